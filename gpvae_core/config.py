@@ -1,0 +1,261 @@
+"""RunConfig: everything that decides a training run, frozen, JSON both ways, with did-you-mean on a wrong key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
+
+from gpvae_core.data.base import DataConfig
+from gpvae_core.encoders.base import ENCODERS, EncoderConfig
+from gpvae_core.errors import UserError, nearest, unknown
+from gpvae_core.likelihoods import LIKELIHOODS, LikelihoodConfig
+from gpvae_core.methods import get_method
+from gpvae_core.nets.base import NETS, NetConfig
+from gpvae_core.nets.conv import ConvConfig
+from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.registry import Registry
+from gpvae_core.types import EventShape
+from gpvae_core.vae import VAE
+
+FORMAT = 1
+"""Version of the run folder; a run written by a newer one is refused."""
+
+
+def _by_kind(registry: Registry[Any]) -> BeforeValidator:
+    """{'kind': name, ...} -> the config registered under that name."""
+
+    def build(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        fields = dict(value)
+        return registry.get(fields.pop("kind", ""))(**fields)
+
+    return BeforeValidator(build)
+
+
+AnyEncoder = Annotated[SerializeAsAny[EncoderConfig], _by_kind(ENCODERS)]
+AnyNet = Annotated[SerializeAsAny[NetConfig], _by_kind(NETS)]
+AnyLikelihood = Annotated[SerializeAsAny[LikelihoodConfig], _by_kind(LIKELIHOODS)]
+
+
+class TrainConfig(BaseModel):
+    """How long and how training goes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    epochs: int = Field(default=200, ge=1, description="passes over the training images")
+    batch_size: int = Field(default=128, ge=1, description="images in a mini-batch")
+    lr: float = Field(default=5e-4, gt=0, description="learning rate of Adam")
+    samples: int = Field(default=1, ge=1, description="samples of z for each image and step")
+    patience: int = Field(
+        default=0, ge=0, description="stop after so many epochs without a better validation ELBO; 0: never"
+    )
+    bfloat16: bool = Field(
+        default=False, description="autocast the networks to bfloat16 (the GP algebra stays in float32)"
+    )
+    compile: bool = Field(
+        default=False, description="compile the networks with torch.compile (needs a C++ compiler on CPU)"
+    )
+
+
+class RunConfig(BaseModel):
+    """A run: method, data, networks, likelihood, training, seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    method: str
+    data: DataConfig
+    latent_dim: int = Field(default=2, ge=1, le=1024, description="latent dimensions, d")
+    net: AnyNet
+    encoder: AnyEncoder
+    likelihood: AnyLikelihood
+    train: TrainConfig = TrainConfig()
+    seed: int = Field(default=0, ge=0, description="seed of the weights, the batches and the noise")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the kinds of the polymorphic parts are written beside their fields."""
+        out = self.model_dump()
+        for part in ("net", "encoder", "likelihood"):
+            out[part] = {"kind": getattr(self, part).kind, **out[part]}
+        return out
+
+    def build(self, event_shape: EventShape) -> VAE:
+        """The untrained model; its random weights come from torch's global generator."""
+        return VAE(
+            self.net.decoder(self.latent_dim, event_shape),
+            self.likelihood.build(),
+            self.encoder.build(self.net, event_shape, self.latent_dim),
+            self.latent_dim,
+            event_shape,
+        )
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_config(raw: Mapping[str, Any]) -> RunConfig:
+    """A RunConfig from plain data. Raises UserError naming the field, what was wanted and what came."""
+    return parse_model(RunConfig, raw)
+
+
+def parse_model(model: type[M], raw: Mapping[str, Any]) -> M:
+    """A frozen config of any kind from plain data. Raises UserError naming the field, what was wanted and what came."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(_one_line(error, model)) from None
+
+
+def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        close = nearest(where, model.model_fields)
+        return f"unknown setting '{where}'" + (f"; did you mean '{close}'?" if close else "")
+    return f"setting '{where}': {first['msg'].lower()}, got {first['input']!r}"
+
+
+def _wrong_key(key: str, raw: Mapping[str, Any]) -> str:
+    known = [path for path in _leaves(_defaults_of(raw)) if path != key]
+    close = nearest(key, known) or nearest(key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known])
+    return f"unknown setting '{key}'" + (f"; did you mean '{close}'?" if close else f" (known: {', '.join(known)})")
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}.")
+        elif key != "kind":
+            yield path
+
+
+def _defaults_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of all settings that this run's method, net and likelihood have, with their defaults."""
+
+    def fields(model: type[BaseModel]) -> dict[str, Any]:
+        return {name: field.default for name, field in model.model_fields.items()}
+
+    out = fields(RunConfig)
+    out["data"], out["train"] = fields(DataConfig), fields(TrainConfig)
+    for part, registry in (("net", NETS), ("encoder", ENCODERS), ("likelihood", LIKELIHOODS)):
+        kind = raw[part]["kind"]
+        out[part] = {"kind": kind, **fields(registry.get(kind))}
+    return out
+
+
+def settings_table() -> list[dict[str, str]]:
+    """Every setting of every part: its dotted key, default and meaning, for `gpvae list settings`."""
+    parts: list[tuple[str, type[BaseModel]]] = [("", RunConfig), ("data.", DataConfig), ("train.", TrainConfig)]
+    for part, registry in (("net", NETS), ("encoder", ENCODERS), ("likelihood", LIKELIHOODS)):
+        parts += [(f"{part}.", registry.get(name)) for name in registry.summaries()]
+    rows: dict[str, dict[str, str]] = {}
+    for prefix, model in parts:
+        for name, field in model.model_fields.items():
+            if field.description:
+                default = "" if field.is_required() else str(field.default)
+                rows[f"{prefix}{name}"] = {
+                    "setting": f"{prefix}{name}",
+                    "default": default,
+                    "meaning": field.description,
+                }
+    return list(rows.values())
+
+
+def default_net(event_shape: EventShape) -> NetConfig:
+    """Tables 6-8 of Kim & Pavlovic 2021 for 28, 32 and 64 pixels a side; fully connected below and between."""
+    known = {28: ConvConfig(), 32: ConvConfig(hidden=512), 64: ConvConfig(hidden=512, layers=4)}
+    _, height, width = event_shape
+    if height != width or height not in known:
+        return FullyConnectedConfig(hidden=128 if height * width <= 256 else 512)
+    return known[height]
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "kim2021": {
+        "latent_dim": 10,
+        "train": {"epochs": 2000, "batch_size": 128, "lr": 5e-4, "samples": 1, "patience": 0},
+        "likelihood": {"kind": "gaussian", "learn_sigma_x": True},
+        "data": {"validation_fraction": 0.1},
+    },
+}
+"""Settings of a paper by name. kim2021: section 8 and 'Experimental setup' of Kim & Pavlovic 2021 (its d is 10, 20 or
+50; sigma_x learned, see NOTATION.md)."""
+
+
+def make_config(
+    method: str,
+    data: DataConfig,
+    event_shape: EventShape,
+    overrides: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+) -> RunConfig:
+    """Defaults for the method and image size, then a preset, then `overrides` (dotted keys or plain leaf names).
+
+    Raises:
+        UserError: unknown method, preset or setting, or a value out of range.
+    """
+    raw: dict[str, Any] = {
+        "method": method,
+        "data": data.model_dump(),
+        "net": _with_kind(default_net(event_shape)),
+        "encoder": {"kind": get_method(method).encoder},
+        "likelihood": {"kind": "gaussian"},
+        "train": {},
+    }
+    if preset is not None:
+        _merge(raw, _preset(preset))
+    for key, value in (overrides or {}).items():
+        _set(raw, key, value)
+    return parse_config(raw)
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def _with_kind(part: NetConfig) -> dict[str, Any]:
+    return {"kind": part.kind, **part.model_dump()}
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _set(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key, or a plain name that only one setting has."""
+    if key == "net.kind":
+        raw["net"] = {"kind": value}
+        return
+    matches = [path for path in _leaves(_defaults_of(raw)) if key in (path, path.rsplit(".", 1)[-1])]
+    exact = [path for path in matches if path == key] or matches
+    if len(exact) > 1:
+        raise UserError(f"setting '{key}' is ambiguous: write one of {', '.join(exact)}")
+    if not exact:
+        raise UserError(_wrong_key(key, raw))
+    *parents, leaf = exact[0].split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[leaf] = value
+
+
+def parse_settings(items: list[str]) -> dict[str, Any]:
+    """['key=value', ...] -> {key: value}; a value is read as JSON where it is JSON, as text elsewhere."""
+    out: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"wanted --set key=value, got '{item}'")
+        try:
+            out[key.strip()] = json.loads(text)
+        except json.JSONDecodeError:
+            out[key.strip()] = text
+    return out

@@ -1,0 +1,24 @@
+"""The one error that a user sees as a single line, and the suggestion for a misspelt name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Bad input: what was wanted, what came, the likely cause. Exit code 2 on the command line, a message in a page."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest to `name`, or None where nothing is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in `known`, with the nearest right one."""
+    options = sorted(known)
+    close = nearest(name, options)
+    hint = f"; did you mean '{close}'?" if close else ""
+    return UserError(f"unknown {what} '{name}'{hint} (known: {', '.join(options) or 'none'})")

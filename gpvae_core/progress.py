@@ -1,0 +1,54 @@
+"""Progress of anything that lasts: a callback, so that computing knows neither terminal nor page."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+
+@runtime_checkable
+class Progress(Protocol):
+    """Called as work goes on: `done` of `total` steps of `what`. Raising Cancelled inside it stops the work."""
+
+    def __call__(self, done: int, total: int, what: str) -> None: ...
+
+
+class Cancelled(Exception):
+    """Raised from a progress callback to stop the work it reports on."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """No report."""
+
+
+@contextmanager
+def terminal_progress() -> Iterator[Progress]:
+    """A bar with time left on standard error, one line for each `what`; finished lines stay."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    bars = RichProgress(*columns, console=Console(file=sys.stderr))
+    tasks: dict[str, int] = {}
+
+    def report(done: int, total: int, what: str) -> None:
+        if what not in tasks:
+            bars.start()  # not before: without a terminal even an empty display prints a line
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)  # pyright: ignore[reportArgumentType]
+
+    try:
+        yield report
+    finally:
+        if tasks:
+            bars.stop()

@@ -1,0 +1,57 @@
+"""A registry: name -> config class. A folder's modules discover themselves, so a new family is one new file."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from gpvae_core.errors import unknown
+
+C = TypeVar("C", bound=type)
+T = TypeVar("T", bound=type)
+
+
+class Registry(Generic[C]):
+    """Classes by name. The modules of `package` are imported at the first look-up; each registers what it defines.
+
+    The first line of a class's docstring is its summary in `gpvae list`.
+    """
+
+    def __init__(self, what: str, package: str) -> None:
+        self.what = what
+        self._package = package
+        self._classes: dict[str, C] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Class decorator that files the class under `name`."""
+
+        def file(cls: T) -> T:
+            if name in self._classes and self._classes[name] is not cls:
+                raise ValueError(f"two {self.what}s are called '{name}'")
+            self._classes[name] = cls  # pyright: ignore[reportArgumentType]
+            return cls
+
+        return file
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")
+
+    def get(self, name: str) -> C:
+        """The class filed under `name`. Raises UserError with the nearest right name."""
+        self._discover()
+        if name not in self._classes:
+            raise unknown(self.what, name, self._classes)
+        return self._classes[name]
+
+    def summaries(self) -> dict[str, str]:
+        """Name -> one line, in the order of names."""
+        self._discover()
+        return {name: (cls.__doc__ or "").strip().splitlines()[0] for name, cls in sorted(self._classes.items())}

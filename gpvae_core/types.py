@@ -1,0 +1,45 @@
+"""Shaped aliases and the checks at public boundaries.
+
+Axis letters (see NOTATION.md): N data, B batch, K samples, D latent dimensions, P features, G grid points,
+C channels, H rows, W columns; `*event` is the shape of one image, (C, H, W).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpvae_core.errors import UserError
+
+Images: TypeAlias = Float[Tensor, "B C H W"]
+Latents: TypeAlias = Float[Tensor, "K B D"]
+PerInstance: TypeAlias = Float[Tensor, " B"]
+Scalar: TypeAlias = Float[Tensor, ""]
+EventShape: TypeAlias = tuple[int, int, int]
+
+
+def as_images(x: Tensor, event_shape: EventShape) -> Images:
+    """One image (C,H,W) or a batch (B,C,H,W) of pixels in [0, 1], checked, as a float32 batch.
+
+    Raises:
+        UserError: wrong shape, NaN, or pixels outside [0, 1].
+    """
+    if x.ndim == len(event_shape):
+        x = x.unsqueeze(0)
+    if tuple(x.shape[1:]) != tuple(event_shape):
+        raise UserError(
+            f"wanted images of shape {tuple(event_shape)} or (batch, {', '.join(map(str, event_shape))}), "
+            f"got {tuple(x.shape)}; was the image resized to the run's data set?"
+        )
+    if len(x) == 0:
+        raise UserError("wanted at least one image, got an empty batch")
+    x = x.to(torch.float32)
+    if not bool(torch.isfinite(x).all()):
+        raise UserError("wanted finite pixels in [0, 1], got NaN or infinity")
+    low, high = float(x.min()), float(x.max())
+    if low < 0.0 or high > 1.0:
+        raise UserError(f"wanted pixels in [0, 1], got {low:g} to {high:g}; were bytes not divided by 255?")
+    return x

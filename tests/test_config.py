@@ -1,0 +1,87 @@
+"""Settings: defaults by image size, presets, overrides, and the error for each wrong one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gpvae_core.config import make_config, parse_settings
+from gpvae_core.data.base import DataConfig
+from gpvae_core.errors import UserError
+from gpvae_core.nets.conv import ConvConfig
+from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.types import EventShape
+
+DIGITS = DataConfig(name="digits")
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "hidden", "parameters"),
+    # Parameters of the decoder at d = 10, counted by hand from Tables 6, 7 and 8.
+    [
+        ((1, 28, 28), ConvConfig, 256, 2816 + 148032 + 32800 + 16416 + 513),
+        ((3, 32, 32), ConvConfig, 512, 5632 + 525312 + 32800 + 16416 + 1539),
+        ((3, 64, 64), ConvConfig, 512, 5632 + 525312 + 65600 + 32800 + 16416 + 1539),
+    ],
+)
+def test_networks_are_those_of_the_tables(shape: EventShape, kind: type, hidden: int, parameters: int) -> None:
+    config = make_config("vae", DIGITS, shape, {"latent_dim": 10})
+    assert isinstance(config.net, kind)
+    assert config.net.feature_dim == hidden
+    decoder = config.net.decoder(10, shape)
+    assert sum(p.numel() for p in decoder.parameters()) == parameters
+
+
+def test_small_images_get_the_fully_connected_stack() -> None:
+    assert isinstance(make_config("vae", DIGITS, (1, 8, 8)).net, FullyConnectedConfig)
+
+
+def test_the_preset_is_the_paper() -> None:
+    config = make_config("gp", DIGITS, (1, 28, 28), preset="kim2021")
+    assert (config.train.epochs, config.train.batch_size, config.train.lr) == (2000, 128, 5e-4)
+    assert config.latent_dim == 10
+    assert make_config("gp", DIGITS, (1, 28, 28), {"train.epochs": 5}, "kim2021").train.epochs == 5
+
+
+def test_overrides_by_dotted_key_or_plain_name() -> None:
+    settings = parse_settings(["lr=0.01", "encoder.expected_kl=closed_form", "likelihood.learn_sigma_x=false"])
+    config = make_config("gp", DIGITS, (1, 8, 8), settings)
+    assert config.train.lr == 0.01
+    assert config.encoder.model_dump()["expected_kl"] == "closed_form"
+    assert config.likelihood.model_dump()["learn_sigma_x"] is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lerning_rate": 1}, "unknown setting 'lerning_rate'"),
+        ({"train.epoch": 1}, "did you mean 'train.epochs'"),
+        ({"encoder.expectd_kl": 1}, "did you mean 'encoder.expected_kl'"),
+        ({"lr": -1}, "setting 'train.lr': input should be greater than 0, got -1"),
+        ({"lr": "fast"}, "setting 'train.lr'"),
+        ({"latent_dim": 0}, "setting 'latent_dim'"),
+        ({"hidden": 0}, "hidden"),
+        ({"expected_kl": "exact"}, "expected_kl"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        make_config("gp", DIGITS, (1, 8, 8), settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_come_with_the_nearest_right_one() -> None:
+    with pytest.raises(UserError, match="did you mean 'vae'"):
+        make_config("vea", DIGITS, (1, 8, 8))
+    with pytest.raises(UserError, match="did you mean 'kim2021'"):
+        make_config("vae", DIGITS, (1, 8, 8), preset="kim21")
+    with pytest.raises(UserError, match="wanted --set key=value"):
+        parse_settings(["lr"])
+
+
+def test_images_too_small_for_the_convolutions_are_refused() -> None:
+    config = make_config("vae", DIGITS, (1, 28, 28), {"net.layers": 5})
+    with pytest.raises(UserError, match=r"net\.kind=fc"):
+        config.build((1, 28, 28))
