@@ -1,0 +1,155 @@
+"""Images of the user's own in a NumPy archive."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
+from gpvae_core.errors import UserError
+
+MAX_BYTES = 8_000_000_000
+SIDES = (4, 256)
+_CHANNELS = (1, 3)
+_PARTS = (("train_images", "train_labels"), ("test_images", "test_labels"))
+_WHOLE_IMAGES = ("images", "x")
+_WHOLE_LABELS = ("labels", "y")
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@DATASETS.register("array")
+class ArrayFile(Source):
+    """An .npz: images (or train_images and test_images) as bytes or as floats in [0, 1], perhaps labels; no pickle.
+
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W). Without a partition a seeded 20 % of each class is the test set.
+    """
+
+    takes_path: ClassVar[bool] = True
+
+    @classmethod
+    def present(cls) -> bool | None:
+        return None
+
+    def read(self) -> RawData:
+        path = Path(self.argument).expanduser()
+        arrays = read_npz(path, {name for pair in _PARTS for name in pair} | {*_WHOLE_IMAGES, *_WHOLE_LABELS})
+        if all(images in arrays for images, _ in _PARTS):
+            return self._partitioned(arrays, path)
+        images = next((name for name in _WHOLE_IMAGES if name in arrays), None)
+        if images is None:
+            raise UserError(f"'{path}': wanted an array 'images' (or 'x'), or 'train_images' and 'test_images'")
+        labels = next((name for name in _WHOLE_LABELS if name in arrays), "")
+        pixels, levels = as_pixels(arrays[images], f"'{images}' in '{path}'")
+        names, classes = _classes(_labels(arrays, labels, len(pixels), path))
+        return RawData(*stratified_test_split(Split(pixels, classes, levels), self.config.split_seed), names)
+
+    def _partitioned(self, arrays: Arrays, path: Path) -> RawData:
+        (train, levels), (test, test_levels) = (as_pixels(arrays[name], f"'{name}' in '{path}'") for name, _ in _PARTS)
+        if train.shape[1:] != test.shape[1:] or levels != test_levels:
+            raise UserError(
+                f"'{path}': wanted training and test images of one shape and type, got {train.dtype} {train.shape[1:]} "
+                f"and {test.dtype} {test.shape[1:]}"
+            )
+        if len({name in arrays for _, name in _PARTS}) == 2:
+            raise UserError(f"'{path}': wanted labels of both training and test images, or of none")
+        counts = (len(train), len(test))
+        labels = [_labels(arrays, name, count, path) for (_, name), count in zip(_PARTS, counts, strict=True)]
+        names, classes = _classes(np.concatenate(labels))
+        return RawData(Split(train, classes[: len(train)], levels), Split(test, classes[len(train) :], levels), names)
+
+
+def read_npz(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
+    """The arrays of an .npz whose names are wanted.
+
+    Raises:
+        UserError: not there, no .npz, truncated, Python objects inside, too large for memory.
+    """
+    if not path.is_file():
+        raise UserError(f"'{path}' is not there: wanted an .npz file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in wanted)
+        if size > MAX_BYTES:
+            raise UserError(f"'{path}' holds {size / 1e9:.0f} GB: wanted at most {MAX_BYTES / 1e9:.0f} GB")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name in wanted}
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:80]
+        raise UserError(f"'{path}' is no .npz of plain numbers, is damaged or truncated ({reason})") from None
+
+
+def as_pixels(array: np.ndarray, where: str) -> tuple[NDArray[np.uint8 | np.float32], int]:
+    """(images (N, C, H, W) as uint8 or float32, levels) of an array that `where` names.
+
+    Raises:
+        UserError: other shapes, other types, NaN, values outside [0, 1].
+    """
+    images = np.ascontiguousarray(_channels_first(array, where))
+    if images.dtype == np.bool_:
+        return images.astype(np.uint8), 1
+    if images.dtype == np.uint8:
+        return images, 255
+    if images.dtype.kind != "f":
+        raise UserError(
+            f"{where}: wanted bytes (uint8) or floats in [0, 1], got {images.dtype}; convert it before saving"
+        )
+    if not np.isfinite(images).all():
+        raise UserError(f"{where}: wanted finite pixels in [0, 1], got NaN or infinity")
+    low, high = float(images.min()), float(images.max())
+    if low < 0.0 or high > 1.0:
+        raise UserError(f"{where}: wanted pixels in [0, 1], got {low:g} to {high:g}; divide by 255, or clip overshoot")
+    return images.astype(np.float32), 1
+
+
+def _channels_first(array: np.ndarray, where: str) -> np.ndarray:
+    """(N, C, H, W) from any of the three orders."""
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim == 4 and array.shape[3] in _CHANNELS and array.shape[1] not in _CHANNELS:
+        array = array.transpose(0, 3, 1, 2)
+    low, high = SIDES
+    if array.ndim != 4 or array.shape[1] not in _CHANNELS or not all(low <= n <= high for n in array.shape[2:]):
+        raise UserError(
+            f"{where}: wanted (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3 and sides of "
+            f"{low} to {high} pixels, got {array.shape}"
+        )
+    if len(array) == 0:
+        raise UserError(f"{where}: wanted images, got none")
+    return array
+
+
+def _labels(arrays: Arrays, name: str, count: int, path: Path) -> np.ndarray:
+    """The labels called `name`, checked; one class of all where there are none."""
+    if name not in arrays:
+        return np.full(count, "images")
+    labels = arrays[name]
+    if labels.shape not in ((count,), (count, 1)):
+        raise UserError(f"'{name}' in '{path}': wanted one label for each of {count} images, got shape {labels.shape}")
+    if labels.dtype.kind not in "biuU":
+        raise UserError(f"'{name}' in '{path}': wanted whole numbers or texts, got {labels.dtype}")
+    return labels.ravel()
+
+
+def _classes(labels: np.ndarray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """(names of the classes, number of each image's class)."""
+    names, classes = np.unique(labels, return_inverse=True)
+    return tuple(str(name) for name in names), classes.astype(np.int64)

@@ -1,0 +1,190 @@
+"""What a data set is: three splits of images kept as they are stored, and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from gpvae_core.errors import UserError
+from gpvae_core.registry import Registry
+from gpvae_core.types import EventShape
+
+
+class DataConfig(BaseModel):
+    """Which images, and how they are split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    size: int | None = Field(
+        default=None,
+        ge=4,
+        le=256,
+        description="pixels a side, where images are resized (default: 28 or, for images:PATH, their own)",
+    )
+    validation_fraction: float = Field(
+        default=0.1,
+        gt=0,
+        lt=0.9,
+        description="share of the training images held out for validation, where the data name no validation images",
+    )
+    split_seed: int = Field(
+        default=0, ge=0, description="seed of the validation split (and of the test split where none is published)"
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images as stored, (N, C, H, W): whole numbers from 0 to `levels` (uint8), or float32 in [0, 1] with levels 1."""
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    levels: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def pixels(self, indices: Any = None) -> Tensor:
+        """float32 pixels in [0, 1] of all images or of `indices`."""
+        chosen = self.images if indices is None else self.images[indices]
+        return torch.from_numpy(np.ascontiguousarray(chosen)).to(torch.float32) / self.levels
+
+    def take(self, indices: NDArray[np.int64]) -> Split:
+        """The sub-split of these indices."""
+        return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices], self.levels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Train, validation and test images of one shape."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+    event_shape: EventShape
+    fingerprint: str
+    """SHA-256 over pixels, labels and membership of every split."""
+
+
+@dataclass(frozen=True)
+class RawData:
+    """What a source reads: the published partition, before the validation split."""
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    validation: Split | None = None
+    """Where the partition names one (CelebA); None to hold out a share of the training images."""
+
+
+class Source(ABC):
+    """Where a data set comes from. The docstring's first line is its summary."""
+
+    shape: EventShape | None = None
+    """Shape of one image, where it is known before reading."""
+    takes_path: ClassVar[bool] = False
+    """Whether the name goes on with a path, as in images:PATH."""
+    resizable: ClassVar[bool] = False
+    """Whether `DataConfig.size` applies."""
+    by_hand: ClassVar[str | None] = None
+    """Where to get the files and where to put them, if they cannot be fetched freely."""
+
+    def __init__(self, config: DataConfig, argument: str) -> None:
+        self.config, self.argument = config, argument
+
+    @classmethod
+    @abstractmethod
+    def present(cls) -> bool | None:
+        """Whether the files are there to be read; None where that depends on the path."""
+
+    @abstractmethod
+    def read(self) -> RawData:
+        """Read everything. Raises UserError on missing, truncated or damaged files."""
+
+
+DATASETS: Registry[type[Source]] = Registry("dataset", "gpvae_core.data")
+
+
+def parse_name(name: str) -> tuple[str, str]:
+    """'images:PATH' -> ('images', 'PATH'); 'mnist' -> ('mnist', '')."""
+    head, colon, argument = name.partition(":")
+    if colon and not argument:
+        raise UserError(f"wanted a path behind '{head}:', got '{name}'")
+    return head, argument
+
+
+def source_of(config: DataConfig) -> Source:
+    """The source that `config` names. Raises UserError on an unknown name, a path or a size where none belongs."""
+    head, argument = parse_name(config.name)
+    source = DATASETS.get(head)
+    if source.takes_path and not argument:
+        raise UserError(f"wanted '{head}:PATH', got '{head}' without a path")
+    if argument and not source.takes_path:
+        raise UserError(f"data set '{head}' takes no path, got '{config.name}'; did you mean 'images:{argument}'?")
+    if config.size is not None and not source.resizable:
+        raise UserError(f"data set '{head}' has a fixed size: leave out size={config.size}")
+    return source(config, argument)
+
+
+def load(config: DataConfig) -> Dataset:
+    """The data set of `config`.
+
+    Raises:
+        UserError: unknown name (with the nearest right one), missing, truncated or damaged files.
+    """
+    raw = source_of(config).read()
+    train, validation = (raw.train, raw.validation) if raw.validation is not None else _hold_out(raw.train, config)
+    return Dataset(
+        name=config.name,
+        train=train,
+        validation=validation,
+        test=raw.test,
+        class_names=raw.class_names,
+        event_shape=tuple(int(n) for n in train.images.shape[1:]),  # pyright: ignore[reportArgumentType]
+        fingerprint=_fingerprint(train, validation, raw.test),
+    )
+
+
+def _hold_out(train: Split, config: DataConfig) -> tuple[Split, Split]:
+    """A seeded share of the training images for validation; what is left keeps its order."""
+    count = round(len(train) * config.validation_fraction)
+    if count < 1 or count >= len(train):
+        raise UserError(
+            f"wanted enough images to hold out {config.validation_fraction:.0%} for validation, got {len(train)}"
+        )
+    order = np.random.default_rng(config.split_seed).permutation(len(train))
+    return train.take(np.sort(order[count:])), train.take(np.sort(order[:count]))
+
+
+def stratified_test_split(images: Split, seed: int, fraction: float = 0.2) -> tuple[Split, Split]:
+    """(train, test): a seeded `fraction` of each class, for data without a published partition."""
+    generator = np.random.default_rng(seed)
+    chosen = [
+        generator.permutation(members)[: round(len(members) * fraction)]
+        for members in (np.flatnonzero(images.labels == label) for label in np.unique(images.labels))
+    ]
+    test = np.sort(np.concatenate(chosen))
+    if len(test) == 0:  # classes so small that no share of one is an image: a share of all of them
+        test = np.sort(generator.permutation(len(images))[: round(len(images) * fraction)])
+    if len(test) == 0:
+        raise UserError(f"wanted enough images to hold out {fraction:.0%} as the test set, got {len(images)}")
+    train = np.setdiff1d(np.arange(len(images)), test)
+    return images.take(train), images.take(test)
+
+
+def _fingerprint(*splits: Split) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(f"{split.images.dtype} {split.images.shape} {split.levels}".encode())
+        digest.update(np.ascontiguousarray(split.images).data)
+        digest.update(np.ascontiguousarray(split.labels).data)
+    return digest.hexdigest()

@@ -1,0 +1,63 @@
+"""CelebA: aligned faces, a folder or zip of JPEG files (Liu et al. 2015)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.files import ENVIRONMENT, data_folder, find_file
+from gpvae_core.data.tree import decode_all, open_tree
+from gpvae_core.errors import UserError
+from gpvae_core.types import EventShape
+
+FOLDER = "img_align_celeba"
+SIZE = 64
+SHARES = (0.8, 0.1)
+"""Of training and validation; the rest is the test set."""
+_PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+
+
+@DATASETS.register("celeba")
+class CelebA(Source):
+    """CelebA, aligned faces in colour, cropped in the middle and resized to 64x64; a seeded split 80/10/10."""
+
+    shape: EventShape | None = (3, SIZE, SIZE)
+    resizable: ClassVar[bool] = True
+    by_hand: ClassVar[str | None] = (
+        f"get {FOLDER}.zip (for non-commercial research) from {_PAGE} and put it, or the folder that is in it, "
+        f"into a folder 'celeba' in the one that {ENVIRONMENT} names"
+    )
+
+    @classmethod
+    def present(cls) -> bool | None:
+        return _location() is not None
+
+    def read(self) -> RawData:
+        location = _location()
+        if location is None:
+            raise UserError(f"the images of 'celeba' are not there: {self.by_hand}")
+        size = self.config.size or SIZE
+        with open_tree(location) as pictures:
+            order = np.random.default_rng(self.config.split_seed).permutation(len(pictures))
+            cuts = [round(len(order) * share) for share in np.cumsum(SHARES)]
+            # Each part is decoded by itself: the whole and its parts together would take twice the memory.
+            train, validation, test = (
+                _faces(decode_all([pictures[i] for i in np.sort(part)], 3, size, f"celeba {name}"))
+                for name, part in zip(("training", "validation", "test"), np.split(order, cuts), strict=True)
+            )
+        if not all(map(len, (train, validation, test))):
+            raise UserError(f"wanted enough faces for three parts, got {len(order)} in '{location}'")
+        return RawData(train, test, ("face",), validation)
+
+
+def _location() -> Path | None:
+    """The folder of faces, the zip, or None."""
+    folders = [folder / FOLDER for folder in data_folder("celeba")]
+    return next((folder for folder in folders if folder.is_dir()), None) or find_file("celeba", (f"{FOLDER}.zip",))
+
+
+def _faces(pixels: np.ndarray) -> Split:
+    return Split(pixels, np.zeros(len(pixels), np.int64), levels=255)

@@ -1,0 +1,91 @@
+"""A folder or a zip of the user's own images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
+from gpvae_core.data.decode import picture_size
+from gpvae_core.data.tree import Picture, decode_all, open_tree
+from gpvae_core.errors import UserError
+
+LARGEST_OWN_SIZE = 64
+DEFAULT_SIZE = 28
+_PARTS = {"train": "train", "training": "train", "test": "test", "val": "validation", "valid": "validation"}
+_PARTS |= {"validation": "validation"}
+
+
+@DATASETS.register("images")
+class ImageTree(Source):
+    """Any folder or zip of images, one subfolder a class; train/ and test/ above the classes are honoured."""
+
+    takes_path: ClassVar[bool] = True
+    resizable: ClassVar[bool] = True
+
+    @classmethod
+    def present(cls) -> bool | None:
+        return None
+
+    def read(self) -> RawData:
+        path = Path(self.argument).expanduser()
+        with open_tree(path) as pictures:
+            size = self.config.size or own_size(pictures)
+            pixels = _without_idle_colour(decode_all(pictures, 3, size, path.name))
+        parts, classes = partition([picture.folders for picture in pictures], path.stem)
+        names, labels = np.unique(np.array(classes), return_inverse=True)
+        everything = Split(pixels, labels.astype(np.int64), levels=255)
+        return _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed)
+
+
+def own_size(pictures: Sequence[Picture]) -> int:
+    """The images' common size if they are square and small, else 28."""
+    first = picture_size(pictures[0].read(), pictures[0].where)
+    if first[0] != first[1] or not 4 <= first[0] <= LARGEST_OWN_SIZE:
+        return DEFAULT_SIZE
+    same = all(picture_size(picture.read(), picture.where) == first for picture in pictures)
+    return first[0] if same else DEFAULT_SIZE
+
+
+def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str] | None, list[str]]:
+    """(part of each image or None, class of each image) from the folders they lie in; `whole` names a single class.
+
+    Folders that all images share say nothing and are dropped. What is left is the class, several levels joined by
+    "/" (alphabet/character), behind train/, test/ and validation/ where these are the first level.
+    """
+    shared = _shared_depth(folders)
+    rest = [folder[shared:] for folder in folders]
+    first = {folder[0].lower() if folder else "" for folder in rest}
+    if not {"train", "training"} & first or "test" not in first:
+        return None, ["/".join(folder) or whole for folder in rest]
+    if strange := sorted(first - set(_PARTS)):
+        raise UserError(
+            f"'{whole}' has train/ and test/ and beside them '{strange[0] or 'images in no folder'}': "
+            "wanted only train/, test/ and perhaps validation/ on that level"
+        )
+    return [_PARTS[folder[0].lower()] for folder in rest], ["/".join(folder[1:]) or whole for folder in rest]
+
+
+def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
+    """How many folders from the root on all images have in common; the innermost of a single class is not counted."""
+    low, high = min(folders), max(folders)
+    depth = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return max(depth - 1, 0) if low == high else depth
+
+
+def _without_idle_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One channel where all images are grey, else the three."""
+    grey = all(np.array_equal(pixels[:, 0], pixels[:, channel]) for channel in (1, 2))
+    return np.ascontiguousarray(pixels[:, :1]) if grey else pixels
+
+
+def _raw(everything: Split, parts: list[str] | None, names: tuple[str, ...], seed: int) -> RawData:
+    if parts is None:
+        return RawData(*stratified_test_split(everything, seed), names)
+    of = np.array(parts)
+    train, test, validation = (everything.take(np.flatnonzero(of == part)) for part in ("train", "test", "validation"))
+    return RawData(train, test, names, validation if len(validation) else None)

@@ -1,0 +1,85 @@
+"""OMNIGLOT: the published zips of drawings, one folder a character (Lake, Salakhutdinov, Tenenbaum 2015)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
+from gpvae_core.data.files import find_file, missing
+from gpvae_core.data.tree import Picture, decode_all, open_tree
+from gpvae_core.types import EventShape
+
+PUBLISHED = ("images_background.zip", "images_evaluation.zip")
+STAND_IN = ("images_background_small1.zip", "images_background_small2.zip")
+SIZE = 28
+
+
+@DATASETS.register("omniglot")
+class Omniglot(Source):
+    """OMNIGLOT, handwritten characters, white on black, resized to 28x28: 19,280 background + 13,180 evaluation images.
+
+    Where only the two small background zips are there, their union (Greek and Latin are in both) with a seeded 20 % of
+    each character as the test set; likelihoods are then not comparable with published ones.
+    """
+
+    shape: EventShape | None = (1, SIZE, SIZE)
+    resizable: ClassVar[bool] = True
+
+    @classmethod
+    def present(cls) -> bool | None:
+        return _paths(PUBLISHED) is not None or _paths(STAND_IN) is not None
+
+    def read(self) -> RawData:
+        if published := _paths(PUBLISHED):
+            return self._published(*published)
+        if stand_in := _paths(STAND_IN):
+            return self._union(stand_in)
+        raise missing("omniglot", PUBLISHED)
+
+    def _published(self, background: Path, evaluation: Path) -> RawData:
+        train, train_names = self._read(background)
+        test, test_names = self._read(evaluation)
+        names, labels = _labels(train_names + test_names)
+        count = len(train)
+        return RawData(Split(train, labels[:count], 255), Split(test, labels[count:], 255), names)
+
+    def _union(self, paths: list[Path]) -> RawData:
+        known: set[tuple[str, str]] = set()
+        parts = [self._read(path, known) for path in paths]
+        names, labels = _labels([name for _, part_names in parts for name in part_names])
+        everything = Split(np.concatenate([pixels for pixels, _ in parts]), labels, levels=255)
+        return RawData(*stratified_test_split(everything, self.config.split_seed), names)
+
+    def _read(self, path: Path, known: set[tuple[str, str]] | None = None) -> tuple[NDArray[np.uint8], list[str]]:
+        """(inverted pixels, character of each) of a zip, without the drawings in `known`, which then grows by them."""
+        with open_tree(path) as pictures:
+            new = [picture for picture in pictures if known is None or _key(picture) not in known]
+            if known is not None:
+                known.update(map(_key, new))
+            # The files have black ink on white.
+            pixels = 255 - decode_all(new, 1, self.config.size or SIZE, path.name)
+        return pixels, [_character(picture) for picture in new]
+
+
+def _paths(files: tuple[str, ...]) -> list[Path] | None:
+    """Where the files are, or None if one is not there."""
+    found = [path for path in (find_file("omniglot", (file,)) for file in files) if path is not None]
+    return found if len(found) == len(files) else None
+
+
+def _character(picture: Picture) -> str:
+    """Greek/character01"""
+    return "/".join(picture.folders[-2:])
+
+
+def _key(picture: Picture) -> tuple[str, str]:
+    return _character(picture), picture.name
+
+
+def _labels(characters: list[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    names, labels = np.unique(np.array(characters), return_inverse=True)
+    return tuple(str(name) for name in names), labels.astype(np.int64)

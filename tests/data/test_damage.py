@@ -1,0 +1,185 @@
+"""Published files that are missing, truncated, damaged or mixed up, and names that are wrong: one clear line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from gpvae_core.data import cifar10
+from gpvae_core.errors import UserError
+from tests.data.makers import (
+    Digits,
+    cifar_files,
+    drawings,
+    idx,
+    load_set,
+    read,
+    write_mnist,
+    write_svhn,
+    write_tar,
+    write_zip,
+)
+
+SHARES = [0.0, 0.3, 0.99]
+
+
+def cut(path: Path, share: float) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+
+
+def complaint(name: str) -> str:
+    """The one line with which reading fails."""
+    with pytest.raises(UserError) as error:
+        load_set(name)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnst", "unknown dataset 'mnst'; did you mean 'mnist'?"),
+        ("cifar100", "unknown dataset 'cifar100'; did you mean 'cifar10'?"),
+        ("image:here", "did you mean 'images'?"),
+        ("images", "wanted 'images:PATH', got 'images' without a path"),
+        ("images:", "wanted a path behind 'images:'"),
+        ("mnist:here", "takes no path, got 'mnist:here'"),
+    ],
+)
+def test_wrong_names(name: str, message: str) -> None:
+    assert message in complaint(name)
+
+
+def test_a_size_where_none_belongs() -> None:
+    with pytest.raises(UserError, match="'digits' has a fixed size: leave out size=16"):
+        load_set("digits", size=16)
+
+
+@pytest.mark.parametrize("name", ["mnist", "omniglot", "cifar10", "svhn"])
+def test_missing_files_name_the_command(home: Path, name: str) -> None:
+    assert f"run 'gpvae data fetch {name}', or set GPVAE_DATA_DIR" in complaint(name)
+
+
+def test_missing_celeba_says_where_to_get_it(home: Path) -> None:
+    assert "get img_align_celeba.zip (for non-commercial research) from https://mmlab" in complaint("celeba")
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("number", [0, 1])
+def test_truncated_idx(home: Path, digits: Digits, share: float, packed: bool, number: int) -> None:
+    path = list(write_mnist(home, digits, packed).values())[number]
+    cut(path, share)
+    line = complaint("mnist")
+    assert str(path) in line
+    assert "truncated" in line or "is no IDX file" in line
+
+
+def test_mixed_up_idx(home: Path, digits: Digits) -> None:
+    paths = write_mnist(home, digits, packed=False)
+    paths["train-labels-idx1-ubyte"].write_bytes(idx(digits[1][:99]))
+    assert "100 images but 99 labels" in complaint("mnist")
+    paths["train-labels-idx1-ubyte"].write_bytes(idx(digits[0][:100]))
+    assert "is no IDX file of bytes with 1 dimensions" in complaint("mnist")
+
+
+def test_one_file_lacking(home: Path, digits: Digits) -> None:
+    write_mnist(home, digits)["t10k-labels-idx1-ubyte"].unlink()
+    assert "gpvae data fetch mnist" in complaint("mnist")
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_truncated_cifar_archive(home: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    monkeypatch.setattr(cifar10, "RECORDS", 20)
+    cut(write_tar(home / cifar10.ARCHIVE, cifar_files(digits, 20)), share)
+    assert "cifar-10-binary.tar.gz' is damaged or truncated" in complaint("cifar10")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[:-1], "data_batch_3.bin is truncated or another file: wanted 20 records"),
+        (lambda data: data[: 10 * 3073], "data_batch_3.bin is truncated or another file"),
+        (lambda data: data + data, "data_batch_3.bin is truncated or another file"),
+        (lambda data: b"\x0b" + data[1:], "wanted labels from 0 to 9, got 11"),
+    ],
+)
+def test_damaged_cifar_records(
+    home: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes], message: str
+) -> None:
+    monkeypatch.setattr(cifar10, "RECORDS", 20)
+    files = cifar_files(digits, 20)
+    files["data_batch_3.bin"] = change(files["data_batch_3.bin"])
+    write_tar(home / cifar10.ARCHIVE, files)
+    assert message in complaint("cifar10")
+
+
+def test_incomplete_cifar_archive(home: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar10, "RECORDS", 20)
+    files = cifar_files(digits, 20)
+    del files["test_batch.bin"]
+    write_tar(home / cifar10.ARCHIVE, files)
+    assert "lacks test_batch.bin" in complaint("cifar10")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.99])
+def test_truncated_mat(home: Path, digits: Digits, share: float) -> None:
+    write_svhn(home, digits)
+    cut(home / "train_32x32.mat", share)
+    assert "train_32x32.mat' is damaged, truncated or no SVHN .mat file" in complaint("svhn")
+
+
+def test_damaged_mat_never_escapes(home: Path, digits: Digits) -> None:
+    write_svhn(home, digits)
+    whole = (home / "test_32x32.mat").read_bytes()
+    generator, refused = np.random.default_rng(0), 0
+    for _ in range(60):
+        broken = bytearray(whole)
+        for place in generator.integers(0, 400, 5):
+            broken[place] = generator.integers(0, 256)
+        (home / "test_32x32.mat").write_bytes(bytes(broken))
+        try:
+            read("svhn")
+        except UserError:
+            refused += 1
+    assert refused > 30
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((32, 32, 3, 9), np.uint8), np.ones((8, 1), np.uint8), "9 images but 8 labels"),
+        (np.zeros((32, 32, 3, 9), np.uint8), np.zeros((9, 1), np.uint8), "labels from 1 to 10"),
+        (np.zeros((32, 32, 3, 9), np.uint8), np.full((9, 1), 11, np.uint8), "labels from 1 to 10"),
+        (np.zeros((32, 32, 3, 9)), np.ones((9, 1), np.uint8), "wanted X of bytes (32, 32, 3, N), got float64"),
+        (np.zeros((9, 3, 32, 32), np.uint8), np.ones((9, 1), np.uint8), "wanted X of bytes (32, 32, 3, N)"),
+    ],
+)
+def test_other_mat_contents(home: Path, digits: Digits, x: np.ndarray, y: np.ndarray, message: str) -> None:
+    write_svhn(home, digits)
+    savemat(home / "test_32x32.mat", {"X": x, "y": y})
+    assert message in complaint("svhn")
+
+
+def test_mat_without_the_variables(home: Path, digits: Digits) -> None:
+    write_svhn(home, digits)
+    savemat(home / "test_32x32.mat", {"Z": np.zeros(3)})
+    assert "no SVHN .mat file" in complaint("svhn")
+
+
+def test_truncated_omniglot(home: Path, digits: Digits) -> None:
+    for number in (1, 2):
+        root = f"images_background_small{number}"
+        write_zip(home / f"{root}.zip", drawings(digits, root, {"Greek": 5}))
+    cut(home / "images_background_small2.zip", 0.9)
+    assert "images_background_small2.zip' is no zip of images, or is truncated" in complaint("omniglot")
+
+
+def test_too_few_faces(home: Path) -> None:
+    (home / "img_align_celeba").mkdir()
+    assert "holds no image" in complaint("celeba")

@@ -1,0 +1,294 @@
+"""images:PATH and array:PATH.npz: the user's own data, good and bad."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpvae_core.data import tree
+from gpvae_core.data.images import partition
+from gpvae_core.errors import UserError
+from tests.data.makers import Digits, encode, enlarge, load_set, read, write_tree, write_zip
+
+
+def members(digits: Digits, count: int, root: str = "", size: int = 8) -> dict[str, bytes]:
+    """The first digits as PNG files, one folder a class."""
+    images = enlarge(digits[0][:count], size)
+    return {f"{root}{digits[1][i]}/{i:04d}.png": encode(images[i]) for i in range(count)}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_folders_are_classes_and_pixels_stay(tmp_path: Path, digits: Digits, zipped: bool) -> None:
+    files = members(digits, 100, "mine/")
+    rubbish = {
+        "mine/.DS_Store": b"x",
+        "__MACOSX/mine/0/._0000.png": b"x",
+        "mine/.hidden/0.png": b"x",
+        "mine/notes.txt": b"x",
+    }
+    path = (write_zip if zipped else write_tree)(tmp_path / "set", files | rubbish)
+    raw = read(f"images:{path}")
+    assert raw.class_names == tuple("0123456789")
+    both = np.concatenate([raw.train.images, raw.test.images])
+    labels = np.concatenate([raw.train.labels, raw.test.labels])
+    # Grey and 8x8 as they are.
+    assert both.shape == (100, 1, 8, 8)
+    found = sorted((*image.ravel(), label) for image, label in zip(both, labels, strict=True))
+    wanted = zip(digits[0][:100], digits[1][:100], strict=True)
+    assert found == sorted((*image.ravel(), label) for image, label in wanted)
+    assert len(raw.test) == 20
+
+
+def test_train_and_test_folders_are_honoured(tmp_path: Path, digits: Digits) -> None:
+    files = members(digits, 30, "set/train/") | members(digits, 20, "set/test/")
+    raw = read(f"images:{write_zip(tmp_path / 'set.zip', files)}")
+    assert (len(raw.train), len(raw.test), raw.validation) == (30, 20, None)
+    assert raw.class_names == tuple("0123456789")
+    order = sorted(range(20), key=lambda i: (digits[1][i], i))
+    np.testing.assert_array_equal(raw.test.images[:, 0], digits[0][order])
+    with_validation = files | members(digits, 10, "set/Validation/")
+    raw = read(f"images:{write_zip(tmp_path / 'three.zip', with_validation)}")
+    assert raw.validation is not None
+    assert len(raw.validation) == 10
+
+
+@pytest.mark.parametrize(
+    ("folders", "parts", "classes"),
+    [
+        ([()] * 2, None, ["whole", "whole"]),
+        ([("a",), ("a",)], None, ["a", "a"]),
+        ([("root", "a"), ("root", "b")], None, ["a", "b"]),
+        ([(), ("a",)], None, ["whole", "a"]),
+        ([("root", "Greek", "c1"), ("root", "Latin", "c1")], None, ["Greek/c1", "Latin/c1"]),
+        ([("train", "a"), ("test", "a")], ["train", "test"], ["a", "a"]),
+        ([("r", "Train"), ("r", "TEST")], ["train", "test"], ["whole", "whole"]),
+        ([("train", "Greek", "c1"), ("test", "Latin", "c2")], ["train", "test"], ["Greek/c1", "Latin/c2"]),
+        ([("train", "a"), ("train", "b")], None, ["a", "b"]),
+        ([("test", "a"), ("exam", "a")], None, ["test/a", "exam/a"]),
+    ],
+)
+def test_what_folders_mean(folders: list[tuple[str, ...]], parts: list[str] | None, classes: list[str]) -> None:
+    assert partition(folders, "whole") == (parts, classes)
+
+
+def test_size_and_colour(tmp_path: Path, digits: Digits) -> None:
+    grey = members(digits, 20)
+    assert read(f"images:{write_zip(tmp_path / 'a.zip', grey)}", size=16).train.images.shape[1:] == (1, 16, 16)
+    mixed = grey | {"0/odd.png": encode(np.zeros((9, 9), np.uint8))}
+    assert read(f"images:{write_zip(tmp_path / 'b.zip', mixed)}").train.images.shape[1:] == (1, 28, 28)
+    large = members(digits, 20, size=72)
+    assert read(f"images:{write_zip(tmp_path / 'c.zip', large)}").train.images.shape[1:] == (1, 28, 28)
+    # One red pixel in one image, and all images keep three channels.
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[0, 0, 0] = 255
+    colour = read(f"images:{write_zip(tmp_path / 'd.zip', grey | {'0/red.png': encode(red)})}")
+    assert colour.train.images.shape[1:] == (3, 8, 8)
+    assert np.concatenate([colour.train.images, colour.test.images])[:, 0].max() == 255
+
+
+def test_classes_of_two_images_still_give_a_test_set(tmp_path: Path, digits: Digits) -> None:
+    files = {f"{i // 2}/{i}.png": encode(digits[0][i]) for i in range(10)}
+    raw = read(f"images:{write_zip(tmp_path / 'a.zip', files)}")
+    assert (len(raw.train), len(raw.test)) == (8, 2)
+
+
+def test_many_images_show_a_bar_on_standard_error(
+    tmp_path: Path, digits: Digits, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_zip(tmp_path / "a.zip", members(digits, 300))
+    read(f"images:{path}")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(tree, "MANY", 100)
+    read(f"images:{path}")
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert "300/300" in streams.err
+    assert "left" in streams.err
+
+
+def truncated_zip(path: Path, good: dict[str, bytes]) -> None:
+    path.write_bytes(write_zip(path, good).read_bytes()[:-60])
+
+
+def damaged_member(path: Path, good: dict[str, bytes]) -> None:
+    data = bytearray(write_zip(path, good).read_bytes())
+    data[100] ^= 255
+    path.write_bytes(bytes(data))
+
+
+def not_a_zip(path: Path, good: dict[str, bytes]) -> None:
+    path.write_bytes(b"hello")
+
+
+def folder_with(odd: dict[str, bytes], beside: bool = True) -> Callable[[Path, dict[str, bytes]], None]:
+    """A folder of these files, beside good ones or alone."""
+
+    def write(path: Path, good: dict[str, bytes]) -> None:
+        path.mkdir()
+        write_tree(path, good | odd if beside else odd)
+
+    return write
+
+
+BLACK = encode(np.zeros((8, 8), np.uint8))
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+PARTS = {f"{part}/0/{i}.png": BLACK for i in range(3) for part in ("train", "test", "other")}
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (folder_with({}, beside=False), "set' holds no image"),
+        (folder_with({"a/notes.txt": b"x"}, beside=False), "set' holds no image"),
+        (folder_with({"0/a.jpg": encode(NOISE, "JPEG")[:-500]}), r"a\.jpg' is truncated or damaged"),
+        (folder_with({"0/a.png": b"not a picture"}), r"a\.png' is no picture that can be read"),
+        (folder_with({"0/a.png": b""}), r"a\.png' is empty"),
+        (folder_with(PARTS, beside=False), "wanted only train/, test/ and perhaps validation/ on that level"),
+        (folder_with({"0/a.png": BLACK}, beside=False), "wanted enough images to hold out 20% as the test set, got 1"),
+        (truncated_zip, "set' is no zip of images, or is truncated"),
+        (damaged_member, "in '.*set' is (truncated or )?damaged"),
+        (not_a_zip, "set' is no zip of images"),
+    ],
+)
+def test_bad_folders_and_zips_give_one_line(
+    write: Callable[[Path, dict[str, bytes]], None], message: str, tmp_path: Path, digits: Digits
+) -> None:
+    path = tmp_path / "set"
+    write(path, members(digits, 20))
+    with pytest.raises(UserError, match=message) as error:
+        load_set(f"images:{path}")
+    assert "\n" not in str(error.value)
+
+
+def test_sizes_are_bounded(tmp_path: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_zip(tmp_path / "a.zip", members(digits, 20))
+    monkeypatch.setattr(tree, "MAX_ARRAY_BYTES", 1000)
+    with pytest.raises(UserError, match="choose a smaller size"):
+        read(f"images:{path}")
+    monkeypatch.setattr(tree, "MAX_MEMBER_BYTES", 10)
+    with pytest.raises(UserError, match="wanted images of at most"):
+        read(f"images:{path}")
+
+
+def test_a_path_that_is_not_there() -> None:
+    with pytest.raises(UserError, match="'nowhere' is not there: wanted a folder or a zip"):
+        read("images:nowhere")
+    with pytest.raises(UserError, match=r"'nowhere\.npz' is not there"):
+        read("array:nowhere.npz")
+
+
+def save(path: Path, **arrays: Any) -> str:
+    np.savez(path, **arrays)
+    return f"array:{path}"
+
+
+@pytest.mark.parametrize("order", ["NHW", "NHWC", "NCHW"])
+@pytest.mark.parametrize("key", ["images", "x"])
+def test_each_order_of_axes(tmp_path: Path, digits: Digits, order: str, key: str) -> None:
+    images = digits[0]
+    stacked = {"NHW": images, "NHWC": images[..., None], "NCHW": images[:, None]}[order]
+    raw = read(save(tmp_path / "a.npz", **{key: stacked, "labels": digits[1]}))
+    # The same partition as the built-in digits have: seeded, by class.
+    np.testing.assert_array_equal(raw.train.images, read("digits").train.images * 15)
+    np.testing.assert_array_equal(raw.test.labels, read("digits").test.labels)
+
+
+def test_colour_arrays(tmp_path: Path, digits: Digits) -> None:
+    colour = np.stack([digits[0], 255 - digits[0], digits[0] // 2], -1)
+    raw = read(save(tmp_path / "a.npz", images=colour, y=digits[1]))
+    last = read(save(tmp_path / "b.npz", images=colour.transpose(0, 3, 1, 2), y=digits[1]))
+    assert raw.train.images.shape == (1438, 3, 8, 8)
+    np.testing.assert_array_equal(raw.train.images, last.train.images)
+    np.testing.assert_array_equal(raw.train.images[:, 1], 255 - raw.train.images[:, 0])
+
+
+def test_floats_stay_floats_and_texts_are_class_names(tmp_path: Path, digits: Digits) -> None:
+    names = np.array(["even", "odd"])[digits[1] % 2]
+    raw = read(save(tmp_path / "a.npz", images=digits[0] / 255.0, labels=names))
+    assert raw.class_names == ("even", "odd")
+    assert raw.train.images.dtype == np.float32
+    wanted = {image.tobytes() for image in (digits[0] / 255.0).astype(np.float32)}
+    assert {image.tobytes() for image in raw.train.images} <= wanted
+    assert float(raw.train.pixels().max()) == pytest.approx(240 / 255)
+    binary = read(save(tmp_path / "b.npz", images=digits[0] > 100))
+    assert set(np.unique(binary.train.pixels().numpy())) == {0.0, 1.0}
+    assert binary.class_names == ("images",)
+
+
+def test_a_partition_in_the_file_is_kept(tmp_path: Path, digits: Digits) -> None:
+    images, labels = digits
+    name = save(
+        tmp_path / "a.npz",
+        train_images=images[:50],
+        test_images=images[50:70],
+        train_labels=labels[:50],
+        test_labels=labels[50:70],
+        other=np.zeros(3),
+    )
+    raw = read(name)
+    np.testing.assert_array_equal(raw.train.images[:, 0], images[:50])
+    np.testing.assert_array_equal(raw.test.images[:, 0], images[50:70])
+    assert [raw.class_names[label] for label in raw.test.labels] == [str(label) for label in labels[50:70]]
+
+
+X = np.zeros((30, 8, 8), np.uint8)
+F = np.zeros((30, 8, 8))
+
+
+def with_value(value: float) -> np.ndarray:
+    array = F.copy()
+    array[3, 4, 5] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": X}, "wanted an array 'images'"),
+        ({"train_images": X}, "wanted an array 'images'"),
+        ({"images": X[0]}, r"wanted \(N, H, W\).*got \(8, 8\)"),
+        ({"images": np.zeros((30, 8, 8, 2), np.uint8)}, r"with C 1 or 3 .*got \(30, 8, 8, 2\)"),
+        ({"images": np.zeros((30, 2, 2), np.uint8)}, r"sides of 4 to 256 pixels, got \(30, 1, 2, 2\)"),
+        ({"images": X[:0]}, "wanted images, got none"),
+        ({"images": X.astype(np.int64)}, r"wanted bytes \(uint8\) or floats in \[0, 1\], got int64"),
+        ({"images": np.array([object()] * 30)}, "no .npz of plain numbers"),
+        ({"images": with_value(np.nan)}, "got NaN or infinity"),
+        ({"images": with_value(np.inf)}, "got NaN or infinity"),
+        ({"images": with_value(255.0)}, r"wanted pixels in \[0, 1\], got 0 to 255; divide by 255"),
+        ({"images": with_value(-0.1)}, r"wanted pixels in \[0, 1\], got -0.1 to 0"),
+        ({"images": X, "labels": np.zeros(29, int)}, r"wanted one label for each of 30 images, got shape \(29,\)"),
+        ({"images": X, "labels": np.zeros(30)}, "wanted whole numbers or texts, got float64"),
+        ({"train_images": X, "test_images": F}, "of one shape and type"),
+        ({"train_images": X, "test_images": X[:, :6]}, "of one shape and type"),
+        ({"train_images": X, "test_images": X, "test_labels": np.zeros(30, int)}, "or of none"),
+        ({"images": X[:2]}, "wanted enough images to hold out 20% as the test set, got 2"),
+    ],
+)
+def test_bad_arrays_give_one_line(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        read(save(tmp_path / "a.npz", **arrays))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_truncated_archives_give_one_line(tmp_path: Path, digits: Digits, share: float, compressed: bool) -> None:
+    path = tmp_path / "a.npz"
+    (np.savez_compressed if compressed else np.savez)(path, images=digits[0])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError, match=r"a\.npz' is no \.npz of plain numbers, is damaged or truncated"):
+        read(f"array:{path}")
+
+
+def test_a_plain_array_is_no_archive(tmp_path: Path, digits: Digits) -> None:
+    file = io.BytesIO()
+    np.save(file, digits[0])
+    (tmp_path / "a.npy").write_bytes(file.getvalue())
+    with pytest.raises(UserError, match=r"is no \.npz of plain numbers"):
+        read(f"array:{tmp_path / 'a.npy'}")

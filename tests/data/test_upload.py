@@ -1,0 +1,144 @@
+"""An uploaded picture becomes one image of the run's shape, or one clear line."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from gpvae_core.data.upload import image_from_bytes
+from gpvae_core.errors import UserError
+
+
+def digit() -> Image.Image:
+    """A real digit, 8x8, 0 to 255."""
+    bunch: Any = load_digits()
+    return Image.fromarray((bunch.images[0] * 15).astype(np.uint8))
+
+
+def as_bytes(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF"])
+def test_lossless_kinds_give_the_exact_pixels(kind: str) -> None:
+    image = image_from_bytes(as_bytes(digit(), kind), (1, 8, 8))
+    assert image.dtype == torch.float32
+    np.testing.assert_allclose(image.numpy()[0], np.asarray(digit()) / 255.0, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_lossy_kinds_are_near(kind: str) -> None:
+    image = image_from_bytes(as_bytes(digit().resize((64, 64), Image.Resampling.NEAREST), kind, quality=95), (1, 8, 8))
+    # Ringing of the resampling at the hard edges of the enlarged pixels, besides the loss of the coding.
+    assert float((image[0] - torch.from_numpy(np.asarray(digit()) / 255.0)).abs().mean()) < 0.05
+
+
+def test_grey_becomes_colour_and_colour_becomes_grey() -> None:
+    grey = image_from_bytes(as_bytes(digit(), "PNG"), (3, 8, 8))
+    assert grey.shape == (3, 8, 8)
+    assert torch.equal(grey[0], grey[2])
+    red = Image.new("RGB", (8, 8), (255, 0, 0))
+    assert torch.equal(image_from_bytes(as_bytes(red, "PNG"), (3, 8, 8))[:, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
+    # ITU-R 601: luma of pure red is 0.299.
+    assert float(image_from_bytes(as_bytes(red, "PNG"), (1, 8, 8)).mean()) == pytest.approx(0.299, abs=1 / 255)
+
+
+def test_the_middle_square_is_kept() -> None:
+    wide = np.zeros((10, 30), np.uint8)
+    wide[:, 10:20] = 255
+    image = image_from_bytes(as_bytes(Image.fromarray(wide), "PNG"), (1, 10, 10))
+    assert torch.equal(image, torch.ones(1, 10, 10))
+    # Nothing of what is cut off leaks in when the rest is made smaller.
+    assert torch.equal(image_from_bytes(as_bytes(Image.fromarray(wide), "PNG"), (1, 4, 4)), torch.ones(1, 4, 4))
+
+
+def test_transparent_parts_are_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    assert torch.equal(image_from_bytes(as_bytes(clear, "PNG"), (1, 8, 8)), torch.ones(1, 8, 8))
+
+
+def test_sixteen_bits_are_scaled() -> None:
+    deep = Image.fromarray(np.full((8, 8), 32768, np.uint16))
+    assert float(image_from_bytes(as_bytes(deep, "PNG"), (1, 8, 8)).mean()) == pytest.approx(0.5, abs=1 / 255)
+
+
+def test_a_turned_photograph_is_set_upright() -> None:
+    half = np.zeros((8, 8), np.uint8)
+    half[:, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise: left becomes top
+    image = image_from_bytes(as_bytes(Image.fromarray(half), "PNG", exif=exif), (1, 8, 8))
+    assert torch.equal(image[0, :4], torch.ones(4, 8))
+    assert torch.equal(image[0, 4:], torch.zeros(4, 8))
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("L", (8, 8), level) for level in (255, 0)]
+    image = image_from_bytes(as_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:]), (1, 8, 8))
+    assert torch.equal(image, torch.ones(1, 8, 8))
+
+
+def bomb() -> bytes:
+    """A PNG whose header claims 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+
+
+def photograph(kind: str) -> bytes:
+    """Noise, so that half of the bytes is half of the picture."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    return as_bytes(Image.fromarray(noise), kind)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the picture is empty"),
+        (b"not a picture at all", "no picture that can be read, or is truncated: wanted PNG, JPEG, BMP, WebP or GIF"),
+        (b"%PDF-1.7 " + bytes(100), "no picture that can be read"),
+        (bytes(5_000_001), "at most 5 MB, got 5.0 MB"),
+        (bomb(), "too many pixels"),
+    ],
+)
+def test_bad_uploads_give_one_line(data: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        image_from_bytes(data, (1, 8, 8))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP", "GIF"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_picture_gives_one_line(kind: str, share: float) -> None:
+    whole = photograph(kind)
+    with pytest.raises(UserError, match=r"truncated or damaged|no picture that can be read") as error:
+        image_from_bytes(whole[: int(len(whole) * share)], (3, 32, 32))
+    assert "\n" not in str(error.value)
+
+
+def test_random_bytes_behind_a_true_head_never_escape() -> None:
+    generator = np.random.default_rng(1)
+    for kind in ("PNG", "JPEG", "BMP", "WEBP", "GIF"):
+        whole = bytearray(photograph(kind))
+        for _ in range(40):
+            broken = bytearray(whole)
+            for place in generator.integers(0, len(whole), 20):
+                broken[place] = generator.integers(0, 256)
+            try:
+                image = image_from_bytes(bytes(broken), (3, 32, 32))
+            except UserError:
+                continue
+            assert image.shape == (3, 32, 32)
