@@ -1,0 +1,53 @@
+"""The contract of a likelihood, log p(x|z)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from gpvae_core.registry import Registry
+
+
+class LikelihoodTable(ABC):
+    """log p(x|z_i) of any image at G latents with known decoder outputs, kept as the likelihood evaluates it best."""
+
+    @abstractmethod
+    def log_prob(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        """log p(x|z_i) in nats, float64 on the CPU (not every device has it)."""
+
+
+class Likelihood(nn.Module, ABC):
+    """p(x | decoder output), summed over the pixels of an image."""
+
+    @abstractmethod
+    def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+        """log p(x | g) in nats, summed over C, H, W; `x` and the decoder output `g` broadcast against each other."""
+
+    @abstractmethod
+    def grid_table(self, g: Float[Tensor, "G C H W"]) -> LikelihoodTable:
+        """The decoder outputs `g`, which it takes over (their memory may be reused), made ready for many images.
+
+        It keeps the likelihood's parameters as they are now.
+        """
+
+    @abstractmethod
+    def mean(self, g: Tensor) -> Tensor:
+        """E[x | g], the reconstruction that is shown."""
+
+
+class LikelihoodConfig(BaseModel, ABC):
+    """Settings of one likelihood."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def build(self) -> Likelihood:
+        """The likelihood with its start values."""
+
+
+LIKELIHOODS: Registry[type[LikelihoodConfig]] = Registry("likelihood", "gpvae_core.likelihoods")

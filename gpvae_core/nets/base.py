@@ -1,0 +1,35 @@
+"""The contract of a network stack: an encoder trunk x -> features, and a decoder z -> image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from gpvae_core.registry import Registry
+from gpvae_core.types import EventShape
+
+
+class NetConfig(BaseModel, ABC):
+    """Settings of one stack."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def feature_dim(self) -> int:
+        """p = h, the width of the last hidden layer of the encoder."""
+
+    @abstractmethod
+    def trunk(self, event_shape: EventShape) -> nn.Module:
+        """(B, C, H, W) -> (B, p): the encoder without its last layer; also the GP's features psi(x)."""
+
+    @abstractmethod
+    def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
+        """(B, D) -> (B, C, H, W): g_theta(z)."""
+
+
+NETS: Registry[type[NetConfig]] = Registry("network", "gpvae_core.nets")

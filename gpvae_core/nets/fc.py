@@ -1,0 +1,37 @@
+"""Fully connected stack, the default for 8x8 images."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from gpvae_core.nets.base import NETS, NetConfig
+from gpvae_core.types import EventShape
+
+
+@NETS.register("fc")
+class FullyConnectedConfig(NetConfig):
+    """Fully connected layers: LeakyReLU(0.01) in the encoder, ReLU in the decoder (any image size)."""
+
+    kind: ClassVar[str] = "fc"
+    hidden: int = Field(default=128, gt=0, description="units of each hidden layer, h")
+    depth: int = Field(default=2, gt=0, description="hidden layers of encoder and decoder")
+
+    @property
+    def feature_dim(self) -> int:
+        return self.hidden
+
+    def trunk(self, event_shape: EventShape) -> nn.Module:
+        layers: list[nn.Module] = [nn.Flatten()]
+        for d_in in (math.prod(event_shape), *[self.hidden] * (self.depth - 1)):
+            layers += [nn.Linear(d_in, self.hidden), nn.LeakyReLU(0.01)]
+        return nn.Sequential(*layers)
+
+    def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
+        layers: list[nn.Module] = []
+        for d_in in (latent_dim, *[self.hidden] * (self.depth - 1)):
+            layers += [nn.Linear(d_in, self.hidden), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(self.hidden, math.prod(event_shape)), nn.Unflatten(1, event_shape))

@@ -1,0 +1,51 @@
+"""A VAE: decoder, likelihood, standard normal prior, encoder (Kim & Pavlovic 2021, eq. 1-3)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gpvae_core.encoders.base import Encoder
+from gpvae_core.likelihoods import Likelihood
+from gpvae_core.types import EventShape
+
+
+class VAE(nn.Module):
+    """p(z) = N(0, I), p(x|z) = likelihood(x; g_theta(z)), q(z|x) = encoder(x)."""
+
+    def __init__(
+        self, decoder: nn.Module, likelihood: Likelihood, encoder: Encoder, latent_dim: int, event_shape: EventShape
+    ) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.encoder = encoder
+        self.latent_dim = latent_dim
+        self.event_shape = event_shape
+
+    def decode(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch C H W"]:
+        """g_theta(z) for latents of any leading shape."""
+        flat = self.decoder(z.reshape(-1, self.latent_dim))
+        return flat.reshape(*z.shape[:-1], *self.event_shape)
+
+    def log_prior(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """log N(z; 0, I) in nats."""
+        return -0.5 * z.square().sum(-1) - 0.5 * self.latent_dim * math.log(2 * math.pi)
+
+    def log_likelihood(self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+        """log p(x|z) in nats for K latents of each of B images."""
+        return self.likelihood.log_prob(x, self.decode(z))
+
+    def log_joint(self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+        """log p(x, z) in nats for K latents of each of B images."""
+        return self.log_likelihood(x, z) + self.log_prior(z)
+
+    def log_weights(
+        self, x: Float[Tensor, "B C H W"], k: int, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "K B"]:
+        """log w = log p(x,z) - log q(z|x) for k samples z ~ q(z|x) of each image."""
+        z, log_q = self.encoder(x).rsample_and_log_prob(k, generator)
+        return self.log_joint(x, z) - log_q
