@@ -1,0 +1,243 @@
+"""What a run is worth on a split: bounds over all of it, truth and gaps on a seeded sample, as JSON-ready data."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gpvae_core import bounds
+from gpvae_core.data.base import Split
+from gpvae_core.errors import unknown
+from gpvae_core.gaps import IWAE_SAMPLES, Array, GapTable, Truth, grid_truth, instance_gaps
+from gpvae_core.likelihoods import Gaussian
+from gpvae_core.mapa.kernel import choose_bandwidth
+from gpvae_core.progress import Progress, silent
+from gpvae_core.runs import Run
+from gpvae_core.stats import mean_se, spearman
+from gpvae_core.truth.importance import log_weights
+
+GRID_SAMPLE = 1000
+"""Instances whose true posterior is computed at d = 2: milliseconds each on digits, tenths of a second on MNIST."""
+WEIGHTS_AT_ONCE, DECODES_AT_ONCE = 4096, 512
+"""Importance weights held, and latents decoded together: a convolution is twice as fast on 512 as on 4096."""
+
+
+def evaluate(
+    run: Run,
+    split: str = "test",
+    max_instances: int = 200,
+    k: int = 100,
+    seed: int = 0,
+    progress: Progress = silent,
+    max_truths: int = GRID_SAMPLE,
+) -> dict[str, Any]:
+    """ELBO and IWAE-k over the whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
+
+    Args:
+        max_instances: size of the sample for best Gaussians and gaps.
+        max_truths: size of the sample for log p(x), negentropy and modes at d = 2; it begins with the other one.
+
+    All in nats; every mean with its standard error and the number of instances. What is not defined is None.
+
+    Raises:
+        UserError: the split is neither 'test' nor 'validation'.
+    """
+    started = time.monotonic()
+    splits = {"test": run.data.test, "validation": run.data.validation}
+    if split not in splits:
+        raise unknown("split", split, splits)
+    whole = _whole_split(run, splits[split], k, seed, progress)
+    sample = _sample(run, splits[split], max_instances, max_truths, seed, progress)
+    result = {
+        **_about(run, split),
+        **_bounds(whole, k),
+        **_truth_and_gaps(sample),
+        "uncertainty": _uncertainty(whole),
+        "correlations": _correlations(whole, sample, seed),
+        "reconstruction_rmse": math.sqrt(whole["square_error"].mean()),
+        "sigma_x": _sigma_x(run),
+        "mapa": _mapa(run),
+        "sample": {
+            "how": "seeded, without replacement",
+            "seed": seed,
+            "gaps": len(sample.index),
+            "truth": len(sample.truth_index),
+            "of": len(splits[split]),
+        },
+        "checks": _checks(sample.truth),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    return _json_ready(result)
+
+
+def _about(run: Run, split: str) -> dict[str, Any]:
+    metrics = run.metrics
+    best = max(metrics, key=lambda row: row["validation_elbo"], default=None)
+    return {
+        "run": run.name,
+        "dataset": run.config.data.name,
+        "split": split,
+        "method": run.config.method,
+        "latent_dim": run.config.latent_dim,
+        "epochs": metrics[-1]["epoch"] if metrics else 0,
+        "best_epoch": best["epoch"] if best else 0,
+        "units": "nats",
+    }
+
+
+# -- the whole split ---------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -> dict[str, Array]:
+    """Per instance: elbo, iwae, training_bound (nats), square_error (a pixel's mean), and the traces f, h if any."""
+    vae, n_train = run.model, len(run.data.train)
+    generator = torch.Generator(run.device).manual_seed(seed)
+    columns: dict[str, list[torch.Tensor]] = {}
+    at_once = max(1, WEIGHTS_AT_ONCE // k)
+    for low in range(0, len(split), at_once):
+        x = split.pixels(slice(low, low + at_once)).to(run.device)
+        q = vae.encoder(x)
+        log_w = log_weights(vae, x, k, generator, proposal=q, chunk=DECODES_AT_ONCE)
+        shown = vae.likelihood.mean(vae.decode(q.mean))
+        uncertainty = q.uncertainty()
+        traces = {} if uncertainty is None else {"f": uncertainty.trace_f, "h": uncertainty.trace_h}
+        found = {
+            "elbo": bounds.elbo(log_w),
+            "iwae": bounds.iwae(log_w),
+            "training_bound": bounds.training_bound(vae, x, n_train, 1, generator).value,
+            "square_error": (x - shown).square().mean((-3, -2, -1)),
+            **traces,
+        }
+        for name, values in found.items():
+            columns.setdefault(name, []).append(values.cpu().double())
+        progress(min(low + at_once, len(split)), len(split), f"ELBO and IWAE-{k}")
+    return {name: torch.cat(parts).numpy() for name, parts in columns.items()}
+
+
+def _bounds(whole: Mapping[str, Array], k: int) -> dict[str, Any]:
+    return {
+        "elbo": mean_se(whole["elbo"]),
+        "iwae": {**mean_se(whole["iwae"]), "k": k},
+        "training_bound": mean_se(whole["training_bound"]),
+    }
+
+
+def _uncertainty(whole: Mapping[str, Array]) -> dict[str, Any] | None:
+    """Tr V[f], Tr V[h] and their sum, in squared latent units; None for an encoder without."""
+    return {name: mean_se(values) for name, values in _traces(whole).items()} or None
+
+
+def _traces(whole: Mapping[str, Array]) -> dict[str, Array]:
+    if "f" not in whole:
+        return {}
+    return {"f": whole["f"], "h": whole["h"], "total": whole["f"] + whole["h"]}
+
+
+# -- the sample --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Gaps of the instances at `index`; truth of those at `truth_index`, which begins with `index`."""
+
+    index: NDArray[np.int64]
+    truth_index: NDArray[np.int64]
+    gaps: GapTable
+    truth: Truth
+
+
+def _sample(run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress) -> Sample:
+    order = np.random.default_rng(seed).permutation(len(split))
+    index = order[:size]
+    if run.model.latent_dim != 2:
+        x = split.pixels(index).to(run.device)
+        table = instance_gaps(run.model, x, seed=seed, progress=progress, indices=index)
+        return Sample(index, index, table, Truth(table.truth, table.log_px))
+    more = order[: max(size, truths)]
+    x = split.pixels(more).to(run.device)
+    truth = grid_truth(run.model, x, run.atlas, progress)
+    part = truth.first(len(index))
+    table = instance_gaps(run.model, x[: len(index)], run.atlas, seed, progress, indices=index, truth=part)
+    return Sample(index, more, table, truth)
+
+
+def _truth_and_gaps(sample: Sample) -> dict[str, Any]:
+    gaps, truth = sample.gaps, sample.truth
+    how = {"truth": truth.kind} if truth.kind == "grid" else {"truth": truth.kind, "k": IWAE_SAMPLES, "bound": "lower"}
+    return {
+        "log_px": {**mean_se(truth.log_px), **how},
+        "best_gaussian_elbo": {
+            "diagonal": mean_se(gaps.best_diagonal_elbo),
+            "full": mean_se(gaps.best_full_elbo),
+        },
+        "gaps": {name: mean_se(values) for name, values in _gap_columns(gaps).items()},
+        "negentropy": None if truth.negentropy is None else mean_se(truth.negentropy),
+        "n_modes": None if truth.n_modes is None else mean_se(truth.n_modes),
+    }
+
+
+def _gap_columns(gaps: GapTable) -> dict[str, Array]:
+    return {"inference": gaps.inference, "approximation": gaps.approximation, "amortization": gaps.amortization}
+
+
+def _correlations(whole: Mapping[str, Array], sample: Sample, seed: int) -> dict[str, Any]:
+    """Spearman's rho of each trace of the uncertainty with gaps, negentropy and modes; empty without uncertainty."""
+    targets: dict[str, tuple[NDArray[np.int64], Any]] = {
+        name: (sample.index, values) for name, values in _gap_columns(sample.gaps).items()
+    }
+    for name, values in {"negentropy": sample.truth.negentropy, "n_modes": sample.truth.n_modes}.items():
+        if values is not None:
+            targets[name] = (sample.truth_index, values)
+    return {
+        trace: {name: _correlation(u[index], values, seed) for name, (index, values) in targets.items()}
+        for trace, u in _traces(whole).items()
+    }
+
+
+def _correlation(a: Array, b: Array, seed: int) -> dict[str, Any]:
+    """rho with its 95 % bootstrap interval over the instances where both are known; None where one is constant."""
+    rho, low, high = spearman(a, b, seed=seed)
+    return {"rho": rho, "low": low, "high": high, "n": int((np.isfinite(a) & np.isfinite(b)).sum())}
+
+
+def _checks(truth: Truth) -> dict[str, Any]:
+    """How many grid posteriors were refined beyond the atlas, and how many failed a check all the same."""
+    if truth.passed is None or truth.refined is None:
+        return {}
+    counts = {"refined": int(truth.refined.sum()), "failed": int((~truth.passed).sum()), "n": len(truth.passed)}
+    return {"grid": counts}
+
+
+# -- the model ---------------------------------------------------------------------------------------------------------
+
+
+def _sigma_x(run: Run) -> float | None:
+    """The scale of the pixel noise; None for a likelihood without."""
+    likelihood = run.model.likelihood
+    return float(likelihood.sigma_x) if isinstance(likelihood, Gaussian) else None
+
+
+def _mapa(run: Run) -> dict[str, Any]:
+    """Width of MAPA's kernel in pixel units: sigma_x, or where there is none the best on validation images."""
+    sigma_x = _sigma_x(run)
+    if sigma_x is not None:
+        return {"bandwidth": sigma_x, "source": "sigma_x of the likelihood"}
+    train, validation = (s.pixels().flatten(1).to(run.device) for s in (run.data.train, run.data.validation))
+    return {"bandwidth": float(choose_bandwidth(train, validation, None)), "source": "chosen on validation images"}
+
+
+def _json_ready(value: Any) -> Any:
+    """Plain Python numbers; None where a number is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _json_ready(item) for key, item in value.items()}
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

@@ -1,0 +1,183 @@
+"""The evaluation of small runs on real digits: names, order of the bounds, independent ways to the same numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import rankdata
+
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig, load
+from gpvae_core.errors import UserError
+from gpvae_core.evaluate import evaluate
+from gpvae_core.gaps import instance_gaps
+from gpvae_core.runs import Run, load_run
+from gpvae_core.train import train
+
+DATA = DataConfig(name="digits")
+DIGITS = load(DATA)
+K, INSTANCES = 20, 12
+
+
+def small_run(folder: Path, method: str, latent_dim: int) -> Run:
+    settings = {"epochs": 4, "net.hidden": 32, "latent_dim": latent_dim, "lr": 2e-3}
+    return load_run(train(make_config(method, DATA, DIGITS.event_shape, settings), folder, data=DIGITS), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def gp(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return small_run(tmp_path_factory.mktemp("runs") / "gp", "gp", 2)
+
+
+@pytest.fixture(scope="module")
+def result(gp: Run) -> dict[str, Any]:
+    return evaluate(gp, max_instances=INSTANCES, k=K)
+
+
+@pytest.fixture(scope="module")
+def vae_in_space(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    run = small_run(tmp_path_factory.mktemp("runs") / "vae", "vae", 3)
+    return evaluate(run, split="validation", max_instances=INSTANCES, k=K)
+
+
+def sigma_x_of(run: Run) -> float:
+    return float(run.model.state_dict()["likelihood.log_sigma_x"].exp())
+
+
+def means(value: Any) -> list[dict[str, Any]]:
+    """Every entry with a mean."""
+    if not isinstance(value, dict):
+        return []
+    return [value] if "mean" in value else [entry for item in value.values() for entry in means(item)]
+
+
+def test_the_names_others_build_on(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
+    for found, truth in ((result, "grid"), (vae_in_space, "iwae")):
+        assert found["iwae"]["k"] == K
+        assert found["log_px"]["truth"] == truth
+        assert set(found["best_gaussian_elbo"]) == {"diagonal", "full"}
+        assert set(found["gaps"]) == {"inference", "approximation", "amortization"}
+        assert found["units"] == "nats"
+        entries = means(found)
+        assert len(entries) >= 9
+        assert all({"mean", "se", "n"} <= set(entry) and entry["n"] > 1 and entry["se"] >= 0 for entry in entries)
+
+
+def test_it_is_json_without_nan(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
+    for found in (result, vae_in_space):
+        assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_it_says_what_was_evaluated(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
+    about = {"run": "gp", "dataset": "digits", "split": "test", "method": "gp", "latent_dim": 2, "epochs": 4}
+    assert about.items() <= result.items()
+    n = len(DIGITS.test)
+    assert {result[name]["n"] for name in ("elbo", "iwae", "training_bound", "log_px", "negentropy")} == {n}
+    assert {entry["n"] for entry in result["gaps"].values()} == {INSTANCES}
+    assert result["sample"] == {
+        "how": "seeded, without replacement",
+        "seed": 0,
+        "gaps": INSTANCES,
+        "truth": n,
+        "of": n,
+    }
+    assert result["checks"]["grid"]["n"] == n
+    assert result["checks"]["grid"]["failed"] == 0
+    assert vae_in_space["elbo"]["n"] == len(DIGITS.validation)
+    assert vae_in_space["log_px"]["n"] == INSTANCES
+
+
+def test_bounds_are_ordered(result: dict[str, Any]) -> None:
+    """All three are means over the same instances."""
+    assert result["training_bound"]["mean"] < result["elbo"]["mean"] < result["iwae"]["mean"]
+    assert result["iwae"]["mean"] < result["log_px"]["mean"] + 0.05
+    best = result["best_gaussian_elbo"]
+    assert best["diagonal"]["mean"] <= best["full"]["mean"]
+
+
+def test_the_gap_falls_into_its_parts(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
+    for found in (result, vae_in_space):
+        gaps = {name: entry["mean"] for name, entry in found["gaps"].items()}
+        assert gaps["inference"] == pytest.approx(gaps["approximation"] + gaps["amortization"], abs=1e-6)
+        assert gaps["amortization"] >= 0
+        assert gaps["approximation"] > -0.05
+
+
+@torch.no_grad()
+def test_elbo_iwae_and_rmse_by_an_independent_way(gp: Run, result: dict[str, Any]) -> None:
+    """ELBO from the Gaussian KL in closed form and many samples; IWAE by the bound's definition."""
+    x, vae = DIGITS.test.pixels(), gp.model
+    q = vae.encoder(x)
+    normal = torch.distributions.Normal(q.mean, q.variance.sqrt())
+    kl = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(-1)
+    torch.manual_seed(1)
+    z = normal.sample(torch.Size([400]))
+    log_likelihood = torch.distributions.Normal(vae.decode(z), sigma_x_of(gp)).log_prob(x)
+    log_px_z = log_likelihood.sum((-3, -2, -1))
+    assert result["elbo"]["mean"] == pytest.approx(float((log_px_z.mean(0) - kl).mean()), abs=0.15)
+    log_w = log_px_z + torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1) - normal.log_prob(z).sum(-1)
+    bound = (
+        log_px_z.mean() - q.kl(torch.Generator().manual_seed(2)).mean() - vae.encoder.global_kl() / len(DIGITS.train)
+    )
+    assert result["training_bound"]["mean"] == pytest.approx(float(bound), abs=0.3)
+    weights = log_w.double().exp().reshape(-1, K, len(x)).mean(1)
+    assert result["iwae"]["mean"] == pytest.approx(float(weights.log().mean()), abs=0.15)
+    error = (x - vae.decode(q.mean)).double()
+    assert result["reconstruction_rmse"] == pytest.approx(float(error.square().mean().sqrt()), rel=1e-5)
+
+
+def test_sigma_x_is_the_models_and_mapas_bandwidth(gp: Run, result: dict[str, Any]) -> None:
+    assert result["sigma_x"] == pytest.approx(sigma_x_of(gp))
+    assert result["mapa"] == {"bandwidth": result["sigma_x"], "source": "sigma_x of the likelihood"}
+
+
+def test_correlations_are_those_of_the_sampled_instances(gp: Run, result: dict[str, Any]) -> None:
+    index = np.random.default_rng(0).permutation(len(DIGITS.test))[:INSTANCES]
+    x = DIGITS.test.pixels(index)
+    gaps = instance_gaps(gp.model, x, gp.atlas)
+    assert gaps.uncertainty_f is not None
+    assert gaps.uncertainty_h is not None
+    f, h = gaps.uncertainty_f.sum(1), gaps.uncertainty_h.sum(1)
+    for name, u in {"f": f, "h": h, "total": f + h}.items():
+        entry = result["correlations"][name]["inference"]
+        assert entry["rho"] == pytest.approx(np.corrcoef(rankdata(u), rankdata(gaps.inference))[0, 1], abs=1e-6)
+        assert entry["low"] <= entry["rho"] <= entry["high"]
+        assert entry["n"] == INSTANCES
+        assert result["correlations"][name]["negentropy"]["n"] == len(DIGITS.test)
+    assert result["gaps"]["inference"]["mean"] == pytest.approx(gaps.inference.mean(), abs=1e-3)
+    with torch.no_grad():
+        trace = gp.model.encoder(DIGITS.test.pixels()).uncertainty()
+    assert trace is not None
+    assert result["uncertainty"]["total"]["mean"] == pytest.approx(float(trace.total.mean()), rel=1e-5)
+
+
+def test_an_encoder_without_uncertainty_beyond_the_plane(vae_in_space: dict[str, Any]) -> None:
+    assert vae_in_space["uncertainty"] is None
+    assert vae_in_space["correlations"] == {}
+    assert vae_in_space["negentropy"] is None
+    assert vae_in_space["n_modes"] is None
+    assert vae_in_space["log_px"]["bound"] == "lower"
+    assert vae_in_space["checks"] == {}
+
+
+def test_it_repeats_with_the_seed(gp: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpvae_core.evaluate.GRID_SAMPLE", 1)
+    first, again, other = (evaluate(gp, max_instances=INSTANCES, k=2, seed=seed) for seed in (0, 0, 1))
+    assert {**again, "seconds": 0} == {**first, "seconds": 0}
+    assert other["elbo"]["mean"] != first["elbo"]["mean"]
+    assert other["gaps"]["inference"]["mean"] != first["gaps"]["inference"]["mean"]
+
+
+def test_an_unknown_split_is_one_clear_line(gp: Run) -> None:
+    with pytest.raises(UserError, match="did you mean 'test'"):
+        evaluate(gp, split="tests")
+
+
+def test_the_sample_for_the_truth_alone_has_its_own_size(gp: Run) -> None:
+    found = evaluate(gp, max_instances=4, k=2, max_truths=9)
+    assert (found["gaps"]["inference"]["n"], found["log_px"]["n"], found["negentropy"]["n"]) == (4, 9, 9)

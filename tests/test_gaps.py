@@ -1,0 +1,193 @@
+"""Gaps against the linear-Gaussian model, where each is known in closed form; the table's file; the proposal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gpvae_core.encoders.base import Posterior
+from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.errors import UserError
+from gpvae_core.gaps import GapTable, grid_truth, instance_gaps, sampled_truth
+from gpvae_core.likelihoods import Gaussian
+from gpvae_core.truth.best_gaussian import best_gaussians
+from gpvae_core.truth.grid import Atlas
+from gpvae_core.truth.proposal import DefensiveMixture
+from gpvae_core.vae import VAE
+from tests.oracles import LinearEncoder, LinearGaussianVAE
+
+SHAPE = (1, 2, 2)
+PLANE = LinearGaussianVAE.make(2, SHAPE, sigma_x=0.3, seed=7)
+SPACE = LinearGaussianVAE.make(3, SHAPE, sigma_x=0.3)
+TOLERANCE = 0.02
+OFF = {"shift": 0.3, "std": 0.25}
+
+
+def off(model: LinearGaussianVAE) -> VAE:
+    """With an encoder whose mean and deviations are wrong."""
+    d = model.latent_dim
+    return model.vae(shift=torch.full((d,), OFF["shift"]), std=torch.full((d,), OFF["std"]))
+
+
+@pytest.fixture(scope="module")
+def table() -> GapTable:
+    return instance_gaps(off(PLANE), PLANE.images(5), indices=[3, 1, 4, 15, 9])
+
+
+@pytest.mark.parametrize(("model", "truth"), [(PLANE, "grid"), (SPACE, "iwae")])
+def test_each_gap_is_the_closed_form(model: LinearGaussianVAE, truth: str) -> None:
+    x = model.images(6)
+    vae = off(model)
+    q = vae.encoder(x)
+    log_px, best_diagonal = model.log_px(x).numpy(), model.best_diagonal_elbo(x).numpy()
+    elbo = model.elbo(x, q.mean, torch.diag(q.variance[0])).numpy()
+    assert np.min(log_px - best_diagonal) > 5 * TOLERANCE, "the model must tell the gaps apart"
+    assert np.min(best_diagonal - elbo) > 5 * TOLERANCE
+    gaps = instance_gaps(vae, x)
+    assert gaps.truth == truth
+    np.testing.assert_allclose(gaps.log_px, log_px, atol=TOLERANCE)
+    np.testing.assert_allclose(gaps.best_full_elbo, log_px, atol=TOLERANCE)
+    np.testing.assert_allclose(gaps.inference, log_px - elbo, atol=TOLERANCE)
+    np.testing.assert_allclose(gaps.approximation, log_px - best_diagonal, atol=TOLERANCE)
+    np.testing.assert_allclose(gaps.amortization, best_diagonal - elbo, atol=TOLERANCE)
+
+
+def test_a_gaussian_posterior_has_one_mode_and_no_negentropy(table: GapTable) -> None:
+    assert table.negentropy is not None
+    assert table.n_modes is not None
+    assert table.passed is not None
+    np.testing.assert_allclose(table.negentropy, 0.0, atol=1e-3)
+    assert (table.n_modes == 1).all()
+    assert table.passed.all()
+    assert table.uncertainty_f is None
+    assert table.index.tolist() == [3, 1, 4, 15, 9]
+
+
+def test_beyond_the_plane_nothing_is_said_about_modes() -> None:
+    gaps = instance_gaps(off(SPACE), SPACE.images(2))
+    assert gaps.negentropy is None
+    assert gaps.n_modes is None
+    assert gaps.k == 5000
+
+
+class Parabola(nn.Module):
+    """g(z) = (z_1^2, z_2): the posterior of x = (1, 0) has the modes (1, 0) and (-1, 0)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.stack([z[:, 0] ** 2, z[:, 1]], dim=1).reshape(-1, 1, 1, 2)
+
+
+def test_two_modes_cost_a_single_gaussian_log_two() -> None:
+    """Each mode holds half the mass; a Gaussian fits one of them, up to its skewness."""
+    encoder = LinearEncoder(torch.zeros(2, 2), torch.zeros(2), torch.tensor([0.8, 0.2]), torch.tensor([0.1, 0.1]))
+    vae = VAE(Parabola(), Gaussian(0.05, learn=False), encoder, 2, (1, 1, 2))
+    gaps = instance_gaps(vae, torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2))
+    assert gaps.n_modes is not None
+    assert gaps.negentropy is not None
+    assert gaps.n_modes.tolist() == [2]
+    assert gaps.approximation[0] == pytest.approx(np.log(2), abs=TOLERANCE)
+    assert gaps.negentropy[0] > 1.0
+
+
+class MixtureEncoder(LinearEncoder):
+    """A family that is no Gaussian: half the mass at m, half of it at -m."""
+
+    def forward(self, x: Tensor) -> Posterior:
+        q = super().forward(x)
+        chol = torch.diag_embed(q.s)
+        return DefensiveMixture(-q.m, chol, q)
+
+
+def test_an_encoder_that_is_no_gaussian_is_scored_with_its_own_density() -> None:
+    """Against quadrature of q (log p(x,z) - log q) over the plane."""
+    encoder = MixtureEncoder(torch.zeros(2, 4), torch.zeros(4), torch.tensor([0.7, 0.2]), torch.tensor([0.3, 0.2]))
+    vae = off(PLANE)
+    vae.encoder = encoder
+    x = PLANE.images(3)
+    axis = torch.linspace(-4, 4, 401)
+    z = torch.cartesian_prod(axis, axis)[:, None].expand(-1, len(x), -1)
+    log_q = encoder(x).log_prob(z).double()
+    with torch.no_grad():
+        expected = (log_q.exp() * (vae.log_joint(x, z).double() - log_q)).sum(0) * float(axis[1] - axis[0]) ** 2
+    found = instance_gaps(vae, x)
+    spread = (vae.log_weights(x, 2000, torch.Generator().manual_seed(0)).std(0) / 2000**0.5).detach().numpy()
+    assert (np.abs(found.elbo - expected.numpy()) < 4 * spread).all()
+    moments = best_gaussians(vae, x).encoder_elbo.numpy()
+    assert (np.abs(moments - expected.numpy()) > 5 * spread).any(), "a Gaussian with the same moments must differ"
+
+
+def test_mixture_density_moments_and_kl_by_quadrature() -> None:
+    chol = torch.tensor([[[0.3, 0.0], [0.2, 0.1]]])
+    encoder = DiagonalGaussian(torch.tensor([[1.0, -0.5]]), torch.tensor([[0.2, 0.4]]))
+    q = DefensiveMixture(torch.tensor([[-0.3, 0.4]]), chol, encoder)
+    axis = torch.linspace(-4, 4, 801)
+    z = torch.cartesian_prod(axis, axis)[:, None]
+    log_q = q.log_prob(z).double()
+    mass = log_q.exp() * float(axis[1] - axis[0]) ** 2
+    assert float(mass.sum()) == pytest.approx(1.0, abs=1e-4)
+    mean = (mass[..., None] * z).sum(0)
+    variance = (mass[..., None] * (z - mean).square()).sum(0)
+    torch.testing.assert_close(q.mean.double(), mean, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(q.variance.double(), variance, atol=1e-4, rtol=1e-3)
+    generator = torch.Generator().manual_seed(0)
+    samples, log_prob = q.rsample_and_log_prob(20000, generator)
+    torch.testing.assert_close(samples.mean(0), q.mean, atol=0.02, rtol=0)
+    torch.testing.assert_close(log_prob, q.log_prob(samples))
+    log_prior = -0.5 * z.square().sum(-1) - np.log(2 * np.pi)
+    expected = float((mass * (log_q - log_prior)).sum())
+    estimates = torch.stack([q.kl(generator) for _ in range(100)])
+    assert float(estimates.mean()) == pytest.approx(expected, abs=0.05)
+
+
+def test_importance_sampling_agrees_with_the_grid() -> None:
+    x = PLANE.images(4)
+    vae = off(PLANE)
+    sampled = sampled_truth(vae, x, best_gaussians(vae, x))
+    grid = grid_truth(vae, x)
+    np.testing.assert_allclose(sampled.log_px, grid.log_px, atol=TOLERANCE)
+    assert (sampled.kind, grid.kind) == ("iwae", "grid")
+
+
+def test_an_atlas_and_a_truth_can_be_handed_in(table: GapTable) -> None:
+    x = PLANE.images(5)
+    vae = off(PLANE)
+    atlas = Atlas.build(vae)
+    truth = grid_truth(vae, x, atlas)
+    first = instance_gaps(vae, x[:2], atlas, truth=truth.first(2))
+    np.testing.assert_array_equal(first.log_px, table.log_px[:2])
+    np.testing.assert_allclose(first.best_full_elbo, table.best_full_elbo[:2], atol=1e-3)
+    assert truth.modes is not None
+    assert len(truth.first(2).modes or ()) == 2
+
+
+def test_a_table_comes_back_from_its_file(table: GapTable, tmp_path: Path) -> None:
+    path = tmp_path / "gaps.npz"
+    table.save(path)
+    found = GapTable.load(path)
+    for name in GapTable.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(found, name), getattr(table, name))
+    assert [p.name for p in tmp_path.iterdir()] == ["gaps.npz"]
+    assert len(found) == 5
+    assert found.k is None
+
+
+def test_a_damaged_table_is_one_clear_line(table: GapTable, tmp_path: Path) -> None:
+    path = tmp_path / "gaps.npz"
+    with pytest.raises(UserError, match="there is no gap table"):
+        GapTable.load(path)
+    table.save(path)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"not a file of arrays"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            GapTable.load(path)
+    np.savez(path, elbo=np.zeros(3))
+    with pytest.raises(UserError, match="not a gap table"):
+        GapTable.load(path)
+    np.savez(path, truth=np.array({"an": "object"}, dtype=object), elbo=np.zeros(3))
+    with pytest.raises(UserError, match="damaged"):
+        GapTable.load(path)
