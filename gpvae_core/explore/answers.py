@@ -1,0 +1,321 @@
+"""What is computed for one instance: truth, best Gaussian, posterior, traces, reconstructions, gaps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpvae_core.encoders.base import Posterior
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.explore import contours, pictures
+from gpvae_core.explore.encodings import Encodings, encode_batch
+from gpvae_core.explore.gap_sample import BestGaussian, GapSample, gap_view, sample_from
+from gpvae_core.explore.local import LocalPosterior, local_posterior
+from gpvae_core.explore.memo import Memo
+from gpvae_core.explore.planes import choose_plane, latent_plane, on_plane
+from gpvae_core.explore.reference import Reference
+from gpvae_core.explore.stages import Stages
+from gpvae_core.explore.traces import Line, kl, profile_lines, slice_lines, traces
+from gpvae_core.explore.views import (
+    Array,
+    GapView,
+    GaussianShape,
+    Instance,
+    Plane,
+    PosteriorView,
+    ReconstructionView,
+    TracesView,
+)
+from gpvae_core.gaps import gaps_and_best
+from gpvae_core.likelihoods import Gaussian
+from gpvae_core.mapa.kernel import choose_bandwidth, mapa
+from gpvae_core.truth.grid import GridPosterior, true_posterior
+from gpvae_core.truth.importance import iwae_log_px
+
+T = TypeVar("T")
+Bandwidth = Literal["sigma_x", "validation"]
+
+BASE_SAMPLES = 200
+MAPA_MASS, MAPA_POINTS = 0.99, 60
+ELBO_SAMPLES, IWAE_SAMPLES = 1000, 1000
+STARTS = 3
+"""Samples of the encoder from which the mode is sought, besides its mean, its base's and the prior's."""
+KEPT = 512
+"""Results for single instances that are kept; each is at most some hundred kilobytes."""
+
+
+def instance_key(instance: Instance) -> str:
+    """A test image by its index, any other by its pixels."""
+    if instance.index is not None:
+        return f"test {instance.index}"
+    return hashlib.sha1(np.ascontiguousarray(instance.image).tobytes()).hexdigest()
+
+
+class Answers:
+    """Answers for single instances, computed once while they are in use; safe to ask from several threads."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._run, self._vae, self._seed = stages.run, stages.run.model, stages.seed
+        self._memo = Memo(KEPT)
+        self._bandwidths = Memo()
+
+    @property
+    def planar(self) -> bool:
+        """d = 2, where the truth is known by quadrature."""
+        return self._vae.latent_dim == 2
+
+    def _once(self, what: str, instance: Instance, compute: Callable[[], T]) -> T:
+        return self._memo.get((what, instance_key(instance)), compute)
+
+    def _x(self, instance: Instance) -> Tensor:
+        """(1, C, H, W) on the model's device."""
+        return torch.as_tensor(instance.image, dtype=torch.float32, device=self._run.device)[None]
+
+    def _generator(self, device: torch.device | None = None) -> torch.Generator:
+        return torch.Generator(device or self._run.device).manual_seed(self._seed)
+
+    # -- what the encoder says --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _posterior(self, instance: Instance) -> Posterior:
+        return self._vae.encoder(self._x(instance))
+
+    def encoding(self, instance: Instance) -> Encodings:
+        """The encoder on this instance, a batch of 1; for a test image the stored one."""
+        if instance.index is None:
+            return self._once("encoding", instance, lambda: encode_batch(self._vae, self._x(instance)))
+        everyone = self._stages.encodings().arrays()
+        return Encodings.from_arrays({k: v[instance.index : instance.index + 1] for k, v in everyone.items()})
+
+    def _has_base(self, q: Posterior) -> bool:
+        return q.base() is not q
+
+    def encoder_name(self, q: Posterior) -> str:
+        return "encoder" if q.uncertainty() is None else "GP encoder (marginalised)"
+
+    # -- truth ------------------------------------------------------------------------------------------------------
+
+    def truth(self, instance: Instance) -> GridPosterior:
+        """d = 2: p(z|x) by quadrature."""
+        atlas = self._stages.atlas()
+        return self._once("truth", instance, lambda: true_posterior(self._vae, atlas, self._x(instance)[0]))
+
+    def local(self, instance: Instance) -> LocalPosterior:
+        """Mode and Laplace approximation, from the encoder's mean, samples of it, its base's mean and the prior's."""
+
+        def compute() -> LocalPosterior:
+            one = self.encoding(instance)
+            noise = np.random.default_rng(self._seed).standard_normal((STARTS, self._vae.latent_dim))
+            samples = one.mean + noise * np.sqrt(one.variance)
+            starts = np.concatenate([one.mean, one.base_mean, np.zeros_like(one.mean), samples])
+            return local_posterior(self._vae, self._x(instance), starts)
+
+        return self._once("local", instance, compute)
+
+    def mode(self, instance: Instance) -> Array:
+        """The posterior mode, (D,)."""
+        return self.truth(instance).modes()[0] if self.planar else self.local(instance).mode
+
+    def log_px(self, instance: Instance) -> float:
+        """log p(x) in nats: by quadrature at d = 2, else a lower bound, tighter once the best Gaussian is known."""
+        if self.planar:
+            return float(self.truth(instance).log_px)
+        known = self._gaps_if_known(instance)
+        if known is not None:
+            return float(known[0].columns["log_px"][known[1]])
+
+        @torch.no_grad()
+        def bound() -> float:
+            x = self._x(instance)
+            return float(iwae_log_px(self._vae, x, IWAE_SAMPLES, self._generator())[0])
+
+        return self._once("iwae", instance, bound)
+
+    # -- best Gaussian ----------------------------------------------------------------------------------------------
+
+    def _gaps_if_known(self, instance: Instance) -> tuple[GapSample, int] | None:
+        """The table that holds this instance's gaps and best Gaussians, and its row."""
+        sample = self._stages.gaps_if_ready()
+        row = sample.row(instance.index) if sample is not None else None
+        if sample is not None and row is not None:
+            return sample, row
+        found: GapSample | None = self._memo.peek(("gaps", instance_key(instance)))
+        return None if found is None else (found, 0)
+
+    def best_gaussian(self, instance: Instance) -> BestGaussian:
+        """Optimised for this instance now, from several starts, where it is not known yet; its gaps with it."""
+
+        def compute() -> GapSample:
+            atlas = self._stages.atlas() if self.planar else None
+            index = np.array([-1 if instance.index is None else instance.index])
+            return sample_from(*gaps_and_best(self._vae, self._x(instance), atlas, self._seed), index)
+
+        known = self._gaps_if_known(instance)
+        table, row = known or (self._once("gaps", instance, compute), 0)
+        return table.best_gaussian(row)
+
+    def best_if_known(self, instance: Instance) -> BestGaussian | None:
+        known = self._gaps_if_known(instance)
+        return None if known is None else known[0].best_gaussian(known[1])
+
+    # -- view 1 -----------------------------------------------------------------------------------------------------
+
+    def plane(self, instance: Instance, kind: str, dims: tuple[int, int]) -> Plane:
+        if self._vae.latent_dim < 2:
+            raise UserError("this run has one latent dimension: wanted at least two for a plane")
+        return latent_plane() if self.planar else choose_plane(kind, self.local(instance), dims)
+
+    @torch.no_grad()
+    def posterior_view(self, instance: Instance, plane: Plane) -> PosteriorView:
+        x, q = self._x(instance), self._posterior(instance)
+        shapes = self._gaussians(instance, plane, q)
+        if self.planar:
+            truth = self.truth(instance)
+            drawn = contours.latent_contours(self._vae, self._stages.atlas(), x, truth, shapes, plane)
+            modes = np.asarray(truth.modes())
+        else:
+            laplace = on_plane("", plane, plane.origin, self.local(instance).covariance).covariance
+            drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
+            modes = np.zeros((1, 2))
+        base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
+        points, weights = self._mapa_points(instance, plane)
+        return PosteriorView(
+            plane=plane,
+            x=drawn.x,
+            y=drawn.y,
+            log_density=drawn.log_density,
+            hpd_levels=drawn.levels,
+            base_samples=plane.coordinates(base[:, 0].double().cpu().numpy()),
+            gaussians=shapes,
+            mapa_points=points,
+            mapa_weights=weights,
+            modes=modes,
+        )
+
+    def _gaussians(self, instance: Instance, plane: Plane, q: Posterior) -> tuple[GaussianShape, ...]:
+        """The encoder's and, where known, the best Gaussians, on the plane."""
+        one, best = self.encoding(instance), self.best_if_known(instance)
+        shapes = [on_plane(self.encoder_name(q), plane, one.mean[0], np.diag(one.variance[0]))]
+        if best is not None:
+            diagonal, full = np.diag(best.diagonal_std**2), best.full_chol @ best.full_chol.T
+            shapes.append(on_plane("best Gaussian (diagonal)", plane, best.diagonal_mean, diagonal))
+            shapes.append(on_plane("best Gaussian (full)", plane, best.full_mean, full))
+        return tuple(shapes)
+
+    # -- MAPA -------------------------------------------------------------------------------------------------------
+
+    def bandwidth(self, kind: Bandwidth) -> tuple[float, str]:
+        """MAPA's kernel width in pixel units and where it comes from."""
+        if kind == "validation":
+            return self._bandwidths.get(kind, self._chosen_bandwidth), "chosen on validation images"
+        if kind != "sigma_x":
+            raise unknown("bandwidth", kind, ("sigma_x", "validation"))
+        likelihood = self._vae.likelihood
+        if not isinstance(likelihood, Gaussian):
+            return self.bandwidth("validation")
+        return float(likelihood.sigma_x), "sigma_x of the likelihood"
+
+    def _chosen_bandwidth(self) -> float:
+        validation = self._run.data.validation.pixels().flatten(1).to(self._run.device)
+        return float(choose_bandwidth(self._stages.reference().pixels, validation, None))
+
+    def _log_mapa(self, reference: Reference, instance: Instance, bandwidth: float) -> Array:
+        """log q(i|n), (N,)."""
+        return mapa(reference.pixels, self._x(instance).flatten(1), bandwidth)[0].double().cpu().numpy()
+
+    def _mapa_points(self, instance: Instance, plane: Plane) -> tuple[Array, Array]:
+        """Codes with the largest q(i|n), on the plane, that hold MAPA_MASS of the mass; at most MAPA_POINTS."""
+        reference = self._stages.reference_if_quick()
+        if reference is None:
+            return np.empty((0, 2)), np.empty(0)
+        weights = np.exp(self._log_mapa(reference, instance, self.bandwidth("sigma_x")[0]))
+        order = np.argsort(-weights, kind="stable")
+        enough = int(np.searchsorted(np.cumsum(weights[order]), MAPA_MASS)) + 1
+        chosen = order[: min(enough, MAPA_POINTS)]
+        return plane.coordinates(reference.codes[chosen]), weights[chosen]
+
+    # -- view 3 -----------------------------------------------------------------------------------------------------
+
+    def traces_view(self, instance: Instance, bandwidth: Bandwidth) -> TracesView:
+        reference, x = self._stages.reference(), self._x(instance)
+        width, source = self.bandwidth(bandwidth)
+        log_p = reference.model.log_index_posterior(x)[0].numpy()
+        log_q = self._log_mapa(reference, instance, width)
+        shift = np.log(len(reference.index)) + reference.log_prior
+        lines, note = self._lines(instance, x)
+        found = traces(lines, reference.codes, log_p + shift, log_q + shift)
+        notes = " ".join(part for part in (note, reference.note) if part)
+        return TracesView(found, width, source, kl(log_p, log_q), notes)
+
+    @torch.no_grad()
+    def _lines(self, instance: Instance, x: Tensor) -> tuple[tuple[Line, ...], str]:
+        if self.planar:
+            lines = profile_lines(self._stages.atlas(), x, self.truth(instance))
+            return lines, "The line is the profile: the largest log p(z|x) over the other coordinate."
+        lines = slice_lines(self._vae, x, self.local(instance), self.log_px(instance))
+        note = (
+            "The line is the slice through the posterior mode along this coordinate; the points are not on that slice."
+        )
+        return lines, note
+
+    # -- views 5 and 6 ----------------------------------------------------------------------------------------------
+
+    def reconstruction_view(self, instance: Instance) -> ReconstructionView:
+        x, q, one = self._x(instance), self._posterior(instance), self.encoding(instance)
+        latents = {"base encoder": one.base_mean[0]} if self._has_base(q) else {}
+        latents[self.encoder_name(q)] = one.mean[0]
+        best = self.best_if_known(instance)
+        if best is not None:
+            latents["best Gaussian"] = best.full_mean
+        latents["posterior mode"] = self.mode(instance)
+        z, note = self._strip(instance, x, one, best)
+        samples = pictures.decode_means(self._vae, z, x)
+        return ReconstructionView(instance.image, pictures.reconstructions(self._vae, x, latents), samples, note)
+
+    def _strip(self, instance: Instance, x: Tensor, one: Encodings, best: BestGaussian | None) -> tuple[Array, str]:
+        generator = self._generator(torch.device("cpu"))
+        n = pictures.STRIP
+        if self.planar:
+            return np.asarray(self.truth(instance).sample(n, generator)), f"{n} samples of the true posterior, decoded."
+        if best is not None:
+            name, mean, chol = "best Gaussian", best.full_mean, best.full_chol
+        else:
+            name, mean, chol = "encoder", one.mean[0], np.diag(np.sqrt(one.variance[0]))
+        drawn = pictures.resample(self._vae, x, mean, chol, generator)
+        note = (
+            f"{n} samples, resampled by importance from {pictures.PROPOSALS:,} of the {name} "
+            f"(effective number {drawn.effective:.0f}): approximately the true posterior."
+        )
+        return drawn.z, note
+
+    def gap_view(self, instance: Instance) -> GapView:
+        known = self._gaps_if_known(instance)
+        if known is not None:
+            table, row = known
+            return gap_view(self._run.name, table.truth, table.columns, row)
+        truth = self.truth(instance) if self.planar else None
+        return GapView(
+            run=self._run.name,
+            log_px=self.log_px(instance),
+            log_px_truth="iwae" if truth is None else "grid",
+            best_full_elbo=None,
+            best_diagonal_elbo=None,
+            encoder_elbo=self._elbo(instance),
+            negentropy=None if truth is None else truth.negentropy(),
+            modes=None if truth is None else len(truth.modes()),
+        )
+
+    def _elbo(self, instance: Instance) -> float:
+        """The encoder's ELBO by ELBO_SAMPLES samples, in nats."""
+
+        @torch.no_grad()
+        def compute() -> float:
+            return float(self._vae.log_weights(self._x(instance), ELBO_SAMPLES, self._generator()).mean())
+
+        return self._once("elbo", instance, compute)

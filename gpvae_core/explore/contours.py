@@ -1,0 +1,197 @@
+"""The log posterior density on a drawing grid: which window to show, and the values there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.interpolate import RectBivariateSpline
+from torch import Tensor
+
+from gpvae_core.explore.views import Array, GaussianShape, Plane
+from gpvae_core.truth.grid import Atlas, GridPosterior
+from gpvae_core.vae import VAE
+
+SIDE, SLICE_SIDE, COARSE_SIDE = 81, 61, 31
+MASSES = (0.5, 0.9, 0.99)
+IN_VIEW = 0.999
+"""The highest-density region of this mass is always in view."""
+ELLIPSE = 2.5
+"""So many standard deviations of each Gaussian are in view."""
+MARGIN = 0.12
+BORDER_MASS = 1e-4
+"""A slice with more mass than this on the border of its window gets a wider one."""
+
+Box = tuple[float, float, float, float]
+"""x0, x1, y0, y1."""
+
+
+@dataclass(frozen=True)
+class Contours:
+    """x (Gx,), y (Gy,), log density (Gy, Gx) in nats, and (mass, threshold) pairs."""
+
+    x: Array
+    y: Array
+    log_density: Array
+    levels: tuple[tuple[float, float], ...]
+
+
+def hpd_levels(log_density: Array, masses: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    """(mass, threshold): the region above the threshold holds this share of the mass of a uniform grid."""
+    ordered = np.sort(log_density.ravel())[::-1]
+    mass = np.cumsum(np.exp(ordered - ordered[0]))
+    return tuple((m, float(ordered[np.searchsorted(mass, m * mass[-1])])) for m in masses)
+
+
+def region_box(x: Array, y: Array, log_density: Array, threshold: float) -> Box:
+    """The box around the cells above the threshold, one cell wider on each side."""
+    inside = log_density >= threshold
+    columns, rows = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
+    return (
+        float(x[max(columns[0] - 1, 0)]),
+        float(x[min(columns[-1] + 1, len(x) - 1)]),
+        float(y[max(rows[0] - 1, 0)]),
+        float(y[min(rows[-1] + 1, len(y) - 1)]),
+    )
+
+
+def ellipse_box(shape: GaussianShape) -> Box:
+    """The box around a Gaussian's ellipse of ELLIPSE standard deviations."""
+    half = ELLIPSE * np.sqrt(np.diag(shape.covariance))
+    low, high = shape.mean - half, shape.mean + half
+    return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+
+
+def window(region: Box, shapes: Sequence[GaussianShape]) -> Box:
+    """All of the region and of the ellipses, with a margin."""
+    boxes = np.array([region, *(ellipse_box(shape) for shape in shapes)])
+    x0, y0 = boxes[:, 0].min(), boxes[:, 2].min()
+    x1, y1 = boxes[:, 1].max(), boxes[:, 3].max()
+    pad_x, pad_y = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
+    return float(x0 - pad_x), float(x1 + pad_x), float(y0 - pad_y), float(y1 + pad_y)
+
+
+def axis(low: float, high: float, fine_low: float, fine_high: float, n: int) -> Array:
+    """`n` points from low to high, two thirds of them within [fine_low, fine_high] where that part is small.
+
+    A sharp posterior in a window that an ellipse made wide would otherwise fall between the points.
+    """
+    fine_low, fine_high = max(fine_low, low), min(fine_high, high)
+    if fine_high - fine_low >= 0.5 * (high - low):
+        return np.linspace(low, high, n)
+    inner = 2 * n // 3
+    share = (fine_low - low) / ((fine_low - low) + (high - fine_high))
+    left = int(np.clip(round((n - inner) * share), fine_low > low, n - inner - (high > fine_high)))
+    right = n - inner - left
+    parts = (
+        np.linspace(low, fine_low, left, endpoint=False),
+        np.linspace(fine_low, fine_high, inner),
+        np.linspace(high, fine_high, right, endpoint=False)[::-1],
+    )
+    return np.concatenate(parts)
+
+
+def _spline(x: Array, y: Array, values: Array, xs: Array, ys: Array) -> Array:
+    """Cubic spline through values (Gy, Gx), at the grid xs, ys; (len(ys), len(xs))."""
+    pad = 4
+    columns = slice(max(np.searchsorted(x, xs[0]) - pad, 0), np.searchsorted(x, xs[-1]) + pad)
+    rows = slice(max(np.searchsorted(y, ys[0]) - pad, 0), np.searchsorted(y, ys[-1]) + pad)
+    return RectBivariateSpline(y[rows], x[columns], values[rows, columns])(ys, xs)
+
+
+def _within(values: Array, grid: Array) -> slice:
+    """The stretch of sorted `values` that lies inside the range of `grid`."""
+    return slice(np.searchsorted(values, grid[0]), np.searchsorted(values, grid[-1], side="right"))
+
+
+@torch.no_grad()
+def evaluate(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, xs: Array, ys: Array) -> Array:
+    """log p(x, z) in nats at the points of the plane with these coordinates, (len(ys), len(xs))."""
+    u, w = np.meshgrid(xs, ys)
+    z = plane.origin + np.stack([u, w], axis=-1).reshape(-1, 2) @ plane.axes
+    points = torch.as_tensor(z, dtype=x.dtype, device=x.device)
+    values = [vae.log_joint(x, part[:, None, :])[:, 0] for part in points.split(4096)]
+    return torch.cat(values).double().cpu().numpy().reshape(len(ys), len(xs))
+
+
+def latent_contours(
+    vae: VAE,
+    atlas: Atlas,
+    x: Float[Tensor, "1 C H W"],
+    truth: GridPosterior,
+    shapes: Sequence[GaussianShape],
+    plane: Plane,
+) -> Contours:
+    """d = 2: a spline through the checked grid where it reaches, through the atlas around it, decoded beyond."""
+    fine = np.asarray(truth.log_density)
+    levels = truth.hpd_levels((*MASSES, IN_VIEW))
+    region = region_box(truth.x, truth.y, fine, levels[-1][1])
+    x0, x1, y0, y1 = window(region, shapes)
+    xs, ys = axis(x0, x1, region[0], region[1], SIDE), axis(y0, y1, region[2], region[3], SIDE)
+    columns, rows = _within(xs, truth.x), _within(ys, truth.y)
+    covered = (columns.stop - columns.start, rows.stop - rows.start) == (SIDE, SIDE)
+    values = np.empty((SIDE, SIDE)) if covered else _around(vae, atlas, x, plane, xs, ys) - truth.log_px
+    values[rows, columns] = _spline(truth.x, truth.y, fine, xs[columns], ys[rows])
+    return Contours(xs, ys, values, tuple(levels[: len(MASSES)]))
+
+
+def _around(vae: VAE, atlas: Atlas, x: Float[Tensor, "1 C H W"], plane: Plane, xs: Array, ys: Array) -> Array:
+    """log p(x, z) from the atlas where it reaches; where the window is larger than the atlas, decoded."""
+    grid = np.asarray(torch.as_tensor(atlas.axis).cpu(), dtype=np.float64)
+    columns, rows = _within(xs, grid), _within(ys, grid)
+    if (columns.stop - columns.start, rows.stop - rows.start) != (len(xs), len(ys)):
+        return evaluate(vae, x, plane, xs, ys)
+    joint = atlas.log_joint(x)[0].double().cpu().numpy()
+    return _spline(grid, grid, joint, xs, ys)
+
+
+def slice_contours(
+    vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, laplace: Array, shapes: Sequence[GaussianShape]
+) -> Contours:
+    """d > 2: decoded on the slice, zoomed to its mass, normalised over the shown window (trapezoidal rule).
+
+    Args:
+        laplace: covariance (2, 2) of the Laplace approximation on the slice, from which the zoom starts.
+    """
+    region = _slice_region(vae, x, plane, laplace)
+    x0, x1, y0, y1 = window(region, shapes)
+    xs = axis(x0, x1, region[0], region[1], SLICE_SIDE)
+    ys = axis(y0, y1, region[2], region[3], SLICE_SIDE)
+    joint = evaluate(vae, x, plane, xs, ys)
+    top = joint.max()
+    total = np.trapezoid(np.trapezoid(np.exp(joint - top), xs, axis=1), ys)
+    density = joint - top - np.log(total)
+    even = (np.linspace(a[0], a[-1], 2 * SLICE_SIDE) for a in (xs, ys))
+    return Contours(xs, ys, density, hpd_levels(_spline(xs, ys, density, *even), MASSES))
+
+
+def _slice_region(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, laplace: Array) -> Box:
+    """The box of the slice's 99.9 % region, found on a coarse grid that grows or shrinks until it fits."""
+    half_x, half_y = 5.0 * np.sqrt(np.diag(laplace))
+    box: Box = (-half_x, half_x, -half_y, half_y)
+    for _ in range(5):
+        xs, ys = np.linspace(box[0], box[1], COARSE_SIDE), np.linspace(box[2], box[3], COARSE_SIDE)
+        joint = evaluate(vae, x, plane, xs, ys)
+        threshold = hpd_levels(joint, (IN_VIEW,))[0][1]
+        found = region_box(xs, ys, joint, threshold)
+        if _border_share(joint) > BORDER_MASS:
+            box = _scaled(box, 2.0)
+        elif min((found[1] - found[0]) / (box[1] - box[0]), (found[3] - found[2]) / (box[3] - box[2])) < 0.25:
+            box = _scaled(found, 1.2)
+        else:
+            return found
+    return found
+
+
+def _border_share(joint: Array) -> float:
+    mass = np.exp(joint - joint.max())
+    return float(1.0 - mass[1:-1, 1:-1].sum() / mass.sum())
+
+
+def _scaled(box: Box, factor: float) -> Box:
+    cx, cy = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
+    hx, hy = 0.5 * factor * (box[1] - box[0]), 0.5 * factor * (box[3] - box[2])
+    return cx - hx, cx + hx, cy - hy, cy + hy

@@ -1,0 +1,55 @@
+"""The latent space while a model trains: the encoder's means of test images, coloured by class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from gpvae_core.explore.views import Array
+from gpvae_core.plots.marks import scattergl
+from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame, heading
+
+WIDTH, HEIGHT = 620, 440
+SPAN = 4.0
+
+
+def figure(
+    means: Array,
+    class_index: NDArray[np.integer],
+    names: tuple[str, ...],
+    title: str,
+    theme: Theme,
+) -> go.Figure:
+    """Means (N, D >= 1) in prior standard deviations: the first two coordinates, one trace for each class."""
+    x, y = means[:, 0], means[:, min(1, means.shape[1] - 1)]
+    traces: list[Any] = []
+    for c in np.unique(class_index):
+        rows = class_index == c
+        traces.append(
+            scattergl(
+                x=x[rows],
+                y=y[rows],
+                mode="markers",
+                name=names[c] if 0 <= c < len(names) else "no class",
+                marker={
+                    "color": theme.classes[c % len(theme.classes)],
+                    "symbol": CLASS_SYMBOLS[c % len(CLASS_SYMBOLS)],
+                    "size": 6,
+                },
+                hoverinfo="name",
+            )
+        )
+    layout = frame(theme, WIDTH, HEIGHT, (46, 70, 26, 40), showlegend=True)
+    layout["xaxis"] = axis(theme, "z1 (prior sd)", range=[-SPAN, SPAN], domain=[0.0, 0.97])
+    layout["yaxis"] = axis(theme, "z2 (prior sd)", range=[-SPAN, SPAN])
+    layout["legend"] = {
+        "font": {"size": 11, "color": theme.text},
+        "itemsizing": "constant",
+        "x": 1.0,
+        "y": 1.0,
+    }
+    layout["annotations"] = [heading(theme, title, 0.0, 1.0, yshift=4)]
+    return go.Figure(traces, layout)

@@ -1,0 +1,256 @@
+"""Light and dark: colours that survive colour blindness and a grey printer, and the frame that every figure shares.
+
+Categorical colours are Okabe and Ito's. What must be told apart is also drawn with another symbol, dash or edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.graph_objects as go
+
+FONT = "Roboto, 'Segoe UI', Helvetica, Arial, sans-serif"
+OKABE_ITO = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+    "#7F7F7F",
+)
+CLASS_COLOURS = (*OKABE_ITO, "#6A3D9A", "#8C510A")
+CLASS_SYMBOLS = (
+    "circle",
+    "square",
+    "diamond",
+    "cross",
+    "triangle-up",
+    "x",
+    "star",
+    "pentagon",
+    "hexagon",
+    "triangle-down",
+)
+"""With ten colours alone some pairs are close in grey; the symbol tells them apart."""
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How one Gaussian is drawn: colour, dash and width in pixels."""
+
+    colour: str
+    dash: str
+    width: float
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of one appearance; `density` runs from no mass to the peak."""
+
+    name: str
+    paper: str
+    text: str
+    muted: str
+    grid: str
+    contour: str
+    edge: str
+    """Outline of markers, against the paper."""
+    base: str
+    """The base encoder's dots, red as in Fig. 1."""
+    mapa: str
+    highlight: str
+    density: tuple[str, ...]
+    diverging: tuple[str, str, str]
+    """Negative, zero, positive."""
+    sequential: tuple[str, ...]
+    """Viridis, without the end that the paper would swallow."""
+    bar: str
+    bar_other: str
+    gaussians: tuple[LineStyle, ...]
+    classes: tuple[str, ...] = field(default=CLASS_COLOURS)
+
+    @property
+    def density_scale(self) -> list[list[float | str]]:
+        last = len(self.density) - 1
+        return [[k / last, colour] for k, colour in enumerate(self.density)]
+
+    @property
+    def sequential_scale(self) -> list[list[float | str]]:
+        last = len(self.sequential) - 1
+        return [[k / last, colour] for k, colour in enumerate(self.sequential)]
+
+    @property
+    def diverging_scale(self) -> list[list[float | str]]:
+        return [
+            [0.0, self.diverging[0]],
+            [0.5, self.diverging[1]],
+            [1.0, self.diverging[2]],
+        ]
+
+
+LIGHT = Theme(
+    name="light",
+    paper="#FFFFFF",
+    text="#1B1F24",
+    muted="#57606A",
+    grid="#E3E7EC",
+    contour="#1F3A5F",
+    edge="#FFFFFF",
+    base="#D7191C",
+    mapa="#E69F00",
+    highlight="#000000",
+    density=("#FFFFFF", "#EEF3F8", "#D5E2EF", "#B3CBE2", "#8DB0D2"),
+    diverging=("#0072B2", "#F7F7F7", "#D55E00"),
+    sequential=("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39"),
+    bar="#56B4E9",
+    bar_other="#D55E00",
+    gaussians=(
+        LineStyle("#0072B2", "solid", 2.5),
+        LineStyle("#00785A", "dash", 2.2),
+        LineStyle("#A8437F", "dot", 2.4),
+        LineStyle("#8C510A", "dashdot", 2.0),
+    ),
+)
+
+DARK = Theme(
+    name="dark",
+    paper="#15191E",
+    text="#F0F3F6",
+    muted="#A9B3BE",
+    grid="#2B323B",
+    contour="#C9DDF2",
+    edge="#15191E",
+    base="#FF5A52",
+    mapa="#FFC247",
+    highlight="#FFFFFF",
+    density=("#15191E", "#1B2530", "#223447", "#2B4763", "#365D85"),
+    diverging=("#56B4E9", "#20262D", "#FF9248"),
+    sequential=("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725"),
+    bar="#56B4E9",
+    bar_other="#FF9248",
+    gaussians=(
+        LineStyle("#6CC3FF", "solid", 2.5),
+        LineStyle("#3DDBA8", "dash", 2.2),
+        LineStyle("#F29ACB", "dot", 2.4),
+        LineStyle("#E0A96D", "dashdot", 2.0),
+    ),
+    classes=(
+        "#4FA8E0",
+        "#E69F00",
+        "#1FC796",
+        "#E79AC6",
+        "#8FD3FF",
+        "#FF7B2E",
+        "#F0E442",
+        "#B5B5B5",
+        "#B48CE0",
+        "#C98A4B",
+    ),
+)
+
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
+    """An axis in the theme's colours; `title` names the quantity and its unit."""
+    return {
+        "title": {
+            "text": title,
+            "font": {"size": 11, "color": theme.text},
+            "standoff": 4,
+        },
+        "tickfont": {"size": 10, "color": theme.muted},
+        "gridcolor": theme.grid,
+        "linecolor": theme.muted,
+        "zeroline": False,
+        "showline": True,
+        "ticks": "outside",
+        "ticklen": 3,
+        "tickcolor": theme.muted,
+        **more,
+    }
+
+
+def with_unit(label: str) -> str:
+    """The label of a latent coordinate with its unit."""
+    return label if "prior sd" in label else f"{label} (prior sd)"
+
+
+def wrapped(name: str, width: int) -> str:
+    """The name on two lines at most, broken at the space nearest the middle, where it is longer than `width`."""
+    spaces = [k for k, letter in enumerate(name) if letter == " "]
+    if len(name) <= width or not spaces:
+        return name
+    middle = min(spaces, key=lambda k: abs(k - len(name) / 2))
+    return name[:middle] + "<br>" + name[middle + 1 :]
+
+
+def bare_axis(**more: Any) -> dict[str, Any]:
+    """An axis that only places things: no line, ticks, grid."""
+    return {"visible": False, "fixedrange": True, **more}
+
+
+def frame(
+    theme: Theme,
+    width: int,
+    height: int,
+    margin: tuple[int, int, int, int],
+    **more: Any,
+) -> dict[str, Any]:
+    """The layout all figures share. `margin` is left, right, top, bottom in pixels; the size is fixed in pixels."""
+    left, right, top, bottom = margin
+    return {
+        "template": "none",
+        "width": width,
+        "height": height,
+        "margin": {"l": left, "r": right, "t": top, "b": bottom, "pad": 0},
+        "paper_bgcolor": theme.paper,
+        "plot_bgcolor": theme.paper,
+        "font": {"family": FONT, "size": 11, "color": theme.text},
+        "hoverlabel": {"font": {"family": FONT, "size": 11}},
+        "showlegend": False,
+        **more,
+    }
+
+
+def heading(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
+    """A small title at (x, y) in paper coordinates, as an annotation without an arrow."""
+    return {
+        "text": text,
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "showarrow": False,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "font": {"size": 11, "color": theme.text},
+        **more,
+    }
+
+
+def message(theme: Theme, text: str, width: int, height: int) -> go.Figure:
+    """An empty figure with one sentence in the middle, for what is not there (yet)."""
+    note = heading(
+        theme,
+        text,
+        0.5,
+        0.5,
+        xanchor="center",
+        yanchor="middle",
+        font={"size": 12, "color": theme.muted},
+    )
+    return go.Figure(
+        layout=frame(
+            theme,
+            width,
+            height,
+            (10, 10, 10, 10),
+            xaxis=bare_axis(),
+            yaxis=bare_axis(),
+            annotations=[note],
+        )
+    )

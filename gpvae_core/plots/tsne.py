@@ -1,0 +1,151 @@
+"""View 4: the t-SNE map of the latents, coloured by class, uncertainty or gap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.explore.views import Array, MapView
+from gpvae_core.plots.marks import Mark, scattergl
+from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, bare_axis, frame
+
+WIDTH, HEIGHT = 440, 260
+COLOURS = ("class", "uncertainty", "gap")
+RING = 9
+"""Radius in pixels of the ring around the chosen instance."""
+
+
+def _points(view: MapView, rows: Any, marker: dict[str, Any], name: str, **more: Any) -> Mark:
+    return scattergl(
+        x=view.xy[rows, 0],
+        y=view.xy[rows, 1],
+        customdata=view.index[rows],
+        mode="markers",
+        marker=marker,
+        name=name,
+        **{
+            "hovertemplate": f"%{{customdata}}{name and ' · ' + name}<extra></extra>",
+            **more,
+        },
+    )
+
+
+def _size(view: MapView) -> float:
+    return 6.0 if len(view.index) <= 3000 else 3.5
+
+
+def _by_class(view: MapView, theme: Theme) -> list[Mark]:
+    traces = []
+    for c in np.unique(view.class_index):
+        name = view.class_names[c] if 0 <= c < len(view.class_names) else "no class"
+        marker = {
+            "color": theme.classes[c % len(theme.classes)] if c >= 0 else theme.muted,
+            "symbol": CLASS_SYMBOLS[c % len(CLASS_SYMBOLS)],
+            "size": _size(view),
+        }
+        hover = f"image %{{customdata}}, class {name}<extra></extra>"
+        traces.append(
+            _points(
+                view,
+                view.class_index == c,
+                marker,
+                name,
+                showlegend=True,
+                hovertemplate=hover,
+            )
+        )
+    return traces
+
+
+def _by_value(view: MapView, values: Array, theme: Theme, title: str) -> list[Mark]:
+    """Known values in colour (a scale that ends at the 2nd and 98th percentile), unknown ones hollow and pale."""
+    known = np.isfinite(values)
+    traces = []
+    if not known.all():
+        pale = {"color": theme.grid, "size": _size(view), "symbol": "circle-open"}
+        traces.append(_points(view, ~known, pale, "not computed"))
+    if known.any():
+        low, high = np.percentile(values[known], [2, 98])
+        marker = {
+            "color": values[known].tolist(),
+            "cmin": float(low),
+            "cmax": float(max(high, low + 1e-9)),
+            "colorscale": theme.sequential_scale,
+            "size": _size(view),
+            "colorbar": {
+                "title": {"text": title, "side": "right", "font": {"size": 11}},
+                "thickness": 12, "len": 0.95, "tickfont": {"size": 10, "color": theme.muted}, "outlinewidth": 0,
+            },
+        }  # fmt: skip
+        hover = f"image %{{customdata}}: {title} %{{marker.color:.3g}}<extra></extra>"
+        traces.append(_points(view, known, marker, title, hovertemplate=hover))
+    return traces
+
+
+def _traces(view: MapView, theme: Theme, colour: str) -> list[Mark]:
+    if colour not in COLOURS:
+        raise unknown("colour of the map", colour, COLOURS)
+    if colour == "class":
+        return _by_class(view, theme)
+    values, title = {
+        "uncertainty": (view.uncertainty, "Tr V[f] + Tr V[h]"),
+        "gap": (view.gap, "inference gap (nats)"),
+    }[colour]
+    if values is None:
+        raise UserError(f"the map cannot be coloured by {colour}: this run has none (yet)")
+    return _by_value(view, values, theme, title)
+
+
+def highlight(xy: Array | None, theme: Theme) -> list[dict[str, Any]]:
+    """The ring around the chosen instance at `xy` (2,), in pixels so that zooming keeps its size; [] for none.
+
+    A layout shape: moving it does not touch the points.
+    """
+    if xy is None:
+        return []
+    ring = {
+        "type": "circle", "xsizemode": "pixel", "ysizemode": "pixel", "xanchor": float(xy[0]), "yanchor": float(xy[1]),
+        "xref": "x", "yref": "y",
+    }  # fmt: skip
+
+    def circle(radius: int, line: dict[str, Any]) -> dict[str, Any]:
+        return ring | {
+            "x0": -radius,
+            "x1": radius,
+            "y0": -radius,
+            "y1": radius,
+            "line": line,
+        }
+
+    inner = {"color": theme.base, "width": 3}
+    return [
+        circle(RING, inner),
+        circle(RING + 3, {"color": theme.highlight, "width": 1.5}),
+    ]
+
+
+def figure(view: MapView, theme: Theme, colour: str = "class", chosen: Array | None = None) -> go.Figure:
+    """Points with `customdata` = test index. Raises UserError where the run has nothing to colour by."""
+    layout = frame(
+        theme,
+        WIDTH,
+        HEIGHT,
+        (4, 4, 4, 4),
+        showlegend=colour == "class",
+        hovermode="closest",
+        dragmode="pan",
+    )
+    layout |= {
+        "xaxis": bare_axis(fixedrange=False),
+        "yaxis": bare_axis(fixedrange=False),
+        "uirevision": "map",
+    }
+    layout["legend"] = {
+        "x": 1.01, "y": 1.0, "xanchor": "left", "yanchor": "top", "font": {"size": 11, "color": theme.text},
+        "itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)", "tracegroupgap": 0,
+    }  # fmt: skip
+    layout["shapes"] = highlight(chosen, theme)
+    return go.Figure(_traces(view, theme, colour), layout)
