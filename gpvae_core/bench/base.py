@@ -1,0 +1,121 @@
+"""Side-by-side measurements: cases timed in turn within one run, so that their ratios hold when the machine drifts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from gpvae_core import __version__
+from gpvae_core.device import pick_device
+from gpvae_core.progress import Progress
+from gpvae_core.registry import Registry
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: the median over the repeats, and its ratio to another case of the same run."""
+
+    case: str
+    metric: str
+    value: float
+    unit: str
+    ratio_to: str | None = None
+    ratio: float | None = None
+    repeats: int = 1
+    low: float | None = None
+    high: float | None = None
+
+
+class Bench(ABC):
+    """A named measurement."""
+
+    @abstractmethod
+    def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
+        """Measure and return the rows."""
+
+
+BENCHES: Registry[type[Bench]] = Registry("bench", "gpvae_core.bench")
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Where the figures were measured."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "torch": torch.__version__,
+        "gpvae_core": __version__,
+        "python": platform.python_version(),
+    }
+
+
+def time_in_turn(
+    cases: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device,
+    progress: Progress,
+    what: str,
+    warmup: int = 2,
+) -> dict[str, list[float]]:
+    """Milliseconds of each case, A B C A B C ..., after `warmup` rounds that do not count."""
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for round_ in range(warmup + repeats):
+        for name, call in cases.items():
+            _settle(device)
+            start = time.perf_counter()
+            call()
+            _settle(device)
+            if round_ >= warmup:
+                times[name].append(1e3 * (time.perf_counter() - start))
+        progress(round_ + 1, warmup + repeats, what)
+    return times
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def timed_rows(
+    times: Mapping[str, list[float]], metric: str, ratio_to: str | None = None, unit: str = "ms"
+) -> list[Row]:
+    """A row a case; the ratio is the median of the ratios round by round."""
+    rows = []
+    for name, values in times.items():
+        ratio = None
+        if ratio_to is not None and name != ratio_to:
+            ratio = statistics.median(a / b for a, b in zip(values, times[ratio_to], strict=True))
+        rows.append(
+            Row(
+                name,
+                metric,
+                statistics.median(values),
+                unit,
+                ratio_to if ratio is not None else None,
+                ratio,
+                len(values),
+                min(values),
+                max(values),
+            )
+        )
+    return rows
+
+
+def run_bench(name: str, device: str | None, repeats: int, progress: Progress) -> dict[str, Any]:
+    """The bench called `name`: {'bench', 'machine', 'rows'}. Raises UserError with the nearest right name."""
+    bench = BENCHES.get(name)()
+    target = pick_device(device)
+    return {
+        "bench": name,
+        "machine": machine(target),
+        "rows": [asdict(row) for row in bench.run(target, repeats, progress)],
+    }

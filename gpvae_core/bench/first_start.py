@@ -1,0 +1,44 @@
+"""The first `gpvae explore` on a machine with nothing trained: seconds to the page, and to everything filled."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from dashboards.timing import wait_until_ready
+from gpvae_core.bench.base import BENCHES, Bench, Row
+from gpvae_core.bench.served import explorer, find_browser
+from gpvae_core.progress import Progress
+
+PAGE_UP = "document.querySelector('[role=status]') !== null || window.gpvaePainted !== undefined"
+
+
+@BENCHES.register("first-start")
+class FirstStart(Bench):
+    """First start of the Explorer with nothing trained: page up, default models trained, six views filled."""
+
+    def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
+        """One start, whatever `repeats` says: it takes about a minute. It trains on the CPU, whatever `device`."""
+        from playwright.sync_api import sync_playwright
+
+        browser = find_browser()
+        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+            launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+            page = launched.new_page(viewport={"width": 1440, "height": 900})
+            progress(0, 2, "first start")
+            with explorer(Path(folder)) as (url, started):
+                page.goto(url)
+                page.wait_for_function(PAGE_UP, timeout=60_000)
+                up = time.perf_counter() - started
+                progress(1, 2, "first start")
+                wait_until_ready(page, timeout_s=600)
+                filled = time.perf_counter() - started
+            launched.close()
+        progress(2, 2, "first start")
+        return [
+            Row("nothing trained", "command to page up", up, "s"),
+            Row("nothing trained", "command to six views filled", filled, "s"),
+        ]

@@ -1,0 +1,63 @@
+"""The Explorer in a process of its own, as `gpvae explore` starts it, for the benches that measure it in a browser."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from gpvae_core.errors import UserError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_browser() -> str:
+    """The system's Chromium. Raises UserError where there is none."""
+    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if found is None:
+        raise UserError(f"this bench needs a Chromium: none of {', '.join(BROWSERS)} is installed")
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def explorer(folder: Path, *runs: str) -> Iterator[tuple[str, float]]:
+    """Serve `folder` (its `runs/` by default); gives the address and the moment it was started."""
+    port = free_port()
+    command = [sys.executable, "-m", "gpvae_core.cli", "explore", *runs, "--no-open", "--port", str(port)]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        _wait(url, process)
+        yield url, started
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], timeout_s: float = 60.0) -> None:
+    """Until the page answers."""
+    deadline = time.perf_counter() + timeout_s
+    while time.perf_counter() < deadline:
+        if process.poll() is not None:
+            raise UserError(f"the Explorer ended at its start with exit code {process.returncode}")
+        try:
+            with urlopen(url, timeout=10):
+                return
+        except (URLError, TimeoutError, ConnectionError):
+            time.sleep(0.05)
+    raise UserError(f"the Explorer did not answer at {url} within {timeout_s:g} s")

@@ -1,0 +1,1 @@
+"""The command line, `gpvae`: one file per command."""

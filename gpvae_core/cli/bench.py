@@ -1,0 +1,42 @@
+"""`gpvae bench NAME`: measure side by side and print ratios."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gpvae_core.bench.base import run_bench
+from gpvae_core.progress import terminal_progress
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="What to measure: see `gpvae list benches`.")],
+    repeats: Annotated[int, typer.Option(min=1, help="Counted rounds.")] = 20,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Measure a part of the program against its rivals, in one run.
+
+    Example: gpvae bench inference --json
+    """
+    with terminal_progress() as progress:
+        result = run_bench(name, device, repeats, progress)
+    if json_:
+        typer.echo(json.dumps(result, indent=1))
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    table = Table(title=f"{result['bench']} on {result['machine']['device']}, {result['machine']['threads']} threads")
+    for column in ("case", "metric", "median", "lowest - highest", "ratio"):
+        table.add_column(column)
+    for row in result["rows"]:
+        spread = "" if row["low"] is None else f"{row['low']:.4g} - {row['high']:.4g}"
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} x {row['ratio_to']}"
+        table.add_row(row["case"], row["metric"], f"{row['value']:.4g} {row['unit']}", spread, ratio)
+    Console().print(table)

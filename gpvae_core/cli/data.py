@@ -1,0 +1,113 @@
+"""`gpvae data`: which data sets there are, fetching them, checking them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from gpvae_core.cli.table import print_table
+from gpvae_core.data.base import DATASETS, DataConfig, load, parse_name
+from gpvae_core.data.downloads import DOWNLOADS, fetch, verify
+from gpvae_core.errors import UserError
+from gpvae_core.progress import terminal_progress
+
+app = typer.Typer(
+    help="List, fetch and verify data sets.\n\nExample: gpvae data list",
+    no_args_is_help=True,
+)
+_Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Data sets: see `gpvae data list`.")]
+_Json = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
+_AVAILABLE = {True: "yes", False: "no", None: "your own"}
+
+
+@app.command("list")
+def list_command(json_: _Json = False) -> None:
+    """Show the data sets: shape of an image, whether the files are there, one line each.
+
+    Example: gpvae data list --json
+    """
+    rows = [_row(name, summary) for name, summary in DATASETS.summaries().items()]
+    if json_:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        print_table([row | {"shape": _times(row["shape"]), "available": _AVAILABLE[row["available"]]} for row in rows])
+
+
+def _row(name: str, summary: str) -> dict[str, Any]:
+    source = DATASETS.get(name)
+    return {
+        "name": f"{name}:PATH" if source.takes_path else name,
+        "shape": source.shape,
+        "available": source.present(),
+        "summary": summary,
+    }
+
+
+def _times(shape: tuple[int, ...] | None) -> str:
+    return "x".join(map(str, shape)) if shape else ""
+
+
+@app.command("fetch")
+def fetch_command(
+    names: _Names,
+    mirror: Annotated[str | None, typer.Option(help="Another web folder that holds the same files.")] = None,
+) -> None:
+    """Download data sets and check what came. Files that are there and right are kept.
+
+    They go into the folder named by GPVAE_DATA_DIR if it is set and can be written, else into the user's cache.
+
+    Example: gpvae data fetch mnist omniglot
+    """
+    for name in names:
+        head, _ = parse_name(name)
+        source = DATASETS.get(head)
+        if head in DOWNLOADS:
+            with terminal_progress() as progress:
+                paths = fetch(head, progress, mirror)
+            typer.echo(f"{head}: {len(paths)} files in {paths[0].parent}")
+        elif source.takes_path:
+            typer.echo(f"{name}: nothing to fetch, the path is your own")
+        elif source.present():
+            typer.echo(f"{name}: nothing to fetch, it is there")
+        else:
+            raise UserError(f"'{name}' cannot be fetched freely: {source.by_hand}")
+
+
+@app.command("verify")
+def verify_command(names: _Names, json_: _Json = False) -> None:
+    """Check the files' sums, decode every image, and print the counts and the fingerprint.
+
+    Example: gpvae data verify digits images:my-pictures.zip
+    """
+    rows = []
+    for name in names:
+        rows.append(_verify(name))
+        if not json_:
+            typer.echo(_sentence(rows[-1]))
+    if json_:
+        typer.echo(json.dumps(rows, indent=1))
+
+
+def _verify(name: str) -> dict[str, Any]:
+    checked = verify(parse_name(name)[0])
+    data = load(DataConfig(name=name))  # pyright: ignore[reportCallIssue]
+    return {
+        "name": name,
+        "shape": data.event_shape,
+        "train": len(data.train),
+        "validation": len(data.validation),
+        "test": len(data.test),
+        "classes": len(data.class_names),
+        "checksums": {path.name: checksum for path, checksum in checked},
+        "fingerprint": data.fingerprint,
+    }
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    sums = f"; {len(row['checksums'])} files have their published checksums" if row["checksums"] else ""
+    return (
+        f"{row['name']}: {row['train']} training, {row['validation']} validation and {row['test']} test images of "
+        f"{_times(row['shape'])} in {row['classes']} classes{sums}; fingerprint {row['fingerprint']}"
+    )

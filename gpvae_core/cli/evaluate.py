@@ -1,0 +1,69 @@
+"""`gpvae evaluate RUN`: bounds, truth and gaps on the test set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gpvae_core.errors import UserError
+from gpvae_core.evaluate import GRID_SAMPLE, evaluate
+from gpvae_core.progress import terminal_progress
+from gpvae_core.runs import load_run
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    split: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    k: Annotated[int, typer.Option(min=1, help="Importance samples of the IWAE bound.")] = 100,
+    instances: Annotated[
+        int, typer.Option(min=2, help="Size of the seeded sample of instances for truth and gaps.")
+    ] = 200,
+    truths: Annotated[
+        int, typer.Option(min=2, help="Size of the sample for the true posterior alone (d = 2), if larger.")
+    ] = GRID_SAMPLE,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and the noise.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Bounds on log p(x), the true log p(x), the best Gaussian and the gaps, in nats, with standard errors.
+
+    Example: gpvae evaluate runs/digits-gp-d2-s0 --json
+    """
+    if split not in ("test", "validation"):
+        raise UserError(f"wanted --split test or validation, got '{split}'")
+    loaded = load_run(run, device=device)
+    with terminal_progress() as progress:
+        result = evaluate(
+            loaded, split=split, max_instances=instances, k=k, seed=seed, progress=progress, max_truths=truths
+        )
+    if json_:
+        typer.echo(json.dumps(result, indent=1))
+    else:
+        _print(result)
+
+
+def _rows(result: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every entry that has a mean, with its dotted name."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name, value in result.items():
+        if isinstance(value, dict):
+            found += [(f"{prefix}{name}", value)] if "mean" in value else _rows(value, f"{prefix}{name}.")
+    return found
+
+
+def _print(result: dict[str, Any]) -> None:
+    table = Table(title=f"{result['run']} on {result['dataset']} ({result['split']})")
+    for column in ("quantity (nats)", "mean", "standard error", "n"):
+        table.add_column(column, justify="left" if column.startswith("quantity") else "right")
+    for name, entry in _rows(result):
+        if entry["mean"] is not None:
+            table.add_row(name, f"{entry['mean']:.3f}", f"{entry['se']:.3f}", str(entry["n"]))
+    Console().print(table)
+    for name, entry in result.get("correlations", {}).items():
+        typer.echo(f"{name}: {json.dumps(entry)}")
+    typer.echo(f"log p(x) by {result['log_px']['truth']}")

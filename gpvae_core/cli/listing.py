@@ -1,0 +1,90 @@
+"""`gpvae list` and `gpvae runs`: what there is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpvae_core.bench.base import BENCHES
+from gpvae_core.cli.table import print_table
+from gpvae_core.config import PRESETS, settings_table
+from gpvae_core.data.base import DATASETS
+from gpvae_core.device import available_devices
+from gpvae_core.encoders.base import ENCODERS
+from gpvae_core.errors import unknown
+from gpvae_core.likelihoods import LIKELIHOODS
+from gpvae_core.methods import methods
+from gpvae_core.nets.base import NETS
+from gpvae_core.runs import list_runs
+
+
+def _method_rows() -> list[dict[str, str]]:
+    return [method.as_dict() for method in methods().values()]
+
+
+def _named(summaries: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "summary": summary} for name, summary in summaries.items()]
+
+
+KINDS = {
+    "methods": _method_rows,
+    "datasets": lambda: _named(DATASETS.summaries()),
+    "encoders": lambda: _named(ENCODERS.summaries()),
+    "networks": lambda: _named(NETS.summaries()),
+    "likelihoods": lambda: _named(LIKELIHOODS.summaries()),
+    "settings": settings_table,
+    "presets": lambda: _named({name: json.dumps(value) for name, value in PRESETS.items()}),
+    "benches": lambda: _named(BENCHES.summaries()),
+    "devices": lambda: _named(dict.fromkeys(available_devices(), "")),
+}
+
+
+def list_command(
+    what: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")],
+    json_: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
+) -> None:
+    """Show what can be chosen, one line each.
+
+    Example: gpvae list methods
+    """
+    if what not in KINDS:
+        raise unknown("list", what, KINDS)
+    rows = KINDS[what]()
+    if json_:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        print_table(rows)
+
+
+def runs_command(
+    root: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
+    json_: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
+) -> None:
+    """List the runs in a folder, with their progress.
+
+    Example: gpvae runs runs --json
+    """
+    runs, damaged = list_runs(root)
+    rows = [
+        {
+            "run": str(run.path),
+            "method": run.method,
+            "dataset": run.dataset,
+            "latent_dim": run.latent_dim,
+            "epochs": run.epochs if json_ else f"{run.epochs} of {run.epochs_wanted}",
+            "validation_elbo": run.best_elbo if json_ or run.best_elbo is None else f"{run.best_elbo:.1f}",
+            "finished": run.finished,
+        }
+        for run in runs
+    ]
+    for line in damaged:
+        typer.echo(f"gpvae: {line}", err=True)
+    if json_:
+        typer.echo(json.dumps(rows, indent=1))
+    elif rows:
+        print_table(rows)
+    else:
+        typer.echo(f"no runs in '{root}' yet; train one with: gpvae train --method vae --dataset digits")

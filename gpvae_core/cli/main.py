@@ -1,0 +1,68 @@
+"""`gpvae`: gathers the commands, and turns bad input into one clear line with exit code 2."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import Exit, TyperException
+
+from gpvae_core import __version__
+from gpvae_core.cli import bench, data, evaluate, explore, listing, train
+from gpvae_core.errors import UserError
+from gpvae_core.progress import Cancelled
+
+app = typer.Typer(
+    name="gpvae",
+    help="Can I trust what this encoder says about this image? Train VAEs, examine their posteriors, measure gaps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app, name="data")
+app.command("train", help=train.EXAMPLES)(train.command)
+app.command("evaluate")(evaluate.command)
+app.command("explore")(explore.command)
+app.command("runs")(listing.runs_command)
+app.command("list")(listing.list_command)
+app.command("bench")(bench.command)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. Exit codes: 0, 2 for bad input (one line on stderr), 130 for a stop by Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except UserError as error:
+        _fail(str(error))
+    except TyperException as error:
+        _fail(_usage(error))
+    except (KeyboardInterrupt, Cancelled):
+        print("gpvae: stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: TyperException) -> str:
+    message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    context = getattr(error, "ctx", None)
+    return f"{message} (see {context.command_path} --help)" if context is not None else message
+
+
+def _fail(message: str) -> None:
+    """One line on standard error, whatever the message's own line breaks."""
+    print(f"gpvae: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

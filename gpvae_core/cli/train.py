@@ -1,0 +1,114 @@
+"""`gpvae train`: train a method on a data set into a run folder, or go on with a stopped run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gpvae_core.config import make_config, parse_model, parse_settings
+from gpvae_core.data.base import DataConfig, load
+from gpvae_core.errors import UserError
+from gpvae_core.progress import Cancelled, terminal_progress
+from gpvae_core.run_files import read_metrics
+from gpvae_core.runs import load_run
+from gpvae_core.train import resume as resume_run
+from gpvae_core.train import train as train_run
+
+EXAMPLES = """Train a method on a data set.
+
+Examples:
+
+  gpvae train --method vae --dataset digits --latent-dim 2 --out runs/vae
+
+  gpvae train --method gp --dataset digits --init-from runs/vae --out runs/gp
+
+  gpvae train --method gp --dataset mnist --preset kim2021 --epochs 50 --set encoder.expected_kl=closed_form
+
+  gpvae train --resume runs/gp
+"""
+
+
+def command(
+    method: Annotated[str | None, typer.Option(help="What to train: see `gpvae list methods`.  [default: vae]")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set: see `gpvae list datasets`.  [default: digits]")] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Latent dimensions, d.  [default: 2]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.  [default: 200]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and noise.  [default: 0]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the run.  [default: runs/DATASET-METHOD-dD-sSEED]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, key=value; repeatable. See `gpvae list settings`."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings of a paper: kim2021.")] = None,
+    init_from: Annotated[Path | None, typer.Option(help="Start from the weights of this trained run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this stopped run (only --epochs and --device apply).")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.  [default: the best there is]")] = None,
+) -> None:
+    new_run = {
+        "--method": method,
+        "--dataset": dataset,
+        "--latent-dim": latent_dim,
+        "--seed": seed,
+        "--out": out,
+        "--set": set_,
+        "--preset": preset,
+        "--init-from": init_from,
+    }
+    if resume is not None:
+        given = [name for name, value in new_run.items() if value]
+        if given:
+            raise UserError(f"--resume goes on with the run's own settings: leave out {', '.join(given)}")
+        _report(lambda **how: resume_run(resume, epochs=epochs, device=device, **how), resume)
+        return
+    overrides: dict[str, Any] = parse_settings(set_ or [])
+    overrides |= {
+        k: v for k, v in {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}.items() if v is not None
+    }
+    data_config = _data_config(dataset or "digits", overrides)
+    data = load(data_config)
+    config = make_config(method or "vae", data_config, data.event_shape, overrides, preset)
+    start = (str(init_from), load_run(init_from, device="cpu").model) if init_from else None
+    target = out or free_folder(Path("runs"), f"{data.name}-{config.method}-d{config.latent_dim}-s{config.seed}")
+    _report(lambda **how: train_run(config, target, device=device, init_from=start, data=data, **how), target)
+
+
+def _data_config(name: str, overrides: dict[str, Any]) -> DataConfig:
+    """The data settings among the overrides decide how the data are loaded, so they are taken out first."""
+    fields = set(DataConfig.model_fields) - {"name"}
+    chosen = {key: overrides.pop(key) for key in list(overrides) if key.removeprefix("data.") in fields}
+    return parse_model(DataConfig, {"name": name, **{key.removeprefix("data."): v for key, v in chosen.items()}})
+
+
+def free_folder(root: Path, stem: str) -> Path:
+    """`root/stem`, or the first of stem-2, stem-3, ... that is not there yet."""
+    name, number = stem.replace(":", "-").replace("/", "-"), 1
+    while (root / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return root / (name if number == 1 else f"{name}-{number}")
+
+
+def _report(run: Any, folder: Path) -> None:
+    """Train with a bar, then say where the run is and how good; after a stop, how to go on."""
+    try:
+        with terminal_progress() as progress:
+            run(progress=progress)
+    except (Cancelled, KeyboardInterrupt):
+        typer.echo(f"stopped; go on with: gpvae train --resume {folder}", err=True)
+        raise
+    rows = read_metrics(folder / "metrics.jsonl")
+    best = max(rows, key=lambda row: row["validation_elbo"])
+    typer.echo(
+        f"{folder}: {rows[-1]['epoch']} epochs in {sum_seconds(rows):.0f} s; best validation ELBO "
+        f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}"
+    )
+
+
+def sum_seconds(rows: list[dict[str, Any]]) -> float:
+    """Training time so far; each row holds the time since the start."""
+    return float(rows[-1]["seconds"])
