@@ -1,0 +1,100 @@
+"""The Posterior Explorer as a server on this machine: `gpvae explore`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+from bokeh.server.server import Server
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
+
+from dashboards.controls import MAX_UPLOAD
+from dashboards.first_start import FirstStart
+from dashboards.guard import LOCAL_NAMES, guard
+from dashboards.library import DEFAULT_ROOT, RunLibrary
+from dashboards.page import Page
+from gpvae_core.errors import UserError
+
+HOST = "127.0.0.1"
+MAX_MESSAGE = 3 * MAX_UPLOAD
+"""Bytes of one web socket message: an upload in base64, and some."""
+
+
+def make_page(library: RunLibrary, first: FirstStart) -> pn.viewable.Viewable:
+    """A page for a browser that just connected."""
+    location = pn.state.location
+    query = location.search.lstrip("?") if location is not None else ""
+    page = Page(library, first, pn.state.curdoc, query)
+    pn.state.onload(page.loaded)
+    return page.frame
+
+
+def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
+    """The server, bound to loopback, not yet running.
+
+    Raises:
+        UserError: the port is in use, or not to be had.
+    """
+    pn.extension("plotly")
+    origins = [f"{name}:{port}" for name in sorted(LOCAL_NAMES)]
+    try:
+        server = pn.io.server.get_server(
+            {"/": lambda: make_page(library, first)},
+            port=port,
+            address=HOST,
+            websocket_origin=origins,
+            title="Posterior Explorer",
+            websocket_max_message_size=MAX_MESSAGE,
+            start=False,
+            show=False,
+        )
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise UserError(f"port {port} {why}; choose another with --port, for example --port {_another(port)}") from None
+    guard(server, port)
+    server.io_loop.add_callback(lambda: asyncio.get_running_loop().set_exception_handler(_closed_tabs_are_normal))
+    return server
+
+
+def _closed_tabs_are_normal(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An answer that finds its tab closed is no error; everything else is reported as usual."""
+    if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
+        loop.default_exception_handler(context)
+
+
+def _another(port: int) -> int:
+    return port + 1 if port < 65535 else 5006
+
+
+def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool) -> None:
+    """Serve until interrupted."""
+    logging.getLogger("bokeh").setLevel(logging.WARNING)
+    server = make_server(library, first, port)
+    address = f"http://localhost:{port}/"
+    print(f"Posterior Explorer: {address} (Ctrl-C ends it)", flush=True)
+    if open_browser:
+        server.io_loop.add_callback(server.show, "/")
+    server.start()
+    try:
+        server.io_loop.start()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        first.cancel()
+        server.stop()
+
+
+def serve_runs(places: Sequence[Path], port: int, open_browser: bool) -> None:
+    """Serve the runs at `places` (run folders or folders of runs; the default is `runs/`).
+
+    Raises:
+        UserError: a place without runs that was named, a damaged run, a port in use.
+    """
+    library = RunLibrary(list(places) or [DEFAULT_ROOT])
+    serve(library, FirstStart(library.root), port, open_browser)

@@ -1,0 +1,95 @@
+"""With nothing trained yet: train the default pair in the background, with a live picture of the latent space."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dashboards.jobs import Job, Report
+from gpvae_core.data.base import DataConfig, load
+from gpvae_core.explore.default_pair import train_default_pair
+from gpvae_core.explore.views import Array
+from gpvae_core.progress import Progress
+from gpvae_core.train import OnEpoch
+from gpvae_core.vae import VAE
+
+Trainer = Callable[[Path, Progress, OnEpoch], Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The latent means of the test images after an epoch."""
+
+    number: int
+    """Counts snapshots, so that a page knows a new one."""
+    title: str
+    means: Array
+    """(N, D)."""
+    class_index: NDArray[np.integer]
+    class_names: tuple[str, ...]
+
+
+class FirstStart:
+    """Trains once for all pages; `trainer` writes the runs below `root`."""
+
+    def __init__(self, root: Path, trainer: Trainer = train_default_pair) -> None:
+        self._root, self._trainer = root, trainer
+        self._lock = threading.Lock()
+        self._job: Job | None = None
+        self._snapshot: Snapshot | None = None
+
+    def start(self) -> None:
+        """Begin, unless it is running; after a cancel or a failure, begin again."""
+        with self._lock:
+            if not self.running:
+                self._job = Job("training the default pair", self._train).start()
+
+    @property
+    def running(self) -> bool:
+        """True while it trains."""
+        return self._job is not None and self._job.report().running
+
+    def cancel(self) -> None:
+        """Stop at the next report of progress."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def report(self) -> Report:
+        """Where training stands."""
+        return self._job.report() if self._job is not None else Report("waiting")
+
+    def snapshot(self) -> Snapshot | None:
+        """The latest picture, None before the first epoch."""
+        return self._snapshot
+
+    def _train(self, progress: Progress) -> None:
+        progress(0, 0, "loading the digits")
+        data = load(DataConfig(name="digits"))
+        x, labels = data.test.pixels(), data.test.labels
+
+        def on_epoch(epoch: int, model: VAE, metrics: dict[str, Any]) -> None:
+            number = 1 if self._snapshot is None else self._snapshot.number + 1
+            bound = metrics.get("validation_elbo")
+            title = f"{progress_name()}, epoch {epoch}" + (
+                f": validation ELBO {bound:.1f} nats" if bound is not None else ""
+            )
+            self._snapshot = Snapshot(number, title, _means(model, x), labels, data.class_names)
+
+        def progress_name() -> str:
+            return self.report().what or "training"
+
+        self._trainer(self._root, progress, on_epoch)
+
+
+@torch.no_grad()
+def _means(model: VAE, x: torch.Tensor) -> Array:
+    """E_q[z] of the images, (N, D), without disturbing the model's mode."""
+    device = next(model.parameters()).device
+    return model.encoder(x.to(device)).mean.double().cpu().numpy()

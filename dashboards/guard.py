@@ -1,0 +1,47 @@
+"""Who may talk to the server: this machine's own browser, by a local name, from a page of ours.
+
+Binding to loopback keeps other machines out. A page from elsewhere can still reach a loopback server through a name
+that resolves here (DNS rebinding); its Host and Origin then agree with one another, so each is checked by itself.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from bokeh.server.server import Server
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher, Rule
+from tornado.web import RequestHandler
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1"})
+
+
+class Foreign(Matcher):
+    """Matches requests that name another host or come from a page of another origin."""
+
+    def __init__(self, port: int) -> None:
+        self._netlocs = frozenset(f"{name}:{port}" for name in LOCAL_NAMES)
+        if port == 80:
+            self._netlocs |= LOCAL_NAMES
+
+    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
+        """{} for a foreign request, None for one of ours, as tornado wants it."""
+        origins = [request.headers.get(name) for name in ("Origin", "Sec-Websocket-Origin")]
+        local = request.host.lower() in self._netlocs and all(
+            origin is None or urlsplit(origin).netloc.lower() in self._netlocs for origin in origins
+        )
+        return None if local else {}
+
+
+class Refuse(RequestHandler):
+    """403 for every method."""
+
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.finish("403: this page is served to this machine alone, under localhost or 127.0.0.1.\n")
+
+
+def guard(server: Server, port: int) -> None:
+    """Put the check in front of all of the server's routes, pages and web sockets alike."""
+    application = server._tornado  # bokeh has no public way to its tornado application
+    application.default_router.rules.insert(0, Rule(Foreign(port), Refuse))

@@ -1,0 +1,108 @@
+"""The runs a server shows: found in folders, loaded when asked for, shared by all pages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dashboards.jobs import Job
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.explore.explorer import Explorer
+from gpvae_core.progress import Progress
+from gpvae_core.runs import RunSummary, list_runs, load_run, summarize
+
+DEFAULT_ROOT = Path("runs")
+
+
+def _display_names(found: Sequence[RunSummary]) -> dict[str, RunSummary]:
+    """Folder names; where two are the same, with the parent's."""
+    names = [summary.path.name for summary in found]
+    return {
+        name if names.count(name) == 1 else f"{summary.path.parent.name}/{name}": summary
+        for name, summary in zip(names, found, strict=True)
+    }
+
+
+class RunLibrary:
+    """Runs in `places`, each a run folder or a folder of runs, newest first; `opened` makes an Explorer of a folder.
+
+    Raises:
+        UserError: a place that does not exist or is neither.
+    """
+
+    def __init__(self, places: Sequence[Path], opened: Callable[[Path], Explorer] | None = None) -> None:
+        self._places = list(places)
+        self._opened = opened or (lambda path: Explorer(load_run(path)))
+        self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
+        self._explorers: dict[Path, Explorer] = {}
+        self._jobs: dict[Path, Job] = {}
+        self.damaged: list[str] = []
+        self._found: dict[str, RunSummary] = {}
+        self.rescan()
+
+    @property
+    def root(self) -> Path:
+        """Where new runs go."""
+        return self._places[0]
+
+    def rescan(self, finished_only: bool = False) -> None:
+        """Look again for runs that can be shown: those with weights of at least one epoch, or trained to the end."""
+        found: list[RunSummary] = []
+        damaged: list[str] = []
+        for place in self._places:
+            if (place / "config.json").is_file():
+                found.append(summarize(place))
+                continue
+            if not place.is_dir() and place != DEFAULT_ROOT:
+                raise UserError(f"there is no run and no folder of runs '{place}'")
+            runs, broken = list_runs(place)
+            found += [run for run in runs if run.finished or (run.epochs > 0 and not finished_only)]
+            damaged += broken
+        found.sort(key=lambda run: (run.path / "config.json").stat().st_mtime, reverse=True)
+        with self._lock:
+            self._found, self.damaged = _display_names(found), damaged
+
+    def names(self) -> list[str]:
+        """Newest first."""
+        return list(self._found)
+
+    def summary(self, name: str) -> RunSummary:
+        """Raises UserError with the nearest right name."""
+        if name not in self._found:
+            raise unknown("run", name, self._found)
+        return self._found[name]
+
+    def default_choice(self) -> tuple[str, str]:
+        """The newest run, and the next one beside it where it has the same data and dimension; '' for none."""
+        names = self.names()
+        if len(names) < 2:
+            return (names[0] if names else "", "")
+        first, second = (self._found[name] for name in names[:2])
+        same = (first.dataset, first.latent_dim) == (second.dataset, second.latent_dim)
+        return names[0], names[1] if same else ""
+
+    def explorer(self, name: str) -> Explorer:
+        """The run's explorer, loaded at the first use. Raises UserError for an unknown or damaged run."""
+        path = self.summary(name).path
+        with self._lock:
+            if path not in self._explorers:
+                self._explorers[path] = self._opened(path)
+            return self._explorers[path]
+
+    def is_open(self, name: str) -> bool:
+        """True where `explorer(name)` needs no loading."""
+        return self.summary(name).path in self._explorers
+
+    def preparation(self, name: str) -> Job:
+        """What the explorer computes ahead, begun at the first call."""
+        explorer, path = self.explorer(name), self.summary(name).path
+        with self._lock:
+            if path not in self._jobs:
+                self._jobs[path] = Job(f"preparing {name}", lambda progress: self._prepare(explorer, progress)).start()
+            return self._jobs[path]
+
+    def _prepare(self, explorer: Explorer, progress: Progress) -> None:
+        """One run after the other: two at a time would both be late."""
+        with self._one_at_a_time:
+            explorer.prepare(progress)

@@ -1,0 +1,110 @@
+"""How long a person waits: from a click on the map to the last view painted, in a real browser.
+
+Uses playwright, which comes with the test dependencies; nothing here is imported by the pages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gpvae_core.errors import UserError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+MAP = "section[data-view=map] .plot"
+VIEWS = ("map", "posterior", "uncertainty", "traces", "reconstructions", "gaps")
+READY = "names => names.every(name => (window.gpvaePainted?.[name]?.stamp ?? 0) > 0)"
+STAMPS = "names => Math.max(...names.map(name => window.gpvaePainted[name].stamp))"
+PAINTED = """([names, stamp]) => names.map(name => window.gpvaePainted[name])
+  .every(view => view.stamp > stamp && view.at > window.gpvaeClicked)"""
+QUIET = """([names, still]) =>
+  performance.now() - Math.max(...names.map(name => window.gpvaePainted[name].at)) > still"""
+LATEST = "names => Math.max(...names.map(name => window.gpvaePainted[name].at)) - window.gpvaeClicked"
+LISTEN = """() => {
+  window.gpvaeClicked = Infinity
+  window.addEventListener("mouseup", () => { window.gpvaeClicked = performance.now() }, {capture: true, once: true})
+}"""
+POINTS = """plot => {
+  const {xaxis, yaxis} = plot._fullLayout
+  const box = plot.getBoundingClientRect()
+  const inside = ([x, y]) => x > 5 && y > 5 && x < xaxis._length - 5 && y < yaxis._length - 5
+  return plot._fullData.flatMap(trace => Array.from(trace.x, (x, k) => [xaxis.d2p(x), yaxis.d2p(trace.y[k])]))
+    .filter(inside).map(([x, y]) => [box.left + xaxis._offset + x, box.top + yaxis._offset + y])
+}"""
+
+
+def wait_until_ready(page: Page, timeout_s: float = 120.0) -> None:
+    """Until each of the six views has been painted at least once."""
+    page.wait_for_function(READY, arg=list(VIEWS), timeout=1000 * timeout_s)
+
+
+def wait_until_quiet(page: Page, still_ms: int = 800, timeout_s: float = 120.0) -> None:
+    """Until all views are there and none has been painted for `still_ms`: nothing is being prepared any more."""
+    wait_until_ready(page, timeout_s)
+    for _ in range(2):  # what was prepared last is still to be painted
+        page.wait_for_function(QUIET, arg=[list(VIEWS), still_ms], timeout=1000 * timeout_s)
+        page.locator(".preparing").wait_for(state="hidden", timeout=1000 * timeout_s)
+
+
+def map_points(page: Page) -> list[tuple[float, float]]:
+    """Where the map's points are on the screen, in pixels of the window."""
+    plot: Any = page.locator(MAP)
+    plot.scroll_into_view_if_needed()
+    return [(float(x), float(y)) for x, y in plot.evaluate(POINTS)]
+
+
+def _hover(page: Page, x: float, y: float) -> None:
+    """Rest the pointer on a point until plotly knows which one it is: a click picks what is under the pointer."""
+    plot = page.locator(MAP)
+    for nudge in range(40):
+        page.mouse.move(x + nudge % 2, y)
+        page.wait_for_timeout(50)
+        if plot.evaluate("plot => (plot._hoverdata ?? []).length > 0"):
+            return
+    raise UserError(f"there is no point of the map at ({x:.0f}, {y:.0f})")
+
+
+def click_and_wait(page: Page, x: float, y: float, timeout_s: float = 10.0) -> float:
+    """Click at a point; milliseconds from the release of the button until all six views show the new instance.
+
+    Raises:
+        UserError: nothing was picked within `timeout_s`.
+    """
+    from playwright.sync_api import TimeoutError as Waited
+
+    before = page.evaluate(STAMPS, list(VIEWS))
+    _hover(page, x, y)
+    page.evaluate(LISTEN)
+    page.mouse.click(x, y)
+    try:
+        page.wait_for_function(PAINTED, arg=[list(VIEWS), before], timeout=1000 * timeout_s)
+    except Waited:
+        raise UserError(f"a click on the map at ({x:.0f}, {y:.0f}) changed nothing within {timeout_s:g} s") from None
+    return float(page.evaluate(LATEST, list(VIEWS)))
+
+
+def click_to_repaint(url: str, n: int = 30, browser: str | None = None, settle_ms: int = 1500) -> list[float]:
+    """Milliseconds from click to repaint of all six views, for `n` clicks spread over the map of the page at `url`.
+
+    Args:
+        browser: the Chromium to run; playwright's own where None.
+        settle_ms: pause between clicks, in which the best Gaussian of the instance before is finished.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            page = launched.new_page(viewport={"width": 1440, "height": 900})
+            page.goto(url)
+            wait_until_quiet(page, settle_ms)
+            points = map_points(page)
+            times = []
+            for k in range(n):
+                x, y = points[(k * 7919 + 13) % len(points)]
+                times.append(click_and_wait(page, x, y))
+                page.wait_for_timeout(settle_ms)
+            return times
+        finally:
+            launched.close()

@@ -1,0 +1,38 @@
+"""The answer in one line: can the encoder be trusted on this image?"""
+
+from __future__ import annotations
+
+import html
+
+from dashboards.request import Request
+from dashboards.views.gaps import gap_views
+from gpvae_core.explore.views import GapView, UncertaintyView
+from gpvae_core.plots.gaps import nats, parts
+from gpvae_core.plots.pictures import png_address
+
+
+def words(gap: GapView, uncertainty: UncertaintyView | None) -> str:
+    """One or two sentences about one run; the numbers are in nats."""
+    total = gap.log_px - gap.encoder_elbo
+    text = f"its answer loses {nats(total)} nats of log p(x)"
+    if gap.best_diagonal_elbo is not None:
+        approximation, amortization, _ = parts(gap)
+        larger = "amortization" if amortization > approximation else "the Gaussian family"
+        text += f", mostly to {larger} ({nats(approximation)} approximation + {nats(amortization)} amortization)"
+    if gap.modes is not None:
+        text += f"; the true posterior has {gap.modes} mode{'s' * (gap.modes != 1)}"
+    if uncertainty is not None:
+        text += f"; it is less sure here than on {uncertainty.percentile:.0f} % of the test images"
+    return text + "."
+
+
+def verdict(request: Request) -> str:
+    """The line as HTML: picture, which image, and what each run's encoder makes of it."""
+    instance = request.focal.instance
+    lines = [f"<b>{html.escape(instance.title)}</b>"]
+    for side, gap in zip(request.sides, gap_views(request), strict=True):
+        said = words(gap, side.explorer.uncertainty_view(side.instance))
+        lines.append(f"<b>{html.escape(side.name)}</b>: {html.escape(said)}")
+    picture = png_address(instance.image, 56)
+    image = f'<img alt="{html.escape(instance.title)}" src="{picture}" class="chosen">'
+    return f'<div class="verdict" role="status">{image}<div>{"<br>".join(lines)}</div></div>'

@@ -1,0 +1,72 @@
+"""View 4: the t-SNE map, on which an instance is picked."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from dashboards.request import Drawn, Request, as_json
+from dashboards.widgets.card import Select
+from gpvae_core.explore import export
+from gpvae_core.explore.views import Array, MapView
+from gpvae_core.plots import tsne
+
+WORDS = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
+
+
+class TsneMap:
+    """Points to pick from. A new instance only moves a ring: the figure is kept until the run or the colour changes."""
+
+    name = "map"
+    title = "Map of the latents"
+    needs = frozenset({"map"})
+
+    def __init__(self) -> None:
+        self._kept: tuple[Hashable, str] = (None, "")
+
+    def key(self, request: Request) -> Hashable:
+        return self._points_key(request), request.identity
+
+    def _points_key(self, request: Request) -> Hashable:
+        gaps = "gaps" in request.focal.explorer.ready
+        return request.focal.name, request.colour, request.theme.name, gaps
+
+    def draw(self, request: Request) -> Drawn:
+        side = request.focal
+        view = side.explorer.map_view()
+        colour, excuse = _possible_colour(view, request.colour)
+        chosen = _position(view, request)
+        if self._kept[0] != self._points_key(request):
+            self._kept = self._points_key(request), as_json(tsne.figure(view, request.theme, colour))
+        where = "ringed" if chosen is not None else "not among the points of the sample"
+        return Drawn(
+            figure=self._kept[1],
+            sub=f"{side.name}, {view.sample_note}",
+            sentence=f"{excuse}Each point is an image; neighbours have similar codes (t-SNE keeps no distances). Click "
+            "to pick, hover to see the image, scroll to zoom, double-click to reset.",
+            alt=f"t-SNE map of {view.sample_note}, coloured by {WORDS[colour]}; {side.instance.title} is {where}",
+            selects=(Select("colour", "colour", tuple(WORDS.items()), request.colour),),
+            overlay={"shapes": tsne.highlight(chosen, request.theme)},
+            picks=True,
+            hovers=True,
+        )
+
+    def csv(self, request: Request) -> str:
+        return export.tsne_map(request.focal.explorer.map_view())
+
+
+def _possible_colour(view: MapView, wanted: str) -> tuple[str, str]:
+    """The colour shown, and a sentence where it is not the one wanted."""
+    if wanted == "uncertainty" and view.uncertainty is None:
+        return "class", "This run's encoder states no uncertainty, so classes are coloured instead. "
+    if wanted == "gap" and view.gap is None:
+        return "class", "The gaps are still being computed, so classes are coloured meanwhile. "
+    return wanted, ""
+
+
+def _position(view: MapView, request: Request) -> Array | None:
+    """(2,) of the chosen instance: its point where it has one, else where it is placed among the others."""
+    instance = request.focal.instance
+    found = np.flatnonzero(view.index == instance.index) if instance.index is not None else np.array([], dtype=int)
+    return view.xy[found[0]] if found.size else request.focal.explorer.place_on_map(instance)

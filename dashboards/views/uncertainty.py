@@ -1,0 +1,79 @@
+"""View 2: the GP encoder's uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from dashboards.request import Drawn, Request, as_json
+from dashboards.state import AGAINST
+from dashboards.widgets.card import Select
+from gpvae_core.explore import export
+from gpvae_core.explore.views import UncertaintyView
+from gpvae_core.plots import uncertainty
+from gpvae_core.plots.theme import message
+
+NONE = (
+    "This run's encoder is a plain network and states no uncertainty of its own. Choose or train one with --method gp "
+    "to see it here."
+)
+
+
+class Uncertainty:
+    """This instance among all: histograms, per dimension, and the scatter against a gap."""
+
+    name = "uncertainty"
+    title = "GP uncertainty"
+    needs = frozenset({"encodings"})
+
+    def key(self, request: Request) -> Hashable:
+        ready = request.focal.explorer.ready & {"gaps", "correlations"}
+        return request.focal.name, request.identity, request.against, request.theme.name, ready
+
+    def draw(self, request: Request) -> Drawn:
+        side = request.focal
+        view = side.explorer.uncertainty_view(side.instance)
+        if view is None:
+            empty = message(
+                request.theme, "no uncertainty stated by this encoder", uncertainty.WIDTH, uncertainty.HEIGHT
+            )
+            return Drawn(as_json(empty), side.name, NONE, NONE)
+        return Drawn(
+            figure=as_json(uncertainty.figure(view, request.theme, request.against)),
+            sub=side.name,
+            sentence=_sentence(view, request.against),
+            alt=f"{side.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}; {_rank(view)}",
+            selects=(Select("against", "against", _options(view, request.against), request.against),),
+        )
+
+    def csv(self, request: Request) -> str:
+        return export.uncertainty(request.focal.explorer.uncertainty_view(request.focal.instance))
+
+
+def _rank(view: UncertaintyView) -> str:
+    return f"the encoder is less sure here than on {view.percentile:.0f} % of the test images"
+
+
+def _options(view: UncertaintyView, against: str) -> tuple[tuple[str, str], ...]:
+    """What is known for this run, once it is known."""
+    known = [name for name in AGAINST if name in view.scatter or name == against] if view.scatter else AGAINST
+    return tuple((name, name) for name in known)
+
+
+def _sentence(view: UncertaintyView, against: str) -> str:
+    known = [c for c in view.correlations if c.against == against]
+    start = f"Red: this image; {_rank(view)}."
+    if view.scatter and against not in view.scatter:
+        return f"{start} The {against} is not known for this run (it needs two latent dimensions): choose another."
+    if not known:
+        return f"{start} Once the gaps are known, the scatter tells whether being unsure goes with a larger {against}."
+    c = known[0]
+    return (
+        f"{start} Does being unsure go with a larger {against}? Spearman's ρ = {c.rho:.2f} (95 %: {c.low:.2f} to "
+        f"{c.high:.2f}) over {c.n} images: {_verdict(c.low, c.high)}."
+    )
+
+
+def _verdict(low: float, high: float) -> str:
+    if low > 0:
+        return "it does"
+    return "the opposite holds" if high < 0 else "no clear relation"

@@ -1,0 +1,85 @@
+// A pad to draw on: strokes on a fine canvas, averaged down to the grid of the data set's pixels.
+const SIDE = 168
+
+function averaged(fine, rows, columns) {
+  const {data} = fine.getContext("2d").getImageData(0, 0, SIDE, SIDE)
+  const sums = new Float64Array(rows * columns)
+  const counts = new Float64Array(rows * columns)
+  for (let y = 0; y < SIDE; y++) {
+    for (let x = 0; x < SIDE; x++) {
+      const cell = Math.floor((y * rows) / SIDE) * columns + Math.floor((x * columns) / SIDE)
+      sums[cell] += data[4 * (y * SIDE + x)]
+      counts[cell] += 1
+    }
+  }
+  return Array.from(sums, (sum, k) => Math.round(sum / counts[k]))
+}
+
+function preview(canvas, levels, columns) {
+  const image = new ImageData(columns, levels.length / columns)
+  levels.forEach((level, k) => image.data.set([level, level, level, 255], 4 * k))
+  canvas.getContext("2d").putImageData(image, 0, 0)
+}
+
+function makeCanvas(parent, width, height, label) {
+  const canvas = document.createElement("canvas")
+  canvas.width = width
+  canvas.height = height
+  canvas.style.width = canvas.style.height = `${SIDE}px`
+  canvas.setAttribute("role", "img")
+  canvas.setAttribute("aria-label", label)
+  parent.append(canvas)
+  return canvas
+}
+
+export function render({model, el}) {
+  const pad = document.createElement("div")
+  pad.className = "pad"
+  el.append(pad)
+  const fine = makeCanvas(pad, SIDE, SIDE, "Drawing area: draw with the mouse, a pen or a finger")
+  const grid = makeCanvas(pad, model.columns, model.rows, `The drawing on a grid of ${model.rows} by ${model.columns} pixels`)
+  grid.className = "grid"
+  const side = document.createElement("div")
+  side.className = "side"
+  pad.append(side)
+  const hint = document.createElement("p")
+  hint.className = "hint"
+  hint.textContent = `Draw on the left; the right shows the ${model.rows} x ${model.columns} pixels the model gets. All views follow when you lift the pen.`
+  const clear = document.createElement("button")
+  clear.type = "button"
+  clear.textContent = "Clear"
+  side.append(hint, clear)
+  const pen = fine.getContext("2d", {willReadFrequently: true})
+  const wipe = () => { pen.fillStyle = "#000"; pen.fillRect(0, 0, SIDE, SIDE); refresh() }
+  const refresh = () => {
+    grid.width = model.columns
+    grid.height = model.rows
+    const levels = averaged(fine, model.rows, model.columns)
+    preview(grid, levels, model.columns)
+    return levels
+  }
+  let last = null
+  const place = (event) => {
+    const box = fine.getBoundingClientRect()
+    return [((event.clientX - box.left) * SIDE) / box.width, ((event.clientY - box.top) * SIDE) / box.height]
+  }
+  const stroke = (to) => {
+    pen.strokeStyle = "#fff"
+    pen.lineWidth = (model.pen * SIDE) / Math.max(model.rows, model.columns)
+    pen.lineCap = pen.lineJoin = "round"
+    pen.beginPath()
+    pen.moveTo(...last)
+    pen.lineTo(to[0] + 0.01, to[1])
+    pen.stroke()
+    last = to
+  }
+  fine.addEventListener("pointerdown", (event) => { fine.setPointerCapture(event.pointerId); last = place(event); stroke(last); refresh() })
+  fine.addEventListener("pointermove", (event) => { if (last) { stroke(place(event)); refresh() } })
+  const finish = () => { if (last) { last = null; model.send_msg({levels: refresh()}) } }
+  fine.addEventListener("pointerup", finish)
+  fine.addEventListener("pointercancel", finish)
+  clear.onclick = wipe
+  model.on("rows", wipe)
+  model.on("columns", wipe)
+  wipe()
+}

@@ -1,0 +1,106 @@
+"""Tiny trained runs, and servers over them in processes of their own, whose logs must stay free of tracebacks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EPOCHS = 4
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server: its address, port and log."""
+
+    url: str
+    port: int
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a VAE, a GP encoder (d = 2) and a GP encoder with d = 4, all on the digits."""
+    from gpvae_core.config import make_config
+    from gpvae_core.data.base import DataConfig
+    from gpvae_core.train import train
+
+    root = tmp_path_factory.mktemp("runs")
+    for name, method, d in (("deep-gp", "gp", 4), ("tiny-vae", "vae", 2), ("tiny-gp", "gp", 2)):
+        settings = {"latent_dim": d, "train.epochs": EPOCHS, "train.lr": 2e-3}
+        train(make_config(method, DataConfig(name="digits"), (1, 8, 8), settings), root / name, device="cpu")
+    return root
+
+
+def free_port() -> int:
+    """A port that nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise AssertionError(f"the server did not answer: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Starts servers; at the end all are stopped, and a traceback in any log is a failure."""
+    started: list[tuple[subprocess.Popen[bytes], Path]] = []
+
+    def start(*places: Path) -> Served:
+        port, log = free_port(), tmp_path_factory.mktemp("log") / "server.log"
+        script = Path(__file__).with_name("server_for_tests.py")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        with log.open("wb") as out:
+            command = [sys.executable, str(script), str(port), *map(str, places)]
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        started.append((process, log))
+        served = Served(f"http://127.0.0.1:{port}/", port, log)
+        _wait_for(served.url, process, log)
+        return served
+
+    yield start
+    for process, _ in started:
+        process.terminate()
+    for process, log in started:
+        process.wait(20)
+        assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture(scope="session")
+def served(start_server: Callable[..., Served], runs: Path) -> Served:
+    """A server over all tiny runs."""
+    return start_server(runs)
+
+
+@pytest.fixture
+def explorer_page(offline_page: Any, served: Served) -> Callable[[str], Any]:
+    """Opens the page at a query and waits until all six views were painted and nothing is prepared any more."""
+    from dashboards.timing import wait_until_quiet
+
+    def open_at(query: str = "?run=tiny-gp&with=tiny-vae") -> Any:
+        offline_page.set_viewport_size({"width": 1440, "height": 900})
+        offline_page.goto(served.url + query)
+        wait_until_quiet(offline_page)
+        offline_page.wait_for_function("() => location.search.includes('index=')")
+        return offline_page
+
+    return open_at

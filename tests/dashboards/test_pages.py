@@ -1,0 +1,380 @@
+"""The Posterior Explorer in a real browser, offline, over really trained runs."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dashboards.app import make_server
+from dashboards.first_start import FirstStart
+from dashboards.library import RunLibrary
+from dashboards.timing import VIEWS, click_and_wait, map_points, wait_until_ready
+from gpvae_core.errors import UserError
+
+pytestmark = pytest.mark.page
+OpenAt = Callable[..., Any]
+
+
+def chosen(page: Any) -> dict[str, str]:
+    """What the address says."""
+    return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def wait_for_choice(page: Any, key: str, value: str) -> None:
+    """Until the address says so."""
+    page.wait_for_function(
+        "([key, value]) => new URLSearchParams(location.search).get(key) === value", arg=[key, value], timeout=15_000
+    )
+
+
+def stamps(page: Any) -> dict[str, int]:
+    """The request each view was last painted for."""
+    painted = page.evaluate("window.gpvaePainted")
+    return {name: painted[name]["stamp"] for name in VIEWS}
+
+
+def wait_for_repaint(page: Any, before: dict[str, int]) -> None:
+    """Until all six views show something newer."""
+    newer = "([names, stamp]) => names.every(name => window.gpvaePainted[name].stamp > stamp)"
+    page.wait_for_function(newer, arg=[list(VIEWS), max(before.values())], timeout=20_000)
+
+
+def view(page: Any, name: str) -> Any:
+    """The card of a view."""
+    return page.locator(f"section[data-view={name}]")
+
+
+def notice(page: Any) -> Any:
+    """The line that tells what went wrong."""
+    return page.locator(".notice")
+
+
+def alt(page: Any, name: str) -> str:
+    """A figure's alternative text."""
+    return str(view(page, name).locator(".plot").get_attribute("aria-label"))
+
+
+def choose(page: Any, label: str, option: str) -> None:
+    """Pick an option of a drop-down of the bar."""
+    page.get_by_role("combobox", name=label).click()
+    page.locator("li").get_by_text(option, exact=True).click()
+
+
+def png(side: int = 30) -> bytes:
+    """A real PNG: a bright bar on black."""
+    image = Image.new("L", (side, side), 0)
+    image.paste(255, (side // 3, 2, side // 2, side - 2))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def upload(page: Any, name: str, content: bytes) -> None:
+    """Choose a file for the upload button."""
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+
+
+def test_the_page_shows_six_views_that_say_what_they_are(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    for name in (*VIEWS, "figure_one"):
+        card = view(page, name)
+        card.locator(".main-svg").first.wait_for(state="attached")
+        assert len(card.locator("h2").inner_text()) > 3
+        assert len(card.locator(".sentence").inner_text()) > 40
+        assert len(alt(page, name)) > 20
+        assert card.locator(".plot").get_attribute("role") in ("img", "figure")
+        assert [card.get_by_role("button", name=kind).count() for kind in ("PNG", "SVG", "CSV")] == [1, 1, 1]
+    assert page.get_by_text("tiny-vae: ").first.is_visible()
+    assert notice(page).count() == 0 or not notice(page).is_visible()
+
+
+def test_a_click_on_the_map_changes_the_image_and_all_six_views(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    before, index = stamps(page), chosen(page)["index"]
+    points = map_points(page)
+    assert len(points) > 100
+    figures = {name: alt(page, name) for name in VIEWS}
+    milliseconds = click_and_wait(page, *points[len(points) // 2])
+    assert milliseconds > 0
+    assert chosen(page)["index"] != index
+    assert all(stamp > max(before.values()) for stamp in stamps(page).values())
+    assert all(alt(page, name) != figures[name] for name in VIEWS)
+    assert f"test image {chosen(page)['index']}" in page.locator(".verdict").inner_text()
+
+
+def test_hovering_shows_the_image(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    page.mouse.move(*map_points(page)[20])
+    thumb = view(page, "map").locator(".thumb")
+    thumb.wait_for(state="visible", timeout=10_000)
+    assert thumb.get_attribute("src").startswith("data:image/png;base64,")
+
+
+def test_index_field_buttons_and_keys(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    field = page.get_by_label(re.compile("^Image"))
+    for wanted in ("33", "44"):
+        field.fill(wanted)
+        field.press("Enter")
+        wait_for_choice(page, "index", wanted)
+    field.press("ArrowRight")
+    page.get_by_role("button", name="Next image").click()
+    wait_for_choice(page, "index", "45")
+    page.locator("section[data-view=gaps] h2").click()
+    page.keyboard.press("ArrowRight")
+    wait_for_choice(page, "index", "46")
+    page.keyboard.press("ArrowLeft")
+    wait_for_choice(page, "index", "45")
+    page.get_by_role("button", name="Previous image").click()
+    wait_for_choice(page, "index", "44")
+    for wrong in ("9999", "abc"):
+        field.fill(wrong)
+        field.press("Enter")
+        page.get_by_text(f"wanted a test image from 0 to 358, got '{wrong}'").wait_for()
+        assert chosen(page)["index"] == "44"
+    assert field.input_value() == "44"
+
+
+def test_quick_picks_and_classes(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    before = stamps(page)
+    page.get_by_role("button", name="Quick picks").click()
+    page.get_by_text("most uncertain").click()
+    wait_for_repaint(page, before)
+    page.locator(".verdict").get_by_text("less sure here than on 100 % of the test images").first.wait_for()
+    choose(page, "Class", "7")
+    page.get_by_text(re.compile(r"test image \d+, class 7")).first.wait_for()
+    page.get_by_role("button", name="Next image").click()
+    page.get_by_text(re.compile(r"test image \d+, class 7")).first.wait_for()
+
+
+def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    before = stamps(page)
+    upload(page, "bar.png", png())
+    page.locator(".verdict").get_by_text("uploaded image").first.wait_for()
+    wait_for_repaint(page, before)
+    view(page, "posterior").locator(".plot[aria-label*='uploaded image']").wait_for()
+    for name, content, line in (
+        ("junk.png", b"no picture", "can be read"),
+        ("cut.png", png()[:60], "picture"),
+        ("large.png", b"x" * 5_000_001, "at most 5.0 MB"),
+    ):
+        upload(page, name, content)
+        notice(page).get_by_text(line).first.wait_for()
+        assert "uploaded image" in page.locator(".verdict").inner_text()
+    page.get_by_role("button", name="Next image").click()
+    wait_for_choice(page, "index", "1")
+    assert not notice(page).is_visible()
+
+
+def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    pad = page.get_by_label("Drawing area")
+    pad.wait_for(state="visible")
+    box = pad.bounding_box()
+    before = stamps(page)
+    page.mouse.move(box["x"] + 84, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 84, box["y"] + 148, steps=8)
+    page.mouse.up()
+    page.locator(".verdict").get_by_text("drawn image").first.wait_for()
+    wait_for_repaint(page, before)
+    source = page.locator(".verdict img").get_attribute("src")
+    drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))))
+    small = drawn[:: drawn.shape[0] // 8, :: drawn.shape[1] // 8]
+    assert small[:, 3:5].max() > 100
+    assert small[:, :2].max() == small[:, 6:].max() == 0
+    grey = small[(small > 0) & (small < 255)]
+    assert grey.size, "strokes are averaged, not cut"
+    page.get_by_role("button", name="Clear").press("Enter")
+    assert pad.evaluate(
+        "c => c.getContext('2d').getImageData(0, 0, 168, 168).data.every((v, k) => k % 4 === 3 || v === 0)"
+    )
+
+
+def test_an_address_restores_the_view(explorer_page: OpenAt) -> None:
+    query = "?run=deep-gp&index=17&plane=3,1&colour=gap&against=negentropy&bandwidth=validation"
+    page = explorer_page(query)
+    view(page, "map").get_by_text("inference gap (nats)").first.wait_for(timeout=60_000)
+    assert view(page, "map").locator("select").input_value() == "gap"
+    assert view(page, "traces").locator("select").input_value() == "validation"
+    planes = view(page, "posterior").locator("select")
+    assert [planes.nth(k).input_value() for k in range(3)] == ["dims", "3", "1"]
+    assert "slice" in view(page, "posterior").locator(".sentence").inner_text()
+    assert "test image 17" in page.locator(".verdict").inner_text()
+    before = stamps(page)
+    planes.nth(1).select_option("4")
+    wait_for_choice(page, "plane", "4,1")
+    wait_for_repaint(page, before)
+    planes.nth(0).select_option("principal")
+    wait_for_choice(page, "plane", "principal")
+    page.wait_for_function("() => location.search.includes('colour=gap')")
+
+
+def test_a_wrong_address_is_said_and_the_rest_holds(explorer_page: OpenAt) -> None:
+    page = explorer_page("?run=tiny-gq&index=12&colour=green&plane=x")
+    notice(page).get_by_text("did you mean 'tiny-gp'").first.wait_for()
+    text = notice(page).inner_text()
+    assert "colour: wanted one of class, uncertainty, gap" in text
+    assert "plane" in text
+    assert chosen(page)["index"] == "12"
+    page = explorer_page("?run=tiny-gp&index=99999")
+    notice(page).get_by_text("wanted a test image from 0 to 358, got 99999").first.wait_for()
+    wait_for_choice(page, "index", "0")
+
+
+def test_runs_of_different_dimensions_are_compared_and_a_plain_vae_says_it_has_no_uncertainty(
+    explorer_page: OpenAt,
+) -> None:
+    page = explorer_page("?run=tiny-vae&with=tiny-gp")
+    assert "states no uncertainty" in view(page, "uncertainty").locator(".sentence").inner_text()
+    assert "tiny-vae" in alt(page, "gaps")
+    assert "tiny-gp" in alt(page, "gaps")
+    before = stamps(page)
+    choose(page, "Details of", "tiny-gp")
+    wait_for_repaint(page, before)
+    view(page, "uncertainty").locator(".plot[aria-label*='Tr V[f]']").wait_for()
+    assert chosen(page)["focus"] == "second"
+
+
+def test_dark_and_light(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+
+    def paper(name: str) -> str:
+        return str(view(page, name).locator(".plot").evaluate("plot => plot.layout.paper_bgcolor"))
+
+    assert {paper(name) for name in VIEWS} == {"#FFFFFF"}
+    page.get_by_role("button", name=re.compile("theme", re.I)).click()
+    for _ in range(100):
+        if {paper(name) for name in VIEWS} == {"#15191E"}:
+            break
+        page.wait_for_timeout(100)
+    assert {paper(name) for name in (*VIEWS, "figure_one")} == {"#15191E"}
+
+
+def test_every_view_is_exported(explorer_page: OpenAt) -> None:
+    page = explorer_page()
+    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        with page.expect_download() as download:
+            view(page, "gaps").get_by_role("button", name=kind).click()
+        assert Path(download.value.path()).read_bytes().startswith(start)
+        assert download.value.suggested_filename.endswith(f".{kind.lower()}")
+    for name in (*VIEWS, "figure_one"):
+        with page.expect_download() as download:
+            view(page, name).get_by_role("button", name="CSV").click()
+        rows = list(csv.reader(Path(download.value.path()).read_text().splitlines()))
+        assert len(rows) > 1
+        assert download.value.suggested_filename == f"tiny-gp-{name}-0.csv"
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 768)], ids=str)
+def test_nothing_is_cut_off(explorer_page: OpenAt, size: tuple[int, int]) -> None:
+    page = explorer_page()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.wait_for_timeout(500)
+    boxes = {name: view(page, name).bounding_box() for name in (*VIEWS, "figure_one")}
+    for name, box in boxes.items():
+        plot = view(page, name).locator(".plot").bounding_box()
+        assert box["x"] >= 0, name
+        assert box["x"] + box["width"] <= size[0], name
+        assert plot["x"] >= box["x"], name
+        assert plot["x"] + plot["width"] <= box["x"] + box["width"] + 1, name
+        assert plot["y"] + plot["height"] <= box["y"] + box["height"], name
+    placed = list(boxes.values())
+    for k, first in enumerate(placed):
+        for second in placed[k + 1 :]:
+            apart = (
+                first["x"] + first["width"] <= second["x"]
+                or second["x"] + second["width"] <= first["x"]
+                or first["y"] + first["height"] <= second["y"] + 1
+                or second["y"] + second["height"] <= first["y"] + 1
+            )
+            assert apart
+    view(page, "figure_one").locator(".sentence").scroll_into_view_if_needed()
+
+
+def test_two_sessions_do_not_disturb_each_other(explorer_page: OpenAt, served: Any, context: Any) -> None:
+    first = explorer_page("?run=tiny-gp&index=3")
+    second = context.new_page()
+    second.goto(f"{served.url}?run=tiny-vae&index=5")
+    wait_until_ready(second)
+    before = stamps(first)
+    second.get_by_role("button", name="Next image").click()
+    wait_for_choice(second, "index", "6")
+    second.wait_for_timeout(500)
+    assert chosen(first)["index"] == "3"
+    assert stamps(first) == before
+    assert "test image 3" in first.locator(".verdict").inner_text()
+    second.close()
+
+
+def exchange(port: int, request: str) -> str:
+    """Send raw text to the server; the first line of its answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request.replace("\n", "\r\n").encode())
+        return connection.recv(4096).decode(errors="replace").splitlines()[0]
+
+
+UPGRADE = (
+    "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\n"
+)
+
+
+def test_foreign_hosts_and_origins_are_refused(served: Any) -> None:
+    own = f"localhost:{served.port}"
+    assert "200" in exchange(served.port, f"GET / HTTP/1.1\nHost: {own}\nConnection: close\n\n")
+    for path in ("/", "/ws", "/static/js/bokeh.min.js", "/nothing"):
+        foreign = f"GET {path} HTTP/1.1\nHost: evil.example:{served.port}\nConnection: close\n\n"
+        assert "403" in exchange(served.port, foreign)
+        page = f"GET {path} HTTP/1.1\nHost: {own}\nOrigin: http://evil.example\nConnection: close\n\n"
+        assert "403" in exchange(served.port, page)
+    agreeing = (
+        f"GET /ws HTTP/1.1\nHost: evil.example:{served.port}\nOrigin: http://evil.example:{served.port}\n{UPGRADE}\n"
+    )
+    assert "403" in exchange(served.port, agreeing)
+    assert "403" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {own}\nOrigin: http://evil.example\n{UPGRADE}\n")
+
+
+def test_the_server_listens_on_loopback_alone(served: Any) -> None:
+    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in addresses - {"127.0.0.1"}:
+        if not str(address).startswith("127."):
+            with pytest.raises(OSError, match=r"refused|timed out|unreachable"):
+                socket.create_connection((str(address), served.port), timeout=2).close()
+
+
+def test_a_port_in_use_is_one_line(served: Any, runs: Path) -> None:
+    library = RunLibrary([runs])
+    with pytest.raises(UserError, match=rf"port {served.port} is in use; choose another with --port") as caught:
+        make_server(library, FirstStart(runs), served.port)
+    assert "\n" not in str(caught.value)
+
+
+def test_with_nothing_trained_the_page_trains_and_fills(
+    offline_page: Any, start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    server = start_server(tmp_path)
+    offline_page.goto(server.url)
+    offline_page.get_by_text("Nothing is trained on this machine yet").wait_for(timeout=10_000)
+    offline_page.get_by_role("progressbar").first.wait_for()
+    wait_until_ready(offline_page, 120)
+    offline_page.get_by_text("Nothing is trained on this machine yet").wait_for(state="hidden", timeout=60_000)
+    offline_page.wait_for_function("() => location.search.includes('run=digits-gp')", timeout=60_000)
+    assert offline_page.evaluate("window.gpvaePainted.latent_live.stamp") >= 1
+    assert chosen(offline_page)["with"] == "digits-vae"
+    states = [json.loads(path.read_text()) for path in tmp_path.glob("digits-*/config.json")]
+    assert sorted(state["method"] for state in states) == ["gp", "vae"]

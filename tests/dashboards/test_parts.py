@@ -1,0 +1,266 @@
+"""The parts of the page that need no browser: address, guard, jobs, requests, messages from the browser."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+
+from dashboards.guard import Foreign
+from dashboards.jobs import Job, Report
+from dashboards.latest import Latest
+from dashboards.library import RunLibrary
+from dashboards.state import PageState, plane_dims, read_address
+from dashboards.verdict import words
+from dashboards.welcome import progress_words, time_left
+from dashboards.widgets.drawing import image_from_levels
+from dashboards.widgets.upload import file_content
+from gpvae_core.errors import UserError
+from gpvae_core.explore.views import GapView
+from gpvae_core.progress import Progress
+
+# The address
+
+
+def test_an_address_sets_the_state() -> None:
+    state = PageState()
+    query = "run=a&with=b&focus=second&index=12&plane=3,1&colour=gap&against=negentropy&bandwidth=validation"
+    assert read_address(state, parse_qs(query)) == []
+    assert (state.run, state.other, state.focus, state.index) == ("a", "b", "second", 12)
+    assert (state.plane, state.colour, state.against, state.bandwidth) == ("3,1", "gap", "negentropy", "validation")
+    assert state.names == ("a", "b")
+    assert plane_dims(state.plane) == ("dims", (2, 0))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "index=-1", "index=x", "index=1.5", "plane=0,1", "plane=1", "plane=1,2,3", "plane=../x", "colour=green",
+        "focus=third", "against=", "bandwidth=9", "index=" + "9" * 400, "colour=<script>",
+    ],
+)  # fmt: skip
+def test_wrong_values_are_said_and_left_out(query: str) -> None:
+    state, untouched = PageState(), PageState()
+    complaints = read_address(state, parse_qs(query, keep_blank_values=True))
+    assert len(complaints) == 1
+    values, before = state.param.values(), untouched.param.values()
+    assert {k: v for k, v in values.items() if k != "name"} == {k: v for k, v in before.items() if k != "name"}
+
+
+def test_right_values_beside_a_wrong_one_count() -> None:
+    state = PageState()
+    assert len(read_address(state, parse_qs("index=4&colour=green&unknown=1"))) == 1
+    assert state.index == 4
+
+
+def test_the_same_run_twice_is_one() -> None:
+    assert PageState(run="a", other="a").names == ("a",)
+
+
+def test_picking_a_test_image_leaves_ones_own() -> None:
+    state = PageState()
+    state.place("drawn", np.zeros((1, 8, 8)))
+    assert state.own_image is not None
+    state.pick(0)
+    assert state.own_image is None
+
+
+# Who may talk to the server
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({"Host": "localhost:5006"}, False),
+        ({"Host": "127.0.0.1:5006", "Origin": "http://localhost:5006"}, False),
+        ({"Host": "LOCALHOST:5006"}, False),
+        ({"Host": "evil.example:5006"}, True),
+        ({"Host": "evil.example:5006", "Origin": "http://evil.example:5006"}, True),
+        ({"Host": "localhost:5006", "Origin": "http://evil.example"}, True),
+        ({"Host": "localhost:5006", "Origin": "null"}, True),
+        ({"Host": "localhost:5006", "Sec-Websocket-Origin": "http://evil.example"}, True),
+        ({"Host": "localhost:80"}, True),
+        ({"Host": "localhost.evil.example:5006"}, True),
+        ({"Host": ""}, True),
+    ],
+)
+def test_foreign_requests_are_told_apart(headers: dict[str, str], refused: bool) -> None:
+    connection: Any = type("Connection", (), {"context": None})()
+    start = RequestStartLine("GET", "/", "HTTP/1.1")
+    request = HTTPServerRequest(start_line=start, headers=HTTPHeaders(headers), connection=connection)
+    assert (Foreign(5006).match(request) is not None) == refused
+
+
+# Jobs
+
+
+def test_a_job_reports_and_ends() -> None:
+    release = threading.Event()
+
+    def work(progress: Progress) -> None:
+        progress(3, 10, "counting")
+        release.wait(5)
+
+    job = Job("test", work).start()
+    while job.report().what != "counting":
+        time.sleep(0.005)
+    report = job.report()
+    assert report.running
+    assert (report.done, report.total, report.share) == (3, 10, 0.3)
+    release.set()
+    job.join(5)
+    assert job.report().outcome == "done"
+
+
+def test_a_callback_that_outlives_its_job_changes_nothing() -> None:
+    kept: list[Progress] = []
+    job = Job("test", kept.append).start()
+    job.join(5)
+    kept[0](850, 750, "late")
+    assert job.report() == Report("done")
+
+
+def test_a_job_is_cancelled_at_its_next_report() -> None:
+    reached = threading.Event()
+
+    def work(progress: Progress) -> None:
+        while True:
+            progress(0, 1, "turning")
+            reached.set()
+            time.sleep(0.001)
+
+    job = Job("test", work).start()
+    assert reached.wait(5)
+    job.cancel()
+    job.join(5)
+    assert job.report().outcome == "cancelled"
+    assert not job.report().running
+
+
+def test_a_failed_job_says_why() -> None:
+    def wrong(progress: Progress) -> None:
+        raise UserError("the disk is full")
+
+    def broken(progress: Progress) -> None:
+        raise ZeroDivisionError("oops")
+
+    jobs = [Job("one", wrong).start(), Job("two", broken).start()]
+    for job in jobs:
+        job.join(5)
+    assert jobs[0].report().error == "the disk is full"
+    assert jobs[1].report().error == "two failed: ZeroDivisionError: oops"
+
+
+def test_progress_in_words() -> None:
+    assert progress_words(Report("running", "training digits-vae", 3, 300, 41.0)) == (
+        "Training digits-vae 3 of 300, about 40 s left"
+    )
+    assert time_left(None) == ""
+    assert time_left(2.0) == "about 5 s left"
+    assert time_left(300.0) == "about 5 min left"
+    assert "kept" in progress_words(Report("cancelled"))
+
+
+# Requests
+
+
+def test_only_the_newest_request_is_answered() -> None:
+    latest, shown = Latest(None, print), []
+    started, release, done = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(generation: int) -> None:
+        started.set()
+        release.wait(5)
+        latest.push(generation, lambda: shown.append("old"))
+
+    def skipped(generation: int) -> None:
+        shown.append("never")
+
+    def new(generation: int) -> None:
+        latest.push(generation, lambda: shown.append("new"))
+        done.set()
+
+    latest.ask(slow)
+    assert started.wait(5)
+    latest.ask(skipped)
+    latest.ask(new)
+    release.set()
+    assert done.wait(5)
+    assert shown == ["new"]
+
+
+def test_refining_drops_when_something_newer_was_asked() -> None:
+    latest, shown, done = Latest(None, print), [], threading.Event()
+    old = latest.next()
+    new = latest.next()
+    latest.afterwards(lambda generation: shown.append(generation), old)
+    latest.afterwards(lambda generation: (shown.append(generation), done.set())[0], new)
+    assert done.wait(5)
+    assert shown == [new]
+
+
+# What the browser sends
+
+
+def test_a_drawing_becomes_an_image() -> None:
+    levels = [0, 51, 102, 153, 204, 255]
+    image = image_from_levels(levels, (3, 2, 3))
+    assert image.shape == (3, 2, 3)
+    np.testing.assert_allclose(image[1].ravel(), np.array(levels) / 255, atol=1e-7)
+    np.testing.assert_array_equal(image[0], image[2])
+
+
+@pytest.mark.parametrize(
+    "levels", [None, [], [0] * 5, [0] * 7, [0] * 5 + [256], [0] * 5 + [-1], [0] * 5 + [0.5], ["0"] * 6]
+)
+def test_a_wrong_drawing_is_refused(levels: object) -> None:
+    with pytest.raises(UserError, match="wanted"):
+        image_from_levels(levels, (1, 2, 3))
+
+
+def test_a_file_arrives_whole_or_not_at_all() -> None:
+    content = bytes(range(256)) * 4
+    assert file_content(base64.b64encode(content).decode(), 1024) == content
+    with pytest.raises(UserError, match="at most"):
+        file_content(base64.b64encode(content * 2).decode(), 1024)
+    for damaged in ("%%%%", "abc", 7, None, ""):
+        with pytest.raises(UserError):
+            file_content(damaged, 1024)
+
+
+# The line above the views
+
+
+def test_the_verdict_names_the_larger_part() -> None:
+    gap = GapView("gp", -50.0, "grid", -50.2, -50.5, -52.0, 0.3, 2)
+    assert words(gap, None) == (
+        "its answer loses 2.00 nats of log p(x), mostly to amortization (0.50 approximation + 1.50 amortization); "
+        "the true posterior has 2 modes."
+    )
+    assert "mostly to the Gaussian family" in words(GapView("gp", -50.0, "grid", None, -51.8, -52.0, None, 1), None)
+    assert words(GapView("gp", -50.0, "iwae", None, None, -52.0, None, None), None) == (
+        "its answer loses 2.00 nats of log p(x)."
+    )
+
+
+# Runs
+
+
+def test_a_place_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run and no folder of runs"):
+        RunLibrary([tmp_path / "nothing"])
+
+
+def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
+    library = RunLibrary([tmp_path])
+    assert library.names() == []
+    assert library.default_choice() == ("", "")
+    with pytest.raises(UserError, match="unknown run 'x'"):
+        library.explorer("x")
