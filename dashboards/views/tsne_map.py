@@ -26,19 +26,18 @@ class TsneMap:
         self._kept: tuple[Hashable, str] = (None, "")
 
     def key(self, request: Request) -> Hashable:
-        return self._points_key(request), request.identity
-
-    def _points_key(self, request: Request) -> Hashable:
         gaps = "gaps" in request.focal.explorer.ready
-        return request.focal.name, request.colour, request.theme.name, gaps
+        return request.focal.name, request.colour, request.theme.name, gaps, request.identity
 
     def draw(self, request: Request) -> Drawn:
         side = request.focal
         view = side.explorer.map_view()
         colour, excuse = _possible_colour(view, request.colour)
         chosen = _position(view, request)
-        if self._kept[0] != self._points_key(request):
-            self._kept = self._points_key(request), as_json(tsne.figure(view, request.theme, colour))
+        # By what is drawn, not by what is ready: the gaps may become ready between the view and this line.
+        points = side.name, colour, request.theme.name
+        if self._kept[0] != points:
+            self._kept = points, as_json(tsne.figure(view, request.theme, colour))
         where = "ringed" if chosen is not None else "not among the points of the sample"
         return Drawn(
             figure=self._kept[1],

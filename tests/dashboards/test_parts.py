@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -17,13 +18,16 @@ from dashboards.guard import Foreign
 from dashboards.jobs import Job, Report
 from dashboards.latest import Latest
 from dashboards.library import RunLibrary
+from dashboards.request import Request, Side
 from dashboards.state import PageState, plane_dims, read_address
 from dashboards.verdict import words
+from dashboards.views.tsne_map import TsneMap
 from dashboards.welcome import progress_words, time_left
 from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
 from gpvae_core.errors import UserError
-from gpvae_core.explore.views import GapView
+from gpvae_core.explore.views import GapView, Instance, MapView
+from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import Progress
 
 # The address
@@ -248,6 +252,32 @@ def test_the_verdict_names_the_larger_part() -> None:
     assert words(GapView("gp", -50.0, "iwae", None, None, -52.0, None, None), None) == (
         "its answer loses 2.00 nats of log p(x)."
     )
+
+
+# The map
+
+
+def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_drawing() -> None:
+    index = np.arange(4)
+    view = MapView(index, np.random.default_rng(0).normal(size=(4, 2)), index, tuple("abcd"), None, None, "all")
+
+    class Explorer:
+        ready = frozenset({"map"})
+        gap = None
+
+        def map_view(self) -> MapView:
+            answer = replace(view, gap=self.gap)
+            self.ready, self.gap = frozenset({"map", "gaps"}), np.arange(4.0)  # just after the view was made
+            return answer
+
+    instance = Instance(np.zeros((1, 8, 8), dtype=np.float32), 0, "a", "test")
+    side = Side("run", cast("Any", Explorer()), instance)
+    request = Request((side,), 0, "auto", "gap", "inference gap", "sigma_x", LIGHT, 1, 0)
+    drawing = TsneMap()
+    assert "still being computed" in drawing.draw(request).sentence
+    second = drawing.draw(request)
+    assert "still being computed" not in second.sentence
+    assert "inference gap (nats)" in second.figure
 
 
 # Runs
