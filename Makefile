@@ -30,9 +30,8 @@ $(VENV)/installed-test: $(VENV)/installed
 	@echo "installing what the tests need"
 	@$(INSTALL) -e '.[test]' && touch $@
 
-# PASSIVE: threads of a training that wait by spinning would take the cores from the page.
 explore: $(VENV)/installed ## Open the Posterior Explorer; trains its default models first if there are none
-	@OMP_WAIT_POLICY=PASSIVE $(BIN)/gpvae explore $(EXPLORE_ARGS)
+	@$(BIN)/gpvae explore $(EXPLORE_ARGS)
 
 test: $(VENV)/installed-test ## Run the tests (page tests need a system Chromium)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
@@ -11,9 +11,10 @@ import panel_material_ui as pmui
 from dashboards.state import PageState
 from dashboards.widgets.drawing import DrawingPad, image_from_levels
 from dashboards.widgets.upload import Upload
-from gpvae_core.data.upload import image_from_bytes
 from gpvae_core.errors import UserError
-from gpvae_core.explore.explorer import Explorer
+
+if TYPE_CHECKING:
+    from gpvae_core.explore.explorer import Explorer
 
 MAX_UPLOAD = 5_000_000
 """Bytes; enforced in the browser, here, and on the web socket."""
@@ -34,7 +35,8 @@ class Controls:
         self._from_state()
         self.bar = pn.FlexBox(
             self.run, self.other, self.focus, self.previous, self.index, self.next, self.classes, self.quick,
-            self.upload, self.draw, align_items="center", gap="2px", sizing_mode="stretch_width", margin=(6, 4, 0, 4),
+            self.upload, self.draw, self.invert,
+            align_items="center", gap="2px", sizing_mode="stretch_width", margin=(6, 4, 0, 4),
         )  # fmt: skip
 
     def _make_widgets(self) -> None:
@@ -48,6 +50,7 @@ class Controls:
         self.quick = pmui.MenuButton(label="Quick picks", items=[], size="small", variant="outlined", margin=(4, 6))
         self.upload = Upload(self._uploaded, self._complain, limit=MAX_UPLOAD, margin=(4, 6))
         self.draw = pmui.Button(label="Draw", icon="draw", size="small", variant="outlined", margin=(4, 6))
+        self.invert = pmui.Button(label="Invert", size="small", variant="outlined", margin=(4, 6), visible=False)
         self.pad = DrawingPad(self._drawn, visible=False, margin=(4, 12))
 
     def _watch(self) -> None:
@@ -60,7 +63,9 @@ class Controls:
         self.next.on_click(lambda _: self.step(1))
         self.quick.on_click(self._quick_chosen)
         self.draw.on_click(lambda _: setattr(self.pad, "visible", not self.pad.visible))
+        self.invert.on_click(lambda _: self._inverted())
         self._state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index"])
+        self._state.param.watch(lambda e: setattr(self.invert, "visible", e.new is not None), "own_image")
 
     def _set(self, **values: object) -> None:
         if not self._binding:
@@ -141,8 +146,15 @@ class Controls:
     def _uploaded(self, content: bytes) -> None:
         if self._explorer is None:
             return
+        from gpvae_core.data.upload import image_from_bytes
+
         image = image_from_bytes(content, self._explorer.run.model.event_shape)
         self._state.place("uploaded", image.numpy())
+
+    def _inverted(self) -> None:
+        if self._state.own_image is not None:
+            source, image = self._state.own_image
+            self._state.place(source, 1.0 - image)
 
     def _drawn(self, levels: object) -> None:
         if self._explorer is None:

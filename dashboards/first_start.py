@@ -6,21 +6,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dashboards.jobs import Job, Report
-from gpvae_core.data.base import DataConfig, load
-from gpvae_core.explore.default_pair import train_default_pair
 from gpvae_core.explore.views import Array
 from gpvae_core.progress import Progress
-from gpvae_core.train import OnEpoch
-from gpvae_core.vae import VAE
 
-Trainer = Callable[[Path, Progress, OnEpoch], Any]
+if TYPE_CHECKING:
+    from gpvae_core.train import OnEpoch
+    from gpvae_core.vae import VAE
+
+Trainer = Callable[[Path, Progress, "OnEpoch"], Any]
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,10 @@ class Snapshot:
 
 
 class FirstStart:
-    """Trains once for all pages; `trainer` writes the runs below `root`."""
+    """Trains once for all pages; `trainer` (default: of the default pair) writes the runs below `root`."""
 
-    def __init__(self, root: Path, trainer: Trainer = train_default_pair) -> None:
-        self._root, self._trainer = root, trainer
+    def __init__(self, root: Path, trainer: Trainer | None = None) -> None:
+        self._root, self._trainer = root, trainer or _train_default_pair
         self._lock = threading.Lock()
         self._job: Job | None = None
         self._snapshot: Snapshot | None = None
@@ -70,17 +69,21 @@ class FirstStart:
         return self._snapshot
 
     def _train(self, progress: Progress) -> None:
+        from gpvae_core.data.base import DataConfig, load
+        from gpvae_core.explore.encodings import encode_batch
+
         progress(0, 0, "loading the digits")
         data = load(DataConfig(name="digits"))
         x, labels = data.test.pixels(), data.test.labels
 
+        # The default pair trains on the CPU, where x is.
         def on_epoch(epoch: int, model: VAE, metrics: dict[str, Any]) -> None:
             number = 1 if self._snapshot is None else self._snapshot.number + 1
             bound = metrics.get("validation_elbo")
             title = f"{progress_name()}, epoch {epoch}" + (
                 f": validation ELBO {bound:.1f} nats" if bound is not None else ""
             )
-            self._snapshot = Snapshot(number, title, _means(model, x), labels, data.class_names)
+            self._snapshot = Snapshot(number, title, encode_batch(model, x).mean, labels, data.class_names)
 
         def progress_name() -> str:
             return self.report().what or "training"
@@ -88,8 +91,8 @@ class FirstStart:
         self._trainer(self._root, progress, on_epoch)
 
 
-@torch.no_grad()
-def _means(model: VAE, x: torch.Tensor) -> Array:
-    """E_q[z] of the images, (N, D), without disturbing the model's mode."""
-    device = next(model.parameters()).device
-    return model.encoder(x.to(device)).mean.double().cpu().numpy()
+def _train_default_pair(root: Path, progress: Progress, on_epoch: OnEpoch) -> Any:
+    """Torch takes a second to import; the page is up by then."""
+    from gpvae_core.explore.default_pair import train_default_pair
+
+    return train_default_pair(root, progress, on_epoch)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dashboards.jobs import Job
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.explore.explorer import Explorer
 from gpvae_core.progress import Progress
-from gpvae_core.runs import RunSummary, list_runs, load_run, summarize
+
+# Torch takes a second to import: a page that waits for its first runs is up before it is needed.
+if TYPE_CHECKING:
+    from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.runs import RunSummary
 
 DEFAULT_ROOT = Path("runs")
 
@@ -24,6 +28,28 @@ def _display_names(found: Sequence[RunSummary]) -> dict[str, RunSummary]:
     }
 
 
+def _opened(path: Path) -> Explorer:
+    from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.runs import load_run
+
+    return Explorer(load_run(path))
+
+
+def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
+    """The runs of a run folder or a folder of runs, and one line for each that is damaged.
+
+    Raises:
+        UserError: it was named and is neither, or is a damaged run.
+    """
+    if not place.is_dir():
+        if place != DEFAULT_ROOT:
+            raise UserError(f"there is no run and no folder of runs '{place}'")
+        return [], []
+    from gpvae_core.runs import list_runs, summarize
+
+    return ([summarize(place)], []) if (place / "config.json").is_file() else list_runs(place)
+
+
 class RunLibrary:
     """Runs in `places`, each a run folder or a folder of runs, newest first; `opened` makes an Explorer of a folder.
 
@@ -33,7 +59,7 @@ class RunLibrary:
 
     def __init__(self, places: Sequence[Path], opened: Callable[[Path], Explorer] | None = None) -> None:
         self._places = list(places)
-        self._opened = opened or (lambda path: Explorer(load_run(path)))
+        self._opened = opened or _opened
         self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._explorers: dict[Path, Explorer] = {}
         self._jobs: dict[Path, Job] = {}
@@ -51,13 +77,9 @@ class RunLibrary:
         found: list[RunSummary] = []
         damaged: list[str] = []
         for place in self._places:
-            if (place / "config.json").is_file():
-                found.append(summarize(place))
-                continue
-            if not place.is_dir() and place != DEFAULT_ROOT:
-                raise UserError(f"there is no run and no folder of runs '{place}'")
-            runs, broken = list_runs(place)
-            found += [run for run in runs if run.finished or (run.epochs > 0 and not finished_only)]
+            runs, broken = _runs_at(place)
+            named = [run for run in runs if run.path == place]
+            found += named or [run for run in runs if run.finished or (run.epochs > 0 and not finished_only)]
             damaged += broken
         found.sort(key=lambda run: (run.path / "config.json").stat().st_mtime, reverse=True)
         with self._lock:

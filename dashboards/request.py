@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import plotly.graph_objects as go
 
 from dashboards.widgets.card import Select
-from gpvae_core.explore.answers import Bandwidth
-from gpvae_core.explore.explorer import Explorer
 from gpvae_core.explore.views import Instance
 from gpvae_core.plots.theme import Theme
+
+if TYPE_CHECKING:
+    from gpvae_core.explore.answers import Bandwidth
+    from gpvae_core.explore.explorer import Explorer
 
 READY_WORDS = {
     "encodings": "the test images are being encoded",

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from bokeh.document import Document
 
 from dashboards.latest import Latest
@@ -145,7 +144,7 @@ class Session:
         explorers = [self.library.explorer(name) for name in choice["names"]]
         self._check_comparable(explorers)
         own, index = choice["own_image"], choice["index"]
-        instances = [e.place(torch.from_numpy(own[1]), own[0]) if own else e.instance(index) for e in explorers]
+        instances = [e.place(own[1], own[0]) if own else e.instance(index) for e in explorers]
         sides = tuple(Side(*parts) for parts in zip(choice["names"], explorers, instances, strict=True))
         return Request(
             sides=sides,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -84,6 +85,19 @@ def test_plots_work_without_torch() -> None:
         *[f"import gpvae_core.plots.{name}" for name in modules],
     ]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=ROOT)
+
+
+def test_help_and_the_page_that_waits_for_its_first_runs_are_up_before_torch_is_imported(tmp_path: Path) -> None:
+    lines = [
+        "import sys",
+        "from pathlib import Path",
+        "sys.modules.update(torch=None, scipy=None, sklearn=None)",
+        "import gpvae_core.cli.main",
+        "from dashboards.app import FirstStart, Page, RunLibrary",
+        "Page(RunLibrary([Path('runs')]), FirstStart(Path('runs')), None, '')",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path, env=environment)
 
 
 FORBIDDEN = re.compile(

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gpvae_core.bench.base import run_bench
 from gpvae_core.progress import terminal_progress
 
 
@@ -23,6 +22,8 @@ def command(
 
     Example: gpvae bench inference --json
     """
+    from gpvae_core.bench.base import run_bench
+
     with terminal_progress() as progress:
         result = run_bench(name, device, repeats, progress)
     if json_:

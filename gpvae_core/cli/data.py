@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpvae_core.cli.table import print_table
-from gpvae_core.data.base import DATASETS, DataConfig, load, parse_name
-from gpvae_core.data.downloads import DOWNLOADS, fetch, verify
 from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
+
+if TYPE_CHECKING:
+    from gpvae_core.data.base import Source
 
 app = typer.Typer(
     help="List, fetch and verify data sets.\n\nExample: gpvae data list",
@@ -28,15 +29,16 @@ def list_command(json_: _Json = False) -> None:
 
     Example: gpvae data list --json
     """
-    rows = [_row(name, summary) for name, summary in DATASETS.summaries().items()]
+    from gpvae_core.data.base import DATASETS
+
+    rows = [_row(name, DATASETS.get(name), summary) for name, summary in DATASETS.summaries().items()]
     if json_:
         typer.echo(json.dumps(rows, indent=1))
     else:
         print_table([row | {"shape": _times(row["shape"]), "available": _AVAILABLE[row["available"]]} for row in rows])
 
 
-def _row(name: str, summary: str) -> dict[str, Any]:
-    source = DATASETS.get(name)
+def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
     return {
         "name": f"{name}:PATH" if source.takes_path else name,
         "shape": source.shape,
@@ -60,6 +62,9 @@ def fetch_command(
 
     Example: gpvae data fetch mnist omniglot
     """
+    from gpvae_core.data.base import DATASETS, parse_name
+    from gpvae_core.data.downloads import DOWNLOADS, fetch
+
     for name in names:
         head, _ = parse_name(name)
         source = DATASETS.get(head)
@@ -91,6 +96,9 @@ def verify_command(names: _Names, json_: _Json = False) -> None:
 
 
 def _verify(name: str) -> dict[str, Any]:
+    from gpvae_core.data.base import DataConfig, load, parse_name
+    from gpvae_core.data.downloads import verify
+
     checked = verify(parse_name(name)[0])
     data = load(DataConfig(name=name))  # pyright: ignore[reportCallIssue]
     return {

@@ -11,9 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gpvae_core.errors import UserError
-from gpvae_core.evaluate import GRID_SAMPLE, evaluate
 from gpvae_core.progress import terminal_progress
-from gpvae_core.runs import load_run
 
 
 def command(
@@ -24,8 +22,11 @@ def command(
         int, typer.Option(min=2, help="Size of the seeded sample of instances for truth and gaps.")
     ] = 200,
     truths: Annotated[
-        int, typer.Option(min=2, help="Size of the sample for the true posterior alone (d = 2), if larger.")
-    ] = GRID_SAMPLE,
+        int | None,
+        typer.Option(
+            min=2, help="Size of the sample for the true posterior alone (d = 2), if larger.  [default: 1000]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample and the noise.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -34,12 +35,21 @@ def command(
 
     Example: gpvae evaluate runs/digits-gp-d2-s0 --json
     """
+    from gpvae_core.evaluate import GRID_SAMPLE, evaluate
+    from gpvae_core.runs import load_run
+
     if split not in ("test", "validation"):
         raise UserError(f"wanted --split test or validation, got '{split}'")
     loaded = load_run(run, device=device)
     with terminal_progress() as progress:
         result = evaluate(
-            loaded, split=split, max_instances=instances, k=k, seed=seed, progress=progress, max_truths=truths
+            loaded,
+            split=split,
+            max_instances=instances,
+            k=k,
+            seed=seed,
+            progress=progress,
+            max_truths=truths or GRID_SAMPLE,
         )
     if json_:
         typer.echo(json.dumps(result, indent=1))

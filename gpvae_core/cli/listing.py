@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gpvae_core.bench.base import BENCHES
 from gpvae_core.cli.table import print_table
-from gpvae_core.config import PRESETS, settings_table
-from gpvae_core.data.base import DATASETS
-from gpvae_core.device import available_devices
-from gpvae_core.encoders.base import ENCODERS
 from gpvae_core.errors import unknown
-from gpvae_core.likelihoods import LIKELIHOODS
-from gpvae_core.methods import methods
-from gpvae_core.nets.base import NETS
-from gpvae_core.runs import list_runs
+
+KINDS = ("methods", "datasets", "encoders", "networks", "likelihoods", "settings", "presets", "benches", "devices")
 
 
-def _method_rows() -> list[dict[str, str]]:
-    return [method.as_dict() for method in methods().values()]
-
-
-def _named(summaries: dict[str, str]) -> list[dict[str, str]]:
+def _named(summaries: dict[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "summary": summary} for name, summary in summaries.items()]
 
 
-KINDS = {
-    "methods": _method_rows,
-    "datasets": lambda: _named(DATASETS.summaries()),
-    "encoders": lambda: _named(ENCODERS.summaries()),
-    "networks": lambda: _named(NETS.summaries()),
-    "likelihoods": lambda: _named(LIKELIHOODS.summaries()),
-    "settings": settings_table,
-    "presets": lambda: _named({name: json.dumps(value) for name, value in PRESETS.items()}),
-    "benches": lambda: _named(BENCHES.summaries()),
-    "devices": lambda: _named(dict.fromkeys(available_devices(), "")),
-}
+def _rows_of(what: str) -> list[dict[str, Any]]:
+    """What there is of one of KINDS."""
+    from gpvae_core.bench.base import BENCHES
+    from gpvae_core.config import PRESETS, settings_table
+    from gpvae_core.data.base import DATASETS
+    from gpvae_core.device import available_devices
+    from gpvae_core.encoders.base import ENCODERS
+    from gpvae_core.likelihoods import LIKELIHOODS
+    from gpvae_core.methods import methods
+    from gpvae_core.nets.base import NETS
+
+    rows: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "methods": lambda: [method.as_dict() for method in methods().values()],
+        "datasets": lambda: _named(DATASETS.summaries()),
+        "encoders": lambda: _named(ENCODERS.summaries()),
+        "networks": lambda: _named(NETS.summaries()),
+        "likelihoods": lambda: _named(LIKELIHOODS.summaries()),
+        "settings": settings_table,
+        "presets": lambda: _named({name: json.dumps(value) for name, value in PRESETS.items()}),
+        "benches": lambda: _named(BENCHES.summaries()),
+        "devices": lambda: _named(dict.fromkeys(available_devices(), "")),
+    }
+    return rows[what]()
 
 
 def list_command(
@@ -52,7 +54,7 @@ def list_command(
     """
     if what not in KINDS:
         raise unknown("list", what, KINDS)
-    rows = KINDS[what]()
+    rows = _rows_of(what)
     if json_:
         typer.echo(json.dumps(rows, indent=1))
     else:
@@ -67,6 +69,8 @@ def runs_command(
 
     Example: gpvae runs runs --json
     """
+    from gpvae_core.runs import list_runs
+
     runs, damaged = list_runs(root)
     rows = [
         {

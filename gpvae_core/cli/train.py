@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpvae_core.config import make_config, parse_model, parse_settings
-from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, terminal_progress
-from gpvae_core.run_files import read_metrics
-from gpvae_core.runs import load_run
-from gpvae_core.train import resume as resume_run
-from gpvae_core.train import train as train_run
+
+if TYPE_CHECKING:
+    from gpvae_core.data.base import DataConfig
 
 EXAMPLES = """Train a method on a data set.
 
@@ -50,6 +47,12 @@ def command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.  [default: the best there is]")] = None,
 ) -> None:
+    from gpvae_core.config import make_config, parse_settings
+    from gpvae_core.data.base import load
+    from gpvae_core.runs import load_run
+    from gpvae_core.train import resume as resume_run
+    from gpvae_core.train import train as train_run
+
     new_run = {
         "--method": method,
         "--dataset": dataset,
@@ -80,6 +83,9 @@ def command(
 
 def _data_config(name: str, overrides: dict[str, Any]) -> DataConfig:
     """The data settings among the overrides decide how the data are loaded, so they are taken out first."""
+    from gpvae_core.config import parse_model
+    from gpvae_core.data.base import DataConfig
+
     fields = set(DataConfig.model_fields) - {"name"}
     chosen = {key: overrides.pop(key) for key in list(overrides) if key.removeprefix("data.") in fields}
     return parse_model(DataConfig, {"name": name, **{key.removeprefix("data."): v for key, v in chosen.items()}})
@@ -101,6 +107,8 @@ def _report(run: Any, folder: Path) -> None:
     except (Cancelled, KeyboardInterrupt):
         typer.echo(f"stopped; go on with: gpvae train --resume {folder}", err=True)
         raise
+    from gpvae_core.run_files import read_metrics
+
     rows = read_metrics(folder / "metrics.jsonl")
     best = max(rows, key=lambda row: row["validation_elbo"])
     typer.echo(

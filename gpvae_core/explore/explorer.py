@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gpvae_core.errors import UserError, unknown
@@ -78,9 +79,9 @@ class Explorer:
         label, names = int(self.run.data.test.labels[index]), self.run.data.class_names
         return names[label] if 0 <= label < len(names) else None
 
-    def place(self, image: Tensor, source: Source) -> Instance:
+    def place(self, image: Tensor | Array, source: Source) -> Instance:
         """An image of the user's own, (C, H, W). Raises UserError for a wrong shape, NaN, or pixels outside [0, 1]."""
-        images = as_images(image, self.run.model.event_shape)
+        images = as_images(torch.as_tensor(image), self.run.model.event_shape)
         if len(images) != 1:
             raise UserError(f"wanted one image, got {len(images)}")
         return Instance(images[0].cpu().numpy(), None, None, source)

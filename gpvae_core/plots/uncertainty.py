@@ -18,8 +18,16 @@ UNITS = {"number of modes": "modes"}
 
 
 def on_log_scale(values: Array) -> bool:
-    """Uncertainties spread over orders of magnitude; zeros and negative values have no logarithm."""
-    return bool(values.size) and float(np.nanmin(values)) > 0.0
+    """Uncertainties spread over orders of magnitude; zeros and negative values have no logarithm.
+
+    From a factor of ten on, there is a power of ten among the values, so that the axis has a labelled tick.
+    """
+    low, high = _range(values)
+    return 0.0 < 10.0 * low <= high
+
+
+def _range(values: Array) -> tuple[float, float]:
+    return (float(np.nanmin(values)), float(np.nanmax(values))) if np.isfinite(values).any() else (0.0, 0.0)
 
 
 def _binned(values: Array) -> tuple[Array, Array, Array]:
@@ -34,8 +42,11 @@ def _binned(values: Array) -> tuple[Array, Array, Array]:
 
 
 def _scale(values: Array) -> dict[str, Any]:
-    """How an axis of such values is scaled."""
-    return {"type": "log", "dtick": 1, "exponentformat": "power"} if on_log_scale(values) else {"nticks": 5}
+    """How an axis of such values is scaled; over few decades 2 and 5 are labelled as well."""
+    if not on_log_scale(values):
+        return {"nticks": 5, "exponentformat": "power"}
+    low, high = _range(values)
+    return {"type": "log", "dtick": 1 if high >= 1000.0 * low else "D2", "exponentformat": "power"}
 
 
 def _histogram(values: Array, here: float, theme: Theme, name: str, axes: dict[str, str]) -> list[Mark]:

@@ -81,6 +81,11 @@ def png(side: int = 30) -> bytes:
     return out.getvalue()
 
 
+def pixels(source: str) -> np.ndarray:
+    """The grey levels of a picture in a data address."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))))
+
+
 def upload(page: Any, name: str, content: bytes) -> None:
     """Choose a file for the upload button."""
     page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
@@ -181,9 +186,15 @@ def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenA
         upload(page, name, content)
         notice(page).get_by_text(line).first.wait_for()
         assert "uploaded image" in page.locator(".verdict").inner_text()
+    before, source = stamps(page), page.locator(".verdict img").get_attribute("src")
+    page.get_by_role("button", name="Invert").click()
+    wait_for_repaint(page, before)
+    shown, inverted = (pixels(s) for s in (source, page.locator(".verdict img").get_attribute("src")))
+    assert np.array_equal(inverted, 255 - shown)
     page.get_by_role("button", name="Next image").click()
     wait_for_choice(page, "index", "1")
     assert not notice(page).is_visible()
+    assert not page.get_by_role("button", name="Invert").is_visible()
 
 
 def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
@@ -199,8 +210,7 @@ def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
     page.mouse.up()
     page.locator(".verdict").get_by_text("drawn image").first.wait_for()
     wait_for_repaint(page, before)
-    source = page.locator(".verdict img").get_attribute("src")
-    drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))))
+    drawn = pixels(page.locator(".verdict img").get_attribute("src"))
     small = drawn[:: drawn.shape[0] // 8, :: drawn.shape[1] // 8]
     assert small[:, 3:5].max() > 100
     assert small[:, :2].max() == small[:, 6:].max() == 0

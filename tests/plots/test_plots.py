@@ -156,6 +156,19 @@ def test_a_zero_uncertainty_leaves_the_log_scale(uncertainty_view: UncertaintyVi
     assert (layout.xaxis.type, layout.xaxis2.type) == ("log", None)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "dtick"),
+    [(2e-3, 9e-3, None, None), (2e-3, 3e-2, "log", "D2"), (2e-3, 8.0, "log", 1)],
+)
+def test_an_axis_of_uncertainties_always_has_a_labelled_tick(
+    uncertainty_view: UncertaintyView, low: float, high: float, kind: str | None, dtick: object
+) -> None:
+    values = np.geomspace(low, high, 300)
+    narrow = replace(uncertainty_view, all_trace_f=values, scatter_uncertainty=values[:90])
+    drawn = uncertainty.figure(narrow, LIGHT, "inference gap").layout.xaxis
+    assert (drawn.type, drawn.dtick) == (kind, dtick)
+
+
 def test_the_correlation_is_written_with_its_interval(uncertainty_view: UncertaintyView) -> None:
     def notes(against: str) -> str:
         return " | ".join(note.text for note in uncertainty.figure(uncertainty_view, LIGHT, against).layout.annotations)
