@@ -235,4 +235,4 @@ def _table(vae: VAE, x: Tensor, truth: Truth, best: BestGaussians, seed: int, in
 
 
 def _numpy(values: Tensor) -> Array:
-    return values.double().cpu().numpy()
+    return values.cpu().double().numpy()

@@ -191,7 +191,7 @@ class Answers:
             y=drawn.y,
             log_density=drawn.log_density,
             hpd_levels=drawn.levels,
-            base_samples=plane.coordinates(base[:, 0].double().cpu().numpy()),
+            base_samples=plane.coordinates(base[:, 0].cpu().double().numpy()),
             gaussians=shapes,
             mapa_points=points,
             mapa_weights=weights,
@@ -227,7 +227,7 @@ class Answers:
 
     def _log_mapa(self, reference: Reference, instance: Instance, bandwidth: float) -> Array:
         """log q(i|n), (N,)."""
-        return mapa(reference.pixels, self._x(instance).flatten(1), bandwidth)[0].double().cpu().numpy()
+        return mapa(reference.pixels, self._x(instance).flatten(1), bandwidth)[0].cpu().double().numpy()
 
     def _mapa_points(self, instance: Instance, plane: Plane) -> tuple[Array, Array]:
         """Codes with the largest q(i|n), on the plane, that hold MAPA_MASS of the mass; at most MAPA_POINTS."""

@@ -114,7 +114,7 @@ def evaluate(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, xs: Array, ys:
     z = plane.origin + np.stack([u, w], axis=-1).reshape(-1, 2) @ plane.axes
     points = torch.as_tensor(z, dtype=x.dtype, device=x.device)
     values = [vae.log_joint(x, part[:, None, :])[:, 0] for part in points.split(4096)]
-    return torch.cat(values).double().cpu().numpy().reshape(len(ys), len(xs))
+    return torch.cat(values).cpu().double().numpy().reshape(len(ys), len(xs))
 
 
 def latent_contours(
@@ -144,7 +144,7 @@ def _around(vae: VAE, atlas: Atlas, x: Float[Tensor, "1 C H W"], plane: Plane, x
     columns, rows = _within(xs, grid), _within(ys, grid)
     if (columns.stop - columns.start, rows.stop - rows.start) != (len(xs), len(ys)):
         return evaluate(vae, x, plane, xs, ys)
-    joint = atlas.log_joint(x)[0].double().cpu().numpy()
+    joint = atlas.log_joint(x)[0].cpu().double().numpy()
     return _spline(grid, grid, joint, xs, ys)
 
 

@@ -49,7 +49,7 @@ def encode_batch(vae: VAE, x: torch.Tensor) -> Encodings:
     q = vae.encoder(x)
     base, u = q.base(), q.uncertainty()
     tensors = (q.mean, q.variance, base.mean, base.variance, u.f if u else None, u.h if u else None)
-    return Encodings(*(None if t is None else t.double().cpu().numpy() for t in tensors))  # pyright: ignore[reportArgumentType]
+    return Encodings(*(None if t is None else t.cpu().double().numpy() for t in tensors))  # pyright: ignore[reportArgumentType]
 
 
 def encode(

@@ -102,7 +102,7 @@ def _plain(values: object, n: int) -> Array:
 
 
 def _array(values: Tensor) -> Array:
-    return values.double().cpu().numpy()
+    return values.cpu().double().numpy()
 
 
 def plain_best(best: BestGaussians) -> dict[str, Array]:

@@ -59,7 +59,7 @@ def find_mode(vae: VAE, x: Float[Tensor, "1 C H W"], starts: Array) -> tuple[Arr
         point = torch.as_tensor(z, dtype=x.dtype, device=x.device).requires_grad_(True)
         value = -_log_joint(vae, x, point)
         (slope,) = torch.autograd.grad(value, point)
-        return float(value.detach()), slope.double().cpu().numpy()
+        return float(value.detach()), slope.cpu().double().numpy()
 
     with torch.enable_grad():
         found = [
@@ -76,7 +76,7 @@ def precision_at(vae: VAE, x: Float[Tensor, "1 C H W"], z: Array) -> Array:
         point = torch.as_tensor(z, dtype=x.dtype, device=x.device).requires_grad_(True)
         (slope,) = torch.autograd.grad(-_log_joint(vae, x, point), point, create_graph=True)
         rows = [torch.autograd.grad(s, point, retain_graph=True)[0] for s in slope]
-    hessian = torch.stack(rows).detach().double().cpu().numpy()
+    hessian = torch.stack(rows).detach().cpu().double().numpy()
     values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
     return (vectors * values.clip(MIN_PRECISION)) @ vectors.T
 

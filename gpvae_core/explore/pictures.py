@@ -65,6 +65,6 @@ def resample(
     z = q.loc + eps @ q.scale_tril.T
     points = z.to(x)[:, None, :]
     log_joint = torch.cat([vae.log_joint(x, part)[:, 0] for part in points.split(1024)])
-    weights = torch.softmax(log_joint.double().cpu() - q.log_prob(z), dim=0)
+    weights = torch.softmax(log_joint.cpu().double() - q.log_prob(z), dim=0)
     chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
     return Resampled(z[chosen].numpy(), float(1.0 / weights.square().sum()))

@@ -41,7 +41,7 @@ def kl(log_p: Array, log_q: Array) -> float:
 def profile_lines(atlas: Atlas, x: Float[Tensor, "1 C H W"], truth: GridPosterior) -> tuple[Line, ...]:
     """d = 2: for each coordinate the largest log p(z|x) over the other, from the fine grid and the atlas around it."""
     grid = np.asarray(torch.as_tensor(atlas.axis).cpu(), dtype=np.float64)
-    wide = atlas.log_joint(x)[0].double().cpu().numpy() - truth.log_px
+    wide = atlas.log_joint(x)[0].cpu().double().numpy() - truth.log_px
     return tuple(_merged(truth.profile(j), (grid, wide.max(axis=j))) for j in (0, 1))
 
 

@@ -54,7 +54,7 @@ class _ExpectedLogSquare(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, t: Tensor) -> Tensor:
         host = "cpu" if a.device.type == "mps" else a.device  # MPS has no double precision
-        a64, t64 = a.to(host, torch.float64), t.to(host, torch.float64).clamp_min(1e-30)
+        a64, t64 = a.to(host).to(torch.float64), t.to(host).to(torch.float64).clamp_min(1e-30)
         x2 = a64.square() / (2 * t64)
         small = x2 < SWITCH
         value_sum, slope_sum = _poisson_sum(torch.where(small, x2, 0.0))

@@ -189,11 +189,10 @@ class GridPosterior:
     def sample(self, n: int, generator: torch.Generator) -> Array:
         """(n, 2) samples: a cell by its mass, then evenly within it."""
         x, y, values = self._fine
-        mass = torch.from_numpy(np.exp(values - values.max()).ravel()).to(generator.device)
-        cells = torch.multinomial(mass, n, replacement=True, generator=generator)
-        jitter = torch.rand((n, 2), generator=generator, device=generator.device).cpu().double().numpy() - 0.5
-        rows, columns = np.divmod(cells.cpu().numpy(), len(x))
-        return np.stack([x[columns], y[rows]], axis=-1) + jitter * (x[1] - x[0])
+        held = np.cumsum(np.exp(values - values.max()).ravel())
+        u = torch.rand((n, 3), generator=generator, device=generator.device).cpu().double().numpy()
+        rows, columns = np.divmod(np.searchsorted(held, u[:, 0] * held[-1], side="right"), len(x))
+        return np.stack([x[columns], y[rows]], axis=-1) + (u[:, 1:] - 0.5) * (x[1] - x[0])
 
     def profile(self, j: int) -> tuple[Array, Array]:
         """Grid of coordinate j (0 or 1), and the largest log density over the other coordinate, in nats."""
@@ -208,7 +207,7 @@ def _log_joint_of(vae: VAE, x: Float[Tensor, "C H W"]) -> LogJoint:
     def log_joint(z: Array) -> Array:
         points = torch.as_tensor(z, dtype=torch.float32, device=x.device)[:, None, :]
         values = [vae.log_joint(x[None], part)[:, 0] for part in points.split(DECODE_CHUNK)]
-        return torch.cat(values).double().cpu().numpy()
+        return torch.cat(values).cpu().double().numpy()
 
     return log_joint
 
