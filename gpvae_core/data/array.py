@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
+from gpvae_core.data.base import DATASETS, RawData, Source, Split, own_path, stratified_test_split
 from gpvae_core.errors import UserError
 
 MAX_BYTES = 8_000_000_000
@@ -48,7 +48,7 @@ class ArrayFile(Source):
         return None
 
     def read(self) -> RawData:
-        path = Path(self.argument).expanduser()
+        path = own_path(self.argument)
         arrays = read_npz(path, {name for pair in _PARTS for name in pair} | {*_WHOLE_IMAGES, *_WHOLE_LABELS})
         if all(images in arrays for images, _ in _PARTS):
             return self._partitioned(arrays, path)
@@ -58,7 +58,8 @@ class ArrayFile(Source):
         labels = next((name for name in _WHOLE_LABELS if name in arrays), "")
         pixels, levels = as_pixels(arrays[images], f"'{images}' in '{path}'")
         names, classes = _classes(_labels(arrays, labels, len(pixels), path))
-        return RawData(*stratified_test_split(Split(pixels, classes, levels), self.config.split_seed), names)
+        whole = Split(pixels, classes, levels)
+        return RawData(*stratified_test_split(whole, self.config.split_seed, f"'{path}'"), names)
 
     def _partitioned(self, arrays: Arrays, path: Path) -> RawData:
         (train, levels), (test, test_levels) = (as_pixels(arrays[name], f"'{name}' in '{path}'") for name, _ in _PARTS)

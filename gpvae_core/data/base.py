@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from gpvae_core.data.damage import short
 from gpvae_core.errors import UserError
 from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
@@ -46,6 +50,7 @@ class Split:
 
     images: NDArray[Any]
     labels: NDArray[np.int64]
+    """Number of each image's class; -1 for an image without a label."""
     levels: int
 
     def __len__(self) -> int:
@@ -111,6 +116,9 @@ class Source(ABC):
         """Read everything. Raises UserError on missing, truncated or damaged files."""
 
 
+MIN_IMAGES = 3
+"""Of data without a published partition: one each for training, validation and test."""
+
 DATASETS: Registry[type[Source]] = Registry("dataset", "gpvae_core.data")
 
 
@@ -120,6 +128,24 @@ def parse_name(name: str) -> tuple[str, str]:
     if colon and not argument:
         raise UserError(f"wanted a path behind '{head}:', got '{name}'")
     return head, argument
+
+
+def own_path(text: str) -> Path:
+    """The path that a user typed, with ~ for the home folder."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # ~ of a user who is not there
+        raise UserError(f"wanted a path, got '{text}' ({short(error)})") from None
+
+
+def absolute_name(name: str) -> str:
+    """The name to keep in a config: a path in it made absolute, so that it means the same from any folder.
+
+    Raises:
+        UserError: unknown data set.
+    """
+    head, argument = parse_name(name)
+    return f"{head}:{os.path.realpath(own_path(argument))}" if argument and DATASETS.get(head).takes_path else name
 
 
 def source_of(config: DataConfig) -> Source:
@@ -139,10 +165,12 @@ def load(config: DataConfig) -> Dataset:
     """The data set of `config`.
 
     Raises:
-        UserError: unknown name (with the nearest right one), missing, truncated or damaged files.
+        UserError: unknown name (with the nearest right one), missing, truncated or damaged files, parts that are empty
+            or do not fit together.
     """
     raw = source_of(config).read()
     train, validation = (raw.train, raw.validation) if raw.validation is not None else _hold_out(raw.train, config)
+    _check(config.name, {"training": train, "validation": validation, "test": raw.test}, len(raw.class_names))
     return Dataset(
         name=config.name,
         train=train,
@@ -154,19 +182,47 @@ def load(config: DataConfig) -> Dataset:
     )
 
 
+def _check(name: str, parts: Mapping[str, Split], classes: int) -> None:
+    """Whatever the source: no part is empty, all images have one shape, each label is that of a class or -1."""
+    shape = parts["training"].images.shape[1:]
+    for part, split in parts.items():
+        if len(split) == 0:
+            raise UserError(f"'{name}': wanted {part} images, got none; is a file empty or a folder without images?")
+        if split.images.shape[1:] != shape:
+            raise UserError(
+                f"'{name}': wanted {part} images of shape {shape} as in training, got {split.images.shape[1:]}; "
+                "were files of two sets mixed?"
+            )
+        low, high = int(split.labels.min()), int(split.labels.max())
+        if low < -1 or high >= classes:
+            raise UserError(
+                f"'{name}': wanted {part} labels from 0 to {classes - 1} (-1 for none), got {low} to {high}; "
+                "do the labels belong to these images?"
+            )
+
+
 def _hold_out(train: Split, config: DataConfig) -> tuple[Split, Split]:
-    """A seeded share of the training images for validation; what is left keeps its order."""
-    count = round(len(train) * config.validation_fraction)
-    if count < 1 or count >= len(train):
+    """A seeded share of the training images, at least one, for validation; what is left keeps its order."""
+    if len(train) < 2:
         raise UserError(
-            f"wanted enough images to hold out {config.validation_fraction:.0%} for validation, got {len(train)}"
+            f"'{config.name}': wanted at least 2 training images, one of them for validation, got {len(train)}"
         )
+    count = min(_share(len(train), config.validation_fraction), len(train) - 1)
     order = np.random.default_rng(config.split_seed).permutation(len(train))
     return train.take(np.sort(order[count:])), train.take(np.sort(order[:count]))
 
 
-def stratified_test_split(images: Split, seed: int, fraction: float = 0.2) -> tuple[Split, Split]:
-    """(train, test): a seeded `fraction` of each class, for data without a published partition."""
+def stratified_test_split(images: Split, seed: int, where: str, fraction: float = 0.2) -> tuple[Split, Split]:
+    """(train, test): a seeded `fraction` of each class, for data without a published partition.
+
+    Raises:
+        UserError: fewer images than training, validation and test need; `where` is how it calls the data.
+    """
+    if len(images) < MIN_IMAGES:
+        raise UserError(
+            f"{where}: wanted at least {MIN_IMAGES} images, one each for training, validation and test, "
+            f"got {len(images)}"
+        )
     generator = np.random.default_rng(seed)
     chosen = [
         generator.permutation(members)[: round(len(members) * fraction)]
@@ -174,11 +230,14 @@ def stratified_test_split(images: Split, seed: int, fraction: float = 0.2) -> tu
     ]
     test = np.sort(np.concatenate(chosen))
     if len(test) == 0:  # classes so small that no share of one is an image: a share of all of them
-        test = np.sort(generator.permutation(len(images))[: round(len(images) * fraction)])
-    if len(test) == 0:
-        raise UserError(f"wanted enough images to hold out {fraction:.0%} as the test set, got {len(images)}")
+        test = np.sort(generator.permutation(len(images))[: _share(len(images), fraction)])
     train = np.setdiff1d(np.arange(len(images)), test)
     return images.take(train), images.take(test)
+
+
+def _share(count: int, fraction: float) -> int:
+    """How many of `count` images are held out: one at least."""
+    return max(1, round(count * fraction))
 
 
 def _fingerprint(*splits: Split) -> str:

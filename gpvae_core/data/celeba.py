@@ -17,6 +17,8 @@ FOLDER = "img_align_celeba"
 SIZE = 64
 SHARES = (0.8, 0.1)
 """Of training and validation; the rest is the test set."""
+FEWEST = 8
+"""From so many on no part is empty."""
 _PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
 
@@ -41,6 +43,8 @@ class CelebA(Source):
             raise UserError(f"the images of 'celeba' are not there: {self.by_hand}")
         size = self.config.size or SIZE
         with open_tree(location) as pictures:
+            if len(pictures) < FEWEST:
+                raise UserError(f"'{location}': wanted at least {FEWEST} faces for three parts, got {len(pictures)}")
             order = np.random.default_rng(self.config.split_seed).permutation(len(pictures))
             cuts = [round(len(order) * share) for share in np.cumsum(SHARES)]
             # Each part is decoded by itself: the whole and its parts together would take twice the memory.
@@ -48,8 +52,6 @@ class CelebA(Source):
                 _faces(decode_all([pictures[i] for i in np.sort(part)], 3, size, f"celeba {name}"))
                 for name, part in zip(("training", "validation", "test"), np.split(order, cuts), strict=True)
             )
-        if not all(map(len, (train, validation, test))):
-            raise UserError(f"wanted enough faces for three parts, got {len(order)} in '{location}'")
         return RawData(train, test, ("face",), validation)
 
 

@@ -25,5 +25,5 @@ class Digits(Source):
 
         bunch: Any = load_digits()
         images = Split(bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.int64), levels=16)
-        train, test = stratified_test_split(images, self.config.split_seed)
+        train, test = stratified_test_split(images, self.config.split_seed, "'digits'")
         return RawData(train, test, tuple(str(name) for name in bunch.target_names))

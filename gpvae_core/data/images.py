@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
+from gpvae_core.data.base import DATASETS, RawData, Source, Split, own_path, stratified_test_split
 from gpvae_core.data.decode import picture_size
 from gpvae_core.data.tree import Picture, decode_all, open_tree
 from gpvae_core.errors import UserError
@@ -32,14 +32,14 @@ class ImageTree(Source):
         return None
 
     def read(self) -> RawData:
-        path = Path(self.argument).expanduser()
+        path = own_path(self.argument)
         with open_tree(path) as pictures:
             size = self.config.size or own_size(pictures)
             pixels = _without_idle_colour(decode_all(pictures, 3, size, path.name))
         parts, classes = partition([picture.folders for picture in pictures], path.stem)
         names, labels = np.unique(np.array(classes), return_inverse=True)
         everything = Split(pixels, labels.astype(np.int64), levels=255)
-        return _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed)
+        return _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed, path)
 
 
 def own_size(pictures: Sequence[Picture]) -> int:
@@ -83,9 +83,9 @@ def _without_idle_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[:, :1]) if grey else pixels
 
 
-def _raw(everything: Split, parts: list[str] | None, names: tuple[str, ...], seed: int) -> RawData:
+def _raw(everything: Split, parts: list[str] | None, names: tuple[str, ...], seed: int, path: Path) -> RawData:
     if parts is None:
-        return RawData(*stratified_test_split(everything, seed), names)
+        return RawData(*stratified_test_split(everything, seed, f"'{path}'"), names)
     of = np.array(parts)
     train, test, validation = (everything.take(np.flatnonzero(of == part)) for part in ("train", "test", "validation"))
     return RawData(train, test, names, validation if len(validation) else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -27,10 +28,8 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     if len(data) < header or data[:4] != bytes((0, 0, 8, dimensions)):
         raise UserError(f"'{path}' is no IDX file of bytes with {dimensions} dimensions: was another file renamed?")
     shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions))
-    if len(data) - header != int(np.prod(shape)):
-        raise UserError(
-            f"'{path}' is truncated: wanted {int(np.prod(shape))} bytes of {shape}, got {len(data) - header}"
-        )
+    if len(data) - header != math.prod(shape):
+        raise UserError(f"'{path}' is truncated: wanted {math.prod(shape)} bytes of {shape}, got {len(data) - header}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
 
 
@@ -54,10 +53,20 @@ class Mnist(Source):
         found = [path for path in paths if path is not None]
         if len(found) < len(FILES):
             raise missing("mnist", FILES)
-        arrays = [read_idx(path, 3 if "images" in path.name else 1) for path in found]
-        splits = []
-        for images, labels in (arrays[:2], arrays[2:]):
-            if len(images) != len(labels):
-                raise UserError(f"MNIST: {len(images)} images but {len(labels)} labels: files of two sets were mixed")
-            splits.append(Split(images[:, None], labels.astype(np.int64), levels=255))
-        return RawData(splits[0], splits[1], tuple("0123456789"))
+        train, test = _part(*found[:2]), _part(*found[2:])
+        return RawData(train, test, tuple("0123456789"))
+
+
+def _part(images_path: Path, labels_path: Path) -> Split:
+    """Images and labels of two files. Raises UserError where they are no MNIST or not of one set."""
+    images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
+    if len(images) == 0 or images.shape[1:] != (28, 28):
+        raise UserError(f"'{images_path}': wanted N > 0 images (N, 28, 28), got {images.shape}; is it MNIST's?")
+    if len(images) != len(labels):
+        raise UserError(
+            f"MNIST: {len(images)} images but {len(labels)} labels: '{images_path.name}' and '{labels_path.name}' "
+            "are of two sets, or one is cut"
+        )
+    if (largest := int(labels.max())) > 9:
+        raise UserError(f"'{labels_path}': wanted labels from 0 to 9, got {largest}; is it MNIST's?")
+    return Split(images[:, None], labels.astype(np.int64), levels=255)

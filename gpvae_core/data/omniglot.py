@@ -52,7 +52,8 @@ class Omniglot(Source):
         parts = [self._read(path, known) for path in paths]
         names, labels = _labels([name for _, part_names in parts for name in part_names])
         everything = Split(np.concatenate([pixels for pixels, _ in parts]), labels, levels=255)
-        return RawData(*stratified_test_split(everything, self.config.split_seed), names)
+        where = "'omniglot' (its two small zips)"
+        return RawData(*stratified_test_split(everything, self.config.split_seed, where), names)
 
     def _read(self, path: Path, known: set[tuple[str, str]] | None = None) -> tuple[NDArray[np.uint8], list[str]]:
         """(inverted pixels, character of each) of a zip, without the drawings in `known`, which then grows by them."""

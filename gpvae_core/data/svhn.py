@@ -47,6 +47,8 @@ def read_mat(path: Path) -> Split:
     digits = digits.ravel()
     if len(digits) != pixels.shape[3]:
         raise UserError(f"'{path}': {pixels.shape[3]} images but {len(digits)} labels: damaged, or two sets mixed")
+    if len(digits) == 0:
+        raise UserError(f"'{path}' holds no image: fetch it again")
     if digits.dtype.kind not in "iu" or digits.min() < 1 or digits.max() > 10:
         raise UserError(f"'{path}' is damaged: wanted whole labels from 1 to 10 (10 for the digit 0)")
     images = np.ascontiguousarray(pixels.transpose(3, 2, 0, 1))

@@ -10,11 +10,13 @@ import pytest
 from scipy.io import savemat
 
 from gpvae_core.data import cifar10
+from gpvae_core.data.base import DATASETS, RawData, Split
 from gpvae_core.errors import UserError
 from tests.data.makers import (
     Digits,
     cifar_files,
     drawings,
+    encode,
     idx,
     load_set,
     read,
@@ -88,6 +90,65 @@ def test_mixed_up_idx(home: Path, digits: Digits) -> None:
     assert "is no IDX file of bytes with 1 dimensions" in complaint("mnist")
 
 
+@pytest.mark.parametrize(
+    ("number", "content", "message"),
+    [
+        (
+            2,
+            np.zeros((40, 20, 20)),
+            "t10k-images-idx3-ubyte': wanted N > 0 images (N, 28, 28), got (40, 20, 20)",
+        ),
+        (
+            0,
+            np.zeros((0, 28, 28)),
+            "train-images-idx3-ubyte': wanted N > 0 images (N, 28, 28), got (0, 28, 28)",
+        ),
+        (
+            2,
+            np.zeros((0, 28, 28)),
+            "t10k-images-idx3-ubyte': wanted N > 0 images (N, 28, 28), got (0, 28, 28)",
+        ),
+        (3, np.full(40, 77), "t10k-labels-idx1-ubyte': wanted labels from 0 to 9, got 77"),
+    ],
+)
+def test_idx_files_of_another_set(home: Path, digits: Digits, number: int, content: np.ndarray, message: str) -> None:
+    list(write_mnist(home, digits, packed=False).values())[number].write_bytes(idx(content))
+    assert message in complaint("mnist")
+
+
+def test_an_idx_header_cannot_claim_more_than_fits_a_number(home: Path, digits: Digits) -> None:
+    # 2**32 * 2**32 * 4 bytes would be none in 64 bits.
+    path = write_mnist(home, digits, packed=False)["train-images-idx3-ubyte"]
+    path.write_bytes(bytes((0, 0, 8, 3)) + 2 * (1 << 31).to_bytes(4, "big") + (4).to_bytes(4, "big"))
+    assert "is truncated" in complaint("mnist")
+
+
+def part(count: int, size: int = 8, label: int = 0) -> Split:
+    return Split(np.zeros((count, 1, size, size), np.uint8), np.full(count, label, np.int64), levels=255)
+
+
+@pytest.mark.parametrize(
+    ("test", "validation", "message"),
+    [
+        (part(0), None, "wanted test images, got none"),
+        (part(3), part(0), "wanted validation images, got none"),
+        (part(3, size=9), None, "wanted test images of shape (1, 8, 8) as in training, got (1, 9, 9)"),
+        (part(3, label=2), None, "wanted test labels from 0 to 1 (-1 for none), got 2 to 2"),
+        (part(3), part(3, label=-2), "wanted validation labels from 0 to 1 (-1 for none), got -2 to -2"),
+        (part(3, label=-1), None, ""),
+    ],
+)
+def test_the_parts_of_every_source_are_checked(
+    monkeypatch: pytest.MonkeyPatch, test: Split, validation: Split | None, message: str
+) -> None:
+    raw = RawData(part(20, label=1), test, ("even", "odd"), validation)
+    monkeypatch.setattr(DATASETS.get("digits"), "read", lambda source: raw)
+    if message:
+        assert f"'digits': {message}" in complaint("digits")
+    else:
+        assert load_set("digits").test is test
+
+
 def test_one_file_lacking(home: Path, digits: Digits) -> None:
     write_mnist(home, digits)["t10k-labels-idx1-ubyte"].unlink()
     assert "gpvae data fetch mnist" in complaint("mnist")
@@ -154,6 +215,7 @@ def test_damaged_mat_never_escapes(home: Path, digits: Digits) -> None:
     ("x", "y", "message"),
     [
         (np.zeros((32, 32, 3, 9), np.uint8), np.ones((8, 1), np.uint8), "9 images but 8 labels"),
+        (np.zeros((32, 32, 3, 0), np.uint8), np.zeros((0, 1), np.uint8), "holds no image"),
         (np.zeros((32, 32, 3, 9), np.uint8), np.zeros((9, 1), np.uint8), "labels from 1 to 10"),
         (np.zeros((32, 32, 3, 9), np.uint8), np.full((9, 1), 11, np.uint8), "labels from 1 to 10"),
         (np.zeros((32, 32, 3, 9)), np.ones((9, 1), np.uint8), "wanted X of bytes (32, 32, 3, N), got float64"),
@@ -183,3 +245,8 @@ def test_truncated_omniglot(home: Path, digits: Digits) -> None:
 def test_too_few_faces(home: Path) -> None:
     (home / "img_align_celeba").mkdir()
     assert "holds no image" in complaint("celeba")
+    for i in range(7):
+        (home / "img_align_celeba" / f"{i}.png").write_bytes(encode(np.zeros((70, 70), np.uint8)))
+    assert "img_align_celeba': wanted at least 8 faces for three parts, got 7" in complaint("celeba")
+    (home / "img_align_celeba" / "7.png").write_bytes(encode(np.zeros((70, 70), np.uint8)))
+    assert len(load_set("celeba").test) == 1

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gpvae_core.data import tree
+from gpvae_core.data.base import absolute_name
 from gpvae_core.data.images import partition
 from gpvae_core.errors import UserError
 from tests.data.makers import Digits, encode, enlarge, load_set, read, write_tree, write_zip
@@ -97,6 +98,26 @@ def test_classes_of_two_images_still_give_a_test_set(tmp_path: Path, digits: Dig
     assert (len(raw.train), len(raw.test)) == (8, 2)
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_fewest_images_give_three_parts(tmp_path: Path, digits: Digits, classes: int) -> None:
+    data = load_set(save(tmp_path / "a.npz", images=digits[0][:3], labels=np.arange(3) % classes))
+    assert [len(data.train), len(data.validation), len(data.test)] == [1, 1, 1]
+
+
+def test_the_path_in_a_name_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for typed in ("a.npz", "./b/../a.npz", "~/a.npz", str(tmp_path / "a.npz")):
+        assert absolute_name(f"array:{typed}") == f"array:{tmp_path.resolve() / 'a.npz'}"
+    assert absolute_name("images:.") == f"images:{tmp_path.resolve()}"
+    # Where there is no path, or none belongs, the name stays: loading tells what is wrong.
+    assert [absolute_name(name) for name in ("digits", "mnist:here", "images")] == ["digits", "mnist:here", "images"]
+    with pytest.raises(UserError, match="wanted a path, got '~nobody-of-this-name/a' "):
+        absolute_name("images:~nobody-of-this-name/a")
+    with pytest.raises(UserError, match="unknown dataset 'imags'"):
+        absolute_name("imags:here")
+
+
 def test_many_images_show_a_bar_on_standard_error(
     tmp_path: Path, digits: Digits, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +170,10 @@ PARTS = {f"{part}/0/{i}.png": BLACK for i in range(3) for part in ("train", "tes
         (folder_with({"0/a.png": b"not a picture"}), r"a\.png' is no picture that can be read"),
         (folder_with({"0/a.png": b""}), r"a\.png' is empty"),
         (folder_with(PARTS, beside=False), "wanted only train/, test/ and perhaps validation/ on that level"),
-        (folder_with({"0/a.png": BLACK}, beside=False), "wanted enough images to hold out 20% as the test set, got 1"),
+        (
+            folder_with({"0/a.png": BLACK}, beside=False),
+            "set': wanted at least 3 images, one each .* got 1",
+        ),
         (truncated_zip, "set' is no zip of images, or is truncated"),
         (damaged_member, "in '.*set' is (truncated or )?damaged"),
         (not_a_zip, "set' is no zip of images"),
@@ -266,12 +290,13 @@ def with_value(value: float) -> np.ndarray:
         ({"train_images": X, "test_images": F}, "of one shape and type"),
         ({"train_images": X, "test_images": X[:, :6]}, "of one shape and type"),
         ({"train_images": X, "test_images": X, "test_labels": np.zeros(30, int)}, "or of none"),
-        ({"images": X[:2]}, "wanted enough images to hold out 20% as the test set, got 2"),
+        ({"images": X[:2]}, r"a\.npz': wanted at least 3 images, one each for training, validation and test, got 2"),
+        ({"train_images": X[:1], "test_images": X}, r"a\.npz': wanted at least 2 training images, .* got 1"),
     ],
 )
 def test_bad_arrays_give_one_line(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message) as error:
-        read(save(tmp_path / "a.npz", **arrays))
+        load_set(save(tmp_path / "a.npz", **arrays))
     assert "\n" not in str(error.value)
 
 
