@@ -41,20 +41,30 @@ def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
     Raises:
         UserError: it was named and is neither, or is a damaged run.
     """
-    if not place.is_dir():
-        if place != DEFAULT_ROOT:
-            raise UserError(f"there is no run and no folder of runs '{place}'")
+    if place == DEFAULT_ROOT and not place.is_dir():
         return [], []
+    from gpvae_core.run_files import existing_run
     from gpvae_core.runs import list_runs, summarize
 
-    return ([summarize(place)], []) if (place / "config.json").is_file() else list_runs(place)
+    if (existing_run(place) / "config.json").is_file():
+        return [summarize(place)], []
+    return list_runs(place)
+
+
+def _check_place(place: Path) -> None:
+    """Raises UserError for a folder of other things, among which the default pair would be trained."""
+    if place == DEFAULT_ROOT or not any(not path.name.startswith(".") for path in place.iterdir()):
+        return
+    runs, damaged = _runs_at(place)
+    if not runs:
+        raise UserError(damaged[0] if damaged else f"'{place}' holds no runs: wanted a run, or a folder of runs")
 
 
 class RunLibrary:
     """Runs in `places`, each a run folder or a folder of runs, newest first; `opened` makes an Explorer of a folder.
 
     Raises:
-        UserError: a place that does not exist or is neither.
+        UserError: a place that does not exist or is neither, or that holds only damaged runs.
     """
 
     def __init__(self, places: Sequence[Path], opened: Callable[[Path], Explorer] | None = None) -> None:
@@ -66,6 +76,8 @@ class RunLibrary:
         self.damaged: list[str] = []
         self._found: dict[str, RunSummary] = {}
         self.rescan()
+        for place in self._places:
+            _check_place(place)
 
     @property
     def root(self) -> Path:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from gpvae_core.data.base import DataConfig
 from gpvae_core.encoders.base import ENCODERS, EncoderConfig
@@ -31,7 +39,7 @@ def _by_kind(registry: Registry[Any]) -> BeforeValidator:
         if not isinstance(value, Mapping):
             return value
         fields = dict(value)
-        return registry.get(fields.pop("kind", ""))(**fields)
+        return registry.get(str(fields.pop("kind", "")))(**fields)
 
     return BeforeValidator(build)
 
@@ -71,7 +79,14 @@ class RunConfig(BaseModel):
     encoder: AnyEncoder
     likelihood: AnyLikelihood
     train: TrainConfig = TrainConfig()
-    seed: int = Field(default=0, ge=0, description="seed of the weights, the batches and the noise")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the weights, the batches and the noise")
+
+    @model_validator(mode="after")
+    def _method_and_encoder_agree(self) -> RunConfig:
+        wanted = get_method(self.method).encoder
+        if self.encoder.kind != wanted:
+            raise ValueError(f"method '{self.method}' has the encoder '{wanted}', not '{self.encoder.kind}'")
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; the kinds of the polymorphic parts are written beside their fields."""
@@ -113,13 +128,35 @@ def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         close = nearest(where, model.model_fields)
         return f"unknown setting '{where}'" + (f"; did you mean '{close}'?" if close else "")
-    return f"setting '{where}': {first['msg'].lower()}, got {first['input']!r}"
+    got = "" if first["type"] in ("missing", "value_error") else f", got {_short(first['input'])}"
+    return (f"setting '{where}': " if where else "") + first["msg"].removeprefix("Value error, ").lower() + got
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+FLAGS = {"method": "--method", "name": "--dataset", "data.name": "--dataset", "encoder": "--method"}
+"""What decides more than one setting, and is chosen by an option of its own."""
 
 
 def _wrong_key(key: str, raw: Mapping[str, Any]) -> str:
     known = [path for path in _leaves(_defaults_of(raw)) if path != key]
+    if key in FLAGS:
+        return f"'{key}' is no setting: use {FLAGS[key]}"
+    if key in ("net", "likelihood"):
+        return f"'{key}' is no setting: use --set {key}.kind=..., or one of {_under(key, known)}"
+    elsewhere = [row["setting"] for row in settings_table() if key in (row["setting"], row["setting"].split(".")[-1])]
+    if elsewhere:
+        part = elsewhere[0].split(".")[0]
+        return f"setting '{elsewhere[0]}' is of another {part}: this run's is '{raw[part]['kind']}'"
     close = nearest(key, known) or nearest(key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known])
     return f"unknown setting '{key}'" + (f"; did you mean '{close}'?" if close else f" (known: {', '.join(known)})")
+
+
+def _under(part: str, paths: Sequence[str]) -> str:
+    return ", ".join(path for path in paths if path.startswith(f"{part}."))
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -137,11 +174,12 @@ def _defaults_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     def fields(model: type[BaseModel]) -> dict[str, Any]:
         return {name: field.default for name, field in model.model_fields.items()}
 
-    out = fields(RunConfig)
+    out = {name: default for name, default in fields(RunConfig).items() if name != "method"}
     out["data"], out["train"] = fields(DataConfig), fields(TrainConfig)
     for part, registry in (("net", NETS), ("encoder", ENCODERS), ("likelihood", LIKELIHOODS)):
         kind = raw[part]["kind"]
         out[part] = {"kind": kind, **fields(registry.get(kind))}
+    del out["data"]["name"]
     return out
 
 
@@ -206,7 +244,8 @@ def make_config(
     }
     if preset is not None:
         _merge(raw, _preset(preset))
-    for key, value in (overrides or {}).items():
+    kinds_first = sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".kind"))
+    for key, value in kinds_first:
         _set(raw, key, value)
     return parse_config(raw)
 
@@ -231,8 +270,8 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def _set(raw: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key, or a plain name that only one setting has."""
-    if key == "net.kind":
-        raw["net"] = {"kind": value}
+    if key in ("net.kind", "likelihood.kind"):
+        raw[key.removesuffix(".kind")] = {"kind": value}
         return
     matches = [path for path in _leaves(_defaults_of(raw)) if key in (path, path.rsplit(".", 1)[-1])]
     exact = [path for path in matches if path == key] or matches

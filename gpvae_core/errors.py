@@ -11,9 +11,10 @@ class UserError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to `name`, or None where nothing is close."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    """The known name closest to `name`, whatever the case, or None where nothing is close."""
+    folded = {option.casefold(): option for option in known}
+    matches = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
+    return folded[matches[0]] if matches else None
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -24,6 +25,7 @@ class Registry(Generic[C]):
         self._package = package
         self._classes: dict[str, C] = {}
         self._discovered = False
+        self._lock = threading.RLock()
 
     def register(self, name: str) -> Callable[[T], T]:
         """Class decorator that files the class under `name`."""
@@ -39,10 +41,11 @@ class Registry(Generic[C]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
+        with self._lock:  # a second thread waits until all are there
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+            self._discovered = True
 
     def get(self, name: str) -> C:
         """The class filed under `name`. Raises UserError with the nearest right name."""

@@ -15,15 +15,64 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gpvae_core.config import FORMAT
-from gpvae_core.errors import UserError
+from gpvae_core.config import FORMAT, RunConfig, parse_config
+from gpvae_core.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+@dataclass
+class State:
+    """Where training stands; with the weights and the optimizer it is all that a resumed run needs."""
+
+    epoch: int = 0
+    """Epochs completed."""
+    step: int = 0
+    """Steps done in the current epoch."""
+    bound_sum: FiniteFloat = 0.0
+    """Training bound summed over the images seen in the current epoch, nats."""
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_elbo: FiniteFloat | None = None
+    finished: bool = False
+    device: str = "cpu"
+    """Type of the device, to which the generator's state belongs."""
+    epoch_rng: str = ""
+    """Generator state (hexadecimal) at the start of the epoch, from which its order of images follows."""
+    rng: str = ""
+
+
+class Best(BaseModel):
+    """best/state.json."""
+
+    epoch: int = Field(ge=1)
+    validation_elbo: FiniteFloat
+
+
+class Meta(BaseModel):
+    """What of meta.json is needed to use a run; the rest is for people."""
+
+    model_config = ConfigDict(extra="allow")
+    event_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    data_fingerprint: str
+
+
+class MetricsRow(BaseModel):
+    """What every line of metrics.jsonl holds at least."""
+
+    model_config = ConfigDict(extra="allow")
+    epoch: int = Field(ge=1)
+    validation_elbo: FiniteFloat
+    seconds: float
 
 
 @contextmanager
@@ -33,10 +82,10 @@ def disk_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"the disk is full: could not write {what}; the last saved state is intact") from error
+            raise UserError(f"the disk is full: could not write {what}; what was saved is intact") from error
         raise UserError(f"could not write {what}: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise UserError(f"could not write {what}: {error}; is the disk full? The last saved state is intact") from error
+        raise UserError(f"could not write {what}: {error}; is the disk full? What was saved is intact") from error
 
 
 def _sync(path: Path) -> None:
@@ -65,7 +114,9 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"'{path.parent}' is not a run: it has no {path.name}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise UserError(f"'{path}' is damaged: wanted a JSON object ({error})") from None
     if not isinstance(value, dict):
         raise UserError(f"'{path}' is damaged: wanted a JSON object, got {type(value).__name__}")
@@ -83,17 +134,57 @@ def check_format(value: Mapping[str, Any], where: Path) -> None:
         )
 
 
+def existing_run(folder: Path) -> Path:
+    """The folder, where it is one. Raises UserError with the nearest folder beside it."""
+    if folder.is_dir():
+        return folder
+    siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    close = nearest(folder.name, siblings)
+    raise UserError(f"there is no run '{folder}'" + (f"; did you mean '{folder.parent / close}'?" if close else ""))
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The run's config.json. Raises UserError where it is missing, damaged or from a newer version."""
+    path = existing_run(folder) / "config.json"
+    raw = read_json(path)
+    check_format(raw, folder)
+    raw.pop("format")
+    try:
+        return parse_config(raw)
+    except UserError as error:
+        raise UserError(f"'{path}' is damaged or not from this version: {error}") from None
+
+
+def read_record(path: Path, kind: type[T]) -> T:
+    """A JSON file of a run as `kind`. Raises UserError where it is missing, damaged or from a newer version."""
+    raw = read_json(path)
+    check_format(raw, path)
+    raw.pop("format")
+    return _checked(raw, kind, str(path))
+
+
+def _checked(raw: Any, kind: type[T], where: str) -> T:
+    try:
+        return TypeAdapter(kind).validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise UserError(f"{where} is damaged: {field + ': ' if field else ''}{first['msg'].lower()}") from None
+
+
 def write_snapshot(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
     """Replace `folder` as a whole by one that holds NAME.safetensors for each entry of `tensors`, and state.json."""
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     with disk_errors(str(folder)):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
+        write_json(fresh / "state.json", state)
         for name, values in tensors.items():
             plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
-            save_file(plain, fresh / f"{name}.safetensors")
-            _sync(fresh / f"{name}.safetensors")
-        write_json(fresh / "state.json", state)
+            file = fresh / f"{name}.safetensors"
+            save_file(plain, file)
+            file.chmod((fresh / "state.json").stat().st_mode)  # safetensors would keep it from everyone else
+            _sync(file)
         _sync(fresh)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -117,6 +208,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except FileNotFoundError:
         raise UserError(f"'{path}' is missing: the run folder is damaged or was only partly copied") from None
+    except PermissionError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"'{path}' is damaged ({error}): copy the run again, or resume from a good one") from None
 
@@ -128,15 +221,25 @@ def append_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The epochs so far; a last line cut off by a kill is left out."""
-    rows: list[dict[str, Any]] = []
+    """The epochs so far; a last line cut off by a kill is left out. Raises UserError where another is damaged."""
     if not path.is_file():
-        return rows
-    for line in path.read_text(encoding="utf-8").splitlines():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        raise UserError(f"'{path}' is damaged: wanted lines of JSON") from None
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
+            raw = json.loads(line)
         except ValueError:
-            break
+            if number == len(lines):
+                break
+            raise UserError(f"'{path}' is damaged: line {number} is not JSON") from None
+        _checked(raw, MetricsRow, f"line {number} of '{path}'")
+        rows.append(raw)
     return rows
 
 

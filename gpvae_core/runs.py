@@ -6,18 +6,28 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from gpvae_core.config import RunConfig, parse_config
+from gpvae_core.config import RunConfig
 from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
 from gpvae_core.encoders.base import Posterior
-from gpvae_core.errors import UserError, nearest
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.gaps import GapTable, instance_gaps
-from gpvae_core.run_files import check_format, read_json, read_metrics, read_tensors, snapshot_folder
+from gpvae_core.run_files import (
+    Best,
+    Meta,
+    State,
+    existing_run,
+    read_config,
+    read_metrics,
+    read_record,
+    read_tensors,
+    snapshot_folder,
+)
 from gpvae_core.truth.grid import Atlas, GridPosterior, true_posteriors
 from gpvae_core.types import as_images
 from gpvae_core.vae import VAE
@@ -62,11 +72,17 @@ class Run:
         """The data set, loaded at the first use. Raises UserError where it is not the one the run was trained on."""
         with self._data_lock:
             if self._data is None:
-                data = load(self.config.data)
+                data = self._load_data()
                 if data.fingerprint != self.meta.get("data_fingerprint"):
                     raise UserError(f"the data set '{data.name}' is not the one that run '{self.name}' was trained on")
                 self._data = data
             return self._data
+
+    def _load_data(self) -> Dataset:
+        try:
+            return load(self.config.data)
+        except UserError as error:
+            raise UserError(f"the data of run '{self.name}' cannot be loaded: {error}") from None
 
     @cached_property
     def atlas(self) -> Atlas:
@@ -92,65 +108,54 @@ class Run:
         return found[0] if torch.as_tensor(x).ndim == len(self.model.event_shape) else found
 
 
-def _existing_run(folder: Path) -> Path:
-    if folder.is_dir():
-        return folder
-    siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
-    close = nearest(folder.name, siblings)
-    raise UserError(f"there is no run '{folder}'" + (f"; did you mean '{folder.parent / close}'?" if close else ""))
-
-
 def load_run(folder: str | Path, which: Which = "best", device: str | None = None) -> Run:
     """The run in `folder` with its best (on validation) or last weights, ready to be asked.
 
     Raises:
         UserError: no such run, a damaged one, one from a newer version, or one without a finished epoch.
     """
-    path = _existing_run(Path(folder))
-    raw = read_json(path / "config.json")
-    check_format(raw, path)
-    raw.pop("format")
-    meta = read_json(path / "meta.json")
-    check_format(meta, path)
-    config = _parse_stored(raw, path)
-    event_shape = tuple(meta["event_shape"])
+    if which not in get_args(Which):
+        raise unknown("weights", which, get_args(Which))
+    path = existing_run(Path(folder))
+    config, meta = read_config(path), read_record(path / "meta.json", Meta)
     target = pick_device(device)
     with torch.random.fork_rng(devices=[]):
-        model = config.build(event_shape)
+        model = config.build(meta.event_shape)
     snapshot = snapshot_folder(path / which)
     if snapshot is None:
         raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
+    read_record(snapshot / "state.json", Best if which == "best" else State)
+    _load_weights(model, snapshot / "weights.safetensors")
+    return Run(path, config, model.to(target).eval().requires_grad_(False), meta.model_dump(), target)
+
+
+def _load_weights(model: VAE, path: Path) -> None:
+    tensors = read_tensors(path)
     try:
-        model.load_state_dict(read_tensors(snapshot / "weights.safetensors"))
+        model.load_state_dict(tensors)
     except RuntimeError:
-        raise UserError(f"the weights of '{path}' do not fit its config.json: one of the two was replaced") from None
-    return Run(path, config, model.to(target).eval().requires_grad_(False), meta, target)
-
-
-def _parse_stored(raw: dict[str, Any], path: Path) -> RunConfig:
-    try:
-        return parse_config(raw)
-    except (UserError, KeyError, TypeError) as error:
-        raise UserError(f"'{path / 'config.json'}' is damaged or not from this version: {error}") from None
+        raise UserError(f"'{path}' does not fit the run's config.json: one of the two was replaced") from None
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise UserError(f"'{path}' holds weights that are not numbers: training diverged, or the file is damaged")
 
 
 def summarize(path: Path) -> RunSummary:
     """One run's summary, without its weights. Raises UserError where it is damaged."""
-    raw = read_json(path / "config.json")
-    check_format(raw, path)
-    raw.pop("format")
-    config = _parse_stored(raw, path)
+    config = read_config(path)
+    read_record(path / "meta.json", Meta)
     folder = snapshot_folder(path / "last")
-    state = read_json(folder / "state.json") if folder else {}
+    if folder is None:
+        raise UserError(f"'{path}' has no last/state.json: the run is damaged or was only partly copied")
+    state = read_record(folder / "state.json", State)
     return RunSummary(
         path=path,
         method=config.method,
         dataset=config.data.name,
         latent_dim=config.latent_dim,
-        epochs=int(state.get("epoch", 0)),
+        epochs=state.epoch,
         epochs_wanted=config.train.epochs,
-        best_elbo=state.get("best_elbo"),
-        finished=bool(state.get("finished", False)),
+        best_elbo=state.best_elbo,
+        finished=state.finished,
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 import platform
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +25,16 @@ from gpvae_core.bounds import elbo, training_bound
 from gpvae_core.config import FORMAT, RunConfig, parse_config
 from gpvae_core.data.base import Dataset, Split, load
 from gpvae_core.device import pick_device
+from gpvae_core.encoders.base import Stage
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, Progress, silent
 from gpvae_core.run_files import (
+    Meta,
+    State,
     append_metrics,
-    check_format,
-    read_json,
+    disk_errors,
+    read_config,
+    read_record,
     read_tensors,
     snapshot_folder,
     truncate_metrics,
@@ -35,30 +43,12 @@ from gpvae_core.run_files import (
 )
 from gpvae_core.vae import VAE
 
+log = logging.getLogger(__name__)
 SAVE_SECONDS = 10.0
 """A kill loses at most about this much work (and one step)."""
 
 OnEpoch = Callable[[int, VAE, dict[str, Any]], None]
 """Called after each epoch with its number (from 1), the model and the epoch's line of metrics."""
-
-
-@dataclass
-class State:
-    """Where training stands; with the weights and the optimizer it is all that a resumed run needs."""
-
-    epoch: int = 0
-    """Epochs completed."""
-    step: int = 0
-    """Steps done in the current epoch."""
-    bound_sum: float = 0.0
-    """Training bound summed over the images seen in the current epoch, nats."""
-    seconds: float = 0.0
-    best_epoch: int = 0
-    best_elbo: float | None = None
-    finished: bool = False
-    epoch_rng: str = ""
-    """Generator state (hexadecimal) at the start of the epoch, from which its order of images follows."""
-    rng: str = ""
 
 
 class DeviceSplit:
@@ -87,7 +77,8 @@ class Training:
             [p for p in self.model.parameters() if p.requires_grad], lr=config.train.lr, fused=True
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
-        self.state = State()
+        self.state = State(device=device.type)
+        self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.images, self.validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
         self.best: dict[str, Tensor] = {}
         self.unsaved: list[dict[str, Any]] = []
@@ -96,14 +87,30 @@ class Training:
     # -- the folder -------------------------------------------------------------------------------------------------
 
     def create(self, origin: str | None) -> None:
-        """The run folder with its config and meta data, before the first step."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_json(self.out / "config.json", {"format": FORMAT, **self.config.to_json()})
-        self.write_meta(origin)
+        """The run folder before the first step; config.json comes last, so that a folder with one is a whole run.
 
-    def write_meta(self, origin: str | None) -> None:
-        meta = {
-            "format": FORMAT,
+        Raises:
+            UserError: it cannot be written; then nothing is left of it.
+        """
+        new = not self.out.exists()
+        try:
+            with disk_errors(str(self.out)):
+                self.out.mkdir(parents=True, exist_ok=True)
+            self.save()
+            write_json(self.out / "meta.json", {"format": FORMAT, **self._meta(origin)})
+            self.write_config()
+        except UserError:
+            for path in self.out.iterdir() if self.out.is_dir() else ():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if new and self.out.is_dir():
+                self.out.rmdir()
+            raise
+
+    def write_config(self) -> None:
+        write_json(self.out / "config.json", {"format": FORMAT, **self.config.to_json()})
+
+    def _meta(self, origin: str | None) -> dict[str, Any]:
+        return {
             "versions": {"gpvae_core": __version__, "torch": torch.__version__, "python": platform.python_version()},
             "device": str(self.device),
             "seed": self.config.seed,
@@ -117,50 +124,98 @@ class Training:
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "init_from": origin,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": 0.0,
         }
-        write_json(self.out / "meta.json", meta)
+
+    def update_meta(self) -> None:
+        """Device and wall time of training as they are now."""
+        meta = read_record(self.out / "meta.json", Meta).model_dump()
+        changed = {"device": str(self.device), "seconds": self.state.seconds}
+        write_json(self.out / "meta.json", {"format": FORMAT, **meta, **changed})
 
     def save(self) -> None:
-        """Weights, optimizer and state of this moment; the best weights where they changed; metrics last."""
+        """Weights, optimizer and state of this moment; the best weights where they changed.
+
+        Raises:
+            UserError: training diverged. Then `last` keeps what it held, and the best weights so far are saved.
+        """
+        self._save_results()
+        if not (math.isfinite(self.state.bound_sum) and all(bool(p.isfinite().all()) for p in self.model.parameters())):
+            raise self._diverged()
         self.state.rng = _rng_text(self.generator)
+        tensors = {"weights": self.model.state_dict(), "optimizer": _optimizer_tensors(self.optimizer)}
+        write_snapshot(self.out / "last", tensors, {"format": FORMAT, **asdict(self.state)})
+        self.saved_at = time.monotonic()
+
+    def _save_results(self) -> None:
+        """Metrics, and the best weights where they changed."""
+        append_metrics(self.out / "metrics.jsonl", self.unsaved)
+        self.unsaved = []
         if self.best:
             best = {"format": FORMAT, "epoch": self.state.best_epoch, "validation_elbo": self.state.best_elbo}
             write_snapshot(self.out / "best", {"weights": self.best}, best)
             self.best = {}
-        tensors = {"weights": self.model.state_dict(), "optimizer": _optimizer_tensors(self.optimizer)}
-        append_metrics(self.out / "metrics.jsonl", self.unsaved)
-        self.unsaved = []
-        write_snapshot(self.out / "last", tensors, {"format": FORMAT, **asdict(self.state)})
-        self.saved_at = time.monotonic()
+
+    def _diverged(self) -> UserError:
+        kept = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
+        return UserError(
+            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {kept} kept in "
+            f"{self.out}; a smaller --set lr=... may help"
+        )
 
     def restore(self) -> None:
-        """Go back to what `last` holds, or to the start where nothing was saved yet."""
+        """Go back to what `last` holds.
+
+        Raises:
+            UserError: it is missing, damaged, or does not fit the run's config.
+        """
         folder = snapshot_folder(self.out / "last")
-        if folder is not None:
-            raw = read_json(folder / "state.json")
-            check_format(raw, folder)
-            raw.pop("format")
-            self.state = State(**raw)
-            self.model.load_state_dict(read_tensors(folder / "weights.safetensors"))
-            _load_optimizer(self.optimizer, read_tensors(folder / "optimizer.safetensors"))
-            _set_rng(self.generator, self.state.rng)
+        if folder is None:
+            raise UserError(f"'{self.out / 'last'}' is missing: the run is damaged or was only partly copied")
+        self.state = read_record(folder / "state.json", State)
+        weights, optimizer = (read_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
+        try:
+            self.model.load_state_dict(weights)
+            _load_optimizer(self.optimizer, optimizer)
+            self._restore_noise()
+        except (RuntimeError, ValueError, LookupError):
+            raise UserError(f"'{folder}' does not fit the run's config.json: one of its files was replaced") from None
         truncate_metrics(self.out / "metrics.jsonl", self.state.epoch)
+
+    def _restore_noise(self) -> None:
+        """The generator as it was; on another kind of device the epoch begins anew, with noise of its own."""
+        state = self.state
+        if state.device == self.device.type:
+            _set_rng(self.generator, state.rng)
+            return
+        log.warning(
+            "trained on %s before, now on %s: the noise is another from here on", state.device, self.device.type
+        )
+        self.generator.manual_seed(self.config.seed + state.epoch + 1)
+        state.device, state.step, state.bound_sum = self.device.type, 0, 0.0
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     def run(self, progress: Progress, on_epoch: OnEpoch | None, stop: threading.Event) -> None:
         """Train until the last epoch, early stopping, or a stop; what is done is saved in each case."""
         if self.config.train.compile:
-            for module in self.model.modules():
-                if isinstance(module, nn.Sequential):
-                    module.compile()
+            compile_networks(self.model, self.device)
         try:
             while not self.state.finished:
+                self._enter_stage()
                 self._epoch(progress, stop)
                 self._end_epoch(on_epoch)
         except Cancelled:
             self.save()
             raise
+        self.update_meta()
+
+    def _enter_stage(self) -> None:
+        """Let the parameters move that the encoder's stage of this epoch names."""
+        stage = stage_of(self.model.encoder.stages(), self.state.epoch / self.config.train.epochs)
+        parameters = dict(self.model.named_parameters())
+        for name in self.trained:
+            parameters[name].requires_grad_(name.startswith(stage.parameters))
 
     def _epoch(self, progress: Progress, stop: threading.Event) -> None:
         """The rest of the current epoch. The bound is summed on the device and read once, at the end."""
@@ -206,12 +261,10 @@ class Training:
     def _end_epoch(self, on_epoch: OnEpoch | None) -> None:
         state, cfg = self.state, self.config.train
         train_bound = state.bound_sum / len(self.images)
-        if train_bound != train_bound:
-            raise UserError(
-                f"training diverged in epoch {state.epoch + 1} (the bound is not a number); the last good state is "
-                f"kept in {self.out}; a smaller --set lr=... may help"
-            )
         score = validation_elbo(self.model, self.validation, self.config.seed)
+        if not (math.isfinite(train_bound) and math.isfinite(score)):
+            self._save_results()
+            raise self._diverged()
         state.epoch, state.step, state.bound_sum = state.epoch + 1, 0, 0.0
         if state.best_elbo is None or score > state.best_elbo:
             state.best_elbo, state.best_epoch = score, state.epoch
@@ -239,7 +292,7 @@ def validation_elbo(model: VAE, images: DeviceSplit, seed: int, chunk: int = 100
     total = torch.zeros((), dtype=torch.float64)
     for start in range(0, len(images), chunk):
         index = torch.arange(start, min(start + chunk, len(images)), device=images.images.device)
-        total += elbo(model.log_weights(images.batch(index), 1, generator)).double().sum().cpu()
+        total += elbo(model.log_weights(images.batch(index), 1, generator)).cpu().double().sum()
     return float(total) / max(1, len(images))
 
 
@@ -258,11 +311,38 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         i, _, name = key.partition(".")
+        if value.ndim and value.shape != parameters[int(i)].shape:
+            raise ValueError(f"moments of shape {tuple(value.shape)} for parameter {i}")
         state.setdefault(int(i), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def stage_of(stages: Sequence[Stage], done: float) -> Stage:
+    """The stage that training is in when the share `done` of all epochs is over."""
+    over = 0.0
+    for stage in stages:
+        over += stage.share
+        if done < over - 1e-9:
+            return stage
+    return stages[-1]
+
+
+def compile_networks(model: VAE, device: torch.device) -> None:
+    """Compile the network stacks; the algebra around them stays as it is.
+
+    Raises:
+        UserError: no C++ compiler, which torch.compile needs.
+    """
+    compilers = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
+    if not any(name and shutil.which(name) for name in compilers):
+        raise UserError(f"compile=true needs a C++ compiler for {device.type} (g++ or clang++): found none")
+    for module in model.modules():
+        if isinstance(module, nn.Sequential):
+            module.forward = torch.compile(module.forward)
 
 
 @contextmanager
@@ -324,13 +404,13 @@ def train(
         Cancelled: stopped by Ctrl-C or from `progress`; `resume(out)` goes on to the same weights.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"'{out}' exists already: choose another --out, or go on with it by --resume {out}")
+        how = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
+        raise UserError(f"'{out}' exists already: choose another --out{how}")
     with _locked(out), _stop_on_interrupt() as stop:
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
-            _start_from(training.model, init_from[1])
+            _start_from(training.model, init_from[1], config)
         training.create(init_from[0] if init_from else None)
-        training.save()
         training.run(progress, on_epoch, stop)
     return out
 
@@ -347,31 +427,44 @@ def resume(
 
     Args:
         epochs: a new total, to train a finished run longer.
+
+    Raises:
+        UserError: no run, a damaged one, other data than it was trained on, fewer `epochs` than are done.
+        Cancelled: stopped again.
     """
-    raw = read_json(out / "config.json")
-    check_format(raw, out)
-    raw.pop("format")
+    config = read_config(out)
     if epochs is not None:
-        raw["train"]["epochs"] = epochs
-    config = parse_config(raw)
+        config = _with_epochs(config, epochs)
     with _locked(out), _stop_on_interrupt() as stop:
         data = load(config.data)
-        if data.fingerprint != read_json(out / "meta.json").get("data_fingerprint"):
+        if data.fingerprint != read_record(out / "meta.json", Meta).data_fingerprint:
             raise UserError(f"the data of '{out}' changed since it was trained: wanted the same images to resume")
         training = Training(config, data, out, pick_device(device))
         training.restore()
         if epochs is not None:
-            write_json(out / "config.json", {"format": FORMAT, **config.to_json()})
+            if epochs < training.state.epoch:
+                raise UserError(f"wanted --epochs of at least the {training.state.epoch} done, got {epochs}")
+            training.write_config()
             training.state.finished = training.state.epoch >= epochs
         training.run(progress, on_epoch, stop)
     return out
 
 
-def _start_from(model: VAE, other: VAE) -> None:
-    """Decoder and likelihood of a trained model, and what the encoder can take over from its."""
+def _with_epochs(config: RunConfig, epochs: int) -> RunConfig:
+    raw = config.to_json()
+    raw["train"]["epochs"] = epochs
+    return parse_config(raw)
+
+
+def _start_from(model: VAE, other: VAE, config: RunConfig) -> None:
+    """Decoder and likelihood of a trained model, and what the encoder can take over from its.
+
+    A likelihood that was set otherwise than by default stays as it was set.
+    """
     try:
         model.decoder.load_state_dict(other.decoder.state_dict())
-        model.likelihood.load_state_dict(other.likelihood.state_dict())
+        if config.likelihood == type(config.likelihood)():
+            model.likelihood.load_state_dict(other.likelihood.state_dict())
         model.encoder.start_from(other.encoder)
     except RuntimeError as error:
         detail = str(error).strip().splitlines()[-1].strip()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from gpvae_core.config import make_config, parse_settings
+from gpvae_core.config import make_config, parse_config, parse_settings
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.nets.conv import ConvConfig
@@ -61,6 +62,8 @@ def test_overrides_by_dotted_key_or_plain_name() -> None:
         ({"lr": -1}, "setting 'train.lr': input should be greater than 0, got -1"),
         ({"lr": "fast"}, "setting 'train.lr'"),
         ({"latent_dim": 0}, "setting 'latent_dim'"),
+        ({"seed": 2**63}, "setting 'seed'"),
+        ({"lr": "x" * 500}, "..."),
         ({"hidden": 0}, "hidden"),
         ({"expected_kl": "exact"}, "expected_kl"),
     ],
@@ -72,7 +75,35 @@ def test_a_wrong_setting_is_one_clear_line(settings: dict[str, Any], message: st
     assert "\n" not in str(caught.value)
 
 
+def test_a_misplaced_setting_is_told_where_it_belongs() -> None:
+    for settings, message in (
+        ({"method": "vae"}, "use --method"),
+        ({"name": "mnist"}, "use --dataset"),
+        ({"data.name": "mnist"}, "use --dataset"),
+        ({"encoder": "vae"}, "use --method"),
+        ({"net": "fc"}, "use --set net.kind=..., or one of net.hidden, net.depth"),
+        ({"layers": 3}, "setting 'net.layers' is of another net: this run's is 'fc'"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            make_config("gp", DIGITS, (1, 8, 8), settings)
+    with pytest.raises(UserError, match="of another encoder: this run's is 'gaussian'"):
+        make_config("vae", DIGITS, (1, 8, 8), {"expected_kl": "closed_form"})
+
+
+def test_a_kind_does_not_undo_what_was_set_before_it() -> None:
+    config = make_config("vae", DIGITS, (1, 28, 28), {"net.hidden": 64, "net.kind": "fc"})
+    assert (config.net.kind, config.net.model_dump()["hidden"]) == ("fc", 64)
+
+
+def test_a_method_with_another_encoder_is_refused() -> None:
+    raw = make_config("gp", DIGITS, (1, 8, 8)).to_json()
+    with pytest.raises(UserError, match="method 'vae' has the encoder 'gaussian', not 'gp'"):
+        parse_config({**raw, "method": "vae"})
+
+
 def test_unknown_names_come_with_the_nearest_right_one() -> None:
+    with pytest.raises(UserError, match="did you mean 'vae'"):
+        make_config("VAE", DIGITS, (1, 8, 8))
     with pytest.raises(UserError, match="did you mean 'vae'"):
         make_config("vea", DIGITS, (1, 8, 8))
     with pytest.raises(UserError, match="did you mean 'kim2021'"):

@@ -5,24 +5,32 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from gpvae_core import run_files
 from gpvae_core.bounds import training_bound
 from gpvae_core.config import RunConfig, make_config
 from gpvae_core.data.base import DataConfig, load
+from gpvae_core.encoders.base import Stage
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_json, read_metrics, read_tensors, write_snapshot
-from gpvae_core.train import resume, train
+from gpvae_core.train import DeviceSplit, resume, train
+from gpvae_core.vae import VAE
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
@@ -201,9 +209,134 @@ def test_a_full_disk_keeps_the_last_good_state(tmp_path: Path, monkeypatch: pyte
         write_snapshot(tmp_path / "x", {"weights": before}, {})
 
 
+def test_a_full_disk_at_the_start_leaves_nothing_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for part in ("save_file", "write_json"):
+        with monkeypatch.context() as patch:
+            patch.setattr(run_files, part, full)
+            with pytest.raises((UserError, OSError)):
+                train(config(epochs=1), tmp_path / "run", data=DIGITS)
+        assert not (tmp_path / "run").exists()
+    train(config(epochs=1), tmp_path / "run", data=DIGITS)
+
+
+def finite(run: Path, which: str) -> bool:
+    return all(bool(value.isfinite().all()) for value in weights(run, which).values())
+
+
+@pytest.mark.parametrize("save_seconds", [0.0, 1e9], ids=["saved at each step", "not yet saved"])
+def test_divergence_keeps_the_last_good_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_seconds: float
+) -> None:
+    monkeypatch.setattr("gpvae_core.train.SAVE_SECONDS", save_seconds)
+
+    def spoil(epoch: int, model: VAE, row: dict[str, Any]) -> None:
+        if epoch == 3:
+            with torch.no_grad():
+                next(model.parameters()).fill_(float("inf"))
+
+    with pytest.raises(UserError, match=r"diverged in epoch 4 .* the best weights, of epoch 3, are kept"):
+        train(config(epochs=9), tmp_path / "run", data=DIGITS, on_epoch=spoil)
+    assert finite(tmp_path / "run", "last")
+    assert finite(tmp_path / "run", "best")
+    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 3
+    monkeypatch.undo()
+    assert_same(resume(tmp_path / "run"), train(config(epochs=9), tmp_path / "whole", data=DIGITS))
+
+
 def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="diverged"):
         train(config("vae", lr=1e6, epochs=30), tmp_path / "run", data=DIGITS)
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_run_goes_on_on_another_kind_of_device(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = train(config(epochs=2), tmp_path / "run", data=DIGITS)
+    edit_json(run / "last" / "state.json", device="cuda", rng="00" * 16, epoch_rng="00" * 16)
+    resume(run, epochs=3)
+    assert "trained on cuda before, now on cpu" in caplog.text
+    assert read_json(run / "last" / "state.json")["device"] == "cpu"
+    assert [row["epoch"] for row in read_metrics(run / "metrics.jsonl")] == [1, 2, 3]
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda run: shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
+
+
+def state(**changes: Any) -> Callable[[Path], None]:
+    return lambda run: edit_json(run / "last" / "state.json", **changes)
+
+
+def meta(**changes: Any) -> Callable[[Path], None]:
+    return lambda run: edit_json(run / "meta.json", **changes)
+
+
+def text(name: str, content: str) -> Callable[[Path], None]:
+    def write(run: Path) -> None:
+        (run / name).write_text(content)
+
+    return write
+
+
+def other_optimizer(run: Path) -> None:
+    tensors = read_tensors(run / "last" / "optimizer.safetensors")
+    save_file({k: v if v.ndim == 0 else v.flatten()[:3].clone() for k, v in tensors.items()}, run / "last" / "o")
+    os.replace(run / "last" / "o", run / "last" / "optimizer.safetensors")
+
+
+GOOD_ROW = '{"epoch": 1, "validation_elbo": -30.0, "seconds": 1.0}'
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove("last"), "last' is missing"),
+        (remove("last/state.json"), "last' is missing"),
+        (remove("meta.json"), "no meta.json"),
+        (remove("last/optimizer.safetensors"), "is missing"),
+        (state(epoch="x"), "epoch"),
+        (state(epoch=None), "epoch"),
+        (state(best_elbo="x"), "best_elbo"),
+        (state(rng="zz"), "does not fit"),
+        (state(rng="00"), "does not fit"),
+        (state(format=99), "newer version"),
+        (meta(event_shape=[8, 8]), "event_shape"),
+        (meta(event_shape=[1, -8, 8]), "event_shape"),
+        (meta(data_fingerprint=None), "data_fingerprint"),
+        (text("config.json", '{"format": 1, "method": "gp"}'), "damaged or not from this version"),
+        (text("config.json", '{"format": 1, "method": "gp", "encoder": {"kind": 3}}'), "damaged"),
+        (text("metrics.jsonl", f"12\n{GOOD_ROW}\n"), "line 1 of"),
+        (text("metrics.jsonl", f"{{\n{GOOD_ROW}\n"), "line 1 is not JSON"),
+        (text("metrics.jsonl", '{"a": 1}\n'), "line 1 of"),
+        (other_optimizer, "does not fit"),
+    ],
+)
+def test_a_damaged_run_is_not_resumed(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
+    run = train(config(epochs=1), tmp_path / "run", data=DIGITS)
+    damage(run)
+    before = weights(run, "best")
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        resume(run, epochs=2)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(before[name], value) for name, value in weights(run, "best").items())
+
+
+def test_fewer_epochs_than_done_are_refused(tmp_path: Path) -> None:
+    run = train(config(epochs=2), tmp_path / "run", data=DIGITS)
+    with pytest.raises(UserError, match="at least the 2 done, got 1"):
+        resume(run, epochs=1)
+    assert read_json(run / "config.json")["train"]["epochs"] == 2
+
+
+def test_the_record_tells_wall_time_and_is_readable_like_the_rest(tmp_path: Path) -> None:
+    run = train(config(epochs=1), tmp_path / "run", data=DIGITS)
+    assert read_json(run / "meta.json")["seconds"] > 0
+    assert len({path.stat().st_mode for path in (run / "best").iterdir()}) == 1
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -214,15 +347,111 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
         resume(run, epochs=2)
 
 
-@pytest.mark.parametrize("setting", ["bfloat16", "compile"])
-def test_options_train_the_same_model(tmp_path: Path, setting: str) -> None:
-    """bfloat16 and compiled networks reach about the bound of plain float32."""
+def last_bound(run: Path) -> float:
+    return read_metrics(run / "metrics.jsonl")[-1]["train_bound"]
+
+
+def test_bfloat16_computes_in_bfloat16_and_trains_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = train(config("gp", epochs=3), tmp_path / "plain", data=DIGITS)
-    other = train(config("gp", epochs=3, **{setting: True}), tmp_path / "other", data=DIGITS)
-    a, b = (read_metrics(run / "metrics.jsonl")[-1]["train_bound"] for run in (plain, other))
-    assert b == pytest.approx(a, rel=0.1, abs=2.0)
-    if setting == "compile":
-        assert b == pytest.approx(a, abs=0.05)
+    seen: set[torch.dtype] = set()
+    decode = VAE.decode
+
+    def spy(self: VAE, z: torch.Tensor) -> torch.Tensor:
+        g = decode(self, z)
+        seen.update([g.dtype] if torch.is_grad_enabled() else [])
+        return g
+
+    monkeypatch.setattr(VAE, "decode", spy)
+    other = train(config("gp", epochs=3, bfloat16=True), tmp_path / "other", data=DIGITS)
+    assert seen == {torch.bfloat16}
+    assert last_bound(other) == pytest.approx(last_bound(plain), rel=0.1, abs=2.0)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo looks, and hides it
+def test_compiled_networks_are_compiled_and_train_alike(tmp_path: Path) -> None:
+    from torch._dynamo.utils import counters
+
+    plain = train(config("gp", epochs=2), tmp_path / "plain", data=DIGITS)
+    counters.clear()
+    other = train(config("gp", epochs=2, compile=True), tmp_path / "other", data=DIGITS)
+    assert counters["stats"]["unique_graphs"] > 0
+    assert last_bound(other) == pytest.approx(last_bound(plain), abs=0.05)
+
+
+def test_compiling_without_a_compiler_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UserError, match=r"needs a C\+\+ compiler"):
+        train(config(epochs=1, compile=True), tmp_path / "run", data=DIGITS)
+
+
+def test_each_epoch_takes_every_image_once_in_an_order_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[torch.Tensor] = []
+    batch = DeviceSplit.batch
+    monkeypatch.setattr(DeviceSplit, "batch", lambda self, index: [taken.append(index), batch(self, index)][1])
+    train(config(epochs=2), tmp_path / "run", data=DIGITS)
+    n, of_train = len(DIGITS.train), [index for index in taken if len(index) <= 128]
+    orders = torch.cat(of_train)[: 2 * n].view(2, n)
+    assert torch.equal(orders.sort(1).values, torch.arange(n).expand(2, n))
+    assert not torch.equal(orders[0], orders[1])
+    assert (orders[0][1:] > orders[0][:-1]).float().mean() < 0.6
+
+
+def test_samples_of_z_are_as_many_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[int] = set()
+
+    def spy(vae: VAE, x: torch.Tensor, n: int, k: int, generator: torch.Generator) -> Any:
+        seen.add(k)
+        return training_bound(vae, x, n, k, generator)
+
+    monkeypatch.setattr("gpvae_core.train.training_bound", spy)
+    train(config(epochs=1, samples=3), tmp_path / "run", data=DIGITS)
+    assert seen == {3}
+
+
+def test_the_score_is_of_the_validation_images(tmp_path: Path) -> None:
+    run = train(config(epochs=1), tmp_path / "run", data=DIGITS)
+    model = config().build(DIGITS.event_shape)
+    model.load_state_dict(weights(run))
+    x = DIGITS.validation.pixels()
+    with torch.no_grad():
+        exact = model.log_weights(x, 400, torch.Generator().manual_seed(1)).mean(0)
+    noise = 3 * exact.std() / len(x) ** 0.5
+    score = read_metrics(run / "metrics.jsonl")[0]["validation_elbo"]
+    assert score == pytest.approx(float(exact.mean()), abs=float(noise))
+    half = replace(DIGITS, validation=DIGITS.validation.take(np.arange(len(x) // 2)))
+    assert read_metrics(train(config(epochs=1), tmp_path / "half", data=half) / "metrics.jsonl")[0] != score
+
+
+@pytest.mark.parametrize(("settings", "kept"), [({}, 0.31), ({"sigma_x": 0.05, "learn_sigma_x": False}, 0.05)])
+def test_a_likelihood_is_taken_over_unless_it_was_set(tmp_path: Path, settings: dict[str, Any], kept: float) -> None:
+    origin = config("vae", sigma_x=0.31).build(DIGITS.event_shape)
+    run = train(config(epochs=1, lr=1e-12, **settings), tmp_path / "run", data=DIGITS, init_from=("vae", origin))
+    model = config(**settings).build(DIGITS.event_shape)
+    model.load_state_dict(weights(run))
+    assert float(model.likelihood.state_dict()["log_sigma_x"].exp()) == pytest.approx(kept, rel=1e-4)
+
+
+def test_stages_move_what_they_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First half of the epochs the decoder alone, then all; also after a stop."""
+    stages = (Stage("decoder", ("decoder.",), 0.5), Stage("all", ("",), 0.5))
+    monkeypatch.setattr("gpvae_core.encoders.gaussian.GaussianEncoder.stages", lambda self: stages)
+    moved: list[set[str]] = []
+    before: dict[str, torch.Tensor] = {}
+
+    def watch(epoch: int, model: VAE, row: dict[str, Any]) -> None:
+        now = {name: value.clone() for name, value in model.state_dict().items()}
+        moved.append({name.split(".")[0] for name in before if not torch.equal(before[name], now[name])})
+        before.update(now)
+
+    with pytest.raises(Cancelled):
+        train(config("vae"), tmp_path / "run", data=DIGITS, on_epoch=watch, progress=StopAt(STEPS + 3))
+    resume(tmp_path / "run", on_epoch=watch)
+    assert moved[1:] == [{"decoder"}, {"decoder", "encoder", "likelihood"}, {"decoder", "encoder", "likelihood"}]
+    monkeypatch.undo()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from gpvae_core.cli.table import print_table
-from gpvae_core.errors import unknown
+from gpvae_core.errors import UserError, unknown
+
+DEFAULT_ROOT = Path("runs")
 
 KINDS = ("methods", "datasets", "encoders", "networks", "likelihoods", "settings", "presets", "benches", "devices")
 
@@ -62,7 +64,7 @@ def list_command(
 
 
 def runs_command(
-    root: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
+    root: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = DEFAULT_ROOT,
     json_: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
 ) -> None:
     """List the runs in a folder, with their progress.
@@ -71,6 +73,8 @@ def runs_command(
     """
     from gpvae_core.runs import list_runs
 
+    if not root.is_dir() and root != DEFAULT_ROOT:
+        raise UserError(f"there is no folder '{root}'")
     runs, damaged = list_runs(root)
     rows = [
         {

@@ -32,7 +32,9 @@ def command(
     dataset: Annotated[str | None, typer.Option(help="Data set: see `gpvae list datasets`.  [default: digits]")] = None,
     latent_dim: Annotated[int | None, typer.Option(help="Latent dimensions, d.  [default: 2]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.  [default: 200]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and noise.  [default: 0]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of weights, batches and noise.  [default: 0]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="New folder for the run.  [default: runs/DATASET-METHOD-dD-sSEED]")
     ] = None,
@@ -64,7 +66,7 @@ def command(
         "--init-from": init_from,
     }
     if resume is not None:
-        given = [name for name, value in new_run.items() if value]
+        given = [name for name, value in new_run.items() if value not in (None, [])]
         if given:
             raise UserError(f"--resume goes on with the run's own settings: leave out {', '.join(given)}")
         _report(lambda **how: resume_run(resume, epochs=epochs, device=device, **how), resume)
@@ -110,6 +112,9 @@ def _report(run: Any, folder: Path) -> None:
     from gpvae_core.run_files import read_metrics
 
     rows = read_metrics(folder / "metrics.jsonl")
+    if not rows:
+        typer.echo(f"{folder}: trained before; its metrics.jsonl is missing or empty")
+        return
     best = max(rows, key=lambda row: row["validation_elbo"])
     typer.echo(
         f"{folder}: {rows[-1]['epoch']} epochs in {sum_seconds(rows):.0f} s; best validation ELBO "

@@ -284,8 +284,13 @@ def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_dra
 
 
 def test_a_place_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run and no folder of runs"):
-        RunLibrary([tmp_path / "nothing"])
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(UserError, match=r"there is no run '.*note'; did you mean '.*notes'"):
+        RunLibrary([tmp_path / "note"])
+    (tmp_path / "notes" / "photo.png").touch()
+    with pytest.raises(UserError, match="notes' holds no runs"):
+        RunLibrary([tmp_path / "notes"])
+    assert RunLibrary([Path("runs")]).names() == []
 
 
 def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
