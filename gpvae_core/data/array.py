@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, RawData, Source, Split, own_path, stratified_test_split
+from gpvae_core.data.damage import check_readable, short
 from gpvae_core.errors import UserError
 
 MAX_BYTES = 8_000_000_000
@@ -80,8 +81,9 @@ def read_npz(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     """The arrays of an .npz whose names are wanted.
 
     Raises:
-        UserError: not there, no .npz, truncated, Python objects inside, too large for memory.
+        UserError: not there, not to be read, no .npz, truncated, Python objects inside, too large for memory.
     """
+    check_readable(path)
     if not path.is_file():
         raise UserError(f"'{path}' is not there: wanted an .npz file")
     try:
@@ -94,8 +96,7 @@ def read_npz(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:80]
-        raise UserError(f"'{path}' is no .npz of plain numbers, is damaged or truncated ({reason})") from None
+        raise UserError(f"'{path}' is no .npz of plain numbers, is damaged or truncated ({short(error)})") from None
 
 
 def as_pixels(array: np.ndarray, where: str) -> tuple[NDArray[np.uint8 | np.float32], int]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from gpvae_core.data.base import DATASETS, RawData, Source, Split
-from gpvae_core.data.files import ENVIRONMENT, data_folder, find_file
+from gpvae_core.data.files import ENVIRONMENT, find_file, find_folder
 from gpvae_core.data.tree import decode_all, open_tree
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
@@ -57,8 +57,7 @@ class CelebA(Source):
 
 def _location() -> Path | None:
     """The folder of faces, the zip, or None."""
-    folders = [folder / FOLDER for folder in data_folder("celeba")]
-    return next((folder for folder in folders if folder.is_dir()), None) or find_file("celeba", (f"{FOLDER}.zip",))
+    return find_folder("celeba", FOLDER) or find_file("celeba", (f"{FOLDER}.zip",))
 
 
 def _faces(pixels: np.ndarray) -> Split:

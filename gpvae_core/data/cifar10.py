@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.damage import cannot_read, check_readable, short
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
@@ -38,7 +39,7 @@ class Cifar10(Source):
     def read(self) -> RawData:
         paths = {name: path for name in TRAIN + TEST if (path := _unpacked(name)) is not None}
         if len(paths) == len(TRAIN + TEST):
-            files = {name: path.read_bytes() for name, path in paths.items()}
+            files = {name: _content(path) for name, path in paths.items()}
         elif archive := find_file("cifar10", (ARCHIVE,)):
             files = _members(archive)
         else:
@@ -50,9 +51,17 @@ def _unpacked(name: str) -> Path | None:
     return find_file("cifar10", (f"{FOLDER}/{name}", name))
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise cannot_read(path, error) from None
+
+
 def _members(archive: Path) -> dict[str, bytes]:
     """The record files of the tar.gz, by name; of each no more than one byte too many is read."""
     files: dict[str, bytes] = {}
+    check_readable(archive)
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
@@ -61,7 +70,7 @@ def _members(archive: Path) -> dict[str, bytes]:
                 if file is not None:
                     files[name] = file.read(RECORDS * _RECORD + 1)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise UserError(f"'{archive}' is damaged or truncated ({error}): fetch it again") from None
+        raise UserError(f"'{archive}' is damaged or truncated ({short(error)}): fetch it again") from None
     if lacking := [name for name in TRAIN + TEST if name not in files]:
         raise UserError(f"'{archive}' lacks {', '.join(lacking)}: is it the binary version, and complete?")
     return files

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from gpvae_core.data.damage import short
 from gpvae_core.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
@@ -45,7 +46,7 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int) -> ND
             upright = _flat(ImageOps.exif_transpose(image), _MODES[channels])
             fitted = _middle(upright, width / height).resize((width, height), Image.Resampling.LANCZOS)
         except _DAMAGE as error:
-            raise UserError(f"{name} is truncated or damaged ({_short(error)}): save or copy it again") from None
+            raise UserError(f"{name} is truncated or damaged ({short(error)}): save or copy it again") from None
     pixels = np.array(fitted)
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
 
@@ -88,7 +89,3 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
     layers = image.convert("RGBA")
     white = Image.new("RGBA", layers.size, "white")
     return Image.alpha_composite(white, layers).convert(mode)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:80] or type(error).__name__

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 
-from gpvae_core.data.files import ENVIRONMENT, data_folder, find_file
+from gpvae_core.data.damage import cannot_read
+from gpvae_core.data.files import data_folder, find_file, own_folder
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress
 
@@ -169,6 +170,8 @@ def _digest(path: Path, like: str, uncompress: bool = False) -> str | None:
                 digest.update(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return None
+    except OSError as error:
+        raise cannot_read(path, error) from None
     return f"{algorithm}:{digest.hexdigest()}"
 
 
@@ -179,9 +182,9 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 def _folder(name: str) -> Path:
     """Where downloads go: into the folder named by the environment if it can be written, else into the cache."""
-    own = os.environ.get(ENVIRONMENT)
+    own = own_folder()
     if own and os.access(own, os.W_OK):
-        return Path(own) / name
+        return own / name
     return data_folder(name)[-1]
 
 

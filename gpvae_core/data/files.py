@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pooch
 
+from gpvae_core.data.damage import cannot_read
 from gpvae_core.errors import UserError
 
 ENVIRONMENT = "GPVAE_DATA_DIR"
 
 
+def own_folder() -> Path | None:
+    """The folder that the environment names, or None where it names none.
+
+    Raises:
+        UserError: no such folder, a file, no permission to look into it.
+    """
+    text = os.environ.get(ENVIRONMENT)
+    if not text:
+        return None
+    folder = Path(os.path.expanduser(text))
+    try:
+        os.scandir(f"{folder}/.").close()  # the dot asks for the right to look at files, beside that to list them
+    except OSError as error:
+        raise UserError(
+            f"{ENVIRONMENT} is '{text}', which cannot be read ({error.strerror}): "
+            "set it to a folder that is there, or unset it"
+        ) from None
+    return folder
+
+
 def data_folder(name: str) -> list[Path]:
-    """Folders in which the files of data set `name` are looked for, in order."""
-    own = os.environ.get(ENVIRONMENT)
-    folders = [Path(own) / name, Path(own)] if own else []
-    return [*folders, Path(pooch.os_cache("gpvae")) / name]
+    """Folders in which the files of data set `name` are looked for, in order. Raises UserError as `own_folder`."""
+    own = own_folder()
+    return [*([own / name, own] if own else []), Path(pooch.os_cache("gpvae")) / name]
 
 
 def find_file(name: str, candidates: Iterable[str]) -> Path | None:
-    """The first of `candidates` that is there, or None."""
-    for folder in data_folder(name):
-        for candidate in candidates:
-            if (folder / candidate).is_file():
-                return folder / candidate
+    """The first of `candidates` that is there, or None. Raises UserError where a folder cannot be looked into."""
+    return _first([folder / candidate for folder in data_folder(name) for candidate in candidates], Path.is_file)
+
+
+def find_folder(name: str, candidate: str) -> Path | None:
+    """The folder `candidate` where it is there, or None. Raises UserError where a folder cannot be looked into."""
+    return _first([folder / candidate for folder in data_folder(name)], Path.is_dir)
+
+
+def _first(paths: Iterable[Path], there: Callable[[Path], bool]) -> Path | None:
+    for path in paths:
+        try:
+            if there(path):
+                return path
+        except PermissionError as error:
+            raise cannot_read(path.parent, error) from None
     return None
 
 

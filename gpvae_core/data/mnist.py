@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.damage import check_readable, short
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
@@ -20,10 +21,11 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An IDX file of bytes with so many dimensions. Raises UserError where it is truncated or of another kind."""
+    check_readable(path)
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"'{path}' is damaged or truncated ({error}): fetch it again") from None
+        raise UserError(f"'{path}' is damaged or truncated ({short(error)}): fetch it again") from None
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes((0, 0, 8, dimensions)):
         raise UserError(f"'{path}' is no IDX file of bytes with {dimensions} dimensions: was another file renamed?")

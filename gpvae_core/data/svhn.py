@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.damage import check_readable, short
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
@@ -59,10 +60,12 @@ def _variables(path: Path) -> tuple[np.ndarray, np.ndarray]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
+    check_readable(path)
     try:
         content: dict[str, Any] = loadmat(path, variable_names=("X", "y"))
         pixels, digits = content["X"], content["y"]
     except (MatReadError, *_DAMAGE, zlib.error, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:80]
-        raise UserError(f"'{path}' is damaged, truncated or no SVHN .mat file ({reason}): fetch it again") from None
+        raise UserError(
+            f"'{path}' is damaged, truncated or no SVHN .mat file ({short(error)}): fetch it again"
+        ) from None
     return np.asarray(pixels), np.asarray(digits)

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from gpvae_core.data.damage import cannot_read, check_readable, short
 from gpvae_core.data.decode import decode, is_picture
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent, terminal_progress
@@ -45,8 +46,9 @@ def open_tree(path: Path) -> Iterator[list[Picture]]:
     Links to folders are not followed.
 
     Raises:
-        UserError: not there, neither folder nor zip, a damaged zip, no picture in it.
+        UserError: not there, not to be read, neither folder nor zip, a damaged zip, no picture in it.
     """
+    check_readable(path)
     if path.is_dir():
         yield _some(path, _in_folder(path))
     elif path.is_file():
@@ -91,12 +93,20 @@ def _some(path: Path, pictures: list[Picture]) -> list[Picture]:
 
 
 def _wanted(parts: Sequence[str]) -> bool:
-    return is_picture(parts[-1]) and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return is_picture(parts[-1]) and all(map(_shown, parts))
+
+
+def _shown(part: str) -> bool:
+    return not part.startswith(".") and part != "__MACOSX"
 
 
 def _in_folder(root: Path) -> list[Picture]:
+    def refuse(error: OSError) -> None:
+        raise cannot_read(Path(error.filename), error) from None
+
     found = []
-    for folder, _, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        folders[:] = [name for name in folders if _shown(name)]
         for name in names:
             file = Path(folder) / name
             parts = file.relative_to(root).parts
@@ -111,15 +121,22 @@ def _in_zip(path: Path, archive: zipfile.ZipFile) -> list[Picture]:
         parts = PurePosixPath(info.filename.replace("\\", "/")).parts
         if parts and not info.is_dir() and _wanted(parts):
             read = partial(_read_member, path, archive, info)
-            found.append(Picture(parts[:-1], parts[-1], f"'{info.filename}' in '{path}'", read))
+            found.append(Picture(parts[:-1], parts[-1], _where(path, info), read))
     return found
+
+
+def _where(path: Path, info: zipfile.ZipInfo) -> str:
+    """How an error calls a member; damage can make its name any bytes, many of them."""
+    return f"'{short(info.filename, 200)}' in '{path}'"
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except _DAMAGE as error:
-        raise UserError(f"'{path}' is no zip of images, or is truncated ({error}): copy or fetch it again") from None
+        raise UserError(
+            f"'{path}' is no zip of images, or is truncated ({short(error)}): copy or fetch it again"
+        ) from None
 
 
 def _read_file(file: Path) -> bytes:
@@ -127,16 +144,16 @@ def _read_file(file: Path) -> bytes:
         _check_size(file.stat().st_size, f"'{file}'")
         return file.read_bytes()
     except OSError as error:
-        raise UserError(f"'{file}' cannot be read ({error.strerror or error})") from None
+        raise cannot_read(file, error) from None
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """The bytes of a member; zipfile itself stops at the size that was checked."""
-    _check_size(info.file_size, f"'{info.filename}' in '{path}'")
+    _check_size(info.file_size, _where(path, info))
     try:
         return archive.read(info)
     except _DAMAGE as error:
-        raise UserError(f"'{info.filename}' in '{path}' is damaged ({error}): copy or fetch the zip again") from None
+        raise UserError(f"{_where(path, info)} is damaged ({short(error)}): copy or fetch the zip again") from None
 
 
 def _check_size(size: int, where: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import sys
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pytest
 from PIL import Image
 from scipy.io import savemat
 
@@ -35,6 +38,22 @@ def encode(pixels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, **options)
     return file.getvalue()
+
+
+def lock(monkeypatch: pytest.MonkeyPatch, locked: Path) -> None:
+    """Opening this file, or listing this folder, is not permitted: also to root, whom its mode does not stop."""
+
+    def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *rest: Any, **options: Any) -> Any:
+            if isinstance(path, str | Path) and Path(path) == locked:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return function(path, *rest, **options)
+
+        return call
+
+    for where in ("builtins.open", "io.open", "os.scandir"):
+        module, name = where.split(".")
+        monkeypatch.setattr(where, guarded(getattr(sys.modules[module], name)))
 
 
 def enlarge(images: np.ndarray, size: int) -> np.ndarray:

@@ -19,10 +19,12 @@ from tests.data.makers import (
     encode,
     idx,
     load_set,
+    lock,
     read,
     write_mnist,
     write_svhn,
     write_tar,
+    write_tree,
     write_zip,
 )
 
@@ -250,3 +252,32 @@ def test_too_few_faces(home: Path) -> None:
     assert "img_align_celeba': wanted at least 8 faces for three parts, got 7" in complaint("celeba")
     (home / "img_align_celeba" / "7.png").write_bytes(encode(np.zeros((70, 70), np.uint8)))
     assert len(load_set("celeba").test) == 1
+
+
+REFUSED = "cannot be read (Permission denied)"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_files_that_may_not_be_read(home: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    monkeypatch.setattr(cifar10, "RECORDS", 20)
+    write_svhn(home, digits)
+    if packed:
+        cifar = write_tar(home / cifar10.ARCHIVE, cifar_files(digits, 20))
+    else:
+        cifar = write_tree(home, cifar_files(digits, 20)) / "data_batch_3.bin"
+    mnist = write_mnist(home, digits, packed)["train-images-idx3-ubyte"]
+    small = [write_zip(home / f"images_background_small{i}.zip", drawings(digits, "a", {"Greek": 5})) for i in (1, 2)]
+    files = {"mnist": mnist, "cifar10": cifar, "svhn": home / "test_32x32.mat", "omniglot": small[1]}
+    for name, path in files.items():
+        lock(monkeypatch, path)
+        assert complaint(name) == f"'{path}' {REFUSED}"
+
+
+@pytest.mark.parametrize("name", ["mnist", "celeba"])
+def test_folders_that_may_not_be_looked_into(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    assert complaint(name) == f"'{home / name}' {REFUSED}"

@@ -18,6 +18,7 @@ from gpvae_core.data import downloads
 from gpvae_core.data.downloads import DOWNLOADS, Download, fetch, matches, verify
 from gpvae_core.data.files import find_file
 from gpvae_core.errors import UserError
+from tests.data.makers import lock
 
 CONTENT = bytes(range(256)) * 1000
 PACKED = gzip.compress(CONTENT)
@@ -103,6 +104,16 @@ def test_a_damaged_file_is_replaced(web: str, home: Path, monkeypatch: pytest.Mo
     with pytest.raises(UserError, match=r"damaged or another file.*gpvae data fetch small"):
         verify("small")
     assert fetch("small", silent)[0].read_bytes() == PACKED
+
+
+@pytest.mark.parametrize("file", ["set.gz", "set"])
+def test_a_file_that_may_not_be_read(file: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, "http://127.0.0.1:9/", "set.gz")
+    (home / file).write_bytes(PACKED)
+    lock(monkeypatch, home / file)
+    for check in (lambda: verify("small"), lambda: fetch("small", silent)):
+        with pytest.raises(UserError, match=rf"^'{home / file}' cannot be read \(Permission denied\)$"):
+            check()
 
 
 def test_a_mirror_is_asked_instead(web: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from gpvae_core.data import tree
 from gpvae_core.data.base import absolute_name
 from gpvae_core.data.images import partition
 from gpvae_core.errors import UserError
-from tests.data.makers import Digits, encode, enlarge, load_set, read, write_tree, write_zip
+from tests.data.makers import Digits, encode, enlarge, load_set, lock, read, write_tree, write_zip
 
 
 def members(digits: Digits, count: int, root: str = "", size: int = 8) -> dict[str, bytes]:
@@ -187,6 +187,42 @@ def test_bad_folders_and_zips_give_one_line(
     with pytest.raises(UserError, match=message) as error:
         load_set(f"images:{path}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("locked", ["set", "set/0", "set/0/0000.png"])
+def test_a_folder_or_picture_that_may_not_be_read(
+    locked: str, tmp_path: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_tree(tmp_path / "set", members(digits, 20))
+    lock(monkeypatch, tmp_path / locked)
+    with pytest.raises(UserError, match=rf"{locked}' cannot be read \(Permission denied\)"):
+        load_set(f"images:{path}")
+
+
+def test_a_zip_or_array_that_may_not_be_read(tmp_path: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"images:{write_zip(tmp_path / 'a.zip', members(digits, 20))}", save(tmp_path / "a.npz", images=digits[0])]
+    for name in names:
+        lock(monkeypatch, Path(name.partition(":")[2]))
+        with pytest.raises(UserError, match=r"' cannot be read \(Permission denied\)"):
+            load_set(name)
+
+
+def test_hidden_folders_are_not_looked_into(tmp_path: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_tree(tmp_path / "set", members(digits, 20) | {".git/a.png": BLACK})
+    lock(monkeypatch, path / ".git")
+    assert len(load_set(f"images:{path}").class_names) == 10
+
+
+def test_rubbish_in_a_zip_is_not_repeated_in_the_error(tmp_path: Path) -> None:
+    name = b"\x1b\x07" + b"x" * 27_000 + b".png"
+    path = write_zip(tmp_path / "a.zip", {f"a/{i}.png": BLACK for i in range(20)} | {f"a/{'y' * 27_000}.png": BLACK})
+    data = path.read_bytes()
+    # In the local header the name is another than in the list at the end.
+    path.write_bytes(data.replace(b"a/" + b"y" * 27_000 + b".png", name, 1))
+    with pytest.raises(UserError, match="' is damaged ") as error:
+        load_set(f"images:{path}")
+    assert len(str(error.value)) < 600
+    assert str(error.value).isprintable()
 
 
 def test_sizes_are_bounded(tmp_path: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
