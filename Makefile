@@ -6,19 +6,19 @@ BIN := $(VENV)/bin
 EXPLORE_ARGS ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
-# setuptools warns at length about every editable install.
-INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet -c constraints.txt
+# setuptools warns at length about every editable install. Older pips ignore the second variable.
+INSTALL := PYTHONWARNINGS="ignore:Editable installation" PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt
 
 # The first Python that runs, is one the pins have wheels for, and can make environments. PYTHON=... takes that one alone.
-FIND_PYTHON = for p in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
-	if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1; then echo $$p; break; fi; done
+FIND_PYTHON = for p in $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3 python); do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1; then echo $$p; break; fi; done
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/made:
 	@python=$$($(FIND_PYTHON)); \
-	if [ -z "$$python" ]; then echo "make: wanted Python 3.11 to 3.13 with venv and pip, found none (on Debian: apt-get install python3-venv)" >&2; exit 2; fi; \
+	if [ -z "$$python" ]; then echo "make: wanted Python 3.11 to 3.14 with venv and pip, found none (on Debian: apt-get install python3-venv)" >&2; exit 2; fi; \
 	echo "making $(VENV) with $$($$python --version)"; \
 	$$python -m venv $(VENV) && $(INSTALL) --upgrade pip && touch $@
 
