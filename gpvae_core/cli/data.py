@@ -12,15 +12,22 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
-    from gpvae_core.data.base import Source
+    from gpvae_core.data.base import DataConfig, Source
 
 app = typer.Typer(
     help="List, fetch and verify data sets.\n\nExample: gpvae data list",
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
 _Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Data sets: see `gpvae data list`.")]
 _Json = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
 _AVAILABLE = {True: "yes", False: "no", None: "your own"}
+
+
+@app.callback()
+def options(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command("list")
@@ -35,7 +42,7 @@ def list_command(json_: _Json = False) -> None:
     if json_:
         typer.echo(json.dumps(rows, indent=1))
     else:
-        print_table([row | {"shape": _times(row["shape"]), "available": _AVAILABLE[row["available"]]} for row in rows])
+        print_table([row | {"shape": _times(row["shape"]), "available": _there(row["available"])} for row in rows])
 
 
 def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
@@ -45,6 +52,11 @@ def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
         "available": source.present(),
         "summary": summary,
     }
+
+
+def _there(present: bool | str | None) -> str:
+    """As a word; a subset is in words already."""
+    return present if isinstance(present, str) else _AVAILABLE[present]
 
 
 def _times(shape: tuple[int, ...] | None) -> str:
@@ -62,12 +74,12 @@ def fetch_command(
 
     Example: gpvae data fetch mnist omniglot
     """
-    from gpvae_core.data.base import DATASETS, parse_name
+    from gpvae_core.data.base import parse_name, source_of
     from gpvae_core.data.downloads import DOWNLOADS, fetch
 
     for name in names:
+        source = source_of(_config(name))
         head, _ = parse_name(name)
-        source = DATASETS.get(head)
         if head in DOWNLOADS:
             with terminal_progress() as progress:
                 paths = fetch(head, progress, mirror)
@@ -96,11 +108,13 @@ def verify_command(names: _Names, json_: _Json = False) -> None:
 
 
 def _verify(name: str) -> dict[str, Any]:
-    from gpvae_core.data.base import DataConfig, load, parse_name
+    from gpvae_core.data.base import load, parse_name, source_of
     from gpvae_core.data.downloads import verify
 
+    config = _config(name)
+    source_of(config)  # a wrong name is said before a damaged file
     checked = verify(parse_name(name)[0])
-    data = load(DataConfig(name=name))  # pyright: ignore[reportCallIssue]
+    data = load(config)
     return {
         "name": name,
         "shape": data.event_shape,
@@ -110,12 +124,20 @@ def _verify(name: str) -> dict[str, Any]:
         "classes": len(data.class_names),
         "checksums": {path.name: checksum for path, checksum in checked},
         "fingerprint": data.fingerprint,
+        "note": data.note,
     }
+
+
+def _config(name: str) -> DataConfig:
+    from gpvae_core.data.base import DataConfig
+
+    return DataConfig(name=name)  # pyright: ignore[reportCallIssue]
 
 
 def _sentence(row: dict[str, Any]) -> str:
     sums = f"; {len(row['checksums'])} files have their published checksums" if row["checksums"] else ""
+    note = f"; note: {row['note']}" if row["note"] else ""
     return (
         f"{row['name']}: {row['train']} training, {row['validation']} validation and {row['test']} test images of "
-        f"{_times(row['shape'])} in {row['classes']} classes{sums}; fingerprint {row['fingerprint']}"
+        f"{_times(row['shape'])} in {row['classes']} classes{sums}; fingerprint {row['fingerprint']}{note}"
     )

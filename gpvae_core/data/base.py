@@ -78,6 +78,8 @@ class Dataset:
     event_shape: EventShape
     fingerprint: str
     """SHA-256 over pixels, labels and membership of every split."""
+    note: str = ""
+    """What a reader of results should know of these images, as that they are a subset; else empty."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class RawData:
     class_names: tuple[str, ...]
     validation: Split | None = None
     """Where the partition names one (CelebA); None to hold out a share of the training images."""
+    note: str = ""
+    """As in `Dataset`."""
 
 
 class Source(ABC):
@@ -108,8 +112,8 @@ class Source(ABC):
 
     @classmethod
     @abstractmethod
-    def present(cls) -> bool | None:
-        """Whether the files are there to be read; None where that depends on the path."""
+    def present(cls) -> bool | str | None:
+        """Whether the files are there to be read; which subset, in words; None where that depends on the path."""
 
     @abstractmethod
     def read(self) -> RawData:
@@ -179,6 +183,7 @@ def load(config: DataConfig) -> Dataset:
         class_names=raw.class_names,
         event_shape=tuple(int(n) for n in train.images.shape[1:]),  # pyright: ignore[reportArgumentType]
         fingerprint=_fingerprint(train, validation, raw.test),
+        note=raw.note,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -17,7 +18,7 @@ import pooch
 import requests
 
 from gpvae_core.data.damage import cannot_read
-from gpvae_core.data.files import data_folder, find_file, own_folder
+from gpvae_core.data.files import ENVIRONMENT, data_folder, find_file, own_folder
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress
 
@@ -121,35 +122,47 @@ class _Bar:
 def fetch(name: str, progress: Progress, mirror: str | None = None) -> list[Path]:
     """Download the files of data set `name` that are not there or are damaged; the paths of all of them.
 
-    `mirror` is the web folder to take them from in place of the published one. Nothing is kept of a file that comes
-    incomplete or with another checksum.
+    `mirror` is the address of a web folder to take them from in place of the published one. Nothing is kept of a file
+    that comes incomplete or with another checksum.
 
     Raises:
-        UserError: no network, no such page, another checksum, a folder that cannot be written, a full disk.
+        UserError: a mirror that is no address, no network, no such page, another checksum, a file that cannot be read,
+            a folder that cannot be written, a full disk.
     """
+    if mirror is not None:
+        _check_address(mirror)
     wanted = [download for download in DOWNLOADS[name] if not download.stand_in]
     return [
         _fetch_one(name, replace(item, base=f"{mirror.rstrip('/')}/") if mirror else item, progress) for item in wanted
     ]
 
 
+def _check_address(mirror: str) -> None:
+    try:
+        parts = urlsplit(mirror)
+        host = (parts.hostname or "").encode("idna")
+        good = parts.scheme in ("http", "https") and host and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close, dots with nothing between
+        good = False
+    if not good or mirror.split() != [mirror]:
+        raise UserError(f"wanted a mirror's address, http://HOST/FOLDER or https://HOST/FOLDER, got '{mirror}'")
+
+
 def verify(name: str) -> list[tuple[Path, str]]:
     """(path, checksum) of each file of data set `name` that is there and has its published sum.
 
     Raises:
-        UserError: a file with another sum.
+        UserError: files with other sums (all of them named), or one that cannot be read.
     """
-    checked = []
+    checked, wrong = [], []
     for download in DOWNLOADS.get(name, ()):
         path = find_file(name, download.names)
         if path is None:
             continue
-        if not matches(download, path):
-            raise UserError(
-                f"'{path}' is damaged or another file: its checksum is not {download.content or download.checksum}; "
-                f"delete it and run 'gpvae data fetch {name}'"
-            )
-        checked.append((path, download.content or download.checksum))
+        (checked if matches(download, path) else wrong).append((path, download.content or download.checksum))
+    if wrong:
+        lines = [f"'{path}' is damaged or another file: its checksum is not {checksum}" for path, checksum in wrong]
+        raise UserError(f"{'; '.join(lines)}; delete what is named and run 'gpvae data fetch {name}'")
     return checked
 
 
@@ -200,8 +213,8 @@ def _fetch_one(name: str, download: Download, progress: Progress) -> Path:
         return Path(pooch.retrieve(url, download.checksum, download.file, folder, downloader=downloader))
     except requests.RequestException as error:
         raise UserError(
-            f"could not download {url} ({_reason(error)}): is there a network? "
-            f"Files got in another way go into '{folder}'"
+            f"could not download {url} ({_reason(error)}): is there a network? Name another web folder with --mirror; "
+            f"files got in another way go into '{folder}', or into a folder that {ENVIRONMENT} names"
         ) from None
     except ValueError:
         raise UserError(
@@ -209,7 +222,10 @@ def _fetch_one(name: str, download: Download, progress: Progress) -> Path:
             "nothing was kept, try again"
         ) from None
     except OSError as error:
-        raise UserError(f"could not write '{folder / download.file}' ({error.strerror or error})") from None
+        refused = error.strerror or os.strerror(errno.EACCES)  # pooch puts a text of its own into PermissionError
+        raise UserError(
+            f"could not write '{folder / download.file}' ({refused}): set {ENVIRONMENT} to a folder that can be written"
+        ) from None
     finally:
         with suppress(OSError):  # a folder made for a file that did not come; one that holds anything stays
             folder.rmdir()

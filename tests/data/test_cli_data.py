@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from gpvae_core.cli.main import main
-from tests.data.makers import Digits, load_set, write_mnist, write_zip
+from gpvae_core.data.base import DATASETS
+from gpvae_core.data.downloads import DOWNLOADS
+from tests.data.makers import Digits, drawings, load_set, write_mnist, write_zip
 
 Streams = pytest.CaptureFixture[str]
 
@@ -57,10 +59,11 @@ def test_verify(capsys: Streams) -> None:
         "classes": 10,
         "checksums": {},
         "fingerprint": data.fingerprint,
+        "note": "",
     }
     code, out, _ = run(capsys, "verify", "digits")
     assert "1294 training, 144 validation and 359 test images of 1x8x8 in 10 classes" in out
-    assert data.fingerprint in out
+    assert out.endswith(f"fingerprint {data.fingerprint}\n")
 
 
 def test_verify_refuses_other_sums(home: Path, digits: Digits, capsys: Streams) -> None:
@@ -88,6 +91,28 @@ def test_verify_decodes_every_image(tmp_path: Path, capsys: Streams) -> None:
     assert "is no picture that can be read" in err
 
 
+def test_a_subset_is_called_one(home: Path, digits: Digits, capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        root = f"images_background_small{number}"
+        write_zip(home / f"{root}.zip", drawings(digits, root, {"Greek": 5}))
+    assert '"available": "subset (small1+small2)"' in run(capsys, "list", "--json")[1]
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "subset (small1+small2)" in run(capsys, "list")[1]
+    assert load_set("omniglot").note.startswith("a subset, the two small background zips, not the published ")
+    monkeypatch.setitem(DOWNLOADS, "omniglot", ())
+    assert "; note: a subset, the two small background zips, not the published" in run(capsys, "verify", "omniglot")[1]
+    for number, name in enumerate(("images_background", "images_evaluation")):
+        write_zip(home / f"{name}.zip", drawings(digits, name, {"Latin": 5}, start=10 * number))
+    assert DATASETS.get("omniglot").present() is True
+    assert load_set("omniglot").note == ""
+
+
+def test_no_command_shows_the_help_alone(capsys: Streams) -> None:
+    code, out, err = run(capsys)
+    assert (code, err) == (2, "")
+    assert "Example: gpvae data list" in out
+
+
 def test_fetch_of_what_needs_no_download(home: Path, capsys: Streams) -> None:
     assert run(capsys, "fetch", "digits")[:2] == (0, "digits: nothing to fetch, it is there\n")
     assert run(capsys, "fetch", "images:here")[:2] == (0, "images:here: nothing to fetch, the path is your own\n")
@@ -101,6 +126,9 @@ def test_unknown_names(command: str, capsys: Streams) -> None:
     code, out, err = run(capsys, command, "mnst")
     assert (code, out) == (2, "")
     assert "unknown dataset 'mnst'; did you mean 'mnist'?" in err
+    code, out, err = run(capsys, command, "mnist:foo")
+    assert (code, out) == (2, "")
+    assert "data set 'mnist' takes no path, got 'mnist:foo'" in err
 
 
 @pytest.mark.parametrize("command", ["list", "fetch", "verify"])

@@ -122,6 +122,42 @@ def test_a_mirror_is_asked_instead(web: str, home: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    "mirror",
+    [
+        "",
+        "nourl",
+        "file:///tmp",
+        "ftp://here/",
+        "http://",
+        "http:///folder",
+        "http://localhost:foo/",
+        "http://localhost:99999/",
+        "http://[::1/",
+        "http://a..b/",
+        "http://a b/",
+    ],
+)
+def test_a_mirror_that_is_no_address(mirror: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["data", "fetch", "mnist", "--mirror", mirror])
+    assert stop.value.code == 2
+    wanted = f"gpvae: wanted a mirror's address, http://HOST/FOLDER or https://HOST/FOLDER, got '{mirror}'\n"
+    assert capsys.readouterr() == ("", wanted)
+    assert everything(home) == []
+
+
+def test_all_damaged_files_are_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [Download("http://127.0.0.1:9/", file, md5(PACKED)) for file in ("a.gz", "b.gz", "c.gz")]
+    monkeypatch.setitem(DOWNLOADS, "small", tuple(items))
+    for item, content in zip(items, (b"", PACKED, PACKED[:-1]), strict=True):
+        (home / item.file).write_bytes(content)
+    with pytest.raises(UserError, match=r"gpvae data fetch small") as error:
+        verify("small")
+    assert [f"'{home / item.file}' is damaged" in str(error.value) for item in items] == [True, False, True]
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("file", "message"),
     [
         ("other.gz", "came incomplete or is not the published file"),
@@ -159,7 +195,8 @@ def test_no_network_is_one_clear_line(
     streams = capsys.readouterr()
     assert streams.out == ""
     assert streams.err.count("\n") == 1
-    assert "127.0.0.1 does not answer): is there a network?" in streams.err
+    assert "127.0.0.1 does not answer): is there a network? Name another web folder with --mirror;" in streams.err
+    assert f"go into '{home / 'mnist'}', or into a folder that GPVAE_DATA_DIR names" in streams.err
 
 
 def test_a_folder_that_cannot_be_written(web: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +204,50 @@ def test_a_folder_that_cannot_be_written(web: str, home: Path, monkeypatch: pyte
     (home / "small").write_text("a file where the folder belongs")
     with pytest.raises(UserError, match="could not write"):
         fetch("small", silent)
+
+
+def test_a_folder_that_may_not_be_written(web: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    offer(monkeypatch, web, "set.gz")
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("os.makedirs", refuse)
+    for _ in range(2):
+        with pytest.raises(UserError) as error:
+            fetch("small", silent)
+        wanted = "(Permission denied): set GPVAE_DATA_DIR to a folder that can be written"
+        assert str(error.value) == f"could not write '{home / 'small' / 'set.gz'}' {wanted}"
+        (home / "small").mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("/no/such/folder", "No such file or directory"),
+        ("~/x", "No such file or directory"),
+        (__file__, "Not a directory"),
+        ("/locked", "Permission denied"),
+    ],
+)
+@pytest.mark.parametrize("command", [["list"], ["fetch", "mnist"], ["verify", "mnist"]])
+def test_a_data_folder_that_is_none(
+    value: str, reason: str, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock(monkeypatch, Path("/locked"))
+    monkeypatch.setenv("GPVAE_DATA_DIR", value)
+    with pytest.raises(SystemExit) as stop:
+        main(["data", *command])
+    wanted = f"gpvae: GPVAE_DATA_DIR is '{value}', which cannot be read ({reason}): set it to a folder that is there"
+    assert (stop.value.code, capsys.readouterr()) == (2, ("", f"{wanted}, or unset it\n"))
+
+
+def test_a_data_folder_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GPVAE_DATA_DIR", "~/x")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "set.gz").write_bytes(PACKED)
+    assert find_file("small", ["set.gz"]) == tmp_path / "x" / "set.gz"
 
 
 def test_downloads_go_to_the_cache_where_no_folder_is_named(
