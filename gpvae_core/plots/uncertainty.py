@@ -46,7 +46,7 @@ def _scale(values: Array) -> dict[str, Any]:
     if not on_log_scale(values):
         return {"nticks": 5, "exponentformat": "power"}
     low, high = _range(values)
-    return {"type": "log", "dtick": 1 if high >= 1000.0 * low else "D2", "exponentformat": "power"}
+    return {"type": "log", "dtick": 1 if high >= 100.0 * low else "D2", "exponentformat": "power"}
 
 
 def _histogram(values: Array, here: float, theme: Theme, name: str, axes: dict[str, str]) -> list[Mark]:
