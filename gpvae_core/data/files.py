@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -42,21 +43,24 @@ def data_folder(name: str) -> list[Path]:
 
 def find_file(name: str, candidates: Iterable[str]) -> Path | None:
     """The first of `candidates` that is there, or None. Raises UserError where a folder cannot be looked into."""
-    return _first([folder / candidate for folder in data_folder(name) for candidate in candidates], Path.is_file)
+    return _first([folder / candidate for folder in data_folder(name) for candidate in candidates], stat.S_ISREG)
 
 
 def find_folder(name: str, candidate: str) -> Path | None:
     """The folder `candidate` where it is there, or None. Raises UserError where a folder cannot be looked into."""
-    return _first([folder / candidate for folder in data_folder(name)], Path.is_dir)
+    return _first([folder / candidate for folder in data_folder(name)], stat.S_ISDIR)
 
 
-def _first(paths: Iterable[Path], there: Callable[[Path], bool]) -> Path | None:
+def _first(paths: Iterable[Path], is_kind: Callable[[int], bool]) -> Path | None:
+    """The first that is there and of this kind. Not `Path.is_file`: from Python 3.14 on it hides a refusal."""
     for path in paths:
         try:
-            if there(path):
+            if is_kind(path.stat().st_mode):
                 return path
         except PermissionError as error:
             raise cannot_read(path.parent, error) from None
+        except OSError:  # not there
+            continue
     return None
 
 

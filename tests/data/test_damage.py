@@ -275,9 +275,8 @@ def test_files_that_may_not_be_read(home: Path, digits: Digits, monkeypatch: pyt
 
 @pytest.mark.parametrize("name", ["mnist", "celeba"])
 def test_folders_that_may_not_be_looked_into(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    def refuse(path: Path) -> bool:
+    def refuse(path: Path, **options: bool) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "is_file", refuse)
-    monkeypatch.setattr(Path, "is_dir", refuse)
+    monkeypatch.setattr(Path, "stat", refuse)
     assert complaint(name) == f"'{home / name}' {REFUSED}"
