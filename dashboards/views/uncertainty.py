@@ -19,11 +19,17 @@ NONE = (
 
 
 class Uncertainty:
-    """This instance among all: histograms, per dimension, and the scatter against a gap."""
+    """This instance among all: histograms, per dimension, and the scatter against a gap.
+
+    The figure is kept until the data set's part of it changes.
+    """
 
     name = "uncertainty"
     title = "GP uncertainty"
     needs = frozenset({"encodings"})
+
+    def __init__(self) -> None:
+        self._kept: tuple[Hashable, str] = (None, "")
 
     def key(self, request: Request) -> Hashable:
         ready = request.focal.explorer.ready & {"gaps", "correlations"}
@@ -37,8 +43,20 @@ class Uncertainty:
                 request.theme, "no uncertainty stated by this encoder", uncertainty.WIDTH, uncertainty.HEIGHT
             )
             return Drawn(as_json(empty), side.name, NONE, NONE)
+        # What the figure holds of the data set; another instance moves shapes alone.
+        backdrop = (
+            side.name,
+            request.against,
+            request.theme.name,
+            tuple(view.scatter),
+            view.correlations,
+            uncertainty.limits(view),
+        )
+        if self._kept[0] != backdrop:
+            self._kept = backdrop, as_json(uncertainty.figure(view, request.theme, request.against))
         return Drawn(
-            figure=as_json(uncertainty.figure(view, request.theme, request.against)),
+            figure=self._kept[1],
+            overlay=uncertainty.moving(view, request.theme, request.against),
             sub=side.name,
             sentence=_sentence(view, request.against),
             alt=f"{side.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}; {_rank(view)}",

@@ -32,6 +32,11 @@ def quantile_picks(uncertainty: Array) -> np.ndarray:
     return order[ranks]
 
 
+def _positive_range(*parts: Array) -> tuple[float, float]:
+    positive = np.concatenate([part[part > 0] for part in parts])
+    return (float(positive.min()), float(positive.max())) if positive.size else (0.0, 0.0)
+
+
 def uncertainty_view(
     one: Encodings,
     everyone: Encodings,
@@ -53,6 +58,7 @@ def uncertainty_view(
         percentile=float(100.0 * (all_total < total[0]).mean()),
         scatter_index=scatter_index,
         scatter_uncertainty=all_total[scatter_index],
+        per_dimension_range=_positive_range(everyone.f, everyone.h),
         scatter=dict(scatter),
         correlations=found,
     )

@@ -116,6 +116,8 @@ class UncertaintyView:
     """(M,) test indices of the instances in the scatter (those with gaps computed)."""
     scatter_uncertainty: Array
     """(M,)."""
+    per_dimension_range: tuple[float, float]
+    """Smallest and largest positive V[f_j], V[h_j] over the test instances; (0, 0) where there is none."""
     scatter: dict[str, Array] = field(default_factory=dict)
     """Quantity -> (M,): 'inference gap', 'approximation gap', 'amortization gap', 'negentropy' in nats, and, at d = 2,
     'number of modes'."""

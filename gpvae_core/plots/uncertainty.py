@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from gpvae_core.plots.theme import Theme, axis, frame, heading
 
 WIDTH, HEIGHT = 440, 260
 BINS = 30
+OUTLINES = {
+    "circle": "M 4 0 C 4 2.2 2.2 4 0 4 C -2.2 4 -4 2.2 -4 0 C -4 -2.2 -2.2 -4 0 -4 C 2.2 -4 4 -2.2 4 0 Z",
+    "diamond-open": "M -6 0 L 0 6 L 6 0 L 0 -6 Z",
+}
+"""In pixels around the value: plotly.js flattens a circle given in pixels on a logarithmic axis."""
 UNITS = {"number of modes": "modes"}
 """Of what the uncertainty is compared with, where it is not in nats."""
 
@@ -41,19 +47,31 @@ def _binned(values: Array) -> tuple[Array, Array, Array]:
     return (edges[:-1] + edges[1:]) / 2, counts, np.diff(edges)
 
 
-def _scale(values: Array) -> dict[str, Any]:
+Limits = tuple[float, float]
+
+
+def _limits(values: Array, *more: float) -> Limits:
+    """The stretch of an axis that shows all of `values`, and `more` where they lie outside; in log10 on a log scale."""
+    low, high = _range(np.append(values, [v for v in more if np.isfinite(v)]))
+    if on_log_scale(values) and low > 0:
+        low, high = np.log10(low), np.log10(high)
+    margin = 0.05 * (high - low) or 0.5
+    return float(low - margin), float(high + margin)
+
+
+def _scale(values: Array, limits: Limits) -> dict[str, Any]:
     """How an axis of such values is scaled; over few decades 2 and 5 are labelled as well."""
     if not on_log_scale(values):
-        return {"nticks": 5, "exponentformat": "power"}
+        return {"nticks": 5, "exponentformat": "power", "range": limits}
     low, high = _range(values)
-    return {"type": "log", "dtick": 1 if high >= 100.0 * low else "D2", "exponentformat": "power"}
+    dtick = 1 if high >= 100.0 * low else "D2"
+    return {"type": "log", "dtick": dtick, "exponentformat": "power", "range": limits}
 
 
-def _histogram(values: Array, here: float, theme: Theme, name: str, axes: dict[str, str]) -> list[Mark]:
-    """All test instances as bars and this one as a triangle on a line."""
+def _histogram(values: Array, theme: Theme, name: str, axes: dict[str, str]) -> Mark:
+    """All test instances as bars."""
     centres, counts, widths = _binned(values)
-    top = float(counts.max()) if counts.size else 1.0
-    bars = bar(
+    return bar(
         x=centres,
         y=counts,
         width=widths.tolist(),
@@ -63,51 +81,75 @@ def _histogram(values: Array, here: float, theme: Theme, name: str, axes: dict[s
         showlegend=False,
         **axes,
     )
-    marker = scatter(
-        x=[here, here],
-        y=[0.0, top],
-        mode="lines+markers",
-        line={"color": theme.base, "width": 2},
-        marker={"symbol": "triangle-down", "size": [0, 10], "color": theme.base},
-        hovertemplate=f"{name} of this image: %{{x:.4g}}<extra></extra>",
-        name=f"{name}, this image",
-        showlegend=False,
-        **axes,
-    )
-    return [bars, marker]
 
 
-def _per_dimension(view: UncertaintyView, theme: Theme) -> list[Mark]:
-    """V[f_j] and V[h_j] differ by orders of magnitude: symbols on a logarithmic scale, not bars."""
-    dimension = [f"z{j + 1}" for j in range(len(view.per_dimension_f))]
-    kinds = (
+def _kinds(view: UncertaintyView, theme: Theme) -> tuple[tuple[str, Array, str, str], ...]:
+    """(name, values (D,), colour, symbol). They differ by orders of magnitude: symbols on a log scale, not bars."""
+    return (
         ("V[f]", view.per_dimension_f, theme.gaussians[0].colour, "circle"),
         ("V[h]", view.per_dimension_h, theme.bar_other, "diamond-open"),
     )
+
+
+def _legend(view: UncertaintyView, theme: Theme) -> list[Mark]:
+    """The symbols' names, and the dimensions along the axis; the symbols themselves are shapes."""
+    dimension = [f"z{j + 1}" for j in range(len(view.per_dimension_f))]
     return [
         scatter(
             x=dimension,
-            y=values,
+            y=np.full(len(dimension), np.nan),
             name=name,
             mode="markers",
-            marker={
-                "color": colour,
-                "symbol": symbol,
-                "size": 9,
-                "line": {"width": 2, "color": colour},
-            },
+            marker={"color": colour, "symbol": symbol, "size": 9, "line": {"width": 2, "color": colour}},
             showlegend=True,
-            hovertemplate=f"{name} of %{{x}}: %{{y:.3g}}<extra></extra>",
             xaxis="x3",
             yaxis="y3",
         )
-        for name, values, colour, symbol in kinds
+        for name, _, colour, symbol in _kinds(view, theme)
     ]
 
 
-def _scatter(view: UncertaintyView, theme: Theme, against: str) -> list[Mark]:
-    here = view.trace_f + view.trace_h
-    points = scatter(
+def _symbols(view: UncertaintyView, theme: Theme) -> list[dict[str, Any]]:
+    """This instance's variance of each dimension: filled circles for V[f], open diamonds for V[h]."""
+    place = {"type": "path", "xsizemode": "pixel", "ysizemode": "pixel", "xref": "x3", "yref": "y3"}
+    found = []
+    for name, values, colour, symbol in _kinds(view, theme):
+        for j, value in enumerate(values):
+            if not value > 0:
+                continue
+            line = {"color": colour, "width": 2}
+            shape = place | {"name": f"{name}, z{j + 1}", "xanchor": j, "yanchor": float(value), "line": line}
+            fill = "rgba(0,0,0,0)" if symbol.endswith("open") else colour
+            found.append(shape | {"path": OUTLINES[symbol], "fillcolor": fill})
+    return found
+
+
+def _line(here: float, number: str, theme: Theme) -> dict[str, Any]:
+    """Where this instance lies on an axis of uncertainties."""
+    return {
+        "type": "line", "name": "this image", "xref": f"x{number}", "yref": f"y{number} domain",
+        "x0": here, "x1": here, "y0": 0.0, "y1": 1.0, "line": {"color": theme.base, "width": 2.5},
+    }  # fmt: skip
+
+
+def _caption(text: str, y: float, theme: Theme) -> dict[str, Any]:
+    """A heading over the left column at height y, as the label of a line that is not drawn."""
+    label = {
+        "text": text,
+        "textposition": "start",
+        "textangle": 0,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "padding": 0,
+    }
+    return {
+        "type": "line", "name": "heading", "xref": "paper", "yref": "paper", "x0": 0.0, "x1": 0.43, "y0": y, "y1": y,
+        "line": {"width": 0}, "label": label | {"font": {"size": 11, "color": theme.text}},
+    }  # fmt: skip
+
+
+def _cloud(view: UncertaintyView, theme: Theme, against: str) -> Mark:
+    return scatter(
         x=view.scatter_uncertainty,
         y=view.scatter[against],
         mode="markers",
@@ -119,21 +161,6 @@ def _scatter(view: UncertaintyView, theme: Theme, against: str) -> list[Mark]:
         xaxis="x4",
         yaxis="y4",
     )
-    line = scatter(
-        x=[here, here],
-        y=[
-            float(np.nanmin(view.scatter[against])),
-            float(np.nanmax(view.scatter[against])),
-        ],
-        mode="lines",
-        line={"color": theme.base, "width": 2},
-        hoverinfo="skip",
-        name="this image",
-        showlegend=False,
-        xaxis="x4",
-        yaxis="y4",
-    )
-    return [points, line]
 
 
 def correlation_text(correlation: Correlation) -> str:
@@ -149,23 +176,53 @@ def _scatter_heading(view: UncertaintyView, against: str) -> str:
     return f"{against}: {correlation_text(found[0])}" if found else f"{against}: correlation not yet known"
 
 
+def limits(view: UncertaintyView) -> tuple[Limits, Limits, Limits, Limits]:
+    """Of the axes of Tr V[f], Tr V[h], their sum and a dimension's variance: the same for nearly all instances."""
+    lowest, highest = view.per_dimension_range
+    dimensions = np.append(view.per_dimension_f, view.per_dimension_h)
+    shown = np.append(dimensions[dimensions > 0], [v for v in (lowest, highest) if v > 0])
+    decades = (
+        (math.floor(np.log10(shown.min())) - 0.2, math.ceil(np.log10(shown.max())) + 0.2) if len(shown) else (-1.0, 1.0)
+    )
+    return (
+        _limits(view.all_trace_f, view.trace_f),
+        _limits(view.all_trace_h, view.trace_h),
+        _limits(view.scatter_uncertainty, view.trace_f + view.trace_h),
+        decades,
+    )
+
+
+def moving(view: UncertaintyView, theme: Theme, against: str) -> dict[str, Any]:
+    """What of the layout is of this instance, all as shapes: a new annotation would draw the whole figure again."""
+    lines = [_line(view.trace_f, "", theme), _line(view.trace_h, "2", theme)]
+    if against in view.scatter:
+        lines.append(_line(view.trace_f + view.trace_h, "4", theme))
+    headings = [
+        _caption(f"Tr V[f] = {view.trace_f:.3g}", 1.0, theme),
+        _caption(f"Tr V[h] = {view.trace_h:.3g}", 0.35, theme),
+    ]
+    return {"shapes": [*lines, *_symbols(view, theme), *headings]}
+
+
 def figure(view: UncertaintyView, theme: Theme, against: str) -> go.Figure:
     """Histograms of Tr V[f] and Tr V[h] (left), variances per latent dimension and the scatter against `against`."""
     layout = frame(theme, WIDTH, HEIGHT, (38, 8, 20, 36), bargap=0.0, showlegend=True)
     known = against in view.scatter
     shown = view.scatter[against] if known else np.empty(0)
-    layout["annotations"] = [
-        heading(theme, f"Tr V[f] = {view.trace_f:.3g}", 0.0, 1.0),
-        heading(theme, f"Tr V[h] = {view.trace_h:.3g}", 0.0, 0.35),
-        heading(theme, "per dimension", 0.50, 1.0),
-        heading(theme, _scatter_heading(view, against), 0.50, 0.35),
-    ]
+    along_f, along_h, along_sum, decades = limits(view)
+    count = {"nticks": 4, "rangemode": "tozero"}
     layout |= {
-        "xaxis": axis(theme, "Tr V[f]", domain=[0.0, 0.43], anchor="y", showgrid=False, **_scale(view.all_trace_f)),
-        "yaxis": axis(theme, "images", domain=[0.67, 1.0], anchor="x", nticks=4),
-        "xaxis2": axis(theme, "Tr V[h]", domain=[0.0, 0.43], anchor="y2", showgrid=False, **_scale(view.all_trace_h)),
-        "yaxis2": axis(theme, "images", domain=[0.0, 0.35], anchor="x2", nticks=4),
-        "xaxis3": axis(theme, "", domain=[0.58, 1.0], anchor="y3", showgrid=False),
+        "xaxis": axis(
+            theme, "Tr V[f]", domain=[0.0, 0.43], anchor="y", showgrid=False, **_scale(view.all_trace_f, along_f)
+        ),
+        "yaxis": axis(theme, "images", domain=[0.67, 1.0], anchor="x", **count),
+        "xaxis2": axis(
+            theme, "Tr V[h]", domain=[0.0, 0.43], anchor="y2", showgrid=False, **_scale(view.all_trace_h, along_h)
+        ),
+        "yaxis2": axis(theme, "images", domain=[0.0, 0.35], anchor="x2", **count),
+        "xaxis3": axis(
+            theme, "", domain=[0.58, 1.0], anchor="y3", showgrid=False, range=[-0.5, len(view.per_dimension_f) - 0.5]
+        ),
         "yaxis3": axis(
             theme,
             "variance",
@@ -174,30 +231,27 @@ def figure(view: UncertaintyView, theme: Theme, against: str) -> go.Figure:
             type="log",
             nticks=4,
             exponentformat="power",
+            range=decades,
         ),
-        "xaxis4": axis(theme, "Tr V[f] + Tr V[h]", domain=[0.58, 1.0], anchor="y4", **_scale(view.scatter_uncertainty)),
-        "yaxis4": axis(theme, UNITS.get(against, "nats"), domain=[0.0, 0.35], anchor="x4", **_scale(shown)),
+        "xaxis4": axis(
+            theme, "Tr V[f] + Tr V[h]", domain=[0.58, 1.0], anchor="y4", **_scale(view.scatter_uncertainty, along_sum)
+        ),
+        "yaxis4": axis(
+            theme, UNITS.get(against, "nats"), domain=[0.0, 0.35], anchor="x4", **_scale(shown, _limits(shown))
+        ),
     }
+    layout["annotations"] = [
+        heading(theme, "per dimension", 0.50, 1.0),
+        heading(theme, _scatter_heading(view, against), 0.50, 0.35),
+    ]
     layout["legend"] = {
         "orientation": "h", "x": 1.0, "y": 1.0, "xanchor": "right", "yanchor": "bottom", "itemwidth": 30,
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
     traces = [
-        *_histogram(
-            view.all_trace_f,
-            view.trace_f,
-            theme,
-            "Tr V[f]",
-            {"xaxis": "x", "yaxis": "y"},
-        ),
-        *_histogram(
-            view.all_trace_h,
-            view.trace_h,
-            theme,
-            "Tr V[h]",
-            {"xaxis": "x2", "yaxis": "y2"},
-        ),
-        *_per_dimension(view, theme),
-        *(_scatter(view, theme, against) if known else []),
+        _histogram(view.all_trace_f, theme, "Tr V[f]", {"xaxis": "x", "yaxis": "y"}),
+        _histogram(view.all_trace_h, theme, "Tr V[h]", {"xaxis": "x2", "yaxis": "y2"}),
+        *_legend(view, theme),
+        *([_cloud(view, theme, against)] if known else []),
     ]
-    return go.Figure(traces, layout)
+    return go.Figure(traces, layout | moving(view, theme, against))

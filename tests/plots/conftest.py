@@ -48,7 +48,8 @@ def make_uncertainty() -> UncertaintyView:
     f, h = rng.gamma(2.0, 0.02, 300), rng.gamma(3.0, 0.004, 300)
     gaps = {k: np.abs(rng.normal(1.0, 0.6, 90)) for k in ("inference gap", "negentropy")}
     return UncertaintyView(
-        0.07, 0.012, np.array([0.05, 0.02]), np.array([0.004, 0.008]), f, h, 81.0, np.arange(90), (f + h)[:90], gaps,
+        0.07, 0.012, np.array([0.05, 0.02]), np.array([0.004, 0.008]), f, h, 81.0, np.arange(90), (f + h)[:90],
+        (0.001, 0.2), gaps,
         (Correlation("inference gap", 0.31, 0.12, 0.48, 90),),
     )  # fmt: skip
 

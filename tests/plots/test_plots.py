@@ -141,9 +141,10 @@ def test_uncertainty_counts_every_image_and_marks_this_one(uncertainty_view: Unc
         np.testing.assert_allclose((bars.x + half)[:-1], (bars.x - half)[1:])
         np.testing.assert_allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0]))
         np.testing.assert_array_equal(bars.y, np.histogram(values, edges)[0])
-        assert set(named(fig, f"{name}, this image").x) == {here}
-    np.testing.assert_array_equal(named(fig, "V[f]").y, view.per_dimension_f)
-    np.testing.assert_array_equal(named(fig, "V[h]").y, view.per_dimension_h)
+        assert [s.x0 for s in fig.layout.shapes if s.name == "this image" and s.xref == bars.xaxis] == [here]
+    for name, values in (("V[f]", view.per_dimension_f), ("V[h]", view.per_dimension_h)):
+        symbols = [s for s in fig.layout.shapes if s.name.startswith(name)]
+        assert [(s.xanchor, s.yanchor) for s in symbols] == list(enumerate(values))
     cloud = named(fig, "inference gap")
     np.testing.assert_array_equal(cloud.x, view.scatter_uncertainty)
     np.testing.assert_array_equal(cloud.y, view.scatter["inference gap"])
