@@ -1,8 +1,8 @@
 """The true posterior and log p(x) at d = 2 by quadrature on a latent grid, and the checks that it is fine enough.
 
-The grid is decoded once (`Atlas`) and reused for every image. The rectangle rule converges faster than any power of
-the step on smooth densities; where the step is too large for an image, or the grid too small, the nodes that matter are
-decoded on a finer or wider one for this image alone.
+The grid is decoded once (`Atlas`) and reused for every image, with coarse nodes around it (`Surroundings`). The
+rectangle rule converges faster than any power of the step on smooth densities; where the step is too large for an
+image, or the grid too small, the nodes that matter are decoded on a finer or wider one for this image alone.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LikelihoodTable
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.lattice import Lattice, LogJoint, fill, refined
+from gpvae_core.truth.lattice import Lattice, LogJoint, refined
 from gpvae_core.truth.modes import between_nodes, find_modes
+from gpvae_core.truth.surroundings import Surroundings
 from gpvae_core.vae import VAE
 
 Array = NDArray[np.float64]
@@ -51,9 +52,13 @@ class Atlas:
     axis: Float[Tensor, " side"]
     """Node coordinates, the same for both latent dimensions; float64."""
     table: LikelihoodTable
-    """log p(x|z) of any image at the nodes."""
+    """log p(x|z) of any image at the nodes, and at those of the surroundings after them."""
     log_prior: Float[Tensor, "side side"]
     """log N(z; 0, I) at the nodes; float64."""
+    surroundings: Surroundings
+    """Coarse nodes further out, up to twice as far."""
+    log_prior_around: Float[Tensor, " F"]
+    """log N(z; 0, I) at those; float64."""
 
     @staticmethod
     @torch.no_grad()
@@ -71,20 +76,30 @@ class Atlas:
         side = side or min(SIDE, 2 * int((MAX_FLOATS / pixels) ** 0.5 / 2) - 1)
         axis = torch.linspace(-extent, extent, side, dtype=torch.float64)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
-        z = torch.stack([x, y], dim=-1).reshape(-1, 2)
+        around = Surroundings(extent)
+        z = torch.cat([torch.stack([x, y], dim=-1).reshape(-1, 2), torch.from_numpy(around.z)])
         points = z.float().to(next(vae.parameters()).device)
         g = torch.empty((len(z), *vae.event_shape), device=points.device)
         for start in range(0, len(z), DECODE_CHUNK):
             progress(start, len(z), "decoding the latent grid")
             g[start : start + DECODE_CHUNK] = vae.decode(points[start : start + DECODE_CHUNK])
         progress(len(z), len(z), "decoding the latent grid")
-        return Atlas(axis, vae.likelihood.grid_table(g), vae.log_prior(z).reshape(side, side))
+        log_prior, beyond = vae.log_prior(z).split([side**2, len(around.z)])
+        return Atlas(axis, vae.likelihood.grid_table(g), log_prior.reshape(side, side), around, beyond)
 
     @torch.no_grad()
     def log_joint(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B side side"]:
         """log p(x, z) in nats, float64 on the CPU; [b, row, column] is at z = (axis[column], axis[row])."""
-        log_p = self.table.log_prob(x).reshape(len(x), *self.log_prior.shape).numpy()
-        return torch.from_numpy(log_p + self.log_prior.numpy())
+        return self.log_joint_and_around(x)[0]
+
+    @torch.no_grad()
+    def log_joint_and_around(
+        self, x: Float[Tensor, "B C H W"]
+    ) -> tuple[Float[Tensor, "B side side"], Float[Tensor, "B F"]]:
+        """As `log_joint`, with the same at the nodes of the surroundings."""
+        log_p, nodes = self.table.log_prob(x).numpy(), self.log_prior.numel()
+        inside = log_p[:, :nodes].reshape(len(x), *self.log_prior.shape) + self.log_prior.numpy()
+        return torch.from_numpy(inside), torch.from_numpy(log_p[:, nodes:] + self.log_prior_around.numpy())
 
     def lattice(self, log_joint: Float[Tensor, "side side"]) -> Lattice:
         values = log_joint.numpy()
@@ -105,7 +120,8 @@ class GridPosterior:
     log_px: float
     """log p(x) in nats."""
     outside_mass: float
-    """Share of the mass that may lie outside: what the border of the evaluated nodes and the cut to the window hold."""
+    """Share of the mass that may lie outside: what the border of the evaluated nodes, the cut to the window and the
+    surroundings hold."""
     halving_error: float
     """Largest change of log p(x), in nats, when the step is doubled: an upper bound of the quadrature's error."""
 
@@ -217,10 +233,17 @@ def _fine_enough(lattice: Lattice) -> bool:
     return halved and lattice.cells_spanned() >= MIN_CELLS and lattice.step_across() <= MAX_STEP
 
 
+def _extended(lattice: Lattice, around: Array, atlas: Atlas, log_joint: LogJoint) -> tuple[Lattice, float]:
+    """The lattice, continued beyond the atlas where there is mass, and the share that may lie beyond it still."""
+    coarse = atlas.surroundings.coarse(lattice, around)
+    share = math.exp(min(0.0, atlas.surroundings.log_mass(coarse) - lattice.log_mass()))
+    if lattice.border_mass() + share <= MAX_BORDER_MASS:
+        return lattice, share
+    return atlas.surroundings.joined(lattice, coarse, log_joint), 0.0
+
+
 def _checked(lattice: Lattice, log_joint: LogJoint) -> Lattice:
-    """Extended and refined until the checks hold, or until nothing finer is affordable."""
-    if lattice.border_mass() > MAX_BORDER_MASS:
-        lattice = fill(lattice, log_joint)
+    """Refined until the checks hold, or until nothing finer is affordable."""
     for _ in range(MAX_LEVELS):
         if _fine_enough(lattice):
             break
@@ -231,7 +254,7 @@ def _checked(lattice: Lattice, log_joint: LogJoint) -> Lattice:
     return lattice
 
 
-def _posterior(lattice: Lattice) -> GridPosterior:
+def _posterior(lattice: Lattice, beyond: float) -> GridPosterior:
     window = lattice.cropped()
     cut = -np.expm1(min(0.0, window.log_mass() - lattice.log_mass()))
     return GridPosterior(
@@ -239,7 +262,7 @@ def _posterior(lattice: Lattice) -> GridPosterior:
         y=window.y,
         log_joint=window.values,
         log_px=lattice.log_mass(),
-        outside_mass=float(cut + lattice.border_mass()),
+        outside_mass=float(cut + lattice.border_mass() + beyond),
         halving_error=lattice.halving_error(),
     )
 
@@ -249,8 +272,8 @@ def true_posterior(vae: VAE, atlas: Atlas, x: Float[Tensor, "C H W"]) -> GridPos
 
     Where the atlas is too coarse (log p(x) changes by more than 0.01 nats when its step is doubled, the mass spans
     fewer than 12 cells, or the step is above one standard deviation across the narrowest direction) or too small (more
-    than 1e-4 of the mass on its border), it is refined or extended by decoding for this image. `passed` says whether
-    border and halving hold in the end.
+    than 1e-4 of the mass on its border or around it), it is refined or extended by decoding for this image. `passed`
+    says whether outside mass and halving hold in the end.
 
     Raises:
         UserError: the model's latent dimension is not 2.
@@ -265,8 +288,10 @@ def true_posteriors(
     _planar(vae.latent_dim)
     found: list[GridPosterior] = []
     for part in x.split(IMAGE_CHUNK):
-        for image, values in zip(part, atlas.log_joint(part), strict=True):
+        for image, values, around in zip(part, *atlas.log_joint_and_around(part), strict=True):
             progress(len(found), len(x), "true posteriors")
-            found.append(_posterior(_checked(atlas.lattice(values), _log_joint_of(vae, image))))
+            log_joint = _log_joint_of(vae, image)
+            lattice, beyond = _extended(atlas.lattice(values), around.numpy(), atlas, log_joint)
+            found.append(_posterior(_checked(lattice, log_joint), beyond))
     progress(len(x), len(x), "true posteriors")
     return found

@@ -80,6 +80,15 @@ class Lattice:
         p = np.exp(self.values - self.values.max())
         return float(np.sqrt((p * narrowest).sum() / p.sum()))
 
+    def reach(self) -> Array:
+        """(Gy, Gx) as high as the value may rise in the cell of each node, in nats.
+
+        Within half a step of a node a quadratic rises above it by up to (|d_xx| + |d_yy| + 2 |d_xy|) / 8; 1.5 times
+        that is allowed for, so that a peak between the nodes is not passed over however sharp it is.
+        """
+        xx, yy, xy = _second_differences(self.values)
+        return self.values + 1.5 * (xx + yy + 2.0 * xy) / 8.0
+
     def padded(self, margin: int) -> Lattice:
         """With so many unknown nodes more on each side, which count as empty until they are evaluated."""
         empty = min(self.values.min(), self.values.max() - 2.0 * LIVE)
@@ -165,14 +174,8 @@ def _second_differences(values: Array) -> tuple[Array, Array, Array]:
 
 
 def _promising(lattice: Lattice) -> Mask:
-    """Nodes in whose cell the value may come within LIVE nats of the highest.
-
-    Within half a step of a node a quadratic rises above it by up to (|d_xx| + |d_yy| + 2 |d_xy|) / 8; 1.5 times that is
-    allowed for, so that a peak between the nodes is not passed over however sharp it is.
-    """
-    xx, yy, xy = _second_differences(lattice.values)
-    reach = lattice.values + 1.5 * (xx + yy + 2.0 * xy) / 8.0
-    return reach > lattice.values[lattice.known].max() - LIVE
+    """Nodes in whose cell the value may come within LIVE nats of the highest."""
+    return lattice.reach() > lattice.values[lattice.known].max() - LIVE
 
 
 def _factor(lattice: Lattice) -> int:
