@@ -17,7 +17,6 @@ from gpvae_core.progress import Cancelled
 app = typer.Typer(
     name="gpvae",
     help="Can I trust what this encoder says about this image? Train VAEs, examine their posteriors, measure gaps.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -32,11 +31,15 @@ app.command("bench")(bench.command)
 
 @app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
         raise Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise Exit(2)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -50,7 +50,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.  [default: the best there is]")] = None,
 ) -> None:
     from gpvae_core.config import make_config, parse_settings
-    from gpvae_core.data.base import load
+    from gpvae_core.data.base import absolute_name, load
     from gpvae_core.runs import load_run
     from gpvae_core.train import resume as resume_run
     from gpvae_core.train import train as train_run
@@ -75,11 +75,14 @@ def command(
     overrides |= {
         k: v for k, v in {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}.items() if v is not None
     }
-    data_config = _data_config(dataset or "digits", overrides)
+    name = dataset or "digits"
+    data_config = _data_config(absolute_name(name), overrides)
     data = load(data_config)
+    if data.note:
+        typer.echo(f"{name}: {data.note}", err=True)
     config = make_config(method or "vae", data_config, data.event_shape, overrides, preset)
     start = (str(init_from), load_run(init_from, device="cpu").model) if init_from else None
-    target = out or free_folder(Path("runs"), f"{data.name}-{config.method}-d{config.latent_dim}-s{config.seed}")
+    target = out or free_folder(Path("runs"), f"{_short(name)}-{config.method}-d{config.latent_dim}-s{config.seed}")
     _report(lambda **how: train_run(config, target, device=device, init_from=start, data=data, **how), target)
 
 
@@ -93,12 +96,18 @@ def _data_config(name: str, overrides: dict[str, Any]) -> DataConfig:
     return parse_model(DataConfig, {"name": name, **{key.removeprefix("data."): v for key, v in chosen.items()}})
 
 
+def _short(dataset: str) -> str:
+    """'images:/a/path/pets.zip' -> 'images-pets'."""
+    head, _, path = dataset.partition(":")
+    return f"{head}-{Path(path).stem}" if path else head
+
+
 def free_folder(root: Path, stem: str) -> Path:
     """`root/stem`, or the first of stem-2, stem-3, ... that is not there yet."""
-    name, number = stem.replace(":", "-").replace("/", "-"), 1
-    while (root / (name if number == 1 else f"{name}-{number}")).exists():
+    number = 1
+    while (root / (stem if number == 1 else f"{stem}-{number}")).exists():
         number += 1
-    return root / (name if number == 1 else f"{name}-{number}")
+    return root / (stem if number == 1 else f"{stem}-{number}")
 
 
 def _report(run: Any, folder: Path) -> None:

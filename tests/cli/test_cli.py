@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpvae_core.cli.main import main
@@ -166,6 +167,25 @@ def test_training_longer_and_resuming(runs: Path, tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_clear_line(runs: Path, arguments: list[str], parts: list[str]) -> None:
     one_line_error(gpvae(*arguments, cwd=runs), *parts)
+
+
+def test_a_run_on_ones_own_images_is_used_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "here" / "noise.npz", images=images)
+    done = gpvae("train", "--dataset", "array:noise.npz", "--epochs", "1", cwd=tmp_path / "here")
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "here" / "runs" / "array-noise-vae-d2-s0"
+    done = gpvae("evaluate", run, "--json", "--instances", "3", "--k", "2", "--truths", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "here" / "noise.npz").unlink()
+    one_line_error(gpvae("evaluate", run, cwd=tmp_path), "the data of run 'array-noise-vae-d2-s0'", "noise.npz")
+
+
+def test_without_a_command_the_help_is_all(tmp_path: Path) -> None:
+    done = gpvae(cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "evaluate" in done.stdout
 
 
 def test_a_port_in_use_is_one_clear_line(runs: Path) -> None:
