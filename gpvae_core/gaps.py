@@ -30,7 +30,7 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.run_files import disk_errors
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.truth.grid import Atlas, true_posteriors
-from gpvae_core.truth.importance import iwae_log_px
+from gpvae_core.truth.importance import iwae_log_px, log_weights
 from gpvae_core.truth.proposal import DefensiveMixture
 from gpvae_core.vae import VAE
 
@@ -38,9 +38,7 @@ Array = NDArray[np.float64]
 IWAE_SAMPLES = 5000
 ELBO_SAMPLES = 2000
 GRIDS_AT_ONCE = 32
-"""Posteriors held at a time."""
-DECODES_AT_ONCE = 512
-"""Latents decoded together when importance sampling; a convolution is twice as fast on 512 as on 4096."""
+"""Posteriors, or importance weights of so many images, held at a time."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ def sampled_truth(
     for low in range(0, len(x), GRIDS_AT_ONCE):
         part = slice(low, low + GRIDS_AT_ONCE)
         proposal = DefensiveMixture(best.full_mean[part], best.full_chol[part], vae.encoder(x[part]))
-        found.append(iwae_log_px(vae, x[part], IWAE_SAMPLES, generator, proposal, DECODES_AT_ONCE))
+        found.append(iwae_log_px(vae, x[part], IWAE_SAMPLES, generator, proposal))
         progress(min(low + GRIDS_AT_ONCE, len(x)), len(x), f"log p(x) by {IWAE_SAMPLES} importance samples")
     return Truth("iwae", _numpy(torch.cat(found)))
 
@@ -206,7 +204,7 @@ def encoder_elbos(vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, se
     generator = torch.Generator(x.device).manual_seed(seed)
     if _is_diagonal_gaussian(vae.encoder(x), generator):
         return best.encoder_elbo
-    return torch.cat([vae.log_weights(part, ELBO_SAMPLES, generator).mean(0) for part in x.split(4)])
+    return torch.cat([log_weights(vae, part, ELBO_SAMPLES, generator).mean(0) for part in x.split(GRIDS_AT_ONCE)])
 
 
 def _is_diagonal_gaussian(q: Posterior, generator: torch.Generator) -> bool:

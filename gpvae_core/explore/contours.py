@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gpvae_core.explore.views import Array, GaussianShape, Plane
 from gpvae_core.truth.grid import Atlas, GridPosterior
+from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.vae import VAE
 
 SIDE, SLICE_SIDE, COARSE_SIDE = 81, 61, 31
@@ -113,7 +114,7 @@ def evaluate(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, xs: Array, ys:
     u, w = np.meshgrid(xs, ys)
     z = plane.origin + np.stack([u, w], axis=-1).reshape(-1, 2) @ plane.axes
     points = torch.as_tensor(z, dtype=x.dtype, device=x.device)
-    values = [vae.log_joint(x, part[:, None, :])[:, 0] for part in points.split(4096)]
+    values = [vae.log_joint(x, part[:, None, :])[:, 0] for part in points.split(decodes_at_once(x.device))]
     return torch.cat(values).cpu().double().numpy().reshape(len(ys), len(xs))
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.explore.views import Array, Reconstruction
+from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.vae import VAE
 
 STRIP = 8
@@ -64,7 +65,7 @@ def resample(
     eps = torch.randn(proposals, len(mean), generator=generator, dtype=torch.float64)
     z = q.loc + eps @ q.scale_tril.T
     points = z.to(x)[:, None, :]
-    log_joint = torch.cat([vae.log_joint(x, part)[:, 0] for part in points.split(1024)])
+    log_joint = torch.cat([vae.log_joint(x, part)[:, 0] for part in points.split(decodes_at_once(x.device))])
     weights = torch.softmax(log_joint.cpu().double() - q.log_prob(z), dim=0)
     chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
     return Resampled(z[chosen].numpy(), float(1.0 / weights.square().sum()))

@@ -22,6 +22,7 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LikelihoodTable
 from gpvae_core.progress import Progress, silent
+from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.truth.lattice import Lattice, LogJoint, refined
 from gpvae_core.truth.modes import between_nodes, find_modes
 from gpvae_core.truth.surroundings import Surroundings
@@ -31,7 +32,7 @@ Array = NDArray[np.float64]
 
 SIDE, MAX_FLOATS = 201, 250_000_000
 """Nodes a side, and how many decoded pixels an atlas may hold (1 GB); larger images get a coarser grid."""
-DECODE_CHUNK, IMAGE_CHUNK = 2048, 64
+IMAGE_CHUNK = 64
 MAX_BORDER_MASS, MAX_HALVING_ERROR, MIN_CELLS, MAX_STEP = 1e-4, 0.01, 12, 1.0
 MAX_LEVELS = 6
 FINE_NODES, MOST_NODES = 40_000, 2_000_000
@@ -80,9 +81,10 @@ class Atlas:
         z = torch.cat([torch.stack([x, y], dim=-1).reshape(-1, 2), torch.from_numpy(around.z)])
         points = z.float().to(next(vae.parameters()).device)
         g = torch.empty((len(z), *vae.event_shape), device=points.device)
-        for start in range(0, len(z), DECODE_CHUNK):
+        chunk = decodes_at_once(points.device)
+        for start in range(0, len(z), chunk):
             progress(start, len(z), "decoding the latent grid")
-            g[start : start + DECODE_CHUNK] = vae.decode(points[start : start + DECODE_CHUNK])
+            g[start : start + chunk] = vae.decode(points[start : start + chunk])
         progress(len(z), len(z), "decoding the latent grid")
         log_prior, beyond = vae.log_prior(z).split([side**2, len(around.z)])
         return Atlas(axis, vae.likelihood.grid_table(g), log_prior.reshape(side, side), around, beyond)
@@ -222,7 +224,7 @@ def _log_joint_of(vae: VAE, x: Float[Tensor, "C H W"]) -> LogJoint:
     @torch.no_grad()
     def log_joint(z: Array) -> Array:
         points = torch.as_tensor(z, dtype=torch.float32, device=x.device)[:, None, :]
-        values = [vae.log_joint(x[None], part)[:, 0] for part in points.split(DECODE_CHUNK)]
+        values = [vae.log_joint(x[None], part)[:, 0] for part in points.split(decodes_at_once(x.device))]
         return torch.cat(values).cpu().double().numpy()
 
     return log_joint

@@ -10,7 +10,10 @@ from gpvae_core import bounds
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.vae import VAE
 
-CHUNK = 4096
+
+def decodes_at_once(device: torch.device) -> int:
+    """Latents to decode together: on a CPU a convolution is 1.6 times as fast on 512 as on 4096."""
+    return 512 if device.type == "cpu" else 4096
 
 
 @torch.no_grad()
@@ -20,16 +23,16 @@ def log_weights(
     k: int,
     generator: torch.Generator | None = None,
     proposal: Posterior | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Float[Tensor, "K B"]:
     """log w = log p(x,z) - log q(z|x) in nats for k samples z ~ q of each image; float64 on the CPU.
 
     Args:
         proposal: q for these B images; the encoder's where there is none.
-        chunk: latents decoded at a time (at least one for each image).
+        chunk: latents decoded at a time (at least one for each image); what the device is fastest on by default.
     """
     q = vae.encoder(x) if proposal is None else proposal
-    at_once = max(1, chunk // len(x))
+    at_once = max(1, (chunk or decodes_at_once(x.device)) // len(x))
     parts = []
     for start in range(0, k, at_once):
         z, log_q = q.rsample_and_log_prob(min(at_once, k - start), generator)
@@ -43,7 +46,7 @@ def iwae_log_px(
     k: int,
     generator: torch.Generator | None = None,
     proposal: Posterior | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Float[Tensor, " B"]:
     """log 1/K sum_k w_k in nats: a lower bound of log p(x) in expectation, exact as K grows (Burda et al. 2016)."""
     return bounds.iwae(log_weights(vae, x, k, generator, proposal, chunk))

@@ -319,6 +319,7 @@ def test_reports_progress_and_can_be_cancelled() -> None:
     vae, calls = oracle.vae(), []
     atlas = Atlas.build(vae, side=101, progress=lambda done, total, what: calls.append((done, total)))
     assert calls[-1][0] == calls[-1][1] >= 101 * 101
+    assert [done for done, _ in calls[:3]] == [0, 512, 1024]
 
     def stop(done: int, total: int, what: str) -> None:
         raise InterruptedError

@@ -66,6 +66,13 @@ def test_decodes_no_more_than_a_chunk_at_a_time(oracle: LinearGaussianVAE) -> No
     assert found.shape == (101, 6)
 
 
+def test_decodes_by_default_what_a_cpu_is_fastest_on(oracle: LinearGaussianVAE) -> None:
+    vae, sizes = oracle.vae(), []
+    vae.decoder.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    log_weights(vae, oracle.images(8), 1024, seeded())
+    assert set(sizes) == {512}
+
+
 def test_the_generator_decides(oracle: LinearGaussianVAE) -> None:
     vae, x = oracle.vae(), oracle.images(2)
     one, again, other = (iwae_log_px(vae, x, 10, seeded(seed)) for seed in (1, 1, 2))
