@@ -17,7 +17,7 @@ from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
 from gpvae_core.gaps import IWAE_SAMPLES, Array, GapTable, Truth, grid_truth, instance_gaps
 from gpvae_core.likelihoods import Gaussian
-from gpvae_core.mapa.kernel import choose_bandwidth
+from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.stats import mean_se, spearman
@@ -27,6 +27,9 @@ GRID_SAMPLE = 1000
 """Instances whose true posterior is computed at d = 2: milliseconds each on digits, tenths of a second on MNIST."""
 WEIGHTS_AT_ONCE = 4096
 """Importance weights held at a time."""
+BANDWIDTHS = ("sigma_x", "validation")
+MAX_KERNEL_FLOATS = 50_000_000
+"""Training pixels from which MAPA's bandwidth is chosen (200 MB); a seeded sample stands for a larger training set."""
 
 
 def evaluate(
@@ -37,19 +40,23 @@ def evaluate(
     seed: int = 0,
     progress: Progress = silent,
     max_truths: int = GRID_SAMPLE,
+    bandwidth: str = "sigma_x",
 ) -> dict[str, Any]:
     """ELBO and IWAE-k over the whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
 
     Args:
         max_instances: size of the sample for best Gaussians and gaps.
         max_truths: size of the sample for log p(x), negentropy and modes at d = 2; it begins with the other one.
+        bandwidth: of MAPA's kernel: 'sigma_x', the likelihood's, or 'validation', the best on validation images.
 
     All in nats; every mean with its standard error and the number of instances. What is not defined is None.
 
     Raises:
-        UserError: the split is neither 'test' nor 'validation'.
+        UserError: the split is neither 'test' nor 'validation', or the bandwidth is none of BANDWIDTHS.
     """
     started = time.monotonic()
+    if bandwidth not in BANDWIDTHS:
+        raise unknown("bandwidth", bandwidth, BANDWIDTHS)
     splits = {"test": run.data.test, "validation": run.data.validation}
     if split not in splits:
         raise unknown("split", split, splits)
@@ -63,7 +70,7 @@ def evaluate(
         "correlations": _correlations(whole, sample, seed),
         "reconstruction_rmse": math.sqrt(whole["square_error"].mean()),
         "sigma_x": _sigma_x(run),
-        "mapa": _mapa(run),
+        "mapa": _mapa(run, bandwidth, seed, progress),
         "sample": {
             "how": "seeded, without replacement",
             "seed": seed,
@@ -225,13 +232,18 @@ def _sigma_x(run: Run) -> float | None:
     return float(likelihood.sigma_x) if isinstance(likelihood, Gaussian) else None
 
 
-def _mapa(run: Run) -> dict[str, Any]:
-    """Width of MAPA's kernel in pixel units: sigma_x, or where there is none the best on validation images."""
+def _mapa(run: Run, bandwidth: str, seed: int, progress: Progress) -> dict[str, Any]:
+    """Width of MAPA's kernel in pixel units: sigma_x, or (also where there is none) the best on validation images."""
     sigma_x = _sigma_x(run)
-    if sigma_x is not None:
+    if bandwidth == "sigma_x" and sigma_x is not None:
         return {"bandwidth": sigma_x, "source": "sigma_x of the likelihood"}
-    train, validation = (s.pixels().flatten(1).to(run.device) for s in (run.data.train, run.data.validation))
-    return {"bandwidth": float(choose_bandwidth(train, validation, None)), "source": "chosen on validation images"}
+    train, validation = run.data.train, run.data.validation
+    at_most = max(1, MAX_KERNEL_FLOATS // math.prod(run.model.event_shape))
+    index = np.sort(np.random.default_rng(seed).permutation(len(train))[:at_most])
+    every = slice(None, None, -(-len(validation) // MAX_VALIDATION))
+    x_train, x = (pixels.flatten(1).to(run.device) for pixels in (train.pixels(index), validation.pixels(every)))
+    chosen = choose_bandwidth(x_train, x, progress=progress)
+    return {"bandwidth": chosen, "source": "chosen on validation images", "train_images": len(index)}
 
 
 def _json_ready(value: Any) -> Any:

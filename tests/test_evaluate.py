@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp
 from scipy.stats import rankdata
 
+from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
@@ -134,6 +137,71 @@ def test_elbo_iwae_and_rmse_by_an_independent_way(gp: Run, result: dict[str, Any
 def test_sigma_x_is_the_models_and_mapas_bandwidth(gp: Run, result: dict[str, Any]) -> None:
     assert result["sigma_x"] == pytest.approx(sigma_x_of(gp))
     assert result["mapa"] == {"bandwidth": result["sigma_x"], "source": "sigma_x of the likelihood"}
+
+
+def test_mapas_bandwidth_on_validation_images_is_the_best_one(gp: Run) -> None:
+    """By the kernel density of all validation images in numpy: a little wider or narrower is worse."""
+    found = evaluate(gp, max_instances=2, k=2, max_truths=2, bandwidth="validation")["mapa"]
+    assert found["source"] == "chosen on validation images"
+    assert found["train_images"] == len(DIGITS.train)
+    assert found["bandwidth"] != pytest.approx(sigma_x_of(gp), rel=0.01)
+    train, validation = (split.pixels().flatten(1).double().numpy() for split in (DIGITS.train, DIGITS.validation))
+    square = ((validation[:, None] - train[None]) ** 2).sum(-1)
+
+    def score(width: float) -> float:
+        return float((logsumexp(-0.5 * square / width**2, axis=1) - train.shape[1] * math.log(width)).mean())
+
+    assert score(found["bandwidth"]) > max(score(found["bandwidth"] * ratio) for ratio in (0.87, 1.15))
+
+
+def gpvae(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `gpvae evaluate ...`."""
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return int(end.value.code or 0), out, err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "parts"),
+    [
+        ("--bandwidth", "sigma", ["unknown bandwidth 'sigma'", "did you mean 'sigma_x'", "validation"]),
+        ("--seed", "-1", ["--seed", "0"]),
+        ("--seed", str(2**63), ["--seed"]),
+    ],
+)
+def test_a_bad_option_is_one_line(
+    gp: Run, option: str, value: str, parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = gpvae(gp.dir, option, value, "--device", "cpu", capsys=capsys)
+    lines = [line for line in err.splitlines() if line.startswith("gpvae:")]
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert "Traceback" not in err
+    assert all(part in lines[0] for part in parts)
+
+
+def test_the_table_names_the_unit_of_each_row(gp: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ("--k", 2, "--instances", 2, "--truths", 2, "--seed", 2**63 - 1, "--device", "cpu")
+    code, out, _ = gpvae(gp.dir, *quick, capsys=capsys)
+    assert code == 0
+    units = {
+        cells[1].strip(): cells[5].strip() for cells in (line.split("│") for line in out.splitlines()) if cells[1:]
+    }
+    counts, squares = {"n_modes"}, {"uncertainty.f", "uncertainty.h", "uncertainty.total"}
+    assert {name for name, unit in units.items() if unit == "count"} == counts
+    assert {name for name, unit in units.items() if unit == "squared latent units"} == squares
+    assert {"elbo", "iwae", "log_px", "gaps.inference", "negentropy"} <= {
+        n for n, unit in units.items() if unit == "nats"
+    }
+    assert "quantity (nats)" not in out
+
+
+def test_the_help_says_what_log_px_is_beyond_the_plane(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = gpvae("--help", capsys=capsys)
+    words = " ".join(out.replace("│", " ").split())
+    assert code == 0
+    assert "log_px.truth is 'iwae', log_px.k the number of samples" in words
+    assert "lower bound" in words
 
 
 def test_correlations_are_those_of_the_sampled_instances(gp: Run, result: dict[str, Any]) -> None:

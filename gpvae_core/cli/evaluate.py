@@ -27,11 +27,18 @@ def command(
             min=2, help="Size of the sample for the true posterior alone (d = 2), if larger.  [default: 1000]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the sample and the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the sample and the noise.")] = 0,
+    bandwidth: Annotated[
+        str, typer.Option(help="Width of MAPA's kernel: sigma_x, or validation (the best on validation images).")
+    ] = "sigma_x",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Bounds on log p(x), the true log p(x), the best Gaussian and the gaps, in nats, with standard errors.
+
+    With 2 latent dimensions log_px is by quadrature (log_px.truth is 'grid'). With any other number it is a lower bound
+    by importance sampling: log_px.truth is 'iwae', log_px.k the number of samples, and the inference and the
+    approximation gap are lower bounds as well.
 
     Example: gpvae evaluate runs/digits-gp-d2-s0 --json
     """
@@ -50,6 +57,7 @@ def command(
             seed=seed,
             progress=progress,
             max_truths=truths or GRID_SAMPLE,
+            bandwidth=bandwidth,
         )
     if json_:
         typer.echo(json.dumps(result, indent=1))
@@ -66,14 +74,25 @@ def _rows(result: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str,
     return found
 
 
+def _unit(name: str) -> str:
+    """Of what the table shows, all but counts and the uncertainties is in nats."""
+    return {"n_modes": "count", "uncertainty": "squared latent units"}.get(name.split(".")[0], "nats")
+
+
+def _how(log_px: dict[str, Any]) -> str:
+    if log_px["truth"] == "grid":
+        return "quadrature on a grid"
+    return f"importance sampling ({log_px['truth']}, k = {log_px['k']}), a lower bound"
+
+
 def _print(result: dict[str, Any]) -> None:
     table = Table(title=f"{result['run']} on {result['dataset']} ({result['split']})")
-    for column in ("quantity (nats)", "mean", "standard error", "n"):
-        table.add_column(column, justify="left" if column.startswith("quantity") else "right")
+    for column in ("quantity", "mean", "standard error", "n", "unit"):
+        table.add_column(column, justify="left" if column in ("quantity", "unit") else "right")
     for name, entry in _rows(result):
         if entry["mean"] is not None:
-            table.add_row(name, f"{entry['mean']:.3f}", f"{entry['se']:.3f}", str(entry["n"]))
+            table.add_row(name, f"{entry['mean']:.3f}", f"{entry['se']:.3f}", str(entry["n"]), _unit(name))
     Console().print(table)
     for name, entry in result.get("correlations", {}).items():
         typer.echo(f"{name}: {json.dumps(entry)}")
-    typer.echo(f"log p(x) by {result['log_px']['truth']}")
+    typer.echo(f"log p(x) by {_how(result['log_px'])}")
