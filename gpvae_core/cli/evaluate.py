@@ -75,8 +75,8 @@ def _rows(result: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str,
 
 
 def _unit(name: str) -> str:
-    """Of what the table shows, all but counts and the uncertainties is in nats."""
-    return {"n_modes": "count", "uncertainty": "squared latent units"}.get(name.split(".")[0], "nats")
+    """All is in nats but counts and the uncertainties, which are in squared latent units."""
+    return {"n_modes": "count", "uncertainty": "latent²"}.get(name.split(".")[0], "nats")
 
 
 def _how(log_px: dict[str, Any]) -> str:
