@@ -64,7 +64,8 @@ class Controls:
         self.quick.on_click(self._quick_chosen)
         self.draw.on_click(lambda _: setattr(self.pad, "visible", not self.pad.visible))
         self.invert.on_click(lambda _: self._inverted())
-        self._state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index"])
+        self._state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "own_image"])
+        self._state.param.watch(lambda e: setattr(self.upload, "dark", e.new), "dark")
         self._state.param.watch(lambda e: setattr(self.invert, "visible", e.new is not None), "own_image")
 
     def _set(self, **values: object) -> None:
@@ -81,8 +82,16 @@ class Controls:
             chosen = state.names[-1] if state.focus == "second" else state.names[0]
             self.focus.param.update(options=list(state.names), value=chosen, visible=len(state.names) == 2)
             self.index.value = str(state.index)
+            self._forget_class()
         finally:
             self._binding = False
+
+    def _forget_class(self) -> None:
+        """The image is of another class than the one chosen: the choice no longer holds."""
+        if self._explorer is None or self.classes.value == ANY_CLASS:
+            return
+        if self._state.own_image is not None or self._state.index not in self._explorer.by_class(self.classes.value):
+            self.classes.value = ANY_CLASS
 
     def offer_runs(self, names: Sequence[str]) -> None:
         """The runs to choose from."""

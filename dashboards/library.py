@@ -73,6 +73,7 @@ class RunLibrary:
         self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._explorers: dict[Path, Explorer] = {}
         self._jobs: dict[Path, Job] = {}
+        self._broken: set[Path] = set()
         self.damaged: list[str] = []
         self._found: dict[str, RunSummary] = {}
         self.rescan()
@@ -121,12 +122,20 @@ class RunLibrary:
         path = self.summary(name).path
         with self._lock:
             if path not in self._explorers:
-                self._explorers[path] = self._opened(path)
+                try:
+                    self._explorers[path] = self._opened(path)
+                except UserError:
+                    self._broken.add(path)
+                    raise
             return self._explorers[path]
 
     def is_open(self, name: str) -> bool:
         """True where `explorer(name)` needs no loading."""
         return self.summary(name).path in self._explorers
+
+    def is_broken(self, name: str) -> bool:
+        """True where it could not be loaded."""
+        return self.summary(name).path in self._broken
 
     def preparation(self, name: str) -> Job:
         """What the explorer computes ahead, begun at the first call."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import panel as pn
 import panel_material_ui as pmui
@@ -80,11 +80,21 @@ class Page:
 
     def _start(self, query: dict[str, list[str]]) -> list[str]:
         """Choose runs and read the address; returns what was wrong with it."""
-        complaints = list(self.library.damaged)
+        complaints = self._look_for_runs()
         self._choose_default()
         complaints += read_address(self.state, query)
         complaints += self._known_runs()
+        if self.state.other == self.state.run:
+            self.state.other = ""
         return complaints
+
+    def _look_for_runs(self) -> list[str]:
+        """Find what was trained or removed since; returns what is damaged."""
+        try:
+            self.library.rescan(finished_only=self.first.running)
+        except UserError as error:
+            return [str(error)]
+        return list(self.library.damaged)
 
     def _choose_default(self) -> None:
         run, other = self.library.default_choice()
@@ -107,15 +117,17 @@ class Page:
     def loaded(self) -> None:
         """The browser is there: sync the address, show what is asked for, start the clock."""
         if pn.state.location is not None:
+            # Of what the address said, only what was right; the sync would take over the rest.
+            shown = {key: getattr(self.state, name) for name, key in IN_ADDRESS.items()}
+            pn.state.location.search = f"?{urlencode(shown)}"
             pn.state.location.sync(self.state, dict(IN_ADDRESS), on_error=lambda values: None)
-            self._known_runs()  # the sync took over what the address says, right or wrong
         if not self.library.names():
             self.first.start()
         self.welcome.panel.visible = self.first.running
         self.explorer.visible = bool(self.library.names())
-        self.session.refresh()
+        self.session.start()
         if self._complaints:
-            self.say(" ".join(self._complaints))
+            self.say(" · ".join(self._complaints))
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, TICK_MS)
 
@@ -142,7 +154,7 @@ class Page:
         lines, ready = [], {}
         for name in names:
             if not self.library.is_open(name):
-                lines.append(f"{name}: loading")
+                lines += [] if self.library.is_broken(name) else [f"{name}: loading"]
                 continue
             report = self.library.preparation(name).report()
             ready[name] = self.library.explorer(name).ready

@@ -45,6 +45,8 @@ class Request:
     colour: str
     against: str
     bandwidth: Bandwidth
+    coordinates: int
+    """The first of the two coordinates that the traces show, from 1; d = 2 has no other."""
     theme: Theme
     stamp: int
     identity: Hashable

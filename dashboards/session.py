@@ -59,10 +59,11 @@ class Session:
         self.latest = Latest(document, say)
         self.views = all_views()
         self.cards = {view.name: self._card(view) for view in self.views}
-        self._settling = False
+        self._settling, self._started = False, False
         self._shown: dict[str, Hashable] = {}
         self._contents: dict[str, Content] = {view.name: Content() for view in self.views}
-        watched = ["run", "other", "focus", "index", "plane", "colour", "against", "bandwidth", "dark", "own_image"]
+        watched = ["run", "other", "focus", "index", "plane", "colour", "against", "bandwidth", "coordinates", "dark"]
+        watched += ["own_image"]
         state.param.watch(lambda *_: self._chosen(), watched)
 
     def _card(self, view: View) -> Card:
@@ -88,7 +89,7 @@ class Session:
             if name in plane:
                 self.state.plane = plane[name]
             else:
-                self.state.param.update(**{name: value})
+                self.state.param.update(**{name: int(value) if name == "coordinates" else value})
         except ValueError as error:
             self._say(str(error))
 
@@ -134,9 +135,14 @@ class Session:
     def _snapshot(self) -> dict[str, Any]:
         return {**self.state.param.values(), "names": self.state.names}
 
+    def start(self) -> None:
+        """The page is there and knows what to show; until now nothing was computed."""
+        self._started = True
+        self.refresh()
+
     def refresh(self) -> None:
         """Compute and show what the state asks for."""
-        if self.state.run:
+        if self.state.run and self._started:
             snapshot = self._snapshot()
             self.latest.ask(lambda generation: self._answer(snapshot, generation))
 
@@ -153,6 +159,7 @@ class Session:
             colour=choice["colour"],
             against=choice["against"],
             bandwidth=choice["bandwidth"],
+            coordinates=choice["coordinates"],
             theme=DARK if choice["dark"] else LIGHT,
             stamp=generation,
             identity=id(own) if own else index,
@@ -180,8 +187,40 @@ class Session:
             self.latest.soon(lambda: self._set(fixed, "; ".join(complaints)))
         return choice | fixed
 
+    def _usable(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """The choice without a run that cannot be loaded, which is said; what can be shown is shown.
+
+        Raises:
+            UserError: none of the runs can be loaded.
+        """
+        names, complaints = [], []
+        for name in choice["names"]:
+            try:
+                self.library.explorer(name)
+                names.append(name)
+            except UserError as error:
+                complaints.append(str(error))
+        if not names:
+            raise UserError(" · ".join(complaints))
+        if not complaints:
+            return choice
+        fixed = {"run": names[0], "other": ""}
+        self.latest.soon(lambda: self._set(fixed, " · ".join(complaints)))
+        return choice | fixed | {"names": tuple(names)}
+
+    def _nothing_to_show(self, error: UserError, generation: int) -> None:
+        """The message in every card, in place of a run that cannot be shown."""
+        for name, card in self.cards.items():
+            content = Content(message=str(error), visible=False, dark=self.state.dark, stamp=generation)
+            self._shown.pop(name, None)
+            self.latest.push(generation, partial(card.show, content))
+
     def _answer(self, choice: dict[str, Any], generation: int) -> None:
-        request = self._resolve(self._settle(choice), generation)
+        try:
+            request = self._resolve(self._settle(self._usable(choice)), generation)
+        except UserError as error:
+            self._nothing_to_show(error, generation)
+            raise
         for name in request.names:
             self.library.preparation(name)
         self._show(request, generation)

@@ -22,6 +22,7 @@ IN_ADDRESS = {
     "colour": "colour",
     "against": "against",
     "bandwidth": "bandwidth",
+    "coordinates": "coordinates",
 }
 """Parameter -> its name in the address."""
 
@@ -37,6 +38,9 @@ class PageState(param.Parameterized):
     colour = param.Selector(default="class", objects=list(COLOURS), doc="Colour of the map")
     against = param.Selector(default=AGAINST[0], objects=list(AGAINST), doc="What uncertainty is compared with")
     bandwidth = param.Selector(default=BANDWIDTHS[0], objects=list(BANDWIDTHS), doc="Width of MAPA's kernel")
+    coordinates = param.Integer(
+        default=1, bounds=(1, None), doc="First of the two coordinates of the traces, for d > 2"
+    )
     dark = param.Boolean(default=False)
     own_image = param.Parameter(doc="(source, (C, H, W) image) drawn or uploaded, None for a test image")
 
@@ -63,13 +67,14 @@ def plane_dims(plane: str) -> tuple[str, tuple[int, int]]:
 
 
 def _parsed(state: PageState, name: str, text: str) -> Any:
-    if name == "index":
-        if not text.isdecimal() or len(text) > 9:
-            raise UserError(f"index: wanted a whole number, got '{text[:40]}'")
+    key, wanted = IN_ADDRESS[name], state.param[name]
+    if isinstance(wanted, param.Integer):
+        lowest = int((wanted.bounds or (0,))[0] or 0)
+        if not text.isdecimal() or len(text) > 9 or int(text) < lowest:
+            raise UserError(f"{key}: wanted a whole number from {lowest} on, got '{text[:40]}'")
         return int(text)
-    wanted = state.param[name]
     if isinstance(wanted, param.Selector) and text not in wanted.objects:
-        raise UserError(f"{name}: wanted one of {', '.join(wanted.objects)}, got '{text}'")
+        raise UserError(f"{key}: wanted one of {', '.join(wanted.objects)}, got '{text}'")
     return text
 
 

@@ -6,6 +6,7 @@ import html
 
 from dashboards.request import Request
 from dashboards.views.gaps import gap_views
+from dashboards.views.uncertainty import rank
 from gpvae_core.explore.views import GapView, UncertaintyView
 from gpvae_core.plots.gaps import nats, parts
 from gpvae_core.plots.pictures import png_address
@@ -22,14 +23,15 @@ def words(gap: GapView, uncertainty: UncertaintyView | None) -> str:
     if gap.modes is not None:
         text += f"; the true posterior has {gap.modes} mode{'s' * (gap.modes != 1)}"
     if uncertainty is not None:
-        text += f"; it is less sure here than on {uncertainty.percentile:.0f} % of the test images"
+        text += f"; {rank(uncertainty)}"
     return text + "."
 
 
 def verdict(request: Request) -> str:
     """The line as HTML: picture, which image, and what each run's encoder makes of it."""
     instance = request.focal.instance
-    lines = [f"<b>{html.escape(instance.title)}</b>"]
+    own = "" if instance.index is not None else " (your own: the address of this page cannot hold it)"
+    lines = [f"<b>{html.escape(instance.title)}</b>{own}"]
     for side, gap in zip(request.sides, gap_views(request), strict=True):
         said = words(gap, side.explorer.uncertainty_view(side.instance))
         lines.append(f"<b>{html.escape(side.name)}</b>: {html.escape(said)}")

@@ -41,5 +41,7 @@ def as_images(x: Tensor, event_shape: EventShape) -> Images:
         raise UserError("wanted finite pixels in [0, 1], got NaN or infinity")
     low, high = float(x.min()), float(x.max())
     if low < 0.0 or high > 1.0:
-        raise UserError(f"wanted pixels in [0, 1], got {low:g} to {high:g}; were bytes not divided by 255?")
+        raise UserError(
+            f"wanted pixels in [0, 1], got {low:g} to {high:g}; were levels not divided by the highest, 255 for bytes?"
+        )
     return x

@@ -13,6 +13,10 @@ READ = (
     "Fig. 1 of Kim & Pavlovic (2021), live: six test images from the most to the least certain. If being unsure "
     "means being hard, posteriors turn less Gaussian to the right. Click a panel to pick its image."
 )
+SLICES = (
+    "Each panel is a slice through its own posterior's mode along its two main directions, whatever plane is chosen "
+    "above."
+)
 NONE = "Six images in order of uncertainty appear here for a run whose encoder states its uncertainty (--method gp)."
 
 
@@ -36,7 +40,7 @@ class FigureOne:
         return Drawn(
             figure=as_json(figure_one.figure(items, request.theme)),
             sub=side.name,
-            sentence=READ,
+            sentence=f"{READ} {SLICES}" if items[0].posterior.plane.note else READ,
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
             hovers=False,

@@ -10,12 +10,14 @@ from dashboards.widgets.card import Select
 from gpvae_core.explore import export
 from gpvae_core.explore.views import Instance, PosteriorView
 from gpvae_core.plots import posterior
+from gpvae_core.plots.theme import message
 
 READ = (
     "Lines: the smallest regions that hold 50, 90, 99 % of the posterior; shade: log density. The closer an ellipse is "
     "to the 90 % line, the better that Gaussian. Red dots: samples of the base encoder."
 )
 
+ONE_DIMENSION = "A run with one latent dimension has no plane: its posterior is the line in the MAPA traces."
 READ_SLICE = "The closer an ellipse is to the 90 % line, the better that Gaussian."
 
 
@@ -30,14 +32,19 @@ class Posterior:
         return request.names, request.identity, request.plane, request.theme.name, request.refined
 
     def draw(self, request: Request) -> Drawn:
-        views = [posterior_view(side, request.plane) for side in request.sides]
-        fig = posterior.figure(views, request.names, request.theme)
+        sides = [side for side in request.sides if side.explorer.run.model.latent_dim > 1]
+        if not sides:
+            empty = message(request.theme, "one latent dimension: no plane", posterior.WIDTH, posterior.HEIGHT)
+            return Drawn(as_json(empty), request.focal.name, ONE_DIMENSION, ONE_DIMENSION)
+        views = [posterior_view(side, request.plane) for side in sides]
+        names = tuple(side.name for side in sides)
+        left_out = "" if len(sides) == len(request.sides) else f"{ONE_DIMENSION} "
         note = views[0].plane.note
         return Drawn(
-            figure=as_json(fig),
-            sub=" and ".join(request.names),
-            sentence=f"{note} {READ_SLICE}" if note else READ,
-            alt="; ".join(_alt(side.name, side.instance, v) for side, v in zip(request.sides, views, strict=True)),
+            figure=as_json(posterior.figure(views, names, request.theme)),
+            sub=" and ".join(names),
+            sentence=left_out + (f"{note} {READ_SLICE}" if note else READ),
+            alt="; ".join(_alt(side.name, side.instance, v) for side, v in zip(sides, views, strict=True)),
             selects=_selects(request),
         )
 

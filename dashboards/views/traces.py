@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from dashboards.request import Drawn, Request, as_json
-from dashboards.state import BANDWIDTHS, plane_dims
+from dashboards.state import BANDWIDTHS
 from dashboards.widgets.card import Select
 from gpvae_core.explore import export
 from gpvae_core.explore.views import Instance, TracesView
@@ -23,27 +23,41 @@ class Traces:
     needs = frozenset({"encodings", "atlas", "reference"})
 
     def key(self, request: Request) -> Hashable:
-        return request.focal.name, request.identity, request.bandwidth, request.plane, request.theme.name
+        return request.focal.name, request.identity, request.bandwidth, request.coordinates, request.theme.name
 
     def draw(self, request: Request) -> Drawn:
         side = request.focal
         view = side.explorer.traces_view(side.instance, request.bandwidth)
-        shown = [k for k in plane_dims(request.plane)[1] if k < len(view.traces)]
-        more = f" Shown: {len(shown)} of {len(view.traces)} coordinates, those of the plane chosen." * (
-            len(view.traces) > 2
-        )
+        shown = _shown(request.coordinates, len(view.traces))
         return Drawn(
             figure=as_json(traces.figure(view, request.theme, shown)),
-            sub=f"{side.name}, kernel width {view.bandwidth:.3g}",
-            sentence=f"{view.note} {READ} KL(empiricalized ‖ MAPA) = {view.kl_mapa:.2f} nats.{more}",
+            sub=side.name,
+            sentence=f"{view.note} {READ} Kernel width {view.bandwidth:.3g}; KL(empiricalized ‖ MAPA) = "
+            f"{view.kl_mapa:.2f} nats.",
             alt=_alt(side.instance, view, shown),
             selects=(
+                *_coordinates(shown, len(view.traces)),
                 Select("bandwidth", "kernel", tuple((b, BANDWIDTH_WORDS[b]) for b in BANDWIDTHS), request.bandwidth),
             ),
         )
 
     def csv(self, request: Request) -> str:
         return export.traces(request.focal.explorer.traces_view(request.focal.instance, request.bandwidth))
+
+
+def _shown(first: int, d: int) -> list[int]:
+    """The pair of coordinates, counted from 0, that holds coordinate `first`; the last pair where d has no such."""
+    start = min(first - 1, d - 1) // 2 * 2
+    return list(range(start, min(start + 2, d)))
+
+
+def _coordinates(shown: list[int], d: int) -> tuple[Select, ...]:
+    """d > 2: which pair is shown."""
+    if d <= 2:
+        return ()
+    pairs = [_shown(k, d) for k in range(1, d + 1, 2)]
+    options = tuple((str(pair[0] + 1), ", ".join(f"z{k + 1}" for k in pair)) for pair in pairs)
+    return (Select("coordinates", "of", options, str(shown[0] + 1)),)
 
 
 def _alt(instance: Instance, view: TracesView, shown: list[int]) -> str:

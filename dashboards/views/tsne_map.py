@@ -12,6 +12,11 @@ from gpvae_core.explore import export
 from gpvae_core.explore.views import Array, MapView
 from gpvae_core.plots import tsne
 
+COLOUR_WORDS = {
+    "class": "",
+    "uncertainty": ", coloured by how unsure the encoder is of it",
+    "gap": ", coloured by the nats its answer loses",
+}
 WORDS = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
 
 
@@ -41,8 +46,9 @@ class TsneMap:
         where = "ringed" if chosen is not None else "not among the points of the sample"
         return Drawn(
             figure=self._kept[1],
-            sub=f"{side.name}, {view.sample_note}",
-            sentence=f"{excuse}Each point is an image; neighbours have similar codes (t-SNE keeps no distances). Click "
+            sub=side.name,
+            sentence=f"{excuse}Each point is one of {view.sample_note}{COLOUR_WORDS[colour]}; neighbours have similar "
+            "codes (t-SNE keeps no distances). Click "
             "to pick, hover to see the image, scroll to zoom, double-click to reset.",
             alt=f"t-SNE map of {view.sample_note}, coloured by {WORDS[colour]}; {side.instance.title} is {where}",
             selects=(Select("colour", "colour", tuple(WORDS.items()), request.colour),),

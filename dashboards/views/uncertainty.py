@@ -59,7 +59,7 @@ class Uncertainty:
             overlay=uncertainty.moving(view, request.theme, request.against),
             sub=side.name,
             sentence=_sentence(view, request.against),
-            alt=f"{side.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}; {_rank(view)}",
+            alt=f"{side.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}; {rank(view)}",
             selects=(Select("against", "against", _options(view, request.against), request.against),),
         )
 
@@ -67,7 +67,14 @@ class Uncertainty:
         return export.uncertainty(request.focal.explorer.uncertainty_view(request.focal.instance))
 
 
-def _rank(view: UncertaintyView) -> str:
+def rank(view: UncertaintyView) -> str:
+    """How sure the encoder is of this image among all."""
+    n = len(view.all_trace_f)
+    surer = round(view.percentile / 100 * n)
+    if surer == 0:
+        return "the encoder is surer here than on any test image"
+    if surer >= n - 1:
+        return "the encoder is less sure here than on any other test image"
     return f"the encoder is less sure here than on {view.percentile:.0f} % of the test images"
 
 
@@ -79,7 +86,7 @@ def _options(view: UncertaintyView, against: str) -> tuple[tuple[str, str], ...]
 
 def _sentence(view: UncertaintyView, against: str) -> str:
     known = [c for c in view.correlations if c.against == against]
-    start = f"Red: this image; {_rank(view)}."
+    start = f"Red: this image; {rank(view)}."
     if view.scatter and against not in view.scatter:
         return f"{start} The {against} is not known for this run (it needs two latent dimensions): choose another."
     if not known:

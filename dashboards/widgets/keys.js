@@ -3,10 +3,19 @@ const USES_ARROWS = new Set(["INPUT", "TEXTAREA", "SELECT"])
 const ROLES = new Set(["combobox", "listbox", "option", "menu", "menuitem", "slider", "spinbutton", "tab", "radio", "textbox"])
 
 function ownsArrows(target) {
+  // A closed drop-down keeps the focus after a choice and has no use for left and right.
+  if (target.getAttribute?.("role") === "combobox" && target.getAttribute("aria-expanded") !== "true" && target.tagName !== "INPUT") return false
   return USES_ARROWS.has(target.tagName) || target.isContentEditable || ROLES.has(target.getAttribute?.("role"))
 }
 
+// The address follows what is shown, in place. As a step of the history each choice would be one that Back takes off the
+// address alone: panel does not listen.
+function keepHistoryShort() {
+  window.history.pushState = window.history.replaceState.bind(window.history)
+}
+
 export function render({model}) {
+  keepHistoryShort()
   const step = {ArrowLeft: -1, ArrowRight: 1}
   const onKey = (event) => {
     if (!(event.key in step) || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return

@@ -10,6 +10,9 @@ export function render({model, el}) {
   button.textContent = "Upload"
   button.title = "Look at an image of your own; it is resized to the data set's size"
   el.append(button, input)
+  const follow = () => button.classList.toggle("dark", model.dark)
+  model.on("dark", follow)
+  follow()
   button.onclick = () => input.click()
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1)
   input.onchange = async () => {

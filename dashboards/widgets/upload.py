@@ -38,6 +38,7 @@ class Upload(JSComponent):
     """Calls `got(content)` with a file's bytes, or `refused(line)` where it is too large or damaged."""
 
     kinds = param.List(default=KINDS)
+    dark = param.Boolean(default=False)
     limit = param.Integer(default=5_000_000, doc="Most bytes of a file")
 
     _esm = HERE / "upload.js"

@@ -272,7 +272,7 @@ def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_dra
 
     instance = Instance(np.zeros((1, 8, 8), dtype=np.float32), 0, "a", "test")
     side = Side("run", cast("Any", Explorer()), instance)
-    request = Request((side,), 0, "auto", "gap", "inference gap", "sigma_x", LIGHT, 1, 0)
+    request = Request((side,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 1, 0)
     drawing = TsneMap()
     assert "still being computed" in drawing.draw(request).sentence
     second = drawing.draw(request)

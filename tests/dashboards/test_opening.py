@@ -1,0 +1,77 @@
+"""What a page opens: the runs its address names, those that are sound, those that are there now."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dashboards.first_start import FirstStart
+from dashboards.library import RunLibrary
+from dashboards.page import Page
+
+
+def wait_until(page: Page, true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """The page's clock goes on meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.2)
+        page.tick()
+
+
+def opened(library: RunLibrary, query: str) -> Page:
+    page = Page(library, FirstStart(library.root), None, query)
+    page.loaded()
+    return page
+
+
+def message(page: Page, card: str) -> str:
+    return str(page.session.cards[card].content["message"])
+
+
+def test_only_the_runs_of_the_address_are_opened(runs: Path) -> None:
+    library = RunLibrary([runs])
+    page = opened(library, "run=tiny-vae&index=3")
+    wait_until(page, lambda: library.is_open("tiny-vae") and page.session.cards["gaps"].figure != "")
+    assert [name for name in library.names() if library.is_open(name)] == ["tiny-vae"]
+
+
+def damaged(runs: Path, folder: Path) -> RunLibrary:
+    """A library of two runs, found sound; then the weights of tiny-vae are lost."""
+    for name in ("tiny-vae", "tiny-gp"):
+        shutil.copytree(runs / name, folder / name)
+    library = RunLibrary([folder])
+    (folder / "tiny-vae" / "best" / "weights.safetensors").write_bytes(b"junk")
+    return library
+
+
+def test_beside_a_damaged_run_the_sound_one_is_shown(runs: Path, tmp_path: Path) -> None:
+    page = opened(damaged(runs, tmp_path), "run=tiny-vae&with=tiny-gp")
+    wait_until(page, lambda: page.session.cards["gaps"].figure != "")
+    assert (page.state.run, page.state.other) == ("tiny-gp", "")
+    assert "is damaged" in page.notice.object
+    page.tick()
+    assert "loading" not in page.strip.object
+
+
+def test_a_damaged_run_alone_is_said_in_every_card(runs: Path, tmp_path: Path) -> None:
+    page = opened(damaged(runs, tmp_path), "run=tiny-vae&with=")
+    wait_until(page, lambda: "is damaged" in message(page, "map"))
+    assert all("is damaged" in message(page, card) for card in page.session.cards)
+    page.state.run = "tiny-gp"
+    wait_until(page, lambda: page.session.cards["gaps"].figure != "" and message(page, "gaps") == "")
+
+
+def test_runs_come_and_go_with_a_new_page(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "tiny-vae", tmp_path / "one")
+    library = RunLibrary([tmp_path])
+    shutil.copytree(runs / "tiny-gp", tmp_path / "two")
+    assert set(opened(library, "").controls.run.options) == {"one", "two"}
+    shutil.rmtree(tmp_path / "one")
+    assert opened(library, "").controls.run.options == ["two"]
+
+
+def test_a_run_is_not_compared_with_itself(runs: Path) -> None:
+    assert opened(RunLibrary([runs]), "run=tiny-vae&with=tiny-vae").state.other == ""
