@@ -10,7 +10,7 @@ from gpvae_core.explore.views import Array, GaussianShape, Plane
 
 SLICE = (
     "Contours and ellipses are the slice through the posterior mode in this plane, not a marginal; "
-    "dots and MAPA points are projected onto it."
+    "dots and MAPA points are projected onto it. Both axes count from the mode, in prior sd."
 )
 
 
@@ -26,21 +26,19 @@ def dims_plane(local: LocalPosterior, dims: tuple[int, int]) -> Plane:
         raise UserError(f"wanted two different latent dimensions from 0 to {d - 1}, got {i} and {j}")
     axes = np.zeros((2, d))
     axes[0, i] = axes[1, j] = 1.0
-    labels = [f"z{k + 1}, from the mode" for k in dims]
-    return Plane(
-        local.mode, axes, *labels, is_slice=True, note=f"Latent dimensions {i + 1} and {j + 1} of {d}. {SLICE}"
-    )
+    labels = [f"z{k + 1}" for k in dims]
+    note = f"Latent dimensions {i + 1} and {j + 1} of {d}. {SLICE}"
+    return Plane(local.mode, axes, *labels, is_slice=True, note=note)
 
 
 def principal_plane(local: LocalPosterior) -> Plane:
     """The slice along the two widest directions of the Laplace approximation at the mode."""
     share = _share_of_variance(local)
     note = (
-        f"The two widest directions of the posterior around its mode (Laplace approximation; {share:.0%} of its "
-        f"variance over {len(local.mode)} dimensions). {SLICE}"
+        "The widest and the second widest direction of the posterior around its mode (Laplace approximation; "
+        f"{share:.0%} of its variance over {len(local.mode)} dimensions). {SLICE}"
     )
-    labels = ("widest direction, from the mode", "second widest direction, from the mode")
-    return Plane(local.mode, local.main_directions(), *labels, is_slice=True, note=note)
+    return Plane(local.mode, local.main_directions(), "widest direction", "2nd widest", is_slice=True, note=note)
 
 
 def _share_of_variance(local: LocalPosterior) -> float:

@@ -10,47 +10,37 @@ import plotly.graph_objects as go
 from gpvae_core.explore.views import FigureOneItem
 from gpvae_core.plots.marks import Mark
 from gpvae_core.plots.pictures import placed
-from gpvae_core.plots.posterior import base_dots, density_traces
-from gpvae_core.plots.theme import Theme, axis, frame, heading, with_unit
+from gpvae_core.plots.posterior import base_dots, density_traces, panel
+from gpvae_core.plots.theme import Theme, frame, heading
 
-WIDTH, HEIGHT = 960, 290
-LEFT, RIGHT, TOP, BOTTOM = 36, 6, 24, 6
+WIDTH, HEIGHT = 960, 308
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 24, 24
 PANEL_FLOOR = 0.42
 """Contour panels fill the figure from here up, the images lie below; in paper coordinates."""
 GAP = 0.03
+KEY = (
+    "dark lines: the regions that hold 50, 90, 99 % of the true posterior; red dots: samples of the base encoder; "
+    "both axes in prior sd, at one scale"
+)
 
 
 def _panel(item: FigureOneItem, theme: Theme, k: int, left: float, right: float) -> tuple[list[Mark], dict[str, Any]]:
-    number = "" if k == 0 else str(k + 1)
-    axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
     view = item.posterior
+    size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
+    place = panel(view, "" if k == 0 else str(k + 1), (left, right), (PANEL_FLOOR, 1.0), size)
     traces = [
-        *density_traces(view, theme, axes, False),
-        base_dots(view, theme, axes, 3.0, False),
+        *density_traces(view, theme, place.axes, False),
+        base_dots(view, theme, place.axes, 3.0, False),
     ]
     for trace in traces:
         trace["meta"] = item.index
-    layout = {
-        f"xaxis{number}": axis(
-            theme,
-            with_unit(view.plane.x_label) if k == 0 else "",
-            domain=[left, right],
-            anchor=axes["yaxis"],
-            range=[float(view.x[0]), float(view.x[-1])],
-            showgrid=False,
-            nticks=4,
-        ),
-        f"yaxis{number}": axis(
-            theme,
-            with_unit(view.plane.y_label) if k == 0 else "",
-            domain=[PANEL_FLOOR, 1.0],
-            anchor=axes["xaxis"],
-            range=[float(view.y[0]), float(view.y[-1])],
-            showgrid=False,
-            nticks=4,
-        ),
-    }
-    return traces, layout
+    titles = (view.plane.x_label, view.plane.y_label) if k == 0 else ("", "")
+    return traces, place.layout(theme, *titles, 4)
+
+
+def _heading(item: FigureOneItem) -> str:
+    value = f"{item.uncertainty:.1e}" if item.uncertainty < 1e-3 else f"{item.uncertainty:.2g}"
+    return f"Tr V = {value} · image {item.index}"
 
 
 def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
@@ -62,8 +52,8 @@ def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
     share = (1.0 + GAP) / max(len(items), 1)
     for k, item in enumerate(items):
         left, right = k * share, (k + 1) * share - GAP
-        panel, axes = _panel(item, theme, k, left, right)
-        traces += panel
+        marks, axes = _panel(item, theme, k, left, right)
+        traces += marks
         layout |= axes
         size = min(0.47 * (right - left) * width, 62.0)
         for which, image in enumerate((item.image, item.reconstruction)):
@@ -89,11 +79,13 @@ def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
         notes.append(
             heading(
                 theme,
-                f"{item.uncertainty:.3g} · image {item.index}",
+                _heading(item),
                 left,
                 1.0,
                 yshift=4,
+                font={"size": 10, "color": theme.text},
             )
         )
+    notes.append(heading(theme, KEY, 0.0, 0.0, yshift=-20, font={"size": 10, "color": theme.muted}))
     layout["images"], layout["annotations"] = images, notes
     return go.Figure(traces, layout)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.explore.views import PosteriorView
+from gpvae_core.explore.views import Array, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.level_lines import level_lines
 from gpvae_core.plots.marks import Mark, heatmap, scatter
@@ -16,8 +17,8 @@ from gpvae_core.plots.theme import Theme, axis, frame, heading, with_unit, wrapp
 
 WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
-NATS_SHOWN = 14.0
-"""Log density is shaded down to this far below its peak."""
+NATS_SHOWN = 10.0
+"""Log density is shaded down to this far below its peak, where a Gaussian fades before it meets the grid's border."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
 MAPA_SMALLEST, MAPA_GROWTH = 4.0, 12.0
 """Diameter in pixels of a MAPA point without probability, and what all of it adds: by its square root."""
@@ -137,7 +138,7 @@ def _points(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: boo
     return [mapa, modes]
 
 
-def _panel(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
+def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
     return [
         *density_traces(view, theme, axes, legend),
         base_dots(view, theme, axes, 4.5, legend),
@@ -146,24 +147,48 @@ def _panel(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool
     ]
 
 
-def plane_axes(view: PosteriorView, theme: Theme, number: str) -> dict[str, Any]:
-    """The two axes of a panel, spanning the view's grid."""
-    return {
-        f"xaxis{number}": axis(
-            theme,
-            with_unit(view.plane.x_label),
-            range=[float(view.x[0]), float(view.x[-1])],
-            showgrid=False,
-            nticks=6,
-        ),
-        f"yaxis{number}": axis(
-            theme,
-            with_unit(view.plane.y_label),
-            range=[float(view.y[0]), float(view.y[-1])],
-            showgrid=False,
-            nticks=6,
-        ),
-    }
+@dataclass(frozen=True)
+class Panel:
+    """A panel's axes ("" or "2", ...), its place in paper coordinates and what of the plane it shows."""
+
+    number: str
+    x: tuple[float, float]
+    """Left and right end in the figure."""
+    y: tuple[float, float]
+    """Lower and upper end in the figure."""
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+
+    @property
+    def axes(self) -> dict[str, str]:
+        return {"xaxis": f"x{self.number}", "yaxis": f"y{self.number}"}
+
+    def layout(self, theme: Theme, x_title: str, y_title: str, nticks: int) -> dict[str, Any]:
+        """The two axes, which keep one scale when they are zoomed."""
+        common = {"showgrid": False, "nticks": nticks}
+        return {
+            f"xaxis{self.number}": axis(
+                theme, x_title, domain=self.x, range=self.x_range, anchor=self.axes["yaxis"], **common
+            ),
+            f"yaxis{self.number}": axis(
+                theme, y_title, domain=self.y, range=self.y_range, anchor=self.axes["xaxis"],
+                scaleanchor=self.axes["xaxis"], **common,
+            ),
+        }  # fmt: skip
+
+
+def panel(
+    view: PosteriorView, number: str, x: tuple[float, float], y: tuple[float, float], size: tuple[float, float]
+) -> Panel:
+    """All of the view's grid at one scale on both axes, in a figure whose plotting area is `size` pixels."""
+    wide, high = (x[1] - x[0]) * size[0], (y[1] - y[0]) * size[1]
+    scale = max((view.x[-1] - view.x[0]) / wide, (view.y[-1] - view.y[0]) / high)
+
+    def span(grid: Array, pixels: float) -> tuple[float, float]:
+        centre, half = 0.5 * float(grid[0] + grid[-1]), 0.5 * float(scale) * pixels
+        return centre - half, centre + half
+
+    return Panel(number, x, y, span(view.x, wide), span(view.y, high))
 
 
 def figure(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
@@ -182,25 +207,32 @@ def _legend(theme: Theme, **place: Any) -> dict[str, Any]:
 
 
 def _single(view: PosteriorView, theme: Theme) -> go.Figure:
-    layout = frame(theme, WIDTH, HEIGHT, (44, 4, 8, 38), showlegend=True)
-    layout |= plane_axes(view, theme, "")
-    layout["xaxis"]["domain"] = [0.0, 0.64]
+    left, right, top, bottom = margin = (44, 4, 8, 38)
+    place = panel(view, "", (0.0, 0.64), (0.0, 1.0), (WIDTH - left - right, HEIGHT - top - bottom))
+    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
+    layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
     layout["legend"] = _legend(theme, x=0.66, y=1.0, xanchor="left", yanchor="top")
-    return go.Figure(_panel(view, theme, {"xaxis": "x", "yaxis": "y"}, True), layout)
+    return go.Figure(_marks(view, theme, place.axes, True), layout)
 
 
 def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
-    layout = frame(theme, WIDTH, HEIGHT, (40, 4, 20, 104), showlegend=True)
-    layout |= plane_axes(views[0], theme, "") | plane_axes(views[1], theme, "2")
-    layout["xaxis"]["domain"], layout["xaxis2"]["domain"] = [0.0, 0.45], [0.56, 1.0]
-    layout["yaxis2"]["anchor"] = "x2"
+    left, right, top, bottom = margin = (40, 4, 20, 104)
+    size = (WIDTH - left - right, HEIGHT - top - bottom)
+    places = [
+        panel(view, number, x, (0.0, 1.0), size)
+        for view, number, x in zip(views, ("", "2"), ((0.0, 0.44), (0.56, 1.0)), strict=True)
+    ]
+    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
+    for view, place in zip(views, places, strict=True):
+        layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
     layout["annotations"] = [
-        heading(theme, f"<b>{name}</b>", x, 1.0, yshift=3) for name, x in zip(names, (0.0, 0.56), strict=True)
+        heading(theme, f"<b>{name}</b>", place.x[0], 1.0, yshift=3) for name, place in zip(names, places, strict=True)
     ]
     layout["legend"] = _legend(theme, x=0.0, y=-0.24, xanchor="left", yanchor="top", orientation="h")
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))
     traces = [
-        *_panel(views[0], theme, {"xaxis": "x", "yaxis": "y"}, fullest == 0),
-        *_panel(views[1], theme, {"xaxis": "x2", "yaxis": "y2"}, fullest == 1),
+        mark
+        for k, (view, place) in enumerate(zip(views, places, strict=True))
+        for mark in _marks(view, theme, place.axes, fullest == k)
     ]
     return go.Figure(traces, layout)

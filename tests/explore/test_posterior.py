@@ -135,9 +135,12 @@ def test_slice_is_the_conditional_density(
     assert plane.is_slice
     assert plane.note
     np.testing.assert_allclose(plane.axes @ plane.axes.T, np.eye(2), atol=1e-9)
+    assert "count from the mode, in prior sd" in plane.note
     if kind == "dims":
+        assert (plane.x_label, plane.y_label) == ("z4", "z2")
         np.testing.assert_array_equal(plane.axes, np.eye(4)[list(dims)])
     else:
+        assert (plane.x_label, plane.y_label) == ("widest direction", "2nd widest")
         _, vectors = np.linalg.eigh(covariance)
         np.testing.assert_allclose(np.abs(plane.axes @ vectors[:, [3, 2]]), np.eye(2), atol=1e-2)
     view = explorer.posterior_view(instance, plane)

@@ -198,7 +198,58 @@ def test_figure_one_keeps_the_order_and_shows_all_six(figure_one_items: tuple[Fi
     assert fig.layout.images[0].source == png_address(figure_one_items[0].image)
     assert fig.layout.images[1].source == png_address(figure_one_items[0].reconstruction)
     text = [note.text for note in fig.layout.annotations]
-    assert all(f"{item.uncertainty:.3g} · image {item.index}" in text for item in figure_one_items)
+    assert all(f"Tr V = {item.uncertainty:.2g} · image {item.index}" in text for item in figure_one_items)
+    assert any("50, 90, 99 % of the true posterior" in note and "base encoder" in note for note in text)
+    tiny = figure_one.figure([replace(figure_one_items[0], uncertainty=7.03e-5)], LIGHT)
+    assert "Tr V = 7.0e-05 · image 0" in [note.text for note in tiny.layout.annotations]
+
+
+def pixels_per_unit(fig: go.Figure, number: str) -> tuple[float, float]:
+    """Of a panel's two axes."""
+    layout = fig.layout
+    wide = layout.width - layout.margin.l - layout.margin.r
+    high = layout.height - layout.margin.t - layout.margin.b
+    x, y = layout["xaxis" + number], layout["yaxis" + number]
+    ends = x.domain or (0.0, 1.0), y.domain or (0.0, 1.0)
+    return (
+        (ends[0][1] - ends[0][0]) * wide / (x.range[1] - x.range[0]),
+        (ends[1][1] - ends[1][0]) * high / (y.range[1] - y.range[0]),
+    )
+
+
+def test_a_shape_is_drawn_at_one_scale_and_whole(
+    posterior_view: PosteriorView, figure_one_items: tuple[FigureOneItem, ...]
+) -> None:
+    figures = (
+        posterior.figure([posterior_view], ["gp"], LIGHT),
+        posterior.figure([posterior_view, posterior_view], ["gp", "vae"], LIGHT),
+        figure_one.figure(figure_one_items, LIGHT),
+    )
+    for fig in figures:
+        for shade in (trace for trace in fig.data if trace.type == "heatmap"):
+            number = shade.xaxis[1:]
+            along_x, along_y = pixels_per_unit(fig, number)
+            assert along_x == pytest.approx(along_y)
+            x, y = fig.layout["xaxis" + number], fig.layout["yaxis" + number]
+            assert y.scaleanchor == shade.xaxis
+            assert x.range[0] <= shade.x[0] < shade.x[-1] <= x.range[1]
+            assert y.range[0] <= shade.y[0] < shade.y[-1] <= y.range[1]
+
+
+def test_axis_titles_fit_beside_their_axes(figure_one_items: tuple[FigureOneItem, ...]) -> None:
+    view = figure_one_items[0].posterior
+    view = replace(view, plane=replace(view.plane, x_label="widest direction", y_label="2nd widest"))
+    first = replace(figure_one_items[0], posterior=view)
+    for fig in (
+        posterior.figure([view], ["deep"], LIGHT),
+        posterior.figure([view, view], ["deep", "deeper"], LIGHT),
+        figure_one.figure([first, *figure_one_items[1:]], LIGHT),
+    ):
+        wide = fig.layout.width - fig.layout.margin.l - fig.layout.margin.r
+        high = fig.layout.height - fig.layout.margin.t - fig.layout.margin.b
+        for axis, pixels in ((fig.layout.xaxis, wide), (fig.layout.yaxis, high)):
+            low, high_end = axis.domain or (0.0, 1.0)
+            assert len(axis.title.text) * 6.5 < (high_end - low) * pixels + 40
 
 
 # View 3
