@@ -115,9 +115,38 @@ def test_eq_15_puts_its_terms_together() -> None:
     assert torch.all((found - wanted).abs() < 6 * error + 1e-3)
 
 
-def test_gradients_of_the_bound_are_finite_differences() -> None:
+@torch.no_grad()
+def test_uncertainty_is_the_dense_quadratic_form_of_each_function() -> None:
+    """V[f_j] = psi_m' Sigma_j psi_m from W, V[h_j] = psi_s' Gamma_j psi_s from U, with the covariances written out."""
+    gp, x = encoder(), digits(5)
+    found, wanted = gp(x).uncertainty(), []
+    for weights, psi in ((gp.w, gp.psi_m(x)), (gp.u, gp.psi_s(x))):
+        L = weights.below.tril(-1) + torch.diag_embed(weights.log_diagonal.exp())
+        wanted.append(torch.stack([((psi @ (one @ one.T)) * psi).sum(1) for one in L], dim=1))
+    f, h = wanted
+    assert not torch.allclose(f, h, rtol=0.1), "the two are alike: the test could not tell them apart"
+    assert torch.allclose(found.f, f, rtol=1e-4)
+    assert torch.allclose(found.h, h, rtol=1e-4)
+    assert torch.allclose(found.total, f.sum(1) + h.sum(1), rtol=1e-4)
+
+
+@torch.no_grad()
+def test_the_base_is_the_encoder_without_its_random_functions() -> None:
+    """N(b(x), c(x)^2), not N(m(x), .): here W and U have means away from zero."""
+    gp, x = encoder(), digits(5)
+    plain = GaussianEncoderConfig().build(NET, SHAPE, D)
+    plain.base.load_state_dict(gp.base.state_dict())
+    q, found, wanted = gp(x), gp(x).base(), plain(x)
+    assert float((q.mean - wanted.mean).abs().min()) > 1e-3
+    assert torch.allclose(found.mean, wanted.mean)
+    assert torch.allclose(found.variance, wanted.variance)
+
+
+@pytest.mark.parametrize("settings", [{"expected_kl": "closed_form"}, {}, {"kl_samples": 3}], ids=str)
+def test_gradients_of_the_bound_are_finite_differences(settings: dict[str, object]) -> None:
+    """Of the closed form, and (with its noise kept) of the Monte Carlo estimate by which a run trains by default."""
     x = digits(3).double()
-    vae = model(encoder(expected_kl="closed_form")).double()
+    vae = model(encoder(**settings)).double()
 
     def bound() -> Tensor:
         return training_bound(vae, x, 100, generator=torch.Generator().manual_seed(0)).surrogate

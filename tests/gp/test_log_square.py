@@ -61,6 +61,23 @@ def test_gradients_are_finite_differences(a: float, t: float) -> None:
         assert float(slope[i]) == pytest.approx((up - down) / (2 * h), rel=2e-5, abs=1e-5)
 
 
+@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize(("a", "t"), CASES)
+def test_gradients_of_the_samples_are_finite_differences(a: float, t: float, k: int) -> None:
+    """With the same noise each time."""
+
+    def value(a: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return sampled_log_square(a, t, k, torch.Generator().manual_seed(0))
+
+    x = torch.tensor([a, t], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(value(x[0], x[1]), x)
+    h = 1e-6 * t
+    for i, step in enumerate(torch.eye(2, dtype=torch.float64) * h):
+        up, down = value(*(x.detach() + step)), value(*(x.detach() - step))
+        assert float(slope[i]) == pytest.approx(float(up - down) / (2 * h), rel=1e-5, abs=1e-5)
+        assert abs(float(slope[i])) > 1e-3
+
+
 def test_no_variance_is_the_log_of_the_square() -> None:
     a = torch.tensor([0.3, -2.0, 7.0])
     assert torch.allclose(expected_log_square(a, torch.zeros(3)), a.square().log(), atol=1e-6)

@@ -1,0 +1,142 @@
+"""The networks that are built, layer by layer, against Tables 6-8 of Kim & Pavlovic 2021, copied by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from gpvae_core.config import default_net
+from gpvae_core.encoders.gaussian import BaseFunctions, GaussianEncoderConfig
+from gpvae_core.encoders.gp import GPEncoderConfig
+from gpvae_core.types import EventShape
+
+P = 10
+"""dim(z)."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """One table: the rows of its two columns, an entry for each layer and each activation."""
+
+    shape: EventShape
+    encoder: str
+    decoder: str
+
+
+TABLES = {
+    "table 6: MNIST and OMNIGLOT": Networks(
+        (1, 28, 28),
+        encoder="""
+            32 4x4 conv stride 2; leaky relu 0.01
+            32 4x4 conv stride 2; leaky relu 0.01
+            64 4x4 conv stride 2; leaky relu 0.01
+            fc 256; leaky relu 0.01
+            fc 20
+        """,
+        decoder="""
+            fc 256; relu
+            fc 576; relu
+            32 4x4 transposed conv stride 2; relu
+            32 4x4 transposed conv stride 2; relu
+            1 4x4 transposed conv stride 2
+        """,
+    ),
+    "table 7: CIFAR10 and SVHN": Networks(
+        (3, 32, 32),
+        encoder="""
+            32 4x4 conv stride 2; leaky relu 0.01
+            32 4x4 conv stride 2; leaky relu 0.01
+            64 4x4 conv stride 2; leaky relu 0.01
+            fc 512; leaky relu 0.01
+            fc 20
+        """,
+        decoder="""
+            fc 512; relu
+            fc 1024; relu
+            32 4x4 transposed conv stride 2; relu
+            32 4x4 transposed conv stride 2; relu
+            3 4x4 transposed conv stride 2
+        """,
+    ),
+    "table 8: CelebA": Networks(
+        (3, 64, 64),
+        encoder="""
+            32 4x4 conv stride 2; leaky relu 0.01
+            32 4x4 conv stride 2; leaky relu 0.01
+            64 4x4 conv stride 2; leaky relu 0.01
+            64 4x4 conv stride 2; leaky relu 0.01
+            fc 512; leaky relu 0.01
+            fc 20
+        """,
+        decoder="""
+            fc 512; relu
+            fc 1024; relu
+            64 4x4 transposed conv stride 2; relu
+            32 4x4 transposed conv stride 2; relu
+            32 4x4 transposed conv stride 2; relu
+            3 4x4 transposed conv stride 2
+        """,
+    ),
+}
+
+
+def rows(text: str) -> list[str]:
+    return [part.strip() for line in text.strip().splitlines() for part in line.split(";")]
+
+
+def described(module: nn.Module) -> str:
+    """One layer in the words of the tables."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        (height, width), (down, right) = module.kernel_size, module.stride
+        assert down == right
+        kind = "conv" if isinstance(module, nn.Conv2d) else "transposed conv"
+        return f"{module.out_channels} {height}x{width} {kind} stride {down}"
+    if isinstance(module, nn.Linear):
+        return f"fc {module.out_features}"
+    if isinstance(module, nn.LeakyReLU):
+        return f"leaky relu {module.negative_slope:g}"
+    return "relu" if isinstance(module, nn.ReLU) else repr(module)
+
+
+def layers(*networks: nn.Module) -> list[str]:
+    """In the order in which they are applied; those that only change the shape are left out."""
+    found = [part for network in networks for part in [*network.children()] or [network]]
+    return [described(part) for part in found if not isinstance(part, nn.Flatten | nn.Unflatten)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_networks_are_those_of_the_table(table: Networks) -> None:
+    net = default_net(table.shape)
+    encoder = GaussianEncoderConfig().build(net, table.shape, P)
+    decoder = net.decoder(P, table.shape)
+    assert layers(encoder.base.trunk, encoder.base.head) == rows(table.encoder)
+    assert layers(decoder) == rows(table.decoder)
+    assert encoder(torch.rand(2, *table.shape)).mean.shape == (2, P)
+    assert decoder(torch.randn(2, P)).shape == (2, *table.shape)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_features_are_the_encoder_without_its_last_layer(table: Networks) -> None:
+    """Kim & Pavlovic 2021, sec. 5: the deep kernels' feature functions, and p = h."""
+    gp = GPEncoderConfig().build(default_net(table.shape), table.shape, P)
+    for features in (gp.base.trunk, gp.psi_m, gp.psi_s):
+        assert layers(features) == rows(table.encoder)[:-1]
+    assert rows(table.encoder)[-3] == f"fc {gp.w.mu.shape[1]}"
+
+
+@torch.no_grad()
+def test_b_is_linear_in_the_features_and_c_their_softplus() -> None:
+    """c = log(1 + e^r) as log(e^r + e^0), positive also where r is far below zero."""
+    torch.manual_seed(0)
+    base = BaseFunctions(default_net((1, 8, 8)), (1, 8, 8), 3).double()
+    features = 30 * torch.randn(40, base.head.in_features, dtype=torch.float64)
+    linear = features @ base.head.weight.T + base.head.bias
+    b, c = base.from_features(features)
+    assert float(linear[:, 3:].min()) < -20
+    torch.testing.assert_close(b, linear[:, :3])
+    torch.testing.assert_close(c, torch.logaddexp(linear[:, 3:], torch.zeros_like(c)), atol=2e-6, rtol=0)
+    assert bool((c > 0).all())
