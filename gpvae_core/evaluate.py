@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpvae_core import bounds
 from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
-from gpvae_core.gaps import IWAE_SAMPLES, Array, GapTable, Truth, grid_truth, instance_gaps
+from gpvae_core.gaps import IWAE_SAMPLES, Array, GapTable, Truth, default_sample_size, grid_truth, instance_gaps
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
@@ -35,7 +35,7 @@ MAX_KERNEL_FLOATS = 50_000_000
 def evaluate(
     run: Run,
     split: str = "test",
-    max_instances: int = 200,
+    max_instances: int | None = None,
     k: int = 100,
     seed: int = 0,
     progress: Progress = silent,
@@ -45,7 +45,7 @@ def evaluate(
     """ELBO and IWAE-k over the whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
 
     Args:
-        max_instances: size of the sample for best Gaussians and gaps.
+        max_instances: size of the sample for best Gaussians and gaps; by default all of at most 500, else 200.
         max_truths: size of the sample for log p(x), negentropy and modes at d = 2; it begins with the other one.
         bandwidth: of MAPA's kernel: 'sigma_x', the likelihood's, or 'validation', the best on validation images.
 
@@ -61,7 +61,9 @@ def evaluate(
     if split not in splits:
         raise unknown("split", split, splits)
     whole = _whole_split(run, splits[split], k, seed, progress)
-    sample = _sample(run, splits[split], max_instances, max_truths, seed, progress)
+    sample = _sample(
+        run, splits[split], max_instances or default_sample_size(len(splits[split])), max_truths, seed, progress
+    )
     result = {
         **_about(run, split),
         **_bounds(whole, k),

@@ -41,6 +41,14 @@ GRIDS_AT_ONCE = 32
 """Posteriors, or importance weights of so many images, held at a time."""
 
 
+FEW, SAMPLE = 500, 200
+
+
+def default_sample_size(n: int) -> int:
+    """Of how many of n instances the gaps are computed by default: of all where there are at most 500, else of 200."""
+    return n if n <= FEW else SAMPLE
+
+
 @dataclass(frozen=True)
 class Truth:
     """log p(x) of B instances in nats and how it was found; what follows `log_px` is known on a grid alone (d = 2)."""

@@ -19,8 +19,11 @@ def command(
     split: Annotated[str, typer.Option(help="test or validation.")] = "test",
     k: Annotated[int, typer.Option(min=1, help="Importance samples of the IWAE bound.")] = 100,
     instances: Annotated[
-        int, typer.Option(min=2, help="Size of the seeded sample of instances for truth and gaps.")
-    ] = 200,
+        int | None,
+        typer.Option(
+            min=2, help="Size of the seeded sample for truth and gaps.  [default: all of at most 500, else 200]"
+        ),
+    ] = None,
     truths: Annotated[
         int | None,
         typer.Option(

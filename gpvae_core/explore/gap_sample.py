@@ -12,9 +12,6 @@ from gpvae_core.explore.views import Array, GapView
 from gpvae_core.gaps import GapTable
 from gpvae_core.truth.best_gaussian import BestGaussians
 
-FEW = 500
-"""With at most this many test images the gaps of all are computed."""
-DEFAULT_SAMPLE = 200
 COLUMNS = (
     "elbo",
     "best_diagonal_elbo",
@@ -34,11 +31,6 @@ QUANTITIES = {
     "number of modes": "n_modes",
 }
 """What the uncertainty is compared with: name shown -> column."""
-
-
-def default_sample_size(n_test: int) -> int:
-    """All where there are few test images, else 200."""
-    return n_test if n_test <= FEW else min(n_test, DEFAULT_SAMPLE)
 
 
 @dataclass(frozen=True)

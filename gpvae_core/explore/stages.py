@@ -11,12 +11,12 @@ from gpvae_core.errors import UserError
 from gpvae_core.explore.disk import DiskCache, fingerprint
 from gpvae_core.explore.embedding import MAX_POINTS, Map, seeded_sample
 from gpvae_core.explore.encodings import Encodings, encode
-from gpvae_core.explore.gap_sample import GapSample, default_sample_size, sample_from
+from gpvae_core.explore.gap_sample import GapSample, sample_from
 from gpvae_core.explore.memo import Memo
 from gpvae_core.explore.reference import Reference, build_reference, reference_index
 from gpvae_core.explore.uncertainty import correlations
 from gpvae_core.explore.views import Correlation
-from gpvae_core.gaps import gaps_and_best
+from gpvae_core.gaps import default_sample_size, gaps_and_best
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.truth.grid import Atlas
