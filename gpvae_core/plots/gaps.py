@@ -10,9 +10,17 @@ import plotly.graph_objects as go
 
 from gpvae_core.explore.views import GapView
 from gpvae_core.plots.marks import Mark, bar, scatter
-from gpvae_core.plots.theme import Theme, axis, frame
+from gpvae_core.plots.theme import Theme, axis, frame, shortened
 
 WIDTH, HEIGHT = 440, 260
+MARGIN = (14, 14, 6, 76)
+"""Left, right, top, bottom in pixels."""
+BAR, ABOVE, BELOW = 0.3, 0.23, 0.22
+"""Height of a bar; from its middle to the numbers above it and to the triangle below."""
+LETTER = 7.0
+"""Pixels of a bold digit."""
+NAME_LENGTH = 14
+"""Letters of a run's name that leave room for its numbers."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,10 @@ def nats(value: float) -> str:
 
 def _lines(view: GapView) -> str:
     """The values behind one bar."""
-    bound = "" if view.log_px_truth == "grid" else " (lower bound)"
-    first = f"<b>{view.run}</b>: log p(x) {nats(view.log_px)}{bound}, ELBO {nats(view.encoder_elbo)}: "
-    first += f"gap <b>{nats(view.log_px - view.encoder_elbo)} nats</b>"
+    bound = "" if view.log_px_truth == "grid" else "≥ "
+    name, gap = shortened(view.run, NAME_LENGTH), nats(view.log_px - view.encoder_elbo)
+    first = f"<b>{name}</b>: log p(x) {bound}{nats(view.log_px)}, "
+    first += f"ELBO {nats(view.encoder_elbo)}: gap <b>{bound}{gap} nats</b>"
     known = []
     if view.best_diagonal_elbo is not None:
         known.append(f"best Gaussian's ELBO: {nats(view.best_diagonal_elbo)} diagonal")
@@ -70,7 +79,7 @@ def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
             bar(
                 y=rows,
                 x=list(values),
-                width=0.34,
+                width=BAR,
                 orientation="h",
                 name=piece.name,
                 marker={
@@ -83,12 +92,6 @@ def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
                     },
                     "line": {"color": theme.text, "width": 0.8},
                 },
-                text=[f"<b>{nats(value)}</b>" if value else "" for value in values],
-                textposition="inside",
-                insidetextanchor="middle",
-                textangle=0,
-                insidetextfont={"color": "#000000", "size": 11},
-                constraintext="inside",
                 showlegend=any(value != 0.0 for value in values),
                 hovertemplate=f"{piece.name}: %{{x:.3f}} nats<extra></extra>",
             )
@@ -96,11 +99,33 @@ def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
     return bars
 
 
+def _numbers(view: GapView, row: int, per_pixel: float, theme: Theme) -> list[dict[str, Any]]:
+    """The length of each part, within it where it is wide enough, else above the bar; all of one size."""
+    notes, ends, taken = [], {True: 0.0, False: 0.0}, 0.0
+    for length in (part for part in parts(view) if part != 0.0):
+        start = ends[length > 0.0]
+        ends[length > 0.0] += length
+        text = nats(length)
+        centre, needed = start + 0.5 * length, (LETTER * len(text) + 4.0) * per_pixel
+        inside = abs(length) >= needed
+        if not inside:
+            centre = max(centre, taken + needed / 2)
+            taken = centre + needed / 2
+        notes.append(
+            {
+                "text": f"<b>{text}</b>", "x": centre, "y": row if inside else row - ABOVE, "showarrow": False,
+                "xanchor": "center", "yanchor": "middle",
+                "font": {"size": 11, "color": "#000000" if inside else theme.text},
+            }
+        )  # fmt: skip
+    return notes
+
+
 def _full_marks(views: Sequence[GapView], theme: Theme) -> Mark:
     known = [(k, view) for k, view in enumerate(views) if view.best_full_elbo is not None]
     return scatter(
         x=[view.log_px - float(view.best_full_elbo or 0.0) for _, view in known],
-        y=[k + 0.25 for k, _ in known],
+        y=[k + BELOW for k, _ in known],
         mode="markers",
         marker={"symbol": "triangle-up", "size": 11, "color": theme.highlight},
         name="best Gaussian with full covariance",
@@ -113,28 +138,19 @@ def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
     """A bar for each run from log p(x) (0, left) to the encoder's ELBO: approximation, then amortization gap."""
     notes: list[dict[str, Any]] = [
         {
-            "text": _lines(view), "x": 0.0, "y": k - 0.22, "xref": "paper", "yref": "y", "showarrow": False,
-            "xanchor": "left", "yanchor": "bottom", "align": "left", "font": {"size": 11, "color": theme.text},
+            "text": _lines(view), "hovertext": view.run, "x": 0.0, "y": k - 0.31, "xref": "paper", "yref": "y",
+            "showarrow": False, "xanchor": "left", "yanchor": "bottom", "align": "left",
+            "font": {"size": 11, "color": theme.text},
         }
         for k, view in enumerate(views)
     ]  # fmt: skip
-    layout = frame(
-        theme,
-        WIDTH,
-        HEIGHT,
-        (14, 14, 6, 76),
-        barmode="relative",
-        showlegend=True,
-        annotations=notes,
-    )
     lowest = [1.1 * part for view in views for part in parts(view)]
     widest = max([view.log_px - view.encoder_elbo for view in views] + [1e-3])
-    layout["xaxis"] = axis(
-        theme,
-        "nats below log p(x)",
-        range=[min(*lowest, -0.02 * widest), 1.06 * widest],
-        nticks=7,
-    )
+    span = (min(*lowest, -0.02 * widest), 1.06 * widest)
+    per_pixel = (span[1] - span[0]) / (WIDTH - MARGIN[0] - MARGIN[1])
+    notes += [note for k, view in enumerate(views) for note in _numbers(view, k, per_pixel, theme)]
+    layout = frame(theme, WIDTH, HEIGHT, MARGIN, barmode="relative", showlegend=True, annotations=notes)
+    layout["xaxis"] = axis(theme, "nats below log p(x)", range=span, nticks=7)
     layout["yaxis"] = axis(
         theme,
         "",

@@ -13,12 +13,14 @@ from gpvae_core.explore.views import Array, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.level_lines import level_lines
 from gpvae_core.plots.marks import Mark, heatmap, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading, with_unit, wrapped
+from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
 NATS_SHOWN = 10.0
 """Log density is shaded down to this far below its peak, where a Gaussian fades before it meets the grid's border."""
+NAME_LENGTH = 22
+"""Letters of a run's name that fit above its panel."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
 MAPA_SMALLEST, MAPA_GROWTH = 4.0, 12.0
 """Diameter in pixels of a MAPA point without probability, and what all of it adds: by its square root."""
@@ -226,7 +228,8 @@ def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) ->
     for view, place in zip(views, places, strict=True):
         layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
     layout["annotations"] = [
-        heading(theme, f"<b>{name}</b>", place.x[0], 1.0, yshift=3) for name, place in zip(names, places, strict=True)
+        heading(theme, f"<b>{shortened(name, NAME_LENGTH)}</b>", place.x[0], 1.0, yshift=3, hovertext=name)
+        for name, place in zip(names, places, strict=True)
     ]
     layout["legend"] = _legend(theme, x=0.0, y=-0.24, xanchor="left", yanchor="top", orientation="h")
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))

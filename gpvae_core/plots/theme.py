@@ -188,6 +188,14 @@ def wrapped(name: str, width: int) -> str:
     return name[:middle] + "<br>" + name[middle + 1 :]
 
 
+def shortened(name: str, width: int) -> str:
+    """The name with its middle left out where it is longer than `width` letters: both ends tell runs apart."""
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 2
+    return f"{name[:head]}…{name[head + 1 - width :]}"
+
+
 def bare_axis(**more: Any) -> dict[str, Any]:
     """An axis that only places things: no line, ticks, grid."""
     return {"visible": False, "fixedrange": True, **more}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,28 +61,61 @@ def _by_class(view: MapView, theme: Theme) -> list[Mark]:
     return traces
 
 
+def _labels(ticks: list[float], shown: Array) -> list[str]:
+    """Plain values; an end says so where values lie beyond it."""
+    text = [f"{v:.2g}" if v < 100 else f"{v:.0f}" for v in ticks]
+    text[0] = ("≤ " if shown.min() < ticks[0] else "") + text[0]
+    text[-1] = ("≥ " if shown.max() > ticks[-1] else "") + text[-1]
+    return text
+
+
+def _ticks(low: float, high: float, shown: Array) -> tuple[list[float], list[str]]:
+    """log10 of both ends and of round values between them, and what they say in plain values."""
+    steps = (1.0,) if high / low > 1e3 else (1.0, 2.0, 5.0) if high / low < 1e2 else (1.0, 3.0)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    between = [step * 10.0**k for k in decades for step in steps]
+    apart = (high / low) ** 0.07
+    values = [low, *(v for v in between if low * apart < v < high / apart), high]
+    return [math.log10(v) for v in values], _labels(values, shown)
+
+
+def _scale(known: Array) -> tuple[Array, dict[str, Any], dict[str, Any]]:
+    """What is coloured, its limits and its ticks: log10 where all values are positive and span more than a decade.
+
+    The limits are the 2nd and the 98th percentile.
+    """
+    low, high = (float(v) for v in np.percentile(known, [2, 98]))
+    if known.min() <= 0.0 or high <= 10.0 * low:
+        tickvals = np.linspace(low, max(high, low + 1e-9), 5)
+        limits = {"cmin": low, "cmax": float(tickvals[-1])}
+        return known, limits, {"tickvals": tickvals.tolist(), "ticktext": _labels(tickvals.tolist(), known)}
+    tickvals, text = _ticks(low, high, known)
+    return np.log10(known), {"cmin": tickvals[0], "cmax": tickvals[-1]}, {"tickvals": tickvals, "ticktext": text}
+
+
 def _by_value(view: MapView, values: Array, theme: Theme, title: str) -> list[Mark]:
-    """Known values in colour (a scale that ends at the 2nd and 98th percentile), unknown ones hollow and pale."""
+    """Known values in colour (on the scale of `_scale`), unknown ones hollow and pale."""
     known = np.isfinite(values)
     traces = []
     if not known.all():
         pale = {"color": theme.grid, "size": _size(view), "symbol": "circle-open"}
         traces.append(_points(view, ~known, pale, "not computed"))
     if known.any():
-        low, high = np.percentile(values[known], [2, 98])
+        colour, limits, ticks = _scale(values[known])
         marker = {
-            "color": values[known].tolist(),
-            "cmin": float(low),
-            "cmax": float(max(high, low + 1e-9)),
+            "color": colour.tolist(),
+            **limits,
             "colorscale": theme.sequential_scale,
             "size": _size(view),
             "colorbar": {
                 "title": {"text": title, "side": "right", "font": {"size": 11}},
                 "thickness": 12, "len": 0.95, "tickfont": {"size": 10, "color": theme.muted}, "outlinewidth": 0,
+                **ticks,
             },
         }  # fmt: skip
-        hover = f"image %{{customdata}}: {title} %{{marker.color:.3g}}<extra></extra>"
-        traces.append(_points(view, known, marker, title, hovertemplate=hover))
+        hover = f"image %{{customdata}}: {title} %{{text}}<extra></extra>"
+        text = [f"{value:.3g}" for value in values[known]]
+        traces.append(_points(view, known, marker, title, hovertemplate=hover, text=text))
     return traces
 
 

@@ -307,7 +307,30 @@ def test_values_are_coloured_where_they_are_known(map_view: MapView) -> None:
     assert map_view.gap is not None
     assert len(unknown.x) == np.isnan(map_view.gap).sum()
     assert isinstance(known.marker.color, tuple), "arrays inside a marker get lost on the way to the browser"
-    np.testing.assert_array_equal(known.marker.color, map_view.gap[np.isfinite(map_view.gap)])
+    gap = map_view.gap[np.isfinite(map_view.gap)]
+    np.testing.assert_allclose(10 ** np.array(known.marker.color), gap)
+    assert list(known.text) == [f"{value:.3g}" for value in gap]
+
+
+def test_values_over_decades_are_coloured_by_their_logarithm(map_view: MapView) -> None:
+    gap = np.geomspace(0.06, 60.0, 200)
+    marker = tsne.figure(replace(map_view, gap=gap), LIGHT, "gap").data[0].marker
+    colour = np.clip((np.array(marker.color) - marker.cmin) / (marker.cmax - marker.cmin), 0, 1)
+    assert np.histogram(colour, 5, (0, 1))[0].min() > 30, "all of the scale is used"
+    assert marker.colorbar.title.text == "inference gap (nats)"
+    low, high = np.percentile(gap, [2, 98])
+    text = marker.colorbar.ticktext
+    assert (text[0], text[-1]) == (f"≤ {low:.2g}", f"≥ {high:.2g}")
+    np.testing.assert_allclose(10 ** np.array(marker.colorbar.tickvals[1:-1]), [float(t) for t in text[1:-1]])
+    assert {"0.3", "1", "10"} <= set(text)
+
+
+@pytest.mark.parametrize("gap", [np.linspace(2.0, 6.0, 200), np.linspace(-0.5, 60.0, 200)])
+def test_values_within_a_decade_or_below_zero_keep_a_linear_colour(map_view: MapView, gap: np.ndarray) -> None:
+    marker = tsne.figure(replace(map_view, gap=gap), LIGHT, "gap").data[0].marker
+    np.testing.assert_array_equal(marker.color, gap)
+    assert marker.colorbar.ticktext[0].startswith("≤ ")
+    assert marker.colorbar.ticktext[-1].startswith("≥ ")
 
 
 def test_a_colour_that_is_not_there_is_said(map_view: MapView) -> None:
@@ -382,12 +405,42 @@ def test_bars_are_as_long_as_the_gaps(gap_views: tuple[GapView, GapView]) -> Non
 
 
 def test_the_stack_is_labelled_with_its_values(gap_views: tuple[GapView, GapView]) -> None:
-    first, second = gaps.figure(gap_views, LIGHT).layout.annotations
+    first, second = gaps.figure(gap_views, LIGHT).layout.annotations[:2]
     assert "<b>gp</b>: log p(x) −50.00, ELBO −52.00: gap <b>2.00 nats</b>" in first.text
     assert "−50.50 diagonal, −50.20 full" in first.text
     assert "being optimised" in second.text
     bound = replace(gap_views[0], log_px_truth="iwae")
-    assert "(lower bound)" in gaps.figure([bound], LIGHT).layout.annotations[0].text
+    text = gaps.figure([bound], LIGHT).layout.annotations[0].text
+    assert "log p(x) ≥ −50.00, ELBO −52.00: gap <b>≥ 2.00 nats</b>" in text
+
+
+def test_a_long_run_name_leaves_room_for_the_numbers(
+    gap_views: tuple[GapView, GapView], posterior_view: PosteriorView
+) -> None:
+    name = "run-" + "x" * 100 + "-of-two"
+    note = gaps.figure([replace(gap_views[0], run=name, log_px_truth="iwae")], LIGHT).layout.annotations[0]
+    longest = max(note.text.replace("<b>", "").replace("</b>", "").split("<br>"), key=len)
+    assert longest.startswith("run-xx…")
+    assert "-of-two: log p(x) ≥ −50.00" in longest
+    assert len(longest) * 6.0 < gaps.WIDTH
+    panels = posterior.figure([posterior_view, posterior_view], [name, "vae"], LIGHT).layout.annotations
+    assert len(panels[0].text) <= posterior.NAME_LENGTH + len("<b></b>")
+    assert note.hovertext == panels[0].hovertext == name
+
+
+def test_each_number_is_legible_and_beside_its_part(gap_views: tuple[GapView, GapView]) -> None:
+    thin = replace(gap_views[0], best_diagonal_elbo=-50.02, encoder_elbo=-60.0)
+    fig = gaps.figure([thin], LIGHT)
+    numbers = {note.text: note for note in fig.layout.annotations[1:]}
+    assert list(numbers) == ["<b>0.02</b>", "<b>9.98</b>"]
+    above, inside = numbers.values()
+    low, high = fig.layout.xaxis.range
+    per_pixel = (high - low) / (fig.layout.width - fig.layout.margin.l - fig.layout.margin.r)
+    assert above.y < -gaps.BAR / 2, "upwards on this axis"
+    assert above.x - 14 * per_pixel > low
+    assert (inside.x, inside.y) == (pytest.approx(0.02 + 9.98 / 2), 0)
+    assert all(note.font.size >= 10 for note in fig.layout.annotations)
+    assert all(trace.text is None for trace in fig.data), "what a bar writes itself shrinks with it"
 
 
 def test_an_elbo_above_the_truth_is_not_hidden(gap_views: tuple[GapView, GapView]) -> None:
