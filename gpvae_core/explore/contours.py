@@ -21,8 +21,11 @@ MASSES = (0.5, 0.9, 0.99)
 IN_VIEW = 0.999
 """The highest-density region of this mass is always in view."""
 ELLIPSE = 2.5
-"""So many standard deviations of each Gaussian are in view."""
+"""So many standard deviations of each Gaussian are in view where it is not far off."""
 MARGIN = 0.12
+"""On each side, of the longer side of what is in view."""
+LEAST_SHARE = 0.5
+"""The region in view spans at least this share of the window's longer side."""
 BORDER_MASS = 1e-4
 """A slice with more mass than this on the border of its window gets a wider one."""
 
@@ -67,12 +70,40 @@ def ellipse_box(shape: GaussianShape) -> Box:
 
 
 def window(region: Box, shapes: Sequence[GaussianShape]) -> Box:
-    """All of the region and of the ellipses, with a margin."""
-    boxes = np.array([region, *(ellipse_box(shape) for shape in shapes)])
-    x0, y0 = boxes[:, 0].min(), boxes[:, 2].min()
-    x1, y1 = boxes[:, 1].max(), boxes[:, 3].max()
-    pad_x, pad_y = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
-    return float(x0 - pad_x), float(x1 + pad_x), float(y0 - pad_y), float(y1 + pad_y)
+    """All of the region with a margin, and of the ellipses as long as the region spans half of the longer side.
+
+    An ellipse that lies farther off is left out; of one that begins near the region and reaches farther, a part is in.
+    """
+    longest = max(region[1] - region[0], region[3] - region[2]) / LEAST_SHARE / (1 + 2 * MARGIN)
+    box = region
+    for shape in shapes:
+        other = ellipse_box(shape)
+        both = _around_both(box, other)
+        if max(both[1] - both[0], both[3] - both[2]) <= longest:
+            box = both
+        elif _overlap(region, other):
+            box = _around_both(box, _within_box(other, _centred(region, longest)))
+    x0, x1, y0, y1 = box
+    pad = MARGIN * max(x1 - x0, y1 - y0)
+    return x0 - pad, x1 + pad, y0 - pad, y1 + pad
+
+
+def _around_both(one: Box, other: Box) -> Box:
+    return min(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), max(one[3], other[3])
+
+
+def _within_box(box: Box, limits: Box) -> Box:
+    return max(box[0], limits[0]), min(box[1], limits[1]), max(box[2], limits[2]), min(box[3], limits[3])
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
+def _centred(box: Box, side: float) -> Box:
+    """The square of this side with the same centre."""
+    cx, cy = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
+    return cx - side / 2, cx + side / 2, cy - side / 2, cy + side / 2
 
 
 def axis(low: float, high: float, fine_low: float, fine_high: float, n: int) -> Array:

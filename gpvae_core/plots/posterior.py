@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from gpvae_core.explore.views import Array, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
@@ -19,6 +20,8 @@ WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
 NATS_SHOWN = 10.0
 """Log density is shaded down to this far below its peak, where a Gaussian fades before it meets the grid's border."""
+ARROW = 22.0
+"""Length in pixels of the arrow towards what is outside."""
 NAME_LENGTH = 22
 """Letters of a run's name that fit above its panel."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
@@ -117,6 +120,7 @@ def _points(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: boo
             "line": {"color": theme.highlight, "width": 0.8},
         },
         customdata=weights,
+        cliponaxis=False,
         hovertemplate="MAPA q(i|n) = %{customdata:.3f}<extra></extra>",
         name="MAPA points",
         showlegend=legend,
@@ -193,6 +197,49 @@ def panel(
     return Panel(number, x, y, span(view.x, wide), span(view.y, high))
 
 
+def _inside(points: Array, place: Panel) -> NDArray[np.bool_]:
+    """Which of the points (N, 2) a panel shows."""
+    (x0, x1), (y0, y1) = place.x_range, place.y_range
+    return (points[:, 0] >= x0) & (points[:, 0] <= x1) & (points[:, 1] >= y0) & (points[:, 1] <= y1)
+
+
+def _arrow(target: Array, place: Panel, theme: Theme) -> dict[str, Any]:
+    """From inside the panel to its edge, towards a target outside."""
+    ends = np.array([place.x_range, place.y_range])
+    centre, half = ends.mean(1), 0.5 * (ends[:, 1] - ends[:, 0])
+    direction = target - centre
+    edge = centre + direction / np.abs(direction / half).max()
+    tail = -ARROW * direction / np.linalg.norm(direction) * (1.0, -1.0)
+    return {
+        "name": "outside", "text": "", "x": float(edge[0]), "y": float(edge[1]), "ax": float(tail[0]),
+        "ay": float(tail[1]), "xref": place.axes["xaxis"], "yref": place.axes["yaxis"], "showarrow": True,
+        "arrowhead": 2, "arrowwidth": 1.5, "arrowcolor": theme.text,
+    }  # fmt: skip
+
+
+def _outside(view: PosteriorView, place: Panel, theme: Theme) -> list[dict[str, Any]]:
+    """What is not in view: the encoder with its distance from the highest mode, and MAPA points."""
+    arrows, lines, side = [], [], "top"
+    for shape in view.gaussians[:1]:
+        if not _inside(shape.mean[None], place)[0]:
+            away = float(np.linalg.norm(shape.mean - view.modes[0]))
+            lines.append(f"encoder is outside,<br>{away:.2g} prior sd away")
+            arrows.append(_arrow(shape.mean, place, theme))
+            side = "bottom" if arrows[0]["y"] > sum(place.y_range) / 2 else "top"
+        elif not _inside(ellipse(shape.mean, shape.covariance, ELLIPSE_MASS), place).any():
+            lines.append("the encoder's ellipse<br>is larger than this")
+    hidden = int((~_inside(view.mapa_points, place)).sum())
+    if hidden:
+        lines.append(f"{hidden} MAPA point{'s' * (hidden != 1)} outside")
+    if not lines:
+        return []
+    text = heading(
+        theme, "<br>".join(lines), place.x[1], place.y[side == "top"], xanchor="right", yanchor=side, align="right",
+        font={"size": 10, "color": theme.muted},
+    )  # fmt: skip
+    return [*arrows, text]
+
+
 def figure(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
     """One panel per run (one or two), side by side; a legend beside one panel, below two."""
     return _single(views[0], theme) if len(views) == 1 else _pair(views, names, theme)
@@ -209,20 +256,26 @@ def _legend(theme: Theme, **place: Any) -> dict[str, Any]:
 
 
 def _single(view: PosteriorView, theme: Theme) -> go.Figure:
-    left, right, top, bottom = margin = (44, 4, 8, 38)
+    left, right, top, bottom = margin = (50, 4, 8, 38)
     place = panel(view, "", (0.0, 0.64), (0.0, 1.0), (WIDTH - left - right, HEIGHT - top - bottom))
     layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
     layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
+    layout["annotations"] = _outside(view, place, theme)
     layout["legend"] = _legend(theme, x=0.66, y=1.0, xanchor="left", yanchor="top")
     return go.Figure(_marks(view, theme, place.axes, True), layout)
 
 
+def _with_encoder_called(view: PosteriorView, name: str) -> PosteriorView:
+    first, *others = view.gaussians
+    return replace(view, gaussians=(replace(first, name=name), *others))
+
+
 def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
-    left, right, top, bottom = margin = (40, 4, 20, 104)
+    left, right, top, bottom = margin = (48, 4, 20, 104)
     size = (WIDTH - left - right, HEIGHT - top - bottom)
     places = [
         panel(view, number, x, (0.0, 1.0), size)
-        for view, number, x in zip(views, ("", "2"), ((0.0, 0.44), (0.56, 1.0)), strict=True)
+        for view, number, x in zip(views, ("", "2"), ((0.0, 0.43), (0.57, 1.0)), strict=True)
     ]
     layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
     for view, place in zip(views, places, strict=True):
@@ -231,8 +284,12 @@ def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) ->
         heading(theme, f"<b>{shortened(name, NAME_LENGTH)}</b>", place.x[0], 1.0, yshift=3, hovertext=name)
         for name, place in zip(names, places, strict=True)
     ]
+    for view, place in zip(views, places, strict=True):
+        layout["annotations"] += _outside(view, place, theme)
     layout["legend"] = _legend(theme, x=0.0, y=-0.24, xanchor="left", yanchor="top", orientation="h")
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))
+    if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
+        views = [_with_encoder_called(view, "encoder") for view in views]
     traces = [
         mark
         for k, (view, place) in enumerate(zip(views, places, strict=True))

@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 440, 260
 TOP_ROW, ERROR_ROW, SAMPLE_ROW = 28.0, 104.0, 212.0
 """Upper edges of the three rows, in pixels from the top."""
 SAMPLE_SIZE = 48.0
+FULL_NAMES = {"best Gaussian": "best Gaussian (full)"}
+"""The Gaussian decoded is the one with a full covariance."""
 
 
 def _note(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
@@ -58,6 +60,15 @@ def _error_map(
     )
 
 
+def _frame(x: float, y: float, size: float, shape: tuple[int, ...], theme: Theme) -> dict[str, Any]:
+    """A thin line around an image (C, H, W) placed at (x, y): one with a white border has an edge on white paper."""
+    rows, columns = shape[-2:]
+    wide, high = size * columns / max(rows, columns), size * rows / max(rows, columns)
+    left, top = x + 0.5 * (size - wide), y + 0.5 * (size - high)
+    line = {"color": theme.muted, "width": 1}
+    return {"type": "rect", "x0": left, "x1": left + wide, "y0": top, "y1": top + high, "line": line}
+
+
 def _samples(view: ReconstructionView, theme: Theme) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     room = int(WIDTH // (SAMPLE_SIZE + 6))
     shown = view.samples[:room]
@@ -78,7 +89,7 @@ def figure(view: ReconstructionView, theme: Theme) -> go.Figure:
         left = (k + 1) * column
         images.append(placed(item.image, left, TOP_ROW, size))
         traces.append(_error_map(item, left, size, limit, theme, k == 0))
-        notes.append(_note(theme, wrapped(item.name, 9), left + size / 2, TOP_ROW - 2))
+        notes.append(_note(theme, wrapped(FULL_NAMES.get(item.name, item.name), 14), left + size / 2, TOP_ROW - 2))
         notes.append(
             _note(
                 theme,
@@ -96,6 +107,7 @@ def figure(view: ReconstructionView, theme: Theme) -> go.Figure:
         (0, 0, 0, 0),
         images=images + strip,
         annotations=[*notes, note],
+        shapes=[_frame(2.0, TOP_ROW, size, view.image.shape, theme)],
     )
     layout |= {
         "xaxis": bare_axis(range=[0, WIDTH]),

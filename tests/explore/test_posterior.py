@@ -9,11 +9,13 @@ import pytest
 from scipy.stats import chi2
 
 from gpvae_core.errors import UserError
-from gpvae_core.explore.contours import axis, hpd_levels
+from gpvae_core.explore import contours
+from gpvae_core.explore.contours import ELLIPSE, axis, hpd_levels
 from gpvae_core.explore.explorer import Explorer
 from gpvae_core.explore.local import local_posterior
-from gpvae_core.explore.planes import on_plane
-from gpvae_core.explore.views import Plane
+from gpvae_core.explore.planes import latent_plane, on_plane
+from gpvae_core.explore.views import GaussianShape, Plane
+from gpvae_core.truth.grid import Atlas
 from tests.explore.conftest import LinearRun, log_normal
 from tests.oracles import LinearEncoder
 
@@ -43,25 +45,45 @@ def test_density_on_the_latent_plane_is_the_closed_form(linear_run: Callable[...
             assert threshold == pytest.approx(exact_threshold, abs=0.1)
 
 
-@pytest.mark.parametrize("shift", [0.5, 8.0])
-def test_density_around_a_sharp_posterior(linear_run: Callable[..., LinearRun], shift: float) -> None:
-    """The encoder's ellipse opens the window beyond the checked grid, for the large shift beyond the atlas too."""
+@pytest.mark.parametrize(("shift", "in_view"), [(0.2, True), (8.0, False)])
+def test_the_window_stays_where_the_mass_is(linear_run: Callable[..., LinearRun], shift: float, in_view: bool) -> None:
+    """Around a sharp posterior a near encoder opens the window, a far one is left out."""
     linear = linear_run(2, sigma_x=0.1)
     assert isinstance(linear.run.model.encoder, LinearEncoder)
     linear.run.model.encoder.shift.fill_(shift)
     explorer = Explorer(linear.run)
-    instance = explorer.instance(0)
-    view = explorer.posterior_view(instance)
+    view = explorer.posterior_view(explorer.instance(0))
     mean, covariance = truth_of(linear, 0)
-    checked = linear.run.true_posterior(linear.run.data.test.pixels([0])[0])
-    assert not isinstance(checked, list)
+    reach = np.sqrt(chi2(2).ppf(0.999) * np.diag(covariance))
+    sides = np.array([view.x[-1] - view.x[0], view.y[-1] - view.y[0]])
+    assert (2 * reach / sides).max() > 0.45
+    (shape,) = view.gaussians
+    assert (view.x[0] < shape.mean[0] < view.x[-1] and view.y[0] < shape.mean[1] < view.y[-1]) == in_view
     u, w = np.meshgrid(view.x, view.y)
-    outside = (u > checked.x[-1]) | (w > checked.y[-1])
-    assert outside.mean() > 0.1
     exact = log_normal(np.stack([u, w], axis=-1), mean, covariance)
-    np.testing.assert_allclose(view.log_density[outside], exact[outside], rtol=1e-3, atol=0.5)
+    shown = exact > exact.max() - 14
+    np.testing.assert_allclose(view.log_density[shown], exact[shown], atol=0.2)
     assert view.log_density.max() == pytest.approx(exact_top(covariance), abs=0.2)
-    assert (view.x[-1] > 4.0) == (shift > 4.0)
+
+
+@pytest.mark.parametrize("end", [0.5, 12.0])
+def test_density_beyond_the_checked_grid_and_the_atlas(linear_run: Callable[..., LinearRun], end: float) -> None:
+    linear = linear_run(2, sigma_x=0.1)
+    x = linear.run.data.test.pixels([0])
+    truth = linear.run.true_posterior(x[0])
+    assert not isinstance(truth, list)
+    mean, covariance = truth_of(linear, 0)
+    wide = GaussianShape("q", mean, np.eye(2) * (end / ELLIPSE) ** 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contours, "LEAST_SHARE", 1e-3)
+        atlas = Atlas.build(linear.run.model)
+        drawn = contours.latent_contours(linear.run.model, atlas, x, truth, [wide], latent_plane())
+    assert drawn.x[-1] > mean[0] + end
+    u, w = np.meshgrid(drawn.x, drawn.y)
+    exact = log_normal(np.stack([u, w], axis=-1), mean, covariance)
+    outside = (u > truth.x[-1]) | (w > truth.y[-1])
+    assert outside.mean() > 0.1
+    np.testing.assert_allclose(drawn.log_density[outside], exact[outside], rtol=1e-3, atol=0.5)
 
 
 def exact_top(covariance: np.ndarray) -> float:

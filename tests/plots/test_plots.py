@@ -117,6 +117,40 @@ def test_two_runs_are_two_panels_with_their_names(posterior_view: PosteriorView)
     assert [note.text for note in fig.layout.annotations] == ["<b>gp</b>", "<b>vae</b>"]
 
 
+def test_what_lies_outside_the_window_is_said(posterior_view: PosteriorView) -> None:
+    assert not posterior.figure([posterior_view], ["gp"], LIGHT).layout.annotations
+    encoder, *others = posterior_view.gaussians
+    away = replace(
+        posterior_view,
+        gaussians=(replace(encoder, mean=np.array([6.0, 8.0])), *others),
+        mapa_points=np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]]),
+    )
+    for fig in (
+        posterior.figure([away], ["gp"], LIGHT),
+        posterior.figure([posterior_view, away], ["vae", "gp"], LIGHT),
+    ):
+        arrow, text = fig.layout.annotations[-2:]
+        assert text.text == "encoder is outside,<br>10 prior sd away<br>2 MAPA points outside"
+        number = arrow.xref[1:]
+        (x0, x1), (y0, y1) = fig.layout["xaxis" + number].range, fig.layout["yaxis" + number].range
+        assert arrow.y == pytest.approx(y1)
+        assert x0 < arrow.x < x1
+        slope = (arrow.y - (y0 + y1) / 2) / (arrow.x - (x0 + x1) / 2)
+        assert slope == pytest.approx((8.0 - (y0 + y1) / 2) / (6.0 - (x0 + x1) / 2))
+    wide = replace(posterior_view, gaussians=(replace(encoder, covariance=100 * np.eye(2)), *others))
+    (note,) = posterior.figure([wide], ["gp"], LIGHT).layout.annotations
+    assert "larger" in note.text
+
+
+def test_an_encoder_in_the_legend_of_two_stands_for_both(posterior_view: PosteriorView) -> None:
+    encoder, *others = posterior_view.gaussians
+    vae = replace(posterior_view, gaussians=(replace(encoder, name="encoder"), *others))
+    fig = posterior.figure([posterior_view, vae], ["gp", "vae"], LIGHT)
+    assert [trace.name for trace in fig.data if trace.showlegend and "encoder," in trace.name] == ["encoder, 90 %"]
+    same = posterior.figure([posterior_view, posterior_view], ["gp", "gp2"], LIGHT)
+    assert "GP encoder, 90 %" in [trace.name for trace in same.data if trace.showlegend]
+
+
 def test_axes_name_their_unit(posterior_view: PosteriorView) -> None:
     bare = replace(posterior_view, plane=replace(posterior_view.plane, x_label="z3, from the mode"))
     layout = posterior.figure([bare], ["gp"], LIGHT).layout
@@ -370,6 +404,15 @@ def test_error_maps_share_a_symmetric_scale(reconstruction_view: ReconstructionV
     ]
     text = [note.text for note in fig.layout.annotations]
     assert all(f"RMSE {item.rmse:.3f}" in text for item in reconstruction_view.items)
+
+
+def test_the_input_has_an_edge_and_the_best_gaussian_says_which(reconstruction_view: ReconstructionView) -> None:
+    layout = reconstructions.figure(reconstruction_view, LIGHT).layout
+    (edge,), picture = layout.shapes, layout.images[0]
+    assert (edge.x0, edge.y0, edge.x1, edge.y1) == (
+        picture.x, picture.y, picture.x + picture.sizex, picture.y + picture.sizey
+    )  # fmt: skip
+    assert "best Gaussian (full)" in [note.text.replace("<br>", " ") for note in layout.annotations]
 
 
 def test_error_maps_lie_upright(reconstruction_view: ReconstructionView) -> None:
