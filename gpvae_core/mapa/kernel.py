@@ -17,9 +17,10 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LikelihoodTable
 from gpvae_core.progress import Progress, silent
+from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.vae import VAE
 
-TRAIN_CHUNK, QUERY_CHUNK, DECODE_CHUNK = 8192, 128, 2048
+TRAIN_CHUNK, QUERY_CHUNK = 8192, 128
 MAX_VALIDATION = 512
 """Validation images, evenly spaced, on which a bandwidth is chosen: one number needs no more."""
 CANDIDATE_RATIO, MAX_CANDIDATES, SMALLEST = 1.1, 32, 1e-3
@@ -144,9 +145,10 @@ class EmpiricalModel:
             raise UserError(f"wanted codes of shape (N, {vae.latent_dim}) with N > 0, got {tuple(codes.shape)}")
         points = codes.to(next(vae.decoder.parameters()))
         g = torch.empty(len(codes), *vae.event_shape, dtype=points.dtype, device=points.device)
-        for start in range(0, len(codes), DECODE_CHUNK):
+        chunk = decodes_at_once(points.device)
+        for start in range(0, len(codes), chunk):
             progress(start, len(codes), "decoding the training codes")
-            g[start : start + DECODE_CHUNK] = vae.decode(points[start : start + DECODE_CHUNK])
+            g[start : start + chunk] = vae.decode(points[start : start + chunk])
         progress(len(codes), len(codes), "decoding the training codes")
         return cls(vae.likelihood.grid_table(g))
 

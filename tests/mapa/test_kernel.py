@@ -46,7 +46,7 @@ def test_a_training_image_is_nearest_to_itself() -> None:
 
 
 def test_index_posterior_against_a_double_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "DECODE_CHUNK", 7)
+    monkeypatch.setattr(kernel, "decodes_at_once", lambda _: 7)
     oracle = LinearGaussianVAE.make(2, SHAPE, 0.5)
     vae, x = oracle.vae(), oracle.images(3)
     codes = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
