@@ -18,7 +18,7 @@ from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConf
 from gpvae_core.encoders.gaussian import BaseFunctions, DiagonalGaussian, GaussianEncoder
 from gpvae_core.errors import UserError
 from gpvae_core.gp.log_square import expected_log_square, sampled_log_square
-from gpvae_core.gp.random_weights import RandomWeights
+from gpvae_core.gp.random_weights import RandomWeights, Variances
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
@@ -102,15 +102,18 @@ class GPEncoder(Encoder):
         self.psi_s = net.trunk(event_shape)
         self.w = RandomWeights(latent_dim, net.feature_dim, config.start_scale)
         self.u = RandomWeights(latent_dim, net.feature_dim, config.start_scale)
+        self._variances = Variances(self.w, self.u)
 
     def moments(self, x: Float[Tensor, "B C H W"]) -> FunctionMoments:
         """Base functions, and mean and variance of f and h at x."""
         b, c = self.base(x)
         psi_m, psi_s = self.psi_m(x).to(self.w.mu.dtype), self.psi_s(x).to(self.u.mu.dtype)
         with torch.autocast(x.device.type, enabled=False):  # the GP algebra stays in float32
-            return FunctionMoments(
-                b, c, self.w.mean(psi_m), self.w.variance(psi_m), self.u.mean(psi_s), self.u.variance(psi_s)
-            )
+            if torch.is_grad_enabled():
+                f_var, h_var = self.w.variance(psi_m), self.u.variance(psi_s)
+            else:
+                f_var, h_var = self._variances(torch.stack([psi_m, psi_s]))
+            return FunctionMoments(b, c, self.w.mean(psi_m), f_var, self.u.mean(psi_s), h_var)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> GPPosterior:
         return GPPosterior(self.moments(x), self.config.expected_kl, self.config.kl_samples)

@@ -87,7 +87,6 @@ class RandomWeights(nn.Module):
         self.mu = nn.Parameter(torch.zeros(latent_dim, feature_dim))
         self.log_diagonal = nn.Parameter(torch.full((latent_dim, feature_dim), math.log(start_scale)))
         self.below = nn.Parameter(torch.zeros(latent_dim, feature_dim, feature_dim))
-        self._packed: tuple[tuple[int, int, torch.device], list[Tensor]] | None = None
 
     @torch.no_grad()
     def zero_(self) -> None:
@@ -117,21 +116,44 @@ class RandomWeights(nn.Module):
         """psi(x)' Sigma_j psi(x), never negative."""
         if torch.is_grad_enabled():
             return _VarianceForm.apply(self.below, self.log_diagonal, psi)  # pyright: ignore[reportReturnType]
-        return _sum_of_squares(_columns(self._blocks(), psi), self.mu.shape[0])
-
-    def _blocks(self) -> list[Tensor]:
-        """The packed factors. Those of frozen parameters are kept: a fused optimizer changes a parameter without
-        raising its version, so a version alone does not tell whether one that is being trained has changed."""
-        if self.below.requires_grad or self.log_diagonal.requires_grad:
-            return pack(self.below, self.log_diagonal)
-        version = (self.below._version, self.log_diagonal._version, self.below.device)
-        kept = self._packed
-        if kept is None or kept[0] != version:
-            kept = (version, pack(self.below, self.log_diagonal))
-            self._packed = kept
-        return kept[1]
+        return _sum_of_squares(_columns(pack(self.below, self.log_diagonal), psi), self.mu.shape[0])
 
     def kl(self) -> Float[Tensor, ""]:
         """KL(q(W) || N(0, I)) in nats, the last term of eq. 15 for one of W, U."""
         trace = self.below.square().sum() + (2 * self.log_diagonal).exp().sum()
         return 0.5 * (trace + self.mu.square().sum() - self.mu.numel() - 2 * self.log_diagonal.sum())
+
+
+class Variances:
+    """psi' Sigma_j psi of several q(W) at once, without gradients: one batched product for each column block of all."""
+
+    def __init__(self, *weights: RandomWeights) -> None:
+        self._weights = weights
+        self._kept: tuple[object, list[Tensor]] = (None, [])
+
+    @torch.no_grad()
+    def __call__(self, psi: Float[Tensor, "S B P"]) -> Float[Tensor, "S B D"]:
+        """For each of the S weights its variance at its own features."""
+        s, b, p = psi.shape
+        d = self._weights[0].mu.shape[0]
+        total = psi.new_zeros(s, b, d)
+        for block in self._blocks():
+            columns = torch.bmm(psi[..., p - block.shape[1] :], block).view(s, b, d, -1)
+            total += torch.linalg.vecdot(columns, columns)
+        return total
+
+    def _blocks(self) -> list[Tensor]:
+        """The packed factors, each (S, rows, D * columns). Those of frozen parameters are kept: a fused optimizer
+        changes a parameter without raising its version, so a version alone does not tell whether one that is being
+        trained has changed."""
+        parameters = [p for w in self._weights for p in (w.below, w.log_diagonal)]
+        if any(p.requires_grad for p in parameters):
+            return self._packed()
+        version = [(p._version, p.device, p.data_ptr()) for p in parameters]
+        if self._kept[0] != version:
+            self._kept = version, self._packed()
+        return self._kept[1]
+
+    def _packed(self) -> list[Tensor]:
+        each = [pack(w.below, w.log_diagonal) for w in self._weights]
+        return [torch.stack(blocks) for blocks in zip(*each, strict=True)]

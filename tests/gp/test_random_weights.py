@@ -7,11 +7,11 @@ import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from gpvae_core.errors import UserError
-from gpvae_core.gp.random_weights import RandomWeights
+from gpvae_core.gp.random_weights import RandomWeights, Variances
 
 
-def dense(d: int, p: int) -> RandomWeights:
-    torch.manual_seed(0)
+def dense(d: int, p: int, seed: int = 0) -> RandomWeights:
+    torch.manual_seed(seed)
     weights = RandomWeights(d, p, 0.3).double()
     L = torch.randn(d, p, p, dtype=torch.float64).tril(-1) * 0.2 + torch.diag_embed(
         torch.rand(d, p, dtype=torch.float64) + 0.1
@@ -31,6 +31,11 @@ def test_variance_is_the_dense_quadratic_form(p: int) -> None:
     assert torch.allclose(weights.variance(psi), expected, rtol=1e-12)
     with torch.no_grad():
         assert torch.allclose(weights.variance(psi), expected, rtol=1e-12)
+    other, psi_other = dense(4, p, seed=1), torch.randn(6, p, dtype=torch.float64)
+    L = other.cholesky().detach()
+    both = Variances(weights, other)(torch.stack([psi, psi_other]))
+    assert torch.allclose(both[0], expected, rtol=1e-12)
+    assert torch.allclose(both[1], torch.einsum("bp,dpq->bdq", psi_other, L).square().sum(-1), rtol=1e-12)
 
 
 @pytest.mark.parametrize("p", [5, 19])
@@ -49,10 +54,12 @@ def test_gradients_of_the_variance(p: int) -> None:
 @pytest.mark.parametrize("frozen", [True, False])
 def test_kept_factors_follow_the_parameters(frozen: bool) -> None:
     weights, psi = dense(2, 8), torch.randn(3, 8, dtype=torch.float64)
+    variances = Variances(weights.requires_grad_(not frozen))
     with torch.no_grad():
-        before = weights.requires_grad_(not frozen).variance(psi)
+        before = variances(psi[None])[0]
+        assert torch.equal(before, variances(psi[None])[0])
         weights.log_diagonal.add_(0.5)
-        after = weights.variance(psi)
+        after = variances(psi[None])[0]
     L = weights.cholesky().detach()
     assert not torch.allclose(before, after)
     assert torch.allclose(after, torch.einsum("bp,dpq->bdq", psi, L).square().sum(-1))
@@ -61,13 +68,13 @@ def test_kept_factors_follow_the_parameters(frozen: bool) -> None:
 def test_factors_follow_a_fused_optimizer() -> None:
     """It changes parameters without raising their version."""
     weights, psi = dense(2, 8), torch.randn(3, 8, dtype=torch.float64)
-    optimizer = torch.optim.Adam(weights.parameters(), lr=0.1, fused=True)
+    optimizer, variances = torch.optim.Adam(weights.parameters(), lr=0.1, fused=True), Variances(weights)
     for _ in range(2):
         weights.variance(psi).sum().backward()
         optimizer.step()
         with torch.no_grad():
             plain = torch.einsum("bp,dpq->bdq", psi, weights.cholesky()).square().sum(-1)
-            assert torch.allclose(weights.variance(psi), plain)
+            assert torch.allclose(variances(psi[None])[0], plain)
 
 
 def test_kl_is_that_of_the_gaussians() -> None:
