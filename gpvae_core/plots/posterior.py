@@ -144,9 +144,10 @@ def _points(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: boo
     return [mapa, modes]
 
 
-def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
+def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool, lines: bool) -> list[Mark]:
+    """All of a panel; `lines`: the legend names the contours as well."""
     return [
-        *density_traces(view, theme, axes, legend),
+        *density_traces(view, theme, axes, lines),
         base_dots(view, theme, axes, 4.5, legend),
         *_points(view, theme, axes, legend),
         *_ellipses(view, theme, axes, legend),
@@ -241,7 +242,8 @@ def _outside(view: PosteriorView, place: Panel, theme: Theme) -> list[dict[str, 
 
 
 def figure(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
-    """One panel per run (one or two), side by side; a legend beside one panel, below two."""
+    """One panel per run (one or two), side by side; a legend beside one panel, below two, where it leaves out the
+    contours to leave room for the panels."""
     return _single(views[0], theme) if len(views) == 1 else _pair(views, names, theme)
 
 
@@ -262,7 +264,7 @@ def _single(view: PosteriorView, theme: Theme) -> go.Figure:
     layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
     layout["annotations"] = _outside(view, place, theme)
     layout["legend"] = _legend(theme, x=0.66, y=1.0, xanchor="left", yanchor="top")
-    return go.Figure(_marks(view, theme, place.axes, True), layout)
+    return go.Figure(_marks(view, theme, place.axes, True, True), layout)
 
 
 def _with_encoder_called(view: PosteriorView, name: str) -> PosteriorView:
@@ -271,7 +273,7 @@ def _with_encoder_called(view: PosteriorView, name: str) -> PosteriorView:
 
 
 def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
-    left, right, top, bottom = margin = (48, 4, 20, 104)
+    left, right, top, bottom = margin = (48, 4, 20, 78)
     size = (WIDTH - left - right, HEIGHT - top - bottom)
     places = [
         panel(view, number, x, (0.0, 1.0), size)
@@ -286,13 +288,13 @@ def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) ->
     ]
     for view, place in zip(views, places, strict=True):
         layout["annotations"] += _outside(view, place, theme)
-    layout["legend"] = _legend(theme, x=0.0, y=-0.24, xanchor="left", yanchor="top", orientation="h")
+    layout["legend"] = _legend(theme, x=0.0, y=-0.2, xanchor="left", yanchor="top", orientation="h")
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))
     if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
         views = [_with_encoder_called(view, "encoder") for view in views]
     traces = [
         mark
         for k, (view, place) in enumerate(zip(views, places, strict=True))
-        for mark in _marks(view, theme, place.axes, fullest == k)
+        for mark in _marks(view, theme, place.axes, fullest == k, False)
     ]
     return go.Figure(traces, layout)
