@@ -25,7 +25,7 @@ def test_one_image_becomes_a_batch() -> None:
         (torch.rand(8, 8), r"wanted images of shape \(1, 8, 8\) or \(batch, 1, 8, 8\), got \(8, 8\)"),
         (torch.rand(2, 3, 8, 8), "was the image resized"),
         (torch.full(SHAPE, float("nan")), "NaN"),
-        (torch.full(SHAPE, 255.0), "divided by 255"),
+        (torch.full(SHAPE, 255.0), "255 for bytes"),
         (torch.full(SHAPE, -0.1), "wanted pixels in"),
         (torch.zeros(0, *SHAPE), "at least one image"),
     ],
