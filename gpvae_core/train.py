@@ -7,17 +7,14 @@ import math
 import os
 import platform
 import shutil
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from gpvae_core import __version__
@@ -27,6 +24,7 @@ from gpvae_core.data.base import Dataset, Split, load
 from gpvae_core.device import pick_device
 from gpvae_core.encoders.base import Stage
 from gpvae_core.errors import UserError
+from gpvae_core.guards import locked, stop_on_interrupt
 from gpvae_core.progress import Cancelled, Progress, silent
 from gpvae_core.run_files import (
     Meta,
@@ -41,6 +39,7 @@ from gpvae_core.run_files import (
     write_json,
     write_snapshot,
 )
+from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
 from gpvae_core.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -142,8 +141,8 @@ class Training:
         self._save_results()
         if not (math.isfinite(self.state.bound_sum) and all(bool(p.isfinite().all()) for p in self.model.parameters())):
             raise self._diverged()
-        self.state.rng = _rng_text(self.generator)
-        tensors = {"weights": self.model.state_dict(), "optimizer": _optimizer_tensors(self.optimizer)}
+        self.state.rng = rng_text(self.generator)
+        tensors = {"weights": self.model.state_dict(), "optimizer": optimizer_tensors(self.optimizer)}
         write_snapshot(self.out / "last", tensors, {"format": FORMAT, **asdict(self.state)})
         self.saved_at = time.monotonic()
 
@@ -176,7 +175,7 @@ class Training:
         weights, optimizer = (read_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
         try:
             self.model.load_state_dict(weights)
-            _load_optimizer(self.optimizer, optimizer)
+            load_optimizer(self.optimizer, optimizer)
             self._restore_noise()
         except (RuntimeError, ValueError, LookupError):
             raise UserError(f"'{folder}' does not fit the run's config.json: one of its files was replaced") from None
@@ -186,7 +185,7 @@ class Training:
         """The generator as it was; on another kind of device the epoch begins anew, with noise of its own."""
         state = self.state
         if state.device == self.device.type:
-            _set_rng(self.generator, state.rng)
+            set_rng(self.generator, state.rng)
             return
         log.warning(
             "trained on %s before, now on %s: the noise is another from here on", state.device, self.device.type
@@ -221,7 +220,7 @@ class Training:
         """The rest of the current epoch. The bound is summed on the device and read once, at the end."""
         cfg, n = self.config.train, len(self.images)
         if self.state.step == 0:
-            self.state.epoch_rng = _rng_text(self.generator)
+            self.state.epoch_rng = rng_text(self.generator)
         order = torch.randperm(n, generator=self._epoch_generator(), device=self.device)
         if self.state.step == 0:
             torch.randperm(n, generator=self.generator, device=self.device)
@@ -246,7 +245,7 @@ class Training:
 
     def _epoch_generator(self) -> torch.Generator:
         generator = torch.Generator(self.device)
-        _set_rng(generator, self.state.epoch_rng)
+        set_rng(generator, self.state.epoch_rng)
         return generator
 
     def _step(self, x: Tensor, n: int) -> Tensor:
@@ -296,31 +295,6 @@ def validation_elbo(model: VAE, images: DeviceSplit, seed: int, chunk: int = 100
     return float(total) / max(1, len(images))
 
 
-def _rng_text(generator: torch.Generator) -> str:
-    return bytes(generator.get_state().tolist()).hex()
-
-
-def _set_rng(generator: torch.Generator, text: str) -> None:
-    generator.set_state(torch.tensor(list(bytes.fromhex(text)), dtype=torch.uint8))
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Adam's state as named tensors: '<parameter number>.<name>'."""
-    state = optimizer.state_dict()["state"]
-    return {f"{i}.{name}": value for i, entry in state.items() for name, value in entry.items()}
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        i, _, name = key.partition(".")
-        if value.ndim and value.shape != parameters[int(i)].shape:
-            raise ValueError(f"moments of shape {tuple(value.shape)} for parameter {i}")
-        state.setdefault(int(i), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
 def stage_of(stages: Sequence[Stage], done: float) -> Stage:
     """The stage that training is in when the share `done` of all epochs is over."""
     over = 0.0
@@ -343,44 +317,6 @@ def compile_networks(model: VAE, device: torch.device) -> None:
     for module in model.modules():
         if isinstance(module, nn.Sequential):
             module.forward = torch.compile(module.forward)
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C asks for a stop after the current step; a second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    previous = signal.getsignal(signal.SIGINT)
-
-    def ask(*_: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, previous)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """One training at a time in a folder."""
-    lock = FileLock(out.parent / f".{out.name}.lock")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"'{out}' is being trained by another process") from None
-    except OSError as error:
-        raise UserError(f"cannot write to '{out.parent}': {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def train(
@@ -406,7 +342,7 @@ def train(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         how = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
         raise UserError(f"'{out}' exists already: choose another --out{how}")
-    with _locked(out), _stop_on_interrupt() as stop:
+    with locked(out), stop_on_interrupt() as stop:
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
             _start_from(training.model, init_from[1], config)
@@ -435,7 +371,7 @@ def resume(
     config = read_config(out)
     if epochs is not None:
         config = _with_epochs(config, epochs)
-    with _locked(out), _stop_on_interrupt() as stop:
+    with locked(out), stop_on_interrupt() as stop:
         data = load(config.data)
         if data.fingerprint != read_record(out / "meta.json", Meta).data_fingerprint:
             raise UserError(f"the data of '{out}' changed since it was trained: wanted the same images to resume")

@@ -21,7 +21,7 @@ LAYERS = [
     {"encoders", "refiners"},
     {"methods", "config", "vae"},
     {"bounds", "truth", "mapa", "stats"},
-    {"gaps", "run_files", "train", "runs", "load_run", "evaluate"},
+    {"gaps", "run_files", "snapshots", "guards", "train", "runs", "load_run", "evaluate"},
     {"explore", "plots"},
     {"bench"},
     {"cli"},

@@ -211,8 +211,8 @@ def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenA
     assert np.array_equal(inverted, 255 - shown)
     page.get_by_role("button", name="Next image").click()
     wait_for_choice(page, "index", "1")
-    assert not notice(page).is_visible()
-    assert not page.get_by_role("button", name="Invert").is_visible()
+    notice(page).wait_for(state="hidden")
+    page.get_by_role("button", name="Invert").wait_for(state="hidden")
 
 
 def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
