@@ -114,9 +114,7 @@ class RandomWeights(nn.Module):
 
     def variance(self, psi: Float[Tensor, "B P"]) -> Float[Tensor, "B D"]:
         """psi(x)' Sigma_j psi(x), never negative."""
-        if torch.is_grad_enabled():
-            return _VarianceForm.apply(self.below, self.log_diagonal, psi)  # pyright: ignore[reportReturnType]
-        return _sum_of_squares(_columns(pack(self.below, self.log_diagonal), psi), self.mu.shape[0])
+        return _VarianceForm.apply(self.below, self.log_diagonal, psi)  # pyright: ignore[reportReturnType]
 
     def kl(self) -> Float[Tensor, ""]:
         """KL(q(W) || N(0, I)) in nats, the last term of eq. 15 for one of W, U."""
