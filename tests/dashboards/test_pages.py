@@ -9,6 +9,7 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from dashboards.app import make_server
 from dashboards.first_start import FirstStart
@@ -32,11 +34,23 @@ def chosen(page: Any) -> dict[str, str]:
     return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
 
 
+expect.set_options(timeout=15_000)  # what a page shows arrives in many messages: each expectation waits for its own
+
+
 def wait_for_choice(page: Any, key: str, value: str) -> None:
     """Until the address says so."""
     page.wait_for_function(
         "([key, value]) => new URLSearchParams(location.search).get(key) === value", arg=[key, value], timeout=15_000
     )
+
+
+def wait_until(page: Any, true: Callable[[], bool], seconds: float = 15.0) -> None:
+    """For what no expectation of playwright can say."""
+    for _ in range(int(10 * seconds)):
+        if true():
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"it did not come true within {seconds:g} s")
 
 
 def stamps(page: Any) -> dict[str, int]:
@@ -101,8 +115,8 @@ def test_the_page_shows_six_views_that_say_what_they_are(explorer_page: OpenAt) 
         assert len(alt(page, name)) > 20
         assert card.locator(".plot").get_attribute("role") in ("img", "figure")
         assert [card.get_by_role("button", name=kind).count() for kind in ("PNG", "SVG", "CSV")] == [1, 1, 1]
-    assert page.get_by_text("tiny-vae: ").first.is_visible()
-    assert notice(page).count() == 0 or not notice(page).is_visible()
+    expect(page.get_by_text("tiny-vae: ").first).to_be_visible()
+    expect(notice(page)).to_be_hidden()
 
 
 def test_a_click_on_the_map_changes_the_image_and_all_six_views(explorer_page: OpenAt) -> None:
@@ -113,10 +127,11 @@ def test_a_click_on_the_map_changes_the_image_and_all_six_views(explorer_page: O
     figures = {name: alt(page, name) for name in VIEWS}
     milliseconds = click_and_wait(page, *points[len(points) // 2])
     assert milliseconds > 0
-    assert chosen(page)["index"] != index
+    page.wait_for_function("index => new URLSearchParams(location.search).get('index') !== index", arg=index)
     assert all(stamp > max(before.values()) for stamp in stamps(page).values())
-    assert all(alt(page, name) != figures[name] for name in VIEWS)
-    assert f"test image {chosen(page)['index']}" in page.locator(".verdict").inner_text()
+    for name in VIEWS:
+        expect(view(page, name).locator(".plot")).not_to_have_attribute("aria-label", figures[name])
+    expect(page.locator(".verdict")).to_contain_text(f"test image {chosen(page)['index']}")
 
 
 def test_hovering_shows_the_image(explorer_page: OpenAt) -> None:
@@ -154,8 +169,8 @@ def test_index_field_buttons_and_keys(explorer_page: OpenAt) -> None:
         field.fill(wrong)
         field.press("Enter")
         page.get_by_text(f"wanted a test image from 0 to 358, got '{wrong}'").wait_for()
+        expect(field).to_have_value("44")
         assert chosen(page)["index"] == "44"
-    assert field.input_value() == "44"
 
 
 def test_quick_picks_and_classes(explorer_page: OpenAt) -> None:
@@ -176,7 +191,7 @@ def test_quick_picks_and_classes(explorer_page: OpenAt) -> None:
     field.press("Enter")
     wait_for_choice(page, "index", "0")
     page.get_by_text("test image 0, class 5").first.wait_for()
-    assert page.get_by_role("combobox", name="Class").inner_text() == "all"
+    expect(page.get_by_role("combobox", name="Class")).to_have_text("all")
 
 
 def test_choices_do_not_fill_the_history(explorer_page: OpenAt) -> None:
@@ -207,6 +222,7 @@ def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenA
     before, source = stamps(page), page.locator(".verdict img").get_attribute("src")
     page.get_by_role("button", name="Invert").click()
     wait_for_repaint(page, before)
+    expect(page.locator(".verdict img")).not_to_have_attribute("src", source)
     shown, inverted = (pixels(s) for s in (source, page.locator(".verdict img").get_attribute("src")))
     assert np.array_equal(inverted, 255 - shown)
     page.get_by_role("button", name="Next image").click()
@@ -235,23 +251,22 @@ def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
     grey = small[(small > 0) & (small < 255)]
     assert grey.size, "strokes are averaged, not cut"
     page.get_by_role("button", name="Clear").press("Enter")
-    assert pad.evaluate(
-        "c => c.getContext('2d').getImageData(0, 0, 168, 168).data.every((v, k) => k % 4 === 3 || v === 0)"
-    )
+    blank = "c => c.getContext('2d').getImageData(0, 0, 168, 168).data.every((v, k) => k % 4 === 3 || v === 0)"
+    wait_until(page, lambda: pad.evaluate(blank))
 
 
 def test_an_address_restores_the_view(explorer_page: OpenAt) -> None:
     query = "?run=deep-gp&index=17&plane=3,1&colour=gap&against=negentropy&bandwidth=validation&coordinates=3"
     page = explorer_page(query)
     view(page, "map").get_by_text("inference gap (nats)").first.wait_for(timeout=60_000)
-    assert view(page, "map").locator("select").input_value() == "gap"
-    traces = view(page, "traces").locator("select")
-    assert [traces.nth(k).input_value() for k in range(2)] == ["3", "validation"]
-    assert "along z3 and z4" in alt(page, "traces")
-    planes = view(page, "posterior").locator("select")
-    assert [planes.nth(k).input_value() for k in range(3)] == ["dims", "3", "1"]
-    assert "slice" in view(page, "posterior").locator(".sentence").inner_text()
-    assert "test image 17" in page.locator(".verdict").inner_text()
+    traces, planes = (view(page, name).locator("select") for name in ("traces", "posterior"))
+    expect(view(page, "map").locator("select")).to_have_value("gap")
+    for selects, values in ((traces, ("3", "validation")), (planes, ("dims", "3", "1"))):
+        for k, value in enumerate(values):
+            expect(selects.nth(k)).to_have_value(value)
+    expect(view(page, "traces").locator(".plot")).to_have_attribute("aria-label", re.compile("along z3 and z4"))
+    expect(view(page, "posterior").locator(".sentence")).to_contain_text("slice")
+    expect(page.locator(".verdict")).to_contain_text("test image 17")
     before = stamps(page)
     planes.nth(1).select_option("4")
     wait_for_choice(page, "plane", "4,1")
@@ -267,10 +282,9 @@ def test_an_address_restores_the_view(explorer_page: OpenAt) -> None:
 def test_a_wrong_address_is_said_and_the_rest_holds(explorer_page: OpenAt) -> None:
     page = explorer_page("?run=tiny-gq&index=12&colour=green&plane=x")
     notice(page).get_by_text("did you mean 'tiny-gp'").first.wait_for()
-    text = notice(page).inner_text()
-    assert "colour: wanted one of class, uncertainty, gap" in text
-    assert "plane" in text
-    assert chosen(page)["index"] == "12"
+    expect(notice(page)).to_contain_text("colour: wanted one of class, uncertainty, gap")
+    expect(notice(page)).to_contain_text("plane")
+    wait_for_choice(page, "index", "12")
     page.wait_for_function("() => /run=tiny-gp|run=tiny-vae|run=deep-gp/.test(location.search)")
     page = explorer_page("?run=tiny-gp&index=99999")
     notice(page).get_by_text("wanted a test image from 0 to 358, got 99999").first.wait_for()
@@ -281,29 +295,26 @@ def test_runs_of_different_dimensions_are_compared_and_a_plain_vae_says_it_has_n
     explorer_page: OpenAt,
 ) -> None:
     page = explorer_page("?run=tiny-vae&with=tiny-gp")
-    assert "states no uncertainty" in view(page, "uncertainty").locator(".sentence").inner_text()
-    assert "tiny-vae" in alt(page, "gaps")
-    assert "tiny-gp" in alt(page, "gaps")
+    expect(view(page, "uncertainty").locator(".sentence")).to_contain_text("states no uncertainty")
+    for name in ("tiny-vae", "tiny-gp"):
+        expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile(name))
     before = stamps(page)
     choose(page, "Details of", "tiny-gp")
     wait_for_repaint(page, before)
     view(page, "uncertainty").locator(".plot[aria-label*='Tr V[f]']").wait_for()
-    assert chosen(page)["focus"] == "second"
+    wait_for_choice(page, "focus", "second")
 
 
 def test_dark_and_light(explorer_page: OpenAt) -> None:
     page = explorer_page()
 
-    def paper(name: str) -> str:
-        return str(view(page, name).locator(".plot").evaluate("plot => plot.layout.paper_bgcolor"))
+    def papers() -> set[str]:
+        plots = (view(page, name).locator(".plot") for name in (*VIEWS, "figure_one"))
+        return {str(plot.evaluate("plot => plot.layout.paper_bgcolor")) for plot in plots}
 
-    assert {paper(name) for name in VIEWS} == {"#FFFFFF"}
+    wait_until(page, lambda: papers() == {"#FFFFFF"})
     page.get_by_role("button", name=re.compile("theme", re.I)).click()
-    for _ in range(100):
-        if {paper(name) for name in VIEWS} == {"#15191E"}:
-            break
-        page.wait_for_timeout(100)
-    assert {paper(name) for name in (*VIEWS, "figure_one")} == {"#15191E"}
+    wait_until(page, lambda: papers() == {"#15191E"})
 
 
 def test_every_view_is_exported(explorer_page: OpenAt) -> None:
@@ -321,29 +332,35 @@ def test_every_view_is_exported(explorer_page: OpenAt) -> None:
         assert download.value.suggested_filename == f"tiny-gp-{name}-0.csv"
 
 
+def cut_off(page: Any, width: int) -> list[str]:
+    """Which cards leave the window, or their own frame, or lie over one another."""
+    boxes = {name: view(page, name).bounding_box() for name in (*VIEWS, "figure_one")}
+    wrong = []
+    for name, box in boxes.items():
+        plot = view(page, name).locator(".plot").bounding_box()
+        inside = (
+            0 <= box["x"] <= plot["x"]
+            and plot["x"] + plot["width"] <= box["x"] + box["width"] + 1 <= width + 1
+            and plot["y"] + plot["height"] <= box["y"] + box["height"]
+        )
+        wrong += [] if inside else [name]
+    for one, other in combinations(boxes, 2):
+        first, second = boxes[one], boxes[other]
+        apart = (
+            first["x"] + first["width"] <= second["x"]
+            or second["x"] + second["width"] <= first["x"]
+            or first["y"] + first["height"] <= second["y"] + 1
+            or second["y"] + second["height"] <= first["y"] + 1
+        )
+        wrong += [] if apart else [f"{one} over {other}"]
+    return wrong
+
+
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768)], ids=str)
 def test_nothing_is_cut_off(explorer_page: OpenAt, size: tuple[int, int]) -> None:
     page = explorer_page()
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.wait_for_timeout(500)
-    boxes = {name: view(page, name).bounding_box() for name in (*VIEWS, "figure_one")}
-    for name, box in boxes.items():
-        plot = view(page, name).locator(".plot").bounding_box()
-        assert box["x"] >= 0, name
-        assert box["x"] + box["width"] <= size[0], name
-        assert plot["x"] >= box["x"], name
-        assert plot["x"] + plot["width"] <= box["x"] + box["width"] + 1, name
-        assert plot["y"] + plot["height"] <= box["y"] + box["height"], name
-    placed = list(boxes.values())
-    for k, first in enumerate(placed):
-        for second in placed[k + 1 :]:
-            apart = (
-                first["x"] + first["width"] <= second["x"]
-                or second["x"] + second["width"] <= first["x"]
-                or first["y"] + first["height"] <= second["y"] + 1
-                or second["y"] + second["height"] <= first["y"] + 1
-            )
-            assert apart
+    wait_until(page, lambda: cut_off(page, size[0]) == [])
     view(page, "figure_one").locator(".sentence").scroll_into_view_if_needed()
 
 
@@ -414,7 +431,7 @@ def test_with_nothing_trained_the_page_trains_and_fills(
     wait_until_ready(offline_page, 120)
     offline_page.get_by_text("Nothing is trained on this machine yet").wait_for(state="hidden", timeout=60_000)
     offline_page.wait_for_function("() => location.search.includes('run=digits-gp')", timeout=60_000)
-    assert offline_page.evaluate("window.gpvaePainted.latent_live.stamp") >= 1
-    assert chosen(offline_page)["with"] == "digits-vae"
+    offline_page.wait_for_function("() => window.gpvaePainted.latent_live?.stamp >= 1", timeout=60_000)
+    wait_for_choice(offline_page, "with", "digits-vae")
     states = [json.loads(path.read_text()) for path in tmp_path.glob("digits-*/config.json")]
     assert sorted(state["method"] for state in states) == ["gp", "vae"]
