@@ -6,8 +6,10 @@ that resolves here (DNS rebinding); its Host and Origin then agree with one anot
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import urlsplit
 
+from bokeh.protocol.exceptions import ProtocolError
 from bokeh.server.server import Server
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher, Rule
@@ -41,7 +43,17 @@ class Refuse(RequestHandler):
         self.finish("403: this page is served to this machine alone, under localhost or 127.0.0.1.\n")
 
 
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """A web socket that bokeh refuses (a tab's token has expired, another program called) is no fault of ours."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, ProtocolError):
+        record.msg, record.args, record.exc_info = "a web socket was refused: %s", (error,), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
+
 def guard(server: Server, port: int) -> None:
-    """Put the check in front of all of the server's routes, pages and web sockets alike."""
+    """Put the check in front of all of the server's routes, pages and web sockets alike; say refusals in one line."""
+    logging.getLogger("tornado.application").addFilter(_in_one_line)
     application = server._tornado  # bokeh has no public way to its tornado application
     application.default_router.rules.insert(0, Rule(Foreign(port), Refuse))

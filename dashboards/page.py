@@ -43,9 +43,12 @@ class Page:
         self.verdict = pn.pane.HTML("", stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12), min_height=56)
         self.strip = pn.pane.HTML("", visible=False, sizing_mode="stretch_width", margin=(2, 12))
         self.controls = Controls(self.state, self.say)
-        self.session = Session(library, self.state, document, self.say, self._show_verdict, self.controls.offer)
+        self.session = Session(
+            library, self.state, document, self.say, self.add, self._show_verdict, self.controls.offer
+        )
         self.welcome = Welcome(first)
         self._ready: dict[str, frozenset[str]] = {}
+        self._said: tuple[str, ...] = ()
         self._complaints = self._start(parse_qs(query))
         self.frame = self._layout()
 
@@ -126,8 +129,8 @@ class Page:
         self.welcome.panel.visible = self.first.running
         self.explorer.visible = bool(self.library.names())
         self.session.start()
-        if self._complaints:
-            self.say(" · ".join(self._complaints))
+        for complaint in self._complaints:
+            self.add(complaint)
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, TICK_MS)
 
@@ -172,9 +175,19 @@ class Page:
     # What the person is told
 
     def say(self, line: str) -> None:
-        """A line above the views; '' clears it."""
-        self.notice.object = f'<div class="notice" role="alert">{html.escape(line)}</div>'
-        self.notice.visible = bool(line)
+        """A line above the views, in place of what was said; '' clears it."""
+        self._tell((line,) if line else ())
+
+    def add(self, line: str) -> None:
+        """A line beside what was said."""
+        if line not in self._said:
+            self._tell((*self._said, line))
+
+    def _tell(self, lines: tuple[str, ...]) -> None:
+        self._said = lines
+        text = html.escape(" · ".join(lines))
+        self.notice.object = f'<div class="notice" role="alert">{text}</div>'  # before it is shown, never after
+        self.notice.visible = bool(lines)
 
     def _show_verdict(self, line: str) -> None:
         self.verdict.object = line

@@ -13,8 +13,8 @@ from gpvae_core.explore.views import Instance
 from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
-    from gpvae_core.explore.answers import Bandwidth
     from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.mapa.bandwidths import Bandwidth
 
 READY_WORDS = {
     "encodings": "the test images are being encoded",

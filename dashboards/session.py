@@ -42,7 +42,7 @@ class Session:
     """Computes what the state asks for and shows it in the cards.
 
     `on_explorer` is told, with the document's lock, which explorer the controls should offer; `say` shows a line to the
-    person ('' clears it); `show_verdict` shows the line above the views.
+    person ('' clears it), `add` one beside what was said; `show_verdict` shows the line above the views.
     """
 
     def __init__(
@@ -51,11 +51,13 @@ class Session:
         state: PageState,
         document: Document | None,
         say: Callable[[str], None],
+        add: Callable[[str], None],
         show_verdict: Callable[[str], None],
         on_explorer: Callable[[Any], None],
     ) -> None:
         self.library, self.state = library, state
-        self._say, self._show_verdict, self._on_explorer = say, show_verdict, on_explorer
+        self._say, self._add = say, add
+        self._show_verdict, self._on_explorer = show_verdict, on_explorer
         self.latest = Latest(document, say)
         self.views = all_views()
         self.cards = {view.name: self._card(view) for view in self.views}
@@ -106,7 +108,7 @@ class Session:
             self.state.param.update(**values)
         finally:
             self._settling = False
-        self._say(why)
+        self._add(why)
 
     def _hover(self, name: str, index: int) -> None:
         def work() -> None:

@@ -17,6 +17,7 @@ from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
 from gpvae_core.gaps import IWAE_SAMPLES, Array, GapTable, Truth, default_sample_size, grid_truth, instance_gaps
 from gpvae_core.likelihoods import Gaussian
+from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -27,7 +28,6 @@ GRID_SAMPLE = 1000
 """Instances whose true posterior is computed at d = 2: milliseconds each on digits, tenths of a second on MNIST."""
 WEIGHTS_AT_ONCE = 4096
 """Importance weights held at a time."""
-BANDWIDTHS = ("sigma_x", "validation")
 MAX_KERNEL_FLOATS = 50_000_000
 """Training pixels from which MAPA's bandwidth is chosen (200 MB); a seeded sample stands for a larger training set."""
 

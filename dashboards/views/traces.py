@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from dashboards.request import Drawn, Request, as_json
-from dashboards.state import BANDWIDTHS
 from dashboards.widgets.card import Select
 from gpvae_core.explore import export
 from gpvae_core.explore.views import Instance, TracesView
+from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.plots import traces
 
 READ = "Circles: training codes weighed by the model; diamonds: by MAPA, from pixels alone. On the line: traced well."

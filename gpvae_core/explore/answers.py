@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,12 +33,12 @@ from gpvae_core.explore.views import (
 )
 from gpvae_core.gaps import gaps_and_best
 from gpvae_core.likelihoods import Gaussian
+from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
 from gpvae_core.mapa.kernel import choose_bandwidth, mapa
 from gpvae_core.truth.grid import GridPosterior, true_posterior
 from gpvae_core.truth.importance import iwae_log_px
 
 T = TypeVar("T")
-Bandwidth = Literal["sigma_x", "validation"]
 
 BASE_SAMPLES = 200
 MAPA_MASS, MAPA_POINTS = 0.99, 60
@@ -215,7 +215,7 @@ class Answers:
         if kind == "validation":
             return self._bandwidths.get(kind, self._chosen_bandwidth), "chosen on validation images"
         if kind != "sigma_x":
-            raise unknown("bandwidth", kind, ("sigma_x", "validation"))
+            raise unknown("bandwidth", kind, BANDWIDTHS)
         likelihood = self._vae.likelihood
         if not isinstance(likelihood, Gaussian):
             return self.bandwidth("validation")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.explore import export
-from gpvae_core.explore.answers import Answers, Bandwidth
+from gpvae_core.explore.answers import Answers
 from gpvae_core.explore.gap_sample import BestGaussian
 from gpvae_core.explore.pictures import decode_means
 from gpvae_core.explore.stages import STAGES, Stages
@@ -28,6 +28,7 @@ from gpvae_core.explore.views import (
     TracesView,
     UncertaintyView,
 )
+from gpvae_core.mapa.bandwidths import Bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.types import as_images

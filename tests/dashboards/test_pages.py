@@ -8,10 +8,11 @@ import io
 import json
 import re
 import socket
+import time
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -27,6 +28,7 @@ from gpvae_core.errors import UserError
 
 pytestmark = pytest.mark.page
 OpenAt = Callable[..., Any]
+T = TypeVar("T")
 
 
 def chosen(page: Any) -> dict[str, str]:
@@ -44,13 +46,13 @@ def wait_for_choice(page: Any, key: str, value: str) -> None:
     )
 
 
-def wait_until(page: Any, true: Callable[[], bool], seconds: float = 15.0) -> None:
-    """For what no expectation of playwright can say."""
+def eventually(page: Any, read: Callable[[], T], wanted: T, seconds: float = 15.0) -> T:
+    """What `read` returns once it is as wanted, or last; for what no expectation of playwright can say."""
     for _ in range(int(10 * seconds)):
-        if true():
-            return
+        if read() == wanted:
+            break
         page.wait_for_timeout(100)
-    pytest.fail(f"it did not come true within {seconds:g} s")
+    return read()
 
 
 def stamps(page: Any) -> dict[str, int]:
@@ -252,7 +254,7 @@ def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
     assert grey.size, "strokes are averaged, not cut"
     page.get_by_role("button", name="Clear").press("Enter")
     blank = "c => c.getContext('2d').getImageData(0, 0, 168, 168).data.every((v, k) => k % 4 === 3 || v === 0)"
-    wait_until(page, lambda: pad.evaluate(blank))
+    assert eventually(page, lambda: pad.evaluate(blank), True)
 
 
 def test_an_address_restores_the_view(explorer_page: OpenAt) -> None:
@@ -286,8 +288,9 @@ def test_a_wrong_address_is_said_and_the_rest_holds(explorer_page: OpenAt) -> No
     expect(notice(page)).to_contain_text("plane")
     wait_for_choice(page, "index", "12")
     page.wait_for_function("() => /run=tiny-gp|run=tiny-vae|run=deep-gp/.test(location.search)")
-    page = explorer_page("?run=tiny-gp&index=99999")
-    notice(page).get_by_text("wanted a test image from 0 to 358, got 99999").first.wait_for()
+    page = explorer_page("?run=tiny-gp&index=99999&plane=9,9&colour=green")
+    for line in ("wanted a test image from 0 to 358, got 99999", "from 1 to 2, got 9,9", "colour: wanted one of class"):
+        expect(notice(page)).to_contain_text(line)
     wait_for_choice(page, "index", "0")
 
 
@@ -312,9 +315,9 @@ def test_dark_and_light(explorer_page: OpenAt) -> None:
         plots = (view(page, name).locator(".plot") for name in (*VIEWS, "figure_one"))
         return {str(plot.evaluate("plot => plot.layout.paper_bgcolor")) for plot in plots}
 
-    wait_until(page, lambda: papers() == {"#FFFFFF"})
+    assert eventually(page, papers, {"#FFFFFF"}) == {"#FFFFFF"}
     page.get_by_role("button", name=re.compile("theme", re.I)).click()
-    wait_until(page, lambda: papers() == {"#15191E"})
+    assert eventually(page, papers, {"#15191E"}) == {"#15191E"}
 
 
 def test_every_view_is_exported(explorer_page: OpenAt) -> None:
@@ -360,7 +363,7 @@ def cut_off(page: Any, width: int) -> list[str]:
 def test_nothing_is_cut_off(explorer_page: OpenAt, size: tuple[int, int]) -> None:
     page = explorer_page()
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    wait_until(page, lambda: cut_off(page, size[0]) == [])
+    assert eventually(page, lambda: cut_off(page, size[0]), []) == []
     view(page, "figure_one").locator(".sentence").scroll_into_view_if_needed()
 
 
@@ -404,6 +407,17 @@ def test_foreign_hosts_and_origins_are_refused(served: Any) -> None:
     )
     assert "403" in exchange(served.port, agreeing)
     assert "403" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {own}\nOrigin: http://evil.example\n{UPGRADE}\n")
+
+
+def test_a_web_socket_that_is_no_page_is_refused_in_one_line(served: Any) -> None:
+    own = f"localhost:{served.port}"
+    assert "101" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {own}\nOrigin: http://{own}\n{UPGRADE}\n")
+    line = "a web socket was refused: Subprotocol header is not 'bokeh'"
+    for _ in range(50):
+        if line in served.log.read_text():
+            break
+        time.sleep(0.1)
+    assert line in served.log.read_text()  # that no traceback stands there is checked when the server ends
 
 
 def test_the_server_listens_on_loopback_alone(served: Any) -> None:
