@@ -23,6 +23,18 @@ ANY_CLASS = "all"
 FIELD = {"size": "small", "margin": (4, 4)}
 
 
+class Choice(pmui.Select):
+    """A drop-down that is deaf to echoes.
+
+    Rarely, panel takes what the server itself has set for something that came from the browser, and applies it once
+    more, late: the newest run, just chosen, fell back to the one before. A person never changes the options, so what
+    comes together with options is such an echo.
+    """
+
+    def _process_property_change(self, props: dict[str, Any]) -> dict[str, Any]:
+        return {} if "options" in props else super()._process_property_change(props)
+
+
 class Controls:
     """Widgets bound both ways to the page's state. `complain` shows a line to the person."""
 
@@ -40,13 +52,13 @@ class Controls:
         )  # fmt: skip
 
     def _make_widgets(self) -> None:
-        self.run = pmui.Select(label="Run", options=[], width=140, **FIELD)
-        self.other = pmui.Select(label="Compare with", options=[NOBODY], width=140, **FIELD)
-        self.focus = pmui.Select(label="Details of", options=[], width=140, **FIELD)
+        self.run = Choice(label="Run", options=[], width=140, **FIELD)
+        self.other = Choice(label="Compare with", options=[NOBODY], width=140, **FIELD)
+        self.focus = Choice(label="Details of", options=[], width=140, **FIELD)
         self.previous = pmui.IconButton(icon="chevron_left", description="Previous image (left arrow key)", margin=0)
         self.index = pmui.TextInput(label="Image", value="0", width=115, **FIELD)
         self.next = pmui.IconButton(icon="chevron_right", description="Next image (right arrow key)", margin=0)
-        self.classes = pmui.Select(label="Class", options=[ANY_CLASS], value=ANY_CLASS, width=90, **FIELD)
+        self.classes = Choice(label="Class", options=[ANY_CLASS], value=ANY_CLASS, width=90, **FIELD)
         self.quick = pmui.MenuButton(label="Quick picks", items=[], size="small", variant="outlined", margin=(4, 6))
         self.upload = Upload(self._uploaded, self._complain, limit=MAX_UPLOAD, margin=(4, 6))
         self.draw = pmui.Button(label="Draw", icon="draw", size="small", variant="outlined", margin=(4, 6))

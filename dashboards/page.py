@@ -144,13 +144,14 @@ class Page:
             self._tick_preparation([name for name in self.state.names if name in self.library.names()])
 
     def _tick_training(self) -> None:
+        done = self.first.report().outcome == "done"  # asked first: what ends while we look is found at the next tick
         self.welcome.tick(self.state.dark, self.explorer.visible)
         self.library.rescan(finished_only=True)  # half a training is no run to judge an encoder by
         names = self.library.names()
         if names and names != self.controls.run.options:
             self._choose_default()
             self.explorer.visible = True
-        if self.first.report().outcome == "done":
+        if done:
             self.welcome.panel.visible = False
 
     def _tick_preparation(self, names: Sequence[str]) -> None:

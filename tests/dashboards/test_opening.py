@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from dashboards.first_start import FirstStart
 from dashboards.library import RunLibrary
 from dashboards.page import Page
+from gpvae_core.progress import Progress
 
 
 def wait_until(page: Page, true: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -75,3 +80,34 @@ def test_runs_come_and_go_with_a_new_page(runs: Path, tmp_path: Path) -> None:
 
 def test_a_run_is_not_compared_with_itself(runs: Path) -> None:
     assert opened(RunLibrary([runs]), "run=tiny-vae&with=tiny-vae").state.other == ""
+
+
+def test_a_training_that_ends_while_the_page_looks_for_runs_is_found(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = threading.Event()
+
+    def trainer(root: Path, progress: Progress, on_epoch: Any) -> None:
+        shutil.copytree(runs / "tiny-vae", root / "tiny-vae")
+        assert may_end.wait(60)
+        shutil.copytree(runs / "tiny-gp", root / "tiny-gp")
+
+    library, first = RunLibrary([tmp_path]), FirstStart(tmp_path, trainer)
+    page = Page(library, first, None, "")
+    page.loaded()
+    wait_until(page, lambda: page.state.run == "tiny-vae")
+    look = library.rescan
+
+    def look_slowly(finished_only: bool = False) -> None:
+        look(finished_only)
+        may_end.set()
+        while first.running:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(library, "rescan", look_slowly)
+    page.tick()
+    monkeypatch.setattr(library, "rescan", look)
+    page.tick()
+    assert (page.state.run, page.state.other) == ("tiny-gp", "tiny-vae")
+    page.tick()
+    assert not page.welcome.panel.visible

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
+from dashboards.controls import Choice
 from dashboards.guard import Foreign
 from dashboards.jobs import Job, Report
 from dashboards.latest import Latest
@@ -299,3 +300,11 @@ def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
     assert library.default_choice() == ("", "")
     with pytest.raises(UserError, match="unknown run 'x'"):
         library.explorer("x")
+
+
+def test_an_echo_of_older_options_does_not_undo_a_choice() -> None:
+    choice = Choice(options=["newer", "older"], value="newer")
+    choice._process_events({"options": ["older"], "value": "older"})
+    assert choice.value == "newer"
+    choice._process_events({"value": "older"})
+    assert choice.value == "older"
