@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +19,10 @@ if TYPE_CHECKING:
 
 MAX_UPLOAD = 5_000_000
 """Bytes; enforced in the browser, here, and on the web socket."""
+ECHO_S = 5.0
 NOBODY = "none"
 ANY_CLASS = "all"
 FIELD = {"size": "small", "margin": (4, 4)}
-
-
-class Choice(pmui.Select):
-    """A drop-down that is deaf to echoes.
-
-    Rarely, panel takes what the server itself has set for something that came from the browser, and applies it once
-    more, late: the newest run, just chosen, fell back to the one before. A person never changes the options, so what
-    comes together with options is such an echo.
-    """
-
-    def _process_property_change(self, props: dict[str, Any]) -> dict[str, Any]:
-        return {} if "options" in props else super()._process_property_change(props)
 
 
 class Controls:
@@ -42,6 +32,7 @@ class Controls:
         self._state, self._complain = state, complain
         self._explorer: Explorer | None = None
         self._binding, self._last = False, 0
+        self._deaf_until = 0.0
         self._make_widgets()
         self._watch()
         self._from_state()
@@ -52,13 +43,13 @@ class Controls:
         )  # fmt: skip
 
     def _make_widgets(self) -> None:
-        self.run = Choice(label="Run", options=[], width=140, **FIELD)
-        self.other = Choice(label="Compare with", options=[NOBODY], width=140, **FIELD)
-        self.focus = Choice(label="Details of", options=[], width=140, **FIELD)
+        self.run = pmui.Select(label="Run", options=[], width=140, **FIELD)
+        self.other = pmui.Select(label="Compare with", options=[NOBODY], width=140, **FIELD)
+        self.focus = pmui.Select(label="Details of", options=[], width=140, **FIELD)
         self.previous = pmui.IconButton(icon="chevron_left", description="Previous image (left arrow key)", margin=0)
         self.index = pmui.TextInput(label="Image", value="0", width=115, **FIELD)
         self.next = pmui.IconButton(icon="chevron_right", description="Next image (right arrow key)", margin=0)
-        self.classes = Choice(label="Class", options=[ANY_CLASS], value=ANY_CLASS, width=90, **FIELD)
+        self.classes = pmui.Select(label="Class", options=[ANY_CLASS], value=ANY_CLASS, width=90, **FIELD)
         self.quick = pmui.MenuButton(label="Quick picks", items=[], size="small", variant="outlined", margin=(4, 6))
         self.upload = Upload(self._uploaded, self._complain, limit=MAX_UPLOAD, margin=(4, 6))
         self.draw = pmui.Button(label="Draw", icon="draw", size="small", variant="outlined", margin=(4, 6))
@@ -66,8 +57,8 @@ class Controls:
         self.pad = DrawingPad(self._drawn, visible=False, margin=(4, 12))
 
     def _watch(self) -> None:
-        self.run.param.watch(lambda e: self._set(run=e.new or ""), "value")
-        self.other.param.watch(lambda e: self._set(other="" if e.new == NOBODY else e.new), "value")
+        self.run.param.watch(lambda e: self._run_chosen(run=e.new or ""), "value")
+        self.other.param.watch(lambda e: self._run_chosen(other="" if e.new == NOBODY else e.new), "value")
         self.focus.param.watch(lambda e: self._set(focus="first" if e.new == self._state.run else "second"), "value")
         self.index.param.watch(lambda e: self._typed(e.new), "value")
         self.classes.param.watch(lambda e: self._class_chosen(e.new), "value")
@@ -83,6 +74,19 @@ class Controls:
     def _set(self, **values: object) -> None:
         if not self._binding:
             self._state.param.update(**values)
+
+    def _run_chosen(self, **values: str) -> None:
+        if time.monotonic() < self._deaf_until and not self._binding:
+            self._from_state()
+        else:
+            self._set(**values)
+
+    def ignore_echoes(self) -> None:
+        """The page itself has just chosen other runs: for some seconds, what comes as a choice of runs is not taken.
+
+        Rarely the browser sends back, late, what these drop-downs were told before, and undoes the page's choice.
+        """
+        self._deaf_until = time.monotonic() + ECHO_S
 
     def _from_state(self) -> None:
         self._binding = True

@@ -150,6 +150,7 @@ class Page:
         names = self.library.names()
         if names and names != self.controls.run.options:
             self._choose_default()
+            self.controls.ignore_echoes()
             self.explorer.visible = True
         if done:
             self.welcome.panel.visible = False

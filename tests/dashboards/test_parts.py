@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-from dashboards.controls import Choice
+from dashboards.controls import Controls
 from dashboards.guard import Foreign
 from dashboards.jobs import Job, Report
 from dashboards.latest import Latest
@@ -302,9 +302,14 @@ def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
         library.explorer("x")
 
 
-def test_an_echo_of_older_options_does_not_undo_a_choice() -> None:
-    choice = Choice(options=["newer", "older"], value="newer")
-    choice._process_events({"options": ["older"], "value": "older"})
-    assert choice.value == "newer"
-    choice._process_events({"value": "older"})
-    assert choice.value == "older"
+def test_a_late_echo_does_not_undo_which_runs_the_page_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = PageState(run="newer", other="older")
+    controls = Controls(state, lambda line: None)
+    controls.offer_runs(["newer", "older"])
+    controls.ignore_echoes()
+    controls.run.value, controls.other.value = "older", "none"
+    assert (state.run, state.other) == (controls.run.value, controls.other.value) == ("newer", "older")
+    monkeypatch.setattr("dashboards.controls.ECHO_S", 0.0)
+    controls.ignore_echoes()
+    controls.run.value = "older"
+    assert state.run == "older"
