@@ -38,6 +38,10 @@ class Likelihood(nn.Module, ABC):
     def mean(self, g: Tensor) -> Tensor:
         """E[x | g], the reconstruction that is shown."""
 
+    @abstractmethod
+    def noise_scale(self) -> float | None:
+        """The scale of the pixel noise, sigma_x, as it is now; None for a likelihood without."""
+
 
 class LikelihoodConfig(BaseModel, ABC):
     """Settings of one likelihood."""

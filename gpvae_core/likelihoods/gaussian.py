@@ -57,10 +57,13 @@ class Gaussian(Likelihood):
 
     @torch.no_grad()
     def grid_table(self, g: Float[Tensor, "G C H W"]) -> DistanceTable:
-        return DistanceTable(g, float(self.sigma_x))
+        return DistanceTable(g, self.noise_scale())
 
     def mean(self, g: Tensor) -> Tensor:
         return g
+
+    def noise_scale(self) -> float:
+        return float(self.sigma_x.detach())
 
 
 @LIKELIHOODS.register("gaussian")

@@ -1,0 +1,71 @@
+"""The continuous Bernoulli likelihood (Loaiza-Ganem & Cunningham 2019), a density of grey levels on [0, 1].
+
+p(x|lambda) = C(lambda) lambda^x (1 - lambda)^(1 - x) with lambda = sigmoid(g). In the logit g it is exp(x g - A(g)),
+A(g) = log((e^g - 1) / g), and log C(lambda) = log(1 + e^g) - A(g). At g = 0, lambda = 1/2, the closed forms of A and
+its derivatives are 0/0; near it a Taylor polynomial stands for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gpvae_core.likelihoods.base import LIKELIHOODS, LikelihoodConfig
+from gpvae_core.likelihoods.exponential import ExponentialFamily
+
+NEAR = 0.25
+"""|g/2| below which the polynomials are used: the first term left out is then below 1e-16."""
+LOG_SINHC = (1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250)
+"""Coefficients of log(sinh(h)/h) in h^2, h^4, ..., h^12; the n-th is (-1)^(n+1) zeta(2n) / (n pi^(2n))."""
+LANGEVIN = tuple(2 * n * c for n, c in enumerate(LOG_SINHC, 1))
+"""Coefficients of its derivative coth(h) - 1/h in h, h^3, ..., h^11."""
+
+
+def _polynomial(square: Tensor, coefficients: Sequence[float]) -> Tensor:
+    """c_1 + c_2 s + c_3 s^2 + ... by Horner's rule."""
+    value = torch.full_like(square, coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        value = value * square + c
+    return value
+
+
+def log_sinhc(h: Tensor) -> Tensor:
+    """log(sinh(h) / h), even, 0 at 0, and about |h| - log|2h| far out."""
+    near = h.abs() < NEAR
+    square = torch.where(near, h, 0.0).square()
+    far = torch.where(near, 1.0, h).abs()
+    series = square * _polynomial(square, LOG_SINHC)
+    return torch.where(near, series, far + torch.log(-torch.expm1(-2.0 * far) / (2.0 * far)))
+
+
+def langevin(h: Tensor) -> Tensor:
+    """coth(h) - 1/h, odd, from -1 to 1."""
+    near = h.abs() < NEAR
+    close = torch.where(near, h, 0.0)
+    far = torch.where(near, 1.0, h)
+    return torch.where(near, close * _polynomial(close.square(), LANGEVIN), 1.0 / far.tanh() - 1.0 / far)
+
+
+class ContinuousBernoulli(ExponentialFamily):
+    """The density lambda^x (1 - lambda)^(1 - x) C(lambda) of grey levels; nats."""
+
+    def log_partition(self, g: Tensor) -> Tensor:
+        """A(g) = log((e^g - 1) / g) = g/2 + log(sinh(g/2) / (g/2))."""
+        return 0.5 * g + log_sinhc(0.5 * g)
+
+    def mean(self, g: Tensor) -> Tensor:
+        """A'(g) = 1 / (1 - e^-g) - 1/g: 1/2 at g = 0, and closer to it than lambda elsewhere."""
+        return 0.5 + 0.5 * langevin(0.5 * g)
+
+
+@LIKELIHOODS.register("continuous_bernoulli")
+class ContinuousBernoulliConfig(LikelihoodConfig):
+    """Continuous Bernoulli likelihood (Loaiza-Ganem & Cunningham 2019) for grey levels; the decoder gives logits."""
+
+    kind: ClassVar[str] = "continuous_bernoulli"
+
+    def build(self) -> ContinuousBernoulli:
+        return ContinuousBernoulli()

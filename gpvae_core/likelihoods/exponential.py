@@ -1,0 +1,54 @@
+"""Pixel densities p(x|g) = exp(x g - A(g)) with the decoder output g as natural parameter (a logit)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpvae_core.likelihoods.base import Likelihood, LikelihoodTable
+
+CHUNK = 4096
+"""Decoder outputs whose log partitions are held at a time."""
+
+
+class LogitTable(LikelihoodTable):
+    """log p(x|z_i) = x'(g_i - c) + x'c - sum A(g_i) by one matrix product.
+
+    c is the mean decoder output: without it the product, in float32, is larger and rounded more. All but the product is
+    summed in float64, and in numpy, as in the Gaussian's table.
+    """
+
+    def __init__(self, g: Float[Tensor, "G C H W"], log_partition: Float[Tensor, " G"]) -> None:
+        self._c = g.mean(0).flatten()
+        self._g = g.flatten(1).sub_(self._c)
+        self._log_partition = log_partition.numpy()
+
+    def log_prob(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        flat = x.to(self._g).flatten(1)
+        log_p = (flat @ self._g.T).cpu().double().numpy()
+        log_p -= self._log_partition
+        log_p += (flat.cpu().double() @ self._c.cpu().double()).numpy()[:, None]
+        return torch.from_numpy(log_p)
+
+
+class ExponentialFamily(Likelihood, ABC):
+    """p(x|g) = exp(x g - A(g)) for each pixel, with no parameters of its own."""
+
+    @abstractmethod
+    def log_partition(self, g: Tensor) -> Tensor:
+        """A(g) in nats, pixel by pixel: smooth and accurate for every logit, as are its derivatives."""
+
+    def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+        logit = g.to(x.dtype)  # an autocast decoder's output is coarse
+        return (x * logit - self.log_partition(logit)).sum(dim=(-3, -2, -1))
+
+    @torch.no_grad()
+    def grid_table(self, g: Float[Tensor, "G C H W"]) -> LogitTable:
+        parts = [self.log_partition(part).flatten(1).cpu().double().sum(1) for part in g.split(CHUNK)]
+        return LogitTable(g, torch.cat(parts))
+
+    def noise_scale(self) -> float | None:
+        return None

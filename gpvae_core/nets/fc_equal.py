@@ -1,0 +1,50 @@
+"""A fully connected decoder with as many parameters as the convolutional one (Kim & Pavlovic 2021, Table 10)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from gpvae_core.nets.base import NETS, NetConfig
+from gpvae_core.nets.conv import ConvConfig
+from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.types import EventShape
+
+
+def closest_width(wanted: int, latent_dim: int, pixels: int) -> int:
+    """The width w >= 1 of both hidden layers whose parameters, w^2 + w (d + P + 2) + P, come closest to `wanted`."""
+    b = latent_dim + pixels + 2
+    root = 0.5 * (math.sqrt(b**2 + 4.0 * max(wanted - pixels, 0)) - b)
+    candidates = max(1, math.floor(root)), max(1, math.ceil(root))
+    return min(candidates, key=lambda w: abs(w * (w + b) + pixels - wanted))
+
+
+@NETS.register("fc_equal")
+class EqualConfig(NetConfig):
+    """Convolutional encoder; fully connected decoder with two layers and as many parameters as conv's (Table 10)."""
+
+    kind: ClassVar[str] = "fc_equal"
+    hidden: int = Field(default=256, gt=0, description="units of the encoder's fully connected layer, h")
+    layers: int = Field(default=3, ge=2, le=5, description="convolutional layers, L")
+
+    @property
+    def _conv(self) -> ConvConfig:
+        return ConvConfig(hidden=self.hidden, layers=self.layers)
+
+    @property
+    def feature_dim(self) -> int:
+        return self._conv.feature_dim
+
+    def trunk(self, event_shape: EventShape) -> nn.Module:
+        return self._conv.trunk(event_shape)
+
+    def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
+        """Linear, ReLU, Linear, ReLU, Linear: the convolutional decoder is only counted, without its memory."""
+        with torch.device("meta"):
+            wanted = sum(p.numel() for p in self._conv.decoder(latent_dim, event_shape).parameters())
+        width = closest_width(wanted, latent_dim, math.prod(event_shape))
+        return FullyConnectedConfig(hidden=width, depth=2).decoder(latent_dim, event_shape)
