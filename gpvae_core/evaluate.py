@@ -16,7 +16,6 @@ from gpvae_core import bounds
 from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
 from gpvae_core.gaps import IWAE_SAMPLES, Array, GapTable, Truth, default_sample_size, grid_truth, instance_gaps
-from gpvae_core.likelihoods import Gaussian
 from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
@@ -71,7 +70,7 @@ def evaluate(
         "uncertainty": _uncertainty(whole),
         "correlations": _correlations(whole, sample, seed),
         "reconstruction_rmse": math.sqrt(whole["square_error"].mean()),
-        "sigma_x": _sigma_x(run),
+        "sigma_x": run.model.likelihood.noise_scale(),
         "mapa": _mapa(run, bandwidth, seed, progress),
         "sample": {
             "how": "seeded, without replacement",
@@ -228,15 +227,9 @@ def _checks(truth: Truth) -> dict[str, Any]:
 # -- the model ---------------------------------------------------------------------------------------------------------
 
 
-def _sigma_x(run: Run) -> float | None:
-    """The scale of the pixel noise; None for a likelihood without."""
-    likelihood = run.model.likelihood
-    return float(likelihood.sigma_x) if isinstance(likelihood, Gaussian) else None
-
-
 def _mapa(run: Run, bandwidth: str, seed: int, progress: Progress) -> dict[str, Any]:
     """Width of MAPA's kernel in pixel units: sigma_x, or (also where there is none) the best on validation images."""
-    sigma_x = _sigma_x(run)
+    sigma_x = run.model.likelihood.noise_scale()
     if bandwidth == "sigma_x" and sigma_x is not None:
         return {"bandwidth": sigma_x, "source": "sigma_x of the likelihood"}
     train, validation = run.data.train, run.data.validation

@@ -8,7 +8,7 @@ from dashboards.request import Drawn, Request, as_json
 from dashboards.widgets.card import Select
 from gpvae_core.explore import export
 from gpvae_core.explore.views import Instance, TracesView
-from gpvae_core.mapa.bandwidths import BANDWIDTHS
+from gpvae_core.mapa.bandwidths import Bandwidth
 from gpvae_core.plots import traces
 
 READ = "Circles: training codes weighed by the model; diamonds: by MAPA, from pixels alone. On the line: traced well."
@@ -37,7 +37,7 @@ class Traces:
             alt=_alt(side.instance, view, shown),
             selects=(
                 *_coordinates(shown, len(view.traces)),
-                Select("bandwidth", "kernel", tuple((b, BANDWIDTH_WORDS[b]) for b in BANDWIDTHS), request.bandwidth),
+                *_kernel(side.explorer.bandwidths, request.bandwidth),
             ),
         )
 
@@ -49,6 +49,13 @@ def _shown(first: int, d: int) -> list[int]:
     """The pair of coordinates, counted from 0, that holds coordinate `first`; the last pair where d has no such."""
     start = min(first - 1, d - 1) // 2 * 2
     return list(range(start, min(start + 2, d)))
+
+
+def _kernel(bandwidths: tuple[Bandwidth, ...], chosen: Bandwidth) -> tuple[Select, ...]:
+    """What the kernel takes its width from, where the run leaves a choice."""
+    if len(bandwidths) < 2:
+        return ()
+    return (Select("bandwidth", "kernel", tuple((b, BANDWIDTH_WORDS[b]) for b in bandwidths), chosen),)
 
 
 def _coordinates(shown: list[int], d: int) -> tuple[Select, ...]:

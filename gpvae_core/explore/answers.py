@@ -32,7 +32,6 @@ from gpvae_core.explore.views import (
     TracesView,
 )
 from gpvae_core.gaps import gaps_and_best
-from gpvae_core.likelihoods import Gaussian
 from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
 from gpvae_core.mapa.kernel import choose_bandwidth, mapa
 from gpvae_core.truth.grid import GridPosterior, true_posterior
@@ -216,10 +215,8 @@ class Answers:
             return self._bandwidths.get(kind, self._chosen_bandwidth), "chosen on validation images"
         if kind != "sigma_x":
             raise unknown("bandwidth", kind, BANDWIDTHS)
-        likelihood = self._vae.likelihood
-        if not isinstance(likelihood, Gaussian):
-            return self.bandwidth("validation")
-        return float(likelihood.sigma_x), "sigma_x of the likelihood"
+        sigma_x = self._vae.likelihood.noise_scale()
+        return self.bandwidth("validation") if sigma_x is None else (sigma_x, "sigma_x of the likelihood")
 
     def _chosen_bandwidth(self) -> float:
         validation = self._run.data.validation.pixels().flatten(1).to(self._run.device)

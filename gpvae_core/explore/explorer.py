@@ -28,7 +28,7 @@ from gpvae_core.explore.views import (
     TracesView,
     UncertaintyView,
 )
-from gpvae_core.mapa.bandwidths import Bandwidth
+from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.types import as_images
@@ -142,6 +142,11 @@ class Explorer:
     def traces_view(self, instance: Instance, bandwidth: Bandwidth = "sigma_x") -> TracesView:
         """View 3, with MAPA's kernel as wide as the likelihood's sigma_x, or as fits validation images best."""
         return self._answers.traces_view(instance, bandwidth)
+
+    @property
+    def bandwidths(self) -> tuple[Bandwidth, ...]:
+        """What MAPA's kernel can take its width from: a likelihood without sigma_x leaves the validation images."""
+        return BANDWIDTHS if self.run.model.likelihood.noise_scale() is not None else ("validation",)
 
     def reconstruction_view(self, instance: Instance) -> ReconstructionView:
         """View 5."""
