@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import Exit, TyperException
 
 from gpvae_core import __version__
-from gpvae_core.cli import bench, data, evaluate, explore, listing, train
+from gpvae_core.cli import bench, data, evaluate, explore, listing, sweep, train
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 
@@ -27,6 +27,7 @@ app.command("explore")(explore.command)
 app.command("runs")(listing.runs_command)
 app.command("list")(listing.list_command)
 app.command("bench")(bench.command)
+app.command("sweep", help=sweep.HELP)(sweep.command)
 
 
 @app.callback(invoke_without_command=True)

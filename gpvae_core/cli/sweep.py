@@ -1,0 +1,241 @@
+"""`gpvae sweep FILE`: many trainings on Dask, one SQLite file of results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from gpvae_core.cli.table import print_table
+from gpvae_core.progress import Cancelled, terminal_progress
+
+if TYPE_CHECKING:
+    from gpvae_core.sweep.config import SweepConfig
+    from gpvae_core.sweep.cost import CellCost
+    from gpvae_core.sweep.plan import Job
+    from gpvae_core.sweep.run import OnChange, Outcome, Standing, Where
+
+HELP = """Train data sets x methods x d x splits x restarts, score each, keep the results in OUT/results.sqlite.
+
+A sweep that was stopped or killed goes on where it was when the same command is given again. The best restart of each
+split, by validation, is what counts. Worker processes on this machine do the work, one a core or one a GPU, or those of
+a Dask scheduler that is there already (--scheduler; its workers must see the folder OUT).
+
+Examples:
+
+  gpvae sweep digits.toml --dry-run
+
+  gpvae sweep digits.toml --out sweeps/digits --scheduler tcp://node1:8786
+
+where digits.toml holds, for instance:
+
+  datasets = ["digits"]
+
+  methods = ["vae", "gp"]
+
+  latent_dims = [2, 5]
+
+  splits = [0, 1, 2]
+
+  restarts = [0, 1]
+
+  epochs = 50
+
+  set = { "net.hidden" = 64 }
+
+  method_settings.gp = { "encoder.expected_kl" = "closed_form" }
+"""
+
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.  [default: a cluster on this machine]")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes on this machine.  [default: one a GPU, or one a core]")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best each worker has]")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost (measured on a few steps).")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML file of the sweep.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of runs and results.  [default: sweeps/NAME]")] = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    device: Device = None,
+    dry_run: DryRun = False,
+    json_: Json = False,
+) -> None:
+    from gpvae_core.sweep.config import read_sweep
+    from gpvae_core.sweep.plan import plan
+    from gpvae_core.sweep.results import best_restarts, open_results
+    from gpvae_core.sweep.run import Where
+
+    sweep = read_sweep(file)
+    jobs = plan(sweep)
+    target = out or Path("sweeps") / sweep.name
+    where = Where(scheduler, workers, device)
+    if dry_run:
+        show_plan([(sweep, jobs)], target, where, json_)
+        return
+    outcome = run_with_bar(sweep, jobs, target, where, f"gpvae sweep {file} --out {target}")
+    rows = open_results(target).rows(sweep.setup_key())
+    summary = summarize_cells(best_restarts(rows))
+    if json_:
+        typer.echo(json.dumps({**asdict(outcome), "out": str(target), "cells": summary}, indent=1))
+    else:
+        print_table([{key: _short(value) for key, value in row.items()} for row in summary])
+    end(outcome)
+
+
+def end(outcome: Outcome) -> None:
+    """Say what failed; exit code 1 if anything did."""
+    for line in outcome.failed:
+        typer.echo(f"failed: {line}", err=True)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def summarize_cells(best: Sequence[Any]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over splits of each data set, method and d, nats."""
+    import statistics
+
+    cells: dict[tuple[str, str, int], list[float]] = {}
+    for row in best:
+        cells.setdefault((row.dataset, row.method, row.latent_dim), []).append(row.test_iwae)
+    return [
+        {
+            "dataset": dataset,
+            "method": method,
+            "d": latent_dim,
+            "test_iwae": statistics.fmean(values),
+            "sd": statistics.stdev(values) if len(values) > 1 else None,
+            "runs": len(values),
+        }
+        for (dataset, method, latent_dim), values in sorted(cells.items())
+    ]
+
+
+def _short(value: Any) -> str:
+    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """'2 d 3 h', '5 h 12 min', '3 min 20 s', '12 s'; '?' where it is not known."""
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    first = next((i for i, (number, _) in enumerate(parts) if number), 3)
+    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number or first == 3)
+
+
+def run_with_bar(sweep: SweepConfig, jobs: Sequence[Job], out: Path, where: Where, again: str) -> Outcome:
+    """Run with a bar on standard error; after a stop, say how to go on."""
+    from gpvae_core.sweep.run import run_sweep
+
+    try:
+        with _bar(len(jobs)) as on_change:
+            return run_sweep(sweep, jobs, out, where, on_change)
+    except (Cancelled, KeyboardInterrupt):
+        typer.echo(f"stopped; what is done is kept; go on with: {again}", err=True)
+        raise
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[OnChange]:
+    """A bar over the jobs with the time left; each job that ends leaves a line."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left {task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
+        task = bar.add_task("sweep", total=total, left="?")
+
+        def on_change(now: Standing) -> None:
+            if now.news:
+                bar.console.print(now.news, markup=False, highlight=False, soft_wrap=True)
+            bar.update(task, completed=now.done + now.failed, left=duration(now.seconds_left))
+
+        yield on_change
+
+
+def show_plan(sweeps: Sequence[tuple[SweepConfig, Sequence[Job]]], out: Path, where: Where, json_: bool) -> None:
+    """Print what is to do and what it will cost; nothing is written."""
+    from gpvae_core.sweep.cost import cell_costs, total_seconds
+
+    jobs = [job for _, part in sweeps for job in part]
+    statuses, costs = known(jobs, out, where)
+    rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
+    seconds, workers = total_seconds(rows), _workers(where)
+    if json_:
+        content = {
+            "names": [sweep.name for sweep, _ in sweeps],
+            "out": str(out),
+            "jobs": sum(row.jobs for row in rows),
+            "done": sum(row.done for row in rows),
+            "to_do": sum(row.to_do for row in rows),
+            "seconds": seconds,
+            "workers": workers,
+            "cells": [asdict(row) for row in rows],
+        }
+        typer.echo(json.dumps(content, indent=1))
+        return
+    print_table([_plan_row(row) for row in rows])
+    typer.echo(cost_sentence(rows, workers))
+
+
+def _plan_row(row: CellCost) -> dict[str, Any]:
+    return {
+        "dataset": row.dataset,
+        "method": row.method,
+        "d": row.latent_dim,
+        "jobs": row.jobs,
+        "done": row.done,
+        "to do": row.to_do,
+        "a job": duration(row.job_seconds),
+        "to do takes": duration(row.seconds),
+    }
+
+
+def cost_sentence(rows: Sequence[CellCost], workers: int | None) -> str:
+    """What is to do, and its time."""
+    from gpvae_core.sweep.cost import total_seconds
+
+    seconds, to_do = total_seconds(rows), sum(row.to_do for row in rows)
+    shared = "" if workers is None or seconds is None else f", {duration(seconds / workers)} on {workers} workers"
+    return (
+        f"{to_do} of {sum(row.jobs for row in rows)} jobs to do: {duration(seconds)} one after the other{shared} "
+        "(as measured on this machine)"
+    )
+
+
+def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str], dict[str, Any]]:
+    """Each job's status and each kind's cost: from the results where they are there, else measured now."""
+    from gpvae_core.sweep.cost import measure_unknown
+    from gpvae_core.sweep.results import FILE, open_results
+
+    statuses: dict[str, str] = {}
+    costs: dict[str, Any] = {}
+    if (out / FILE).exists():
+        results = open_results(out)
+        statuses, costs = {row.key: row.status for row in results.rows()}, results.costs()
+    todo = [job for job in jobs if statuses.get(job.key) != "done"]
+    with terminal_progress() as progress:
+        return statuses, costs | measure_unknown(todo, costs, where.device, progress)
+
+
+def _workers(where: Where) -> int | None:
+    """Of the local cluster; None where a scheduler's are not known."""
+    return None if where.scheduler else where.local()[0]

@@ -1,0 +1,1 @@
+"""Sweeps: many trainings on dask.distributed, their results in one SQLite file."""

@@ -1,0 +1,81 @@
+"""Who is in charge of a sweep's folder: one process at a time, which its workers recognise by a token."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from gpvae_core.errors import UserError
+from gpvae_core.run_files import disk_errors
+
+TOKEN = "coordinator"
+"""File in a sweep's folder with the token of the process in charge; workers of another, or of none, stop."""
+
+
+@contextmanager
+def in_charge(out: Path) -> Iterator[str]:
+    """The folder for this process alone; yields its token. A dead process's lock is free.
+
+    Raises:
+        UserError: another process is in charge, or the folder cannot be written.
+    """
+    with disk_errors(str(out)):
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".sweep.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"a sweep runs in '{out}' already: wait for it, stop it, or choose another --out") from None
+    try:
+        token = uuid.uuid4().hex
+        with disk_errors(str(out / TOKEN)):
+            temporary = out / f".{TOKEN}.tmp"
+            temporary.write_text(token, encoding="utf-8")
+            os.replace(temporary, out / TOKEN)
+        yield token
+    finally:
+        call_off(out)
+        lock.release()
+
+
+def call_off(out: Path) -> None:
+    """Ask all workers to stop; each saves where it is."""
+    (out / TOKEN).unlink(missing_ok=True)
+
+
+def token_in(out: Path) -> str:
+    """The token of the process in charge; empty where there is none."""
+    try:
+        return (out / TOKEN).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM ask for a stop; a second one stops at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(*_: object) -> None:
+        stop.set()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    for number in previous:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,130 @@
+"""Where a sweep runs: worker processes on this machine by default, or a Dask scheduler that is there already.
+
+Dask's own protocol runs code that its peers send. The local cluster therefore listens on the loopback address alone,
+which keeps out other machines but not other users of this one; a scheduler named by --scheduler is trusted by whoever
+names it. Dask and what it imports take a second, so they are imported here where they are needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gpvae_core.errors import UserError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 5.0
+FIRST_WORKER_SECONDS = 60.0
+LOOPBACK = "127.0.0.1"
+LOCAL_SETTINGS: dict[str, Any] = {
+    "distributed.scheduler.allowed-failures": 5,  # workers that may die under one job before it counts as failed
+    "distributed.scheduler.worker-ttl": None,  # reading a large data set keeps a worker from answering for minutes
+    "distributed.comm.timeouts.connect": "60s",
+}
+
+
+def cores() -> int:
+    """Cores this process may use, also inside a container."""
+    from dask.system import CPU_COUNT
+
+    return CPU_COUNT
+
+
+def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:
+    """One process a worker, each with one thread; with GPUs, one worker a GPU, which sees that GPU alone."""
+    from distributed import Nanny
+
+    options = {
+        "host": LOOPBACK,
+        "nthreads": 1,
+        "memory_limit": None,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+    }
+    if gpus:
+        return {
+            i: {
+                "cls": Nanny,
+                "options": {**options, "resources": {"GPU": 1}, "env": {"CUDA_VISIBLE_DEVICES": str(i)}},
+            }
+            for i in range(min(workers, gpus))
+        }
+    return {i: {"cls": Nanny, "options": options} for i in range(workers)}
+
+
+@contextmanager
+def local_client(workers: int, gpus: int = 0) -> Iterator[Client]:
+    """A client of worker processes on this machine. They end with this process, however it ends."""
+    from dask import config
+    from distributed import Client, Scheduler, SpecCluster
+
+    scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0, "dashboard": False}}
+    with (
+        config.set(LOCAL_SETTINGS),
+        quiet(),
+        SpecCluster(workers=worker_specs(workers, gpus), scheduler=scheduler, name="gpvae") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def remote_client(address: str) -> Iterator[Client]:
+    """A client of the scheduler at `address`.
+
+    Raises:
+        UserError: nothing answers there, or it has no workers.
+    """
+    from distributed import Client
+
+    with quiet():
+        try:
+            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"no Dask scheduler answers at '{address}' within {CONNECT_SECONDS:.0f} s "
+                f"({type(error).__name__}): wanted an address like tcp://host:8786 of a scheduler that runs"
+            ) from None
+        with client:
+            yield client
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Dask's log kept from the terminal: what a user should know is said by the sweep."""
+    log = logging.getLogger("distributed")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def client_of(scheduler: str | None, workers: int, gpus: int) -> Iterator[Client]:
+    """The cluster at `scheduler`, or one on this machine for None, with at least one worker.
+
+    Raises:
+        UserError: nothing answers at `scheduler`, or no worker comes.
+    """
+    with remote_client(scheduler) if scheduler else local_client(workers, gpus) as client:
+        try:
+            client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
+        except TimeoutError:
+            where = f"the scheduler at '{scheduler}'" if scheduler else "the local cluster"
+            raise UserError(
+                f"{where} has no worker after {FIRST_WORKER_SECONDS:.0f} s: start one (dask worker)"
+            ) from None
+        yield client
+
+
+def slots(client: Client) -> tuple[int, dict[str, float]]:
+    """How many jobs to give out at a time, and what each needs of a worker: a GPU where any worker offers one."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    with_gpu = sum(int(worker["resources"].get("GPU", 0)) for worker in workers)
+    return (with_gpu, {"GPU": 1.0}) if with_gpu else (len(workers), {})

@@ -1,0 +1,156 @@
+"""SweepConfig: data sets x methods x d x splits x restarts, from a TOML file, with did-you-mean on a wrong key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gpvae_core.config import parse_model
+from gpvae_core.errors import UserError
+
+SPLITS, RESTARTS = 2**32, 2**20
+"""Above these a split and a restart would share their seed with others."""
+AXES = {
+    "method": "methods",
+    "name": "datasets",
+    "data.name": "datasets",
+    "latent_dim": "latent_dims",
+    "split_seed": "splits",
+    "data.split_seed": "splits",
+    "seed": "restarts",
+    "epochs": "epochs",
+    "train.epochs": "epochs",
+}
+"""Settings of a run that the sweep decides, and the field of the sweep file that does."""
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"wanted each value once, got {', '.join(map(str, twice))} twice")
+    return values
+
+
+Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)]
+Dims = Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1), AfterValidator(_distinct)]
+SplitSeeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=SPLITS)], ...], Field(min_length=1), AfterValidator(_distinct)
+]
+RestartSeeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=RESTARTS)], ...], Field(min_length=1), AfterValidator(_distinct)
+]
+
+
+class ScoreConfig(BaseModel):
+    """How a trained run is scored on the whole test set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    k: int = Field(default=100, ge=1, description="importance samples of the IWAE score")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the score's noise")
+
+
+class SweepConfig(BaseModel):
+    """What a sweep trains and how it scores it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str = Field(default="sweep", min_length=1, description="how the sweep is called")
+    datasets: Names = Field(description="data sets, as in `gpvae train --dataset`")
+    methods: Names = Field(description="methods, as in `gpvae train --method`")
+    latent_dims: Dims = Field(default=(2,), description="latent dimensions, d")
+    splits: SplitSeeds = Field(default=(0,), description="seeds of the train/validation splits (data.split_seed)")
+    restarts: RestartSeeds = Field(default=(0,), description="restarts of each split; the best by validation counts")
+    epochs: int | None = Field(default=None, ge=1, description="passes over the training images")
+    preset: str | None = Field(default=None, description="settings of a paper, as in `gpvae train --preset`")
+    set: dict[str, Any] = Field(default_factory=dict, description="other settings of every run, as in --set")
+    method_settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="settings of one method alone: 'iaf' for every count, or 'iaf:4'"
+    )
+    evaluate: ScoreConfig = Field(default=ScoreConfig(), description="how a trained run is scored")
+
+    def overrides(self, method: str) -> dict[str, Any]:
+        """`set`, then the method's own settings, then those of the method with its count; dotted keys."""
+        family = method.partition(":")[0]
+        own = [self.method_settings.get(name, {}) for name in dict.fromkeys((family, method))]
+        return _flat(self.set) | {key: value for part in own for key, value in _flat(part).items()}
+
+    def setup(self) -> dict[str, Any]:
+        """What makes two results comparable: everything but the name and what is crossed."""
+        return {
+            "epochs": self.epochs,
+            "preset": self.preset,
+            "set": _flat(self.set),
+            "method_settings": {name: _flat(part) for name, part in self.method_settings.items()},
+            "evaluate": self.evaluate.model_dump(),
+        }
+
+    def setup_key(self) -> str:
+        """A short name of the setup, under which the results are found together."""
+        return digest(self.setup())[:12]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def run_seed(split: int, restart: int) -> int:
+    """The seed of a training: the restart's own at split 0, and never shared between two splits."""
+    return split * RESTARTS + restart
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{'net': {'hidden': 8}} -> {'net.hidden': 8}; TOML reads a dotted key as a table."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return out
+
+
+def parse_sweep(raw: Mapping[str, Any]) -> SweepConfig:
+    """A SweepConfig from plain data.
+
+    Raises:
+        UserError: a wrong key (with the nearest right one), a value out of range, or a setting that the sweep decides.
+    """
+    config = parse_model(SweepConfig, raw)
+    families = {name.partition(":")[0] for name in config.methods} | set(config.methods)
+    for name in config.method_settings:
+        if name not in families:
+            raise UserError(
+                f"method_settings has '{name}', which is none of the sweep's methods: {', '.join(config.methods)}"
+            )
+    for method in config.methods:
+        _refuse_axes(config.overrides(method))
+    return config
+
+
+def _refuse_axes(keys: Sequence[str] | Mapping[str, Any]) -> None:
+    for key in keys:
+        if key in AXES:
+            raise UserError(f"'{key}' is decided by the sweep's '{AXES[key]}': leave it out of the settings")
+
+
+def read_sweep(path: Path) -> SweepConfig:
+    """The sweep of a TOML file.
+
+    Raises:
+        UserError: the file is missing, is no TOML, or holds a wrong key or value.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no sweep file '{path}'") from None
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
+        raise UserError(f"'{path}' is no TOML file: {error}") from None
+    try:
+        return parse_sweep({"name": path.stem, **raw})
+    except UserError as error:
+        raise UserError(f"'{path}': {error}") from None

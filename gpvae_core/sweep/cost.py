@@ -1,0 +1,127 @@
+"""What a sweep will cost: seconds of an epoch and of a score, measured on a few steps, and of all that is to do."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gpvae_core.device import pick_device
+from gpvae_core.progress import Cancelled, Progress
+from gpvae_core.runs import load_run
+from gpvae_core.sweep.plan import Job, by_cell
+from gpvae_core.sweep.results import Cost
+from gpvae_core.sweep.work import WEIGHTS_AT_ONCE, data_of, score_run
+from gpvae_core.train import train
+
+WARM_UP, STEPS, AT_MOST_SECONDS = 3, 15, 20.0
+
+
+class Stopwatch:
+    """A progress callback that times training steps and then stops the training."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._times: list[float] = []
+        self.steps_in_all = 0
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.steps_in_all = total
+        self._times.append(time.perf_counter())
+        if len(self._times) > WARM_UP + STEPS or self._times[-1] - self._times[0] > AT_MOST_SECONDS:
+            raise Cancelled
+
+    def step_seconds(self) -> float:
+        """Mean over the steps after the warm-up; over what there is of a training of fewer steps."""
+        times = self._times[WARM_UP:] if len(self._times) > WARM_UP + 1 else self._times
+        return (times[-1] - times[0]) / max(1, len(times) - 1)
+
+
+def measure(job: Job, device: str | None = None) -> Cost:
+    """Train a few steps and score a few test images, on this machine, with one thread as a worker has.
+
+    Left out: validation after an epoch (about one forward pass of the validation images) and, for a method that trains
+    in stages, that later stages may cost more or less than the first.
+    """
+    target, data = pick_device(device), data_of(job.config.data)
+    watch = Stopwatch(target)
+    with _one_thread(), tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "run"
+        with suppress(Cancelled):
+            train(job.config, folder, device=device, data=data, progress=watch)
+        run = load_run(folder, which="last", device=device)
+        images = min(len(data.test), max(1, WEIGHTS_AT_ONCE // job.score.k))
+        score_run(run, data, job.score, _ignore, images)
+        started = time.perf_counter()
+        score_run(run, data, job.score, _ignore, images)
+        seconds = time.perf_counter() - started
+    steps = watch.steps_in_all / job.config.train.epochs
+    return Cost(steps * watch.step_seconds(), seconds * len(data.test) / images)
+
+
+def _ignore(done: int, total: int, what: str) -> None:
+    """The score's own progress is too short to show."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """One line of the plan."""
+
+    dataset: str
+    method: str
+    latent_dim: int
+    jobs: int
+    done: int
+    to_do: int
+    job_seconds: float | None
+    """Seconds of one job; None where it is not known."""
+    seconds: float | None
+    """Of what is to do, one job after the other."""
+
+
+def measure_unknown(
+    jobs: Sequence[Job], known: Mapping[str, Cost], device: str | None, progress: Progress
+) -> dict[str, Cost]:
+    """The costs of those jobs' kinds that `known` has not, by cost key."""
+    unknown = {job.cost_key: job for job in reversed(jobs) if job.cost_key not in known}
+    found: dict[str, Cost] = {}
+    for number, (key, job) in enumerate(reversed(unknown.items()), 1):
+        found[key] = measure(job, device)
+        progress(number, len(unknown), "measuring the cost")
+    return found
+
+
+def cell_costs(jobs: Sequence[Job], statuses: Mapping[str, str], costs: Mapping[str, Cost]) -> list[CellCost]:
+    """The plan, a line for each data set, method and d."""
+    rows = []
+    for (dataset, method, latent_dim), members in by_cell(jobs).items():
+        done = sum(statuses.get(job.key) == "done" for job in members)
+        cost = costs.get(members[0].cost_key)
+        each = None if cost is None else cost.job(members[0].config.train.epochs)
+        to_do = len(members) - done
+        total = None if each is None else each * to_do
+        rows.append(CellCost(dataset, method, latent_dim, len(members), done, to_do, each, total))
+    return rows
+
+
+def total_seconds(rows: Sequence[CellCost]) -> float | None:
+    """Of all that is to do, one job after the other; None where a part is not known."""
+    known = [row.seconds for row in rows if row.to_do]
+    return None if None in known else sum(seconds for seconds in known if seconds is not None)

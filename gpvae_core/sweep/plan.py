@@ -1,0 +1,114 @@
+"""The plan of a sweep: every training it asks for, checked before the first one starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gpvae_core.config import RunConfig, make_config, parse_model
+from gpvae_core.data.base import DataConfig, absolute_name, load, source_of
+from gpvae_core.sweep.config import ScoreConfig, SweepConfig, digest, run_seed
+from gpvae_core.types import EventShape
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training and its score."""
+
+    config: RunConfig
+    score: ScoreConfig
+    split: int
+    restart: int
+
+    @property
+    def key(self) -> str:
+        """The same for the same training and score, whichever sweep asks for it."""
+        return digest({"config": self.config.to_json(), "score": self.score.model_dump()})
+
+    @property
+    def folder(self) -> str:
+        """Name of the run folder; it does not depend on how the run is scored."""
+        c = self.config
+        words = f"{short_name(c.data.name)}-{c.method}-d{c.latent_dim}-split{self.split}-r{self.restart}"
+        return f"{re.sub(r'[^A-Za-z0-9.]+', '-', words)}-{digest(c.to_json())[:10]}"
+
+    @property
+    def cost_key(self) -> str:
+        """The same for trainings whose epochs cost the same."""
+        raw = self.config.to_json()
+        del raw["seed"], raw["data"]["split_seed"], raw["train"]["epochs"], raw["train"]["patience"]
+        return digest({"config": raw, "k": self.score.k})
+
+
+def short_name(dataset: str) -> str:
+    """'images:/a/path/pets.zip' -> 'images-pets'."""
+    head, _, path = dataset.partition(":")
+    return f"{head}-{Path(path).stem}" if path else head
+
+
+def plan(sweep: SweepConfig) -> list[Job]:
+    """Every job of the sweep; all methods of one split and restart come before the next, so that a table fills evenly.
+
+    Each data set, method and latent dimension is built once here, so that what does not fit is said beforehand.
+
+    Raises:
+        UserError: an unknown data set, method, preset or setting, missing data, or networks that do not fit together.
+    """
+    shapes: dict[DataConfig, EventShape] = {}
+    cells = [
+        _checked_config(sweep, *cell, shapes) for cell in product(sweep.datasets, sweep.methods, sweep.latent_dims)
+    ]
+    return [
+        Job(_with_seeds(config, split, restart), sweep.evaluate, split, restart)
+        for restart, split in product(sweep.restarts, sweep.splits)
+        for config in cells
+    ]
+
+
+def _checked_config(
+    sweep: SweepConfig, dataset: str, method: str, latent_dim: int, shapes: dict[DataConfig, EventShape]
+) -> RunConfig:
+    """The config of a cell's first run, and proof that its model can be built."""
+    settings = sweep.overrides(method) | {"latent_dim": latent_dim}
+    if sweep.epochs is not None:
+        settings["train.epochs"] = sweep.epochs
+    data = _data_config(absolute_name(dataset), settings)
+    if data not in shapes:
+        shapes[data] = _event_shape(data)
+    config = make_config(method, data, shapes[data], settings, sweep.preset)
+    with torch.random.fork_rng(devices=[]):
+        config.build(shapes[data])
+    return config
+
+
+def _data_config(name: str, settings: dict[str, Any]) -> DataConfig:
+    """The data settings, taken out of `settings`: they decide the shape of an image, which the rest depends on."""
+    fields = set(DataConfig.model_fields) - {"name"}
+    chosen = {key: settings.pop(key) for key in list(settings) if key.removeprefix("data.") in fields}
+    return parse_model(DataConfig, {"name": name, **{key.removeprefix("data."): v for key, v in chosen.items()}})
+
+
+def _event_shape(data: DataConfig) -> EventShape:
+    """The shape of an image, without reading the images where it is known and the files are there."""
+    source = source_of(data)
+    known = source.shape is not None and data.size is None and source.present()
+    return source.shape if known and source.shape is not None else load(data).event_shape
+
+
+def _with_seeds(config: RunConfig, split: int, restart: int) -> RunConfig:
+    data = config.data.model_copy(update={"split_seed": split})
+    return config.model_copy(update={"data": data, "seed": run_seed(split, restart)})
+
+
+def by_cell(jobs: Sequence[Job]) -> Mapping[tuple[str, str, int], list[Job]]:
+    """The jobs of each data set, method and latent dimension."""
+    out: dict[tuple[str, str, int], list[Job]] = {}
+    for job in jobs:
+        out.setdefault((job.config.data.name, job.config.method, job.config.latent_dim), []).append(job)
+    return out

@@ -1,0 +1,169 @@
+"""Reading a sweep's results as plain data, also while the sweep writes them. No torch."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpvae_core.errors import UserError
+from gpvae_core.sweep.schema import connect_to_read
+
+FILE = "results.sqlite"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One job of a sweep: a training and its score. What is not known yet is None."""
+
+    key: str
+    setup: str
+    dataset: str
+    method: str
+    latent_dim: int
+    split: int
+    restart: int
+    status: str
+    """planned, running, done or failed."""
+    message: str | None
+    """Why it failed, one line."""
+    folder: str
+    """Name of the run folder, below runs/."""
+    epochs_wanted: int
+    k: int
+    """Importance samples of the IWAE score."""
+    cost_key: str
+    started: str | None
+    finished: str | None
+    validation_elbo: float | None
+    """Of the best epoch, nats: what a restart is chosen by."""
+    test_iwae: float | None
+    """Mean over the test images, nats: the paper's 'test log-likelihood score'."""
+    test_iwae_se: float | None
+    test_elbo: float | None
+    test_elbo_se: float | None
+    test_images: int | None
+    epochs: int | None
+    best_epoch: int | None
+    parameters: int | None
+    train_seconds: float | None
+    score_seconds: float | None
+    device: str | None
+    note: str | None
+    """What a reader should know of the images, as that they are a subset."""
+    versions: dict[str, str] | None
+
+
+MEASURED = (
+    *("validation_elbo", "test_iwae", "test_iwae_se", "test_elbo", "test_elbo_se", "test_images", "epochs"),
+    *("best_epoch", "parameters", "train_seconds", "score_seconds", "device", "note", "versions"),
+)
+"""Fields that a job returns when it is done."""
+PLANNED = (
+    *("key", "dataset", "method", "latent_dim", "split", "restart", "status", "message", "folder", "epochs_wanted"),
+    *("k", "cost_key", "started", "finished"),
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Results that may stand in one table: the same epochs, preset, settings and score."""
+
+    setup: str
+    name: str
+    """Of the sweep that asked for it last."""
+    content: dict[str, Any]
+    """epochs, preset, set, method_settings, evaluate."""
+    updated: str
+
+
+class Results:
+    """A sweep's SQLite file, opened anew for each question, so that a reader never blocks the sweep."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def setups(self) -> list[Setup]:
+        """The latest first."""
+        rows = self._read("SELECT setup, name, content, updated FROM setups ORDER BY updated DESC, setup")
+        return [Setup(row["setup"], row["name"], json.loads(row["content"]), row["updated"]) for row in rows]
+
+    def rows(self, setup: str | None = None) -> list[Result]:
+        """Every job of a setup, or of all setups (a job that two setups share then comes twice)."""
+        found = self._read(
+            "SELECT members.setup, jobs.* FROM members JOIN jobs USING (key) WHERE ?1 IS NULL OR setup = ?1 "
+            "ORDER BY dataset, latent_dim, method, split, restart, setup",
+            setup,
+        )
+        return [_result(row) for row in found]
+
+    def costs(self) -> dict[str, Cost]:
+        """What an epoch and a score cost, by cost key: the mean over jobs that are done, else as measured before."""
+        known = {
+            row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"])
+            for row in self._read("SELECT cost_key, epoch_seconds, score_seconds FROM costs")
+        }
+        done = self._read(
+            "SELECT cost_key, sum(result ->> '$.train_seconds') / sum(result ->> '$.epochs') AS epoch_seconds, "
+            "avg(result ->> '$.score_seconds') AS score_seconds FROM jobs WHERE status = 'done' GROUP BY cost_key"
+        )
+        return known | {row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"]) for row in done}
+
+    def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        with closing(connect_to_read(self.path)) as connection:
+            try:
+                return connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise UserError(f"'{self.path}' cannot be read: {error}") from None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one epoch and of one score."""
+
+    epoch_seconds: float
+    score_seconds: float
+
+    def job(self, epochs: int) -> float:
+        return epochs * self.epoch_seconds + self.score_seconds
+
+
+def open_results(path: Path) -> Results:
+    """The results in a sweep's folder, or in the file itself.
+
+    Raises:
+        UserError: there are none, or a newer version wrote them.
+    """
+    results = Results(path / FILE if path.is_dir() else path)
+    results.setups()
+    return results
+
+
+def _result(row: sqlite3.Row) -> Result:
+    measured = json.loads(row["result"]) if row["result"] else {}
+    fields: dict[str, Any] = {name: row[name] for name in PLANNED} | {name: measured.get(name) for name in MEASURED}
+    return Result(setup=row["setup"], **fields)
+
+
+def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
+    """The jobs of each run (data set, method, d, split) all of whose restarts ended, one of them well."""
+    runs: dict[tuple[str, str, str, int, int], list[Result]] = {}
+    for row in rows:
+        runs.setdefault((row.setup, row.dataset, row.method, row.latent_dim, row.split), []).append(row)
+    return [
+        run
+        for run in runs.values()
+        if all(row.status in ("done", "failed") for row in run) and any(row.status == "done" for row in run)
+    ]
+
+
+def best_restarts(rows: Sequence[Result]) -> list[Result]:
+    """Of each complete run the restart with the best validation ELBO; test scores have no say."""
+    return [
+        max((row for row in run if row.status == "done"), key=lambda row: (row.validation_elbo or 0.0, -row.restart))
+        for run in complete_runs(rows)
+    ]

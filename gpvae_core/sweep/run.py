@@ -1,0 +1,272 @@
+"""Running a sweep: one process plans, hands out jobs and writes results; Dask's workers train."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpvae_core.device import available_devices, pick_device
+from gpvae_core.errors import UserError
+from gpvae_core.progress import Cancelled
+from gpvae_core.run_files import read_metrics
+from gpvae_core.sweep.charge import call_off, in_charge, stop_on_signals
+from gpvae_core.sweep.cluster import client_of, cores, slots
+from gpvae_core.sweep.config import SweepConfig
+from gpvae_core.sweep.plan import Job
+from gpvae_core.sweep.results import Cost
+from gpvae_core.sweep.store import Store, open_store
+from gpvae_core.sweep.work import run_job
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+TICK_SECONDS = 1.0
+"""How often the time left is worked out anew."""
+STOP_SECONDS = 60.0
+"""How long a stop waits for the workers to save where they are."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a sweep's jobs run."""
+
+    scheduler: str | None = None
+    """Address of a Dask scheduler; None for a cluster on this machine."""
+    workers: int | None = None
+    """Processes of the local cluster; None for one a core, or one a GPU."""
+    device: str | None = None
+    """cpu, cuda, ...; None for the best a worker has."""
+
+    def local(self) -> tuple[int, int]:
+        """Workers and GPUs of the local cluster.
+
+        Raises:
+            UserError: a device that this machine does not have.
+        """
+        gpus = 0 if self.device == "cpu" else sum(name.startswith("cuda") for name in available_devices())
+        if self.device is not None and self.scheduler is None:
+            pick_device(self.device)
+        return self.workers or gpus or cores(), gpus
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a sweep stands."""
+
+    total: int
+    done: int
+    failed: int
+    running: int
+    seconds_left: float | None
+    """None while nothing is known of what is left."""
+    news: str = ""
+    """What just happened, one line."""
+
+
+OnChange = Callable[[Standing], None]
+
+
+@dataclass
+class Outcome:
+    """How a sweep ended."""
+
+    total: int = 0
+    done: int = 0
+    failed: list[str] = field(default_factory=list)
+    """One line for each job that failed."""
+
+
+def run_sweep(
+    sweep: SweepConfig, jobs: Sequence[Job], out: Path, where: Where, on_change: OnChange | None = None
+) -> Outcome:
+    """Do every job of the plan that is not done yet; results go to OUT/results.sqlite, runs to OUT/runs.
+
+    A job is done once: a stopped, killed or crashed sweep goes on where it was at the next call, a lost worker's job
+    goes on at another worker.
+
+    Raises:
+        UserError: another sweep runs in `out`, no scheduler answers, no worker comes, the disk is full.
+        Cancelled: stopped by Ctrl-C or SIGTERM; what is done is kept.
+    """
+    root = out.resolve()
+    with in_charge(root) as token, open_store(root) as store:
+        statuses = store.register(sweep, jobs)
+        todo = [job for job in jobs if statuses[job.key] != "done"]
+        running = Running(jobs, todo, root, token, where.device, store, on_change)
+        if todo:
+            workers, gpus = where.local()
+            with stop_on_signals() as stop, client_of(where.scheduler, min(workers, len(todo)), gpus) as client:
+                running.go(client, stop.is_set)
+        return running.outcome
+
+
+class Running:
+    """The jobs of one sweep, handed out as workers become free."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        todo: Sequence[Job],
+        root: Path,
+        token: str,
+        device: str | None,
+        store: Store,
+        on_change: OnChange | None,
+    ) -> None:
+        self._root, self._token, self._device, self._store = root, token, device, store
+        self._waiting = deque(todo)
+        self._flying: dict[Future, tuple[Job, float]] = {}
+        self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._on_change = on_change
+        self._costs = dict(store.results.costs())
+        self.outcome = Outcome(len(jobs), len(jobs) - len(todo))
+
+    def go(self, client: Client, stopped: Callable[[], bool]) -> None:
+        """Hand out and collect until all is done.
+
+        Raises:
+            Cancelled: `stopped()` became true.
+            UserError: the scheduler is gone.
+        """
+        self._tell()
+        while self._waiting or self._flying:
+            if stopped():
+                self._stop()
+                raise Cancelled
+            self._hand_out(client)
+            self._collect(TICK_SECONDS)
+
+    def _hand_out(self, client: Client) -> None:
+        """As many jobs as there are workers; more would only look as if they ran."""
+        try:
+            free, needs = slots(client)
+        except OSError as error:
+            raise _gone(error) from None
+        while self._waiting and len(self._flying) < free:
+            job = self._waiting.popleft()
+            self._store.start(job.key)
+            future = client.submit(
+                run_job,
+                job.config.to_json(),
+                job.score.model_dump(),
+                str(self._root),
+                job.folder,
+                self._token,
+                self._device,
+                key=f"{job.folder}-{job.key[:8]}-{self._token}",
+                resources=needs,
+                pure=False,
+            )
+            self._flying[future] = (job, time.monotonic())
+            future.add_done_callback(self._ended.put)
+
+    def _collect(self, timeout: float) -> None:
+        """Enter what ended within `timeout` seconds."""
+        try:
+            future = self._ended.get(timeout=timeout)
+        except queue.Empty:
+            self._tell()
+            return
+        job, _ = self._flying.pop(future)
+        try:
+            self._enter(job, _answer(future))
+        finally:
+            future.release()
+
+    def _enter(self, job: Job, answer: Mapping[str, Any]) -> None:
+        if answer["state"] == "done":
+            self._store.finish(job.key, answer)
+            self._costs[job.cost_key] = self._store.results.costs()[job.cost_key]
+            self.outcome.done += 1
+            news = f"{job.folder}: {answer['test_iwae']:.1f} nats (validation ELBO {answer['validation_elbo']:.1f})"
+        elif answer["state"] == "failed":
+            self._store.fail(job.key, answer["message"])
+            self.outcome.failed.append(f"{job.folder}: {answer['message']}")
+            news = f"{job.folder} failed: {answer['message']}"
+        else:
+            self._store.fail(job.key, f"the worker does not see '{self._root}': wanted --out on a disk all share")
+            raise UserError(f"a worker does not see '{self._root}': wanted --out on a disk that all workers share")
+        self._tell(news)
+
+    def _stop(self) -> None:
+        """Let the workers save where they are, and keep what they finish meanwhile."""
+        call_off(self._root)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._flying and time.monotonic() < deadline:
+            try:
+                future = self._ended.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                continue
+            job, _ = self._flying.pop(future)
+            answer = _answer(future)
+            if answer["state"] == "stopped":
+                self._store.put_back(job.key)
+            else:
+                self._enter(job, answer)
+        for job, _ in self._flying.values():
+            self._store.put_back(job.key)
+
+    def _tell(self, news: str = "") -> None:
+        if self._on_change is not None:
+            o = self.outcome
+            left = self._seconds_left()
+            self._on_change(Standing(o.total, o.done, len(o.failed), len(self._flying), left, news))
+
+    def _seconds_left(self) -> float | None:
+        """Of what waits and what runs, shared among the jobs that run at a time; None where nothing is known yet."""
+        now = time.monotonic()
+        for job, _ in self._flying.values():
+            if job.cost_key not in self._costs and (cost := self._seen_cost(job)):
+                self._costs[job.cost_key] = cost
+        seconds = [self._estimate(job) for job in self._waiting]
+        seconds += [max(0.0, self._estimate(job) - (now - started)) for job, started in self._flying.values()]
+        if not self._costs:
+            return None
+        at_once = max(1, len(self._flying))
+        longest = max(seconds[len(self._waiting) :], default=0.0)
+        return max(sum(seconds) / at_once, longest)
+
+    def _seen_cost(self, job: Job) -> Cost | None:
+        """From the epochs of a run that is not done, without its score."""
+        rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
+        return Cost(rows[-1]["seconds"] / rows[-1]["epoch"], 0.0) if rows else None
+
+    def _estimate(self, job: Job) -> float:
+        """Seconds of a job; where its kind is not known, the mean over the kinds that are."""
+        epochs = job.config.train.epochs
+        if job.cost_key in self._costs:
+            return self._costs[job.cost_key].job(epochs)
+        known = [cost.job(epochs) for cost in self._costs.values()]
+        return sum(known) / max(1, len(known))
+
+
+def _answer(future: Any) -> Mapping[str, Any]:
+    """What a job returned; what went wrong around it as a failure.
+
+    Raises:
+        UserError: the scheduler is gone.
+    """
+    if future.status in ("cancelled", "lost"):
+        raise _gone(future.status)
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return {"state": "failed", "message": _why(error)}
+
+
+def _why(error: BaseException) -> str:
+    """One line about what no job is meant to raise."""
+    from distributed import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return "the workers that tried it died one after the other: was there too little memory?"
+    return f"{type(error).__name__}: {error}"
+
+
+def _gone(why: object) -> UserError:
+    return UserError(f"lost the Dask scheduler ({why}): start it again, and the sweep goes on where it was")

@@ -1,0 +1,125 @@
+"""The tables of a sweep's SQLite file, their version, and opening it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gpvae_core.errors import UserError
+
+VERSION = 1
+APPLICATION = 0x67707665
+"""'gpve' in SQLite's application_id: what tells this file from any other database."""
+TIMEOUT = 30.0
+"""Seconds to wait for another process that writes."""
+
+SCHEMA = """
+CREATE TABLE setups (
+    setup TEXT PRIMARY KEY,      -- key of everything but the axes of a sweep
+    name TEXT NOT NULL,
+    content TEXT NOT NULL,       -- JSON: epochs, preset, set, method_settings, evaluate
+    updated TEXT NOT NULL
+) STRICT;
+CREATE TABLE jobs (
+    key TEXT PRIMARY KEY,        -- hash of run config and scoring: nothing counts twice
+    folder TEXT NOT NULL,        -- run folder, below runs/
+    dataset TEXT NOT NULL,
+    method TEXT NOT NULL,
+    latent_dim INTEGER NOT NULL,
+    split INTEGER NOT NULL,
+    restart INTEGER NOT NULL,
+    cost_key TEXT NOT NULL,
+    epochs_wanted INTEGER NOT NULL,
+    k INTEGER NOT NULL,
+    config TEXT NOT NULL,        -- JSON of the run config
+    status TEXT NOT NULL CHECK (status IN ('planned', 'running', 'done', 'failed')),
+    message TEXT,                -- why it failed, one line
+    started TEXT,
+    finished TEXT,
+    result TEXT                  -- JSON of what the job measured
+) STRICT;
+CREATE TABLE members (
+    setup TEXT NOT NULL REFERENCES setups (setup),
+    key TEXT NOT NULL REFERENCES jobs (key),
+    PRIMARY KEY (setup, key)
+) STRICT;
+CREATE TABLE costs (
+    cost_key TEXT PRIMARY KEY,
+    epoch_seconds REAL NOT NULL,
+    score_seconds REAL NOT NULL,
+    measured TEXT NOT NULL
+) STRICT;
+"""
+
+
+def connect_to_write(path: Path) -> sqlite3.Connection:
+    """The file opened for the one process that writes; made where it is missing.
+
+    Raises:
+        UserError: it cannot be written, is no results file, or was written by a newer version.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"cannot write '{path}': {error}") from None
+    try:
+        with_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if not with_tables:
+            _create(connection)
+        check_version(connection, path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # a result that was reported survives a power cut
+        connection.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error as error:
+        connection.close()
+        raise UserError(f"'{path}' is no results file of this program, or it is damaged: {error}") from None
+    except UserError:
+        connection.close()
+        raise
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION}; COMMIT;"
+    )
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """The file opened to read only, while another process may write.
+
+    Raises:
+        UserError: it is missing, is no results file, or was written by a newer version.
+    """
+    if not path.is_file():
+        raise UserError(f"there are no results '{path}': wanted the results.sqlite of a sweep")
+    try:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=TIMEOUT, check_same_thread=False
+        )
+    except sqlite3.Error as error:
+        raise UserError(f"'{path}' cannot be read: {error}") from None
+    try:
+        check_version(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise UserError(f"'{path}' is no results file of this program, or it is damaged: {error}") from None
+    except UserError:
+        connection.close()
+        raise
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises UserError where the file is another program's, or a newer version's."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION:
+        raise UserError(f"'{path}' is a database of another program: wanted the results.sqlite of a sweep")
+    if version > VERSION:
+        raise UserError(
+            f"'{path}' was written by a newer version (schema {version}, this one reads {VERSION}): upgrade gpvae-core"
+        )

@@ -1,0 +1,166 @@
+"""What a worker does: train one run (or go on with it) and score it. Its answer is plain data."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from gpvae_core import bounds
+from gpvae_core.config import RunConfig, parse_config
+from gpvae_core.data.base import DataConfig, Dataset, load
+from gpvae_core.errors import UserError
+from gpvae_core.progress import Cancelled, Progress
+from gpvae_core.run_files import Best, read_config, read_record, snapshot_folder
+from gpvae_core.runs import Run, load_run, summarize
+from gpvae_core.stats import mean_se
+from gpvae_core.sweep.charge import token_in
+from gpvae_core.sweep.config import ScoreConfig
+from gpvae_core.train import resume, train
+from gpvae_core.truth.importance import log_weights
+
+LOOK_SECONDS = 0.5
+"""How often a worker looks whether its sweep is still wanted."""
+LOCK_SECONDS = 120.0
+"""How long a worker waits for one that is lost but not dead to let go of the run."""
+WEIGHTS_AT_ONCE = 4096
+"""Importance weights held at a time."""
+_one_at_a_time = threading.Lock()
+"""A worker with several threads trains one run: torch's global generator belongs to one training."""
+
+
+def run_job(
+    config: Mapping[str, Any], score: Mapping[str, Any], out: str, folder: str, token: str, device: str | None
+) -> dict[str, Any]:
+    """Train (or go on with) the run in OUT/runs/FOLDER and score it.
+
+    Returns {"state": "done", ...}, {"state": "failed", "message"} or, where another process took over, {"state":
+    "stopped"}. Doing a job twice gives the same answer and trains once.
+    """
+    root = Path(out)
+    with _one_at_a_time:
+        try:
+            watch, run = Watch(root, token), root / "runs" / folder
+            with _held(run):
+                return {"state": "done", **_job(parse_config(config), ScoreConfig(**score), run, device, watch)}
+        except Cancelled:
+            return {"state": "stopped"}
+        except UserError as error:
+            return {"state": "failed", "message": str(error)}
+
+
+class Watch:
+    """A progress callback that stops the work when another process is in charge of the sweep, or none."""
+
+    def __init__(self, root: Path, token: str) -> None:
+        self._root, self._token, self._looked = root, token, -math.inf
+        self(0, 0, "start")
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        if token_in(self._root) != self._token:
+            raise Cancelled
+
+
+@contextmanager
+def _held(run: Path) -> Iterator[None]:
+    """The run for this worker alone, training and score; a dead worker's lock is free."""
+    run.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run.parent / f".{run.name}.job")
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        raise UserError(
+            f"'{run}' is held by another worker for {LOCK_SECONDS:.0f} s: is it lost but not dead?"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None, watch: Progress) -> dict[str, Any]:
+    data = data_of(config.data)
+    _train(config, folder, data, device, watch)
+    started = time.monotonic()
+    run = load_run(folder, device=device)
+    if run.meta["data_fingerprint"] != data.fingerprint:
+        raise UserError(f"the data of '{folder}' changed since it was trained")
+    scores = score_run(run, data, score, watch)
+    return {**_about(run, data), **scores, "score_seconds": time.monotonic() - started}
+
+
+def data_of(config: DataConfig) -> Dataset:
+    """The data set, kept for the worker's next job."""
+    return _load(config.model_dump_json())
+
+
+@lru_cache(maxsize=1)
+def _load(config: str) -> Dataset:
+    return load(DataConfig.model_validate_json(config))
+
+
+def _train(config: RunConfig, folder: Path, data: Dataset, device: str | None, watch: Progress) -> None:
+    """Train a new run, go on with a stopped one, or leave a finished one."""
+    if not (folder / "config.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # a kill before config.json was written leaves no run
+        train(config, folder, device=device, data=data, progress=watch)
+        return
+    if read_config(folder) != config:
+        raise UserError(f"'{folder}' holds another run: wanted the one of this sweep; move it away")
+    if not summarize(folder).finished:
+        resume(folder, device=device, progress=watch)
+
+
+@torch.no_grad()
+def score_run(
+    run: Run, data: Dataset, score: ScoreConfig, progress: Progress, images: int | None = None
+) -> dict[str, Any]:
+    """IWAE-k and ELBO of the test images (of the first `images` of them), in nats, with standard errors.
+
+    The score of Kim & Pavlovic 2021, sec. 10: the mean over images of log 1/K sum_k p(x,z_k)/q(z_k|x).
+    """
+    generator = torch.Generator(run.device).manual_seed(score.seed)
+    at_once = max(1, WEIGHTS_AT_ONCE // score.k)
+    total = min(len(data.test), images or len(data.test))
+    iwae, elbo = [], []
+    for low in range(0, total, at_once):
+        x = data.test.pixels(slice(low, min(low + at_once, total))).to(run.device)
+        log_w = log_weights(run.model, x, score.k, generator, proposal=run.model.infer(x, generator))
+        iwae.append(bounds.iwae(log_w))
+        elbo.append(bounds.elbo(log_w))
+        progress(min(low + at_once, total), total, f"IWAE-{score.k}")
+    found = {"test_iwae": mean_se(torch.cat(iwae).numpy()), "test_elbo": mean_se(torch.cat(elbo).numpy())}
+    if found["test_iwae"]["n"] < total:
+        raise UserError(f"the score of '{run.dir}' is not a number on {total - found['test_iwae']['n']} test images")
+    flat = {name: entry["mean"] for name, entry in found.items()}
+    return flat | {f"{name}_se": entry["se"] for name, entry in found.items()} | {"test_images": total}
+
+
+def _about(run: Run, data: Dataset) -> dict[str, Any]:
+    """How the training went."""
+    folder = snapshot_folder(run.dir / "best")
+    if folder is None:
+        raise UserError(f"'{run.dir}' has no best weights")
+    best, metrics = read_record(folder / "state.json", Best), run.metrics
+    return {
+        "validation_elbo": best.validation_elbo,
+        "epochs": metrics[-1]["epoch"],
+        "best_epoch": best.epoch,
+        "parameters": run.meta["parameters"],
+        "train_seconds": metrics[-1]["seconds"],
+        "device": run.meta["device"],
+        "note": data.note or None,
+        "versions": run.meta["versions"],
+    }
