@@ -22,6 +22,7 @@ LAYERS = [
     {"methods", "config", "vae"},
     {"bounds", "truth", "mapa", "stats"},
     {"gaps", "run_files", "snapshots", "guards", "train", "runs", "load_run", "evaluate"},
+    {"sweep", "tables"},
     {"explore", "plots"},
     {"bench"},
     {"cli"},
