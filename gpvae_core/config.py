@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializeAsAny,
-    ValidationError,
     model_validator,
 )
 
@@ -20,11 +19,18 @@ from gpvae_core.data.base import DataConfig
 from gpvae_core.encoders.base import ENCODERS, EncoderConfig
 from gpvae_core.errors import UserError, nearest, unknown
 from gpvae_core.likelihoods import LIKELIHOODS, LikelihoodConfig
-from gpvae_core.methods import get_method
+from gpvae_core.methods import FAMILIES, Method, get_method
 from gpvae_core.nets.base import NETS, NetConfig
 from gpvae_core.nets.conv import ConvConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.objectives.base import OBJECTIVES, ObjectiveConfig
+from gpvae_core.objectives.elbo import ElboConfig
+from gpvae_core.part import parse_model
+from gpvae_core.refiners.base import REFINERS, RefinerConfig
+from gpvae_core.refiners.none import NoRefinerConfig
 from gpvae_core.registry import Registry
+from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
+from gpvae_core.regularisers.none import NoRegulariserConfig
 from gpvae_core.types import EventShape
 from gpvae_core.vae import VAE
 
@@ -46,7 +52,15 @@ def _by_kind(registry: Registry[Any]) -> BeforeValidator:
 
 AnyEncoder = Annotated[SerializeAsAny[EncoderConfig], _by_kind(ENCODERS)]
 AnyNet = Annotated[SerializeAsAny[NetConfig], _by_kind(NETS)]
+AnyRefiner = Annotated[SerializeAsAny[RefinerConfig], _by_kind(REFINERS)]
+AnyObjective = Annotated[SerializeAsAny[ObjectiveConfig], _by_kind(OBJECTIVES)]
+AnyRegulariser = Annotated[SerializeAsAny[RegulariserConfig], _by_kind(REGULARISERS)]
 AnyLikelihood = Annotated[SerializeAsAny[LikelihoodConfig], _by_kind(LIKELIHOODS)]
+
+PARTS: dict[str, Registry[Any]] = {"net": NETS, "decoder": NETS, **FAMILIES, "likelihood": LIKELIHOODS}
+"""The parts of a run of which there are several kinds."""
+FREE = ("net", "decoder", "likelihood")
+"""The parts whose kind is a setting; the others follow from the method."""
 
 
 class TrainConfig(BaseModel):
@@ -60,6 +74,15 @@ class TrainConfig(BaseModel):
     patience: int = Field(
         default=0, ge=0, description="stop after so many epochs without a better validation ELBO; 0: never"
     )
+    kl_warmup: int = Field(
+        default=0,
+        ge=0,
+        description="epochs over which the weight of the KL to the prior grows from kl_start to 1; 0: it is 1",
+    )
+    kl_start: float = Field(default=0.1, ge=0, le=1, description="weight of the KL in the first epoch of a warm-up")
+    keep_every: int = Field(
+        default=0, ge=0, description="keep the weights of every so many epochs, to look at training later; 0: none"
+    )
     bfloat16: bool = Field(
         default=False, description="autocast the networks to bfloat16 (the GP algebra stays in float32)"
     )
@@ -69,44 +92,61 @@ class TrainConfig(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """A run: method, data, networks, likelihood, training, seed."""
+    """A run: method (its parts), data, networks, likelihood, training, seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     method: str
     data: DataConfig
     latent_dim: int = Field(default=2, ge=1, le=1024, description="latent dimensions, d")
     net: AnyNet
+    decoder: AnyNet | None = None
+    """The decoder's network where it is another than the encoder's, `net`."""
+    freeze_decoder: bool = False
+    """Whether decoder and likelihood stay as they were given (`--decoder-from`)."""
     encoder: AnyEncoder
+    refiner: AnyRefiner = NoRefinerConfig()
+    objective: AnyObjective = ElboConfig()
+    regulariser: AnyRegulariser = NoRegulariserConfig()
     likelihood: AnyLikelihood
     train: TrainConfig = TrainConfig()
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the weights, the batches and the noise")
 
     @model_validator(mode="after")
-    def _method_and_encoder_agree(self) -> RunConfig:
-        wanted = get_method(self.method).encoder
-        if self.encoder.kind != wanted:
-            raise ValueError(f"method '{self.method}' has the encoder '{wanted}', not '{self.encoder.kind}'")
+    def _method_and_parts_agree(self) -> RunConfig:
+        for part, wanted in get_method(self.method).kinds().items():
+            kind = getattr(self, part).kind
+            if kind != wanted:
+                raise ValueError(f"method '{self.method}' has the {part} '{wanted}', not '{kind}'")
         return self
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; the kinds of the polymorphic parts are written beside their fields."""
         out = self.model_dump()
-        for part in ("net", "encoder", "likelihood"):
-            out[part] = {"kind": getattr(self, part).kind, **out[part]}
+        for part in PARTS:
+            if out[part] is not None:
+                out[part] = {"kind": getattr(self, part).kind, **out[part]}
         return out
 
     def build(self, event_shape: EventShape) -> VAE:
-        """The untrained model; its random weights come from torch's global generator."""
-        return VAE(
-            self.net.decoder(self.latent_dim, event_shape),
+        """The untrained model; its random weights come from torch's global generator.
+
+        Raises:
+            UserError: the networks cannot be made for such images, or the refiner does not fit the decoder.
+        """
+        vae = VAE(
+            (self.decoder or self.net).decoder(self.latent_dim, event_shape),
             self.likelihood.build(),
             self.encoder.build(self.net, event_shape, self.latent_dim),
             self.latent_dim,
             event_shape,
+            self.refiner.build(self.net, event_shape, self.latent_dim),
         )
-
-
-M = TypeVar("M", bound=BaseModel)
+        self.regulariser.prepare(vae.encoder)
+        vae.refiner.check(vae)
+        if self.freeze_decoder:
+            vae.decoder.requires_grad_(False)
+            vae.likelihood.requires_grad_(False)
+        return vae
 
 
 def parse_config(raw: Mapping[str, Any]) -> RunConfig:
@@ -114,30 +154,13 @@ def parse_config(raw: Mapping[str, Any]) -> RunConfig:
     return parse_model(RunConfig, raw)
 
 
-def parse_model(model: type[M], raw: Mapping[str, Any]) -> M:
-    """A frozen config of any kind from plain data. Raises UserError naming the field, what was wanted and what came."""
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        raise UserError(_one_line(error, model)) from None
-
-
-def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        close = nearest(where, model.model_fields)
-        return f"unknown setting '{where}'" + (f"; did you mean '{close}'?" if close else "")
-    got = "" if first["type"] in ("missing", "value_error") else f", got {_short(first['input'])}"
-    return (f"setting '{where}': " if where else "") + first["msg"].removeprefix("Value error, ").lower() + got
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-FLAGS = {"method": "--method", "name": "--dataset", "data.name": "--dataset", "encoder": "--method"}
+FLAGS = {
+    "method": "--method",
+    "name": "--dataset",
+    "data.name": "--dataset",
+    **{key: "--method" for part in FAMILIES for key in (part, f"{part}.kind")},
+    "freeze_decoder": "--decoder-from",
+}
 """What decides more than one setting, and is chosen by an option of its own."""
 
 
@@ -145,12 +168,13 @@ def _wrong_key(key: str, raw: Mapping[str, Any]) -> str:
     known = [path for path in _leaves(_defaults_of(raw)) if path != key]
     if key in FLAGS:
         return f"'{key}' is no setting: use {FLAGS[key]}"
-    if key in ("net", "likelihood"):
+    if key in FREE:
         return f"'{key}' is no setting: use --set {key}.kind=..., or one of {_under(key, known)}"
     elsewhere = [row["setting"] for row in settings_table() if key in (row["setting"], row["setting"].split(".")[-1])]
     if elsewhere:
         part = elsewhere[0].split(".")[0]
-        return f"setting '{elsewhere[0]}' is of another {part}: this run's is '{raw[part]['kind']}'"
+        kind = raw.get(part, raw["net"])["kind"]
+        return f"setting '{elsewhere[0]}' is of another {part}: this run's is '{kind}'"
     close = nearest(key, known) or nearest(key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known])
     return f"unknown setting '{key}'" + (f"; did you mean '{close}'?" if close else f" (known: {', '.join(known)})")
 
@@ -169,24 +193,27 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _defaults_of(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The tree of all settings that this run's method, net and likelihood have, with their defaults."""
+    """The tree of all settings that this run's parts have, with their defaults."""
 
     def fields(model: type[BaseModel]) -> dict[str, Any]:
         return {name: field.default for name, field in model.model_fields.items()}
 
     out = {name: default for name, default in fields(RunConfig).items() if name != "method"}
     out["data"], out["train"] = fields(DataConfig), fields(TrainConfig)
-    for part, registry in (("net", NETS), ("encoder", ENCODERS), ("likelihood", LIKELIHOODS)):
-        kind = raw[part]["kind"]
-        out[part] = {"kind": kind, **fields(registry.get(kind))}
-    del out["data"]["name"]
+    for part, registry in PARTS.items():
+        if part in raw:
+            kind = raw[part]["kind"]
+            out[part] = {"kind": kind, **fields(registry.get(kind))}
+        else:
+            del out[part]
+    del out["data"]["name"], out["freeze_decoder"]
     return out
 
 
 def settings_table() -> list[dict[str, str]]:
     """Every setting of every part: its dotted key, default and meaning, for `gpvae list settings`."""
     parts: list[tuple[str, type[BaseModel]]] = [("", RunConfig), ("data.", DataConfig), ("train.", TrainConfig)]
-    for part, registry in (("net", NETS), ("encoder", ENCODERS), ("likelihood", LIKELIHOODS)):
+    for part, registry in PARTS.items():
         parts += [(f"{part}.", registry.get(name)) for name in registry.summaries()]
     rows: dict[str, dict[str, str]] = {}
     for prefix, model in parts:
@@ -228,26 +255,66 @@ def make_config(
     event_shape: EventShape,
     overrides: Mapping[str, Any] | None = None,
     preset: str | None = None,
+    decoder_of: RunConfig | None = None,
 ) -> RunConfig:
     """Defaults for the method and image size, then a preset, then `overrides` (dotted keys or plain leaf names).
 
+    Args:
+        decoder_of: the run whose decoder and likelihood are to be kept frozen; its networks become the defaults.
+
     Raises:
-        UserError: unknown method, preset or setting, or a value out of range.
+        UserError: unknown method, preset or setting, a value out of range, or one that changes a frozen decoder.
     """
-    raw: dict[str, Any] = {
-        "method": method,
-        "data": data.model_dump(),
-        "net": _with_kind(default_net(event_shape)),
-        "encoder": {"kind": get_method(method).encoder},
-        "likelihood": {"kind": "gaussian"},
-        "train": {},
-    }
+    raw = _of_method(get_method(method), event_shape)
+    raw["data"] = data.model_dump()
     if preset is not None:
         _merge(raw, _preset(preset))
+    if decoder_of is not None:
+        raw |= _frozen(decoder_of)
     kinds_first = sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".kind"))
     for key, value in kinds_first:
         _set(raw, key, value)
-    return parse_config(raw)
+    config = parse_config(raw)
+    if decoder_of is not None:
+        _check_frozen(config, decoder_of)
+    return config
+
+
+def _of_method(method: Method, event_shape: EventShape) -> dict[str, Any]:
+    """What a method has by default for images of this shape."""
+    net = default_net(event_shape)
+    raw: dict[str, Any] = {
+        "method": method.name,
+        "data": {},
+        "net": _with_kind(net),
+        "likelihood": {"kind": "gaussian"},
+        "train": {},
+        **{part: {"kind": kind} for part, kind in method.kinds().items()},
+    }
+    if method.instead_of_conv and isinstance(net, ConvConfig):
+        raw["decoder"] = {"kind": method.instead_of_conv, **net.model_dump()}
+    for key, value in method.settings:
+        _set(raw, key, value)
+    return raw
+
+
+def _frozen(of: RunConfig) -> dict[str, Any]:
+    """What a run on the frozen decoder of another takes over from it."""
+    given = of.to_json()
+    decoder = dict(given["decoder"] or given["net"])
+    taken = {part: given[part] for part in ("latent_dim", "net", "likelihood")}
+    return {**taken, "decoder": decoder, "freeze_decoder": True}
+
+
+def _check_frozen(config: RunConfig, of: RunConfig) -> None:
+    for part, wanted in (
+        ("latent_dim", of.latent_dim),
+        ("decoder", of.decoder or of.net),
+        ("likelihood", of.likelihood),
+    ):
+        if getattr(config, part) != wanted:
+            got = getattr(config, part)
+            raise UserError(f"--decoder-from keeps the {part} of its run: wanted {wanted!r}, got {got!r}")
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -270,7 +337,7 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def _set(raw: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key, or a plain name that only one setting has."""
-    if key in ("net.kind", "likelihood.kind"):
+    if key in {f"{part}.kind" for part in FREE}:
         raw[key.removesuffix(".kind")] = {"kind": value}
         return
     matches = [path for path in _leaves(_defaults_of(raw)) if key in (path, path.rsplit(".", 1)[-1])]

@@ -21,6 +21,7 @@ from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.stats import mean_se, spearman
+from gpvae_core.training_bound import training_bound
 from gpvae_core.truth.importance import log_weights
 
 GRID_SAMPLE = 1000
@@ -112,7 +113,7 @@ def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) 
     at_once = max(1, WEIGHTS_AT_ONCE // k)
     for low in range(0, len(split), at_once):
         x = split.pixels(slice(low, low + at_once)).to(run.device)
-        q = vae.encoder(x)
+        q = vae.infer(x)
         log_w = log_weights(vae, x, k, generator, proposal=q)
         shown = vae.likelihood.mean(vae.decode(q.mean))
         uncertainty = q.uncertainty()
@@ -120,7 +121,7 @@ def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) 
         found = {
             "elbo": bounds.elbo(log_w),
             "iwae": bounds.iwae(log_w),
-            "training_bound": bounds.training_bound(vae, x, n_train, 1, generator).value,
+            "training_bound": training_bound(vae, x, n_train, 1, generator).value,
             "square_error": (x - shown).square().mean((-3, -2, -1)),
             **traces,
         }

@@ -200,7 +200,7 @@ def sampled_truth(
     found = []
     for low in range(0, len(x), GRIDS_AT_ONCE):
         part = slice(low, low + GRIDS_AT_ONCE)
-        proposal = DefensiveMixture(best.full_mean[part], best.full_chol[part], vae.encoder(x[part]))
+        proposal = DefensiveMixture(best.full_mean[part], best.full_chol[part], vae.infer(x[part]))
         found.append(iwae_log_px(vae, x[part], IWAE_SAMPLES, generator, proposal))
         progress(min(low + GRIDS_AT_ONCE, len(x)), len(x), f"log p(x) by {IWAE_SAMPLES} importance samples")
     return Truth("iwae", _numpy(torch.cat(found)))
@@ -210,7 +210,7 @@ def sampled_truth(
 def encoder_elbos(vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, seed: int) -> Float[Tensor, " B"]:
     """ELBO of q(z|x) in nats. A diagonal Gaussian shares the best one's samples, so that noise cancels in the gap."""
     generator = torch.Generator(x.device).manual_seed(seed)
-    if _is_diagonal_gaussian(vae.encoder(x), generator):
+    if _is_diagonal_gaussian(vae.infer(x), generator):
         return best.encoder_elbo
     return torch.cat([log_weights(vae, part, ELBO_SAMPLES, generator).mean(0) for part in x.split(GRIDS_AT_ONCE)])
 
@@ -223,7 +223,7 @@ def _is_diagonal_gaussian(q: Posterior, generator: torch.Generator) -> bool:
 
 def _table(vae: VAE, x: Tensor, truth: Truth, best: BestGaussians, seed: int, index: NDArray[np.int64]) -> GapTable:
     with torch.no_grad():
-        uncertainty = vae.encoder(x).uncertainty()
+        uncertainty = vae.infer(x).uncertainty()
     return GapTable(
         index=index,
         elbo=_numpy(encoder_elbos(vae, x, best, seed)),

@@ -1,11 +1,30 @@
-"""A method is a named combination of encoder, refiner and objective; each encoder offers one under its own name."""
+"""A method is a named combination of encoder, refiner, objective and regulariser.
+
+Each of these families offers a method under its own name (a plain Gaussian encoder stands in for what is not named),
+and names are combined by '+': 'gp+svi:8+iwae'. The number behind a colon is a count, as the flows in 'iaf:4'.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gpvae_core.encoders.base import ENCODERS
-from gpvae_core.errors import unknown
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.objectives.base import OBJECTIVES
+from gpvae_core.part import parse_model
+from gpvae_core.refiners.base import REFINERS, RefinerConfig
+from gpvae_core.registry import Registry
+from gpvae_core.regularisers.base import REGULARISERS
+
+FAMILIES: dict[str, Registry[Any]] = {
+    "encoder": ENCODERS,
+    "refiner": REFINERS,
+    "objective": OBJECTIVES,
+    "regulariser": REGULARISERS,
+}
+"""The parts of a method; each is a part of the same name in a run's config."""
 
 
 @dataclass(frozen=True)
@@ -14,26 +33,104 @@ class Method:
 
     name: str
     summary: str
-    encoder: str
-    refiner: str
-    objective: str
+    encoder: str = "gaussian"
+    refiner: str = "none"
+    objective: str = "elbo"
+    regulariser: str = "none"
+    count: str = ""
+    """Dotted key of the setting that the number in 'name:number' sets; '' where there is none."""
+    settings: tuple[tuple[str, Any], ...] = ()
+    """Settings that the method brings, as dotted keys; those of a run's own stand above them."""
+    instead_of_conv: str = ""
+    """The kind of decoder that the method needs in place of a convolutional one; '' where it takes that."""
+
+    def kinds(self) -> dict[str, str]:
+        """Part -> kind."""
+        return {part: getattr(self, part) for part in FAMILIES}
 
     def as_dict(self) -> dict[str, str]:
-        return asdict(self)
+        return {"name": self.name, "summary": self.summary, **self.kinds(), "number": self.count}
 
 
 def methods() -> dict[str, Method]:
-    """Every encoder family alone: no refinement of its answer, trained on the ELBO (eq. 15 for the GP encoder)."""
-    found = [
-        Method(ENCODERS.get(kind).method, summary, encoder=kind, refiner="none", objective="elbo")
-        for kind, summary in ENCODERS.summaries().items()
-    ]
+    """What each family offers by itself, sorted by name."""
+    found = [method for part, registry in FAMILIES.items() for method in _offered(part, registry)]
     return {method.name: method for method in sorted(found, key=lambda m: m.name)}
 
 
+def _offered(part: str, registry: Registry[Any]) -> Iterator[Method]:
+    for kind, summary in registry.summaries().items():
+        config = registry.get(kind)
+        if not config.method:
+            continue
+        count = config.count if not config.count or "." in config.count else f"{part}.{config.count}"
+        plain = Method(config.method, summary, count=count, instead_of_conv=config.instead_of_conv)
+        yield replace(plain, settings=tuple(config.wants.items()), **{part: kind})
+
+
 def get_method(name: str) -> Method:
-    """The method called `name`. Raises UserError with the nearest right name."""
+    """The method called `name`, such as 'gp', 'iaf:4' or 'gp+svi:8'.
+
+    Raises:
+        UserError: a part that is unknown (with the nearest right name), a number where none belongs, two parts that
+            exclude each other.
+    """
+    parts = [_get_one(part) for part in name.split("+")]
+    found = parts[0]
+    for part in parts[1:]:
+        found = _combined(found, part)
+    return replace(found, name=name)
+
+
+def _get_one(name: str) -> Method:
+    head, colon, number = name.partition(":")
     known = methods()
-    if name not in known:
-        raise unknown("method", name, known)
-    return known[name]
+    if head not in known:
+        raise unknown("method", head, known)
+    method = known[head]
+    if not colon:
+        return method
+    if not method.count:
+        raise UserError(f"method '{head}' takes no number, got '{name}'")
+    if not (number.isdecimal() and int(number) > 0):
+        raise UserError(f"wanted '{head}:NUMBER' with a whole number from 1, got '{name}'")
+    return replace(method, settings=(*method.settings, (method.count, int(number))))
+
+
+def parse_refiner(text: str) -> RefinerConfig:
+    """'svi:8' or 'svi:8,step_size=0.05' -> its config; the name is the refiner's kind.
+
+    Raises:
+        UserError: unknown refiner (with the nearest right name) or setting, or a value out of range.
+    """
+    head, *settings = text.split(",")
+    kind, colon, number = head.partition(":")
+    config = REFINERS.get(kind)
+    fields: dict[str, Any] = {}
+    if colon:
+        if not config.count:
+            raise UserError(f"refiner '{kind}' takes no number, got '{head}'")
+        fields[config.count] = number
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UserError(f"wanted 'refiner:number,setting=value', got '{text}'")
+        fields[key.strip()] = value.strip()
+    return parse_model(config, fields)
+
+
+def _combined(a: Method, b: Method) -> Method:
+    plain = Method("", "").kinds()
+    taken = {part for part, kind in a.kinds().items() if kind != plain[part]}
+    new = {part: kind for part, kind in b.kinds().items() if kind != plain[part]}
+    both = sorted(taken & new.keys())
+    if both:
+        raise UserError(f"'{a.name}' and '{b.name}' both name the {both[0]}: leave out one")
+    return replace(
+        a,
+        summary=f"{a.summary} {b.summary}",
+        count="",
+        settings=(*a.settings, *b.settings),
+        instead_of_conv=a.instead_of_conv or b.instead_of_conv,
+        **new,
+    )

@@ -2,6 +2,7 @@
 
     config.json  meta.json  metrics.jsonl
     best/   weights.safetensors  state.json                             (best on validation)
+    epochs/N/  the same for every epoch N that train.keep_every names
     last/   weights.safetensors  optimizer.safetensors  state.json      (to resume from)
 
 `best` and `last` are folders, replaced as a whole, so that weights never stand beside another epoch's optimizer.
@@ -28,6 +29,8 @@ from gpvae_core.config import FORMAT, RunConfig, parse_config
 from gpvae_core.errors import UserError, nearest
 
 T = TypeVar("T")
+KEPT = "epochs"
+"""Folder of the weights of single epochs (train.keep_every), one folder each."""
 
 
 @dataclass

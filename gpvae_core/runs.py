@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,10 @@ from gpvae_core.device import pick_device
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.gaps import GapTable, instance_gaps
+from gpvae_core.methods import parse_refiner
+from gpvae_core.refiners.base import RefinerConfig
 from gpvae_core.run_files import (
+    KEPT,
     Best,
     Meta,
     State,
@@ -85,6 +89,21 @@ class Run:
             raise UserError(f"the data of run '{self.name}' cannot be loaded: {error}") from None
 
     @cached_property
+    def decoder_fingerprint(self) -> str:
+        """SHA-256 of decoder and likelihood: runs with the same one have the same true posteriors."""
+        digest = hashlib.sha256()
+        for part in (self.model.decoder, self.model.likelihood):
+            for name, value in sorted(part.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def kept_epochs(self) -> list[int]:
+        """Epochs of which the weights were kept (train.keep_every), for `load_run(..., epoch=n)`."""
+        return kept_epochs(self.dir)
+
+    @cached_property
     def atlas(self) -> Atlas:
         """The decoded latent grid (d = 2), made at the first use and shared by every instance."""
         return Atlas.build(self.model)
@@ -94,8 +113,8 @@ class Run:
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> Posterior:
-        """q(z|x) of one image (C,H,W) or a batch (B,C,H,W) of pixels in [0, 1]; a batch of 1 for one image."""
-        return self.model.encoder(self._images(x))
+        """q(z|x), refined where the run has a refiner, of one image (C,H,W) or a batch (B,C,H,W), pixels in [0, 1]."""
+        return self.model.infer(self._images(x))
 
     def gaps(self, x: Tensor, seed: int = 0) -> GapTable:
         """Inference, approximation and amortization gap of each image, in nats."""
@@ -108,11 +127,22 @@ class Run:
         return found[0] if torch.as_tensor(x).ndim == len(self.model.event_shape) else found
 
 
-def load_run(folder: str | Path, which: Which = "best", device: str | None = None) -> Run:
+def load_run(
+    folder: str | Path,
+    which: Which = "best",
+    device: str | None = None,
+    refiner: str | RefinerConfig | None = None,
+    epoch: int | None = None,
+) -> Run:
     """The run in `folder` with its best (on validation) or last weights, ready to be asked.
 
+    Args:
+        refiner: refines the encoder's answers in place of the run's own refiner: 'svi:8', 'none', or a config.
+        epoch: weights kept of this epoch (train.keep_every) in place of `which`.
+
     Raises:
-        UserError: no such run, a damaged one, one from a newer version, or one without a finished epoch.
+        UserError: no such run, a damaged one, one from a newer version, one without a finished epoch, a refiner that
+            is unknown, has parameters to be trained, or does not fit the run's decoder.
     """
     if which not in get_args(Which):
         raise unknown("weights", which, get_args(Which))
@@ -121,12 +151,32 @@ def load_run(folder: str | Path, which: Which = "best", device: str | None = Non
     target = pick_device(device)
     with torch.random.fork_rng(devices=[]):
         model = config.build(meta.event_shape)
-    snapshot = snapshot_folder(path / which)
+    if epoch is not None and epoch not in kept_epochs(path):
+        raise UserError(f"run '{path}' kept no weights of epoch {epoch}: train it with --set keep_every=N")
+    snapshot = snapshot_folder(path / (which if epoch is None else f"{KEPT}/{epoch}"))
     if snapshot is None:
         raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
-    read_record(snapshot / "state.json", Best if which == "best" else State)
+    read_record(snapshot / "state.json", State if which == "last" and epoch is None else Best)
     _load_weights(model, snapshot / "weights.safetensors")
+    if refiner is not None:
+        replace_refiner(model, config, refiner)
     return Run(path, config, model.to(target).eval().requires_grad_(False), meta.model_dump(), target)
+
+
+def kept_epochs(folder: Path) -> list[int]:
+    """Epochs of which a run folder holds the weights (train.keep_every)."""
+    found = (folder / KEPT).iterdir() if (folder / KEPT).is_dir() else ()
+    return sorted(int(path.name) for path in found if path.name.isdecimal() and (path / "state.json").is_file())
+
+
+def replace_refiner(model: VAE, config: RunConfig, refiner: str | RefinerConfig) -> None:
+    """Refine the model's answers by `refiner` ('svi:8', or a config) from now on. Raises UserError as `load_run`."""
+    chosen = parse_refiner(refiner) if isinstance(refiner, str) else refiner
+    built = chosen.build(config.net, model.event_shape, model.latent_dim)
+    if any(True for _ in built.parameters()):
+        raise UserError(f"refiner '{chosen.kind}' has parameters of its own: train a run with --method {chosen.method}")
+    built.check(model)
+    model.refiner = built.to(next(model.decoder.parameters()).device)
 
 
 def _load_weights(model: VAE, path: Path) -> None:

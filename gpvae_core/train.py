@@ -9,7 +9,8 @@ import platform
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from gpvae_core import __version__
-from gpvae_core.bounds import elbo, training_bound
-from gpvae_core.config import FORMAT, RunConfig, parse_config
+from gpvae_core.bounds import elbo
+from gpvae_core.config import FORMAT, RunConfig, TrainConfig, parse_config
 from gpvae_core.data.base import Dataset, Split, load
 from gpvae_core.device import pick_device
 from gpvae_core.encoders.base import Stage
@@ -27,6 +28,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.guards import locked, stop_on_interrupt
 from gpvae_core.progress import Cancelled, Progress, silent
 from gpvae_core.run_files import (
+    KEPT,
     Meta,
     State,
     append_metrics,
@@ -40,6 +42,7 @@ from gpvae_core.run_files import (
     write_snapshot,
 )
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
+from gpvae_core.training_bound import How, training_bound
 from gpvae_core.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -77,6 +80,7 @@ class Training:
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.state = State(device=device.type)
+        self.how = How()
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.images, self.validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
         self.best: dict[str, Tensor] = {}
@@ -85,7 +89,7 @@ class Training:
 
     # -- the folder -------------------------------------------------------------------------------------------------
 
-    def create(self, origin: str | None) -> None:
+    def create(self, origin: Mapping[str, str | None]) -> None:
         """The run folder before the first step; config.json comes last, so that a folder with one is a whole run.
 
         Raises:
@@ -108,7 +112,7 @@ class Training:
     def write_config(self) -> None:
         write_json(self.out / "config.json", {"format": FORMAT, **self.config.to_json()})
 
-    def _meta(self, origin: str | None) -> dict[str, Any]:
+    def _meta(self, origin: Mapping[str, str | None]) -> dict[str, Any]:
         return {
             "versions": {"gpvae_core": __version__, "torch": torch.__version__, "python": platform.python_version()},
             "device": str(self.device),
@@ -121,7 +125,7 @@ class Training:
                 "test": len(self.data.test),
             },
             "parameters": sum(p.numel() for p in self.model.parameters()),
-            "init_from": origin,
+            **origin,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": 0.0,
         }
@@ -212,9 +216,13 @@ class Training:
     def _enter_stage(self) -> None:
         """Let the parameters move that the encoder's stage of this epoch names."""
         stage = stage_of(self.model.encoder.stages(), self.state.epoch / self.config.train.epochs)
+        if stage.enter is not None:
+            stage.enter()
         parameters = dict(self.model.named_parameters())
         for name in self.trained:
             parameters[name].requires_grad_(name.startswith(stage.parameters))
+        cfg = self.config
+        self.how = How(cfg.objective, cfg.regulariser, kl_weight(cfg.train, self.state.epoch), stage.reward)
 
     def _epoch(self, progress: Progress, stop: threading.Event) -> None:
         """The rest of the current epoch. The bound is summed on the device and read once, at the end."""
@@ -251,7 +259,7 @@ class Training:
     def _step(self, x: Tensor, n: int) -> Tensor:
         cfg = self.config.train
         with torch.autocast(self.device.type, torch.bfloat16, enabled=cfg.bfloat16):
-            bound = training_bound(self.model, x, n, cfg.samples, self.generator)
+            bound = training_bound(self.model, x, n, cfg.samples, self.generator, self.how)
         self.optimizer.zero_grad(set_to_none=True)
         (-bound.surrogate).backward()
         self.optimizer.step()
@@ -275,6 +283,9 @@ class Training:
             "seconds": state.seconds,
         }
         self.unsaved.append(row)
+        if cfg.keep_every and state.epoch % cfg.keep_every == 0:
+            kept = {"format": FORMAT, "epoch": state.epoch, "validation_elbo": score}
+            write_snapshot(self.out / KEPT / str(state.epoch), {"weights": self.model.state_dict()}, kept)
         waited = cfg.patience and state.epoch - state.best_epoch >= cfg.patience
         state.finished = state.epoch >= cfg.epochs or bool(waited)
         if state.finished or time.monotonic() - self.saved_at > SAVE_SECONDS:
@@ -293,6 +304,13 @@ def validation_elbo(model: VAE, images: DeviceSplit, seed: int, chunk: int = 100
         index = torch.arange(start, min(start + chunk, len(images)), device=images.images.device)
         total += elbo(model.log_weights(images.batch(index), 1, generator)).cpu().double().sum()
     return float(total) / max(1, len(images))
+
+
+def kl_weight(cfg: TrainConfig, epoch: int) -> float:
+    """Weight of the KL to the prior in the epoch after `epoch` done ones: it grows in a line over the warm-up."""
+    if epoch >= cfg.kl_warmup:
+        return 1.0
+    return cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup
 
 
 def stage_of(stages: Sequence[Stage], done: float) -> Stage:
@@ -325,6 +343,7 @@ def train(
     *,
     device: str | None = None,
     init_from: tuple[str, VAE] | None = None,
+    decoder_from: tuple[str, VAE] | None = None,
     data: Dataset | None = None,
     progress: Progress = silent,
     on_epoch: OnEpoch | None = None,
@@ -333,6 +352,7 @@ def train(
 
     Args:
         init_from: name and model of a trained run from whose decoder, likelihood and encoder this one starts.
+        decoder_from: name and model of the run whose decoder and likelihood a config with `freeze_decoder` keeps.
         data: the data set of `config.data`, where the caller has loaded it already.
 
     Raises:
@@ -346,7 +366,11 @@ def train(
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
             _start_from(training.model, init_from[1], config)
-        training.create(init_from[0] if init_from else None)
+        if decoder_from is not None:
+            _take_decoder(training.model, decoder_from[1])
+        elif config.freeze_decoder:
+            raise UserError("this config keeps a decoder frozen: wanted the run it comes from (--decoder-from RUN)")
+        training.create({"init_from": init_from and init_from[0], "decoder_from": decoder_from and decoder_from[0]})
         training.run(progress, on_epoch, stop)
     return out
 
@@ -397,13 +421,28 @@ def _start_from(model: VAE, other: VAE, config: RunConfig) -> None:
 
     A likelihood that was set otherwise than by default stays as it was set.
     """
-    try:
+    with _must_fit("--init-from"):
+        model.encoder.start_from(other.encoder)
+        if config.freeze_decoder:
+            return
         model.decoder.load_state_dict(other.decoder.state_dict())
         if config.likelihood == type(config.likelihood)():
             model.likelihood.load_state_dict(other.likelihood.state_dict())
-        model.encoder.start_from(other.encoder)
+
+
+def _take_decoder(model: VAE, other: VAE) -> None:
+    """Decoder and likelihood of a trained model, to be kept."""
+    with _must_fit("--decoder-from"):
+        model.decoder.load_state_dict(other.decoder.state_dict())
+        model.likelihood.load_state_dict(other.likelihood.state_dict())
+
+
+@contextmanager
+def _must_fit(option: str) -> Iterator[None]:
+    try:
+        yield
     except RuntimeError as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise UserError(
-            f"--init-from wants a run with the same data shape, networks and latent dimension: {detail}"
+            f"{option} wants a run with the same data shape, networks and latent dimension: {detail}"
         ) from None

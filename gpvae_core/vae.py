@@ -1,4 +1,4 @@
-"""A VAE: decoder, likelihood, standard normal prior, encoder (Kim & Pavlovic 2021, eq. 1-3)."""
+"""A VAE: decoder, likelihood, standard normal prior, encoder, refiner (Kim & Pavlovic 2021, eq. 1-3)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import Encoder
+from gpvae_core.encoders.base import Encoder, Posterior
 from gpvae_core.likelihoods import Likelihood
+from gpvae_core.refiners.base import Refiner
+from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.types import EventShape
 
 
 class VAE(nn.Module):
-    """p(z) = N(0, I), p(x|z) = likelihood(x; g_theta(z)), q(z|x) = encoder(x)."""
+    """p(z) = N(0, I), p(x|z) = likelihood(x; g_theta(z)), q(z|x) = refiner(encoder(x))."""
 
     def __init__(
-        self, decoder: nn.Module, likelihood: Likelihood, encoder: Encoder, latent_dim: int, event_shape: EventShape
+        self,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        encoder: Encoder,
+        latent_dim: int,
+        event_shape: EventShape,
+        refiner: Refiner | None = None,
     ) -> None:
         super().__init__()
         self.decoder = decoder
         self.likelihood = likelihood
         self.encoder = encoder
+        self.refiner = refiner or NoRefiner()
         self.latent_dim = latent_dim
         self.event_shape = event_shape
+
+    def infer(
+        self,
+        x: Float[Tensor, "B C H W"],
+        generator: torch.Generator | None = None,
+        seen: Float[Tensor, "B C H W"] | None = None,
+    ) -> Posterior:
+        """q(z|x): the encoder's answer (about `seen`, where it sees something else than x), refined."""
+        return self.refiner(self, x, self.encoder(x if seen is None else seen), generator)
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch C H W"]:
         """g_theta(z) for latents of any leading shape."""
@@ -47,5 +65,5 @@ class VAE(nn.Module):
         self, x: Float[Tensor, "B C H W"], k: int, generator: torch.Generator | None = None
     ) -> Float[Tensor, "K B"]:
         """log w = log p(x,z) - log q(z|x) for k samples z ~ q(z|x) of each image."""
-        z, log_q = self.encoder(x).rsample_and_log_prob(k, generator)
+        z, log_q = self.infer(x, generator).rsample_and_log_prob(k, generator)
         return self.log_joint(x, z) - log_q

@@ -13,7 +13,21 @@ from urllib.parse import urlsplit
 import pytest
 from jaxtyping import install_import_hook
 
-NUMERIC = ("encoders", "nets", "likelihoods", "vae", "bounds", "gp", "truth", "gaps", "mapa")
+NUMERIC = (
+    "encoders",
+    "nets",
+    "likelihoods",
+    "refiners",
+    "objectives",
+    "regularisers",
+    "training_bound",
+    "vae",
+    "bounds",
+    "gp",
+    "truth",
+    "gaps",
+    "mapa",
+)
 install_import_hook([f"gpvae_core.{name}" for name in NUMERIC], "beartype.beartype")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import save_file
 
 from gpvae_core import run_files
-from gpvae_core.bounds import training_bound
 from gpvae_core.config import RunConfig, make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import Stage
@@ -30,6 +29,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_json, read_metrics, read_tensors, write_snapshot
 from gpvae_core.train import DeviceSplit, resume, train
+from gpvae_core.training_bound import How, training_bound
 from gpvae_core.vae import VAE
 
 DATA = DataConfig(name="digits")
@@ -403,9 +403,9 @@ def test_each_epoch_takes_every_image_once_in_an_order_of_its_own(
 def test_samples_of_z_are_as_many_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[int] = set()
 
-    def spy(vae: VAE, x: torch.Tensor, n: int, k: int, generator: torch.Generator) -> Any:
+    def spy(vae: VAE, x: torch.Tensor, n: int, k: int, generator: torch.Generator, how: How) -> Any:
         seen.add(k)
-        return training_bound(vae, x, n, k, generator)
+        return training_bound(vae, x, n, k, generator, how)
 
     monkeypatch.setattr("gpvae_core.train.training_bound", spy)
     train(config(epochs=1, samples=3), tmp_path / "run", data=DIGITS)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 
 from gpvae_core.bench.base import BENCHES, Bench, Row, time_in_turn, timed_rows
-from gpvae_core.bounds import training_bound
 from gpvae_core.encoders.base import EncoderConfig
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.encoders.gp import GPEncoderConfig
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.nets.conv import ConvConfig
 from gpvae_core.progress import Progress
+from gpvae_core.training_bound import training_bound
 from gpvae_core.vae import VAE
 
 BATCH, SHAPE, N_TRAIN = 128, (1, 28, 28), 54_000

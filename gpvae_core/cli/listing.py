@@ -14,7 +14,20 @@ from gpvae_core.errors import UserError, unknown
 
 DEFAULT_ROOT = Path("runs")
 
-KINDS = ("methods", "datasets", "encoders", "networks", "likelihoods", "settings", "presets", "benches", "devices")
+KINDS = (
+    "methods",
+    "datasets",
+    "encoders",
+    "refiners",
+    "objectives",
+    "regularisers",
+    "networks",
+    "likelihoods",
+    "settings",
+    "presets",
+    "benches",
+    "devices",
+)
 
 
 def _named(summaries: dict[str, str]) -> list[dict[str, Any]]:
@@ -31,11 +44,17 @@ def _rows_of(what: str) -> list[dict[str, Any]]:
     from gpvae_core.likelihoods import LIKELIHOODS
     from gpvae_core.methods import methods
     from gpvae_core.nets.base import NETS
+    from gpvae_core.objectives.base import OBJECTIVES
+    from gpvae_core.refiners.base import REFINERS
+    from gpvae_core.regularisers.base import REGULARISERS
 
     rows: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "methods": lambda: [method.as_dict() for method in methods().values()],
         "datasets": lambda: _named(DATASETS.summaries()),
         "encoders": lambda: _named(ENCODERS.summaries()),
+        "refiners": lambda: _named(REFINERS.summaries()),
+        "objectives": lambda: _named(OBJECTIVES.summaries()),
+        "regularisers": lambda: _named(REGULARISERS.summaries()),
         "networks": lambda: _named(NETS.summaries()),
         "likelihoods": lambda: _named(LIKELIHOODS.summaries()),
         "settings": settings_table,

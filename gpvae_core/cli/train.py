@@ -23,6 +23,8 @@ Examples:
 
   gpvae train --method gp --dataset mnist --preset kim2021 --epochs 50 --set encoder.expected_kl=closed_form
 
+  gpvae train --method iaf:4 --decoder-from runs/vae --out runs/iaf
+
   gpvae train --resume runs/gp
 """
 
@@ -44,6 +46,10 @@ def command(
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Settings of a paper: kim2021.")] = None,
     init_from: Annotated[Path | None, typer.Option(help="Start from the weights of this trained run.")] = None,
+    decoder_from: Annotated[
+        Path | None,
+        typer.Option(help="Keep decoder and likelihood of this run frozen and train an encoder alone."),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this stopped run (only --epochs and --device apply).")
     ] = None,
@@ -64,6 +70,7 @@ def command(
         "--set": set_,
         "--preset": preset,
         "--init-from": init_from,
+        "--decoder-from": decoder_from,
     }
     if resume is not None:
         given = [name for name, value in new_run.items() if value not in (None, [])]
@@ -75,25 +82,38 @@ def command(
     overrides |= {
         k: v for k, v in {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}.items() if v is not None
     }
-    name = dataset or "digits"
-    data_config = _data_config(absolute_name(name), overrides)
+    given = load_run(decoder_from, device="cpu") if decoder_from else None
+    name = dataset or (given.config.data.name if given else "digits")
+    data_config = _data_config(absolute_name(name), overrides, given.config.data if given else None)
     data = load(data_config)
     if data.note:
         typer.echo(f"{name}: {data.note}", err=True)
-    config = make_config(method or "vae", data_config, data.event_shape, overrides, preset)
+    if given is not None and data.event_shape != given.model.event_shape:
+        raise UserError(
+            f"the decoder of '{decoder_from}' makes images of shape {given.model.event_shape}: wanted a data set of "
+            f"such images, got '{name}' with {data.event_shape}"
+        )
+    config = make_config(
+        method or "vae", data_config, data.event_shape, overrides, preset, given.config if given else None
+    )
     start = (str(init_from), load_run(init_from, device="cpu").model) if init_from else None
     target = out or free_folder(Path("runs"), f"{_short(name)}-{config.method}-d{config.latent_dim}-s{config.seed}")
-    _report(lambda **how: train_run(config, target, device=device, init_from=start, data=data, **how), target)
+    origins = {"init_from": start, "decoder_from": (str(decoder_from), given.model) if given else None}
+    _report(lambda **how: train_run(config, target, device=device, data=data, **origins, **how), target)
 
 
-def _data_config(name: str, overrides: dict[str, Any]) -> DataConfig:
-    """The data settings among the overrides decide how the data are loaded, so they are taken out first."""
-    from gpvae_core.config import parse_model
+def _data_config(name: str, overrides: dict[str, Any], given: DataConfig | None) -> DataConfig:
+    """The data settings among the overrides decide how the data are loaded, so they are taken out first.
+
+    Where they are `given` by the run whose decoder is kept, and of the same data set, they are the defaults.
+    """
     from gpvae_core.data.base import DataConfig
+    from gpvae_core.part import parse_model
 
     fields = set(DataConfig.model_fields) - {"name"}
     chosen = {key: overrides.pop(key) for key in list(overrides) if key.removeprefix("data.") in fields}
-    return parse_model(DataConfig, {"name": name, **{key.removeprefix("data."): v for key, v in chosen.items()}})
+    defaults = given.model_dump() if given is not None and given.name == name else {"name": name}
+    return parse_model(DataConfig, {**defaults, **{key.removeprefix("data."): v for key, v in chosen.items()}})
 
 
 def _short(dataset: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import PartConfig
 from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
 
@@ -41,6 +42,17 @@ class Uncertainty:
         return self.trace_f + self.trace_h
 
 
+Samples = tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]
+"""z and log q(z|x)."""
+
+
+def sampled_kl(samples: Samples) -> Float[Tensor, " B"]:
+    """KL(q || N(0, I)) in nats, the mean of log q(z|x) - log p(z) over the samples."""
+    z, log_q = samples
+    log_p = -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
+    return (log_q - log_p).mean(0)
+
+
 class Posterior(ABC):
     """q(z|x) for a batch of B instances."""
 
@@ -65,8 +77,15 @@ class Posterior(ABC):
         """Marginal variances of q(z|x)."""
 
     @abstractmethod
-    def kl(self, generator: torch.Generator | None = None) -> Float[Tensor, " B"]:
-        """The per-instance KL term of the training bound, in nats."""
+    def kl(self, generator: torch.Generator | None = None, samples: Samples | None = None) -> Float[Tensor, " B"]:
+        """The per-instance KL term of the training bound, in nats: in closed form where there is one.
+
+        Elsewhere by Monte Carlo over `samples` of this posterior (z and log q), or over fresh ones without them.
+        """
+
+    @abstractmethod
+    def detached(self) -> Posterior:
+        """The same density cut off from its parameters: log_prob(z) has a gradient in z alone."""
 
     @abstractmethod
     def base(self) -> Posterior:
@@ -83,7 +102,12 @@ class Stage:
 
     name: str
     parameters: tuple[str, ...]
+    """Prefixes of names in the VAE ('encoder.', 'decoder.'); '' stands for all."""
     share: float
+    enter: Callable[[], None] | None = None
+    """Called before each epoch of the stage, to put the encoder into its state; calling it again changes nothing."""
+    reward: Callable[[Posterior, torch.Generator | None], Tensor] | None = None
+    """What this stage adds to the training surrogate for each image, (B,) nats."""
 
 
 class Encoder(nn.Module, ABC):
@@ -105,13 +129,8 @@ class Encoder(nn.Module, ABC):
         """Take over what a trained encoder of this or a simpler family knows. Raises UserError where nothing fits."""
 
 
-class EncoderConfig(BaseModel, ABC):
+class EncoderConfig(PartConfig):
     """Settings of one family: only its own fields, defaults that work."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    kind: ClassVar[str]
-    method: ClassVar[str]
-    """The name under which training with this encoder alone is offered (`gpvae train --method`)."""
 
     @abstractmethod
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Encoder:

@@ -9,7 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConfig, Posterior, Stage, Uncertainty
+from gpvae_core.encoders.base import (
+    ALL_AT_ONCE,
+    ENCODERS,
+    Encoder,
+    EncoderConfig,
+    Posterior,
+    Samples,
+    Stage,
+    Uncertainty,
+)
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
@@ -41,9 +50,12 @@ class DiagonalGaussian(Posterior):
     def variance(self) -> Float[Tensor, "B D"]:
         return self.s.square()
 
-    def kl(self, generator: torch.Generator | None = None) -> Float[Tensor, " B"]:
+    def kl(self, generator: torch.Generator | None = None, samples: Samples | None = None) -> Float[Tensor, " B"]:
         """KL(q || N(0, I)) in closed form; needs no randomness."""
         return 0.5 * (self.s.square() + self.m.square() - 1.0 - 2.0 * self.s.log()).sum(-1)
+
+    def detached(self) -> DiagonalGaussian:
+        return DiagonalGaussian(self.m.detach(), self.s.detach())
 
     def base(self) -> Posterior:
         return self

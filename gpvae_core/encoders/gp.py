@@ -14,7 +14,16 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConfig, Posterior, Stage, Uncertainty
+from gpvae_core.encoders.base import (
+    ALL_AT_ONCE,
+    ENCODERS,
+    Encoder,
+    EncoderConfig,
+    Posterior,
+    Samples,
+    Stage,
+    Uncertainty,
+)
 from gpvae_core.encoders.gaussian import BaseFunctions, DiagonalGaussian, GaussianEncoder
 from gpvae_core.errors import UserError
 from gpvae_core.gp.log_square import expected_log_square, sampled_log_square
@@ -73,7 +82,7 @@ class GPPosterior(Posterior):
     def variance(self) -> Float[Tensor, "B D"]:
         return self._marginal.variance
 
-    def kl(self, generator: torch.Generator | None = None) -> Float[Tensor, " B"]:
+    def kl(self, generator: torch.Generator | None = None, samples: Samples | None = None) -> Float[Tensor, " B"]:
         """E_q(W,U)[KL(q(z|x,W,U) || N(0,I))], eq. 16. It is not the KL of the marginalised encoder."""
         a, t = self.moments.c + self.moments.h_mean, self.moments.h_var
         if self._expected_kl == "closed_form":
@@ -81,6 +90,9 @@ class GPPosterior(Posterior):
         else:
             log_square = sampled_log_square(a, t, self._kl_samples, generator)
         return 0.5 * (self.moments.v + self.moments.m.square() - 1.0 - log_square).sum(-1)
+
+    def detached(self) -> DiagonalGaussian:
+        return self._marginal.detached()
 
     def base(self) -> DiagonalGaussian:
         """N(b(x), c(x)^2): the dots of Fig. 1."""

@@ -83,7 +83,7 @@ class Answers:
 
     @torch.no_grad()
     def _posterior(self, instance: Instance) -> Posterior:
-        return self._vae.encoder(self._x(instance))
+        return self._vae.infer(self._x(instance))
 
     def encoding(self, instance: Instance) -> Encodings:
         """The encoder on this instance, a batch of 1; for a test image the stored one."""

@@ -46,7 +46,7 @@ class Encodings:
 @torch.no_grad()
 def encode_batch(vae: VAE, x: torch.Tensor) -> Encodings:
     """One batch (B, C, H, W), on the model's device."""
-    q = vae.encoder(x)
+    q = vae.infer(x)
     base, u = q.base(), q.uncertainty()
     tensors = (q.mean, q.variance, base.mean, base.variance, u.f if u else None, u.h if u else None)
     return Encodings(*(None if t is None else t.cpu().double().numpy() for t in tensors))  # pyright: ignore[reportArgumentType]

@@ -225,7 +225,7 @@ def _starts(
 ) -> _Starts:
     """The encoder's q, its base, the best sample of the prior, and what the caller gives."""
     everyone = torch.arange(len(x), device=x.device)
-    posterior = vae.encoder(x)
+    posterior = vae.infer(x)
     std = encoder.log_std.exp().clamp(*START_STD)
     means, stds, owners = [encoder.mean], [encoder.log_std.exp()], [everyone]
     base = posterior.base()
@@ -288,7 +288,7 @@ def best_gaussians(
 
 @torch.no_grad()
 def _of_chunk(vae: VAE, x: Tensor, seed: int, given: Sequence[Tensor] | None) -> BestGaussians:
-    posterior = vae.encoder(x)
+    posterior = vae.infer(x)
     encoder = Gaussians.diagonal(posterior.mean, posterior.variance.sqrt())
     starts = _starts(vae, x, encoder, given, torch.Generator().manual_seed(seed))
     searched, score = maximise(vae, x[starts.owner], starts.q, SEARCH, seed + 1, shape=False)

@@ -31,7 +31,7 @@ def log_weights(
         proposal: q for these B images; the encoder's where there is none.
         chunk: latents decoded at a time (at least one for each image); what the device is fastest on by default.
     """
-    q = vae.encoder(x) if proposal is None else proposal
+    q = vae.infer(x) if proposal is None else proposal
     at_once = max(1, (chunk or decodes_at_once(x.device)) // len(x))
     parts = []
     for start in range(0, k, at_once):

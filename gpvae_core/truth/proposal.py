@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior, Uncertainty
+from gpvae_core.encoders.base import Posterior, Samples, Uncertainty, sampled_kl
 
 WIDER = 1.1
 """The Gaussian's standard deviations are scaled by this: tails lighter than the posterior's make weights explode."""
@@ -50,11 +50,12 @@ class DefensiveMixture(Posterior):
         within = (1 - ENCODER_SHARE) * self._chol.square().sum(-1) + ENCODER_SHARE * self._encoder.variance
         return within + ENCODER_SHARE * (1 - ENCODER_SHARE) * (self._mean - self._encoder.mean).square()
 
-    def kl(self, generator: torch.Generator | None = None) -> Float[Tensor, " B"]:
+    def kl(self, generator: torch.Generator | None = None, samples: Samples | None = None) -> Float[Tensor, " B"]:
         """KL to N(0, I) by Monte Carlo; a mixture's has no closed form."""
-        z, log_q = self.rsample_and_log_prob(KL_SAMPLES, generator)
-        log_prior = -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
-        return (log_q - log_prior).mean(0)
+        return sampled_kl(samples or self.rsample_and_log_prob(KL_SAMPLES, generator))
+
+    def detached(self) -> DefensiveMixture:
+        return DefensiveMixture(self._mean.detach(), self._chol.detach() / WIDER, self._encoder.detached())
 
     def base(self) -> Posterior:
         return self

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gpvae_core.bounds import elbo, iwae
 from gpvae_core.config import RunConfig, make_config, parse_config
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.encoders.base import ENCODERS, Encoder
+from gpvae_core.encoders.base import ENCODERS, Encoder, sampled_kl
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.methods import methods
 from gpvae_core.nets.fc import FullyConnectedConfig
@@ -45,6 +45,32 @@ def test_log_prob_agrees_with_the_samples(kind: str) -> None:
     q = build(kind)(digits(4))
     z, log_q = q.rsample_and_log_prob(7, torch.Generator().manual_seed(1))
     assert torch.allclose(q.log_prob(z), log_q, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_detached_density_has_a_gradient_in_z_alone(kind: str) -> None:
+    encoder = build(kind)
+    q = encoder(digits(3))
+    z = q.rsample_and_log_prob(4, torch.Generator().manual_seed(1))[0].detach().requires_grad_()
+    log_q = q.detached().log_prob(z)
+    assert torch.allclose(log_q, q.log_prob(z), atol=1e-4)
+    log_q.sum().backward()
+    assert z.grad is not None
+    assert float(z.grad.abs().sum()) > 0
+    assert all(parameter.grad is None for parameter in encoder.parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_kl_term_agrees_with_sampling(kind: str) -> None:
+    """KL(q || N(0, I)), or for a Bayesian encoder its expectation over the random weights, which is larger."""
+    q = build(kind)(digits(4))
+    sampled = sampled_kl(q.rsample_and_log_prob(20_000, torch.Generator().manual_seed(1)))
+    found = torch.stack([q.kl(torch.Generator().manual_seed(i)) for i in range(200)]).mean(0)
+    if q.uncertainty() is None:
+        assert torch.allclose(found, sampled, rtol=0.1, atol=0.1)
+    else:
+        assert torch.all(found > sampled - 0.1)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gpvae_core.bench.inference import loop_over_dimensions
-from gpvae_core.bounds import elbo, training_bound
+from gpvae_core.bounds import elbo
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import Encoder
 from gpvae_core.encoders.gaussian import DiagonalGaussian, GaussianEncoderConfig
@@ -17,6 +17,7 @@ from gpvae_core.encoders.gp import GPEncoder, GPEncoderConfig
 from gpvae_core.gp.log_square import expected_log_square
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.training_bound import training_bound
 from gpvae_core.vae import VAE
 
 SHAPE, D = (1, 8, 8), 3
