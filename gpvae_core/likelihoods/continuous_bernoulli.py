@@ -50,7 +50,10 @@ def langevin(h: Tensor) -> Tensor:
 
 
 class ContinuousBernoulli(ExponentialFamily):
-    """The density lambda^x (1 - lambda)^(1 - x) C(lambda) of grey levels; nats."""
+    """The density lambda^x (1 - lambda)^(1 - x) C(lambda) of grey levels; nats.
+
+    As any density on [0, 1] it may exceed one: a pixel that is black in every image gains log |g| without bound.
+    """
 
     def log_partition(self, g: Tensor) -> Tensor:
         """A(g) = log((e^g - 1) / g) = g/2 + log(sinh(g/2) / (g/2))."""
