@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpvae_core.sweep.config import SweepConfig
     from gpvae_core.sweep.cost import CellCost
     from gpvae_core.sweep.plan import Job
+    from gpvae_core.sweep.results import Cost
     from gpvae_core.sweep.run import OnChange, Outcome, Standing, Where
 
 HELP = """Train data sets x methods x d x splits x restarts, score each, keep the results in OUT/results.sqlite.
@@ -138,13 +139,20 @@ def duration(seconds: float | None) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number or first == 3)
 
 
-def run_with_bar(sweep: SweepConfig, jobs: Sequence[Job], out: Path, where: Where, again: str) -> Outcome:
+def run_with_bar(
+    sweep: SweepConfig,
+    jobs: Sequence[Job],
+    out: Path,
+    where: Where,
+    again: str,
+    costs: Mapping[str, Cost] | None = None,
+) -> Outcome:
     """Run with a bar on standard error; after a stop, say how to go on."""
     from gpvae_core.sweep.run import run_sweep
 
     try:
         with _bar(len(jobs)) as on_change:
-            return run_sweep(sweep, jobs, out, where, on_change)
+            return run_sweep(sweep, jobs, out, where, on_change, costs)
     except (Cancelled, KeyboardInterrupt):
         typer.echo(f"stopped; what is done is kept; go on with: {again}", err=True)
         raise
@@ -178,7 +186,7 @@ def show_plan(sweeps: Sequence[tuple[SweepConfig, Sequence[Job]]], out: Path, wh
     jobs = [job for _, part in sweeps for job in part]
     statuses, costs = known(jobs, out, where)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
-    seconds, workers = total_seconds(rows), _workers(where)
+    seconds, workers = total_seconds(rows), workers_of(where)
     if json_:
         content = {
             "names": [sweep.name for sweep, _ in sweeps],
@@ -221,13 +229,13 @@ def cost_sentence(rows: Sequence[CellCost], workers: int | None) -> str:
     )
 
 
-def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str], dict[str, Any]]:
+def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str], dict[str, Cost]]:
     """Each job's status and each kind's cost: from the results where they are there, else measured now."""
     from gpvae_core.sweep.cost import measure_unknown
     from gpvae_core.sweep.results import FILE, open_results
 
     statuses: dict[str, str] = {}
-    costs: dict[str, Any] = {}
+    costs: dict[str, Cost] = {}
     if (out / FILE).exists():
         results = open_results(out)
         statuses, costs = {row.key: row.status for row in results.rows()}, results.costs()
@@ -236,6 +244,6 @@ def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str],
         return statuses, costs | measure_unknown(todo, costs, where.device, progress)
 
 
-def _workers(where: Where) -> int | None:
+def workers_of(where: Where) -> int | None:
     """Of the local cluster; None where a scheduler's are not known."""
     return None if where.scheduler else where.local()[0]

@@ -25,6 +25,8 @@ class Result:
     dataset: str
     method: str
     latent_dim: int
+    decoder: str
+    """Kind of the decoder's network."""
     split: int
     restart: int
     status: str
@@ -64,7 +66,19 @@ MEASURED = (
 )
 """Fields that a job returns when it is done."""
 PLANNED = (
-    *("key", "dataset", "method", "latent_dim", "split", "restart", "status", "message", "folder", "epochs_wanted"),
+    *(
+        "key",
+        "dataset",
+        "method",
+        "latent_dim",
+        "decoder",
+        "split",
+        "restart",
+        "status",
+        "message",
+        "folder",
+        "epochs_wanted",
+    ),
     *("k", "cost_key", "started", "finished"),
 )
 
@@ -95,7 +109,8 @@ class Results:
     def rows(self, setup: str | None = None) -> list[Result]:
         """Every job of a setup, or of all setups (a job that two setups share then comes twice)."""
         found = self._read(
-            "SELECT members.setup, jobs.* FROM members JOIN jobs USING (key) WHERE ?1 IS NULL OR setup = ?1 "
+            "SELECT members.setup, jobs.*, coalesce(config ->> '$.decoder.kind', config ->> '$.net.kind') AS decoder "
+            "FROM members JOIN jobs USING (key) WHERE ?1 IS NULL OR setup = ?1 "
             "ORDER BY dataset, latent_dim, method, split, restart, setup",
             setup,
         )

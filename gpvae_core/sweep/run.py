@@ -82,12 +82,20 @@ class Outcome:
 
 
 def run_sweep(
-    sweep: SweepConfig, jobs: Sequence[Job], out: Path, where: Where, on_change: OnChange | None = None
+    sweep: SweepConfig,
+    jobs: Sequence[Job],
+    out: Path,
+    where: Where,
+    on_change: OnChange | None = None,
+    costs: Mapping[str, Cost] | None = None,
 ) -> Outcome:
     """Do every job of the plan that is not done yet; results go to OUT/results.sqlite, runs to OUT/runs.
 
     A job is done once: a stopped, killed or crashed sweep goes on where it was at the next call, a lost worker's job
     goes on at another worker.
+
+    Args:
+        costs: what was measured beforehand, to keep and to tell the time left by.
 
     Raises:
         UserError: another sweep runs in `out`, no scheduler answers, no worker comes, the disk is full.
@@ -95,6 +103,8 @@ def run_sweep(
     """
     root = out.resolve()
     with in_charge(root) as token, open_store(root) as store:
+        for key, cost in (costs or {}).items():
+            store.put_cost(key, cost)
         statuses = store.register(sweep, jobs)
         todo = [job for job in jobs if statuses[job.key] != "done"]
         running = Running(jobs, todo, root, token, where.device, store, on_change)

@@ -60,7 +60,7 @@ class Store:
         """Enter the plan and return each job's status by key: 'done', or 'planned' for all that is to do.
 
         What ran or failed before is planned again; what an earlier plan of the same setup wanted beyond this one is
-        forgotten unless it is done.
+        forgotten unless it is done or failed.
         """
         setup = sweep.setup_key()
         with self._transaction() as c:
@@ -70,9 +70,11 @@ class Store:
                 (setup, sweep.name, json.dumps(sweep.setup()), now()),
             )
             c.execute(
-                "DELETE FROM members WHERE setup = ? AND key IN (SELECT key FROM jobs WHERE status != 'done')", (setup,)
+                "DELETE FROM members WHERE setup = ? AND key IN "
+                "(SELECT key FROM jobs WHERE status IN ('planned', 'running'))",
+                (setup,),
             )
-            c.execute("DELETE FROM jobs WHERE status != 'done' AND key NOT IN (SELECT key FROM members)")
+            c.execute("DELETE FROM jobs WHERE key NOT IN (SELECT key FROM members)")
             for job in jobs:
                 c.execute(
                     f"INSERT INTO jobs VALUES ({', '.join('?' * 16)}) ON CONFLICT (key) DO UPDATE "

@@ -1,0 +1,219 @@
+"""`gpvae table N`: a table of Kim & Pavlovic 2021, ours beside theirs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpvae_core.cli.sweep import (
+    Device,
+    DryRun,
+    Json,
+    Scheduler,
+    Workers,
+    cost_sentence,
+    duration,
+    end,
+    known,
+    run_with_bar,
+    show_plan,
+    workers_of,
+)
+from gpvae_core.cli.table import print_table
+from gpvae_core.errors import UserError
+
+if TYPE_CHECKING:
+    from gpvae_core.sweep.config import SweepConfig
+    from gpvae_core.sweep.plan import Job
+    from gpvae_core.sweep.run import Outcome, Where
+    from gpvae_core.tables.compare import Cell
+    from gpvae_core.tables.paper import PaperTable
+
+DEFAULT_OUT = Path("sweeps/kim2021")
+MARKS = {"best": "best", "close": "p > 0.01", "behind": "", None: ""}
+HELP = """Fill a table of Kim & Pavlovic 2021 and print ours beside theirs.
+
+Tables: 1 MNIST, 2 OMNIGLOT, 3 SVHN, 4 CelebA, 9 CIFAR10, 10 fully connected against convolutional decoders (all test
+log-likelihoods, IWAE with 100 samples, nats); 5 and 11 are inference times. Without options it is the paper's whole
+experiment: 2000 epochs, 10 splits, 3 restarts, d = 10, 20, 50, every method. See the cost first with --dry-run. All
+tables share one folder of results; a table that was stopped goes on where it was.
+
+The mark in a column is 'best', or 'p > 0.01' where the two-sided t-test (Welch's) sees little evidence of difference to
+the best.
+
+Examples:
+
+  gpvae table 1 --dims 10 --methods vae,gp,iaf:4 --epochs 50 --runs 3 --dry-run
+
+  gpvae table 1 --dims 10 --methods vae,gp,iaf:4 --epochs 50 --runs 3 --csv table1.csv --latex table1.tex
+"""
+
+
+def command(
+    number: Annotated[int, typer.Argument(metavar="N", help="Number of the table: 1-5, 9-11.")],
+    dims: Annotated[str | None, typer.Option(help="Latent dimensions, as 10,50.  [default: the table's]")] = None,
+    methods: Annotated[str | None, typer.Option(help="Methods, as vae,gp,iaf:4.  [default: the table's]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training.  [default: 2000]")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Train/validation splits.  [default: 10]")] = None,
+    restarts: Annotated[int | None, typer.Option(min=1, help="Trainings of each split.  [default: 3]")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of every run, key=value; repeatable.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of runs and results.")] = DEFAULT_OUT,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    device: Device = None,
+    dry_run: DryRun = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Train nothing: only show what there is.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table to this CSV file.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="Also write the table to this LaTeX file.")] = None,
+    bench: Annotated[
+        Path | None, typer.Option(help="Tables 5 and 11: what `gpvae bench inference --json` printed.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    from gpvae_core.tables.paper import NATS, paper_table
+
+    table = paper_table(number)
+    chosen = _whole_numbers(dims), _names(methods)
+    if table.unit != NATS:
+        _show_times(table, *chosen, bench, json_)
+        return
+    if bench is not None:
+        raise UserError(f"--bench belongs to the tables of times, 5 and 11: Table {number} is of log-likelihoods")
+    from gpvae_core.config import parse_settings
+    from gpvae_core.sweep.plan import plan
+    from gpvae_core.sweep.run import Where
+    from gpvae_core.tables.build import table_sweeps
+
+    sweeps = table_sweeps(table, *chosen, epochs, runs, restarts, parse_settings(set_ or []))
+    where = Where(scheduler, workers, device)
+    if dry_run:
+        show_plan([(sweep, plan(sweep)) for sweep in sweeps], out, where, json_)
+        return
+    outcomes = [] if no_run else _run([(sweep, plan(sweep)) for sweep in sweeps], out, where, f"gpvae table {number}")
+    cells = _compare(table, sweeps, out, runs, restarts, *chosen)
+    _write(table, cells, csv, latex)
+    if json_:
+        typer.echo(json.dumps({"table": number, "source": table.source, "cells": [asdict(c) for c in cells]}, indent=1))
+    else:
+        _print(table, cells)
+    for outcome in outcomes:
+        end(outcome)
+
+
+def _names(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _whole_numbers(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in _names(text)]
+    except ValueError:
+        raise UserError(f"wanted whole numbers with commas for --dims, as 10,50, got '{text}'") from None
+
+
+def _run(sweeps: Sequence[tuple[SweepConfig, list[Job]]], out: Path, where: Where, again: str) -> list[Outcome]:
+    """Say what it will cost, then run."""
+    from gpvae_core.sweep.cost import cell_costs
+
+    jobs = [job for _, part in sweeps for job in part]
+    statuses, costs = known(jobs, out, where)
+    rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
+    typer.echo(cost_sentence(rows, workers_of(where)), err=True)
+    return [
+        run_with_bar(sweep, part, out, where, f"the same command, {again} ... --out {out}", costs)
+        for sweep, part in sweeps
+    ]
+
+
+def _compare(
+    table: PaperTable,
+    sweeps: Sequence[SweepConfig],
+    out: Path,
+    runs: int | None,
+    restarts: int | None,
+    dims: Sequence[int],
+    methods: Sequence[str],
+) -> list[Cell]:
+    """The chosen cells with what the folder holds; nothing of ours where it holds nothing."""
+    from gpvae_core.sweep.results import FILE, open_results
+    from gpvae_core.tables.compare import compare
+
+    if not (out / FILE).exists():
+        return compare(table, [], {}, runs, restarts, dims, methods)
+    results = open_results(out)
+    rows = [row for sweep in sweeps for row in results.rows(sweep.setup_key())]
+    return compare(table, rows, results.costs(), runs, restarts, dims, methods)
+
+
+def _write(table: PaperTable, cells: Sequence[Cell], csv: Path | None, latex: Path | None) -> None:
+    from gpvae_core.run_files import disk_errors
+    from gpvae_core.tables.export import to_csv, to_latex
+
+    for path, text in ((csv, to_csv(cells)), (latex, to_latex(table, cells))):
+        if path is not None:
+            with disk_errors(f"'{path}'"):
+                path.write_text(text, encoding="utf-8")
+
+
+def _print(table: PaperTable, cells: Sequence[Cell]) -> None:
+    from gpvae_core.tables.paper import notes
+
+    typer.echo(f"{table.title}, {table.unit} ({table.source})")
+    several = len(table.decoders) > 1
+    print_table([_row(cell, several) for cell in cells])
+    missing = [cell for cell in cells if cell.missing]
+    if missing:
+        times = [cell.missing_seconds for cell in missing]
+        seconds = None if None in times else math.fsum(time for time in times if time is not None)
+        typer.echo(f"missing: {sum(cell.missing for cell in missing)} runs, {duration(seconds)} one after the other")
+    for note in dict.fromkeys(f"{cell.dataset}: {cell.note}" for cell in cells if cell.note):
+        typer.echo(note)
+    if several:
+        typer.echo(notes()[0])
+
+
+def _row(cell: Cell, with_decoder: bool) -> dict[str, Any]:
+    return {
+        "data": cell.dataset,
+        "d": cell.latent_dim,
+        **({"decoder": cell.decoder} if with_decoder else {}),
+        "method": cell.method,
+        "paper": _value(cell.paper_mean, cell.paper_sd),
+        "ours": _value(cell.mean, cell.sd),
+        "runs": f"{cell.runs}/{cell.wanted}",
+        "p": "" if cell.p is None else f"{cell.p:.2g}",
+        "mark": MARKS[cell.mark],
+        "to do": duration(cell.missing_seconds) if cell.missing else "",
+    }
+
+
+def _value(mean: float | None, sd: float | None) -> str:
+    return "" if mean is None else f"{mean:.1f}" if sd is None else f"{mean:.1f} ± {sd:.1f}"
+
+
+def _show_times(
+    table: PaperTable, dims: Sequence[int], methods: Sequence[str], bench: Path | None, json_: bool
+) -> None:
+    """The paper's times, and what the bench measured here."""
+    from gpvae_core.tables.times import bench_rows, time_rows
+
+    rows = time_rows(table, dims, methods)
+    measured = [] if bench is None else bench_rows(bench)
+    if json_:
+        content = {"table": table.number, "source": table.source, "cells": rows, "bench": measured}
+        typer.echo(json.dumps(content, indent=1))
+        return
+    typer.echo(f"{table.title}, {table.unit} ({table.source})")
+    print_table([{name: "" if value is None else value for name, value in row.items()} for row in rows])
+    if measured:
+        print_table(measured)
+    else:
+        typer.echo("ours: gpvae bench inference --json > bench.json, then --bench bench.json")

@@ -1,0 +1,87 @@
+"""The sweeps that fill a table of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.tables.paper import NATS, PaperTable
+
+if TYPE_CHECKING:
+    from gpvae_core.sweep.config import SweepConfig
+
+PRESET = "kim2021"
+DECODER_SETTINGS: dict[str, dict[str, Any]] = {"conv": {}, "fc": {"net.kind": "fc_equal"}}
+"""The paper's decoders as settings; the convolutional one is the default for the paper's image sizes."""
+DECODER_KINDS = {"conv": "conv", "fc": "fc_equal"}
+"""Kind of network that a run's decoder has."""
+
+
+def choose(table: PaperTable, dims: Sequence[int], methods: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The chosen dimensions and methods of the table, in its order; all of them where none is chosen.
+
+    Raises:
+        UserError: the table has no such dimension or method.
+    """
+    known_dims = sorted({column.latent_dim for column in table.columns})
+    known_methods = [row.method for row in table.rows]
+    for d in dims:
+        if d not in known_dims:
+            raise UserError(f"wanted --dims of Table {table.number} ({', '.join(map(str, known_dims))}), got {d}")
+    for method in methods:
+        if method not in known_methods:
+            raise unknown(f"method of Table {table.number}", method, known_methods)
+    return (
+        [d for d in known_dims if not dims or d in dims],
+        [method for method in known_methods if not methods or method in methods],
+    )
+
+
+def table_sweeps(
+    table: PaperTable,
+    dims: Sequence[int] = (),
+    methods: Sequence[str] = (),
+    epochs: int | None = None,
+    runs: int | None = None,
+    restarts: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[SweepConfig]:
+    """One sweep for each kind of decoder; by default the whole table as the paper trained it.
+
+    Raises:
+        UserError: a table of times, which no sweep fills; a dimension or method that the table does not have.
+    """
+    from gpvae_core.sweep.config import parse_sweep
+
+    if table.unit != NATS:
+        raise UserError(f"Table {table.number} is of times: measure them by gpvae bench inference")
+    chosen_dims, chosen_methods = choose(table, dims, methods)
+    sweeps = []
+    for decoder in table.decoders:
+        columns = [i for i, column in enumerate(table.columns) if column.decoder == decoder]
+        there = [row.method for row in table.rows if any(row.cells[i] is not None for i in columns)]
+        wanted = [method for method in chosen_methods if method in there]
+        if wanted:
+            raw = {
+                "name": f"table {table.number}",
+                "datasets": list(dict.fromkeys(table.columns[i].dataset for i in columns)),
+                "methods": wanted,
+                "latent_dims": chosen_dims,
+                "splits": list(range(runs or table.runs)),
+                "restarts": list(range(restarts or table.restarts)),
+                "epochs": epochs,
+                "preset": PRESET,
+                "set": {**(settings or {}), **DECODER_SETTINGS[decoder]},
+            }
+            sweeps.append(parse_sweep(raw))
+    return sweeps
+
+
+def table_setups(table: PaperTable, content: Mapping[str, Any]) -> list[str]:
+    """Keys of the setups that fill the table together, given the content of the one with convolutional decoders."""
+    from gpvae_core.sweep.config import digest
+
+    return [
+        digest({**content, "set": {**content["set"], **DECODER_SETTINGS[decoder]}})[:12] for decoder in table.decoders
+    ]

@@ -1,0 +1,208 @@
+"""A paper table beside ours, cell by cell: pure functions on the paper's numbers and the rows of a sweep.
+
+Ours: mean and standard deviation over runs (splits), of each run the restart with the best validation ELBO. The paper
+does not say whether its standard deviations are over runs, nor which two-sided t-test it made. Here they are taken as
+over its 10 runs, and the test is Welch's (unequal variances), for the paper's numbers and for ours.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gpvae_core.sweep.results import Cost, Result, best_restarts
+from gpvae_core.tables.build import DECODER_KINDS
+from gpvae_core.tables.paper import Column, PaperRow, PaperTable, PaperValue
+
+P_THRESHOLD = 0.01
+"""Above it the paper sees 'little evidence of difference' to the best (Table 1)."""
+BEST, CLOSE, BEHIND = "best", "close", "behind"
+"""Marks: the largest mean of a column, p > 0.01 against it, and p <= 0.01."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one data set at one d: the paper's figures and ours. What is not known is None."""
+
+    table: int
+    name: str
+    method: str
+    dataset: str
+    latent_dim: int
+    decoder: str
+    """conv or fc."""
+    unit: str
+    paper_mean: float | None
+    paper_sd: float | None
+    paper_p: float | None
+    """Welch's t-test against the paper's best of the column, recomputed from means and standard deviations."""
+    paper_mark: str | None
+    mean: float | None
+    sd: float | None
+    """Over runs, with n - 1; None for fewer than two."""
+    runs: int
+    p: float | None
+    """Welch's t-test against our best of the column; None where either has fewer than two runs."""
+    mark: str | None
+    wanted: int
+    """Runs that the cell is to have."""
+    missing: int
+    """Runs that it has not."""
+    failed: int
+    """Trainings that failed, and are tried again at the next start."""
+    missing_seconds: float | None
+    """Of the trainings still to do, one after the other; 0.0 where nothing is missing."""
+    note: str | None
+    """What a reader should know of our images, as that they are a subset."""
+
+
+def compare(
+    table: PaperTable,
+    rows: Sequence[Result],
+    costs: Mapping[str, Cost] | None = None,
+    runs: int | None = None,
+    restarts: int | None = None,
+    dims: Sequence[int] = (),
+    methods: Sequence[str] = (),
+) -> list[Cell]:
+    """The table's cells, column by column. Cells that the paper leaves empty are left out.
+
+    Args:
+        rows: of the setups that belong to the table; those of other data sets, methods or decoders do not matter.
+        costs: what jobs cost, by cost key (`Results.costs()`), for the time of what is missing.
+        runs, restarts: wanted for each cell; the paper's by default.
+        dims, methods: which cells; all by default.
+    """
+    by_cell: dict[tuple[str, str, int, str], list[Result]] = {}
+    for row in rows:
+        by_cell.setdefault((row.dataset, row.method, row.latent_dim, row.decoder), []).append(row)
+    cells: list[Cell] = []
+    for i, column in enumerate(table.columns):
+        if dims and column.latent_dim not in dims:
+            continue
+        kind = DECODER_KINDS[column.decoder]
+        members = [row for row in table.rows if not methods or row.method in methods]
+        ours = {row.method: by_cell.get((column.dataset, row.method, column.latent_dim, kind), []) for row in members}
+        scores = {method: [row.test_iwae or math.nan for row in best_restarts(found)] for method, found in ours.items()}
+        theirs = paper_marks([row.cells[i] for row in table.rows], table.runs)
+        tests = dict(zip(scores, our_marks(list(scores.values())), strict=True))
+        for row, paper in zip(table.rows, theirs, strict=True):
+            if row.cells[i] is not None and row.method in ours:
+                progress = _missing(ours[row.method], costs or {}, runs or table.runs, restarts or table.restarts)
+                cells.append(
+                    _cell(table, column, row, row.cells[i], paper, scores[row.method], tests[row.method], progress)
+                )
+    return cells
+
+
+@dataclass(frozen=True)
+class _Missing:
+    wanted: int
+    missing: int
+    failed: int
+    seconds: float | None
+    note: str | None
+
+
+Test = tuple[float | None, str | None]
+"""p-value and mark."""
+
+
+def _cell(
+    table: PaperTable,
+    column: Column,
+    row: PaperRow,
+    value: PaperValue | None,
+    paper: Test,
+    scores: Sequence[float],
+    ours: Test,
+    progress: _Missing,
+) -> Cell:
+    return Cell(
+        table=table.number,
+        name=row.name,
+        method=row.method,
+        dataset=column.dataset,
+        latent_dim=column.latent_dim,
+        decoder=column.decoder,
+        unit=table.unit,
+        paper_mean=None if value is None else value.mean,
+        paper_sd=None if value is None else value.sd,
+        paper_p=paper[0],
+        paper_mark=paper[1],
+        mean=statistics.fmean(scores) if scores else None,
+        sd=statistics.stdev(scores) if len(scores) > 1 else None,
+        runs=len(scores),
+        p=ours[0],
+        mark=ours[1],
+        wanted=progress.wanted,
+        missing=progress.missing,
+        failed=progress.failed,
+        missing_seconds=progress.seconds,
+        note=progress.note,
+    )
+
+
+def _missing(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, restarts: int) -> _Missing:
+    """What a cell still wants, and how long that takes where the cost of its kind is known."""
+    complete = best_restarts(rows)
+    wanted = max(runs, len(complete))
+    missing = wanted - len(complete)
+    splits = {row.split for row in complete}
+    jobs = missing * restarts - sum(row.status == "done" and row.split not in splits for row in rows)
+    known = [costs[row.cost_key].job(row.epochs_wanted) for row in rows if row.cost_key in costs]
+    seconds = 0.0 if missing == 0 else max(0, jobs) * known[0] if known else None
+    notes = [row.note for row in rows if row.note]
+    return _Missing(wanted, missing, sum(row.status == "failed" for row in rows), seconds, notes[0] if notes else None)
+
+
+def our_marks(scores: Sequence[Sequence[float]]) -> list[Test]:
+    """For each list of scores of a column: Welch's p against the list with the largest mean, and its mark."""
+    known = [i for i, values in enumerate(scores) if values]
+    if not known:
+        return [(None, None)] * len(scores)
+    best = max(known, key=lambda i: statistics.fmean(scores[i]))
+    out: list[Test] = []
+    for i, values in enumerate(scores):
+        if not values or i == best:
+            out.append((None, BEST if i == best else None))
+        else:
+            out.append(_mark(_welch(values, scores[best])))
+    return out
+
+
+def paper_marks(values: Sequence[PaperValue | None], runs: int) -> list[Test]:
+    """The same from printed means and standard deviations over `runs` runs; no p-value where none is printed."""
+    known = [(value.mean, i) for i, value in enumerate(values) if value is not None]
+    best = max(known)[1] if known else -1
+    top = values[best] if known else None
+    out: list[Test] = []
+    for i, value in enumerate(values):
+        if value is None or top is None or i == best:
+            out.append((None, BEST if i == best else None))
+        else:
+            out.append(_mark(welch_p(value.mean, value.sd, runs, top.mean, top.sd, runs)))
+    return out
+
+
+def _mark(p: float | None) -> Test:
+    return p, None if p is None else CLOSE if p > P_THRESHOLD else BEHIND
+
+
+def _welch(a: Sequence[float], b: Sequence[float]) -> float | None:
+    if len(a) < 2 or len(b) < 2:
+        return None
+    return welch_p(statistics.fmean(a), statistics.stdev(a), len(a), statistics.fmean(b), statistics.stdev(b), len(b))
+
+
+def welch_p(mean_a: float, sd_a: float | None, n_a: int, mean_b: float, sd_b: float | None, n_b: int) -> float | None:
+    """Two-sided p-value of Welch's t-test; None without standard deviations, 0 or 1 where both are zero."""
+    if sd_a is None or sd_b is None:
+        return None
+    if sd_a == sd_b == 0:
+        return 1.0 if mean_a == mean_b else 0.0
+    from scipy.stats import ttest_ind_from_stats  # half a second to import
+
+    return float(ttest_ind_from_stats(mean_a, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False).pvalue)

@@ -1,0 +1,70 @@
+"""A comparison as CSV and as LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+
+from gpvae_core.tables.compare import BEST, CLOSE, Cell
+from gpvae_core.tables.paper import PaperTable
+
+DATASETS = {"mnist": "MNIST", "omniglot": "OMNIGLOT", "svhn": "SVHN", "celeba": "CelebA", "cifar10": "CIFAR10"}
+
+
+def to_csv(cells: Sequence[Cell]) -> str:
+    """A line for each cell, with every field of `Cell`; empty where a value is not known."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Cell)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(cell) for cell in cells)
+    return out.getvalue()
+
+
+def to_latex(table: PaperTable, cells: Sequence[Cell]) -> str:
+    """Ours with the standard deviation as superscript and the paper's mean in brackets.
+
+    Bold is the best mean of a column, underlined is p > 0.01 against it. Wants the package booktabs.
+    """
+    columns = list(dict.fromkeys((c.dataset, c.latent_dim, c.decoder) for c in cells))
+    names = list(dict.fromkeys(cell.name for cell in cells))
+    found = {(c.name, c.dataset, c.latent_dim, c.decoder): c for c in cells}
+    head = " & ".join(["", *(_head(*column, several=len(table.decoders) > 1) for column in columns)])
+    lines = [" & ".join([_name(name), *(_entry(found.get((name, *column))) for column in columns)]) for name in names]
+    return "\n".join(
+        [
+            f"% {table.source}; ours: mean over runs, standard deviation, (paper's mean), in {table.unit}",
+            f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            "\\toprule",
+            f"{head} \\\\",
+            "\\midrule",
+            *(f"{line} \\\\" for line in lines),
+            "\\bottomrule",
+            "\\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _head(dataset: str, latent_dim: int, decoder: str, several: bool) -> str:
+    return f"{DATASETS.get(dataset, dataset)}, $d={latent_dim}${f', {decoder}' if several else ''}"
+
+
+def _name(name: str) -> str:
+    """'IAF(4)' -> 'IAF$^{(4)}$', as the paper prints it."""
+    head, bracket, count = name.partition("(")
+    return f"{head}$^{{({count}}}$" if bracket else head
+
+
+def _entry(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    paper = "" if cell.paper_mean is None else f" ({cell.paper_mean:.1f})"
+    if cell.mean is None:
+        return f"--{paper}"
+    number = f"{cell.mean:.1f}"
+    shown = (
+        f"\\mathbf{{{number}}}" if cell.mark == BEST else f"\\underline{{{number}}}" if cell.mark == CLOSE else number
+    )
+    return f"${shown}{'' if cell.sd is None else f'^{{{cell.sd:.1f}}}'}${paper}"

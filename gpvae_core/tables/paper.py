@@ -1,0 +1,102 @@
+"""Tables 1-5 and 9-11 of Kim & Pavlovic 2021 as data, read from kim_pavlovic_2021.json beside this file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from gpvae_core.errors import UserError
+
+NATS, MILLISECONDS = "nats", "ms"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column is about."""
+
+    dataset: str
+    latent_dim: int
+    decoder: str
+    """conv or fc."""
+
+
+@dataclass(frozen=True)
+class PaperValue:
+    """A printed cell: the mean and its superscript, the standard deviation over runs, where there is one."""
+
+    mean: float
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A method as the paper calls it, as we call it, and its cells; None where the paper has none."""
+
+    name: str
+    method: str
+    cells: tuple[PaperValue | None, ...]
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper."""
+
+    number: int
+    title: str
+    quantity: str
+    unit: str
+    """nats or ms."""
+    source: str
+    runs: int
+    """Train/validation splits a cell is the mean of."""
+    restarts: int
+    """Trainings of each, of which the best by validation counts."""
+    columns: tuple[Column, ...]
+    rows: tuple[PaperRow, ...]
+
+    @property
+    def decoders(self) -> tuple[str, ...]:
+        """Kinds of decoder, in the order of the columns."""
+        return tuple(dict.fromkeys(column.decoder for column in self.columns))
+
+
+@cache
+def _content() -> dict[str, Any]:
+    return json.loads((files("gpvae_core.tables") / "kim_pavlovic_2021.json").read_text(encoding="utf-8"))
+
+
+def table_numbers() -> tuple[int, ...]:
+    return tuple(int(number) for number in _content()["tables"])
+
+
+def notes() -> tuple[str, ...]:
+    """What a reader of these tables should know."""
+    return tuple(_content()["notes"])
+
+
+def paper_table(number: int) -> PaperTable:
+    """Table `number`. Raises UserError where there is none of that number."""
+    content = _content()
+    if str(number) not in content["tables"]:
+        known = ", ".join(content["tables"])
+        raise UserError(f"wanted a table of results of Kim & Pavlovic 2021 ({known}), got {number}")
+    raw = content["tables"][str(number)]
+    return PaperTable(
+        number=number,
+        title=raw["title"],
+        quantity=raw["quantity"],
+        unit=raw["unit"],
+        source=f"{content['source'].partition(', Tables')[0]}, Table {number}",
+        runs=content["runs"],
+        restarts=content["restarts"],
+        columns=tuple(Column(**column) for column in raw["columns"]),
+        rows=tuple(_row(row) for row in raw["rows"]),
+    )
+
+
+def _row(raw: dict[str, Any]) -> PaperRow:
+    cells = tuple(None if cell is None else PaperValue(*cell) for cell in raw["cells"])
+    return PaperRow(raw["name"], raw["method"], cells)

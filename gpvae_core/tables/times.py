@@ -1,0 +1,60 @@
+"""The paper's inference times (Tables 5 and 11), and the rows of a stored `gpvae bench inference --json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gpvae_core.errors import UserError
+from gpvae_core.tables.build import choose
+from gpvae_core.tables.paper import PaperTable
+
+
+def time_rows(table: PaperTable, dims: Sequence[int] = (), methods: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """A row for each method, a column for each data set, d and decoder, in milliseconds for a batch of 128.
+
+    Raises:
+        UserError: the table has no such dimension or method.
+    """
+    chosen_dims, chosen_methods = choose(table, dims, methods)
+    several = len(table.decoders) > 1
+    columns = {
+        f"{c.dataset} d={c.latent_dim}{f' {c.decoder}' if several else ''}": i
+        for i, c in enumerate(table.columns)
+        if c.latent_dim in chosen_dims
+    }
+    return [
+        {
+            "method": row.method,
+            **{head: None if (cell := row.cells[i]) is None else cell.mean for head, i in columns.items()},
+        }
+        for row in table.rows
+        if row.method in chosen_methods
+    ]
+
+
+def bench_rows(path: Path) -> list[dict[str, Any]]:
+    """What a stored bench measured: case, median, ratio and where.
+
+    Raises:
+        UserError: the file is missing or is not what `gpvae bench inference --json` prints.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        device = content["machine"]["device"]
+        return [
+            {
+                "case": row["case"],
+                "metric": row["metric"],
+                "value": f"{row['value']:.4g} {row['unit']}",
+                "ratio": "" if row["ratio"] is None else f"{row['ratio']:.2f} x {row['ratio_to']}",
+                "device": device,
+            }
+            for row in content["rows"]
+        ]
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"'{path}' is not what `gpvae bench inference --json` prints") from None
