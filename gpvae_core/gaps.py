@@ -23,8 +23,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.encoders.gaussian import is_diagonal_gaussian
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_files import disk_errors
@@ -210,15 +209,9 @@ def sampled_truth(
 def encoder_elbos(vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, seed: int) -> Float[Tensor, " B"]:
     """ELBO of q(z|x) in nats. A diagonal Gaussian shares the best one's samples, so that noise cancels in the gap."""
     generator = torch.Generator(x.device).manual_seed(seed)
-    if _is_diagonal_gaussian(vae.infer(x), generator):
+    if is_diagonal_gaussian(vae.infer(x), generator):
         return best.encoder_elbo
     return torch.cat([log_weights(vae, part, ELBO_SAMPLES, generator).mean(0) for part in x.split(GRIDS_AT_ONCE)])
-
-
-def _is_diagonal_gaussian(q: Posterior, generator: torch.Generator) -> bool:
-    """Whether log q(z|x) is that of a Gaussian with its mean and variances, at samples of it."""
-    z, log_q = q.rsample_and_log_prob(8, generator)
-    return bool(torch.allclose(log_q, DiagonalGaussian(q.mean, q.variance.sqrt()).log_prob(z), atol=0.01, rtol=1e-4))
 
 
 def _table(vae: VAE, x: Tensor, truth: Truth, best: BestGaussians, seed: int, index: NDArray[np.int64]) -> GapTable:

@@ -87,6 +87,13 @@ def test_a_decoder_that_does_not_fit_is_one_clear_line(source: Path, tmp_path: P
     assert not (tmp_path / "no").exists()
 
 
+def test_starting_from_a_run_of_another_likelihood_is_one_clear_line(source: Path, tmp_path: Path) -> None:
+    settings = {**SMALL, "likelihood.kind": "bernoulli"}
+    config = make_config("vae", DATA, DIGITS.event_shape, settings)
+    with pytest.raises(UserError, match="the same likelihood, Bernoulli, got one with Gaussian"):
+        train(config, tmp_path / "run", data=DIGITS, init_from=(str(source), load_run(source).model))
+
+
 def test_the_command_line_trains_on_a_frozen_decoder(source: Path, tmp_path: Path) -> None:
     from gpvae_core.cli.main import app
 

@@ -64,6 +64,12 @@ class DiagonalGaussian(Posterior):
         return None
 
 
+def is_diagonal_gaussian(q: Posterior, generator: torch.Generator | None = None) -> bool:
+    """Whether log q(z|x) is that of a Gaussian with q's mean and variances, at samples of q."""
+    z, log_q = q.rsample_and_log_prob(8, generator)
+    return bool(torch.allclose(log_q, DiagonalGaussian(q.mean, q.variance.sqrt()).log_prob(z), atol=0.01, rtol=1e-4))
+
+
 class BaseFunctions(nn.Module):
     """b(x) and c(x): a trunk and one linear layer; c is kept positive by softplus."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.explore import contours, pictures
+from gpvae_core.explore.encoder_shape import encoder_shape, with_region
 from gpvae_core.explore.encodings import Encodings, encode_batch
 from gpvae_core.explore.gap_sample import BestGaussian, GapSample, gap_view, sample_from
 from gpvae_core.explore.local import LocalPosterior, local_posterior
@@ -34,6 +35,7 @@ from gpvae_core.explore.views import (
 from gpvae_core.gaps import gaps_and_best
 from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
 from gpvae_core.mapa.kernel import choose_bandwidth, mapa
+from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.truth.grid import GridPosterior, true_posterior
 from gpvae_core.truth.importance import iwae_log_px
 
@@ -96,7 +98,8 @@ class Answers:
         return q.base() is not q
 
     def encoder_name(self, q: Posterior) -> str:
-        return "encoder" if q.uncertainty() is None else "GP encoder (marginalised)"
+        name = "encoder" if q.uncertainty() is None else "GP encoder (marginalised)"
+        return name if isinstance(self._vae.refiner, NoRefiner) else f"{name}, refined"
 
     # -- truth ------------------------------------------------------------------------------------------------------
 
@@ -182,6 +185,7 @@ class Answers:
             laplace = on_plane("", plane, plane.origin, self.local(instance).covariance).covariance
             drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
             modes = np.zeros((1, 2))
+        shapes = (with_region(shapes[0], plane, q, drawn.x, drawn.y, self._generator()), *shapes[1:])
         base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
         points, weights = self._mapa_points(instance, plane)
         return PosteriorView(
@@ -199,8 +203,8 @@ class Answers:
 
     def _gaussians(self, instance: Instance, plane: Plane, q: Posterior) -> tuple[GaussianShape, ...]:
         """The encoder's and, where known, the best Gaussians, on the plane."""
-        one, best = self.encoding(instance), self.best_if_known(instance)
-        shapes = [on_plane(self.encoder_name(q), plane, one.mean[0], np.diag(one.variance[0]))]
+        best = self.best_if_known(instance)
+        shapes = [encoder_shape(self.encoder_name(q), plane, q, self._generator())]
         if best is not None:
             diagonal, full = np.diag(best.diagonal_std**2), best.full_chol @ best.full_chol.T
             shapes.append(on_plane("best Gaussian (diagonal)", plane, best.diagonal_mean, diagonal))

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from gpvae_core.explore.views import Array, PosteriorView
+from gpvae_core.explore.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.level_lines import level_lines
 from gpvae_core.plots.marks import Mark, heatmap, scatter
@@ -87,10 +87,17 @@ def base_dots(
     )
 
 
+def _outline(shape: GaussianShape) -> Array:
+    """(P, 2): the border of the region that holds ELLIPSE_MASS, NaN between two lines."""
+    if shape.region is None:
+        return ellipse(shape.mean, shape.covariance, ELLIPSE_MASS)
+    return level_lines(shape.region.x, shape.region.y, shape.region.log_density, shape.region.level)
+
+
 def _ellipses(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
     traces = []
     for shape, style in zip(view.gaussians, theme.gaussians, strict=False):
-        outline = ellipse(shape.mean, shape.covariance, ELLIPSE_MASS)
+        outline = _outline(shape)
         traces.append(
             scatter(
                 x=outline[:, 0],
@@ -227,8 +234,8 @@ def _outside(view: PosteriorView, place: Panel, theme: Theme) -> list[dict[str, 
             lines.append(f"encoder is outside,<br>{away:.2g} prior sd away")
             arrows.append(_arrow(shape.mean, place, theme))
             side = "bottom" if arrows[0]["y"] > sum(place.y_range) / 2 else "top"
-        elif not _inside(ellipse(shape.mean, shape.covariance, ELLIPSE_MASS), place).any():
-            lines.append("the encoder's ellipse<br>is larger than this")
+        elif not _inside(_outline(shape), place).any():
+            lines.append("the encoder's region<br>is larger than this")
     hidden = int((~_inside(view.mapa_points, place)).sum())
     if hidden:
         lines.append(f"{hidden} MAPA point{'s' * (hidden != 1)} outside")
