@@ -94,6 +94,7 @@ def _about(run: Run, split: str) -> dict[str, Any]:
         "dataset": run.config.data.name,
         "split": split,
         "method": run.config.method,
+        "refiner": run.refiner,
         "latent_dim": run.config.latent_dim,
         "epochs": metrics[-1]["epoch"] if metrics else 0,
         "best_epoch": best["epoch"] if best else 0,

@@ -59,6 +59,8 @@ class Run:
 
     def __init__(self, folder: Path, config: RunConfig, model: VAE, meta: dict[str, Any], device: torch.device) -> None:
         self.dir, self.config, self.model, self.meta, self.device = folder, config, model, meta, device
+        self.refiner = config.refiner.kind
+        """What refines the encoder's answers: the run's own refiner, or the one that `load_run` was asked for."""
         self._data_lock = threading.Lock()
         self._data: Dataset | None = None
 
@@ -158,9 +160,11 @@ def load_run(
         raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
     read_record(snapshot / "state.json", State if which == "last" and epoch is None else Best)
     _load_weights(model, snapshot / "weights.safetensors")
+    run = Run(path, config, model.to(target).eval().requires_grad_(False), meta.model_dump(), target)
     if refiner is not None:
         replace_refiner(model, config, refiner)
-    return Run(path, config, model.to(target).eval().requires_grad_(False), meta.model_dump(), target)
+        run.refiner = refiner if isinstance(refiner, str) else refiner.kind
+    return run
 
 
 def kept_epochs(folder: Path) -> list[int]:

@@ -34,6 +34,13 @@ def command(
     bandwidth: Annotated[
         str, typer.Option(help="Width of MAPA's kernel: sigma_x, or validation (the best on validation images).")
     ] = "sigma_x",
+    refiner: Annotated[
+        str | None,
+        typer.Option(
+            help="Refine the encoder's answers, as svi:8 or svi:8,step_size=0.05 (none: not at all); see "
+            "`gpvae list refiners`.  [default: as the run was trained]"
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -50,7 +57,7 @@ def command(
 
     if split not in ("test", "validation"):
         raise UserError(f"wanted --split test or validation, got '{split}'")
-    loaded = load_run(run, device=device)
+    loaded = load_run(run, device=device, refiner=refiner)
     with terminal_progress() as progress:
         result = evaluate(
             loaded,
