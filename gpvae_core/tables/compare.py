@@ -90,15 +90,17 @@ def compare(
         tests = dict(zip(scores, our_marks(list(scores.values())), strict=True))
         for row, paper in zip(table.rows, theirs, strict=True):
             if row.cells[i] is not None and row.method in ours:
-                progress = _missing(ours[row.method], costs or {}, runs or table.runs, restarts or table.restarts)
+                progress = missing_of(ours[row.method], costs or {}, runs or table.runs, restarts or table.restarts)
                 cells.append(
-                    _cell(table, column, row, row.cells[i], paper, scores[row.method], tests[row.method], progress)
+                    cell_of(table, column, row, row.cells[i], paper, scores[row.method], tests[row.method], progress)
                 )
     return cells
 
 
 @dataclass(frozen=True)
-class _Missing:
+class Missing:
+    """What a cell still wants: the last five fields of `Cell`."""
+
     wanted: int
     missing: int
     failed: int
@@ -110,7 +112,7 @@ Test = tuple[float | None, str | None]
 """p-value and mark."""
 
 
-def _cell(
+def cell_of(
     table: PaperTable,
     column: Column,
     row: PaperRow,
@@ -118,7 +120,7 @@ def _cell(
     paper: Test,
     scores: Sequence[float],
     ours: Test,
-    progress: _Missing,
+    progress: Missing,
 ) -> Cell:
     return Cell(
         table=table.number,
@@ -145,7 +147,7 @@ def _cell(
     )
 
 
-def _missing(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, restarts: int) -> _Missing:
+def missing_of(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, restarts: int) -> Missing:
     """What a cell still wants, and how long that takes where the cost of its kind is known."""
     complete = best_restarts(rows)
     wanted = max(runs, len(complete))
@@ -155,7 +157,7 @@ def _missing(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, resta
     known = [costs[row.cost_key].job(row.epochs_wanted) for row in rows if row.cost_key in costs]
     seconds = 0.0 if missing == 0 else max(0, jobs) * known[0] if known else None
     notes = [row.note for row in rows if row.note]
-    return _Missing(wanted, missing, sum(row.status == "failed" for row in rows), seconds, notes[0] if notes else None)
+    return Missing(wanted, missing, sum(row.status == "failed" for row in rows), seconds, notes[0] if notes else None)
 
 
 def our_marks(scores: Sequence[Sequence[float]]) -> list[Test]:
