@@ -1,0 +1,58 @@
+"""Which results files there are, and whether one has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gpvae_core.sweep.results import FILE
+
+DEFAULT_PLACES = (Path("sweeps"), Path("tables"), Path("runs"))
+DEPTH = 3
+"""How many folders below a place are looked into."""
+Signature = tuple[tuple[int, int], ...]
+
+
+class ResultFiles:
+    """Results files below some folders, or named themselves."""
+
+    def __init__(self, places: Sequence[Path] = ()) -> None:
+        self._places = tuple(dict.fromkeys((*places, *DEFAULT_PLACES)))
+
+    def found(self) -> dict[str, Path]:
+        """Name -> file, the one written last first."""
+        files = {path.resolve(): path for place in self._places for path in _below(place, DEPTH)}
+        newest = sorted(files.values(), key=lambda path: max(signature(path), default=(0, 0)), reverse=True)
+        return {str(path.parent if path.name == FILE else path): path for path in newest}
+
+
+def _below(place: Path, depth: int) -> Iterator[Path]:
+    """The results file of a folder, else those of its folders; a sweep's own runs are not looked through."""
+    if place.is_file():
+        yield place
+    elif (place / FILE).is_file():
+        yield place / FILE
+    elif depth and not (place / "config.json").exists():
+        for path in _folders(place):
+            yield from _below(path, depth - 1)
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        with os.scandir(place) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:  # not there, or not ours to read
+        return []
+
+
+def signature(path: Path) -> Signature:
+    """When file and journal were written, in ns, and their bytes; what is written is in the journal first."""
+    out = []
+    for part in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            stat = part.stat()
+        except OSError:
+            continue
+        out.append((stat.st_mtime_ns, stat.st_size))
+    return tuple(out)
