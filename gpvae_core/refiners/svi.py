@@ -1,0 +1,64 @@
+"""Stochastic variational inference for each image, from the encoder's answer (Hoffman et al. 2013).
+
+The start is the Gaussian with the mean and the variances of the encoder's answer, so that any encoder can be refined;
+what else a flow or a mixture knows of the posterior's shape is lost in the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from gpvae_core.encoders.base import Posterior
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.refiners.ascent import Ascent, ascend, refined_path
+from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
+from gpvae_core.refiners.gaussians import Diagonal, Full, Movable
+from gpvae_core.types import EventShape
+
+STARTS: dict[str, Callable[[Posterior], Movable]] = {"diagonal": Diagonal.matching, "full": Full.matching}
+
+
+class Ascending(Refiner):
+    """Steps of `how` on the ELBO from start(q)."""
+
+    def __init__(self, start: Callable[[Posterior], Movable], how: Ascent) -> None:
+        super().__init__()
+        self.start, self.how = start, how
+
+    def path(
+        self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
+    ) -> Sequence[Posterior]:
+        return refined_path(q, ascend(model, x, self.start(q), self.how, generator))
+
+    def check(self, model: Model) -> None:
+        """It fits every model: all it asks for is the gradient of log p(x|z)."""
+
+
+@REFINERS.register("svi")
+class SVIConfig(RefinerConfig):
+    """Stochastic variational inference from the encoder's answer, at test time: a few gradient steps for each image.
+
+    The step is that of one image's ELBO (a sum over pixels), not divided by a batch size, in standard deviations of the
+    current answer (mean) and nats (log standard deviation); see `gaussians.py`.
+    """
+
+    kind: ClassVar[str] = "svi"
+    method: ClassVar[str] = ""
+    count: ClassVar[str] = "steps"
+    steps: int = Field(default=8, ge=1, description="refinement steps for each image")
+    step_size: float = Field(default=0.2, gt=0, description="length of a refinement step")
+    momentum: float = Field(default=0.5, ge=0, lt=1, description="share of the last step that the next one keeps")
+    clip: float = Field(default=5.0, gt=0, description="largest norm of an image's gradient in a refinement step")
+    svi_samples: int = Field(default=8, ge=1, description="samples of z for the gradient of a refinement step")
+    covariance: Literal["diagonal", "full"] = Field(
+        default="diagonal", description="covariance of the refined Gaussian"
+    )
+
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Ascending:
+        how = Ascent(self.steps, self.step_size, self.momentum, self.clip, self.svi_samples)
+        return Ascending(STARTS[self.covariance], how)
