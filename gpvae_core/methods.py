@@ -39,10 +39,16 @@ class Method:
     regulariser: str = "none"
     count: str = ""
     """Dotted key of the setting that the number in 'name:number' sets; '' where there is none."""
+    counts: tuple[int, ...] = ()
+    """The numbers that the papers compare."""
     settings: tuple[tuple[str, Any], ...] = ()
     """Settings that the method brings, as dotted keys; those of a run's own stand above them."""
     instead_of_conv: str = ""
     """The kind of decoder that the method needs in place of a convolutional one; '' where it takes that."""
+
+    def names(self) -> list[str]:
+        """The method with each number that the papers compare, as iaf:1, iaf:2; its plain name where there is none."""
+        return [f"{self.name}:{count}" for count in self.counts] or [self.name]
 
     def kinds(self) -> dict[str, str]:
         """Part -> kind."""
@@ -64,8 +70,9 @@ def _offered(part: str, registry: Registry[Any]) -> Iterator[Method]:
         if not config.method:
             continue
         count = config.count if not config.count or "." in config.count else f"{part}.{config.count}"
-        plain = Method(config.method, summary, count=count, instead_of_conv=config.instead_of_conv)
-        yield replace(plain, settings=tuple(config.wants.items()), **{part: kind})
+        plain = Method(config.method, summary, count=count, counts=config.counts)
+        settings = tuple(config.wants.items())
+        yield replace(plain, settings=settings, instead_of_conv=config.instead_of_conv, **{part: kind})
 
 
 def get_method(name: str) -> Method:
@@ -130,6 +137,7 @@ def _combined(a: Method, b: Method) -> Method:
         a,
         summary=f"{a.summary} {b.summary}",
         count="",
+        counts=(),
         settings=(*a.settings, *b.settings),
         instead_of_conv=a.instead_of_conv or b.instead_of_conv,
         **new,

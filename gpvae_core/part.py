@@ -23,6 +23,8 @@ class PartConfig(BaseModel, ABC):
     """The name under which a plain model with this part is offered (`gpvae train --method`); '' where it is not."""
     count: ClassVar[str] = ""
     """The field (or dotted key) that the number in 'name:number' sets, as the flows in iaf:4; '' for none."""
+    counts: ClassVar[tuple[int, ...]] = ()
+    """The numbers that the papers compare, which benches and dashboards offer; empty where there is none."""
     wants: ClassVar[dict[str, Any]] = {}
     """Settings (dotted keys) that a run with this part has by default, such as a number of samples."""
     instead_of_conv: ClassVar[str] = ""
