@@ -27,6 +27,16 @@ def silent(done: int, total: int, what: str) -> None:
     """No report."""
 
 
+def duration(seconds: float | None) -> str:
+    """'2 d 3 h', '5 h 12 min', '3 min 20 s', '12 s'; '?' where it is not known."""
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    first = next((i for i, (number, _) in enumerate(parts) if number), 3)
+    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number or first == 3)
+
+
 @contextmanager
 def terminal_progress() -> Iterator[Progress]:
     """A bar with time left on standard error, one line for each `what`; finished lines stay."""

@@ -18,7 +18,6 @@ from gpvae_core.cli.sweep import (
     Scheduler,
     Workers,
     cost_sentence,
-    duration,
     end,
     known,
     run_with_bar,
@@ -27,6 +26,7 @@ from gpvae_core.cli.sweep import (
 )
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError
+from gpvae_core.progress import duration
 
 if TYPE_CHECKING:
     from gpvae_core.sweep.config import SweepConfig

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gpvae_core.cli.table import print_table
-from gpvae_core.progress import Cancelled, terminal_progress
+from gpvae_core.progress import Cancelled, duration, terminal_progress
 
 if TYPE_CHECKING:
     from gpvae_core.sweep.config import SweepConfig
@@ -127,16 +127,6 @@ def summarize_cells(best: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _short(value: Any) -> str:
     return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float | None) -> str:
-    """'2 d 3 h', '5 h 12 min', '3 min 20 s', '12 s'; '?' where it is not known."""
-    if seconds is None:
-        return "?"
-    whole = round(seconds)
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
-    first = next((i for i, (number, _) in enumerate(parts) if number), 3)
-    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number or first == 3)
 
 
 def run_with_bar(
