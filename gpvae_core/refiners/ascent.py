@@ -14,6 +14,7 @@ from gpvae_core.refiners.base import Model
 from gpvae_core.refiners.gaussians import Movable
 from gpvae_core.refiners.noise import step_noise
 from gpvae_core.refiners.refined import Refined
+from gpvae_core.refiners.rows import Parts, in_rows
 
 DECODES_AT_ONCE = 4096
 """Latents decoded together where the steps are not trained through; bounds the memory."""
@@ -53,38 +54,24 @@ def clipped(values: Sequence[Tensor], norm: float) -> list[Tensor]:
     return [v * shorter.reshape(-1, *[1] * (v.ndim - 1)) for v in values]
 
 
-def is_trained(model: Model, start: Movable) -> bool:
-    """Whether someone may ask for gradients through the steps."""
-    weights = [*model.decoder.parameters(), *model.likelihood.parameters(), *start.parts()]
-    return torch.is_grad_enabled() and any(w.requires_grad for w in weights)
-
-
 def ascend(
     model: Model, x: Float[Tensor, "B C H W"], start: Movable, how: Ascent, generator: torch.Generator | None
 ) -> list[Movable]:
     """`start` and what it is after each step. In the graph if training can go through the steps, detached elsewhere."""
     noise = step_noise(how.steps, how.samples, start.parts()[0], generator)
-    if is_trained(model, start):
-        return _climb(model, x, start, how, noise, through=True)
+
+    def climb(some: Tensor, parts: Parts, through: bool) -> list[Parts]:
+        q = start.of(parts)
+        path, velocity = [q], q.zeros()
+        for eps in noise:
+            uphill = clipped(gradients(model, some, q, eps, through), how.clip)
+            velocity = [how.momentum * v + g for v, g in zip(velocity, uphill, strict=True)]
+            q = q.moved([how.step_size * v for v in velocity])
+            path.append(q)
+        return [q.parts() for q in path]
+
     rows = max(1, DECODES_AT_ONCE // how.samples)
-    split = zip(x.split(rows), *(part.detach().split(rows) for part in start.parts()), strict=True)
-    with torch.no_grad():
-        paths = [_climb(model, some, start.of(parts), how, noise, through=False) for some, *parts in split]
-        return [_joined(at_one_step) for at_one_step in zip(*paths, strict=True)]
-
-
-def _climb(model: Model, x: Tensor, q: Movable, how: Ascent, noise: Sequence[Tensor], through: bool) -> list[Movable]:
-    path, velocity = [q], q.zeros()
-    for eps in noise:
-        uphill = clipped(gradients(model, x, q, eps, through), how.clip)
-        velocity = [how.momentum * v + g for v, g in zip(velocity, uphill, strict=True)]
-        q = q.moved([how.step_size * v for v in velocity])
-        path.append(q)
-    return path
-
-
-def _joined(some: Sequence[Movable]) -> Movable:
-    return some[0].of([torch.cat(parts) for parts in zip(*(q.parts() for q in some), strict=True)])
+    return [start.of(parts) for parts in in_rows(climb, model, x, start.parts(), rows)]
 
 
 def refined_path(q: Posterior, path: Sequence[Movable]) -> list[Posterior]:

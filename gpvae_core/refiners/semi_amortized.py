@@ -7,20 +7,18 @@ in training. The steps climb the plain ELBO, without the weight of a KL warm-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from gpvae_core.encoders.base import Posterior
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.refiners.ascent import Ascent
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
-from gpvae_core.refiners.gaussians import Diagonal, LatentUnits, Movable
-from gpvae_core.refiners.svi import Ascending
+from gpvae_core.refiners.gaussians import Diagonal, LatentUnits
+from gpvae_core.refiners.svi import Ascending, Start
 from gpvae_core.types import EventShape
 
-STARTS: dict[str, Callable[[Posterior], Movable]] = {"latent": LatentUnits.matching, "std": Diagonal.matching}
+STARTS: dict[str, Start] = {"latent": LatentUnits.matching, "std": Diagonal.matching}
 
 
 @REFINERS.register("semi_amortized")

@@ -7,7 +7,7 @@ what else a flow or a mixture knows of the posterior's shape is lost in the firs
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
@@ -20,13 +20,18 @@ from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.refiners.gaussians import Diagonal, Full, Movable
 from gpvae_core.types import EventShape
 
-STARTS: dict[str, Callable[[Posterior], Movable]] = {"diagonal": Diagonal.matching, "full": Full.matching}
+Start: TypeAlias = Callable[[Posterior], Movable]
+STARTS: dict[str, tuple[Start, int]] = {"diagonal": (Diagonal.matching, 0), "full": (Full.matching, 2)}
+"""Covariance -> how the steps start, and the fewest samples for each latent dimension.
+
+With fewer than 2 D samples the mixed moments of the noise are those of chance, and so is where correlations go.
+"""
 
 
 class Ascending(Refiner):
     """Steps of `how` on the ELBO from start(q)."""
 
-    def __init__(self, start: Callable[[Posterior], Movable], how: Ascent) -> None:
+    def __init__(self, start: Start, how: Ascent) -> None:
         super().__init__()
         self.start, self.how = start, how
 
@@ -54,11 +59,14 @@ class SVIConfig(RefinerConfig):
     step_size: float = Field(default=0.2, gt=0, description="length of a refinement step")
     momentum: float = Field(default=0.5, ge=0, lt=1, description="share of the last step that the next one keeps")
     clip: float = Field(default=5.0, gt=0, description="largest norm of an image's gradient in a refinement step")
-    svi_samples: int = Field(default=8, ge=1, description="samples of z for the gradient of a refinement step")
+    svi_samples: int = Field(
+        default=8, ge=1, description="samples of z for the gradient of a refinement step; at least 2 d for 'full'"
+    )
     covariance: Literal["diagonal", "full"] = Field(
         default="diagonal", description="covariance of the refined Gaussian"
     )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Ascending:
-        how = Ascent(self.steps, self.step_size, self.momentum, self.clip, self.svi_samples)
-        return Ascending(STARTS[self.covariance], how)
+        start, fewest = STARTS[self.covariance]
+        samples = max(self.svi_samples, fewest * latent_dim)
+        return Ascending(start, Ascent(self.steps, self.step_size, self.momentum, self.clip, samples))

@@ -1,0 +1,141 @@
+"""The variational Laplace autoencoder (Park et al. 2019): a Gaussian at the mode, by linearising the decoder.
+
+Around mu_t the decoder is g + W (z - mu_t), and the log likelihood to second order -1/2 (z - mu_t)' W'HW (z - mu_t)
++ r'W (z - mu_t), with r and -H its first and second derivatives by the pixels' decoder outputs. With the prior N(0, I)
+that is a Gaussian with precision P = W'HW + I and mean mu_t + P^-1 (W'r - mu_t). For a Gaussian likelihood H = I /
+sigma_x^2 and this is Park et al.'s Sigma W'(x - b) / sigma_x^2; for others it is the generalised Gauss-Newton step.
+
+The mean is damped as in their public code, mu_{t+1} = (1 - a_t) mu_t + a_t (new mean), a_t = step_size / (t + 1), and
+the covariance is P^-1 at the last mean. Training takes the ELBO of the last Gaussian. The decoder is trained through
+mu, W and P. W does not change with mu_t, so the encoder's mean is trained through the factors 1 - a_t alone, and with
+step_size = 1 not at all; the encoder's variances are neither used nor trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from gpvae_core.encoders.base import Posterior
+from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
+from gpvae_core.refiners.linearise import layers_of, linearised
+from gpvae_core.refiners.refined import Refined
+from gpvae_core.refiners.rows import Climb, Parts, in_rows
+from gpvae_core.types import EventShape
+
+JITTER = 1e-6
+"""First addition to a precision that is not positive definite, relative to its largest diagonal entry."""
+MAX_JITTERS = 7
+TANGENTS_AT_ONCE = 4096
+"""Derivatives along one latent axis held together where the steps are not trained through; bounds the memory."""
+
+
+def in_double(t: Tensor) -> Tensor:
+    """In float64; on the CPU where the device has none."""
+    return t.cpu().double() if t.device.type == "mps" else t.double()
+
+
+def covariance_chol(precision: Float[Tensor, "B D D"]) -> Float[Tensor, "B D D"]:
+    """L lower triangular with L L' = P^-1: L = R^-T, where R R' = P with R upper triangular.
+
+    Rows that rounding left indefinite get a growing multiple of I.
+    """
+    eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
+    scale = precision.detach().diagonal(dim1=-2, dim2=-1).amax(-1)
+    jitter = torch.zeros_like(scale)
+    for attempt in range(MAX_JITTERS):
+        _, info = torch.linalg.cholesky_ex((precision + jitter[:, None, None] * eye).detach().flip(-2, -1))
+        if not bool(info.any()):
+            break
+        jitter = torch.where(info > 0, JITTER * 10.0**attempt * scale, jitter)
+    flipped = torch.linalg.cholesky((precision + jitter[:, None, None] * eye).flip(-2, -1))
+    return torch.linalg.solve_triangular(flipped.flip(-2, -1).mT, eye, upper=False)
+
+
+def pixel_derivatives(
+    model: Model, x: Float[Tensor, "B C H W"], g: Tensor, through: bool
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"]]:
+    """r and the diagonal of H: d log p(x|g) / dg and -d^2 log p(x|g) / dg^2 (not below 0), pixel by pixel."""
+    with torch.enable_grad():
+        at = g if g.requires_grad else g.detach().requires_grad_()
+        (r,) = torch.autograd.grad(model.likelihood.log_prob(x, at).sum(), at, create_graph=True)
+        (second,) = torch.autograd.grad(r.sum(), at, create_graph=through, retain_graph=True)
+    r, h = (r, -second) if through else (r.detach(), -second)
+    return r.flatten(1), h.flatten(1).clamp_min(0.0)
+
+
+def linearised_posterior(
+    model: Model, x: Float[Tensor, "B C H W"], mu: Float[Tensor, "B D"], through: bool
+) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D D"]]:
+    """Mean mu + P^-1 (W'r - mu) and Cholesky factor of P^-1 for the decoder linearised at mu.
+
+    P is factorised in float64. What is not finite, of an image whose decoder output overflows, counts as zero: its mean
+    moves towards the prior's.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        g, tangents = linearised(model.decoder, mu)
+        r, h = pixel_derivatives(model, x, g.reshape(x.shape), through)
+        wt = tangents.transpose(0, 1)
+        gram = ((wt * h.unsqueeze(1)) @ wt.mT).nan_to_num(0.0, 0.0, 0.0)
+        uphill = (wt @ r.unsqueeze(-1)).squeeze(-1).nan_to_num(0.0, 0.0, 0.0) - mu
+        gram = in_double(gram)
+        L = covariance_chol(gram + torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)).to(mu)
+        return mu + (L @ (L.mT @ uphill.unsqueeze(-1))).squeeze(-1), L
+
+
+class Laplace(Refiner):
+    """`steps` damped linearisations from the encoder's mean; the covariance is the last one's."""
+
+    def __init__(self, steps: int, step_size: float) -> None:
+        super().__init__()
+        self.steps, self.step_size = steps, step_size
+
+    def path(
+        self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
+    ) -> Sequence[Posterior]:
+        """Needs no randomness. The answer after t steps is N(mu_t, P^-1) with P at mu_t."""
+        start = [q.mean]
+        rows = max(1, TANGENTS_AT_ONCE // q.mean.shape[-1])
+        found = in_rows(self._climb(model), model, x, start, rows)
+        return [q, *(Refined(FullGaussian(mu, chol), q) for mu, chol in found)]
+
+    def _climb(self, model: Model) -> Climb:
+        def climb(x: Tensor, start: Parts, through: bool) -> list[Parts]:
+            path: list[Parts] = []
+            mu = start[0]
+            better, _ = linearised_posterior(model, x, mu, through)
+            for t in range(self.steps):
+                rate = self.step_size / (t + 1)
+                mu = (1.0 - rate) * mu + rate * better
+                better, chol = linearised_posterior(model, x, mu, through)
+                path.append((mu, chol))
+            return path
+
+        return climb
+
+    def check(self, model: Model) -> None:
+        layers_of(model.decoder)
+
+
+@REFINERS.register("laplace")
+class LaplaceConfig(RefinerConfig):
+    """Variational Laplace autoencoder (Park et al. 2019): full Gaussian at the mode, by linearising the decoder."""
+
+    kind: ClassVar[str] = "laplace"
+    method: ClassVar[str] = "vlae"
+    count: ClassVar[str] = "steps"
+    instead_of_conv: ClassVar[str] = "fc_equal"
+    steps: int = Field(default=4, ge=1, description="linearisations for each image")
+    step_size: float = Field(
+        default=0.5, gt=0, le=1, description="share of the way to the linearised mean, divided by t in the t-th step"
+    )
+
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Laplace:
+        return Laplace(self.steps, self.step_size)

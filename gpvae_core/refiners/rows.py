@@ -1,0 +1,36 @@
+"""Whether training goes through a refiner's steps, and the steps of many images a few at a time where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from gpvae_core.refiners.base import Model
+
+Parts: TypeAlias = Sequence[Tensor]
+"""What a Gaussian is made of, each with B rows."""
+Climb: TypeAlias = Callable[[Tensor, Parts, bool], list[Parts]]
+"""(images, start, whether to keep the graph) -> the start and what it is after each step."""
+
+
+def is_trained(model: Model, start: Parts) -> bool:
+    """Whether someone may ask for gradients through the steps."""
+    weights = [*model.decoder.parameters(), *model.likelihood.parameters(), *start]
+    return torch.is_grad_enabled() and any(w.requires_grad for w in weights)
+
+
+def in_rows(climb: Climb, model: Model, x: Tensor, start: Parts, rows: int) -> list[Parts]:
+    """The path from `start`: in the graph if training can go through it, else detached and of `rows` images at once."""
+    if is_trained(model, start):
+        return climb(x, start, True)
+    split = zip(x.split(rows), *(part.detach().split(rows) for part in start), strict=True)
+    with torch.no_grad():
+        paths = [climb(some, parts, False) for some, *parts in split]
+        return [_joined(at_one_step) for at_one_step in zip(*paths, strict=True)]
+
+
+def _joined(some: Sequence[Parts]) -> Parts:
+    return [torch.cat(parts) for parts in zip(*some, strict=True)]
