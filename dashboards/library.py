@@ -85,6 +85,11 @@ class RunLibrary:
         """Where new runs go."""
         return self._places[0]
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where it looks."""
+        return tuple(self._places)
+
     def rescan(self, finished_only: bool = False) -> None:
         """Look again for runs that can be shown: those with weights of at least one epoch, or trained to the end."""
         found: list[RunSummary] = []

@@ -125,10 +125,11 @@ def table_options(stored: Stored) -> dict[str, str]:
 
 
 def default_table(stored: Stored) -> str:
-    """The table with the most results."""
-    own = {f"{OWN_PREFIX}{name}" for name in own_datasets(stored.rows)}
-    done = {key: sum(row.status == "done" for row in _members(key, stored.rows)) for key in (*TABLES, *sorted(own))}
-    return max(done, key=lambda key: done[key])
+    """The paper's table with the most jobs; where it has none of them, a table of our own."""
+    jobs = {key: len(_members(key, stored.rows)) for key in TABLES}
+    most = max(jobs, key=lambda key: jobs[key])
+    own = own_datasets(stored.rows)
+    return f"{OWN_PREFIX}{own[0]}" if own and not jobs[most] else most
 
 
 def _members(key: str, rows: Sequence[Result]) -> list[Result]:
@@ -153,7 +154,7 @@ def make_sheet(stored: Stored, choice: Choice) -> Sheet:
     setup = _chosen_setup(choice.setup, setups)
     table = TABLES[key] if key in TABLES else own_table(key.removeprefix(OWN_PREFIX), members)
     rows = [] if setup is None else _rows_of(table, setup, members)
-    restarts = max((row.restart for row in rows), default=table.restarts - 1) + 1
+    restarts = len({row.restart for row in rows}) or table.restarts
     runs = choice.runs or table.runs
     if table.number == OWN:
         cells = own_cells(table, rows, stored.costs, runs)

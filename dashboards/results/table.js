@@ -86,6 +86,15 @@ function drawRow(body, row, columns, fresh, said) {
   })
 }
 
+function drawCalls(holder, calls, said) {
+  holder.replaceChildren()
+  for (const {words, command} of calls) {
+    const line = element("p", "call", holder, `${words} `)
+    element("code", "", line, command)
+    const made = button("copy", line, "Copy", `Copy the command: ${command}`, () => copy(command, made, said))
+  }
+}
+
 export function render({model, el}) {
   const section = element("section", "results", el)
   const head = element("div", "head", section)
@@ -97,6 +106,7 @@ export function render({model, el}) {
   for (const kind of model.kinds) {
     button("export", tools, kind, `Save the rows shown as ${kind}`, () => model.send_msg({save: kind}))
   }
+  const calls = element("div", "calls", section)
   const holder = element("div", "holder", section)
   holder.tabIndex = 0
   holder.setAttribute("role", "region")
@@ -131,6 +141,9 @@ export function render({model, el}) {
     title.textContent = content.title
     sub.textContent = sub.title = content.sub
     key.textContent = content.key
+    const wanted = JSON.stringify(content.calls)
+    if (calls.dataset.now !== wanted) drawCalls(calls, content.calls, said)
+    calls.dataset.now = wanted
     holder.setAttribute("aria-label", content.title)
     holder.hidden = key.hidden = tools.hidden = content.rows.length === 0
     if (!content.columns.some((column) => column.key === order.key)) order = {key: "", way: 1}

@@ -47,6 +47,14 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A command to copy, and what it is for."""
+
+    words: str
+    command: str
+
+
+@dataclass(frozen=True)
 class TableContent:
     """Everything the table shows."""
 
@@ -54,6 +62,7 @@ class TableContent:
     sub: str = ""
     key: str = ""
     """What the marks mean."""
+    calls: tuple[Call, ...] = ()
     columns: tuple[Column, ...] = ()
     rows: tuple[Line, ...] = ()
     scope: str = ""

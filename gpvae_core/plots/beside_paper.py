@@ -1,0 +1,71 @@
+"""One column of a table of scores: for each method the paper's mean and ours, with standard deviations, in nats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.theme import Theme, axis, frame
+from gpvae_core.tables.compare import Cell
+
+WIDTH = 440
+MARGIN = (64, 12, 6, 66)
+"""Left, right, top, bottom in pixels."""
+ROW, APART = 18, 0.17
+"""Pixels of a method; how far ours and the paper's lie from its middle."""
+OURS, PAPER = "ours", "paper"
+
+
+def height(methods: int) -> int:
+    """Pixels of a figure of so many methods."""
+    return MARGIN[2] + MARGIN[3] + ROW * max(methods, 3)
+
+
+def _points(
+    name: str, values: Sequence[tuple[float | None, float | None, str]], shift: float, symbol: str, colour: str
+) -> Mark:
+    """(mean, sd, words) of each method, from the top; those without a mean are left out."""
+    known = [(mean, sd, words, k) for k, (mean, sd, words) in enumerate(values) if mean is not None]
+    return scatter(
+        x=[mean for mean, _, _, _ in known],
+        y=[k + shift for _, _, _, k in known],
+        mode="markers",
+        name=name,
+        marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
+        error_x={
+            "type": "data", "array": [sd or 0.0 for _, sd, _, _ in known],
+            "color": colour, "thickness": 1.5, "width": 3,
+        },
+        text=[words for _, _, words, _ in known],
+        hovertemplate=f"%{{text}}<extra>{name}</extra>",
+        showlegend=bool(known),
+    )  # fmt: skip
+
+
+def words(name: str, mean: float | None, sd: float | None, runs: int | None) -> str:
+    """What the pointer is told."""
+    spread = "" if sd is None else f" ± {sd:.1f}"
+    count = "" if runs is None else f", {runs} run{'s' if runs != 1 else ''}"
+    return "" if mean is None else f"{name}: {mean:.1f}{spread} nats{count}".replace("-", "−")
+
+
+def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
+    """The cells of one column (same data, d and decoder), in the table's order from the top."""
+    paper = [(c.paper_mean, c.paper_sd, words(c.name, c.paper_mean, c.paper_sd, None)) for c in cells]
+    ours = [(c.mean, c.sd, words(c.name, c.mean, c.sd, c.runs)) for c in cells]
+    tall = height(len(cells))
+    layout = frame(theme, WIDTH, tall, MARGIN, showlegend=True)
+    layout["xaxis"] = axis(theme, "test log-likelihood (nats), bars: one standard deviation", nticks=6)
+    layout["yaxis"] = axis(
+        theme, "", range=[max(len(cells), 3) - 0.5, -0.5], tickvals=list(range(len(cells))),
+        ticktext=[cell.name for cell in cells], showgrid=True,
+    )  # fmt: skip
+    layout["legend"] = {
+        "orientation": "h", "x": 0.0, "y": -44 / (tall - MARGIN[2] - MARGIN[3]), "xanchor": "left", "yanchor": "top",
+        "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
+    }  # fmt: skip
+    first = _points(PAPER, paper, -APART, "circle-open", theme.muted)
+    second = _points(OURS, ours, APART, "diamond", theme.gaussians[0].colour)
+    return go.Figure([first, second], layout)
