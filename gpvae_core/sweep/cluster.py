@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gpvae_core.errors import UserError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 FIRST_WORKER_SECONDS = 60.0
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx", "ucxx")
 LOOPBACK = "127.0.0.1"
 LOCAL_SETTINGS: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 5,  # workers that may die under one job before it counts as failed
@@ -44,6 +46,7 @@ def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:
         "memory_limit": None,
         "dashboard": False,
         "silence_logs": logging.CRITICAL,
+        "preload": ["gpvae_core.sweep.worker_start"],
     }
     if gpus:
         return {
@@ -77,20 +80,32 @@ def remote_client(address: str) -> Iterator[Client]:
     """A client of the scheduler at `address`.
 
     Raises:
-        UserError: nothing answers there, or it has no workers.
+        UserError: it is no address, or nothing answers there.
     """
+    _check_address(address)
     from distributed import Client
 
     with quiet():
         try:
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise UserError(
                 f"no Dask scheduler answers at '{address}' within {CONNECT_SECONDS:.0f} s "
-                f"({type(error).__name__}): wanted an address like tcp://host:8786 of a scheduler that runs"
+                f"({type(error).__name__}): does it run, and can this machine reach it?"
             ) from None
         with client:
             yield client
+
+
+def _check_address(address: str) -> None:
+    """Raises UserError where `address` cannot be one."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    try:
+        there = parts.scheme in SCHEMES and parts.hostname and parts.port
+    except ValueError:  # a port that is no number
+        there = False
+    if not there:
+        raise UserError(f"wanted the address of a Dask scheduler like tcp://host:8786, got '{address}'")
 
 
 @contextmanager

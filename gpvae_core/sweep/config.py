@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gpvae_core.config import parse_model
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, unknown
 
 SPLITS, RESTARTS = 2**32, 2**20
 """Above these a split and a restart would share their seed with others."""
@@ -118,6 +118,9 @@ def parse_sweep(raw: Mapping[str, Any]) -> SweepConfig:
     Raises:
         UserError: a wrong key (with the nearest right one), a value out of range, or a setting that the sweep decides.
     """
+    for key in raw:
+        if key not in SweepConfig.model_fields:  # before a missing field is said, which may be this one misspelt
+            raise unknown("key", key, SweepConfig.model_fields)
     config = parse_model(SweepConfig, raw)
     families = {name.partition(":")[0] for name in config.methods} | set(config.methods)
     for name in config.method_settings:

@@ -108,6 +108,7 @@ def run_sweep(
         statuses = store.register(sweep, jobs)
         todo = [job for job in jobs if statuses[job.key] != "done"]
         running = Running(jobs, todo, root, token, where.device, store, on_change)
+        running.tell()
         if todo:
             workers, gpus = where.local()
             with stop_on_signals() as stop, client_of(where.scheduler, min(workers, len(todo)), gpus) as client:
@@ -143,7 +144,6 @@ class Running:
             Cancelled: `stopped()` became true.
             UserError: the scheduler is gone.
         """
-        self._tell()
         while self._waiting or self._flying:
             if stopped():
                 self._stop()
@@ -180,7 +180,7 @@ class Running:
         try:
             future = self._ended.get(timeout=timeout)
         except queue.Empty:
-            self._tell()
+            self.tell()
             return
         job, _ = self._flying.pop(future)
         try:
@@ -201,7 +201,7 @@ class Running:
         else:
             self._store.fail(job.key, f"the worker does not see '{self._root}': wanted --out on a disk all share")
             raise UserError(f"a worker does not see '{self._root}': wanted --out on a disk that all workers share")
-        self._tell(news)
+        self.tell(news)
 
     def _stop(self) -> None:
         """Let the workers save where they are, and keep what they finish meanwhile."""
@@ -221,7 +221,8 @@ class Running:
         for job, _ in self._flying.values():
             self._store.put_back(job.key)
 
-    def _tell(self, news: str = "") -> None:
+    def tell(self, news: str = "") -> None:
+        """Report where the sweep stands."""
         if self._on_change is not None:
             o = self.outcome
             left = self._seconds_left()

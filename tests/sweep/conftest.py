@@ -1,0 +1,91 @@
+"""Small sweeps on digits, and what their jobs give when nothing goes wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gpvae_core.sweep.charge import in_charge
+from gpvae_core.sweep.config import SweepConfig, parse_sweep
+from gpvae_core.sweep.plan import Job, plan
+from gpvae_core.sweep.work import run_job
+
+PATIENCE = 120.0
+"""Seconds to wait for what comes in a few; a busy machine is no failure."""
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    """What `condition` returns once it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"waited {PATIENCE:.0f} s for {what}")
+
+
+SETTINGS: dict[str, Any] = {
+    "name": "small",
+    "datasets": ["digits"],
+    "methods": ["vae"],
+    "splits": [0, 1],
+    "restarts": [0, 1],
+    "epochs": 150,
+    "set": {"net.hidden": 8, "net.depth": 1},
+    "evaluate": {"k": 5},
+}
+TOML = """
+datasets = ["digits"]
+methods = ["vae"]
+splits = [0, 1]
+restarts = [0, 1]
+epochs = 150
+set = { net.hidden = 8, net.depth = 1 }
+evaluate = { k = 5 }
+"""
+"""SETTINGS as a file called small.toml."""
+
+
+@pytest.fixture(scope="session")
+def small() -> SweepConfig:
+    """Four trainings of some seconds each."""
+    return parse_sweep(SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def jobs(small: SweepConfig) -> list[Job]:
+    return plan(small)
+
+
+SCORES = ("validation_elbo", "test_iwae", "test_elbo", "best_epoch", "epochs")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The scores of each job by key, trained in this process one after the other, with one thread as workers do."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    with one_thread(), in_charge(out) as token:
+        answers = {job.key: answer(job, out, token) for job in jobs}
+    return {key: {name: found[name] for name in SCORES} for key, found in answers.items()}
+
+
+def answer(job: Job, out: Path, token: str) -> dict[str, Any]:
+    """What a worker answers about the job."""
+    return run_job(job.config.to_json(), job.score.model_dump(), str(out), job.folder, token, "cpu")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread, so that sums come out as in a worker."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

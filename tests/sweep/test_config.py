@@ -1,0 +1,140 @@
+"""Sweep files: what they hold, and one clear line where they are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpvae_core.data.digits import Digits
+from gpvae_core.errors import UserError
+from gpvae_core.sweep.config import parse_sweep, read_sweep, run_seed
+from gpvae_core.sweep.plan import plan, short_name
+
+BASE: dict[str, Any] = {"datasets": ["digits"], "methods": ["vae", "gp"]}
+
+
+def test_a_file_says_what_its_dictionary_says(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'datasets = ["digits"]\nmethods = ["vae", "gp"]\nlatent_dims = [2, 3]\nepochs = 7\n'
+        "set = { net.hidden = 16 }\n[method_settings.gp]\nencoder.start_scale = 0.1\n[evaluate]\nk = 10\n"
+    )
+    same = parse_sweep(
+        {
+            **BASE,
+            "name": "mine",
+            "latent_dims": [2, 3],
+            "epochs": 7,
+            "set": {"net.hidden": 16},
+            "method_settings": {"gp": {"encoder.start_scale": 0.1}},
+            "evaluate": {"k": 10},
+        }
+    )
+    found = read_sweep(file)
+    assert found.setup() == same.setup()
+    assert found.name == "mine"
+    assert [job.key for job in plan(found)] == [job.key for job in plan(same)]
+
+
+def test_the_plan_is_the_product_and_every_job_has_the_settings_meant_for_it() -> None:
+    sweep = parse_sweep(
+        {
+            **BASE,
+            "latent_dims": [2, 5],
+            "splits": [0, 3],
+            "restarts": [0, 1, 2],
+            "epochs": 4,
+            "set": {"net.hidden": 16, "data.validation_fraction": 0.2},
+            "method_settings": {"gp": {"encoder.start_scale": 0.1, "net.hidden": 24}},
+        }
+    )
+    jobs = plan(sweep)
+    assert len(jobs) == 2 * 2 * 2 * 3
+    assert len({job.key for job in jobs}) == len({job.folder for job in jobs}) == len(jobs)
+    assert len({job.cost_key for job in jobs}) == 4
+    assert len({job.config.seed for job in jobs}) == 6
+    for job in jobs:
+        c = job.config
+        assert (c.train.epochs, c.data.split_seed, c.data.validation_fraction) == (4, job.split, 0.2)
+        assert c.seed == run_seed(job.split, job.restart)
+        assert c.to_json()["net"]["hidden"] == (24 if c.method == "gp" else 16)
+    gp = [job.config.to_json()["encoder"]["start_scale"] for job in jobs if job.config.method == "gp"]
+    assert set(gp) == {0.1}
+    first = {(job.config.method, job.config.latent_dim) for job in jobs[:4]}
+    assert len(first) == 4, "each method and d comes once before the next split"
+
+
+def test_keys_say_what_was_trained_and_how_it_was_scored() -> None:
+    def first(**more: Any) -> Any:
+        return plan(parse_sweep({**BASE, **more}))[0]
+
+    one = first(name="a")
+    assert first(name="b", splits=[0, 1]).key == one.key, "neither the name nor the other axes matter"
+    assert first(evaluate={"k": 10}).key != one.key
+    assert first(evaluate={"k": 10}).folder == one.folder, "another score needs no other training"
+    assert first(epochs=3).folder != one.folder
+    assert first(epochs=3).cost_key == one.cost_key
+
+
+def test_a_restart_is_the_seed_of_the_first_split_and_no_seed_comes_twice() -> None:
+    assert [run_seed(0, r) for r in range(3)] == [0, 1, 2]
+    assert len({run_seed(s, r) for s in range(20) for r in range(20)}) == 400
+
+
+def test_a_data_set_that_is_there_is_not_read_for_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(self: Digits) -> Any:
+        raise AssertionError("read")
+
+    monkeypatch.setattr(Digits, "read", read)
+    assert len(plan(parse_sweep(BASE))) == 2
+
+
+def test_short_names() -> None:
+    assert short_name("mnist") == "mnist"
+    assert short_name("images:/a/b/pets.zip") == "images-pets"
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"metods": ["vae"]}, "unknown key 'metods'; did you mean 'methods'"),
+    ({"methods": ["vea"]}, "unknown method 'vea'; did you mean 'vae'"),
+    ({"datasets": ["digit"]}, "unknown dataset 'digit'; did you mean 'digits'"),
+    ({"methods": []}, "setting 'methods'"),
+    ({"splits": [1, 1]}, "wanted each value once, got 1 twice"),
+    ({"splits": [-1]}, "greater than or equal to 0"),
+    ({"latent_dims": ["two"]}, "valid integer"),
+    ({"epochs": 0}, "greater than or equal to 1"),
+    ({"evaluate": {"kk": 3}}, "unknown setting 'evaluate.kk'"),
+    ({"preset": "kim2020"}, "unknown preset 'kim2020'; did you mean 'kim2021'"),
+    ({"set": {"net.hiden": 3}}, "did you mean 'net.hidden'"),
+    ({"set": {"latent_dim": 3}}, "'latent_dim' is decided by the sweep's 'latent_dims'"),
+    ({"set": {"train.epochs": 3}}, "'train.epochs' is decided by the sweep's 'epochs'"),
+    ({"method_settings": {"iaf": {"x": 1}}}, "'iaf', which is none of the sweep's methods: vae, gp"),
+    ({"method_settings": {"gp": {"seed": 1}}}, "'seed' is decided by the sweep's 'restarts'"),
+    ({"set": {"net.kind": "conv", "net.layers": 5}}, "wants square images of at least 32 pixels"),
+    ({"datasets": ["images:/no/such/folder"]}, "/no/such/folder"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG, ids=[message[:40] for _, message in WRONG])
+def test_what_is_wrong_is_said_before_anything_trains(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        plan(parse_sweep({**BASE, **change}))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_sweep(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no sweep file"):
+        read_sweep(tmp_path / "none.toml")
+    file = tmp_path / "bad.toml"
+    file.write_text("datasets = [")
+    with pytest.raises(UserError, match="is no TOML file"):
+        read_sweep(file)
+    file.write_text('metods = ["vae"]')
+    with pytest.raises(UserError, match=r"bad.toml': unknown key 'metods'; did you mean 'methods'"):
+        read_sweep(file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="is no TOML file"):
+        read_sweep(file)

@@ -1,0 +1,149 @@
+"""The SQLite file: everything once, also across restarts; readers beside the writer; versions."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpvae_core.errors import UserError
+from gpvae_core.sweep.config import SweepConfig, parse_sweep
+from gpvae_core.sweep.plan import Job, plan
+from gpvae_core.sweep.results import FILE, MEASURED, Cost, best_restarts, open_results
+from gpvae_core.sweep.schema import VERSION
+from gpvae_core.sweep.store import open_store
+
+
+def measured(validation: float, test: float, **more: Any) -> dict[str, Any]:
+    """What a job returns."""
+    known = {"validation_elbo": validation, "test_iwae": test, "epochs": 150, "train_seconds": 30.0}
+    return dict.fromkeys(MEASURED) | known | {"score_seconds": 2.0} | more
+
+
+def by_key(out: Path) -> dict[str, Any]:
+    return {row.key: row for row in open_results(out).rows()}
+
+
+def test_a_job_is_done_once_whatever_comes_after(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    first = jobs[0].key
+    for _ in range(2):
+        with open_store(tmp_path) as store:
+            statuses = store.register(small, jobs)
+            store.start(first)
+            store.finish(first, measured(-1.0, -2.0))
+            store.finish(first, measured(-9.0, -9.0))
+            store.fail(first, "too late")
+    assert statuses == {job.key: "done" if job.key == first else "planned" for job in jobs}
+    rows = open_results(tmp_path).rows()
+    assert len(rows) == len(jobs)
+    done = by_key(tmp_path)[first]
+    assert (done.status, done.validation_elbo, done.test_iwae, done.message) == ("done", -1.0, -2.0, None)
+    assert (done.dataset, done.method, done.latent_dim, done.decoder) == ("digits", "vae", 2, "fc")
+
+
+def test_what_ran_or_failed_is_planned_again(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        store.start(jobs[0].key)
+        store.start(jobs[1].key)
+        store.fail(jobs[1].key, "diverged\nin epoch 3")
+        store.start(jobs[2].key)
+        store.put_back(jobs[2].key)
+    found = by_key(tmp_path)
+    assert [found[job.key].status for job in jobs] == ["running", "failed", "planned", "planned"]
+    assert found[jobs[1].key].message == "diverged in epoch 3"
+    with open_store(tmp_path) as store:
+        assert set(store.register(small, jobs).values()) == {"planned"}
+
+
+def test_a_plan_that_shrinks_forgets_what_was_not_done(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        store.finish(jobs[3].key, measured(-1.0, -2.0))
+        store.register(small, jobs[:1])
+    assert {row.key: row.status for row in open_results(tmp_path).rows()} == {
+        jobs[0].key: "planned",
+        jobs[3].key: "done",
+    }
+
+
+def test_two_setups_share_a_training_and_are_read_apart(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    more = {"method_settings": {"gp": {"encoder.start_scale": 0.1}}, "methods": ["vae", "gp"], "name": "other"}
+    other = parse_sweep({**small.model_dump(), **more})
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        store.finish(jobs[0].key, measured(-1.0, -2.0))
+        assert store.register(other, plan(other))[jobs[0].key] == "done"
+    results = open_results(tmp_path)
+    assert {setup.name for setup in results.setups()} == {"small", "other"}
+    assert len(results.rows(small.setup_key())) == 4
+    assert len(results.rows(other.setup_key())) == 8
+    assert results.setups()[0].content["evaluate"]["k"] == 5
+
+
+def test_the_best_restart_is_chosen_by_validation_never_by_test(
+    tmp_path: Path, small: SweepConfig, jobs: list[Job]
+) -> None:
+    split = {s: [job.key for job in jobs if job.split == s] for s in (0, 1)}
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        store.finish(split[0][0], measured(validation=-5.0, test=-1.0))
+        store.finish(split[0][1], measured(validation=-4.0, test=-3.0))
+        store.finish(split[1][0], measured(validation=-4.0, test=-2.0))
+        waiting = best_restarts(open_results(tmp_path).rows())
+        store.fail(split[1][1], "diverged")
+    assert [row.test_iwae for row in waiting] == [-3.0], "a run counts when all its restarts ended"
+    assert [row.test_iwae for row in best_restarts(open_results(tmp_path).rows())] == [-3.0, -2.0]
+
+
+def test_costs_are_those_of_done_jobs_else_as_measured(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    key = jobs[0].cost_key
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        store.put_cost(key, Cost(9.0, 9.0))
+        store.put_cost("another", Cost(1.0, 2.0))
+        assert store.results.costs() == {key: Cost(9.0, 9.0), "another": Cost(1.0, 2.0)}
+        store.finish(jobs[0].key, measured(-1.0, -2.0, train_seconds=30.0))
+        store.finish(jobs[1].key, measured(-1.0, -2.0, train_seconds=60.0, score_seconds=4.0))
+    assert open_results(tmp_path).costs() == {key: Cost(0.3, 3.0), "another": Cost(1.0, 2.0)}
+    assert Cost(0.3, 3.0).job(10) == pytest.approx(6.0)
+
+
+def test_readers_do_not_wait_for_the_writer(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    with open_store(tmp_path) as store, closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        store.register(small, jobs)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM members")
+        assert len(open_results(tmp_path).rows()) == 4, "what is not committed is not seen, and does not block"
+        other.execute("ROLLBACK")
+        assert other.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_a_reader_cannot_write(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+    with pytest.raises(UserError, match="readonly"):
+        open_results(tmp_path)._read("DELETE FROM members")
+
+
+def test_files_of_newer_versions_and_of_others_are_refused(tmp_path: Path) -> None:
+    with open_store(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA user_version={VERSION + 1}")
+    for refused in (lambda: open_results(tmp_path), lambda: open_store(tmp_path).__enter__()):
+        with pytest.raises(UserError, match=rf"newer version \(schema {VERSION + 1}, this one reads {VERSION}\)"):
+            refused()
+    foreign = tmp_path / "foreign.sqlite"
+    with closing(sqlite3.connect(foreign, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    with pytest.raises(UserError, match="database of another program"):
+        open_results(foreign)
+    (tmp_path / "text.sqlite").write_text("no database at all, only text" * 100)
+    with pytest.raises(UserError, match="is no results file"):
+        open_results(tmp_path / "text.sqlite")
+    with pytest.raises(UserError, match="there are no results"):
+        open_results(tmp_path / "nothing")
