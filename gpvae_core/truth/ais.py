@@ -40,7 +40,7 @@ class AISSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     steps: int = Field(default=500, ge=2, description="temperatures between the start and the posterior")
     chains: int = Field(default=16, ge=2, description="chains of each instance")
-    leapfrog: int = Field(default=5, ge=1, description="leapfrog steps of a transition")
+    leapfrog: int = Field(default=5, ge=1, description="most leapfrog steps of a transition")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ LogDensity = Callable[[Tensor], Tensor]
 TARGET_ACCEPTANCE = 0.65
 """Wu et al. 2017; the best rate in many dimensions (Neal 2011)."""
 JITTER = 0.2
-"""Step sizes are scaled by up to this, at random: a fixed length can be a period of the motion."""
+"""Step sizes are scaled by up to this, at random."""
 STEP_RANGE = (1e-4, 2.0)
 
 
@@ -49,7 +49,8 @@ def evaluate(densities: Sequence[LogDensity], z: Float[Tensor, "C B D"]) -> Poin
     return Point(z.detach(), torch.stack([v.detach() for v in values]), torch.stack(gradients))
 
 
-def _mix(coefficients: Float[Tensor, " J"], parts: Float[Tensor, J * rest]) -> Float[Tensor, "*rest"]:
+def _mix(coefficients: Tensor, parts: Tensor) -> Tensor:
+    """sum_j c_j parts_j over the first axis."""
     return torch.einsum("j,j...->...", coefficients, parts)
 
 
@@ -88,12 +89,14 @@ def transition(
 ) -> tuple[Point, Float[Tensor, " B"]]:
     """One HMC transition that leaves f invariant, and the mean probability of acceptance of each instance's chains.
 
-    A proposal whose energy is not finite is rejected.
+    Of 1 to `steps` leapfrog steps, at random: a fixed length can be a period of the motion, which leads back to where
+    it began (Neal 2011, sec. 3.2). A proposal whose energy is not finite is rejected.
     """
     like = {"generator": generator, "device": start.z.device, "dtype": start.z.dtype}
     momentum = torch.randn(start.z.shape, **like)
     jittered = step * (1 + JITTER * (2 * torch.rand(step.shape, **like) - 1))
-    end, p = leapfrog(densities, coefficients, start, momentum, jittered, scale, steps)
+    length = int(torch.randint(1, steps + 1, (), generator=generator, device=start.z.device))
+    end, p = leapfrog(densities, coefficients, start, momentum, jittered, scale, length)
     gain = _mix(coefficients, end.values) - _mix(coefficients, start.values)
     log_ratio = gain - 0.5 * (p.square() - momentum.square()).sum(-1)
     probability = log_ratio.nan_to_num(-torch.inf, -torch.inf, -torch.inf).clamp(max=0.0).exp()

@@ -69,7 +69,7 @@ def pareto_shape(excess: Float[Tensor, " M"]) -> float:
     """Shape k of the generalised Pareto distribution of M ascending positive excesses (Zhang & Stephens 2009).
 
     The density is (1 + k y / sigma)^(-1/k - 1) / sigma. With theta = -k / sigma the profile likelihood has one
-    parameter; its posterior mean under a weak prior, by quadrature over 30 + sqrt M values, never fails as a search may.
+    parameter; its posterior mean under a weak prior is found by quadrature over 30 + sqrt M values: no search to fail.
     """
     y, m = excess.double(), len(excess)
     grid = 30 + math.isqrt(m)

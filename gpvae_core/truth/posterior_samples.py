@@ -32,11 +32,9 @@ class HMCSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     chains: int = Field(default=4, ge=2, description="chains of each instance")
-    warmup: int = Field(
-        default=300, ge=1, description="transitions in which the step size is adapted; they are thrown away"
-    )
+    warmup: int = Field(default=300, ge=1, description="transitions that adapt the step size and are thrown away")
     draws: int = Field(default=500, ge=4, description="transitions of each chain that are kept")
-    leapfrog: int = Field(default=8, ge=1, description="leapfrog steps of a transition")
+    leapfrog: int = Field(default=10, ge=1, description="most leapfrog steps of a transition")
 
 
 @dataclass(frozen=True)

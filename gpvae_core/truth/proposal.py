@@ -17,10 +17,16 @@ KL_SAMPLES = 64
 
 
 class DefensiveMixture(Posterior):
-    """(1 - s) N(mean, (w L)(w L)') + s q(z|x), with s = ENCODER_SHARE and w = WIDER."""
+    """(1 - s) N(mean, (w L)(w L)') + s q(z|x), with w = WIDER; q is the encoder's or any other, such as the prior."""
 
-    def __init__(self, mean: Float[Tensor, "B D"], chol: Float[Tensor, "B D D"], encoder: Posterior) -> None:
-        self._mean, self._chol, self._encoder = mean, WIDER * chol, encoder
+    def __init__(
+        self,
+        mean: Float[Tensor, "B D"],
+        chol: Float[Tensor, "B D D"],
+        encoder: Posterior,
+        share: float = ENCODER_SHARE,
+    ) -> None:
+        self._mean, self._chol, self._encoder, self._share = mean, WIDER * chol, encoder, share
 
     def rsample_and_log_prob(
         self, k: int, generator: torch.Generator | None = None
@@ -30,7 +36,7 @@ class DefensiveMixture(Posterior):
         eps = torch.randn((k, *self._mean.shape), **like)
         gaussian = self._mean + torch.einsum("bij,kbj->kbi", self._chol, eps)
         encoder, _ = self._encoder.rsample_and_log_prob(k, generator)
-        from_encoder = torch.rand((k, len(self._mean), 1), **like) < ENCODER_SHARE
+        from_encoder = torch.rand((k, len(self._mean), 1), **like) < self._share
         z = torch.where(from_encoder, encoder, gaussian)
         return z, self.log_prob(z)
 
@@ -38,17 +44,17 @@ class DefensiveMixture(Posterior):
         white = torch.linalg.solve_triangular(self._chol, (z - self._mean).unsqueeze(-1), upper=False).squeeze(-1)
         log_det = self._chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         gaussian = -0.5 * white.square().sum(-1) - log_det - 0.5 * z.shape[-1] * math.log(2 * math.pi)
-        shares = math.log(1 - ENCODER_SHARE), math.log(ENCODER_SHARE)
+        shares = math.log(1 - self._share), math.log(self._share)
         return torch.logaddexp(gaussian + shares[0], self._encoder.log_prob(z) + shares[1])
 
     @property
     def mean(self) -> Float[Tensor, "B D"]:
-        return (1 - ENCODER_SHARE) * self._mean + ENCODER_SHARE * self._encoder.mean
+        return (1 - self._share) * self._mean + self._share * self._encoder.mean
 
     @property
     def variance(self) -> Float[Tensor, "B D"]:
-        within = (1 - ENCODER_SHARE) * self._chol.square().sum(-1) + ENCODER_SHARE * self._encoder.variance
-        return within + ENCODER_SHARE * (1 - ENCODER_SHARE) * (self._mean - self._encoder.mean).square()
+        within = (1 - self._share) * self._chol.square().sum(-1) + self._share * self._encoder.variance
+        return within + self._share * (1 - self._share) * (self._mean - self._encoder.mean).square()
 
     def kl(self, generator: torch.Generator | None = None, samples: Samples | None = None) -> Float[Tensor, " B"]:
         """KL to N(0, I) by Monte Carlo; a mixture's has no closed form."""

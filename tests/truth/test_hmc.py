@@ -1,0 +1,173 @@
+"""HMC against the mechanics it integrates and the linear-Gaussian posterior it samples."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from gpvae_core.progress import Cancelled
+from gpvae_core.truth.ais import standard_normal
+from gpvae_core.truth.hmc import TARGET_ACCEPTANCE, adapted, evaluate, leapfrog, transition
+from gpvae_core.truth.posterior_samples import HMCSettings, posterior_samples
+from tests.oracles import LinearGaussianVAE
+
+MODEL = LinearGaussianVAE.make(3, (1, 4, 4), 0.7)
+ONE = torch.ones(1, dtype=torch.float64)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def quartic(z: Tensor) -> Tensor:
+    return -(z**4).sum(-1) / 4 - 0.3 * z.prod(-1)
+
+
+def normal(z: Tensor) -> Tensor:
+    return -0.5 * z.square().sum(-1)
+
+
+def state(chains: int = 5, instances: int = 2, d: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions, momenta and one factor for each instance, float64."""
+    z, p = torch.randn(2, chains, instances, d, generator=seeded(), dtype=torch.float64)
+    scale = torch.randn(instances, d, d, generator=seeded(1), dtype=torch.float64).tril()
+    scale.diagonal(dim1=-2, dim2=-1).abs_().add_(0.3)
+    return z, p, scale
+
+
+def test_values_and_gradients_of_each_density_under_no_grad() -> None:
+    z, _, _ = state()
+    with torch.no_grad():
+        point = evaluate((quartic, normal), z)
+    torch.testing.assert_close(point.values, torch.stack([quartic(z), normal(z)]))
+    torch.testing.assert_close(point.gradients[1], -z)
+    h = 1e-6
+    moved = z.clone()
+    moved[..., 0] += h
+    torch.testing.assert_close(point.gradients[0][..., 0], (quartic(moved) - quartic(z)) / h, atol=1e-4, rtol=1e-4)
+
+
+def test_leapfrog_comes_back_when_the_momentum_is_reversed() -> None:
+    z, p, scale = state()
+    step = torch.tensor([0.05, 0.1], dtype=torch.float64)
+    start = evaluate((quartic,), z)
+    end, q = leapfrog((quartic,), ONE, start, p, step, scale, 20)
+    back, r = leapfrog((quartic,), ONE, end, -q, step, scale, 20)
+    assert (end.z - z).abs().max() > 0.1
+    torch.testing.assert_close(back.z, z)
+    torch.testing.assert_close(-r, p)
+
+
+def test_the_energy_error_is_of_second_order() -> None:
+    z, p, scale = state()
+    start = evaluate((quartic,), z)
+
+    def error(step: float) -> float:
+        sizes = torch.full((2,), step, dtype=torch.float64)
+        end, q = leapfrog((quartic,), ONE, start, p, sizes, scale, round(0.8 / step))
+        energy = 0.5 * (q.square() - p.square()).sum(-1) - (end.values[0] - start.values[0])
+        return float(energy.abs().mean())
+
+    for step in (0.02, 0.01):
+        assert error(step) / error(step / 2) == pytest.approx(4.0, rel=0.1)
+
+
+def test_leapfrog_preserves_volume() -> None:
+    """|det d(z, p)' / d(z, p)| of one instance, by finite difference, in z and the momentum of z, is 1."""
+    z, p, scale = state(1, 1, 2)
+
+    def flow(v: Tensor) -> Tensor:
+        point = evaluate((quartic,), v[None, None, :2])
+        end, q = leapfrog((quartic,), ONE, point, v[None, None, 2:], torch.full((1,), 0.2).double(), scale, 5)
+        return torch.cat([end.z.flatten(), q.flatten()])
+
+    at, h = torch.cat([z.flatten(), p.flatten()]), 1e-5
+    columns = [(flow(at + h * e) - flow(at - h * e)) / (2 * h) for e in torch.eye(4, dtype=torch.float64)]
+    assert torch.linalg.det(torch.stack(columns, 1)).item() == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [0.25, 0.75]])
+def test_transitions_leave_a_mixture_of_densities_invariant(weights: list[float]) -> None:
+    """f = N(0, 1)^c0 N(0, 1/4)^c1 is normal with precision c0 + 4 c1; chains that start in it stay in it."""
+    precision = weights[0] + 4 * weights[1]
+    densities = (normal, lambda z: 4 * normal(z))
+    z = torch.randn(20_000, 1, 2, generator=seeded(), dtype=torch.float64) / math.sqrt(precision)
+    point, coefficients = evaluate(densities, z), torch.tensor(weights, dtype=torch.float64)
+    step, scale = torch.full((1,), 1.4 / math.sqrt(precision)).double(), torch.eye(2, dtype=torch.float64)[None]
+    generator, rates = seeded(7), []
+    for _ in range(5):
+        point, rate = transition(densities, coefficients, point, step, scale, 3, generator)
+        rates.append(float(rate))
+    assert 0.1 < min(rates) < 0.95, "there must be something to reject"
+    assert point.z.var().item() == pytest.approx(1 / precision, rel=0.03)
+    assert (point.z**4).mean().item() == pytest.approx(3 / precision**2, rel=0.06)
+    torch.testing.assert_close(point.values[0], normal(point.z))
+
+
+def test_a_proposal_that_is_not_finite_is_rejected() -> None:
+    def walled(z: Tensor) -> Tensor:
+        return torch.where(z[..., 0] > 0, normal(z), torch.full_like(z[..., 0], math.nan))
+
+    point = evaluate((walled,), torch.full((50, 1, 2), 0.1, dtype=torch.float64))
+    for seed in range(5):
+        point, rate = transition(
+            (walled,), ONE, point, torch.ones(1).double(), torch.eye(2)[None].double(), 2, seeded(seed)
+        )
+        assert 0 < float(rate) < 1
+    assert (point.z[..., 0] > 0).all()
+    assert point.values.isfinite().all()
+
+
+def test_step_sizes_follow_the_acceptance() -> None:
+    step = adapted(torch.full((3,), 0.1), torch.tensor([0.2, TARGET_ACCEPTANCE, 0.9]), 0.5)
+    assert step[0] < 0.1 < step[2]
+    assert step[1].item() == pytest.approx(0.1)
+
+
+def test_samples_have_the_posteriors_moments_and_diagnostics() -> None:
+    x, vae = MODEL.images(3), MODEL.vae()
+    with torch.no_grad():
+        start = vae.encoder(x)
+    found = posterior_samples(vae, x, start, HMCSettings(warmup=150, draws=700, leapfrog=4), seeded())
+    assert found.z.shape == (700, 4, 3, 3)
+    assert found.mixed.all()
+    assert (found.r_hat < 1.01).all()
+    torch.testing.assert_close(found.acceptance, torch.full((3,), TARGET_ACCEPTANCE), atol=0.12, rtol=0)
+    exact = MODEL.posterior_covariance
+    error = torch.tensor(found.ess).rsqrt() * exact.diagonal().sqrt()
+    mean = found.z.double().mean((0, 1))
+    assert ((mean - MODEL.posterior_mean(x)).abs() < 4 * error).all()
+    centred = (found.z.double() - mean).reshape(-1, 3)
+    covariance = centred.T @ centred / len(centred)
+    torch.testing.assert_close(covariance, exact, atol=0.12 * float(exact.diagonal().max()), rtol=0)
+
+
+def test_too_short_a_warm_up_from_afar_does_not_pass_for_mixed() -> None:
+    x, vae = MODEL.images(2), MODEL.vae()
+    far = standard_normal(x, 3)
+    far.m, far.s = far.m + 30.0, 10 * far.s
+    found = posterior_samples(
+        vae, x, far, HMCSettings(warmup=1, draws=8, leapfrog=1), seeded(), torch.eye(3).expand(2, 3, 3)
+    )
+    assert not found.mixed.any()
+    assert (found.r_hat.max(1) > 1.05).all()
+
+
+def test_sampling_can_be_cancelled_and_repeats_with_the_generator() -> None:
+    x, vae = MODEL.images(2), MODEL.vae()
+    start = standard_normal(x, 3)
+    how = HMCSettings(warmup=5, draws=5, leapfrog=2)
+    one, again = (posterior_samples(vae, x, start, how, seeded(3)) for _ in range(2))
+    assert torch.equal(one.z, again.z)
+    assert all(p.grad is None for p in vae.parameters())
+
+    def stop(done: int, total: int, what: str) -> None:
+        assert (total, what) == (10, "samples of the true posterior")
+        if done == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        posterior_samples(vae, x, start, how, seeded(), progress=stop)

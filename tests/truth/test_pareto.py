@@ -1,0 +1,71 @@
+"""k-hat of generalised Pareto draws of known shape; the effective sample size; the error of a log mean."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import genpareto
+
+from gpvae_core.truth.pareto import effective_sample_size, log_mean_error, pareto_k, pareto_shape, tail_size
+
+
+@pytest.mark.parametrize("shape", [-0.3, 0.1, 0.5, 0.9, 1.5])
+def test_the_shape_of_pareto_draws(shape: float) -> None:
+    draws = genpareto(shape, scale=3.0).rvs(size=(20, 4000), random_state=np.random.default_rng(0))
+    found = [pareto_shape(torch.tensor(np.sort(row))) for row in draws]
+    spread = (1 + shape) / math.sqrt(4000)  # the asymptotic standard error of the maximum likelihood estimate
+    assert np.mean(found) == pytest.approx(shape, abs=4 * spread / math.sqrt(20) + 0.005)
+    assert np.std(found) == pytest.approx(spread, rel=0.5)
+
+
+def test_the_fit_is_near_scipys_maximum_of_the_likelihood() -> None:
+    draws = np.sort(genpareto(0.6).rvs(size=500, random_state=np.random.default_rng(1)))
+    assert pareto_shape(torch.tensor(draws)) == pytest.approx(genpareto.fit(draws, floc=0)[0], abs=0.03)
+
+
+@pytest.mark.parametrize("width", [0.5, 0.7, 0.9])
+def test_k_hat_of_a_gaussian_that_is_too_narrow(width: float) -> None:
+    """w = p(z)/q(z) with q narrower by `width` has P(w > t) ~ t^(-1/k) up to logarithms, k = 1 - width^2."""
+    generator = torch.Generator().manual_seed(0)
+    z = width * torch.randn(200_000, 4, generator=generator, dtype=torch.float64)
+    log_w = -0.5 * z.square() + 0.5 * (z / width).square() + math.log(width)
+    assert pareto_k(log_w).mean().item() == pytest.approx(1 - width**2, abs=0.1)
+
+
+def test_k_hat_ignores_the_scale_and_is_of_each_instance() -> None:
+    log_w = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.1, 1.0, 4.0])
+    k = pareto_k(log_w)
+    torch.testing.assert_close(pareto_k(log_w.double() - 900.0), k, atol=1e-4, rtol=0)
+    assert k[0] < k[1] < 0.7 < k[2]
+    torch.testing.assert_close(pareto_k(log_w[:, 1:2])[0], k[1])
+
+
+def test_k_hat_at_the_edges() -> None:
+    assert tail_size(5000) == 213
+    assert pareto_k(torch.zeros(20, 1)).isnan().all(), "four weights are no tail"
+    assert pareto_k(torch.zeros(1000, 1)).item() == -math.inf
+    one_holds_all = torch.zeros(1000, 1)
+    one_holds_all[3] = 900.0
+    assert pareto_k(one_holds_all).item() > 0.7
+    one_holds_all[3] = math.inf
+    assert pareto_k(one_holds_all).item() == math.inf
+
+
+def test_effective_sample_size() -> None:
+    """Equal weights count fully, m of K equal ones count m, a log-normal's count K / e^(s^2)."""
+    log_w = torch.full((100, 2), -800.0)
+    log_w[40:, 1] = -math.inf
+    torch.testing.assert_close(effective_sample_size(log_w), torch.tensor([100.0, 40.0]).double())
+    normal = 0.5 * torch.randn(400_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert effective_sample_size(normal).item() == pytest.approx(400_000 / math.exp(0.25), rel=0.01)
+
+
+def test_the_error_of_a_log_mean_is_its_spread_over_repetitions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    log_w = 0.5 * torch.randn(400, 3000, generator=generator, dtype=torch.float64)
+    estimates = torch.logsumexp(log_w, 0) - math.log(400)
+    assert log_mean_error(log_w).mean().item() == pytest.approx(estimates.std().item(), rel=0.05)
+    assert log_mean_error(log_w[:1]).isnan().all()
