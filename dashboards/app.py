@@ -1,15 +1,17 @@
-"""The Posterior Explorer as a server on this machine: `gpvae explore`."""
+"""The pages as one server on this machine: `gpvae explore`."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import panel as pn
+from bokeh.document import Document
 from bokeh.server.server import Server
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
@@ -19,6 +21,7 @@ from dashboards.first_start import FirstStart
 from dashboards.guard import LOCAL_NAMES, guard
 from dashboards.library import DEFAULT_ROOT, RunLibrary
 from dashboards.page import Page
+from dashboards.widgets.navigation import navigation
 from gpvae_core.errors import UserError
 
 HOST = "127.0.0.1"
@@ -26,13 +29,45 @@ MAX_MESSAGE = 3 * MAX_UPLOAD
 """Bytes of one web socket message: an upload in base64, and some."""
 
 
-def make_page(library: RunLibrary, first: FirstStart) -> pn.viewable.Viewable:
-    """A page for a browser that just connected."""
-    location = pn.state.location
-    query = location.search.lstrip("?") if location is not None else ""
-    page = Page(library, first, pn.state.curdoc, query)
-    pn.state.onload(page.loaded)
-    return page.frame
+class OpenPage(Protocol):
+    """A page for one browser tab."""
+
+    @property
+    def frame(self) -> pn.viewable.Viewable: ...
+
+    def loaded(self) -> None:
+        """The browser is there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One page of the server: where it is, what it is called, and how it is made.
+
+    `make(library, first, document, query, links)`: the runs and the first training that all pages share, the document
+    of the tab, the query of its address, and the links for its header.
+    """
+
+    path: str
+    title: str
+    make: Callable[[RunLibrary, FirstStart, Document | None, str, pn.viewable.Viewable], OpenPage]
+
+
+PAGES = (Entry("/", "Posterior Explorer", Page),)
+
+
+def opener(entry: Entry, library: RunLibrary, first: FirstStart) -> Callable[[], pn.viewable.Viewable]:
+    """What makes a page for a browser that just connected. A function: panel shows any other callable as text."""
+
+    def open_page() -> pn.viewable.Viewable:
+        location = pn.state.location
+        query = location.search.lstrip("?") if location is not None else ""
+        links = navigation([(page.path, page.title) for page in PAGES], entry.path)
+        page = entry.make(library, first, pn.state.curdoc, query, links)
+        pn.state.onload(page.loaded)
+        return page.frame
+
+    return open_page
 
 
 def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
@@ -45,11 +80,11 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
     origins = [f"{name}:{port}" for name in sorted(LOCAL_NAMES)]
     try:
         server = pn.io.server.get_server(
-            {"/": lambda: make_page(library, first)},
+            {entry.path: opener(entry, library, first) for entry in PAGES},
             port=port,
             address=HOST,
             websocket_origin=origins,
-            title="Posterior Explorer",
+            title={entry.path: entry.title for entry in PAGES},
             websocket_max_message_size=MAX_MESSAGE,
             start=False,
             show=False,
@@ -76,8 +111,9 @@ def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool)
     """Serve until interrupted."""
     logging.getLogger("bokeh").setLevel(logging.WARNING)
     server = make_server(library, first, port)
-    address = f"http://localhost:{port}/"
-    print(f"Posterior Explorer: {address} (Ctrl-C ends it)", flush=True)
+    for entry in PAGES:
+        print(f"{entry.title}: http://localhost:{port}{entry.path}", flush=True)
+    print("Ctrl-C ends it", flush=True)
     if open_browser:
         server.io_loop.add_callback(server.show, "/")
     server.start()

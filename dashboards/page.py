@@ -36,7 +36,14 @@ STYLE = """
 class Page:
     """One browser tab."""
 
-    def __init__(self, library: RunLibrary, first: FirstStart, document: Document | None, query: str) -> None:
+    def __init__(
+        self,
+        library: RunLibrary,
+        first: FirstStart,
+        document: Document | None,
+        query: str,
+        links: pn.viewable.Viewable | None = None,
+    ) -> None:
         self.library, self.first, self._document = library, first, document
         self.state = PageState()
         self.notice = pn.pane.HTML("", visible=False, stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12))
@@ -50,9 +57,9 @@ class Page:
         self._ready: dict[str, frozenset[str]] = {}
         self._said: tuple[str, ...] = ()
         self._complaints = self._start(parse_qs(query))
-        self.frame = self._layout()
+        self.frame = self._layout(links)
 
-    def _layout(self) -> pmui.Page:
+    def _layout(self, links: pn.viewable.Viewable | None) -> pmui.Page:
         cards = self.session.cards
         grid = pn.Column(*(card for name, card in cards.items() if name != "figure_one"), styles=GRID, margin=(4, 12))
         grid.sizing_mode = cards["figure_one"].sizing_mode = "stretch_width"
@@ -70,6 +77,7 @@ class Page:
         )
         frame = pmui.Page(
             title="Posterior Explorer",
+            header=[] if links is None else [links],
             main=[self.notice, self.welcome.panel, self.explorer, keys],
             sidebar_variant="temporary",
             busy_indicator=None,
