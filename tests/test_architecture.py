@@ -19,7 +19,7 @@ LAYERS = [
     {"errors", "registry", "part", "types", "progress", "device"},
     {"nets", "gp", "likelihoods", "data"},
     {"encoders", "refiners"},
-    {"vae", "bounds"},
+    {"vae", "bounds", "collapse"},
     {"objectives", "regularisers"},
     {"methods", "config"},
     {"training_bound", "truth", "mapa", "stats"},
