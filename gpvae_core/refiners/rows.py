@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -16,15 +16,15 @@ Climb: TypeAlias = Callable[[Tensor, Parts, bool], list[Parts]]
 """(images, start, whether to keep the graph) -> the start and what it is after each step."""
 
 
-def is_trained(model: Model, start: Parts) -> bool:
-    """Whether someone may ask for gradients through the steps."""
-    weights = [*model.decoder.parameters(), *model.likelihood.parameters(), *start]
+def is_trained(model: Model, start: Parts, own: Iterable[Tensor] = ()) -> bool:
+    """Whether someone may ask for gradients through the steps; `own` are the refiner's parameters."""
+    weights = [*model.decoder.parameters(), *model.likelihood.parameters(), *start, *own]
     return torch.is_grad_enabled() and any(w.requires_grad for w in weights)
 
 
-def in_rows(climb: Climb, model: Model, x: Tensor, start: Parts, rows: int) -> list[Parts]:
+def in_rows(climb: Climb, model: Model, x: Tensor, start: Parts, rows: int, own: Iterable[Tensor] = ()) -> list[Parts]:
     """The path from `start`: in the graph if training can go through it, else detached and of `rows` images at once."""
-    if is_trained(model, start):
+    if is_trained(model, start, own):
         return climb(x, start, True)
     split = zip(x.split(rows), *(part.detach().split(rows) for part in start), strict=True)
     with torch.no_grad():

@@ -1,0 +1,105 @@
+"""Iterative amortized inference (Marino et al. 2018): a network turns the ELBO's gradient into the next answer.
+
+It sees the mean, the log standard deviations and the ELBO's gradient of an image, and says how far to move each
+coordinate and how far to open a gate:
+
+    m <- m + s gate_m reach tanh(move_m),    log s <- log s + gate_s reach tanh(move_s)
+
+As in the paper what it sees is cut from the graph, so no second derivatives are needed: training reaches the encoder
+through the sum above and the network through the moves. The bound is that of the last answer. The last layer starts at
+zero, so that an untrained network leaves the encoder's answer as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from gpvae_core.encoders.base import Posterior
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.refiners.ascent import DECODES_AT_ONCE, gradients, refined_path
+from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
+from gpvae_core.refiners.gaussians import Diagonal
+from gpvae_core.refiners.noise import step_noise
+from gpvae_core.refiners.rows import Parts, in_rows
+from gpvae_core.types import EventShape
+
+REACH = 2.0
+"""Longest move of a coordinate in one step: standard deviations (mean) and nats (log standard deviation)."""
+
+
+def log_scaled(g: Tensor) -> Tensor:
+    """sign(g) log(1 + |g|): gradients of every size, told apart (Andrychowicz et al. 2016)."""
+    return g.sign() * g.abs().log1p()
+
+
+class Update(nn.Module):
+    """(m, log s, gradient) -> a move of each coordinate between -REACH and REACH."""
+
+    def __init__(self, latent_dim: int, hidden: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(4 * latent_dim, hidden), nn.LayerNorm(hidden), nn.ELU(), nn.Linear(hidden, hidden), nn.ELU()
+        )
+        self.move = nn.Linear(hidden, 2 * latent_dim)
+        self.gate = nn.Linear(hidden, 2 * latent_dim)
+        nn.init.zeros_(self.move.weight)
+        nn.init.zeros_(self.move.bias)
+
+    def forward(self, q: Diagonal, uphill: Sequence[Tensor]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        seen = torch.cat([q.m, q.s.log(), *(log_scaled(g) for g in uphill)], dim=-1).detach()
+        features = self.body(seen)
+        moves = self.gate(features).sigmoid() * REACH * self.move(features).tanh()
+        a, b = moves.to(q.m.dtype).chunk(2, dim=-1)
+        return a, b
+
+
+class Iterative(Refiner):
+    """`steps` updates by one network; the gradients in standard deviations and nats, from `samples` samples."""
+
+    def __init__(self, latent_dim: int, hidden: int, steps: int, samples: int) -> None:
+        super().__init__()
+        self.update = Update(latent_dim, hidden)
+        self.steps, self.samples = steps, samples
+
+    def path(
+        self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
+    ) -> Sequence[Posterior]:
+        start = Diagonal.matching(q)
+        noise = step_noise(self.steps, self.samples, start.m, generator)
+
+        def climb(some: Tensor, parts: Parts, through: bool) -> list[Parts]:
+            current = start.of(parts)
+            path = [current]
+            for eps in noise:
+                cut = start.of([part.detach() for part in current.parts()])
+                current = current.moved(self.update(cut, gradients(model, some, cut, eps, through=False)))
+                path.append(current)
+            return [step.parts() for step in path]
+
+        rows = max(1, DECODES_AT_ONCE // self.samples)
+        found = in_rows(climb, model, x, start.parts(), rows, own=self.parameters())
+        return refined_path(q, [start.of(parts) for parts in found])
+
+    def check(self, model: Model) -> None:
+        """It fits every model: all it asks for is the gradient of log p(x|z)."""
+
+
+@REFINERS.register("iterative")
+class IterativeConfig(RefinerConfig):
+    """Iterative amortized inference (Marino et al. 2018): a network, fed with gradients, improves the answer."""
+
+    kind: ClassVar[str] = "iterative"
+    method: ClassVar[str] = "iai"
+    count: ClassVar[str] = "steps"
+    steps: int = Field(default=4, ge=1, description="refinement steps for each image")
+    update_hidden: int = Field(default=128, gt=0, description="units of each hidden layer of the update network")
+    svi_samples: int = Field(default=2, ge=1, description="samples of z for the gradient of a refinement step")
+
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Iterative:
+        return Iterative(latent_dim, self.update_hidden, self.steps, self.svi_samples)
