@@ -21,6 +21,7 @@ from dashboards.first_start import FirstStart
 from dashboards.guard import LOCAL_NAMES, guard
 from dashboards.library import DEFAULT_ROOT, RunLibrary
 from dashboards.page import Page
+from dashboards.results.page import ResultsPage
 from dashboards.widgets.navigation import navigation
 from gpvae_core.errors import UserError
 
@@ -53,7 +54,10 @@ class Entry:
     make: Callable[[RunLibrary, FirstStart, Document | None, str, pn.viewable.Viewable], OpenPage]
 
 
-PAGES = (Entry("/", "Posterior Explorer", Page),)
+PAGES = (
+    Entry("/", "Posterior Explorer", Page),
+    Entry("/results", "Results", ResultsPage),
+)
 
 
 def opener(entry: Entry, library: RunLibrary, first: FirstStart) -> Callable[[], pn.viewable.Viewable]:

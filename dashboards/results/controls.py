@@ -11,6 +11,12 @@ import panel_material_ui as pmui
 from dashboards.results.sheet import Sheet
 from dashboards.results.state import MAX_RUNS, ResultsState
 
+LOW = """
+.MuiInputLabel-root[data-shrink=false] { transform: translate(14px, 9px) scale(1) !important; }
+.MuiSelect-select { min-height: 23px !important; padding-top: 8px !important; padding-bottom: 8px !important; }
+.MuiSelect-select .MuiChip-root { height: 22px; }
+"""
+"""Of fields with several values: as low as the others."""
 FIELD = {"size": "small", "margin": (4, 4)}
 
 
@@ -22,8 +28,8 @@ class Controls:
         self.table = pmui.Select(label="Table", options={}, width=270, **FIELD)
         self.file = pmui.Select(label="Results", options={}, width=210, **FIELD)
         self.setup = pmui.Select(label="Setup", options={}, width=250, visible=False, **FIELD)
-        self.dims = pmui.MultiChoice(label="d", options=[], width=120, placeholder="all", **FIELD)
-        self.methods = pmui.MultiChoice(label="Methods", options={}, width=260, placeholder="all", **FIELD)
+        self.dims = pmui.MultiChoice(label="d", options=[], width=120, stylesheets=[LOW], margin=(4, 4))
+        self.methods = pmui.MultiChoice(label="Methods", options={}, width=260, stylesheets=[LOW], margin=(4, 4))
         self.runs = pmui.IntInput(label="Runs wanted", start=1, end=MAX_RUNS, value=10, width=110, **FIELD)
         for widget, name in ((self.table, "table"), (self.file, "file"), (self.setup, "setup")):
             widget.param.watch(lambda e, name=name: self._set(**{name: e.new or ""}), "value")
@@ -53,9 +59,10 @@ class Controls:
                 visible=len(setups) > 1,
             )
             dims = [d for d in self._state.chosen_dims if d in sheet.dims]
-            self.dims.param.update(options=list(sheet.dims), value=dims)
+            self.dims.param.update(options=list(sheet.dims), value=dims, label="d" if dims else "d: all")
             chosen = [m for m in self._state.chosen_methods if m in methods.values()]
-            self.methods.param.update(options=methods, value=chosen)
+            label = "Methods" if chosen else f"Methods: all {len(methods)}"
+            self.methods.param.update(options=methods, value=chosen, label=label)
             self.runs.param.update(value=sheet.runs, visible=sheet.of_scores)
         finally:
             self._binding = False

@@ -35,7 +35,11 @@ TICK_MS = 2000
 """How often the page looks whether something was written."""
 WHOLE = {"flex": "none", "max-height": "none"}
 COMPACT = {"& .MuiToolbar-root": {"minHeight": "44px"}, "& .MuiAppBar-root .title": {"fontSize": "1.1rem"}}
-SIDE_BY_SIDE = {**WHOLE, "display": "flex", "flex-wrap": "wrap", "gap": "8px", "align-items": "flex-start"}
+SIDE_BY_SIDE = """
+:host { display: grid !important; grid-template-columns: minmax(0, 1fr) 460px; gap: 8px; align-items: start; flex: none;
+  max-height: none; }
+@media (max-width: 1300px) { :host { grid-template-columns: minmax(0, 1fr); } }
+"""
 STYLE = """
 p { font-size: 13px; line-height: 1.4; margin: 0; }
 .standing { opacity: 0.8; }
@@ -75,7 +79,7 @@ class ResultsPage:
         self.figure = Card(
             {"csv": lambda _: self._save_column(), "select": lambda choice: setattr(self.state, COLUMN, choice[1])},
             view="beside_paper", title="Ours beside the paper", margin=0, width=460,
-            styles={"max-height": "none", "flex": "0 1 auto"},
+            styles=WHOLE,
         )  # fmt: skip
         self.notice = self._words(visible=False)
         self.explanation, self.standing = self._words(), self._words()
@@ -93,8 +97,9 @@ class ResultsPage:
         return pn.pane.HTML("", stylesheets=[STYLE], sizing_mode="stretch_width", margin=(3, 14), **params)
 
     def _layout(self, links: pn.viewable.Viewable | None) -> pmui.Page:
-        holder = pn.Column(self.table, styles={**WHOLE, "flex": "1 1 860px", "min-width": "0"})
-        both = pn.Column(holder, self.figure, styles=SIDE_BY_SIDE, sizing_mode="stretch_width", margin=(4, 12))
+        both = pn.Column(
+            self.table, self.figure, stylesheets=[SIDE_BY_SIDE], sizing_mode="stretch_width", margin=(4, 12)
+        )
         frame = pmui.Page(
             title="Results",
             header=[] if links is None else [links],

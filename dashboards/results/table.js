@@ -84,6 +84,7 @@ function drawRow(body, row, columns, fresh, said) {
       const copying = button("copy", made, "Copy", label, () => copy(row.command, copying, said))
     }
   })
+  return line
 }
 
 function drawCalls(holder, calls, said) {
@@ -128,8 +129,12 @@ export function render({model, el}) {
     const now = new Map(rows.map((row) => [row.id, JSON.stringify(row.cells)]))
     const same = scope === model.content.scope
     body.replaceChildren()
+    let above = null
     for (const row of sorted(rows, columns, order)) {
-      drawRow(body, row, columns, same && before.has(row.id) && before.get(row.id) !== now.get(row.id), said)
+      const fresh = same && before.has(row.id) && before.get(row.id) !== now.get(row.id)
+      const line = drawRow(body, row, columns, fresh, said)
+      line.classList.toggle("group", order.key === "" && above !== null && above !== row.group)
+      above = row.group
     }
     if (within) [...body.children].find((line) => line.dataset.id === within)?.querySelector("button")?.focus()
     before = now

@@ -44,6 +44,8 @@ class Line:
     id: str
     cells: tuple[Entry, ...]
     command: str = ""
+    group: str = ""
+    """Rows of one group stand together, under a rule, in the table's own order."""
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,8 @@ def table_content(sheet: Sheet, dark: bool) -> TableContent:
     for cell in sheet.cells:
         name = f"{cell.dataset}/{cell.method}/{cell.latent_dim}/{cell.decoder}"
         entries = tuple(_without_marks(shown.entry(cell), sheet) for shown in columns)
-        rows.append(Line(name, entries, sheet.command([cell]) if sheet.of_scores else ""))
+        command = sheet.command([cell]) if sheet.of_scores else ""
+        rows.append(Line(name, entries, command, f"{cell.dataset}/{cell.latent_dim}/{cell.decoder}"))
     key = "" if not sheet.of_scores else OWN_KEY if sheet.own else KEY
     head = "" if sheet.own else f"Table {sheet.table.number}. "
     return TableContent(
@@ -223,9 +224,9 @@ def missing_in_all(cells: Sequence[Cell]) -> str:
     missing = sum(cell.missing for cell in cells)
     times = [cell.missing_seconds for cell in cells if cell.missing]
     known = [seconds for seconds in times if seconds is not None]
-    unknown = "" if len(known) == len(times) else f" and what is not known of {len(times) - len(known)} cells"
-    time = f"{duration(sum(known))}{unknown} one after the other" if known else "time not known"
-    return f"{missing} runs missing in the rows shown, {time}"
+    time = f"{duration(sum(known))} for {len(known)} cells" if known else ""
+    unknown = f"time not known for {len(times) - len(known)} cells" if len(known) < len(times) else ""
+    return f"{missing} runs missing in the rows shown ({', '.join(part for part in (time, unknown) if part)})"
 
 
 def column_words(cell: Cell) -> str:
