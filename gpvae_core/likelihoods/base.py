@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -37,6 +38,10 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def mean(self, g: Tensor) -> Tensor:
         """E[x | g], the reconstruction that is shown."""
+
+    @abstractmethod
+    def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One image drawn from p(x|g) for each decoder output, of its shape; without a gradient."""
 
     @abstractmethod
     def noise_scale(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gpvae_core.likelihoods.base import LIKELIHOODS, LikelihoodConfig
@@ -25,6 +26,11 @@ class Bernoulli(ExponentialFamily):
     def mean(self, g: Tensor) -> Tensor:
         """lambda = sigmoid(g)."""
         return g.sigmoid()
+
+    @torch.no_grad()
+    def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Black and white."""
+        return torch.bernoulli(g.sigmoid(), generator=generator)
 
 
 @LIKELIHOODS.register("bernoulli")

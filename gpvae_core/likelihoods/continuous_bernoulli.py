@@ -63,6 +63,14 @@ class ContinuousBernoulli(ExponentialFamily):
         """A'(g) = 1 / (1 - e^-g) - 1/g: 1/2 at g = 0, and closer to it than lambda elsewhere."""
         return 0.5 + 0.5 * langevin(0.5 * g)
 
+    @torch.no_grad()
+    def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """By the inverse of its distribution function, log(1 + u (e^g - 1)) / g, mirrored where g > 0."""
+        u = torch.rand(g.shape, generator=generator, device=g.device, dtype=g.dtype)
+        rate = g.abs().clamp_min(1e-6)
+        x = -torch.log1p(u * torch.expm1(-rate)) / rate
+        return torch.where(g > 0, 1.0 - x, x)
+
 
 @LIKELIHOODS.register("continuous_bernoulli")
 class ContinuousBernoulliConfig(LikelihoodConfig):

@@ -62,6 +62,10 @@ class Gaussian(Likelihood):
     def mean(self, g: Tensor) -> Tensor:
         return g
 
+    @torch.no_grad()
+    def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return g + self.sigma_x * torch.randn(g.shape, generator=generator, device=g.device, dtype=g.dtype)
+
     def noise_scale(self) -> float:
         return float(self.sigma_x.detach())
 
