@@ -65,13 +65,13 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     """Starts servers; at the end all are stopped, and a traceback in any log is a failure."""
     started: list[tuple[subprocess.Popen[bytes], Path]] = []
 
-    def start(*places: Path) -> Served:
+    def start(*places: Path, cwd: Path | None = None) -> Served:
         port, log = free_port(), tmp_path_factory.mktemp("log") / "server.log"
         script = Path(__file__).with_name("server_for_tests.py")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with log.open("wb") as out:
             command = [sys.executable, str(script), str(port), *map(str, places)]
-            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=cwd)
         started.append((process, log))
         served = Served(f"http://127.0.0.1:{port}/", port, log)
         _wait_for(served.url, process, log)
