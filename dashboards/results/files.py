@@ -22,9 +22,16 @@ class ResultFiles:
 
     def found(self) -> dict[str, Path]:
         """Name -> file, the one written last first."""
-        files = {path.resolve(): path for place in self._places for path in _below(place, DEPTH)}
-        newest = sorted(files.values(), key=lambda path: max(signature(path), default=(0, 0)), reverse=True)
-        return {str(path.parent if path.name == FILE else path): path for path in newest}
+        files = {path.resolve(): (path, _name(path, place)) for place in self._places for path in _below(place, DEPTH)}
+        newest = sorted(files.values(), key=lambda found: max(signature(found[0]), default=(0, 0)), reverse=True)
+        names = [name for _, name in newest]
+        return {name if names.count(name) == 1 else str(path): path for path, name in newest}
+
+
+def _name(path: Path, place: Path) -> str:
+    """From the place on: 'sweeps/digits'; a file of another name with that name."""
+    shown = path.parent if path.name == FILE else path
+    return str(shown.relative_to(place.parent)) if shown.is_relative_to(place) else str(shown)
 
 
 def _below(place: Path, depth: int) -> Iterator[Path]:

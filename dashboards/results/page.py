@@ -78,7 +78,7 @@ class ResultsPage:
         self.table = ResultsTable(self._save, sizing_mode="stretch_width", margin=0)
         self.figure = Card(
             {"csv": lambda _: self._save_column(), "select": lambda choice: setattr(self.state, COLUMN, choice[1])},
-            view="beside_paper", title="Ours beside the paper", margin=0, width=460,
+            view="beside_paper", title="Means and deviations", margin=0, width=460,
             styles=WHOLE,
         )  # fmt: skip
         self.notice = self._words(visible=False)

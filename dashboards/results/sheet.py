@@ -118,8 +118,8 @@ class Sheet:
 def table_options(stored: Stored) -> dict[str, str]:
     """Key -> words of every table there is to choose."""
     out = {key: f"Table {key} · {table.title.partition(':')[0]}" for key, table in TABLES.items()}
-    out |= {"5": "Table 5 · Inference times, d = 50", "10": "Table 10 · Fully connected decoders"}
-    out |= {"11": "Table 11 · Inference times by decoder"}
+    out |= {"5": "Table 5 · Inference times", "10": "Table 10 · FC and conv decoders"}
+    out |= {"11": "Table 11 · Times by decoder"}
     own = {f"{OWN_PREFIX}{name}": f"{name} · all in this file" for name in own_datasets(stored.rows)}
     return own | out
 

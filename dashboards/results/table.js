@@ -89,8 +89,8 @@ function drawRow(body, row, columns, fresh, said) {
 
 function drawCalls(holder, calls, said) {
   holder.replaceChildren()
-  for (const {words, command} of calls) {
-    const line = element("p", "call", holder, `${words} `)
+  for (const {words, command, first} of calls) {
+    const line = element("p", first ? "call first" : "call", holder, `${words} `)
     element("code", "", line, command)
     const made = button("copy", line, "Copy", `Copy the command: ${command}`, () => copy(command, made, said))
   }

@@ -54,6 +54,8 @@ class Call:
 
     words: str
     command: str
+    first: bool = False
+    """It is what to begin with."""
 
 
 @dataclass(frozen=True)

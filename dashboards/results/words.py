@@ -214,19 +214,23 @@ def calls(sheet: Sheet) -> tuple[Call, ...]:
     """What to run: a small start where there is nothing yet, and what computes all that the rows shown lack."""
     if not sheet.of_scores:
         return (Call("Ours:", sheet.command(sheet.cells)),)
-    start = () if sheet.path is not None else (Call(NO_RESULTS, FIRST_COMMAND),)
+    start = () if sheet.path is not None else (Call(NO_RESULTS, FIRST_COMMAND, first=True),)
     command = sheet.command(sheet.cells)
     return (*start, Call(f"{missing_in_all(sheet.cells)}:", command)) if command else start
 
 
 def missing_in_all(cells: Sequence[Cell]) -> str:
-    """'12 runs missing in the rows shown, 3 h 20 min one after the other'."""
-    missing = sum(cell.missing for cell in cells)
+    """'12 runs missing in the rows shown (3 h 20 min for 2 cells, time not known for 1 cell)'."""
     times = [cell.missing_seconds for cell in cells if cell.missing]
     known = [seconds for seconds in times if seconds is not None]
-    time = f"{duration(sum(known))} for {len(known)} cells" if known else ""
-    unknown = f"time not known for {len(times) - len(known)} cells" if len(known) < len(times) else ""
-    return f"{missing} runs missing in the rows shown ({', '.join(part for part in (time, unknown) if part)})"
+    time = f"{duration(sum(known))} for {_counted(len(known), 'cell')}" if known else ""
+    unknown = f"time not known for {_counted(len(times) - len(known), 'cell')}" if len(known) < len(times) else ""
+    missing = _counted(sum(cell.missing for cell in cells), "run")
+    return f"{missing} missing in the rows shown ({', '.join(part for part in (time, unknown) if part)})"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def column_words(cell: Cell) -> str:

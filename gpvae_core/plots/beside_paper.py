@@ -13,14 +13,14 @@ from gpvae_core.tables.compare import Cell
 WIDTH = 440
 MARGIN = (64, 12, 6, 66)
 """Left, right, top, bottom in pixels."""
-ROW, APART = 18, 0.17
-"""Pixels of a method; how far ours and the paper's lie from its middle."""
+ROW, APART, AT_LEAST = 18, 0.17, 10
+"""Pixels of a method; how far ours and the paper's lie from its middle; methods that have room in the lowest figure."""
 OURS, PAPER = "ours", "paper"
 
 
 def height(methods: int) -> int:
     """Pixels of a figure of so many methods."""
-    return MARGIN[2] + MARGIN[3] + ROW * max(methods, 3)
+    return MARGIN[2] + MARGIN[3] + ROW * max(methods, AT_LEAST)
 
 
 def _points(
@@ -59,7 +59,7 @@ def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
     layout = frame(theme, WIDTH, tall, MARGIN, showlegend=True)
     layout["xaxis"] = axis(theme, "test log-likelihood (nats), bars: one standard deviation", nticks=6)
     layout["yaxis"] = axis(
-        theme, "", range=[max(len(cells), 3) - 0.5, -0.5], tickvals=list(range(len(cells))),
+        theme, "", range=[len(cells) - 0.5, -0.5], tickvals=list(range(len(cells))),
         ticktext=[cell.name for cell in cells], showgrid=True,
     )  # fmt: skip
     layout["legend"] = {
