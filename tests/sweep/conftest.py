@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "methods": ["vae"],
     "splits": [0, 1],
     "restarts": [0, 1],
-    "epochs": 150,
+    "epochs": 60,
     "set": {"net.hidden": 8, "net.depth": 1},
     "evaluate": {"k": 5},
 }
@@ -45,7 +45,7 @@ datasets = ["digits"]
 methods = ["vae"]
 splits = [0, 1]
 restarts = [0, 1]
-epochs = 150
+epochs = 60
 set = { net.hidden = 8, net.depth = 1 }
 evaluate = { k = 5 }
 """
@@ -54,7 +54,7 @@ evaluate = { k = 5 }
 
 @pytest.fixture(scope="session")
 def small() -> SweepConfig:
-    """Four trainings of some seconds each."""
+    """Four trainings of a second or so each."""
     return parse_sweep(SETTINGS)
 
 

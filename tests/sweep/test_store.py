@@ -19,7 +19,7 @@ from gpvae_core.sweep.store import open_store
 
 def measured(validation: float, test: float, **more: Any) -> dict[str, Any]:
     """What a job returns."""
-    known = {"validation_elbo": validation, "test_iwae": test, "epochs": 150, "train_seconds": 30.0}
+    known = {"validation_elbo": validation, "test_iwae": test, "epochs": 60, "train_seconds": 30.0}
     return dict.fromkeys(MEASURED) | known | {"score_seconds": 2.0} | more
 
 
@@ -108,7 +108,7 @@ def test_costs_are_those_of_done_jobs_else_as_measured(tmp_path: Path, small: Sw
         assert store.results.costs() == {key: Cost(9.0, 9.0), "another": Cost(1.0, 2.0)}
         store.finish(jobs[0].key, measured(-1.0, -2.0, train_seconds=30.0))
         store.finish(jobs[1].key, measured(-1.0, -2.0, train_seconds=60.0, score_seconds=4.0))
-    assert open_results(tmp_path).costs() == {key: Cost(0.3, 3.0), "another": Cost(1.0, 2.0)}
+    assert open_results(tmp_path).costs() == {key: Cost(0.75, 3.0), "another": Cost(1.0, 2.0)}
     assert Cost(0.3, 3.0).job(10) == pytest.approx(6.0)
 
 
