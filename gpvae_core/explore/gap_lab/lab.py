@@ -1,0 +1,345 @@
+"""Everything the Gap Lab shows of one decoder, as plain data. One lab serves all pages and threads.
+
+Images are those of the validation split throughout: what is tried out here must not look at the test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpvae_core.encoders.base import Posterior
+from gpvae_core.errors import UserError
+from gpvae_core.explore.contours import latent_contours, slice_contours
+from gpvae_core.explore.disk import DiskCache
+from gpvae_core.explore.embedding import seeded_sample
+from gpvae_core.explore.gap_lab import curves
+from gpvae_core.explore.gap_lab.methods import Decoder, model_of, split_method
+from gpvae_core.explore.gap_lab.outline import MASS, outline
+from gpvae_core.explore.gap_lab.scores import Reference, stacks_view, value
+from gpvae_core.explore.gap_lab.svi import SviSettings, path_elbos, path_outlines, svi_path
+from gpvae_core.explore.gap_lab.timing import BATCH, batch_times
+from gpvae_core.explore.gap_lab.views import (
+    Array,
+    ContoursView,
+    CurveView,
+    StacksView,
+    SviView,
+    Timed,
+    TimesView,
+)
+from gpvae_core.explore.local import LocalPosterior, local_posterior
+from gpvae_core.explore.memo import Memo
+from gpvae_core.explore.pictures import decode_means
+from gpvae_core.explore.planes import choose_plane, latent_plane, on_plane
+from gpvae_core.explore.views import GaussianShape, Plane, PosteriorView
+from gpvae_core.progress import Progress, silent
+from gpvae_core.runs import Run, load_run
+from gpvae_core.truth.grid import Atlas, GridPosterior, true_posterior
+from gpvae_core.vae import VAE
+
+SAMPLE, EPOCH_SAMPLE = 64, 24
+"""Validation images of the means, and of each epoch's (where every epoch has a truth of its own)."""
+KEPT = 512
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image and what the methods make of it, (C, H, W) each, in [0, 1]."""
+
+    title: str
+    image: Array
+    reconstructions: dict[str, Array]
+
+
+class Lab:
+    """`runs` are those of `decoder`. Answers are computed once while they are in use.
+
+    Args:
+        sample: validation images of which means are taken (a seeded sample).
+    """
+
+    def __init__(self, decoder: Decoder, runs: Mapping[str, Run], seed: int = 0, sample: int = SAMPLE) -> None:
+        self.decoder, self.seed = decoder, seed
+        self.runs = {name: runs[name] for name in decoder.runs}
+        self.origin = self.runs[decoder.runs[0]]
+        self._sample = sample
+        self._memo = Memo(KEPT)
+
+    # -- images and methods -----------------------------------------------------------------------------------------
+
+    @property
+    def planar(self) -> bool:
+        """d = 2: log p(x) by quadrature."""
+        return self.origin.model.latent_dim == 2
+
+    @property
+    def size(self) -> int:
+        """Validation images."""
+        return len(self.origin.data.validation)
+
+    def title(self, index: int) -> str:
+        validation, names = self.origin.data.validation, self.origin.data.class_names
+        label = int(validation.labels[index])
+        return f"validation image {index}" + (f", class {names[label]}" if 0 <= label < len(names) else "")
+
+    def _x(self, index: Sequence[int] | np.ndarray) -> Tensor:
+        wrong = [int(k) for k in index if not 0 <= k < self.size]
+        if wrong:
+            raise UserError(f"wanted a validation image from 0 to {self.size - 1}, got {wrong[0]}")
+        return self.origin.data.validation.pixels(np.asarray(index)).to(self.origin.device)
+
+    def model(self, method: str) -> VAE:
+        """Raises UserError for a run or a refiner that does not exist or does not fit."""
+        run, refiner = split_method(method, list(self.runs))
+        return self._memo.get(("model", method), lambda: model_of(self.runs[run], refiner))
+
+    @torch.no_grad()
+    def _answer(self, method: str, index: int) -> Posterior:
+        return self._memo.get(("answer", method, index), lambda: self.model(method).infer(self._x([index])))
+
+    def picture(self, methods: Sequence[str], index: int) -> Picture:
+        """The image, and what is decoded from each answer's mean."""
+        x = self._x([index])
+        decoded = {}
+        for method in methods:
+            mean = self._answer(method, index).mean.cpu().double().numpy()
+            decoded[method] = decode_means(self.model(method), mean, x)[0]
+        return Picture(self.title(index), x[0].cpu().numpy(), decoded)
+
+    # -- truth ------------------------------------------------------------------------------------------------------
+
+    def atlas(self, progress: Progress = silent) -> Atlas | None:
+        """The decoded latent grid; None where d > 2."""
+        if not self.planar:
+            return None
+        return self._memo.get("atlas", lambda: Atlas.build(self.origin.model, progress=progress))
+
+    def _truth(self, index: int) -> GridPosterior:
+        atlas = self.atlas()
+        assert atlas is not None
+        return self._memo.get(("truth", index), lambda: true_posterior(self.origin.model, atlas, self._x([index])[0]))
+
+    def _local(self, index: int) -> LocalPosterior:
+        def compute() -> LocalPosterior:
+            starts = [self._answer(name, index).mean[0].cpu().double().numpy() for name in self.runs]
+            return local_posterior(
+                self.origin.model, self._x([index]), np.stack([*starts, np.zeros(self.origin.model.latent_dim)])
+            )
+
+        return self._memo.get(("local", index), compute)
+
+    def reference(self, index: int, progress: Progress = silent) -> Reference:
+        """log p(x) and the best Gaussians of one image."""
+
+        def compute() -> Reference:
+            return Reference.of(self.origin.model, self._x([index]), self.atlas(), self.seed, progress)
+
+        return self._memo.get(("reference", index), compute)
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """The validation images of which means are taken."""
+        return seeded_sample(self.size, self._sample, self.seed)
+
+    def sample_reference(self, progress: Progress = silent) -> Reference:
+        """As `reference`, of the sample; kept on disk."""
+        x = self._x(self.sample)
+
+        def compute() -> Reference:
+            settings = {"sample": len(self.sample)}
+            kept = self._disk.read("labtruth", settings)
+            if kept is not None:
+                try:
+                    return Reference.from_arrays(x, kept, self.seed)
+                except (KeyError, ValueError, TypeError):
+                    pass  # a file of the right name with other contents: as good as none
+            found = Reference.of(self.origin.model, x, self.atlas(progress), self.seed, progress)
+            self._disk.write("labtruth", settings, found.arrays())
+            return found
+
+        return self._memo.get("sample", compute)
+
+    def sample_ready(self) -> bool:
+        """True where `sample_reference` needs no computing."""
+        return self._memo.peek("sample") is not None
+
+    @property
+    def _disk(self) -> DiskCache:
+        depends_on = {"decoder": self.decoder.fingerprint, "data": self.origin.data.fingerprint, "seed": self.seed}
+        return DiskCache(self.origin.dir / "explore", depends_on)
+
+    # -- gaps -------------------------------------------------------------------------------------------------------
+
+    def stacks(self, methods: Sequence[str], index: int) -> StacksView:
+        """The gaps of one image."""
+        reference = self.reference(index)
+        elbos = {
+            name: self._memo.get(("elbo", name, index), lambda name=name: reference.elbos(self.model(name)))
+            for name in methods
+        }
+        return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference))
+
+    def mean_stacks(self, methods: Sequence[str], progress: Progress = silent) -> StacksView:
+        """Mean gaps over the sample."""
+        reference = self.sample_reference(progress)
+        elbos = {name: self.sample_elbos(name, progress) for name in methods}
+        what = f"mean of {len(self.sample)} validation images"
+        return stacks_view(what, reference, elbos, self._sample_words(reference))
+
+    def sample_elbos(self, method: str, progress: Progress = silent) -> Array:
+        """ELBOs of the sample under one method, (M,) nats."""
+
+        def compute() -> Array:
+            return self.sample_reference(progress).elbos(self.model(method), _named(progress, method))
+
+        return self._memo.get(("elbos", method), compute)
+
+    def largest_gap(self, method: str, progress: Progress = silent) -> int:
+        """The validation image of the sample on which the method loses most."""
+        reference = self.sample_reference(progress)
+        return int(self.sample[np.argmax(reference.table.log_px - self.sample_elbos(method, progress))])
+
+    def _truth_words(self, index: int, reference: Reference) -> str:
+        if not reference.exact:
+            return _bound_words(reference)
+        truth = self._truth(index)
+        checks = "" if truth.passed else ", though its checks of the grid failed"
+        return f"log p(x) by quadrature: a grid twice as coarse changes it by {truth.halving_error:.1g} nats{checks}."
+
+    def _sample_words(self, reference: Reference) -> str:
+        passed = reference.table.passed
+        if not reference.exact or passed is None:
+            return _bound_words(reference)
+        return f"log p(x) by quadrature ({int(passed.sum())} of {len(passed)} grids pass their checks)."
+
+    # -- contours ---------------------------------------------------------------------------------------------------
+
+    def plane(self, index: int) -> Plane:
+        """The latent plane, or for d > 2 the two widest directions through the posterior mode."""
+        return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
+
+    def contours(self, methods: Sequence[str], index: int) -> ContoursView:
+        """The true posterior and each method's answer."""
+        plane = self.plane(index)
+        answers = {name: self._answer(name, index) for name in methods}
+        outlines = tuple(outline(name, q, plane) for name, q in answers.items())
+        shapes = [_shape(name, q, plane) for name, q in answers.items()]
+        return ContoursView(self._true_posterior(index, plane, shapes), outlines, MASS)
+
+    def _true_posterior(self, index: int, plane: Plane, shapes: Sequence[GaussianShape]) -> PosteriorView:
+        x, vae, atlas = self._x([index]), self.origin.model, self.atlas()
+        if atlas is not None:
+            truth = self._truth(index)
+            drawn, modes = latent_contours(vae, atlas, x, truth, shapes, plane), np.asarray(truth.modes())
+        else:
+            laplace = on_plane("", plane, plane.origin, self._local(index).covariance).covariance
+            drawn, modes = slice_contours(vae, x, plane, laplace, shapes), np.zeros((1, 2))
+        nothing = np.empty((0, 2))
+        return PosteriorView(
+            plane, drawn.x, drawn.y, drawn.log_density, drawn.levels, nothing, (), nothing, np.empty(0), modes
+        )
+
+    # -- refinement, step by step -----------------------------------------------------------------------------------
+
+    def svi(self, start: str, settings: SviSettings, index: int, progress: Progress = silent) -> SviView:
+        """SVI from the answer of the encoder of run `start`, and its ELBO after each step."""
+
+        def compute() -> SviView:
+            run, x = self.runs[split_method(start, list(self.runs))[0]], self._x([index])
+            path = svi_path(run, x, settings)
+            table = self.reference(index).table
+            return SviView(
+                start=start,
+                settings=settings.text,
+                elbo=path_elbos(run.model, x, path, self.seed, progress),
+                outlines=path_outlines(path, self.plane(index), progress),
+                log_px=float(table.log_px[0]),
+                best_diagonal_elbo=float(table.best_diagonal_elbo[0]),
+                best_full_elbo=float(table.best_full_elbo[0]),
+                exact=self.planar,
+            )
+
+        return self._memo.get(("svi", start, settings, index), compute)
+
+    # -- accuracy against time --------------------------------------------------------------------------------------
+
+    def times(self, methods: Sequence[str], progress: Progress = silent) -> TimesView:
+        """Measured now, side by side; accuracy is that of the sample."""
+        reference = self.sample_reference(progress)
+        elbos = {name: self.sample_elbos(name, progress) for name in methods}
+        batch = self._x(np.arange(BATCH) % self.size)
+        taken = batch_times({name: self.model(name) for name in methods}, batch, progress)
+        points = []
+        for name in methods:
+            low, median, high = np.percentile(taken[name], (25, 50, 75))
+            gap = value(reference.table.log_px - elbos[name])
+            points.append(Timed(name, float(median), float(low), float(high), value(elbos[name]), gap))
+        repeats = min((len(times) for times in taken.values()), default=0)
+        return TimesView(
+            tuple(points), BATCH, repeats, len(self.sample), self.origin.device.type.upper(), reference.exact
+        )
+
+    # -- teaching curves --------------------------------------------------------------------------------------------
+
+    def size_series(self) -> list[str]:
+        """Runs on this decoder that differ only in the size of their encoder."""
+        return curves.size_series(self.runs)
+
+    def size_curve(self, progress: Progress = silent) -> CurveView | None:
+        """Gaps over encoder size; None where there is no such series."""
+        names = self.size_series()
+        if not names:
+            return None
+        elbos = {name: self.sample_elbos(name, progress) for name in names}
+        return curves.size_view(self.runs, names, self.sample_reference(progress), elbos)
+
+
+def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: Progress = silent) -> CurveView:
+    """Mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
+
+    Raises:
+        UserError: it kept none.
+    """
+    epochs = run.kept_epochs
+    if not epochs:
+        raise UserError(f"run '{run.name}' kept no weights of its epochs: train it with --set keep_every=N")
+    index = seeded_sample(len(run.data.validation), sample, seed)
+    disk = DiskCache(run.dir / "explore", {"data": run.data.fingerprint, "seed": seed, "created": run.meta["created"]})
+    settings = {"epochs": epochs, "sample": len(index)}
+    columns = disk.read("labepochs", settings)
+    if columns is None:
+        x = run.data.validation.pixels(index)
+        device = run.device.type
+
+        def load(epoch: int) -> Run:
+            return load_run(run.dir, device=device, epoch=epoch)
+
+        columns = curves.epoch_columns(load, epochs, x, seed, progress)
+        disk.write("labepochs", settings, columns)
+    return curves.epoch_view(run.name, columns, run.model.latent_dim == 2)
+
+
+def _shape(name: str, q: Posterior, plane: Plane) -> GaussianShape:
+    """A Gaussian with the answer's moments, by which the window is chosen."""
+    mean, variance = (t[0].cpu().double().numpy() for t in (q.mean, q.variance))
+    return on_plane(name, plane, mean, np.diag(variance))
+
+
+def _bound_words(reference: Reference) -> str:
+    return (
+        f"log p(x) is a lower bound here, by {reference.table.k or 0:,} importance samples: inference and "
+        "approximation gaps are at least so large."
+    )
+
+
+def _named(progress: Progress, method: str) -> Progress:
+    def report(done: int, total: int, what: str) -> None:
+        progress(done, total, f"{what} of {method}")
+
+    return report

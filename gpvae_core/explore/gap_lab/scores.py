@@ -1,0 +1,98 @@
+"""ELBOs of any method against one decoder's truth: log p(x) and the best Gaussians are found once, for all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpvae_core.explore.gap_lab.views import Array, Stack, StacksView, Value
+from gpvae_core.gaps import GapTable, encoder_elbos, gaps_and_best
+from gpvae_core.progress import Progress, silent
+from gpvae_core.stats import mean_se
+from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, Gaussians, gaussian_elbo, sobol_noise
+from gpvae_core.truth.grid import Atlas
+from gpvae_core.vae import VAE
+
+COLUMNS = ("index", "elbo", "best_diagonal_elbo", "best_full_elbo", "log_px")
+"""What of a gap table is kept on disk."""
+
+
+class Reference:
+    """What the decoder alone decides about M images, with the noise under which every method is scored."""
+
+    def __init__(self, x: Float[Tensor, "M C H W"], table: GapTable, best: BestGaussians, seed: int) -> None:
+        self.x, self.table, self.best, self.seed = x, table, best, seed
+
+    @staticmethod
+    def of(vae: VAE, x: Float[Tensor, "M C H W"], atlas: Atlas | None, seed: int, progress: Progress) -> Reference:
+        """log p(x) and the best Gaussians; the climb of these starts, among others, from `vae`'s own answers."""
+        return Reference(x, *gaps_and_best(vae, x, atlas, seed, progress), seed)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As named arrays, for a file; without the images."""
+        table = {name: np.asarray(getattr(self.table, name)) for name in (*COLUMNS, "truth")}
+        table |= {} if self.table.passed is None else {"passed": self.table.passed}
+        table |= {} if self.table.k is None else {"k": np.array(self.table.k)}
+        best = {f"best_{f.name}": getattr(self.best, f.name).cpu().numpy() for f in fields(self.best)}
+        return {**{f"table_{name}": values for name, values in table.items()}, **best}
+
+    @staticmethod
+    def from_arrays(x: Float[Tensor, "M C H W"], arrays: Mapping[str, np.ndarray], seed: int) -> Reference:
+        """Raises KeyError where one is missing."""
+        unknown = dict.fromkeys(("negentropy", "n_modes", "uncertainty_f", "uncertainty_h"))
+        table = GapTable(
+            **{name: arrays[f"table_{name}"] for name in COLUMNS},
+            **unknown,
+            truth=str(arrays["table_truth"]),
+            k=None if "table_k" not in arrays else int(arrays["table_k"]),
+            passed=arrays.get("table_passed"),
+        )
+        best = {f.name: torch.from_numpy(arrays[f"best_{f.name}"]).to(x) for f in fields(BestGaussians)}
+        return Reference(x, table, BestGaussians(**best), seed)
+
+    @property
+    def exact(self) -> bool:
+        """log p(x) by quadrature."""
+        return self.table.truth == "grid"
+
+    def elbos(self, vae: VAE, progress: Progress = silent) -> Array:
+        """ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian shares the best one's samples: noise cancels."""
+        eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, self.seed).to(self.x)
+        with torch.no_grad():
+            q = vae.infer(self.x)
+            matched = Gaussians.diagonal(q.mean, q.variance.sqrt())
+            rows = torch.arange(len(self.x), device=self.x.device)
+            parts = []
+            for row in rows.split(1):
+                parts.append(gaussian_elbo(vae, self.x[row], matched.pick(row), eps))
+                progress(len(parts), len(rows), "scoring answers")
+            best = replace(self.best, encoder_elbo=torch.cat(parts))
+            return encoder_elbos(vae, self.x, best, self.seed).cpu().double().numpy()
+
+
+def value(values: Array) -> Value:
+    """Their mean with its standard error; that of a single one has none."""
+    found = mean_se(values)
+    return Value(np.nan if found["mean"] is None else found["mean"], found["se"])
+
+
+def stacks_view(what: str, reference: Reference, elbos: dict[str, Array], truth: str) -> StacksView:
+    """Gaps of the methods whose ELBOs (M,) are given, over the images of the reference."""
+    table = reference.table
+    return StacksView(
+        what=what,
+        log_px=value(table.log_px),
+        approximation=value(table.log_px - table.best_diagonal_elbo),
+        full=value(table.log_px - table.best_full_elbo),
+        stacks=tuple(
+            Stack(name, value(table.log_px - elbo), value(table.best_diagonal_elbo - elbo))
+            for name, elbo in elbos.items()
+        ),
+        exact=reference.exact,
+        truth=truth,
+    )
