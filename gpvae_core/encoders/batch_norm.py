@@ -1,0 +1,84 @@
+"""The plain encoder with batch-normalised means, whose KL cannot vanish (Zhu et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConfig, Stage
+from gpvae_core.encoders.gaussian import BaseFunctions, DiagonalGaussian, GaussianEncoder
+from gpvae_core.errors import UserError
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.types import EventShape
+
+EPSILON = 1e-8
+"""Added to the batch variance of b: far below it, or small b would escape the normalisation."""
+
+
+class FixedScaleNorm(nn.Module):
+    """(b - mean) / std over the batch, times a fixed `scale`, plus a learned shift; running moments in evaluation.
+
+    A batch of one image, which has no variance, is normalised by the running moments in training too.
+    """
+
+    def __init__(self, features: int, scale: float, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.shift = nn.Parameter(torch.zeros(features))
+        self.scale = nn.Buffer(torch.full((features,), scale))
+        self.mean = nn.Buffer(torch.zeros(features))
+        self.variance = nn.Buffer(torch.ones(features))
+
+    def forward(self, b: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        of_batch = self.training and len(b) > 1
+        return nn.functional.batch_norm(
+            b, self.mean, self.variance, self.scale, self.shift, of_batch, self.momentum, EPSILON
+        )
+
+
+class BatchNormEncoder(Encoder):
+    """x -> N(norm(b(x)), Diag(c(x))^2)."""
+
+    def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, scale: float) -> None:
+        super().__init__()
+        self.base = BaseFunctions(net, event_shape, latent_dim)
+        self.norm = FixedScaleNorm(latent_dim, scale)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> DiagonalGaussian:
+        b, c = self.base(x)
+        return DiagonalGaussian(self.norm(b), c)
+
+    def global_kl(self) -> Float[Tensor, ""]:
+        return torch.zeros((), device=self.base.head.weight.device)
+
+    def stages(self) -> tuple[Stage, ...]:
+        return ALL_AT_ONCE
+
+    def start_from(self, other: Encoder) -> None:
+        """Everything from a trained encoder of this family, or b (up to shift and scale) and c from a trained VAE."""
+        if isinstance(other, BatchNormEncoder):
+            self.load_state_dict(other.state_dict())
+        elif isinstance(other, GaussianEncoder):
+            self.base.load_state_dict(other.base.state_dict())
+        else:
+            raise UserError("a 'batch_norm' encoder can start from a run trained with --method bn-vae or --method vae")
+
+
+@ENCODERS.register("batch_norm")
+class BatchNormEncoderConfig(EncoderConfig):
+    """Gaussian encoder with batch-normalised means, against posterior collapse (Zhu et al. 2020).
+
+    Over a batch the means have the variance gamma^2 in every dimension, so that the mean KL is at least
+    d gamma^2 / 2 nats (review, sec. 5.2.4).
+    """
+
+    kind: ClassVar[str] = "batch_norm"
+    method: ClassVar[str] = "bn-vae"
+    gamma: float = Field(default=0.5, gt=0, description="standard deviation of the posterior means over a batch")
+
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> BatchNormEncoder:
+        return BatchNormEncoder(net, event_shape, latent_dim, self.gamma)
