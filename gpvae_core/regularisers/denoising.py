@@ -1,0 +1,40 @@
+"""Denoising: the encoder is trained on corrupted images."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
+from gpvae_core.vae import VAE
+
+
+@REGULARISERS.register("denoising")
+class DenoisingConfig(RegulariserConfig):
+    """Denoising: in training the encoder sees the image with noise, the likelihood without (Im et al. 2017).
+
+    log p(x, z) - log q(z|x~) with x~ = (x + corruption * N(0, I)) * Bernoulli(1 - dropout). Any q bounds log p(x), so
+    the training bound stays one. The noise makes the encoder smooth: Shu et al. 2018; review, sec. 5.2.3.
+    """
+
+    kind: ClassVar[str] = "denoising"
+    method: ClassVar[str] = "dvae"
+    corruption: float = Field(
+        default=0.1, ge=0, description="standard deviation of the noise that the encoder sees, in pixel units"
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of pixels that the encoder sees as black")
+
+    def prepare(self, encoder: Encoder) -> None:
+        """Nothing changes."""
+
+    def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        kept = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) >= self.dropout
+        return (x + self.corruption * noise) * kept
+
+    def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
+        return x.new_zeros(len(x))

@@ -1,0 +1,19 @@
+"""Images that the model makes itself."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpvae_core.vae import VAE
+
+
+@torch.no_grad()
+def own_samples(
+    vae: VAE, like: Float[Tensor, "B C H W"], generator: torch.Generator | None = None
+) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B C H W"]]:
+    """z ~ p(z) and x' ~ p(x|z), as many as there are images in `like`; neither carries a gradient."""
+    shape = (len(like), vae.latent_dim)
+    z = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+    return z, vae.likelihood.sample(vae.decode(z).to(like.dtype), generator)

@@ -1,0 +1,71 @@
+"""Weight normalisation: the encoder's layers are kept from becoming steep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
+from gpvae_core.vae import VAE
+
+ORIGINAL = "parametrizations.weight.original"
+"""Where torch keeps v, the unrestricted weight."""
+
+
+class BoundedNorm(nn.Module):
+    """v -> w, each unit's incoming weights: w = v where |v| <= `norm`, else norm v / |v|."""
+
+    def __init__(self, norm: float) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, v: Tensor) -> Tensor:
+        size = torch.linalg.vector_norm(v.flatten(1), dim=1).view(-1, *[1] * (v.ndim - 1))
+        return v * (self.norm / size.clamp_min(self.norm))
+
+    def right_inverse(self, w: Tensor) -> Tensor:
+        """A weight to start from is taken as v."""
+        return w
+
+
+def layers_of(encoder: Encoder) -> Iterator[nn.Linear | nn.Conv2d]:
+    """The fully connected and convolutional layers."""
+    return (module for module in encoder.modules() if isinstance(module, nn.Linear | nn.Conv2d))
+
+
+def _take_plain_weight(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A layer that was trained without normalisation is loaded as v."""
+    if f"{prefix}weight" in state:
+        state[f"{prefix}{ORIGINAL}"] = state.pop(f"{prefix}weight")
+
+
+@REGULARISERS.register("weight_norm")
+class WeightNormConfig(RegulariserConfig):
+    """Weight normalisation: the norm of every encoder unit's incoming weights is bounded (Shu et al. 2018).
+
+    w = v min(1, H / |v|) for each row of each fully connected and convolutional layer, which bounds the encoder's
+    slope; biases and random weights (GP) are free. Weight normalisation (Salimans & Kingma 2016; review, sec. 5.2.3)
+    scales by H / |v| always; here shorter weights stay as they are, so that a layer may start at zero.
+    A run trained without can be started from; the reverse is refused, as its weights are not those of a plain encoder.
+    """
+
+    kind: ClassVar[str] = "weight_norm"
+    method: ClassVar[str] = "wn-vae"
+    norm: float = Field(default=1.0, gt=0, description="largest norm of an encoder unit's incoming weights, H")
+
+    def prepare(self, encoder: Encoder) -> None:
+        for layer in list(layers_of(encoder)):
+            parametrize.register_parametrization(layer, "weight", BoundedNorm(self.norm))
+            layer.register_load_state_dict_pre_hook(_take_plain_weight)
+
+    def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return x
+
+    def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
+        return x.new_zeros(len(x))
