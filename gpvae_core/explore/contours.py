@@ -69,12 +69,12 @@ def ellipse_box(shape: GaussianShape) -> Box:
     return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
 
-def window(region: Box, shapes: Sequence[GaussianShape]) -> Box:
-    """All of the region with a margin, and of the ellipses as long as the region spans half of the longer side.
+def window(region: Box, shapes: Sequence[GaussianShape], least_share: float = LEAST_SHARE) -> Box:
+    """All of the region with a margin, and of the ellipses as long as the region keeps its share.
 
     An ellipse that lies farther off is left out; of one that begins near the region and reaches farther, a part is in.
     """
-    longest = max(region[1] - region[0], region[3] - region[2]) / LEAST_SHARE / (1 + 2 * MARGIN)
+    longest = max(region[1] - region[0], region[3] - region[2]) / least_share / (1 + 2 * MARGIN)
     box = region
     for shape in shapes:
         other = ellipse_box(shape)
@@ -156,12 +156,13 @@ def latent_contours(
     truth: GridPosterior,
     shapes: Sequence[GaussianShape],
     plane: Plane,
+    least_share: float = LEAST_SHARE,
 ) -> Contours:
     """d = 2: a spline through the checked grid where it reaches, through the atlas around it, decoded beyond."""
     fine = np.asarray(truth.log_density)
     levels = truth.hpd_levels((*MASSES, IN_VIEW))
     region = region_box(truth.x, truth.y, fine, levels[-1][1])
-    x0, x1, y0, y1 = window(region, shapes)
+    x0, x1, y0, y1 = window(region, shapes, least_share)
     xs, ys = axis(x0, x1, region[0], region[1], SIDE), axis(y0, y1, region[2], region[3], SIDE)
     columns, rows = _within(xs, truth.x), _within(ys, truth.y)
     covered = (columns.stop - columns.start, rows.stop - rows.start) == (SIDE, SIDE)
@@ -181,7 +182,12 @@ def _around(vae: VAE, atlas: Atlas, x: Float[Tensor, "1 C H W"], plane: Plane, x
 
 
 def slice_contours(
-    vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, laplace: Array, shapes: Sequence[GaussianShape]
+    vae: VAE,
+    x: Float[Tensor, "1 C H W"],
+    plane: Plane,
+    laplace: Array,
+    shapes: Sequence[GaussianShape],
+    least_share: float = LEAST_SHARE,
 ) -> Contours:
     """d > 2: decoded on the slice, zoomed to its mass, normalised over the shown window (trapezoidal rule).
 
@@ -189,7 +195,7 @@ def slice_contours(
         laplace: covariance (2, 2) of the Laplace approximation on the slice, from which the zoom starts.
     """
     region = _slice_region(vae, x, plane, laplace)
-    x0, x1, y0, y1 = window(region, shapes)
+    x0, x1, y0, y1 = window(region, shapes, least_share)
     xs = axis(x0, x1, region[0], region[1], SLICE_SIDE)
     ys = axis(y0, y1, region[2], region[3], SLICE_SIDE)
     joint = evaluate(vae, x, plane, xs, ys)
