@@ -46,6 +46,8 @@ from gpvae_core.vae import VAE
 SAMPLE, EPOCH_SAMPLE = 64, 24
 """Validation images of the means, and of each epoch's (where every epoch has a truth of its own)."""
 KEPT = 512
+IN_WINDOW = 0.25
+"""The true posterior spans at least this share of the window: an answer far off is still to be seen."""
 
 
 @dataclass(frozen=True)
@@ -236,10 +238,10 @@ class Lab:
         x, vae, atlas = self._x([index]), self.origin.model, self.atlas()
         if atlas is not None:
             truth = self._truth(index)
-            drawn, modes = latent_contours(vae, atlas, x, truth, shapes, plane), np.asarray(truth.modes())
+            drawn, modes = latent_contours(vae, atlas, x, truth, shapes, plane, IN_WINDOW), np.asarray(truth.modes())
         else:
             laplace = on_plane("", plane, plane.origin, self._local(index).covariance).covariance
-            drawn, modes = slice_contours(vae, x, plane, laplace, shapes), np.zeros((1, 2))
+            drawn, modes = slice_contours(vae, x, plane, laplace, shapes, IN_WINDOW), np.zeros((1, 2))
         nothing = np.empty((0, 2))
         return PosteriorView(
             plane, drawn.x, drawn.y, drawn.log_density, drawn.levels, nothing, (), nothing, np.empty(0), modes

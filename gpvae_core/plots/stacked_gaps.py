@@ -1,0 +1,146 @@
+"""How far below log p(x) each method's ELBO lies, and why: one stack for each method, hanging from log p(x)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from gpvae_core.explore.gap_lab.views import Stack, StacksView
+from gpvae_core.plots.gaps import nats
+from gpvae_core.plots.marks import Mark, bar, scatter
+from gpvae_core.plots.method_styles import MethodStyle
+from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
+
+WIDTH, HEIGHT = 440, 330
+BAR = 0.56
+LABEL = 15
+"""Letters of a method's name below its stack."""
+FEW = 4
+"""So many names stand side by side; more are turned."""
+
+
+def _piece(name: str, bases: list[float], lengths: list[float], colour: str, pattern: str, theme: Theme) -> Mark:
+    return bar(
+        x=list(range(len(lengths))),
+        y=lengths,
+        base=bases,
+        width=BAR,
+        name=name,
+        marker={
+            "color": colour,
+            "pattern": {"shape": pattern, "fgcolor": theme.paper, "size": 6, "fillmode": "overlay"},
+            "line": {"color": theme.text, "width": 0.8},
+        },
+        showlegend=any(length != 0.0 for length in lengths),
+        hovertemplate=f"{name}: %{{y:.3f}} nats<extra></extra>",
+    )
+
+
+def pieces(view: StacksView) -> tuple[list[float], list[float], list[float]]:
+    """Of each method, in nats: the approximation gap that it has, its amortization gap, and what it wins back.
+
+    An answer better than every diagonal Gaussian leaves less of the approximation gap; the rest is won back.
+    """
+    whole = view.approximation.mean
+    amortization = [stack.amortization.mean for stack in view.stacks]
+    return (
+        [max(0.0, whole + min(0.0, a)) for a in amortization],
+        [max(0.0, a) for a in amortization],
+        [min(max(0.0, -a), max(0.0, whole)) for a in amortization],
+    )
+
+
+def _bars(view: StacksView, theme: Theme) -> list[Mark]:
+    approximation, amortization, won = pieces(view)
+    return [
+        _piece("approximation gap", [0.0] * len(won), approximation, theme.bar, "", theme),
+        _piece("amortization gap", approximation, amortization, theme.bar_other, "/", theme),
+        _piece("won back from q*", approximation, won, "rgba(0,0,0,0)", ".", theme),
+    ]
+
+
+def _line(y: float, count: int, name: str, dash: str, width: float, theme: Theme, text: str) -> Mark:
+    return scatter(
+        x=[-0.5, count - 0.5],
+        y=[y, y],
+        mode="lines",
+        line={"color": theme.text, "dash": dash, "width": width},
+        name=name,
+        hovertemplate=f"{text}<extra></extra>",
+    )
+
+
+def _lines(view: StacksView, theme: Theme) -> list[Mark]:
+    count, log_px = len(view.stacks), view.log_px.mean
+    levels = (
+        ("log p(x)", 0.0, "solid", 2.2),
+        ("best full Gaussian", view.full.mean, "dot", 1.4),
+        ("q*, best diagonal Gaussian", view.approximation.mean, "dash", 1.4),
+    )
+    return [
+        _line(below, count, name, dash, width, theme, f"{name}: {nats(log_px - below)} nats")
+        for name, below, dash, width in levels
+    ]
+
+
+def _ends(view: StacksView, theme: Theme) -> Mark:
+    """Where each ELBO lies, with its standard error."""
+    return scatter(
+        x=list(range(len(view.stacks))),
+        y=[stack.inference.mean for stack in view.stacks],
+        mode="markers",
+        marker={"symbol": "line-ew", "size": 18, "line": {"color": theme.text, "width": 2}},
+        error_y={
+            "type": "data",
+            "array": [stack.inference.se or 0.0 for stack in view.stacks],
+            "visible": any(stack.inference.se is not None for stack in view.stacks),
+            "color": theme.text,
+            "thickness": 1.4,
+            "width": 5,
+        },
+        name="ELBO",
+        showlegend=False,
+        customdata=[view.log_px.mean - stack.inference.mean for stack in view.stacks],
+        hovertemplate="ELBO %{customdata:.3f}, %{y:.3f} nats below log p(x)<extra></extra>",
+    )
+
+
+def _number(stack: Stack, k: int, shift: float, theme: Theme) -> dict[str, Any]:
+    """The inference gap, below its stack."""
+    end = stack.inference.mean + (stack.inference.se or 0.0)
+    return {
+        "text": f"<b>{nats(stack.inference.mean)}</b>", "x": k, "y": end + shift, "showarrow": False, "yanchor": "top",
+        "xanchor": "center", "font": {"size": 11, "color": theme.text},
+    }  # fmt: skip
+
+
+def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
+    """Stacks from log p(x), at the top, down to each ELBO; lines at the best Gaussians' ELBOs."""
+    count = len(view.stacks)
+    deepest = max([s.inference.mean + (s.inference.se or 0.0) for s in view.stacks] + [view.approximation.mean, 1e-3])
+    highest = min([s.inference.mean for s in view.stacks] + [0.0])
+    span = deepest - highest
+    notes = [_number(stack, k, 0.015 * span, theme) for k, stack in enumerate(view.stacks)]
+    notes.append(heading(theme, f"{view.what}: log p(x) = {_log_px(view)} nats", 0.0, 1.0, yshift=4))
+    names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks]
+    turned = count > FEW
+    layout = frame(theme, WIDTH, HEIGHT, (52, 8, 24, 118 if turned else 84), barmode="overlay", showlegend=True)
+    layout["annotations"] = notes
+    layout["xaxis"] = axis(
+        theme, "", tickvals=list(range(count)), ticktext=names, range=[-0.5, count - 0.5], showgrid=False,
+        tickangle=-35 if turned else 0, ticks="",
+    )  # fmt: skip
+    layout["yaxis"] = axis(theme, "nats below log p(x)", range=[deepest + 0.12 * span, highest - 0.04 * span])
+    layout["legend"] = {
+        "orientation": "h", "x": -0.08, "y": -0.36 if turned else -0.14, "xanchor": "left", "yanchor": "top",
+        "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal", "itemwidth": 30,
+    }  # fmt: skip
+    return go.Figure([*_bars(view, theme), *_lines(view, theme), _ends(view, theme)], layout)
+
+
+def _log_px(view: StacksView) -> str:
+    bound = "" if view.exact else "≥ "
+    error = "" if view.log_px.se is None else f" ± {nats(view.log_px.se)}"
+    return f"{bound}{nats(view.log_px.mean)}{error}"

@@ -1,0 +1,113 @@
+"""SVI step by step: the outlines over the true posterior, the ELBO against the step, and the frames that move on both.
+
+What moves is drawn as shapes, which a browser redraws in a fraction of a figure's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gpvae_core.explore.gap_lab.views import Array, ContoursView, SviView
+from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.method_styles import MethodStyle
+from gpvae_core.plots.posterior import density_traces, panel
+from gpvae_core.plots.theme import Theme, axis, frame, with_unit, wrapped
+
+WIDTH, HEIGHT = 456, 330
+DIGITS = 4
+"""Decimals of a frame's coordinates, in prior standard deviations."""
+LABEL = 18
+
+
+def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
+    """The true posterior's regions, and the outline and the centre of each method's answer."""
+    left, right, top, bottom = margin = (50, 4, 8, 38)
+    truth = view.truth
+    place = panel(truth, "", (0.0, 0.68), (0.0, 1.0), (WIDTH - left - right, HEIGHT - top - bottom))
+    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
+    layout |= place.layout(theme, with_unit(truth.plane.x_label), with_unit(truth.plane.y_label), 6)
+    layout["legend"] = {
+        "x": 0.70, "y": 1.0, "xanchor": "left", "yanchor": "top", "font": {"size": 10, "color": theme.text},
+        "bgcolor": "rgba(0,0,0,0)", "itemwidth": 30, "tracegroupgap": 0,
+    }  # fmt: skip
+    marks = density_traces(truth, theme, place.axes)
+    for one in view.outlines:
+        marks += _outline(one.name, one.line, one.centre, styles[one.name], place.axes)
+    return go.Figure(marks, layout)
+
+
+def _outline(name: str, line: Array, centre: Array, style: MethodStyle, axes: dict[str, str]) -> list[Mark]:
+    edge = scatter(
+        x=line[:, 0], y=line[:, 1], mode="lines", name=wrapped(style.label, LABEL), legendgroup=name,
+        line={"color": style.colour, "dash": style.dash, "width": 2.2}, hoverinfo="name", **axes,
+    )  # fmt: skip
+    middle = scatter(
+        x=[float(centre[0])], y=[float(centre[1])], mode="markers", name=style.label, legendgroup=name,
+        showlegend=False, marker={"symbol": style.symbol, "size": 7, "color": style.colour}, hoverinfo="name", **axes,
+    )  # fmt: skip
+    return [edge, middle]
+
+
+def bound(view: SviView, theme: Theme) -> go.Figure:
+    """ELBO after each step, with log p(x) and the best Gaussians' ELBOs as lines."""
+    steps = np.arange(len(view.elbo))
+    finite = view.elbo[np.isfinite(view.elbo)]
+    top = max(float(finite.max(initial=view.log_px)), view.log_px)
+    low = min(float(finite.min(initial=view.best_diagonal_elbo)), view.best_diagonal_elbo)
+    span = max(top - low, 1e-3)
+    last = max(len(steps) - 1, 1)
+    sign = "" if view.exact else " (at least)"
+    levels = (
+        (f"log p(x){sign}", view.log_px, "solid", 2.0),
+        ("best full Gaussian", view.best_full_elbo, "dot", 1.4),
+        ("best diagonal Gaussian", view.best_diagonal_elbo, "dash", 1.4),
+    )
+    marks = [
+        scatter(
+            x=[0, last], y=[value, value], mode="lines", name=name,
+            line={"color": theme.text, "dash": dash, "width": width},
+            hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
+        )
+        for name, value, dash, width in levels
+    ]  # fmt: skip
+    marks.append(
+        scatter(
+            x=steps, y=view.elbo, mode="lines", name="ELBO of the answer", line={"color": theme.muted, "width": 1.2},
+            hovertemplate="step %{x}: %{y:.3f} nats<extra></extra>",
+        )
+    )  # fmt: skip
+    layout = frame(theme, WIDTH, HEIGHT, (58, 10, 8, 76), showlegend=True)
+    layout["xaxis"] = axis(theme, "step of SVI", range=[-0.02 * last, 1.02 * last])
+    layout["yaxis"] = axis(theme, "ELBO (nats)", range=[low - 0.05 * span, top + 0.06 * span])
+    layout["legend"] = {
+        "orientation": "h", "x": 0.0, "y": -0.15, "xanchor": "left", "yanchor": "top", "itemwidth": 30,
+        "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
+    }  # fmt: skip
+    return go.Figure(marks, layout)
+
+
+def svg_path(line: Array) -> str:
+    """A line (P, 2) with NaN between its pieces as an SVG path in the figure's coordinates; '' for none."""
+    parts, pen = [], "M"
+    for x, y in np.round(line, DIGITS):
+        if not np.isfinite(x):
+            pen = "M"
+            continue
+        parts.append(f"{pen}{x:g},{y:g}")
+        pen = "L"
+    return "".join(parts)
+
+
+def frames(view: SviView, theme: Theme) -> dict[str, Any]:
+    """What the player needs of each step: outline, centre, ELBO (None where it is no number); and its colour."""
+    return {
+        "paths": [svg_path(one.line) for one in view.outlines],
+        "centres": [[round(float(c), DIGITS) for c in one.centre] for one in view.outlines],
+        "elbo": [round(float(e), 3) if np.isfinite(e) else None for e in view.elbo],
+        "log_px": round(view.log_px, 3),
+        "colour": theme.base,
+    }
