@@ -1,0 +1,52 @@
+"""Inverse autoregressive flow (Kingma et al. 2016; Kim & Pavlovic 2021, sec. 5)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from zuko.transforms import AutoregressiveTransform
+
+from gpvae_core.encoders.base import ENCODERS
+from gpvae_core.encoders.flow_encoder import FlowConfig, FlowEncoder
+from gpvae_core.encoders.flow_net import FlowStep, ShiftAndScale
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.types import EventShape
+
+
+class AutoregressiveStep(FlowStep):
+    """Dimension i of mu and sigma sees the z whose place in the order comes before its own (Germain et al. 2015).
+
+    Hidden units are dealt out evenly: unit u sees the first u mod D dimensions of the order.
+    """
+
+    def __init__(self, order: Int[Tensor, " D"], width: int, context: int) -> None:
+        super().__init__()
+        self.passes = len(order)
+        place = torch.arange(width) % len(order)
+        self.net = ShiftAndScale(order < place.unsqueeze(1), place <= order.unsqueeze(1), context)
+
+    def forward(self, h: Float[Tensor, "B H"]) -> AutoregressiveTransform:
+        return AutoregressiveTransform(self.net.given(h), self.passes)
+
+
+@ENCODERS.register("iaf")
+class IAFConfig(FlowConfig):
+    """Inverse autoregressive flows on a diagonal Gaussian (Kingma et al. 2016); iaf:8 has 8.
+
+    z_t = mu_t(z_{t-1}, h) + sigma_t(z_{t-1}, h) z_{t-1}, where dimension i of mu_t and sigma_t sees the dimensions
+    before it: a sample takes one pass through each network, log q of a z from elsewhere D of them. The order of the
+    dimensions is turned round from flow to flow.
+    """
+
+    kind: ClassVar[str] = "iaf"
+    method: ClassVar[str] = "iaf"
+    count: ClassVar[str] = "flows"
+
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> FlowEncoder:
+        order = torch.arange(latent_dim)
+        orders = [order.flip(0) if t % 2 else order for t in range(self.flows)]
+        steps = [AutoregressiveStep(one, self.flow_width, self.context) for one in orders]
+        return FlowEncoder(net, event_shape, latent_dim, self, steps)
