@@ -23,6 +23,7 @@ NUMERIC = (
     "training_bound",
     "vae",
     "bounds",
+    "collapse",
     "gp",
     "truth",
     "gaps",

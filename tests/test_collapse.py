@@ -1,0 +1,53 @@
+"""Active units and the KL of moments on encoders made by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gpvae_core.collapse import activity, collapse_report, moment_kl
+from gpvae_core.encoders.base import sampled_kl
+from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.encoders.gaussian import DiagonalGaussian
+from tests.oracles import LinearGaussianVAE
+
+
+def test_a_dimension_is_active_where_its_mean_moves_with_the_image() -> None:
+    """Answers of a linear encoder that reads one pixel in its first dimension, a hundredth of it in its second."""
+    oracle = LinearGaussianVAE.make(3, (1, 2, 2), 0.5)
+    vae = oracle.vae(std=torch.tensor([0.3, 0.99, 1.0], dtype=torch.float64))
+    a = torch.zeros(3, 4)
+    a[0, 0], a[1, 0] = 1.0, 0.01
+    vae.encoder.load_state_dict({**vae.encoder.state_dict(), "a": a})
+    x = oracle.images(500)
+    q = vae.infer(x)
+    report = collapse_report(q.mean, q.variance)
+    pixel = float(x.flatten(1)[:, 0].var(correction=0))
+    assert report["active_units"]["count"] == 1
+    assert report["active_units"]["of"] == 3
+    assert report["active_units"]["variance"] == pytest.approx([pixel, 1e-4 * pixel, 0.0], rel=1e-3, abs=1e-8)
+    assert report["collapse"]["fraction"] == pytest.approx(2 / 3)
+    assert report["collapse"]["moment_kl"][2] == pytest.approx(0.0, abs=1e-6)
+    assert report["collapse"]["moment_kl"][0] > 0.5
+
+
+def test_all_and_none_collapsed() -> None:
+    mean = 3.0 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    assert collapse_report(mean, torch.full((50, 4), 0.1))["collapse"]["fraction"] == 0.0
+    flat = collapse_report(torch.zeros(50, 4), torch.ones(50, 4))
+    assert (flat["active_units"]["count"], flat["collapse"]["fraction"]) == (0, 1.0)
+    assert flat["collapse"]["moment_kl"] == [0.0] * 4
+    assert torch.equal(activity(mean[:1]), torch.zeros(4))
+
+
+def test_the_kl_of_moments_is_the_kl_of_a_diagonal_gaussian_and_below_that_of_another() -> None:
+    generator = torch.Generator().manual_seed(0)
+    m, s = torch.randn(6, 3, generator=generator), torch.rand(6, 3, generator=generator) + 0.1
+    diagonal = DiagonalGaussian(m, s)
+    of_moments = moment_kl(diagonal.mean, diagonal.variance).sum(-1)
+    assert torch.allclose(of_moments, diagonal.kl(), atol=1e-5)
+    sampled = sampled_kl(diagonal.rsample_and_log_prob(50_000, generator))
+    assert torch.allclose(of_moments, sampled, atol=0.1)
+    chol = torch.tril(torch.randn(6, 3, 3, generator=generator), -1) + torch.diag_embed(s)
+    full = FullGaussian(m, chol)
+    assert torch.all(moment_kl(full.mean, full.variance).sum(-1) < full.kl())
