@@ -56,6 +56,20 @@ function drawSelects(holder, model) {
   }
 }
 
+function drawActions(holder, model) {
+  const wanted = model.content.actions ?? []
+  const now = JSON.stringify(wanted)
+  if (holder.dataset.now === now) return
+  holder.dataset.now = now
+  holder.replaceChildren()
+  for (const [key, text] of wanted) {
+    const button = element("button", "action", holder)
+    button.type = "button"
+    button.textContent = text
+    button.onclick = () => model.send_msg({action: key})
+  }
+}
+
 function pickOf(event) {
   const point = event.points[0]
   const picked = point.customdata ?? point.data.meta
@@ -106,9 +120,11 @@ export function render({model, el}) {
   const sub = element("span", "sub", head)
   const tools = element("div", "tools", head)
   const selects = element("span", "tools", tools)
+  const actions = element("span", "tools", tools)
   const message = element("div", "message", card)
   message.setAttribute("role", "status")
   const plot = element("div", "plot", card)
+  ;(window.gpvaePlots ??= {})[model.view] = plot // for whatever moves shapes on this view
   const sentence = element("p", "sentence", card)
   const thumb = element("img", "thumb", plot)
   thumb.alt = ""
@@ -145,6 +161,7 @@ export function render({model, el}) {
     plot.setAttribute("role", content.picks ? "figure" : "img")
     plot.setAttribute("aria-label", content.alt)
     drawSelects(selects, model)
+    drawActions(actions, model)
     busy = busy.then(paint).catch((error) => { message.textContent = `This figure could not be drawn: ${error}` })
   }
   model.on("content", update)

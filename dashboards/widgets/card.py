@@ -52,6 +52,8 @@ class Content:
     stamp: int = 0
     """Number of the request this answers."""
     selects: tuple[Select, ...] = ()
+    actions: tuple[tuple[str, str], ...] = ()
+    """Buttons in the heading: (key, text)."""
     overlay: dict[str, Any] | None = field(default=None)
     """Changes to the layout that need no new figure."""
 
@@ -60,7 +62,8 @@ Handler = Callable[[Any], None]
 
 
 class Card(JSComponent):
-    """The widget. Handlers by message: 'pick' (index), 'hover' (index), 'csv' (True), 'select' ((name, key))."""
+    """The widget. Handlers by message: 'pick' (index), 'hover' (index), 'csv' (True), 'select' ((name, key)),
+    'action' (key)."""
 
     view = param.String(doc="Name of the view, for exports and measurements")
     title = param.String()
