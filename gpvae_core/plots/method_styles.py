@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme
 
+PALE = "#F0E442"
+"""Too pale for a thin line on white."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
@@ -28,10 +30,11 @@ def short_name(method: str, decoder: str) -> str:
 
 def method_styles(methods: Sequence[str], decoder: str, theme: Theme) -> Mapping[str, MethodStyle]:
     """By the place among all methods offered, so that a choice among them changes no colour."""
+    colours = [colour for colour in theme.classes if colour != PALE]
     return {
         method: MethodStyle(
             f"+{short_name(method, decoder)}" if method.startswith(f"{decoder}+") else short_name(method, decoder),
-            theme.classes[k % len(theme.classes)],
+            colours[k % len(colours)],
             DASHES[k % len(DASHES)],
             CLASS_SYMBOLS[k % len(CLASS_SYMBOLS)],
         )

@@ -123,7 +123,8 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme) ->
     highest = min([s.inference.mean for s in view.stacks] + [0.0])
     span = deepest - highest
     notes = [_number(stack, k, 0.015 * span, theme) for k, stack in enumerate(view.stacks)]
-    notes.append(heading(theme, f"{view.what}: log p(x) = {_log_px(view)} nats", 0.0, 1.0, yshift=4))
+    best = f"best diagonal Gaussian {nats(-view.approximation.mean)}, best full one {nats(-view.full.mean)}"
+    notes.append(heading(theme, f"log p(x) = {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4))
     names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks]
     turned = count > FEW
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 24, 118 if turned else 84), barmode="overlay", showlegend=True)

@@ -17,7 +17,7 @@ from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.posterior import density_traces, panel
 from gpvae_core.plots.theme import Theme, axis, frame, with_unit, wrapped
 
-WIDTH, HEIGHT = 456, 330
+WIDTH, HEIGHT = 440, 320
 DIGITS = 4
 """Decimals of a frame's coordinates, in prior standard deviations."""
 LABEL = 18

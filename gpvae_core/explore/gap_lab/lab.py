@@ -48,6 +48,10 @@ SAMPLE, EPOCH_SAMPLE = 64, 24
 KEPT = 512
 IN_WINDOW = 0.25
 """The true posterior spans at least this share of the window: an answer far off is still to be seen."""
+SMALLEST = 0.02
+"""With the answer from which SVI starts it may be as small as this."""
+TRUTH_REACH = 3.7
+"""Standard deviations within which a Gaussian holds 99.9 % of its mass."""
 
 
 @dataclass(frozen=True)
@@ -226,22 +230,29 @@ class Lab:
         """The latent plane, or for d > 2 the two widest directions through the posterior mode."""
         return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
 
-    def contours(self, methods: Sequence[str], index: int) -> ContoursView:
-        """The true posterior and each method's answer."""
+    def contours(self, methods: Sequence[str], index: int, start: str = "") -> ContoursView:
+        """The true posterior and each method's answer; the window reaches to the answer of `start`, however far off."""
         plane = self.plane(index)
         answers = {name: self._answer(name, index) for name in methods}
         outlines = tuple(outline(name, q, plane) for name, q in answers.items())
         shapes = [_shape(name, q, plane) for name, q in answers.items()]
-        return ContoursView(self._true_posterior(index, plane, shapes), outlines, MASS)
+        first = [_shape(start, self._answer(start, index), plane)] if start else []
+        return ContoursView(self._true_posterior(index, plane, first, shapes), outlines, MASS)
 
-    def _true_posterior(self, index: int, plane: Plane, shapes: Sequence[GaussianShape]) -> PosteriorView:
+    def _true_posterior(
+        self, index: int, plane: Plane, must: Sequence[GaussianShape], may: Sequence[GaussianShape]
+    ) -> PosteriorView:
+        """Over a window that holds all of the posterior and the shapes that `must` be in view."""
         x, vae, atlas = self._x([index]), self.origin.model, self.atlas()
+        shapes = [*must, *may]
         if atlas is not None:
             truth = self._truth(index)
-            drawn, modes = latent_contours(vae, atlas, x, truth, shapes, plane, IN_WINDOW), np.asarray(truth.modes())
+            share = _share(GaussianShape("", truth.mean, truth.covariance), must)
+            drawn, modes = latent_contours(vae, atlas, x, truth, shapes, plane, share), np.asarray(truth.modes())
         else:
-            laplace = on_plane("", plane, plane.origin, self._local(index).covariance).covariance
-            drawn, modes = slice_contours(vae, x, plane, laplace, shapes, IN_WINDOW), np.zeros((1, 2))
+            laplace = on_plane("", plane, plane.origin, self._local(index).covariance)
+            share = _share(laplace, must)
+            drawn, modes = slice_contours(vae, x, plane, laplace.covariance, shapes, share), np.zeros((1, 2))
         nothing = np.empty((0, 2))
         return PosteriorView(
             plane, drawn.x, drawn.y, drawn.log_density, drawn.levels, nothing, (), nothing, np.empty(0), modes
@@ -325,6 +336,14 @@ def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: P
         columns = curves.epoch_columns(load, epochs, x, seed, progress)
         disk.write("labepochs", settings, columns)
     return curves.epoch_view(run.name, columns, run.model.latent_dim == 2)
+
+
+def _share(truth: GaussianShape, must: Sequence[GaussianShape]) -> float:
+    """The share of the window that the true posterior is left with, so that the shapes that must be are in view."""
+    span = 2.0 * TRUTH_REACH * float(np.sqrt(np.linalg.eigvalsh(truth.covariance)[-1]))
+    reach = [np.abs(one.mean - truth.mean) + TRUTH_REACH * np.sqrt(np.diag(one.covariance)) for one in must]
+    farthest = max((float(part.max()) for part in reach), default=0.0)
+    return float(np.clip(0.7 * span / (0.5 * span + farthest), SMALLEST, IN_WINDOW))
 
 
 def _shape(name: str, q: Posterior, plane: Plane) -> GaussianShape:
