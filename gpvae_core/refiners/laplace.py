@@ -131,6 +131,7 @@ class LaplaceConfig(RefinerConfig):
     kind: ClassVar[str] = "laplace"
     method: ClassVar[str] = "vlae"
     count: ClassVar[str] = "steps"
+    counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     instead_of_conv: ClassVar[str] = "fc_equal"
     steps: int = Field(default=4, ge=1, description="linearisations for each image")
     step_size: float = Field(

@@ -55,6 +55,7 @@ class SVIConfig(RefinerConfig):
     kind: ClassVar[str] = "svi"
     method: ClassVar[str] = ""
     count: ClassVar[str] = "steps"
+    counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     steps: int = Field(default=8, ge=1, description="refinement steps for each image")
     step_size: float = Field(default=0.2, gt=0, description="length of a refinement step")
     momentum: float = Field(default=0.5, ge=0, lt=1, description="share of the last step that the next one keeps")
