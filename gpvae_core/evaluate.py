@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from gpvae_core import bounds
 from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
-from gpvae_core.gaps import IWAE_SAMPLES, Array, GapTable, Truth, default_sample_size, grid_truth, instance_gaps
+from gpvae_core.gaps import GapTable, default_sample_size, instance_gaps, truth_estimator
 from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.stats import mean_se, spearman
 from gpvae_core.training_bound import training_bound
-from gpvae_core.truth.importance import log_weights
+from gpvae_core.truth.ais import AISSettings
+from gpvae_core.truth.importance import ImportanceEstimate, log_weights
+from gpvae_core.truth.instances import ANNEALING, MIN_ESS, Array, Estimator, Truth, grid_truth
+from gpvae_core.truth.pareto import K_HAT_LIMIT
 
 GRID_SAMPLE = 1000
 """Instances whose true posterior is computed at d = 2: milliseconds each on digits, tenths of a second on MNIST."""
@@ -41,6 +44,8 @@ def evaluate(
     progress: Progress = silent,
     max_truths: int = GRID_SAMPLE,
     bandwidth: str = "sigma_x",
+    truth: str = "auto",
+    annealing: AISSettings = ANNEALING,
 ) -> dict[str, Any]:
     """ELBO and IWAE-k over the whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
 
@@ -48,11 +53,14 @@ def evaluate(
         max_instances: size of the sample for best Gaussians and gaps; by default all of at most 500, else 200.
         max_truths: size of the sample for log p(x), negentropy and modes at d = 2; it begins with the other one.
         bandwidth: of MAPA's kernel: 'sigma_x', the likelihood's, or 'validation', the best on validation images.
+        truth: how log p(x) is found: 'grid' (d = 2), 'ais', 'iwae', or 'auto', the grid at d = 2 and else 'ais'.
+        annealing: temperatures and chains of 'ais'.
 
     All in nats; every mean with its standard error and the number of instances. What is not defined is None.
 
     Raises:
-        UserError: the split is neither 'test' nor 'validation', or the bandwidth is none of BANDWIDTHS.
+        UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, there is no such
+            way to the truth, or not for so many latent dimensions.
     """
     started = time.monotonic()
     if bandwidth not in BANDWIDTHS:
@@ -60,9 +68,16 @@ def evaluate(
     splits = {"test": run.data.test, "validation": run.data.validation}
     if split not in splits:
         raise unknown("split", split, splits)
+    estimate = truth_estimator(truth, run.model.latent_dim, annealing)
     whole = _whole_split(run, splits[split], k, seed, progress)
     sample = _sample(
-        run, splits[split], max_instances or default_sample_size(len(splits[split])), max_truths, seed, progress
+        run,
+        splits[split],
+        max_instances or default_sample_size(len(splits[split])),
+        max_truths,
+        seed,
+        progress,
+        estimate,
     )
     result = {
         **_about(run, split),
@@ -107,7 +122,7 @@ def _about(run: Run, split: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -> dict[str, Array]:
-    """Per instance: elbo, iwae, training_bound (nats), square_error (a pixel's mean), and the traces f, h if any."""
+    """Per instance: elbo, iwae, training_bound (nats), ess, k_hat, square_error (a pixel's), the traces f, h if any."""
     vae, n_train = run.model, len(run.data.train)
     generator = torch.Generator(run.device).manual_seed(seed)
     columns: dict[str, list[torch.Tensor]] = {}
@@ -116,12 +131,15 @@ def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) 
         x = split.pixels(slice(low, low + at_once)).to(run.device)
         q = vae.infer(x)
         log_w = log_weights(vae, x, k, generator, proposal=q)
+        weighted = ImportanceEstimate.of(log_w)
         shown = vae.likelihood.mean(vae.decode(q.mean))
         uncertainty = q.uncertainty()
         traces = {} if uncertainty is None else {"f": uncertainty.trace_f, "h": uncertainty.trace_h}
         found = {
             "elbo": bounds.elbo(log_w),
-            "iwae": bounds.iwae(log_w),
+            "iwae": weighted.log_px,
+            "ess": weighted.ess,
+            "k_hat": weighted.k_hat,
             "training_bound": training_bound(vae, x, n_train, 1, generator).value,
             "square_error": (x - shown).square().mean((-3, -2, -1)),
             **traces,
@@ -135,7 +153,12 @@ def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) 
 def _bounds(whole: Mapping[str, Array], k: int) -> dict[str, Any]:
     return {
         "elbo": mean_se(whole["elbo"]),
-        "iwae": {**mean_se(whole["iwae"]), "k": k},
+        "iwae": {
+            **mean_se(whole["iwae"]),
+            "k": k,
+            "ess": float(np.median(whole["ess"])),
+            "untrusted": None if np.isnan(whole["k_hat"]).all() else int((whole["k_hat"] > K_HAT_LIMIT).sum()),
+        },
         "training_bound": mean_se(whole["training_bound"]),
     }
 
@@ -164,13 +187,15 @@ class Sample:
     truth: Truth
 
 
-def _sample(run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress) -> Sample:
+def _sample(
+    run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, estimate: Estimator | None
+) -> Sample:
     order = np.random.default_rng(seed).permutation(len(split))
     index = order[:size]
-    if run.model.latent_dim != 2:
+    if estimate is not None:
         x = split.pixels(index).to(run.device)
-        table = instance_gaps(run.model, x, seed=seed, progress=progress, indices=index)
-        return Sample(index, index, table, Truth(table.truth, table.log_px))
+        table = instance_gaps(run.model, x, seed=seed, progress=progress, indices=index, estimate=estimate)
+        return Sample(index, index, table, table.known_truth)
     more = order[: max(size, truths)]
     x = split.pixels(more).to(run.device)
     truth = grid_truth(run.model, x, run.atlas, progress)
@@ -181,17 +206,36 @@ def _sample(run: Run, split: Split, size: int, truths: int, seed: int, progress:
 
 def _truth_and_gaps(sample: Sample) -> dict[str, Any]:
     gaps, truth = sample.gaps, sample.truth
-    how = {"truth": truth.kind} if truth.kind == "grid" else {"truth": truth.kind, "k": IWAE_SAMPLES, "bound": "lower"}
+    sure = {"truth": truth.kind, "estimator_se": _rms(truth.se)}
     return {
-        "log_px": {**mean_se(truth.log_px), **how},
+        "log_px": {**mean_se(truth.log_px), **sure, **_how(truth)},
         "best_gaussian_elbo": {
             "diagonal": mean_se(gaps.best_diagonal_elbo),
             "full": mean_se(gaps.best_full_elbo),
         },
-        "gaps": {name: mean_se(values) for name, values in _gap_columns(gaps).items()},
+        "gaps": {
+            "inference": {**mean_se(gaps.inference), **sure},
+            "approximation": {**mean_se(gaps.approximation), **sure},
+            "amortization": mean_se(gaps.amortization),
+        },
         "negentropy": None if truth.negentropy is None else mean_se(truth.negentropy),
         "n_modes": None if truth.n_modes is None else mean_se(truth.n_modes),
     }
+
+
+def _how(truth: Truth) -> dict[str, Any]:
+    """What an estimate was made of, by its own names; nothing for a grid."""
+    counts = {
+        "grid": {},
+        "ais": {"chains": truth.k, "temperatures": truth.steps, "bound": "lower"},
+        "iwae": {"k": truth.k, "bound": "lower"},
+    }
+    return counts[truth.kind]
+
+
+def _rms(se: Array | None) -> float | None:
+    """Root mean square of an estimator's standard errors; None where it states none."""
+    return None if se is None else float(np.sqrt(np.mean(np.square(se))))
 
 
 def _gap_columns(gaps: GapTable) -> dict[str, Array]:
@@ -219,11 +263,17 @@ def _correlation(a: Array, b: Array, seed: int) -> dict[str, Any]:
 
 
 def _checks(truth: Truth) -> dict[str, Any]:
-    """How many grid posteriors were refined beyond the atlas, and how many failed a check all the same."""
-    if truth.passed is None or truth.refined is None:
-        return {}
-    counts = {"refined": int(truth.refined.sum()), "failed": int((~truth.passed).sum()), "n": len(truth.passed)}
-    return {"grid": counts}
+    """How many grid posteriors were refined beyond the atlas, how many failed a check all the same; or how many
+    estimates are not to be trusted, and why: too few effective samples, or too heavy a tail of the weights."""
+    if truth.passed is not None and truth.refined is not None:
+        counts = {"refined": int(truth.refined.sum()), "failed": int((~truth.passed).sum())}
+        return {"grid": {**counts, "n": len(truth.passed)}}
+    reasons: dict[str, Any] = {"untrusted": int(truth.untrusted.sum()), "n": len(truth.log_px)}
+    if truth.ess is not None:
+        reasons |= {"few_effective": int((~(truth.ess >= MIN_ESS)).sum()), "ess": float(np.median(truth.ess))}
+    if truth.k_hat is not None:
+        reasons |= {"k_hat_above_limit": int((truth.k_hat > K_HAT_LIMIT).sum())}
+    return {truth.kind: reasons}
 
 
 # -- the model ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ The encoder's ELBO is the ordinary one, with the exact log q(z|x) of the (margin
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import zipfile
 import zlib
@@ -24,51 +25,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.encoders.gaussian import is_diagonal_gaussian
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_files import disk_errors
+from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
-from gpvae_core.truth.grid import Atlas, true_posteriors
-from gpvae_core.truth.importance import iwae_log_px, log_weights
-from gpvae_core.truth.proposal import DefensiveMixture
+from gpvae_core.truth.grid import Atlas
+from gpvae_core.truth.importance import log_weights
+from gpvae_core.truth.instances import ANNEALING, AT_ONCE, Array, Estimator, Truth, ais_truth, grid_truth, sampled_truth
 from gpvae_core.vae import VAE
 
-Array = NDArray[np.float64]
-IWAE_SAMPLES = 5000
 ELBO_SAMPLES = 2000
-GRIDS_AT_ONCE = 32
-"""Posteriors, or importance weights of so many images, held at a time."""
-
-
 FEW, SAMPLE = 500, 200
 
 
 def default_sample_size(n: int) -> int:
     """Of how many of n instances the gaps are computed by default: of all where there are at most 500, else of 200."""
     return n if n <= FEW else SAMPLE
-
-
-@dataclass(frozen=True)
-class Truth:
-    """log p(x) of B instances in nats and how it was found; what follows `log_px` is known on a grid alone (d = 2)."""
-
-    kind: str
-    """'grid' (quadrature) or 'iwae' (a lower bound by importance sampling)."""
-    log_px: Array
-    negentropy: Array | None = None
-    """Entropy of the Gaussian with the posterior's moments minus the posterior's, nats."""
-    n_modes: NDArray[np.int64] | None = None
-    passed: NDArray[np.bool_] | None = None
-    """Whether the grid's checks (mass outside, halving the step, cells spanned) passed."""
-    refined: NDArray[np.bool_] | None = None
-    """Whether the atlas did not do, and a grid was decoded for this instance."""
-    modes: tuple[Array, ...] | None = None
-    """Modes (J, 2) of each instance, highest first."""
-
-    def first(self, n: int) -> Truth:
-        """The first n instances."""
-        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "kind"}
-        return dataclasses.replace(self, **{name: None if v is None else v[:n] for name, v in parts.items()})
 
 
 @dataclass(frozen=True)
@@ -81,9 +54,10 @@ class GapTable:
     best_full_elbo: Array
     log_px: Array
     truth: str
-    """'grid', or 'iwae': then log_px is a lower bound and so are the inference and the approximation gap."""
+    """'grid', 'ais' or 'iwae'; but for a grid log_px is a lower bound, and so are the inference and the approximation
+    gap."""
     k: int | None
-    """Importance samples where truth is 'iwae'."""
+    """Importance samples ('iwae') or chains ('ais')."""
     negentropy: Array | None
     n_modes: NDArray[np.int64] | None
     passed: NDArray[np.bool_] | None
@@ -91,9 +65,24 @@ class GapTable:
     """(B, D), V[f_j(x)]."""
     uncertainty_h: Array | None
     """(B, D), V[h_j(x)]."""
+    log_px_se: Array | None = None
+    """Standard error of each log_px, and so of its inference and approximation gap, nats."""
+    ess: Array | None = None
+    """Effective sample size of each log_px, of k."""
+    k_hat: Array | None = None
+    """Pareto-k of each log_px ('iwae')."""
+    steps: int | None = None
+    """Temperatures ('ais')."""
 
     def __len__(self) -> int:
         return len(self.elbo)
+
+    @property
+    def known_truth(self) -> Truth:
+        """What the table keeps of the truth."""
+        kept = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat}
+        grid = {"negentropy": self.negentropy, "n_modes": self.n_modes, "passed": self.passed}
+        return Truth(self.truth, self.log_px, self.k, self.steps, **kept, **grid)
 
     @property
     def inference(self) -> Array:
@@ -122,13 +111,39 @@ class GapTable:
         try:
             with np.load(path, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}
-            truth, k = str(found.pop("truth")), found.pop("k", None)
+            truth, k, steps = str(found.pop("truth")), _count(found.pop("k", None)), _count(found.pop("steps", None))
             optional = dict.fromkeys(("negentropy", "n_modes", "passed", "uncertainty_f", "uncertainty_h"))
-            return GapTable(**{**optional, **found}, truth=truth, k=None if k is None else int(k))
+            return GapTable(**{**optional, **found}, truth=truth, k=k, steps=steps)
         except FileNotFoundError:
             raise UserError(f"there is no gap table '{path}'") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"'{path}' is damaged, or not a gap table ({error}): compute the gaps again") from None
+
+
+def _count(value: NDArray[np.int64] | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def truth_estimator(name: str, latent_dim: int, annealing: AISSettings = ANNEALING) -> Estimator | None:
+    """The way to log p(x) called `name`; None stands for quadrature. 'auto' is the grid at d = 2, else 'ais'.
+
+    Raises:
+        UserError: no such way, or 'grid' where there are other than 2 latent dimensions.
+    """
+    known: dict[str, Estimator | None] = {
+        "grid": None,
+        "ais": functools.partial(ais_truth, how=annealing),
+        "iwae": sampled_truth,
+    }
+    known["auto"] = known["grid" if latent_dim == 2 else "ais"]
+    if name not in known:
+        raise unknown("truth", name, known)
+    if name == "grid" and latent_dim != 2:
+        raise UserError(
+            f"wanted truth 'auto', 'ais' or 'iwae' for a run with {latent_dim} latent dimensions, got 'grid': "
+            "quadrature needs exactly 2"
+        )
+    return known[name]
 
 
 def instance_gaps(
@@ -139,6 +154,7 @@ def instance_gaps(
     progress: Progress = silent,
     indices: Sequence[int] | NDArray[np.int64] | None = None,
     truth: Truth | None = None,
+    estimate: Estimator | None = None,
 ) -> GapTable:
     """Gaps of each image. d = 2: log p(x) by quadrature; else by IWAE_SAMPLES importance samples, a lower bound.
 
@@ -146,8 +162,9 @@ def instance_gaps(
         atlas: the decoded grid of this model (d = 2), built where it is not given.
         indices: what the instances are called in `GapTable.index` (default: 0, 1, ...).
         truth: what `grid_truth` found for these images, where that has been asked already (d = 2).
+        estimate: another way to log p(x), such as `ais_truth`.
     """
-    return gaps_and_best(vae, x, atlas, seed, progress, indices, truth)[0]
+    return gaps_and_best(vae, x, atlas, seed, progress, indices, truth, estimate)[0]
 
 
 def gaps_and_best(
@@ -158,51 +175,16 @@ def gaps_and_best(
     progress: Progress = silent,
     indices: Sequence[int] | NDArray[np.int64] | None = None,
     truth: Truth | None = None,
+    estimate: Estimator | None = None,
 ) -> tuple[GapTable, BestGaussians]:
     """As `instance_gaps`, with the best Gaussians that were found on the way."""
-    if vae.latent_dim == 2:
-        truth = truth or grid_truth(vae, x, atlas, progress)
-        best = best_gaussians(vae, x, seed, [torch.as_tensor(m) for m in truth.modes or ()], progress)
-    else:
-        best = best_gaussians(vae, x, seed, None, progress)
-        truth = sampled_truth(vae, x, best, seed, progress)
+    if truth is None and estimate is None and vae.latent_dim == 2:
+        truth = grid_truth(vae, x, atlas, progress)
+    modes = None if truth is None or truth.modes is None else [torch.as_tensor(m) for m in truth.modes]
+    best = best_gaussians(vae, x, seed, modes, progress)
+    if truth is None:
+        truth = (estimate or sampled_truth)(vae, x, best, seed, progress)
     return _table(vae, x, truth, best, seed, np.arange(len(x)) if indices is None else np.asarray(indices)), best
-
-
-def grid_truth(vae: VAE, x: Float[Tensor, "B C H W"], atlas: Atlas | None = None, progress: Progress = silent) -> Truth:
-    """log p(x), negentropy and modes by quadrature, few posteriors in memory. Raises UserError if d != 2."""
-    plane = Atlas.build(vae, progress=progress) if atlas is None else atlas
-    rows: list[tuple[float, float, bool, bool, Array]] = []
-    for low in range(0, len(x), GRIDS_AT_ONCE):
-        for grid in true_posteriors(vae, plane, x[low : low + GRIDS_AT_ONCE]):
-            refined = not np.array_equal(grid.x, plane.axis.numpy())
-            rows.append((grid.log_px, grid.negentropy(), grid.passed, refined, grid.modes()))
-        progress(len(rows), len(x), "true posteriors")
-    log_px, negentropy, passed, refined, modes = zip(*rows, strict=True)
-    return Truth(
-        kind="grid",
-        log_px=np.array(log_px),
-        negentropy=np.array(negentropy),
-        n_modes=np.array([len(m) for m in modes]),
-        passed=np.array(passed),
-        refined=np.array(refined),
-        modes=tuple(modes),
-    )
-
-
-@torch.no_grad()
-def sampled_truth(
-    vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, seed: int = 0, progress: Progress = silent
-) -> Truth:
-    """A lower bound on log p(x), tight where the best full Gaussian (mixed with the encoder) covers the posterior."""
-    generator = torch.Generator(x.device).manual_seed(seed)
-    found = []
-    for low in range(0, len(x), GRIDS_AT_ONCE):
-        part = slice(low, low + GRIDS_AT_ONCE)
-        proposal = DefensiveMixture(best.full_mean[part], best.full_chol[part], vae.infer(x[part]))
-        found.append(iwae_log_px(vae, x[part], IWAE_SAMPLES, generator, proposal))
-        progress(min(low + GRIDS_AT_ONCE, len(x)), len(x), f"log p(x) by {IWAE_SAMPLES} importance samples")
-    return Truth("iwae", _numpy(torch.cat(found)))
 
 
 @torch.no_grad()
@@ -211,7 +193,7 @@ def encoder_elbos(vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, se
     generator = torch.Generator(x.device).manual_seed(seed)
     if is_diagonal_gaussian(vae.infer(x), generator):
         return best.encoder_elbo
-    return torch.cat([log_weights(vae, part, ELBO_SAMPLES, generator).mean(0) for part in x.split(GRIDS_AT_ONCE)])
+    return torch.cat([log_weights(vae, part, ELBO_SAMPLES, generator).mean(0) for part in x.split(AT_ONCE)])
 
 
 def _table(vae: VAE, x: Tensor, truth: Truth, best: BestGaussians, seed: int, index: NDArray[np.int64]) -> GapTable:
@@ -224,12 +206,16 @@ def _table(vae: VAE, x: Tensor, truth: Truth, best: BestGaussians, seed: int, in
         best_full_elbo=_numpy(best.full_elbo),
         log_px=truth.log_px,
         truth=truth.kind,
-        k=None if truth.kind == "grid" else IWAE_SAMPLES,
+        k=truth.k,
         negentropy=truth.negentropy,
         n_modes=truth.n_modes,
         passed=truth.passed,
         uncertainty_f=None if uncertainty is None else _numpy(uncertainty.f),
         uncertainty_h=None if uncertainty is None else _numpy(uncertainty.h),
+        log_px_se=truth.se,
+        ess=truth.ess,
+        k_hat=truth.k_hat,
+        steps=truth.steps,
     )
 
 

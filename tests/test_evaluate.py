@@ -13,6 +13,7 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import rankdata
 
+from gpvae_core.cli.evaluate import warnings
 from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
@@ -60,7 +61,7 @@ def means(value: Any) -> list[dict[str, Any]]:
 
 
 def test_the_names_others_build_on(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
-    for found, truth in ((result, "grid"), (vae_in_space, "iwae")):
+    for found, truth in ((result, "grid"), (vae_in_space, "ais")):
         assert found["iwae"]["k"] == K
         assert found["log_px"]["truth"] == truth
         assert set(found["best_gaussian_elbo"]) == {"diagonal", "full"}
@@ -166,6 +167,8 @@ def gpvae(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     ("option", "value", "parts"),
     [
         ("--bandwidth", "sigma", ["unknown bandwidth 'sigma'", "did you mean 'sigma_x'", "validation"]),
+        ("--truth", "asi", ["unknown truth 'asi'", "did you mean 'ais'", "auto, grid, iwae"]),
+        ("--ais-chains", "1", ["--ais-chains", "2"]),
         ("--seed", "-1", ["--seed", "0"]),
         ("--seed", str(2**63), ["--seed"]),
     ],
@@ -200,7 +203,8 @@ def test_the_help_says_what_log_px_is_beyond_the_plane(capsys: pytest.CaptureFix
     code, out, _ = gpvae("--help", capsys=capsys)
     words = " ".join(out.replace("│", " ").split())
     assert code == 0
-    assert "log_px.truth is 'iwae', log_px.k the number of samples" in words
+    assert "log_px.truth is 'ais'" in words
+    assert "log_px.estimator_se is the standard error" in words
     assert "lower bound" in words
 
 
@@ -230,7 +234,68 @@ def test_an_encoder_without_uncertainty_beyond_the_plane(vae_in_space: dict[str,
     assert vae_in_space["negentropy"] is None
     assert vae_in_space["n_modes"] is None
     assert vae_in_space["log_px"]["bound"] == "lower"
-    assert vae_in_space["checks"] == {}
+
+
+def test_beyond_the_plane_the_truth_and_its_uncertainty_are_stated(vae_in_space: dict[str, Any]) -> None:
+    log_px, check = vae_in_space["log_px"], vae_in_space["checks"]["ais"]
+    assert (log_px["chains"], log_px["temperatures"]) == (64, 30)
+    assert 0 < log_px["estimator_se"] < 0.3
+    for name in ("inference", "approximation"):
+        gap = vae_in_space["gaps"][name]
+        assert (gap["truth"], gap["estimator_se"]) == ("ais", log_px["estimator_se"])
+    assert (check["n"], check["untrusted"], check["few_effective"]) == (INSTANCES, 0, 0)
+    assert 10 < check["ess"] <= 64
+    assert 1 < vae_in_space["iwae"]["ess"] <= K
+    assert vae_in_space["iwae"]["untrusted"] is None, "of 20 weights the tail cannot be judged"
+
+
+@pytest.fixture(scope="module")
+def three_ways(gp: Run) -> dict[str, dict[str, Any]]:
+    """The plane's log p(x) by each way, of the same instances."""
+    return {way: evaluate(gp, max_instances=8, k=2, max_truths=8, truth=way) for way in ("grid", "ais", "iwae")}
+
+
+def test_each_way_to_the_truth_agrees_with_the_grid(three_ways: dict[str, dict[str, Any]]) -> None:
+    grid = three_ways["grid"]["log_px"]
+    assert grid["estimator_se"] is None
+    assert "bound" not in grid
+    for way in ("ais", "iwae"):
+        found = three_ways[way]["log_px"]
+        assert (found["truth"], found["n"], found["bound"]) == (way, 8, "lower")
+        assert found["mean"] == pytest.approx(grid["mean"], abs=4 * found["estimator_se"] / 8**0.5 + 0.01)
+        assert three_ways[way]["negentropy"] is None
+    assert three_ways["iwae"]["log_px"]["k"] == 5000
+    assert {"untrusted", "n", "few_effective", "ess", "k_hat_above_limit"} == set(three_ways["iwae"]["checks"]["iwae"])
+
+
+def test_how_it_is_annealed_can_be_chosen(gp: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--k", 2, "--instances", 2, "--truth", "ais", "--ais-steps", 3, "--ais-chains", 4, "--device", "cpu")
+    code, out, _ = gpvae(gp.dir, *few, capsys=capsys)
+    words = " ".join(out.split())
+    assert code == 0
+    assert "annealed importance sampling (4 chains, 3 temperatures), a lower bound" in words
+    assert "standard error of an instance" in words
+    assert "log p(x) by ais: 2 of 2 instances: fewer than 10 effective samples, not to be trusted" in words
+
+
+def test_a_bound_whose_weights_have_too_heavy_a_tail_says_so() -> None:
+    result = {
+        "iwae": {"k": 100, "n": 359, "untrusted": 99},
+        "checks": {"iwae": {"n": 200, "untrusted": 3, "few_effective": 0, "k_hat_above_limit": 3}},
+    }
+    truth, bound = warnings(result)
+    assert truth == "log p(x) by iwae: 3 of 200 instances: k-hat > 0.7, not to be trusted"
+    assert bound.startswith("IWAE-100: 99 of 359 instances: k-hat > 0.7, not to be trusted")
+    nothing = {"iwae": {"k": 2, "n": 5, "untrusted": 0}, "checks": {"grid": {"refined": 3, "failed": 0, "n": 5}}}
+    assert warnings(nothing) == []
+
+
+def test_a_grid_beyond_the_plane_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = small_run(tmp_path / "vae", "vae", 3)
+    code, out, err = gpvae(run.dir, "--truth", "grid", "--device", "cpu", capsys=capsys)
+    lines = [line for line in err.splitlines() if line.startswith("gpvae:")]
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert "wanted truth 'auto', 'ais' or 'iwae' for a run with 3 latent dimensions, got 'grid'" in lines[0]
 
 
 def test_it_repeats_with_the_seed(gp: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
+
+if TYPE_CHECKING:
+    from gpvae_core.truth.ais import AISSettings
 
 
 def command(
@@ -41,14 +44,24 @@ def command(
             "`gpvae list refiners`.  [default: as the run was trained]"
         ),
     ] = None,
+    truth: Annotated[
+        str, typer.Option(help="How log p(x) is found: grid (d = 2), ais, iwae; auto is grid at d = 2 and else ais.")
+    ] = "auto",
+    ais_steps: Annotated[
+        int | None, typer.Option("--ais-steps", min=2, help="Temperatures of ais.  [default: 30]")
+    ] = None,
+    ais_chains: Annotated[
+        int | None, typer.Option("--ais-chains", min=2, help="Chains of ais for each image.  [default: 64]")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Bounds on log p(x), the true log p(x), the best Gaussian and the gaps, in nats, with standard errors.
 
     With 2 latent dimensions log_px is by quadrature (log_px.truth is 'grid'). With any other number it is a lower bound
-    by importance sampling: log_px.truth is 'iwae', log_px.k the number of samples, and the inference and the
-    approximation gap are lower bounds as well.
+    by annealed importance sampling with Hamiltonian Monte Carlo from the best Gaussian (log_px.truth is 'ais'), or with
+    --truth iwae by plain importance sampling; log_px.estimator_se is the standard error of an instance's log p(x), and
+    the inference and the approximation gap are lower bounds as well.
 
     Example: gpvae evaluate runs/digits-gp-d2-s0 --json
     """
@@ -68,11 +81,20 @@ def command(
             progress=progress,
             max_truths=truths or GRID_SAMPLE,
             bandwidth=bandwidth,
+            truth=truth,
+            annealing=_annealing(ais_steps, ais_chains),
         )
     if json_:
         typer.echo(json.dumps(result, indent=1))
     else:
         _print(result)
+
+
+def _annealing(steps: int | None, chains: int | None) -> AISSettings:
+    from gpvae_core.truth.ais import AISSettings
+    from gpvae_core.truth.instances import ANNEALING
+
+    return AISSettings(steps=steps or ANNEALING.steps, chains=chains or ANNEALING.chains, leapfrog=ANNEALING.leapfrog)
 
 
 def _rows(result: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -90,9 +112,39 @@ def _unit(name: str) -> str:
 
 
 def _how(log_px: dict[str, Any]) -> str:
-    if log_px["truth"] == "grid":
-        return "quadrature on a grid"
-    return f"importance sampling ({log_px['truth']}, k = {log_px['k']}), a lower bound"
+    ways = {
+        "grid": "quadrature on a grid",
+        "ais": "annealed importance sampling ({chains} chains, {temperatures} temperatures), a lower bound",
+        "iwae": "importance sampling (iwae, k = {k}), a lower bound",
+    }
+    error = log_px["estimator_se"]
+    sure = "" if error is None else f"; standard error of an instance {error:.2g} nats (rms), as in the gaps"
+    return ways[log_px["truth"]].format(**log_px) + sure
+
+
+def warnings(result: dict[str, Any]) -> list[str]:
+    """What is not to be trusted, in words."""
+    from gpvae_core.truth.instances import MIN_ESS
+    from gpvae_core.truth.pareto import K_HAT_LIMIT
+
+    found, iwae = [], result["iwae"]
+    for name, check in result["checks"].items():
+        reasons = {
+            "failed": "a check of the grid failed",
+            "few_effective": f"fewer than {MIN_ESS:g} effective samples",
+            "k_hat_above_limit": f"k-hat > {K_HAT_LIMIT}",
+        }
+        for reason, words in reasons.items():
+            if check.get(reason):
+                found.append(
+                    f"log p(x) by {name}: {check[reason]} of {check['n']} instances: {words}, not to be trusted"
+                )
+    if iwae["untrusted"]:
+        found.append(
+            f"IWAE-{iwae['k']}: {iwae['untrusted']} of {iwae['n']} instances: k-hat > {K_HAT_LIMIT}, "
+            "not to be trusted as an estimate of log p(x); it is a lower bound all the same"
+        )
+    return found
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -106,3 +158,5 @@ def _print(result: dict[str, Any]) -> None:
     for name, entry in result.get("correlations", {}).items():
         typer.echo(f"{name}: {json.dumps(entry)}")
     typer.echo(f"log p(x) by {_how(result['log_px'])}")
+    for line in warnings(result):
+        typer.echo(line)

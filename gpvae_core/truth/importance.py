@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core import bounds
 from gpvae_core.encoders.base import Posterior
+from gpvae_core.truth.pareto import effective_sample_size, log_mean_error, pareto_k
 from gpvae_core.vae import VAE
+
+
+@dataclass(frozen=True)
+class ImportanceEstimate:
+    """log p(x) of B instances from K importance weights each, and whether it can be trusted."""
+
+    log_px: Float[Tensor, " B"]
+    """log 1/K sum_k w_k, nats: a lower bound in expectation."""
+    se: Float[Tensor, " B"]
+    """Its standard error, nats; it means nothing where k_hat is above K_HAT_LIMIT."""
+    ess: Float[Tensor, " B"]
+    """Effective sample size, of K."""
+    k_hat: Float[Tensor, " B"]
+    """Shape of the weights' tail, NaN where K is too small to tell."""
+
+    @staticmethod
+    def of(log_w: Float[Tensor, "K B"]) -> ImportanceEstimate:
+        return ImportanceEstimate(
+            bounds.iwae(log_w), log_mean_error(log_w), effective_sample_size(log_w), pareto_k(log_w)
+        )
 
 
 def decodes_at_once(device: torch.device) -> int:

@@ -19,6 +19,11 @@ MIN_TAIL = 5
 PRIOR_WEIGHT, PRIOR_SHAPE = 10.0, 0.5
 """The fitted shape is drawn towards PRIOR_SHAPE as if by so many more weights (Vehtari et al. 2024, appendix G)."""
 
+FITTED_AT_ONCE = 64
+"""Instances whose tails are fitted together; bounds the memory."""
+SMALLEST = 1e-300
+"""Stands for weights of the tail that are nothing beside the largest one."""
+
 
 def effective_sample_size(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
     """(sum w)^2 / sum w^2, between 1 and K: so many equal weights would be as precise (Kong 1992)."""
@@ -47,25 +52,26 @@ def pareto_k(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
     count = tail_size(log_w.shape[0])
     if count < MIN_TAIL:
         return torch.full_like(log_w[0], math.nan, dtype=torch.float64)
-    top = log_w.cpu().double().topk(count + 1, dim=0).values
+    found = [_k_hat(part.cpu().double().topk(count + 1, dim=0).values) for part in log_w.split(FITTED_AT_ONCE, dim=1)]
+    return torch.cat(found).to(log_w.device)
+
+
+def _k_hat(top: Float[Tensor, "M1 B"]) -> Float[Tensor, " B"]:
+    """From the largest weights in falling order, the last of them the threshold: the shape of what exceeds it.
+
+    The shape is drawn towards PRIOR_SHAPE, as few weights leave it uncertain.
+    """
     weights = (top - top[0]).exp()
     excess = (weights[:-1] - weights[-1]).flip(0)
-    found = [_k_hat(column) for column in excess.unbind(1)]
-    return torch.tensor(found, dtype=torch.float64, device=log_w.device)
-
-
-def _k_hat(excess: Float[Tensor, " M"]) -> float:
-    """The shape that the tail shows: drawn towards PRIOR_SHAPE, as few weights leave it uncertain."""
-    if not bool(torch.isfinite(excess).all()):
-        return math.inf
-    if float(excess[-1]) <= 0:
-        return -math.inf
-    excess = excess.clamp_min(float(excess[-1]) * 1e-300)
+    usable = torch.isfinite(excess).all(0) & (excess[-1] > 0)
+    safe = torch.where(usable, excess, torch.linspace(0.5, 1.0, len(excess)).to(excess)[:, None])
     m = len(excess)
-    return (m * pareto_shape(excess) + PRIOR_WEIGHT * PRIOR_SHAPE) / (m + PRIOR_WEIGHT)
+    shape = (m * pareto_shape(safe.clamp_min(SMALLEST)) + PRIOR_WEIGHT * PRIOR_SHAPE) / (m + PRIOR_WEIGHT)
+    other = torch.where(torch.isfinite(excess).all(0), -math.inf, math.inf)
+    return torch.where(usable, shape, other.to(shape))
 
 
-def pareto_shape(excess: Float[Tensor, " M"]) -> float:
+def pareto_shape(excess: Float[Tensor, "M B"]) -> Float[Tensor, " B"]:
     """Shape k of the generalised Pareto distribution of M ascending positive excesses (Zhang & Stephens 2009).
 
     The density is (1 + k y / sigma)^(-1/k - 1) / sigma. With theta = -k / sigma the profile likelihood has one
@@ -73,10 +79,10 @@ def pareto_shape(excess: Float[Tensor, " M"]) -> float:
     """
     y, m = excess.double(), len(excess)
     grid = 30 + math.isqrt(m)
-    steps = torch.arange(1, grid + 1, dtype=torch.float64)
+    steps = torch.arange(1, grid + 1).to(y)[:, None]
     quartile = y[math.floor(m / 4 + 0.5) - 1]
     theta = 1 / y[-1] + (1 - (grid / (steps - 0.5)).sqrt()) / (3 * quartile)
     shape = torch.log1p(-theta[:, None] * y).mean(1)
     log_profile = m * ((-theta / shape).log() - shape - 1)
-    best = (torch.softmax(log_profile, 0) * theta).sum()
-    return float(torch.log1p(-best * y).mean())
+    best = (torch.softmax(log_profile, 0) * theta).sum(0)
+    return torch.log1p(-best * y).mean(0)
