@@ -1,0 +1,144 @@
+"""The mixture posterior against torch's own, quadrature and finite differences: its gradients are unbiased."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from gpvae_core.data.base import DataConfig, load
+from gpvae_core.encoders.gaussian import GaussianEncoderConfig
+from gpvae_core.encoders.mixture import MixtureConfig
+from gpvae_core.encoders.mixture_density import GaussianMixture, logit_velocity
+from gpvae_core.errors import UserError
+from gpvae_core.nets.fc import FullyConnectedConfig
+
+SHAPE = (1, 8, 8)
+NET = FullyConnectedConfig(hidden=16)
+
+
+def digits(n: int) -> Tensor:
+    return load(DataConfig(name="digits")).train.pixels(slice(n))
+
+
+def parameters(d: int, b: int = 1, components: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, means and log scales of components that overlap."""
+    generator = torch.Generator().manual_seed(d)
+    logits = torch.randn((b, components), generator=generator, dtype=torch.float64)
+    m = 1.2 * torch.randn((b, components, d), generator=generator, dtype=torch.float64)
+    log_s = 0.3 * torch.randn((b, components, d), generator=generator, dtype=torch.float64)
+    return logits, m, log_s
+
+
+def mixture(logits: Tensor, m: Tensor, log_s: Tensor) -> GaussianMixture:
+    return GaussianMixture(logits.log_softmax(-1), m, log_s.exp())
+
+
+def f(z: Tensor) -> Tensor:
+    """Some smooth function that is neither even, odd nor separable."""
+    direction = torch.linspace(0.5, 1.5, z.shape[-1], dtype=z.dtype)
+    along = (z * direction).sum(-1)
+    return torch.sin(2.0 * along) + 0.3 * along.square() + z[..., 0].tanh() * along
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("d", [1, 3])
+def test_density_and_moments_are_those_of_torchs_mixture(d: int) -> None:
+    q = mixture(*parameters(d, b=4))
+    components = torch.distributions.Independent(torch.distributions.Normal(q.m, q.s), 1)
+    wanted = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=q.log_w), components)
+    z, log_q = q.rsample_and_log_prob(50_000, torch.Generator().manual_seed(0))
+    assert torch.allclose(log_q, wanted.log_prob(z))
+    assert torch.allclose(q.mean, wanted.mean)
+    assert torch.allclose(q.variance, wanted.variance)
+    assert torch.all((z.mean(0) - q.mean).abs() < 0.02 * q.variance.sqrt())
+    assert torch.allclose(z.var(0) / q.variance, torch.ones_like(q.variance), atol=0.03)
+    share = q.log_joint(z).softmax(-1).mean(0)
+    assert torch.allclose(share, q.log_w.exp(), atol=0.01)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_gradients_of_an_expectation_are_unbiased(d: int) -> None:
+    """d/dphi E_q[f + log q] in logits, means and scales: the mean over samples against quadrature on a grid."""
+    values = [value.requires_grad_() for value in parameters(d)]
+    axis = torch.linspace(-9, 9, 4001 if d == 1 else 241, dtype=torch.float64)
+    grid = torch.cartesian_prod(*[axis] * d).view(-1, 1, d)
+    log_q = mixture(*values).log_prob(grid)
+    integral = (log_q.exp() * (f(grid) + log_q)).sum() * (axis[1] - axis[0]) ** d
+    wanted = torch.autograd.grad(integral, values)
+
+    n, parts, generator = 2000, 40, torch.Generator().manual_seed(1)
+    found: list[list[Tensor]] = []
+    for _ in range(parts):
+        z, log_q = mixture(*values).rsample_and_log_prob(n, generator)
+        found.append(list(torch.autograd.grad((f(z) + log_q).mean(), values)))
+    for i, exact in enumerate(wanted):
+        each = torch.stack([grads[i] for grads in found])
+        error = each.std(0) / math.sqrt(parts)
+        assert float(error.max()) < 0.1 * float(exact.abs().max())
+        assert torch.all((each.mean(0) - exact).abs() < 4 * error + 1e-6)
+
+
+def test_the_velocity_of_a_logit_keeps_the_conditional_distribution_functions() -> None:
+    """S(z + v dlogit; logit + dlogit) = S(z; logit) to first order, S written out component by component."""
+    logits, m, log_s = parameters(4)
+    z = mixture(logits, m, log_s).sample(5, torch.Generator().manual_seed(2))
+
+    def distribution_functions(z: Tensor, log_w: Tensor) -> Tensor:
+        normal = torch.distributions.Normal(m[0], log_s[0].exp())
+        weight, out = log_w[0].exp(), []
+        for j in range(4):
+            cdf, pdf = normal.cdf(z[:, j, None, None])[..., j], normal.log_prob(z[:, j, None, None]).exp()[..., j]
+            out.append((weight * cdf).sum(-1) / weight.sum(-1))
+            weight = weight * pdf
+        return torch.stack(out, -1)
+
+    log_w = logits.log_softmax(-1)
+    v = logit_velocity(z, log_w, m, log_s.exp())
+    for c in range(3):
+        step = 1e-6 * torch.nn.functional.one_hot(torch.tensor([c]), 3)
+        ends = [distribution_functions(z[:, 0] + sign * 1e-6 * v[:, 0, :, c], log_w + sign * step) for sign in (1, -1)]
+        assert float(v[..., c].abs().max()) > 0.01
+        assert torch.allclose(ends[0], ends[1], atol=1e-10)
+
+
+def test_one_component_is_the_gaussian_encoder() -> None:
+    q = GaussianMixture(torch.zeros(2, 1), torch.randn(2, 1, 3), torch.rand(2, 1, 3) + 0.5)
+    m, s = q.m.requires_grad_(), q.s.requires_grad_()
+    z, _ = q.rsample_and_log_prob(6, torch.Generator().manual_seed(0))
+    eps = ((z - m[:, 0]) / s[:, 0]).detach()
+    wanted = torch.autograd.grad(f(m[:, 0] + s[:, 0] * eps).sum(), [m, s])
+    for found, exact in zip(torch.autograd.grad(f(z).sum(), [m, s]), wanted, strict=True):
+        assert torch.allclose(found, exact, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_stay_finite_between_far_components() -> None:
+    """20 standard deviations apart; also where every sample lies far out in the tail of the other component."""
+    values = [
+        torch.zeros(1, 2, requires_grad=True),
+        torch.tensor([[[-10.0, 3.0], [10.0, -3.0]]], requires_grad=True),
+        torch.full((1, 2, 2), -0.1, requires_grad=True),
+    ]
+    z, log_q = mixture(*values).rsample_and_log_prob(2000, torch.Generator().manual_seed(0))
+    for grad in torch.autograd.grad((f(z) + log_q).mean(), values):
+        assert bool(grad.isfinite().all())
+        assert float(grad.abs().max()) < 100
+
+
+@torch.no_grad()
+def test_it_starts_from_a_vae() -> None:
+    torch.manual_seed(7)
+    plain, x = GaussianEncoderConfig().build(NET, SHAPE, 3), digits(8)
+    made = MixtureConfig(components=4).build(NET, SHAPE, 3)
+    made.start_from(plain)
+    q = made(x)
+    assert torch.allclose(q.m, plain(x).mean.unsqueeze(1).expand(8, 4, 3), atol=0.02)
+    assert torch.allclose(q.variance, plain(x).variance, rtol=0.05)
+    assert float((q.m[:, 0] - q.m[:, 1]).abs().min()) > 0
+    again = MixtureConfig(components=4).build(NET, SHAPE, 3)
+    again.start_from(made)
+    assert torch.equal(again(x).mean, q.mean)
+    with pytest.raises(UserError, match="as many components"):
+        MixtureConfig(components=2).build(NET, SHAPE, 3).start_from(made)
