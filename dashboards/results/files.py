@@ -9,6 +9,8 @@ from pathlib import Path
 from gpvae_core.sweep.results import FILE
 
 DEFAULT_PLACES = (Path("sweeps"), Path("tables"), Path("runs"))
+BENCH = "inference*.json"
+"""What `gpvae bench inference --json` printed, stored under such a name."""
 DEPTH = 3
 """How many folders below a place are looked into."""
 Signature = tuple[tuple[int, int], ...]
@@ -18,7 +20,8 @@ class ResultFiles:
     """Results files below some folders, or named themselves."""
 
     def __init__(self, places: Sequence[Path] = ()) -> None:
-        self._places = tuple(dict.fromkeys((*places, *DEFAULT_PLACES)))
+        sweeps = [place.parent for place in places if (place.parent / FILE).is_file()]  # of a sweep's own runs
+        self._places = tuple(dict.fromkeys((*places, *sweeps, *DEFAULT_PLACES)))
 
     def found(self) -> dict[str, Path]:
         """Name -> file, the one written last first."""
@@ -26,6 +29,11 @@ class ResultFiles:
         newest = sorted(files.values(), key=lambda found: max(signature(found[0]), default=(0, 0)), reverse=True)
         names = [name for _, name in newest]
         return {name if names.count(name) == 1 else str(path): path for path, name in newest}
+
+    def bench(self) -> Path | None:
+        """The newest stored bench of inference times directly in a place; None where there is none."""
+        files = [path for place in self._places if place.is_dir() for path in place.glob(BENCH)]
+        return max(files, key=lambda path: max(signature(path), default=(0, 0)), default=None)
 
 
 def _name(path: Path, place: Path) -> str:
@@ -54,12 +62,16 @@ def _folders(place: Path) -> list[Path]:
 
 
 def signature(path: Path) -> Signature:
-    """When file and journal were written, in ns, and their bytes; what is written is in the journal first."""
+    """When file and journal were written, in ns, and their bytes; what is written is in the journal first.
+
+    An empty journal is left out: reading makes one.
+    """
     out = []
     for part in (path, path.with_name(f"{path.name}-wal")):
         try:
             stat = part.stat()
         except OSError:
             continue
-        out.append((stat.st_mtime_ns, stat.st_size))
+        if stat.st_size or part == path:
+            out.append((stat.st_mtime_ns, stat.st_size))
     return tuple(out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
@@ -17,10 +17,10 @@ from dashboards.first_start import FirstStart
 from dashboards.latest import Latest
 from dashboards.library import RunLibrary
 from dashboards.request import as_json
-from dashboards.results import words
+from dashboards.results import rows, words
 from dashboards.results.controls import Controls
 from dashboards.results.files import ResultFiles, Signature, signature
-from dashboards.results.sheet import Choice, Sheet, Stored, make_sheet, read, table_options
+from dashboards.results.sheet import TIME_TABLES, Choice, Sheet, Stored, make_sheet, read, table_options
 from dashboards.results.state import IN_ADDRESS, ResultsState, read_address
 from dashboards.results.table import ResultsTable
 from dashboards.widgets.card import Card, Content, Select
@@ -29,6 +29,7 @@ from gpvae_core.plots import beside_paper
 from gpvae_core.plots.theme import DARK, LIGHT
 from gpvae_core.tables.compare import Cell
 from gpvae_core.tables.export import to_csv, to_latex
+from gpvae_core.tables.times import bench_times
 
 log = logging.getLogger(__name__)
 TICK_MS = 2000
@@ -47,6 +48,8 @@ p { font-size: 13px; line-height: 1.4; margin: 0; }
   border: 1px solid #c2410c; background: #fff4e5; color: #7c2d12; }
 """
 COLUMN = "column"
+Seen = tuple[tuple[str, ...], tuple[Signature, ...]]
+"""Names of the files there are, and when those shown were written."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class ResultsPage:
         self.explanation, self.standing = self._words(), self._words()
         self._complaints = read_address(self.state, parse_qs(query))
         self._sheet: Sheet | None = None
-        self._seen: tuple[tuple[str, ...], Signature] | None = None
+        self._seen: Seen | None = None
         self._looking = False
         self.frame = self._layout(links)
         watched = [name for name in self.state.param.values() if name not in ("name", "dark")]
@@ -137,14 +140,14 @@ class ResultsPage:
         def work(generation: int) -> None:
             found = self._files.found()
             path, complaints = _file_of(found, choice["file"])
-            seen = _seen(found, path)
+            seen = self._seen_now(found, path)
             wanted = Choice(path, choice["table"], choice["setup"], dims, methods, choice["runs"])
-            answer = _answer(found, wanted, complaints)
+            answer = _answer(found, wanted, self._files.bench(), complaints)
             self.latest.push(generation, lambda: self._show(answer, seen))
 
         self.latest.ask(work)
 
-    def _show(self, answer: Answer, seen: tuple[tuple[str, ...], Signature]) -> None:
+    def _show(self, answer: Answer, seen: Seen) -> None:
         self._sheet, self._seen = answer.sheet, seen
         self.controls.offer(answer.sheet, answer.tables, {name: name for name in answer.files}, answer.file)
         self.explanation.object = _paragraphs(words.explanation(answer.sheet), words.remarks(answer.sheet))
@@ -157,7 +160,7 @@ class ResultsPage:
         """Table and figure, in the colours of the theme."""
         if self._sheet is None:
             return
-        self.table.show(words.table_content(self._sheet, self.state.dark))
+        self.table.show(rows.table_content(self._sheet, self.state.dark))
         self._draw_figure(self._sheet)
 
     def _draw_figure(self, sheet: Sheet) -> None:
@@ -189,11 +192,16 @@ class ResultsPage:
         try:
             found = self._files.found()
             path, _ = _file_of(found, self.state.file)
-            changed = self._seen is not None and _seen(found, path) != self._seen
+            changed = self._seen is not None and self._seen_now(found, path) != self._seen
         finally:
             self._looking = False
         if changed:
             self.latest.soon(self.refresh)
+
+    def _seen_now(self, found: Mapping[str, Path], path: Path | None) -> Seen:
+        """What tells whether there is something new."""
+        written = tuple(signature(file) for file in (path, self._files.bench()) if file is not None)
+        return tuple(sorted(found)), written
 
     # Downloads and messages
 
@@ -241,17 +249,17 @@ def _file_of(found: Mapping[str, Path], name: str) -> tuple[Path | None, list[st
     return newest, [str(unknown("results file", name, found))]
 
 
-def _seen(found: Mapping[str, Path], path: Path | None) -> tuple[tuple[str, ...], Signature]:
-    """What tells whether there is something new."""
-    return tuple(sorted(found)), () if path is None else signature(path)
-
-
-def _answer(found: Mapping[str, Path], choice: Choice, complaints: list[str]) -> Answer:
+def _answer(found: Mapping[str, Path], choice: Choice, bench: Path | None, complaints: list[str]) -> Answer:
     """The sheet; where something is wrong, what can be shown without it."""
     try:
         stored = read(choice.path)
     except UserError as error:
         complaints, stored = [*complaints, str(error)], Stored()
+    try:
+        if bench is not None and choice.table in TIME_TABLES:
+            stored = replace(stored, times=bench_times(bench))
+    except UserError as error:
+        complaints = [*complaints, str(error)]
     try:
         sheet = make_sheet(stored, choice)
     except UserError as error:

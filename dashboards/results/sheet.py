@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpvae_core.errors import UserError
@@ -13,8 +13,11 @@ from gpvae_core.tables.command import of_table, sweep_command, table_command, wi
 from gpvae_core.tables.compare import Cell, compare
 from gpvae_core.tables.own import OWN, own_cells, own_datasets, own_table, place_of, places
 from gpvae_core.tables.paper import NATS, PaperTable, paper_table, table_numbers
+from gpvae_core.tables.times import BENCH_COLUMNS, Times
 
 TABLES = {str(number): paper_table(number) for number in table_numbers()}
+TIME_TABLES = frozenset(key for key, table in TABLES.items() if table.unit != NATS)
+BENCH_COMMAND = "gpvae bench inference --json > sweeps/inference.json"
 OWN_PREFIX = "data-"
 """Of the key of a table that is not the paper's."""
 
@@ -39,6 +42,8 @@ class Stored:
     """The latest first."""
     rows: tuple[Result, ...] = ()
     costs: Mapping[str, Cost] = field(default_factory=dict)
+    times: Times | None = None
+    """What the bench measured, where it is stored."""
 
 
 def read(path: Path | None) -> Stored:
@@ -70,6 +75,7 @@ class Sheet:
     runs: int
     restarts: int
     path: Path | None
+    times: Times | None
 
     @property
     def own(self) -> bool:
@@ -101,7 +107,9 @@ class Sheet:
 
     def command(self, cells: Sequence[Cell]) -> str:
         """What computes these cells' missing runs; '' where nothing is missing."""
-        lacking = [cell for cell in cells if cell.missing or not self.of_scores]
+        if not self.of_scores:
+            return BENCH_COMMAND
+        lacking = [cell for cell in cells if cell.missing]
         if not lacking:
             return ""
         out = None if self.path is None else self.path.parent
@@ -160,10 +168,19 @@ def make_sheet(stored: Stored, choice: Choice) -> Sheet:
         cells = own_cells(table, rows, stored.costs, runs)
     else:
         cells = compare(table, rows, stored.costs, runs, restarts)
+    if table.unit != NATS:
+        cells = [_timed(cell, stored.times) for cell in cells]
     chosen = [c for c in cells if _is_in(c.latent_dim, choice.dims) and _is_in(c.method, choice.methods)]
     return Sheet(
-        table, key, setup, setups, tuple(rows), tuple(cells), tuple(chosen or cells), runs, restarts, choice.path
-    )
+        table, key, setup, setups, tuple(rows), tuple(cells), tuple(chosen or cells), runs, restarts, choice.path,
+        stored.times,
+    )  # fmt: skip
+
+
+def _timed(cell: Cell, times: Times | None) -> Cell:
+    """A cell of a table of times, with what the bench measured; no sweep fills it, so that no runs are missing."""
+    measured = times is not None and (cell.dataset, cell.latent_dim, cell.decoder) in BENCH_COLUMNS
+    return replace(cell, mean=times.milliseconds.get(cell.method) if measured and times else None, wanted=0, missing=0)
 
 
 def _is_in(value: object, chosen: tuple[object, ...]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,38 @@ def bench_rows(path: Path) -> list[dict[str, Any]]:
             }
             for row in content["rows"]
         ]
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"'{path}' is not what `gpvae bench inference --json` prints") from None
+
+
+BENCH_METRIC = "time per batch of 128"
+BENCH_COLUMNS = frozenset({("mnist", 50, "conv"), ("omniglot", 50, "conv")})
+"""Data set, d and decoder of the columns that the bench times: both have the networks for 28x28 images."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """What a stored bench measured of the columns BENCH_COLUMNS."""
+
+    milliseconds: Mapping[str, float]
+    """Median by method."""
+    device: str
+    threads: int
+
+
+def bench_times(path: Path) -> Times:
+    """The times of a stored `gpvae bench inference --json`.
+
+    Raises:
+        UserError: the file is missing or is not what that command prints.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows = [row for row in content["rows"] if row["metric"] == BENCH_METRIC]
+        found = {str(row["case"]): float(row["value"]) for row in rows}
+        return Times(found, str(content["machine"]["device"]), int(content["machine"]["threads"]))
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from playwright.sync_api import expect
 from scipy.stats import ttest_ind
 
-from dashboards.results import words
+from dashboards.results import rows, words
 from dashboards.results.files import ResultFiles, signature
 from dashboards.results.sheet import Choice, make_sheet, read, table_options
 from dashboards.results.state import ResultsState, read_address
@@ -26,6 +28,7 @@ from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.store import open_store
 from gpvae_core.tables.build import table_sweeps
 from gpvae_core.tables.paper import paper_table
+from gpvae_core.tables.times import bench_times
 
 expect.set_options(timeout=20_000)
 SCORES = {"gp": (700.0, 702.0, 704.5), "sa:1": (701.0, 703.0, 699.5), "vae": (690.0, 691.0)}
@@ -260,11 +263,26 @@ def test_a_sheet_says_which_setup_and_which_command(folder: Path) -> None:
         sheet_of(path, table="6")
 
 
-def test_times_are_shown_without_marks_or_ours() -> None:
-    content = words.table_content(sheet_of(None, table="5"), dark=False)
-    assert [column.title for column in content.columns] == ["Method", "Data", "d", "Paper (ms)"]
-    assert {cell.mark for row in content.rows for cell in row.cells} == {""}
-    assert content.rows[0].cells[-1].text == "3.6"
+def test_times_have_no_marks_and_ours_come_from_a_stored_bench(tmp_path: Path) -> None:
+    content = rows.table_content(sheet_of(None, table="5"), dark=False)
+    titles = ["Method", "Data", "d", "Paper (ms)", "Paper ÷ its VAE", "Ours (ms)", "Ours ÷ our VAE"]
+    assert [column.title for column in content.columns] == titles
+    assert {cell.mark for row in content.rows for cell in row.cells} == {"", "soft"}
+    assert [cell.text for cell in content.rows[0].cells[3:]] == ["3.6", "1.0", "–", "–"]
+    assert [call.command for call in content.calls] == ["gpvae bench inference --json > sweeps/inference.json"]
+    found = [{"case": case, "metric": "time per batch of 128", "value": ms} for case, ms in (("vae", 2.0), ("gp", 5.0))]
+    found.append({"case": "gp", "metric": "moments per batch of 128", "value": 1.0})
+    stored = tmp_path / "inference.json"
+    stored.write_text(json.dumps({"machine": {"device": "cpu", "threads": 2}, "rows": found}), encoding="utf-8")
+    assert ResultFiles([tmp_path]).bench() == stored
+    sheet = make_sheet(replace(read(None), times=bench_times(stored)), Choice(table="5", methods=("gp",)))
+    texts = {row.cells[1].text: [cell.text for cell in row.cells[3:]] for row in rows.table_content(sheet, True).rows}
+    assert texts["MNIST"] == ["9.9", "2.8", "5.00", "2.5"]
+    assert texts["SVHN"][2:] == ["–", "–"]
+    assert "Ours: cpu, 2 threads." in words.explanation(sheet)
+    stored.write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match="is not what `gpvae bench inference --json` prints"):
+        bench_times(stored)
 
 
 def test_failures_are_counted_and_explained(tmp_path: Path) -> None:
@@ -272,7 +290,7 @@ def test_failures_are_counted_and_explained(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         store.fail(next(job.key for job in jobs if job.config.method == "vae" and job.split == 2), "out of memory")
     sheet = sheet_of(tmp_path / "results.sqlite", methods=("vae",), dims=(10,))
-    content = words.table_content(sheet, dark=True)
+    content = rows.table_content(sheet, dark=True)
     (row,) = content.rows
     entries = dict(zip((column.key for column in content.columns), row.cells, strict=True))
     assert entries["missing"].text == "8 of 10, 1 failed"
