@@ -167,7 +167,7 @@ def _print(table: PaperTable, cells: Sequence[Cell]) -> None:
     from gpvae_core.tables.paper import notes
 
     typer.echo(f"{table.title}, {table.unit} ({table.source})")
-    several = len(table.decoders) > 1
+    several = len(table.decoders) > 1  # then also several data sets
     print_table([_row(cell, several) for cell in cells])
     missing = [cell for cell in cells if cell.missing]
     if missing:
@@ -180,11 +180,10 @@ def _print(table: PaperTable, cells: Sequence[Cell]) -> None:
         typer.echo(notes()[0])
 
 
-def _row(cell: Cell, with_decoder: bool) -> dict[str, Any]:
+def _row(cell: Cell, several: bool) -> dict[str, Any]:
     return {
-        "data": cell.dataset,
+        **({"data": cell.dataset, "decoder": cell.decoder} if several else {}),
         "d": cell.latent_dim,
-        **({"decoder": cell.decoder} if with_decoder else {}),
         "method": cell.method,
         "paper": _value(cell.paper_mean, cell.paper_sd),
         "ours": _value(cell.mean, cell.sd),
@@ -196,7 +195,7 @@ def _row(cell: Cell, with_decoder: bool) -> dict[str, Any]:
 
 
 def _value(mean: float | None, sd: float | None) -> str:
-    return "" if mean is None else f"{mean:.1f}" if sd is None else f"{mean:.1f} ± {sd:.1f}"
+    return "" if mean is None else f"{mean:.1f}" if sd is None else f"{mean:.1f}±{sd:.1f}"
 
 
 def _show_times(

@@ -1,0 +1,285 @@
+"""What a worker does with one job, and how the sweep takes its answers; no cluster of processes."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from distributed import Client, KilledWorker
+
+from gpvae_core.data.base import load
+from gpvae_core.errors import UserError
+from gpvae_core.progress import Cancelled
+from gpvae_core.run_files import read_config
+from gpvae_core.runs import load_run
+from gpvae_core.sweep import run, work
+from gpvae_core.sweep.charge import TOKEN, call_off, in_charge
+from gpvae_core.sweep.config import SweepConfig, parse_sweep
+from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, total_seconds
+from gpvae_core.sweep.plan import Job, plan
+from gpvae_core.sweep.results import Cost, open_results
+from gpvae_core.sweep.run import Running, Standing
+from gpvae_core.sweep.store import open_store
+from gpvae_core.sweep.work import Watch, score_run
+from gpvae_core.truth.importance import decodes_at_once
+from tests.sweep.conftest import SCORES, SETTINGS, answer, one_thread
+
+QUICK: dict[str, Any] = {**SETTINGS, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def quick() -> SweepConfig:
+    return parse_sweep(QUICK)
+
+
+@pytest.fixture(scope="module")
+def quick_jobs(quick: SweepConfig) -> list[Job]:
+    return plan(quick)
+
+
+@pytest.fixture(scope="module")
+def first(quick_jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The first job, done: its folder and its answer."""
+    out = tmp_path_factory.mktemp("first")
+    with one_thread(), in_charge(out) as token:
+        return out, answer(quick_jobs[0], out, token)
+
+
+def same_scores(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return [a[name] for name in SCORES] == [b[name] for name in SCORES]
+
+
+def test_an_answer_says_what_the_run_folder_holds(first: tuple[Path, dict[str, Any]], quick_jobs: list[Job]) -> None:
+    out, found = first
+    loaded = load_run(out / "runs" / quick_jobs[0].folder, device="cpu")
+    assert found["state"] == "done"
+    assert found["validation_elbo"] == max(row["validation_elbo"] for row in loaded.metrics)
+    assert found["parameters"] == sum(p.numel() for p in loaded.model.parameters())
+    assert (found["epochs"], found["test_images"]) == (2, len(loaded.data.test))
+    assert found["train_seconds"] == loaded.metrics[-1]["seconds"]
+
+
+def test_the_score_is_the_mean_iwae_bound(first: tuple[Path, dict[str, Any]], quick_jobs: list[Job]) -> None:
+    """Section 10 of the paper written out in numpy, on the same noise."""
+    out, found = first
+    loaded = load_run(out / "runs" / quick_jobs[0].folder, device="cpu")
+    data, model, k = load(quick_jobs[0].config.data), loaded.model, quick_jobs[0].score.k
+    generator = torch.Generator().manual_seed(quick_jobs[0].score.seed)
+    x = data.test.pixels()
+    assert decodes_at_once(x.device) // 2 < len(x) <= work.WEIGHTS_AT_ONCE // k, "the noise is drawn as below"
+    with torch.no_grad(), one_thread():
+        q = model.infer(x, generator)
+        draws = [q.rsample_and_log_prob(1, generator) for _ in range(k)]  # as many latents as are decoded at a time
+        z, log_q = (torch.cat(parts) for parts in zip(*draws, strict=True))
+        g = model.decode(z).double().numpy()
+        sigma = model.likelihood.noise_scale()
+    assert sigma is not None
+    pixels = x.double().numpy()
+    log_p = (-0.5 * ((pixels - g) / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2 * math.pi)).sum((-3, -2, -1))
+    log_p += (-0.5 * z.double().numpy() ** 2 - 0.5 * math.log(2 * math.pi)).sum(-1)
+    log_w = log_p - log_q.double().numpy()
+    iwae = np.log(np.exp(log_w - log_w.max(0)).mean(0)) + log_w.max(0)
+    assert found["test_iwae"] == pytest.approx(iwae.mean(), abs=1e-3)
+    assert found["test_elbo"] == pytest.approx(log_w.mean(), abs=1e-3)
+    assert found["test_iwae_se"] == pytest.approx(iwae.std(ddof=1) / math.sqrt(len(x)), rel=1e-3)
+
+
+def test_a_job_done_twice_trains_once_and_answers_the_same(
+    first: tuple[Path, dict[str, Any]], quick_jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: Any, **__: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(work, "train", train)
+    monkeypatch.setattr(work, "resume", train)
+    out, found = first
+    with one_thread(), in_charge(out) as token:
+        assert same_scores(answer(quick_jobs[0], out, token), found)
+
+
+def test_what_a_kill_before_the_first_save_left_is_begun_anew(
+    first: tuple[Path, dict[str, Any]], quick_jobs: list[Job], tmp_path: Path
+) -> None:
+    rest = tmp_path / "runs" / quick_jobs[0].folder / "last"
+    rest.mkdir(parents=True)
+    (rest / "weights.safetensors").write_bytes(b"half")
+    with one_thread(), in_charge(tmp_path) as token:
+        assert same_scores(answer(quick_jobs[0], tmp_path, token), first[1])
+
+
+def test_a_stopped_job_goes_on_to_the_same_scores(
+    first: tuple[Path, dict[str, Any]], quick_jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "LOOK_SECONDS", 0.0)
+    calls = 0
+    seen = Watch.__call__
+
+    def call_off_after_ten(self: Watch, done: int, total: int, what: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            call_off(tmp_path)
+        seen(self, done, total, what)
+
+    with one_thread():
+        with in_charge(tmp_path) as token, monkeypatch.context() as patch:
+            patch.setattr(Watch, "__call__", call_off_after_ten)
+            assert answer(quick_jobs[0], tmp_path, token) == {"state": "stopped"}
+        assert read_config(tmp_path / "runs" / quick_jobs[0].folder) == quick_jobs[0].config
+        with in_charge(tmp_path) as token:
+            assert same_scores(answer(quick_jobs[0], tmp_path, token), first[1])
+
+
+def test_a_worker_of_another_coordinator_does_nothing(quick_jobs: list[Job], tmp_path: Path) -> None:
+    assert answer(quick_jobs[0], tmp_path, "mine") == {"state": "stopped"}, "none is in charge"
+    (tmp_path / TOKEN).write_text("another", encoding="utf-8")
+    assert answer(quick_jobs[0], tmp_path, "mine") == {"state": "stopped"}
+    assert not (tmp_path / "runs").exists()
+
+
+def test_another_run_in_the_jobs_folder_is_left_alone(
+    first: tuple[Path, dict[str, Any]], quick_jobs: list[Job], tmp_path: Path
+) -> None:
+    shutil.copytree(first[0] / "runs" / quick_jobs[0].folder, tmp_path / "runs" / quick_jobs[1].folder)
+    with in_charge(tmp_path) as token:
+        found = answer(quick_jobs[1], tmp_path, token)
+    assert found["state"] == "failed"
+    assert "holds another run" in found["message"]
+
+
+def test_a_held_run_is_waited_for_and_then_given_up(
+    quick_jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "LOCK_SECONDS", 0.1)
+    with in_charge(tmp_path) as token, work._held(tmp_path / "runs" / quick_jobs[0].folder):
+        found = answer(quick_jobs[0], tmp_path, token)
+    assert found["state"] == "failed"
+    assert "is held by another worker" in found["message"]
+
+
+# -- how the sweep takes it --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """A scheduler and a worker in this process."""
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as found:
+        yield found
+
+
+def go(sweep: SweepConfig, jobs: list[Job], out: Path, client: Client, told: list[Standing]) -> run.Outcome:
+    with one_thread(), in_charge(out) as token, open_store(out) as store:
+        statuses = store.register(sweep, jobs)
+        todo = [job for job in jobs if statuses[job.key] != "done"]
+        running = Running(jobs, todo, out, token, "cpu", store, told.append)
+        running.go(client, lambda: False)
+        return running.outcome
+
+
+def test_a_job_that_fails_is_recorded_and_tried_again(tmp_path: Path, client: Client) -> None:
+    settings = {"methods": ["vae", "gp"], "splits": [0], "restarts": [0], "method_settings": {"gp": {"train.lr": 1e30}}}
+    sweep = parse_sweep({**QUICK, **settings})
+    jobs = plan(sweep)
+    for done_before in (0, 1):
+        told: list[Standing] = []
+        outcome = go(sweep, jobs, tmp_path, client, told)
+        assert (outcome.total, outcome.done, len(outcome.failed)) == (2, 1, 1)
+        assert "training diverged" in outcome.failed[0]
+        assert len([standing for standing in told if standing.news]) == 2 - done_before
+        rows = {row.method: row for row in open_results(tmp_path).rows()}
+        assert (rows["vae"].status, rows["gp"].status) == ("done", "failed")
+        assert "training diverged" in (rows["gp"].message or "")
+
+
+def test_what_no_job_is_meant_to_raise_is_one_line_too(
+    quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def boom(*_: Any) -> dict[str, Any]:
+        raise RuntimeError("out of\nsomething")
+
+    monkeypatch.setattr(run, "run_job", boom)
+    outcome = go(quick, quick_jobs[:1], tmp_path, client, [])
+    assert open_results(tmp_path).rows()[0].message == "RuntimeError: out of something"
+    assert len(outcome.failed) == 1
+    assert "too little memory" in run._why(KilledWorker("job", None, 3))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_worker_that_does_not_see_the_folder_ends_the_sweep(
+    quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "run_job", lambda *_: {"state": "stopped"})
+    with pytest.raises(UserError, match="on a disk that all workers share"):
+        go(quick, quick_jobs[:1], tmp_path, client, [])
+
+
+def test_the_time_left_follows_from_what_is_known(quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path) -> None:
+    told: list[Standing] = []
+    with open_store(tmp_path) as store:
+        store.register(quick, quick_jobs)
+        Running(quick_jobs, quick_jobs, tmp_path, "", "cpu", store, told.append).tell()
+        store.put_cost(quick_jobs[0].cost_key, Cost(3.0, 4.0))
+        Running(quick_jobs, quick_jobs[1:], tmp_path, "", "cpu", store, told.append).tell()
+    assert [standing.seconds_left for standing in told] == [None, pytest.approx(3 * (2 * 3.0 + 4.0))]
+    assert [standing.done for standing in told] == [0, 1]
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stopwatch_leaves_out_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 10.0, 20.0, 30.0, *(30.0 + 0.5 * i for i in range(1, 20))])
+    monkeypatch.setattr("gpvae_core.sweep.cost.time.perf_counter", lambda: next(times))
+    monkeypatch.setattr("gpvae_core.sweep.cost.AT_MOST_SECONDS", 1e9)
+    watch = Stopwatch(torch.device("cpu"))
+
+    def train() -> None:
+        for step in range(1, 100):
+            watch(step, 700, "training")
+
+    with pytest.raises(Cancelled):
+        train()
+    assert watch.step_seconds() == pytest.approx(0.5)
+    assert watch.steps_in_all == 700
+
+
+def test_a_measured_cost_is_near_what_the_training_took(first: tuple[Path, dict[str, Any]]) -> None:
+    """A sixth to six times: this is a busy machine, but a factor of batches or images would show."""
+    sweep = parse_sweep({**QUICK, "epochs": 30, "splits": [0], "restarts": [0]})
+    (job,) = plan(sweep)
+    cost = measure(job, "cpu")
+    assert cost.epoch_seconds > 0
+    assert first[1]["train_seconds"] / 2 / 6 < cost.epoch_seconds < first[1]["train_seconds"] / 2 * 6
+    assert cost.score_seconds < 60
+
+
+def test_the_plan_adds_up(quick_jobs: list[Job]) -> None:
+    costs = {quick_jobs[0].cost_key: Cost(3.0, 4.0)}
+    (row,) = cell_costs(quick_jobs, {quick_jobs[0].key: "done", quick_jobs[1].key: "failed"}, costs)
+    assert (row.jobs, row.done, row.to_do, row.job_seconds, row.seconds) == (4, 1, 3, 10.0, 30.0)
+    assert total_seconds([row]) == 30.0
+    assert total_seconds(cell_costs(quick_jobs, {}, {})) is None
+
+
+def test_scores_that_are_no_numbers_are_no_results(first: tuple[Path, dict[str, Any]], quick_jobs: list[Job]) -> None:
+    loaded = load_run(first[0] / "runs" / quick_jobs[0].folder, device="cpu")
+    data = load(quick_jobs[0].config.data)
+    with torch.no_grad():
+        next(loaded.model.decoder.parameters()).fill_(math.nan)
+    with pytest.raises(UserError, match=f"is not a number on {len(data.test)} test images"):
+        score_run(loaded, data, quick_jobs[0].score, lambda done, total, what: None)
+
+
+def test_nothing_is_left_open(tmp_path: Path, quick: SweepConfig) -> None:
+    with open_store(tmp_path) as store:
+        store.register(quick, [])
+    with closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.sqlite"], "no write-ahead log stays behind"
