@@ -18,6 +18,7 @@ from tornado.websocket import WebSocketClosedError
 
 from dashboards.controls import MAX_UPLOAD
 from dashboards.first_start import FirstStart
+from dashboards.gap_lab.page import LabPage
 from dashboards.guard import LOCAL_NAMES, guard
 from dashboards.library import DEFAULT_ROOT, RunLibrary
 from dashboards.page import Page
@@ -56,6 +57,7 @@ class Entry:
 
 PAGES = (
     Entry("/", "Posterior Explorer", Page),
+    Entry("/gap-lab", "Gap Lab", LabPage),
     Entry("/results", "Results", ResultsPage),
 )
 

@@ -74,6 +74,7 @@ class Drawn:
     alt: str
     message: str = ""
     selects: tuple[Select, ...] = ()
+    actions: tuple[tuple[str, str], ...] = ()
     overlay: dict[str, Any] | None = None
     picks: bool = False
     hovers: bool = False

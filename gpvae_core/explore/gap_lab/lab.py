@@ -70,12 +70,23 @@ class Lab:
         sample: validation images of which means are taken (a seeded sample).
     """
 
-    def __init__(self, decoder: Decoder, runs: Mapping[str, Run], seed: int = 0, sample: int = SAMPLE) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        runs: Mapping[str, Run],
+        seed: int = 0,
+        sample: int = SAMPLE,
+        memo: Memo | None = None,
+    ) -> None:
         self.decoder, self.seed = decoder, seed
         self.runs = {name: runs[name] for name in decoder.runs}
         self.origin = self.runs[decoder.runs[0]]
         self._sample = sample
-        self._memo = Memo(KEPT)
+        self._memo = memo or Memo(KEPT)
+
+    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> Lab:
+        """A lab of the same decoder with other runs on it; what is known stays known."""
+        return Lab(decoder, runs, self.seed, self._sample, self._memo)
 
     # -- images and methods -----------------------------------------------------------------------------------------
 

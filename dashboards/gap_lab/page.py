@@ -1,0 +1,197 @@
+"""The page of the Gap Lab: frame, controls, cards, and the clock that watches what goes on in the background."""
+
+from __future__ import annotations
+
+import html
+from urllib.parse import parse_qs, urlencode
+
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.document import Document
+
+from dashboards.first_start import FirstStart
+from dashboards.gap_lab.controls import LabControls
+from dashboards.gap_lab.labs import shared
+from dashboards.gap_lab.panes import Choice
+from dashboards.gap_lab.session import LabSession
+from dashboards.gap_lab.state import IN_ADDRESS, LabState, read_address
+from dashboards.gap_lab.training import TrainingPanel, families_and_methods
+from dashboards.library import RunLibrary
+from dashboards.page import COMPACT, GRID, STYLE, TICK_MS, WHOLE
+from dashboards.welcome import Welcome
+from dashboards.widgets.keys import ArrowKeys
+
+TWO = {**WHOLE, "grid-column": "span 2", "display": "flex", "flex-direction": "column", "gap": "8px"}
+PAIR = {**GRID, "grid-template-columns": "1fr 1fr"}
+PICTURES = """
+.pictures { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; font-size: 13px; }
+figure { margin: 0; text-align: center; border-top: 4px solid var(--colour); padding-top: 2px; }
+img { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
+figcaption { font-size: 11px; max-width: 96px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+"""
+
+
+class LabPage:
+    """One browser tab."""
+
+    def __init__(
+        self,
+        library: RunLibrary,
+        first: FirstStart,
+        document: Document | None,
+        query: str,
+        links: pn.viewable.Viewable | None = None,
+    ) -> None:
+        self.library, self.first, self._document = library, first, document
+        self.labs, self.trainings = shared(library)
+        self.state = LabState()
+        self._said: tuple[str, ...] = ()
+        self.notice = pn.pane.HTML("", visible=False, stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12))
+        self.pictures = pn.pane.HTML(
+            "Loading the runs…", stylesheets=[PICTURES], sizing_mode="stretch_width", margin=(4, 12), min_height=78
+        )
+        self.controls = LabControls(self.state, self.say, self._largest)
+        self.training = TrainingPanel(self.trainings, self.say)
+        self.session = LabSession(
+            self.labs, self.state, document, self.say, self.add, self._show_pictures, self._offer, self.training.start
+        )
+        self.welcome = Welcome(first)
+        self._offered: tuple[str, int] | None = None
+        self._complaints = read_address(self.state, parse_qs(query))
+        self.frame = self._layout(links)
+
+    def _layout(self, links: pn.viewable.Viewable | None) -> pmui.Page:
+        cards = self.session.cards
+        pair = pn.Column(cards["lab_contours"], cards["lab_bound"], styles=PAIR, sizing_mode="stretch_width", margin=0)
+        film = pn.Column(self.session.player, pair, styles=TWO, sizing_mode="stretch_width", margin=0)
+        grid = pn.Column(
+            cards["lab_gaps"], film, cards["lab_times"], cards["lab_epochs"], cards["lab_sizes"],
+            styles={**GRID, "grid-auto-flow": "dense"}, margin=(4, 12), sizing_mode="stretch_width",
+        )  # fmt: skip
+        self.controls.first.append(self.training.toggle)
+        self.lab = pn.Column(
+            self.controls.bar, self.training.panel, self.training.strip, self.pictures, grid,
+            sizing_mode="stretch_width", styles=WHOLE,
+        )  # fmt: skip
+        frame = pmui.Page(
+            title="Gap Lab",
+            header=[] if links is None else [links],
+            main=[self.notice, self.welcome.panel, self.lab, ArrowKeys(self.controls.step)],
+            sidebar_variant="temporary",
+            busy_indicator=None,
+            sx=COMPACT,
+            dark_theme=self.state.dark,
+        )
+        frame.param.watch(lambda e: setattr(self.state, "dark", bool(e.new)), "dark_theme")
+        return frame
+
+    # Start
+
+    def loaded(self) -> None:
+        """The browser is there: sync the address, look for runs, start the clock."""
+        if pn.state.location is not None:
+            shown = {key: getattr(self.state, name) for name, key in IN_ADDRESS.items()}
+            pn.state.location.search = f"?{urlencode(shown)}"
+            pn.state.location.sync(self.state, dict(IN_ADDRESS), on_error=lambda values: None)
+        for complaint in self._complaints:
+            self.add(complaint)
+        if not self.library.names():
+            self.first.start()
+        self.welcome.panel.visible = self.first.running
+        self.lab.visible = bool(self.library.names())
+        self._look()
+        if self._document is not None:
+            self._document.add_periodic_callback(self.tick, TICK_MS)
+
+    def _look(self) -> None:
+        """Load what runs there are, in a thread, then show them."""
+        finished_only = self.trainings.running or self.first.running
+
+        def work() -> None:
+            self.labs.refresh(finished_only)
+            self.session.latest.soon(self._found)
+
+        self.session.latest.aside(work)
+
+    def _found(self) -> None:
+        names = [decoder.name for decoder in self.labs.decoders]
+        for complaint in self.labs.complaints:
+            self.add(complaint)
+        self.controls.offer_decoders(names)
+        self.lab.visible = bool(names)
+        if self.state.decoder not in names:
+            if self.state.decoder and names:
+                self.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
+            self.state.decoder = names[0] if names else ""
+        else:
+            self.session.refresh()
+
+    def _offer(self, choice: Choice) -> None:
+        """What there is on the decoder, to the controls; what can be trained on it is looked up in a thread."""
+        self.controls.offer(choice)
+        which = choice.lab.decoder.fingerprint, len(choice.lab.runs)
+        if self._offered == which:
+            return
+        self._offered = which
+
+        def work() -> None:
+            families, epochs, methods = families_and_methods(choice)
+
+            def show() -> None:
+                self.training.offer_methods(methods)
+                self.training.offer(choice, families, epochs)
+
+            self.session.latest.soon(show)
+
+        self.session.latest.aside(work)
+
+    def _largest(self, method: str) -> None:
+        """The image on which a method loses most, sought in a thread."""
+        choice = self.session.choice
+        if choice is None:
+            return
+        self.say(f"Looking for the image on which {method} loses most…")
+
+        def work() -> None:
+            index = choice.lab.largest_gap(method)
+
+            def show() -> None:
+                self.say("")
+                self.state.index = index
+
+            self.session.latest.soon(show)
+
+        self.session.latest.aside(work)
+
+    # The clock
+
+    def tick(self) -> None:
+        """Bring up to date what changes by itself."""
+        if self.welcome.panel.visible:
+            done = self.first.report().outcome == "done"
+            self.welcome.tick(self.state.dark, self.lab.visible)
+            if done:
+                self.welcome.panel.visible = False
+                self._look()
+        if self.training.tick():
+            self._look()
+        self.session.tick()
+
+    # What the person is told
+
+    def say(self, line: str) -> None:
+        """A line above the cards, in place of what was said; '' clears it."""
+        self._tell((line,) if line else ())
+
+    def add(self, line: str) -> None:
+        """A line beside what was said."""
+        if line not in self._said:
+            self._tell((*self._said, line))
+
+    def _tell(self, lines: tuple[str, ...]) -> None:
+        self._said = lines
+        self.notice.object = f'<div class="notice" role="alert">{html.escape(" · ".join(lines))}</div>'
+        self.notice.visible = bool(lines)
+
+    def _show_pictures(self, text: str) -> None:
+        self.pictures.object = text

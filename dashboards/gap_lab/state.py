@@ -1,0 +1,87 @@
+"""What a page of the Gap Lab shows, and how it is written into the address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import param
+
+from gpvae_core.errors import UserError
+from gpvae_core.plots.accuracy_time import QUANTITIES
+
+BETWEEN = ";"
+"""Between two methods in the address: a refiner's settings hold commas."""
+IN_ADDRESS = {
+    "decoder": "decoder",
+    "index": "index",
+    "chosen": "methods",
+    "of": "of",
+    "start": "start",
+    "step_size": "step",
+    "momentum": "momentum",
+    "covariance": "covariance",
+    "quantity": "y",
+    "epochs_of": "epochs",
+}
+"""Parameter -> its name in the address."""
+
+
+class LabState(param.Parameterized):
+    """The choices of one page."""
+
+    decoder = param.String(doc="Name of the decoder, that of the run it was trained in")
+    index = param.Integer(default=0, bounds=(0, None), doc="Validation image")
+    chosen = param.String(doc="Methods shown, with ';' between them")
+    of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
+    start = param.String(doc="Run from whose answer SVI starts")
+    step_size = param.Number(default=0.1, bounds=(1e-4, 2.0), doc="Step size of SVI")
+    momentum = param.Number(default=0.5, bounds=(0.0, 0.99), doc="Momentum of SVI")
+    covariance = param.Selector(default="diagonal", objects=["diagonal", "full"], doc="Covariance of SVI's Gaussian")
+    quantity = param.Selector(default=QUANTITIES[0], objects=list(QUANTITIES), doc="Accuracy against time")
+    epochs_of = param.String(doc="Run whose kept epochs are drawn")
+    dark = param.Boolean(default=False)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods shown, in order."""
+        return tuple(dict.fromkeys(name for name in self.chosen.split(BETWEEN) if name))
+
+    def show(self, methods: tuple[str, ...]) -> None:
+        """Show these methods."""
+        self.chosen = BETWEEN.join(dict.fromkeys(methods))
+
+
+def _number(key: str, text: str, whole: bool) -> float:
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        raise UserError(f"{key}: wanted a {'whole ' * whole}number, got '{text[:40]}'") from None
+    return value
+
+
+def _parsed(state: LabState, name: str, text: str) -> Any:
+    key, wanted = IN_ADDRESS[name], state.param[name]
+    if isinstance(wanted, param.Number):
+        value = _number(key, text, isinstance(wanted, param.Integer))
+        low, high = wanted.bounds or (None, None)
+        if value != value or (low is not None and value < low) or (high is not None and value > high):
+            reach = f"to {high:g}" if high else "on"
+            raise UserError(f"{key}: wanted a number from {low:g} {reach}, got '{text[:40]}'")
+        return value
+    if isinstance(wanted, param.Selector) and text not in wanted.objects:
+        raise UserError(f"{key}: wanted one of {', '.join(wanted.objects)}, got '{text[:40]}'")
+    return text
+
+
+def read_address(state: LabState, query: Mapping[str, list[str]]) -> list[str]:
+    """Set the state from an address's query; returns a line for each value that was wrong and left as it was."""
+    complaints = []
+    for name, key in IN_ADDRESS.items():
+        if key not in query:
+            continue
+        try:
+            setattr(state, name, _parsed(state, name, query[key][0][:2000]))
+        except UserError as error:
+            complaints.append(str(error))
+    return complaints

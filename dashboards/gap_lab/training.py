@@ -1,0 +1,134 @@
+"""Train more on a decoder: what to train, how far it is, and what to do where there is nothing to compare yet."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+
+from dashboards.gap_lab.labs import Trainings
+from dashboards.gap_lab.panes import Epochs, Sizes
+from dashboards.welcome import progress_words
+from gpvae_core.errors import UserError
+
+if TYPE_CHECKING:
+    from dashboards.gap_lab.panes import Choice
+    from gpvae_core.explore.gap_lab.teaching import Planned
+
+FIELD = {"size": "small", "margin": (4, 4)}
+ALONE = (
+    "Only <b>{name}</b> uses this decoder, so there is nothing to compare yet. Train the families of posteriors on it, "
+    "each for some seconds on the digits: the decoder stays as it is, only the encoders learn."
+)
+MORE = "Encoders trained here keep the decoder of <b>{name}</b> and appear as methods by themselves."
+
+
+class TrainingPanel:
+    """Choices, buttons and progress. All pages share one training at a time."""
+
+    def __init__(self, trainings: Trainings, complain: Callable[[str], None]) -> None:
+        self._trainings, self._complain = trainings, complain
+        self._choice: Choice | None = None
+        self._numbers: dict[str, bool] = {}
+        self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width")
+        self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
+        self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
+        self.method = pmui.Select(label="Or one method", options=[], width=170, **FIELD)
+        self.number = pmui.IntInput(label="Number", value=4, start=1, end=64, width=90, **FIELD)
+        self.epochs = pmui.IntInput(label="Epochs", value=80, start=1, end=10_000, width=100, **FIELD)
+        self.train_one = pmui.Button(label="Train", size="small", variant="outlined", margin=(8, 6))
+        self.train_set.on_click(lambda _: self.start("the teaching set"))
+        self.train_one.on_click(lambda _: self.start(self._one()))
+        self.method.param.watch(lambda e: setattr(self.number, "visible", self._numbers.get(e.new, False)), "value")
+        first = pn.FlexBox(self.set, self.train_set, align_items="center")
+        second = pn.FlexBox(self.method, self.number, self.epochs, self.train_one, align_items="center")
+        self.panel = pn.Column(self._intro, first, second, visible=False, sizing_mode="stretch_width", margin=(0, 8))
+        self.toggle = pmui.Button(
+            label="Train more on this decoder", icon="school", size="small", variant="outlined", margin=(4, 4)
+        )
+        self.toggle.on_click(lambda _: setattr(self.panel, "visible", not self.panel.visible))
+        self.words = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 8))
+        self.bar = pmui.LinearProgress(value=0, variant="determinate", width=240, margin=(14, 8))
+        self.cancel = pmui.Button(label="Cancel", size="small", variant="outlined", margin=(4, 8))
+        self.cancel.on_click(lambda _: self._trainings.cancel())
+        self.strip = pn.Row(self.bar, self.words, self.cancel, visible=False, sizing_mode="stretch_width")
+        self._seen_end = trainings.number
+
+    def _one(self) -> str:
+        method = str(self.method.value)
+        return f"{method}:{self.number.value}" if self._numbers.get(method) else method
+
+    def offer_methods(self, names: dict[str, bool]) -> None:
+        """Every method there is; True for one that takes a number."""
+        self._numbers = names
+        self.method.param.update(options=list(names), value=next(iter(names), None))
+        self.number.visible = self._numbers.get(str(self.method.value), False)
+
+    def offer(self, choice: Choice, families: list[str], epochs: int) -> None:
+        """What can be trained on the chosen decoder; open where it has one run alone."""
+        if self._choice is None or self._choice.lab.decoder != choice.lab.decoder:
+            alone = len(choice.lab.runs) == 1
+            text = ALONE if alone else MORE
+            self._intro.object = text.format(name=html.escape(choice.lab.decoder.name))
+            self.panel.visible = alone
+            self.epochs.value = epochs
+            self.set.param.update(options=families, value=families)
+        self._choice = choice
+
+    def start(self, what: str) -> None:
+        """Train the teaching set, a series that a card asks for, or one method."""
+        if self._choice is None:
+            return
+        run, families, epochs = self._choice.lab.origin, [str(name) for name in self.set.value], self.epochs.value
+
+        def plan() -> list[Planned]:
+            from gpvae_core.explore.gap_lab import teaching
+
+            series: dict[str, Callable[[], list[Planned]]] = {
+                "the teaching set": lambda: [teaching.planned(run, name) for name in families],
+                Sizes.name: lambda: teaching.size_set(run),
+                Epochs.name: lambda: [teaching.epoch_run(run)],
+            }
+            return series[what]() if what in series else [teaching.planned(run, what, epochs)]
+
+        try:
+            self._trainings.start(what.removeprefix("lab_"), plan, run)
+        except UserError as error:
+            self._complain(str(error))
+        self.tick()
+
+    def tick(self) -> bool:
+        """Show how far it is; True once, when a training has ended."""
+        report = self._trainings.report()
+        running = self._trainings.running
+        unseen = self._seen_end != self._trainings.number
+        if running:
+            words = progress_words(report)
+        elif unseen:
+            words = {"done": "", "failed": report.error}.get(report.outcome, "Cancelled; the same button goes on.")
+        else:
+            return False
+        self.words.object = f'<span role="status" class="progress-words">{html.escape(words)}</span>'
+        self.bar.param.update(value=round(100 * report.share), visible=running)
+        self.cancel.visible = running
+        self.strip.visible = bool(words)
+        for button in (self.train_set, self.train_one):
+            button.disabled = running
+        if running:
+            return False
+        self._seen_end = self._trainings.number
+        if report.outcome == "done":
+            self.panel.visible = False
+        return True
+
+
+def families_and_methods(choice: Any) -> tuple[list[str], int, dict[str, bool]]:
+    """(families that fit the decoder, epochs of a short training, method -> whether it takes a number)."""
+    from gpvae_core.explore.gap_lab.teaching import default_epochs, teaching_set
+    from gpvae_core.methods import methods
+
+    families = [planned.config.method for planned in teaching_set(choice.lab.origin)]
+    return families, default_epochs(choice.lab.origin), {m.name: bool(m.count) for m in methods().values()}
