@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from gpvae_core import bounds
+from gpvae_core.collapse import collapse_report
 from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
 from gpvae_core.gaps import GapTable, default_sample_size, instance_gaps, truth_estimator
@@ -83,6 +84,7 @@ def evaluate(
         **_about(run, split),
         **_bounds(whole, k),
         **_truth_and_gaps(sample),
+        **collapse_report(torch.from_numpy(whole["mean"]), torch.from_numpy(whole["variance"])),
         "uncertainty": _uncertainty(whole),
         "correlations": _correlations(whole, sample, seed),
         "reconstruction_rmse": math.sqrt(whole["square_error"].mean()),
@@ -122,7 +124,10 @@ def _about(run: Run, split: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -> dict[str, Array]:
-    """Per instance: elbo, iwae, training_bound (nats), ess, k_hat, square_error (a pixel's), the traces f, h if any."""
+    """Per instance: elbo, iwae, training_bound (nats), ess, k_hat, square_error (a pixel's), the traces f, h if any.
+
+    And mean and variance of q(z|x), (N, D).
+    """
     vae, n_train = run.model, len(run.data.train)
     generator = torch.Generator(run.device).manual_seed(seed)
     columns: dict[str, list[torch.Tensor]] = {}
@@ -142,6 +147,8 @@ def _whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) 
             "k_hat": weighted.k_hat,
             "training_bound": training_bound(vae, x, n_train, 1, generator).value,
             "square_error": (x - shown).square().mean((-3, -2, -1)),
+            "mean": q.mean,
+            "variance": q.variance,
             **traces,
         }
         for name, values in found.items():
@@ -209,10 +216,7 @@ def _truth_and_gaps(sample: Sample) -> dict[str, Any]:
     sure = {"truth": truth.kind, "estimator_se": _rms(truth.se)}
     return {
         "log_px": {**mean_se(truth.log_px), **sure, **_how(truth)},
-        "best_gaussian_elbo": {
-            "diagonal": mean_se(gaps.best_diagonal_elbo),
-            "full": mean_se(gaps.best_full_elbo),
-        },
+        "best_gaussian_elbo": {"diagonal": mean_se(gaps.best_diagonal_elbo), "full": mean_se(gaps.best_full_elbo)},
         "gaps": {
             "inference": {**mean_se(gaps.inference), **sure},
             "approximation": {**mean_se(gaps.approximation), **sure},

@@ -71,3 +71,12 @@ def test_the_error_of_a_log_mean_is_its_spread_over_repetitions() -> None:
     estimates = torch.logsumexp(log_w, 0) - math.log(400)
     assert log_mean_error(log_w).mean().item() == pytest.approx(estimates.std().item(), rel=0.05)
     assert log_mean_error(log_w[:1]).isnan().all()
+
+
+def test_few_weights_draw_k_hat_towards_a_half() -> None:
+    """As if ten more weights had shown a shape of 1/2 (Vehtari et al. 2024, appendix G), with the tail picked by hand."""
+    weights = torch.rand(40, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    largest = weights[:, 0].sort().values[-9:]
+    raw = pareto_shape((largest[1:] - largest[0])[:, None]).item()
+    assert raw < 0.1
+    assert pareto_k(weights.log()).item() == pytest.approx((8 * raw + 10 * 0.5) / 18, rel=1e-9)
