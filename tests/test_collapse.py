@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from gpvae_core.cli.main import main
 from gpvae_core.collapse import activity, collapse_report, moment_kl
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import sampled_kl
 from gpvae_core.encoders.full_gaussian import FullGaussian
 from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.evaluate import evaluate
+from gpvae_core.runs import load_run
+from gpvae_core.train import train
 from tests.oracles import LinearGaussianVAE
 
 
@@ -51,3 +59,21 @@ def test_the_kl_of_moments_is_the_kl_of_a_diagonal_gaussian_and_below_that_of_an
     chol = torch.tril(torch.randn(6, 3, 3, generator=generator), -1) + torch.diag_embed(s)
     full = FullGaussian(m, chol)
     assert torch.all(moment_kl(full.mean, full.variance).sum(-1) < full.kl())
+
+
+def test_the_evaluation_shows_the_report_of_the_whole_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load(DataConfig(name="digits"))
+    settings = {"epochs": 3, "net.hidden": 32, "latent_dim": 3, "lr": 2e-3}
+    run = load_run(train(make_config("vae", DataConfig(name="digits"), data.event_shape, settings), tmp_path / "vae"))
+    found = evaluate(run, max_instances=2, k=2, truth="iwae")
+    q = run.model.infer(data.test.pixels(slice(None)))
+    wanted = collapse_report(q.mean, q.variance)
+    assert found["active_units"]["count"] == wanted["active_units"]["count"]
+    assert found["active_units"]["variance"] == pytest.approx(wanted["active_units"]["variance"], rel=1e-4)
+    assert found["collapse"]["moment_kl"] == pytest.approx(wanted["collapse"]["moment_kl"], rel=1e-4)
+    monkeypatch.setattr("gpvae_core.evaluate.evaluate", lambda *_, **__: found)
+    with pytest.raises(SystemExit, match="0"):
+        main(["evaluate", str(tmp_path / "vae")])
+    assert f"active latent dimensions: {found['active_units']['count']} of 3" in capsys.readouterr().out

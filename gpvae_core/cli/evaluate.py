@@ -157,6 +157,8 @@ def _print(result: dict[str, Any]) -> None:
     Console().print(table)
     for name, entry in result.get("correlations", {}).items():
         typer.echo(f"{name}: {json.dumps(entry)}")
+    active = result["active_units"]
+    typer.echo(f"active latent dimensions: {active['count']} of {active['of']}")
     typer.echo(f"log p(x) by {_how(result['log_px'])}")
     for line in warnings(result):
         typer.echo(line)
