@@ -10,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.bounds import Bound
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.encoders.base import LogJoint, Posterior
 from gpvae_core.objectives.base import ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.regularisers.base import RegulariserConfig
 from gpvae_core.regularisers.none import NoRegulariserConfig
 from gpvae_core.vae import VAE
 
-Reward = Callable[[Posterior, torch.Generator | None], Tensor]
+Reward = Callable[[LogJoint, Tensor, Posterior, torch.Generator | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,5 @@ def training_bound(
     global_kl = vae.encoder.global_kl() / n_total
     surrogate = found.surrogate - how.kl_weight * global_kl - how.regulariser.penalty(vae, x, q, generator)
     if how.reward is not None:
-        surrogate = surrogate + how.reward(q, generator)
+        surrogate = surrogate + how.reward(vae.log_joint, x, q, generator)
     return Bound((found.value - global_kl).detach(), surrogate.mean())

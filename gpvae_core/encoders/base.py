@@ -96,6 +96,10 @@ class Posterior(ABC):
         """The encoder's own uncertainty, or None for one that has no notion of it."""
 
 
+LogJoint = Callable[[Tensor, Tensor], Tensor]
+"""log p(x, z) of the model in nats: images (B, C, H, W) and latents (K, B, D) -> (K, B)."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stretch of training: its name, the parameters it moves, and its share of the epochs."""
@@ -106,8 +110,8 @@ class Stage:
     share: float
     enter: Callable[[], None] | None = None
     """Called before each epoch of the stage, to put the encoder into its state; calling it again changes nothing."""
-    reward: Callable[[Posterior, torch.Generator | None], Tensor] | None = None
-    """What this stage adds to the training surrogate for each image, (B,) nats."""
+    reward: Callable[[LogJoint, Tensor, Posterior, torch.Generator | None], Tensor] | None = None
+    """What this stage adds to the training surrogate for each image, (B,) nats: (log_joint, x, q, generator) -> it."""
 
 
 class Encoder(nn.Module, ABC):
