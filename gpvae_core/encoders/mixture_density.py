@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior, Samples, Uncertainty, sampled_kl
+from gpvae_core.encoders.base import LogJoint, Posterior, Samples, Uncertainty, sampled_kl
 
 KL_SAMPLES = 16
 """Fresh samples for a KL where the caller gives none."""
@@ -32,8 +32,14 @@ MAX_VELOCITY = 100.0
 class GaussianMixture(Posterior):
     """sum_c w_c N(m_c, Diag(s_c)^2), the weights given as log w_c."""
 
-    def __init__(self, log_w: Float[Tensor, "B C"], m: Float[Tensor, "B C D"], s: Float[Tensor, "B C D"]) -> None:
-        self.log_w, self.m, self.s = log_w, m, s
+    def __init__(
+        self,
+        log_w: Float[Tensor, "B C"],
+        m: Float[Tensor, "B C D"],
+        s: Float[Tensor, "B C D"],
+        weights_move: bool = True,
+    ) -> None:
+        self.log_w, self.m, self.s, self.weights_move = log_w, m, s, weights_move
 
     def log_joint(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B C"]:
         """log w_c + log N(z; m_c, s_c^2) in nats."""
@@ -70,11 +76,14 @@ class GaussianMixture(Posterior):
         with torch.no_grad():
             r = self.log_joint(z).softmax(-1).unsqueeze(-1)
             eps = (z.unsqueeze(-2) - self.m) / self.s
-            v = logit_velocity(z, self.log_w, self.m, self.s)
+        z = z + (r * (_change(self.m) + eps * _change(self.s))).sum(-2)
+        return self._moving_with_weights(z) if self.weights_move else z
+
+    def _moving_with_weights(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B D"]:
+        with torch.no_grad():
             limit = MAX_VELOCITY * self.variance.sqrt().unsqueeze(-1)
-            v = v.clamp(-limit, limit)
-        components = (r * (_change(self.m) + eps * _change(self.s))).sum(-2)
-        return z + components + (v * _change(self.log_w).unsqueeze(-2)).sum(-1)
+            v = logit_velocity(z, self.log_w, self.m, self.s).clamp(-limit, limit)
+        return z + (v * _change(self.log_w).unsqueeze(-2)).sum(-1)
 
     @property
     def mean(self) -> Float[Tensor, "B D"]:
@@ -93,7 +102,7 @@ class GaussianMixture(Posterior):
         return sampled_kl(samples or self.rsample_and_log_prob(KL_SAMPLES, generator))
 
     def detached(self) -> GaussianMixture:
-        return GaussianMixture(self.log_w.detach(), self.m.detach(), self.s.detach())
+        return GaussianMixture(self.log_w.detach(), self.m.detach(), self.s.detach(), self.weights_move)
 
     def base(self) -> Posterior:
         return self
@@ -105,6 +114,21 @@ class GaussianMixture(Posterior):
 def _change(value: Tensor) -> Tensor:
     """Zero, with the gradient of `value`."""
     return value - value.detach()
+
+
+def weights_reward(
+    log_joint: LogJoint, x: Float[Tensor, "B C H W"], q: GaussianMixture, generator: torch.Generator | None = None
+) -> Float[Tensor, " B"]:
+    """Zero, with the gradient of the ELBO in the weights: sum_c dw_c E_c[log p(x,z) - log q(z|x)], one z of each c.
+
+    Unbiased however far apart the components lie, for a decoder pass for each of them. E_q[dlog q] = 0 drops out.
+    """
+    with torch.no_grad():
+        m, s = q.m.transpose(0, 1), q.s.transpose(0, 1)
+        z = m + s * torch.randn(m.shape, generator=generator, device=m.device, dtype=m.dtype)
+        worth = (log_joint(x, z) - q.log_prob(z)).T
+        worth = worth - (q.log_w.exp() * worth).sum(-1, keepdim=True)
+    return (_change(q.log_w.exp()) * worth).sum(-1)
 
 
 @torch.no_grad()

@@ -1,0 +1,190 @@
+"""Recursive mixture encoder RME (Kim & Pavlovic 2020): a mixture whose components are added one at a time.
+
+Q_1 = q_1, Q_m = (1 - e_m(x)) Q_{m-1} + e_m(x) q_m with q_m a diagonal Gaussian. In stage m only q_m and e_m (and the
+decoder) move: they maximise the bound under Q_m plus eta min(C, KL(Q_{m-1} || q_m)), which keeps q_m from doing what
+Q_{m-1} does already. Of the KL, taken for each image, what depends on q_m is in closed form, the entropy of Q_{m-1} by
+sampling. The weights e_m follow the ELBO by an estimate of their own (`weights_reward`), since components that were
+pushed apart give them no gradient through the samples; with another objective than the ELBO they still follow the ELBO.
+
+Readings where the paper leaves a choice: q_m starts as a copy of q_1 with a small e_m. The bound is concave in Q, so at
+that moment it is at least (1 - e_m) F(Q_{m-1}) + e_m F(q_1): for m = 2 exactly what it was, later less by no more than
+e_m (F(Q_{m-1}) - F(q_1)). The decoder is trained in every stage, on the mixture of that stage, so that a run gets as
+many decoder steps as any other method; with a frozen decoder only the encoder moves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, LogJoint, Posterior, Stage
+from gpvae_core.encoders.gaussian import BaseFunctions, GaussianEncoder
+from gpvae_core.encoders.mixture_density import GaussianMixture, weights_reward
+from gpvae_core.errors import UserError
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.types import EventShape
+
+SHARED = ("decoder.", "likelihood.", "refiner.")
+"""What is trained in every stage."""
+ENTROPY_SAMPLES = 8
+"""Samples of Q_{m-1} for its entropy, which only decides where the KL is cut off."""
+FRESH = 0
+"""State of an encoder that no stage was entered with: it answers with all its components."""
+
+
+class Component(nn.Module):
+    """q_m and the logit of e_m, from one trunk."""
+
+    def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
+        super().__init__()
+        self.base = BaseFunctions(net, event_shape, latent_dim)
+        self.share = nn.Linear(net.feature_dim, 1)
+
+    def forward(
+        self, x: Float[Tensor, "B C H W"]
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"], Float[Tensor, " B"]]:
+        features = self.base.trunk(x)
+        m, s = self.base.from_features(features)
+        return m, s, self.share(features).squeeze(-1).to(m.dtype)
+
+
+class RecursiveMixtureEncoder(Encoder):
+    """x -> Q_m, m the number of components added so far."""
+
+    def __init__(
+        self, net: NetConfig, event_shape: EventShape, latent_dim: int, config: RecursiveMixtureConfig
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.first = BaseFunctions(net, event_shape, latent_dim)
+        further = (Component(net, event_shape, latent_dim) for _ in range(config.components - 1))
+        self.further = nn.ModuleList(further)
+        self.added = nn.Buffer(torch.tensor(FRESH))
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> GaussianMixture:
+        m, s = self.first(x)
+        means, scales, log_w = [m], [s], torch.zeros_like(m[:, :1])
+        for component in self.further[: self.components_in_use - 1]:
+            m, s, logit = component(x)
+            means.append(m)
+            scales.append(s)
+            log_w = _with_share(log_w, logit)
+        return GaussianMixture(log_w, torch.stack(means, dim=1), torch.stack(scales, dim=1), weights_move=False)
+
+    @property
+    def components_in_use(self) -> int:
+        return int(self.added) or self.config.components
+
+    def global_kl(self) -> Float[Tensor, ""]:
+        return torch.zeros((), device=self.first.head.weight.device)
+
+    def stages(self) -> tuple[Stage, ...]:
+        n, share = self.config.components, self.config.first_share
+        if n == 1:
+            share = 1.0
+        out = [Stage("component 1", ("encoder.first.", *SHARED), share, self._entering(1))]
+        for m in range(2, n + 1):
+            moves = (f"encoder.further.{m - 2}.", *SHARED)
+            reward = partial(stage_reward, number=m, eta=self.config.eta, bound=self.config.kl_bound)
+            out.append(Stage(f"component {m}", moves, (1 - share) / (n - 1), self._entering(m), reward))
+        return tuple(out)
+
+    def _entering(self, m: int) -> Callable[[], None]:
+        return partial(self.add_up_to, m)
+
+    @torch.no_grad()
+    def add_up_to(self, m: int) -> None:
+        """Add components until there are m; does nothing where there are as many (a longer run goes on with them)."""
+        if int(self.added) == FRESH:
+            self.added.fill_(1)
+        for i in range(int(self.added) - 1, m - 1):
+            component = self.further[i]
+            assert isinstance(component, Component)
+            component.base.load_state_dict(self.first.state_dict())
+            component.share.weight.zero_()
+            component.share.bias.fill_(math.log(self.config.start_weight / (1 - self.config.start_weight)))
+        self.added.clamp_(min=m)
+
+    def start_from(self, other: Encoder) -> None:
+        """Everything from a trained encoder of this family and size, or the first component from a trained VAE."""
+        if isinstance(other, RecursiveMixtureEncoder) and other.config.components == self.config.components:
+            self.load_state_dict(other.state_dict())
+        elif isinstance(other, GaussianEncoder):
+            self.first.load_state_dict(other.base.state_dict())
+        else:
+            raise UserError(
+                f"an 'rme' encoder with {self.config.components} components can start from a run trained with "
+                "--method vae, or with --method rme and as many components"
+            )
+
+
+def _with_share(log_w: Float[Tensor, "B M"], logit: Float[Tensor, " B"]) -> Float[Tensor, "B N"]:
+    """Weights of (1 - e) Q + e q for e = sigmoid(logit)."""
+    logit = logit.unsqueeze(-1)
+    rest = nn.functional.logsigmoid(-logit)
+    return torch.cat([log_w + rest, nn.functional.logsigmoid(logit)], dim=-1)
+
+
+def stage_reward(
+    log_joint: LogJoint,
+    x: Float[Tensor, "B C H W"],
+    q: Posterior,
+    generator: torch.Generator | None,
+    number: int,
+    eta: float,
+    bound: float,
+) -> Float[Tensor, " B"]:
+    """eta min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats, and the gradient of the ELBO in the weights.
+
+    Where q was refined, both are about the encoder's own answer.
+    """
+    mixture = q.base()
+    assert isinstance(mixture, GaussianMixture)
+    return eta * bounded_kl(mixture, number, bound, generator) + weights_reward(log_joint, x, mixture, generator)
+
+
+def bounded_kl(
+    q: GaussianMixture, number: int, bound: float, generator: torch.Generator | None = None
+) -> Float[Tensor, " B"]:
+    """min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats."""
+    old, new = part(q, 0, number - 1).detached(), part(q, number - 1, number)
+    log_old = old.log_prob(old.sample(ENTROPY_SAMPLES, generator)).mean(0)
+    return (log_old + cross_entropy(old, new)).clamp_max(bound)
+
+
+def cross_entropy(q: GaussianMixture, one: GaussianMixture) -> Float[Tensor, " B"]:
+    """-E_q[log p] for p the mixture `one` of a single component, in closed form, in nats."""
+    square = (q.s.square() + (q.m - one.m).square()) / one.s.square()
+    each = (0.5 * square + one.s.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
+    return (q.log_w.exp() * each).sum(-1)
+
+
+def part(q: GaussianMixture, first: int, end: int) -> GaussianMixture:
+    """The mixture of components first..end-1 alone, their weights scaled to sum to one."""
+    return GaussianMixture(q.log_w[:, first:end].log_softmax(-1), q.m[:, first:end], q.s[:, first:end])
+
+
+@ENCODERS.register("recursive_mixture")
+class RecursiveMixtureConfig(EncoderConfig):
+    """Mixture grown one Gaussian at a time, each pushed away from those before (Kim & Pavlovic 2020); rme:5 has 5."""
+
+    kind: ClassVar[str] = "recursive_mixture"
+    method: ClassVar[str] = "rme"
+    count: ClassVar[str] = "components"
+    components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
+    eta: float = Field(default=1.0, ge=0, description="weight of the bounded KL that pushes a new component away")
+    kl_bound: float = Field(default=10.0, gt=0, description="C, nats beyond which pushing it further gains nothing")
+    start_weight: float = Field(default=0.05, gt=0, lt=1, description="weight that a new component starts with")
+    first_share: float = Field(
+        default=0.5, gt=0, lt=1, description="share of the epochs for the first component; the others share the rest"
+    )
+
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> RecursiveMixtureEncoder:
+        return RecursiveMixtureEncoder(net, event_shape, latent_dim, self)

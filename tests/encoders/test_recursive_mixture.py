@@ -1,0 +1,182 @@
+"""The recursive mixture on a model with a bimodal posterior: quadrature, closed forms, and stages in real training."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig
+from gpvae_core.encoders.base import Stage
+from gpvae_core.encoders.gaussian import GaussianEncoderConfig
+from gpvae_core.encoders.mixture_density import GaussianMixture
+from gpvae_core.encoders.recursive_mixture import (
+    RecursiveMixtureConfig,
+    RecursiveMixtureEncoder,
+    bounded_kl,
+    cross_entropy,
+    part,
+)
+from gpvae_core.errors import UserError
+from gpvae_core.likelihoods import GaussianConfig
+from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.run_files import read_tensors
+from gpvae_core.train import train
+from gpvae_core.training_bound import How, training_bound
+from gpvae_core.vae import VAE
+
+SHAPE = (1, 2, 2)
+NET = FullyConnectedConfig(hidden=16)
+AXIS = torch.linspace(-5, 5, 2001)
+
+
+class Square(nn.Module):
+    """g(z) = z^2 in every pixel: z and -z explain an image equally well."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.square().view(-1, 1, 1, 1).expand(-1, *SHAPE)
+
+
+def model(encoder: RecursiveMixtureEncoder) -> VAE:
+    return VAE(Square(), GaussianConfig(sigma_x=0.8, learn_sigma_x=False).build(), encoder, 1, SHAPE)
+
+
+def images(n: int = 24) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    level = 1.0 + torch.rand(n, 1, 1, 1, generator=generator)
+    return level.expand(-1, *SHAPE).contiguous()
+
+
+@torch.no_grad()
+def bound(vae: VAE, x: Tensor) -> Tensor:
+    """ELBO of each image, (B,), by quadrature."""
+    z = AXIS.view(-1, 1, 1).expand(-1, len(x), -1)
+    q, log_joint = vae.encoder(x), vae.log_joint(x, z)
+    log_q = q.log_prob(z)
+    return (log_q.exp() * (log_joint - log_q)).sum(0) * (AXIS[1] - AXIS[0])
+
+
+@torch.no_grad()
+def log_px(vae: VAE, x: Tensor) -> Tensor:
+    z = AXIS.view(-1, 1, 1).expand(-1, len(x), -1)
+    return vae.log_joint(x, z).logsumexp(0) + (AXIS[1] - AXIS[0]).log()
+
+
+def train_stage(vae: VAE, stage: Stage, x: Tensor, steps: int = 150) -> None:
+    """As the training loop does: only what the stage names moves, its reward is added."""
+    moving = [p for name, p in vae.named_parameters() if name.startswith(stage.parameters) and p.requires_grad]
+    optimizer, generator = torch.optim.Adam(moving, lr=1e-2), torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        assert stage.enter is not None
+        stage.enter()
+        optimizer.zero_grad()
+        (-training_bound(vae, x, len(x), 4, generator, How(reward=stage.reward)).surrogate).backward()
+        optimizer.step()
+
+
+def test_the_bound_of_the_mixture_never_falls_when_a_component_is_added() -> None:
+    torch.manual_seed(3)
+    encoder = RecursiveMixtureConfig(components=3).build(NET, SHAPE, 1)
+    vae, x = model(encoder), images()
+    truth = log_px(vae, x)
+    levels: list[Tensor] = []
+    for m, stage in enumerate(encoder.stages(), start=1):
+        assert stage.enter is not None
+        stage.enter()
+        assert encoder.components_in_use == m
+        if m == 2:
+            assert torch.allclose(bound(vae, x), levels[0], atol=1e-4)
+        if m == 3:
+            share = encoder.config.start_weight
+            assert torch.all(bound(vae, x) > (1 - share) * levels[1] + share * levels[0] - 1e-4)
+        old = {
+            name: p.clone()
+            for name, p in encoder.named_parameters()
+            if not f"encoder.{name}".startswith(stage.parameters)
+        }
+        train_stage(vae, stage, x)
+        assert all(torch.equal(dict(encoder.named_parameters())[name], value) for name, value in old.items())
+        levels.append(bound(vae, x))
+        assert torch.all(levels[-1] < truth + 1e-3)
+    means = [float(level.mean()) for level in levels]
+    assert means[1] > means[0] + 0.4, "the second mode is worth log 2"
+    assert means[2] > means[1] - 0.02
+
+
+def test_the_bounded_kl_has_its_value_and_a_gradient_in_the_new_component_alone() -> None:
+    torch.manual_seed(0)
+    log_w = torch.randn(2, 3).log_softmax(-1).requires_grad_()
+    m, s = torch.randn(2, 3, 2).requires_grad_(), (torch.rand(2, 3, 2) + 0.5).requires_grad_()
+    q = GaussianMixture(log_w, m, s)
+    old, new = part(q, 0, 2), part(q, 2, 3)
+    z = old.sample(100_000, torch.Generator().manual_seed(1))
+    kl = (old.log_prob(z) - new.log_prob(z)).mean(0)
+    found = torch.stack([bounded_kl(q, 3, 100.0, torch.Generator().manual_seed(i)) for i in range(400)])
+    assert torch.allclose(found.mean(0), kl, rtol=0.05)
+    assert torch.allclose(cross_entropy(old, new), -new.log_prob(z).mean(0), rtol=0.02)
+    found[0].sum().backward()
+    for value in (m, s):
+        assert value.grad is not None
+        assert float(value.grad[:, 2].abs().min()) > 0
+        assert float(value.grad[:, :2].abs().max()) == 0.0
+    low = bounded_kl(q, 3, 0.01, torch.Generator().manual_seed(0))
+    assert torch.equal(low, torch.full((2,), 0.01))
+    assert all(float(grad.abs().max()) == 0.0 for grad in torch.autograd.grad(low.sum(), [m, s]))
+
+
+@torch.no_grad()
+def test_weights_are_those_of_the_recursion() -> None:
+    torch.manual_seed(1)
+    encoder = RecursiveMixtureConfig(components=4).build(NET, SHAPE, 2)
+    x = torch.rand(5, *SHAPE)
+    wanted = torch.ones(5, 1)
+    for component in encoder.further:
+        e = component(x)[2].sigmoid().unsqueeze(1)
+        wanted = torch.cat([(1 - e) * wanted, e], dim=1)
+    assert torch.allclose(encoder(x).log_w.exp(), wanted, atol=1e-6)
+
+
+def test_training_goes_through_the_stages_and_keeps_how_many_components_are_in_use(tmp_path: Path) -> None:
+    data = DataConfig(name="digits")
+    settings = {"epochs": 6, "net.hidden": 16, "components": 3, "encoder.first_share": 0.3, "lr": 2e-3}
+    seen: list[int] = []
+
+    def on_epoch(epoch: int, vae: VAE, row: dict[str, object]) -> None:
+        assert isinstance(vae.encoder, RecursiveMixtureEncoder)
+        seen.append(vae.encoder.components_in_use)
+
+    run = train(make_config("rme", data, (1, 8, 8), settings), tmp_path / "rme", device="cpu", on_epoch=on_epoch)
+    assert seen == [1, 1, 2, 2, 3, 3]
+    assert int(read_tensors(run / "last" / "weights.safetensors")["encoder.added"]) == 3
+    assert int(read_tensors(run / "best" / "weights.safetensors")["encoder.added"]) in (1, 2, 3)
+
+
+@torch.no_grad()
+def test_stages_that_were_passed_over_are_made_up_for_and_a_longer_run_loses_no_component() -> None:
+    encoder = RecursiveMixtureConfig(components=4).build(NET, SHAPE, 2)
+    assert encoder.components_in_use == 4, "as built, before any stage"
+    enter = [stage.enter for stage in encoder.stages()]
+    assert math.isclose(sum(stage.share for stage in encoder.stages()), 1.0)
+    for m, wanted in ((1, 1), (1, 1), (3, 3), (2, 3), (4, 4), (1, 4)):
+        go = enter[m - 1]
+        assert go is not None
+        go()
+        assert encoder.components_in_use == wanted
+
+
+@torch.no_grad()
+def test_it_starts_from_a_vae() -> None:
+    torch.manual_seed(7)
+    plain, x = GaussianEncoderConfig().build(NET, SHAPE, 2), torch.rand(6, *SHAPE)
+    made = RecursiveMixtureConfig(components=2).build(NET, SHAPE, 2)
+    made.start_from(plain)
+    for m in (1, 2):
+        made.add_up_to(m)
+        assert torch.allclose(made(x).mean, plain(x).mean, atol=1e-6)
+        assert torch.allclose(made(x).variance, plain(x).variance, rtol=1e-5)
+    with pytest.raises(UserError, match="as many components"):
+        RecursiveMixtureConfig(components=3).build(NET, SHAPE, 2).start_from(made)
