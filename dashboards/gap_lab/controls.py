@@ -30,7 +30,7 @@ class LabControls:
         self._runs: tuple[str, ...] = ()
         self.decoder = pmui.Select(label="Decoder of", options=[], width=190, **FIELD)
         self.previous = pmui.IconButton(icon="chevron_left", description="Previous image (left arrow key)", margin=0)
-        self.index = pmui.TextInput(label="Validation image", value="0", width=150, **FIELD)
+        self.index = pmui.TextInput(label="Image", value="0", width=115, **FIELD)
         self.next = pmui.IconButton(icon="chevron_right", description="Next image (right arrow key)", margin=0)
         self.random = pmui.Button(label="Random", icon="casino", **SMALL)
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
@@ -125,7 +125,7 @@ class LabControls:
 
         def change() -> None:
             self.decoder.value = choice.lab.decoder.name
-            self.index.param.update(label=f"Validation image, 0–{self._last}", value=str(choice.index))
+            self.index.param.update(label=f"Image, 0–{self._last}", value=str(choice.index))
             self.largest.items = menu
             self.chips.param.update(items=items, dark=self._state.dark)
 

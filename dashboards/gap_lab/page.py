@@ -123,8 +123,7 @@ class LabPage:
             if self.state.decoder and names:
                 self.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             self.state.decoder = names[0] if names else ""
-        else:
-            self.session.refresh()
+        self.session.start()
 
     def _offer(self, choice: Choice) -> None:
         """What there is on the decoder, to the controls; what can be trained on it is looked up in a thread."""

@@ -43,7 +43,7 @@ function shapesAt({paths, centres, elbo, colour}, step) {
 }
 
 export function render({model, el}) {
-  const bar = element("div", el, {class: "player", role: "group", "aria-label": "SVI player"})
+  const bar = element("div", el, {class: "film", role: "group", "aria-label": "SVI player"})
   const start = element("select", labelled(bar, "SVI from", "The encoder whose answer SVI starts from"), {name: "start"})
   const play = element("button", bar, {type: "button", class: "play"}, "Play")
   const reset = element("button", bar, {type: "button", title: "Back to the encoder's own answer"}, "Reset")

@@ -61,7 +61,7 @@ class LabSession:
         self._say, self._add, self._show_pictures, self._offer = say, add, show_pictures, offer
         self.latest = Latest(document, say)
         self._train = train
-        self.fast: tuple[Pane, ...] = (Gaps("image"), Contours())
+        self.fast: tuple[Pane, ...] = (Contours(), Gaps("image"))
         self.slow: tuple[Pane, ...] = (Gaps("sample"), Times(), Sizes(), Epochs())
         self._background = {(pane.name, k): Background(pane.title) for k, pane in enumerate(self.slow)}
         panes: tuple[Pane, ...] = (Gaps("image"), Contours(), Bound(), Times(), Epochs(), Sizes())
@@ -70,7 +70,7 @@ class LabSession:
         self._said: dict[str, object] = {}
         self.player = Player(self._svi_chosen, sizing_mode="stretch_width", margin=0)
         self.choice: Choice | None = None
-        self._settling, self._again, self._stamp = False, 0, 0
+        self._settling, self._started, self._again, self._stamp = False, False, 0, 0
         watched = ["decoder", "index", "chosen", "of", "start", "step_size", "momentum", "covariance", "quantity"]
         state.param.watch(lambda *_: self._chosen(), [*watched, "epochs_of", "dark"])
 
@@ -122,9 +122,14 @@ class LabSession:
 
     # From choice to cards
 
+    def start(self) -> None:
+        """The runs are known; until now nothing could be computed."""
+        self._started = True
+        self.refresh()
+
     def refresh(self) -> None:
         """Compute and show what the state asks for."""
-        if not self.state.decoder:
+        if not (self._started and self.state.decoder):
             return
         values = self.state.param.values()
         self.latest.ask(lambda generation: self._answer(values, generation))

@@ -277,11 +277,12 @@ class Lab:
         def compute() -> SviView:
             run, x = self.runs[split_method(start, list(self.runs))[0]], self._x([index])
             path = svi_path(run, x, settings)
-            table = self.reference(index).table
+            reference = self.reference(index)
+            table = reference.table
             return SviView(
                 start=start,
                 settings=settings.text,
-                elbo=path_elbos(run.model, x, path, self.seed, progress),
+                elbo=path_elbos(path, reference, progress),
                 outlines=path_outlines(path, self.plane(index), progress),
                 log_px=float(table.log_px[0]),
                 best_diagonal_elbo=float(table.best_diagonal_elbo[0]),

@@ -1,7 +1,7 @@
 """The outline of any answer q(z|x) on a plane: the boundary of the smallest region that holds most of its mass there.
 
-One way for every family: the density is evaluated on a grid that is moved and zoomed until it fits. On a slice (d > 2)
-it is the density restricted to the slice, as the posterior's is.
+One way for every family: the density is evaluated on a grid that is moved, turned and scaled until it fits the mass.
+On a slice (d > 2) it is the density restricted to the slice, as the posterior's is.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import numpy as np
 import torch
 
 from gpvae_core.encoders.base import Posterior
-from gpvae_core.explore.contours import Box, hpd_levels, region_box
+from gpvae_core.explore.contours import hpd_levels, region_box
 from gpvae_core.explore.gap_lab.views import Array, Outline
 from gpvae_core.explore.views import Plane
 from gpvae_core.plots.level_lines import level_lines
 
 MASS = 0.9
 IN_VIEW = 0.999
-START = 5.0
-"""Half the side of the first grid, in standard deviations of q."""
-FILLED = 0.4
-"""The region spans at least this share of the last grid's sides."""
+"""The region of this mass lies inside the grid."""
+REACH = 5.0
+"""Half the side of a grid, in standard deviations of the mass."""
+ROUND = (0.3, 3.0)
+"""Variances of the mass along the grid's axes, in the grid's units, with which the grid fits."""
 ROUNDS = 6
 LogDensity = Callable[[Array], Array]
 """Points of the plane (P, 2) -> log density (P,) in nats."""
@@ -43,35 +44,37 @@ def outline(name: str, q: Posterior, plane: Plane, side: int = 81) -> Outline:
 
     mean, variance = like[0].cpu().double().numpy(), q.variance[0].cpu().double().numpy()
     centre = plane.coordinates(mean)
-    half = START * np.sqrt((plane.axes**2) @ variance)
-    box = (centre[0] - half[0], centre[0] + half[0], centre[1] - half[1], centre[1] + half[1])
-    return Outline(name, boundary(log_density, box, side), centre)
+    return Outline(name, boundary(log_density, centre, np.sqrt((plane.axes**2) @ variance), side), centre)
 
 
-def boundary(log_density: LogDensity, box: Box, side: int) -> Array:
-    """(P, 2): where the region that holds MASS ends; the box is a first guess at where the mass is."""
+def boundary(log_density: LogDensity, centre: Array, spread: Array, side: int) -> Array:
+    """(P, 2): where the region that holds MASS ends, NaN between its pieces.
+
+    Args:
+        centre, spread: mean and standard deviations (2,) with which the search begins.
+    """
+    axes, reach = np.diag(spread), REACH
     for _ in range(ROUNDS):
-        xs, ys = np.linspace(box[0], box[1], side), np.linspace(box[2], box[3], side)
-        values = log_density(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)).reshape(side, side)
-        found = region_box(xs, ys, values, hpd_levels(values, (IN_VIEW,))[0][1])
-        if _touches(found, box):
-            box = _wider(box)
-        elif _small(found, box):
-            box = _wider(found, 1.2)
-        else:
+        u = np.linspace(-reach, reach, side)
+        grid = np.stack(np.meshgrid(u, u), axis=-1).reshape(-1, 2)
+        values = log_density(centre + grid @ axes)
+        square = values.reshape(side, side)
+        if _touches(u, square):
+            reach *= 2.0
+            continue
+        p = np.exp(values - values.max())
+        p /= p.sum()
+        mean = p @ grid
+        variances, vectors = np.linalg.eigh((grid - mean).T @ (p[:, None] * (grid - mean)))
+        if ROUND[0] < variances[0] and variances[1] < ROUND[1]:
             break
-    return level_lines(xs, ys, values, hpd_levels(values, (MASS,))[0][1])
+        centre = centre + mean @ axes
+        axes = (vectors * np.sqrt(variances.clip(1e-6))).T @ axes
+        reach = REACH
+    return centre + level_lines(u, u, square, hpd_levels(square, (MASS,))[0][1]) @ axes
 
 
-def _touches(found: Box, box: Box) -> bool:
-    return found[0] <= box[0] or found[1] >= box[1] or found[2] <= box[2] or found[3] >= box[3]
-
-
-def _small(found: Box, box: Box) -> bool:
-    return min((found[1] - found[0]) / (box[1] - box[0]), (found[3] - found[2]) / (box[3] - box[2])) < FILLED
-
-
-def _wider(box: Box, factor: float = 2.0) -> Box:
-    cx, cy = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
-    hx, hy = 0.5 * factor * (box[1] - box[0]), 0.5 * factor * (box[3] - box[2])
-    return cx - hx, cx + hx, cy - hy, cy + hy
+def _touches(u: Array, square: Array) -> bool:
+    """Whether mass reaches the border of the grid."""
+    x0, x1, y0, y1 = region_box(u, u, square, hpd_levels(square, (IN_VIEW,))[0][1])
+    return min(x0, y0) <= u[0] or max(x1, y1) >= u[-1]

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.explore.gap_lab.outline import outline
+from gpvae_core.explore.gap_lab.scores import Reference
 from gpvae_core.explore.gap_lab.views import Array, Outline
 from gpvae_core.explore.views import Plane
 from gpvae_core.methods import parse_refiner
 from gpvae_core.progress import Progress, silent
+from gpvae_core.refiners.ascent import ascend, gaussian_elbo
+from gpvae_core.refiners.gaussians import Movable
+from gpvae_core.refiners.svi import Ascending
 from gpvae_core.runs import Run
+from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, sobol_noise
 from gpvae_core.vae import VAE
 
 SIDE = 41
 """Points a side of the grid on which a frame's outline is found."""
-SAMPLES = 256
-"""Samples of each ELBO along the way; the same noise at every step, so that the curve shows steps and not noise."""
 
 
 @dataclass(frozen=True)
@@ -37,36 +42,50 @@ class SviSettings:
         return f"svi:{self.steps},step_size={self.step_size:g},momentum={self.momentum:g},covariance={self.covariance}"
 
 
-def svi_path(run: Run, x: Float[Tensor, "1 C H W"], settings: SviSettings) -> list[Posterior]:
-    """The encoder's own answer about one image, and the answer after each step.
+@dataclass(frozen=True)
+class SviPath:
+    """The encoder's own answer about one image, and the Gaussian after each step."""
+
+    model: VAE
+    """Without the run's own refiner."""
+    answer: Posterior
+    steps: Sequence[Movable]
+
+    @property
+    def answers(self) -> list[Posterior]:
+        return [self.answer, *(step.posterior() for step in self.steps)]
+
+
+@torch.no_grad()
+def svi_path(run: Run, x: Float[Tensor, "1 C H W"], settings: SviSettings) -> SviPath:
+    """Refine what the run's encoder says about one image.
 
     Raises:
         UserError: a step size, momentum or covariance that svi does not take.
     """
-    model = run.model
-    refiner = parse_refiner(settings.text).build(run.config.net, model.event_shape, model.latent_dim)
-    with torch.no_grad():
-        return list(refiner.path(model, x, model.encoder(x)))
+    own = run.model
+    plain = VAE(own.decoder, own.likelihood, own.encoder, own.latent_dim, own.event_shape).eval()
+    refiner = parse_refiner(settings.text).build(run.config.net, own.event_shape, own.latent_dim)
+    assert isinstance(refiner, Ascending)
+    answer = plain.infer(x)
+    return SviPath(plain, answer, ascend(plain, x, refiner.start(answer), refiner.how, None)[1:])
 
 
 @torch.no_grad()
-def path_elbos(
-    vae: VAE, x: Float[Tensor, "1 C H W"], path: list[Posterior], seed: int, progress: Progress = silent
-) -> Array:
-    """ELBO of each answer, (S + 1,) nats, by SAMPLES samples and exact log q."""
-    generator = torch.Generator(x.device)
-    found = []
-    for q in path:
-        z, log_q = q.rsample_and_log_prob(SAMPLES, generator.manual_seed(seed))
-        found.append((vae.log_joint(x, z) - log_q).mean())
-        progress(len(found), len(path), "scoring steps")
-    return torch.stack(found).cpu().double().numpy()
+def path_elbos(path: SviPath, reference: Reference, progress: Progress = silent) -> Array:
+    """ELBO of each answer, (S + 1,) nats, with the noise under which the reference scores every method."""
+    eps = sobol_noise(SCORE_SAMPLES, path.model.latent_dim, reference.seed).to(reference.x)[:, None]
+    found = [float(reference.elbos(path.model)[0])]
+    for step in path.steps:
+        found.append(float(gaussian_elbo(path.model, reference.x, step, eps)[0]))
+        progress(len(found), len(path.steps) + 1, "scoring steps")
+    return np.array(found)
 
 
-def path_outlines(path: list[Posterior], plane: Plane, progress: Progress = silent) -> tuple[Outline, ...]:
+def path_outlines(path: SviPath, plane: Plane, progress: Progress = silent) -> tuple[Outline, ...]:
     """The outline of each answer on the plane."""
     found = []
-    for k, q in enumerate(path):
+    for k, q in enumerate(path.answers):
         found.append(outline(f"step {k}", q, plane, SIDE))
-        progress(k + 1, len(path), "outlines")
+        progress(k + 1, len(path.steps) + 1, "outlines")
     return tuple(found)
