@@ -109,7 +109,8 @@ class Results:
     def rows(self, setup: str | None = None) -> list[Result]:
         """Every job of a setup, or of all setups (a job that two setups share then comes twice)."""
         found = self._read(
-            "SELECT members.setup, jobs.*, coalesce(config ->> '$.decoder.kind', config ->> '$.net.kind') AS decoder "
+            "SELECT members.setup, jobs.*, "
+            "coalesce(json_extract(config, '$.decoder.kind'), json_extract(config, '$.net.kind')) AS decoder "
             "FROM members JOIN jobs USING (key) WHERE ?1 IS NULL OR setup = ?1 "
             "ORDER BY dataset, latent_dim, method, split, restart, setup",
             setup,
@@ -123,8 +124,10 @@ class Results:
             for row in self._read("SELECT cost_key, epoch_seconds, score_seconds FROM costs")
         }
         done = self._read(
-            "SELECT cost_key, sum(result ->> '$.train_seconds') / sum(result ->> '$.epochs') AS epoch_seconds, "
-            "avg(result ->> '$.score_seconds') AS score_seconds FROM jobs WHERE status = 'done' GROUP BY cost_key"
+            "SELECT cost_key, "
+            "sum(json_extract(result, '$.train_seconds')) / sum(json_extract(result, '$.epochs')) AS epoch_seconds, "
+            "avg(json_extract(result, '$.score_seconds')) AS score_seconds "
+            "FROM jobs WHERE status = 'done' GROUP BY cost_key"
         )
         return known | {row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"]) for row in done}
 

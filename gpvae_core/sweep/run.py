@@ -38,7 +38,7 @@ class Where:
     scheduler: str | None = None
     """Address of a Dask scheduler; None for a cluster on this machine."""
     workers: int | None = None
-    """Processes of the local cluster; None for one a core, or one a GPU."""
+    """Processes of the local cluster; None for one a core. On GPUs at most one each."""
     device: str | None = None
     """cpu, cuda, ...; None for the best a worker has."""
 
@@ -48,10 +48,13 @@ class Where:
         Raises:
             UserError: a device that this machine does not have.
         """
-        gpus = 0 if self.device == "cpu" else sum(name.startswith("cuda") for name in available_devices())
         if self.device is not None and self.scheduler is None:
             pick_device(self.device)
-        return self.workers or gpus or cores(), gpus
+        there = ["cpu"] if self.device == "cpu" else available_devices()
+        gpus = sum(name.startswith("cuda") for name in there)
+        if gpus:
+            return min(self.workers or gpus, gpus), gpus
+        return self.workers or (1 if "mps" in there else cores()), 0
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ class Running:
         self._flying: dict[Future, tuple[Job, float]] = {}
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._on_change = on_change
-        self._costs = dict(store.results.costs())
+        kinds = {job.cost_key for job in jobs}
+        self._costs = {key: cost for key, cost in store.results.costs().items() if key in kinds}
         self.outcome = Outcome(len(jobs), len(jobs) - len(todo))
 
     def go(self, client: Client, stopped: Callable[[], bool]) -> None:

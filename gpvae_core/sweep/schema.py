@@ -19,7 +19,7 @@ CREATE TABLE setups (
     name TEXT NOT NULL,
     content TEXT NOT NULL,       -- JSON: epochs, preset, set, method_settings, evaluate
     updated TEXT NOT NULL
-) STRICT;
+);
 CREATE TABLE jobs (
     key TEXT PRIMARY KEY,        -- hash of run config and scoring: nothing counts twice
     folder TEXT NOT NULL,        -- run folder, below runs/
@@ -37,18 +37,18 @@ CREATE TABLE jobs (
     started TEXT,
     finished TEXT,
     result TEXT                  -- JSON of what the job measured
-) STRICT;
+);
 CREATE TABLE members (
     setup TEXT NOT NULL REFERENCES setups (setup),
     key TEXT NOT NULL REFERENCES jobs (key),
     PRIMARY KEY (setup, key)
-) STRICT;
+);
 CREATE TABLE costs (
     cost_key TEXT PRIMARY KEY,
     epoch_seconds REAL NOT NULL,
     score_seconds REAL NOT NULL,
     measured TEXT NOT NULL
-) STRICT;
+);
 """
 
 

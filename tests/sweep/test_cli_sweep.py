@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from gpvae_core.cli.main import main
-from gpvae_core.cli.sweep import duration
+from gpvae_core.cli.sweep import duration, end
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import FILE, MEASURED
+from gpvae_core.sweep.run import Outcome
 from gpvae_core.sweep.store import open_store
 from gpvae_core.tables.build import table_sweeps
 from gpvae_core.tables.paper import paper_table
@@ -173,6 +175,14 @@ def test_what_is_missing_is_said_with_its_time(mnist: Path) -> None:
     assert code == 0
     assert "missing: 4 runs, ? one after the other" in out
     assert not (mnist / "empty" / FILE).exists()
+
+
+def test_what_failed_is_said_and_makes_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as stop:
+        end(Outcome(total=2, done=1, failed=["run-1: training diverged"]))
+    assert stop.value.exit_code == 1
+    assert capsys.readouterr().err == "failed: run-1: training diverged\n"
+    end(Outcome(total=1, done=1))
 
 
 @pytest.mark.parametrize(

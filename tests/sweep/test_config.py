@@ -66,6 +66,13 @@ def test_the_plan_is_the_product_and_every_job_has_the_settings_meant_for_it() -
     assert len(first) == 4, "each method and d comes once before the next split"
 
 
+def test_settings_of_a_method_hold_for_every_count_and_those_of_a_count_come_last() -> None:
+    own = {"iaf": {"net.hidden": 24}, "iaf:2": {"net.hidden": 32}}
+    sweep = parse_sweep({**BASE, "methods": ["vae", "iaf:1", "iaf:2"], "method_settings": own})
+    hidden = {job.config.method: job.config.to_json()["net"]["hidden"] for job in plan(sweep)}
+    assert hidden == {"vae": 128, "iaf:1": 24, "iaf:2": 32}
+
+
 def test_keys_say_what_was_trained_and_how_it_was_scored() -> None:
     def first(**more: Any) -> Any:
         return plan(parse_sweep({**BASE, **more}))[0]
@@ -113,6 +120,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"method_settings": {"iaf": {"x": 1}}}, "'iaf', which is none of the sweep's methods: vae, gp"),
     ({"method_settings": {"gp": {"seed": 1}}}, "'seed' is decided by the sweep's 'restarts'"),
     ({"set": {"net.kind": "conv", "net.layers": 5}}, "wants square images of at least 32 pixels"),
+    ({"methods": ["vae", "vlae:1"], "set": {"net.kind": "conv"}}, "wants a fully connected ReLU decoder"),
     ({"datasets": ["images:/no/such/folder"]}, "/no/such/folder"),
 ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.tables.compare import BEST, CLOSE, paper_marks
 from gpvae_core.tables.paper import PaperTable, notes, paper_table, table_numbers
 
-TEXT = Path(__file__).parents[3] / "shared" / "papers" / "kim_pavlovic_2021_gp_encoder.txt"
+ROOT = Path(__file__).parents[2]
+TEXT = ROOT.parent / "shared" / "papers" / "kim_pavlovic_2021_gp_encoder.txt"
 SCORES = {1: "mnist", 2: "omniglot", 3: "svhn", 4: "celeba", 9: "cifar10"}
 
 
@@ -77,6 +80,20 @@ def test_the_only_bold_number_in_the_text_is_marked() -> None:
     named = {row.name: mark for row, (_, mark) in zip(table.rows, marks, strict=True)}
     assert named["RME(5)"] == CLOSE
     assert named["GPVAE"] == BEST
+
+
+def test_reading_results_and_comparing_them_wants_neither_torch_nor_dask() -> None:
+    """A page reads a sweep's results while it draws; the command line must help without waiting for either."""
+    lines = [
+        "import sys",
+        "sys.modules.update(torch=None, dask=None, distributed=None)",
+        "import gpvae_core.sweep.results, gpvae_core.tables.export, gpvae_core.cli.main",
+        "from gpvae_core.tables.compare import compare",
+        "from gpvae_core.tables.paper import paper_table",
+        "assert len(compare(paper_table(10), [])) == 64",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
