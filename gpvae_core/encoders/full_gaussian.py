@@ -21,7 +21,8 @@ class FullGaussian(Posterior):
         self, k: int, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]:
         eps = torch.randn((k, *self.m.shape), generator=generator, device=self.m.device, dtype=self.m.dtype)
-        return self.m + (self.chol @ eps.unsqueeze(-1)).squeeze(-1), self._log_prob_of(eps)
+        with torch.autocast(eps.device.type, enabled=False):  # a coarse product would belong to another density
+            return self.m + (self.chol @ eps.unsqueeze(-1)).squeeze(-1), self._log_prob_of(eps)
 
     def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
         off = (z - self.m).unsqueeze(-1)

@@ -130,12 +130,14 @@ class Full(Movable):
         return FullGaussian(self.m, self.chol)
 
     def at(self, eps: Float[Tensor, "K 1 D"]) -> Float[Tensor, "K B D"]:
-        return self.m + torch.einsum("bij,kbj->kbi", self.chol, eps.expand(-1, len(self.m), -1))
+        with torch.autocast(eps.device.type, enabled=False):
+            return self.m + torch.einsum("bij,kbj->kbi", self.chol, eps.expand(-1, len(self.m), -1))
 
     def zeros(self) -> list[Tensor]:
         return [torch.zeros_like(self.m), torch.zeros_like(self.m), torch.zeros_like(self.chol)]
 
     def moved(self, by: Sequence[Tensor]) -> Full:
         a, b, c = by
-        m = self.m + (self.chol @ a.unsqueeze(-1)).squeeze(-1)
-        return Full(m, self.chol @ (torch.diag_embed(b.exp()) + c.tril(-1)))
+        with torch.autocast(a.device.type, enabled=False):
+            m = self.m + (self.chol @ a.unsqueeze(-1)).squeeze(-1)
+            return Full(m, self.chol @ (torch.diag_embed(b.exp()) + c.tril(-1)))

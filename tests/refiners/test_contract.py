@@ -93,6 +93,15 @@ def test_rows_are_independent_and_calls_repeatable(refiner: Refiner, vae: VAE, x
     assert torch.equal(again, alone)
 
 
+@torch.no_grad()
+def test_autocast_leaves_the_algebra_exact(refiner: Refiner, vae: VAE, x: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        q = refiner(vae, x, vae.encoder(x))
+        z, log_q = q.rsample_and_log_prob(3, torch.Generator().manual_seed(0))
+    assert (z.dtype, q.mean.dtype, q.variance.dtype) == (torch.float32,) * 3
+    assert torch.allclose(q.log_prob(z), log_q, atol=1e-3)
+
+
 def test_overflow_leaves_finite_answers(refiner: Refiner, vae: VAE, x: Tensor) -> None:
     with torch.no_grad():
         last = next(
