@@ -168,7 +168,7 @@ class ResultsPage:
         self.figure.visible = sheet.of_scores and bool(columns)
         if not self.figure.visible:
             return
-        key = self.state.column if self.state.column in columns else next(iter(columns))
+        key = self._column(columns)
         options = tuple((name, words.column_words(cells[0])) for name, cells in columns.items())
         content = Content(
             sub="" if len(columns) > 1 else options[0][1],
@@ -179,6 +179,12 @@ class ResultsPage:
             selects=(Select(COLUMN, "Column", options, key),) if len(columns) > 1 else (),
         )
         self.figure.show(content, as_json(beside_paper.figure(columns[key], DARK if self.state.dark else LIGHT)))
+
+    def _column(self, columns: Mapping[str, Sequence[Cell]]) -> str:
+        """The column chosen, else the first of those with most of ours."""
+        if self.state.column in columns:
+            return self.state.column
+        return max(columns, key=lambda key: sum(cell.mean is not None for cell in columns[key]))
 
     # The clock
 
@@ -217,7 +223,7 @@ class ResultsPage:
         """A CSV file of what the figure shows."""
         if self._sheet is not None:
             columns = columns_of(self._sheet)
-            key = self.state.column if self.state.column in columns else next(iter(columns))
+            key = self._column(columns)
             self.figure.answer(csv=to_csv(columns[key]), file=f"{self._sheet.key}-{key}.csv")
 
     def _say(self, line: str) -> None:

@@ -59,7 +59,9 @@ def setup_words(sheet: Sheet) -> str:
 def explanation(sheet: Sheet) -> str:
     """What the figures are, in two lines."""
     if not sheet.of_scores:
-        return TIMES + ("" if sheet.times is None else f" Ours: {sheet.times.device}, {sheet.times.threads} threads.")
+        return TIMES + (
+            "" if sheet.times is None else f" Ours: {sheet.times.device}, {_counted(sheet.times.threads, 'thread')}."
+        )
     k = "one training" if sheet.restarts == 1 else f"the best of {sheet.restarts} restarts by validation"
     words = (
         f"n counts runs: train/validation splits, of each {k}; ± is the standard deviation over them. p is a two-sided "
