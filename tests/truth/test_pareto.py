@@ -74,7 +74,7 @@ def test_the_error_of_a_log_mean_is_its_spread_over_repetitions() -> None:
 
 
 def test_few_weights_draw_k_hat_towards_a_half() -> None:
-    """As if ten more weights had shown a shape of 1/2 (Vehtari et al. 2024, appendix G), with the tail picked by hand."""
+    """As if ten more weights had shown a shape of 1/2 (Vehtari et al. 2024); the tail is picked by hand."""
     weights = torch.rand(40, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     largest = weights[:, 0].sort().values[-9:]
     raw = pareto_shape((largest[1:] - largest[0])[:, None]).item()
