@@ -119,6 +119,12 @@ class RunConfig(BaseModel):
                 raise ValueError(f"method '{self.method}' has the {part} '{wanted}', not '{kind}'")
         return self
 
+    @model_validator(mode="after")
+    def _networks_can_be_compiled(self) -> RunConfig:
+        if self.train.compile and self.refiner.second_derivatives:
+            raise ValueError(f"compile=true gives no second derivatives, which the refiner '{self.refiner.kind}' needs")
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; the kinds of the polymorphic parts are written beside their fields."""
         out = self.model_dump()
@@ -240,7 +246,7 @@ def default_net(event_shape: EventShape) -> NetConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     "kim2021": {
         "latent_dim": 10,
-        "train": {"epochs": 2000, "batch_size": 128, "lr": 5e-4, "samples": 1, "patience": 0},
+        "train": {"epochs": 2000, "batch_size": 128, "lr": 5e-4, "patience": 0},
         "likelihood": {"kind": "gaussian", "learn_sigma_x": True},
         "data": {"validation_fraction": 0.1},
     },

@@ -46,6 +46,7 @@ def test_all_objectives_are_offered() -> None:
     assert METHODS == ["ciwae", "cubo", "free-bits", "iwae", "miwae", "piwae", "renyi"]
     assert config("iwae:50").train.samples == 50
     assert config("iwae").train.samples == 10
+    assert make_config("iwae:7", DATA, DIGITS.event_shape, preset="kim2021").train.samples == 7
     assert config("gp+ciwae").encoder.kind == "gp"
 
 
