@@ -11,7 +11,7 @@ from torch import Tensor
 from gpvae_core.bounds import elbo
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.objectives.base import OBJECTIVES, Estimate, ObjectiveConfig
-from gpvae_core.objectives.gradients import through_samples
+from gpvae_core.objectives.gradients import GRADIENT, through_samples
 from gpvae_core.vae import VAE
 
 
@@ -39,10 +39,7 @@ class ElboConfig(ObjectiveConfig):
 
     kind: ClassVar[str] = "elbo"
     method: ClassVar[str] = ""
-    gradient: Literal["standard", "stl"] = Field(
-        default="standard",
-        description="gradient estimator: standard, with the encoder's KL term; stl, sticking the landing by samples",
-    )
+    gradient: Literal["standard", "stl"] = Field(default="standard", description=GRADIENT)
 
     def estimate(
         self,

@@ -26,7 +26,9 @@ from gpvae_core.encoders.base import Posterior
 from gpvae_core.vae import VAE
 
 Gradient = Literal["standard", "dreg"]
-GRADIENT = "gradient estimator of the encoder: standard, or dreg (doubly reparametrised), whose signal lasts as K grows"
+GRADIENT = (
+    "gradient estimator: standard; stl, sticking the landing (elbo); dreg, doubly reparametrised (K-sample bounds)"
+)
 
 Damping = Callable[[Tensor], Tensor]
 """log w -> F_kk / F_k of a bound F for each sample, in [0, 1] times a factor: 1 - w_k / sum w for IWAE."""
