@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -67,6 +67,9 @@ class Refiner(nn.Module, ABC):
 
 class RefinerConfig(PartConfig):
     """Settings of one refiner: only its own fields, defaults that work."""
+
+    second_derivatives: ClassVar[bool] = False
+    """Whether training goes through second derivatives of the decoder, which a compiled one does not have."""
 
     @abstractmethod
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Refiner:

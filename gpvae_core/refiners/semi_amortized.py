@@ -33,6 +33,7 @@ class SemiAmortizedConfig(RefinerConfig):
     kind: ClassVar[str] = "semi_amortized"
     method: ClassVar[str] = "sa"
     count: ClassVar[str] = "steps"
+    second_derivatives: ClassVar[bool] = True
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     steps: int = Field(default=4, ge=1, description="refinement steps for each image")
     step_size: float = Field(default=1e-3, gt=0, description="length of a refinement step")

@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig
 from gpvae_core.encoders.gaussian import GaussianEncoder
+from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
@@ -80,6 +83,11 @@ def test_the_gradient_through_the_steps_matters() -> None:
     generator = torch.Generator().manual_seed(11)
     along = sum(float((g * torch.randn(g.shape, generator=generator, dtype=torch.float64)).sum()) for g in gradient)
     assert abs(along - numeric) > 100 * abs(through - numeric)
+
+
+def test_compiled_networks_are_refused() -> None:
+    with pytest.raises(UserError, match="compile=true gives no second derivatives, which the refiner 'semi_amortized'"):
+        make_config("sa:2", DataConfig(name="digits"), (1, 8, 8), {"compile": True})
 
 
 @torch.no_grad()
