@@ -78,8 +78,17 @@ def list_command(
     rows = _rows_of(what)
     if json_:
         typer.echo(json.dumps(rows, indent=1))
+    elif what == "methods":
+        print_table([{"method": _numbered(row), "what it is": row["summary"]} for row in rows])
+        typer.echo("What stands in brackets is optional. Names combine, as gp+iwae; `--json` names the parts of each.")
     else:
         print_table(rows)
+
+
+def _numbered(row: dict[str, Any]) -> str:
+    """'iaf[:FLOWS]' for a method that takes a number."""
+    count = row["number"].rsplit(".", 1)[-1].upper()
+    return f"{row['name']}[:{count}]" if count else row["name"]
 
 
 def runs_command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -14,5 +15,5 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     for column in rows[0] if rows else ("nothing here",):
         table.add_column(column)
     for row in rows:
-        table.add_row(*[str(value) for value in row.values()])
+        table.add_row(*[escape(str(value)) for value in row.values()])
     Console().print(table)

@@ -151,6 +151,7 @@ class HouseholderConfig(EncoderConfig):
     kind: ClassVar[str] = "householder"
     method: ClassVar[str] = "hf"
     count: ClassVar[str] = "flows"
+    counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     flows: int = Field(default=4, ge=1, le=64, description="reflections that z goes through")
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> HouseholderEncoder:

@@ -44,6 +44,7 @@ class IAFConfig(FlowConfig):
     kind: ClassVar[str] = "iaf"
     method: ClassVar[str] = "iaf"
     count: ClassVar[str] = "flows"
+    counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> FlowEncoder:
         order = torch.arange(latent_dim)

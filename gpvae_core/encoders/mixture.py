@@ -66,6 +66,7 @@ class MixtureConfig(EncoderConfig):
     kind: ClassVar[str] = "mixture"
     method: ClassVar[str] = "me"
     count: ClassVar[str] = "components"
+    counts: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> MixtureEncoder:

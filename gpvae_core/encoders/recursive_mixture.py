@@ -178,6 +178,7 @@ class RecursiveMixtureConfig(EncoderConfig):
     kind: ClassVar[str] = "recursive_mixture"
     method: ClassVar[str] = "rme"
     count: ClassVar[str] = "components"
+    counts: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
     components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
     eta: float = Field(default=1.0, ge=0, description="weight of the bounded KL that pushes a new component away")
     kl_bound: float = Field(default=10.0, gt=0, description="C, nats beyond which pushing it further gains nothing")
