@@ -64,11 +64,12 @@ def plan(sweep: SweepConfig) -> list[Job]:
     cells = [
         _checked_config(sweep, *cell, shapes) for cell in product(sweep.datasets, sweep.methods, sweep.latent_dims)
     ]
-    return [
+    jobs = [
         Job(_with_seeds(config, split, restart), sweep.evaluate, split, restart)
         for restart, split in product(sweep.restarts, sweep.splits)
         for config in cells
     ]
+    return list({job.key: job for job in jobs}.values())  # a path may be spelt in two ways
 
 
 def _checked_config(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpvae_core.data.digits import Digits
 from gpvae_core.errors import UserError
 from gpvae_core.sweep.config import parse_sweep, read_sweep, run_seed
 from gpvae_core.sweep.plan import plan, short_name
+from tests.data.makers import encode, write_tree
 
 BASE: dict[str, Any] = {"datasets": ["digits"], "methods": ["vae", "gp"]}
 
@@ -96,6 +98,15 @@ def test_a_data_set_that_is_there_is_not_read_for_the_plan(monkeypatch: pytest.M
 
     monkeypatch.setattr(Digits, "read", read)
     assert len(plan(parse_sweep(BASE))) == 2
+
+
+def test_a_folder_of_pictures_is_one_data_set_however_its_path_is_spelt(tmp_path: Path) -> None:
+    picture = encode(np.zeros((8, 8), np.uint8))
+    write_tree(tmp_path / "pets", {f"{kind}/{i}.png": picture for kind in ("cat", "dog") for i in range(9)})
+    spellings = [f"images:{tmp_path}/pets", f"images:{tmp_path}/./pets"]
+    (job,) = plan(parse_sweep({"datasets": spellings, "methods": ["vae"]}))
+    assert job.config.data.name == f"images:{tmp_path.resolve()}/pets"
+    assert job.folder.startswith("images-pets-vae-d2-split0-r0-")
 
 
 def test_short_names() -> None:
