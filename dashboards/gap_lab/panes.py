@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gpvae_core.progress import Progress
     from gpvae_core.runs import Run
 
+SLICE = (
+    " With {d} latent dimensions this is the slice through the posterior mode along its two widest directions, of the "
+    "posterior and of the answers alike, not a marginal."
+)
 OF = (("image", "this image"), ("sample", "mean of many"))
 
 
@@ -118,7 +122,7 @@ class Contours:
 
     def draw(self, view: ContoursView, choice: Choice) -> Drawn:
         plane = view.truth.plane
-        slice_words = f" {plane.note}" if plane.is_slice else ""
+        slice_words = SLICE.format(d=len(plane.origin)) if plane.is_slice else ""
         return Drawn(
             figure=as_json(svi_path.contours(view, choice.styles, choice.theme)),
             sub=choice.lab.title(choice.index),

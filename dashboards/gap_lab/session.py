@@ -6,7 +6,7 @@ import html
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from gpvae_core.plots.theme import DARK, LIGHT
 
 log = logging.getLogger(__name__)
 UNBOUND = {"max-height": "none"}
+COMING = "Being computed: the true posterior of this image and the best Gaussians for it. This fills by itself."
 STEPS = 100
 FIRST_METHODS = 4
 """Methods shown where the address names none."""
@@ -69,6 +70,7 @@ class LabSession:
         self._shown = {name: Shown() for name in self.cards}
         self._said: dict[str, object] = {}
         self.player = Player(self._svi_chosen, sizing_mode="stretch_width", margin=0)
+        self._contents: dict[str, Content] = {}
         self.choice: Choice | None = None
         self._settling, self._started, self._again, self._stamp = False, False, 0, 0
         watched = ["decoder", "index", "chosen", "of", "start", "step_size", "momentum", "covariance", "quantity"]
@@ -206,7 +208,16 @@ class LabSession:
         }  # fmt: skip
         starts = [[name, choice.styles[name].label] for name in choice.lab.runs]
         self.player.param.update(settings={"starts": starts, "chosen": chosen}, dark=choice.theme is DARK, busy=True)
+        for pane in (*self.fast, Bound()):
+            if pane.key(choice) is not None:
+                self._busy(pane.name)
         self._want(choice)
+
+    def _busy(self, name: str) -> None:
+        """What is shown stays until what comes is there."""
+        known = self._contents.get(name)
+        content = replace(known, busy=True) if known else Content(message=COMING, visible=False, busy=True)
+        self.cards[name].show(replace(content, dark=self.state.dark, stamp=self._next()))
 
     def _compute(self, pane: Pane, choice: Choice, generation: int) -> None:
         try:
@@ -291,6 +302,7 @@ class LabSession:
         return self._stamp
 
     def _message(self, name: str, text: str) -> None:
+        self._contents.pop(name, None)
         self.cards[name].show(Content(message=text, visible=False, dark=self.state.dark, stamp=self._next()))
 
     def _put(self, pane: Pane, view: Any, drawn: Drawn) -> None:
@@ -299,6 +311,7 @@ class LabSession:
             sub=drawn.sub, sentence=drawn.sentence, alt=drawn.alt, dark=self.state.dark, file=pane.name,
             stamp=self._next(), selects=drawn.selects, actions=drawn.actions,
         )  # fmt: skip
+        self._contents[pane.name] = content
         self.cards[pane.name].show(content, drawn.figure)
 
 

@@ -33,7 +33,7 @@ class TrainingPanel:
         self._trainings, self._complain = trainings, complain
         self._choice: Choice | None = None
         self._numbers: dict[str, bool] = {}
-        self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width")
+        self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
         self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
         self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
         self.method = pmui.Select(label="Or one method", options=[], width=170, **FIELD)

@@ -79,15 +79,24 @@ def figure(view: TimesView, styles: Mapping[str, MethodStyle], theme: Theme, qua
     times = np.array([point.milliseconds for point in view.points])
     layout = frame(theme, WIDTH, HEIGHT, (56, 12, 8, 42))
     ends = np.log10([times.min() / SPREAD, times.max() * SPREAD]) if len(times) else np.array([0.0, 1.0])
+    ticks = _ticks(float(ends[0]), float(ends[1]))
     layout["xaxis"] = axis(
         theme,
         f"ms per batch of {view.batch}, on this machine ({view.device})",
         type="log",
         range=ends.tolist(),
-        dtick=1 if ends[1] - ends[0] > 1.5 else "D2",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
     )
     layout["yaxis"] = axis(theme, f"mean {quantity} (nats)", **_range(view, quantity))
     return go.Figure(marks, layout)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two powers of ten: 1, 2, 5, or powers alone over more than two decades."""
+    steps = (1.0,) if high - low > 2.0 else (1.0, 2.0, 5.0)
+    found = [step * 10.0**k for k in range(int(np.floor(low)), int(np.ceil(high)) + 1) for step in steps]
+    return [tick for tick in found if low <= np.log10(tick) <= high]
 
 
 def _range(view: TimesView, quantity: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme) ->
     span = deepest - highest
     notes = [_number(stack, k, 0.015 * span, theme) for k, stack in enumerate(view.stacks)]
     best = f"best diagonal Gaussian {nats(-view.approximation.mean)}, best full one {nats(-view.full.mean)}"
-    notes.append(heading(theme, f"log p(x) = {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4))
+    notes.append(heading(theme, f"log p(x) {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4))
     names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks]
     turned = count > FEW
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 24, 118 if turned else 84), barmode="overlay", showlegend=True)
@@ -142,6 +142,6 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme) ->
 
 
 def _log_px(view: StacksView) -> str:
-    bound = "" if view.exact else "≥ "
+    bound = "=" if view.exact else "≥"
     error = "" if view.log_px.se is None else f" ± {nats(view.log_px.se)}"
-    return f"{bound}{nats(view.log_px.mean)}{error}"
+    return f"{bound} {nats(view.log_px.mean)}{error}"

@@ -1,0 +1,262 @@
+"""The Gap Lab: its parts without a browser, and the page in one, offline, over really trained runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, quote
+
+import pytest
+from playwright.sync_api import expect
+
+from dashboards.first_start import FirstStart
+from dashboards.gap_lab.background import Background
+from dashboards.gap_lab.labs import Labs, Trainings, shared
+from dashboards.gap_lab.page import LabPage
+from dashboards.gap_lab.state import LabState, read_address
+from dashboards.library import RunLibrary
+from dashboards.widgets.navigation import navigation
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig
+from gpvae_core.errors import UserError
+from gpvae_core.explore.gap_lab import teaching
+from gpvae_core.progress import Progress
+from gpvae_core.runs import load_run
+from gpvae_core.train import train
+
+T = TypeVar("T")
+expect.set_options(timeout=30_000)
+
+
+@pytest.fixture(scope="module")
+def lab_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """'first' with a few kept epochs, and two more encoders on its decoder; 'apart' has a decoder of its own."""
+    root = tmp_path_factory.mktemp("lab")
+    settings = {"latent_dim": 2, "train.epochs": 4, "train.lr": 2e-3, "hidden": 32}
+    for name, more in (("apart", {}), ("first", {"train.keep_every": 2})):
+        config = make_config("vae", DataConfig(name="digits"), (1, 8, 8), settings | more)
+        train(config, root / name, device="cpu")
+    first = load_run(root / "first", device="cpu")
+    plan = [teaching.planned(first, "full", 2), teaching.planned(first, "vae", 2)]
+    teaching.train_planned(root, plan, first)
+    return root
+
+
+# Without a browser
+
+
+def wait_until(page: LabPage, true: Callable[[], bool], seconds: float = 120.0) -> None:
+    """The page's clock goes on meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.1)
+        page.tick()
+
+
+def opened(root: Path, query: str = "") -> LabPage:
+    library = RunLibrary([root])
+    page = LabPage(library, FirstStart(library.root), None, query)
+    page.loaded()
+    return page
+
+
+def test_an_address_is_read_and_what_is_wrong_is_said() -> None:
+    state = LabState()
+    query = "decoder=a&index=7&methods=a%3Ba%2Bsvi%3A8%2Cstep_size%3D0.1&step=0.02&momentum=0.9&covariance=full&y=ELBO"
+    assert read_address(state, parse_qs(query)) == []
+    assert (state.decoder, state.index, state.methods) == ("a", 7, ("a", "a+svi:8,step_size=0.1"))
+    assert (state.step_size, state.momentum, state.covariance, state.quantity) == (0.02, 0.9, "full", "ELBO")
+    wrong = read_address(state, parse_qs("index=-1&step=nan&momentum=x&covariance=round&of=all"))
+    assert [line.split(":")[0] for line in wrong] == ["index", "step", "momentum", "covariance", "of"]
+    assert state.index == 7
+
+
+def test_labs_group_runs_and_survive_a_damaged_one(lab_runs: Path, tmp_path: Path) -> None:
+    for path in lab_runs.iterdir():
+        shutil.copytree(path, tmp_path / path.name)
+    library = RunLibrary([tmp_path])
+    (tmp_path / "first-full" / "best" / "weights.safetensors").write_bytes(b"junk")
+    labs = Labs(library)
+    labs.refresh(finished_only=True)
+    assert [(d.name, d.runs) for d in labs.decoders] == [("first", ("first", "first-vae")), ("apart", ("apart",))]
+    assert any("is damaged" in line for line in labs.complaints)
+    before = labs.lab("first")
+    labs.refresh(finished_only=True)
+    assert labs.lab("first") is before
+    assert list(labs.with_epochs(before)) == ["first"]
+    with pytest.raises(UserError, match="did you mean 'first'"):
+        labs.lab("fist")
+    assert shared(library)[0] is shared(library)[0]
+
+
+def test_a_background_ends_what_is_no_longer_wanted() -> None:
+    def endless(progress: Progress) -> None:
+        while True:
+            progress(0, 1, "going on")
+            time.sleep(0.01)
+
+    background = Background("test")
+    assert background.report() is None
+    background.want("a", endless)
+    background.want("b", lambda progress: 42)
+    deadline = time.monotonic() + 30
+    while background.result is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert background.result == 42
+    background.want("b", endless)
+    assert background.result == 42
+    background.want(None, endless)
+    assert background.report() is None
+
+
+def test_one_training_at_a_time(tmp_path: Path, lab_runs: Path) -> None:
+    run, trainings = load_run(lab_runs / "first", device="cpu"), Trainings(tmp_path)
+    assert not trainings.running
+    trainings.start("many", lambda: [teaching.planned(run, "vae", 5000)], run)
+    with pytest.raises(UserError, match="running already"):
+        trainings.start("more", list, run)
+    trainings.cancel()
+    deadline = time.monotonic() + 60
+    while trainings.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert trainings.report().outcome == "cancelled"
+
+
+def test_links_mark_the_page_one_is_on() -> None:
+    text = str(navigation([("/", "One & all"), ("/two", "Two")], "/two").object)
+    assert '<a href="/">One &amp; all</a>' in text
+    assert '<a href="/two" aria-current="page">Two</a>' in text
+
+
+def test_a_trained_method_appears_and_an_unknown_refiner_is_a_message(lab_runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(lab_runs / "first", tmp_path / "first")
+    page = opened(tmp_path, "methods=first;first%2Bsvj:8;ghost")
+    wait_until(page, lambda: page.training.panel.visible and bool(page.training.method.options))
+    assert page.state.decoder == "first"
+    assert page.state.methods == ("first",)
+    for line in ("did you mean 'svi'", "unknown run on this decoder 'ghost'"):
+        assert line in page.notice.object
+    page.training.method.value = "full"
+    page.training.epochs.value = 1
+    page.training.train_one.clicks += 1
+    wait_until(page, lambda: [item["key"] for item in page.controls.chips.items] == ["first", "first-full"])
+    assert not page.training.panel.visible
+    page.controls.add("svi:3")
+    wait_until(page, lambda: page.controls.chips.items[-1]["key"] == "first+svi:3")
+    assert page.state.methods == ("first", "first+svi:3")
+    page.session.cards["lab_sizes"]
+    wait_until(page, lambda: "Train a series" in page.session.cards["lab_sizes"].content["message"])
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def lab_url(start_server: Callable[..., Any], lab_runs: Path) -> str:
+    return str(start_server(lab_runs).url) + "gap-lab"
+
+
+def eventually(page: Any, read: Callable[[], T], true: Callable[[T], bool], seconds: float = 30.0) -> T:
+    """What `read` returns once it is as wanted, or last."""
+    for _ in range(int(10 * seconds)):
+        if true(read()):
+            break
+        page.wait_for_timeout(100)
+    return read()
+
+
+def view(page: Any, name: str) -> Any:
+    return page.locator(f"section[data-view=lab_{name}]")
+
+
+def opened_in_browser(page: Any, url: str, query: str = "") -> Any:
+    """Opens the page and waits for the film of SVI."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(url + query)
+    expect(page.get_by_role("button", name="Play")).to_be_enabled(timeout=120_000)
+    return page
+
+
+def step(page: Any) -> int:
+    return int(page.locator(".film").get_attribute("data-step") or -1)
+
+
+def elbo(page: Any) -> float:
+    return float(page.locator(".film").get_attribute("data-elbo") or "nan")
+
+
+def trail_length(page: Any) -> int:
+    """Points of the trail drawn over the contours."""
+    shapes = page.evaluate("(window.gpvaePlots.lab_contours.layout.shapes ?? []).map(shape => shape.path ?? '')")
+    return shapes[0].count("L") + 1 if shapes else 0
+
+
+@pytest.mark.page
+def test_stacks_contours_and_curves_are_shown(offline_page: Any, lab_url: str) -> None:
+    page = opened_in_browser(offline_page, lab_url)
+    gaps = view(page, "gaps")
+    expect(gaps.locator(".plot")).to_have_attribute("aria-label", re.compile(r"first-full .* nats below log p\(x\)"))
+    expect(gaps.locator(".sentence")).to_contain_text("by quadrature")
+    bars = "plot => plot.data.filter(trace => trace.type === 'bar').length"
+    assert eventually(page, lambda: gaps.locator(".plot").evaluate(bars), lambda n: n == 3) == 3
+    for name, words in (("times", "ms, inference gap"), ("epochs", "epoch 2: gap .*epoch 4: gap")):
+        expect(view(page, name).locator(".plot")).to_have_attribute("aria-label", re.compile(words), timeout=120_000)
+    expect(view(page, "sizes").locator(".message")).to_contain_text("Train a series here")
+    gaps.locator("select").select_option("sample")
+    expect(gaps.locator(".sub")).to_have_text("mean of 64 validation images", timeout=120_000)
+    expect(page.locator(".notice")).to_be_hidden()
+    with page.expect_download() as download:
+        gaps.get_by_role("button", name="CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert [line.split(",")[1] for line in lines] == ["method", "first", "first-full", "first-vae"]
+
+
+@pytest.mark.page
+def test_svi_plays_in_the_browser_and_its_settings_change_the_film(offline_page: Any, lab_url: str) -> None:
+    page = opened_in_browser(offline_page, lab_url, f"?decoder=first&index=5&start={quote('first-vae')}&step=0.05")
+    expect(page.locator(".film select[name=start]")).to_have_value("first-vae")
+    assert eventually(page, lambda: trail_length(page), lambda n: n == 1) == 1
+    first = elbo(page)
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=60_000)  # the film ended
+    assert eventually(page, lambda: step(page), lambda n: n == 100) == 100
+    assert eventually(page, lambda: trail_length(page), lambda n: n == 101) == 101
+    assert elbo(page) > first
+    page.get_by_role("button", name="Reset").click()
+    assert eventually(page, lambda: step(page), lambda n: n == 0) == 0
+    slider = page.get_by_label("Step size")
+    slider.focus()
+    slider.press("ArrowRight")
+    page.wait_for_function("new URLSearchParams(location.search).get('step') > 0.051", timeout=30_000)
+    expect(view(page, "bound").locator(".sub")).to_contain_text("step_size=0.056")
+    page.locator(".film select[name=covariance]").select_option("full")
+    expect(view(page, "bound").locator(".sub")).to_contain_text("covariance=full")
+    assert eventually(page, lambda: step(page), lambda n: n > 5) > 5, "a change is played at once"
+
+
+@pytest.mark.page
+def test_methods_are_chosen_refined_and_refused(offline_page: Any, lab_url: str) -> None:
+    page = opened_in_browser(offline_page, lab_url, "?decoder=first&methods=first")
+    page.get_by_role("checkbox", name="full").check()
+    expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile("first-full"))
+    page.get_by_role("button", name="+ svi:8").click()
+    expect(page.get_by_role("checkbox", name="+svi:8")).to_be_checked()
+    page.wait_for_function("location.search.includes('svi%3A8')", timeout=30_000)
+    field = page.get_by_label("Refine an encoder at test time")
+    field.fill("svi:8,stepsize=1")
+    field.press("Enter")
+    expect(page.locator(".notice")).to_contain_text("unknown setting 'stepsize'")
+    expect(page.get_by_role("checkbox", name="+svi:8")).to_be_checked()
+    page.locator("section[data-view=lab_gaps] h2").click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".pictures")).to_contain_text("validation image 1,")
+    expect(page.locator(".notice")).to_be_hidden()
+    page.get_by_role("link", name="Posterior Explorer").click()
+    page.wait_for_url(re.compile(r"127\.0\.0\.1:\d+/(\?.*)?$"))
