@@ -22,6 +22,8 @@ CONNECT_SECONDS = 5.0
 FIRST_WORKER_SECONDS = 60.0
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx", "ucxx")
 LOOPBACK = "127.0.0.1"
+NO_DASHBOARD = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+"""Dask serves its health page all the same: on any free port, to this machine alone."""
 LOCAL_SETTINGS: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 5,  # workers that may die under one job before it counts as failed
     "distributed.scheduler.worker-ttl": None,  # reading a large data set keeps a worker from answering for minutes
@@ -44,7 +46,7 @@ def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:
         "host": LOOPBACK,
         "nthreads": 1,
         "memory_limit": None,
-        "dashboard": False,
+        **NO_DASHBOARD,
         "silence_logs": logging.CRITICAL,
         "preload": ["gpvae_core.sweep.worker_start"],
     }
@@ -65,7 +67,7 @@ def local_client(workers: int, gpus: int = 0) -> Iterator[Client]:
     from dask import config
     from distributed import Client, Scheduler, SpecCluster
 
-    scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0, "dashboard": False}}
+    scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0, **NO_DASHBOARD}}
     with (
         config.set(LOCAL_SETTINGS),
         quiet(),

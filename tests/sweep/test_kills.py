@@ -91,34 +91,34 @@ def ended(sweep: subprocess.Popen[str]) -> tuple[int, str, str]:
         sweep.kill()
 
 
-def done_rows(out: Path) -> list[Result]:
-    return [row for row in open_results(out).rows() if row.status == "done"] if (out / FILE).exists() else []
+def rows_that_are(status: str, out: Path) -> list[Result]:
+    return [row for row in open_results(out).rows() if row.status == status] if (out / FILE).exists() else []
 
 
-def test_a_sweep_killed_and_then_stopped_goes_on_where_it_was(
+def test_a_sweep_stopped_and_then_killed_goes_on_where_it_was(
     tmp_path: Path, small: SweepConfig, jobs: list[Job], undisturbed: Scores
 ) -> None:
     (tmp_path / "small.toml").write_text(TOML)
     out = tmp_path / "out"
 
     sweep = start(tmp_path)
-    wait_until(lambda: done_rows(out) or sweep.poll() is not None, "a first result")
+    wait_until(lambda: len(rows_that_are("running", out)) == 2 or sweep.poll() is not None, "two jobs that run")
+    os.killpg(sweep.pid, signal.SIGINT)
+    code, _, stderr = ended(sweep)
+    assert code == 130, stderr
+    assert "go on with: gpvae sweep small.toml --out out" in stderr
+    assert "Traceback" not in stderr
+    assert not rows_that_are("running", out)
+
+    sweep = start(tmp_path)
+    wait_until(lambda: rows_that_are("done", out) or sweep.poll() is not None, "a first result")
     family = psutil.Process(sweep.pid).children(recursive=True)
     assert len(family) >= 2
     sweep.kill()
     ended(sweep)
     wait_until(lambda: not any(alive(process) for process in family), "the workers to end with their sweep")
-    before = {row.key: row.finished for row in done_rows(out)}
+    before = {row.key: row.finished for row in rows_that_are("done", out)}
     assert before
-
-    sweep = start(tmp_path)
-    wait_until(lambda: in_training(out) or sweep.poll() is not None, "a training")
-    os.killpg(sweep.pid, signal.SIGINT)
-    code, _, stderr = ended(sweep)
-    if code:  # else the last training ended before the signal came
-        assert code == 130
-        assert "go on with: gpvae sweep small.toml --out out" in stderr
-        assert "Traceback" not in stderr
 
     outcome = run_sweep(small, jobs, out, Where(workers=2, device="cpu"))
     assert (outcome.total, outcome.done, outcome.failed) == (4, 4, [])
@@ -136,6 +136,15 @@ def test_one_sweep_at_a_time_in_a_folder(tmp_path: Path, small: SweepConfig, job
 
 def alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_the_local_cluster_answers_this_machine_alone() -> None:
+    with local_client(1) as client:
+        pids: Any = client.run(os.getpid)
+        processes = [psutil.Process(), *map(psutil.Process, pids.values())]
+        ports = [c.laddr for p in processes for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert len(ports) >= 3
+    assert {address.ip for address in ports} == {"127.0.0.1"}
 
 
 def test_a_worker_a_gpu_sees_it_alone() -> None:
