@@ -156,7 +156,7 @@ def test_each_method_is_a_mark_with_its_errors(quantity: str) -> None:
 
 def test_without_methods_the_axes_stand() -> None:
     fig = accuracy_time.figure(replace(times_view(), points=()), STYLES, LIGHT, "ELBO")
-    assert len(fig.data) == 0
+    assert list(fig.data) == []
 
 
 def test_curves_are_the_means_with_their_errors() -> None:
