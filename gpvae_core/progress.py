@@ -27,6 +27,15 @@ def silent(done: int, total: int, what: str) -> None:
     """No report."""
 
 
+def share_of(progress: Progress, low: int, size: int, total: int, words: str = "{}") -> Progress:
+    """Progress of `size` of `total` things, from number `low` on, as one of all; `words` says what in place of {}."""
+
+    def report(done: int, steps: int, what: str) -> None:
+        progress(low + size * done // steps, total, words.format(what))
+
+    return report
+
+
 def duration(seconds: float | None) -> str:
     """'2 d 3 h', '5 h 12 min', '3 min 20 s', '12 s'; '?' where it is not known."""
     if seconds is None:

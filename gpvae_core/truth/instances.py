@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpvae_core.progress import Progress, silent
+from gpvae_core.progress import Progress, share_of, silent
 from gpvae_core.truth.ais import AISEstimate, AISSettings, ais, standard_normal
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.grid import Atlas, true_posteriors
@@ -134,6 +134,13 @@ def sampled_truth(
     )
 
 
+def annealing_start(
+    vae: VAE, x: Float[Tensor, "B C H W"], mean: Float[Tensor, "B D"], chol: Float[Tensor, "B D D"]
+) -> tuple[DefensiveMixture, Float[Tensor, "B D D"]]:
+    """Where chains start, N(mean, L L') (the best full Gaussian) mixed with the prior, and in whose units they step."""
+    return DefensiveMixture(mean, chol, standard_normal(x, vae.latent_dim), PRIOR_SHARE), chol
+
+
 @torch.no_grad()
 def ais_truth(
     vae: VAE,
@@ -148,10 +155,9 @@ def ais_truth(
     found: list[AISEstimate] = []
     for low in range(0, len(x), AT_ONCE):
         part = slice(low, low + AT_ONCE)
-        prior, chol = standard_normal(x[part], vae.latent_dim), best.full_chol[part]
-        start = DefensiveMixture(best.full_mean[part], chol, prior, PRIOR_SHARE)
-        report = _share_of(progress, low, len(x[part]), len(x))
-        found.append(ais(vae, x[part], how, generator, start, scale=chol, progress=report))
+        report = share_of(progress, low, len(x[part]), len(x), "log p(x) by {}")
+        start, scale = annealing_start(vae, x[part], best.full_mean[part], best.full_chol[part])
+        found.append(ais(vae, x[part], how, generator, start, scale, report))
     return Truth(
         kind="ais",
         log_px=_joined(found, lambda one: one.log_px),
@@ -160,15 +166,6 @@ def ais_truth(
         se=_joined(found, lambda one: one.se),
         ess=_joined(found, lambda one: one.ess),
     )
-
-
-def _share_of(progress: Progress, low: int, size: int, images: int) -> Progress:
-    """Progress of `size` images from `low` on as one of all images."""
-
-    def report(done: int, total: int, what: str) -> None:
-        progress(low + size * done // total, images, f"log p(x) by {what}")
-
-    return report
 
 
 def _joined(found: list[T], column: Callable[[T], Tensor]) -> Array:
