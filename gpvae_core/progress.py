@@ -27,11 +27,11 @@ def silent(done: int, total: int, what: str) -> None:
     """No report."""
 
 
-def share_of(progress: Progress, low: int, size: int, total: int, words: str = "{}") -> Progress:
-    """Progress of `size` of `total` things, from number `low` on, as one of all; `words` says what in place of {}."""
+def share_of(progress: Progress, low: int, size: int, whole: int, words: str = "{}") -> Progress:
+    """Progress of `size` of a `whole`, from number `low` on, as the whole's; `words` say what in place of {}."""
 
-    def report(done: int, steps: int, what: str) -> None:
-        progress(low + size * done // steps, total, words.format(what))
+    def report(done: int, total: int, what: str) -> None:
+        progress(low + size * done // total, whole, words.format(what))
 
     return report
 
