@@ -16,7 +16,8 @@ from gpvae_core import bounds
 from gpvae_core.collapse import collapse_report
 from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
-from gpvae_core.gaps import GapTable, default_sample_size, instance_gaps, truth_estimator
+from gpvae_core.evaluate_chains import check_counts, encoder_and_chains, simulated_bounds
+from gpvae_core.gaps import GapTable, default_sample_size, gaps_and_best, truth_estimator
 from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
@@ -24,6 +25,7 @@ from gpvae_core.runs import Run
 from gpvae_core.stats import mean_se, spearman
 from gpvae_core.training_bound import training_bound
 from gpvae_core.truth.ais import AISSettings
+from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.instances import ANNEALING, MIN_ESS, Array, Estimator, Truth, grid_truth
 from gpvae_core.truth.pareto import K_HAT_LIMIT
@@ -47,6 +49,8 @@ def evaluate(
     bandwidth: str = "sigma_x",
     truth: str = "auto",
     annealing: AISSettings = ANNEALING,
+    simulated: int = 0,
+    hmc: int = 0,
 ) -> dict[str, Any]:
     """ELBO and IWAE-k over the whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
 
@@ -55,13 +59,15 @@ def evaluate(
         max_truths: size of the sample for log p(x), negentropy and modes at d = 2; it begins with the other one.
         bandwidth: of MAPA's kernel: 'sigma_x', the likelihood's, or 'validation', the best on validation images.
         truth: how log p(x) is found: 'grid' (d = 2), 'ais', 'iwae', or 'auto', the grid at d = 2 and else 'ais'.
-        annealing: temperatures and chains of 'ais'.
+        annealing: temperatures and chains of 'ais', and of the bounds on simulated images.
+        simulated: on so many images drawn from the model, log p(x) is bounded from both sides.
+        hmc: the posteriors of the first so many instances of the sample are sampled by Hamiltonian Monte Carlo.
 
     All in nats; every mean with its standard error and the number of instances. What is not defined is None.
 
     Raises:
         UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, there is no such
-            way to the truth, or not for so many latent dimensions.
+            way to the truth, or not for so many latent dimensions, or a number of images that cannot be.
     """
     started = time.monotonic()
     if bandwidth not in BANDWIDTHS:
@@ -70,16 +76,11 @@ def evaluate(
     if split not in splits:
         raise unknown("split", split, splits)
     estimate = truth_estimator(truth, run.model.latent_dim, annealing)
+    size = min(max_instances or default_sample_size(len(splits[split])), len(splits[split]))
+    check_counts(simulated, hmc, size)
     whole = _whole_split(run, splits[split], k, seed, progress)
-    sample = _sample(
-        run,
-        splits[split],
-        max_instances or default_sample_size(len(splits[split])),
-        max_truths,
-        seed,
-        progress,
-        estimate,
-    )
+    sample = _sample(run, splits[split], size, max_truths, seed, progress, estimate)
+    chosen = splits[split].pixels(sample.index[:hmc]).to(run.device)
     result = {
         **_about(run, split),
         **_bounds(whole, k),
@@ -98,6 +99,8 @@ def evaluate(
             "of": len(splits[split]),
         },
         "checks": _checks(sample.truth),
+        "bidirectional": simulated_bounds(run.model, simulated, annealing, seed, progress) if simulated else None,
+        "hmc": encoder_and_chains(run.model, chosen, sample.best.full_chol[:hmc], seed, progress) if hmc else None,
         "seconds": round(time.monotonic() - started, 2),
     }
     return _json_ready(result)
@@ -192,6 +195,8 @@ class Sample:
     truth_index: NDArray[np.int64]
     gaps: GapTable
     truth: Truth
+    best: BestGaussians
+    """Of the instances at `index`."""
 
 
 def _sample(
@@ -201,14 +206,14 @@ def _sample(
     index = order[:size]
     if estimate is not None:
         x = split.pixels(index).to(run.device)
-        table = instance_gaps(run.model, x, seed=seed, progress=progress, indices=index, estimate=estimate)
-        return Sample(index, index, table, table.known_truth)
+        table, best = gaps_and_best(run.model, x, seed=seed, progress=progress, indices=index, estimate=estimate)
+        return Sample(index, index, table, table.known_truth, best)
     more = order[: max(size, truths)]
     x = split.pixels(more).to(run.device)
     truth = grid_truth(run.model, x, run.atlas, progress)
     part = truth.first(len(index))
-    table = instance_gaps(run.model, x[: len(index)], run.atlas, seed, progress, indices=index, truth=part)
-    return Sample(index, more, table, truth)
+    table, best = gaps_and_best(run.model, x[: len(index)], run.atlas, seed, progress, indices=index, truth=part)
+    return Sample(index, more, table, truth, best)
 
 
 def _truth_and_gaps(sample: Sample) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.gaps import GapTable, instance_gaps
 from gpvae_core.methods import parse_refiner
+from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.base import RefinerConfig
 from gpvae_core.run_files import (
     KEPT,
@@ -32,7 +33,10 @@ from gpvae_core.run_files import (
     read_tensors,
     snapshot_folder,
 )
+from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.grid import Atlas, GridPosterior, true_posteriors
+from gpvae_core.truth.many_posteriors import many_posteriors
+from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
 from gpvae_core.types import as_images
 from gpvae_core.vae import VAE
 
@@ -127,6 +131,19 @@ class Run:
         """p(z|x) by quadrature on a checked grid: one for one image, a list for a batch. Raises UserError if d != 2."""
         found = true_posteriors(self.model, self.atlas, self._images(x))
         return found[0] if torch.as_tensor(x).ndim == len(self.model.event_shape) else found
+
+    def posterior_samples(
+        self, x: Tensor, how: HMCSettings | None = None, seed: int = 0, progress: Progress = silent
+    ) -> PosteriorSamples:
+        """Draws of p(z|x) by Hamiltonian Monte Carlo, any d, of one image (C,H,W) or a batch (B,C,H,W).
+
+        `z` (N, C, B, D) holds N draws of C chains, B = 1 for one image; `r_hat`, `ess` and `mixed` say how far they are
+        to be trusted. Chains begin in samples of q(z|x) and step in units of the best full Gaussian, which is found
+        first. A mode far from all of them is missed without a sign of it: at d = 2 `true_posterior` sees every mode.
+        """
+        images = self._images(x)
+        best = best_gaussians(self.model, images, seed, progress=progress)
+        return many_posteriors(self.model, images, best.full_chol, how, seed, progress)
 
 
 def load_run(

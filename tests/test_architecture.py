@@ -23,7 +23,7 @@ LAYERS = [
     {"objectives", "regularisers"},
     {"methods", "config"},
     {"training_bound", "truth", "mapa", "stats"},
-    {"gaps", "run_files", "snapshots", "guards", "train", "runs", "load_run", "evaluate"},
+    {"gaps", "run_files", "snapshots", "guards", "train", "runs", "load_run", "evaluate", "evaluate_chains"},
     {"sweep", "tables"},
     {"explore", "plots"},
     {"bench"},

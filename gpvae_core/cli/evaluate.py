@@ -53,6 +53,18 @@ def command(
     ais_chains: Annotated[
         int | None, typer.Option("--ais-chains", min=2, help="Chains of ais for each image.  [default: 64]")
     ] = None,
+    simulated: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Images to draw from the model, on which log p(x) is bounded from both sides (2 or more)."
+        ),
+    ] = 0,
+    hmc: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Instances of the sample whose posteriors are sampled by HMC, to hold the encoder against them."
+        ),
+    ] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -62,6 +74,9 @@ def command(
     by annealed importance sampling with Hamiltonian Monte Carlo from the best Gaussian (log_px.truth is 'ais'), or with
     --truth iwae by plain importance sampling; log_px.estimator_se is the standard error of an instance's log p(x), and
     the inference and the approximation gap are lower bounds as well.
+
+    How tight such a bound is, --simulated says: images that the model draws itself have a known latent, from which
+    the chains run backwards to an upper bound. Both bounds hold in expectation; for real images the gap is a guide.
 
     Example: gpvae evaluate runs/digits-gp-d2-s0 --json
     """
@@ -83,6 +98,8 @@ def command(
             bandwidth=bandwidth,
             truth=truth,
             annealing=_annealing(ais_steps, ais_chains),
+            simulated=simulated,
+            hmc=hmc,
         )
     if json_:
         typer.echo(json.dumps(result, indent=1))
@@ -107,8 +124,9 @@ def _rows(result: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str,
 
 
 def _unit(name: str) -> str:
-    """All is in nats but counts and the uncertainties, which are in squared latent units."""
-    return {"n_modes": "count", "uncertainty": "latent²"}.get(name.split(".")[0], "nats")
+    """All is in nats but counts, the uncertainties (squared latent units) and what HMC says."""
+    units = {"n_modes": "count", "hmc.ess": "count", "hmc.mean_distance": "sd", "hmc.r_hat": "", "hmc.std_ratio": ""}
+    return units.get(name, "latent²" if name.startswith("uncertainty.") else "nats")
 
 
 def _how(log_px: dict[str, Any]) -> str:
@@ -122,10 +140,41 @@ def _how(log_px: dict[str, Any]) -> str:
     return ways[log_px["truth"]].format(**log_px) + sure
 
 
+def chains_in_words(result: dict[str, Any]) -> list[str]:
+    """What the chains of --simulated and --hmc say; nothing where there were none."""
+    lines, both, hmc = [], result.get("bidirectional"), result.get("hmc")
+    if both:
+        lines.append(
+            f"on {both['n']} simulated images AIS's lower and upper bound on log p(x) differ by "
+            f"{_plus_minus(both['gap'])} nats ({both['chains']} chains, {both['temperatures']} temperatures)"
+        )
+    if hmc:
+        lines.append(
+            f"p(z|x) of {hmc['n']} instances by Hamiltonian Monte Carlo ({hmc['chains']} chains of {hmc['draws']} "
+            f"draws, begun in the encoder's answer): {hmc['mixed']} of {hmc['n']} have mixed; largest R-hat "
+            f"{_number(hmc['r_hat']['max'])}, smallest effective sample size {_number(hmc['ess']['min'], 0)}"
+        )
+        lines.append(
+            f"from there the encoder's mean is {_plus_minus(hmc['mean_distance'])} posterior standard deviations off, "
+            f"and its standard deviations are {_plus_minus(hmc['std_ratio'])} times the posterior's"
+        )
+    return lines
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "?" if value is None else f"{value:.{digits}f}"
+
+
+def _plus_minus(entry: dict[str, Any]) -> str:
+    return f"{_number(entry['mean'])} ± {_number(entry['se'])}"
+
+
 def warnings(result: dict[str, Any]) -> list[str]:
     """What is not to be trusted, in words."""
+    from gpvae_core.truth.diagnostics import R_HAT_LIMIT
     from gpvae_core.truth.instances import MIN_ESS
     from gpvae_core.truth.pareto import K_HAT_LIMIT
+    from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
 
     found, iwae = [], result["iwae"]
     for name, check in result["checks"].items():
@@ -139,6 +188,12 @@ def warnings(result: dict[str, Any]) -> list[str]:
                 found.append(
                     f"log p(x) by {name}: {check[reason]} of {check['n']} instances: {words}, not to be trusted"
                 )
+    hmc = result.get("hmc")
+    if hmc and hmc["mixed"] < hmc["n"]:
+        found.append(
+            f"HMC: {hmc['n'] - hmc['mixed']} of {hmc['n']} instances: R-hat > {R_HAT_LIMIT} or fewer than "
+            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, their samples are not to be trusted"
+        )
     if iwae["untrusted"]:
         found.append(
             f"IWAE-{iwae['k']}: {iwae['untrusted']} of {iwae['n']} instances: k-hat > {K_HAT_LIMIT}, "
@@ -153,12 +208,12 @@ def _print(result: dict[str, Any]) -> None:
         table.add_column(column, justify="left" if column in ("quantity", "unit") else "right")
     for name, entry in _rows(result):
         if entry["mean"] is not None:
-            table.add_row(name, f"{entry['mean']:.3f}", f"{entry['se']:.3f}", str(entry["n"]), _unit(name))
+            table.add_row(name, _number(entry["mean"]), _number(entry["se"]), str(entry["n"]), _unit(name))
     Console().print(table)
     for name, entry in result.get("correlations", {}).items():
         typer.echo(f"{name}: {json.dumps(entry)}")
     active = result["active_units"]
     typer.echo(f"active latent dimensions: {active['count']} of {active['of']}")
     typer.echo(f"log p(x) by {_how(result['log_px'])}")
-    for line in warnings(result):
+    for line in [*chains_in_words(result), *warnings(result)]:
         typer.echo(line)
