@@ -45,7 +45,7 @@ class AffineOf:
         self.first, self.last, self.first_context, self.last_context = first, last, first_context, last_context
 
     def __call__(self, z: Float[Tensor, "*K B A"]) -> DependentTransform:
-        hidden = nn.functional.elu(nn.functional.linear(z, self.first) + self.first_context)
+        hidden = nn.functional.leaky_relu(nn.functional.linear(z, self.first) + self.first_context, 0.01)
         shift, log_scale = (nn.functional.linear(hidden, self.last) + self.last_context).chunk(2, dim=-1)
         return DependentTransform(MonotonicAffineTransform(shift, log_scale), 1)
 

@@ -1,15 +1,17 @@
 """Recursive mixture encoder RME (Kim & Pavlovic 2020): a mixture whose components are added one at a time.
 
-Q_1 = q_1, Q_m = (1 - e_m(x)) Q_{m-1} + e_m(x) q_m with q_m a diagonal Gaussian. In stage m only q_m and e_m (and the
-decoder) move: they maximise the bound under Q_m plus eta min(C, KL(Q_{m-1} || q_m)), which keeps q_m from doing what
-Q_{m-1} does already. Of the KL, taken for each image, what depends on q_m is in closed form, the entropy of Q_{m-1} by
-sampling. The weights e_m follow the ELBO by an estimate of their own (`weights_reward`), since components that were
-pushed apart give them no gradient through the samples; with another objective than the ELBO they still follow the ELBO.
+Q_1 = q_1, Q_m = (1 - e_m(x)) Q_{m-1} + e_m(x) q_m with q_m a diagonal Gaussian. In stage m all components so far (or,
+with `freeze_earlier`, only q_m and e_m) and the decoder maximise the bound under Q_m plus
+eta min(C, KL(Q_{m-1} || q_m)), which keeps q_m from doing what Q_{m-1} does already. Of the KL, per image, what depends
+on q_m is in closed form, the entropy of Q_{m-1} by sampling. The weights e_m follow the ELBO by an estimate of their
+own (`weights_reward`), since components that were pushed apart give them no gradient through the samples; with another
+objective than the ELBO they still follow the ELBO.
 
 Readings where the paper leaves a choice: q_m starts as a copy of q_1 with a small e_m. The bound is concave in Q, so at
 that moment it is at least (1 - e_m) F(Q_{m-1}) + e_m F(q_1): for m = 2 exactly what it was, later less by no more than
 e_m (F(Q_{m-1}) - F(q_1)). The decoder is trained in every stage, on the mixture of that stage, so that a run gets as
-many decoder steps as any other method; with a frozen decoder only the encoder moves.
+many decoder steps as any other method; with a frozen decoder only the encoder moves. While the decoder moves, earlier
+components that stood still would fall behind it: so they go on by default; the bounded KL moves q_m alone.
 """
 
 from __future__ import annotations
@@ -91,7 +93,9 @@ class RecursiveMixtureEncoder(Encoder):
             share = 1.0
         out = [Stage("component 1", ("encoder.first.", *SHARED), share, self._entering(1))]
         for m in range(2, n + 1):
-            moves = (f"encoder.further.{m - 2}.", *SHARED)
+            first = m - 2 if self.config.freeze_earlier else 0
+            earlier = () if self.config.freeze_earlier else ("encoder.first.",)
+            moves = (*earlier, *(f"encoder.further.{i}." for i in range(first, m - 1)), *SHARED)
             reward = partial(stage_reward, number=m, eta=self.config.eta, bound=self.config.kl_bound)
             out.append(Stage(f"component {m}", moves, (1 - share) / (n - 1), self._entering(m), reward))
         return tuple(out)
@@ -183,6 +187,9 @@ class RecursiveMixtureConfig(EncoderConfig):
     eta: float = Field(default=1.0, ge=0, description="weight of the bounded KL that pushes a new component away")
     kl_bound: float = Field(default=10.0, gt=0, description="C, nats beyond which pushing it further gains nothing")
     start_weight: float = Field(default=0.05, gt=0, lt=1, description="weight that a new component starts with")
+    freeze_earlier: bool = Field(
+        default=False, description="keep earlier components as they are while a new one is trained"
+    )
     first_share: float = Field(
         default=0.5, gt=0, lt=1, description="share of the epochs for the first component; the others share the rest"
     )

@@ -52,11 +52,11 @@ def images(n: int = 24) -> Tensor:
 
 
 @torch.no_grad()
-def bound(vae: VAE, x: Tensor) -> Tensor:
-    """ELBO of each image, (B,), by quadrature."""
+def bound(vae: VAE, x: Tensor, components: int = 9) -> Tensor:
+    """ELBO of each image, (B,), by quadrature; of the first `components` alone, where there are more."""
     z = AXIS.view(-1, 1, 1).expand(-1, len(x), -1)
-    q, log_joint = vae.encoder(x), vae.log_joint(x, z)
-    log_q = q.log_prob(z)
+    log_joint = vae.log_joint(x, z)
+    log_q = part(vae.encoder(x), 0, components).log_prob(z)
     return (log_q.exp() * (log_joint - log_q)).sum(0) * (AXIS[1] - AXIS[0])
 
 
@@ -78,9 +78,10 @@ def train_stage(vae: VAE, stage: Stage, x: Tensor, steps: int = 150) -> None:
         optimizer.step()
 
 
-def test_the_bound_of_the_mixture_never_falls_when_a_component_is_added() -> None:
+@pytest.mark.parametrize("freeze", [True, False])
+def test_the_bound_of_the_mixture_never_falls_when_a_component_is_added(freeze: bool) -> None:
     torch.manual_seed(3)
-    encoder = RecursiveMixtureConfig(components=3).build(NET, SHAPE, 1)
+    encoder = RecursiveMixtureConfig(components=3, freeze_earlier=freeze).build(NET, SHAPE, 1)
     vae, x = model(encoder), images()
     truth = log_px(vae, x)
     levels: list[Tensor] = []
@@ -92,7 +93,7 @@ def test_the_bound_of_the_mixture_never_falls_when_a_component_is_added() -> Non
             assert torch.allclose(bound(vae, x), levels[0], atol=1e-4)
         if m == 3:
             share = encoder.config.start_weight
-            assert torch.all(bound(vae, x) > (1 - share) * levels[1] + share * levels[0] - 1e-4)
+            assert torch.all(bound(vae, x) > (1 - share) * levels[1] + share * bound(vae, x, 1) - 1e-4)
         old = {
             name: p.clone()
             for name, p in encoder.named_parameters()
@@ -103,7 +104,7 @@ def test_the_bound_of_the_mixture_never_falls_when_a_component_is_added() -> Non
         levels.append(bound(vae, x))
         assert torch.all(levels[-1] < truth + 1e-3)
     means = [float(level.mean()) for level in levels]
-    assert means[1] > means[0] + 0.4, "the second mode is worth log 2"
+    assert means[1] > means[0] + (0.4 if freeze else -0.02), "the second mode, worth log 2, is found by the greedy one"
     assert means[2] > means[1] - 0.02
 
 
