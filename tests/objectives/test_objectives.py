@@ -121,7 +121,7 @@ def test_the_fit_of_the_encoder_has_the_gradient_in_z_and_none_in_the_decoder() 
 def test_free_bits_are_the_larger_of_free_nats_and_the_mean_kl_of_each_dimension() -> None:
     """Kingma et al. 2016: E log p(x|z) - sum_d max(free, mean over the batch of KL_d)."""
     _, vae, x = built(latent_dim=3)
-    m = torch.tensor([0.0, 1.5, 0.4]) * torch.linspace(0.5, 1.5, 6)[:, None]
+    m = torch.tensor([0.0, 1.5, 0.8]) * torch.linspace(0.5, 1.5, 6)[:, None]
     m, s = m.requires_grad_(), torch.tensor([0.9, 0.2, 0.8]).expand(6, 3).clone().requires_grad_()
     q, free, generator = DiagonalGaussian(m, s), 0.3, torch.Generator().manual_seed(5)
     found = FreeBitsConfig(free_nats=free).estimate(vae, x, q, 4, generator, 0.5)
