@@ -27,6 +27,7 @@ from tests.sweep.conftest import SCORES, TOML, wait_until
 
 ROOT = Path(__file__).parents[2]
 Scores = dict[str, dict[str, Any]]
+pytestmark = pytest.mark.timeout(900)
 
 
 def scores(rows: list[Result]) -> Scores:
