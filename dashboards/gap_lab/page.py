@@ -57,6 +57,7 @@ class LabPage:
         )
         self.welcome = Welcome(first)
         self._offered: tuple[str, int] | None = None
+        self._names = library.names()
         self._complaints = read_address(self.state, parse_qs(query))
         self.frame = self._layout(links)
 
@@ -169,9 +170,13 @@ class LabPage:
         if self.welcome.panel.visible:
             done = self.first.report().outcome == "done"
             self.welcome.tick(self.state.dark, self.lab.visible)
+            self.library.rescan(finished_only=True)  # half a training is nothing to judge by
+            names = self.library.names()
+            if done or names != self._names:
+                self._names = names
+                self._look()
             if done:
                 self.welcome.panel.visible = False
-                self._look()
         if self.training.tick():
             self._look()
         self.session.tick()

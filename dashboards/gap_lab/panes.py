@@ -253,8 +253,8 @@ class Sizes:
         return Drawn(
             figure=as_json(gap_curves.figure(view, choice.theme)),
             sub=f"method {view.title}, mean of {view.sample} validation images",
-            sentence="Encoders of several sizes on one decoder: the approximation gap is the family's and stays, the "
-            "amortization gap shrinks as the encoder grows. Bars: one standard error.",
+            sentence="Encoders of several sizes on one decoder: the approximation gap is the family's and stays; the "
+            "amortization gap is what a larger encoder can close. Bars: one standard error.",
             alt=_curve_words(view),
         )
 

@@ -21,7 +21,9 @@ FEW = 4
 """So many names stand side by side; more are turned."""
 
 
-def _piece(name: str, bases: list[float], lengths: list[float], colour: str, pattern: str, theme: Theme) -> Mark:
+def _piece(name: str, bases: list[float], lengths: list[float], fill: tuple[str, str, str], theme: Theme) -> Mark:
+    """Bars filled with a colour, a pattern and the pattern's colour."""
+    colour, pattern, ink = fill
     return bar(
         x=list(range(len(lengths))),
         y=lengths,
@@ -30,7 +32,7 @@ def _piece(name: str, bases: list[float], lengths: list[float], colour: str, pat
         name=name,
         marker={
             "color": colour,
-            "pattern": {"shape": pattern, "fgcolor": theme.paper, "size": 6, "fillmode": "overlay"},
+            "pattern": {"shape": pattern, "fgcolor": ink, "size": 6, "fillmode": "overlay"},
             "line": {"color": theme.text, "width": 0.8},
         },
         showlegend=any(length != 0.0 for length in lengths),
@@ -55,9 +57,9 @@ def pieces(view: StacksView) -> tuple[list[float], list[float], list[float]]:
 def _bars(view: StacksView, theme: Theme) -> list[Mark]:
     approximation, amortization, won = pieces(view)
     return [
-        _piece("approximation gap", [0.0] * len(won), approximation, theme.bar, "", theme),
-        _piece("amortization gap", approximation, amortization, theme.bar_other, "/", theme),
-        _piece("won back from q*", approximation, won, "rgba(0,0,0,0)", ".", theme),
+        _piece("approximation gap", [0.0] * len(won), approximation, (theme.bar, "", theme.paper), theme),
+        _piece("amortization gap", approximation, amortization, (theme.bar_other, "/", theme.paper), theme),
+        _piece("won back from q*", approximation, won, ("rgba(0,0,0,0)", ".", theme.text), theme),
     ]
 
 
