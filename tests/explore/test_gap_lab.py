@@ -22,10 +22,12 @@ from gpvae_core.explore.gap_lab.outline import MASS, outline
 from gpvae_core.explore.gap_lab.scores import Reference
 from gpvae_core.explore.gap_lab.svi import SviSettings
 from gpvae_core.explore.gap_lab.timing import FEWEST, REPEATS, batch_times
-from gpvae_core.explore.planes import latent_plane
+from gpvae_core.explore.planes import latent_plane, on_plane
+from gpvae_core.explore.views import Plane
 from gpvae_core.progress import Cancelled
 from gpvae_core.runs import Run
 from tests.explore.conftest import LinearRun, make_run
+from tests.oracles import LinearEncoder
 
 LinearRuns = Callable[..., LinearRun]
 SHIFT = torch.tensor([0.4, -0.3], dtype=torch.float64)
@@ -70,7 +72,18 @@ def test_gaps_of_one_image_and_their_means_are_those_of_the_closed_form(linear: 
     gaps = known[0] - known[2]
     assert mean.stacks[0].inference.mean == pytest.approx(gaps.mean(), rel=0.02)
     assert mean.log_px.se == pytest.approx(known[0].std(ddof=1) / np.sqrt(len(images)), rel=1e-3)
-    assert lab.largest_gap("off") in lab.sample
+
+
+def test_the_largest_gap_is_where_a_shrunken_encoder_is_farthest_off(linear: tuple[Lab, LinearRun]) -> None:
+    base = linear[1]
+    model = base.oracle.vae()
+    assert isinstance(model.encoder, LinearEncoder)
+    model.encoder.a.mul_(0.5)
+    run = make_run(base.run.dir.with_name("shrunken"), base.run.config, model, base.run.data)
+    lab = Lab(decoders({"shrunken": run})[0], {"shrunken": run}, sample=10)
+    mean = base.oracle.posterior_mean(base.run.data.validation.pixels(lab.sample))
+    farthest = torch.einsum("bi,ij,bj->b", mean, base.oracle.precision, mean).argmax()
+    assert lab.largest_gap("shrunken") == lab.sample[farthest]
 
 
 def test_an_answer_better_than_any_diagonal_gaussian_has_a_negative_amortization_gap(
@@ -122,6 +135,20 @@ def test_an_outline_holds_its_mass(correlated: bool) -> None:
     off = found.line - mean[0].numpy()
     np.testing.assert_allclose(np.einsum("pi,ij,pj->p", off, precision, off), -2 * np.log(1 - MASS), rtol=0.06)
     np.testing.assert_allclose(found.centre, mean[0].numpy(), atol=1e-6)
+
+
+def test_on_a_slice_an_outline_is_that_of_the_restricted_density() -> None:
+    chol = torch.tensor([[[0.5, 0.0, 0.0], [0.3, 0.4, 0.0], [-0.4, 0.2, 0.6]]])
+    mean = np.array([0.5, -0.2, 0.9])
+    turn = np.linalg.qr(np.array([[1.0, 0.5, 0.2], [0.3, 1.0, -0.4], [0.0, 0.2, 1.0]]))[0]
+    plane = Plane(np.array([0.1, 0.0, 0.3]), turn[:2], "u", "w", True, "")
+    covariance = (chol[0] @ chol[0].T).double().numpy()
+    known = on_plane("q", plane, mean, covariance)
+    found = outline("q", FullGaussian(torch.as_tensor(mean[None], dtype=torch.float32), chol), plane)
+    off = found.line - known.mean
+    radii = np.einsum("pi,ij,pj->p", off, np.linalg.inv(known.covariance), off)
+    np.testing.assert_allclose(radii, -2 * np.log(1 - MASS), rtol=0.04)
+    np.testing.assert_allclose(found.centre, plane.coordinates(mean), atol=1e-6)
 
 
 def test_contours_show_the_truth_and_reach_to_a_start_that_is_far_off(linear_run: LinearRuns, tmp_path: Path) -> None:
