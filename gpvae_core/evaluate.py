@@ -16,7 +16,7 @@ from gpvae_core import bounds
 from gpvae_core.collapse import collapse_report
 from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
-from gpvae_core.evaluate_chains import check_counts, encoder_and_chains, simulated_bounds
+from gpvae_core.evaluate_chains import SAMPLING, check_counts, encoder_and_chains, simulated_bounds
 from gpvae_core.gaps import GapTable, default_sample_size, gaps_and_best, truth_estimator
 from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
@@ -29,6 +29,7 @@ from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.instances import ANNEALING, MIN_ESS, Array, Estimator, Truth, grid_truth
 from gpvae_core.truth.pareto import K_HAT_LIMIT
+from gpvae_core.truth.posterior_samples import HMCSettings
 
 GRID_SAMPLE = 1000
 """Instances whose true posterior is computed at d = 2: milliseconds each on digits, tenths of a second on MNIST."""
@@ -51,6 +52,7 @@ def evaluate(
     annealing: AISSettings = ANNEALING,
     simulated: int = 0,
     hmc: int = 0,
+    sampling: HMCSettings = SAMPLING,
 ) -> dict[str, Any]:
     """ELBO and IWAE-k over the whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
 
@@ -62,6 +64,7 @@ def evaluate(
         annealing: temperatures and chains of 'ais', and of the bounds on simulated images.
         simulated: on so many images drawn from the model, log p(x) is bounded from both sides.
         hmc: the posteriors of the first so many instances of the sample are sampled by Hamiltonian Monte Carlo.
+        sampling: chains and draws of 'hmc'.
 
     All in nats; every mean with its standard error and the number of instances. What is not defined is None.
 
@@ -80,7 +83,7 @@ def evaluate(
     check_counts(simulated, hmc, size)
     whole = _whole_split(run, splits[split], k, seed, progress)
     sample = _sample(run, splits[split], size, max_truths, seed, progress, estimate)
-    chosen = splits[split].pixels(sample.index[:hmc]).to(run.device)
+    chosen, scale = splits[split].pixels(sample.index[:hmc]).to(run.device), sample.best.full_chol[:hmc]
     result = {
         **_about(run, split),
         **_bounds(whole, k),
@@ -100,7 +103,7 @@ def evaluate(
         },
         "checks": _checks(sample.truth),
         "bidirectional": simulated_bounds(run.model, simulated, annealing, seed, progress) if simulated else None,
-        "hmc": encoder_and_chains(run.model, chosen, sample.best.full_chol[:hmc], seed, progress) if hmc else None,
+        "hmc": encoder_and_chains(run.model, chosen, scale, sampling, seed, progress) if hmc else None,
         "seconds": round(time.monotonic() - started, 2),
     }
     return _json_ready(result)

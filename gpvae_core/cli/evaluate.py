@@ -65,6 +65,9 @@ def command(
             min=0, help="Instances of the sample whose posteriors are sampled by HMC, to hold the encoder against them."
         ),
     ] = 0,
+    hmc_draws: Annotated[
+        int | None, typer.Option("--hmc-draws", min=4, help="Draws of each of the 4 chains of --hmc.  [default: 1000]")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -81,6 +84,7 @@ def command(
     Example: gpvae evaluate runs/digits-gp-d2-s0 --json
     """
     from gpvae_core.evaluate import GRID_SAMPLE, evaluate
+    from gpvae_core.evaluate_chains import SAMPLING
     from gpvae_core.runs import load_run
 
     if split not in ("test", "validation"):
@@ -100,6 +104,7 @@ def command(
             annealing=_annealing(ais_steps, ais_chains),
             simulated=simulated,
             hmc=hmc,
+            sampling=SAMPLING if hmc_draws is None else SAMPLING.model_copy(update={"draws": hmc_draws}),
         )
     if json_:
         typer.echo(json.dumps(result, indent=1))
@@ -192,7 +197,7 @@ def warnings(result: dict[str, Any]) -> list[str]:
     if hmc and hmc["mixed"] < hmc["n"]:
         found.append(
             f"HMC: {hmc['n'] - hmc['mixed']} of {hmc['n']} instances: R-hat > {R_HAT_LIMIT} or fewer than "
-            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, their samples are not to be trusted"
+            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, not to be trusted; more --hmc-draws may do"
         )
     if iwae["untrusted"]:
         found.append(
