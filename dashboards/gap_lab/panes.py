@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dashboards.request import Drawn, as_json
@@ -45,7 +45,6 @@ class Choice:
     theme: Theme
     again: int = 0
     """Counts requests to measure times again."""
-    seconds: Mapping[str, str] = field(default_factory=dict)
 
 
 class Pane(Protocol):
@@ -210,7 +209,7 @@ class Epochs:
         return None if run is None else (choice.epochs_of, tuple(run.kept_epochs))
 
     def compute(self, choice: Choice, progress: Progress) -> CurveView:
-        from gpvae_core.explore.gap_lab.lab import epoch_curve
+        from gpvae_core.explore.gap_lab.curves import epoch_curve
 
         return epoch_curve(choice.with_epochs[choice.epochs_of], progress=progress)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import logging
 from collections.abc import Callable
@@ -13,8 +12,10 @@ from typing import Any
 from bokeh.document import Document
 
 from dashboards.gap_lab.background import Background
+from dashboards.gap_lab.choice import resolve
 from dashboards.gap_lab.labs import Labs
 from dashboards.gap_lab.panes import OF, Bound, Choice, Contours, Epochs, Gaps, Pane, Sizes, Times
+from dashboards.gap_lab.pictures import pictures
 from dashboards.gap_lab.player import Player
 from dashboards.gap_lab.state import LabState
 from dashboards.latest import Latest
@@ -23,17 +24,11 @@ from dashboards.welcome import progress_words
 from dashboards.widgets.card import Card, Content, Select
 from gpvae_core.errors import UserError
 from gpvae_core.plots import svi_path
-from gpvae_core.plots.method_styles import method_styles
-from gpvae_core.plots.pictures import png_address
-from gpvae_core.plots.theme import DARK, LIGHT
+from gpvae_core.plots.theme import DARK
 
 log = logging.getLogger(__name__)
 UNBOUND = {"max-height": "none"}
 COMING = "Being computed: the true posterior of this image and the best Gaussians for it. This fills by itself."
-STEPS = 100
-FIRST_METHODS = 4
-"""Methods shown where the address names none."""
-PICTURES = 8
 
 
 @dataclass
@@ -136,49 +131,9 @@ class LabSession:
         values = self.state.param.values()
         self.latest.ask(lambda generation: self._answer(values, generation))
 
-    def _resolve(self, values: dict[str, Any]) -> tuple[Choice, dict[str, Any], list[str]]:
-        """The choice, what of the state had to be corrected for it, and why."""
-        from gpvae_core.explore.gap_lab.svi import SviSettings
-
-        lab, fixed, complaints = self.labs.lab(values["decoder"]), {}, []
-        methods = []
-        for name in LabState(chosen=values["chosen"]).methods:
-            try:
-                lab.model(name)
-                methods.append(name)
-            except UserError as error:
-                complaints.append(f"{name}: {error}")
-        methods = methods or first_methods(lab)
-        index = values["index"]
-        if index >= lab.size:
-            complaints.append(f"wanted a validation image from 0 to {lab.size - 1}, got {index}")
-            index = 0
-        start = values["start"]
-        if start not in lab.runs:
-            complaints += [f"there is no run '{start}' on this decoder"] if start else []
-            start = lab.decoder.runs[0]
-        with_epochs = self.labs.with_epochs(lab)
-        epochs_of = values["epochs_of"] if values["epochs_of"] in with_epochs else next(iter(with_epochs), "")
-        for name, value in (
-            ("chosen", ";".join(methods)),
-            ("index", index),
-            ("start", start),
-            ("epochs_of", epochs_of),
-        ):
-            if value != values[name]:
-                fixed[name] = value
-        theme = DARK if values["dark"] else LIGHT
-        refined = [name for name in methods if name not in lab.runs]
-        svi = SviSettings(STEPS, values["step_size"], values["momentum"], values["covariance"])
-        choice = Choice(
-            lab, index, tuple(methods), values["of"], start, svi, values["quantity"], epochs_of, with_epochs,
-            method_styles([*lab.runs, *refined], lab.decoder.name, theme), theme, self._again,
-        )  # fmt: skip
-        return choice, fixed, complaints
-
     def _answer(self, values: dict[str, Any], generation: int) -> None:
         try:
-            choice, fixed, complaints = self._resolve(values)
+            choice, fixed, complaints = resolve(self.labs, values, self._again)
         except UserError as error:
             for name in self.cards:
                 self.latest.push(generation, partial(self._message, name, str(error)))
@@ -313,24 +268,3 @@ class LabSession:
         )  # fmt: skip
         self._contents[pane.name] = content
         self.cards[pane.name].show(content, drawn.figure)
-
-
-def first_methods(lab: Any) -> list[str]:
-    """What is shown where nothing was chosen: the decoder's own run and others, but not a series of sizes."""
-    series = set(lab.size_series())
-    return [name for name in lab.runs if name not in series][:FIRST_METHODS] or list(lab.runs)[:FIRST_METHODS]
-
-
-def pictures(choice: Choice) -> str:
-    """The image, and what is decoded from each answer's mean, as HTML."""
-    found = choice.lab.picture(choice.methods[:PICTURES], choice.index)
-    named = [("image", found.title, found.image, "")]
-    for name, decoded in found.reconstructions.items():
-        style = choice.styles[name]
-        named.append((style.label, f"decoded from the mean of {name}'s answer", decoded, style.colour))
-    figures = [
-        f'<figure style="--colour: {colour or "#7f8a95"}"><img alt="{html.escape(title)}" title="{html.escape(title)}" '
-        f'src="{png_address(image, 56)}"><figcaption>{html.escape(label)}</figcaption></figure>'
-        for label, title, image, colour in named
-    ]
-    return f'<div class="pictures" role="status"><b>{html.escape(found.title)}</b>{"".join(figures)}</div>'

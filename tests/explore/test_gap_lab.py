@@ -16,7 +16,8 @@ from gpvae_core.encoders.full_gaussian import FullGaussian
 from gpvae_core.encoders.gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.explore.gap_lab import curves, export
-from gpvae_core.explore.gap_lab.lab import Lab, epoch_curve
+from gpvae_core.explore.gap_lab.curves import epoch_curve
+from gpvae_core.explore.gap_lab.lab import Lab
 from gpvae_core.explore.gap_lab.methods import decoders, model_of, split_method
 from gpvae_core.explore.gap_lab.outline import MASS, outline
 from gpvae_core.explore.gap_lab.scores import Reference
@@ -171,6 +172,12 @@ def test_in_four_dimensions_truth_is_a_bound_and_contours_are_a_slice(linear_run
     view = lab.stacks(["four"], 1)
     assert not view.exact
     assert "lower bound" in view.truth
+    assert "standard error" in view.truth
+    errors = lab.reference(1).table.log_px_se
+    assert errors is not None
+    assert 0 <= errors[0] < 0.02
+    off = abs(view.log_px.mean - float(base.oracle.log_px(base.run.data.validation.pixels([1]))[0]))
+    assert off < 5 * errors[0] + 1e-3
     x = base.run.data.validation.pixels([1])
     assert view.log_px.mean == pytest.approx(float(base.oracle.log_px(x)[0]), abs=0.02)
     assert lab.contours(["four"], 1, "four").truth.plane.is_slice

@@ -10,7 +10,7 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.explore.gap_lab import teaching
-from gpvae_core.explore.gap_lab.lab import epoch_curve
+from gpvae_core.explore.gap_lab.curves import epoch_curve
 from gpvae_core.explore.gap_lab.methods import decoders
 from gpvae_core.progress import Cancelled
 from gpvae_core.runs import Run, load_run, summarize

@@ -8,11 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from gpvae_core.errors import UserError
+from gpvae_core.explore.disk import DiskCache
+from gpvae_core.explore.embedding import seeded_sample
 from gpvae_core.explore.gap_lab.scores import Reference, value
 from gpvae_core.explore.gap_lab.views import Array, CurveView
 from gpvae_core.progress import Progress, silent
-from gpvae_core.runs import Run
+from gpvae_core.runs import Run, load_run
 
+EPOCH_SAMPLE = 24
+"""Validation images of each epoch, where every epoch has a truth of its own."""
 SIZE = "hidden"
 """The network setting that makes an encoder larger."""
 Columns = dict[str, Array]
@@ -67,6 +72,31 @@ def epoch_view(name: str, columns: Mapping[str, Array], exact: bool) -> CurveVie
         exact=exact,
         title=name,
     )
+
+
+def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: Progress = silent) -> CurveView:
+    """Mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
+
+    Raises:
+        UserError: it kept none.
+    """
+    epochs = run.kept_epochs
+    if not epochs:
+        raise UserError(f"run '{run.name}' kept no weights of its epochs: train it with --set keep_every=N")
+    index = seeded_sample(len(run.data.validation), sample, seed)
+    disk = DiskCache(run.dir / "explore", {"data": run.data.fingerprint, "seed": seed, "created": run.meta["created"]})
+    settings = {"epochs": epochs, "sample": len(index)}
+    columns = disk.read("labepochs", settings)
+    if columns is None:
+        x = run.data.validation.pixels(index)
+        device = run.device.type
+
+        def load(epoch: int) -> Run:
+            return load_run(run.dir, device=device, epoch=epoch)
+
+        columns = epoch_columns(load, epochs, x, seed, progress)
+        disk.write("labepochs", settings, columns)
+    return epoch_view(run.name, columns, run.model.latent_dim == 2)
 
 
 def size_series(runs: Mapping[str, Run]) -> list[str]:

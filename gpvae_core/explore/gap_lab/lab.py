@@ -15,10 +15,9 @@ from torch import Tensor
 
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError
-from gpvae_core.explore.contours import latent_contours, slice_contours
 from gpvae_core.explore.disk import DiskCache
 from gpvae_core.explore.embedding import seeded_sample
-from gpvae_core.explore.gap_lab import curves
+from gpvae_core.explore.gap_lab import curves, window
 from gpvae_core.explore.gap_lab.methods import Decoder, model_of, split_method
 from gpvae_core.explore.gap_lab.outline import MASS, outline
 from gpvae_core.explore.gap_lab.scores import Reference, stacks_view, value
@@ -36,22 +35,16 @@ from gpvae_core.explore.gap_lab.views import (
 from gpvae_core.explore.local import LocalPosterior, local_posterior
 from gpvae_core.explore.memo import Memo
 from gpvae_core.explore.pictures import decode_means
-from gpvae_core.explore.planes import choose_plane, latent_plane, on_plane
+from gpvae_core.explore.planes import choose_plane, latent_plane
 from gpvae_core.explore.views import GaussianShape, Plane, PosteriorView
 from gpvae_core.progress import Progress, silent
-from gpvae_core.runs import Run, load_run
+from gpvae_core.runs import Run
 from gpvae_core.truth.grid import Atlas, GridPosterior, true_posterior
 from gpvae_core.vae import VAE
 
-SAMPLE, EPOCH_SAMPLE = 64, 24
-"""Validation images of the means, and of each epoch's (where every epoch has a truth of its own)."""
+SAMPLE = 64
+"""Validation images of the means."""
 KEPT = 512
-IN_WINDOW = 0.25
-"""The true posterior spans at least this share of the window: an answer far off is still to be seen."""
-SMALLEST = 0.02
-"""With the answer from which SVI starts it may be as small as this."""
-TRUTH_REACH = 3.7
-"""Standard deviations within which a Gaussian holds 99.9 % of its mass."""
 
 
 @dataclass(frozen=True)
@@ -246,28 +239,17 @@ class Lab:
         plane = self.plane(index)
         answers = {name: self._answer(name, index) for name in methods}
         outlines = tuple(outline(name, q, plane) for name, q in answers.items())
-        shapes = [_shape(name, q, plane) for name, q in answers.items()]
-        first = [_shape(start, self._answer(start, index), plane)] if start else []
+        shapes = [window.shape(name, q, plane) for name, q in answers.items()]
+        first = [window.shape(start, self._answer(start, index), plane)] if start else []
         return ContoursView(self._true_posterior(index, plane, first, shapes), outlines, MASS)
 
     def _true_posterior(
         self, index: int, plane: Plane, must: Sequence[GaussianShape], may: Sequence[GaussianShape]
     ) -> PosteriorView:
-        """Over a window that holds all of the posterior and the shapes that `must` be in view."""
         x, vae, atlas = self._x([index]), self.origin.model, self.atlas()
-        shapes = [*must, *may]
-        if atlas is not None:
-            truth = self._truth(index)
-            share = _share(GaussianShape("", truth.mean, truth.covariance), must)
-            drawn, modes = latent_contours(vae, atlas, x, truth, shapes, plane, share), np.asarray(truth.modes())
-        else:
-            laplace = on_plane("", plane, plane.origin, self._local(index).covariance)
-            share = _share(laplace, must)
-            drawn, modes = slice_contours(vae, x, plane, laplace.covariance, shapes, share), np.zeros((1, 2))
-        nothing = np.empty((0, 2))
-        return PosteriorView(
-            plane, drawn.x, drawn.y, drawn.log_density, drawn.levels, nothing, (), nothing, np.empty(0), modes
-        )
+        if atlas is None:
+            return window.on_slice(vae, x, self._local(index), plane, must, may)
+        return window.on_latent_plane(vae, atlas, x, self._truth(index), plane, must, may)
 
     # -- refinement, step by step -----------------------------------------------------------------------------------
 
@@ -325,50 +307,15 @@ class Lab:
         return curves.size_view(self.runs, names, self.sample_reference(progress), elbos)
 
 
-def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: Progress = silent) -> CurveView:
-    """Mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
-
-    Raises:
-        UserError: it kept none.
-    """
-    epochs = run.kept_epochs
-    if not epochs:
-        raise UserError(f"run '{run.name}' kept no weights of its epochs: train it with --set keep_every=N")
-    index = seeded_sample(len(run.data.validation), sample, seed)
-    disk = DiskCache(run.dir / "explore", {"data": run.data.fingerprint, "seed": seed, "created": run.meta["created"]})
-    settings = {"epochs": epochs, "sample": len(index)}
-    columns = disk.read("labepochs", settings)
-    if columns is None:
-        x = run.data.validation.pixels(index)
-        device = run.device.type
-
-        def load(epoch: int) -> Run:
-            return load_run(run.dir, device=device, epoch=epoch)
-
-        columns = curves.epoch_columns(load, epochs, x, seed, progress)
-        disk.write("labepochs", settings, columns)
-    return curves.epoch_view(run.name, columns, run.model.latent_dim == 2)
-
-
-def _share(truth: GaussianShape, must: Sequence[GaussianShape]) -> float:
-    """The share of the window that the true posterior is left with, so that the shapes that must be are in view."""
-    span = 2.0 * TRUTH_REACH * float(np.sqrt(np.linalg.eigvalsh(truth.covariance)[-1]))
-    reach = [np.abs(one.mean - truth.mean) + TRUTH_REACH * np.sqrt(np.diag(one.covariance)) for one in must]
-    farthest = max((float(part.max()) for part in reach), default=0.0)
-    return float(np.clip(0.7 * span / (0.5 * span + farthest), SMALLEST, IN_WINDOW))
-
-
-def _shape(name: str, q: Posterior, plane: Plane) -> GaussianShape:
-    """A Gaussian with the answer's moments, by which the window is chosen."""
-    mean, variance = (t[0].cpu().double().numpy() for t in (q.mean, q.variance))
-    return on_plane(name, plane, mean, np.diag(variance))
-
-
 def _bound_words(reference: Reference) -> str:
-    return (
-        f"log p(x) is a lower bound here, by {reference.table.k or 0:,} importance samples: inference and "
-        "approximation gaps are at least so large."
-    )
+    """How log p(x) was bounded from below, and how sure that is."""
+    truth = reference.table.known_truth
+    words = f"log p(x) is a lower bound here, by {truth.k or 0:,} importance samples"
+    if truth.se is not None:
+        words += f" (standard error {np.median(truth.se):.1g} nats{' in the median' * (len(truth.se) > 1)})"
+    bad = int(truth.untrusted.sum())
+    doubt = f" Of {len(truth.untrusted)} estimates {bad} should not be trusted." if bad else ""
+    return f"{words}: inference and approximation gaps are at least so large.{doubt}"
 
 
 def _named(progress: Progress, method: str) -> Progress:

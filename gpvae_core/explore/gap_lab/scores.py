@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,6 @@ from gpvae_core.stats import mean_se
 from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, Gaussians, gaussian_elbo, sobol_noise
 from gpvae_core.truth.grid import Atlas
 from gpvae_core.vae import VAE
-
-COLUMNS = ("index", "elbo", "best_diagonal_elbo", "best_full_elbo", "log_px")
-"""What of a gap table is kept on disk."""
 
 
 class Reference:
@@ -35,25 +33,17 @@ class Reference:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, for a file; without the images."""
-        table = {name: np.asarray(getattr(self.table, name)) for name in (*COLUMNS, "truth")}
-        table |= {} if self.table.passed is None else {"passed": self.table.passed}
-        table |= {} if self.table.k is None else {"k": np.array(self.table.k)}
-        best = {f"best_{f.name}": getattr(self.best, f.name).cpu().numpy() for f in fields(self.best)}
-        return {**{f"table_{name}": values for name, values in table.items()}, **best}
+        table = {f"table_{f.name}": getattr(self.table, f.name) for f in fields(self.table)}
+        known = {name: np.asarray(values) for name, values in table.items() if values is not None}
+        return {**known, **{f"best_{f.name}": getattr(self.best, f.name).cpu().numpy() for f in fields(self.best)}}
 
     @staticmethod
     def from_arrays(x: Float[Tensor, "M C H W"], arrays: Mapping[str, np.ndarray], seed: int) -> Reference:
-        """Raises KeyError where one is missing."""
-        unknown = dict.fromkeys(("negentropy", "n_modes", "uncertainty_f", "uncertainty_h"))
-        table = GapTable(
-            **{name: arrays[f"table_{name}"] for name in COLUMNS},
-            **unknown,
-            truth=str(arrays["table_truth"]),
-            k=None if "table_k" not in arrays else int(arrays["table_k"]),
-            passed=arrays.get("table_passed"),
-        )
+        """Raises KeyError or TypeError where something is missing."""
+        table: dict[str, Any] = {f.name: arrays.get(f"table_{f.name}") for f in fields(GapTable)}
+        whole = {name: None if table[name] is None else int(table[name]) for name in ("k", "steps")}
         best = {f.name: torch.from_numpy(arrays[f"best_{f.name}"]).to(x) for f in fields(BestGaussians)}
-        return Reference(x, table, BestGaussians(**best), seed)
+        return Reference(x, GapTable(**{**table, **whole, "truth": str(table["truth"])}), BestGaussians(**best), seed)
 
     @property
     def exact(self) -> bool:
