@@ -1,4 +1,4 @@
-"""What `gpvae evaluate --simulated` and `--hmc` say, against closed forms, the grid's moments and through the command."""
+"""`gpvae evaluate --simulated` and `--hmc` against closed forms, the moments on a grid, and through the command."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def gpvae(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, 
 
 
 def test_an_encoder_whose_error_is_known() -> None:
-    """q(z|x) has the posterior's mean plus `shift`, and `std`: both are known in units of the posterior's deviations."""
+    """q(z|x) has the posterior's mean plus `shift`, and `std`, both known in the posterior's deviations."""
     shift, std = torch.tensor([0.5, -0.2, 0.1]).double(), torch.tensor([0.3, 0.2, 0.6]).double()
     exact = MODEL.posterior_covariance.diagonal().sqrt()
     x = MODEL.images(6)
@@ -81,7 +81,7 @@ def test_an_encoder_whose_error_is_known() -> None:
 
 
 def test_errors_of_each_instance_over_its_dimensions_by_hand() -> None:
-    """Draws 0 and 2 in two chains: mean 1, variance 4/3. One dimension is right; the other off by 2 and twice as wide."""
+    """Draws 0 and 2 in two chains: mean 1, variance 4/3. One dimension is right, one off by 2 and twice as wide."""
     z = torch.tensor([[0.0, 2.0], [2.0, 0.0]])[..., None, None].expand(2, 2, 1, 2)
     samples, std = PosteriorSamples(z, torch.ones(1), torch.ones(1)), math.sqrt(4 / 3)
     with torch.no_grad():
