@@ -1,4 +1,4 @@
-"""Both bounds on simulated images against the linear-Gaussian evidence and the grid; HMC of many against its moments."""
+"""Both bounds on simulated images against the linear-Gaussian evidence and the grid; HMC of many against moments."""
 
 from __future__ import annotations
 
