@@ -13,7 +13,7 @@ from torch import Tensor
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.explore import contours, pictures
-from gpvae_core.explore.encoder_shape import encoder_shape, with_region
+from gpvae_core.explore.encoder_shape import encoder_shape
 from gpvae_core.explore.encodings import Encodings, encode_batch
 from gpvae_core.explore.gap_sample import BestGaussian, GapSample, gap_view, sample_from
 from gpvae_core.explore.local import LocalPosterior, local_posterior
@@ -185,7 +185,6 @@ class Answers:
             laplace = on_plane("", plane, plane.origin, self.local(instance).covariance).covariance
             drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
             modes = np.zeros((1, 2))
-        shapes = (with_region(shapes[0], plane, q, drawn.x, drawn.y, self._generator()), *shapes[1:])
         base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
         points, weights = self._mapa_points(instance, plane)
         return PosteriorView(

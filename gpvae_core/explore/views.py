@@ -52,24 +52,15 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class Region:
-    """Where a density on a grid is above a level: x (Gx,), y (Gy,), log density (Gy, Gx) and the level, in nats."""
-
-    x: Array
-    y: Array
-    log_density: Array
-    level: float
-
-
-@dataclass(frozen=True)
 class GaussianShape:
     """A Gaussian in the plane, to be drawn as an ellipse: name, mean (2,), covariance (2, 2)."""
 
     name: str
     mean: Array
     covariance: Array
-    region: Region | None = None
-    """The 90 % region of a density with these moments that is no diagonal Gaussian; drawn in place of the ellipse."""
+    outline: Array | None = None
+    """(P, 2), NaN between pieces: where the 90 % region ends of a density with these moments that is no diagonal
+    Gaussian; drawn in place of the ellipse."""
 
 
 @dataclass(frozen=True)

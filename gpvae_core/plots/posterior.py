@@ -89,9 +89,7 @@ def base_dots(
 
 def _outline(shape: GaussianShape) -> Array:
     """(P, 2): the border of the region that holds ELLIPSE_MASS, NaN between two lines."""
-    if shape.region is None:
-        return ellipse(shape.mean, shape.covariance, ELLIPSE_MASS)
-    return level_lines(shape.region.x, shape.region.y, shape.region.log_density, shape.region.level)
+    return ellipse(shape.mean, shape.covariance, ELLIPSE_MASS) if shape.outline is None else shape.outline
 
 
 def _ellipses(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:

@@ -44,15 +44,14 @@ def test_a_run_is_evaluated_and_shown(method: str, tmp_path: Path) -> None:
     instance = explorer.instance(3)
     assert all(len(explorer.to_csv(view, instance).splitlines()) > 1 for view in VIEWS)
     shape = explorer.posterior_view(instance).gaussians[0]
-    assert (shape.region is None) is is_diagonal_gaussian(run.posterior(torch.as_tensor(instance.image)))
+    assert (shape.outline is None) is is_diagonal_gaussian(run.posterior(torch.as_tensor(instance.image)))
     assert shape.name.endswith("refined") is (run.refiner != "none")
 
 
 def test_a_slice_shows_a_mixture_in_three_dimensions(tmp_path: Path) -> None:
     explorer = Explorer(trained(tmp_path / "run", "me:2", 3), gap_sample=2)
     explorer.prepare()
-    view = explorer.posterior_view(explorer.instance(3))
-    region = view.gaussians[0].region
-    assert region is not None
-    assert np.array_equal(region.x, view.x)
-    assert region.log_density.min() < region.level < region.log_density.max()
+    shape = explorer.posterior_view(explorer.instance(3)).gaussians[0]
+    assert shape.outline is not None
+    assert np.all(np.nanmin(shape.outline, 0) < shape.mean)
+    assert np.all(shape.mean < np.nanmax(shape.outline, 0))

@@ -19,10 +19,11 @@ from gpvae_core.explore.gap_lab import curves, export
 from gpvae_core.explore.gap_lab.curves import epoch_curve
 from gpvae_core.explore.gap_lab.lab import Lab
 from gpvae_core.explore.gap_lab.methods import decoders, model_of, split_method
-from gpvae_core.explore.gap_lab.outline import MASS, outline
+from gpvae_core.explore.gap_lab.outlines import outline_of
 from gpvae_core.explore.gap_lab.scores import Reference
 from gpvae_core.explore.gap_lab.svi import SviSettings
 from gpvae_core.explore.gap_lab.timing import FEWEST, REPEATS, batch_times
+from gpvae_core.explore.outline import MASS
 from gpvae_core.explore.planes import latent_plane, on_plane
 from gpvae_core.explore.views import Plane
 from gpvae_core.progress import Cancelled
@@ -131,7 +132,7 @@ def test_an_outline_holds_its_mass(correlated: bool) -> None:
     chol = torch.tensor([[[0.6, 0.0], [0.4 * correlated, 0.05]]])
     mean = torch.tensor([[1.0, -2.0]])
     q = FullGaussian(mean, chol) if correlated else DiagonalGaussian(mean, chol.diagonal(dim1=-2, dim2=-1))
-    found = outline("q", q, latent_plane())
+    found = outline_of("q", q, latent_plane())
     precision = np.linalg.inv((chol[0] @ chol[0].T).double().numpy())
     off = found.line - mean[0].numpy()
     np.testing.assert_allclose(np.einsum("pi,ij,pj->p", off, precision, off), -2 * np.log(1 - MASS), rtol=0.06)
@@ -145,7 +146,7 @@ def test_on_a_slice_an_outline_is_that_of_the_restricted_density() -> None:
     plane = Plane(np.array([0.1, 0.0, 0.3]), turn[:2], "u", "w", True, "")
     covariance = (chol[0] @ chol[0].T).double().numpy()
     known = on_plane("q", plane, mean, covariance)
-    found = outline("q", FullGaussian(torch.as_tensor(mean[None], dtype=torch.float32), chol), plane)
+    found = outline_of("q", FullGaussian(torch.as_tensor(mean[None], dtype=torch.float32), chol), plane)
     off = found.line - known.mean
     radii = np.einsum("pi,ij,pj->p", off, np.linalg.inv(known.covariance), off)
     np.testing.assert_allclose(radii, -2 * np.log(1 - MASS), rtol=0.04)

@@ -19,7 +19,7 @@ from gpvae_core.explore.disk import DiskCache
 from gpvae_core.explore.embedding import seeded_sample
 from gpvae_core.explore.gap_lab import curves, window
 from gpvae_core.explore.gap_lab.methods import Decoder, model_of, split_method
-from gpvae_core.explore.gap_lab.outline import MASS, outline
+from gpvae_core.explore.gap_lab.outlines import outline_of
 from gpvae_core.explore.gap_lab.scores import Reference, stacks_view, value
 from gpvae_core.explore.gap_lab.svi import SviSettings, path_elbos, path_outlines, svi_path
 from gpvae_core.explore.gap_lab.timing import BATCH, batch_times
@@ -34,6 +34,7 @@ from gpvae_core.explore.gap_lab.views import (
 )
 from gpvae_core.explore.local import LocalPosterior, local_posterior
 from gpvae_core.explore.memo import Memo
+from gpvae_core.explore.outline import MASS
 from gpvae_core.explore.pictures import decode_means
 from gpvae_core.explore.planes import choose_plane, latent_plane
 from gpvae_core.explore.views import GaussianShape, Plane, PosteriorView
@@ -238,7 +239,7 @@ class Lab:
         """The true posterior and each method's answer; the window reaches to the answer of `start`, however far off."""
         plane = self.plane(index)
         answers = {name: self._answer(name, index) for name in methods}
-        outlines = tuple(outline(name, q, plane) for name, q in answers.items())
+        outlines = tuple(outline_of(name, q, plane) for name, q in answers.items())
         shapes = [window.shape(name, q, plane) for name, q in answers.items()]
         first = [window.shape(start, self._answer(start, index), plane)] if start else []
         return ContoursView(self._true_posterior(index, plane, first, shapes), outlines, MASS)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.encoders.base import Posterior
-from gpvae_core.explore.gap_lab.outline import outline
+from gpvae_core.explore.gap_lab.outlines import outline_of
 from gpvae_core.explore.gap_lab.scores import Reference
 from gpvae_core.explore.gap_lab.views import Array, Outline
 from gpvae_core.explore.views import Plane
@@ -86,6 +86,6 @@ def path_outlines(path: SviPath, plane: Plane, progress: Progress = silent) -> t
     """The outline of each answer on the plane."""
     found = []
     for k, q in enumerate(path.answers):
-        found.append(outline(f"step {k}", q, plane, SIDE))
+        found.append(outline_of(f"step {k}", q, plane, SIDE))
         progress(k + 1, len(path.steps) + 1, "outlines")
     return tuple(found)

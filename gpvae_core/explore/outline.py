@@ -13,8 +13,7 @@ import torch
 
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.explore.contours import hpd_levels, region_box
-from gpvae_core.explore.gap_lab.views import Array, Outline
-from gpvae_core.explore.views import Plane
+from gpvae_core.explore.views import Array, Plane
 from gpvae_core.plots.level_lines import level_lines
 
 MASS = 0.9
@@ -29,8 +28,8 @@ LogDensity = Callable[[Array], Array]
 """Points of the plane (P, 2) -> log density (P,) in nats."""
 
 
-def outline(name: str, q: Posterior, plane: Plane, side: int = 81) -> Outline:
-    """Of the answer for the one image that q is about.
+def outline(q: Posterior, plane: Plane, side: int = 81) -> Array:
+    """(P, 2): the boundary for the one image that q is about, NaN between its pieces.
 
     Args:
         side: points of the grid along each side.
@@ -44,7 +43,7 @@ def outline(name: str, q: Posterior, plane: Plane, side: int = 81) -> Outline:
 
     mean, variance = like[0].cpu().double().numpy(), q.variance[0].cpu().double().numpy()
     centre = plane.coordinates(mean)
-    return Outline(name, boundary(log_density, centre, np.sqrt((plane.axes**2) @ variance), side), centre)
+    return boundary(log_density, centre, np.sqrt((plane.axes**2) @ variance), side)
 
 
 def boundary(log_density: LogDensity, centre: Array, spread: Array, side: int) -> Array:
