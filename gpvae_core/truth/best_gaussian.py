@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gpvae_core.progress import Progress, silent
+from gpvae_core.refiners.noise import whitened
 from gpvae_core.vae import VAE
 
 SCORE_SAMPLES = 1024
@@ -91,9 +92,7 @@ def gaussian_elbo(
 
 def matched_noise(k: int, d: int, generator: torch.Generator) -> Float[Tensor, "K D"]:
     """k antithetic normal samples rotated and scaled to covariance I: exact for a quadratic integrand. k/2 >= d."""
-    half = torch.randn(k // 2, d, generator=generator, dtype=torch.float64)
-    factor = torch.linalg.cholesky(half.T @ half / half.shape[0])
-    half = torch.linalg.solve_triangular(factor, half.T, upper=False).T
+    half = whitened(torch.randn(k // 2, d, generator=generator, dtype=torch.float64))
     return torch.cat([half, -half]).float()
 
 
