@@ -1,4 +1,9 @@
-"""Mixture encoder ME: a mixture of diagonal Gaussians from one network (Kim & Pavlovic 2021, sec. 5)."""
+"""Mixture encoder ME: a mixture of diagonal Gaussians from one network (Kim & Pavlovic 2021, sec. 5).
+
+Means and scales follow the objective through the samples. The weights follow the ELBO at the training images by an
+estimate of their own (`weights_reward`), with any objective, with no KL warm-up; regularisers that draw samples of an
+answer do not move them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,9 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConfig, Stage
+from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, Stage
 from gpvae_core.encoders.gaussian import GaussianEncoder
-from gpvae_core.encoders.mixture_density import GaussianMixture
+from gpvae_core.encoders.mixture_density import GaussianMixture, weights_reward
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
@@ -41,7 +46,7 @@ class MixtureEncoder(Encoder):
         return torch.zeros((), device=self.head.weight.device)
 
     def stages(self) -> tuple[Stage, ...]:
-        return ALL_AT_ONCE
+        return (Stage("all", ("",), 1.0, reward=weights_reward),)
 
     @torch.no_grad()
     def start_from(self, other: Encoder) -> None:

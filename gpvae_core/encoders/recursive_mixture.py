@@ -78,7 +78,7 @@ class RecursiveMixtureEncoder(Encoder):
             means.append(m)
             scales.append(s)
             log_w = _with_share(log_w, logit)
-        return GaussianMixture(log_w, torch.stack(means, dim=1), torch.stack(scales, dim=1), weights_move=False)
+        return GaussianMixture(log_w, torch.stack(means, dim=1), torch.stack(scales, dim=1))
 
     @property
     def components_in_use(self) -> int:
@@ -151,7 +151,7 @@ def stage_reward(
     """
     mixture = q.base()
     assert isinstance(mixture, GaussianMixture)
-    return eta * bounded_kl(mixture, number, bound, generator) + weights_reward(log_joint, x, mixture, generator)
+    return eta * bounded_kl(mixture, number, bound, generator) + weights_reward(log_joint, x, q, generator)
 
 
 def bounded_kl(
