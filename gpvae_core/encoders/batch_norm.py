@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
@@ -22,12 +24,13 @@ EPSILON = 1e-8
 class FixedScaleNorm(nn.Module):
     """(b - mean) / std over the batch, times a fixed `scale`, plus a learned shift; running moments in evaluation.
 
-    A batch of one image, which has no variance, is normalised by the running moments in training too.
+    A batch of one image, which has no variance, is normalised by the running moments in training too. Where `gathers`
+    is false, a batch leaves no trace in the running moments.
     """
 
     def __init__(self, features: int, scale: float, momentum: float = 0.1) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum, self.gathers = momentum, True
         self.shift = nn.Parameter(torch.zeros(features))
         self.scale = nn.Buffer(torch.full((features,), scale))
         self.mean = nn.Buffer(torch.zeros(features))
@@ -35,9 +38,26 @@ class FixedScaleNorm(nn.Module):
 
     def forward(self, b: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
         of_batch = self.training and len(b) > 1
-        return nn.functional.batch_norm(
-            b, self.mean, self.variance, self.scale, self.shift, of_batch, self.momentum, EPSILON
-        )
+        mean, variance = (None, None) if of_batch and not self.gathers else (self.mean, self.variance)
+        return nn.functional.batch_norm(b, mean, variance, self.scale, self.shift, of_batch, self.momentum, EPSILON)
+
+
+@contextmanager
+def frozen_statistics(encoder: nn.Module) -> Iterator[None]:
+    """Within it, answers leave the encoder's running moments as they are, in training too.
+
+    For images that evaluation does not see (the model's own, changed copies): running moments of a mixture with them
+    would not be those of the images. A batch is still normalised by its own moments.
+    """
+    norms = [module for module in encoder.modules() if isinstance(module, FixedScaleNorm)]
+    before = [norm.gathers for norm in norms]
+    try:
+        for norm in norms:
+            norm.gathers = False
+        yield
+    finally:
+        for norm, gathers in zip(norms, before, strict=True):
+            norm.gathers = gathers
 
 
 class BatchNormEncoder(Encoder):

@@ -31,7 +31,10 @@ class RegulariserConfig(PartConfig):
     def penalty(
         self, vae: VAE, x: Float[Tensor, "B C H W"], q: Posterior, generator: torch.Generator | None = None
     ) -> Float[Tensor, " B"]:
-        """What is taken off the surrogate for each image, in nats; the reported bound stays as it is."""
+        """What is taken off the surrogate for each image, in nats; the reported bound stays as it is.
+
+        It asks the encoder about other images than x within `frozen_statistics` (encoders/batch_norm.py).
+        """
 
 
 REGULARISERS: Registry[type[RegulariserConfig]] = Registry("regulariser", "gpvae_core.regularisers")

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.encoders.batch_norm import frozen_statistics
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.vae import VAE
 
@@ -66,7 +67,8 @@ class ConsistencyConfig(RegulariserConfig):
 
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
         copy = self.copies(x, generator)
-        of_copy = vae.infer(copy, generator)
+        with frozen_statistics(vae.encoder):
+            of_copy = vae.infer(copy, generator)
         z, log_q = of_copy.rsample_and_log_prob(1, generator)
         elbo = vae.log_likelihood(copy, z).mean(0) - of_copy.kl(generator, (z, log_q))
         apart = (log_q - q.log_prob(z)).mean(0)

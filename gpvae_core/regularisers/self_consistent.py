@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.encoders.batch_norm import frozen_statistics
 from gpvae_core.objectives.gradients import fit_of_encoder
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.regularisers.own_samples import own_samples
@@ -39,7 +40,8 @@ class SelfConsistentConfig(RegulariserConfig):
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
         """Minus own_share / (1 - own_share) times the ELBO at own images, beside the bound at the training images."""
         _, own = own_samples(vae, x, generator)
-        answer = vae.encoder(own)
+        with frozen_statistics(vae.encoder):
+            answer = vae.encoder(own)
         z, log_q = answer.rsample_and_log_prob(1, generator)
         elbo = fit_of_encoder(vae, own, z).mean(0) - answer.kl(generator, (z, log_q))
         return -self.own_share / (1.0 - self.own_share) * elbo

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.encoders.batch_norm import frozen_statistics
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.regularisers.own_samples import own_samples
 from gpvae_core.vae import VAE
@@ -35,4 +36,6 @@ class SleepConfig(RegulariserConfig):
 
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
         z, own = own_samples(vae, x, generator)
-        return -self.sleep * vae.encoder(own).log_prob(z.unsqueeze(0)).squeeze(0)
+        with frozen_statistics(vae.encoder):
+            answer = vae.encoder(own)
+        return -self.sleep * answer.log_prob(z.unsqueeze(0)).squeeze(0)

@@ -10,7 +10,13 @@ import torch
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.encoders.batch_norm import EPSILON, BatchNormEncoder, BatchNormEncoderConfig, FixedScaleNorm
+from gpvae_core.encoders.batch_norm import (
+    EPSILON,
+    BatchNormEncoder,
+    BatchNormEncoderConfig,
+    FixedScaleNorm,
+    frozen_statistics,
+)
 from gpvae_core.encoders.delta import DeltaEncoder, DeltaEncoderConfig, largest_std
 from gpvae_core.encoders.gaussian import GaussianEncoder
 from gpvae_core.encoders.gp import GPEncoderConfig
@@ -54,6 +60,19 @@ def test_evaluation_uses_the_moments_that_training_gathered() -> None:
     assert torch.allclose(encoder.eval()(x).mean, wanted, atol=1e-4)
     assert torch.allclose(encoder(x[:1]).mean, wanted[:1], atol=1e-4)
     assert torch.allclose(encoder.train()(x[:1]).mean, wanted[:1], atol=1e-4)
+
+
+@torch.no_grad()
+def test_frozen_statistics_change_the_moments_alone_and_end_with_an_error_too() -> None:
+    encoder, x = batch_norm().train(), images(60)
+    start = {name: value.clone() for name, value in encoder.named_buffers()}
+    with frozen_statistics(encoder):
+        frozen = encoder(x)
+    with pytest.raises(RuntimeError, match="shapes"), frozen_statistics(encoder):
+        encoder(x[..., :3])
+    assert all(torch.equal(value, start[name]) for name, value in encoder.named_buffers())
+    assert torch.equal(frozen.mean, encoder(x).mean)
+    assert not torch.equal(encoder.norm.mean, start["norm.mean"])
 
 
 def test_the_scale_is_fixed_and_the_shift_learned() -> None:

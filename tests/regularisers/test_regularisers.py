@@ -83,6 +83,20 @@ def test_the_reported_bound_is_that_of_the_objective_alone(kind: str) -> None:
     assert torch.allclose(found.surrogate, (elbo - penalty).mean())
 
 
+@pytest.mark.parametrize("kind", sorted(REGULARISERS.summaries()))
+def test_running_moments_are_those_of_what_the_encoder_sees_in_place_of_the_images(kind: str) -> None:
+    """After a step with a regulariser they are what they are without its penalty, and the next step moves them."""
+    regulariser = REGULARISERS.get(kind)()
+    vae, plain, x = built("bn-vae").train(), built("bn-vae").train(), digits(40)
+    for step in range(2):
+        plain.encoder(regulariser.encoder_input(x, noise(step)))
+        training_bound(vae, x, 100, 1, noise(step), How(regulariser=regulariser)).surrogate.backward()
+        wanted, found = dict(plain.encoder.named_buffers()), dict(vae.encoder.named_buffers())
+        assert found.keys() == wanted.keys() >= {"norm.mean", "norm.variance"}
+        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert not torch.equal(found["norm.mean"], dict(built("bn-vae").encoder.named_buffers())["norm.mean"])
+
+
 def test_denoising_noise_has_the_scale_and_the_share_that_are_set() -> None:
     x = torch.full((200, 1, 20, 20), 0.5)
     seen = DenoisingConfig(corruption=0.3, dropout=0.25).encoder_input(x, noise())
