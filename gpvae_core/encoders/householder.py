@@ -135,8 +135,10 @@ class HouseholderEncoder(Encoder):
         elif isinstance(other, GaussianEncoder):
             self.base.load_state_dict(other.base.state_dict())
             if len(self.further) % 2 == 0:
-                self.base.head.weight[0] *= -1.0
-                self.base.head.bias[0] *= -1.0
+                head = self.base.head
+                turn = torch.ones_like(head.bias)
+                turn[0] = -1.0
+                head.load_state_dict({"weight": turn.unsqueeze(1) * head.weight, "bias": turn * head.bias})
         else:
             raise UserError(
                 f"an 'hf' encoder with {len(self.further) + 1} flows can start from a run trained with --method vae, "

@@ -55,8 +55,10 @@ class MixtureEncoder(Encoder):
             self.load_state_dict(other.state_dict())
         elif isinstance(other, GaussianEncoder):
             self.trunk.load_state_dict(other.base.trunk.state_dict())
-            for own, given in zip(self.head.parameters(), other.base.head.parameters(), strict=True):
-                own.mul_(SPREAD).add_(given.repeat(self.components, *[1] * (given.ndim - 1)))
+            given = other.base.head
+            weight = SPREAD * self.head.weight + given.weight.repeat(self.components, 1)
+            bias = SPREAD * self.head.bias + given.bias.repeat(self.components)
+            self.head.load_state_dict({"weight": weight, "bias": bias})
         else:
             raise UserError(
                 f"an 'me' encoder with {self.components} components can start from a run trained with --method vae, "

@@ -108,12 +108,13 @@ class RecursiveMixtureEncoder(Encoder):
         """Add components until there are m; does nothing where there are as many (a longer run goes on with them)."""
         if int(self.added) == FRESH:
             self.added.fill_(1)
+        start = self.config.start_weight
         for i in range(int(self.added) - 1, m - 1):
             component = self.further[i]
             assert isinstance(component, Component)
             component.base.load_state_dict(self.first.state_dict())
-            component.share.weight.zero_()
-            component.share.bias.fill_(math.log(self.config.start_weight / (1 - self.config.start_weight)))
+            bias = torch.full_like(component.share.bias, math.log(start / (1 - start)))
+            component.share.load_state_dict({"weight": torch.zeros_like(component.share.weight), "bias": bias})
         self.added.clamp_(min=m)
 
     def start_from(self, other: Encoder) -> None:

@@ -12,6 +12,7 @@ from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.encoders.householder import HouseholderConfig, HouseholderEncoder, RotatedGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.regularisers.weight_norm import WeightNormConfig
 
 SHAPE = (1, 8, 8)
 NET = FullyConnectedConfig(hidden=16)
@@ -104,15 +105,21 @@ def test_the_reflections_learn(flows: int) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("norm", [None, 100.0])
 @pytest.mark.parametrize("flows", [1, 2, 3, 8])
-def test_it_starts_from_a_vae(flows: int) -> None:
+def test_it_starts_from_a_vae(flows: int, norm: float | None) -> None:
+    """With weights that are normalised too, here by a norm that leaves those of the VAE as they are."""
     torch.manual_seed(7)
     plain, x = GaussianEncoderConfig().build(NET, SHAPE, 3), digits(8).float()
     made = HouseholderConfig(flows=flows).build(NET, SHAPE, 3)
+    if norm is not None:
+        WeightNormConfig(norm=norm).prepare(made)
     made.start_from(plain)
     assert torch.allclose(made(x).mean, plain(x).mean, atol=0.05)
     assert torch.allclose(made(x).variance, plain(x).variance, rtol=0.05)
     again = HouseholderConfig(flows=flows).build(NET, SHAPE, 3)
+    if norm is not None:
+        WeightNormConfig(norm=norm).prepare(again)
     again.start_from(made)
     assert torch.equal(again(x).mean, made(x).mean)
     with pytest.raises(UserError, match="as many flows"):

@@ -19,6 +19,7 @@ from gpvae_core.objectives.base import ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.objectives.free_bits import FreeBitsConfig
 from gpvae_core.objectives.iwae import IwaeConfig
+from gpvae_core.regularisers.weight_norm import WeightNormConfig
 from gpvae_core.training_bound import How, training_bound
 from gpvae_core.vae import VAE
 
@@ -113,16 +114,22 @@ def test_gradients_stay_finite_between_far_components() -> None:
 
 
 @torch.no_grad()
-def test_it_starts_from_a_vae() -> None:
+@pytest.mark.parametrize("norm", [None, 100.0])
+def test_it_starts_from_a_vae(norm: float | None) -> None:
+    """With weights that are normalised too, here by a norm that leaves those of the VAE as they are."""
     torch.manual_seed(7)
     plain, x = GaussianEncoderConfig().build(NET, SHAPE, 3), digits(8)
     made = MixtureConfig(components=4).build(NET, SHAPE, 3)
+    if norm is not None:
+        WeightNormConfig(norm=norm).prepare(made)
     made.start_from(plain)
     q = made(x)
     assert torch.allclose(q.m, plain(x).mean.unsqueeze(1).expand(8, 4, 3), atol=0.02)
     assert torch.allclose(q.variance, plain(x).variance, rtol=0.05)
     assert float((q.m[:, 0] - q.m[:, 1]).abs().min()) > 0
     again = MixtureConfig(components=4).build(NET, SHAPE, 3)
+    if norm is not None:
+        WeightNormConfig(norm=norm).prepare(again)
     again.start_from(made)
     assert torch.equal(again(x).mean, q.mean)
     with pytest.raises(UserError, match="as many components"):

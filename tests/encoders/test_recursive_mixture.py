@@ -24,6 +24,7 @@ from gpvae_core.encoders.recursive_mixture import (
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.regularisers.weight_norm import WeightNormConfig
 from gpvae_core.run_files import read_tensors
 from gpvae_core.train import train
 from gpvae_core.training_bound import How, training_bound
@@ -170,14 +171,20 @@ def test_stages_that_were_passed_over_are_made_up_for_and_a_longer_run_loses_no_
 
 
 @torch.no_grad()
-def test_it_starts_from_a_vae() -> None:
+@pytest.mark.parametrize("norm", [None, 100.0])
+def test_it_starts_from_a_vae(norm: float | None) -> None:
+    """With weights that are normalised too, here by a norm that leaves those of the VAE as they are."""
     torch.manual_seed(7)
     plain, x = GaussianEncoderConfig().build(NET, SHAPE, 2), torch.rand(6, *SHAPE)
     made = RecursiveMixtureConfig(components=2).build(NET, SHAPE, 2)
+    if norm is not None:
+        WeightNormConfig(norm=norm).prepare(made)
     made.start_from(plain)
     for m in (1, 2):
         made.add_up_to(m)
         assert torch.allclose(made(x).mean, plain(x).mean, atol=1e-6)
         assert torch.allclose(made(x).variance, plain(x).variance, rtol=1e-5)
+    start = made.config.start_weight
+    assert torch.allclose(made(x).log_w.exp(), torch.tensor([[1 - start, start]]).expand(6, 2))
     with pytest.raises(UserError, match="as many components"):
         RecursiveMixtureConfig(components=3).build(NET, SHAPE, 2).start_from(made)
