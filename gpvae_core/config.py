@@ -72,7 +72,10 @@ class TrainConfig(BaseModel):
     lr: float = Field(default=5e-4, gt=0, description="learning rate of Adam")
     samples: int = Field(default=1, ge=1, description="samples of z for each image and step")
     patience: int = Field(
-        default=0, ge=0, description="stop after so many epochs without a better validation ELBO; 0: never"
+        default=0,
+        ge=0,
+        description="stop after so many epochs without a better validation ELBO, counted in the encoder's last stage "
+        "and after the warm-up of the KL; 0: never",
     )
     kl_warmup: int = Field(
         default=0,

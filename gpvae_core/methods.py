@@ -1,7 +1,7 @@
 """A method is a named combination of encoder, refiner, objective and regulariser.
 
 Each of these families offers a method under its own name (a plain Gaussian encoder stands in for what is not named),
-and names are combined by '+': 'gp+svi:8+iwae'. The number behind a colon is a count, as the flows in 'iaf:4'.
+and names are combined by '+': 'gp+sa:8+iwae'. The number behind a colon is a count, as the flows in 'iaf:4'.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _offered(part: str, registry: Registry[Any]) -> Iterator[Method]:
 
 
 def get_method(name: str) -> Method:
-    """The method called `name`, such as 'gp', 'iaf:4' or 'gp+svi:8'.
+    """The method called `name`, such as 'gp', 'iaf:4' or 'gp+sa:8'.
 
     Raises:
         UserError: a part that is unknown (with the nearest right name), a number where none belongs, two parts that

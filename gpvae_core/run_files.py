@@ -47,6 +47,10 @@ class State:
     best_epoch: int = 0
     best_elbo: FiniteFloat | None = None
     finished: bool = False
+    stage: int = 0
+    """The encoder's training stage that was reached (from 0)."""
+    stage_epoch: int = 0
+    """Epochs done when it was entered."""
     device: str = "cpu"
     """Type of the device, to which the generator's state belongs."""
     epoch_rng: str = ""

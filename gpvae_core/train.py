@@ -9,8 +9,7 @@ import platform
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from gpvae_core import __version__
-from gpvae_core.bounds import elbo
-from gpvae_core.config import FORMAT, RunConfig, TrainConfig, parse_config
-from gpvae_core.data.base import Dataset, Split, load
+from gpvae_core.config import FORMAT, RunConfig, parse_config
+from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
-from gpvae_core.encoders.base import Stage
 from gpvae_core.errors import UserError
 from gpvae_core.guards import locked, stop_on_interrupt
+from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Cancelled, Progress, silent
 from gpvae_core.run_files import (
     KEPT,
@@ -41,9 +39,11 @@ from gpvae_core.run_files import (
     write_json,
     write_snapshot,
 )
+from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
 from gpvae_core.training_bound import How, training_bound
 from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit, validation_elbo
 
 log = logging.getLogger(__name__)
 SAVE_SECONDS = 10.0
@@ -51,20 +51,6 @@ SAVE_SECONDS = 10.0
 
 OnEpoch = Callable[[int, VAE, dict[str, Any]], None]
 """Called after each epoch with its number (from 1), the model and the epoch's line of metrics."""
-
-
-class DeviceSplit:
-    """A split kept on the device as it is stored; pixels become float32 in [0, 1] when a batch is taken."""
-
-    def __init__(self, split: Split, device: torch.device) -> None:
-        self.images = torch.from_numpy(split.images).to(device)
-        self.scale = 1.0 / split.levels
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, index: Tensor) -> Tensor:
-        return self.images[index].to(torch.float32) * self.scale
 
 
 class Training:
@@ -215,7 +201,7 @@ class Training:
 
     def _enter_stage(self) -> None:
         """Let the parameters move that the encoder's stage of this epoch names."""
-        stage = stage_of(self.model.encoder.stages(), self.state.epoch / self.config.train.epochs)
+        stage = enter_stage(self.model.encoder.stages(), self.state, self.config.train.epochs)
         if stage.enter is not None:
             stage.enter()
         parameters = dict(self.model.named_parameters())
@@ -286,41 +272,12 @@ class Training:
         if cfg.keep_every and state.epoch % cfg.keep_every == 0:
             kept = {"format": FORMAT, "epoch": state.epoch, "validation_elbo": score}
             write_snapshot(self.out / KEPT / str(state.epoch), {"weights": self.model.state_dict()}, kept)
-        waited = cfg.patience and state.epoch - state.best_epoch >= cfg.patience
-        state.finished = state.epoch >= cfg.epochs or bool(waited)
+        waited = waited_enough(cfg, state, len(self.model.encoder.stages()))
+        state.finished = state.epoch >= cfg.epochs or waited
         if state.finished or time.monotonic() - self.saved_at > SAVE_SECONDS:
             self.save()
         if on_epoch is not None:
             on_epoch(state.epoch, self.model, row)
-
-
-@torch.no_grad()
-def validation_elbo(model: VAE, images: DeviceSplit, seed: int, chunk: int = 1000) -> float:
-    """Mean ELBO of q(z|x) over the validation images in nats, one sample each, the same noise at every call."""
-    model.eval()
-    generator = torch.Generator(images.images.device).manual_seed(seed)
-    total = torch.zeros((), dtype=torch.float64)
-    for start in range(0, len(images), chunk):
-        index = torch.arange(start, min(start + chunk, len(images)), device=images.images.device)
-        total += elbo(model.log_weights(images.batch(index), 1, generator)).cpu().double().sum()
-    return float(total) / max(1, len(images))
-
-
-def kl_weight(cfg: TrainConfig, epoch: int) -> float:
-    """Weight of the KL to the prior in the epoch after `epoch` done ones: it grows in a line over the warm-up."""
-    if epoch >= cfg.kl_warmup:
-        return 1.0
-    return cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup
-
-
-def stage_of(stages: Sequence[Stage], done: float) -> Stage:
-    """The stage that training is in when the share `done` of all epochs is over."""
-    over = 0.0
-    for stage in stages:
-        over += stage.share
-        if done < over - 1e-9:
-            return stage
-    return stages[-1]
 
 
 def compile_networks(model: VAE, device: torch.device) -> None:
@@ -365,9 +322,9 @@ def train(
     with locked(out), stop_on_interrupt() as stop:
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
-            _start_from(training.model, init_from[1], config)
+            start_from(training.model, init_from[1], config)
         if decoder_from is not None:
-            _take_decoder(training.model, decoder_from[1])
+            take_decoder(training.model, decoder_from[1])
         elif config.freeze_decoder:
             raise UserError("this config keeps a decoder frozen: wanted the run it comes from (--decoder-from RUN)")
         training.create({"init_from": init_from and init_from[0], "decoder_from": decoder_from and decoder_from[0]})
@@ -414,38 +371,3 @@ def _with_epochs(config: RunConfig, epochs: int) -> RunConfig:
     raw = config.to_json()
     raw["train"]["epochs"] = epochs
     return parse_config(raw)
-
-
-def _start_from(model: VAE, other: VAE, config: RunConfig) -> None:
-    """Decoder and likelihood of a trained model, and what the encoder can take over from its.
-
-    A likelihood that was set otherwise than by default stays as it was set.
-    """
-    with _must_fit("--init-from"):
-        model.encoder.start_from(other.encoder)
-        if config.freeze_decoder:
-            return
-        if type(model.likelihood) is not type(other.likelihood):
-            names = [type(m.likelihood).__name__ for m in (model, other)]
-            raise UserError(f"--init-from wants a run with the same likelihood, {names[0]}, got one with {names[1]}")
-        model.decoder.load_state_dict(other.decoder.state_dict())
-        if config.likelihood == type(config.likelihood)():
-            model.likelihood.load_state_dict(other.likelihood.state_dict())
-
-
-def _take_decoder(model: VAE, other: VAE) -> None:
-    """Decoder and likelihood of a trained model, to be kept."""
-    with _must_fit("--decoder-from"):
-        model.decoder.load_state_dict(other.decoder.state_dict())
-        model.likelihood.load_state_dict(other.likelihood.state_dict())
-
-
-@contextmanager
-def _must_fit(option: str) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        detail = str(error).strip().splitlines()[-1].strip()
-        raise UserError(
-            f"{option} wants a run with the same data shape, networks and latent dimension: {detail}"
-        ) from None

@@ -15,7 +15,8 @@ from gpvae_core.config import TrainConfig, make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.run_files import read_json
-from gpvae_core.train import kl_weight, resume, train
+from gpvae_core.schedule import kl_weight
+from gpvae_core.train import resume, train
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

@@ -28,9 +28,10 @@ from gpvae_core.encoders.base import Stage
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_json, read_metrics, read_tensors, write_snapshot
-from gpvae_core.train import DeviceSplit, resume, train
+from gpvae_core.train import resume, train
 from gpvae_core.training_bound import How, training_bound
 from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

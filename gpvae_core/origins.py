@@ -1,0 +1,47 @@
+"""What a run takes over from a trained one: its start (--init-from), or the decoder that it keeps (--decoder-from)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gpvae_core.config import RunConfig
+from gpvae_core.errors import UserError
+from gpvae_core.vae import VAE
+
+
+def start_from(model: VAE, other: VAE, config: RunConfig) -> None:
+    """Decoder and likelihood of a trained model, and what the encoder can take over from its.
+
+    A likelihood that was set otherwise than by default stays as it was set.
+    """
+    with _must_fit("--init-from"):
+        model.encoder.start_from(other.encoder)
+        if type(model.refiner) is type(other.refiner):
+            model.refiner.load_state_dict(other.refiner.state_dict())
+        if config.freeze_decoder:
+            return
+        if type(model.likelihood) is not type(other.likelihood):
+            names = [type(m.likelihood).__name__ for m in (model, other)]
+            raise UserError(f"--init-from wants a run with the same likelihood, {names[0]}, got one with {names[1]}")
+        model.decoder.load_state_dict(other.decoder.state_dict())
+        if config.likelihood == type(config.likelihood)():
+            model.likelihood.load_state_dict(other.likelihood.state_dict())
+
+
+def take_decoder(model: VAE, other: VAE) -> None:
+    """Decoder and likelihood of a trained model, to be kept."""
+    with _must_fit("--decoder-from"):
+        model.decoder.load_state_dict(other.decoder.state_dict())
+        model.likelihood.load_state_dict(other.likelihood.state_dict())
+
+
+@contextmanager
+def _must_fit(option: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise UserError(
+            f"{option} wants a run with the same data shape, networks and latent dimension: {detail}"
+        ) from None

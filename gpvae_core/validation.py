@@ -1,0 +1,36 @@
+"""The images of a split on the device, and the score by which training keeps its best weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gpvae_core.bounds import elbo
+from gpvae_core.data.base import Split
+from gpvae_core.vae import VAE
+
+
+class DeviceSplit:
+    """A split kept on the device as it is stored; pixels become float32 in [0, 1] when a batch is taken."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self.images = torch.from_numpy(split.images).to(device)
+        self.scale = 1.0 / split.levels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, index: Tensor) -> Tensor:
+        return self.images[index].to(torch.float32) * self.scale
+
+
+@torch.no_grad()
+def validation_elbo(model: VAE, images: DeviceSplit, seed: int, chunk: int = 1000) -> float:
+    """Mean ELBO of q(z|x) over the validation images in nats, one sample each, the same noise at every call."""
+    model.eval()
+    generator = torch.Generator(images.images.device).manual_seed(seed)
+    total = torch.zeros((), dtype=torch.float64)
+    for start in range(0, len(images), chunk):
+        index = torch.arange(start, min(start + chunk, len(images)), device=images.images.device)
+        total += elbo(model.log_weights(images.batch(index), 1, generator)).cpu().double().sum()
+    return float(total) / max(1, len(images))

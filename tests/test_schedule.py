@@ -1,0 +1,66 @@
+"""When training enters a stage, and when it stops early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpvae_core.config import TrainConfig, make_config
+from gpvae_core.data.base import DataConfig, load
+from gpvae_core.encoders.base import Stage
+from gpvae_core.run_files import State, read_metrics, read_record
+from gpvae_core.runs import load_run
+from gpvae_core.schedule import enter_stage, stage_number, waited_enough
+from gpvae_core.train import resume, train
+
+DATA = DataConfig(name="digits")
+DIGITS = load(DATA)
+STAGES = tuple(Stage(name, ("",), share) for name, share in (("a", 0.5), ("b", 0.25), ("c", 0.25)))
+
+
+@pytest.mark.parametrize(("done", "number"), [(0.0, 0), (0.49, 0), (0.5, 1), (0.74, 1), (0.75, 2), (1.0, 2), (1.3, 2)])
+def test_stages_take_their_shares(done: float, number: int) -> None:
+    assert stage_number(STAGES, done) == number
+
+
+def test_a_longer_run_never_goes_back_to_an_earlier_stage() -> None:
+    state = State()
+    entered = []
+    for epoch in range(8):
+        state.epoch = epoch
+        entered.append(enter_stage(STAGES, state, 8).name)
+    assert entered == ["a"] * 4 + ["b"] * 2 + ["c"] * 2
+    assert state.stage_epoch == 6
+    state.epoch = 8  # now of 80
+    assert enter_stage(STAGES, state, 80).name == "c"
+    assert state.stage_epoch == 6
+
+
+def test_patience_counts_in_the_last_stage_and_after_the_warm_up() -> None:
+    cfg = TrainConfig(epochs=100, patience=5, kl_warmup=10)
+    assert not waited_enough(cfg, State(epoch=50, best_epoch=1, stage=1), 3)
+    assert not waited_enough(cfg, State(epoch=54, best_epoch=1, stage=2, stage_epoch=50), 3)
+    assert waited_enough(cfg, State(epoch=55, best_epoch=1, stage=2, stage_epoch=50), 3)
+    assert not waited_enough(cfg, State(epoch=14, best_epoch=1), 1)
+    assert waited_enough(cfg, State(epoch=15, best_epoch=1), 1)
+    assert not waited_enough(TrainConfig(), State(epoch=1000, best_epoch=1), 1)
+
+
+def test_a_mixture_grown_in_stages_has_all_its_components_when_it_stops_early(tmp_path: Path) -> None:
+    settings = {"net.hidden": 8, "epochs": 30, "patience": 1, "train.lr": 0.02}
+    run = train(make_config("rme:3", DATA, DIGITS.event_shape, settings), tmp_path / "run", data=DIGITS)
+    state = read_record(run / "last" / "state.json", State)
+    assert state.finished
+    assert state.stage == 2
+    assert int(load_run(run, "last").model.encoder.added) == 3  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+
+
+def test_a_run_that_is_made_longer_goes_on_in_its_last_stage(tmp_path: Path) -> None:
+    settings = {"net.hidden": 8, "epochs": 4}
+    run = train(make_config("rme:2", DATA, DIGITS.event_shape, settings), tmp_path / "run", data=DIGITS)
+    before = read_record(run / "last" / "state.json", State)
+    resume(run, epochs=12)
+    after = read_record(run / "last" / "state.json", State)
+    assert (before.stage, before.stage_epoch) == (after.stage, after.stage_epoch) == (1, 2)
+    assert len(read_metrics(run / "metrics.jsonl")) == 12
