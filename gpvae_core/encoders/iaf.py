@@ -16,16 +16,23 @@ from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
 
+def _places(width: int, d: int) -> Int[Tensor, " W"]:
+    """How many dimensions each hidden unit sees, 0 to d - 1 (from 1 where there are fewer units than dimensions)."""
+    units = torch.arange(width)
+    return units % d if width >= d else ((units + 1) * d - 1) // width
+
+
 class AutoregressiveStep(FlowStep):
     """Dimension i of mu and sigma sees the z whose place in the order comes before its own (Germain et al. 2015).
 
-    Hidden units are dealt out evenly: unit u sees the first u mod D dimensions of the order.
+    Hidden units are dealt out evenly: unit u sees the first u mod D dimensions of the order. Where there are fewer of
+    them than dimensions, they are spread over the order so that the last one sees all dimensions but the last.
     """
 
     def __init__(self, order: Int[Tensor, " D"], width: int, context: int) -> None:
         super().__init__()
         self.passes = len(order)
-        place = torch.arange(width) % len(order)
+        place = _places(width, len(order))
         self.net = ShiftAndScale(order < place.unsqueeze(1), place <= order.unsqueeze(1), context)
 
     def forward(self, h: Float[Tensor, "B H"]) -> AutoregressiveTransform:

@@ -12,6 +12,7 @@ from gpvae_core.encoders.flow_encoder import FlowEncoder
 from gpvae_core.encoders.flow_net import FlowStep
 from gpvae_core.encoders.flow_posterior import FlowPosterior
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
+from gpvae_core.encoders.iaf import AutoregressiveStep
 from gpvae_core.errors import UserError
 from gpvae_core.nets.fc import FullyConnectedConfig
 
@@ -77,6 +78,18 @@ def test_iaf_is_autoregressive_in_the_stated_order() -> None:
         jacobian = torch.func.jacrev(step(h))(torch.tensor([[0.3, -0.2, 0.5, 0.1]])).view(4, 4)
         assert torch.equal(jacobian, triangle(jacobian))
         assert int((jacobian.abs() > 1e-6).sum()) == 10
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("width", "d"), [(1, 2), (1, 6), (3, 6), (5, 6), (6, 6), (4, 11), (7, 50)])
+def test_every_dimension_but_the_last_is_seen_by_a_network_of_any_width(width: int, d: int) -> None:
+    torch.manual_seed(0)
+    step = AutoregressiveStep(torch.arange(d), width, 6)
+    nn.init.normal_(step.net.last.weight)
+    h = torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
+    jacobian = torch.func.jacrev(step(h))(torch.linspace(-1, 1, d)[None]).view(d, d)
+    assert torch.equal(jacobian, jacobian.tril())
+    assert bool((jacobian.tril(-1)[:, :-1].abs().amax(0) > 1e-6).all())
 
 
 @torch.no_grad()
