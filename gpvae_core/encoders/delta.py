@@ -16,6 +16,9 @@ from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
+LARGEST_DELTA = 10.0
+"""s is then 2.8e-5: a mean of order one plus s times noise still has its digits in float32."""
+
 
 def largest_std(delta: float) -> float:
     """The s < 1 with KL(N(0, s^2) || N(0, 1)) = (s^2 - 1) / 2 - log s = `delta` nats, by bisection."""
@@ -62,7 +65,9 @@ class DeltaEncoderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "delta"
     method: ClassVar[str] = "delta-vae"
-    delta: float = Field(default=0.1, gt=0, le=50, description="least KL to the prior, in nats per latent dimension")
+    delta: float = Field(
+        default=0.1, gt=0, le=LARGEST_DELTA, description="least KL to the prior, in nats per latent dimension"
+    )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> DeltaEncoder:
         return DeltaEncoder(net, event_shape, latent_dim, self.delta)

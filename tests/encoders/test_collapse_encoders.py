@@ -108,6 +108,20 @@ def test_no_answer_of_the_delta_encoder_is_closer_to_the_prior() -> None:
     assert float(of_dimensions[:, 0].min()) > 4.0
 
 
+@torch.no_grad()
+def test_at_the_largest_delta_densities_are_those_of_samples_and_beyond_it_is_refused() -> None:
+    torch.manual_seed(0)
+    encoder = DeltaEncoderConfig(delta=10.0).build(NET, SHAPE, 3)
+    encoder.base.head.bias[:3] = torch.tensor([3.0, -3.0, 1.0])
+    q = encoder(images(50))
+    z, log_q = q.rsample_and_log_prob(20, torch.Generator().manual_seed(0))
+    assert float(q.variance.max()) < 1e-9
+    assert torch.allclose(q.log_prob(z), log_q, atol=0.05)
+    assert torch.allclose(z.var(0).mean() / q.variance.mean(), torch.ones(()), atol=0.1)
+    with pytest.raises(UserError, match=r"setting 'encoder\.delta'.*less than or equal to 10"):
+        make_config("delta-vae", DATA, SHAPE, {"delta": 10.5})
+
+
 def test_what_they_start_from() -> None:
     torch.manual_seed(1)
     plain, gp = GaussianEncoder(NET, SHAPE, 3), GPEncoderConfig().build(NET, SHAPE, 3)
