@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.refiners.linearise import layers_of, linearised
@@ -46,6 +47,9 @@ def covariance_chol(precision: Float[Tensor, "B D D"]) -> Float[Tensor, "B D D"]
     """L lower triangular with L L' = P^-1: L = R^-T, where R R' = P with R upper triangular.
 
     Rows that rounding left indefinite get a growing multiple of I.
+
+    Raises:
+        UserError: a precision that stays indefinite, or is not finite.
     """
     eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
     scale = precision.detach().diagonal(dim1=-2, dim2=-1).amax(-1)
@@ -55,8 +59,20 @@ def covariance_chol(precision: Float[Tensor, "B D D"]) -> Float[Tensor, "B D D"]
         if not bool(info.any()):
             break
         jitter = torch.where(info > 0, JITTER * 10.0**attempt * scale, jitter)
-    flipped = torch.linalg.cholesky((precision + jitter[:, None, None] * eye).flip(-2, -1))
+    flipped, info = torch.linalg.cholesky_ex((precision + jitter[:, None, None] * eye).flip(-2, -1))
+    if bool(info.any()):
+        raise _not_positive(precision.detach(), info)
     return torch.linalg.solve_triangular(flipped.flip(-2, -1).mT, eye, upper=False)
+
+
+def _not_positive(precision: Float[Tensor, "B D D"], info: Int[Tensor, " B"]) -> UserError:
+    bad = precision[info > 0]
+    finite = bool(bad.isfinite().all())
+    return UserError(
+        "the Laplace refiner wants a positive definite precision matrix P = W'HW + I for each image, got "
+        f"{'an indefinite one' if finite else 'one with numbers that are not finite'} for {len(bad)} of "
+        f"{len(precision)}: have the weights of the decoder or the encoder diverged? A smaller lr may help"
+    )
 
 
 def pixel_derivatives(

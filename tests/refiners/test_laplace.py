@@ -153,6 +153,13 @@ def test_an_indefinite_precision_spoils_no_other_row() -> None:
     assert bool(L.isfinite().all())
 
 
+@pytest.mark.parametrize(("value", "what"), [(-5.0, "an indefinite one"), (math.nan, "not finite")])
+def test_a_precision_that_no_jitter_mends_is_named(value: float, what: str) -> None:
+    bad = torch.tensor([[1.0, 0.0], [0.0, value]], dtype=torch.float64)
+    with pytest.raises(UserError, match=rf"positive definite precision matrix P = .*{what}.* for 1 of 2"):
+        covariance_chol(torch.stack([torch.eye(2, dtype=torch.float64), bad]))
+
+
 def test_a_convolutional_decoder_is_refused() -> None:
     vae = make_config("vae", DataConfig(name="mnist"), (1, 28, 28)).build((1, 28, 28))
     with pytest.raises(UserError, match=r"wants a fully connected ReLU decoder, got a ConvTranspose2d.*fc_equal"):
