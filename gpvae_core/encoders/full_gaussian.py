@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,15 @@ from torch import Tensor
 from gpvae_core.encoders.base import Posterior, Samples, Uncertainty
 
 
-class FullGaussian(Posterior):
+class CorrelatedGaussian(Posterior):
+    """A Gaussian whose covariance is not diagonal."""
+
+    @abstractmethod
+    def lower_factor(self) -> Float[Tensor, "B D D"]:
+        """L with covariance L L', lower triangular, its diagonal positive."""
+
+
+class FullGaussian(CorrelatedGaussian):
     """N(m, L L') with L lower triangular, its diagonal positive."""
 
     def __init__(self, m: Float[Tensor, "B D"], chol: Float[Tensor, "B D D"]) -> None:
@@ -34,6 +43,9 @@ class FullGaussian(Posterior):
 
     def _half_log_det(self) -> Float[Tensor, " B"]:
         return self.chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def lower_factor(self) -> Float[Tensor, "B D D"]:
+        return self.chol
 
     @property
     def mean(self) -> Float[Tensor, "B D"]:

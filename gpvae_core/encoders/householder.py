@@ -25,6 +25,7 @@ from gpvae_core.encoders.base import (
     Stage,
     Uncertainty,
 )
+from gpvae_core.encoders.full_gaussian import CorrelatedGaussian
 from gpvae_core.encoders.gaussian import BaseFunctions, DiagonalGaussian, GaussianEncoder
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
@@ -39,7 +40,7 @@ def reflect(z: Float[Tensor, "K B D"], v: Float[Tensor, "B D"]) -> Float[Tensor,
     return z - 2.0 * (z * v).sum(-1, keepdim=True) * v
 
 
-class RotatedGaussian(Posterior):
+class RotatedGaussian(CorrelatedGaussian):
     """N(Q m, Q Diag(s)^2 Q') with Q = H_T ... H_1, H_t the reflection along the unit vector v[t-1]."""
 
     def __init__(self, start: DiagonalGaussian, v: Float[Tensor, "T B D"]) -> None:
@@ -70,6 +71,12 @@ class RotatedGaussian(Posterior):
         """A = Q Diag(s), a square root of the covariance A A'."""
         columns = torch.diag_embed(self.start.s).movedim(-1, 0)
         return self._rotate(columns).movedim(0, -1)
+
+    def lower_factor(self) -> Float[Tensor, "B D D"]:
+        """R' for A' = (orthogonal) R, with the signs that make its diagonal positive."""
+        with torch.autocast(self.start.s.device.type, enabled=False):
+            r = torch.linalg.qr(self.factor.mT).R
+        return (r * torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-1)).mT
 
     @property
     def variance(self) -> Float[Tensor, "B D"]:

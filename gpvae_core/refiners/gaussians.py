@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.encoders.base import Posterior
-from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.encoders.full_gaussian import CorrelatedGaussian, FullGaussian
 from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.refiners.refined import Refined
 
 
 class Movable(ABC):
@@ -117,8 +118,11 @@ class Full(Movable):
 
     @staticmethod
     def matching(q: Posterior) -> Full:
-        """With the mean of q, and its covariance where q is a full Gaussian, else its variances."""
-        return Full(q.mean, q.chol if isinstance(q, FullGaussian) else torch.diag_embed(q.variance.sqrt()))
+        """With the mean of q, and its covariance where q is a Gaussian (refined or not), else its variances."""
+        if isinstance(q, Refined):
+            return Full.matching(q.answer)
+        correlated = isinstance(q, CorrelatedGaussian)
+        return Full(q.mean, q.lower_factor() if correlated else torch.diag_embed(q.variance.sqrt()))
 
     def parts(self) -> tuple[Tensor, ...]:
         return self.m, self.chol

@@ -1,7 +1,8 @@
 """Stochastic variational inference for each image, from the encoder's answer (Hoffman et al. 2013).
 
 The start is the Gaussian with the mean and the variances of the encoder's answer, so that any encoder can be refined;
-what else a flow or a mixture knows of the posterior's shape is lost in the first step.
+with covariance=full, that of an answer which is a Gaussian is its own. What else a flow or a mixture knows of the
+posterior's shape is lost in the first step.
 """
 
 from __future__ import annotations

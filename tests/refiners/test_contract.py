@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from gpvae_core.encoders.base import ENCODERS, Posterior
 from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.encoders.householder import RotatedGaussian
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.refiners.base import Refiner
+from gpvae_core.refiners.gaussians import Full
 from gpvae_core.refiners.noise import step_noise, whitened
 from gpvae_core.refiners.refined import Refined
 from gpvae_core.runs import load_run
@@ -142,6 +145,37 @@ def test_a_full_covariance_is_where_the_full_refiner_starts(vae: VAE, x: Tensor)
     first = build("svi:1,covariance=full,step_size=1e-6")(vae, x, q)
     z = torch.randn(20, len(x), 2, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(first.log_prob(z), q.log_prob(z), atol=1e-2)
+
+
+@pytest.mark.parametrize("d", [2, 6])
+def test_any_gaussian_is_where_the_full_refiner_starts(d: int) -> None:
+    """A rotated Gaussian, a refined full one, a refined refined one, and a diagonal one, through dense covariances."""
+    generator = torch.Generator().manual_seed(0)
+    m, v = torch.randn((2, 5, d), generator=generator, dtype=torch.float64)
+    s = 10.0 ** -torch.arange(d).double().expand(5, d)
+    plain = DiagonalGaussian(m, s)
+    rotated = RotatedGaussian(plain, nn.functional.normalize(v, dim=-1)[None])
+    turn = torch.eye(d).double() - 2 * rotated.v[0].unsqueeze(-1) * rotated.v[0].unsqueeze(-2)
+    full = FullGaussian(m, torch.linalg.cholesky(turn @ torch.diag_embed(s.square()) @ turn))
+    covariance = (turn * s.square().unsqueeze(-2)) @ turn
+    for q in (rotated, full, Refined(full, plain), Refined(Refined(full, plain), plain), Refined(rotated, plain)):
+        start = Full.matching(q)
+        assert torch.allclose(start.m, q.mean)
+        assert torch.allclose(start.chol @ start.chol.mT, covariance, rtol=1e-8, atol=1e-14)
+        assert torch.equal(start.chol, start.chol.tril())
+        assert float(start.chol.diagonal(dim1=-2, dim2=-1).min()) > 0
+    assert torch.equal(Full.matching(Refined(plain, full)).chol, torch.diag_embed(s))
+
+
+def test_training_goes_through_the_factor_of_a_rotated_gaussian() -> None:
+    generator = torch.Generator().manual_seed(0)
+    s, v = torch.rand((2, 3, 4), generator=generator, dtype=torch.float64) + 0.2
+
+    def factor(s: Tensor, v: Tensor) -> Tensor:
+        q = RotatedGaussian(DiagonalGaussian(torch.zeros_like(s), s), nn.functional.normalize(v, dim=-1)[None])
+        return Full.matching(q).chol
+
+    assert torch.autograd.gradcheck(factor, (s.requires_grad_(), v.requires_grad_()))
 
 
 @pytest.mark.parametrize(("k", "d"), [(2, 3), (8, 3), (8, 4), (32, 10)])
