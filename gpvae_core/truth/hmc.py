@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 LogDensity = Callable[[Tensor], Tensor]
@@ -39,6 +39,22 @@ class Point:
             torch.where(condition[..., None], self.gradients, other.gradients),
         )
 
+    def chains(self, some: slice) -> Point:
+        return Point(self.z[some], self.values[:, some], self.gradients[:, some])
+
+    def dealt(self, order: Int[Tensor, "C B"]) -> Point:
+        """Chain c of instance b is the one that was order[c, b]."""
+        instance = torch.arange(order.shape[1], device=order.device)
+        return Point(self.z[order, instance], self.values[:, order, instance], self.gradients[:, order, instance])
+
+    @staticmethod
+    def joined(parts: Sequence[Point]) -> Point:
+        return Point(
+            torch.cat([part.z for part in parts]),
+            torch.cat([part.values for part in parts], 1),
+            torch.cat([part.gradients for part in parts], 1),
+        )
+
 
 def evaluate(densities: Sequence[LogDensity], z: Float[Tensor, "C B D"]) -> Point:
     """Values and gradients at z. No parameter collects a gradient, and a caller's no_grad does not matter."""
@@ -59,12 +75,12 @@ def leapfrog(
     coefficients: Float[Tensor, " J"],
     start: Point,
     momentum: Float[Tensor, "C B D"],
-    step: Float[Tensor, " B"],
+    step: Float[Tensor, "*C B"],
     scale: Float[Tensor, "B D D"],
     steps: int,
 ) -> tuple[Point, Float[Tensor, "C B D"]]:
     """`steps` leapfrog steps of size `step` in u = L^-1 z, with momentum of unit mass there (Neal 2011)."""
-    size = step[:, None]
+    size = step[..., None]
     point, p = start, momentum
     for _ in range(steps):
         p = p + 0.5 * size * _slope(coefficients, point, scale)
@@ -74,8 +90,42 @@ def leapfrog(
 
 
 def _slope(coefficients: Tensor, point: Point, scale: Tensor) -> Float[Tensor, "C B D"]:
-    """Gradient of log f with respect to u."""
-    return torch.einsum("bij,cbi->cbj", scale, _mix(coefficients, point.gradients))
+    """Gradient of log f with respect to u; 0 where it is not finite, which costs a step its aim, not its validity."""
+    return torch.einsum("bij,cbi->cbj", scale, _mix(coefficients, point.gradients)).nan_to_num(0.0, 0.0, 0.0)
+
+
+def _lengths(chains: int, steps: int, generator: torch.Generator | None, device: torch.device) -> list[int]:
+    """Leapfrog steps of C chains, longest first: 1 to `steps`, each for as many chains as another, give or take one.
+
+    Which have one chain more is drawn, so that the length of a chain drawn from them is uniform.
+    """
+    first = int(torch.randint(steps, (), generator=generator, device=device))
+    return sorted((1 + (first + c) % steps for c in range(chains)), reverse=True)
+
+
+def _each_its_length(
+    densities: Sequence[LogDensity],
+    coefficients: Float[Tensor, " J"],
+    start: Point,
+    momentum: Float[Tensor, "C B D"],
+    step: Float[Tensor, "C B"],
+    scale: Float[Tensor, "B D D"],
+    lengths: Sequence[int],
+) -> tuple[Point, Float[Tensor, "C B D"]]:
+    """Chain c takes lengths[c] leapfrog steps; `lengths` do not increase, and chains that are done are left out."""
+    done: list[tuple[Point, Tensor]] = []
+    point, p, taken = start, momentum, 0
+    for length in sorted(set(lengths)):
+        going = sum(one >= length for one in lengths)
+        if going < len(p):
+            done.append((point.chains(slice(going, None)), p[going:]))
+        point, p = leapfrog(
+            densities, coefficients, point.chains(slice(going)), p[:going], step[:going], scale, length - taken
+        )
+        taken = length
+    done.append((point, p))
+    points, momenta = zip(*reversed(done), strict=True)
+    return Point.joined(points), torch.cat(momenta)
 
 
 def transition(
@@ -90,18 +140,25 @@ def transition(
     """One HMC transition that leaves f invariant, and the mean probability of acceptance of each instance's chains.
 
     Of 1 to `steps` leapfrog steps, at random: a fixed length can be a period of the motion, which leads back to where
-    it began (Neal 2011, sec. 3.2). A proposal whose energy is not finite is rejected.
+    it began (Neal 2011, sec. 3.2). An instance's chains share the lengths out among them by lot, and each has a step
+    size of its own: common ones would give all estimates of a batch one error, which no spread over chains or instances
+    shows. What remains common is which lengths have a chain more, and what the caller shares (an instance's `step`). A
+    transition costs as many evaluations as with one length, in `steps` calls. A proposal whose energy is not finite is rejected; from where that is so, any finite one is accepted.
     """
     like = {"generator": generator, "device": start.z.device, "dtype": start.z.dtype}
+    shape = start.z.shape[:-1]
+    lot = torch.rand(shape, **like).argsort(0)
+    start = start.dealt(lot)
     momentum = torch.randn(start.z.shape, **like)
-    jittered = step * (1 + JITTER * (2 * torch.rand(step.shape, **like) - 1))
-    length = int(torch.randint(1, steps + 1, (), generator=generator, device=start.z.device))
-    end, p = leapfrog(densities, coefficients, start, momentum, jittered, scale, length)
-    gain = _mix(coefficients, end.values) - _mix(coefficients, start.values)
-    log_ratio = gain - 0.5 * (p.square() - momentum.square()).sum(-1)
-    probability = log_ratio.nan_to_num(-torch.inf, -torch.inf, -torch.inf).clamp(max=0.0).exp()
-    accepted = torch.rand(probability.shape, **like) < probability
-    return end.where(accepted, start), probability.mean(0)
+    jittered = step * (1 + JITTER * (2 * torch.rand(shape, **like) - 1))
+    lengths = _lengths(len(lot), steps, generator, start.z.device)
+    end, p = _each_its_length(densities, coefficients, start, momentum, jittered, scale, lengths)
+    before = _mix(coefficients, start.values) - 0.5 * momentum.square().sum(-1)
+    after = _mix(coefficients, end.values) - 0.5 * p.square().sum(-1)
+    log_ratio = torch.where(before.isfinite(), after - before, 0.0)
+    probability = torch.where(after.isfinite(), log_ratio, -torch.inf).clamp(max=0.0).exp()
+    accepted = torch.rand(shape, **like) < probability
+    return end.where(accepted, start).dealt(lot.argsort(0)), probability.mean(0)
 
 
 def adapted(step: Float[Tensor, " B"], acceptance: Float[Tensor, " B"], gain: float) -> Float[Tensor, " B"]:

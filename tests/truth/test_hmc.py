@@ -10,7 +10,15 @@ from torch import Tensor
 
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import standard_normal
-from gpvae_core.truth.hmc import TARGET_ACCEPTANCE, adapted, evaluate, leapfrog, transition
+from gpvae_core.truth.hmc import (
+    TARGET_ACCEPTANCE,
+    _each_its_length,
+    _lengths,
+    adapted,
+    evaluate,
+    leapfrog,
+    transition,
+)
 from gpvae_core.truth.posterior_samples import HMCSettings, posterior_samples
 from tests.oracles import LinearGaussianVAE
 
@@ -119,6 +127,71 @@ def test_a_proposal_that_is_not_finite_is_rejected() -> None:
         assert 0 < float(rate) < 1
     assert (point.z[..., 0] > 0).all()
     assert point.values.isfinite().all()
+
+
+@pytest.mark.parametrize("gradient", [0.0, math.nan])
+def test_a_start_without_density_is_left_for_any_finite_point_and_never_for_an_infinite_one(gradient: float) -> None:
+    def island(z: Tensor) -> Tensor:
+        nowhere = torch.full_like(z[..., 0], -math.inf) + gradient * z[..., 0]
+        spike = torch.where(z[..., 0] > 0, math.inf, normal(z))
+        return torch.where((z - 0.1).norm(dim=-1) < 1e-9, nowhere, spike)
+
+    point = evaluate((island,), torch.full((400, 1, 2), 0.1, dtype=torch.float64))
+    assert not bool(point.values.isfinite().any())
+    step, scale = torch.ones(1).double(), torch.eye(2)[None].double()
+    end, rate = transition((island,), ONE, point, step, scale, 1, seeded())
+    left = (end.z != point.z).any(-1)
+    assert float(left.double().mean()) == pytest.approx(0.46, abs=0.1)  # P(step p < -0.1)
+    assert float(rate) == pytest.approx(float(left.double().mean()))
+    assert (end.z[left][:, 0] <= 0).all()
+    assert end.values[0][left].isfinite().all()
+
+
+@pytest.mark.parametrize(("chains", "steps"), [(10, 5), (4, 10), (7, 3), (1, 4)])
+def test_lengths_are_shared_out_evenly_and_each_chain_takes_its_own(chains: int, steps: int) -> None:
+    generator, counts = seeded(), torch.zeros(steps)
+    for _ in range(2000):
+        lengths = torch.tensor(_lengths(chains, steps, generator, torch.device("cpu")))
+        assert torch.equal(lengths, lengths.sort(descending=True).values)
+        each = lengths.bincount(minlength=steps + 1)[1:]
+        assert int(each.max() - each.min()) <= 1
+        counts += each
+    assert torch.allclose(counts / counts.sum(), torch.full((steps,), 1 / steps), rtol=0.12)
+    z, p, scale = state(chains)
+    start, step = evaluate((quartic,), z), 0.05 + 0.05 * torch.rand(chains, 2, generator=seeded(), dtype=torch.float64)
+    end, q = _each_its_length((quartic,), ONE, start, p, step, scale, lengths.tolist())
+    for c, length in enumerate(lengths.tolist()):
+        alone = slice(c, c + 1)
+        wanted, r = leapfrog((quartic,), ONE, evaluate((quartic,), z[alone]), p[alone], step[alone], scale, length)
+        for found, one in ((end.z, wanted.z), (q, r)):
+            torch.testing.assert_close(found[alone], one)
+        torch.testing.assert_close(end.gradients[:, alone], wanted.gradients)
+        torch.testing.assert_close(end.values[:, alone], wanted.values)
+
+
+def test_chains_are_dealt_out_and_back() -> None:
+    z, _, _ = state(6, 3)
+    point = evaluate((quartic, normal), z)
+    lot = torch.rand(6, 3, generator=seeded()).argsort(0)
+    dealt = point.dealt(lot)
+    torch.testing.assert_close(dealt.values[1], normal(dealt.z))
+    torch.testing.assert_close(dealt.gradients[1], -dealt.z)
+    assert torch.equal(dealt.z[2, 1], z[lot[2, 1], 1])
+    assert torch.equal(dealt.dealt(lot.argsort(0)).z, z)
+
+
+def test_instances_and_chains_have_errors_of_their_own() -> None:
+    """From one point, how far the chains get: their mean varies as that of independent chains of independent images."""
+    chains, instances = 10, 100
+    point = evaluate((normal,), torch.zeros(chains, instances, 1, dtype=torch.float64))
+    step, scale = torch.full((instances,), 0.3).double(), torch.ones(instances, 1, 1).double()
+    far = torch.stack(
+        [transition((normal,), ONE, point, step, scale, 5, seeded(seed))[0].z[..., 0].square() for seed in range(150)]
+    )
+    means = far.mean(1)
+    of_one, of_all, of_chains = means.var(0).mean(), means.mean(1).var(), far.var(1).mean() / chains
+    assert float(of_one) == pytest.approx(float(of_chains), rel=0.2)
+    assert float(of_all * instances / of_one) == pytest.approx(1.0, abs=0.4)
 
 
 def test_step_sizes_follow_the_acceptance() -> None:
