@@ -3,9 +3,10 @@
 Q_1 = q_1, Q_m = (1 - e_m(x)) Q_{m-1} + e_m(x) q_m with q_m a diagonal Gaussian. In stage m all components so far (or,
 with `freeze_earlier`, only q_m and e_m) and the decoder maximise the bound under Q_m plus
 eta min(C, KL(Q_{m-1} || q_m)), which keeps q_m from doing what Q_{m-1} does already. Of the KL, per image, what depends
-on q_m is in closed form, the entropy of Q_{m-1} by sampling. The weights e_m follow the ELBO by an estimate of their
-own (`weights_reward`), since components that were pushed apart give them no gradient through the samples; with another
-objective than the ELBO they still follow the ELBO.
+on q_m is in closed form, the entropy of Q_{m-1} by sampling. The ELBO's own gradient in q_m is e_m times that of
+E_{q_m}[log p(x,z) - log Q_m(z|x)], which the unscaled push would drown while e_m is small: so in its stage q_m follows
+the whole of it (`greedy_reward`), whatever e_m. The weights e_m follow the ELBO by an estimate of their own
+(`weights_reward`); with another objective than the ELBO both still follow the ELBO, with no KL warm-up.
 
 Readings where the paper leaves a choice: q_m starts as a copy of q_1 with a small e_m. The bound is concave in Q, so at
 that moment it is at least (1 - e_m) F(Q_{m-1}) + e_m F(q_1): for m = 2 exactly what it was, later less by no more than
@@ -146,13 +147,34 @@ def stage_reward(
     eta: float,
     bound: float,
 ) -> Float[Tensor, " B"]:
-    """eta min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats, and the gradient of the ELBO in the weights.
+    """eta min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats; the rest of the gradient in q_m; that in the weights.
 
-    Where q was refined, both are about the encoder's own answer.
+    Where q was refined, all are about the encoder's own answer.
     """
     mixture = q.base()
     assert isinstance(mixture, GaussianMixture)
-    return eta * bounded_kl(mixture, number, bound, generator) + weights_reward(log_joint, x, q, generator)
+    pushed = eta * bounded_kl(mixture, number, bound, generator)
+    return pushed + greedy_reward(log_joint, x, mixture, number, generator) + weights_reward(log_joint, x, q, generator)
+
+
+def greedy_reward(
+    log_joint: LogJoint,
+    x: Float[Tensor, "B C H W"],
+    q: GaussianMixture,
+    number: int,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, " B"]:
+    """Zero, with the gradient of (1 - e_m) E_{q_m}[log p(x,z) - log Q_m(z|x)] in q_m alone, m = `number`, one z.
+
+    The ELBO's gradient in q_m is e_m times that of the expectation; with the rest it is the whole, however small e_m.
+    """
+    z = part(q, number - 1, number).of_each(generator)
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        worth = log_joint(x, leaf) - q.detached().log_prob(leaf)
+        (slope,) = torch.autograd.grad(worth.sum(), leaf)
+    rest = 1.0 - q.log_w[:, number - 1].exp().detach()
+    return rest * (slope * (z - z.detach())).sum((0, -1))
 
 
 def bounded_kl(
