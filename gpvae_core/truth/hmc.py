@@ -143,7 +143,9 @@ def transition(
     it began (Neal 2011, sec. 3.2). An instance's chains share the lengths out among them by lot, and each has a step
     size of its own: common ones would give all estimates of a batch one error, which no spread over chains or instances
     shows. What remains common is which lengths have a chain more, and what the caller shares (an instance's `step`). A
-    transition costs as many evaluations as with one length, in `steps` calls. A proposal whose energy is not finite is rejected; from where that is so, any finite one is accepted.
+    transition costs as many evaluations as with one length, in up to `steps` calls.
+
+    A proposal whose energy is not finite is rejected; from where that is so, any finite one is accepted.
     """
     like = {"generator": generator, "device": start.z.device, "dtype": start.z.dtype}
     shape = start.z.shape[:-1]
