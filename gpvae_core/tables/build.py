@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.tables.paper import NATS, PaperTable
+from gpvae_core.tables.paper import NATS, PaperRow, PaperTable
 
 if TYPE_CHECKING:
     from gpvae_core.sweep.config import SweepConfig
@@ -16,6 +17,30 @@ DECODER_SETTINGS: dict[str, dict[str, Any]] = {"conv": {}, "fc": {"net.kind": "f
 """The paper's decoders as settings; the convolutional one is the default for the paper's image sizes."""
 DECODER_KINDS = {"conv": "conv", "fc": "fc_equal"}
 """Kind of network that a run's decoder has."""
+
+
+def with_methods(table: PaperTable, methods: Sequence[str]) -> PaperTable:
+    """The table with a row for each of `methods` that the paper does not have; its cells of the paper are empty.
+
+    Raises:
+        UserError: a name that is no method, or a method that a comparison of decoders cannot have.
+    """
+    known = {row.method for row in table.rows}
+    new = [method for method in dict.fromkeys(methods) if method not in known]
+    if not new:
+        return table
+    from gpvae_core.methods import get_method  # torch, which a page that shows the paper's rows does without
+
+    for method in new:
+        if get_method(method).instead_of_conv and len(table.decoders) > 1:
+            raise UserError(f"Table {table.number} compares decoders, and method '{method}' takes no convolutional one")
+    empty = (None,) * len(table.columns)
+    return replace(table, rows=(*table.rows, *(PaperRow(method, method, empty) for method in new)))
+
+
+def added(row: PaperRow) -> bool:
+    """True for a row that the paper does not have."""
+    return not any(row.cells)
 
 
 def choose(table: PaperTable, dims: Sequence[int], methods: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -50,17 +75,18 @@ def table_sweeps(
     """One sweep for each kind of decoder; by default the whole table as the paper trained it.
 
     Raises:
-        UserError: a table of times, which no sweep fills; a dimension or method that the table does not have.
+        UserError: a table of times, which no sweep fills; a dimension that the table does not have; no such method.
     """
     from gpvae_core.sweep.config import parse_sweep
 
     if table.unit != NATS:
         raise UserError(f"Table {table.number} is of times: measure them by gpvae bench inference")
+    table = with_methods(table, methods)
     chosen_dims, chosen_methods = choose(table, dims, methods)
     sweeps = []
     for decoder in table.decoders:
         columns = [i for i, column in enumerate(table.columns) if column.decoder == decoder]
-        there = [row.method for row in table.rows if any(row.cells[i] is not None for i in columns)]
+        there = [row.method for row in table.rows if added(row) or any(row.cells[i] is not None for i in columns)]
         wanted = [method for method in chosen_methods if method in there]
         if wanted:
             raw = {

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gpvae_core.sweep.results import Cost, Result, best_restarts
-from gpvae_core.tables.build import DECODER_KINDS
+from gpvae_core.tables.build import DECODER_KINDS, added, with_methods
 from gpvae_core.tables.paper import NATS, Column, PaperRow, PaperTable, PaperValue
 
 P_THRESHOLD = 0.01
@@ -73,8 +73,9 @@ def compare(
         rows: of the setups that belong to the table; those of other data sets, methods or decoders do not matter.
         costs: what jobs cost, by cost key (`Results.costs()`), for the time of what is missing.
         runs, restarts: wanted for each cell; the paper's by default.
-        dims, methods: which cells; all by default.
+        dims, methods: which cells; all the paper's by default. A method that the paper does not have comes last.
     """
+    table = with_methods(table, methods)
     by_cell: dict[tuple[str, str, int, str], list[Result]] = {}
     for row in rows:
         by_cell.setdefault((row.dataset, row.method, row.latent_dim, row.decoder), []).append(row)
@@ -82,21 +83,30 @@ def compare(
     for i, column in enumerate(table.columns):
         if dims and column.latent_dim not in dims:
             continue
-        kind = DECODER_KINDS[column.decoder]
         members = [row for row in table.rows if not methods or row.method in methods]
-        ours = {row.method: by_cell.get((column.dataset, row.method, column.latent_dim, kind), []) for row in members}
+        ours = {row.method: _results_of(by_cell, table, column, row) for row in members}
         scores = {method: [row.test_iwae or math.nan for row in best_restarts(found)] for method, found in ours.items()}
         theirs: list[Test] = [(None, None)] * len(table.rows)
         if table.unit == NATS:  # the paper marks no times
             theirs = paper_marks([row.cells[i] for row in table.rows], table.runs)
         tests = dict(zip(scores, our_marks(list(scores.values())), strict=True))
         for row, paper in zip(table.rows, theirs, strict=True):
-            if row.cells[i] is not None and row.method in ours:
+            if row.method in ours and (row.cells[i] is not None or added(row)):
                 progress = missing_of(ours[row.method], costs or {}, runs or table.runs, restarts or table.restarts)
                 cells.append(
                     cell_of(table, column, row, row.cells[i], paper, scores[row.method], tests[row.method], progress)
                 )
     return cells
+
+
+def _results_of(
+    by_cell: Mapping[tuple[str, str, int, str], list[Result]], table: PaperTable, column: Column, row: PaperRow
+) -> list[Result]:
+    """Of one cell. A method that the paper does not have may bring a decoder of its own, where none are compared."""
+    own = added(row) and len(table.decoders) == 1
+    kinds = [kind for *_, kind in by_cell] if own else [DECODER_KINDS[column.decoder]]
+    place = (column.dataset, row.method, column.latent_dim)
+    return [result for kind in dict.fromkeys(kinds) for result in by_cell.get((*place, kind), [])]
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ LINES = [
     (("sweep", "small.toml", "--scheduler", "nonsense"), "wanted the address of a Dask scheduler"),
     (("sweep", "small.toml", "--device", "tpu"), "wanted device 'tpu'"),
     (("table", "6"), "wanted a table of results of Kim & Pavlovic 2021"),
-    (("table", "1", "--methods", "pg"), "unknown method of Table 1 'pg'; did you mean 'gp'"),
+    (("table", "1", "--methods", "pg"), "unknown method 'pg'; did you mean 'gp'"),
     (("table", "1", "--dims", "ten"), "wanted whole numbers with commas for --dims"),
     (("table", "1", "--dims", "11"), "wanted --dims of Table 1 (10, 20, 50), got 11"),
     (("table", "1", "--bench", "x.json"), "--bench belongs to the tables of times"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import statistics
@@ -162,6 +163,30 @@ def test_the_sweeps_of_a_table() -> None:
     assert (conv.set, conv.methods) == ({}, ("vae",))
     assert conv.setup_key() == table_sweeps(paper_table(2), epochs=5)[0].setup_key(), "tables share their trainings"
     assert table_setups(paper_table(10), conv.setup()) == [fc.setup_key(), conv.setup_key()]
+
+
+def test_a_method_that_the_paper_does_not_have_is_a_row_after_its_own(rows: list[Result]) -> None:
+    table, names = paper_table(1), ["gp+iwae:5", "vae", "full", "iaf:3", "vlae:2"]
+    (sweep,) = table_sweeps(table, [10], names, epochs=5)
+    assert sweep.methods == ("vae", "gp+iwae:5", "full", "iaf:3", "vlae:2")
+    ours = [
+        dataclasses.replace(row, method=name, decoder=kind)
+        for name, kind in (("full", "conv"), ("vlae:2", "fc_equal"))
+        for row in rows
+        if row.method == "gp"
+    ]
+    cells = compare(table, [*rows, *ours], dims=[10], methods=names)
+    assert [cell.method for cell in cells] == ["vae", "gp+iwae:5", "full", "iaf:3", "vlae:2"]
+    found = {cell.method: cell for cell in cells}
+    assert (found["full"].paper_mean, found["full"].paper_mark) == (None, None)
+    assert found["full"].mean == found["vlae:2"].mean == pytest.approx(statistics.fmean(GP))
+    assert (found["full"].mark, found["iaf:3"].runs, found["iaf:3"].missing) == (BEST, 0, 10)
+    assert [sweep.methods for sweep in table_sweeps(paper_table(10), [10], ["full"])] == [("full",), ("full",)]
+    assert len(compare(paper_table(10), [], dims=[10], methods=["full"])) == 4
+    with pytest.raises(UserError, match="Table 10 compares decoders, and method 'vlae:3'"):
+        table_sweeps(paper_table(10), [10], ["vlae:3"])
+    with pytest.raises(UserError, match="unknown method 'ful'; did you mean 'full'"):
+        table_sweeps(table, [10], ["ful"])
 
 
 def test_what_a_table_does_not_have() -> None:
