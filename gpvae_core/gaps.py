@@ -1,8 +1,12 @@
 """How far an encoder's ELBO is from log p(x), instance by instance, and why (Cremer et al. 2018).
 
     inference gap     = log p(x) - ELBO(encoder)
-    approximation gap = log p(x) - ELBO(best diagonal Gaussian)                 what the family cannot do
-    amortization gap  = ELBO(best diagonal Gaussian) - ELBO(encoder)            what the encoder misses within it
+    approximation gap = log p(x) - ELBO(best diagonal Gaussian)                 what a diagonal Gaussian cannot do
+    amortization gap  = ELBO(best diagonal Gaussian) - ELBO(encoder)            how far the encoder is from that
+
+The reference is the best diagonal Gaussian whatever the encoder's family, so that methods are comparable on one
+decoder. A richer family (a full Gaussian, a flow, a mixture) can beat it; its amortization gap is then negative.
+Beside it stands log p(x) - ELBO(best full Gaussian), what no Gaussian can do.
 
 The encoder's ELBO is the ordinary one, with the exact log q(z|x) of the (marginalised) encoder: not the training bound.
 """
@@ -91,6 +95,10 @@ class GapTable:
     @property
     def approximation(self) -> Array:
         return self.log_px - self.best_diagonal_elbo
+
+    @property
+    def approximation_full(self) -> Array:
+        return self.log_px - self.best_full_elbo
 
     @property
     def amortization(self) -> Array:

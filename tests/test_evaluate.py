@@ -65,7 +65,7 @@ def test_the_names_others_build_on(result: dict[str, Any], vae_in_space: dict[st
         assert found["iwae"]["k"] == K
         assert found["log_px"]["truth"] == truth
         assert set(found["best_gaussian_elbo"]) == {"diagonal", "full"}
-        assert set(found["gaps"]) == {"inference", "approximation", "amortization"}
+        assert set(found["gaps"]) == {"inference", "approximation", "approximation_full", "amortization"}
         assert found["units"] == "nats"
         entries = means(found)
         assert len(entries) >= 9
@@ -110,6 +110,18 @@ def test_the_gap_falls_into_its_parts(result: dict[str, Any], vae_in_space: dict
         assert gaps["inference"] == pytest.approx(gaps["approximation"] + gaps["amortization"], abs=1e-6)
         assert gaps["amortization"] >= 0
         assert gaps["approximation"] > -0.05
+
+
+def test_the_gaps_name_their_reference(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
+    for found in (result, vae_in_space):
+        gaps, best = found["gaps"], found["best_gaussian_elbo"]
+        assert gaps["approximation"]["reference"] == gaps["amortization"]["reference"] == "best diagonal Gaussian"
+        full = gaps["approximation_full"]
+        assert full["reference"] == "best full Gaussian"
+        assert full["mean"] == pytest.approx(
+            gaps["approximation"]["mean"] - (best["full"]["mean"] - best["diagonal"]["mean"]), abs=1e-6
+        )
+        assert (full["truth"], full["estimator_se"]) == (found["log_px"]["truth"], found["log_px"]["estimator_se"])
 
 
 @torch.no_grad()
@@ -196,6 +208,7 @@ def test_the_table_names_the_unit_of_each_row(gp: Run, capsys: pytest.CaptureFix
     assert {"elbo", "iwae", "log_px", "gaps.inference", "negentropy"} <= {
         n for n, unit in units.items() if unit == "nats"
     }
+    assert {"gaps.approximation (diagonal)", "gaps.approximation_full", "gaps.amortization (diagonal)"} <= set(units)
     assert "best_gaussian_elbo.diagonal" in units, "the table does not fit 80 columns"
 
 

@@ -59,6 +59,7 @@ def test_each_gap_is_the_closed_form(model: LinearGaussianVAE, truth: str, estim
     assert (np.abs(gaps.inference - (log_px - elbo)) < error).all()
     assert (np.abs(gaps.approximation - (log_px - best_diagonal)) < error).all()
     np.testing.assert_allclose(gaps.best_full_elbo, log_px, atol=TOLERANCE)
+    assert (np.abs(gaps.approximation_full) < error).all()
     np.testing.assert_allclose(gaps.amortization, best_diagonal - elbo, atol=TOLERANCE)
 
 
