@@ -10,6 +10,8 @@ import panel_material_ui as pmui
 
 from dashboards.results.sheet import Sheet
 from dashboards.results.state import MAX_RUNS, ResultsState
+from dashboards.results.words import PAPER_EPOCHS
+from gpvae_core.sweep.results import Setup
 
 LOW = """
 .MuiInputLabel-root[data-shrink=false] { transform: translate(14px, 9px) scale(1) !important; }
@@ -47,7 +49,7 @@ class Controls:
 
     def offer(self, sheet: Sheet, tables: Mapping[str, str], files: Mapping[str, str], file: str) -> None:
         """What there is to choose, and what is chosen. `tables`: key -> words; `files`: name -> words."""
-        setups = {f"{s.name}, {s.content['epochs'] or 2000} epochs ({s.setup[:4]})": s.setup for s in sheet.setups}
+        setups = {f"{s.name}, {_epochs(s)} ({s.setup[:4]})": s.setup for s in sheet.setups}
         methods = {name: method for method, name in sheet.methods}
         self._binding = True
         try:
@@ -66,3 +68,8 @@ class Controls:
             self.runs.param.update(value=sheet.runs, visible=sheet.of_scores)
         finally:
             self._binding = False
+
+
+def _epochs(setup: Setup) -> str:
+    count = setup.content["epochs"] or PAPER_EPOCHS
+    return f"{count} epoch{'' if count == 1 else 's'}"

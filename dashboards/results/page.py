@@ -170,9 +170,12 @@ class ResultsPage:
             return
         key = self._column(columns)
         options = tuple((name, words.column_words(cells[0])) for name, cells in columns.items())
+        empty = all(cell.mean is None and cell.paper_mean is None for cell in columns[key])
         content = Content(
+            visible=not empty,
+            message=words.NOTHING_YET if empty else "",
             sub="" if len(columns) > 1 else options[0][1],
-            sentence=words.figure_sentence(sheet),
+            sentence="" if empty else words.figure_sentence(sheet),
             alt=words.figure_alt(columns[key]),
             dark=self.state.dark,
             file=f"{sheet.key}-{key}",

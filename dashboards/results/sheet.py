@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,11 +134,17 @@ def table_options(stored: Stored) -> dict[str, str]:
 
 
 def default_table(stored: Stored) -> str:
-    """The paper's table with the most jobs; where it has none of them, a table of our own."""
-    jobs = {key: len(_members(key, stored.rows)) for key in TABLES}
-    most = max(jobs, key=lambda key: jobs[key])
-    own = own_datasets(stored.rows)
-    return f"{OWN_PREFIX}{own[0]}" if own and not jobs[most] else most
+    """The paper's table with the most results, then jobs; a table of our own where only that has any."""
+    own = [f"{OWN_PREFIX}{name}" for name in own_datasets(stored.rows)]
+    jobs = {key: _worth(_members(key, stored.rows)) for key in (*TABLES, *own)}
+    papers, ours = (max(keys, key=lambda key: jobs[key], default="") for keys in (TABLES, own))
+    (done, planned), (own_done, _) = jobs[papers], jobs.get(ours, (0, 0))
+    return ours if ours and (not planned or (own_done and not done)) else papers
+
+
+def _worth(rows: Sequence[Result]) -> tuple[int, int]:
+    """(results, jobs)."""
+    return sum(row.status == "done" for row in rows), len(rows)
 
 
 def _members(key: str, rows: Sequence[Result]) -> list[Result]:
@@ -159,7 +166,7 @@ def make_sheet(stored: Stored, choice: Choice) -> Sheet:
         raise UserError(f"wanted one of the tables {', '.join(options)}, got '{key}'")
     members = _members(key, stored.rows)
     setups = tuple(setup for setup in stored.setups if any(row.setup == setup.setup for row in members))
-    setup = _chosen_setup(choice.setup, setups)
+    setup = _chosen_setup(choice.setup, setups, members)
     table = TABLES[key] if key in TABLES else own_table(key.removeprefix(OWN_PREFIX), members)
     rows = [] if setup is None else _rows_of(table, setup, members)
     restarts = len({row.restart for row in rows}) or table.restarts
@@ -187,9 +194,11 @@ def _is_in(value: object, chosen: tuple[object, ...]) -> bool:
     return not chosen or value in chosen
 
 
-def _chosen_setup(wanted: str, setups: Sequence[Setup]) -> Setup | None:
-    """The one wanted; the latest where none is, or where it has nothing for this table."""
-    return next((setup for setup in setups if setup.setup == wanted), setups[0] if setups else None)
+def _chosen_setup(wanted: str, setups: Sequence[Setup], rows: Sequence[Result]) -> Setup | None:
+    """The one wanted; where it has nothing for this table, the one with the most results, of several the latest."""
+    done = Counter(row.setup for row in rows if row.status == "done")
+    fullest = max(setups, key=lambda setup: done[setup.setup], default=None)
+    return next((setup for setup in setups if setup.setup == wanted), fullest)
 
 
 def _rows_of(table: PaperTable, setup: Setup, rows: Sequence[Result]) -> list[Result]:

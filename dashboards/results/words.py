@@ -27,6 +27,7 @@ NO_RESULTS = (
     "No results yet: there is no results.sqlite below sweeps/, tables/ or runs/, so these are the paper's numbers "
     "alone. Start small (with --dry-run it only says what it costs); what is finished appears here by itself:"
 )
+NOTHING_YET = "Nothing yet: no training of this column has ended."
 FIRST_COMMAND = "gpvae table 1 --dims 10 --methods vae,gp --epochs 20 --runs 2 --restarts 1"
 
 
@@ -45,7 +46,7 @@ def setup_words(sheet: Sheet) -> str:
     if sheet.setup is None:
         return ""
     content = sheet.setup.content
-    epochs = " and ".join(map(str, sheet.epochs))
+    epochs = " and ".join(map(str, sheet.epochs)) + (" epoch" if sheet.epochs == (1,) else " epochs")
     paper = "" if sheet.own else f" (the paper: {PAPER_EPOCHS})"
     settings = [f"{key}={value}" for key, value in content["set"].items()]
     settings += [
@@ -53,7 +54,7 @@ def setup_words(sheet: Sheet) -> str:
     ]
     preset = f"preset {content['preset']}" if content["preset"] else "no preset"
     score = f"IWAE-{content['evaluate']['k']}"
-    return "; ".join([f"ours: {epochs} epochs{paper}", preset, *settings, score])
+    return "; ".join([f"ours: {epochs}{paper}", preset, *settings, score])
 
 
 def explanation(sheet: Sheet) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,11 @@ import pytest
 from playwright.sync_api import expect
 from scipy.stats import ttest_ind
 
+from dashboards.first_start import FirstStart
+from dashboards.library import RunLibrary
 from dashboards.results import rows, words
 from dashboards.results.files import ResultFiles, signature
+from dashboards.results.page import ResultsPage
 from dashboards.results.sheet import Choice, make_sheet, read, table_options
 from dashboards.results.state import ResultsState, read_address
 from gpvae_core.config import make_config
@@ -77,11 +81,15 @@ def mnist(out: Path, scores: Scores = SCORES) -> tuple[SweepConfig, list[Job]]:
     return sweep, jobs
 
 
-def digits(out: Path) -> None:
-    """A data set that is in no table of the paper."""
-    raw = {"name": "tiny", "datasets": ["digits"], "methods": ["vae", "gp"], "splits": [0, 1], "epochs": 4}
+DIGITS = {"vae": (20.0, 22.0), "gp": (27.0, 28.0)}
+
+
+def digits(out: Path, epochs: int = 4, scores: Scores = DIGITS) -> str:
+    """A data set that is in no table of the paper; returns the setup's key."""
+    raw = {"name": "tiny", "datasets": ["digits"], "methods": ["vae", "gp"], "splits": [0, 1], "epochs": epochs}
     sweep = parse_sweep(raw)
-    fill(out, sweep, jobs_of(sweep, (1, 8, 8)), {"vae": (20.0, 22.0), "gp": (27.0, 28.0)})
+    fill(out, sweep, jobs_of(sweep, (1, 8, 8)), scores)
+    return sweep.setup_key()
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +272,37 @@ def test_a_sheet_says_which_setup_and_which_command(folder: Path) -> None:
     assert (complete.runs, complete.command(complete.cells), words.calls(complete)) == (2, "", ())
     with pytest.raises(UserError, match="wanted one of the tables"):
         sheet_of(path, table="6")
+
+
+def test_results_are_preferred_to_what_is_only_planned(tmp_path: Path) -> None:
+    finished, planned = digits(tmp_path, epochs=1), digits(tmp_path, epochs=9, scores={})
+    path = tmp_path / "results.sqlite"
+    sheet = sheet_of(path)
+    assert [setup.setup for setup in sheet.setups] == [planned, finished]
+    assert (sheet.setup.setup, words.standing(sheet)[:22]) == (finished, "4 of 4 trainings done,")
+    assert sheet_of(path, setup=planned).setup.setup == planned
+    assert "ours: 1 epoch; no preset" in words.setup_words(sheet)
+    mnist(tmp_path, {})
+    assert sheet_of(path).key == "data-digits"
+    assert sheet_of(path, table="1").count("done") == 0
+
+
+@pytest.mark.parametrize("scores", [{}, {"vae": (20.0, 22.0)}], ids=["nothing", "something"])
+def test_where_nothing_has_run_no_empty_figure_is_drawn(
+    tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits(tmp_path / "sweeps" / "tiny", scores=scores)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    page = ResultsPage(RunLibrary([tmp_path / "runs"]), FirstStart(tmp_path), None, "")
+    page.refresh()
+    for _ in range(400):
+        if page.figure.content.get("alt"):
+            break
+        time.sleep(0.02)
+    assert page.figure.visible
+    assert page.figure.content["visible"] == bool(scores)
+    assert page.figure.content["message"] == ("" if scores else words.NOTHING_YET)
 
 
 def test_times_have_no_marks_and_ours_come_from_a_stored_bench(tmp_path: Path) -> None:
