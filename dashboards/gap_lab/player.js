@@ -128,7 +128,7 @@ export function render({model, el}) {
 
   const dress = () => bar.classList.toggle("dark", model.dark)
   const clock = setInterval(() => {
-    if (playing) { if (step >= count() - 1) run(false); else go(step + 1) }
+    if (playing) { go(step + 1); if (step >= count() - 1) run(false) }
     else draw() // a view that was drawn anew has lost its shapes
   }, FRAME_MS)
   model.on("remove", () => clearInterval(clock))
