@@ -13,7 +13,7 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import rankdata
 
-from gpvae_core.cli.evaluate import warnings
+from gpvae_core.cli.evaluate import collapse_in_words, warnings
 from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
@@ -210,6 +210,28 @@ def test_the_table_names_the_unit_of_each_row(gp: Run, capsys: pytest.CaptureFix
     }
     assert {"gaps.approximation (diagonal)", "gaps.approximation_full", "gaps.amortization (diagonal)"} <= set(units)
     assert "best_gaussian_elbo.diagonal" in units, "the table does not fit 80 columns"
+
+
+def test_correlations_are_a_table_for_people(gp: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ("--k", 2, "--instances", 8, "--truths", 8, "--device", "cpu")
+    code, out, _ = gpvae(gp.dir, *quick, capsys=capsys)
+    assert (code, '{"' in out) == (0, False)
+    assert "Spearman's rho of the GP encoder's uncertainty with" in out
+    entry = evaluate(gp, max_instances=8, k=2, max_truths=8)["correlations"]["f"]["inference"]
+    assert f"{entry['rho']:.2f} ({entry['low']:.2f} to {entry['high']:.2f})" in out
+    assert "Tr V[f]" in out
+    row = next(line for line in out.splitlines() if "inference gap" in line)
+    assert [cell.strip() for cell in row.split("│")][4] == "8"
+
+
+def test_collapse_is_said_in_words() -> None:
+    def words(variance: list[float], kl: list[float]) -> str:
+        return collapse_in_words({"active_units": {"variance": variance}, "collapse": {"moment_kl": kl}})
+
+    assert words([1.0, 0.5], [2.0, 1.0]) == "none has collapsed"
+    assert words([1.0, 0.001], [2.0, 0.02]).startswith("1 of 2 has collapsed onto the prior")
+    assert "2 of 2 have collapsed onto the prior" in words([0.0, 0.001], [0.5, 0.25])
+    assert "KL to the prior at most 0.500 nats" in words([0.0, 0.001], [0.5, 0.25])
 
 
 def test_the_help_says_what_log_px_is_beyond_the_plane(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gpvae_core.errors import UserError
@@ -215,6 +216,42 @@ def warnings(result: dict[str, Any]) -> list[str]:
     return found
 
 
+def collapse_in_words(result: dict[str, Any]) -> str:
+    """How many dimensions have collapsed onto the prior, and how far from it they are still."""
+    from gpvae_core.collapse import ACTIVE
+
+    moved, kl = result["active_units"]["variance"], result["collapse"]["moment_kl"]
+    still = [nats for variance, nats in zip(moved, kl, strict=True) if not (variance or 0.0) > ACTIVE]
+    if not still:
+        return "none has collapsed"
+    verb = "has" if len(still) == 1 else "have"
+    return (
+        f"{len(still)} of {len(moved)} {verb} collapsed onto the prior (their mean moves by a variance of at most "
+        f"{ACTIVE:g} over the images; KL to the prior at most {_number(max(still, key=lambda nats: nats or 0.0))} nats)"
+    )
+
+
+def _correlations(found: dict[str, Any]) -> Table:
+    """Spearman's rho of each trace of the uncertainty, as '0.16 (0.05 to 0.26)'."""
+    table = Table(title="Spearman's rho of the GP encoder's uncertainty with ... (95 % bootstrap interval)")
+    for column in ("quantity", "with", "rho", "n"):
+        table.add_column(column, justify="left" if column in ("quantity", "with") else "right")
+    traces = {"f": "Tr V[f]", "h": "Tr V[h]", "total": "their sum"}
+    targets = {name: f"{name} gap" for name in ("inference", "approximation", "amortization")}
+    targets["n_modes"] = "number of modes"
+    for trace, entries in found.items():
+        for target, entry in entries.items():
+            table.add_row(escape(traces[trace]), targets.get(target, target), _interval(entry), str(entry["n"]))
+        table.add_section()
+    return table
+
+
+def _interval(entry: dict[str, Any]) -> str:
+    if entry["rho"] is None:
+        return "not defined"
+    return f"{entry['rho']:.2f} ({_number(entry['low'], 2)} to {_number(entry['high'], 2)})"
+
+
 def _print(result: dict[str, Any]) -> None:
     table = Table(title=f"{result['run']} on {result['dataset']} ({result['split']})")
     for column in ("quantity", "mean", "standard error", "n", "unit"):
@@ -224,10 +261,10 @@ def _print(result: dict[str, Any]) -> None:
             figures = (_number(entry["mean"]), _number(entry["se"]), str(entry["n"]))
             table.add_row(_label(name, entry), *figures, _unit(name))
     Console().print(table)
-    for name, entry in result.get("correlations", {}).items():
-        typer.echo(f"{name}: {json.dumps(entry)}")
+    if result["correlations"]:
+        Console().print(_correlations(result["correlations"]))
     active = result["active_units"]
-    typer.echo(f"active latent dimensions: {active['count']} of {active['of']}")
+    typer.echo(f"active latent dimensions: {active['count']} of {active['of']}; {collapse_in_words(result)}")
     typer.echo(f"log p(x) by {_how(result['log_px'])}")
     typer.echo("gaps marked (diagonal): the reference is the best diagonal Gaussian, whatever the encoder's family")
     for line in [*chains_in_words(result), *warnings(result)]:
