@@ -195,6 +195,24 @@ def test_a_bad_option_is_one_line(
     assert all(part in lines[0] for part in parts)
 
 
+@pytest.mark.parametrize(
+    ("given", "needs"),
+    [
+        (("--hmc-draws", 8), "--hmc-draws says nothing here: it needs --hmc"),
+        (("--ais-steps", 3), "--ais-steps says nothing here: it needs --truth ais or --simulated"),
+        (("--ais-chains", 3, "--truth", "iwae"), "--ais-chains says nothing here"),
+        (("--truths", 9, "--truth", "ais"), "--truths says nothing here: it needs 2 latent dimensions"),
+    ],
+)
+def test_an_option_that_is_not_read_is_refused(
+    gp: Run, given: tuple[object, ...], needs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--k", 2, "--instances", 2, "--device", "cpu")
+    code, out, err = gpvae(gp.dir, *few, *given, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert [needs in line for line in err.splitlines() if line.startswith("gpvae:")] == [True]
+
+
 def test_the_table_names_the_unit_of_each_row(gp: Run, capsys: pytest.CaptureFixture[str]) -> None:
     quick = ("--k", 2, "--instances", 2, "--truths", 2, "--seed", 2**63 - 1, "--device", "cpu")
     code, out, _ = gpvae(gp.dir, *quick, capsys=capsys)

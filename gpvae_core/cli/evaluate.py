@@ -94,6 +94,15 @@ def command(
     if split not in ("test", "validation"):
         raise UserError(f"wanted --split test or validation, got '{split}'")
     loaded = load_run(run, device=device, refiner=refiner)
+    way = truth if truth != "auto" else "grid" if loaded.model.latent_dim == 2 else "ais"
+    _refuse_unread(
+        {
+            "--hmc-draws": (hmc_draws, hmc > 0, "--hmc"),
+            "--ais-steps": (ais_steps, way == "ais" or simulated > 0, "--truth ais or --simulated"),
+            "--ais-chains": (ais_chains, way == "ais" or simulated > 0, "--truth ais or --simulated"),
+            "--truths": (truths, way == "grid", "2 latent dimensions and --truth grid"),
+        }
+    )
     with terminal_progress() as progress:
         result = evaluate(
             loaded,
@@ -114,6 +123,13 @@ def command(
         typer.echo(json.dumps(result, indent=1))
     else:
         _print(result)
+
+
+def _refuse_unread(options: dict[str, tuple[int | None, bool, str]]) -> None:
+    """UserError for an option that was given where it is not read; each has its value, whether it is read, and when."""
+    for name, (value, read, needs) in options.items():
+        if value is not None and not read:
+            raise UserError(f"{name} says nothing here: it needs {needs}")
 
 
 def _annealing(steps: int | None, chains: int | None) -> AISSettings:
