@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -150,7 +150,7 @@ def run_with_bar(
 
 @contextmanager
 def _bar(total: int) -> Iterator[OnChange]:
-    """A bar over the jobs with the time left; each job that ends leaves a line."""
+    """A bar over the jobs with the time left, from the first news on; each job that ends leaves a line."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -158,10 +158,13 @@ def _bar(total: int) -> Iterator[OnChange]:
         TimeElapsedColumn(),
         TextColumn("left {task.fields[left]}"),
     )
-    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
-        task = bar.add_task("sweep", total=total, left="?")
+    bar = Progress(*columns, console=Console(file=sys.stderr))
+    task = bar.add_task("sweep", total=total, left="?")
+    with ExitStack() as shown:
 
         def on_change(now: Standing) -> None:
+            if not bar.live.is_started:
+                shown.enter_context(bar)
             if now.news:
                 bar.console.print(now.news, markup=False, highlight=False, soft_wrap=True)
             bar.update(task, completed=now.done + now.failed, left=duration(now.seconds_left))

@@ -7,7 +7,11 @@ names it. Dask and what it imports take a second, so they are imported here wher
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import logging
+import queue
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_SECONDS = 5.0
+GRACE_SECONDS = 0.5
+"""For the thread that asks a scheduler to say that it waited in vain."""
 FIRST_WORKER_SECONDS = 60.0
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx", "ucxx")
 LOOPBACK = "127.0.0.1"
@@ -82,24 +88,73 @@ def remote_client(address: str) -> Iterator[Client]:
     """A client of the scheduler at `address`.
 
     Raises:
-        UserError: it is no address, or nothing answers there.
+        UserError: it is no address, nothing answers there, or what answers is no Dask scheduler.
     """
-    _check_address(address)
+    check_scheduler(address)
     from distributed import Client
 
     with quiet():
         try:
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except OSError as error:
-            raise UserError(
-                f"no Dask scheduler answers at '{address}' within {CONNECT_SECONDS:.0f} s "
-                f"({type(error).__name__}): does it run, and can this machine reach it?"
-            ) from None
+            raise _no_answer(address, error) from None
         with client:
             yield client
 
 
-def _check_address(address: str) -> None:
+def check_scheduler(address: str) -> None:
+    """Ask the scheduler at `address` who it is, for CONNECT_SECONDS at most; Ctrl-C ends the wait.
+
+    A client asks for longer, and takes what another kind of server says for the length of a message.
+
+    Raises:
+        UserError: it is no address, nothing answers there, or what answers is no Dask scheduler.
+    """
+    check_address(address)
+    importlib.import_module("distributed")  # seconds on a busy machine, which are not the scheduler's
+    ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    with quiet():
+        threading.Thread(target=_ask, args=(address, ended), daemon=True).start()
+        try:
+            error = ended.get(timeout=CONNECT_SECONDS + GRACE_SECONDS)
+        except queue.Empty:
+            error = TimeoutError()
+    if isinstance(error, OSError):  # TimeoutError is one
+        raise _no_answer(address, error)
+    if error is not None:
+        raise UserError(
+            f"what answers at '{address}' is no Dask scheduler ({type(error).__name__}): is it another server's port?"
+        )
+
+
+def _ask(address: str, ended: queue.SimpleQueue[Exception | None]) -> None:
+    """Puts None for a scheduler, else what went wrong: any error at all, for anything may answer."""
+    try:
+        asyncio.run(asyncio.wait_for(_identify(address), CONNECT_SECONDS))
+        ended.put(None)
+    except Exception as error:
+        ended.put(error)
+
+
+async def _identify(address: str) -> None:
+    """Raises TypeError where another part of Dask answers, such as a worker."""
+    from distributed import Security, rpc
+
+    security = Security().get_connection_args("client")
+    async with rpc(address, timeout=CONNECT_SECONDS, connection_args=security) as peer:
+        who: Any = await peer.identity()
+    if who["type"] != "Scheduler":
+        raise TypeError(who["type"])
+
+
+def _no_answer(address: str, error: Exception) -> UserError:
+    return UserError(
+        f"no Dask scheduler answers at '{address}' within {CONNECT_SECONDS:.0f} s "
+        f"({type(error).__name__}): does it run, and can this machine reach it?"
+    )
+
+
+def check_address(address: str) -> None:
     """Raises UserError where `address` cannot be one."""
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     try:

@@ -15,10 +15,10 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
 from gpvae_core.sweep.charge import call_off, in_charge, stop_on_signals
-from gpvae_core.sweep.cluster import client_of, cores, slots
+from gpvae_core.sweep.cluster import check_scheduler, client_of, cores, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
-from gpvae_core.sweep.results import Cost
+from gpvae_core.sweep.results import FILE, Cost, open_results
 from gpvae_core.sweep.store import Store, open_store
 from gpvae_core.sweep.work import run_job
 
@@ -101,10 +101,13 @@ def run_sweep(
         costs: what was measured beforehand, to keep and to tell the time left by.
 
     Raises:
-        UserError: another sweep runs in `out`, no scheduler answers, no worker comes, the disk is full.
+        UserError: another sweep runs in `out`, no such device here, no scheduler answers, no worker comes, a full disk.
         Cancelled: stopped by Ctrl-C or SIGTERM; what is done is kept.
     """
     root = out.resolve()
+    workers, gpus = where.local()
+    if where.scheduler is not None and _to_do(jobs, root):
+        check_scheduler(where.scheduler)  # before anything is written
     with in_charge(root) as token, open_store(root) as store:
         for key, cost in (costs or {}).items():
             store.put_cost(key, cost)
@@ -113,10 +116,15 @@ def run_sweep(
         running = Running(jobs, todo, root, token, where.device, store, on_change)
         running.tell()
         if todo:
-            workers, gpus = where.local()
-            with stop_on_signals() as stop, client_of(where.scheduler, min(workers, len(todo)), gpus) as client:
+            with client_of(where.scheduler, min(workers, len(todo)), gpus) as client, stop_on_signals() as stop:
                 running.go(client, stop.is_set)
         return running.outcome
+
+
+def _to_do(jobs: Sequence[Job], out: Path) -> list[Job]:
+    """The jobs that the results, where there are any, do not have as done."""
+    statuses = {row.key: row.status for row in open_results(out).rows()} if (out / FILE).exists() else {}
+    return [job for job in jobs if statuses.get(job.key) != "done"]
 
 
 class Running:

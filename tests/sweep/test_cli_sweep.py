@@ -119,6 +119,16 @@ def test_bad_input_is_one_line(folder: Path, arguments: tuple[str, ...], message
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("option", [("--scheduler", "nonsense"), ("--scheduler", "127.0.0.1:9"), ("--device", "tpu")])
+def test_a_refused_sweep_writes_nothing_and_says_one_line(
+    folder: Path, option: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpvae_core.sweep.cluster.CONNECT_SECONDS", 0.5)
+    code, out, err = gpvae("sweep", "small.toml", *option, cwd=folder)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert [path.name for path in folder.iterdir()] == ["small.toml"]
+
+
 def test_times_stand_beside_what_the_bench_measured(folder: Path) -> None:
     code, out, _ = gpvae("table", "5", "--methods", "vae,gp", cwd=folder)
     assert code == 0
