@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,7 +17,15 @@ QUANTITIES = ("inference gap", "ELBO")
 """What is drawn upwards: the gap with zero at the top, or the ELBO."""
 LABEL = 16
 SPREAD = 1.6
-"""The time axis reaches beyond the marks by this factor."""
+"""The time axis reaches beyond the bars by this factor."""
+MARGIN = (56, 12, 8, 42)
+"""Left, right, top, bottom in pixels."""
+CORNERS = ("top right", "top left", "bottom right", "bottom left")
+RADIUS, LETTER = 7.0, (5.6, 12.0)
+"""Of a mark, and of a letter beside it, in pixels."""
+Range = tuple[float, float]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels from the frame's upper left."""
 
 
 def _y(point: Timed, quantity: str) -> tuple[float, float]:
@@ -26,7 +33,7 @@ def _y(point: Timed, quantity: str) -> tuple[float, float]:
     return value.mean, value.se or 0.0
 
 
-def _mark(point: Timed, quantity: str, style: MethodStyle, above: bool, theme: Theme) -> Mark:
+def _mark(point: Timed, quantity: str, style: MethodStyle, position: str, theme: Theme) -> Mark:
     y, se = _y(point, quantity)
     bar = {"color": style.colour, "thickness": 1.2, "width": 3}
     return scatter(
@@ -34,7 +41,7 @@ def _mark(point: Timed, quantity: str, style: MethodStyle, above: bool, theme: T
         y=[y],
         mode="markers+text",
         text=[shortened(style.label, LABEL)],
-        textposition="top center" if above else "bottom center",
+        textposition=position,
         textfont={"size": 10, "color": theme.text},
         marker={"symbol": style.symbol, "size": 10, "color": style.colour, "line": {"color": theme.edge, "width": 0.8}},
         error_y={"type": "data", "array": [se], **bar},
@@ -73,22 +80,24 @@ def _chains(view: TimesView, quantity: str, theme: Theme) -> list[Mark]:
 
 def figure(view: TimesView, styles: Mapping[str, MethodStyle], theme: Theme, quantity: str) -> go.Figure:
     """Better is up and to the left; `quantity` is one of QUANTITIES."""
-    ordered = sorted(view.points, key=lambda point: point.milliseconds)
+    layout = frame(theme, WIDTH, HEIGHT, MARGIN)
+    ends = _time_range(view)
+    reach = _range(view, quantity)
+    names = {point.method: shortened(styles[point.method].label, LABEL) for point in view.points}
+    places = _positions(view, quantity, names, (ends, reach))
     marks = _chains(view, quantity, theme)
-    marks += [_mark(point, quantity, styles[point.method], k % 2 == 0, theme) for k, point in enumerate(ordered)]
-    times = np.array([point.milliseconds for point in view.points])
-    layout = frame(theme, WIDTH, HEIGHT, (56, 12, 8, 42))
-    ends = np.log10([times.min() / SPREAD, times.max() * SPREAD]) if len(times) else np.array([0.0, 1.0])
-    ticks = _ticks(float(ends[0]), float(ends[1]))
+    for point in sorted(view.points, key=lambda point: point.milliseconds):
+        marks.append(_mark(point, quantity, styles[point.method], places[point.method], theme))
+    ticks = _ticks(*ends)
     layout["xaxis"] = axis(
         theme,
         f"ms per batch of {view.batch}, on this machine ({view.device})",
         type="log",
-        range=ends.tolist(),
+        range=list(ends),
         tickvals=ticks,
         ticktext=[f"{tick:g}" for tick in ticks],
     )
-    layout["yaxis"] = axis(theme, f"mean {quantity} (nats)", **_range(view, quantity))
+    layout["yaxis"] = axis(theme, f"mean {quantity} (nats)", range=list(reach))
     return go.Figure(marks, layout)
 
 
@@ -99,9 +108,63 @@ def _ticks(low: float, high: float) -> list[float]:
     return [tick for tick in found if low <= np.log10(tick) <= high]
 
 
-def _range(view: TimesView, quantity: str) -> dict[str, Any]:
-    """Room for the names; the gap's axis points down."""
+def _time_range(view: TimesView) -> Range:
+    """Powers of ten around the ends of all bars."""
+    low, high = min((p.low for p in view.points), default=1.0), max((p.high for p in view.points), default=10.0)
+    return float(np.log10(low / SPREAD)), float(np.log10(high * SPREAD))
+
+
+def _range(view: TimesView, quantity: str) -> Range:
+    """From the ends of the bars, with room for the names; the gap's axis points down."""
     ys = [_y(point, quantity) for point in view.points]
     low, high = min((y - se for y, se in ys), default=0.0), max((y + se for y, se in ys), default=1.0)
     pad = 0.14 * max(high - low, 1e-3)
-    return {"range": [low - pad, high + pad] if quantity == "ELBO" else [high + pad, low - pad]}
+    return (low - pad, high + pad) if quantity == "ELBO" else (high + pad, low - pad)
+
+
+def _positions(view: TimesView, quantity: str, names: Mapping[str, str], ranges: tuple[Range, Range]) -> dict[str, str]:
+    """Where each name stands: the corner of its mark at which it covers least of bars, marks and other names."""
+    (left, right), (bottom, top) = ranges
+    wide, tall = WIDTH - MARGIN[0] - MARGIN[1], HEIGHT - MARGIN[2] - MARGIN[3]
+
+    def across(ms: float) -> float:
+        return wide * (np.log10(ms) - left) / (right - left)
+
+    def down(y: float) -> float:
+        return tall * (top - y) / (top - bottom)
+
+    taken: list[Box] = []
+    for p in view.points:
+        y, se = _y(p, quantity)
+        x, v, ends = across(p.milliseconds), down(y), sorted((down(y - se), down(y + se)))
+        taken += [(x - 4, ends[0], x + 4, ends[1]), (across(p.low), v - 4, across(p.high), v + 4)]
+        taken.append((x - RADIUS, v - RADIUS, x + RADIUS, v + RADIUS))
+    out = {}
+    for p in sorted(view.points, key=lambda point: point.milliseconds):
+        x, v = across(p.milliseconds), down(_y(p, quantity)[0])
+        boxes = {corner: _name_box(x, v, len(names[p.method]), corner) for corner in CORNERS}
+        costs = {
+            corner: sum(_overlap(box, other) for other in taken) + _outside(box, (wide, tall))
+            for corner, box in boxes.items()
+        }
+        out[p.method] = min(CORNERS, key=lambda corner: costs[corner])
+        taken.append(boxes[out[p.method]])
+    return out
+
+
+def _name_box(x: float, y: float, letters: int, corner: str) -> Box:
+    """Pixels that a name at a corner of the mark at (x, y) takes."""
+    width, height = LETTER[0] * letters, LETTER[1]
+    left = x + RADIUS if corner.endswith("right") else x - RADIUS - width
+    top = y - RADIUS - height if corner.startswith("top") else y + RADIUS
+    return left, top, left + width, top + height
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Square pixels that two boxes share."""
+    return max(min(a[2], b[2]) - max(a[0], b[0]), 0.0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+
+
+def _outside(box: Box, size: tuple[float, float]) -> float:
+    """Square pixels of a box that lie outside the frame."""
+    return (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, (0.0, 0.0, *size))

@@ -154,6 +154,26 @@ def test_each_method_is_a_mark_with_its_errors(quantity: str) -> None:
     assert list(fig.layout.xaxis.ticktext) == ["1", "10"]
 
 
+@pytest.mark.parametrize("quantity", accuracy_time.QUANTITIES)
+def test_bars_and_names_stay_in_the_frame_and_apart(quantity: str) -> None:
+    near = [replace(p, milliseconds=ms, low=ms / 3, high=2.5 * ms, elbo=Value(-50.0, 3.0), inference=Value(2.0, 3.0))
+            for p, ms in zip(times_view().points, (1.0, 1.3, 40.0), strict=True)]  # fmt: skip
+    view = replace(times_view(), points=tuple(near))
+    fig = accuracy_time.figure(view, STYLES, LIGHT, quantity)
+    left, right = fig.layout.xaxis.range
+    low, high = sorted(fig.layout.yaxis.range)
+    for point in near:
+        mark = named(fig, point.method)
+        assert left < np.log10(point.low) < np.log10(point.high) < right
+        assert low < mark.y[0] - 3.0 < mark.y[0] + 3.0 < high
+    corners = [named(fig, point.method).textposition for point in near]
+    assert corners[0] != corners[1], "names of neighbours go to different corners"
+    edge = replace(view, points=(replace(near[2], high=41.0), replace(near[0], milliseconds=0.01, low=0.009)))
+    long = {name: replace(style, label=f"{style.label} of a long name") for name, style in STYLES.items()}
+    corner = named(accuracy_time.figure(edge, long, LIGHT, quantity), near[2].method).textposition
+    assert corner.endswith("left"), "away from the frame's right edge"
+
+
 def test_without_methods_the_axes_stand() -> None:
     fig = accuracy_time.figure(replace(times_view(), points=()), STYLES, LIGHT, "ELBO")
     assert list(fig.data) == []
