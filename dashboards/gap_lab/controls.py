@@ -19,6 +19,8 @@ FIELD = {"size": "small", "margin": (4, 4)}
 SMALL = {"size": "small", "variant": "outlined", "margin": (4, 4)}
 QUICK = "svi:8"
 """The refinement that one click adds."""
+QUICK_WORDS = "Refine the run from which SVI starts"
+EXAMPLE = "{run}+svi:8,covariance=full"
 
 
 class LabControls:
@@ -35,9 +37,10 @@ class LabControls:
         self.random = pmui.Button(label="Random", icon="casino", **SMALL)
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         self.chips = Chips(self._toggled, self._removed, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
-        self.quick = pmui.Button(label=f"+ {QUICK}", **SMALL)
+        self.quick = pmui.Button(label=f"+ {QUICK}", description=QUICK_WORDS, **SMALL)
         self.refiner = pmui.TextInput(
-            label="Refine an encoder at test time", placeholder="svi:8,step_size=0.1 or RUN+svi:8", width=270, **FIELD,
+            label="Refine, e.g. svi:8,covariance=full", placeholder=EXAMPLE.format(run="RUN"), width=310,
+            description="Refine at test time: RUN+REFINER; without a run, the one from which SVI starts", **FIELD,
         )  # fmt: skip
         self._watch()
         self.first = pn.FlexBox(
@@ -127,6 +130,8 @@ class LabControls:
             self.decoder.value = choice.lab.decoder.name
             self.index.param.update(label=f"Image, 0–{self._last}", value=str(choice.index))
             self.largest.items = menu
+            self.quick.label = f"{choice.styles[choice.start].label} + {QUICK}"
+            self.refiner.placeholder = EXAMPLE.format(run=choice.start)
             self.chips.param.update(items=items, dark=self._state.dark)
 
         self._bound(change)

@@ -21,6 +21,23 @@ from dashboards.page import COMPACT, GRID, STYLE, TICK_MS, WHOLE
 from dashboards.welcome import Welcome
 from dashboards.widgets.keys import ArrowKeys
 
+NARROW, ONE = 1424, 960
+"""Pixels of a window below which two cards, and one, stand side by side."""
+CARDS = f"""
+@media (max-width: {NARROW}px) {{ :host {{ grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }} }}
+@media (max-width: {ONE}px) {{ :host {{ grid-template-columns: minmax(0, 1fr) !important; }} }}
+"""
+DISSOLVED = f"""
+@media (max-width: {NARROW}px) {{
+  :host {{ display: contents !important; }}
+  .scroll-button {{ display: none !important; }}
+}}
+"""
+"""What a box holds takes part in the grid around it."""
+PLAYER_FIRST = f"""
+@media (min-width: {ONE + 1}px) and (max-width: {NARROW}px) {{ :host {{ order: -1; grid-column: 1 / -1; }} }}
+"""
+"""Of two columns: the player above gaps and contours, so that it is in sight with what it moves."""
 TWO = {**WHOLE, "grid-column": "span 2", "display": "flex", "flex-direction": "column", "gap": "8px"}
 PAIR = {**GRID, "grid-template-columns": "1fr 1fr"}
 PICTURES = """
@@ -63,11 +80,13 @@ class LabPage:
 
     def _layout(self, links: pn.viewable.Viewable | None) -> pmui.Page:
         cards = self.session.cards
-        pair = pn.Column(cards["lab_contours"], cards["lab_bound"], styles=PAIR, sizing_mode="stretch_width", margin=0)
-        film = pn.Column(self.session.player, pair, styles=TWO, sizing_mode="stretch_width", margin=0)
+        boxed = {"stylesheets": [DISSOLVED], "sizing_mode": "stretch_width", "margin": 0}
+        pair = pn.Column(cards["lab_contours"], cards["lab_bound"], styles=PAIR, **boxed)
+        film = pn.Column(self.session.player, pair, styles=TWO, **boxed)
+        self.session.player.stylesheets = [PLAYER_FIRST]
         grid = pn.Column(
             cards["lab_gaps"], film, cards["lab_times"], cards["lab_epochs"], cards["lab_sizes"],
-            styles={**GRID, "grid-auto-flow": "dense"}, margin=(4, 12), sizing_mode="stretch_width",
+            styles=GRID, stylesheets=[CARDS], margin=(4, 12), sizing_mode="stretch_width",
         )  # fmt: skip
         self.controls.first.append(self.training.toggle)
         self.lab = pn.Column(
