@@ -79,10 +79,13 @@ def get_method(name: str) -> Method:
     """The method called `name`, such as 'gp', 'iaf:4' or 'gp+sa:8'.
 
     Raises:
-        UserError: a part that is unknown (with the nearest right name), a number where none belongs, two parts that
-            exclude each other.
+        UserError: a part that is missing or unknown (with the nearest right name), a number where none belongs,
+            two parts that exclude each other.
     """
-    parts = [_get_one(part) for part in name.split("+")]
+    names = name.split("+")
+    if len(names) > 1 and "" in names:
+        raise UserError(f"a name is missing in '{name}'")
+    parts = [_get_one(part) for part in names]
     found = parts[0]
     for part in parts[1:]:
         found = _combined(found, part)
@@ -105,13 +108,15 @@ def _get_one(name: str) -> Method:
 
 
 def parse_refiner(text: str) -> RefinerConfig:
-    """'svi:8' or 'svi:8,step_size=0.05' -> its config; the name is the refiner's kind.
+    """'svi:8' or 'svi:8,step_size=0.05' -> its config; the name is the refiner's kind or its method's ('sa').
 
     Raises:
         UserError: unknown refiner (with the nearest right name) or setting, or a value out of range.
     """
     head, *settings = text.split(",")
-    kind, colon, number = head.partition(":")
+    name, colon, number = head.partition(":")
+    known = methods()
+    kind = known[name].refiner if name in known and known[name].refiner != "none" else name
     config = REFINERS.get(kind)
     fields: dict[str, Any] = {}
     if colon:

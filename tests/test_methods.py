@@ -32,6 +32,8 @@ def test_each_family_offers_its_method() -> None:
         ("gp:4", "method 'gp' takes no number"),
         ("vae+gp+gp", "both name the encoder"),
         ("", "unknown method"),
+        ("gp+", r"a name is missing in 'gp\+'"),
+        ("+gp", r"a name is missing in '\+gp'"),
     ],
 )
 def test_wrong_names_are_one_clear_line(name: str, wrong: str) -> None:
@@ -44,6 +46,14 @@ def test_unknown_refiners_are_one_clear_line() -> None:
         parse_refiner("nonne")
     with pytest.raises(UserError, match="takes no number"):
         parse_refiner("none:3")
+
+
+@pytest.mark.parametrize(("method", "kind"), [("sa", "semi_amortized"), ("vlae", "laplace"), ("iai", "iterative")])
+def test_a_refiner_can_be_called_as_its_method(method: str, kind: str) -> None:
+    assert parse_refiner(f"{method}:2") == parse_refiner(f"{kind}:2")
+    assert parse_refiner(f"{method}:2").kind == kind
+    with pytest.raises(UserError, match="unknown refiner 'gp'"):
+        parse_refiner("gp")
 
 
 def test_the_parts_of_a_method_are_no_settings() -> None:
