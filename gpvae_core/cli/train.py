@@ -83,7 +83,7 @@ def command(
         k: v for k, v in {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}.items() if v is not None
     }
     given = load_run(decoder_from, device="cpu") if decoder_from else None
-    name = dataset or (given.config.data.name if given else "digits")
+    name = dataset if dataset is not None else given.config.data.name if given else "digits"
     data_config = _data_config(absolute_name(name), overrides, given.config.data if given else None)
     data = load(data_config)
     if data.note:
@@ -93,9 +93,8 @@ def command(
             f"the decoder of '{decoder_from}' makes images of shape {given.model.event_shape}: wanted a data set of "
             f"such images, got '{name}' with {data.event_shape}"
         )
-    config = make_config(
-        method or "vae", data_config, data.event_shape, overrides, preset, given.config if given else None
-    )
+    wanted = "vae" if method is None else method
+    config = make_config(wanted, data_config, data.event_shape, overrides, preset, given.config if given else None)
     start = (str(init_from), load_run(init_from, device="cpu").model) if init_from else None
     target = out or free_folder(Path("runs"), f"{_short(name)}-{config.method}-d{config.latent_dim}-s{config.seed}")
     origins = {"init_from": start, "decoder_from": (str(decoder_from), given.model) if given else None}
@@ -146,7 +145,7 @@ def _report(run: Any, folder: Path) -> None:
         return
     best = max(rows, key=lambda row: row["validation_elbo"])
     typer.echo(
-        f"{folder}: {rows[-1]['epoch']} epochs in {sum_seconds(rows):.0f} s; best validation ELBO "
+        f"{folder}: {rows[-1]['epoch']} epoch{'' if rows[-1]['epoch'] == 1 else 's'} in {sum_seconds(rows):.0f} s; best validation ELBO "
         f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}"
     )
 

@@ -169,12 +169,19 @@ def test_bad_input_is_one_clear_line(runs: Path, arguments: list[str], parts: li
     one_line_error(gpvae(*arguments, cwd=runs), *parts)
 
 
+@pytest.mark.parametrize(("option", "wanted"), [("--method", "unknown method ''"), ("--dataset", "''")])
+def test_an_empty_name_is_not_the_default(option: str, wanted: str, tmp_path: Path) -> None:
+    one_line_error(gpvae("train", "--epochs", "1", option, "", cwd=tmp_path), wanted)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_run_on_ones_own_images_is_used_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "here" / "noise.npz", images=images)
     done = gpvae("train", "--dataset", "array:noise.npz", "--epochs", "1", cwd=tmp_path / "here")
     assert done.returncode == 0, done.stderr
+    assert ": 1 epoch in" in done.stdout
     run = tmp_path / "here" / "runs" / "array-noise-vae-d2-s0"
     done = gpvae("evaluate", run, "--json", "--instances", "3", "--k", "2", "--truths", "3", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
