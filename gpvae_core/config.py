@@ -185,7 +185,8 @@ def _wrong_key(key: str, raw: Mapping[str, Any]) -> str:
         kind = raw.get(part, raw["net"])["kind"]
         return f"setting '{elsewhere[0]}' is of another {part}: this run's is '{kind}'"
     close = nearest(key, known) or nearest(key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known])
-    return f"unknown setting '{key}'" + (f"; did you mean '{close}'?" if close else f" (known: {', '.join(known)})")
+    others = f" (known: {', '.join(known)}; all: gpvae list settings)"
+    return f"unknown setting '{key}'" + (f"; did you mean '{close}'?" if close else others)
 
 
 def _under(part: str, paths: Sequence[str]) -> str:

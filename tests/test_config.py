@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpvae_core.config import make_config, parse_config, parse_settings
+from gpvae_core.config import make_config, parse_config, parse_settings, settings_table
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.nets.conv import ConvConfig
@@ -116,3 +116,15 @@ def test_images_too_small_for_the_convolutions_are_refused() -> None:
     config = make_config("vae", DIGITS, (1, 28, 28), {"net.layers": 5})
     with pytest.raises(UserError, match=r"net\.kind=fc"):
         config.build((1, 28, 28))
+
+
+def test_an_unknown_setting_without_a_near_one_says_where_all_are() -> None:
+    with pytest.raises(UserError, match="unknown setting 'foo.qqqq'.*all: gpvae list settings"):
+        make_config("vae", DataConfig(name="digits"), (1, 8, 8), {"foo.qqqq": 1})
+
+
+def test_the_settings_of_the_networks_are_said_alike_of_encoder_and_decoder() -> None:
+    rows = {row["setting"]: row["meaning"] for row in settings_table()}
+    for part in ("net", "decoder"):
+        assert rows[f"{part}.hidden"].startswith("units of the fully connected layer(s), h")
+        assert "coder" not in rows[f"{part}.depth"] + rows[f"{part}.hidden"] + rows[f"{part}.layers"]

@@ -11,6 +11,9 @@ from torch import nn
 from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
 
+HIDDEN = "units of the fully connected layer(s), h (conv at 32x32 and 64x64: 512)"
+"""What `hidden` means in every stack, of an encoder as of a decoder."""
+
 
 class NetConfig(BaseModel, ABC):
     """Settings of one stack."""

@@ -9,10 +9,11 @@ from pydantic import Field
 from torch import nn
 
 from gpvae_core.errors import UserError
-from gpvae_core.nets.base import NETS, NetConfig
+from gpvae_core.nets.base import HIDDEN, NETS, NetConfig
 from gpvae_core.types import EventShape
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
+LAYERS = "convolutional layers, L (4 for 64x64)"
 
 
 def sides(side: int, layers: int) -> list[int]:
@@ -28,10 +29,8 @@ class ConvConfig(NetConfig):
     """Convolutions 4x4, stride 2, with one hidden layer: L=3, h=256 for 28x28; h=512 for 32x32; L=4 for 64x64."""
 
     kind: ClassVar[str] = "conv"
-    hidden: int = Field(
-        default=256, gt=0, description="units of the fully connected layer, h (512 for 32x32 and 64x64)"
-    )
-    layers: int = Field(default=3, ge=2, le=5, description="convolutional layers, L (4 for 64x64)")
+    hidden: int = Field(default=256, gt=0, description=HIDDEN)
+    layers: int = Field(default=3, ge=2, le=5, description=LAYERS)
 
     @property
     def feature_dim(self) -> int:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from gpvae_core.nets.base import NETS, NetConfig
+from gpvae_core.nets.base import HIDDEN, NETS, NetConfig
 from gpvae_core.types import EventShape
 
 
@@ -17,8 +17,8 @@ class FullyConnectedConfig(NetConfig):
     """Fully connected layers: LeakyReLU(0.01) in the encoder, ReLU in the decoder (any image size)."""
 
     kind: ClassVar[str] = "fc"
-    hidden: int = Field(default=128, gt=0, description="units of each hidden layer, h")
-    depth: int = Field(default=2, gt=0, description="hidden layers of encoder and decoder")
+    hidden: int = Field(default=128, gt=0, description=HIDDEN)
+    depth: int = Field(default=2, gt=0, description="fully connected layers")
 
     @property
     def feature_dim(self) -> int:

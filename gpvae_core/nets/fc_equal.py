@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from gpvae_core.nets.base import NETS, NetConfig
-from gpvae_core.nets.conv import ConvConfig
+from gpvae_core.nets.base import HIDDEN, NETS, NetConfig
+from gpvae_core.nets.conv import LAYERS, ConvConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.types import EventShape
 
@@ -28,8 +28,8 @@ class EqualConfig(NetConfig):
     """Convolutional encoder; fully connected decoder with two layers and as many parameters as conv's (Table 10)."""
 
     kind: ClassVar[str] = "fc_equal"
-    hidden: int = Field(default=256, gt=0, description="units of the encoder's fully connected layer, h")
-    layers: int = Field(default=3, ge=2, le=5, description="convolutional layers, L")
+    hidden: int = Field(default=256, gt=0, description=HIDDEN)
+    layers: int = Field(default=3, ge=2, le=5, description=LAYERS)
 
     @property
     def _conv(self) -> ConvConfig:
