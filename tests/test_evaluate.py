@@ -259,6 +259,8 @@ def test_the_help_says_what_log_px_is_beyond_the_plane(capsys: pytest.CaptureFix
     assert "log_px.truth is 'ais'" in words
     assert "log_px.estimator_se is the standard error" in words
     assert "lower bound" in words
+    assert "--refiner svi:8,step_size=0.05" in words
+    assert "--simulated 50 --hmc 10" in words
 
 
 def test_correlations_are_those_of_the_sampled_instances(gp: Run, result: dict[str, Any]) -> None:

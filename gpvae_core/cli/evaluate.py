@@ -85,7 +85,13 @@ def command(
     How tight such a bound is, --simulated says: images that the model draws itself have a known latent, from which
     the chains run backwards to an upper bound. Both bounds hold in expectation; for real images the gap is a guide.
 
-    Example: gpvae evaluate runs/digits-gp-d2-s0 --json
+    Examples:
+
+    gpvae evaluate runs/digits-gp-d2-s0 --json
+
+    gpvae evaluate runs/digits-vae-d2-s0 --refiner svi:8,step_size=0.05
+
+    gpvae evaluate runs/mnist-gp-d10-s0 --simulated 50 --hmc 10 --hmc-draws 2000
     """
     from gpvae_core.evaluate import GRID_SAMPLE, evaluate
     from gpvae_core.evaluate_chains import SAMPLING
