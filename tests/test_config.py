@@ -119,7 +119,7 @@ def test_images_too_small_for_the_convolutions_are_refused() -> None:
 
 
 def test_an_unknown_setting_without_a_near_one_says_where_all_are() -> None:
-    with pytest.raises(UserError, match="unknown setting 'foo.qqqq'.*all: gpvae list settings"):
+    with pytest.raises(UserError, match=r"unknown setting 'foo\.qqqq'.*all: gpvae list settings"):
         make_config("vae", DataConfig(name="digits"), (1, 8, 8), {"foo.qqqq": 1})
 
 

@@ -143,9 +143,10 @@ def _report(run: Any, folder: Path) -> None:
     if not rows:
         typer.echo(f"{folder}: trained before; its metrics.jsonl is missing or empty")
         return
+    epochs = rows[-1]["epoch"]
     best = max(rows, key=lambda row: row["validation_elbo"])
     typer.echo(
-        f"{folder}: {rows[-1]['epoch']} epoch{'' if rows[-1]['epoch'] == 1 else 's'} in {sum_seconds(rows):.0f} s; best validation ELBO "
+        f"{folder}: {epochs} epoch{'' if epochs == 1 else 's'} in {sum_seconds(rows):.0f} s; best validation ELBO "
         f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}"
     )
 
