@@ -19,7 +19,6 @@ FIELD = {"size": "small", "margin": (4, 4)}
 SMALL = {"size": "small", "variant": "outlined", "margin": (4, 4)}
 QUICK = "svi:8"
 """The refinement that one click adds."""
-QUICK_WORDS = "Refine the run from which SVI starts"
 EXAMPLE = "{run}+svi:8,covariance=full"
 
 
@@ -37,7 +36,7 @@ class LabControls:
         self.random = pmui.Button(label="Random", icon="casino", **SMALL)
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         self.chips = Chips(self._toggled, self._removed, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
-        self.quick = pmui.Button(label=f"+ {QUICK}", description=QUICK_WORDS, **SMALL)
+        self.quick = pmui.Button(label=f"+ {QUICK}", **SMALL)
         self.refiner = pmui.TextInput(
             label="Refine, e.g. svi:8,covariance=full", placeholder=EXAMPLE.format(run="RUN"), width=310,
             description="Refine at test time: RUN+REFINER; without a run, the one from which SVI starts", **FIELD,
