@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +22,7 @@ from gpvae_core.cli.sweep import (
     known,
     run_with_bar,
     show_plan,
+    where_of,
     workers_of,
 )
 from gpvae_core.cli.table import print_table
@@ -71,8 +72,8 @@ def command(
     device: Device = None,
     dry_run: DryRun = False,
     no_run: Annotated[bool, typer.Option("--no-run", help="Train nothing: only show what there is.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="Also write the table to this CSV file.")] = None,
-    latex: Annotated[Path | None, typer.Option(help="Also write the table to this LaTeX file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table to a CSV file; of times, the paper's.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="Also write it to a LaTeX file.")] = None,
     bench: Annotated[
         Path | None, typer.Option(help="Tables 5 and 11: what `gpvae bench inference --json` printed.")
     ] = None,
@@ -81,25 +82,45 @@ def command(
     from gpvae_core.tables.paper import NATS, paper_table
 
     table = paper_table(number)
-    chosen = _whole_numbers(dims), _names(methods)
+    chosen = _whole_numbers(dims), _names("--methods", methods, "vae,gp,iaf:4")
+    of_runs = {
+        "--epochs": epochs,
+        "--runs": runs,
+        "--restarts": restarts,
+        "--set": set_ or None,
+        "--out": None if out == DEFAULT_OUT else out,
+        "--scheduler": scheduler,
+        "--workers": workers,
+        "--device": device,
+        "--dry-run": dry_run or None,
+        "--no-run": no_run or None,
+    }
+    _check_files(csv, latex)
     if table.unit != NATS:
-        _show_times(table, *chosen, bench, json_)
+        _refuse(of_runs, f"Table {number} is of times, which `gpvae bench inference` measures: nothing is trained")
+        _show_times(table, *chosen, bench, csv, latex, json_)
         return
     if bench is not None:
         raise UserError(f"--bench belongs to the tables of times, 5 and 11: Table {number} is of log-likelihoods")
+    if dry_run:
+        files = {"--csv": csv, "--latex": latex, "--no-run": no_run or None}
+        _refuse(files, "--dry-run shows the plan and its cost, and makes no table")
+    if no_run:
+        places = {"--scheduler": scheduler, "--workers": workers, "--device": device}
+        _refuse(places, "--no-run trains nothing")
     from gpvae_core.config import parse_settings
     from gpvae_core.sweep.plan import plan
-    from gpvae_core.sweep.run import Where
     from gpvae_core.tables.build import table_sweeps
+    from gpvae_core.tables.export import to_csv, to_latex
 
     sweeps = table_sweeps(table, *chosen, epochs, runs, restarts, parse_settings(set_ or []))
-    where = Where(scheduler, workers, device)
+    where = where_of(scheduler, workers, device)
     if dry_run:
         show_plan([(sweep, plan(sweep)) for sweep in sweeps], out, where, json_)
         return
     outcomes = [] if no_run else _run([(sweep, plan(sweep)) for sweep in sweeps], out, where, f"gpvae table {number}")
     cells = _compare(table, sweeps, out, runs, restarts, *chosen)
-    _write(table, cells, csv, latex)
+    _write(csv, to_csv(cells), latex, to_latex(table, cells))
     if json_:
         typer.echo(json.dumps({"table": number, "source": table.source, "cells": [asdict(c) for c in cells]}, indent=1))
     else:
@@ -108,13 +129,32 @@ def command(
         end(outcome)
 
 
-def _names(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
+def _refuse(options: Mapping[str, Any], why: str) -> None:
+    """Raises UserError where any of the options that would be ignored is given."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UserError(f"{why}; leave out {', '.join(given)}")
+
+
+def _check_files(*paths: Path | None) -> None:
+    """Raises UserError where a file cannot be written, before anything is trained for it."""
+    for path in paths:
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise UserError(f"wanted a file in a folder that is there, got '{path}'")
+
+
+def _names(option: str, text: str | None, example: str) -> list[str]:
+    """The names between commas; none where the option is not given."""
+    names = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if text is not None and not names:
+        raise UserError(f"wanted {option} with commas, as {example}, got '{text}'; leave it out for the table's")
+    return names
 
 
 def _whole_numbers(text: str | None) -> list[int]:
+    names = _names("--dims", text, "10,50")
     try:
-        return [int(part) for part in _names(text)]
+        return [int(name) for name in names]
     except ValueError:
         raise UserError(f"wanted whole numbers with commas for --dims, as 10,50, got '{text}'") from None
 
@@ -122,8 +162,10 @@ def _whole_numbers(text: str | None) -> list[int]:
 def _run(sweeps: Sequence[tuple[SweepConfig, list[Job]]], out: Path, where: Where, again: str) -> list[Outcome]:
     """Say what it will cost, then run."""
     from gpvae_core.sweep.cost import cell_costs
+    from gpvae_core.sweep.run import check_place
 
     jobs = [job for _, part in sweeps for job in part]
+    check_place(where, jobs, out)  # before the cost is measured
     statuses, costs = known(jobs, out, where)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
     typer.echo(cost_sentence(rows, workers_of(where)), err=True)
@@ -153,11 +195,10 @@ def _compare(
     return compare(table, rows, results.costs(), runs, restarts, dims, methods)
 
 
-def _write(table: PaperTable, cells: Sequence[Cell], csv: Path | None, latex: Path | None) -> None:
+def _write(csv: Path | None, csv_text: str, latex: Path | None, latex_text: str) -> None:
     from gpvae_core.run_files import disk_errors
-    from gpvae_core.tables.export import to_csv, to_latex
 
-    for path, text in ((csv, to_csv(cells)), (latex, to_latex(table, cells))):
+    for path, text in ((csv, csv_text), (latex, latex_text)):
         if path is not None:
             with disk_errors(f"'{path}'"):
                 path.write_text(text, encoding="utf-8")
@@ -199,13 +240,21 @@ def _value(mean: float | None, sd: float | None) -> str:
 
 
 def _show_times(
-    table: PaperTable, dims: Sequence[int], methods: Sequence[str], bench: Path | None, json_: bool
+    table: PaperTable,
+    dims: Sequence[int],
+    methods: Sequence[str],
+    bench: Path | None,
+    csv: Path | None,
+    latex: Path | None,
+    json_: bool,
 ) -> None:
-    """The paper's times, and what the bench measured here."""
+    """The paper's times, and what the bench measured here; the files hold the paper's."""
+    from gpvae_core.tables.export import times_to_csv, times_to_latex
     from gpvae_core.tables.times import bench_rows, time_rows
 
     rows = time_rows(table, dims, methods)
     measured = [] if bench is None else bench_rows(bench)
+    _write(csv, times_to_csv(rows), latex, times_to_latex(table, rows))
     if json_:
         content = {"table": table.number, "source": table.source, "cells": rows, "bench": measured}
         typer.echo(json.dumps(content, indent=1))

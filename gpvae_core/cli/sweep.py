@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gpvae_core.cli.table import print_table
+from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, duration, terminal_progress
 
 if TYPE_CHECKING:
@@ -78,12 +79,11 @@ def command(
     from gpvae_core.sweep.config import read_sweep
     from gpvae_core.sweep.plan import plan
     from gpvae_core.sweep.results import best_restarts, open_results
-    from gpvae_core.sweep.run import Where
 
     sweep = read_sweep(file)
     jobs = plan(sweep)
     target = out or Path("sweeps") / sweep.name
-    where = Where(scheduler, workers, device)
+    where = where_of(scheduler, workers, device)
     if dry_run:
         show_plan([(sweep, jobs)], target, where, json_)
         return
@@ -95,6 +95,24 @@ def command(
     else:
         print_table([{key: _short(value) for key, value in row.items()} for row in summary])
     end(outcome)
+
+
+def where_of(scheduler: str | None, workers: int | None, device: str | None) -> Where:
+    """Where the jobs are to run.
+
+    Raises:
+        UserError: the address is none, the device is not here, or --workers beside --scheduler.
+    """
+    from gpvae_core.sweep.cluster import check_address
+    from gpvae_core.sweep.run import Where
+
+    if scheduler is not None:
+        check_address(scheduler)
+        if workers is not None:
+            raise UserError("--workers are of this machine, and --scheduler has its own: leave one of them out")
+    where = Where(scheduler, workers, device)
+    where.local()
+    return where
 
 
 def end(outcome: Outcome) -> None:

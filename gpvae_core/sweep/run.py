@@ -105,9 +105,8 @@ def run_sweep(
         Cancelled: stopped by Ctrl-C or SIGTERM; what is done is kept.
     """
     root = out.resolve()
+    check_place(where, jobs, root)  # before anything is written
     workers, gpus = where.local()
-    if where.scheduler is not None and _to_do(jobs, root):
-        check_scheduler(where.scheduler)  # before anything is written
     with in_charge(root) as token, open_store(root) as store:
         for key, cost in (costs or {}).items():
             store.put_cost(key, cost)
@@ -121,10 +120,16 @@ def run_sweep(
         return running.outcome
 
 
-def _to_do(jobs: Sequence[Job], out: Path) -> list[Job]:
-    """The jobs that the results, where there are any, do not have as done."""
+def check_place(where: Where, jobs: Sequence[Job], out: Path) -> None:
+    """See that jobs can run at `where`, as far as the results in `out` leave any to do.
+
+    Raises:
+        UserError: no such device here, or no scheduler answers.
+    """
+    where.local()
     statuses = {row.key: row.status for row in open_results(out).rows()} if (out / FILE).exists() else {}
-    return [job for job in jobs if statuses.get(job.key) != "done"]
+    if where.scheduler is not None and any(statuses.get(job.key) != "done" for job in jobs):
+        check_scheduler(where.scheduler)
 
 
 class Running:

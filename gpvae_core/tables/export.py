@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from typing import Any
 
 from gpvae_core.tables.compare import BEST, CLOSE, Cell
 from gpvae_core.tables.paper import PaperTable
@@ -32,10 +33,35 @@ def to_latex(table: PaperTable, cells: Sequence[Cell]) -> str:
     found = {(c.name, c.dataset, c.latent_dim, c.decoder): c for c in cells}
     head = " & ".join(["", *(_head(*column, several=len(table.decoders) > 1) for column in columns)])
     lines = [" & ".join([_name(name), *(_entry(found.get((name, *column))) for column in columns)]) for name in names]
+    note = f"{table.source}; ours: mean over runs, standard deviation, (paper's mean), in {table.unit}"
+    return _tabular(note, len(columns), head, lines)
+
+
+def times_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of `time_rows`: the paper's times in milliseconds for a batch of 128; empty where it has none."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def times_to_latex(table: PaperTable, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of `time_rows`: the paper's times. Wants the package booktabs."""
+    names = {row.method: row.name for row in table.rows}
+    heads = [name for name in rows[0] if name != "method"]
+    lines = [
+        " & ".join([_name(names[row["method"]]), *("" if row[h] is None else f"{row[h]:g}" for h in heads)])
+        for row in rows
+    ]
+    return _tabular(f"{table.source}; in {table.unit}", len(heads), " & ".join(["", *heads]), lines)
+
+
+def _tabular(note: str, columns: int, head: str, lines: Sequence[str]) -> str:
     return "\n".join(
         [
-            f"% {table.source}; ours: mean over runs, standard deviation, (paper's mean), in {table.unit}",
-            f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            f"% {note}",
+            f"\\begin{{tabular}}{{l{'r' * columns}}}",
             "\\toprule",
             f"{head} \\\\",
             "\\midrule",

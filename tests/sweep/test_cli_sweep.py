@@ -105,6 +105,14 @@ LINES = [
     (("table", "1", "--dims", "11"), "wanted --dims of Table 1 (10, 20, 50), got 11"),
     (("table", "1", "--bench", "x.json"), "--bench belongs to the tables of times"),
     (("table", "5", "--bench", "small.toml"), "is not what `gpvae bench inference --json` prints"),
+    (("table", "1", "--dims", ""), "wanted --dims with commas, as 10,50, got ''"),
+    (("table", "1", "--methods", " ,"), "wanted --methods with commas"),
+    (("sweep", "small.toml", "--scheduler", ""), "wanted the address of a Dask scheduler"),
+    (("sweep", "small.toml", "--scheduler", "a:1", "--workers", "2"), "--workers are of this machine"),
+    (("table", "5", "--epochs", "3", "--device", "x", "--dry-run"), "leave out --epochs, --device, --dry-run"),
+    (("table", "1", "--dry-run", "--csv", "t.csv"), "leave out --csv"),
+    (("table", "1", "--no-run", "--device", "cpu"), "--no-run trains nothing; leave out --device"),
+    (("table", "1", "--csv", "no/such/t.csv"), "wanted a file in a folder that is there, got 'no/such/t.csv'"),
     (("table", "1", "--set", "epochs=3"), "'epochs' is decided by the sweep's 'epochs'"),
 ]
 
@@ -140,6 +148,18 @@ def test_times_stand_beside_what_the_bench_measured(folder: Path) -> None:
     content = json.loads(out)
     assert content["cells"][-1]["mnist d=50 fc"] == 9.8
     assert content["bench"][0]["value"] == "1.25 ms"
+
+
+def test_times_are_written_too(folder: Path) -> None:
+    code, _, err = gpvae("table", "11", "--methods", "vlae:1,gp", "--csv", "t.csv", "--latex", "t.tex", cwd=folder)
+    assert code == 0, err
+    head, *lines = (folder / "t.csv").read_text().splitlines()
+    assert "mnist d=50 fc" in head.split(",")
+    assert [line.partition(",")[0] for line in lines] == ["vlae:1", "gp"]
+    text = (folder / "t.tex").read_text()
+    assert "GPVAE & " in text
+    assert " & 9.8" in text
+    assert text.count("{") == text.count("}")
 
 
 @pytest.fixture
