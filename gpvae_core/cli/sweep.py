@@ -81,7 +81,10 @@ def command(
     from gpvae_core.sweep.results import best_restarts, open_results
 
     sweep = read_sweep(file)
-    jobs = plan(sweep)
+    try:
+        jobs = plan(sweep)
+    except UserError as error:
+        raise UserError(f"'{file}': {error}") from None
     target = out or Path("sweeps") / sweep.name
     where = where_of(scheduler, workers, device)
     if dry_run:

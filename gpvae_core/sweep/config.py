@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gpvae_core.config import parse_model
 from gpvae_core.errors import UserError, unknown
@@ -37,22 +37,28 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)]
-Dims = Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1), AfterValidator(_distinct)]
-SplitSeeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=SPLITS)], ...], Field(min_length=1), AfterValidator(_distinct)
-]
-RestartSeeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=RESTARTS)], ...], Field(min_length=1), AfterValidator(_distinct)
-]
+def _list(values: Any) -> Any:
+    """Pydantic would call these tuples."""
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"wanted a list like [{json.dumps(values, default=str)}], got {values!r}")
+    if not values:
+        raise ValueError("wanted at least one, got []")
+    return values
+
+
+LISTED = (AfterValidator(_distinct), BeforeValidator(_list))
+Names = Annotated[tuple[str, ...], *LISTED]
+Dims = Annotated[tuple[Annotated[int, Field(ge=1, le=1024, strict=True)], ...], *LISTED]
+SplitSeeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=SPLITS, strict=True)], ...], *LISTED]
+RestartSeeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=RESTARTS, strict=True)], ...], *LISTED]
 
 
 class ScoreConfig(BaseModel):
     """How a trained run is scored on the whole test set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    k: int = Field(default=100, ge=1, description="importance samples of the IWAE score")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the score's noise")
+    k: int = Field(default=100, ge=1, strict=True, description="importance samples of the IWAE score")
+    seed: int = Field(default=0, ge=0, lt=2**63, strict=True, description="seed of the score's noise")
 
 
 class SweepConfig(BaseModel):
@@ -65,7 +71,7 @@ class SweepConfig(BaseModel):
     latent_dims: Dims = Field(default=(2,), description="latent dimensions, d")
     splits: SplitSeeds = Field(default=(0,), description="seeds of the train/validation splits (data.split_seed)")
     restarts: RestartSeeds = Field(default=(0,), description="restarts of each split; the best by validation counts")
-    epochs: int | None = Field(default=None, ge=1, description="passes over the training images")
+    epochs: int | None = Field(default=None, ge=1, strict=True, description="passes over the training images")
     preset: str | None = Field(default=None, description="settings of a paper, as in `gpvae train --preset`")
     set: dict[str, Any] = Field(default_factory=dict, description="other settings of every run, as in --set")
     method_settings: dict[str, dict[str, Any]] = Field(

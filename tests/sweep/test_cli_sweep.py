@@ -137,6 +137,14 @@ def test_a_refused_sweep_writes_nothing_and_says_one_line(
     assert [path.name for path in folder.iterdir()] == ["small.toml"]
 
 
+@pytest.mark.parametrize("wrong", ['methods = ["vea"]', 'methods = ["vae"]\nset = { net.hiden = 3 }'])
+def test_what_is_wrong_in_a_file_names_the_file(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "mine.toml").write_text(f'datasets = ["digits"]\n{wrong}\n')
+    code, _, err = gpvae("sweep", "mine.toml", cwd=tmp_path)
+    assert code == 2
+    assert err.startswith("gpvae: 'mine.toml': unknown")
+
+
 def test_times_stand_beside_what_the_bench_measured(folder: Path) -> None:
     code, out, _ = gpvae("table", "5", "--methods", "vae,gp", cwd=folder)
     assert code == 0
