@@ -74,10 +74,8 @@ def test_density_beyond_the_checked_grid_and_the_atlas(linear_run: Callable[...,
     assert not isinstance(truth, list)
     mean, covariance = truth_of(linear, 0)
     wide = GaussianShape("q", mean, np.eye(2) * (end / ELLIPSE) ** 2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contours, "LEAST_SHARE", 1e-3)
-        atlas = Atlas.build(linear.run.model)
-        drawn = contours.latent_contours(linear.run.model, atlas, x, truth, [wide], latent_plane())
+    atlas = Atlas.build(linear.run.model)
+    drawn = contours.latent_contours(linear.run.model, atlas, x, truth, [wide], latent_plane(), least_share=1e-3)
     assert drawn.x[-1] > mean[0] + end
     u, w = np.meshgrid(drawn.x, drawn.y)
     exact = log_normal(np.stack([u, w], axis=-1), mean, covariance)
