@@ -17,6 +17,7 @@ from dashboards.session import Session
 from dashboards.state import IN_ADDRESS, PageState, read_address
 from dashboards.welcome import Welcome, progress_words
 from dashboards.widgets.keys import ArrowKeys
+from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError
 
 TICK_MS = 400
@@ -28,8 +29,6 @@ STYLE = """
 .verdict { display: flex; gap: 10px; align-items: center; font-size: 13px; line-height: 1.4; }
 .verdict .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
   border: 1px solid #7f8a95; border-radius: 4px; }
-.notice { font-size: 13px; padding: 6px 10px; border-radius: 4px;
-  border: 1px solid #c2410c; background: #fff4e5; color: #7c2d12; }
 """
 
 
@@ -46,16 +45,15 @@ class Page:
     ) -> None:
         self.library, self.first, self._document = library, first, document
         self.state = PageState()
-        self.notice = pn.pane.HTML("", visible=False, stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12))
+        self.notice = Notice()
         self.verdict = pn.pane.HTML("", stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12), min_height=56)
         self.strip = pn.pane.HTML("", visible=False, sizing_mode="stretch_width", margin=(2, 12))
-        self.controls = Controls(self.state, self.say)
+        self.controls = Controls(self.state, self.notice.say)
         self.session = Session(
-            library, self.state, document, self.say, self.add, self._show_verdict, self.controls.offer
+            library, self.state, document, self.notice.say, self.notice.add, self._show_verdict, self.controls.offer
         )
         self.welcome = Welcome(first)
         self._ready: dict[str, frozenset[str]] = {}
-        self._said: tuple[str, ...] = ()
         self._complaints = self._start(parse_qs(query))
         self.frame = self._layout(links)
 
@@ -78,7 +76,7 @@ class Page:
         frame = pmui.Page(
             title="Posterior Explorer",
             header=[] if links is None else [links],
-            main=[self.notice, self.welcome.panel, self.explorer, keys],
+            main=[self.notice.pane, self.welcome.panel, self.explorer, keys],
             sidebar_variant="temporary",
             busy_indicator=None,
             sx=COMPACT,
@@ -138,7 +136,7 @@ class Page:
         self.explorer.visible = bool(self.library.names())
         self.session.start()
         for complaint in self._complaints:
-            self.add(complaint)
+            self.notice.add(complaint)
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, TICK_MS)
 
@@ -181,23 +179,6 @@ class Page:
             self._ready = known
             if not first_look or any(ready.values()):
                 self.session.refresh()
-
-    # What the person is told
-
-    def say(self, line: str) -> None:
-        """A line above the views, in place of what was said; '' clears it."""
-        self._tell((line,) if line else ())
-
-    def add(self, line: str) -> None:
-        """A line beside what was said."""
-        if line not in self._said:
-            self._tell((*self._said, line))
-
-    def _tell(self, lines: tuple[str, ...]) -> None:
-        self._said = lines
-        text = html.escape(" · ".join(lines))
-        self.notice.object = f'<div class="notice" role="alert">{text}</div>'  # before it is shown, never after
-        self.notice.visible = bool(lines)
 
     def _show_verdict(self, line: str) -> None:
         self.verdict.object = line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from urllib.parse import parse_qs, urlencode
 
 import panel as pn
@@ -17,9 +16,10 @@ from dashboards.gap_lab.session import LabSession
 from dashboards.gap_lab.state import IN_ADDRESS, LabState, read_address
 from dashboards.gap_lab.training import TrainingPanel, families_and_methods
 from dashboards.library import RunLibrary
-from dashboards.page import COMPACT, GRID, STYLE, TICK_MS, WHOLE
+from dashboards.page import COMPACT, GRID, TICK_MS, WHOLE
 from dashboards.welcome import Welcome
 from dashboards.widgets.keys import ArrowKeys
+from dashboards.widgets.notice import Notice
 
 NARROW, ONE = 1424, 960
 """Pixels of a window below which two cards, and one, stand side by side."""
@@ -62,15 +62,21 @@ class LabPage:
         self.library, self.first, self._document = library, first, document
         self.labs, self.trainings = shared(library)
         self.state = LabState()
-        self._said: tuple[str, ...] = ()
-        self.notice = pn.pane.HTML("", visible=False, stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12))
+        self.notice = Notice()
         self.pictures = pn.pane.HTML(
             "Loading the runs…", stylesheets=[PICTURES], sizing_mode="stretch_width", margin=(4, 12), min_height=78
         )
-        self.controls = LabControls(self.state, self.say, self._largest)
-        self.training = TrainingPanel(self.trainings, self.say)
+        self.controls = LabControls(self.state, self.notice.say, self._largest)
+        self.training = TrainingPanel(self.trainings, self.notice.say)
         self.session = LabSession(
-            self.labs, self.state, document, self.say, self.add, self._show_pictures, self._offer, self.training.start
+            self.labs,
+            self.state,
+            document,
+            self.notice.say,
+            self.notice.add,
+            self._show_pictures,
+            self._offer,
+            self.training.start,
         )
         self.welcome = Welcome(first)
         self._offered: tuple[str, int] | None = None
@@ -96,7 +102,7 @@ class LabPage:
         frame = pmui.Page(
             title="Gap Lab",
             header=[] if links is None else [links],
-            main=[self.notice, self.welcome.panel, self.lab, ArrowKeys(self.controls.step)],
+            main=[self.notice.pane, self.welcome.panel, self.lab, ArrowKeys(self.controls.step)],
             sidebar_variant="temporary",
             busy_indicator=None,
             sx=COMPACT,
@@ -114,7 +120,7 @@ class LabPage:
             pn.state.location.search = f"?{urlencode(shown)}"
             pn.state.location.sync(self.state, dict(IN_ADDRESS), on_error=lambda values: None)
         for complaint in self._complaints:
-            self.add(complaint)
+            self.notice.add(complaint)
         if not self.library.names():
             self.first.start()
         self.welcome.panel.visible = self.first.running
@@ -136,12 +142,12 @@ class LabPage:
     def _found(self) -> None:
         names = [decoder.name for decoder in self.labs.decoders]
         for complaint in self.labs.complaints:
-            self.add(complaint)
+            self.notice.add(complaint)
         self.controls.offer_decoders(names)
         self.lab.visible = bool(names)
         if self.state.decoder not in names:
             if self.state.decoder and names:
-                self.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
+                self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             self.state.decoder = names[0] if names else ""
         self.session.start()
 
@@ -169,13 +175,13 @@ class LabPage:
         choice = self.session.choice
         if choice is None:
             return
-        self.say(f"Looking for the image on which {method} loses most…")
+        self.notice.say(f"Looking for the image on which {method} loses most…")
 
         def work() -> None:
             index = choice.lab.largest_gap(method)
 
             def show() -> None:
-                self.say("")
+                self.notice.say("")
                 self.state.index = index
 
             self.session.latest.soon(show)
@@ -199,22 +205,6 @@ class LabPage:
         if self.training.tick():
             self._look()
         self.session.tick()
-
-    # What the person is told
-
-    def say(self, line: str) -> None:
-        """A line above the cards, in place of what was said; '' clears it."""
-        self._tell((line,) if line else ())
-
-    def add(self, line: str) -> None:
-        """A line beside what was said."""
-        if line not in self._said:
-            self._tell((*self._said, line))
-
-    def _tell(self, lines: tuple[str, ...]) -> None:
-        self._said = lines
-        self.notice.object = f'<div class="notice" role="alert">{html.escape(" · ".join(lines))}</div>'
-        self.notice.visible = bool(lines)
 
     def _show_pictures(self, text: str) -> None:
         self.pictures.object = text

@@ -24,6 +24,7 @@ from dashboards.results.sheet import TIME_TABLES, Choice, Sheet, Stored, make_sh
 from dashboards.results.state import IN_ADDRESS, ResultsState, read_address
 from dashboards.results.table import ResultsTable
 from dashboards.widgets.card import Card, Content, Select
+from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.plots import beside_paper
 from gpvae_core.plots.theme import DARK, LIGHT
@@ -44,8 +45,6 @@ SIDE_BY_SIDE = """
 STYLE = """
 p { font-size: 13px; line-height: 1.4; margin: 0; }
 .standing { opacity: 0.8; }
-.notice { font-size: 13px; padding: 6px 10px; border-radius: 4px;
-  border: 1px solid #c2410c; background: #fff4e5; color: #7c2d12; }
 """
 COLUMN = "column"
 Seen = tuple[tuple[str, ...], tuple[Signature, ...]]
@@ -84,7 +83,7 @@ class ResultsPage:
             view="beside_paper", title="Means and deviations", margin=0, width=460,
             styles=WHOLE,
         )  # fmt: skip
-        self.notice = self._words(visible=False)
+        self.notice = Notice()
         self.explanation, self.standing = self._words(), self._words()
         self._complaints = read_address(self.state, parse_qs(query))
         self._sheet: Sheet | None = None
@@ -96,8 +95,8 @@ class ResultsPage:
         self.state.param.watch(lambda *_: self._draw(), "dark")
 
     @staticmethod
-    def _words(**params: bool) -> pn.pane.HTML:
-        return pn.pane.HTML("", stylesheets=[STYLE], sizing_mode="stretch_width", margin=(3, 14), **params)
+    def _words() -> pn.pane.HTML:
+        return pn.pane.HTML("", stylesheets=[STYLE], sizing_mode="stretch_width", margin=(3, 14))
 
     def _layout(self, links: pn.viewable.Viewable | None) -> pmui.Page:
         both = pn.Column(
@@ -106,7 +105,7 @@ class ResultsPage:
         frame = pmui.Page(
             title="Results",
             header=[] if links is None else [links],
-            main=[self.notice, self.controls.bar, self.explanation, self.standing, both],
+            main=[self.notice.pane, self.controls.bar, self.explanation, self.standing, both],
             sidebar_variant="temporary",
             busy_indicator=None,
             sx=COMPACT,
@@ -153,7 +152,7 @@ class ResultsPage:
         self.explanation.object = _paragraphs(words.explanation(answer.sheet), words.remarks(answer.sheet))
         standing = html.escape(words.standing(answer.sheet))
         self.standing.param.update(object=f'<p class="standing" role="status">{standing}</p>', visible=bool(standing))
-        self._tell([*self._complaints, *answer.complaints])
+        self.notice.tell([*self._complaints, *answer.complaints])
         self._draw()
 
     def _draw(self) -> None:
@@ -230,12 +229,7 @@ class ResultsPage:
             self.figure.answer(csv=to_csv(columns[key]), file=f"{self._sheet.key}-{key}.csv")
 
     def _say(self, line: str) -> None:
-        self._tell([line])
-
-    def _tell(self, lines: Sequence[str]) -> None:
-        text = html.escape(" · ".join(dict.fromkeys(lines)))
-        self.notice.object = f'<div class="notice" role="alert">{text}</div>'
-        self.notice.visible = bool(lines)
+        self.notice.tell([line])
 
 
 def columns_of(sheet: Sheet) -> dict[str, list[Cell]]:

@@ -143,7 +143,7 @@ def test_a_trained_method_appears_and_an_unknown_refiner_is_a_message(lab_runs: 
     assert page.state.decoder == "first"
     assert page.state.methods == ("first",)
     for line in ("did you mean 'svi'", "unknown run on this decoder 'ghost'"):
-        assert line in html.unescape(str(page.notice.object))
+        assert line in html.unescape(str(page.notice.pane.object))
     page.training.method.value = "full"
     page.training.epochs.value = 1
     page.training.train_one.clicks += 1

@@ -56,7 +56,7 @@ def test_beside_a_damaged_run_the_sound_one_is_shown(runs: Path, tmp_path: Path)
     page = opened(damaged(runs, tmp_path), "run=tiny-vae&with=tiny-gp")
     wait_until(page, lambda: page.session.cards["gaps"].figure != "")
     assert (page.state.run, page.state.other) == ("tiny-gp", "")
-    assert "is damaged" in page.notice.object
+    assert "is damaged" in page.notice.pane.object
     page.tick()
     assert "loading" not in page.strip.object
 
