@@ -85,6 +85,15 @@ def test_another_server_is_one_clear_line_in_time(server: object, monkeypatch: p
     assert address in str(error.value)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a terminal's program has it; one that a shell started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_wait() -> None:
     with silent_socket() as address:
         started = time.monotonic()
