@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,9 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from gpvae_core.data.base import DataConfig
+from gpvae_core.data.base import DataConfig, source_of
 from gpvae_core.encoders.base import ENCODERS, EncoderConfig
 from gpvae_core.errors import UserError, nearest, unknown
+from gpvae_core.inference.amortized import AmortizedConfig
+from gpvae_core.inference.base import INFERENCES, InferenceConfig
 from gpvae_core.likelihoods import LIKELIHOODS, LikelihoodConfig
 from gpvae_core.methods import FAMILIES, Method, get_method
 from gpvae_core.nets.base import NETS, NetConfig
@@ -26,6 +29,8 @@ from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.objectives.base import OBJECTIVES, ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.part import parse_model
+from gpvae_core.priors.base import PRIORS, PriorConfig
+from gpvae_core.priors.normal import NormalPriorConfig
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
 from gpvae_core.refiners.none import NoRefinerConfig
 from gpvae_core.registry import Registry
@@ -55,11 +60,19 @@ AnyNet = Annotated[SerializeAsAny[NetConfig], _by_kind(NETS)]
 AnyRefiner = Annotated[SerializeAsAny[RefinerConfig], _by_kind(REFINERS)]
 AnyObjective = Annotated[SerializeAsAny[ObjectiveConfig], _by_kind(OBJECTIVES)]
 AnyRegulariser = Annotated[SerializeAsAny[RegulariserConfig], _by_kind(REGULARISERS)]
+AnyInference = Annotated[SerializeAsAny[InferenceConfig], _by_kind(INFERENCES)]
+AnyPrior = Annotated[SerializeAsAny[PriorConfig], _by_kind(PRIORS)]
 AnyLikelihood = Annotated[SerializeAsAny[LikelihoodConfig], _by_kind(LIKELIHOODS)]
 
-PARTS: dict[str, Registry[Any]] = {"net": NETS, "decoder": NETS, **FAMILIES, "likelihood": LIKELIHOODS}
+PARTS: dict[str, Registry[Any]] = {
+    "net": NETS,
+    "decoder": NETS,
+    "prior": PRIORS,
+    **FAMILIES,
+    "likelihood": LIKELIHOODS,
+}
 """The parts of a run of which there are several kinds."""
-FREE = ("net", "decoder", "likelihood")
+FREE = ("net", "decoder", "prior", "likelihood")
 """The parts whose kind is a setting; the others follow from the method."""
 
 
@@ -94,6 +107,10 @@ class TrainConfig(BaseModel):
     )
 
 
+LATER: dict[str, BaseModel] = {"prior": NormalPriorConfig(), "inference": AmortizedConfig()}
+"""Parts that a run's JSON has only where they are other than these."""
+
+
 class RunConfig(BaseModel):
     """A run: method (its parts), data, networks, likelihood, training, seed."""
 
@@ -104,12 +121,15 @@ class RunConfig(BaseModel):
     net: AnyNet
     decoder: AnyNet | None = None
     """The decoder's network where it is another than the encoder's, `net`."""
+    prior: AnyPrior = NormalPriorConfig()
+    """Of the latents; a map before the decoder, and as that a part of it."""
     freeze_decoder: bool = False
     """Whether decoder and likelihood stay as they were given (`--decoder-from`)."""
     encoder: AnyEncoder
     refiner: AnyRefiner = NoRefinerConfig()
     objective: AnyObjective = ElboConfig()
     regulariser: AnyRegulariser = NoRegulariserConfig()
+    inference: AnyInference = AmortizedConfig()
     likelihood: AnyLikelihood
     train: TrainConfig = TrainConfig()
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the weights, the batches and the noise")
@@ -123,16 +143,31 @@ class RunConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _inference_goes_with_the_rest(self) -> RunConfig:
+        raw = self.to_json()
+        for key, wanted in self.inference.only.items():
+            got = reduce(lambda node, name: node[name], key.split("."), raw)
+            got = got["kind"] if key in PARTS else got
+            if got != wanted:
+                way = self.inference.kind
+                raise ValueError(f"inference by '{way}' works with {key}={wanted} alone, got {got}: leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _networks_can_be_compiled(self) -> RunConfig:
         if self.train.compile and self.refiner.second_derivatives:
             raise ValueError(f"compile=true gives no second derivatives, which the refiner '{self.refiner.kind}' needs")
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; the kinds of the polymorphic parts are written beside their fields."""
-        out = self.model_dump()
+        """Plain data; the kinds of the polymorphic parts are written beside their fields.
+
+        The parts that came later are left out where they are as ever, so that a run's JSON is what it was before.
+        """
+        later = {name for name, plain in LATER.items() if getattr(self, name) == plain}
+        out = self.model_dump(exclude=later)
         for part in PARTS:
-            if out[part] is not None:
+            if out.get(part) is not None:
                 out[part] = {"kind": getattr(self, part).kind, **out[part]}
         return out
 
@@ -143,7 +178,7 @@ class RunConfig(BaseModel):
             UserError: the networks cannot be made for such images, or the refiner does not fit the decoder.
         """
         vae = VAE(
-            (self.decoder or self.net).decoder(self.latent_dim, event_shape),
+            self.prior.wrap((self.decoder or self.net).decoder(self.latent_dim, event_shape), self.latent_dim),
             self.likelihood.build(),
             self.encoder.build(self.net, event_shape, self.latent_dim),
             self.latent_dim,
@@ -267,7 +302,7 @@ def make_config(
     preset: str | None = None,
     decoder_of: RunConfig | None = None,
 ) -> RunConfig:
-    """Defaults for the method and image size, then a preset, then `overrides` (dotted keys or plain leaf names).
+    """Defaults for the method, the data and their shape, then a preset, then `overrides` (dotted keys or leaf names).
 
     Args:
         decoder_of: the run whose decoder and likelihood are to be kept frozen; its networks become the defaults.
@@ -275,7 +310,7 @@ def make_config(
     Raises:
         UserError: unknown method, preset or setting, a value out of range, or one that changes a frozen decoder.
     """
-    raw = _of_method(get_method(method), event_shape)
+    raw = _of_method(get_method(method), event_shape, source_of(data).wants)
     raw["data"] = data.model_dump()
     if preset is not None:
         _merge(raw, _preset(preset))
@@ -284,14 +319,14 @@ def make_config(
     kinds_first = sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".kind"))
     for key, value in kinds_first:
         _set(raw, key, value)
-    config = parse_config(raw)
+    config = _with_inference(parse_config(raw), raw, overrides or {})
     if decoder_of is not None:
         _check_frozen(config, decoder_of)
     return config
 
 
-def _of_method(method: Method, event_shape: EventShape) -> dict[str, Any]:
-    """What a method has by default for images of this shape."""
+def _of_method(method: Method, event_shape: EventShape, of_data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a method has by default for these data, of this shape."""
     net = default_net(event_shape)
     raw: dict[str, Any] = {
         "method": method.name,
@@ -303,16 +338,24 @@ def _of_method(method: Method, event_shape: EventShape) -> dict[str, Any]:
     }
     if method.instead_of_conv and isinstance(net, ConvConfig):
         raw["decoder"] = {"kind": method.instead_of_conv, **net.model_dump()}
-    for key, value in method.settings:
+    for key, value in (*of_data.items(), *method.settings):
         _set(raw, key, value)
     return raw
+
+
+def _with_inference(config: RunConfig, raw: dict[str, Any], overrides: Mapping[str, Any]) -> RunConfig:
+    """The config with what its inference wants for its latent dimension, where nothing else was asked for."""
+    for key, value in config.inference.settings_for(config.latent_dim).items():
+        if key.split(".")[0] not in {given.split(".")[0] for given in overrides}:
+            _set(raw, key, value)
+    return parse_config(raw)
 
 
 def _frozen(of: RunConfig) -> dict[str, Any]:
     """What a run on the frozen decoder of another takes over from it."""
     given = of.to_json()
     decoder = dict(given["decoder"] or given["net"])
-    taken = {part: given[part] for part in ("latent_dim", "net", "likelihood")}
+    taken = {part: given[part] for part in ("latent_dim", "net", "prior", "likelihood") if part in given}
     return {**taken, "decoder": decoder, "freeze_decoder": True}
 
 
@@ -320,6 +363,7 @@ def _check_frozen(config: RunConfig, of: RunConfig) -> None:
     for part, wanted in (
         ("latent_dim", of.latent_dim),
         ("decoder", of.decoder or of.net),
+        ("prior", of.prior),
         ("likelihood", of.likelihood),
     ):
         if getattr(config, part) != wanted:

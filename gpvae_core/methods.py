@@ -1,4 +1,4 @@
-"""A method is a named combination of encoder, refiner, objective and regulariser.
+"""A method is a named combination of encoder, refiner, objective, regulariser and inference.
 
 Each of these families offers a method under its own name (a plain Gaussian encoder stands in for what is not named),
 and names are combined by '+': 'gp+sa:8+iwae'. The number behind a colon is a count, as the flows in 'iaf:4'.
@@ -12,6 +12,7 @@ from typing import Any
 
 from gpvae_core.encoders.base import ENCODERS
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.inference.base import INFERENCES
 from gpvae_core.objectives.base import OBJECTIVES
 from gpvae_core.part import parse_model
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
@@ -23,6 +24,7 @@ FAMILIES: dict[str, Registry[Any]] = {
     "refiner": REFINERS,
     "objective": OBJECTIVES,
     "regulariser": REGULARISERS,
+    "inference": INFERENCES,
 }
 """The parts of a method; each is a part of the same name in a run's config."""
 
@@ -37,6 +39,7 @@ class Method:
     refiner: str = "none"
     objective: str = "elbo"
     regulariser: str = "none"
+    inference: str = "amortized"
     count: str = ""
     """Dotted key of the setting that the number in 'name:number' sets; '' where there is none."""
     counts: tuple[int, ...] = ()

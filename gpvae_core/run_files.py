@@ -29,6 +29,8 @@ from gpvae_core.config import FORMAT, RunConfig, parse_config
 from gpvae_core.errors import UserError, nearest
 
 T = TypeVar("T")
+RAW = "unfinished"
+"""Folder of the best weights of a run whose inference has to finish them (`Inference.finish`)."""
 KEPT = "epochs"
 """Folder of the weights of single epochs (train.keep_every), one folder each."""
 
@@ -56,6 +58,8 @@ class State:
     epoch_rng: str = ""
     """Generator state (hexadecimal) at the start of the epoch, from which its order of images follows."""
     rng: str = ""
+    passes: int = 0
+    """Distinct codes encoded and decoded in the current epoch, where inference counts them."""
 
 
 class Best(BaseModel):

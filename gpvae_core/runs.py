@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gpvae_core.config import RunConfig
-from gpvae_core.data.base import Dataset, load
+from gpvae_core.data.base import DATASETS, Dataset, load, parse_name
 from gpvae_core.device import pick_device
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError, unknown
@@ -73,6 +73,11 @@ class Run:
         return self.dir.name
 
     @property
+    def bounded(self) -> bool:
+        """Whether its data are pixels in [0, 1]."""
+        return DATASETS.get(parse_name(self.config.data.name)[0]).bounded
+
+    @property
     def metrics(self) -> list[dict[str, Any]]:
         """One entry an epoch: train_bound and validation_elbo in nats, seconds."""
         return read_metrics(self.dir / "metrics.jsonl")
@@ -115,7 +120,7 @@ class Run:
         return Atlas.build(self.model)
 
     def _images(self, x: Tensor) -> Tensor:
-        return as_images(torch.as_tensor(x), self.model.event_shape).to(self.device)
+        return as_images(torch.as_tensor(x), self.model.event_shape, self.bounded).to(self.device)
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> Posterior:

@@ -23,10 +23,12 @@ from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
 from gpvae_core.guards import locked, stop_on_interrupt
+from gpvae_core.inference.base import Inference, Materials
 from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Cancelled, Progress, silent
 from gpvae_core.run_files import (
     KEPT,
+    RAW,
     Meta,
     State,
     append_metrics,
@@ -41,7 +43,7 @@ from gpvae_core.run_files import (
 )
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
-from gpvae_core.training_bound import How, training_bound
+from gpvae_core.training_bound import How
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit, validation_elbo
 
@@ -142,8 +144,13 @@ class Training:
         self.unsaved = []
         if self.best:
             best = {"format": FORMAT, "epoch": self.state.best_epoch, "validation_elbo": self.state.best_elbo}
-            write_snapshot(self.out / "best", {"weights": self.best}, best)
+            write_snapshot(self.out / self._best_folder, {"weights": self.best}, best)
             self.best = {}
+
+    @property
+    def _best_folder(self) -> str:
+        """Where the best weights of training are kept: nobody should take those for a model that need finishing."""
+        return RAW if self.config.inference.finishes else "best"
 
     def _diverged(self) -> UserError:
         kept = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
@@ -190,14 +197,50 @@ class Training:
         if self.config.train.compile:
             compile_networks(self.model, self.device)
         try:
-            while not self.state.finished:
+            inference = self._begin(progress, stop)
+            while not self._over():
                 self._enter_stage()
-                self._epoch(progress, stop)
-                self._end_epoch(on_epoch)
+                self._epoch(inference, progress, stop)
+                self._end_epoch(inference, on_epoch)
+            if not self.state.finished:
+                self._finish(inference, progress, stop)
         except Cancelled:
             self.save()
             raise
         self.update_meta()
+
+    def _begin(self, progress: Progress, stop: threading.Event) -> Inference:
+        cfg = self.config
+        materials = Materials(
+            self.model, self.images, self.validation, self.data.fingerprint, cfg.train.samples, cfg.seed
+        )
+        return cfg.inference.begin(materials, _stoppable(progress, stop))
+
+    def _over(self) -> bool:
+        """Whether there is no epoch left to train."""
+        cfg, stages = self.config.train, len(self.model.encoder.stages())
+        return self.state.finished or self.state.epoch >= cfg.epochs or waited_enough(cfg, self.state, stages)
+
+    def _finish(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
+        """After the last epoch: the best weights as a model to be used, and the run is done.
+
+        What training itself left stays in `last` and `unfinished`, so that the run can be trained longer.
+        """
+        if self.config.inference.finishes:
+            raw = snapshot_folder(self.out / RAW)
+            if raw is None:
+                raise UserError(f"'{self.out / RAW}' is missing: the run is damaged or was only partly copied")
+            trained = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            try:
+                self.model.load_state_dict(read_tensors(raw / "weights.safetensors"))
+                inference.finish(_stoppable(progress, stop))
+                score = validation_elbo(self.model, self.validation, self.config.seed)
+                best = {"format": FORMAT, "epoch": self.state.best_epoch, "validation_elbo": score}
+                write_snapshot(self.out / "best", {"weights": self.model.state_dict()}, best)
+            finally:
+                self.model.load_state_dict(trained)
+        self.state.finished = True
+        self.save()
 
     def _enter_stage(self) -> None:
         """Let the parameters move that the encoder's stage of this epoch names."""
@@ -210,14 +253,14 @@ class Training:
         cfg = self.config
         self.how = How(cfg.objective, cfg.regulariser, kl_weight(cfg.train, self.state.epoch), stage.reward)
 
-    def _epoch(self, progress: Progress, stop: threading.Event) -> None:
+    def _epoch(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
         """The rest of the current epoch. The bound is summed on the device and read once, at the end."""
         cfg, n = self.config.train, len(self.images)
         if self.state.step == 0:
             self.state.epoch_rng = rng_text(self.generator)
-        order = torch.randperm(n, generator=self._epoch_generator(), device=self.device)
+        order = inference.order(self._epoch_generator())
         if self.state.step == 0:
-            torch.randperm(n, generator=self.generator, device=self.device)
+            inference.order(self.generator)  # the noise of the steps goes on behind that of the order
         steps = -(-n // cfg.batch_size)
         bound_sum = torch.tensor(self.state.bound_sum, device=self.device)
         started, before = time.monotonic(), self.state.seconds
@@ -225,7 +268,7 @@ class Training:
         try:
             while self.state.step < steps:
                 index = order[self.state.step * cfg.batch_size : (self.state.step + 1) * cfg.batch_size]
-                bound_sum += self._step(self.images.batch(index), n).sum()
+                bound_sum += self._step(inference, index).sum()
                 self.state.step += 1
                 progress(self.state.epoch * steps + self.state.step, cfg.epochs * steps, "training")
                 if stop.is_set():
@@ -242,19 +285,19 @@ class Training:
         set_rng(generator, self.state.epoch_rng)
         return generator
 
-    def _step(self, x: Tensor, n: int) -> Tensor:
-        cfg = self.config.train
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=cfg.bfloat16):
-            bound = training_bound(self.model, x, n, cfg.samples, self.generator, self.how)
+    def _step(self, inference: Inference, index: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.bfloat16):
+            found = inference.step(index, self.how, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
-        (-bound.surrogate).backward()
+        (-found.bound.surrogate).backward()
         self.optimizer.step()
-        return bound.value
+        self.state.passes += found.passes or 0
+        return found.bound.value
 
-    def _end_epoch(self, on_epoch: OnEpoch | None) -> None:
+    def _end_epoch(self, inference: Inference, on_epoch: OnEpoch | None) -> None:
         state, cfg = self.state, self.config.train
         train_bound = state.bound_sum / len(self.images)
-        score = validation_elbo(self.model, self.validation, self.config.seed)
+        score = inference.score()
         if not (math.isfinite(train_bound) and math.isfinite(score)):
             self._save_results()
             raise self._diverged()
@@ -268,16 +311,28 @@ class Training:
             "validation_elbo": score,
             "seconds": state.seconds,
         }
+        if state.passes:
+            row["passes"] = state.passes / len(self.images)
+        state.passes = 0
         self.unsaved.append(row)
         if cfg.keep_every and state.epoch % cfg.keep_every == 0:
             kept = {"format": FORMAT, "epoch": state.epoch, "validation_elbo": score}
             write_snapshot(self.out / KEPT / str(state.epoch), {"weights": self.model.state_dict()}, kept)
-        waited = waited_enough(cfg, state, len(self.model.encoder.stages()))
-        state.finished = state.epoch >= cfg.epochs or waited
-        if state.finished or time.monotonic() - self.saved_at > SAVE_SECONDS:
+        if self._over() or time.monotonic() - self.saved_at > SAVE_SECONDS:
             self.save()
         if on_epoch is not None:
             on_epoch(state.epoch, self.model, row)
+
+
+def _stoppable(progress: Progress, stop: threading.Event) -> Progress:
+    """Progress that ends the work it reports on where a stop was asked for."""
+
+    def report(done: int, total: int, what: str) -> None:
+        progress(done, total, what)
+        if stop.is_set():
+            raise Cancelled
+
+    return report
 
 
 def compile_networks(model: VAE, device: torch.device) -> None:
@@ -362,7 +417,7 @@ def resume(
             if epochs < training.state.epoch:
                 raise UserError(f"wanted --epochs of at least the {training.state.epoch} done, got {epochs}")
             training.write_config()
-            training.state.finished = training.state.epoch >= epochs
+            training.state.finished = training.state.finished and training.state.epoch >= epochs
         training.run(progress, on_epoch, stop)
     return out
 

@@ -21,8 +21,8 @@ Scalar: TypeAlias = Float[Tensor, ""]
 EventShape: TypeAlias = tuple[int, int, int]
 
 
-def as_images(x: Tensor, event_shape: EventShape) -> Images:
-    """One image (C,H,W) or a batch (B,C,H,W) of pixels in [0, 1], checked, as a float32 batch.
+def as_images(x: Tensor, event_shape: EventShape, bounded: bool = True) -> Images:
+    """One image (C,H,W) or a batch (B,C,H,W), checked, as a float32 batch; of pixels in [0, 1] where `bounded`.
 
     Raises:
         UserError: wrong shape, NaN, or pixels outside [0, 1].
@@ -38,7 +38,9 @@ def as_images(x: Tensor, event_shape: EventShape) -> Images:
         raise UserError("wanted at least one image, got an empty batch")
     x = x.to(torch.float32)
     if not bool(torch.isfinite(x).all()):
-        raise UserError("wanted finite pixels in [0, 1], got NaN or infinity")
+        raise UserError(f"wanted finite {'pixels in [0, 1]' if bounded else 'values'}, got NaN or infinity")
+    if not bounded:
+        return x
     low, high = float(x.min()), float(x.max())
     if low < 0.0 or high > 1.0:
         raise UserError(

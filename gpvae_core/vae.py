@@ -1,4 +1,4 @@
-"""A VAE: decoder, likelihood, standard normal prior, encoder, refiner (Kim & Pavlovic 2021, eq. 1-3)."""
+"""A VAE: the generative model and what infers its latents (Kim & Pavlovic 2021, eq. 1-3)."""
 
 from __future__ import annotations
 
@@ -15,34 +15,15 @@ from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.types import EventShape
 
 
-class VAE(nn.Module):
-    """p(z) = N(0, I), p(x|z) = likelihood(x; g_theta(z)), q(z|x) = refiner(encoder(x))."""
+class GenerativeModel(nn.Module):
+    """p(z) = N(0, I), p(x|z) = likelihood(x; g_theta(z))."""
 
-    def __init__(
-        self,
-        decoder: nn.Module,
-        likelihood: Likelihood,
-        encoder: Encoder,
-        latent_dim: int,
-        event_shape: EventShape,
-        refiner: Refiner | None = None,
-    ) -> None:
+    def __init__(self, decoder: nn.Module, likelihood: Likelihood, latent_dim: int, event_shape: EventShape) -> None:
         super().__init__()
         self.decoder = decoder
         self.likelihood = likelihood
-        self.encoder = encoder
-        self.refiner = refiner or NoRefiner()
         self.latent_dim = latent_dim
         self.event_shape = event_shape
-
-    def infer(
-        self,
-        x: Float[Tensor, "B C H W"],
-        generator: torch.Generator | None = None,
-        seen: Float[Tensor, "B C H W"] | None = None,
-    ) -> Posterior:
-        """q(z|x): the encoder's answer (about `seen`, where it sees something else than x), refined."""
-        return self.refiner(self, x, self.encoder(x if seen is None else seen), generator)
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch C H W"]:
         """g_theta(z) for latents of any leading shape."""
@@ -60,6 +41,32 @@ class VAE(nn.Module):
     def log_joint(self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
         """log p(x, z) in nats for K latents of each of B images."""
         return self.log_likelihood(x, z) + self.log_prior(z)
+
+
+class VAE(GenerativeModel):
+    """A generative model with q(z|x) = refiner(encoder(x))."""
+
+    def __init__(
+        self,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        encoder: Encoder,
+        latent_dim: int,
+        event_shape: EventShape,
+        refiner: Refiner | None = None,
+    ) -> None:
+        super().__init__(decoder, likelihood, latent_dim, event_shape)
+        self.encoder = encoder
+        self.refiner = refiner or NoRefiner()
+
+    def infer(
+        self,
+        x: Float[Tensor, "B C H W"],
+        generator: torch.Generator | None = None,
+        seen: Float[Tensor, "B C H W"] | None = None,
+    ) -> Posterior:
+        """q(z|x): the encoder's answer (about `seen`, where it sees something else than x), refined."""
+        return self.refiner(self, x, self.encoder(x if seen is None else seen), generator)
 
     def log_weights(
         self, x: Float[Tensor, "B C H W"], k: int, generator: torch.Generator | None = None

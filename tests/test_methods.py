@@ -20,6 +20,7 @@ def test_each_family_offers_its_method() -> None:
         "refiner": "none",
         "objective": "elbo",
         "regulariser": "none",
+        "inference": "amortized",
     }
     assert found["gp"].encoder == "gp"
     assert "" not in found

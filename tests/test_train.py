@@ -408,7 +408,7 @@ def test_samples_of_z_are_as_many_as_asked_for(tmp_path: Path, monkeypatch: pyte
         seen.add(k)
         return training_bound(vae, x, n, k, generator, how)
 
-    monkeypatch.setattr("gpvae_core.train.training_bound", spy)
+    monkeypatch.setattr("gpvae_core.inference.amortized.training_bound", spy)
     train(config(epochs=1, samples=3), tmp_path / "run", data=DIGITS)
     assert seen == {3}
 

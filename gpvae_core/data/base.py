@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from gpvae_core.data.damage import short
+from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.errors import UserError
 from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
@@ -80,6 +81,8 @@ class Dataset:
     """SHA-256 over pixels, labels and membership of every split."""
     note: str = ""
     """What a reader of results should know of these images, as that they are a subset; else empty."""
+    truth: KnownTruth | None = None
+    """The model that the data were drawn from, where it is known."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class RawData:
     """Where the partition names one (CelebA); None to hold out a share of the training images."""
     note: str = ""
     """As in `Dataset`."""
+    truth: KnownTruth | None = None
+    """As in `Dataset`."""
 
 
 class Source(ABC):
@@ -104,6 +109,10 @@ class Source(ABC):
     """Whether the name goes on with a path, as in images:PATH."""
     resizable: ClassVar[bool] = False
     """Whether `DataConfig.size` applies."""
+    bounded: ClassVar[bool] = True
+    """Whether the values are pixels in [0, 1]; points of a synthetic set may be anywhere."""
+    wants: ClassVar[Mapping[str, Any]] = {}
+    """Settings (dotted keys) that a run on these data has by default, such as the noise that made them."""
     by_hand: ClassVar[str | None] = None
     """Where to get the files and where to put them, if they cannot be fetched freely."""
 
@@ -184,6 +193,7 @@ def load(config: DataConfig) -> Dataset:
         event_shape=tuple(int(n) for n in train.images.shape[1:]),  # pyright: ignore[reportArgumentType]
         fingerprint=_fingerprint(train, validation, raw.test),
         note=raw.note,
+        truth=raw.truth,
     )
 
 

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from gpvae_core.device import decodes_at_once
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LikelihoodTable
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.vae import VAE
 
 TRAIN_CHUNK, QUERY_CHUNK = 8192, 128

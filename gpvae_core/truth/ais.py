@@ -19,11 +19,11 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from gpvae_core.device import decodes_at_once
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.encoders.gaussian import DiagonalGaussian
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.hmc import LogDensity, Point, adapted, evaluate, transition
-from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.truth.pareto import effective_sample_size, log_mean_error
 from gpvae_core.vae import VAE
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
+from gpvae_core.device import decodes_at_once
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LikelihoodTable
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.truth.lattice import Lattice, LogJoint, refined
 from gpvae_core.truth.modes import between_nodes, find_modes
 from gpvae_core.truth.surroundings import Surroundings

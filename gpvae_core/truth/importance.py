@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core import bounds
+from gpvae_core.device import decodes_at_once
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.truth.pareto import effective_sample_size, log_mean_error, pareto_k
 from gpvae_core.vae import VAE
@@ -32,11 +33,6 @@ class ImportanceEstimate:
         return ImportanceEstimate(
             bounds.iwae(log_w), log_mean_error(log_w), effective_sample_size(log_w), pareto_k(log_w)
         )
-
-
-def decodes_at_once(device: torch.device) -> int:
-    """Latents to decode together: on a CPU a convolution is 1.6 times as fast on 512 as on 4096."""
-    return 512 if device.type == "cpu" else 4096
 
 
 @torch.no_grad()

@@ -1,0 +1,24 @@
+"""The model that synthetic data were drawn from: z ~ N(0, I), x|z ~ N(f(z), sigma^2 I) (Yacoby et al. 2024, C.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from torch import nn
+
+
+@dataclass(frozen=True)
+class KnownTruth:
+    """f, sigma, and the latents that made each point: (theta^GT, Z^GT) of the paper."""
+
+    decoder: nn.Module
+    """f: (B, d) -> (B, C, H, W), float32, without trainable parameters."""
+    sigma: float
+    """Standard deviation of the noise, sigma_epsilon, in the units of x."""
+    latent_dim: int
+    train: Float64[np.ndarray, "N d"]
+    """Latents of the training points, in their order; the two below likewise."""
+    validation: Float64[np.ndarray, "V d"]
+    test: Float64[np.ndarray, "T d"]

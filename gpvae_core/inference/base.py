@@ -1,0 +1,85 @@
+"""The contract of inference in training: what a batch contributes, how weights are scored, what comes at the end."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from gpvae_core.bounds import Bound
+from gpvae_core.part import PartConfig
+from gpvae_core.progress import Progress
+from gpvae_core.registry import Registry
+from gpvae_core.training_bound import How
+from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What inference works on."""
+
+    vae: VAE
+    train: DeviceSplit
+    validation: DeviceSplit
+    fingerprint: str
+    """Of the data, for what is kept on disk."""
+    samples: int
+    """`train.samples`: of each image and step."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a mini-batch contributes."""
+
+    bound: Bound
+    passes: int | None = None
+    """Distinct codes that were encoded and decoded for it, where inference counts them."""
+
+
+class Inference(ABC):
+    """Inference in a run in progress; it holds what it derived from the data, and no state that training changes."""
+
+    @abstractmethod
+    def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
+        """The training images in the order of this epoch, each once; batches are cut from it."""
+
+    @abstractmethod
+    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
+        """The bound of these training images, and the surrogate to follow."""
+
+    @abstractmethod
+    def score(self) -> float:
+        """How good the weights are now, by the validation images, in nats; larger is better."""
+
+    @abstractmethod
+    def finish(self, progress: Progress) -> None:
+        """Make the model, which holds the best weights, one that is used as any VAE. The same whenever it is done."""
+
+
+class InferenceConfig(PartConfig):
+    """Settings of one way."""
+
+    score_name: ClassVar[str] = "validation ELBO"
+    """What `Inference.score` is called where it is shown."""
+    only: ClassVar[Mapping[str, Any]] = {}
+    """Parts (their kinds) and settings (dotted keys) of a run that it works with alone."""
+    finishes: ClassVar[bool] = False
+    """Whether the model can be used only after `Inference.finish`."""
+
+    @abstractmethod
+    def begin(self, materials: Materials, progress: Progress) -> Inference:
+        """What has to be known of the data before the first step. Raises UserError where model or data do not fit."""
+
+    @abstractmethod
+    def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
+        """Settings (dotted keys) that a run of this latent dimension has by default."""
+
+
+INFERENCES: Registry[type[InferenceConfig]] = Registry("inference", "gpvae_core.inference")

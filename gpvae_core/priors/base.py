@@ -1,0 +1,29 @@
+"""The contract of a prior: N(0, I) pushed through a map, which becomes a part of the decoder.
+
+With u ~ N(0, I) and z = h(u), decoding f(h(u)) is the same model as decoding f(z) with the prior of h(u). So a model
+whatever its prior has latents u with the prior N(0, I), and everything that holds for one holds for all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from gpvae_core.registry import Registry
+
+
+class PriorConfig(BaseModel, ABC):
+    """Settings of one prior."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def wrap(self, decoder: nn.Module, latent_dim: int) -> nn.Module:
+        """f -> f(h(.)), (B, D) -> (B, C, H, W)."""
+
+
+PRIORS: Registry[type[PriorConfig]] = Registry("prior", "gpvae_core.priors")
