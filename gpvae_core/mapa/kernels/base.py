@@ -1,0 +1,55 @@
+"""The contract of MAPA's kernel k(x_n | x_i), the density of x_n where x_i is its noiseless value (Yacoby et al. 2024, B.2).
+
+A kernel is split in two: a statistic of the two points that is found once, by a search for neighbours, and kept; and the
+hyper-parameters, which turn it into log k at any time after (end of B.2).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum
+from typing import Any, ClassVar
+
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from gpvae_core.registry import Registry
+
+
+class Metric(Enum):
+    """What the statistic of two vectors is, and which of them are near."""
+
+    SQUARED_DISTANCE = "squared distance"
+    """|a - b|^2; the nearest have the smallest."""
+    INNER_PRODUCT = "inner product"
+    """a'b; the nearest have the largest."""
+
+
+class Kernel(ABC):
+    """log k(x_n | x_i) up to a constant of x_n, which eq. 8 does not see."""
+
+    metric: ClassVar[Metric]
+
+    @abstractmethod
+    def check(self, x: Float[Tensor, "B P"]) -> None:
+        """Raises UserError where the kernel is not defined for such values."""
+
+    @abstractmethod
+    def indexed(self, x_train: Float[Tensor, "N P"]) -> Float[Tensor, "N Q"]:
+        """The vectors that stand for the training points x_i in the statistic; float32."""
+
+    @abstractmethod
+    def queried(self, x: Float[Tensor, "B P"]) -> Float[Tensor, "B Q"]:
+        """The vectors that stand for the points x_n; float32."""
+
+    @abstractmethod
+    def log_kernel(self, statistic: Float[Tensor, ...]) -> Float64[Tensor, ...]:
+        """log k(x_n | x_i) + constant of n in nats, float64, from the statistic of (n, i); nearer is larger."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What `indexed` and `queried` depend on, by name: where it changes the search has to be done again."""
+
+
+KERNELS: Registry[type[Kernel]] = Registry("kernel", "gpvae_core.mapa.kernels")
+"""By the kind of the likelihood that they belong to."""
