@@ -64,7 +64,7 @@ class SparsePosterior:
         Raises:
             UserError: k leaves nothing to draw from, or is more than is stored.
         """
-        b, stored = self.index.shape
+        stored = self.index.shape[1]
         if not 0 <= k <= stored or (samples and k >= self.n_total):
             raise UserError(f"wanted k from 0 to {min(stored, self.n_total - bool(samples))}, got {k}")
         others = self.n_total - stored
@@ -86,7 +86,7 @@ class SparsePosterior:
         rank = torch.randint(
             self.n_total - stored, (b, samples), generator=generator, device=self.index.device, dtype=torch.int64
         )
-        # The j-th stored index (sorted) has `index_j - j` others below it; rank r lies behind all with so many or fewer.
+        # The j-th stored index (sorted) has `index_j - j` others below it; rank r is behind all with so many or fewer.
         below = self.index.sort(1).values - torch.arange(stored, device=self.index.device)
         return rank + torch.searchsorted(below, rank, right=True)
 

@@ -1,7 +1,7 @@
-"""The contract of MAPA's kernel k(x_n | x_i), the density of x_n where x_i is its noiseless value (Yacoby et al. 2024, B.2).
+"""The contract of MAPA's kernel k(x_n | x_i): the density of x_n if x_i had no noise (Yacoby et al. 2024, B.2).
 
-A kernel is split in two: a statistic of the two points that is found once, by a search for neighbours, and kept; and the
-hyper-parameters, which turn it into log k at any time after (end of B.2).
+A kernel is split in two: a statistic of the two points that is found once, by a search for neighbours, and kept; and
+the hyper-parameters, which turn it into log k at any time after (end of B.2).
 """
 
 from __future__ import annotations
