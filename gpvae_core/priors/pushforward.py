@@ -1,0 +1,37 @@
+"""A decoder behind a map of the latents: f(h(u)) with u ~ N(0, I), where z = h(u) has the prior that h makes."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class LatentMap(nn.Module, ABC):
+    """An invertible map h: u ~ N(0, I) -> z, in the latent space."""
+
+    @abstractmethod
+    def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """z = h(u)."""
+
+    @abstractmethod
+    def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
+        """u = h^-1(z), and log |det du/dz| there."""
+
+    def log_density(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """log p(z) in nats: log N(u; 0, I) + log |det du/dz|."""
+        u, log_det = self.inverse(z)
+        return -0.5 * u.square().sum(-1) - 0.5 * u.shape[-1] * math.log(2 * math.pi) + log_det
+
+
+class Pushforward(nn.Module):
+    """u -> f(h(u)): a decoder of u."""
+
+    def __init__(self, h: LatentMap, f: nn.Module) -> None:
+        super().__init__()
+        self.h, self.f = h, f
+
+    def forward(self, u: Float[Tensor, "B D"]) -> Float[Tensor, "B ..."]:
+        return self.f(self.h(u))
