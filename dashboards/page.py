@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 
+from dashboards.address import sync_address
 from dashboards.controls import Controls
 from dashboards.first_start import FirstStart
+from dashboards.frame import page_frame
 from dashboards.library import RunLibrary
 from dashboards.session import Session
 from dashboards.state import IN_ADDRESS, PageState, read_address
@@ -24,7 +26,6 @@ TICK_MS = 400
 WHOLE = {"flex": "none", "max-height": "none"}
 """Never squeezed: the page scrolls instead."""
 GRID = {**WHOLE, "display": "grid", "grid-template-columns": "repeat(auto-fill, minmax(456px, 1fr))", "gap": "8px"}
-COMPACT = {"& .MuiToolbar-root": {"minHeight": "44px"}, "& .MuiAppBar-root .title": {"fontSize": "1.1rem"}}
 STYLE = """
 .verdict { display: flex; gap: 10px; align-items: center; font-size: 13px; line-height: 1.4; }
 .verdict .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
@@ -73,17 +74,8 @@ class Page:
             sizing_mode="stretch_width",
             styles=WHOLE,
         )
-        frame = pmui.Page(
-            title="Posterior Explorer",
-            header=[] if links is None else [links],
-            main=[self.notice.pane, self.welcome.panel, self.explorer, keys],
-            sidebar_variant="temporary",
-            busy_indicator=None,
-            sx=COMPACT,
-            dark_theme=self.state.dark,
-        )
-        frame.param.watch(lambda e: setattr(self.state, "dark", bool(e.new)), "dark_theme")
-        return frame
+        main = [self.notice.pane, self.welcome.panel, self.explorer, keys]
+        return page_frame("Posterior Explorer", links, main, lambda dark: setattr(self.state, "dark", dark))
 
     # Start
 
@@ -125,11 +117,7 @@ class Page:
 
     def loaded(self) -> None:
         """The browser is there: sync the address, show what is asked for, start the clock."""
-        if pn.state.location is not None:
-            # Of what the address said, only what was right; the sync would take over the rest.
-            shown = {key: getattr(self.state, name) for name, key in IN_ADDRESS.items()}
-            pn.state.location.search = f"?{urlencode(shown)}"
-            pn.state.location.sync(self.state, dict(IN_ADDRESS), on_error=lambda values: None)
+        sync_address(self.state, IN_ADDRESS)
         if not self.library.names():
             self.first.start()
         self.welcome.panel.visible = self.first.running

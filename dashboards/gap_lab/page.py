@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 
+from dashboards.address import read_address, sync_address
 from dashboards.first_start import FirstStart
+from dashboards.frame import page_frame
 from dashboards.gap_lab.controls import LabControls
 from dashboards.gap_lab.labs import shared
 from dashboards.gap_lab.panes import Choice
 from dashboards.gap_lab.session import LabSession
-from dashboards.gap_lab.state import IN_ADDRESS, LabState, read_address
+from dashboards.gap_lab.state import IN_ADDRESS, LabState
 from dashboards.gap_lab.training import TrainingPanel, families_and_methods
 from dashboards.library import RunLibrary
-from dashboards.page import COMPACT, GRID, TICK_MS, WHOLE
+from dashboards.page import GRID, TICK_MS, WHOLE
 from dashboards.welcome import Welcome
 from dashboards.widgets.keys import ArrowKeys
 from dashboards.widgets.notice import Notice
@@ -81,7 +83,7 @@ class LabPage:
         self.welcome = Welcome(first)
         self._offered: tuple[str, int] | None = None
         self._names = library.names()
-        self._complaints = read_address(self.state, parse_qs(query))
+        self._complaints = read_address(self.state, IN_ADDRESS, parse_qs(query))
         self.frame = self._layout(links)
 
     def _layout(self, links: pn.viewable.Viewable | None) -> pmui.Page:
@@ -99,26 +101,14 @@ class LabPage:
             self.controls.bar, self.training.panel, self.training.strip, self.pictures, grid,
             sizing_mode="stretch_width", styles=WHOLE,
         )  # fmt: skip
-        frame = pmui.Page(
-            title="Gap Lab",
-            header=[] if links is None else [links],
-            main=[self.notice.pane, self.welcome.panel, self.lab, ArrowKeys(self.controls.step)],
-            sidebar_variant="temporary",
-            busy_indicator=None,
-            sx=COMPACT,
-            dark_theme=self.state.dark,
-        )
-        frame.param.watch(lambda e: setattr(self.state, "dark", bool(e.new)), "dark_theme")
-        return frame
+        main = [self.notice.pane, self.welcome.panel, self.lab, ArrowKeys(self.controls.step)]
+        return page_frame("Gap Lab", links, main, lambda dark: setattr(self.state, "dark", dark))
 
     # Start
 
     def loaded(self) -> None:
         """The browser is there: sync the address, look for runs, start the clock."""
-        if pn.state.location is not None:
-            shown = {key: getattr(self.state, name) for name, key in IN_ADDRESS.items()}
-            pn.state.location.search = f"?{urlencode(shown)}"
-            pn.state.location.sync(self.state, dict(IN_ADDRESS), on_error=lambda values: None)
+        sync_address(self.state, IN_ADDRESS)
         for complaint in self._complaints:
             self.notice.add(complaint)
         if not self.library.names():

@@ -11,7 +11,7 @@ from typing import Any
 
 from bokeh.document import Document
 
-from dashboards.gap_lab.background import Background
+from dashboards.background import Background
 from dashboards.gap_lab.choice import resolve
 from dashboards.gap_lab.labs import Labs
 from dashboards.gap_lab.panes import OF, Bound, Choice, Contours, Epochs, Gaps, Pane, Sizes, Times

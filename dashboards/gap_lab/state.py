@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import param
 
-from gpvae_core.errors import UserError
 from gpvae_core.plots.accuracy_time import QUANTITIES
 
 BETWEEN = ";"
@@ -50,38 +46,3 @@ class LabState(param.Parameterized):
     def show(self, methods: tuple[str, ...]) -> None:
         """Show these methods."""
         self.chosen = BETWEEN.join(dict.fromkeys(methods))
-
-
-def _number(key: str, text: str, whole: bool) -> float:
-    try:
-        value = int(text) if whole else float(text)
-    except ValueError:
-        raise UserError(f"{key}: wanted a {'whole ' * whole}number, got '{text[:40]}'") from None
-    return value
-
-
-def _parsed(state: LabState, name: str, text: str) -> Any:
-    key, wanted = IN_ADDRESS[name], state.param[name]
-    if isinstance(wanted, param.Number):
-        value = _number(key, text, isinstance(wanted, param.Integer))
-        low, high = wanted.bounds or (None, None)
-        if value != value or (low is not None and value < low) or (high is not None and value > high):
-            reach = f"to {high:g}" if high else "on"
-            raise UserError(f"{key}: wanted a number from {low:g} {reach}, got '{text[:40]}'")
-        return value
-    if isinstance(wanted, param.Selector) and text not in wanted.objects:
-        raise UserError(f"{key}: wanted one of {', '.join(wanted.objects)}, got '{text[:40]}'")
-    return text
-
-
-def read_address(state: LabState, query: Mapping[str, list[str]]) -> list[str]:
-    """Set the state from an address's query; returns a line for each value that was wrong and left as it was."""
-    complaints = []
-    for name, key in IN_ADDRESS.items():
-        if key not in query:
-            continue
-        try:
-            setattr(state, name, _parsed(state, name, query[key][0][:2000]))
-        except UserError as error:
-            complaints.append(str(error))
-    return complaints

@@ -7,13 +7,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 
+from dashboards.address import sync_address
 from dashboards.first_start import FirstStart
+from dashboards.frame import page_frame
 from dashboards.latest import Latest
 from dashboards.library import RunLibrary
 from dashboards.request import as_json
@@ -36,7 +38,6 @@ log = logging.getLogger(__name__)
 TICK_MS = 2000
 """How often the page looks whether something was written."""
 WHOLE = {"flex": "none", "max-height": "none"}
-COMPACT = {"& .MuiToolbar-root": {"minHeight": "44px"}, "& .MuiAppBar-root .title": {"fontSize": "1.1rem"}}
 SIDE_BY_SIDE = """
 :host { display: grid !important; grid-template-columns: minmax(0, 1fr) 460px; gap: 8px; align-items: start; flex: none;
   max-height: none; }
@@ -102,24 +103,12 @@ class ResultsPage:
         both = pn.Column(
             self.table, self.figure, stylesheets=[SIDE_BY_SIDE], sizing_mode="stretch_width", margin=(4, 12)
         )
-        frame = pmui.Page(
-            title="Results",
-            header=[] if links is None else [links],
-            main=[self.notice.pane, self.controls.bar, self.explanation, self.standing, both],
-            sidebar_variant="temporary",
-            busy_indicator=None,
-            sx=COMPACT,
-            dark_theme=self.state.dark,
-        )
-        frame.param.watch(lambda e: setattr(self.state, "dark", bool(e.new)), "dark_theme")
-        return frame
+        main = [self.notice.pane, self.controls.bar, self.explanation, self.standing, both]
+        return page_frame("Results", links, main, lambda dark: setattr(self.state, "dark", dark))
 
     def loaded(self) -> None:
         """The browser is there: sync the address, show what is asked for, start the clock."""
-        if pn.state.location is not None:
-            shown = {key: getattr(self.state, name) for name, key in IN_ADDRESS.items()}
-            pn.state.location.search = f"?{urlencode(shown)}"
-            pn.state.location.sync(self.state, dict(IN_ADDRESS), on_error=lambda values: None)
+        sync_address(self.state, IN_ADDRESS)
         self.refresh()
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, TICK_MS)

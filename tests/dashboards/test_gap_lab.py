@@ -14,11 +14,12 @@ from urllib.parse import parse_qs, quote
 import pytest
 from playwright.sync_api import expect
 
+from dashboards.address import read_address
+from dashboards.background import Background
 from dashboards.first_start import FirstStart
-from dashboards.gap_lab.background import Background
 from dashboards.gap_lab.labs import Labs, Trainings, shared
 from dashboards.gap_lab.page import LabPage
-from dashboards.gap_lab.state import LabState, read_address
+from dashboards.gap_lab.state import IN_ADDRESS, LabState
 from dashboards.library import RunLibrary
 from dashboards.widgets.navigation import navigation
 from gpvae_core.config import make_config
@@ -69,10 +70,10 @@ def opened(root: Path, query: str = "") -> LabPage:
 def test_an_address_is_read_and_what_is_wrong_is_said() -> None:
     state = LabState()
     query = "decoder=a&index=7&methods=a%3Ba%2Bsvi%3A8%2Cstep_size%3D0.1&step=0.02&momentum=0.9&covariance=full&y=ELBO"
-    assert read_address(state, parse_qs(query)) == []
+    assert read_address(state, IN_ADDRESS, parse_qs(query)) == []
     assert (state.decoder, state.index, state.methods) == ("a", 7, ("a", "a+svi:8,step_size=0.1"))
     assert (state.step_size, state.momentum, state.covariance, state.quantity) == (0.02, 0.9, "full", "ELBO")
-    wrong = read_address(state, parse_qs("index=-1&step=nan&momentum=x&covariance=round&of=all"))
+    wrong = read_address(state, IN_ADDRESS, parse_qs("index=-1&step=nan&momentum=x&covariance=round&of=all"))
     assert [line.split(":")[0] for line in wrong] == ["index", "of", "step", "momentum", "covariance"]
     assert state.index == 7
 
