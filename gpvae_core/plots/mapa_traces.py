@@ -1,0 +1,98 @@
+"""MAPA Lab: true, empiricalized and MAPA posterior of one point against the latents (Yacoby et al. 2024, D.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gpvae_core.explore.mapa_lab.views import Array, Indices, TraceView
+from gpvae_core.plots.marks import Mark, scatter, scattergl
+from gpvae_core.plots.theme import Theme, axis, frame
+
+WIDTH, HEIGHT = 540, 350
+TRUE, EMPIRICAL, MAPA = "true posterior", "empiricalized", "MAPA"
+HEAD, DRAWN = "MAPA, k most probable", "drawn from the rest"
+SVG_UP_TO = 2500
+"""Points of one kind; more are drawn by WebGL, of which a page has only a few contexts."""
+
+
+def _cloud(view: TraceView, rows: Indices, values: Array, name: str, marker: dict[str, Any], **more: Any) -> Mark:
+    """The rows that are on the scale; `customdata` is the training index."""
+    rows = rows[np.isfinite(values[rows])]
+    draw = scatter if len(rows) <= SVG_UP_TO else scattergl
+    return draw(
+        x=view.z[rows],
+        y=values[rows],
+        customdata=rows,
+        mode="markers",
+        name=name,
+        legendgroup=name,
+        marker=marker,
+        hovertemplate=f"{name}: point %{{customdata}}, z = %{{x:.3f}}, %{{y:.2f}} nats<extra></extra>",
+        **more,
+    )
+
+
+def panel(view: TraceView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
+    """The line and the points; the k most probable are filled, the drawn ones ringed."""
+    blue = theme.gaussians[0].colour
+    rest = np.setdiff1d(np.arange(len(view.z)), view.head)
+    more = {**axes, "showlegend": legend}
+    line = scatter(
+        x=view.line_z,
+        y=view.line,
+        mode="lines",
+        name=TRUE,
+        legendgroup=TRUE,
+        line={"color": theme.highlight, "width": 1.8},
+        hovertemplate="true: %{y:.2f} nats at z = %{x:.3f}<extra></extra>",
+        **more,
+    )
+    empirical = {"symbol": "circle", "size": 4.5, "color": theme.base}
+    open_ = {"symbol": "diamond-open", "size": 6, "color": blue, "line": {"width": 1}}
+    filled = {"symbol": "diamond", "size": 8, "color": blue, "line": {"color": theme.edge, "width": 0.8}}
+    ring = {"symbol": "circle-open", "size": 13, "color": theme.text, "line": {"width": 1.4}}
+    return [
+        line,
+        _cloud(view, rest, view.mapa, MAPA, open_, **more),
+        _cloud(view, np.arange(len(view.z)), view.empirical, EMPIRICAL, empirical, **more),
+        _cloud(view, np.unique(view.drawn), view.mapa, DRAWN, ring, **more),
+        _cloud(view, view.head, view.mapa, HEAD, filled, **more),
+    ]
+
+
+def span(views: Sequence[TraceView]) -> list[float]:
+    """One vertical range for all that is on the scale."""
+    values = np.concatenate([part for view in views for part in (view.line, view.empirical, view.mapa)])
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if values.size else (-1.0, 0.0)
+    pad = 0.05 * (high - low) + 0.1
+    return [low - pad, high + pad]
+
+
+def extent(view: TraceView) -> list[float]:
+    """Where the line and the points on the scale lie."""
+    on_scale = np.isfinite(view.empirical) | np.isfinite(view.mapa)
+    z = np.concatenate([view.line_z, view.z[on_scale]])
+    pad = 0.04 * float(np.ptp(z)) + 1e-3
+    return [float(z.min()) - pad, float(z.max()) + pad]
+
+
+def legend(theme: Theme, y: float = 1.0) -> dict[str, Any]:
+    """Across the top."""
+    return {
+        "orientation": "h", "x": 0.0, "y": y, "xanchor": "left", "yanchor": "bottom",
+        "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant",
+    }  # fmt: skip
+
+
+def figure(view: TraceView, theme: Theme) -> go.Figure:
+    """Log posterior against the latent; points carry their training index as `customdata`."""
+    layout = frame(theme, WIDTH, HEIGHT, (50, 10, 48, 40), showlegend=True, hovermode="closest")
+    layout["legend"] = legend(theme)
+    layout["xaxis"] = axis(theme, f"{view.latent} (prior sd)", range=extent(view), nticks=8)
+    layout["yaxis"] = axis(theme, "log posterior density (nats)", range=span([view]), nticks=7)
+    return go.Figure(panel(view, theme, {"xaxis": "x", "yaxis": "y"}, True), layout)
