@@ -29,6 +29,10 @@ class Likelihood(nn.Module, ABC):
         """log p(x | g) in nats, summed over C, H, W; `x` and the decoder output `g` broadcast against each other."""
 
     @abstractmethod
+    def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+        """KL(p(x|g) || p(x|other)) of two decoder outputs in nats, summed over C, H, W; in closed form."""
+
+    @abstractmethod
     def grid_table(self, g: Float[Tensor, "G C H W"]) -> LikelihoodTable:
         """The decoder outputs `g`, which it takes over (their memory may be reused), made ready for many images.
 

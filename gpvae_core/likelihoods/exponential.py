@@ -45,6 +45,11 @@ class ExponentialFamily(Likelihood, ABC):
         logit = g.to(x.dtype)  # an autocast decoder's output is coarse
         return (x * logit - self.log_partition(logit)).sum(dim=(-3, -2, -1))
 
+    def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+        """A(other) - A(g) - (other - g) A'(g), as A' is the mean of x."""
+        change = self.log_partition(other) - self.log_partition(g) - (other - g) * self.mean(g)
+        return change.sum(dim=(-3, -2, -1))
+
     @torch.no_grad()
     def grid_table(self, g: Float[Tensor, "G C H W"]) -> LogitTable:
         parts = [self.log_partition(part).flatten(1).cpu().double().sum(1) for part in g.split(CHUNK)]

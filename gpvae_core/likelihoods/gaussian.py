@@ -55,6 +55,10 @@ class Gaussian(Likelihood):
         log_scale = self.log_sigma_x + 0.5 * math.log(2 * math.pi)
         return -0.5 * square * torch.exp(-2 * self.log_sigma_x) - pixels * log_scale
 
+    def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+        """|g - other|^2 / (2 sigma_x^2)."""
+        return 0.5 * (g - other).square().sum(dim=(-3, -2, -1)) * torch.exp(-2 * self.log_sigma_x)
+
     @torch.no_grad()
     def grid_table(self, g: Float[Tensor, "G C H W"]) -> DistanceTable:
         return DistanceTable(g, self.noise_scale())

@@ -102,6 +102,9 @@ class SplineFlow(LatentMap):
         self.steps = nn.ModuleList(_steps(latent_dim, transforms, bins, width))
         self.affine = Affine(latent_dim)
 
+    def start_at(self, m: Float[Tensor, " D"], chol: Float[Tensor, "D D"]) -> None:
+        self.affine.set(m, chol)
+
     def _transforms(self) -> list[Bijection]:
         return [step.transform() for step in self.steps if isinstance(step, SplineStep)]
 

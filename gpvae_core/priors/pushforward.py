@@ -20,6 +20,10 @@ class LatentMap(nn.Module, ABC):
     def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
         """u = h^-1(z), and log |det du/dz| there."""
 
+    @abstractmethod
+    def start_at(self, m: Float[Tensor, " D"], chol: Float[Tensor, "D D"]) -> None:
+        """Put location and scale at u -> m + L u, for a fit to points that have this mean and the covariance LL'."""
+
     def log_density(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         """log p(z) in nats: log N(u; 0, I) + log |det du/dz|."""
         u, log_det = self.inverse(z)

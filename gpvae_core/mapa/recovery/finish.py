@@ -1,0 +1,41 @@
+"""What ends a run with MAPA: codes of any distribution become a VAE with the prior N(0, I)."""
+
+from __future__ import annotations
+
+from gpvae_core.errors import UserError
+from gpvae_core.mapa.recovery.copula import recover_by_copula
+from gpvae_core.mapa.recovery.fitting import fit_encoder
+from gpvae_core.mapa.recovery.flow import recover_by_flow
+from gpvae_core.mapa.recovery.settings import RecoverySettings
+from gpvae_core.priors.pushforward import Pushforward
+from gpvae_core.progress import Progress, silent
+from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit
+
+
+def finish(
+    vae: VAE, train: DeviceSplit, settings: RecoverySettings, seed: int, progress: Progress = silent
+) -> dict[str, float]:
+    """Recover the prior N(0, I) from the codes g(x_n), then fit the encoder to the finished decoder by the ELBO.
+
+    The way is that of the prior: its flow h where the decoder is f(h(u)), the copula where it is plain and d = 1.
+    The same raw weights and seed give the same weights. Returns figures of the recovery (those functions say which).
+
+    Raises:
+        UserError: neither way applies, or the codes are no good (collapsed, not finite, too few).
+        Cancelled: raised in `progress`; the model is then half done.
+    """
+    check_recovery(vae)
+    recover = recover_by_flow if isinstance(vae.decoder, Pushforward) else recover_by_copula
+    found = recover(vae, train, settings, seed, progress)
+    fit_encoder(vae, train, settings.encoder_fit(seed), progress)
+    return found
+
+
+def check_recovery(vae: VAE) -> None:
+    """Raises UserError for a model whose prior could not be recovered: worth asking before training."""
+    if vae.latent_dim > 1 and not isinstance(vae.decoder, Pushforward):
+        raise UserError(
+            f"prior recovery with {vae.latent_dim} latent dimensions wants a flow before the decoder, got a plain "
+            "prior: train with --set prior.kind=flow (the copula is for one dimension)"
+        )
