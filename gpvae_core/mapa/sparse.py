@@ -75,20 +75,17 @@ class SparsePosterior:
         inside = place < stored - k
         chosen = self.index[:, k:].gather(1, place.clamp_max(max(stored - k - 1, 0))) if stored > k else place
         if others:
-            outside = self._not_stored(samples, generator)
-            chosen = torch.where(inside, chosen, outside)
+            rank = torch.randint(others, place.shape, generator=generator, device=place.device)
+            chosen = torch.where(inside, chosen, not_stored(self.index, rank))
             log_q = torch.where(inside, log_q, log_q - math.log(others))
         return TailDraw(chosen, log_q)
 
-    def _not_stored(self, samples: int, generator: torch.Generator | None) -> Int64[Tensor, "B S"]:
-        """Indices drawn evenly from those that are not stored: the r-th of them, by counting the stored below it."""
-        b, stored = self.index.shape
-        rank = torch.randint(
-            self.n_total - stored, (b, samples), generator=generator, device=self.index.device, dtype=torch.int64
-        )
-        # The j-th stored index (sorted) has `index_j - j` others below it; rank r is behind all with so many or fewer.
-        below = self.index.sort(1).values - torch.arange(stored, device=self.index.device)
-        return rank + torch.searchsorted(below, rank, right=True)
+
+def not_stored(index: Int64[Tensor, "B K"], rank: Int64[Tensor, "B S"]) -> Int64[Tensor, "B S"]:
+    """The rank-th (from 0) of the indices that are not in a row of `index`."""
+    # The j-th stored index (sorted) has `index_j - j` others below it; rank r is behind all with so many or fewer.
+    below = index.sort(1).values - torch.arange(index.shape[1], device=index.device)
+    return rank + torch.searchsorted(below, rank, right=True)
 
 
 def _or_even(log_mass: Float64[Tensor, "B M"], others: int) -> Float64[Tensor, "B M"]:
