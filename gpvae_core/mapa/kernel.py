@@ -18,7 +18,7 @@ from gpvae_core.device import decodes_at_once
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LikelihoodTable
 from gpvae_core.progress import Progress, silent
-from gpvae_core.vae import VAE
+from gpvae_core.vae import GenerativeModel
 
 TRAIN_CHUNK, QUERY_CHUNK = 8192, 128
 MAX_VALIDATION = 512
@@ -139,7 +139,7 @@ class EmpiricalModel:
 
     @classmethod
     @torch.no_grad()
-    def build(cls, vae: VAE, codes: Float[Tensor, "N D"], progress: Progress = silent) -> EmpiricalModel:
+    def build(cls, vae: GenerativeModel, codes: Float[Tensor, "N D"], progress: Progress = silent) -> EmpiricalModel:
         """Decode the codes, with the model as it is now."""
         if codes.shape[1] != vae.latent_dim or len(codes) == 0:
             raise UserError(f"wanted codes of shape (N, {vae.latent_dim}) with N > 0, got {tuple(codes.shape)}")
@@ -158,6 +158,8 @@ class EmpiricalModel:
         return torch.log_softmax(self.table.log_prob(x), dim=1)
 
 
-def index_posterior(vae: VAE, codes: Float[Tensor, "N D"], x: Float[Tensor, "B C H W"]) -> Float64[Tensor, "B N"]:
+def index_posterior(
+    vae: GenerativeModel, codes: Float[Tensor, "N D"], x: Float[Tensor, "B C H W"]
+) -> Float64[Tensor, "B N"]:
     """log p(i|n) of eq. 7 with z_i = codes, in nats. For many images, keep an `EmpiricalModel`."""
     return EmpiricalModel.build(vae, codes).log_index_posterior(x)

@@ -1,0 +1,53 @@
+"""Draws of indices for the bound: the k most probable, and S of the others (Yacoby et al. 2024, eq. 9)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from gpvae_core.mapa.sparse import SparsePosterior
+
+
+@dataclass(frozen=True)
+class IndexDraw:
+    """Indices for the bounds of B points, on the CPU."""
+
+    head: Int64[Tensor, "B k"]
+    """B_n(k), each once."""
+    tail: Int64[Tensor, "B S"]
+    """i_s ~ q~^k(i|n), outside of B_n(k)."""
+    log_q: Float64[Tensor, "B S"]
+    """log q~^k(i_s|n), nats."""
+    passes: int = 0
+    """Codes encoded and decoded to find them."""
+
+
+def draw_sparse(posterior: SparsePosterior, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
+    """By a stored posterior of the B points."""
+    head = posterior.index[:, :k]
+    if samples == 0:
+        return IndexDraw(head, head[:, :0], posterior.log_q[:, :0])
+    tail = posterior.tail(k, samples, generator)
+    return IndexDraw(head, tail.index, tail.log_q)
+
+
+def draw_dense(log_p: Float64[Tensor, "B N"], k: int, samples: int, generator: torch.Generator) -> IndexDraw:
+    """By a posterior that is known in full; log_p in nats, up to a constant for each point."""
+    head = log_p.topk(k, dim=1).indices
+    if samples == 0:
+        return IndexDraw(head, head[:, :0], log_p[:, :0])
+    log_q = torch.log_softmax(log_p.scatter(1, head, -torch.inf), 1)
+    tail = torch.multinomial(log_q.exp(), samples, replacement=True, generator=generator)
+    return IndexDraw(head, tail, log_q.gather(1, tail))
+
+
+def draw_evenly(b: int, n_total: int, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
+    """By the uniform distribution: its k largest are a tie, broken at random for each point anew."""
+    head = torch.rand(b, n_total, generator=generator).topk(k, dim=1).indices
+    log_q = torch.full((b, k), -math.log(n_total), dtype=torch.float64)
+    log_rest = torch.full((b,), math.log(max(n_total - k, 1) / n_total), dtype=torch.float64)
+    return draw_sparse(SparsePosterior.of(head, log_q, log_rest, n_total), k, samples, generator)
