@@ -1,0 +1,66 @@
+"""MAPA Lab: what depends on S, the number of importance samples (Yacoby et al. 2024, Fig. 2-5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpvae_core.explore.gap_lab.views import Value
+from gpvae_core.explore.mapa_lab.views import Array
+from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.theme import Theme, axis
+
+SE_SHOWN = {"type": "data", "thickness": 1, "width": 3}
+
+
+def curve(
+    draws: Array, values: Sequence[Value], name: str, unit: str, style: dict[str, Any], theme: Theme, **more: Any
+) -> Mark:
+    """Means with bars of one standard error. `style` has colour, dash and symbol."""
+    errors = [value.se for value in values]
+    bars = {**SE_SHOWN, "array": [se or 0.0 for se in errors], "color": style["colour"]}
+    return scatter(
+        x=draws,
+        y=[value.mean for value in values],
+        mode="lines+markers",
+        name=name,
+        line={"color": style["colour"], "dash": style["dash"], "width": 2},
+        marker={
+            "symbol": style["symbol"],
+            "size": 7,
+            "color": style["colour"],
+            "line": {"color": theme.edge, "width": 0.6},
+        },
+        error_y=bars if any(errors) else None,
+        hovertemplate=f"{name}, S = %{{x:.0f}}: %{{y:.4g}} {unit}<extra></extra>",
+        **more,
+    )
+
+
+def across(draws: Sequence[float], level: Value, name: str, colour: str, dash: str, unit: str) -> Mark:
+    """A level that does not depend on S."""
+    return scatter(
+        x=[min(draws), max(draws)], y=[level.mean, level.mean], mode="lines", name=name,
+        line={"color": colour, "dash": dash, "width": 1.8},
+        hovertemplate=f"{name}: {level.mean:.4g} {unit}<extra></extra>",
+    )  # fmt: skip
+
+
+def axis_of_draws(theme: Theme, draws: Sequence[float]) -> dict[str, Any]:
+    """S on a logarithmic axis, ticks where it was tried."""
+    ticks = sorted(set(draws))
+    return axis(
+        theme,
+        "S (importance samples)",
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )
+
+
+def legend_below(theme: Theme) -> dict[str, Any]:
+    """Under the horizontal axis."""
+    return {
+        "orientation": "h", "x": 0.0, "y": -0.16, "xanchor": "left", "yanchor": "top",
+        "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
+    }  # fmt: skip

@@ -1,0 +1,69 @@
+"""MAPA Lab: the density of a trained model beside the true one, on one scale of colour."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gpvae_core.explore.mapa_lab.views import Array, DensityView
+from gpvae_core.plots.mapa_plane import contours
+from gpvae_core.plots.marks import Mark, heatmap, scatter
+from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
+
+WIDTH, HEIGHT = 760, 400
+SHARE = 0.44
+LABEL = 30
+MOST_SHOWN = 500
+
+
+def _panel(view: DensityView, log_density: Array, name: str, theme: Theme, number: int, top: float) -> list[Mark]:
+    axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+    field = heatmap(
+        x=view.x, y=view.y, z=np.exp(log_density), zmin=0.0, zmax=top, colorscale=theme.density_scale, showscale=False,
+        name=name, hovertemplate=f"{name}: %{{z:.3g}} at (%{{x:.2f}}, %{{y:.2f}})<extra></extra>", **axes,
+    )  # fmt: skip
+    lines = contours(view.x, view.y, log_density, theme.contour, f"contours of {name}", showlegend=False, **axes)
+    return [field, lines]
+
+
+def figure(view: DensityView, theme: Theme) -> go.Figure:
+    """p_GT(x) on the left, p_model(x) on the right, both with the test points."""
+    top = float(np.exp(view.log_true).max())
+    model = f"p(x) of {shortened(view.name, LABEL)}"
+    points = view.points[:MOST_SHOWN]
+    marks: list[Mark] = []
+    layout = frame(theme, WIDTH, HEIGHT, (48, 10, 46, 40), hovermode="closest")
+    notes = []
+    se = view.test_kl.se or 0.0
+    kl = f"test KL(p_GT ‖ p_model) = {view.test_kl.mean:.3f} ± {se:.3f} nats"
+    panels = ((view.log_true, "p(x), ground truth", ""), (view.log_model, model, kl))
+    for k, (log_density, name, below) in enumerate(panels):
+        number, left = k + 1, k * (1.0 - SHARE)
+        marks += _panel(view, log_density, name, theme, number, top)
+        marks.append(
+            scatter(
+                x=points[:, 0], y=points[:, 1], mode="markers", name="test points", showlegend=False, hoverinfo="skip",
+                marker={"size": 2.5, "color": theme.muted, "opacity": 0.7}, xaxis=f"x{number}", yaxis=f"y{number}",
+            )
+        )  # fmt: skip
+        layout |= {
+            f"xaxis{number}": axis(
+                theme,
+                "x₁ (data units)",
+                domain=[left, left + SHARE],
+                anchor=f"y{number}",
+                range=[float(view.x[0]), float(view.x[-1])],
+                constrain="domain",
+            ),
+            f"yaxis{number}": axis(
+                theme,
+                "x₂ (data units)",
+                anchor=f"x{number}",
+                range=[float(view.y[0]), float(view.y[-1])],
+                scaleanchor=f"x{number}",
+                constrain="domain",
+            ),
+        }
+        notes.append(heading(theme, f"<b>{name}</b>" + (f"<br>{below}" if below else ""), left, 1.01, align="left"))
+    layout["annotations"] = notes
+    return go.Figure(marks, layout)

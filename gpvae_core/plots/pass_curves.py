@@ -1,0 +1,31 @@
+"""MAPA Lab: network passes per point against S (Yacoby et al. 2024, Fig. 4 and 5)."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from gpvae_core.explore.mapa_lab.views import PassesView
+from gpvae_core.plots.against_draws import axis_of_draws, curve, legend_below
+from gpvae_core.plots.method_styles import DASHES, PALE
+from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
+
+WIDTH, HEIGHT = 460, 360
+
+
+def figure(view: PassesView, theme: Theme, encoder: bool = False) -> go.Figure:
+    """Decoder passes (Fig. 4), or with `encoder` those of encoder and decoder together (Fig. 5); both axes log."""
+    colours = [colour for colour in theme.classes if colour != PALE]
+    marks = [
+        curve(
+            one.draws, one.both if encoder else one.decoder, one.method, "passes per point",
+            {"colour": colours[k], "dash": DASHES[k], "symbol": CLASS_SYMBOLS[k]}, theme,
+        )
+        for k, one in enumerate(view.curves)
+    ]  # fmt: skip
+    draws = [float(s) for one in view.curves for s in one.draws]
+    layout = frame(theme, WIDTH, HEIGHT, (54, 10, 10, 92), showlegend=True)
+    layout["xaxis"] = axis_of_draws(theme, draws)
+    which = "encoder + decoder passes" if encoder else "decoder passes"
+    layout["yaxis"] = axis(theme, f"{which} per point, batch of {view.batch}", type="log", dtick=1)
+    layout["legend"] = legend_below(theme)
+    return go.Figure(marks, layout)
