@@ -17,12 +17,14 @@ from gpvae_core.priors.pushforward import LatentMap, Pushforward
 Bijection: TypeAlias = CouplingTransform | DependentTransform
 START = 0.01
 """Factor on the start of what gives the splines: the first map is almost the identity."""
+LEAST_SLOPE = 0.01
+"""Of a spline, and one over its largest. Steeper ones, one upon the other, cannot be inverted in float32."""
 
 
 def splines(raw: Float[Tensor, "*batch E M"], bins: int) -> DependentTransform:
     """One spline for each of E coordinates, from M = 3 bins - 1 numbers; the identity outside of [-5, 5]."""
     widths, heights, derivatives = raw.split([bins, bins, bins - 1], dim=-1)
-    return DependentTransform(MonotonicRQSTransform(widths, heights, derivatives), 1)
+    return DependentTransform(MonotonicRQSTransform(widths, heights, derivatives, slope=LEAST_SLOPE), 1)
 
 
 class SplineStep(nn.Module, ABC):

@@ -46,7 +46,7 @@ def layers_of(decoder: nn.Module) -> list[nn.Module]:
     if wrong is not None:
         raise UserError(
             f"the Laplace refiner wants a fully connected ReLU decoder, got a {wrong} layer: "
-            "train with --set decoder.kind=fc_equal (or fc)"
+            "train with --set decoder.kind=fc_equal (or fc), and with a plain prior (--set prior.kind=normal)"
         )
     return layers
 
