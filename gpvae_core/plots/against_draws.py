@@ -10,6 +10,8 @@ from gpvae_core.explore.mapa_lab.views import Array
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis
 
+APART = 1.8
+"""Ratio of one tick to the next at least."""
 SE_SHOWN = {"type": "data", "thickness": 1, "width": 3}
 
 
@@ -47,8 +49,11 @@ def across(draws: Sequence[float], level: Value, name: str, colour: str, dash: s
 
 
 def axis_of_draws(theme: Theme, draws: Sequence[float]) -> dict[str, Any]:
-    """S on a logarithmic axis, ticks where it was tried."""
-    ticks = sorted(set(draws))
+    """S on a logarithmic axis, ticks where it was tried and there is room."""
+    ticks: list[float] = []
+    for s in sorted(set(draws), reverse=True):
+        if not ticks or ticks[-1] >= APART * s:
+            ticks.append(s)
     return axis(
         theme,
         "S (importance samples)",

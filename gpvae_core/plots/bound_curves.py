@@ -62,7 +62,7 @@ def figure(view: BoundView, theme: Theme, what: str = "bound") -> go.Figure:
         ]
     layout = frame(theme, WIDTH, HEIGHT, (56, 10, 10, 150), showlegend=True)
     layout["xaxis"] = axis_of_draws(theme, draws)
-    title = "mean bound (nats)" if what == "bound" else "log p(x) of the empiricalized model − bound (nats)"
+    title = "mean bound (nats)" if what == "bound" else "exact log p(x) − mean bound (nats)"
     layout["yaxis"] = axis(theme, title)
     layout["legend"] = legend_below(theme)
     return go.Figure(marks, layout)

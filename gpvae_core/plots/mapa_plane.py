@@ -20,6 +20,8 @@ LEVELS = (-0.5, -1.5, -3.0, -5.0)
 SHOWN_NATS = 12.0
 """Of log q: everything less probable has the palest colour."""
 SVG_UP_TO = 2500
+Z_REACH = 2.5
+"""Latents beyond have the colour of the end."""
 
 
 def contours(x: Array, y: Array, log_density: Array, colour: str, name: str, dash: str = "solid", **more: Any) -> Mark:
@@ -42,8 +44,7 @@ def equal_axes(theme: Theme, x: Array, y: Array) -> dict[str, Any]:
 
 def _values(view: PlaneView, colour: str) -> tuple[Array, dict[str, Any], str]:
     if colour == "z":
-        reach = float(np.abs(view.z).max())
-        return view.z, {"cmin": -reach, "cmax": reach}, "true z (prior sd)"
+        return view.z, {"cmin": -Z_REACH, "cmax": Z_REACH}, "true z (prior sd)"
     top = float(view.log_q.max())
     return view.log_q, {"cmin": top - SHOWN_NATS, "cmax": top}, "log q(i|n) (nats)"
 
@@ -59,7 +60,7 @@ def _points(view: PlaneView, theme: Theme, colour: str) -> Mark:
         mode="markers",
         name="training points",
         marker={
-            "size": 5 if len(view.points) <= SVG_UP_TO else 3,
+            "size": 4.5 if len(view.points) <= SVG_UP_TO else 3,
             "color": values.tolist(),  # a list: arrays nested in a marker are lost at the first update
             "colorscale": theme.sequential_scale,
             **limits,
@@ -108,7 +109,7 @@ def figure(view: PlaneView, theme: Theme, colour: str = "z") -> go.Figure:
     marks = [
         contours(view.x, view.y, view.log_density, theme.muted, "density p(x)"),
         _points(view, theme, colour),
-        _marked(view, np.unique(view.drawn), "drawn from the rest", ring),
+        _marked(view, np.unique(view.drawn), "drawn", ring),
         _marked(view, view.head, "k most probable", diamond),
         chosen,
     ]

@@ -14,7 +14,7 @@ from gpvae_core.plots.theme import Theme, axis, frame
 
 WIDTH, HEIGHT = 540, 350
 TRUE, EMPIRICAL, MAPA = "true posterior", "empiricalized", "MAPA"
-HEAD, DRAWN = "MAPA, k most probable", "drawn from the rest"
+HEAD, DRAWN = "k most probable", "drawn"
 SVG_UP_TO = 2500
 """Points of one kind; more are drawn by WebGL, of which a page has only a few contexts."""
 
@@ -76,7 +76,7 @@ def span(views: Sequence[TraceView]) -> list[float]:
 def extent(view: TraceView) -> list[float]:
     """Where the line and the points on the scale lie."""
     on_scale = np.isfinite(view.empirical) | np.isfinite(view.mapa)
-    z = np.concatenate([view.line_z, view.z[on_scale]])
+    z = np.concatenate([view.line_z[np.isfinite(view.line)], view.z[on_scale]])
     pad = 0.04 * float(np.ptp(z)) + 1e-3
     return [float(z.min()) - pad, float(z.max()) + pad]
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from gpvae_core.explore.mapa_lab.views import PassesView
 from gpvae_core.plots.against_draws import axis_of_draws, curve, legend_below
 from gpvae_core.plots.method_styles import DASHES, PALE
-from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
+from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame, heading
 
 WIDTH, HEIGHT = 460, 360
 
@@ -23,9 +23,10 @@ def figure(view: PassesView, theme: Theme, encoder: bool = False) -> go.Figure:
         for k, one in enumerate(view.curves)
     ]  # fmt: skip
     draws = [float(s) for one in view.curves for s in one.draws]
-    layout = frame(theme, WIDTH, HEIGHT, (54, 10, 10, 92), showlegend=True)
+    layout = frame(theme, WIDTH, HEIGHT, (54, 10, 26, 92), showlegend=True)
     layout["xaxis"] = axis_of_draws(theme, draws)
     which = "encoder + decoder passes" if encoder else "decoder passes"
-    layout["yaxis"] = axis(theme, f"{which} per point, batch of {view.batch}", type="log", dtick=1)
+    layout["yaxis"] = axis(theme, f"{which} per point", type="log", dtick=1)
+    layout["annotations"] = [heading(theme, f"batches of {view.batch} of {view.n_total:,} points", 0.0, 1.0)]
     layout["legend"] = legend_below(theme)
     return go.Figure(marks, layout)

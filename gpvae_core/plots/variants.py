@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
+from gpvae_core.errors import unknown
 from gpvae_core.explore.mapa_lab.views import Variant, VariantsView
 from gpvae_core.plots import mapa_traces
 from gpvae_core.plots.marks import Mark, scatter
@@ -19,12 +19,38 @@ GAP = 0.07
 MOST_SHOWN = 600
 """Training points drawn behind each decoder."""
 LABEL = 40
+REACH = 3.3
+"""Latents shown, prior sd."""
 
 
-def _decoder(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str, str], last: bool) -> list[Mark]:
-    """The decoder's curve coloured by its latent, over the points."""
+def _against_latent(
+    view: VariantsView, variant: Variant, theme: Theme, axes: dict[str, str], legend: bool
+) -> list[Mark]:
+    """f_1 and f_2 against z, and the height of the chosen x in each."""
+    marks = []
+    for j, (name, colour, dash) in enumerate(
+        (("f₁(z)", theme.classes[2], "solid"), ("f₂(z)", theme.classes[5], "dash"))
+    ):
+        marks.append(
+            scatter(
+                x=variant.curve_z, y=variant.curve[:, j], mode="lines", name=name, legendgroup=name, showlegend=legend,
+                line={"color": colour, "dash": dash, "width": 2},
+                hovertemplate=f"{name} = %{{y:.3f}} at z = %{{x:.3f}}<extra></extra>", **axes,
+            )
+        )  # fmt: skip
+        height = float(view.chosen.x[j])
+        marks.append(
+            scatter(
+                x=[-REACH, REACH], y=[height, height], mode="lines", name=f"x{'₁₂'[j]} chosen", showlegend=False,
+                line={"color": colour, "dash": "dot", "width": 1}, hoverinfo="skip", **axes,
+            )
+        )  # fmt: skip
+    return marks
+
+
+def _in_plane(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
+    """The decoder's curve coloured by its latent, over the points; the legend's column has the scale of colours."""
     points = view.points[:MOST_SHOWN]
-    reach = float(np.abs(variant.curve_z).max())
     behind = scatter(
         x=points[:, 0], y=points[:, 1], mode="markers", name="training points", showlegend=False, hoverinfo="skip",
         marker={"size": 3, "color": theme.grid}, **axes,
@@ -40,9 +66,9 @@ def _decoder(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str,
             "size": 4,
             "color": variant.curve_z.tolist(),
             "colorscale": theme.sequential_scale,
-            "cmin": -reach,
-            "cmax": reach,
-            "showscale": last,
+            "cmin": -REACH,
+            "cmax": REACH,
+            "showscale": legend,
             "colorbar": {
                 "title": {"text": "z (prior sd)", "side": "right", "font": {"size": 11}},
                 "thickness": 10, "len": ABOVE[1] - ABOVE[0], "y": sum(ABOVE) / 2, "outlinewidth": 0,
@@ -60,6 +86,24 @@ def _decoder(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str,
     return [behind, curve, chosen]
 
 
+def _latent_axes(theme: Theme, number: str, first: bool) -> dict[str, Any]:
+    return {
+        f"xaxis{number}": axis(theme, "", range=[-REACH, REACH]),
+        f"yaxis{number}": axis(theme, "f(z) (data units)" if first else ""),
+    }
+
+
+def _plane_axes(theme: Theme, number: str, first: bool) -> dict[str, Any]:
+    return {
+        f"xaxis{number}": axis(theme, "x₁ (data units)"),
+        f"yaxis{number}": axis(theme, "x₂ (data units)" if first else "", scaleanchor=f"x{number}", constrain="domain"),
+    }
+
+
+DECODERS = {"z": (_against_latent, _latent_axes), "plane": (_in_plane, _plane_axes)}
+"""Ways to draw a decoder: its coordinates against z, or its curve in the plane."""
+
+
 def _titles(variant: Variant, theme: Theme, left: float) -> list[dict[str, Any]]:
     kl = f"KL(empiricalized ‖ MAPA) = {variant.trace.numbers.kl:.3f} nats"
     return [
@@ -68,8 +112,15 @@ def _titles(variant: Variant, theme: Theme, left: float) -> list[dict[str, Any]]
     ]
 
 
-def figure(view: VariantsView, theme: Theme) -> go.Figure:
-    """A column for each variant; the posteriors share one vertical scale."""
+def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
+    """A column for each variant; the posteriors share one vertical scale. `decoder` is one of DECODERS.
+
+    Raises:
+        UserError: another way to draw the decoders.
+    """
+    if decoder not in DECODERS:
+        raise unknown("drawing of the decoders", decoder, DECODERS)
+    draw, draw_axes = DECODERS[decoder]
     columns = len(view.variants)
     layout = frame(theme, WIDTH * columns, HEIGHT, (52, 62, 40, 40), showlegend=True, hovermode="closest")
     layout["legend"] = mapa_traces.legend(theme)
@@ -78,31 +129,26 @@ def figure(view: VariantsView, theme: Theme) -> go.Figure:
     notes: list[dict[str, Any]] = []
     width = (1.0 - GAP * (columns - 1)) / columns
     for k, variant in enumerate(view.variants):
-        left = k * (width + GAP)
-        domain, a, b = [left, left + width], 2 * k + 1, 2 * k + 2
-        marks += _decoder(view, variant, theme, {"xaxis": f"x{a}", "yaxis": f"y{a}"}, k == columns - 1)
-        marks += mapa_traces.panel(variant.trace, theme, {"xaxis": f"x{b}", "yaxis": f"y{b}"}, k == 0)
-        latent = f"{shortened(variant.trace.latent, LABEL)} (prior sd)"
-        layout |= {
-            f"xaxis{a}": axis(theme, "x₁ (data units)", domain=domain, anchor=f"y{a}"),
-            f"yaxis{a}": axis(
-                theme,
-                "x₂ (data units)" if k == 0 else "",
-                domain=list(ABOVE),
-                anchor=f"x{a}",
-                scaleanchor=f"x{a}",
-                constrain="domain",
-            ),
-            f"xaxis{b}": axis(theme, latent, domain=domain, anchor=f"y{b}", range=mapa_traces.extent(variant.trace)),
-            f"yaxis{b}": axis(
-                theme,
-                "log posterior density (nats)" if k == 0 else "",
-                domain=list(BELOW),
-                anchor=f"x{b}",
-                range=span,
-                nticks=7,
-            ),
-        }
+        left, first, a, b = k * (width + GAP), k == 0, str(2 * k + 1), str(2 * k + 2)
+        domain = [left, left + width]
+        marks += draw(view, variant, theme, {"xaxis": f"x{a}", "yaxis": f"y{a}"}, first)
+        marks += mapa_traces.panel(variant.trace, theme, {"xaxis": f"x{b}", "yaxis": f"y{b}"}, first)
+        above = draw_axes(theme, a, first)
+        above[f"xaxis{a}"] |= {"domain": domain, "anchor": f"y{a}"}
+        above[f"yaxis{a}"] |= {"domain": list(ABOVE), "anchor": f"x{a}"}
+        layout |= above | _below(variant, theme, b, domain, span, first)
         notes += _titles(variant, theme, left)
     layout["annotations"] = notes
     return go.Figure(marks, layout)
+
+
+def _below(
+    variant: Variant, theme: Theme, b: str, domain: list[float], span: list[float], first: bool
+) -> dict[str, Any]:
+    """Axes of the posteriors."""
+    latent = f"{shortened(variant.trace.latent, LABEL)} (prior sd)"
+    title = "log posterior density (nats)" if first else ""
+    return {
+        f"xaxis{b}": axis(theme, latent, domain=domain, anchor=f"y{b}", range=[-REACH, REACH]),
+        f"yaxis{b}": axis(theme, title, domain=list(BELOW), anchor=f"x{b}", range=span, nticks=7),
+    }

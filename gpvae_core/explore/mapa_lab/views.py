@@ -86,11 +86,11 @@ class TraceView:
     line_z: Array
     """(L,)."""
     line: Array
-    """(L,) log p(z|x), from the first to the last place within SHOWN_NATS of its maximum."""
+    """(L,) log p(z|x), NaN where it lies more than SHOWN_NATS (explore/traces.py) below its maximum."""
     z: Array
     """(N,) latent of each training point."""
     empirical: Array
-    """(N,) the true index posterior at each, NaN where it lies more than SHOWN_NATS below the line's maximum."""
+    """(N,) the true index posterior at each, NaN where it lies as far below the line's maximum."""
     mapa: Array
     """(N,) MAPA likewise."""
     head: Indices

@@ -1,0 +1,118 @@
+"""MAPA of one point over the training points, and how it compares with a model's own posterior (D.3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from gpvae_core.errors import UserError
+from gpvae_core.explore.mapa_lab.models import PointModel
+from gpvae_core.explore.mapa_lab.views import Array, Choice, Chosen, Numbers, TraceView
+from gpvae_core.explore.traces import SHOWN_NATS, kl
+from gpvae_core.mapa.bound import check_counts, mapa_bound
+from gpvae_core.mapa.draws import IndexDraw, draw_sparse
+from gpvae_core.mapa.kernels.gaussian import GaussianKernel
+from gpvae_core.mapa.sparse import SparsePosterior
+
+MOST_DRAWS = 10_000
+LINE_POINTS = 1500
+"""Of a posterior's line as it is shown; between them it is thinned evenly."""
+
+
+@dataclass(frozen=True)
+class PointMapa:
+    """q(i|n) of one point, its k most probable training points and S drawn from the others: no model is involved."""
+
+    log_q: Array
+    """(N,)."""
+    draw: IndexDraw
+    """Of one row."""
+
+
+def check_choice(choice: Choice, n: int) -> None:
+    """Raises UserError for a bandwidth that is not above 0, k or S below 0, k > N, too many draws, k = N with draws."""
+    GaussianKernel(choice.bandwidth)
+    if choice.k > n:
+        raise UserError(f"wanted k of at most {n:,}, the number of training points, got {choice.k:,}")
+    if choice.draws > MOST_DRAWS:
+        raise UserError(f"wanted at most {MOST_DRAWS:,} draws S, got {choice.draws:,}")
+    check_counts(choice.k, choice.draws, n)
+
+
+def log_kernels(points: Array, x: Array, bandwidth: float) -> Float64[Tensor, "B N"]:
+    """log k(x_b | x_i) + constant in nats, from differences in float64."""
+    square = ((x[:, None, :] - points[None, :, :]) ** 2).sum(-1)
+    return GaussianKernel(bandwidth).log_kernel(torch.from_numpy(square))
+
+
+def sparse_of(log_kernel: Float64[Tensor, "B N"]) -> SparsePosterior:
+    """Eq. 8 in full (K = N), most probable first, by index where equally probable."""
+    b, n = log_kernel.shape
+    order = torch.sort(log_kernel, dim=1, descending=True, stable=True)
+    return SparsePosterior.of(order.indices, order.values, torch.full((b,), -torch.inf, dtype=torch.float64), n)
+
+
+def mapa_of(points: Array, x: Array, choice: Choice) -> PointMapa:
+    """Eq. 8 and 9 of one point (2,). Raises UserError as `check_choice`."""
+    check_choice(choice, len(points))
+    posterior = sparse_of(log_kernels(points, x[None], choice.bandwidth))
+    draw = draw_sparse(posterior, choice.k, choice.draws, torch.Generator().manual_seed(choice.seed))
+    return PointMapa(posterior.dense()[0].numpy(), draw)
+
+
+def entropy(log_p: Array) -> float:
+    """-sum p log p in nats."""
+    inside = log_p > -np.inf
+    return -float(np.sum(np.exp(log_p[inside]) * log_p[inside]))
+
+
+def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> Numbers:
+    """Of one point from log p(x|f(z_i)) of every code and log p(x)."""
+    n = len(log_likelihood)
+    log_p = torch.log_softmax(log_likelihood, 0).numpy()
+    draw, h = mapa.draw, entropy(log_p)
+    head = draw.head[0].numpy()
+    bound = mapa_bound(log_likelihood[draw.head], log_likelihood[draw.tail], draw.log_q, n)
+    return Numbers(
+        kl=kl(log_p, mapa.log_q),
+        kl_reverse=kl(mapa.log_q, log_p),
+        kl_uniform=math.log(n) - h,
+        effective=math.exp(h),
+        effective_mapa=math.exp(entropy(mapa.log_q)),
+        head_mass=float(np.exp(mapa.log_q[head]).sum()),
+        head_mass_true=float(np.exp(log_p[head]).sum()),
+        bound=float(bound[0]),
+        log_px_empirical=float(torch.logsumexp(log_likelihood, 0)) - math.log(n),
+        log_px=log_px,
+        n=n,
+    )
+
+
+def trace_of(model: PointModel, chosen: Chosen, mapa: PointMapa) -> TraceView:
+    """The true posterior of x, its empiricalized one and MAPA against the model's codes."""
+    log_likelihood = model.log_likelihood(chosen.x[None])[0]
+    found = numbers(log_likelihood, float(model.log_px(chosen.x[None])[0]), mapa)
+    z, line = model.posterior(chosen.x)
+    floor = float(line.max()) - SHOWN_NATS
+    lift = math.log(found.n) + model.log_prior
+    points = (torch.log_softmax(log_likelihood, 0).numpy() + lift, mapa.log_q + lift)
+    empirical, own = (np.where(values >= floor, values, np.nan) for values in points)
+    seen = np.flatnonzero(line >= floor)
+    shown = slice(seen[0], seen[-1] + 1, max(1, (seen[-1] + 1 - seen[0]) // LINE_POINTS))
+    return TraceView(
+        title=chosen.title,
+        latent=model.latent,
+        line_z=z[shown],
+        line=np.where(line >= floor, line, np.nan)[shown],
+        z=model.codes,
+        empirical=empirical,
+        mapa=own,
+        head=mapa.draw.head[0].numpy(),
+        drawn=mapa.draw.tail[0].numpy(),
+        numbers=found,
+    )
