@@ -58,11 +58,23 @@ class Result:
     note: str | None
     """What a reader should know of the images, as that they are a subset."""
     versions: dict[str, str] | None
+    validation_log_px: float | None = None
+    """Mean log p(x) over the validation points, nats, by quadrature; on data of known truth what a restart is chosen
+    by. This and what follows is None in results of before, and where it is not defined."""
+    test_log_px: float | None = None
+    """Over the test points."""
+    test_kl: float | None = None
+    """KL[p_GT || p_model] over the test points, nats."""
+    test_kl_se: float | None = None
+    decoder_passes: float | None = None
+    """For each point of a training step."""
+    encoder_passes: float | None = None
 
 
 MEASURED = (
     *("validation_elbo", "test_iwae", "test_iwae_se", "test_elbo", "test_elbo_se", "test_images", "epochs"),
     *("best_epoch", "parameters", "train_seconds", "score_seconds", "device", "note", "versions"),
+    *("validation_log_px", "test_log_px", "test_kl", "test_kl_se", "decoder_passes", "encoder_passes"),
 )
 """Fields that a job returns when it is done."""
 PLANNED = (
@@ -180,8 +192,13 @@ def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
 
 
 def best_restarts(rows: Sequence[Result]) -> list[Result]:
-    """Of each complete run the restart with the best validation ELBO; test scores have no say."""
-    return [
-        max((row for row in run if row.status == "done"), key=lambda row: (row.validation_elbo or 0.0, -row.restart))
-        for run in complete_runs(rows)
-    ]
+    """Of each complete run the restart that is best on validation; test scores have no say."""
+    return [_best([row for row in run if row.status == "done"]) for run in complete_runs(rows)]
+
+
+def _best(done: Sequence[Result]) -> Result:
+    """By log p(x) where all restarts have it (Yacoby et al. 2024, sec. 6), else by the ELBO."""
+    exact = [row.validation_log_px for row in done]
+    known = [value for value in exact if value is not None]
+    scores = known if len(known) == len(done) else [row.validation_elbo or 0.0 for row in done]
+    return max(zip(scores, done, strict=True), key=lambda pair: (pair[0], -pair[1].restart))[1]
