@@ -86,7 +86,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_packages_and_assets(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = [p for folder in ("gpvae_core", "dashboards") for p in (ROOT / folder).rglob("*") if p.is_file()]
-    kept = {p.relative_to(ROOT).as_posix() for p in sources if p.suffix in (".py", ".js", ".css", ".json")}
+    shipped = (".py", ".js", ".css", ".json", ".safetensors")
+    kept = {p.relative_to(ROOT).as_posix() for p in sources if p.suffix in shipped}
     assert kept <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"gpvae_core", "dashboards"}
 

@@ -1,0 +1,1 @@
+"""Synthetic points whose generating model is known (Yacoby et al. 2024, C.1)."""

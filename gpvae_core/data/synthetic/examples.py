@@ -1,0 +1,145 @@
+"""The synthetic examples: true decoder, noise and classes of each, and draws of any size (Yacoby et al. 2024, C.1)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+from torch import nn
+
+from gpvae_core.data.synthetic import curves, linear
+from gpvae_core.data.synthetic.surrogate import EVENT_SHAPE, Curve, load_surrogate
+from gpvae_core.errors import UserError, unknown
+
+Latents1 = Float64[np.ndarray, " N"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """z ~ N(0, 1), x|z ~ N(f(z), sigma^2 I)."""
+
+    name: str
+    sigma: float
+    """sigma_epsilon, a standard deviation in the units of x; the paper prints its square."""
+    decoder: Callable[[], nn.Module]
+    """f: (B, 1) -> (B, 1, 1, 2), checked as it is loaded."""
+    points_of: Example | None = None
+    """The example whose points this one explains by another decoder; None where they are its own."""
+    latents: Callable[[Latents1, Latents1], Latents1] = lambda z, sign: z
+    """From the latents that made the points, and a random sign each, to those that make them by this decoder."""
+    class_of: Callable[[Latents1], Int64[np.ndarray, " N"]] = lambda z: np.zeros(len(z), np.int64)
+    class_names: tuple[str, ...] = ("point",)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """n points of an example and what made them."""
+
+    points: Float32[np.ndarray, "n 1 1 2"]
+    latents: Float64[np.ndarray, "n 1"]
+    labels: Int64[np.ndarray, " n"]
+
+
+CURVES: dict[str, Curve] = {
+    "figure-8": curves.figure_8,
+    "circle": curves.circle,
+    "circle-fold": curves.circle_fold,
+    "absolute-value": curves.absolute_value,
+    "absolute-value-fold": curves.absolute_value_fold,
+    "clusters": curves.clusters,
+    "spiral-dots": curves.spiral_dots,
+}
+"""The decoders that have a surrogate network."""
+
+
+def _surrogate(name: str) -> Callable[[], nn.Module]:
+    return partial(load_surrogate, name, CURVES[name])
+
+
+FIGURE_8 = Example("figure-8", math.sqrt(0.02), _surrogate("figure-8"))
+CIRCLE = Example("circle", math.sqrt(0.01), _surrogate("circle"))
+CIRCLE_FOLD = Example(
+    "circle-fold", CIRCLE.sigma, _surrogate("circle-fold"), points_of=CIRCLE, latents=curves.folded_latents
+)
+ABSOLUTE_VALUE = Example("absolute-value", math.sqrt(0.01), _surrogate("absolute-value"))
+ABSOLUTE_VALUE_FOLD = Example(
+    "absolute-value-fold",
+    ABSOLUTE_VALUE.sigma,
+    _surrogate("absolute-value-fold"),
+    points_of=ABSOLUTE_VALUE,
+    latents=curves.folded_latents,
+)
+CLUSTERS = Example(
+    "clusters",
+    math.sqrt(0.2),
+    _surrogate("clusters"),
+    class_of=curves.cluster_of,
+    class_names=tuple(f"cluster {i}" for i in range(4)),
+)
+SPIRAL_DOTS = Example(
+    "spiral-dots",
+    math.sqrt(0.01),
+    _surrogate("spiral-dots"),
+    class_of=curves.dot_of,
+    class_names=tuple(f"dot {i}" for i in range(7)),
+)
+LINEAR_GAUSSIAN = Example("linear-gaussian", linear.SIGMA, linear.linear_decoder)
+
+EXAMPLES = {
+    example.name: example
+    for example in (
+        FIGURE_8,
+        CIRCLE,
+        CIRCLE_FOLD,
+        ABSOLUTE_VALUE,
+        ABSOLUTE_VALUE_FOLD,
+        CLUSTERS,
+        SPIRAL_DOTS,
+        LINEAR_GAUSSIAN,
+    )
+}
+
+
+def get_example(name: str) -> Example:
+    """The example of this name. Raises UserError with the nearest right one."""
+    if name not in EXAMPLES:
+        raise unknown("synthetic data set", name, EXAMPLES)
+    return EXAMPLES[name]
+
+
+def draw(name: str, n: int, seed: int, part: int = 0) -> Draw:
+    """n points of an example, with their latents.
+
+    Variants with the same points have them for the same n, seed and part. Everything is computed in float64 and the
+    points rounded at the end, so that they are the same on every machine.
+
+    Args:
+        seed: of the draw; `part` (0, 1, 2 for training, validation and test) gives independent points of one draw.
+
+    Raises:
+        UserError: no such example, n < 1, a negative seed, or a surrogate network that is not as it should be.
+    """
+    example = get_example(name)
+    if n < 1:
+        raise UserError(f"wanted at least 1 point of '{name}', got {n}")
+    if seed < 0 or part < 0:
+        raise UserError(f"wanted a seed of 0 or more, got {min(seed, part)}")
+    rng = np.random.default_rng([seed, part])
+    z, noise, sign = rng.standard_normal(n), rng.standard_normal((n, 2)), rng.choice([-1.0, 1.0], n)
+    maker = example.points_of or example
+    x = decode(maker.decoder(), z) + maker.sigma * noise
+    return Draw(x.astype(np.float32).reshape(n, *EVENT_SHAPE), example.latents(z, sign)[:, None], example.class_of(z))
+
+
+@torch.no_grad()
+def decode(decoder: nn.Module, z: Latents1) -> Float64[np.ndarray, "N 2"]:
+    """f(z) in float64, in parts that fit any memory; the decoder itself is left as it is."""
+    exact = copy.deepcopy(decoder).double()
+    parts = torch.from_numpy(z)[:, None].split(65_536)
+    return torch.cat([exact(part).flatten(1) for part in parts]).numpy()

@@ -1,0 +1,1 @@
+"""Weights of the surrogate networks, written by `gpvae data surrogates`."""
