@@ -74,6 +74,7 @@ class Training:
         self.best: dict[str, Tensor] = {}
         self.unsaved: list[dict[str, Any]] = []
         self.saved_at = time.monotonic()
+        self.created = self.new_folder = False
 
     # -- the folder -------------------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ class Training:
         Raises:
             UserError: it cannot be written; then nothing is left of it.
         """
-        new = not self.out.exists()
+        self.new_folder = not self.out.exists()
         try:
             with disk_errors(str(self.out)):
                 self.out.mkdir(parents=True, exist_ok=True)
@@ -91,11 +92,16 @@ class Training:
             write_json(self.out / "meta.json", {"format": FORMAT, **self._meta(origin)})
             self.write_config()
         except UserError:
-            for path in self.out.iterdir() if self.out.is_dir() else ():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if new and self.out.is_dir():
-                self.out.rmdir()
+            self._discard()
             raise
+        self.created = True
+
+    def _discard(self) -> None:
+        """Take back what `create` has made."""
+        for path in self.out.iterdir() if self.out.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if self.new_folder and self.out.is_dir():
+            self.out.rmdir()
 
     def write_config(self) -> None:
         write_json(self.out / "config.json", {"format": FORMAT, **self.config.to_json()})
@@ -210,11 +216,23 @@ class Training:
         self.update_meta()
 
     def _begin(self, progress: Progress, stop: threading.Event) -> Inference:
+        """Inference that knows the data. Where it does not fit them, a run created just now leaves nothing behind."""
         cfg = self.config
         materials = Materials(
-            self.model, self.images, self.validation, self.data.fingerprint, cfg.train.samples, cfg.seed
+            self.model,
+            self.images,
+            self.validation,
+            self.data.fingerprint,
+            cfg.likelihood.kind,
+            cfg.train.samples,
+            cfg.seed,
         )
-        return cfg.inference.begin(materials, _stoppable(progress, stop))
+        try:
+            return cfg.inference.begin(materials, _stoppable(progress, stop))
+        except UserError:
+            if self.created:
+                self._discard()
+            raise
 
     def _over(self) -> bool:
         """Whether there is no epoch left to train."""
@@ -233,9 +251,9 @@ class Training:
             trained = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             try:
                 self.model.load_state_dict(read_tensors(raw / "weights.safetensors"))
-                inference.finish(_stoppable(progress, stop))
+                figures = inference.finish(_stoppable(progress, stop))
                 score = validation_elbo(self.model, self.validation, self.config.seed)
-                best = {"format": FORMAT, "epoch": self.state.best_epoch, "validation_elbo": score}
+                best = {"format": FORMAT, "epoch": self.state.best_epoch, "validation_elbo": score, "finish": figures}
                 write_snapshot(self.out / "best", {"weights": self.model.state_dict()}, best)
             finally:
                 self.model.load_state_dict(trained)

@@ -131,4 +131,8 @@ def families_and_methods(choice: Any) -> tuple[list[str], int, dict[str, bool]]:
     from gpvae_core.methods import methods
 
     families = [planned.config.method for planned in teaching_set(choice.lab.origin)]
-    return families, default_epochs(choice.lab.origin), {m.name: bool(m.count) for m in methods().values()}
+    return (
+        families,
+        default_epochs(choice.lab.origin),
+        {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"},
+    )

@@ -53,7 +53,7 @@ def names_of_methods() -> list[str]:
     return [
         name
         for method in methods().values()
-        if (method.objective, method.regulariser) == ("elbo", "none")
+        if (method.objective, method.regulariser, method.inference) == ("elbo", "none", "amortized")
         for name in method.names()
     ]
 

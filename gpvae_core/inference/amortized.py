@@ -31,8 +31,9 @@ class Amortized(Inference):
     def score(self) -> float:
         return validation_elbo(self._of.vae, self._of.validation, self._of.seed)
 
-    def finish(self, progress: Progress) -> None:
+    def finish(self, progress: Progress) -> dict[str, float]:
         """The model is ready as it is."""
+        return {}
 
 
 @INFERENCES.register("amortized")

@@ -29,6 +29,8 @@ class Materials:
     validation: DeviceSplit
     fingerprint: str
     """Of the data, for what is kept on disk."""
+    likelihood: str
+    """Its kind."""
     samples: int
     """`train.samples`: of each image and step."""
     seed: int
@@ -40,7 +42,7 @@ class Step:
 
     bound: Bound
     passes: int | None = None
-    """Distinct codes that were encoded and decoded for it, where inference counts them."""
+    """Codes that were encoded and decoded for it, where inference counts them."""
 
 
 class Inference(ABC):
@@ -59,8 +61,11 @@ class Inference(ABC):
         """How good the weights are now, by the validation images, in nats; larger is better."""
 
     @abstractmethod
-    def finish(self, progress: Progress) -> None:
-        """Make the model, which holds the best weights, one that is used as any VAE. The same whenever it is done."""
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """Make the model, which holds the best weights, one that is used as any VAE. The same whenever it is done.
+
+        Returns figures of how that went, by name; none where nothing was to be done.
+        """
 
 
 class InferenceConfig(PartConfig):

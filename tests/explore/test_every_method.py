@@ -22,7 +22,8 @@ DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
 FEW = replace(DIGITS, test=DIGITS.test.take(np.arange(12)), fingerprint="a few of the digits")
 VIEWS = ("map", "posterior", "traces", "reconstructions", "gaps")
-WAYS = [m.name for m in methods().values() if (m.objective, m.regulariser) == ("elbo", "none")]
+PLAIN = ("elbo", "none", "amortized")
+WAYS = [m.name for m in methods().values() if (m.objective, m.regulariser, m.inference) == PLAIN]
 
 
 def trained(folder: Path, method: str, latent_dim: int) -> Run:

@@ -1,0 +1,129 @@
+"""Training an empiricalized model by the bound of its index posteriors, whatever proposes the indices.
+
+The codes are the means of a plain Gaussian encoder, g; its variance has no part in training. At the end the prior is
+recovered from the codes and the encoder is fitted, so that what comes out is an ordinary VAE.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor
+
+from gpvae_core.bounds import Bound
+from gpvae_core.inference.base import Inference, InferenceConfig, Materials, Step
+from gpvae_core.mapa.batches import Batching
+from gpvae_core.mapa.bound import check_counts
+from gpvae_core.mapa.empirical import Empiricalized
+from gpvae_core.mapa.proposals import Proposal
+from gpvae_core.mapa.recovery.finish import check_recovery, finish
+from gpvae_core.mapa.recovery.settings import RecoverySettings
+from gpvae_core.progress import Progress
+from gpvae_core.training_bound import How
+from gpvae_core.validation import DeviceSplit
+
+SCORED_BY = 10_000
+"""Training codes, evenly spaced, that stand for all of them in the score."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What is found of the data before the first step."""
+
+    proposal: Proposal
+    batching: Batching
+
+
+class EmpiricalInference(Inference):
+    """Eq. 29 of each batch: its distinct codes are encoded and decoded once."""
+
+    def __init__(self, of: Materials, settings: EmpiricalConfig, model: Empiricalized, ways: Ways) -> None:
+        self._of, self._settings, self._model, self._ways = of, settings, model, ways
+        self._k = settings.summed(model.n_total)
+
+    def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
+        return self._ways.batching.order(generator)
+
+    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
+        draw = self._ways.proposal.draw(index.cpu(), self._k, self._settings.draws, on_cpu(generator))
+        value, codes = self._model.bound(index, draw)
+        return Step(Bound(value.detach(), value.mean()), codes + draw.passes)
+
+    def score(self) -> float:
+        """log 1/M sum_i p(x|f(g(x_i))) of the validation points (eq. 4), mean, by at most SCORED_BY codes."""
+        of = self._of
+        of.vae.eval()
+        codes = torch.arange(0, len(of.train), -(-len(of.train) // SCORED_BY))
+        return float(self._model.log_likelihood(all_points(of.validation), codes).mean())
+
+    def finish(self, progress: Progress) -> dict[str, float]:
+        return finish(self._of.vae, self._of.train, self._settings, self._of.seed, progress)
+
+
+class EmpiricalConfig(RecoverySettings, InferenceConfig):
+    """Settings of any of them."""
+
+    count: ClassVar[str] = "draws"
+    counts: ClassVar[tuple[int, ...]] = (50,)
+    score_name: ClassVar[str] = "validation log-likelihood of the codes' mixture"
+    finishes: ClassVar[bool] = True
+    only: ClassVar[Mapping[str, Any]] = {
+        "encoder": "gaussian",
+        "refiner": "none",
+        "objective": "elbo",
+        "regulariser": "none",
+        "freeze_decoder": False,
+        "train.samples": 1,
+        "train.kl_warmup": 0,
+    }
+    draws: int = Field(
+        default=50,
+        ge=0,
+        description="S, indices drawn for each point and step beside the most probable; 0 with neighbours=1 is an "
+        "autoencoder",
+    )
+    neighbours: int | None = Field(
+        default=None,
+        ge=0,
+        description="k, most probable indices that each point's bound sums over (default: 10 % of draws, at least 1)",
+    )
+
+    @abstractmethod
+    def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
+        """Proposal and batches for these data. Raises UserError where settings do not go with the data."""
+
+    def begin(self, materials: Materials, progress: Progress) -> EmpiricalInference:
+        train = materials.train
+        check_recovery(materials.vae)
+        check_counts(self.summed(len(train)), self.draws, len(train))
+        model = Empiricalized(materials.vae, lambda index: train.batch(index.to(train.images.device)), len(train))
+        return EmpiricalInference(materials, self, model, self.prepare(materials, model, progress))
+
+    def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
+        """The copula recovers the prior in one dimension; in more a flow does."""
+        return {"prior.kind": "flow"} if latent_dim > 1 else {}
+
+    def summed(self, n_total: int) -> int:
+        """k."""
+        if self.neighbours is not None:
+            return self.neighbours
+        return max(1, min(round(self.draws / 10), n_total - 1))
+
+
+def on_cpu(generator: torch.Generator) -> torch.Generator:
+    """The generator, where it is the CPU's; else one of the CPU that begins with a number drawn from it."""
+    if generator.device.type == "cpu":
+        return generator
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    return torch.Generator().manual_seed(int(seed))
+
+
+def all_points(split: DeviceSplit) -> Float[Tensor, "N C H W"]:
+    """Every point of a split, on its device."""
+    return split.batch(torch.arange(len(split), device=split.images.device))
