@@ -53,6 +53,27 @@ def test_its_table_is_its_log_prob(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_its_kl_is_the_mean_log_ratio_of_its_samples(kind: str) -> None:
+    likelihood, g = built(kind).double(), outputs(5, scale=1.0)
+    other = g + 0.5 * outputs(5, scale=1.0).flip(0)
+    generator = torch.Generator().manual_seed(2)
+    x = likelihood.sample(g.expand(4000, *g.shape).flatten(0, 1), generator).unflatten(0, (4000, 5))
+    ratio = (likelihood.log_prob(x, g) - likelihood.log_prob(x, other)).detach()
+    found = likelihood.kl(g, other).detach()
+    error = ratio.std(0) / 4000**0.5
+    assert bool((found > 10 * error).all())
+    assert bool(((found - ratio.mean(0)).abs() < 4 * error).all())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_kl_is_zero_at_itself_and_finite_far_off(kind: str) -> None:
+    likelihood, g = built(kind), outputs(7, 5, scale=30.0).float()
+    assert bool((likelihood.kl(g, g).abs() < 1e-5).all())
+    assert bool(likelihood.kl(g, -g).isfinite().all())
+    torch.testing.assert_close(likelihood.kl(g, g[0, 0]), torch.stack([likelihood.kl(row, g[0, 0]) for row in g]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_its_gradient_is_right_up_to_the_second(kind: str) -> None:
     """By finite differences; the Hessian is what the Laplace approximation takes."""
     likelihood, x = built(kind).double(), images(2)
