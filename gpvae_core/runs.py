@@ -54,7 +54,11 @@ class RunSummary:
     epochs: int
     epochs_wanted: int
     best_elbo: float | None
-    """Best validation ELBO so far, nats."""
+    """Best validation ELBO so far, nats; of the finished model, where it is used only after its inference has finished
+    it, and None before."""
+    score: float | None
+    """Best so far of what the best weights are chosen by, nats."""
+    score_name: str
     finished: bool
 
 
@@ -230,9 +234,16 @@ def summarize(path: Path) -> RunSummary:
         latent_dim=config.latent_dim,
         epochs=state.epoch,
         epochs_wanted=config.train.epochs,
-        best_elbo=state.best_elbo,
+        best_elbo=_finished_elbo(path) if config.inference.finishes else state.best_elbo,
+        score=state.best_elbo,
+        score_name=config.inference.score_name,
         finished=state.finished,
     )
+
+
+def _finished_elbo(path: Path) -> float | None:
+    best = snapshot_folder(path / "best")
+    return None if best is None else read_record(best / "state.json", Best).validation_elbo
 
 
 def list_runs(root: Path) -> tuple[list[RunSummary], list[str]]:

@@ -203,12 +203,12 @@ class Training:
         if self.config.train.compile:
             compile_networks(self.model, self.device)
         try:
-            inference = self._begin(progress, stop)
-            while not self._over():
-                self._enter_stage()
-                self._epoch(inference, progress, stop)
-                self._end_epoch(inference, on_epoch)
             if not self.state.finished:
+                inference = self._begin(progress, stop)
+                while not self._over():
+                    self._enter_stage()
+                    self._epoch(inference, progress, stop)
+                    self._end_epoch(inference, on_epoch)
                 self._finish(inference, progress, stop)
         except Cancelled:
             self.save()

@@ -112,6 +112,7 @@ def runs_command(
             "latent_dim": run.latent_dim,
             "epochs": run.epochs if json_ else f"{run.epochs} of {run.epochs_wanted}",
             "validation_elbo": run.best_elbo if json_ or run.best_elbo is None else f"{run.best_elbo:.1f}",
+            **({"score": run.score, "score_name": run.score_name} if json_ else {}),
             "finished": run.finished,
         }
         for run in runs
@@ -122,5 +123,8 @@ def runs_command(
         typer.echo(json.dumps(rows, indent=1))
     elif rows:
         print_table(rows)
+        for run in runs:
+            if run.best_elbo is None and run.score is not None:
+                typer.echo(f"{run.path}: best {run.score_name} {run.score:.1f} nats; no finished model yet")
     else:
         typer.echo(f"no runs in '{root}' yet; train one with: gpvae train --method vae --dataset digits")

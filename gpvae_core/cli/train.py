@@ -12,6 +12,7 @@ from gpvae_core.progress import Cancelled, terminal_progress
 
 if TYPE_CHECKING:
     from gpvae_core.data.base import DataConfig
+    from gpvae_core.runs import RunSummary
 
 EXAMPLES = """Train a method on a data set.
 
@@ -24,6 +25,10 @@ Examples:
   gpvae train --method gp --dataset mnist --preset kim2021 --epochs 50 --set encoder.expected_kl=closed_form
 
   gpvae train --method iaf:4 --decoder-from runs/vae --out runs/iaf
+
+  gpvae train --method mapa:50 --dataset figure-8
+
+  gpvae train --method mapa:50 --dataset digits --set bandwidth=validation
 
   gpvae train --resume runs/gp
 """
@@ -138,6 +143,7 @@ def _report(run: Any, folder: Path) -> None:
         typer.echo(f"stopped; go on with: gpvae train --resume {folder}", err=True)
         raise
     from gpvae_core.run_files import read_metrics
+    from gpvae_core.runs import summarize
 
     rows = read_metrics(folder / "metrics.jsonl")
     if not rows:
@@ -145,10 +151,18 @@ def _report(run: Any, folder: Path) -> None:
         return
     epochs = rows[-1]["epoch"]
     best = max(rows, key=lambda row: row["validation_elbo"])
+    summary = summarize(folder)
     typer.echo(
-        f"{folder}: {epochs} epoch{'' if epochs == 1 else 's'} in {sum_seconds(rows):.0f} s; best validation ELBO "
-        f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}"
+        f"{folder}: {epochs} epoch{'' if epochs == 1 else 's'} in {sum_seconds(rows):.0f} s; best {summary.score_name} "
+        f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}{_of_finished(summary)}"
     )
+
+
+def _of_finished(summary: RunSummary) -> str:
+    """The finished model's score, where the best weights were chosen by another."""
+    if summary.best_elbo == summary.score or summary.best_elbo is None:
+        return ""
+    return f"; finished model: validation ELBO {summary.best_elbo:.1f} nats"
 
 
 def sum_seconds(rows: list[dict[str, Any]]) -> float:

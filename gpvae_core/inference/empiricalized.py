@@ -71,7 +71,7 @@ class EmpiricalConfig(RecoverySettings, InferenceConfig):
 
     count: ClassVar[str] = "draws"
     counts: ClassVar[tuple[int, ...]] = (50,)
-    score_name: ClassVar[str] = "validation log-likelihood of the codes' mixture"
+    score_name: ClassVar[str] = "validation log-likelihood of the empiricalized model"
     finishes: ClassVar[bool] = True
     only: ClassVar[Mapping[str, Any]] = {
         "encoder": "gaussian",
