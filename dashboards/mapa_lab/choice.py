@@ -1,0 +1,133 @@
+"""From a page's state to a checked choice: what does not exist is replaced, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dashboards.mapa_lab.labs import MapaLabs
+from dashboards.mapa_lab.state import BEST, SIGMA, MapaState, bandwidth_of, kernel_of, place_of
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.explore.mapa_lab.views import Choice as Settings
+from gpvae_core.explore.mapa_lab.views import Chosen
+from gpvae_core.plots.theme import DARK, LIGHT, Theme
+
+if TYPE_CHECKING:
+    from gpvae_core.explore.mapa_lab.images import ImageLab
+
+    from gpvae_core.explore.mapa_lab.points import PointLab
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The image model, the test image and the kernel."""
+
+    run: str
+    lab: ImageLab
+    index: int
+    kernel: Mapping[str, float] | None
+    """None: the best on validation images, sought when it is needed."""
+    shown: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The state of a page, checked."""
+
+    tab: str
+    labs: MapaLabs
+    lab: PointLab
+    chosen: Chosen
+    settings: Settings
+    source: str
+    """Of the bandwidth: 'sigma', 'best' or 'number'."""
+    values: Mapping[str, Any]
+    """All of the state."""
+    sets: Mapping[str, str]
+    point_runs: tuple[str, ...]
+    image_runs: tuple[str, ...]
+    picture: Picture | None
+    theme: Theme
+
+    @property
+    def set_key(self) -> tuple[str, int, int]:
+        """Stands for the points."""
+        return self.lab.name, self.lab.draw, self.lab.size
+
+    @property
+    def place_key(self) -> tuple[float, ...]:
+        """Stands for the chosen point."""
+        return tuple(float(v) for v in self.chosen.x)
+
+
+def resolve(labs: MapaLabs, values: dict[str, Any]) -> tuple[Wanted, dict[str, Any], list[str]]:
+    """The choice, what of the state had to be corrected for it, and why.
+
+    Raises:
+        UserError: numbers that do not go together, such as k > N.
+    """
+    held, complaints = dict(values), []
+    sets = labs.sets()
+    if held["dataset"] not in sets:
+        complaints.append(str(unknown("set of points", held["dataset"], sets)))
+        held["dataset"] = MapaState.param["dataset"].default
+    lab = labs.points(held["dataset"], held["size"], held["draw"])
+    if held["index"] >= lab.size:
+        complaints.append(f"wanted a training point from 0 to {lab.size - 1}, got {held['index']}")
+        held["index"] = 0
+    place = place_of(held["place"])
+    chosen = lab.chosen(held["index"]) if place is None else lab.chosen_at(*place)
+    settings = Settings(_bandwidth(lab, held["bandwidth"]), held["k"], held["draws"], held["seed"])
+    point_runs, image_runs = labs.point_runs(lab.name), labs.image_runs()
+    if held["learned"] not in point_runs:
+        if held["learned"] and held["learned"] not in labs.library.names():
+            complaints.append(str(unknown("run on these points", held["learned"], point_runs)))
+        held["learned"] = ""
+    picture = _picture(labs, image_runs, held, complaints) if held["tab"] == "images" else None
+    if held["tab"] != "images":
+        lab.check(settings)
+    wanted = Wanted(
+        tab=held["tab"], labs=labs, lab=lab, chosen=chosen, settings=settings,
+        source=held["bandwidth"] if held["bandwidth"] in (SIGMA, BEST) else "number",
+        values=held, sets=sets, point_runs=point_runs, image_runs=image_runs, picture=picture,
+        theme=DARK if held["dark"] else LIGHT,
+    )  # fmt: skip
+    return wanted, {name: value for name, value in held.items() if value != values[name]}, complaints
+
+
+def _bandwidth(lab: PointLab, text: str) -> float:
+    number = bandwidth_of(text)
+    if number is not None:
+        return number
+    return lab.sigma if text == SIGMA else lab.best_bandwidth()
+
+
+def _picture(labs: MapaLabs, runs: tuple[str, ...], held: dict[str, Any], complaints: list[str]) -> Picture | None:
+    """The image model that is asked for, else the newest that can be loaded; None where there is none."""
+    if held["run"] and held["run"] not in runs:
+        complaints.append(str(unknown("run on images", held["run"], runs)))
+        held["run"] = ""
+    lab = None
+    for name in dict.fromkeys([held["run"], *runs] if held["run"] else runs):
+        try:
+            lab = labs.images(name)
+        except UserError as error:
+            complaints.append(str(error))
+            continue
+        held["run"] = name
+        break
+    if lab is None:
+        return None
+    if held["image"] >= lab.size:
+        complaints.append(f"wanted a test image from 0 to {lab.size - 1}, got {held['image']}")
+        held["image"] = 0
+    kernel = kernel_of(held["kernel"])
+    known = {slider.name: slider.default for slider in lab.sliders}
+    for name in kernel or {}:
+        if name not in known:
+            complaints.append(str(unknown("hyper-parameter of this run's kernel", name, known)))
+            held["kernel"], kernel = "", {}
+            break
+    merged = None if kernel is None else {**known, **kernel}
+    return Picture(held["run"], lab, held["image"], merged, held["shown"])

@@ -1,0 +1,108 @@
+"""What all pages of a server share: a lab for each set of points and each image model, and the runs there are."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dashboards.library import RunLibrary
+from dashboards.results.files import ResultFiles
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.explore.memo import Memo
+
+# Torch takes a second to import: the page is up before.
+if TYPE_CHECKING:
+    from gpvae_core.explore.mapa_lab.images import ImageLab
+
+    from gpvae_core.explore.mapa_lab.points import PointLab
+    from gpvae_core.explore.mapa_lab.views import KlView
+    from gpvae_core.runs import Run
+
+POINT_LABS, IMAGE_LABS = 16, 3
+
+
+class MapaLabs:
+    """Safe to ask from several threads."""
+
+    def __init__(self, library: RunLibrary) -> None:
+        self.library = library
+        self._points, self._images = Memo(POINT_LABS), Memo(IMAGE_LABS)
+        self._results = ResultFiles(library.places)
+
+    def sets(self) -> Mapping[str, str]:
+        """Name of each set of points -> what it is."""
+        from gpvae_core.explore.mapa_lab.points import ABOUT, SETS
+
+        return {name: ABOUT[name] for name in SETS}
+
+    def points(self, name: str, size: int, draw: int) -> PointLab:
+        """The lab of one draw of a set. Raises UserError for a set or a size that there is not."""
+        from gpvae_core.explore.mapa_lab.points import SETS, PointLab
+
+        if name not in SETS:
+            raise unknown("set of points", name, SETS)
+        return self._points.get((name, size, draw), lambda: PointLab.open(name, size=size, draw=draw))
+
+    def rescan(self, finished_only: bool) -> list[str]:
+        """Look for runs again; returns a line for each that is damaged."""
+        try:
+            self.library.rescan(finished_only)
+        except UserError as error:
+            return [str(error)]
+        return list(self.library.damaged)
+
+    def image_runs(self) -> tuple[str, ...]:
+        """Runs on images, newest first."""
+        sets = self.sets()
+        return tuple(name for name in self.library.names() if self.library.summary(name).dataset not in sets)
+
+    def point_runs(self, same_points_as: str) -> tuple[str, ...]:
+        """Runs with d = 1 on the points of a set, newest first; those of its second variant are the same points."""
+        from gpvae_core.data.synthetic.examples import get_example
+
+        def root(name: str) -> str:
+            return (get_example(name).points_of or get_example(name)).name
+
+        sets, summary, names = self.sets(), self.library.summary, self.library.names()
+        fitting = [name for name in names if summary(name).dataset in sets and summary(name).latent_dim == 1]
+        return tuple(name for name in fitting if root(summary(name).dataset) == root(same_points_as))
+
+    def run(self, name: str) -> Run:
+        """The run, loaded at the first use. Raises UserError for an unknown or damaged one."""
+        return self.library.explorer(name).run
+
+    def images(self, name: str) -> ImageLab:
+        """The lab of an image model."""
+        from gpvae_core.explore.mapa_lab.images import ImageLab
+
+        run = self.run(name)
+        return self._images.get(run.dir, lambda: ImageLab(run))
+
+    def test_kl(self, dataset: str) -> KlView | None:
+        """Test KL against S from the newest comparison that has this set; None where there is none."""
+        from gpvae_core.explore.mapa_lab.kl import kl_curves
+
+        for path in self._results.found().values():
+            view = kl_curves(_folder(path), dataset)
+            if view is not None:
+                return view
+        return None
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+_SHARED: weakref.WeakKeyDictionary[RunLibrary, MapaLabs] = weakref.WeakKeyDictionary()
+_SHARING = threading.Lock()
+
+
+def shared(library: RunLibrary) -> MapaLabs:
+    """The labs of all pages over this library."""
+    with _SHARING:
+        if library not in _SHARED:
+            _SHARED[library] = MapaLabs(library)
+        return _SHARED[library]

@@ -1,0 +1,153 @@
+"""What a page of the MAPA Lab shows, and how it is written into the address."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import param
+
+from dashboards import address
+from gpvae_core.errors import UserError
+
+TABS = {
+    "posterior": "Posterior",
+    "process": "Generative process",
+    "variants": "Two variants",
+    "bound": "Bound and density",
+    "passes": "Passes",
+    "images": "Image model",
+}
+TAB_HELP = {
+    "posterior": "Log posterior of one point: true, empiricalized, and MAPA; and where its neighbours lie",
+    "process": "How points come about, and why near ones share their posteriors (Fig. 1)",
+    "variants": "Several decoders of the same data; MAPA is one and the same (D.4)",
+    "bound": "The bound on log p(x), and density estimates, against S (Fig. 2-3)",
+    "passes": "Network passes that a training step costs (Fig. 4-5)",
+    "images": "A trained model of images: which training images are near, by pixels and by latents",
+}
+SIGMA, BEST = "sigma", "best"
+"""Bandwidths that depend on the data: the noise of the set, and the best on validation points."""
+LARGEST_N = 10_000
+IN_ADDRESS = {
+    "tab": "tab",
+    "dataset": "set",
+    "draw": "draw",
+    "size": "N",
+    "index": "index",
+    "place": "x",
+    "bandwidth": "bandwidth",
+    "k": "k",
+    "draws": "S",
+    "seed": "seed",
+    "colour": "colour",
+    "example": "example",
+    "coordinate": "coordinate",
+    "noise": "noise",
+    "points": "points",
+    "also": "also",
+    "what": "what",
+    "learned": "learned",
+    "run": "run",
+    "image": "image",
+    "kernel": "kernel",
+    "shown": "neighbours",
+}
+"""Parameter -> its name in the address."""
+
+
+class MapaState(param.Parameterized):
+    """The choices of one page."""
+
+    tab = param.Selector(default="posterior", objects=list(TABS))
+    dataset = param.String(default="figure-8", doc="Set of points")
+    draw = param.Integer(default=0, bounds=(0, 999_999), doc="Draw of the data")
+    size = param.Integer(default=1000, bounds=(2, LARGEST_N), doc="N, training points")
+    index = param.Integer(default=0, bounds=(0, None), doc="Training point")
+    place = param.String(doc="'x1,x2' of a point that is no training point; empty for the training point")
+    bandwidth = param.String(default=SIGMA, doc="'sigma', 'best', or a number in the units of x")
+    k = param.Integer(default=20, bounds=(0, None), doc="Most probable points taken whole")
+    draws = param.Integer(default=10, bounds=(0, None), doc="S, drawn from the rest")
+    seed = param.Integer(default=0, bounds=(0, 999_999), doc="Of what is drawn")
+    colour = param.Selector(default="z", objects=["z", "q"], doc="Colour of the points in the plane")
+    example = param.Selector(default="paper", objects=["paper", "set"], doc="Generative process of what")
+    coordinate = param.Selector(default="1", objects=["1", "2"], doc="Of x, against z")
+    noise = param.Number(default=0.0, bounds=(0.0, 100.0), doc="Noise of the process; 0 for its own")
+    points = param.Integer(default=4, bounds=(1, 12), doc="Points that the process draws")
+    also = param.Selector(default="no", objects=["no", "mapa"], doc="MAPA of the drawn points, too")
+    what = param.Selector(default="bound", objects=["bound", "gap"], doc="The bound, or how far below it lies")
+    learned = param.String(doc="Trained run beside the known decoders")
+    run = param.String(doc="Run on images")
+    image = param.Integer(default=0, bounds=(0, None), doc="Test image")
+    kernel = param.String(doc="Hyper-parameters of the kernel, 'name=number;...'; 'best'; empty for defaults")
+    shown = param.Integer(default=10, bounds=(1, 100), doc="Neighbours shown of an image")
+    dark = param.Boolean(default=False)
+
+    def pick(self, index: int) -> None:
+        """Look at a training point."""
+        self.param.update(index=index, place="")
+
+
+def bandwidth_of(text: str) -> float | None:
+    """The number; None where it depends on the data.
+
+    Raises:
+        UserError: neither.
+    """
+    if text in (SIGMA, BEST):
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise UserError(f"bandwidth: wanted a number above 0 (in the units of x), sigma or best, got '{text[:40]}'")
+    return value
+
+
+def place_of(text: str) -> tuple[float, float] | None:
+    """'x1,x2'; None for an empty text.
+
+    Raises:
+        UserError: not two numbers.
+    """
+    if not text:
+        return None
+    try:
+        x1, x2 = (float(part) for part in text.split(","))
+    except ValueError:
+        x1 = x2 = math.nan
+    if not (math.isfinite(x1) and math.isfinite(x2)):
+        raise UserError(f"x: wanted two numbers such as 0.5,-0.2, got '{text[:40]}'")
+    return x1, x2
+
+
+def kernel_of(text: str) -> dict[str, float] | None:
+    """'name=number;...' as a mapping; None for 'best'.
+
+    Raises:
+        UserError: it reads otherwise.
+    """
+    if text == BEST:
+        return None
+    out = {}
+    for part in filter(None, text.split(";")):
+        name, _, number = part.partition("=")
+        try:
+            out[name] = float(number)
+        except ValueError:
+            raise UserError(f"kernel: wanted name=number, got '{part[:40]}'") from None
+    return out
+
+
+def read_address(state: MapaState, query: Mapping[str, list[str]]) -> list[str]:
+    """Set the state from an address's query; returns a line for each value that was wrong and left as it was."""
+    complaints = address.read_address(state, IN_ADDRESS, query)
+    checks = {"bandwidth": bandwidth_of, "place": place_of, "kernel": kernel_of}
+    for name, check in checks.items():
+        try:
+            check(getattr(state, name))
+        except UserError as error:
+            complaints.append(str(error))
+            setattr(state, name, state.param[name].default)
+    return complaints
