@@ -57,7 +57,7 @@ def test_its_kl_is_the_mean_log_ratio_of_its_samples(kind: str) -> None:
     likelihood, g = built(kind).double(), outputs(5, scale=1.0)
     other = g + 0.5 * outputs(5, scale=1.0).flip(0)
     generator = torch.Generator().manual_seed(2)
-    x = likelihood.sample(g.expand(20000, *g.shape).flatten(0, 1), generator).unflatten(0, (4000, 5))
+    x = likelihood.sample(g.expand(20000, *g.shape).flatten(0, 1), generator).unflatten(0, (20000, 5))
     ratio = (likelihood.log_prob(x, g) - likelihood.log_prob(x, other)).detach()
     found = likelihood.kl(g, other).detach()
     error = ratio.std(0) / 20000**0.5
