@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from gpvae_core.mapa.kernels.base import Metric
-from gpvae_core.mapa.search import MEASURES, Candidates, Search, rounding
+from gpvae_core.mapa.search import MARGIN, MEASURES, Candidates, Search, rounding
 
 GATHERED = 1 << 26
 """float32 numbers that are gathered at once for pairs on a device."""
@@ -40,11 +40,22 @@ class FaissExact(Search):
         self.centred = self.vectors - self.centre
         self.longest = float(self.centred.norm(dim=1).max())
 
+    def first_count(self, k: int) -> int:
+        return k + MARGIN
+
+    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
+        return torch.zeros(len(queries), dtype=torch.int64)
+
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
         centred = (queries - self.centre).contiguous()
         statistic, index = faiss.knn(centred.numpy(), self.centred.numpy(), count, metric=self.measure.faiss_metric)
         worst = self.measure.sign * torch.from_numpy(statistic[:, -1].copy())
         return Candidates(torch.from_numpy(index), worst - rounding(centred, self.longest))
+
+    def recall(
+        self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
+    ) -> float:
+        return 1.0
 
     def pairs(self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]) -> Float32[Tensor, "b c"]:
         return faiss_pairs(self.metric, self.vectors, queries, index)
@@ -60,6 +71,12 @@ class TorchExact(Search):
         self.centred = self.vectors - self.centre
         self.longest = float(self.centred.norm(dim=1).max())
 
+    def first_count(self, k: int) -> int:
+        return k + MARGIN
+
+    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
+        return torch.zeros(len(queries), dtype=torch.int64)
+
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
         index, beyond = [], []
         for part in queries.split(max(SCORES // self.size, 1)):
@@ -68,6 +85,11 @@ class TorchExact(Search):
             index.append(found.indices.cpu())
             beyond.append((found.values[:, -1] - rounding(centred, self.longest)).cpu())
         return Candidates(torch.cat(index), torch.cat(beyond))
+
+    def recall(
+        self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
+    ) -> float:
+        return 1.0
 
     def pairs(self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]) -> Float32[Tensor, "b c"]:
         found = torch.empty(index.shape, dtype=torch.float32)

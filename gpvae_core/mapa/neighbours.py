@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float32, Int64
@@ -12,16 +12,21 @@ from torch import Tensor
 
 from gpvae_core.device import available_devices, pick_device
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.mapa.approximate import FaissApproximate
 from gpvae_core.mapa.exact import FaissExact, TorchExact
 from gpvae_core.mapa.kernels.base import Kernel, Metric
-from gpvae_core.mapa.search import Search, nearest
-from gpvae_core.mapa.sparse import SparsePosterior, not_stored
+from gpvae_core.mapa.search import Search, nearest, share
+from gpvae_core.mapa.sparse import SparsePosterior, is_stored, not_stored
 from gpvae_core.progress import Progress, silent
 
 REST = 64
 """Training points outside of the table, for each row, from which the mass of all of these is estimated."""
 QUERIES = 2048
 """Points searched for together: progress and Ctrl-C come between."""
+
+
+SAMPLE = 256
+"""Points on which an approximate search is settled, and others on which its recall is measured."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,33 @@ class NeighbourTable:
 
 def recall(exact: NeighbourTable, table: NeighbourTable) -> float:
     """Share of the exact table's neighbours that the other has, for the same points."""
-    both = torch.cat([exact.index, table.index], dim=1).sort(1).values
-    return float((both[:, 1:] == both[:, :-1]).sum() / exact.index.numel())
+    return share(exact.index, table.index)
 
 
-def _exact(vectors: Tensor, metric: Metric, seed: int, device: torch.device) -> Search:
-    return FaissExact(vectors, metric) if device.type == "cpu" else TorchExact(vectors, metric, device)
+@dataclass(frozen=True)
+class Task:
+    """What a search is made for."""
+
+    vectors: Float32[Tensor, "N Q"]
+    metric: Metric
+    k: int
+    sample: Float32[Tensor, "b Q"]
+    """Some of the queries to come."""
+    seed: int
+    device: torch.device
 
 
-SEARCHES: dict[str, Callable[[Tensor, Metric, int, torch.device], Search]] = {"exact": _exact}
+def _exact(task: Task) -> Search:
+    if task.device.type == "cpu":
+        return FaissExact(task.vectors, task.metric)
+    return TorchExact(task.vectors, task.metric, task.device)
+
+
+def _approximate(task: Task) -> Search:
+    return FaissApproximate(task.vectors, task.metric, task.sample, task.k, task.seed)
+
+
+SEARCHES: dict[str, Callable[[Task], Search]] = {"exact": _exact, "approximate": _approximate}
 
 
 def find_neighbours(
@@ -96,8 +119,16 @@ def find_neighbours(
     if x is not None:
         kernel.check(x)
     vectors = kernel.indexed(x_train.cpu())
-    search = SEARCHES[how](vectors, kernel.metric, seed, _device(device))
-    return _table(search, kernel, x_train if x is None else x, k, x is None, seed, progress)
+    wanted = x_train if x is None else x
+    progress(0, len(wanted), "finding neighbours")
+    order = torch.randperm(len(wanted), generator=torch.Generator().manual_seed(seed))
+    sample = kernel.queried(wanted[order[:SAMPLE]].cpu())
+    search = SEARCHES[how](Task(vectors, kernel.metric, k, sample, seed, _device(device)))
+    table = _table(search, kernel, wanted, k, x is None, seed, progress)
+    measured = order[-SAMPLE:]
+    own = measured if x is None else None
+    found = search.recall(kernel.queried(wanted[measured].cpu()), table.index[measured], own)
+    return replace(table, recall=found)
 
 
 def _device(name: str | None) -> torch.device:
@@ -114,27 +145,43 @@ def _table(
     statistic = torch.empty(size, k, dtype=torch.float32)
     rest = torch.empty(size, min(others, REST), dtype=torch.float32)
     generator = torch.Generator().manual_seed(seed)
-    for start in range(0, size, QUERIES):
-        progress(start, size, "finding neighbours")
-        part = slice(start, min(start + QUERIES, size))
-        queries = kernel.queried(x[part].cpu())
-        found = nearest(search, queries, k, torch.arange(part.start, part.stop) if own else None)
-        index[part], statistic[part] = found.index, found.statistic
-        rest[part] = search.pairs(queries, not_stored(found.index, _ranks(len(queries), others, generator)))
+    done = 0
+    for rows in _order(search, kernel, x).split(QUERIES):
+        progress(done, size, "finding neighbours")
+        queries = kernel.queried(x[rows].cpu())
+        found = nearest(search, queries, k, rows if own else None)
+        index[rows], statistic[rows] = found.index, found.statistic
+        rest[rows] = search.pairs(queries, _others(found.index, search.size, generator))
+        done += len(rows)
     progress(size, size, "finding neighbours")
     return NeighbourTable(index, statistic, rest, search.size)
 
 
-def _ranks(b: int, others: int, generator: torch.Generator) -> Int64[Tensor, "b M"]:
-    """Which of the others to look at: all where they are few, else drawn with replacement."""
+def _order(search: Search, kernel: Kernel, x: Tensor) -> Int64[Tensor, " B"]:
+    """Rows in the order in which they are best searched for."""
+    places = [search.place(kernel.queried(part.cpu())) for part in x.split(QUERIES)]
+    return torch.cat(places).sort(stable=True).indices
+
+
+def _others(index: Int64[Tensor, "b K"], n_total: int, generator: torch.Generator) -> Int64[Tensor, "b M"]:
+    """Training points that are not stored: all where they are few, else REST drawn evenly with replacement.
+
+    The rows are given the same draws, whose vectors then stay in the processor's cache; a row that has stored one of
+    them draws another. Each row's are evenly distributed over what it has not stored.
+    """
+    b, others = len(index), n_total - index.shape[1]
     if others <= REST:
-        return torch.arange(others).repeat(b, 1)
-    return torch.randint(others, (b, REST), generator=generator)
+        return not_stored(index, torch.arange(others).repeat(b, 1))
+    shared = torch.randint(n_total, (REST,), generator=generator).repeat(b, 1)
+    own = not_stored(index, torch.randint(others, (b, REST), generator=generator))
+    return torch.where(is_stored(index, shared), own, shared)
 
 
 def _check(x_train: Tensor, k: int, x: Tensor | None) -> None:
     if len(x_train) == 0 or x_train.shape[1] == 0:
         raise UserError(f"wanted training points, got {tuple(x_train.shape)}; is the training split empty?")
+    if x is not None and len(x) == 0:
+        raise UserError("wanted points to find neighbours of, got none; is the split empty?")
     if not 1 <= k <= len(x_train):
         raise UserError(f"wanted from 1 to {len(x_train)} neighbours, the number of training points, got {k}")
     if x is not None and x.shape[1] != x_train.shape[1]:

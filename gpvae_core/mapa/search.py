@@ -86,12 +86,32 @@ class Search(ABC):
     """N."""
 
     @abstractmethod
+    def first_count(self, k: int) -> int:
+        """Candidates to fetch at first for the k nearest."""
+
+    @abstractmethod
+    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
+        """A number for each query; those with the same read the same memory, and are best searched for together."""
+
+    @abstractmethod
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
         """At least `count` candidates (or -1) for each query."""
 
     @abstractmethod
+    def recall(
+        self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
+    ) -> float:
+        """Share of the queries' true k nearest that were found."""
+
+    @abstractmethod
     def pairs(self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]) -> Float32[Tensor, "b c"]:
         """Statistic of each query and each of its candidates, by differences; on the CPU."""
+
+
+def share(known: Int64[Tensor, "b k"], found: Int64[Tensor, "b c"]) -> float:
+    """Share of the known indices that are among those found in the same row, where -1 is none."""
+    both = torch.cat([known, found], dim=1).sort(1).values
+    return float((both[:, 1:] == both[:, :-1]).logical_and(both[:, 1:] >= 0).sum() / known.numel())
 
 
 def rounding(queries: Float32[Tensor, "b Q"], longest: float) -> Float32[Tensor, " b"]:
@@ -116,7 +136,7 @@ def nearest(
         own: index of each query's own point, where it is a training point: kept among the k if it ties with the last.
         count: candidates to fetch at first.
     """
-    count = min(count or k + MARGIN, search.size)
+    count = min(count or search.first_count(k), search.size)
     found = search.candidates(queries, count)
     index = found.index if own is None else _with_own(found.index, own)
     statistic = search.pairs(queries, index)
@@ -140,7 +160,7 @@ def _fetch_more(
     chosen: Nearest,
     unsettled: Tensor,
 ) -> Nearest:
-    count = min(GROWTH * count, search.size)
+    count = min(GROWTH * max(count, k), search.size)
     for rows in unsettled.nonzero()[:, 0].split(max(CANDIDATES // count, 1)):
         more = nearest(search, queries[rows], k, None if own is None else own[rows], count)
         chosen.index[rows], chosen.statistic[rows] = more.index, more.statistic

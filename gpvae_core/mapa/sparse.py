@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from gpvae_core.errors import UserError
@@ -86,6 +86,13 @@ def not_stored(index: Int64[Tensor, "B K"], rank: Int64[Tensor, "B S"]) -> Int64
     # The j-th stored index (sorted) has `index_j - j` others below it; rank r is behind all with so many or fewer.
     below = index.sort(1).values - torch.arange(index.shape[1], device=index.device)
     return rank + torch.searchsorted(below, rank, right=True)
+
+
+def is_stored(index: Int64[Tensor, "B K"], asked: Int64[Tensor, "B S"]) -> Bool[Tensor, "B S"]:
+    """Which of the indices asked for are in the same row of `index`."""
+    ordered = index.sort(1).values
+    place = torch.searchsorted(ordered, asked).clamp_max(index.shape[1] - 1)
+    return ordered.gather(1, place) == asked
 
 
 def _or_even(log_mass: Float64[Tensor, "B M"], others: int) -> Float64[Tensor, "B M"]:
