@@ -14,7 +14,8 @@ Point sets, nothing trained (`points.py`, one `PointLab` serves all pages and th
     paper_processes(seed=0, draws=4, noise=0.02) -> (ProcessView, ProcessView)   (`process.py`) Fig. 1
                                                        plots/generative_process.figure(views, theme, mapa=False)
     lab.variants(chosen, choice, learned=None, progress=silent) -> VariantsView
-                                                       learned: a Run with d = 1 on points; plots/variants.figure(...)
+                                                       learned: a Run with d = 1 on these points
+                                                       plots/variants.figure(view, theme, decoder="z" | "plane")
     lab.bound(choice, progress=silent) -> BoundView    plots/bound_curves.figure(view, theme, what="bound" | "gap")
     lab.passes(bandwidth, seed=0, progress=silent) -> PassesView   plots/pass_curves.figure(view, theme, encoder=False)
     lab.density(run, progress=silent) -> DensityView   plots/density.figure(view, theme)
@@ -26,8 +27,8 @@ A trained image model (`images.py`; one `ImageLab` for each run):
 
     ImageLab(run, seed=0)
     lab.size                                           test images
-    lab.sliders -> tuple[Slider, ...]                  the kernel's hyper-parameters with their defaults
-    lab.best(progress=silent) -> dict[str, float]      of `sliders`, best on validation images
+    lab.sliders -> tuple[Slider, ...];  lab.defaults -> dict[str, float]     the kernel's hyper-parameters
+    lab.best(progress=silent) -> dict[str, float]      where MAPA is nearest to the model, on validation images
     lab.prepare(progress=silent)                       encodes and decodes all training images: slow, once
     lab.neighbours(index, values: Mapping[str, float], k, progress=silent) -> NeighboursView
                                                        plots/neighbour_images.figure(view, theme)

@@ -17,8 +17,8 @@ SIDE = 140
 """Grid points along each axis."""
 MARGIN = 3.0
 """Noise deviations that the window reaches beyond the decoder's curve."""
-REACH, NODES = 8.0, 16_001
-"""The latents of the quadrature."""
+NODES = 20_000
+"""Of the quadrature, taken at a time."""
 FLOOR = -600.0
 """Nats; a density so low is the same as none."""
 
@@ -35,7 +35,7 @@ def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
     """log p(x) at every (x_j, y_i), (Gy, Gx) nats; what is below FLOOR counts as FLOOR.
 
     p(x, y) = int N(x; f_1(z)) N(y; f_2(z)) p(z) dz factors under the integral, so that one matrix product over the
-    nodes z_g gives the whole grid.
+    nodes of the quadrature gives the whole grid.
 
     Raises:
         UserError: a likelihood that is not Gaussian.
@@ -43,11 +43,16 @@ def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
     sigma = model.model.likelihood.noise_scale()
     if sigma is None:
         raise UserError(f"wanted a model with Gaussian noise to draw its density, got '{model.name}' with another")
-    z = torch.linspace(-REACH, REACH, NODES, dtype=torch.float64)
-    f = model.model.decode(z[:, None]).flatten(1).numpy()
-    weight = np.exp(log_normal(z.numpy() ** 2, 1.0, 1)) * float(z[1] - z[0])
-    along_x, along_y = (np.exp(log_normal((axis[:, None] - f[:, j]) ** 2, sigma, 1)) for j, axis in enumerate((x, y)))
-    return np.log(np.maximum((along_y * weight) @ along_x.T, math.exp(FLOOR)))
+    line = model.line
+    density = np.zeros((len(y), len(x)))
+    for z, log_weight in zip(line.z.split(NODES), line.log_weight.split(NODES), strict=True):
+        f = line.model.decode(z[:, None]).flatten(1).numpy()
+        weight = (line.model.log_prior(z[:, None]) + log_weight).exp().numpy()
+        along_x, along_y = (
+            np.exp(log_normal((axis[:, None] - f[:, j]) ** 2, sigma, 1)) for j, axis in enumerate((x, y))
+        )
+        density += (along_y * weight) @ along_x.T
+    return np.log(np.maximum(density, math.exp(FLOOR)))
 
 
 def density_view(

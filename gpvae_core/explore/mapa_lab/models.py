@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +37,6 @@ class PointModel:
     """What the codes are, as an axis names them."""
     codes: Array
     """(N,)."""
-    model: GenerativeModel
     decoded: Float64[Tensor, "N 1 1 2"]
     """f(z_i)."""
     line: Line
@@ -46,12 +44,15 @@ class PointModel:
     @staticmethod
     @torch.no_grad()
     def of(name: str, latent: str, model: GenerativeModel, codes: Array) -> PointModel:
-        """A copy of the model in float64, with its codes decoded."""
-        plain = GenerativeModel(model.decoder, model.likelihood, model.latent_dim, model.event_shape)
-        exact = copy.deepcopy(plain).double().cpu().eval().requires_grad_(False)
+        """With the codes decoded in float64."""
+        line = Line.build(model)
         z = np.asarray(codes, dtype=np.float64)
-        decoded = exact.decode(torch.from_numpy(z)[:, None])
-        return PointModel(name, latent, z, exact, decoded, Line.build(exact))
+        return PointModel(name, latent, z, line.model.decode(torch.from_numpy(z)[:, None]), line)
+
+    @property
+    def model(self) -> GenerativeModel:
+        """On the CPU, float64."""
+        return self.line.model
 
     @property
     def log_prior(self) -> Array:
@@ -67,12 +68,12 @@ class PointModel:
 
     def log_px(self, x: Array) -> Array:
         """log p(x) in nats of points (B, 2), (B,), by quadrature."""
-        return self.line.log_px(as_events(x)).cpu().numpy()
+        return self.line.log_px(as_events(x)).numpy()
 
     def posterior(self, x: Array) -> tuple[Array, Array]:
         """z (G,) and log p(z|x) (G,) of one point (2,)."""
         z, log_density = self.line.posterior(as_events(x[None]))
-        return z.cpu().numpy(), log_density[0].cpu().numpy()
+        return z.numpy(), log_density[0].numpy()
 
     @torch.no_grad()
     def curve(self) -> tuple[Array, Array]:

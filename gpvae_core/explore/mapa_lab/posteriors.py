@@ -13,11 +13,12 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.explore.mapa_lab.models import PointModel
 from gpvae_core.explore.mapa_lab.views import Array, Choice, Chosen, Numbers, TraceView
-from gpvae_core.explore.traces import SHOWN_NATS, kl
+from gpvae_core.explore.traces import SHOWN_NATS
 from gpvae_core.mapa.bound import check_counts, mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_sparse
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
 from gpvae_core.mapa.sparse import SparsePosterior
+from gpvae_core.mapa.trend import compare
 
 MOST_DRAWS = 10_000
 LINE_POINTS = 1500
@@ -65,27 +66,22 @@ def mapa_of(points: Array, x: Array, choice: Choice) -> PointMapa:
     return PointMapa(posterior.dense()[0].numpy(), draw)
 
 
-def entropy(log_p: Array) -> float:
-    """-sum p log p in nats."""
-    inside = log_p > -np.inf
-    return -float(np.sum(np.exp(log_p[inside]) * log_p[inside]))
-
-
 def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> Numbers:
     """Of one point from log p(x|f(z_i)) of every code and log p(x)."""
     n = len(log_likelihood)
-    log_p = torch.log_softmax(log_likelihood, 0).numpy()
-    draw, h = mapa.draw, entropy(log_p)
-    head = draw.head[0].numpy()
+    log_p, log_q = torch.log_softmax(log_likelihood, 0), torch.from_numpy(mapa.log_q)
+    trend, draw = compare(log_p[None], log_q[None]), mapa.draw
     bound = mapa_bound(log_likelihood[draw.head], log_likelihood[draw.tail], draw.log_q, n)
     return Numbers(
-        kl=kl(log_p, mapa.log_q),
-        kl_reverse=kl(mapa.log_q, log_p),
-        kl_uniform=math.log(n) - h,
-        effective=math.exp(h),
-        effective_mapa=math.exp(entropy(mapa.log_q)),
-        head_mass=float(np.exp(mapa.log_q[head]).sum()),
-        head_mass_true=float(np.exp(log_p[head]).sum()),
+        kl=float(trend.kl[0]),
+        kl_reverse=float(trend.reverse_kl[0]),
+        kl_uniform=float(trend.uniform_kl[0]),
+        rank=float(trend.rank[0]),
+        spread=float(trend.spread[0]),
+        effective=float(trend.effective_p[0]),
+        effective_mapa=float(trend.effective_q[0]),
+        head_mass=float(log_q[draw.head].exp().sum()),
+        head_mass_true=float(log_p[draw.head].exp().sum()),
         bound=float(bound[0]),
         log_px_empirical=float(torch.logsumexp(log_likelihood, 0)) - math.log(n),
         log_px=log_px,

@@ -54,6 +54,10 @@ class Numbers:
     """KL(q || p)."""
     kl_uniform: float
     """KL(p || uniform) = log N - H(p): what knowing nothing costs, the yardstick of `kl`."""
+    rank: float
+    """Spearman's correlation of log q with log p over the points that hold 99 % of p; NaN for fewer than three."""
+    spread: float
+    """Standard deviation of log q - log p over these: the "noise" of MAPA around the truth."""
     effective: float
     """exp H(p): the number of points that matter in truth."""
     effective_mapa: float
@@ -240,6 +244,8 @@ class KlView:
     curves: tuple[KlCurve, ...]
     flat: tuple[tuple[str, Value], ...]
     """Methods without an S (VAE), as lines across."""
+    claims: tuple[str, ...] = ()
+    """What the paper's text says of this set, and whether it holds here, a line each."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""MAPA Lab: the codes of the training images, with those that are near to a test image marked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gpvae_core.explore.mapa_lab.views import CodesView, Indices
+from gpvae_core.plots.marks import Mark, scatter, scattergl
+from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
+
+WIDTH, HEIGHT = 560, 440
+
+
+def _classes(view: CodesView, theme: Theme) -> list[Mark]:
+    """A trace for each class: colours in an array nested in a marker would be lost."""
+    traces = []
+    for c in np.unique(view.class_index):
+        rows = view.class_index == c
+        name = view.class_names[c] if 0 <= c < len(view.class_names) else "no class"
+        traces.append(
+            scattergl(
+                x=view.xy[rows, 0],
+                y=view.xy[rows, 1],
+                customdata=view.index[rows],
+                mode="markers",
+                name=name,
+                marker={
+                    "color": theme.classes[c % len(theme.classes)] if c >= 0 else theme.muted,
+                    "symbol": CLASS_SYMBOLS[c % len(CLASS_SYMBOLS)],
+                    "size": 4,
+                    "opacity": 0.45,
+                },
+                hovertemplate=f"training image %{{customdata}}, class {name}<extra></extra>",
+            )
+        )
+    return traces
+
+
+def _neighbours(view: CodesView, rows: Indices, name: str, marker: dict[str, Any]) -> Mark:
+    return scatter(
+        x=view.xy[rows, 0],
+        y=view.xy[rows, 1],
+        customdata=view.index[rows],
+        mode="markers",
+        name=name,
+        marker=marker,
+        hovertemplate=f"{name}: training image %{{customdata}}<extra></extra>",
+    )
+
+
+def figure(view: CodesView, theme: Theme) -> go.Figure:
+    """Points with `customdata` = training index; rings are the model's neighbours, diamonds MAPA's."""
+    diamond = {"symbol": "diamond-open", "size": 12, "color": theme.gaussians[0].colour, "line": {"width": 2.2}}
+    ring = {"symbol": "circle-open", "size": 12, "color": theme.base, "line": {"width": 2.2}}
+    star = {"symbol": "star", "size": 15, "color": theme.highlight, "line": {"color": theme.edge, "width": 1}}
+    own = scatter(
+        x=[float(view.place[0])], y=[float(view.place[1])], mode="markers", name="the test image", marker=star,
+        hovertemplate="the test image's own code<extra></extra>",
+    )  # fmt: skip
+    marks = [
+        *_classes(view, theme),
+        _neighbours(view, view.empirical, "near by the model", ring),
+        _neighbours(view, view.mapa, "near by MAPA", diamond),
+        own,
+    ]
+    layout = frame(theme, WIDTH, HEIGHT, (50, 8, 8, 42), showlegend=True, hovermode="closest", uirevision="codes")
+    layout["xaxis"] = axis(theme, view.x_label)
+    layout["yaxis"] = axis(theme, view.y_label)
+    layout["legend"] = {
+        "x": 1.01, "y": 1.0, "xanchor": "left", "yanchor": "top", "font": {"size": 11, "color": theme.text},
+        "itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)",
+    }  # fmt: skip
+    return go.Figure(marks, layout)
