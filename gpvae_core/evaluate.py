@@ -62,7 +62,7 @@ def evaluate(
         max_instances: size of the sample for best Gaussians and gaps; by default all of at most 500, else 200.
         max_truths: size of the sample for log p(x), negentropy and modes at d = 2; it begins with the other one.
         bandwidth: of MAPA's kernel: 'sigma_x', the likelihood's, or 'validation', the best on validation images.
-        truth: how log p(x) is found: 'grid' (d = 2), 'ais', 'iwae', or 'auto', the grid at d = 2 and else 'ais'.
+        truth: how log p(x) is found: 'line' (d = 1), 'grid' (d = 2), 'ais', 'iwae'; 'auto' is quadrature, else 'ais'.
         annealing: temperatures and chains of 'ais', and of the bounds on simulated images.
         simulated: on so many images drawn from the model, log p(x) is bounded from both sides.
         hmc: the posteriors of the first so many instances of the sample are sampled by Hamiltonian Monte Carlo.
@@ -239,8 +239,9 @@ def _truth_and_gaps(sample: Sample) -> dict[str, Any]:
 
 
 def _how(truth: Truth) -> dict[str, Any]:
-    """What an estimate was made of, by its own names; nothing for a grid."""
+    """What an estimate was made of, by its own names; nothing for quadrature."""
     counts = {
+        "line": {},
         "grid": {},
         "ais": {"chains": truth.k, "temperatures": truth.steps, "bound": "lower"},
         "iwae": {"k": truth.k, "bound": "lower"},
@@ -278,11 +279,11 @@ def _correlation(a: Array, b: Array, seed: int) -> dict[str, Any]:
 
 
 def _checks(truth: Truth) -> dict[str, Any]:
-    """How many grid posteriors were refined beyond the atlas, how many failed a check all the same; or how many
+    """How many posteriors by quadrature failed a check, and how many the grid refined beyond the atlas; or how many
     estimates are not to be trusted, and why: too few effective samples, or too heavy a tail of the weights."""
-    if truth.passed is not None and truth.refined is not None:
-        counts = {"refined": int(truth.refined.sum()), "failed": int((~truth.passed).sum())}
-        return {"grid": {**counts, "n": len(truth.passed)}}
+    if truth.passed is not None:
+        refined = {} if truth.refined is None else {"refined": int(truth.refined.sum())}
+        return {truth.kind: {**refined, "failed": int((~truth.passed).sum()), "n": len(truth.passed)}}
     reasons: dict[str, Any] = {"untrusted": int(truth.untrusted.sum()), "n": len(truth.log_px)}
     if truth.ess is not None:
         reasons |= {"few_effective": int((~(truth.ess >= MIN_ESS)).sum()), "ess": float(np.median(truth.ess))}

@@ -36,7 +36,17 @@ from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.truth.grid import Atlas
 from gpvae_core.truth.importance import log_weights
-from gpvae_core.truth.instances import ANNEALING, AT_ONCE, Array, Estimator, Truth, ais_truth, grid_truth, sampled_truth
+from gpvae_core.truth.instances import (
+    ANNEALING,
+    AT_ONCE,
+    Array,
+    Estimator,
+    Truth,
+    ais_truth,
+    grid_truth,
+    line_truth,
+    sampled_truth,
+)
 from gpvae_core.vae import VAE
 
 ELBO_SAMPLES = 2000
@@ -58,8 +68,8 @@ class GapTable:
     best_full_elbo: Array
     log_px: Array
     truth: str
-    """'grid', 'ais' or 'iwae'; but for a grid log_px is a lower bound, and so are the inference and the approximation
-    gap."""
+    """'line', 'grid', 'ais' or 'iwae'; with the last two log_px is a lower bound, and so are the inference and the
+    approximation gap."""
     k: int | None
     """Importance samples ('iwae') or chains ('ais')."""
     negentropy: Array | None
@@ -132,24 +142,35 @@ def _count(value: NDArray[np.int64] | None) -> int | None:
     return None if value is None else int(value)
 
 
+QUADRATURE = {"line": 1, "grid": 2}
+"""Ways to the truth by quadrature, and the latent dimensions that each needs."""
+
+
+def default_truth(latent_dim: int) -> str:
+    """Quadrature where it can be, else annealing."""
+    return next((name for name, d in QUADRATURE.items() if d == latent_dim), "ais")
+
+
 def truth_estimator(name: str, latent_dim: int, annealing: AISSettings = ANNEALING) -> Estimator | None:
-    """The way to log p(x) called `name`; None stands for quadrature. 'auto' is the grid at d = 2, else 'ais'.
+    """The way to log p(x) called `name`; None stands for the grid. 'auto' is the line at d = 1, the grid at d = 2,
+    else 'ais'.
 
     Raises:
-        UserError: no such way, or 'grid' where there are other than 2 latent dimensions.
+        UserError: no such way, or quadrature where it needs another number of latent dimensions.
     """
     known: dict[str, Estimator | None] = {
+        "line": line_truth,
         "grid": None,
         "ais": functools.partial(ais_truth, how=annealing),
         "iwae": sampled_truth,
     }
-    known["auto"] = known["grid" if latent_dim == 2 else "ais"]
+    known["auto"] = known[default_truth(latent_dim)]
     if name not in known:
         raise unknown("truth", name, known)
-    if name == "grid" and latent_dim != 2:
+    if latent_dim != QUADRATURE.get(name, latent_dim):
         raise UserError(
-            f"wanted truth 'auto', 'ais' or 'iwae' for a run with {latent_dim} latent dimensions, got 'grid': "
-            "quadrature needs exactly 2"
+            f"wanted truth 'auto', 'ais' or 'iwae' for a run with {latent_dim} latent dimension"
+            f"{'' if latent_dim == 1 else 's'}, got '{name}': quadrature needs exactly {QUADRATURE[name]}"
         )
     return known[name]
 

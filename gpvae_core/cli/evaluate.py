@@ -46,7 +46,8 @@ def command(
         ),
     ] = None,
     truth: Annotated[
-        str, typer.Option(help="How log p(x) is found: grid (d = 2), ais, iwae; auto is grid at d = 2 and else ais.")
+        str,
+        typer.Option(help="How log p(x) is found: line (d = 1), grid (d = 2), ais, iwae; auto: by d, else ais."),
     ] = "auto",
     ais_steps: Annotated[
         int | None, typer.Option("--ais-steps", min=2, help="Temperatures of ais.  [default: 30]")
@@ -74,7 +75,7 @@ def command(
 ) -> None:
     """Bounds on log p(x), the true log p(x), the best Gaussian and the gaps, in nats, with standard errors.
 
-    With 2 latent dimensions log_px is by quadrature (log_px.truth is 'grid'). With any other number it is a lower bound
+    With 1 or 2 latent dimensions log_px is by quadrature (log_px.truth is 'line' or 'grid'), with more a lower bound
     by annealed importance sampling with Hamiltonian Monte Carlo from the best Gaussian (log_px.truth is 'ais'), or with
     --truth iwae by plain importance sampling; log_px.estimator_se is the standard error of an instance's log p(x), and
     the inference and the approximation gap are lower bounds as well.
@@ -95,12 +96,13 @@ def command(
     """
     from gpvae_core.evaluate import GRID_SAMPLE, evaluate
     from gpvae_core.evaluate_chains import SAMPLING
+    from gpvae_core.gaps import default_truth
     from gpvae_core.runs import load_run
 
     if split not in ("test", "validation"):
         raise UserError(f"wanted --split test or validation, got '{split}'")
     loaded = load_run(run, device=device, refiner=refiner)
-    way = truth if truth != "auto" else "grid" if loaded.model.latent_dim == 2 else "ais"
+    way = truth if truth != "auto" else default_truth(loaded.model.latent_dim)
     _refuse_unread(
         {
             "--hmc-draws": (hmc_draws, hmc > 0, "--hmc"),
@@ -167,6 +169,7 @@ def _unit(name: str) -> str:
 
 def _how(log_px: dict[str, Any]) -> str:
     ways = {
+        "line": "quadrature along the latent line",
         "grid": "quadrature on a grid",
         "ais": "annealed importance sampling ({chains} chains, {temperatures} temperatures), a lower bound",
         "iwae": "importance sampling (iwae, k = {k}), a lower bound",
@@ -215,7 +218,7 @@ def warnings(result: dict[str, Any]) -> list[str]:
     found, iwae = [], result["iwae"]
     for name, check in result["checks"].items():
         reasons = {
-            "failed": "a check of the grid failed",
+            "failed": "a check of the quadrature failed",
             "few_effective": f"fewer than {MIN_ESS:g} effective samples",
             "k_hat_above_limit": f"k-hat > {K_HAT_LIMIT}",
         }

@@ -18,6 +18,7 @@ from gpvae_core.truth.ais import AISEstimate, AISSettings, ais, standard_normal
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.grid import Atlas, true_posteriors
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
+from gpvae_core.truth.line import Line
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 from gpvae_core.truth.proposal import DefensiveMixture
 from gpvae_core.vae import VAE
@@ -41,7 +42,8 @@ class Truth:
     """log p(x) of B instances in nats, how it was found and how surely; what is not known of its kind is None."""
 
     kind: str
-    """'grid' (quadrature); 'ais' or 'iwae' (annealed or plain importance sampling, lower bounds in expectation)."""
+    """'line' or 'grid' (quadrature at d = 1 or 2); 'ais' or 'iwae' (annealed or plain importance sampling, lower bounds
+    in expectation)."""
     log_px: Array
     k: int | None = None
     """Importance samples ('iwae') or chains ('ais')."""
@@ -54,7 +56,8 @@ class Truth:
     k_hat: Array | None = None
     """Pareto-k of each one's weights ('iwae')."""
     negentropy: Array | None = None
-    """Entropy of the Gaussian with the posterior's moments minus the posterior's, nats ('grid', as what follows)."""
+    """Entropy of the Gaussian with the posterior's moments minus the posterior's, nats ('grid', as what follows; this
+    and `passed` also 'line')."""
     n_modes: NDArray[np.int64] | None = None
     passed: NDArray[np.bool_] | None = None
     """Whether the grid's checks (mass outside, halving the step, cells spanned) passed."""
@@ -71,7 +74,7 @@ class Truth:
 
     @property
     def untrusted(self) -> NDArray[np.bool_]:
-        """Failed checks of the grid, k_hat above K_HAT_LIMIT, or fewer than MIN_ESS effective samples; (B,)."""
+        """Failed checks of the quadrature, k_hat above K_HAT_LIMIT, or fewer than MIN_ESS effective samples; (B,)."""
         bad = np.zeros(len(self.log_px), dtype=bool)
         if self.passed is not None:
             bad |= ~self.passed
@@ -109,6 +112,21 @@ def grid_truth(vae: VAE, x: Float[Tensor, "B C H W"], atlas: Atlas | None = None
         passed=np.array(passed),
         refined=np.array(refined),
         modes=tuple(modes),
+    )
+
+
+@torch.no_grad()
+def line_truth(
+    vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, seed: int = 0, progress: Progress = silent
+) -> Truth:
+    """log p(x) and negentropy by quadrature along the latent line. Raises UserError if d != 1."""
+    line = Line.build(vae, progress=progress)
+    moments = line.moments(x)
+    return Truth(
+        kind="line",
+        log_px=moments.log_px.numpy(),
+        negentropy=moments.negentropy.numpy(),
+        passed=line.passed(x).numpy(),
     )
 
 
