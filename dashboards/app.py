@@ -21,6 +21,7 @@ from dashboards.first_start import FirstStart
 from dashboards.gap_lab.page import LabPage
 from dashboards.guard import LOCAL_NAMES, guard
 from dashboards.library import DEFAULT_ROOT, RunLibrary
+from dashboards.mapa_lab.page import MapaPage
 from dashboards.page import Page
 from dashboards.results.page import ResultsPage
 from dashboards.widgets.navigation import navigation
@@ -58,6 +59,7 @@ class Entry:
 PAGES = (
     Entry("/", "Posterior Explorer", Page),
     Entry("/gap-lab", "Gap Lab", LabPage),
+    Entry("/mapa-lab", "MAPA Lab", MapaPage),
     Entry("/results", "Results", ResultsPage),
 )
 

@@ -15,8 +15,10 @@ from gpvae_core.plots.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
     from gpvae_core.explore.mapa_lab.images import ImageLab
-
     from gpvae_core.explore.mapa_lab.points import PointLab
+
+OF_SETTINGS = ("posterior", "variants", "bound", "passes")
+"""Tabs that bandwidth, k and S matter to."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Wanted:
     point_runs: tuple[str, ...]
     image_runs: tuple[str, ...]
     picture: Picture | None
+    refused: str
+    """Why these numbers do not go together, such as k > N; empty where they do."""
     theme: Theme
 
     @property
@@ -65,7 +69,7 @@ def resolve(labs: MapaLabs, values: dict[str, Any]) -> tuple[Wanted, dict[str, A
     """The choice, what of the state had to be corrected for it, and why.
 
     Raises:
-        UserError: numbers that do not go together, such as k > N.
+        UserError: there is no such set, or it cannot be opened.
     """
     held, complaints = dict(values), []
     sets = labs.sets()
@@ -85,15 +89,22 @@ def resolve(labs: MapaLabs, values: dict[str, Any]) -> tuple[Wanted, dict[str, A
             complaints.append(str(unknown("run on these points", held["learned"], point_runs)))
         held["learned"] = ""
     picture = _picture(labs, image_runs, held, complaints) if held["tab"] == "images" else None
-    if held["tab"] != "images":
-        lab.check(settings)
     wanted = Wanted(
         tab=held["tab"], labs=labs, lab=lab, chosen=chosen, settings=settings,
         source=held["bandwidth"] if held["bandwidth"] in (SIGMA, BEST) else "number",
         values=held, sets=sets, point_runs=point_runs, image_runs=image_runs, picture=picture,
+        refused=_refused(lab, settings) if held["tab"] in OF_SETTINGS else "",
         theme=DARK if held["dark"] else LIGHT,
     )  # fmt: skip
     return wanted, {name: value for name, value in held.items() if value != values[name]}, complaints
+
+
+def _refused(lab: PointLab, settings: Settings) -> str:
+    try:
+        lab.check(settings)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _bandwidth(lab: PointLab, text: str) -> float:

@@ -25,6 +25,7 @@ class Bound:
     """The bound of eq. 10 against S."""
 
     name = "mapa_bound"
+    width = bound_curves.WIDTH
     title = "Bound against S"
     tab = "bound"
     slow = True
@@ -79,6 +80,7 @@ class KlAgainstS:
     """Fig. 2-3: test KL against S, from a finished comparison."""
 
     name = "mapa_kl"
+    width = kl_curves.WIDTH
     title = "Test KL against S"
     tab = "bound"
     slow = False
@@ -117,6 +119,7 @@ class Density:
     """p_model(x) of a trained run beside p_GT(x)."""
 
     name = "mapa_density"
+    width = density.WIDTH
     title = "Density of a trained model"
     tab = "bound"
     slow = True
@@ -161,6 +164,7 @@ class Passes:
 
     tab = "passes"
     slow = True
+    width = pass_curves.WIDTH
 
     def __init__(self, encoder: bool) -> None:
         self._encoder = encoder
@@ -181,7 +185,8 @@ class Passes:
             figure=as_json(pass_curves.figure(view, wanted.theme, encoder=self._encoder)),
             sub=f"{wanted.lab.name}, per point and step, batches of {view.batch}",
             sentence="MAPA decodes a training point once for a whole batch, however many of the batch it serves; IWAE "
-            "decodes S samples of its own for each. MAPA max: nothing shared.",
+            "decodes S samples of its own for each. MAPA max: every "
+            "training point decoded once.",
             alt="; ".join(
                 f"{c.method}: {(c.both if self._encoder else c.decoder)[-1].mean:.3g} at S = {c.draws[-1]:.0f}"
                 for c in view.curves
@@ -192,7 +197,7 @@ class Passes:
         if self._encoder:
             return ""
         j = len(view.curves[0].draws) - 1
-        each = "; ".join(f"{c.method} {c.decoder[j].mean:.3g}" for c in view.curves)
+        each = "; ".join(f"{c.method}: {c.decoder[j].mean:.3g}" for c in view.curves)
         return (
             f"Decoder passes for each point of a step at S = {view.curves[0].draws[j]:.0f}, batches of {view.batch} of "
             f"{view.n_total:,}: {each}."

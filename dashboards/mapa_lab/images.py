@@ -51,6 +51,7 @@ class Neighbours(_OfImage):
     """The most probable training images of a test image, by MAPA and by the model."""
 
     name = "mapa_neighbours"
+    width = neighbour_images.WIDTH
     title = "Whose latents are near"
 
     def missing(self, wanted: Wanted) -> Drawn:
@@ -94,6 +95,7 @@ class Codes(_OfImage):
     """Where the neighbours' codes lie."""
 
     name = "mapa_codes"
+    width = code_map.WIDTH
     title = "Where their codes lie"
 
     def missing(self, wanted: Wanted) -> Drawn:

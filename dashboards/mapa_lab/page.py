@@ -25,11 +25,8 @@ from dashboards.widgets.keys import ArrowKeys
 from dashboards.widgets.notice import Notice
 
 TICK_MS = 250
-WIDTHS = {
-    "mapa_traces": 560, "mapa_plane": 420, "mapa_process": 900, "mapa_variants": 900, "mapa_bound": 480, "mapa_kl": 420,
-    "mapa_density": 480, "mapa_passes": 480, "mapa_passes_both": 480, "mapa_neighbours": 560, "mapa_codes": 420,
-}  # fmt: skip
-"""Pixels of a window that a card needs; what is left is shared in these proportions."""
+BORDER = 18
+"""Pixels of a card to the left and right of its figure; what is left of a row is shared."""
 STYLE = ".verdict { font-size: 14px; line-height: 1.45; }"
 
 
@@ -72,13 +69,12 @@ class MapaPage:
         cards = self.session.cards
         self.panels = {}
         for tab in TABS:
-            inside = [cards[pane.name] for pane in self.session.panes if pane.tab == tab]
-            for card in inside:
-                card.styles = {
-                    "max-height": "none",
-                    "min-width": "0",
-                    "flex": f"{WIDTHS[card.view]} 1 {WIDTHS[card.view]}px",
-                }
+            inside = []
+            for pane in self.session.panes:
+                if pane.tab == tab:
+                    width = pane.width + BORDER
+                    cards[pane.name].styles = {"max-height": "none", "min-width": "0", "flex": f"{width} 1 {width}px"}
+                    inside.append(cards[pane.name])
             row = pn.FlexBox(*inside, gap="8px", styles=WHOLE, margin=0, sizing_mode="stretch_width")
             # What is shown and hidden must not have a display of its own.
             self.panels[tab] = pn.Column(row, styles=WHOLE, margin=(4, 12), sizing_mode="stretch_width")

@@ -25,6 +25,8 @@ class Pane(Protocol):
     title: str
     tab: str
     slow: bool
+    width: int
+    """Pixels of the figure."""
 
     def key(self, wanted: Wanted) -> Hashable:
         """What is computed depends on nothing else; None where there is nothing to compute."""

@@ -52,6 +52,7 @@ class Traces(_OfPoint):
     """D.3: three log posteriors against the true latent."""
 
     name = "mapa_traces"
+    width = mapa_traces.WIDTH
     title = "Log posterior of the chosen point"
     tab = "posterior"
 
@@ -94,6 +95,7 @@ class Plane(_OfPoint):
     """The points in the plane, the chosen one and its neighbours."""
 
     name = "mapa_plane"
+    width = mapa_plane.WIDTH
     title = "The points"
     tab = "posterior"
 
@@ -125,6 +127,7 @@ class Process:
     """Fig. 1: how points come about, and what each says of its latent."""
 
     name = "mapa_process"
+    width = 2 * generative_process.WIDTH
     title = "How points come about, and what each says of its latent"
     tab = "process"
     slow = False
@@ -203,6 +206,7 @@ class Variants:
     """D.4: the same points under several decoders; MAPA is computed once."""
 
     name = "mapa_variants"
+    width = 2 * variants.WIDTH
     title = "Several decoders of the same points"
     tab = "variants"
     slow = False

@@ -24,6 +24,7 @@ from gpvae_core.progress import silent
 
 UNBOUND = {"max-height": "none"}
 COMING = "Being computed."
+NOTHING = "Nothing to show: see the line above."
 SELECTS = ("colour", "example", "coordinate", "also", "what", "learned")
 """Choices made in a card's heading."""
 
@@ -120,12 +121,12 @@ class MapaSession:
         try:
             wanted, fixed, complaints = resolve(self.labs, values)
         except Exception as error:
-            words = str(error) if isinstance(error, UserError) else "This could not be computed."
-            for pane in self._of(values["tab"]):
-                self.latest.push(generation, partial(self._message, pane.name, words))
-            self.latest.push(generation, lambda: self._judge(""))
+            self.latest.push(generation, partial(self._refuse, values["tab"], str(error)))
             raise
         self.latest.push(generation, partial(self._begin, wanted, fixed, complaints, generation))
+        if wanted.refused:
+            self.latest.push(generation, partial(self._refuse, wanted.tab, wanted.refused))
+            return
         for pane in self._of(wanted.tab):
             if not self.latest.current(generation):
                 return
@@ -155,13 +156,13 @@ class MapaSession:
             self._settling = False
         for complaint in complaints:
             self._add(complaint)
-        if self.wanted is None or self.wanted.tab != wanted.tab:
+        if self.wanted is not None and self.wanted.tab != wanted.tab:
             self._judge("")
-        self.wanted, self._generation = wanted, generation
+        self.wanted, self._generation = None if wanted.refused else wanted, generation
         self._offer(wanted)
         self._said.clear()
         for pane in self.panes:
-            if pane.tab != wanted.tab:
+            if pane.tab != wanted.tab or wanted.refused:
                 self._leave(pane)
             elif pane.slow:
                 self._background[pane.name].want(pane.key(wanted), partial(pane.compute, wanted))
@@ -180,6 +181,13 @@ class MapaSession:
         """What is shown stays until what comes is there."""
         known = self._contents.get(name)
         self._show(name, replace(known, busy=True) if known else Content(message=COMING, visible=False, busy=True))
+
+    def _refuse(self, tab: str, why: str) -> None:
+        """Nothing can be shown: the notice says why."""
+        self._add(why)
+        self._judge("")
+        for pane in self._of(tab):
+            self._message(pane.name, NOTHING)
 
     # What takes longer
 
