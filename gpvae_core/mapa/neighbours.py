@@ -95,7 +95,7 @@ def find_neighbours(
     x_train: Float[Tensor, "N P"],
     kernel: Kernel,
     k: int,
-    x: Float[Tensor, "B P"] | None = None,
+    x: Float[Tensor, "B Q"] | None = None,
     how: str = "exact",
     seed: int = 0,
     progress: Progress = silent,
@@ -170,11 +170,12 @@ def _others(index: Int64[Tensor, "b K"], n_total: int, generator: torch.Generato
     them draws another. Each row's are evenly distributed over what it has not stored.
     """
     b, others = len(index), n_total - index.shape[1]
+    ordered = index.sort(1).values
     if others <= REST:
-        return not_stored(index, torch.arange(others).repeat(b, 1))
+        return not_stored(ordered, torch.arange(others).repeat(b, 1))
     shared = torch.randint(n_total, (REST,), generator=generator).repeat(b, 1)
-    own = not_stored(index, torch.randint(others, (b, REST), generator=generator))
-    return torch.where(is_stored(index, shared), own, shared)
+    own = not_stored(ordered, torch.randint(others, (b, REST), generator=generator))
+    return torch.where(is_stored(ordered, shared), own, shared)
 
 
 def _check(x_train: Tensor, k: int, x: Tensor | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float64, Int64
@@ -58,8 +59,24 @@ class SparsePosterior:
         full = each[:, None].expand(b, self.n_total).clone()
         return full.scatter_(1, self.index, self.log_q)
 
-    def tail(self, k: int, samples: int, generator: torch.Generator | None = None) -> TailDraw:
+    @cached_property
+    def log_sums(self) -> Float64[Tensor, "B J"]:
+        """log of the mass of the others, and with that of the last 1, 2, ... K stored (J = K + 1): from the small end,
+        so that a tail of any smallness has all its digits."""
+        return torch.cat([self.log_tail[:, None], self.log_q.flip(1)], dim=1).logcumsumexp(1)
+
+    def tail(
+        self,
+        k: int,
+        samples: int,
+        generator: torch.Generator | None = None,
+        which: Int64[Tensor, " b"] | None = None,
+    ) -> TailDraw:
         """Draws from q~^k: what is stored behind the first k by its probability, the others evenly.
+
+        Args:
+            which: the points to draw for; all of them without it. Many draws from one posterior are cheaper so than
+                from its `rows`, because `log_sums` are kept.
 
         Raises:
             UserError: k leaves nothing to draw from, or is more than is stored.
@@ -67,36 +84,44 @@ class SparsePosterior:
         stored = self.index.shape[1]
         if not 0 <= k <= stored or (samples and k >= self.n_total):
             raise UserError(f"wanted k from 0 to {min(stored, self.n_total - bool(samples))}, got {k}")
-        others = self.n_total - stored
-        log_mass = torch.cat([self.log_q[:, k:], self.log_tail[:, None]], dim=1)
-        log_mass = _or_even(log_mass, others)
-        place = torch.multinomial(log_mass.softmax(1), samples, replacement=True, generator=generator)
-        log_q = torch.log_softmax(log_mass, 1).gather(1, place)
-        inside = place < stored - k
-        chosen = self.index[:, k:].gather(1, place.clamp_max(max(stored - k - 1, 0))) if stored > k else place
+        which = torch.arange(len(self.index), device=self.index.device) if which is None else which
+        place, log_q = self._places(which, k, samples, generator)
+        chosen, others = self.index[which[:, None], place.clamp_max(stored - 1)], self.n_total - stored
         if others:
             rank = torch.randint(others, place.shape, generator=generator, device=place.device)
-            chosen = torch.where(inside, chosen, not_stored(self.index, rank))
-            log_q = torch.where(inside, log_q, log_q - math.log(others))
+            outside = not_stored(self.index[which].sort(1).values, rank)
+            chosen = torch.where(place < stored, chosen, outside)
         return TailDraw(chosen, log_q)
 
+    def _places(
+        self, which: Int64[Tensor, " b"], k: int, samples: int, generator: torch.Generator | None
+    ) -> tuple[Int64[Tensor, "b S"], Float64[Tensor, "b S"]]:
+        """Columns k, ..., K - 1 of the stored, or K for one of the others; and log q~^k of what is drawn."""
+        stored, rows = self.index.shape[1], which[:, None]
+        others = self.n_total - stored
+        mass = self.log_sums[rows, stored - k]
+        sums = _or_even(self.log_sums[which, : stored - k + 1], others)
+        share = torch.rand(len(which), samples, generator=generator, device=sums.device, dtype=torch.float64)
+        place = stored - torch.searchsorted(sums, sums[:, -1:] + torch.log1p(-share)).clamp_max(stored - k)
+        of_others = self.log_tail[rows] - math.log(max(others, 1))
+        log_q = torch.where(place < stored, self.log_q[rows, place.clamp_max(stored - 1)], of_others) - mass
+        return place, torch.where(mass > -torch.inf, log_q, -math.log(max(self.n_total - k, 1)))
 
-def not_stored(index: Int64[Tensor, "B K"], rank: Int64[Tensor, "B S"]) -> Int64[Tensor, "B S"]:
-    """The rank-th (from 0) of the indices that are not in a row of `index`."""
-    # The j-th stored index (sorted) has `index_j - j` others below it; rank r is behind all with so many or fewer.
-    below = index.sort(1).values - torch.arange(index.shape[1], device=index.device)
+
+def not_stored(ordered: Int64[Tensor, "B K"], rank: Int64[Tensor, "B S"]) -> Int64[Tensor, "B S"]:
+    """The rank-th (from 0) of the indices that are not in a row of stored ones, which are sorted."""
+    # The j-th stored index has `index_j - j` others below it; rank r is behind all with so many or fewer.
+    below = ordered - torch.arange(ordered.shape[1], device=ordered.device)
     return rank + torch.searchsorted(below, rank, right=True)
 
 
-def is_stored(index: Int64[Tensor, "B K"], asked: Int64[Tensor, "B S"]) -> Bool[Tensor, "B S"]:
-    """Which of the indices asked for are in the same row of `index`."""
-    ordered = index.sort(1).values
-    place = torch.searchsorted(ordered, asked).clamp_max(index.shape[1] - 1)
+def is_stored(ordered: Int64[Tensor, "B K"], asked: Int64[Tensor, "B S"]) -> Bool[Tensor, "B S"]:
+    """Which of the indices asked for are in the same row of stored ones, which are sorted."""
+    place = torch.searchsorted(ordered, asked).clamp_max(ordered.shape[1] - 1)
     return ordered.gather(1, place) == asked
 
 
-def _or_even(log_mass: Float64[Tensor, "B M"], others: int) -> Float64[Tensor, "B M"]:
-    """Where underflow leaves no mass at all, an even distribution over what may be drawn."""
-    even = torch.zeros_like(log_mass)
-    even[:, -1] = math.log(others) if others else -torch.inf
-    return torch.where(log_mass.amax(1, keepdim=True) > -torch.inf, log_mass, even)
+def _or_even(log_sums: Float64[Tensor, "B M"], others: int) -> Float64[Tensor, "B M"]:
+    """Where underflow leaves no mass at all, that of an even distribution over what may be drawn."""
+    even = torch.arange(log_sums.shape[1], device=log_sums.device, dtype=torch.float64).add(others).log()
+    return torch.where(log_sums[:, -1:] > -torch.inf, log_sums, even)
