@@ -42,7 +42,7 @@ class MapaControls:
         self._kernel_values: dict[str, float] = {}
         self._make_fields()
         self._make_dials()
-        self.kernel = pn.FlexBox(gap="0px", margin=0)
+        self.kernel = pn.Row(margin=0)
         self._kernel_dials: list[Dial] = []
         self._groups: dict[str, list[pn.viewable.Viewable]] = {
             "set": [self.dataset], "size": [self.size], "draw": [self.draw],
@@ -69,7 +69,7 @@ class MapaControls:
         self.draw = pmui.IntInput(label="Data draw", value=state.draw, start=0, end=999_999, width=112, **FIELD)
         self.seed = pmui.IntInput(label="Seed", value=state.seed, start=0, end=999_999, width=112, **FIELD)
         self.point = pmui.TextInput(
-            label="Point", value="0", width=130, description="Its number, or any place as x1, x2", **FIELD
+            label="Point", value="0", width=130, description="Its number, or any place in the plane: x1, x2", **FIELD
         )
         self.previous = pmui.IconButton(icon="chevron_left", description="Previous point (left arrow key)", margin=0)
         self.next = pmui.IconButton(icon="chevron_right", description="Next point (right arrow key)", margin=0)
@@ -220,7 +220,7 @@ class MapaControls:
 
     def arrange(self, tab: str) -> None:
         """Show what this tab depends on."""
-        shown = SHOWN[tab] | (POINTS if tab == "process" and self._state.example == "set" else frozenset())
+        shown = SHOWN[tab] | ({"set"} if tab == "process" and self._state.example == "set" else frozenset())
         for name, group in self._groups.items():
             for widget in group:
                 widget.visible = name in shown

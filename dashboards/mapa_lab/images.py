@@ -72,11 +72,12 @@ class Neighbours(_OfImage):
     def verdict(self, view: NeighboursView, wanted: Wanted) -> str:
         same = sum(n.label == view.label for n in view.mapa) if view.label is not None else None
         of_class = "" if same is None else f" {same} of MAPA's are of its class, {view.label}."
+        wider = " (a wider kernel comes nearer: try the best by validation)" if view.kl > view.kl_uniform else ""
         return (
             f"{view.overlap} of the {len(view.mapa)} most probable training images are the same by pixels alone and by "
             f"the trained model.{of_class} MAPA keeps {nats(view.kl)} nats from the model's index posterior, where "
-            f"knowing nothing would cost {nats(view.kl_uniform)}; {count(view.effective)} of {view.n_total:,} images "
-            f"matter to the model, {count(view.effective_mapa)} to MAPA."
+            f"knowing nothing would cost {nats(view.kl_uniform)}{wider}; {count(view.effective)} of {view.n_total:,} "
+            f"images matter to the model, {count(view.effective_mapa)} to MAPA."
         )
 
     def csv(self, view: NeighboursView) -> str:

@@ -18,6 +18,8 @@ from gpvae_core.plots.gaps import nats
 if TYPE_CHECKING:
     from gpvae_core.progress import Progress
 
+TRACES, PLANE = 525, 410
+"""Pixels: both stand side by side in a window of 1024."""
 CLOSELY, ROUGHLY = 0.1, 0.5
 """Shares of what knowing nothing costs, up to which MAPA is said to trace a posterior closely, and roughly."""
 COLOURS = (("z", "true z"), ("q", "log q(i|n)"))
@@ -28,7 +30,8 @@ ALSO = (("no", "no"), ("mapa", "yes"))
 def how(numbers: Numbers) -> str:
     """How well MAPA does, in a word."""
     share = numbers.kl / max(numbers.kl_uniform, 1e-12)
-    return "closely" if share <= CLOSELY else "roughly" if share <= ROUGHLY else "poorly"
+    names = ((CLOSELY, "closely"), (ROUGHLY, "roughly"), (1.0, "poorly"))
+    return next((name for most, name in names if share <= most), "worse than knowing nothing")
 
 
 def apart(difference: float) -> str:
@@ -52,7 +55,7 @@ class Traces(_OfPoint):
     """D.3: three log posteriors against the true latent."""
 
     name = "mapa_traces"
-    width = mapa_traces.WIDTH
+    width = TRACES
     title = "Log posterior of the chosen point"
     tab = "posterior"
 
@@ -61,7 +64,7 @@ class Traces(_OfPoint):
 
     def draw(self, view: TraceView, wanted: Wanted) -> Drawn:
         return Drawn(
-            figure=as_json(mapa_traces.figure(view, wanted.theme)),
+            figure=as_json(mapa_traces.figure(view, wanted.theme).update_layout(width=self.width)),
             sub=wanted.chosen.title,
             sentence="Line: true posterior of the model that made the points. Dots: what that model says of each "
             "training point, log(N p(i|n)) + log p(z_i). Diamonds: MAPA's log(N q(i|n)) + log p(z_i), from distances "
@@ -74,10 +77,10 @@ class Traces(_OfPoint):
     def verdict(self, view: TraceView, wanted: Wanted) -> str:
         n, settings = view.numbers, wanted.settings
         return (
-            f"MAPA traces this posterior {how(n)}: it keeps {nats(n.kl)} nats from the true index posterior, where "
-            f"knowing nothing would cost {nats(n.kl_uniform)}. {count(n.effective)} of {n.n:,} points matter in truth, "
-            f"{count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of its own and "
-            f"{n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, the bound lies "
+            f"MAPA traces this posterior {how(n)}: {nats(n.kl)} nats from the true index posterior, where "
+            f"knowing nothing would cost {nats(n.kl_uniform)}. {count(n.effective)} of {n.n:,} points matter in "
+            f"truth, {count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of its own "
+            f"and {n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, the bound lies "
             f"{apart(n.log_px_empirical - n.bound)} the empiricalized model's log p(x) of {nats(n.log_px_empirical)} "
             f"(the model itself: {nats(n.log_px)})."
         )
@@ -95,7 +98,7 @@ class Plane(_OfPoint):
     """The points in the plane, the chosen one and its neighbours."""
 
     name = "mapa_plane"
-    width = mapa_plane.WIDTH
+    width = PLANE
     title = "The points"
     tab = "posterior"
 
@@ -105,7 +108,7 @@ class Plane(_OfPoint):
     def draw(self, view: PlaneView, wanted: Wanted) -> Drawn:
         colour = wanted.values["colour"]
         return Drawn(
-            figure=as_json(mapa_plane.figure(view, wanted.theme, colour)),
+            figure=as_json(mapa_plane.figure(view, wanted.theme, colour).update_layout(width=self.width)),
             sub=f"{wanted.lab.name}, N = {wanted.lab.size:,}",
             sentence="Click a point to choose it; lines: the density of the data. Some clicks take a neighbour: type "
             "its number, or any x₁, x₂, above.",
@@ -239,10 +242,7 @@ class Variants:
         each = [f"{v.name} {nats(v.trace.numbers.kl)} nats ({how(v.trace.numbers)})" for v in view.variants]
         if len(each) < 2:
             return f"This set has one known decoder: MAPA keeps {each[0]} from its index posterior. {view.note}"
-        return (
-            "One MAPA, computed from x alone, against the posteriors of models that explain the data equally well: "
-            f"{'; '.join(each)}."
-        )
+        return f"One MAPA, computed from x alone, against the index posterior of each model: {'; '.join(each)}."
 
     def csv(self, view: VariantsView) -> str:
         rows = [
