@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
-from zuko.transforms import CouplingTransform, DependentTransform, MonotonicRQSTransform
+from zuko.transforms import DependentTransform, MonotonicRQSTransform
 
 from gpvae_core.priors.base import PRIORS, PriorConfig
 from gpvae_core.priors.pushforward import LatentMap, Pushforward
 
-Bijection: TypeAlias = CouplingTransform | DependentTransform
 START = 0.01
 """Factor on the start of what gives the splines: the first map is almost the identity."""
 LEAST_SLOPE = 0.01
@@ -31,8 +30,11 @@ class SplineStep(nn.Module, ABC):
     """One of the maps that make up h."""
 
     @abstractmethod
-    def transform(self) -> Bijection:
-        """As it is now."""
+    def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]: ...
+
+    @abstractmethod
+    def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
+        """u, and log |det du/dz|."""
 
 
 class Elementwise(SplineStep):
@@ -43,8 +45,11 @@ class Elementwise(SplineStep):
         self.bins = bins
         self.raw = nn.Parameter(START * torch.randn(latent_dim, 3 * bins - 1))
 
-    def transform(self) -> Bijection:
-        return splines(self.raw, self.bins)
+    def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        return splines(self.raw, self.bins)._call(u)
+
+    def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
+        return _back(splines(self.raw, self.bins), z)
 
 
 class Coupling(SplineStep):
@@ -53,20 +58,29 @@ class Coupling(SplineStep):
     def __init__(self, kept: Bool[Tensor, " D"], bins: int, width: int) -> None:
         super().__init__()
         self.bins = bins
-        self.kept = nn.Buffer(kept, persistent=False)
-        given, moved = int(kept.sum()), int((~kept).sum())
-        self.first, self.second = nn.Linear(given, width), nn.Linear(width, width)
-        self.last = nn.Linear(width, moved * (3 * bins - 1))
+        self.kept = nn.Buffer(kept.nonzero()[:, 0], persistent=False)
+        self.moved = nn.Buffer((~kept).nonzero()[:, 0], persistent=False)
+        self.first, self.second = nn.Linear(len(self.kept), width), nn.Linear(width, width)
+        self.last = nn.Linear(width, len(self.moved) * (3 * bins - 1))
         with torch.no_grad():
             for parameter in self.last.parameters():
                 parameter.mul_(START)
 
-    def transform(self) -> Bijection:
-        return CouplingTransform(self._of_the_others, self.kept)  # pyright: ignore[reportArgumentType]
+    def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        return u.index_copy(-1, self.moved, self._splines(u)._call(u[..., self.moved]))
 
-    def _of_the_others(self, kept: Float[Tensor, "*batch A"]) -> DependentTransform:
-        hidden = torch.relu(self.second(torch.relu(self.first(kept))))
+    def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
+        moved, log_det = _back(self._splines(z), z[..., self.moved])
+        return z.index_copy(-1, self.moved, moved), log_det
+
+    def _splines(self, z: Float[Tensor, "*batch D"]) -> DependentTransform:
+        hidden = torch.relu(self.second(torch.relu(self.first(z[..., self.kept]))))
         return splines(self.last(hidden).unflatten(-1, (-1, 3 * self.bins - 1)), self.bins)
+
+
+def _back(spline: DependentTransform, z: Float[Tensor, "*batch E"]) -> tuple[Tensor, Tensor]:
+    u = spline._inverse(z)
+    return u, -spline.log_abs_det_jacobian(u, z)
 
 
 class Affine(nn.Module):
@@ -107,22 +121,20 @@ class SplineFlow(LatentMap):
     def start_at(self, m: Float[Tensor, " D"], chol: Float[Tensor, "D D"]) -> None:
         self.affine.set(m, chol)
 
-    def _transforms(self) -> list[Bijection]:
-        return [step.transform() for step in self.steps if isinstance(step, SplineStep)]
-
     def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
         with torch.autocast(u.device.type, enabled=False):
-            for one in self._transforms():
-                u = one._call(u)
+            for step in self.steps:
+                u = step(u)
             return self.affine(u)
 
     def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
         with torch.autocast(z.device.type, enabled=False):
             u = self.affine.inverse(z)
             log_det = -self.affine.log_diagonal.sum().expand(u.shape[:-1])
-            for one in reversed(self._transforms()):
-                after, u = u, one._inverse(u)
-                log_det = log_det - one.log_abs_det_jacobian(u, after)
+            for step in reversed(self.steps):
+                assert isinstance(step, SplineStep)
+                u, change = step.inverse(u)
+                log_det = log_det + change
         return u, log_det
 
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
-from sklearn.model_selection import GridSearchCV
+from jaxtyping import Float, Float64, Int64
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
@@ -55,8 +55,12 @@ def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], how: Fit, progress: Prog
     """h by maximum likelihood on 8 of 10 codes, stopped early on 1 of 10, compared on 1 of 10.
 
     It starts at the map that gives u the codes' mean and covariance.
+
+    Raises:
+        UserError: fewer than MIN_CODES codes, ones that are not finite, or all the same; it diverged.
     """
-    m, chol = moments(codes)
+    _check(codes)
+    m, chol = (part.to(codes) for part in moments(codes))
     h.start_at(m, chol)
     order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(how.seed)).to(codes.device)
     held, waiting, fitted = order.split([len(codes) // 10, len(codes) // 10, len(codes) - 2 * (len(codes) // 10)])
@@ -69,20 +73,24 @@ def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], how: Fit, progress: Prog
 
     minimise(h, loss, len(fitted), how, progress, best.waited_enough)
     best.restore()
-    return compare(h, codes[fitted], codes[held], how.seed)
+    return compare(h, codes[fitted], codes[held])
 
 
-def moments(codes: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, "D D"]]:
-    """Mean, and Cholesky factor of the covariance; no direction counts as narrower than BLUR times the widest.
+def _check(codes: Float[Tensor, "N D"]) -> None:
+    finite = int(codes.isfinite().all(1).sum())
+    if finite < max(len(codes), MIN_CODES):
+        raise UserError(
+            f"recovering a prior by a flow wants at least {MIN_CODES} finite codes, got {len(codes)}, {finite} of them "
+            "finite: too few training points, or has training diverged?"
+        )
+
+
+def moments(codes: Float[Tensor, "N D"]) -> tuple[Float64[Tensor, " D"], Float64[Tensor, "D D"]]:
+    """Mean, and Cholesky factor of the covariance, on the CPU; the narrowest direction counts as BLUR of the widest.
 
     Raises:
-        UserError: fewer than MIN_CODES codes, ones that are not finite, or all the same.
+        UserError: all codes are the same.
     """
-    if len(codes) < MIN_CODES or not bool(codes.isfinite().all()):
-        raise UserError(
-            f"recovering a prior by a flow wants at least {MIN_CODES} finite codes, got {len(codes)}, "
-            f"{int(codes.isfinite().all(1).sum())} of them finite: too few training points, or has training diverged?"
-        )
     exact = codes.cpu().double()
     centred = exact - exact.mean(0)
     covariance = centred.T @ centred / len(codes)
@@ -92,8 +100,7 @@ def moments(codes: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Ten
             "prior recovery wants codes g(x_n) that differ, got equal ones: the encoder has collapsed; another seed, "
             "lr or bandwidth may help"
         )
-    chol = torch.linalg.cholesky(covariance + BLUR**2 * widest * torch.eye(len(covariance)))
-    return exact.mean(0).to(codes), chol.to(codes)
+    return exact.mean(0), torch.linalg.cholesky(covariance + BLUR**2 * widest * torch.eye(len(covariance)))
 
 
 class Best:
@@ -122,13 +129,13 @@ def mean_log_density(h: LatentMap, codes: Float[Tensor, "N D"]) -> float:
     return float(torch.cat([h.log_density(part) for part in codes.split(CHUNK)]).double().mean())
 
 
-def compare(h: LatentMap, fitted: Float[Tensor, "N D"], held: Float[Tensor, "V D"], seed: int) -> dict[str, float]:
+def compare(h: LatentMap, fitted: Float[Tensor, "N D"], held: Float[Tensor, "V D"]) -> dict[str, float]:
     """Mean log density of held-out codes in nats: by the flow, by a kernel density, by N(0, I) and by one Gaussian.
 
     The kernel density is of the fitted codes (of at most KERNEL_CODES), with covariance proportional to theirs and the
     width that is best in 5-fold cross-validation.
     """
-    m, chol = (part.cpu().double() for part in moments(fitted))
+    m, chol = moments(fitted)
     size = -0.5 * held.shape[1] * math.log(2 * math.pi)
     log_scale = float(chol.diagonal().log().sum())
 
@@ -136,12 +143,14 @@ def compare(h: LatentMap, fitted: Float[Tensor, "N D"], held: Float[Tensor, "V D
         return torch.linalg.solve_triangular(chol, (codes[:most].cpu().double() - m).T, upper=False).T.numpy()
 
     there = standard(held, KERNEL_HELD)
-    search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=5)
+    folds = KFold(min(5, len(fitted)), shuffle=True, random_state=0)
+    search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=folds)
     kernel = search.fit(standard(fitted, KERNEL_CODES)).best_estimator_
     asked = held[:KERNEL_HELD]
     return {
-        "held_codes": len(asked),
+        "held_codes": float(len(asked)),
         "flow": mean_log_density(h, asked),
+        "kernel_width": float(kernel.bandwidth),
         "kernel_density": float(kernel.score(there)) / len(asked) - log_scale,
         "one_gaussian": size - 0.5 * float((there**2).sum(1).mean()) - log_scale,
         "normal": size - 0.5 * float(asked.double().square().sum(1).mean()),
