@@ -26,12 +26,19 @@ class IndexDraw:
     """Codes encoded and decoded to find them."""
 
 
-def draw_sparse(posterior: SparsePosterior, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
-    """By a stored posterior of the B points."""
-    head = posterior.index[:, :k]
+def draw_sparse(
+    posterior: SparsePosterior,
+    k: int,
+    samples: int,
+    generator: torch.Generator,
+    which: Int64[Tensor, " B"] | None = None,
+) -> IndexDraw:
+    """By a stored posterior, of all its points or of some of them."""
+    head = posterior.index[:, :k] if which is None else posterior.index[which, :k]
     if samples == 0:
-        return IndexDraw(head, head[:, :0], posterior.log_q[:, :0])
-    tail = posterior.tail(k, samples, generator)
+        empty = head[:, :0]
+        return IndexDraw(head, empty, empty.double())
+    tail = posterior.tail(k, samples, generator, which)
     return IndexDraw(head, tail.index, tail.log_q)
 
 
@@ -47,7 +54,8 @@ def draw_dense(log_p: Float64[Tensor, "B N"], k: int, samples: int, generator: t
 
 def draw_evenly(b: int, n_total: int, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
     """By the uniform distribution: its k largest are a tie, broken at random for each point anew."""
-    head = torch.rand(b, n_total, generator=generator).topk(k, dim=1).indices
-    log_q = torch.full((b, k), -math.log(n_total), dtype=torch.float64)
-    log_rest = torch.full((b,), math.log(max(n_total - k, 1) / n_total), dtype=torch.float64)
-    return draw_sparse(SparsePosterior.of(head, log_q, log_rest, n_total), k, samples, generator)
+    stored = max(k, 1)
+    index = torch.rand(b, n_total, generator=generator).topk(stored, dim=1).indices
+    log_k = torch.zeros(b, stored, dtype=torch.float64)
+    log_rest = torch.full((b,), math.log(max(n_total - stored, 1)), dtype=torch.float64)
+    return draw_sparse(SparsePosterior.of(index, log_k, log_rest, n_total), k, samples, generator)

@@ -31,7 +31,7 @@ class MapaProposal(Proposal):
         self.posterior = posterior
 
     def draw(self, index: Int64[Tensor, " B"], k: int, samples: int, generator: torch.Generator) -> IndexDraw:
-        return draw_sparse(self.posterior.rows(index), k, samples, generator)
+        return draw_sparse(self.posterior, k, samples, generator, which=index)
 
 
 class ModelProposal(Proposal):
