@@ -15,6 +15,8 @@ from gpvae_core.plots.theme import Theme, axis, frame
 WIDTH, HEIGHT = 540, 350
 TRUE, EMPIRICAL, MAPA = "true posterior", "empiricalized", "MAPA"
 HEAD, DRAWN = "k most probable", "drawn"
+REACH = 4.0
+"""Beyond, the prior has 6e-5 of its mass: the line is shown no further unless it lies there altogether."""
 SVG_UP_TO = 2500
 """Points of one kind; more are drawn by WebGL, of which a page has only a few contexts."""
 
@@ -74,9 +76,11 @@ def span(views: Sequence[TraceView]) -> list[float]:
 
 
 def extent(view: TraceView) -> list[float]:
-    """Where the line and the points on the scale lie."""
+    """Where the line lies, within REACH, and the points on the scale."""
     on_scale = np.isfinite(view.empirical) | np.isfinite(view.mapa)
-    z = np.concatenate([view.line_z[np.isfinite(view.line)], view.z[on_scale]])
+    line = view.line_z[np.isfinite(view.line)]
+    inside = line[np.abs(line) <= REACH]
+    z = np.concatenate([inside if inside.size else line, view.z[on_scale]])
     pad = 0.04 * float(np.ptp(z)) + 1e-3
     return [float(z.min()) - pad, float(z.max()) + pad]
 

@@ -54,7 +54,5 @@ def _curve(family: str, entries: Sequence[Entry]) -> KlCurve:
 
 def _words(verdict: Verdict) -> str:
     spread = "" if verdict.se is None else f" ± {verdict.se:.3f}"
-    return (
-        f"{verdict.claim} ({verdict.method} against {verdict.rival}): {verdict.holds}, {verdict.difference:+.3f}{spread} "
-        f"nats over {verdict.n} draws"
-    )
+    difference = f"{verdict.difference:+.3f}{spread} nats over {verdict.n} draws"
+    return f"{verdict.claim} ({verdict.method} against {verdict.rival}): {verdict.holds}, {difference}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gpvae_core.data.base import load
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.data.synthetic.examples import EXAMPLES, decode, draw, get_example
 from gpvae_core.data.synthetic_sets import COUNT
@@ -240,7 +239,7 @@ class PointLab:
 
         def compute() -> DensityView:
             progress(0, 2, "reading the run's data")
-            test = load(run.config.data).test.images.reshape(-1, 2).astype(np.float64)
+            test = run.data.test.images.reshape(-1, 2).astype(np.float64)
             progress(1, 2, "densities")
             found = density_view(self.truth, self._learned(run), self._window(), self._true_density(), test)
             progress(2, 2, "densities")
