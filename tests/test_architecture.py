@@ -36,6 +36,7 @@ LAYERS = [
         "load_run",
         "evaluate",
         "evaluate_chains",
+        "evaluate_density",
     },
     {"sweep", "tables"},
     {"explore", "plots"},

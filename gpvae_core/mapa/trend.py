@@ -7,7 +7,8 @@ p(i|x) = p(x|z_i) / sum_j p(x|z_j); MAPA is q(i|x) of eq. 8. For each x:
                       for which it is log N - H(p)
     KL(q || p)        the other way round
     correlations      of log q(i|x) with log p(i|x), of values and of ranks, over the support: the most probable i
-                      under p that hold SUPPORT of its mass
+                      under p that hold SUPPORT of its mass; of ranks also over all i, which is the trend that one sees
+                      in the paper's figures, down to where nothing has mass
     shift, spread     mean and standard deviation of log q - log p over the support, nats: the paper's 'noise centered
                       around the red curve' is the spread, and a constant shift does no harm to a proposal
     evidence gap      log 1/N sum_i p(x|z_i) - log p(x), nats. Scaled by N the empirical posterior (red) is
@@ -53,6 +54,8 @@ class Trend:
     """Spearman's correlation of log q with log p over the support; NaN where it is not defined."""
     linear: Array
     """Pearson's, likewise."""
+    rank_of_all: Array
+    """Spearman's over all indices."""
     shift: Array
     """Mean of log q - log p over the support, nats; -inf where q leaves out some of it."""
     spread: Array
@@ -74,19 +77,25 @@ def compare(log_p: Float64[Tensor, "B N"], log_q: Float64[Tensor, "B M"]) -> Tre
             f"wanted two index posteriors over the same points, got {tuple(log_p.shape)} and {tuple(log_q.shape)}"
         )
     entropy_p, entropy_q = _cross(log_p, log_p), _cross(log_q, log_q)
-    over_support = np.array([_over_support(p, q) for p, q in zip(log_p.numpy(), log_q.numpy(), strict=True)])
-    rank, linear, shift, spread = over_support.reshape(-1, 4).T
+    along = np.array([_along(p, q) for p, q in zip(log_p.numpy(), log_q.numpy(), strict=True)])
+    rank, linear, rank_of_all, shift, spread = along.reshape(-1, 5).T
     return Trend(
-        kl=(_cross(log_p, log_q) - entropy_p).clamp_min(0.0).numpy(),
-        reverse_kl=(_cross(log_q, log_p) - entropy_q).clamp_min(0.0).numpy(),
+        kl=kl(log_p, log_q).numpy(),
+        reverse_kl=kl(log_q, log_p).numpy(),
         uniform_kl=(math.log(log_p.shape[1]) - entropy_p).clamp_min(0.0).numpy(),
         rank=rank,
         linear=linear,
+        rank_of_all=rank_of_all,
         shift=shift,
         spread=spread,
         effective_p=entropy_p.exp().numpy(),
         effective_q=entropy_q.exp().numpy(),
     )
+
+
+def kl(log_p: Float64[Tensor, "B N"], log_q: Float64[Tensor, "B N"]) -> Float64[Tensor, " B"]:
+    """KL(p || q) in nats."""
+    return (_cross(log_p, log_q) - _cross(log_p, log_p)).clamp_min(0.0)
 
 
 def _cross(log_p: Float64[Tensor, "B N"], log_q: Float64[Tensor, "B N"]) -> Float64[Tensor, " B"]:
@@ -95,18 +104,20 @@ def _cross(log_p: Float64[Tensor, "B N"], log_q: Float64[Tensor, "B N"]) -> Floa
     return -torch.where(p > 0, p * log_q, 0.0).sum(1)
 
 
-def _over_support(log_p: Array, log_q: Array) -> tuple[float, float, float, float]:
-    """Spearman's and Pearson's correlation, mean and standard deviation of the difference."""
+def _along(log_p: Array, log_q: Array) -> tuple[float, float, float, float, float]:
+    """rank, linear, rank_of_all, shift and spread of `Trend` for one point."""
     from scipy.stats import rankdata  # half a second to import
 
     order = np.argsort(-log_p, kind="stable")
     held = np.cumsum(np.exp(log_p[order]))
     support = order[: int(np.searchsorted(held, SUPPORT * held[-1])) + 1]
     p, q = log_p[support], log_q[support]
+    of_all = _correlation(rankdata(log_p), rankdata(log_q))
     if not np.isfinite(q).all():
-        return math.nan, math.nan, -math.inf, math.nan
+        return math.nan, math.nan, of_all, -math.inf, math.nan
     apart = q - p
-    return _correlation(rankdata(p), rankdata(q)), _correlation(p, q), float(apart.mean()), float(apart.std())
+    rank, linear = _correlation(rankdata(p), rankdata(q)), _correlation(p, q)
+    return rank, linear, of_all, float(apart.mean()), float(apart.std())
 
 
 def _correlation(a: Array, b: Array) -> float:

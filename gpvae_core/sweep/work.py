@@ -19,12 +19,14 @@ from gpvae_core import bounds
 from gpvae_core.config import RunConfig, parse_config
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
+from gpvae_core.evaluate_density import density_scores, passes_of
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_files import Best, read_config, read_record, snapshot_folder
 from gpvae_core.runs import Run, load_run, summarize
 from gpvae_core.stats import mean_se
 from gpvae_core.sweep.charge import token_in
 from gpvae_core.sweep.config import ScoreConfig
+from gpvae_core.sweep.results import MEASURED
 from gpvae_core.train import resume, train
 from gpvae_core.truth.importance import log_weights
 
@@ -97,8 +99,14 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
     run = load_run(folder, device=device)
     if run.meta["data_fingerprint"] != data.fingerprint:
         raise UserError(f"the data of '{folder}' changed since it was trained")
-    scores = score_run(run, data, score, watch)
-    return {**_about(run, data), **scores, "score_seconds": time.monotonic() - started}
+    scores = score_run(run, data, score, watch) | density_scores(run, data) | _passes(run, data)
+    measured = dict.fromkeys(MEASURED) | _about(run, data) | scores
+    return {**measured, "score_seconds": time.monotonic() - started}
+
+
+def _passes(run: Run, data: Dataset) -> dict[str, float]:
+    found = passes_of(run, data)
+    return {} if found is None else {f"{name}_passes": value for name, value in found.items()}
 
 
 def data_of(config: DataConfig) -> Dataset:

@@ -7,6 +7,8 @@ ours draw by draw, by a paired t-test. No torch.
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -317,6 +319,18 @@ def to_markdown(found: Comparison) -> str:
             "",
         ]
     )
+
+
+def to_csv(found: Comparison) -> str:
+    """A line for each draw of each method on each data set."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"])
+    for one in found.entries:
+        for draw, kl in zip(one.draws, one.kl, strict=True):
+            passes = (one.decoder_passes, one.encoder_passes)
+            writer.writerow([one.dataset, one.method, one.samples, draw, kl, *passes])
+    return out.getvalue()
 
 
 def _markdown(rows: Sequence[dict[str, str]]) -> list[str]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.encoders.mixture_density import GaussianMixture
 from gpvae_core.errors import UserError
+from gpvae_core.likelihoods import Gaussian
+from gpvae_core.mapa.density import kl_from_truth, line_density, mixture_density, true_log_px
+from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.truth import mixture_proposal
 from gpvae_core.truth.mixture_proposal import (
@@ -17,6 +22,7 @@ from gpvae_core.truth.mixture_proposal import (
     mixture_log_px,
     stratified_bound,
 )
+from gpvae_core.vae import GenerativeModel
 from tests.oracles import LinearGaussianVAE
 
 SHAPE = (1, 2, 2)
@@ -104,3 +110,63 @@ def test_bad_input_of_the_mixture_is_one_line() -> None:
     encoder = fit_mixture_proposal(of.vae(), of.images(2), NET, SMALL.model_copy(update={"epochs": 0}))
     with pytest.raises(UserError, match="at least 1 sample"):
         mixture_log_px(of.vae(), of.images(2), encoder, 0)
+
+
+# -- the KL from a known truth -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def circle() -> Dataset:
+    return load(DataConfig(name="circle"))
+
+
+def truth_of(data: Dataset, sigma: float | None = None) -> GenerativeModel:
+    """The true model, or the same with another noise."""
+    assert data.truth is not None
+    model = ground_truth(data.truth, data.event_shape)
+    likelihood = Gaussian(data.truth.sigma if sigma is None else sigma, learn=False)
+    return GenerativeModel(model.decoder, likelihood, 1, data.event_shape)
+
+
+def test_the_truth_is_at_no_distance_from_itself_and_another_noise_is(circle: Dataset) -> None:
+    x = circle.test.pixels()
+    true = true_log_px(circle, x)
+    assert true is not None
+    assert kl_from_truth(true, line_density(truth_of(circle), x).log_px)["mean"] == pytest.approx(0.0, abs=1e-9)
+    for sigma in (0.05, 0.2):
+        found = kl_from_truth(true, line_density(truth_of(circle, sigma), x).log_px)
+        assert found["mean"] is not None
+        assert found["se"] is not None
+        assert found["mean"] > 10 * found["se"]
+
+
+def test_the_kl_is_that_of_two_gaussians_in_closed_form() -> None:
+    """Linear models with equal W and other noise: KL of N(b, WW' + s^2 I) and N(b, WW' + t^2 I), by sampling x."""
+    of, wider = (LinearGaussianVAE.make(1, SHAPE, sigma) for sigma in (0.3, 0.4))
+    x = of.images(4000)
+    found = kl_from_truth(line_density(of.vae(), x).log_px, line_density(wider.vae(), x).log_px)
+    first, second = (one.w @ one.w.T + one.sigma_x**2 * torch.eye(4, dtype=torch.float64) for one in (of, wider))
+    of_first, of_second = (torch.distributions.MultivariateNormal(of.bias, cov) for cov in (first, second))
+    wanted = float(torch.distributions.kl_divergence(of_first, of_second))
+    assert found["se"] is not None
+    assert found["mean"] == pytest.approx(wanted, abs=4 * found["se"])
+    assert found["se"] < 0.1 * wanted
+
+
+def test_the_mixture_is_near_quadrature_and_never_above_it(circle: Dataset) -> None:
+    x = circle.test.pixels(slice(60))
+    exact = line_density(truth_of(circle), x).log_px
+    settings = MixtureProposalSettings(components=20, samples=100, epochs=20, lr=5e-3, bound_samples=10_000)
+    found = mixture_density(truth_of(circle), x, NET, settings)
+    apart = found.log_px - exact
+    assert found.ess is not None
+    assert (apart < 4 / np.sqrt(found.ess)).all()
+    assert apart.mean() == pytest.approx(0.0, abs=0.02)
+    assert found.summary()["bound"] == "lower"
+
+
+def test_where_there_is_no_truth_there_is_no_kl() -> None:
+    digits = load(DataConfig(name="digits"))
+    assert true_log_px(digits, digits.test.pixels(slice(3))) is None
+    with pytest.raises(UserError, match="1 latent dimension"):
+        line_density(LinearGaussianVAE.make(2, SHAPE, 0.3).vae(), torch.zeros(1, *SHAPE))

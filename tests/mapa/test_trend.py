@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import pearsonr, spearmanr
 
+from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.trend import SUPPORT, compare, trend
+from gpvae_core.mapa.trend import SUPPORT, compare, log_index_likelihood, trend
+from gpvae_core.mapa.trend_table import Known, TrendRow, evidence_gap, trend_table
+from gpvae_core.truth.line import Line
 from gpvae_core.vae import GenerativeModel
 from tests.oracles import LinearGaussianVAE
 
@@ -40,6 +44,7 @@ def test_every_number_is_the_sum_it_stands_for() -> None:
         a, c = log_p[b, support].numpy(), log_q[b, support].numpy()
         assert found.rank[b] == pytest.approx(spearmanr(a, c)[0])
         assert found.linear[b] == pytest.approx(pearsonr(a, c)[0])
+        assert found.rank_of_all[b] == pytest.approx(spearmanr(log_p[b].numpy(), log_q[b].numpy())[0])
         assert found.shift[b] == pytest.approx((c - a).mean())
         assert found.spread[b] == pytest.approx((c - a).std())
 
@@ -104,3 +109,60 @@ def test_a_generative_model_without_an_encoder_will_do() -> None:
     x = model.decode(codes).detach()
     found = trend(model, codes, x, x, 1e-3)
     assert np.allclose(found.effective_q, 1.0), "at a bandwidth of almost 0 each point is its own neighbour alone"
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[TrendRow]:
+    return trend_table(["circle", "circle-fold"], [50, 200], ["sigma_x", "best", "0.5"], draws=(0, 1))
+
+
+def test_mapa_beats_knowing_nothing_and_more_points_make_the_empirical_posterior_the_continuous_one(
+    rows: list[TrendRow],
+) -> None:
+    of = {(row.dataset, row.n, row.bandwidth): row for row in rows}
+    assert len(rows) == 2 * 2 * 3
+    for name, n in product(["circle", "circle-fold"], [50, 200]):
+        row = of[name, n, "sigma_x"]
+        assert row.width == row.sigma
+        assert row.captured is not None
+        assert row.captured > 0.3
+        assert (of[name, n, "best"].kl["mean"] or 0.0) < (row.kl["mean"] or 0.0)
+        assert (of[name, n, "0.5"].kl["mean"] or 0.0) > (of[name, n, "best"].kl["mean"] or 0.0)
+        assert row.kl["n"] == 2 * n
+        gaps = [of[name, size, "sigma_x"].evidence_rms or 0.0 for size in (50, 200)]
+        assert gaps[1] < 0.75 * gaps[0], "it falls as 1 / sqrt(N)"
+
+
+def test_mapa_does_not_know_which_of_two_decoders_made_the_points(rows: list[TrendRow]) -> None:
+    """The points of circle and circle-fold are the same, and so is q; the two truths are almost the same."""
+    of = {(row.dataset, row.n, row.bandwidth): row for row in rows}
+    one, two = of["circle", 200, "sigma_x"], of["circle-fold", 200, "sigma_x"]
+    assert one.effective_q == pytest.approx(two.effective_q)
+    assert one.kl["mean"] == pytest.approx(two.kl["mean"], rel=0.1)
+
+
+def test_the_evidence_gap_is_red_against_black() -> None:
+    """log(N p(i|x)) - log(p(z_i|x) / p(z_i)) is that number whatever the i."""
+    known = Known.of(load(DataConfig(name="figure-8")), 60)
+    x = known.x_train[:4]
+    red = torch.log_softmax(log_index_likelihood(known.model, known.codes, x), 1) + math.log(60)
+    z, log_posterior = Line.build(known.model).posterior(x)
+    log_ratio = log_posterior - known.model.log_prior(z[:, None])
+    gap = evidence_gap(known.model, known.codes, x)
+    for b in range(4):
+        black = np.interp(known.codes[:, 0].numpy(), z.numpy(), log_ratio[b].numpy())
+        near = red[b].numpy() > red[b].max().item() - 5.0
+        assert np.allclose(black[near] - red[b].numpy()[near], gap[b], atol=2e-3)
+
+
+def test_bad_input_of_the_table_is_one_line() -> None:
+    for wanted, given in [
+        ("did you mean 'figure-8'", {"datasets": ["figure8"]}),
+        ("is not known", {"datasets": ["digits"], "sizes": [10]}),
+        ("2 to 1000 training points", {"datasets": ["figure-8"], "sizes": [1001]}),
+        ("unknown bandwidth", {"datasets": ["figure-8"], "widths": ["sigmax"]}),
+        ("above 0", {"datasets": ["figure-8"], "widths": ["0"]}),
+        ("did you mean 'test'", {"datasets": ["figure-8"], "points": "tests"}),
+    ]:
+        with pytest.raises(UserError, match=wanted):
+            trend_table(**given)

@@ -1,0 +1,113 @@
+"""What a run's generative model is worth as a density, and what a training step costs in network passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gpvae_core.data.base import Dataset, Split
+from gpvae_core.mapa.density import Density, kl_from_truth, line_density, mixture_density, true_log_px
+from gpvae_core.progress import Progress, silent
+from gpvae_core.runs import Run
+from gpvae_core.training_bound import How, training_bound
+from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
+
+COUNTED = 100
+"""Points of the batch on which passes are counted, as in D.2 of Yacoby et al. 2024."""
+
+
+def density_report(
+    run: Run,
+    split: Split,
+    mixture: MixtureProposalSettings | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+    index: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """{'density': ..., 'test_kl': ...}: log p(x) by each way there is, and the KL from the truth where that is known.
+
+    Args:
+        mixture: settings of the mixture proposal, where it is asked for beside the quadrature (or, at d > 1, at all).
+        index: the points of the split for the mixture; all by default.
+    """
+    found: dict[str, Density] = {}
+    x = split.pixels().to(run.device) if run.model.latent_dim == 1 or run.data.truth is not None else None
+    if run.model.latent_dim == 1:
+        assert x is not None
+        found["line"] = line_density(run.model, x)
+    if mixture is not None:
+        chosen = split.pixels(index).to(run.device)
+        found["mixture"] = mixture_density(run.model, chosen, run.config.net, mixture, seed, progress)
+    true = None if x is None else true_log_px(run.data, x)
+    return {
+        "density": {name: one.summary() for name, one in found.items()} or None,
+        "test_kl": None if true is None else _kls(true, found, index) or None,
+    }
+
+
+def _kls(true: NDArray[np.float64], found: dict[str, Density], index: NDArray[np.int64] | None) -> dict[str, Any]:
+    of = {"line": slice(None), "mixture": slice(None) if index is None else index}
+    return {name: dict(kl_from_truth(true[of[name]], one.log_px)) for name, one in found.items()}
+
+
+def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
+    """Scores of a run on data of known truth, in nats, all by quadrature; empty elsewhere, and at d > 1."""
+    true = true_log_px(data, data.test.pixels()) if run.model.latent_dim == 1 else None
+    if true is None:
+        return {}
+    x = torch.cat([data.validation.pixels(), data.test.pixels()]).to(run.device)
+    validation, test = np.split(line_density(run.model, x).log_px, [len(data.validation)])
+    kl = kl_from_truth(true, test)
+    return {
+        "validation_log_px": float(validation.mean()),
+        "test_log_px": float(test.mean()),
+        "test_kl": kl["mean"],
+        "test_kl_se": kl["se"],
+    }
+
+
+def passes_of(run: Run, data: Dataset) -> dict[str, float] | None:
+    """Decoder and encoder passes for each point of a training step; None for a run whose answers are refined.
+
+    From the metrics where inference counted them (MAPA encodes and decodes each distinct code of a batch once); else
+    counted in one step on a batch of the training points: what goes through the two networks, forwards.
+    """
+    counted = [row["passes"] for row in run.metrics if "passes" in row]
+    if counted:
+        mean = float(np.mean(counted))
+        return {"decoder": mean, "encoder": mean}
+    if run.config.refiner.kind != "none":
+        return None
+    x = data.train.pixels(slice(COUNTED)).to(run.device)
+    with Counter(run.model.decoder) as decoder, Counter(run.model.encoder) as encoder:
+        _one_step(run, x)
+    return {"decoder": decoder.rows / len(x), "encoder": encoder.rows / len(x)}
+
+
+def _one_step(run: Run, x: Tensor) -> None:
+    """The bound of a batch, as training computes it in its last stage."""
+    c = run.config
+    how = How(c.objective, c.regulariser, 1.0, run.model.encoder.stages()[-1].reward)
+    training_bound(run.model, x, len(x), c.train.samples, torch.Generator(run.device).manual_seed(0), how)
+
+
+class Counter:
+    """Counts the rows that go through a module while it is entered."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.rows = 0
+        self._module = module
+
+    def __enter__(self) -> Counter:
+        self._hook = self._module.register_forward_pre_hook(self._count)
+        return self
+
+    def _count(self, module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        self.rows += len(arguments[0])
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
