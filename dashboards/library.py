@@ -28,6 +28,12 @@ def _display_names(found: Sequence[RunSummary]) -> dict[str, RunSummary]:
     }
 
 
+def _on_images(summary: RunSummary) -> bool:
+    from gpvae_core.data.base import DATASETS, parse_name
+
+    return DATASETS.get(parse_name(summary.dataset)[0]).bounded
+
+
 def _opened(path: Path) -> Explorer:
     from gpvae_core.explore.explorer import Explorer
     from gpvae_core.runs import load_run
@@ -113,9 +119,29 @@ class RunLibrary:
             raise unknown("run", name, self._found)
         return self._found[name]
 
+    def image_names(self) -> list[str]:
+        """Of the runs on images, newest first; the others are on points."""
+        return [name for name, summary in self._found.items() if _on_images(summary)]
+
+    def image_summary(self, name: str) -> RunSummary:
+        """Raises UserError with the nearest right name, or where the run is on points."""
+        summary = self.summary(name)
+        if not _on_images(summary):
+            raise UserError(f"run '{name}' is on points ({summary.dataset}), not on images: the MAPA Lab shows it")
+        return summary
+
+    def only_points(self) -> str:
+        """What is missing where there are runs, but none on images; else ''."""
+        if not self._found or self.image_names():
+            return ""
+        return (
+            "the runs here are on points: the MAPA Lab shows them; for the other pages train on images, "
+            "for example with 'gpvae train --dataset digits', and name that run as well"
+        )
+
     def default_choice(self) -> tuple[str, str]:
-        """The newest run, and the next one beside it where it has the same data and dimension; '' for none."""
-        names = self.names()
+        """The newest run on images, and the next beside it if it has the same data and dimension; '' for none."""
+        names = self.image_names()
         if len(names) < 2:
             return (names[0] if names else "", "")
         first, second = (self._found[name] for name in names[:2])

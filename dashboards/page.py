@@ -99,7 +99,7 @@ class Page:
 
     def _choose_default(self) -> None:
         run, other = self.library.default_choice()
-        self.controls.offer_runs(self.library.names())
+        self.controls.offer_runs(self.library.image_names())
         self.state.param.update(run=run, other=other)
 
     def _known_runs(self) -> list[str]:
@@ -109,7 +109,7 @@ class Page:
             name = getattr(self.state, field)
             try:
                 if name:
-                    self.library.summary(name)
+                    self.library.image_summary(name)
             except UserError as error:
                 complaints.append(str(error))
                 setattr(self.state, field, default[field])
@@ -121,9 +121,9 @@ class Page:
         if not self.library.names():
             self.first.start()
         self.welcome.panel.visible = self.first.running
-        self.explorer.visible = bool(self.library.names())
+        self.explorer.visible = bool(self.library.image_names())
         self.session.start()
-        for complaint in self._complaints:
+        for complaint in [*self._complaints, *filter(None, [self.library.only_points()])]:
             self.notice.add(complaint)
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, TICK_MS)
@@ -135,13 +135,13 @@ class Page:
         if self.welcome.panel.visible:
             self._tick_training()
         if self.state.run:
-            self._tick_preparation([name for name in self.state.names if name in self.library.names()])
+            self._tick_preparation([name for name in self.state.names if name in self.library.image_names()])
 
     def _tick_training(self) -> None:
         done = self.first.report().outcome == "done"  # asked first: what ends while we look is found at the next tick
         self.welcome.tick(self.state.dark, self.explorer.visible)
         self.library.rescan(finished_only=True)  # half a training is no run to judge an encoder by
-        names = self.library.names()
+        names = self.library.image_names()
         if names and names != self.controls.run.options:
             self._choose_default()
             self.controls.ignore_echoes()

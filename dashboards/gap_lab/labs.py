@@ -39,7 +39,8 @@ class Labs:
         with self._lock:
             self.library.rescan(finished_only)
             runs, complaints = {}, list(self.library.damaged)
-            for name in reversed(self.library.names()):  # oldest first: what is new comes last, and changes no colour
+            # Oldest first: what is new comes last, and changes no colour.
+            for name in reversed(self.library.image_names()):
                 try:
                     runs[name] = self.library.explorer(name).run
                 except UserError as error:

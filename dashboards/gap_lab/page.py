@@ -82,7 +82,7 @@ class LabPage:
         )
         self.welcome = Welcome(first)
         self._offered: tuple[str, int] | None = None
-        self._names = library.names()
+        self._names = library.image_names()
         self._complaints = read_address(self.state, IN_ADDRESS, parse_qs(query))
         self.frame = self._layout(links)
 
@@ -109,12 +109,12 @@ class LabPage:
     def loaded(self) -> None:
         """The browser is there: sync the address, look for runs, start the clock."""
         sync_address(self.state, IN_ADDRESS)
-        for complaint in self._complaints:
+        for complaint in [*self._complaints, *filter(None, [self.library.only_points()])]:
             self.notice.add(complaint)
         if not self.library.names():
             self.first.start()
         self.welcome.panel.visible = self.first.running
-        self.lab.visible = bool(self.library.names())
+        self.lab.visible = bool(self.library.image_names())
         self._look()
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, TICK_MS)
@@ -186,7 +186,7 @@ class LabPage:
             done = self.first.report().outcome == "done"
             self.welcome.tick(self.state.dark, self.lab.visible)
             self.library.rescan(finished_only=True)  # half a training is nothing to judge by
-            names = self.library.names()
+            names = self.library.image_names()
             if done or names != self._names:
                 self._names = names
                 self._look()

@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from numpy.polynomial.legendre import leggauss
@@ -31,12 +30,13 @@ PANEL = 0.125
 MAX_MOVE, MAX_BEND = 0.5, 1e-5
 """How far the decoder may move across a panel, and bend away from a straight line in its middle; in units of the noise
 where the likelihood has one, else of the decoder's output."""
-MOST_PANELS, MOST_HALVINGS = 60_000, 40
+MOST_PANELS, MOST_DECODED, MOST_HALVINGS = 60_000, 25_000_000, 40
+"""Panels, and decoder outputs at their nodes (200 MB), that a line may have."""
 ORDER = 4
 """Nodes of a panel."""
 MAX_FLOATS = 4_000_000
 """Log joints held at a time."""
-MAX_ERROR, MAX_END_MASS = 1e-6, 1e-6
+MAX_ERROR, MAX_END_MASS = 1e-4, 1e-6
 """Of a log p(x) that passes: nats, and share of the mass in the two outermost panels."""
 
 
@@ -130,7 +130,7 @@ class Line:
         return log_px, mean, variance, -(p * (log_p - self.log_weight)).sum(1)
 
     def _parts(self, x: Float[Tensor, "B C H W"]) -> tuple[Tensor, ...]:
-        return x.double().cpu().split(max(1, MAX_FLOATS // len(self.z)))
+        return x.cpu().double().split(max(1, MAX_FLOATS // len(self.z)))
 
     @torch.no_grad()
     def _weighted(self, x: Float[Tensor, "B C H W"]) -> Float64[Tensor, "B G"]:
@@ -151,6 +151,7 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
     the panels that hold a corner, and those shrink until it does not matter.
     """
     unit = model.likelihood.noise_scale() or 1.0
+    most = min(MOST_PANELS, MOST_DECODED // (ORDER * math.prod(model.event_shape)))
     edges = torch.linspace(-extent, extent, 1 + math.ceil(2.0 * extent / PANEL), dtype=torch.float64)
     left, right = edges[:-1], edges[1:]
     g_left, g_right = _flat(model, left), _flat(model, right)
@@ -163,7 +164,7 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
         bend = (g_middle - 0.5 * (g_left + g_right)).norm(dim=1)
         coarse = (move > MAX_MOVE * unit) | (bend > MAX_BEND * unit)
         done.append(left[~coarse])
-        if not bool(coarse.any()) or 2 * int(coarse.sum()) + sum(map(len, done)) > MOST_PANELS:
+        if not bool(coarse.any()) or 2 * int(coarse.sum()) + sum(map(len, done)) > most:
             done.append(left[coarse])
             break
         left, right = torch.cat([left[coarse], middle[coarse]]), torch.cat([middle[coarse], right[coarse]])
@@ -189,7 +190,7 @@ def _decoded(model: GenerativeModel, edges: Float64[Tensor, " E"], progress: Pro
 @torch.no_grad()
 def _flat(model: GenerativeModel, z: Float64[Tensor, " N"], progress: Progress = silent) -> Float64[Tensor, "N P"]:
     """Decoder outputs at these latents."""
-    found = torch.empty(len(z), int(np.prod(model.event_shape)), dtype=torch.float64)
+    found = torch.empty(len(z), math.prod(model.event_shape), dtype=torch.float64)
     chunk = decodes_at_once(torch.device("cpu"))
     for start in range(0, len(z), chunk):
         progress(start, len(z), "decoding the latent line")
