@@ -51,7 +51,7 @@ def test_duplicate_codes_share_a_value() -> None:
 
 @pytest.mark.parametrize("codes", [[0.3] * 20, [1.0], []])
 def test_collapsed_codes_are_refused(codes: list[float]) -> None:
-    with pytest.raises(UserError, match="codes g\\(x_n\\) that differ.*collapsed"):
+    with pytest.raises(UserError, match=r"codes g\(x_n\) that differ.*collapsed"):
         gaussian_copula(torch.tensor(codes))
 
 

@@ -24,7 +24,7 @@ BLUR = 1e-3
 PATIENCE = 30
 """Epochs without a better held-out density after which the fit ends."""
 MIN_CODES = 10
-KERNEL_CODES, KERNEL_HELD = 4000, 1000
+KERNEL_CODES, KERNEL_HELD = 2000, 1000
 """Codes from which the kernel density is made, and on which it is evaluated, at most."""
 BANDWIDTHS = np.logspace(-2, 0.3, 16)
 
