@@ -17,6 +17,7 @@ from gpvae_core.collapse import collapse_report
 from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
 from gpvae_core.evaluate_chains import SAMPLING, check_counts, encoder_and_chains, simulated_bounds
+from gpvae_core.evaluate_density import density_report, passes_of
 from gpvae_core.gaps import GapTable, default_sample_size, gaps_and_best, truth_estimator
 from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
@@ -28,6 +29,7 @@ from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.instances import ANNEALING, MIN_ESS, Array, Estimator, Truth, grid_truth
+from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 from gpvae_core.truth.posterior_samples import HMCSettings
 
@@ -55,6 +57,7 @@ def evaluate(
     simulated: int = 0,
     hmc: int = 0,
     sampling: HMCSettings = SAMPLING,
+    mixture: MixtureProposalSettings | None = None,
 ) -> dict[str, Any]:
     """ELBO and IWAE-k over the whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
 
@@ -67,6 +70,7 @@ def evaluate(
         simulated: on so many images drawn from the model, log p(x) is bounded from both sides.
         hmc: the posteriors of the first so many instances of the sample are sampled by Hamiltonian Monte Carlo.
         sampling: chains and draws of 'hmc'.
+        mixture: log p(x) of the first sample also by a mixture proposal of these settings (Yacoby et al. 2024).
 
     All in nats; every mean with its standard error and the number of instances. What is not defined is None.
 
@@ -104,6 +108,10 @@ def evaluate(
             "of": len(splits[split]),
         },
         "checks": _checks(sample.truth),
+        **density_report(
+            run, splits[split], _first(splits[split], max_truths, seed), sample.index, mixture, seed, progress
+        ),
+        "passes": passes_of(run, run.data),
         "bidirectional": simulated_bounds(run.model, simulated, annealing, seed, progress) if simulated else None,
         "hmc": encoder_and_chains(run.model, chosen, scale, sampling, seed, progress) if hmc else None,
         "seconds": round(time.monotonic() - started, 2),
@@ -207,18 +215,22 @@ class Sample:
 def _sample(
     run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, estimate: Estimator | None
 ) -> Sample:
-    order = np.random.default_rng(seed).permutation(len(split))
-    index = order[:size]
+    index = _first(split, size, seed)
     if estimate is not None:
         x = split.pixels(index).to(run.device)
         table, best = gaps_and_best(run.model, x, seed=seed, progress=progress, indices=index, estimate=estimate)
         return Sample(index, index, table, table.known_truth, best)
-    more = order[: max(size, truths)]
+    more = _first(split, max(size, truths), seed)
     x = split.pixels(more).to(run.device)
     truth = grid_truth(run.model, x, run.atlas, progress)
     part = truth.first(len(index))
     table, best = gaps_and_best(run.model, x[: len(index)], run.atlas, seed, progress, indices=index, truth=part)
     return Sample(index, more, table, truth, best)
+
+
+def _first(split: Split, size: int, seed: int) -> NDArray[np.int64]:
+    """The seeded sample of this size; a smaller one is its beginning."""
+    return np.random.default_rng(seed).permutation(len(split))[:size]
 
 
 def _truth_and_gaps(sample: Sample) -> dict[str, Any]:

@@ -23,35 +23,32 @@ COUNTED = 100
 def density_report(
     run: Run,
     split: Split,
+    index: NDArray[np.int64],
+    of_mixture: NDArray[np.int64],
     mixture: MixtureProposalSettings | None = None,
     seed: int = 0,
     progress: Progress = silent,
-    index: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """{'density': ..., 'test_kl': ...}: log p(x) by each way there is, and the KL from the truth where that is known.
 
+    Each is a mapping from the way ('line', 'mixture') to a mean in nats with its standard error; None where empty.
+
     Args:
-        mixture: settings of the mixture proposal, where it is asked for beside the quadrature (or, at d > 1, at all).
-        index: the points of the split for the mixture; all by default.
+        index: the instances for quadrature, at d = 1.
+        of_mixture: those for the mixture proposal, which is asked for by its settings.
     """
-    found: dict[str, Density] = {}
-    x = split.pixels().to(run.device) if run.model.latent_dim == 1 or run.data.truth is not None else None
+    found: dict[str, tuple[NDArray[np.int64], Density]] = {}
     if run.model.latent_dim == 1:
-        assert x is not None
-        found["line"] = line_density(run.model, x)
+        found["line"] = index, line_density(run.model, split.pixels(index))
     if mixture is not None:
-        chosen = split.pixels(index).to(run.device)
-        found["mixture"] = mixture_density(run.model, chosen, run.config.net, mixture, seed, progress)
-    true = None if x is None else true_log_px(run.data, x)
+        x = split.pixels(of_mixture).to(run.device)
+        found["mixture"] = of_mixture, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
+    true = {name: true_log_px(run.data, split.pixels(which)) for name, (which, _) in found.items()}
+    kls = {name: kl_from_truth(known, found[name][1].log_px) for name, known in true.items() if known is not None}
     return {
-        "density": {name: one.summary() for name, one in found.items()} or None,
-        "test_kl": None if true is None else _kls(true, found, index) or None,
+        "density": {name: one.summary() for name, (_, one) in found.items()} or None,
+        "test_kl": {name: dict(kl) for name, kl in kls.items()} or None,
     }
-
-
-def _kls(true: NDArray[np.float64], found: dict[str, Density], index: NDArray[np.int64] | None) -> dict[str, Any]:
-    of = {"line": slice(None), "mixture": slice(None) if index is None else index}
-    return {name: dict(kl_from_truth(true[of[name]], one.log_px)) for name, one in found.items()}
 
 
 def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
