@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpvae_core.cli.table import print_table
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
@@ -126,6 +127,42 @@ def _verify(name: str) -> dict[str, Any]:
         "fingerprint": data.fingerprint,
         "note": data.note,
     }
+
+
+@app.command("surrogates")
+def surrogates_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Synthetic data sets.  [default: all with a surrogate]")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the weights.  [default: where they are read from, so that the data change]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first start.")] = 0,
+) -> None:
+    """Fit the networks that stand for the true decoders of the synthetic data again, and print how close each comes.
+
+    Weights of another machine or release of PyTorch differ a little, and so do the points that they make: runs trained
+    on the former points are then refused. Give --out to leave the installed weights as they are.
+
+    Example: gpvae data surrogates circle --out /tmp/surrogates
+    """
+    from gpvae_core.data.synthetic.examples import CURVES
+    from gpvae_core.data.synthetic.fit import fit_surrogate
+    from gpvae_core.data.synthetic.surrogate import MAX_MSE, WEIGHTS, save_surrogate
+
+    chosen = list(dict.fromkeys(names or CURVES))
+    for name in chosen:
+        if name not in CURVES:
+            raise unknown("surrogate", name, CURVES)
+    for name in chosen:
+        with terminal_progress() as progress:
+            fit = fit_surrogate(name, CURVES[name], seed, progress)
+        path = save_surrogate(fit.net, name, out or WEIGHTS)
+        typer.echo(
+            f"{name}: mean squared error {fit.mse:.2g} (wanted below {MAX_MSE:g}), at most {fit.largest:.2g} from the "
+            f"curve, seed {fit.seed}: {path}"
+        )
 
 
 def _config(name: str) -> DataConfig:

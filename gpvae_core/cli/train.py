@@ -37,8 +37,10 @@ Examples:
 def command(
     method: Annotated[str | None, typer.Option(help="What to train: see `gpvae list methods`.  [default: vae]")] = None,
     dataset: Annotated[str | None, typer.Option(help="Data set: see `gpvae list datasets`.  [default: digits]")] = None,
-    latent_dim: Annotated[int | None, typer.Option(help="Latent dimensions, d.  [default: 2]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.  [default: 200]")] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Latent dimensions, d.  [default: 2; of points 1]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training images.  [default: 200; of points 500]")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of weights, batches and noise.  [default: 0]")
     ] = None,
