@@ -196,10 +196,10 @@ class Passes:
     def verdict(self, view: PassesView, wanted: Wanted) -> str:
         if self._encoder:
             return ""
-        j = len(view.curves[0].draws) - 1
-        each = "; ".join(f"{c.method}: {c.decoder[j].mean:.3g}" for c in view.curves)
+        s = min(c.draws[-1] for c in view.curves)
+        each = "; ".join(f"{c.method}: {c.decoder[at(c.draws, s)].mean:.3g}" for c in view.curves)
         return (
-            f"Decoder passes for each point of a step at S = {view.curves[0].draws[j]:.0f}, batches of {view.batch} of "
+            f"Decoder passes for each point of a step at S = {s:.0f}, batches of {view.batch} of "
             f"{view.n_total:,}: {each}."
         )
 

@@ -77,10 +77,10 @@ class Traces(_OfPoint):
     def verdict(self, view: TraceView, wanted: Wanted) -> str:
         n, settings = view.numbers, wanted.settings
         return (
-            f"MAPA traces this posterior {how(n)}: {nats(n.kl)} nats from the true index posterior, where "
-            f"knowing nothing would cost {nats(n.kl_uniform)}. {count(n.effective)} of {n.n:,} points matter in "
-            f"truth, {count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of its own "
-            f"and {n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, the bound lies "
+            f"MAPA traces this posterior {how(n)}: {nats(n.kl)} nats from the true index posterior, where knowing "
+            f"nothing would cost {nats(n.kl_uniform)}. {count(n.effective)} of {n.n:,} points matter in truth, "
+            f"{count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of its own and "
+            f"{n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, the bound lies "
             f"{apart(n.log_px_empirical - n.bound)} the empiricalized model's log p(x) of {nats(n.log_px_empirical)} "
             f"(the model itself: {nats(n.log_px)})."
         )
