@@ -100,9 +100,12 @@ def mean_over(loss: Loss, n: int, device: torch.device) -> float:
 @torch.no_grad()
 def codes_of(vae: VAE, points: DeviceSplit) -> Float[Tensor, "N D"]:
     """g(x_n): the encoder's mean of each point."""
-    vae.eval()
+    mode = vae.encoder.training
+    vae.encoder.eval()
     index = torch.arange(len(points), device=points.images.device)
-    return torch.cat([vae.encoder(points.batch(part)).mean for part in index.split(CHUNK)])
+    codes = torch.cat([vae.encoder(points.batch(part)).mean for part in index.split(CHUNK)])
+    vae.encoder.train(mode)
+    return codes
 
 
 def fit_codes(vae: VAE, points: DeviceSplit, codes: Float[Tensor, "N D"], how: Fit, progress: Progress) -> None:
