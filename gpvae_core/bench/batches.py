@@ -1,0 +1,99 @@
+"""Training by MAPA in batches of any points and in batches in which neighbours meet."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from gpvae_core.bench.base import BENCHES, Bench, Row
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig, Dataset, load
+from gpvae_core.inference.base import Materials
+from gpvae_core.progress import Progress, silent
+from gpvae_core.training_bound import How
+from gpvae_core.validation import DeviceSplit
+
+SETS = {"figure-8": 5, "digits": 1}
+"""Data set -> epochs of a round."""
+SEEDS = 3
+GROUPS = (5, 20, 100)
+CASES: Mapping[str, Mapping[str, Any]] = {
+    "random": {},
+    **{f"groups of {size}": {"batching": "neighbours", "group_size": size} for size in GROUPS},
+}
+METHOD, SETTINGS = "mapa:50", {"inference.bandwidth": "validation"}
+
+
+class Learner:
+    """A model in training, without a run folder."""
+
+    def __init__(self, data: Dataset, settings: Mapping[str, Any], seed: int, device: torch.device) -> None:
+        config = make_config(
+            METHOD, DataConfig(name=data.name), data.event_shape, {**SETTINGS, **settings, "seed": seed}
+        )
+        torch.manual_seed(seed)
+        vae = config.build(data.event_shape).to(device)
+        train, validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
+        of = Materials(vae, train, validation, data.fingerprint, config.likelihood.kind, 1, seed)
+        self.inference = config.inference.begin(of, silent)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.optimizer = torch.optim.Adam(vae.parameters(), lr=config.train.lr, fused=True)
+        self.size, self.passes, self.points = config.train.batch_size, 0, 0
+        self.milliseconds: list[float] = []
+
+    def epoch(self) -> None:
+        batches = self.inference.order(self.generator).split(self.size)
+        start = time.perf_counter()
+        for index in batches:
+            found = self.inference.step(index, How(), self.generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            (-found.bound.surrogate).backward()
+            self.optimizer.step()
+            self.passes += found.passes or 0
+            self.points += len(index)
+        self.milliseconds.append(1e3 * (time.perf_counter() - start) / len(batches))
+
+
+@BENCHES.register("batches")
+class Batches(Bench):
+    """MAPA with random batches against batches of neighbours: passes, time of a step, score after as many steps."""
+
+    def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
+        rows: list[Row] = []
+        for name, epochs in SETS.items():
+            data = load(DataConfig(name=name))
+            learners: dict[str, list[Learner]] = {case: [] for case in CASES}
+            for seed in range(SEEDS):
+                for case, settings in CASES.items():
+                    learners[case].append(Learner(data, settings, seed, device))
+                for round_ in range(repeats):
+                    progress(seed * repeats + round_, SEEDS * repeats, f"batches of {name}")
+                    for of_case in learners.values():  # in turn, so that ratios hold when the machine drifts
+                        for _ in range(epochs):
+                            of_case[seed].epoch()
+            progress(SEEDS * repeats, SEEDS * repeats, f"batches of {name}")
+            rows += _rows(name, learners, repeats * epochs)
+        return rows
+
+
+def _rows(name: str, learners: Mapping[str, Sequence[Learner]], epochs: int) -> list[Row]:
+    figures = {
+        ("passes per point", "1"): lambda one: one.passes / one.points,
+        ("time per step", "ms"): lambda one: statistics.median(one.milliseconds),
+        (f"validation log-likelihood after {epochs} epochs", "nats"): lambda one: one.inference.score(),
+    }
+    rows = []
+    for (metric, unit), figure in figures.items():
+        values = {case: [figure(one) for one in of_case] for case, of_case in learners.items()}
+        for case, found in values.items():
+            ratio = None
+            if case != "random" and unit != "nats":
+                ratio = statistics.median(a / b for a, b in zip(found, values["random"], strict=True))
+            beside = "random" if ratio is not None else None
+            middle = statistics.median(found)
+            rows.append(Row(f"{name}, {case}", metric, middle, unit, beside, ratio, len(found), min(found), max(found)))
+    return rows
