@@ -107,7 +107,7 @@ class TrainConfig(BaseModel):
     )
 
 
-LATER: dict[str, BaseModel] = {"prior": NormalPriorConfig(), "inference": AmortizedConfig()}
+LATER: dict[str, PriorConfig | InferenceConfig] = {"prior": NormalPriorConfig(), "inference": AmortizedConfig()}
 """Parts that a run's JSON has only where they are other than these."""
 
 
@@ -217,7 +217,7 @@ def _wrong_key(key: str, raw: Mapping[str, Any]) -> str:
     elsewhere = [row["setting"] for row in settings_table() if key in (row["setting"], row["setting"].split(".")[-1])]
     if elsewhere:
         part = elsewhere[0].split(".")[0]
-        kind = raw.get(part, raw["net"])["kind"]
+        kind = raw[part]["kind"] if part in raw else LATER[part].kind if part in LATER else raw["net"]["kind"]
         return f"setting '{elsewhere[0]}' is of another {part}: this run's is '{kind}'"
     close = nearest(key, known) or nearest(key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known])
     others = f" (known: {', '.join(known)}; all: gpvae list settings)"
