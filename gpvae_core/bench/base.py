@@ -7,14 +7,17 @@ import platform
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import torch
 
 from gpvae_core import __version__
 from gpvae_core.device import pick_device
+from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress
 from gpvae_core.registry import Registry
 
@@ -40,6 +43,14 @@ class Bench(ABC):
     @abstractmethod
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         """Measure and return the rows."""
+
+
+class DrawnBench(Bench):
+    """A measurement that has a figure."""
+
+    @abstractmethod
+    def draw(self, rows: Sequence[Row]) -> go.Figure:
+        """The figure of what `run` returned."""
 
 
 BENCHES: Registry[type[Bench]] = Registry("bench", "gpvae_core.bench")
@@ -110,12 +121,28 @@ def timed_rows(
     return rows
 
 
-def run_bench(name: str, device: str | None, repeats: int, progress: Progress) -> dict[str, Any]:
-    """The bench called `name`: {'bench', 'machine', 'rows'}. Raises UserError with the nearest right name."""
+def run_bench(
+    name: str, device: str | None, repeats: int, progress: Progress, figure: Path | None = None
+) -> dict[str, Any]:
+    """The bench called `name`: {'bench', 'machine', 'rows'}; its figure, a page that needs no network, to a file.
+
+    Raises:
+        UserError: an unknown name (with the nearest right one), a figure of a bench that has none, or to a file that
+            cannot be written.
+    """
     bench = BENCHES.get(name)()
+    if figure is not None and not isinstance(bench, DrawnBench):
+        raise UserError(f"bench '{name}' has no figure: leave out --figure {figure}")
     target = pick_device(device)
-    return {
-        "bench": name,
-        "machine": machine(target),
-        "rows": [asdict(row) for row in bench.run(target, repeats, progress)],
-    }
+    rows = bench.run(target, repeats, progress)
+    if figure is not None and isinstance(bench, DrawnBench):
+        write_figure(bench.draw(rows), figure)
+    return {"bench": name, "machine": machine(target), "rows": [asdict(row) for row in rows]}
+
+
+def write_figure(figure: go.Figure, path: Path) -> None:
+    """As HTML with everything in it. Raises UserError where the file cannot be written."""
+    try:
+        figure.write_html(path)
+    except OSError as error:
+        raise UserError(f"could not write the figure to '{path}': {error.strerror or error}") from None

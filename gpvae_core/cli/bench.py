@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,9 @@ def command(
     name: Annotated[str, typer.Argument(help="What to measure: see `gpvae list benches`.")],
     repeats: Annotated[int, typer.Option(min=1, help="Counted rounds.")] = 20,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Where to draw the result, an HTML page (growth).", show_default=False)
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Measure a part of the program against its rivals, in one run.
@@ -25,7 +29,7 @@ def command(
     from gpvae_core.bench.base import run_bench
 
     with terminal_progress() as progress:
-        result = run_bench(name, device, repeats, progress)
+        result = run_bench(name, device, repeats, progress, figure)
     if json_:
         typer.echo(json.dumps(result, indent=1))
     else:
