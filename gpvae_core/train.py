@@ -222,7 +222,6 @@ class Training:
             self.model,
             self.images,
             self.validation,
-            self.data.fingerprint,
             cfg.likelihood.kind,
             cfg.train.samples,
             cfg.seed,

@@ -38,7 +38,7 @@ class Learner:
         torch.manual_seed(seed)
         vae = config.build(data.event_shape).to(device)
         train, validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
-        of = Materials(vae, train, validation, data.fingerprint, config.likelihood.kind, 1, seed)
+        of = Materials(vae, train, validation, config.likelihood.kind, 1, seed)
         self.inference = config.inference.begin(of, silent)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.optimizer = torch.optim.Adam(vae.parameters(), lr=config.train.lr, fused=True)

@@ -27,8 +27,6 @@ class Materials:
     vae: VAE
     train: DeviceSplit
     validation: DeviceSplit
-    fingerprint: str
-    """Of the data, for what is kept on disk."""
     likelihood: str
     """Its kind."""
     samples: int

@@ -15,6 +15,7 @@ from gpvae_core.inference.base import INFERENCES, Materials
 from gpvae_core.inference.empiricalized import EmpiricalConfig, Ways, all_points
 from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
 from gpvae_core.mapa.batches import Batching, NeighbourBatches, RandomBatches
+from gpvae_core.mapa.cache import load_or_find
 from gpvae_core.mapa.empirical import Empiricalized
 from gpvae_core.mapa.kernel import choose_bandwidth
 from gpvae_core.mapa.kernels.choice import build_kernel, kernel_settings
@@ -85,9 +86,9 @@ class MapaConfig(EmpiricalConfig):
     def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
         n, x_train = len(materials.train), matrix(materials.train)
         kernel = build_kernel(materials.likelihood, self._of_kernel(materials, x_train, progress))
-        table = find_neighbours(
-            x_train, kernel, self._stored(n), how=self.search, seed=materials.seed, progress=progress
-        )
+        # The same for every seed of a run, so that restarts share it; a small table is found as fast as it is read.
+        find = find_neighbours if n <= DENSE else load_or_find
+        table = find(x_train, kernel, self._stored(n), how=self.search, progress=progress)
         return Ways(MapaProposal(table.posterior(kernel)), self._batches(table))
 
     def _of_kernel(self, of: Materials, x_train: Float[Tensor, "N P"], progress: Progress) -> dict[str, Any]:
