@@ -380,9 +380,11 @@ def test_neighbours_of_an_image_are_those_of_loops(digits_run: Callable[..., Run
 def test_the_best_kernel_is_the_nearest_to_the_model_of_those_tried(digits_run: Callable[..., Run]) -> None:
     run = digits_run("vae", latent_dim=2)
     lab = ImageLab(run)
-    best = lab.best()["bandwidth"]
-    kls = [np.mean([lab.neighbours(i, {"bandwidth": b}, 1).kl for i in range(12)]) for b in (0.5 * best, best)]
-    assert kls[1] < kls[0]
+    best, (slider,) = lab.best()["bandwidth"], lab.sliders
+    tried = (slider.low, 0.5 * best, best, slider.high)
+    kls = [np.mean([lab.neighbours(i, {"bandwidth": b}, 1).kl for i in range(12)]) for b in tried]
+    assert min(kls) == kls[2]
+    assert kls[0] > 2.0 * kls[2]
     assert lab.best() == {"bandwidth": best}
 
 
