@@ -95,8 +95,8 @@ class Store:
             c.execute("UPDATE jobs SET status = 'planned', started = NULL WHERE key = ?", (key,))
 
     def finish(self, key: str, measured: Mapping[str, Any]) -> None:
-        """Enter what a job returned; a job that is done stays as it is."""
-        content = json.dumps({name: measured[name] for name in MEASURED})
+        """Enter what a job returned (what it did not measure is None); a job that is done stays as it is."""
+        content = json.dumps({name: measured.get(name) for name in MEASURED})
         with self._transaction() as c:
             c.execute(
                 "UPDATE jobs SET status = 'done', finished = ?, result = ?, message = NULL "

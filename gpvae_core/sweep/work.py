@@ -26,7 +26,6 @@ from gpvae_core.runs import Run, load_run, summarize
 from gpvae_core.stats import mean_se
 from gpvae_core.sweep.charge import token_in
 from gpvae_core.sweep.config import ScoreConfig
-from gpvae_core.sweep.results import MEASURED
 from gpvae_core.train import resume, train
 from gpvae_core.truth.importance import log_weights
 
@@ -100,8 +99,7 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
     if run.meta["data_fingerprint"] != data.fingerprint:
         raise UserError(f"the data of '{folder}' changed since it was trained")
     scores = score_run(run, data, score, watch) | density_scores(run, data) | _passes(run, data)
-    measured = dict.fromkeys(MEASURED) | _about(run, data) | scores
-    return {**measured, "score_seconds": time.monotonic() - started}
+    return {**_about(run, data), **scores, "score_seconds": time.monotonic() - started}
 
 
 def _passes(run: Run, data: Dataset) -> dict[str, float]:
