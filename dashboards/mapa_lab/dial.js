@@ -24,6 +24,7 @@ export function render({model, el}) {
   const choices = element("span", box)
   let timer = null
   let moved = -STILL_MS
+  let typing = false
 
   // Of a logarithmic slider 0 to NOTCHES, and the lowest value where that is 0 one notch below all others.
   const low = () => (model.low > 0 ? model.low : 1)
@@ -49,8 +50,8 @@ export function render({model, el}) {
     if (wait > 0) { settle.later = setTimeout(settle, wait); return } // what is being moved stays under the hand
     bounds()
     range.value = toNotch(model.value)
-    field.value = written(model.value, model.whole)
-    range.setAttribute("aria-valuetext", `${field.value} ${model.note}`)
+    if (!typing) field.value = written(model.value, model.whole)
+    range.setAttribute("aria-valuetext", `${written(model.value, model.whole)} ${model.note}`)
   }
   const dress = () => {
     box.classList.toggle("dark", model.dark)
@@ -82,7 +83,9 @@ export function render({model, el}) {
     range.value = notch
     range.oninput()
   }
-  field.onchange = () => { moved = -STILL_MS; model.send_msg({typed: field.value}) }
+  field.oninput = () => { typing = true }
+  field.onblur = () => { typing = false; settle() }
+  field.onchange = () => { typing = false; moved = -STILL_MS; model.send_msg({typed: field.value}) }
   for (const part of ["value", "low", "high"]) model.on(part, settle)
   for (const part of ["label", "help", "note", "dark", "choices"]) model.on(part, dress)
   model.on("msg:custom", () => { moved = -STILL_MS; settle() })
