@@ -13,7 +13,9 @@ from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
 
 WIDTH, HEIGHT = 440, 620
-"""Of one column."""
+"""Of one column, where there are no more than two."""
+MOST_WIDE = 960
+"""Of the figure."""
 ABOVE, BELOW = (0.55, 0.93), (0.0, 0.42)
 GAP = 0.07
 MOST_SHOWN = 600
@@ -122,7 +124,9 @@ def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
         raise unknown("drawing of the decoders", decoder, DECODERS)
     draw, draw_axes = DECODERS[decoder]
     columns = len(view.variants)
-    layout = frame(theme, WIDTH * columns, HEIGHT, (52, 62, 40, 40), showlegend=True, hovermode="closest")
+    layout = frame(
+        theme, min(WIDTH * columns, MOST_WIDE), HEIGHT, (52, 62, 40, 40), showlegend=True, hovermode="closest"
+    )
     layout["legend"] = mapa_traces.legend(theme)
     span = mapa_traces.span([variant.trace for variant in view.variants])
     marks: list[Mark] = []
