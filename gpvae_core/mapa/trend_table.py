@@ -164,12 +164,11 @@ def trend_table(
         DATASETS.get(name.partition(":")[0])
     cells = list(product(datasets, sizes))
     rows: list[TrendRow] = []
-    for number, (name, n) in enumerate(cells):
-        progress(number, len(cells), "comparing index posteriors")
+    for number, (name, n) in enumerate(cells, 1):
         of_draws = [Known.of(load(parse_model(DataConfig, {"name": name, "split_seed": s})), n) for s in draws]
         evidence = _evidence_gaps(of_draws, points)
         rows += [_row(name, n, points, of_draws, width, way, evidence) for width, way in ways.items()]
-    progress(len(cells), len(cells), "comparing index posteriors")
+        progress(number, len(cells), "comparing index posteriors")
     return rows
 
 

@@ -1,0 +1,74 @@
+"""`gpvae mapa` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gpvae_core.sweep.config import parse_sweep
+from gpvae_core.sweep.plan import plan
+from gpvae_core.sweep.store import open_store
+from tests.cli.test_cli import gpvae, one_line_error
+
+
+def test_the_trend_as_a_table_and_as_json(tmp_path: Path) -> None:
+    small = ["figure-8", "--n", "40,80", "--bandwidth", "sigma_x,0.3"]
+    done = gpvae("mapa", "trend", *small, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [(row["n"], row["bandwidth"]) for row in rows] == [
+        (40, "sigma_x"),
+        (40, "0.3"),
+        (80, "sigma_x"),
+        (80, "0.3"),
+    ]
+    assert rows[0]["kl"]["n"] == 40
+    assert rows[0]["captured"] == pytest.approx(1 - rows[0]["kl"]["mean"] / rows[0]["uniform_kl"]["mean"])
+    shown = gpvae("mapa", "trend", *small, "--points", "test", cwd=tmp_path)
+    assert "means over test points of 1 draw" in shown.stdout
+
+
+def test_the_comparison_as_a_table_and_as_files(tmp_path: Path) -> None:
+    sweep = parse_sweep({"datasets": ["circle"], "methods": ["vae", "mapa:10"], "latent_dims": [1], "splits": [0, 1]})
+    jobs = plan(sweep)
+    with open_store(tmp_path) as store:
+        store.register(sweep, jobs)
+        for job in jobs:
+            kl = 0.1 * (job.config.method == "vae") + 0.01 * job.split
+            store.finish(job.key, {"test_kl": kl, "validation_elbo": 0.0, "epochs": 1, "train_seconds": 1.0})
+    files = ["--markdown", tmp_path / "table.md", "--csv", tmp_path / "table.csv"]
+    done = gpvae("mapa", "table", "--out", tmp_path, *files, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "MAPA below VAE" in done.stdout
+    assert "yes (-0.100)" in (tmp_path / "table.md").read_text(encoding="utf-8")
+    lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 5
+    found = json.loads(gpvae("mapa", "table", "--out", tmp_path, "--json", cwd=tmp_path).stdout)
+    assert {entry["method"] for entry in found["entries"]} == {"vae", "mapa:10"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["trend", "figure8"], ["unknown dataset 'figure8'", "did you mean 'figure-8'"]),
+        (["trend", "digits"], ["is not known"]),
+        (["trend", "--n", "ten"], ["--n as whole numbers"]),
+        (["trend", "--n", "5000", "circle"], ["2 to 1000 training points"]),
+        (["trend", "--bandwidth", "sigma_x,,0.1"], ["--bandwidth as a list"]),
+        (["trend", "circle", "--bandwidth", "-1"], ["above 0"]),
+        (["trend", "circle", "--points", "trainig"], ["did you mean 'training'"]),
+        (["table", "--out", "nowhere"], ["there are no results"]),
+        (["table", "--markdwon", "x"], ["No such option"]),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
+    one_line_error(gpvae("mapa", *arguments, cwd=tmp_path), *parts)
+
+
+def test_without_a_command_it_says_what_there_is(tmp_path: Path) -> None:
+    done = gpvae("mapa", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "trend" in done.stdout
+    assert "table" in done.stdout
