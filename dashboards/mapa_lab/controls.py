@@ -275,16 +275,17 @@ class MapaControls:
             self._kernel = (picture.run, *(s.name for s in sliders))
             self._kernel_dials = [self._kernel_dial(slider, last=slider is sliders[-1]) for slider in sliders]
             self.kernel.objects = list(self._kernel_dials)
-        self._kernel_values = dict(picture.kernel or {s.name: s.default for s in sliders})
+        defaults = {s.name: s.default for s in sliders}
+        found = wanted.labs.best_kernels.get(picture.run, defaults)
+        self._kernel_values = dict(found if picture.kernel is None else picture.kernel)
         for slider, dial in zip(sliders, self._kernel_dials, strict=True):
             best = picture.kernel is None
             choices = [
                 ["default", "default", "Of the trained likelihood", state.kernel == ""],
                 [BEST, "best by validation", "The likeliest on validation images", best],
             ]
-            note = "sought on validation images" if best else ""
             value = self._kernel_values[slider.name]
-            dial.param.update(value=value, dark=state.dark, note=note, choices=choices if dial.choices else [])
+            dial.param.update(value=value, dark=state.dark, choices=choices if dial.choices else [])
 
     def _kernel_dial(self, slider: Any, last: bool) -> Dial:
         def typed(text: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from dashboards.mapa_lab.choice import Picture, Wanted
+from dashboards.mapa_lab.choice import Wanted
 from dashboards.mapa_lab.pane import count, message, table
 from dashboards.request import Drawn, as_json
 from gpvae_core.explore.mapa_lab.views import CodesView, NeighboursView
@@ -21,16 +21,14 @@ NO_RUN = (
 )
 
 
-def kernel(picture: Picture, progress: Progress) -> Mapping[str, float]:
-    """The hyper-parameters that hold."""
-    return picture.lab.best(progress) if picture.kernel is None else picture.kernel
-
-
 def _neighbours(wanted: Wanted, progress: Progress) -> NeighboursView:
     picture = wanted.picture
     assert picture is not None
     picture.lab.prepare(progress)
-    return picture.lab.neighbours(picture.index, kernel(picture, progress), picture.shown, progress)
+    kernel = picture.kernel
+    if kernel is None:
+        kernel = wanted.labs.best_kernel(picture.run, progress)
+    return picture.lab.neighbours(picture.index, kernel, picture.shown, progress)
 
 
 class _OfImage:
@@ -74,8 +72,8 @@ class Neighbours(_OfImage):
         of_class = "" if same is None else f" {same} of MAPA's are of its class, {view.label}."
         wider = " (a wider kernel comes nearer: try the best by validation)" if view.kl > view.kl_uniform else ""
         return (
-            f"{view.overlap} of the {len(view.mapa)} most probable training images are the same by pixels alone and by "
-            f"the trained model.{of_class} MAPA keeps {nats(view.kl)} nats from the model's index posterior, where "
+            f"By pixels alone and by the trained model, the lists share {view.overlap} of their {len(view.mapa)} most "
+            f"probable training images.{of_class} MAPA keeps {nats(view.kl)} nats from the model's index posterior, where "
             f"knowing nothing would cost {nats(view.kl_uniform)}{wider}; {count(view.effective)} of {view.n_total:,} "
             f"images matter to the model, {count(view.effective_mapa)} to MAPA."
         )

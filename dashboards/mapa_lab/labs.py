@@ -16,9 +16,9 @@ from gpvae_core.explore.memo import Memo
 # Torch takes a second to import: the page is up before.
 if TYPE_CHECKING:
     from gpvae_core.explore.mapa_lab.images import ImageLab
-
     from gpvae_core.explore.mapa_lab.points import PointLab
     from gpvae_core.explore.mapa_lab.views import KlView
+    from gpvae_core.progress import Progress
     from gpvae_core.runs import Run
 
 POINT_LABS, IMAGE_LABS = 16, 3
@@ -31,6 +31,8 @@ class MapaLabs:
         self.library = library
         self._points, self._images = Memo(POINT_LABS), Memo(IMAGE_LABS)
         self._results = ResultFiles(library.places)
+        self.best_kernels: dict[str, Mapping[str, float]] = {}
+        """By run: the hyper-parameters that suit its validation images best, once they were sought."""
 
     def sets(self) -> Mapping[str, str]:
         """Name of each set of points -> what it is."""
@@ -56,8 +58,7 @@ class MapaLabs:
 
     def image_runs(self) -> tuple[str, ...]:
         """Runs on images, newest first."""
-        sets = self.sets()
-        return tuple(name for name in self.library.names() if self.library.summary(name).dataset not in sets)
+        return tuple(self.library.image_names())
 
     def point_runs(self, same_points_as: str) -> tuple[str, ...]:
         """Runs with d = 1 on the points of a set, newest first; those of its second variant are the same points."""
@@ -80,6 +81,11 @@ class MapaLabs:
 
         run = self.run(name)
         return self._images.get(run.dir, lambda: ImageLab(run))
+
+    def best_kernel(self, run: str, progress: Progress) -> Mapping[str, float]:
+        """The hyper-parameters that suit the validation images best."""
+        self.best_kernels[run] = self.images(run).best(progress)
+        return self.best_kernels[run]
 
     def test_kl(self, dataset: str) -> KlView | None:
         """Test KL against S from the newest comparison that has this set; None where there is none."""

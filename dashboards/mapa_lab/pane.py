@@ -59,7 +59,7 @@ def count(number: float) -> str:
 
 def spread(value: Value) -> str:
     """Mean ± standard error, where there is one."""
-    return nats(value.mean) + (f" ± {value.se:.2f}" if value.se is not None else "")
+    return nats(round(value.mean, 2) + 0.0) + (f" ± {value.se:.2f}" if value.se is not None else "")
 
 
 def at(values: Sequence[float] | np.ndarray, wanted: float) -> int:

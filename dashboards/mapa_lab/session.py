@@ -253,3 +253,5 @@ class MapaSession:
         )  # fmt: skip
         self._contents[pane.name] = content
         self._show(pane.name, content, drawn.figure)
+        if pane.slow and self.wanted is not None:
+            self._offer(self.wanted)  # hyper-parameters that were sought are known now

@@ -270,7 +270,7 @@ def test_process_variants_and_passes(offline_page: Any, bare_url: str) -> None:
 @pytest.mark.page
 def test_images_of_a_trained_run(offline_page: Any, url: str) -> None:
     page = opened_in_browser(offline_page, f"{url}?tab=images&run=tiny-vae&image=2&neighbours=6", "neighbours")
-    expect(page.locator(".verdict")).to_contain_text("of the 6 most probable training images")
+    expect(page.locator(".verdict")).to_contain_text("of their 6 most probable training images")
     expect(view(page, "codes").locator(".main-svg").first).to_be_attached()
     typed(page, "Test image, 0", "4")
     expect(view(page, "neighbours").locator(".sub")).to_contain_text("test image 4")
