@@ -76,6 +76,13 @@ class PointModel:
         return z.numpy(), log_density[0].numpy()
 
     @torch.no_grad()
+    def log_posterior_at(self, x: Array, z: Array, log_px: float) -> Array:
+        """log p(z|x) of one point (2,) at latents of one's own choice (G,), with its log p(x)."""
+        latents = torch.from_numpy(z)[:, None]
+        log_p = self.model.likelihood.log_prob(as_events(x[None]), self.model.decode(latents))
+        return (log_p + self.model.log_prior(latents)).numpy() - log_px
+
+    @torch.no_grad()
     def curve(self) -> tuple[Array, Array]:
         """Latents (G,) and what they decode to, (G, 2)."""
         z = torch.linspace(-CURVE_REACH, CURVE_REACH, CURVE_POINTS, dtype=torch.float64)

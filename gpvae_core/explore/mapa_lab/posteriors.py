@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError
 from gpvae_core.explore.mapa_lab.models import PointModel
-from gpvae_core.explore.mapa_lab.views import Array, Choice, Chosen, Numbers, TraceView
+from gpvae_core.explore.mapa_lab.views import Array, Choice, Chosen, Indices, Numbers, TraceView
 from gpvae_core.explore.traces import SHOWN_NATS
 from gpvae_core.mapa.bound import check_counts, mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_sparse
@@ -21,8 +21,8 @@ from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.mapa.trend import compare
 
 MOST_DRAWS = 10_000
-LINE_POINTS = 1500
-"""Of a posterior's line as it is shown; between them it is thinned evenly."""
+LINE_POINTS = 600
+"""Of a posterior's line as it is shown; a finer one is thinned, evenly along its length on the paper."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,18 @@ def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMap
     )
 
 
+def _thinned(z: Array, line: Array, floor: float) -> Indices:
+    """Nodes from the first to the last that is above the floor, at most LINE_POINTS or so of them."""
+    seen = np.flatnonzero(line >= floor)
+    nodes = np.arange(seen[0], seen[-1] + 1)
+    if len(nodes) <= LINE_POINTS:
+        return nodes
+    width, height = np.ptp(z[nodes]), SHOWN_NATS
+    steps = np.abs(np.diff(z[nodes])) / width + np.abs(np.diff(np.maximum(line[nodes], floor))) / height
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    return nodes[np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], LINE_POINTS)))]
+
+
 def trace_of(model: PointModel, chosen: Chosen, mapa: PointMapa) -> TraceView:
     """The true posterior of x, its empiricalized one and MAPA against the model's codes."""
     log_likelihood = model.log_likelihood(chosen.x[None])[0]
@@ -98,13 +110,15 @@ def trace_of(model: PointModel, chosen: Chosen, mapa: PointMapa) -> TraceView:
     lift = math.log(found.n) + model.log_prior
     points = (torch.log_softmax(log_likelihood, 0).numpy() + lift, mapa.log_q + lift)
     empirical, own = (np.where(values >= floor, values, np.nan) for values in points)
-    seen = np.flatnonzero(line >= floor)
-    shown = slice(seen[0], seen[-1] + 1, max(1, (seen[-1] + 1 - seen[0]) // LINE_POINTS))
+    shown = z[_thinned(z, line, floor)]
+    # The quadrature's nodes are few where the decoder is straight: an even grid besides makes the line smooth.
+    line_z = np.union1d(shown, np.linspace(shown[0], shown[-1], LINE_POINTS))
+    line = model.log_posterior_at(chosen.x, line_z, found.log_px)
     return TraceView(
         title=chosen.title,
         latent=model.latent,
-        line_z=z[shown],
-        line=np.where(line >= floor, line, np.nan)[shown],
+        line_z=line_z,
+        line=np.where(line >= floor, line, np.nan),
         z=model.codes,
         empirical=empirical,
         mapa=own,

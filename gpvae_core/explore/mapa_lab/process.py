@@ -15,7 +15,7 @@ from gpvae_core.explore.mapa_lab.views import Array, ProcessView
 PAPER_SIGMA = 0.02
 """The paper states no noise for its Fig. 1; this much lets the four points' posteriors overlap as they do there."""
 MOST_DRAWS = 12
-GRID_Z, GRID_X = 801, 121
+GRID_Z, GRID_X = 801, 241
 MARGIN = 4.0
 """Noise deviations that the axis of x reaches beyond f."""
 
