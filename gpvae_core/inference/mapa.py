@@ -28,7 +28,8 @@ DENSE = 2048
 """Up to so many training points, all of them are stored for each."""
 STORED = 256
 """Of more, so many, or twice k."""
-GROUP = 20
+GROUP = 5
+"""`gpvae bench batches`: larger groups save more passes, and learn less in a step."""
 
 
 def _a_bandwidth(value: Any) -> Any:

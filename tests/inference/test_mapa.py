@@ -217,6 +217,20 @@ def test_mapa_is_worth_something(tmp_path: Path) -> None:
     assert naive < min(mapa, own) - 0.2
 
 
+@pytest.mark.parametrize("search", ["exact", "approximate"])
+def test_images_in_two_dimensions_have_a_flow_as_prior(tmp_path: Path, search: str) -> None:
+    digits = load(DataConfig(name="digits"))
+    settings = {**FEW, "epochs": 2, "bandwidth": "validation", "search": search, "stored": 300, "net.hidden": 16}
+    one = make_config("mapa:10", DataConfig(name="digits"), digits.event_shape, settings)
+    whole = train(one, tmp_path / "whole", data=digits)
+    with pytest.raises(Cancelled):
+        train(one, tmp_path / "stopped", data=digits, progress=StopAt("recovering the prior: flow", 3))
+    assert_same(whole, resume(tmp_path / "stopped"))
+    run = load_run(whole, device="cpu")
+    assert run.config.prior.kind == "flow"
+    assert run.posterior(digits.test.pixels(np.arange(2))).mean.shape == (2, 2)
+
+
 def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="training diverged"):
         train(config(lr=1e30), tmp_path / "run", data=POINTS)

@@ -249,6 +249,12 @@ def test_draws_are_outside_of_the_head_with_their_probabilities(k: int) -> None:
             assert abs(float(here.double().mean()) - share) < 4 * math.sqrt(share / 40_000)
 
 
+@pytest.mark.parametrize("k", [0, 1, 5])
+def test_even_draws_are_even(k: int) -> None:
+    log_q = draw_evenly(3, N, k, 20, generator()).log_q
+    assert torch.allclose(log_q, torch.full_like(log_q, -math.log(N - k)))
+
+
 def test_without_mapa_the_even_proposal_draws_any_head() -> None:
     heads = [tuple(draw_evenly(1, N, 2, 1, generator(seed)).head[0].tolist()) for seed in range(30)]
     assert len(set(heads)) > 20
