@@ -36,7 +36,7 @@ def test_list(home: Path, digits: Digits, capsys: Streams) -> None:
         "available": False,
         "summary": rows["celeba"]["summary"],
     }
-    assert {name for name, row in rows.items() if row["available"]} == {"digits", "mnist"}
+    assert {name for name, row in rows.items() if row["available"] is True} == {"digits", "mnist"}
     assert rows["images:PATH"]["available"] is None
     assert all(row["summary"].endswith(".") and "\n" not in row["summary"] for row in rows.values())
     code, out, _ = run(capsys, "list")

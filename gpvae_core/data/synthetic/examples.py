@@ -30,8 +30,11 @@ class Example:
     decoder: Callable[[], nn.Module]
     """f: (B, 1) -> (B, 1, 1, 2), checked as it is loaded."""
     points_of: Example | None = None
-    """The example whose points this one explains by another decoder; None where they are its own. p(x) is the same up to
-    the surrogates' error: the KL is (5 +- 5) 1e-5 nats for circle-fold, below 1e-6 for absolute-value-fold."""
+    """The example whose points this one explains by another decoder; None where they are its own.
+
+    p(x) is the same but for the surrogates' error: the KL is (5 +- 5) 1e-5 nats for circle-fold, below 1e-6 for
+    absolute-value-fold.
+    """
     latents: Callable[[Latents1, Latents1], Latents1] = lambda z, sign: z
     """From the latents that made the points, and a random sign each, to those that make them by this decoder."""
     class_of: Callable[[Latents1], Int64[np.ndarray, " N"]] = lambda z: np.zeros(len(z), np.int64)
