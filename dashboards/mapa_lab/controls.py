@@ -221,6 +221,8 @@ class MapaControls:
     def arrange(self, tab: str) -> None:
         """Show what this tab depends on."""
         shown = SHOWN[tab] | ({"set"} if tab == "process" and self._state.example == "set" else frozenset())
+        if tab == "images" and not self.run.options:
+            shown = frozenset()
         for name, group in self._groups.items():
             for widget in group:
                 widget.visible = name in shown
@@ -232,6 +234,7 @@ class MapaControls:
     def _show(self, wanted: Wanted) -> None:
         state, lab = self._state, wanted.lab
         self._last["index"] = lab.size - 1
+        self.run.options = list(wanted.image_runs)
         self.arrange(state.tab)
         self.dataset.param.update(options=list(wanted.sets), value=lab.name)
         self.dataset.description = wanted.sets[lab.name]
@@ -267,7 +270,7 @@ class MapaControls:
         state, picture = self._state, wanted.picture
         assert picture is not None
         self._last["image"] = picture.lab.size - 1
-        self.run.param.update(options=list(wanted.image_runs), value=picture.run)
+        self.run.value = picture.run
         self.image.param.update(label=f"Test image, 0–{picture.lab.size - 1}", value=str(picture.index))
         self.shown.param.update(value=picture.shown, dark=state.dark)
         sliders = picture.lab.sliders

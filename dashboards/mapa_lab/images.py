@@ -73,9 +73,9 @@ class Neighbours(_OfImage):
         wider = " (a wider kernel comes nearer: try the best by validation)" if view.kl > view.kl_uniform else ""
         return (
             f"By pixels alone and by the trained model, the lists share {view.overlap} of their {len(view.mapa)} most "
-            f"probable training images.{of_class} MAPA keeps {nats(view.kl)} nats from the model's index posterior, where "
-            f"knowing nothing would cost {nats(view.kl_uniform)}{wider}; {count(view.effective)} of {view.n_total:,} "
-            f"images matter to the model, {count(view.effective_mapa)} to MAPA."
+            f"probable training images.{of_class} MAPA keeps {nats(view.kl)} nats from the model's index posterior, "
+            f"where knowing nothing would cost {nats(view.kl_uniform)}{wider}; {count(view.effective)} of "
+            f"{view.n_total:,} images matter to the model, {count(view.effective_mapa)} to MAPA."
         )
 
     def csv(self, view: NeighboursView) -> str:
