@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from scipy.special import ndtri
 from torch import nn
 
@@ -80,8 +80,9 @@ def save_surrogate(net: nn.Module, name: str, folder: Path = WEIGHTS) -> Path:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({key: value.float().contiguous() for key, value in net.state_dict().items()}, temporary)
+        # As bytes: safetensors' own file would be readable by its owner alone, and so would an installed package's.
+        temporary.write_bytes(save({key: value.float().contiguous() for key, value in net.state_dict().items()}))
         temporary.replace(path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise UserError(f"could not write '{path}': {error}") from None
     return path
