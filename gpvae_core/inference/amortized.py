@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Int64
+from pydantic import Field
 from torch import Tensor
 
+from gpvae_core.errors import UserError
 from gpvae_core.inference.base import INFERENCES, Inference, InferenceConfig, Materials, Step
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import How, training_bound
 from gpvae_core.validation import validation_elbo
 
+EXTENT, NODES = 6.0, 801
+"""Of the quadrature by which weights may be kept: prior units, and nodes."""
+
 
 class Amortized(Inference):
     """The training bound at the encoder's answers (`training_bound`)."""
 
-    def __init__(self, materials: Materials) -> None:
+    def __init__(self, materials: Materials, score: Callable[[Materials], float]) -> None:
         self._of = materials
+        self._score = score
 
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
         return torch.randperm(len(self._of.train), generator=generator, device=generator.device)
@@ -29,11 +36,32 @@ class Amortized(Inference):
         return Step(training_bound(of.vae, of.train.batch(index), len(of.train), of.samples, generator, how))
 
     def score(self) -> float:
-        return validation_elbo(self._of.vae, self._of.validation, self._of.seed)
+        return self._score(self._of)
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """The model is ready as it is."""
         return {}
+
+
+def elbo_score(of: Materials) -> float:
+    """Mean ELBO of the validation images, nats."""
+    return validation_elbo(of.vae, of.validation, of.seed)
+
+
+@torch.no_grad()
+def log_px_score(of: Materials) -> float:
+    """Mean log p(x) of the validation points, nats, by the trapezium rule along the latent line (d = 1).
+
+    The same nodes for every decoder and epoch: enough to choose weights by, and two hundred times as fast as `Line`.
+    """
+    vae, x = of.vae, of.validation.batch(torch.arange(len(of.validation), device=of.validation.images.device))
+    vae.eval()
+    z = torch.linspace(-EXTENT, EXTENT, NODES, device=x.device)[:, None]
+    log_weight = vae.log_prior(z).double().cpu() + math.log(2 * EXTENT / (NODES - 1))
+    return float(torch.logsumexp(vae.likelihood.grid_table(vae.decode(z)).log_prob(x) + log_weight, 1).mean())
+
+
+SCORES: dict[str, Callable[[Materials], float]] = {"elbo": elbo_score, "log_px": log_px_score}
 
 
 @INFERENCES.register("amortized")
@@ -42,9 +70,27 @@ class AmortizedConfig(InferenceConfig):
 
     kind: ClassVar[str] = "amortized"
     method: ClassVar[str] = ""
+    kept_by: Literal["elbo", "log_px"] = Field(
+        default="elbo",
+        description="what the best weights are chosen by: the validation ELBO, or log_px, log p(x) of the validation "
+        "points by quadrature (d = 1), as fair to decoders whose posteriors no encoder fits",
+    )
 
     def begin(self, materials: Materials, progress: Progress) -> Amortized:
-        return Amortized(materials)
+        if self.kept_by == "log_px" and materials.vae.latent_dim != 1:
+            raise UserError(
+                f"kept_by=log_px is a quadrature along a line: wanted latent_dim=1, got {materials.vae.latent_dim}"
+            )
+        return Amortized(materials, SCORES[self.kept_by])
+
+    @property
+    def score_name(self) -> str:
+        return {"elbo": "validation ELBO", "log_px": "validation log p(x)"}[self.kept_by]
+
+    @property
+    def finishes(self) -> bool:
+        """Weights that were kept by another score have their ELBO found at the end."""
+        return self.kept_by != "elbo"
 
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
         return {}

@@ -69,12 +69,18 @@ class Inference(ABC):
 class InferenceConfig(PartConfig):
     """Settings of one way."""
 
-    score_name: ClassVar[str] = "validation ELBO"
-    """What `Inference.score` is called where it is shown."""
     only: ClassVar[Mapping[str, Any]] = {}
     """Parts (their kinds) and settings (dotted keys) of a run that it works with alone."""
-    finishes: ClassVar[bool] = False
-    """Whether the model can be used only after `Inference.finish`."""
+
+    @property
+    @abstractmethod
+    def score_name(self) -> str:
+        """What `Inference.score` is called where it is shown."""
+
+    @property
+    @abstractmethod
+    def finishes(self) -> bool:
+        """Whether there is a model to be used only after `Inference.finish`; its validation ELBO is found then."""
 
     @abstractmethod
     def begin(self, materials: Materials, progress: Progress) -> Inference:

@@ -71,8 +71,6 @@ class EmpiricalConfig(RecoverySettings, InferenceConfig):
 
     count: ClassVar[str] = "draws"
     counts: ClassVar[tuple[int, ...]] = (50,)
-    score_name: ClassVar[str] = "validation log-likelihood of the empiricalized model"
-    finishes: ClassVar[bool] = True
     only: ClassVar[Mapping[str, Any]] = {
         "encoder": "gaussian",
         "refiner": "none",
@@ -97,6 +95,14 @@ class EmpiricalConfig(RecoverySettings, InferenceConfig):
     @abstractmethod
     def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
         """Proposal and batches for these data. Raises UserError where settings do not go with the data."""
+
+    @property
+    def score_name(self) -> str:
+        return "validation log-likelihood of the empiricalized model"
+
+    @property
+    def finishes(self) -> bool:
+        return True
 
     def begin(self, materials: Materials, progress: Progress) -> EmpiricalInference:
         train = materials.train
