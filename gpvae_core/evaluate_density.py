@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gpvae_core.data.base import Dataset, Split
+from gpvae_core.errors import UserError
 from gpvae_core.mapa.density import Density, kl_from_truth, line_density, mixture_density, true_log_px
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -52,12 +53,19 @@ def density_report(
 
 
 def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
-    """Scores of a run on data of known truth, in nats, all by quadrature; empty elsewhere, and at d > 1."""
+    """Scores of a run on data of known truth, in nats, all by quadrature; empty elsewhere, and at d > 1.
+
+    Raises:
+        UserError: quadrature failed its checks.
+    """
     true = true_log_px(data, data.test.pixels()) if run.model.latent_dim == 1 else None
     if true is None:
         return {}
     x = torch.cat([data.validation.pixels(), data.test.pixels()]).to(run.device)
-    validation, test = np.split(line_density(run.model, x).log_px, [len(data.validation)])
+    found = line_density(run.model, x)
+    if found.failed:
+        raise UserError(f"quadrature of run '{run.name}' failed its checks at {found.failed} of {len(x)} points")
+    validation, test = np.split(found.log_px, [len(data.validation)])
     kl = kl_from_truth(true, test)
     return {
         "validation_log_px": float(validation.mean()),

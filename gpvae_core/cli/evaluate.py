@@ -297,6 +297,9 @@ def density_in_words(result: dict[str, Any]) -> list[str]:
             f"density.mixture: a lower bound from {mixture['samples']} samples of a mixture of Gaussians fitted to the "
             f"frozen model; effective sample size {mixture['ess']:.0f} (median)"
         )
+    failed = ((result["density"] or {}).get("line") or {}).get("failed", 0)
+    if failed:
+        lines.append(f"density.line: {failed} instances failed the checks of quadrature, not to be trusted")
     if passes:
         lines.append(
             f"network passes for each point of a training step: decoder {passes['decoder']:.1f}, encoder "

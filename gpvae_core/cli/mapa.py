@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gpvae_core.mapa.trend_table import TrendRow
 
 SETS = ("figure-8", "circle", "absolute-value", "clusters", "spiral-dots")
+SHORT = ("set", "N", "bandwidth", "KL(p||q)", "uniform", "captured", "rank")
+"""Columns of the trend that fit a terminal."""
 DEFAULT_OUT = Path("sweeps/mapa")
 app = typer.Typer(
     help="MAPA, the model-agnostic posterior approximation, in numbers (Yacoby et al. 2024).\n\n"
@@ -48,15 +50,17 @@ def trend_command(
     ] = "sigma_x,validation,best",
     points: Annotated[str, typer.Option(help="Posteriors of which points: training or test.")] = "training",
     draws: Annotated[int, typer.Option(min=1, help="Draws of each data set (split seeds 0, 1, ...).")] = 1,
+    all_: Annotated[bool, typer.Option("--all", help="All figures, in a wide table (--json has them anyway).")] = False,
     json_: _Json = False,
 ) -> None:
     """MAPA q(i|x) against the true index posterior p(i|x) of the model that made the data (nats, means over points).
 
-    KL(p||q) stands beside the KL of a uniform q, which knows nothing; captured is 1 - their ratio. rank and linear are
-    correlations of log q with log p over the indices that hold 99 % of p, and 'rank, all' over all of them; spread is
-    the standard deviation of log q - log p over the former. evidence is the root mean square of
-    log 1/N sum_i p(x|z_i) - log p(x): by so much the empirical posterior, scaled by N, differs from the continuous one
-    at the codes.
+    KL(p||q) stands beside the KL of a uniform q, which knows nothing; captured is 1 - their ratio. rank is Spearman's
+    correlation of log q with log p over the indices that hold 99 % of p.
+
+    With --all also Pearson's (linear), Spearman's over all indices ('rank, all'), and the standard deviation of
+    log q - log p over the former (spread). evidence is the root mean square of log 1/N sum_i p(x|z_i) - log p(x): by
+    so much the empirical posterior, scaled by N, differs from the continuous one at the codes.
 
     Examples:
 
@@ -73,8 +77,12 @@ def trend_command(
     if json_:
         typer.echo(json.dumps({"rows": [asdict(row) | {"captured": row.captured} for row in rows]}, indent=1))
     else:
-        print_table([_line(row) for row in rows])
-        typer.echo(f"means over {points} points of {draws} draw{'s' * (draws > 1)}, ± standard error; KLs in nats")
+        lines = [_line(row) for row in rows]
+        print_table(lines if all_ else [{name: line[name] for name in SHORT} for line in lines])
+        typer.echo(
+            f"means over {points} points of {draws} draw{'s' * (draws > 1)}, ± standard error over "
+            f"{'draws' if draws > 1 else 'the points of this draw'}; KLs in nats"
+        )
 
 
 def _list(option: str, text: str) -> list[str]:
@@ -120,7 +128,8 @@ def _figure(entry: Any, digits: int) -> str:
 def table_command(
     out: Annotated[Path, typer.Option(help="Folder of a sweep's results.")] = DEFAULT_OUT,
     setup: Annotated[
-        str | None, typer.Option(help="Name of the sweep, where a folder holds several.  [default: the latest]")
+        str | None,
+        typer.Option(help="Name of the sweep, where a folder holds several.  [default: that of the most methods]"),
     ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the tables to a Markdown file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write every figure to a CSV file.")] = None,
@@ -138,7 +147,7 @@ def table_command(
     gpvae mapa table --out sweeps/mapa --markdown comparison.md
     """
     from gpvae_core.run_files import disk_errors
-    from gpvae_core.tables.mapa import comparison, kl_rows, to_csv, to_markdown, verdict_rows
+    from gpvae_core.tables.mapa import READING, about, comparison, kl_rows, to_csv, to_markdown, verdict_rows
 
     found = comparison(out, setup)
     for path, text in ((markdown, to_markdown), (csv, to_csv)):
@@ -151,4 +160,4 @@ def table_command(
     print_table(kl_rows(found))
     typer.echo("test KL[p_GT || p_model] in nats, mean ± standard error over draws; * smallest of the data set")
     print_table(verdict_rows(found))
-    typer.echo("difference of the KLs in nats, paired over draws; yes, no: p < 0.05; alike: within 0.02 nats")
+    typer.echo(f"{about(found)} {READING}")

@@ -84,7 +84,7 @@ class EmpiricalConfig(RecoverySettings, InferenceConfig):
         default=50,
         ge=0,
         description="S, indices drawn for each point and step beside the most probable; 0 with neighbours=1 is an "
-        "autoencoder",
+        "autoencoder where a point is its own most probable (MAPA with a Gaussian or Bernoulli kernel)",
     )
     neighbours: int | None = Field(
         default=None,

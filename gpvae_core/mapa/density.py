@@ -39,15 +39,17 @@ class Density:
     """Of the mixture's bound."""
     ess: Array | None = None
     """Effective sample size of each, of `samples`."""
+    failed: int = 0
+    """Points at which quadrature did not pass its checks."""
 
     def summary(self) -> dict[str, object]:
         """Mean with its standard error, and how it was found; JSON-ready."""
         return {**mean_se(self.log_px), "how": self.how, **self.trust()}
 
     def trust(self) -> dict[str, object]:
-        """Samples and median effective sample size of a bound; nothing for quadrature."""
+        """Samples and median effective sample size of a bound; of quadrature how many points failed its checks."""
         if self.ess is None:
-            return {}
+            return {"failed": self.failed}
         return {"samples": self.samples, "ess": float(np.median(self.ess)), "bound": "lower"}
 
 
@@ -56,7 +58,8 @@ def line_density(model: GenerativeModel, x: Float[Tensor, "B C H W"]) -> Density
     """By quadrature. Raises UserError where the model has other than one latent dimension."""
     if model.latent_dim != 1:
         raise UserError(f"quadrature on a line needs 1 latent dimension, got {model.latent_dim}")
-    return Density(_array(Line.build(model).log_px(x)), "line")
+    line = Line.build(model)
+    return Density(_array(line.log_px(x)), "line", failed=int((~line.passed(x)).sum()))
 
 
 def mixture_density(

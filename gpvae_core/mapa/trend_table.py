@@ -189,6 +189,13 @@ def evidence_gap(model: GenerativeModel, codes: Tensor, x: Tensor) -> np.ndarray
     return (log_p - Line.build(model).log_px(x)).numpy()
 
 
+def _over_draws(of_draws: Sequence[np.ndarray]) -> MeanSE:
+    """The mean with its error over draws, as the points of one share their training points; of one, over its points."""
+    if len(of_draws) == 1:
+        return mean_se(of_draws[0])
+    return mean_se([entry["mean"] for entry in map(mean_se, of_draws) if entry["mean"] is not None])
+
+
 def _row(
     name: str,
     n: int,
@@ -213,14 +220,14 @@ def _row(
         width=float(np.mean(chosen)),
         sigma=of_draws[0].sigma,
         draws=len(of_draws),
-        kl=mean_se(all_points.kl),
-        reverse_kl=mean_se(all_points.reverse_kl),
-        uniform_kl=mean_se(all_points.uniform_kl),
-        rank=mean_se(all_points.rank),
-        linear=mean_se(all_points.linear),
-        rank_of_all=mean_se(all_points.rank_of_all),
-        shift=mean_se(all_points.shift),
-        spread=mean_se(all_points.spread),
+        kl=_over_draws([one.kl for one in found]),
+        reverse_kl=_over_draws([one.reverse_kl for one in found]),
+        uniform_kl=_over_draws([one.uniform_kl for one in found]),
+        rank=_over_draws([one.rank for one in found]),
+        linear=_over_draws([one.linear for one in found]),
+        rank_of_all=_over_draws([one.rank_of_all for one in found]),
+        shift=_over_draws([one.shift for one in found]),
+        spread=_over_draws([one.spread for one in found]),
         effective_p=float(np.median(all_points.effective_p)),
         effective_q=float(np.median(all_points.effective_q)),
         evidence_gap=None if evidence is None else mean_se(evidence),

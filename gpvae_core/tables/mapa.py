@@ -24,7 +24,7 @@ METHODS = ("vae", "iwae", "mapa", "mapa-gt", "mapa-naive")
 P_THRESHOLD = 0.05
 """Below it a difference counts."""
 ALIKE = 0.02
-"""Nats within which two KLs count as alike."""
+"""Nats by which a KL may be higher and count as alike."""
 HOLDS, UNSURE, FAILS = "yes", "unsure", "no"
 
 
@@ -101,7 +101,8 @@ class Verdict:
     p: float | None
     """Two-sided paired t-test; None for fewer than two draws."""
     holds: str
-    """'yes', 'no', or 'unsure': p at least P_THRESHOLD, or for 'alike' a difference above ALIKE that may be noise."""
+    """'yes', 'no' or 'unsure'. Ordered: by the sign where p is below P_THRESHOLD. Alike (as good as): yes where the
+    whole interval of the difference at that level lies below ALIKE, no where it lies above."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class Comparison:
     setup: str
     name: str
     """Of the sweep."""
+    others: tuple[str, ...]
+    """Other sweeps in the folder with test KLs."""
     content: dict[str, object]
     """Its epochs, settings and score."""
     datasets: tuple[str, ...]
@@ -126,18 +129,20 @@ def comparison(path: Path, setup: str | None = None) -> Comparison:
     """The comparison in a sweep's folder (or its results.sqlite), as far as it has got.
 
     Args:
-        setup: name or key of one of several setups in the folder; by default the latest that has test KLs.
+        setup: name or key of one of several setups in the folder; by default that with test KLs of the most methods, of
+            these the latest.
 
     Raises:
         UserError: no results, none on data of known truth, or no such setup.
     """
     results = open_results(path)
-    chosen = _choose(results, setup)
+    chosen, others = _choose(results, setup)
     rows = [row for row in results.rows(chosen.setup) if row.latent_dim == 1]
     entries = _entries(rows)
     return Comparison(
         setup=chosen.setup,
         name=chosen.name,
+        others=others,
         content=chosen.content,
         datasets=_in_order({entry.dataset for entry in entries}, SETS),
         methods=tuple(sorted({entry.method for entry in entries}, key=_place)),
@@ -146,22 +151,27 @@ def comparison(path: Path, setup: str | None = None) -> Comparison:
     )
 
 
-def _choose(results: Results, name: str | None) -> Setup:
+def _choose(results: Results, name: str | None) -> tuple[Setup, tuple[str, ...]]:
+    """The setup asked for, and the names of the others."""
     known = results.setups()
-    with_kl = {row.setup for row in results.rows() if row.test_kl is not None}
+    with_kl: dict[str, set[str]] = {}
+    for row in results.rows():
+        if row.test_kl is not None:
+            with_kl.setdefault(row.setup, set()).add(row.method)
     if name is not None:
         found = [one for one in known if name in (one.name, one.setup)]
         if not found:
             raise unknown("setup", name, {one.name for one in known})
     else:
         found = known
-    found = [one for one in found if one.setup in with_kl]
+    found = sorted((one for one in found if one.setup in with_kl), key=lambda one: -len(with_kl[one.setup]))
     if not found:
         raise UserError(
             f"'{results.path}' has no test KL: wanted the results of a sweep over data of known truth such as "
             f"'{SETS[0]}' (gpvae sweep docs/mapa.toml), at least one of them done"
         )
-    return found[0]
+    others = [one.name for one in known if one.setup in with_kl and one.setup != found[0].setup]
+    return found[0], tuple(dict.fromkeys(others))
 
 
 def _in_order(names: set[str], first: Sequence[str]) -> tuple[str, ...]:
@@ -224,7 +234,8 @@ def _verdict(claim: Claim, entry: Entry, rival: Entry) -> Verdict:
     apart = [kl - theirs[draw] for draw, kl in zip(entry.draws, entry.kl, strict=True) if draw in theirs]
     summary = mean_se(apart)
     difference, p = summary["mean"] or 0.0, _paired_p(summary["mean"], summary["se"], summary["n"])
-    holds = _alike(difference, p) if claim.sign == 0 else _ordered(claim.sign * difference, p)
+    alike = _as_good(difference, summary["se"], summary["n"])
+    holds = alike if claim.sign == 0 else _ordered(claim.sign * difference, p)
     of = (claim.words, entry.dataset, entry.method, rival.method)
     return Verdict(*of, difference, summary["se"], summary["n"], p, holds)
 
@@ -236,10 +247,16 @@ def _ordered(along: float, p: float | None) -> str:
     return HOLDS if along > 0 else FAILS
 
 
-def _alike(difference: float, p: float | None) -> str:
-    if abs(difference) <= ALIKE:
+def _as_good(difference: float, se: float | None, n: int) -> str:
+    """'Performs as well as': the KL is not higher by ALIKE."""
+    from scipy.stats import t  # half a second to import
+
+    if se is None:
+        return UNSURE
+    reach = float(t.isf(P_THRESHOLD / 2, n - 1)) * se
+    if difference + reach <= ALIKE:
         return HOLDS
-    return FAILS if p is not None and p < P_THRESHOLD else UNSURE
+    return FAILS if difference - reach > ALIKE else UNSURE
 
 
 def _paired_p(mean: float | None, se: float | None, n: int) -> float | None:
@@ -270,15 +287,19 @@ def kl_rows(found: Comparison) -> list[dict[str, str]]:
 
 
 def _is_best(found: Comparison, entry: Entry) -> bool:
-    means = [one.mean for one in found.entries if one.dataset == entry.dataset and one.mean is not None]
-    return entry.mean is not None and entry.mean <= min(means)
+    """Of the entries of its data set; none is while they have different draws."""
+    there = [one for one in found.entries if one.dataset == entry.dataset]
+    means = [one.mean for one in there if one.mean is not None]
+    same = len({one.draws for one in there}) == 1
+    return same and entry.mean is not None and entry.mean <= min(means)
 
 
 def _figure(entry: Entry, best: bool) -> str:
     if entry.mean is None:
         return f"({entry.missing} to do)"
     spread = "" if entry.se is None else f" ± {entry.se:.3f}"
-    return f"{entry.mean:.3f}{spread}{' *' if best else ''}"
+    part = f" ({len(entry.draws)} of {len(entry.draws) + entry.missing} draws)" if entry.missing else ""
+    return f"{entry.mean:.3f}{spread}{' *' if best else ''}{part}"
 
 
 def _passes(entries: Sequence[Entry | None]) -> str:
@@ -301,19 +322,30 @@ def verdict_rows(found: Comparison) -> list[dict[str, str]]:
     return [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))]
 
 
+READING = (
+    f"difference of the KLs in nats, paired over draws; yes, no: paired t-test, p < {P_THRESHOLD:g}, each on its own, of "
+    f"so many some are chance; 'like': yes where the {1 - P_THRESHOLD:.0%} interval ends below {ALIKE:g} nats"
+)
+
+
+def about(found: Comparison) -> str:
+    """Which sweep the figures are of."""
+    others = f"; others in the folder: {', '.join(found.others)}" if found.others else ""
+    return f"Sweep '{found.name}'{others}."
+
+
 def to_markdown(found: Comparison) -> str:
     """Both tables, with what the figures are."""
     draws = max((len(entry.draws) for entry in found.entries), default=0)
     restarts = max((entry.restarts for entry in found.entries), default=0)
     return "\n".join(
         [
-            f"Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws (best of {restarts} restarts "
-            "by validation log-likelihood); * smallest; decoder passes for each point of a training step:",
+            f"{about(found)} Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws (best of "
+            f"{restarts} restarts by validation log-likelihood); * smallest; decoder passes for each point of a training step:",
             "",
             *_markdown(kl_rows(found)),
             "",
-            "What the paper's text says, and whether it holds here (difference of the KLs in nats, paired over draws; "
-            f"yes or no: p < {P_THRESHOLD:g}, alike: within {ALIKE:g} nats):",
+            f"What the paper's text says, and whether it holds here ({READING}):",
             "",
             *_markdown(verdict_rows(found)),
             "",

@@ -114,18 +114,23 @@ def test_the_p_value_is_the_paired_t_tests(found: Comparison) -> None:
     assert one.holds == "unsure"
 
 
-def test_alike_is_within_a_margin(found: Comparison) -> None:
-    names = {"iwae:10": "mapa:10", "iwae:50": "mapa-gt:10"}
-    apart = renamed(found, names)
-    assert {one.holds for one in apart.verdicts if one.claim == "MAPA-GT like MAPA"} == {"no"}
-    close = dataclasses.replace(
-        found,
-        entries=tuple(
-            dataclasses.replace(one, kl=tuple(kl + 0.085 for kl in one.kl)) if one.method == "iwae:50" else one
-            for one in found.entries
-        ),
-    )
-    assert {one.holds for one in renamed(close, names).verdicts if one.claim == "MAPA-GT like MAPA"} == {"yes"}
+def as_good(found: Comparison, theirs: list[float]) -> str:
+    """The verdict on MAPA-GT with these KLs, where MAPA's are those of 'iwae:10'."""
+    entries = [
+        dataclasses.replace(one, method="mapa-gt:10", kl=tuple(theirs)) if one.method == "iwae:50" else one
+        for one in renamed(found, {"iwae:10": "mapa:10"}).entries
+    ]
+    return next(v for v in verdicts(entries) if (v.claim, v.dataset) == ("MAPA-GT like MAPA", "figure-8")).holds
+
+
+def test_as_good_needs_an_interval_below_the_margin(found: Comparison) -> None:
+    base = found.entry("figure-8", "iwae:10")
+    assert base is not None
+    assert as_good(found, [kl + 0.015 for kl in base.kl]) == "yes"
+    assert as_good(found, [kl - 0.1 for kl in base.kl]) == "yes"
+    assert as_good(found, [kl + 0.1 for kl in base.kl]) == "no"
+    noisy = [kl + apart for kl, apart in zip(base.kl, (0.5, -0.5, 0.01), strict=True)]
+    assert as_good(found, noisy) == "unsure"
 
 
 def test_one_draw_decides_nothing(tmp_path: Path) -> None:
@@ -139,6 +144,16 @@ def test_one_draw_decides_nothing(tmp_path: Path) -> None:
 def test_what_is_not_there_yet_is_said(tmp_path: Path) -> None:
     fill(tmp_path, but=("iwae:50",))
     assert kl_rows(comparison(tmp_path))[2]["figure-8"] == "(3 to do)"
+
+
+def test_a_draw_that_is_missing_is_said_and_no_star_given(found: Comparison) -> None:
+    entries = tuple(
+        dataclasses.replace(one, draws=one.draws[:1], kl=one.kl[:1], missing=2) if one.method == "vae" else one
+        for one in found.entries
+    )
+    rows = kl_rows(dataclasses.replace(found, entries=entries))
+    assert "(1 of 3 draws)" in rows[0]["figure-8"]
+    assert not any("*" in row["figure-8"] for row in rows)
 
 
 def test_markdown_and_json_hold_the_figures(found: Comparison) -> None:
@@ -164,5 +179,16 @@ def test_a_setup_is_chosen_by_its_name(tmp_path: Path) -> None:
     fill(tmp_path, {**SWEEP, "name": "longer", "epochs": 3})
     assert comparison(tmp_path, "made-up").content["epochs"] == 2
     assert comparison(tmp_path, "longer").content["epochs"] == 3
+    assert (comparison(tmp_path).name, comparison(tmp_path).others) == ("longer", ("made-up",))
+
+
+def test_the_setup_with_the_most_methods_comes_first(tmp_path: Path) -> None:
+    fill(tmp_path)
+    fill(tmp_path, {**SWEEP, "name": "fewer", "methods": ["vae", "iwae:10"], "epochs": 3})
+    assert (comparison(tmp_path).name, comparison(tmp_path).others) == ("made-up", ("fewer",))
+
+
+def test_an_unknown_setup_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {**SWEEP, "name": "longer"})
     with pytest.raises(UserError, match="did you mean 'longer'"):
         comparison(tmp_path, "longr")

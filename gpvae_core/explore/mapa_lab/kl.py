@@ -9,7 +9,7 @@ import numpy as np
 
 from gpvae_core.explore.gap_lab.views import Value
 from gpvae_core.explore.mapa_lab.views import KlCurve, KlView
-from gpvae_core.tables.mapa import Entry, Verdict, comparison
+from gpvae_core.tables.mapa import Entry, Verdict, about, comparison
 
 
 def kl_curves(folder: Path, dataset: str) -> KlView | None:
@@ -30,6 +30,7 @@ def kl_curves(folder: Path, dataset: str) -> KlView | None:
         curves=tuple(_curve(name, [one for one in entries if one.family == name]) for name in families),
         flat=tuple((one.method, _value(one)) for one in entries if one.samples is None),
         claims=tuple(_words(one) for one in found.verdicts if one.dataset == dataset),
+        sweep=about(found),
     )
 
 

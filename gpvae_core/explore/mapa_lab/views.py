@@ -246,6 +246,8 @@ class KlView:
     """Methods without an S (VAE), as lines across."""
     claims: tuple[str, ...] = ()
     """What the paper's text says of this set, and whether it holds here, a line each."""
+    sweep: str = ""
+    """Which sweep the figures are of, in words."""
 
 
 @dataclass(frozen=True)
