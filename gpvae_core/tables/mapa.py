@@ -323,8 +323,9 @@ def verdict_rows(found: Comparison) -> list[dict[str, str]]:
 
 
 READING = (
-    f"difference of the KLs in nats, paired over draws; yes, no: paired t-test, p < {P_THRESHOLD:g}, each on its own, of "
-    f"so many some are chance; 'like': yes where the {1 - P_THRESHOLD:.0%} interval ends below {ALIKE:g} nats"
+    "difference of the KLs in nats, paired over draws; yes, no: paired t-test, "
+    f"p < {P_THRESHOLD:g}, each on its own, of so many some are chance; 'like': yes where the {1 - P_THRESHOLD:.0%} "
+    f"interval ends below {ALIKE:g} nats"
 )
 
 
@@ -341,7 +342,8 @@ def to_markdown(found: Comparison) -> str:
     return "\n".join(
         [
             f"{about(found)} Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws (best of "
-            f"{restarts} restarts by validation log-likelihood); * smallest; decoder passes for each point of a training step:",
+            f"{restarts} restarts by validation log-likelihood); * smallest; decoder passes for each point of a "
+            "training step:",
             "",
             *_markdown(kl_rows(found)),
             "",
