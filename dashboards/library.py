@@ -34,6 +34,13 @@ def _on_images(summary: RunSummary) -> bool:
     return DATASETS.get(parse_name(summary.dataset)[0]).bounded
 
 
+def _has_best(summary: RunSummary) -> bool:
+    """Whether there are weights to show: inference that finishes its weights has none before (see run_files.RAW)."""
+    from gpvae_core.run_files import snapshot_folder
+
+    return snapshot_folder(summary.path / "best") is not None
+
+
 def _opened(path: Path) -> Explorer:
     from gpvae_core.explore.explorer import Explorer
     from gpvae_core.runs import load_run
@@ -82,6 +89,7 @@ class RunLibrary:
         self._broken: set[Path] = set()
         self.damaged: list[str] = []
         self._found: dict[str, RunSummary] = {}
+        self._ready: frozenset[str] = frozenset()
         self.rescan()
         for place in self._places:
             _check_place(place)
@@ -108,6 +116,7 @@ class RunLibrary:
         found.sort(key=lambda run: (run.path / "config.json").stat().st_mtime, reverse=True)
         with self._lock:
             self._found, self.damaged = _display_names(found), damaged
+            self._ready = frozenset(name for name, summary in self._found.items() if _has_best(summary))
 
     def names(self) -> list[str]:
         """Newest first."""
@@ -119,21 +128,37 @@ class RunLibrary:
             raise unknown("run", name, self._found)
         return self._found[name]
 
+    def ready_names(self) -> list[str]:
+        """Of the runs that have weights to show, newest first; one that its inference has to finish has none before."""
+        return [name for name in self._found if name in self._ready]
+
+    def check_ready(self, name: str) -> None:
+        """Raises UserError for a run that there is not, or that has no weights to show yet."""
+        path = self.summary(name).path
+        if name not in self._ready:
+            raise UserError(
+                f"run '{name}' has no weights to show before it is finished: wait for its training, or go on with it "
+                f"by gpvae train --resume {path}"
+            )
+
     def image_names(self) -> list[str]:
-        """Of the runs on images, newest first; the others are on points."""
-        return [name for name, summary in self._found.items() if _on_images(summary)]
+        """Of the runs on images that have weights to show, newest first; others are on points, or not finished."""
+        return [name for name in self.ready_names() if _on_images(self._found[name])]
 
     def image_summary(self, name: str) -> RunSummary:
-        """Raises UserError with the nearest right name, or where the run is on points."""
+        """Raises UserError with the nearest right name, or where the run is on points or has no weights yet."""
         summary = self.summary(name)
         if not _on_images(summary):
             raise UserError(f"run '{name}' is on points ({summary.dataset}), not on images: the MAPA Lab shows it")
+        self.check_ready(name)
         return summary
 
-    def only_points(self) -> str:
-        """What is missing where there are runs, but none on images; else ''."""
+    def without_images(self) -> str:
+        """What is missing where there are runs, but none on images that can be shown; else ''."""
         if not self._found or self.image_names():
             return ""
+        if waiting := [name for name, summary in self._found.items() if _on_images(summary)]:
+            return f"no run on images is finished yet: {', '.join(waiting)}; those in training appear when they are"
         return (
             "the runs here are on points: the MAPA Lab shows them; for the other pages train on images, "
             "for example with 'gpvae train --dataset digits', and name that run as well"

@@ -123,7 +123,7 @@ class Page:
         self.welcome.panel.visible = self.first.running
         self.explorer.visible = bool(self.library.image_names())
         self.session.start()
-        for complaint in [*self._complaints, *filter(None, [self.library.only_points()])]:
+        for complaint in [*self._complaints, *filter(None, [self.library.without_images()])]:
             self.notice.add(complaint)
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, TICK_MS)

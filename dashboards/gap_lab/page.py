@@ -109,7 +109,7 @@ class LabPage:
     def loaded(self) -> None:
         """The browser is there: sync the address, look for runs, start the clock."""
         sync_address(self.state, IN_ADDRESS)
-        for complaint in [*self._complaints, *filter(None, [self.library.only_points()])]:
+        for complaint in [*self._complaints, *filter(None, [self.library.without_images()])]:
             self.notice.add(complaint)
         if not self.library.names():
             self.first.start()

@@ -85,8 +85,8 @@ def resolve(labs: MapaLabs, values: dict[str, Any]) -> tuple[Wanted, dict[str, A
     settings = Settings(_bandwidth(lab, held["bandwidth"]), held["k"], held["draws"], held["seed"])
     point_runs, image_runs = labs.point_runs(lab.name), labs.image_runs()
     if held["learned"] not in point_runs:
-        if held["learned"] and held["learned"] not in labs.library.names():
-            complaints.append(str(unknown("run on these points", held["learned"], point_runs)))
+        if held["learned"] and held["learned"] not in labs.library.ready_names():
+            complaints.append(labs.why_not(held["learned"], "run on these points", point_runs))
         held["learned"] = ""
     picture = _picture(labs, image_runs, held, complaints) if held["tab"] == "images" else None
     wanted = Wanted(
@@ -117,7 +117,7 @@ def _bandwidth(lab: PointLab, text: str) -> float:
 def _picture(labs: MapaLabs, runs: tuple[str, ...], held: dict[str, Any], complaints: list[str]) -> Picture | None:
     """The image model that is asked for, else the newest that can be loaded; None where there is none."""
     if held["run"] and held["run"] not in runs:
-        complaints.append(str(unknown("run on images", held["run"], runs)))
+        complaints.append(labs.why_not(held["run"], "run on images", runs))
         held["run"] = ""
     lab = None
     for name in dict.fromkeys([held["run"], *runs] if held["run"] else runs):

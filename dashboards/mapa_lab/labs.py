@@ -56,6 +56,15 @@ class MapaLabs:
             return [str(error)]
         return list(self.library.damaged)
 
+    def why_not(self, run: str, wanted: str, offered: tuple[str, ...]) -> str:
+        """Why a run that is asked for is not among those offered: it is not finished, or there is no such run."""
+        if run in self.library.names():
+            try:
+                self.library.check_ready(run)
+            except UserError as error:
+                return str(error)
+        return str(unknown(wanted, run, offered))
+
     def image_runs(self) -> tuple[str, ...]:
         """Runs on images, newest first."""
         return tuple(self.library.image_names())
@@ -67,7 +76,7 @@ class MapaLabs:
         def root(name: str) -> str:
             return (get_example(name).points_of or get_example(name)).name
 
-        sets, summary, names = self.sets(), self.library.summary, self.library.names()
+        sets, summary, names = self.sets(), self.library.summary, self.library.ready_names()
         fitting = [name for name in names if summary(name).dataset in sets and summary(name).latent_dim == 1]
         return tuple(name for name in fitting if root(summary(name).dataset) == root(same_points_as))
 

@@ -11,6 +11,7 @@ from dashboards.first_start import FirstStart
 from dashboards.gap_lab.labs import Labs
 from dashboards.gap_lab.page import LabPage
 from dashboards.library import RunLibrary
+from dashboards.mapa_lab.labs import shared
 from dashboards.page import Page
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
@@ -37,7 +38,7 @@ def test_the_library_tells_points_from_images(both: RunLibrary) -> None:
     assert both.image_names() == ["tiny-vae"]
     assert both.default_choice() == ("tiny-vae", "")
     assert both.image_summary("tiny-vae").dataset == "digits"
-    assert both.only_points() == ""
+    assert both.without_images() == ""
     with pytest.raises(UserError, match=r"run 'line-vae' is on points \(linear-gaussian\), not on images"):
         both.image_summary("line-vae")
 
@@ -65,3 +66,44 @@ def test_points_alone_are_said_on_the_pages_of_images(points_run: Path) -> None:
         assert "the runs here are on points: the MAPA Lab shows them" in page.notice.pane.object
     assert not first.running
     assert sorted(path.name for path in points_run.iterdir() if path.is_dir()) == ["best", "last"]
+
+
+@pytest.fixture
+def half(runs: Path, tmp_path: Path) -> RunLibrary:
+    """A finished run and, newest, one whose inference has not finished its weights: no best/, but last/."""
+    shutil.copytree(runs / "tiny-vae", tmp_path / "tiny-vae")
+    shutil.copytree(runs / "tiny-gp", tmp_path / "half")
+    shutil.move(tmp_path / "half" / "best", tmp_path / "half" / "unfinished")
+    (tmp_path / "half" / "config.json").touch()
+    return RunLibrary([tmp_path])
+
+
+def test_a_run_without_finished_weights_is_shown_only_when_it_has_them(half: RunLibrary) -> None:
+    assert half.names()[0] == "half"
+    assert half.image_names() == half.ready_names() == ["tiny-vae"]
+    assert half.default_choice() == ("tiny-vae", "")
+    with pytest.raises(UserError, match=r"run 'half' has no weights to show before it is finished"):
+        half.image_summary("half")
+    page = Page(half, FirstStart(half.root), None, "")
+    page.loaded()
+    assert (page.state.run, page.controls.run.options, page.notice.pane.visible) == ("tiny-vae", ["tiny-vae"], False)
+    named = Page(half, FirstStart(half.root), None, "run=half")
+    named.loaded()
+    assert named.state.run == "tiny-vae"
+    assert "before it is finished" in named.notice.pane.object
+    shutil.move(half.root / "half" / "unfinished", half.root / "half" / "best")
+    half.rescan()
+    assert half.image_names() == ["half", "tiny-vae"]
+
+
+def test_the_mapa_lab_leaves_such_a_run_out_and_says_why_where_it_is_named(half: RunLibrary) -> None:
+    labs = shared(half)
+    assert labs.image_runs() == ("tiny-vae",)
+    assert "before it is finished" in labs.why_not("half", "run on images", labs.image_runs())
+    assert "did you mean 'tiny-vae'" in labs.why_not("tiny-vea", "run on images", labs.image_runs())
+
+
+def test_runs_of_which_none_is_finished_are_said(half: RunLibrary) -> None:
+    shutil.rmtree(half.root / "tiny-vae")
+    half.rescan()
+    assert half.without_images().startswith("no run on images is finished yet: half")
