@@ -77,8 +77,7 @@ def trend_command(
     if json_:
         typer.echo(json.dumps({"rows": [asdict(row) | {"captured": row.captured} for row in rows]}, indent=1))
     else:
-        lines = [_line(row) for row in rows]
-        print_table(lines if all_ else [{name: line[name] for name in SHORT} for line in lines])
+        print_table([(_line if all_ else _short)(row) for row in rows])
         typer.echo(
             f"means over {points} points of {draws} draw{'s' * (draws > 1)}, ± standard error over "
             f"{'draws' if draws > 1 else 'the points of this draw'}; KLs in nats"
@@ -116,6 +115,12 @@ def _line(row: TrendRow) -> dict[str, Any]:
         "exp H(p), exp H(q)": f"{row.effective_p:.0f}, {row.effective_q:.0f}",
         "evidence": "" if row.evidence_rms is None else f"{row.evidence_rms:.3f}",
     }
+
+
+def _short(row: TrendRow) -> dict[str, Any]:
+    """The columns SHORT; of the uniform's KL, which is a yardstick, without its error."""
+    line = _line(row) | {"uniform": _figure({**row.uniform_kl, "se": None}, 2)}
+    return {name: line[name] for name in SHORT}
 
 
 def _figure(entry: Any, digits: int) -> str:

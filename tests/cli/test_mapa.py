@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from gpvae_core.cli.mapa import SHORT
+from gpvae_core.cli.table import print_table
 from gpvae_core.sweep.config import parse_sweep
 from gpvae_core.sweep.plan import plan
 from gpvae_core.sweep.store import open_store
@@ -28,6 +32,41 @@ def test_the_trend_as_a_table_and_as_json(tmp_path: Path) -> None:
     assert rows[0]["captured"] == pytest.approx(1 - rows[0]["kl"]["mean"] / rows[0]["uniform_kl"]["mean"])
     shown = gpvae("mapa", "trend", *small, "--points", "test", cwd=tmp_path)
     assert "means over test points of 1 draw" in shown.stdout
+    assert {"spread", "linear"}.isdisjoint(shown.stdout.split())
+    every = gpvae("mapa", "trend", *small, "--all", cwd=tmp_path)
+    assert all(name in every.stdout for name in ("KL(q||p)", "rank, all", "exp H(p), exp H(q)", "evidence"))
+
+
+def test_the_short_trend_fits_a_terminal_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """Set and bandwidth at their longest."""
+    figures = {"KL(p||q)": "0.123 ± 0.001", "uniform": "4.56", "captured": "99%", "rank": "0.95 ± 0.01"}
+    print_table([{"set": "absolute-value", "N": 1000, "bandwidth": "validation (0.0123)", **figures}])
+    shown = capsys.readouterr().out
+    assert tuple({"set": 0, "N": 0, "bandwidth": 0, **figures}) == SHORT
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "validation (0.0123)" in shown
+
+
+LONG = {"name": "a" * 90, "figure": "0.123 ± 0.001", "what it is": "word " * 30}
+
+
+def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table([LONG])
+    shown = capsys.readouterr().out
+    assert all(value.strip() in shown for value in LONG.values())
+
+
+def test_a_table_on_a_narrow_terminal_is_folded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_table([LONG])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(map(len, shown.splitlines())) <= 60
+    assert shown.count("a") - "name what it is".count("a") == 90
+    assert "…" not in shown
 
 
 def test_the_comparison_as_a_table_and_as_files(tmp_path: Path) -> None:
