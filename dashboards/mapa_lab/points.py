@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboards.mapa_lab.choice import Wanted
-from dashboards.mapa_lab.pane import count, message, table
+from dashboards.mapa_lab.pane import count, message, spread, table
 from dashboards.request import Drawn, as_json
 from dashboards.widgets.card import Select
-from gpvae_core.explore.mapa_lab.views import Numbers, PlaneView, ProcessView, TraceView, VariantsView
+from gpvae_core.explore.mapa_lab.views import GAP_DRAWS, Numbers, PlaneView, ProcessView, TraceView, VariantsView
 from gpvae_core.plots import generative_process, mapa_plane, mapa_traces, variants
 from gpvae_core.plots.gaps import nats
 
@@ -23,7 +23,7 @@ TRACES, PLANE = 525, 410
 CLOSELY, ROUGHLY = 0.1, 0.5
 """Shares of what knowing nothing costs, up to which MAPA is said to trace a posterior closely, and roughly."""
 COLOURS = (("z", "true z"), ("q", "log q(i|n)"))
-EXAMPLES = (("paper", "the paper's example"), ("set", "the chosen set"))
+EXAMPLES = (("paper", "paper's Fig. 1"), ("set", "the chosen set"))
 ALSO = (("no", "no"), ("mapa", "yes"))
 
 
@@ -35,8 +35,18 @@ def how(numbers: Numbers) -> str:
 
 
 def apart(difference: float) -> str:
-    """Where the bound lies; one with few draws may lie above."""
-    return f"{nats(abs(difference))} nats {'below' if difference >= 0 else 'above'}"
+    """Where one draw of the bound lies; with few draws S it may lie above."""
+    return f"{nats(abs(difference))} {'below' if difference >= 0 else 'above'}"
+
+
+def bound_words(numbers: Numbers) -> str:
+    """Where the bound lies on average, and how far by chance the draw that is shown is from there."""
+    mean = f"{spread(numbers.gap)} nats below" if numbers.gap.mean >= -1e-9 else "no more than by chance above"
+    return (
+        f"the bound lies, on average over {GAP_DRAWS} draws, {mean} the empiricalized model's log p(x) of "
+        f"{nats(numbers.log_px_empirical)} (the model itself: {nats(numbers.log_px)}); the draw shown, by chance, "
+        f"{apart(numbers.log_px_empirical - numbers.bound)}"
+    )
 
 
 class _OfPoint:
@@ -80,9 +90,8 @@ class Traces(_OfPoint):
             f"MAPA traces this posterior {how(n)}: {nats(n.kl)} nats from the true index posterior, where knowing "
             f"nothing would cost {nats(n.kl_uniform)}. {count(n.effective)} of {n.n:,} points matter in truth, "
             f"{count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of its own and "
-            f"{n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, the bound lies "
-            f"{apart(n.log_px_empirical - n.bound)} the empiricalized model's log p(x) of {nats(n.log_px_empirical)} "
-            f"(the model itself: {nats(n.log_px)})."
+            f"{n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, "
+            f"{bound_words(n)}."
         )
 
     def csv(self, view: TraceView) -> str:
@@ -193,7 +202,7 @@ class Process:
 
 
 def _pairs(view: ProcessView) -> str:
-    """The nearest and the farthest two of the drawn points."""
+    """The nearest and the farthest two of the drawn points, and the first's p(i|n) of the second."""
     x = view.observed
     if len(x) < 2:
         return f"{view.title}: one point"
@@ -201,7 +210,9 @@ def _pairs(view: ProcessView) -> str:
     words = []
     for what, flat in (("nearest", np.nanargmin(apart_by)), ("farthest", np.nanargmax(apart_by))):
         i, j = np.unravel_index(int(flat), apart_by.shape)
-        words.append(f"the {what}, {min(i, j) + 1} and {max(i, j) + 1}, with p = {view.empirical[i, j]:.2f}")
+        words.append(
+            f"the {what}, {min(i, j) + 1} and {max(i, j) + 1}, with index posterior {view.empirical[i, j]:.2f}"
+        )
     return "; ".join(words)
 
 

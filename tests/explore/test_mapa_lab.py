@@ -89,6 +89,16 @@ def test_the_k_most_probable_and_the_drawn_make_the_bound_of_eq_10(lab: PointLab
     total = sum(math.exp(log_p[i]) for i in view.head) / 40
     total += sum(math.exp(log_p[i]) / (q[i] / rest) for i in view.drawn) / (40 * 5)
     assert view.numbers.bound == pytest.approx(math.log(total), abs=1e-5)
+    # The mean over draws is the expectation of eq. 10; a single draw may lie above the exact value.
+    gap, one_each = view.numbers.gap, []
+    generator = np.random.default_rng(0)
+    outside = np.setdiff1d(np.arange(40), view.head)
+    for _ in range(4000):
+        drawn = generator.choice(outside, size=5, p=q[outside] / rest)
+        each = sum(math.exp(log_p[i]) for i in view.head) + sum(math.exp(log_p[i]) * rest / q[i] for i in drawn) / 5
+        one_each.append(view.numbers.log_px_empirical - math.log(each / 40))
+    assert gap.se is not None
+    assert abs(gap.mean - np.mean(one_each)) < 4 * gap.se + 1e-6
     again, other = lab.traces(chosen, CHOICE), lab.traces(chosen, replace(CHOICE, seed=3))
     assert again.drawn.tolist() == view.drawn.tolist()
     assert other.drawn.tolist() != view.drawn.tolist()

@@ -56,7 +56,7 @@ LOG_Q = np.log(RNG.dirichlet(np.ones(N)))
 HEAD, DRAWN = np.array([4, 9]), np.array([1, 7, 7, 20])
 NUMBERS = Numbers(
     kl=0.25, kl_reverse=0.3, kl_uniform=2.0, rank=0.8, spread=0.5, effective=5.0, effective_mapa=6.0, head_mass=0.4,
-    head_mass_true=0.3, bound=-1.2, log_px_empirical=-1.0, log_px=-1.1, n=N,
+    head_mass_true=0.3, bound=-1.2, gap=Value(0.2, 0.05), log_px_empirical=-1.0, log_px=-1.1, n=N,
 )  # fmt: skip
 CHOSEN = Chosen(np.array([0.5, -0.25]), 3)
 

@@ -11,8 +11,9 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from gpvae_core.errors import UserError
+from gpvae_core.explore.gap_lab.scores import value
 from gpvae_core.explore.mapa_lab.models import PointModel
-from gpvae_core.explore.mapa_lab.views import Array, Choice, Chosen, Indices, Numbers, TraceView
+from gpvae_core.explore.mapa_lab.views import GAP_DRAWS, Array, Choice, Chosen, Indices, Numbers, TraceView
 from gpvae_core.explore.traces import SHOWN_NATS
 from gpvae_core.mapa.bound import check_counts, mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_sparse
@@ -33,6 +34,8 @@ class PointMapa:
     """(N,)."""
     draw: IndexDraw
     """Of one row."""
+    more: IndexDraw
+    """GAP_DRAWS rows, drawn alike: one bound may lie above log p(x), their mean lies below."""
 
 
 def check_choice(choice: Choice, n: int) -> None:
@@ -62,8 +65,10 @@ def mapa_of(points: Array, x: Array, choice: Choice) -> PointMapa:
     """Eq. 8 and 9 of one point (2,). Raises UserError as `check_choice`."""
     check_choice(choice, len(points))
     posterior = sparse_of(log_kernels(points, x[None], choice.bandwidth))
-    draw = draw_sparse(posterior, choice.k, choice.draws, torch.Generator().manual_seed(choice.seed))
-    return PointMapa(posterior.dense()[0].numpy(), draw)
+    generator = torch.Generator().manual_seed(choice.seed)
+    draw = draw_sparse(posterior, choice.k, choice.draws, generator)
+    more = draw_sparse(posterior, choice.k, choice.draws, generator, torch.zeros(GAP_DRAWS, dtype=torch.int64))
+    return PointMapa(posterior.dense()[0].numpy(), draw, more)
 
 
 def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> Numbers:
@@ -71,7 +76,10 @@ def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMap
     n = len(log_likelihood)
     log_p, log_q = torch.log_softmax(log_likelihood, 0), torch.from_numpy(mapa.log_q)
     trend, draw = compare(log_p[None], log_q[None]), mapa.draw
-    bound = mapa_bound(log_likelihood[draw.head], log_likelihood[draw.tail], draw.log_q, n)
+    bound, bounds = (
+        mapa_bound(log_likelihood[one.head], log_likelihood[one.tail], one.log_q, n) for one in (draw, mapa.more)
+    )
+    exact = float(torch.logsumexp(log_likelihood, 0)) - math.log(n)
     return Numbers(
         kl=float(trend.kl[0]),
         kl_reverse=float(trend.reverse_kl[0]),
@@ -83,7 +91,8 @@ def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMap
         head_mass=float(log_q[draw.head].exp().sum()),
         head_mass_true=float(log_p[draw.head].exp().sum()),
         bound=float(bound[0]),
-        log_px_empirical=float(torch.logsumexp(log_likelihood, 0)) - math.log(n),
+        gap=value((exact - bounds).numpy()),
+        log_px_empirical=exact,
         log_px=log_px,
         n=n,
     )

@@ -15,6 +15,9 @@ from gpvae_core.explore.gap_lab.views import Value
 Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
 
+GAP_DRAWS = 32
+"""Draws of S that the mean gap of one point's bound is taken over."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -67,7 +70,9 @@ class Numbers:
     head_mass_true: float
     """Share of p on the same k points."""
     bound: float
-    """The bound of eq. 10 with these k and S draws, under this model; nats."""
+    """The bound of eq. 10 with these k and S draws, under this model; nats. One draw may lie above log p(x)."""
+    gap: Value
+    """Mean over GAP_DRAWS other draws of log p(x) of the empiricalized model minus the bound; nats."""
     log_px_empirical: float
     """log p(x) of the empiricalized model (eq. 4), which the bound is below on average; nats."""
     log_px: float
