@@ -149,8 +149,7 @@ class RunConfig(BaseModel):
             got = reduce(lambda node, name: node[name], key.split("."), raw)
             got = got["kind"] if key in PARTS else got
             if got != wanted:
-                way = self.inference.kind
-                raise ValueError(f"inference by '{way}' works with {key}={wanted} alone, got {got}: leave it out")
+                raise ValueError(_refusal(self.method, self.inference.method, key, wanted, got))
         return self
 
     @model_validator(mode="after")
@@ -191,6 +190,17 @@ class RunConfig(BaseModel):
             vae.decoder.requires_grad_(False)
             vae.likelihood.requires_grad_(False)
         return vae
+
+
+def _refusal(method: str, inference: str, key: str, wanted: Any, got: Any) -> str:
+    """Of a part or setting that does not go with the inference of that method, by what was typed for it."""
+    if FLAGS.get(key) == "--method":
+        return (
+            f"method '{method}': {inference} works with a plain encoder and no other {key}, got '{got}': leave it out"
+        )
+    if key in FLAGS:
+        return f"method '{method}' trains its decoder, as {inference} does: leave out {FLAGS[key]}"
+    return f"method '{method}' works with --set {key}={wanted} alone, got {got}: leave it out"
 
 
 def parse_config(raw: Mapping[str, Any]) -> RunConfig:

@@ -106,7 +106,7 @@ class EmpiricalConfig(RecoverySettings, InferenceConfig):
 
     def begin(self, materials: Materials, progress: Progress) -> EmpiricalInference:
         train = materials.train
-        check_recovery(materials.vae)
+        check_recovery(materials.vae, train)
         check_counts(self.summed(len(train)), self.draws, len(train))
         model = Empiricalized(materials.vae, lambda index: train.batch(index.to(train.images.device)), len(train))
         return EmpiricalInference(materials, self, model, self.prepare(materials, model, progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
@@ -21,13 +22,21 @@ from gpvae_core.mapa.kernel import choose_bandwidth
 from gpvae_core.mapa.kernels.choice import build_kernel, kernel_settings
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.mapa.proposals import MapaProposal
+from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.progress import Progress
 from gpvae_core.validation import DeviceSplit
 
-DENSE = 2048
-"""Up to so many training points, all of them are stored for each."""
+log = logging.getLogger(__name__)
+
+DENSE = 8192
+"""Up to so many training points, all of them are stored for each: their table has 12 bytes for each pair, at most
+0.8 GB, and the posterior in training 16 more."""
+SMALL = 2048
+"""Up to so many, their table is found as fast as it is read, and not kept on disk."""
 STORED = 256
-"""Of more, so many, or twice k."""
+"""Of more than DENSE, so many, or twice k."""
+TAIL = 0.1
+"""Mean mass of what is not stored above which that is said."""
 GROUP = 5
 """`gpvae bench batches`: larger groups save more passes, and learn less in a step."""
 
@@ -87,10 +96,12 @@ class MapaConfig(EmpiricalConfig):
     def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
         n, x_train = len(materials.train), matrix(materials.train)
         kernel = build_kernel(materials.likelihood, self._of_kernel(materials, x_train, progress))
-        # The same for every seed of a run, so that restarts share it; a small table is found as fast as it is read.
-        find = find_neighbours if n <= DENSE else load_or_find
-        table = find(x_train, kernel, self._stored(n), how=self.search, progress=progress)
-        return Ways(MapaProposal(table.posterior(kernel)), self._batches(table))
+        # The same for every seed of a run, so that restarts share it.
+        find = find_neighbours if n <= SMALL else load_or_find
+        table = find(x_train, kernel, self.stored_of(n), how=self.search, progress=progress)
+        posterior = table.posterior(kernel)
+        warn_of_tail(posterior)
+        return Ways(MapaProposal(posterior), self._batches(table))
 
     def _of_kernel(self, of: Materials, x_train: Float[Tensor, "N P"], progress: Progress) -> dict[str, Any]:
         """Settings of the kernel: those that were given, and a bandwidth where it wants one."""
@@ -105,7 +116,7 @@ class MapaConfig(EmpiricalConfig):
         width = self.bandwidth or "sigma_x"
         return {**chosen, "bandwidth": ways[width]() if width in ways else width}
 
-    def _stored(self, n_total: int) -> int:
+    def stored_of(self, n_total: int) -> int:
         """K."""
         k = self.summed(n_total)
         if self.stored is None:
@@ -121,6 +132,19 @@ class MapaConfig(EmpiricalConfig):
         if self.batching == "random":
             return RandomBatches(table.n_total)
         return NeighbourBatches(table.index, self.group_size or GROUP)
+
+
+def warn_of_tail(posterior: SparsePosterior) -> None:
+    """Say where so much of the posterior is spread evenly that little of MAPA is left."""
+    mass, stored = float(posterior.log_tail.exp().mean()), posterior.index.shape[1]
+    if mass > TAIL:
+        log.warning(
+            "MAPA: the %d stored of %d indices hold %.0f %% of the posterior (mean); the rest is spread evenly over "
+            "the others, and a larger --set stored=... follows the data more closely",
+            stored,
+            posterior.n_total,
+            100 * (1 - mass),
+        )
 
 
 def matrix(split: DeviceSplit) -> Float[Tensor, "N P"]:

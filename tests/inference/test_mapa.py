@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.config import RunConfig, make_config, parse_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
-from gpvae_core.inference.mapa import MapaConfig
+from gpvae_core.inference.empiricalized import EmpiricalInference
+from gpvae_core.inference.mapa import MapaConfig, warn_of_tail
+from gpvae_core.mapa.recovery.finish import finish
+from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import RAW, read_json, read_metrics, read_tensors
 from gpvae_core.runs import load_run, summarize
 from gpvae_core.train import Training, resume, train
-from gpvae_core.validation import validation_elbo
+from gpvae_core.validation import DeviceSplit, validation_elbo
 
 DATA = DataConfig(name="figure-8")
 POINTS = load(DATA)
@@ -103,6 +109,52 @@ def test_a_stop_between_the_finished_model_and_its_record_changes_nothing(
     assert (tmp_path / "run" / "best").exists()
     assert not summarize(tmp_path / "run").finished
     assert_same(whole, resume(tmp_path / "run"))
+
+
+def test_the_finished_model_is_made_from_the_best_weights_not_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.0, -1.0, -2.0])
+    monkeypatch.setattr(EmpiricalInference, "score", lambda self: next(scores))
+    one = config()
+    run = train(one, tmp_path / "run", data=POINTS, device="cpu")
+    assert read_json(run / "best" / "state.json")["epoch"] == 1
+
+    def finished(which: str) -> dict[str, Tensor]:
+        vae = one.build(POINTS.event_shape)
+        vae.load_state_dict(weights(run, which))
+        assert isinstance(one.inference, MapaConfig)
+        finish(vae, DeviceSplit(POINTS.train, torch.device("cpu")), one.inference, one.seed)
+        return vae.state_dict()
+
+    best, of_best, of_last = weights(run, "best"), finished(RAW), finished("last")
+    assert all(torch.equal(best[name], of_best[name]) for name in best)
+    assert any(not torch.equal(best[name], of_last[name]) for name in best)
+
+
+def evenly(n: int, stored: int) -> SparsePosterior:
+    """Every index alike."""
+    index = torch.arange(stored).repeat(n, 1)
+    left = torch.full((n,), math.log(n - stored) if stored < n else -math.inf, dtype=torch.float64)
+    return SparsePosterior.of(index, torch.zeros(n, stored, dtype=torch.float64), left, n)
+
+
+def test_a_heavy_tail_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_tail(evenly(100, 40))
+    (record,) = caplog.records
+    assert "the 40 stored of 100 indices hold 40 % of the posterior" in record.getMessage()
+    assert "--set stored=" in record.getMessage()
+
+
+@pytest.mark.parametrize("stored", [91, 100])
+def test_a_light_tail_is_not(stored: int, caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_tail(evenly(100, stored))
+    assert not caplog.records
+
+
+def test_all_indices_are_stored_while_that_is_cheap() -> None:
+    found = {n: MapaConfig().stored_of(n) for n in (100, 5000, 8192, 8193, 60_000)}
+    assert found == {100: 100, 5000: 5000, 8192: 8192, 8193: 256, 60_000: 256}
 
 
 KILLED = """
@@ -243,8 +295,8 @@ def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
         ({"bandwidth": "sigma"}, "wanted bandwidth as a number above 0"),
         ({"draws": -1}, "greater than or equal to 0"),
         ({"group_size": 5}, "group_size is of batching=neighbours"),
-        ({"train.samples": 2}, r"works with train\.samples=1 alone"),
-        ({"kl_warmup": 2}, r"works with train\.kl_warmup=0 alone"),
+        ({"train.samples": 2}, r"method 'mapa:20' works with --set train\.samples=1 alone, got 2"),
+        ({"kl_warmup": 2}, r"works with --set train\.kl_warmup=0 alone"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], wrong: str) -> None:
@@ -252,10 +304,25 @@ def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], w
         config(**settings)
 
 
-@pytest.mark.parametrize("method", ["mapa+gp", "mapa+iwae", "mapa-gt+vlae:2", "mapa+dvae", "mapa+mapa-gt"])
-def test_mapa_goes_with_no_other_part(method: str) -> None:
-    with pytest.raises(UserError, match=r"works with|both name the inference"):
+@pytest.mark.parametrize(
+    ("method", "wrong"),
+    [
+        ("mapa+gp", r"method 'mapa\+gp': mapa works with a plain encoder.*got 'gp'"),
+        ("mapa+iwae", r"method 'mapa\+iwae': mapa works with a plain encoder and no other objective, got 'iwae'"),
+        ("mapa-gt+vlae:2", r"method 'mapa-gt\+vlae:2': mapa-gt works with "),
+        ("mapa+sa:2", "no other refiner"),
+        ("mapa+dvae", "mapa works with a plain encoder"),
+        ("mapa+mapa-gt", "both name the inference"),
+    ],
+)
+def test_mapa_goes_with_no_other_part(method: str, wrong: str) -> None:
+    with pytest.raises(UserError, match=wrong):
         config(method)
+
+
+def test_a_frozen_decoder_is_refused_by_the_option_that_asks_for_it() -> None:
+    with pytest.raises(UserError, match="method 'mapa:20' trains its decoder, as mapa does: leave out --decoder-from"):
+        make_config("mapa:20", DATA, POINTS.event_shape, FEW, decoder_of=make_config("vae", DATA, POINTS.event_shape))
 
 
 @pytest.mark.parametrize(
@@ -276,6 +343,21 @@ def test_mapa_goes_with_no_other_part(method: str) -> None:
 def test_what_does_not_go_with_the_data_leaves_no_folder(tmp_path: Path, settings: dict[str, Any], wrong: str) -> None:
     with pytest.raises(UserError, match=wrong):
         train(config(**settings), tmp_path / "run", data=POINTS)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("which", "settings", "wrong"),
+    [
+        (np.arange(9), {"latent_dim": 2}, "at least 10 training points, got 9"),
+        (np.zeros(50, np.int64), {}, "all training points are equal"),
+    ],
+)
+def test_points_that_could_not_be_finished_leave_no_folder(
+    tmp_path: Path, which: NDArray[np.int64], settings: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(UserError, match=wrong):
+        train(config("mapa:3", **settings), tmp_path / "run", data=replace(POINTS, train=POINTS.train.take(which)))
     assert not (tmp_path / "run").exists()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpvae_core.bounds import elbo
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.recovery.finish import finish
+from gpvae_core.mapa.recovery.finish import check_recovery, finish
 from gpvae_core.mapa.recovery.fitting import Fit
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.progress import Cancelled
@@ -113,11 +113,32 @@ def test_a_plain_prior_in_more_dimensions_is_refused() -> None:
 
 
 def test_collapsed_codes_are_refused() -> None:
-    same = Points(torch.ones(50, 1, 1, 2))
+    first = torch.ones(50, 1, 1, 1)
+    same = Points(torch.cat([first, noise(50, 1).reshape(first.shape)], dim=3))
     with pytest.raises(UserError, match="collapsed"):
         finish(model(1), same, QUICK, 0)
     with pytest.raises(UserError, match="collapsed"):
         finish(model(1, flow=True), same, QUICK, 0)
+
+
+@pytest.mark.parametrize(
+    ("x", "flow", "wrong"),
+    [
+        (torch.ones(50, 1, 1, 2), False, "all training points are equal"),
+        (torch.ones(50, 1, 1, 2), True, "all training points are equal"),
+        (noise(9, 2).reshape(9, 1, 1, 2), True, "at least 10 training points, got 9"),
+        (noise(1, 2).reshape(1, 1, 1, 2), False, "at least 2 training points, got 1"),
+    ],
+)
+def test_points_that_leave_nothing_to_recover_are_refused_before_training(x: Tensor, flow: bool, wrong: str) -> None:
+    with pytest.raises(UserError, match=wrong):
+        check_recovery(model(1, flow), Points(x))
+
+
+def test_as_few_points_as_there_must_be_are_enough() -> None:
+    for n, flow in ((10, True), (2, False)):
+        found = finish(model(1, flow), noisy(noise(n, 1)), QUICK, 0)
+        assert "mean_error" in found
 
 
 def test_a_fit_that_diverges_says_so() -> None:

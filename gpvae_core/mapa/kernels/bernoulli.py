@@ -42,7 +42,8 @@ class BernoulliKernel(Kernel):
         if grey:
             raise UserError(
                 f"wanted binary images (0 or 1) for the Bernoulli kernel, got {grey} other values of {x.numel()}: "
-                "binarise them, or take the continuous_bernoulli kernel"
+                "binarise them, or take --set likelihood.kind=continuous_bernoulli (for values in [0, 1]) or "
+                "the Gaussian likelihood (for points outside)"
             )
 
     def indexed(self, x_train: Float[Tensor, "N P"]) -> Float[Tensor, "N P"]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.recovery.copula import recover_by_copula
-from gpvae_core.mapa.recovery.fitting import fit_encoder
-from gpvae_core.mapa.recovery.flow import recover_by_flow
+from gpvae_core.mapa.recovery.fitting import CHUNK, fit_encoder
+from gpvae_core.mapa.recovery.flow import MIN_CODES, recover_by_flow
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.priors.pushforward import Pushforward
 from gpvae_core.progress import Progress, silent
@@ -25,17 +25,33 @@ def finish(
         UserError: neither way applies, or the codes are no good (collapsed, not finite, too few).
         Cancelled: raised in `progress`; the model is then half done.
     """
-    check_recovery(vae)
+    check_recovery(vae, train)
     recover = recover_by_flow if isinstance(vae.decoder, Pushforward) else recover_by_copula
     found = recover(vae, train, settings, seed, progress)
     fit_encoder(vae, train, settings.encoder_fit(seed), progress)
     return found
 
 
-def check_recovery(vae: VAE) -> None:
-    """Raises UserError for a model whose prior could not be recovered: worth asking before training."""
+def check_recovery(vae: VAE, train: DeviceSplit) -> None:
+    """What can be known before training.
+
+    Raises:
+        UserError: a model whose prior could not be recovered, too few training points for a flow, or equal ones.
+    """
     if vae.latent_dim > 1 and not isinstance(vae.decoder, Pushforward):
         raise UserError(
             f"prior recovery with {vae.latent_dim} latent dimensions wants a flow before the decoder, got a plain "
             "prior: train with --set prior.kind=flow (the copula is for one dimension)"
+        )
+    if isinstance(vae.decoder, Pushforward) and len(train) < MIN_CODES:
+        raise UserError(
+            f"recovering a prior by a flow wants at least {MIN_CODES} training points, got {len(train)}; in one latent "
+            "dimension the copula takes 2: leave out prior.kind=flow"
+        )
+    if len(train) < 2:
+        raise UserError(f"recovering a prior wants at least 2 training points, got {len(train)}")
+    if not any(bool((part != train.images[:1]).any()) for part in train.images.split(CHUNK)):
+        raise UserError(
+            f"all training points are equal ({len(train)} of them): wanted data that vary, as equal points have one "
+            "code, of which no prior can be recovered"
         )
