@@ -30,6 +30,10 @@ Examples:
 
   gpvae train --method mapa:50 --dataset digits --set bandwidth=validation
 
+  gpvae train --method mapa:20 --dataset circle --epochs 3 --set recovery_epochs=5 --set encoder_epochs=5
+
+--epochs of mapa are those before prior recovery and the fit of the encoder, which have up to 500 epochs of their own.
+
   gpvae train --resume runs/gp
 """
 
@@ -104,6 +108,12 @@ def command(
     config = make_config(wanted, data_config, data.event_shape, overrides, preset, given.config if given else None)
     start = (str(init_from), load_run(init_from, device="cpu").model) if init_from else None
     target = out or free_folder(Path("runs"), f"{_short(name)}-{config.method}-d{config.latent_dim}-s{config.seed}")
+    if config.inference.finishes:
+        typer.echo(
+            "after training follow prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "
+            "recovery_epochs and encoder_epochs",
+            err=True,
+        )
     origins = {"init_from": start, "decoder_from": (str(decoder_from), given.model) if given else None}
     _report(lambda **how: train_run(config, target, device=device, data=data, **origins, **how), target)
 
