@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dashboards.mapa_lab.labs import MapaLabs
-from dashboards.mapa_lab.state import BEST, SIGMA, MapaState, bandwidth_of, kernel_of, place_of
+from dashboards.mapa_lab.state import BEST, DEFAULT, SIGMA, MapaState, bandwidth_of, count_error, kernel_of, place_of
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.explore.mapa_lab.views import Choice as Settings
 from gpvae_core.explore.mapa_lab.views import Chosen
@@ -100,6 +100,8 @@ def resolve(labs: MapaLabs, values: dict[str, Any]) -> tuple[Wanted, dict[str, A
 
 
 def _refused(lab: PointLab, settings: Settings) -> str:
+    if wrong := count_error(settings.k, settings.draws, lab.size):
+        return wrong
     try:
         lab.check(settings)
     except UserError as error:
@@ -138,7 +140,7 @@ def _picture(labs: MapaLabs, runs: tuple[str, ...], held: dict[str, Any], compla
     for name in kernel or {}:
         if name not in known:
             complaints.append(str(unknown("hyper-parameter of this run's kernel", name, known)))
-            held["kernel"], kernel = "", {}
+            held["kernel"], kernel = DEFAULT, {}
             break
     merged = None if kernel is None else {**known, **kernel}
     return Picture(held["run"], lab, held["image"], merged, held["shown"])

@@ -11,13 +11,24 @@ import panel_material_ui as pmui
 
 from dashboards.mapa_lab.choice import Wanted
 from dashboards.mapa_lab.dial import Dial
-from dashboards.mapa_lab.state import BEST, LARGEST_N, SIGMA, MapaState, bandwidth_of, place_of
+from dashboards.mapa_lab.state import (
+    BEST,
+    DEFAULT,
+    LARGEST_N,
+    SIGMA,
+    MapaState,
+    bandwidth_of,
+    count_error,
+    kernel_of,
+    place_of,
+)
 from gpvae_core.errors import UserError
 
 FIELD = {"size": "small", "margin": (3, 4)}
 ROW = {"align_items": "center", "gap": "2px", "sizing_mode": "stretch_width", "margin": (5, 6, 0, 6)}
 REACH = 20.0
 """How many sigma, or parts of one, the bandwidth's slider reaches."""
+NEAREST = "The smallest KL from the model's own index posteriors, on validation images"
 MOST_DRAWS, MOST_SHOWN = 500, 20
 POINTS = frozenset({"set", "size", "draw"})
 SHOWN = {
@@ -105,7 +116,7 @@ class MapaControls:
 
     def _whole(self, name: str, label: str, what: str, logarithmic: bool = True) -> Dial:
         return Dial(
-            lambda v: self._set(**{name: round(v)}),
+            lambda v: self._count(name, getattr(self, name), round(v)),
             lambda text: self._typed(name, getattr(self, name), text, int),
             label=label, help=what, whole=True, logarithmic=logarithmic,
         )  # fmt: skip
@@ -121,7 +132,12 @@ class MapaControls:
             self._complain(str(error))
 
     def _field(self, name: str, value: Any) -> None:
-        if value is not None:
+        if value is None or self._binding:
+            return
+        if name == "size" and (wrong := self._do_not_fit(name, value)):
+            self._complain(wrong)
+            self._bound(lambda: self.size.param.update(value=self._state.size))
+        else:
             self._set(**{name: value})
 
     def _typed(self, name: str, dial: Dial, text: str, number: type[int] | type[float]) -> None:
@@ -136,7 +152,23 @@ class MapaControls:
             self._complain(f"{dial.label}: wanted a number from {low:g} {reach}, got '{text[:40]}'")
             dial.settle()
         else:
+            self._count(name, dial, value)
+
+    def _count(self, name: str, dial: Dial, value: float) -> None:
+        """Take a number, unless k, S and N do not go together with it: what is shown stays then."""
+        if wrong := self._do_not_fit(name, value):
+            self._complain(wrong)
+            dial.settle()
+        else:
             self._set(**{name: value})
+
+    def _do_not_fit(self, name: str, value: float) -> str:
+        """Why k, S and N, one of which is new, do not go together; empty where they do, or did not before."""
+        state = self._state
+        counts = {"k": state.k, "draws": state.draws, "size": state.size}
+        if name not in counts or count_error(*counts.values()):
+            return ""
+        return count_error(**{"k": state.k, "draws": state.draws, "size": state.size, name: int(value)})
 
     def _typed_bandwidth(self, text: str) -> None:
         text = text.strip().lower()
@@ -206,7 +238,7 @@ class MapaControls:
             dial.settle()
 
     def _kernel_picked(self, key: str) -> None:
-        self._set(kernel=BEST if key == BEST else "")
+        self._set(kernel=BEST if key == BEST else DEFAULT)
 
     # To the person
 
@@ -284,8 +316,8 @@ class MapaControls:
         for slider, dial in zip(sliders, self._kernel_dials, strict=True):
             best = picture.kernel is None
             choices = [
-                ["default", "default", "Of the trained likelihood", state.kernel == ""],
-                [BEST, "best by validation", "The likeliest on validation images", best],
+                ["default", "default", "Of the trained likelihood", kernel_of(state.kernel) == {}],
+                [BEST, "nearest to the model", NEAREST, best],
             ]
             value = self._kernel_values[slider.name]
             dial.param.update(value=value, dark=state.dark, choices=choices if dial.choices else [])

@@ -17,7 +17,10 @@ from gpvae_core.plots.gaps import nats
 if TYPE_CHECKING:
     from gpvae_core.progress import Progress
 
-WHAT = (("bound", "the bound"), ("gap", "log p(x) − bound"))
+WHAT = (("gap", "how far below log p(x)"), ("bound", "the bound"))
+READ = {"gap": "How far the mean bound lies below the exact log p(x)", "bound": "Mean bound on log p(x)"}
+PAPER_N = 5000
+"""Points with which the paper's Fig. 4-5 agree."""
 SWEEP = "gpvae sweep docs/mapa.toml --out sweeps/mapa"
 
 
@@ -44,7 +47,7 @@ class Bound:
         return Drawn(
             figure=as_json(bound_curves.figure(view, wanted.theme, what)),
             sub=f"{wanted.lab.name}, {view.points} points, {view.repeats} draws each",
-            sentence="Mean bound on log p(x) under the true decoder and the true latents; bars: one standard error. "
+            sentence=f"{READ[what]} under the true decoder and the true latents; bars: one standard error. "
             "MAPA proposes by q(i|n), MAPA-GT by the true index posterior, MAPA-naive evenly. No bound is above the "
             "empiricalized model's log p(x), on average.",
             alt="; ".join(
@@ -101,7 +104,7 @@ class KlAgainstS:
             figure=as_json(kl_curves.figure(view, wanted.theme)),
             sub=view.dataset,
             sentence="KL from the true data distribution to the trained model's, on test points; lower is better. "
-            "Means over draws of the data; bars: one standard error.",
+            f"Means over draws of the data; bars: one standard error. {view.sweep}".strip(),
             alt="; ".join(f"{c.method}: {spread(c.kl[-1])} nats at S = {c.draws[-1]:.0f}" for c in view.curves),
         )
 
@@ -186,7 +189,8 @@ class Passes:
             sub=f"{wanted.lab.name}, per point and step, batches of {view.batch}",
             sentence="MAPA decodes a training point once for a whole batch, however many of the batch it serves; IWAE "
             "decodes S samples of its own for each. MAPA max: every "
-            "training point decoded once.",
+            "training point decoded once. "
+            f"{_at_most(view)}",
             alt="; ".join(
                 f"{c.method}: {(c.both if self._encoder else c.decoder)[-1].mean:.3g} at S = {c.draws[-1]:.0f}"
                 for c in view.curves
@@ -210,6 +214,12 @@ class Passes:
             for s, d, b in zip(c.draws, c.decoder, c.both, strict=True)
         ]
         return table(("method", "S", "decoder_passes", "decoder_se", "all_passes", "all_se"), rows)
+
+
+def _at_most(view: PassesView) -> str:
+    """Where passes cannot grow further."""
+    most = f"With N = {view.n_total:,} a batch of {view.batch} needs at most {view.n_total / view.batch:,.3g} a point"
+    return f"{most}; the paper's figures fit N = {PAPER_N:,} ({PAPER_N / view.batch:.0f} a point), which can be set above."
 
 
 PANES: tuple[Any, ...] = (Bound(), KlAgainstS(), Density(), Passes(encoder=False), Passes(encoder=True))

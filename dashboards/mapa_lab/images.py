@@ -59,22 +59,24 @@ class Neighbours(_OfImage):
         return _neighbours(wanted, progress)
 
     def draw(self, view: NeighboursView, wanted: Wanted) -> Drawn:
+        under = "its probability" if view.label is None else "its class · its probability"
         return Drawn(
             figure=as_json(neighbour_images.figure(view, wanted.theme)),
             sub=view.title,
             sentence=f"Training images, most probable first: by MAPA, from pixels alone ({view.kernel}), and by the "
-            f"trained model, eq. 7 with the encoder's means as codes. {view.note}",
+            f"trained model, eq. 7 with the encoder's means as codes. Below each: {under} under that "
+            f"list's posterior; frames drawn full: in both lists. {view.note}",
             alt=f"{view.title}: {view.overlap} of {len(view.mapa)} neighbours are in both lists",
         )
 
     def verdict(self, view: NeighboursView, wanted: Wanted) -> str:
         same = sum(n.label == view.label for n in view.mapa) if view.label is not None else None
-        of_class = "" if same is None else f" {same} of MAPA's are of its class, {view.label}."
-        wider = " (a wider kernel comes nearer: try the best by validation)" if view.kl > view.kl_uniform else ""
+        of_class = "" if same is None else f" {same} of MAPA's are of its class ({view.label})."
+        worse = ": worse than knowing nothing; try “nearest to the model”" if view.kl > view.kl_uniform else ""
         return (
             f"By pixels alone and by the trained model, the lists share {view.overlap} of their {len(view.mapa)} most "
             f"probable training images.{of_class} MAPA keeps {nats(view.kl)} nats from the model's index posterior, "
-            f"where knowing nothing would cost {nats(view.kl_uniform)}{wider}; {count(view.effective)} of "
+            f"where knowing nothing would cost {nats(view.kl_uniform)}{worse}. {count(view.effective)} of "
             f"{view.n_total:,} images matter to the model, {count(view.effective_mapa)} to MAPA."
         )
 

@@ -28,7 +28,9 @@ TAB_HELP = {
 }
 SIGMA, BEST = "sigma", "best"
 """Bandwidths that depend on the data: the noise of the set, and the best on validation points."""
-LARGEST_N = 10_000
+DEFAULT = "default"
+"""Hyper-parameters of the kernel as the trained likelihood has them."""
+LARGEST_N, LARGEST_S = 10_000, 10_000
 IN_ADDRESS = {
     "tab": "tab",
     "dataset": "set",
@@ -75,11 +77,11 @@ class MapaState(param.Parameterized):
     noise = param.Number(default=0.0, bounds=(0.0, 100.0), doc="Noise of the process; 0 for its own")
     points = param.Integer(default=4, bounds=(1, 12), doc="Points that the process draws")
     also = param.Selector(default="no", objects=["no", "mapa"], doc="MAPA of the drawn points, too")
-    what = param.Selector(default="bound", objects=["bound", "gap"], doc="The bound, or how far below it lies")
+    what = param.Selector(default="gap", objects=["gap", "bound"], doc="The bound, or how far below it lies")
     learned = param.String(doc="Trained run beside the known decoders")
     run = param.String(doc="Run on images")
     image = param.Integer(default=0, bounds=(0, None), doc="Test image")
-    kernel = param.String(doc="Hyper-parameters of the kernel, 'name=number;...'; 'best'; empty for defaults")
+    kernel = param.String(default=BEST, doc="Hyper-parameters of the kernel, 'name=number;...'; 'best'; 'default'")
     shown = param.Integer(default=10, bounds=(1, 100), doc="Neighbours shown of an image")
     dark = param.Boolean(default=False)
 
@@ -123,14 +125,16 @@ def place_of(text: str) -> tuple[float, float] | None:
 
 
 def kernel_of(text: str) -> dict[str, float] | None:
-    """'name=number;...' as a mapping; None for 'best'.
+    """'name=number;...' as a mapping, empty for 'default'; None for 'best'.
 
     Raises:
         UserError: it reads otherwise.
     """
     if text == BEST:
         return None
-    out = {}
+    out: dict[str, float] = {}
+    if text == DEFAULT:
+        return out
     for part in filter(None, text.split(";")):
         name, _, number = part.partition("=")
         try:
@@ -138,6 +142,19 @@ def kernel_of(text: str) -> dict[str, float] | None:
         except ValueError:
             raise UserError(f"kernel: wanted name=number, got '{part[:40]}'") from None
     return out
+
+
+def count_error(k: int, draws: int, size: int) -> str:
+    """Why k most probable points and S draws from the rest do not go together with N points; empty where they do."""
+    if k > size:
+        return f"k: wanted at most {size:,}, the number of points N, got {k:,}"
+    if draws > LARGEST_S:
+        return f"S: wanted at most {LARGEST_S:,}, got {draws:,}"
+    if k == size and draws:
+        return f"k = N = {size:,} leaves no rest to draw from, got S = {draws:,}: a smaller k, or S = 0"
+    if k == draws == 0:
+        return "k = 0 and S = 0 leave no point for the bound: wanted k or S above 0"
+    return ""
 
 
 def read_address(state: MapaState, query: Mapping[str, list[str]]) -> list[str]:
