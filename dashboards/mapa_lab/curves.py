@@ -219,7 +219,7 @@ class Passes:
 def _at_most(view: PassesView) -> str:
     """Where passes cannot grow further."""
     most = f"With N = {view.n_total:,} a batch of {view.batch} needs at most {view.n_total / view.batch:,.3g} a point"
-    return f"{most}; the paper's figures fit N = {PAPER_N:,} ({PAPER_N / view.batch:.0f} a point), which can be set above."
+    return f"{most}; the paper's figures fit N = {PAPER_N:,}, at most {PAPER_N / view.batch:.0f}: set N above."
 
 
 PANES: tuple[Any, ...] = (Bound(), KlAgainstS(), Density(), Passes(encoder=False), Passes(encoder=True))

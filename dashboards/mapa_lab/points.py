@@ -246,13 +246,14 @@ class Variants:
             f"the same x under each; marks as in the first tab, MAPA computed once.{train}",
             alt="; ".join(f"{v.name}: MAPA {nats(v.trace.numbers.kl)} nats away" for v in view.variants),
             selects=(Select("learned", "learned variant", options, wanted.values["learned"]),),
+            actions=(("circle", "Show circle"),) if len(view.variants) < 2 else (),
             picks=True,
         )
 
     def verdict(self, view: VariantsView, wanted: Wanted) -> str:
         each = [f"{v.name} {nats(v.trace.numbers.kl)} nats ({how(v.trace.numbers)})" for v in view.variants]
         if len(each) < 2:
-            return f"This set has one known decoder: MAPA keeps {each[0]} from its index posterior. {view.note}"
+            return f"This set has one known decoder: MAPA's distance from its index posterior: {each[0]}. {view.note}"
         return f"One MAPA, computed from x alone, against the index posterior of each model: {'; '.join(each)}."
 
     def csv(self, view: VariantsView) -> str:

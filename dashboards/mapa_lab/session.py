@@ -93,6 +93,8 @@ class MapaSession:
             self.refresh()
         elif action == "train":
             self._train()
+        elif action == "circle":  # a set with two known decoders
+            self.state.param.update(dataset=action, index=0, place="")
 
     def _export(self, name: str) -> None:
         if name in self._shown:

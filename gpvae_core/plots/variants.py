@@ -28,10 +28,10 @@ REACH = 3.3
 def _against_latent(
     view: VariantsView, variant: Variant, theme: Theme, axes: dict[str, str], legend: bool
 ) -> list[Mark]:
-    """f_1 and f_2 against z, and the height of the chosen x in each."""
+    """Both coordinates of f(z) against z, and the height of the chosen x in each."""
     marks = []
     for j, (name, colour, dash) in enumerate(
-        (("f₁(z)", theme.classes[2], "solid"), ("f₂(z)", theme.classes[5], "dash"))
+        (("x₁ of f(z)", theme.classes[2], "solid"), ("x₂ of f(z)", theme.classes[5], "dash"))
     ):
         marks.append(
             scatter(
@@ -43,7 +43,8 @@ def _against_latent(
         height = float(view.chosen.x[j])
         marks.append(
             scatter(
-                x=[-REACH, REACH], y=[height, height], mode="lines", name=f"x{'₁₂'[j]} chosen", showlegend=False,
+                x=[-REACH, REACH], y=[height, height], mode="lines", name="chosen x", legendgroup="chosen x",
+                showlegend=legend and j == 0,
                 line={"color": colour, "dash": "dot", "width": 1}, hoverinfo="skip", **axes,
             )
         )  # fmt: skip

@@ -227,8 +227,11 @@ def test_the_process_leads_from_z_over_f_to_x() -> None:
 def test_variants_have_a_column_each_on_one_scale() -> None:
     view = variants_view()
     fig = variants.figure(view, LIGHT)
-    curves = [trace for trace in fig.data if trace.name == "f₁(z)"]
+    curves = [trace for trace in fig.data if trace.name == "x₁ of f(z)"]
     assert len(curves) == 2
+    in_legend = [trace.name for trace in fig.data if trace.showlegend]
+    assert {"x₁ of f(z)", "x₂ of f(z)", "chosen x"} <= set(in_legend)
+    assert in_legend.count("chosen x") == 1
     np.testing.assert_allclose(curves[1].y, view.variants[1].curve[:, 0])
     points = [trace for trace in fig.data if trace.name == mapa_traces.EMPIRICAL]
     np.testing.assert_array_equal(points[1].x, -np.asarray(points[0].x))

@@ -188,7 +188,10 @@ class PointLab:
 
     def _variants_note(self, found: tuple[Variant, ...], learned: Run | None) -> str:
         if len(found) == 1:
-            return f"{self.name} has no second decoder here: choose a trained run with one latent as the other variant."
+            return (
+                f"{self.name} has no second decoder here; circle and absolute-value have one. Or choose a trained run "
+                "with one latent as the other variant."
+            )
         note = "MAPA is computed once, from the points alone, and is the same in every panel."
         if learned is not None and learned.config.data.split_seed != self.draw:
             note += f" {learned.name} was trained on draw {learned.config.data.split_seed}, not on these points."
