@@ -195,9 +195,7 @@ class RunConfig(BaseModel):
 def _refusal(method: str, inference: str, key: str, wanted: Any, got: Any) -> str:
     """Of a part or setting that does not go with the inference of that method, by what was typed for it."""
     if FLAGS.get(key) == "--method":
-        return (
-            f"method '{method}': {inference} works with a plain encoder and no other {key}, got '{got}': leave it out"
-        )
+        return f"method '{method}': {inference} works with a plain encoder alone, got the {key} '{got}': leave it out"
     if key in FLAGS:
         return f"method '{method}' trains its decoder, as {inference} does: leave out {FLAGS[key]}"
     return f"method '{method}' works with --set {key}={wanted} alone, got {got}: leave it out"

@@ -307,11 +307,11 @@ def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], w
 @pytest.mark.parametrize(
     ("method", "wrong"),
     [
-        ("mapa+gp", r"method 'mapa\+gp': mapa works with a plain encoder.*got 'gp'"),
-        ("mapa+iwae", r"method 'mapa\+iwae': mapa works with a plain encoder and no other objective, got 'iwae'"),
+        ("mapa+gp", r"method 'mapa\+gp': mapa works with a plain encoder alone, got the encoder 'gp'"),
+        ("mapa+iwae", r"method 'mapa\+iwae': mapa works with a plain encoder alone, got the objective 'iwae'"),
         ("mapa-gt+vlae:2", r"method 'mapa-gt\+vlae:2': mapa-gt works with "),
-        ("mapa+sa:2", "no other refiner"),
-        ("mapa+dvae", "mapa works with a plain encoder"),
+        ("mapa+sa:2", "got the refiner 'semi_amortized'"),
+        ("mapa+dvae", "got the regulariser 'denoising'"),
         ("mapa+mapa-gt", "both name the inference"),
     ],
 )
