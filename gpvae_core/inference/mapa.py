@@ -28,7 +28,7 @@ from gpvae_core.validation import DeviceSplit
 
 log = logging.getLogger(__name__)
 
-DENSE = 8192
+DENSE = 5120
 """Up to so many training points, all of them are stored for each: their table has 12 bytes for each pair, at most
 0.8 GB, and the posterior in training 16 more."""
 SMALL = 2048
