@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gpvae_core.data.base import Dataset, Split
-from gpvae_core.errors import UserError
 from gpvae_core.mapa.density import Density, kl_from_truth, line_density, mixture_density, true_log_px
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -55,16 +54,13 @@ def density_report(
 def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
     """Scores of a run on data of known truth, in nats, all by quadrature; empty elsewhere, and at d > 1.
 
-    Raises:
-        UserError: quadrature failed its checks.
+    `failed_checks` counts the points at which quadrature did not pass its checks, as of a model that is hardly trained.
     """
     true = true_log_px(data, data.test.pixels()) if run.model.latent_dim == 1 else None
     if true is None:
         return {}
     x = torch.cat([data.validation.pixels(), data.test.pixels()]).to(run.device)
     found = line_density(run.model, x)
-    if found.failed:
-        raise UserError(f"quadrature of run '{run.name}' failed its checks at {found.failed} of {len(x)} points")
     validation, test = np.split(found.log_px, [len(data.validation)])
     kl = kl_from_truth(true, test)
     return {
@@ -72,6 +68,7 @@ def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
         "test_log_px": float(test.mean()),
         "test_kl": kl["mean"],
         "test_kl_se": kl["se"],
+        "failed_checks": float(found.failed),
     }
 
 
@@ -94,9 +91,9 @@ def passes_of(run: Run, data: Dataset) -> dict[str, float] | None:
 
 
 def _one_step(run: Run, x: Tensor) -> None:
-    """The bound of a batch, as training computes it in its last stage."""
+    """The bound of a batch as training computes it, but for what an encoder's stage may add."""
     c = run.config
-    how = How(c.objective, c.regulariser, 1.0, run.model.encoder.stages()[-1].reward)
+    how = How(c.objective, c.regulariser)
     training_bound(run.model, x, len(x), c.train.samples, torch.Generator(run.device).manual_seed(0), how)
 
 

@@ -57,7 +57,7 @@ def log_px_score(of: Materials) -> float:
     vae, x = of.vae, of.validation.batch(torch.arange(len(of.validation), device=of.validation.images.device))
     vae.eval()
     z = torch.linspace(-EXTENT, EXTENT, NODES, device=x.device)[:, None]
-    log_weight = vae.log_prior(z).double().cpu() + math.log(2 * EXTENT / (NODES - 1))
+    log_weight = vae.log_prior(z).cpu().double() + math.log(2 * EXTENT / (NODES - 1))
     return float(torch.logsumexp(vae.likelihood.grid_table(vae.decode(z)).log_prob(x) + log_weight, 1).mean())
 
 

@@ -141,7 +141,7 @@ class Line:
 def _in_float64(model: GenerativeModel) -> GenerativeModel:
     """A generative model with the same decoder and likelihood, on the CPU; nothing of what infers is copied."""
     decoder, likelihood = copy.deepcopy(model.decoder), copy.deepcopy(model.likelihood)
-    return GenerativeModel(decoder, likelihood, model.latent_dim, model.event_shape).double().cpu().eval()
+    return GenerativeModel(decoder, likelihood, model.latent_dim, model.event_shape).cpu().double().eval()
 
 
 def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float64[Tensor, " E"]:
