@@ -103,7 +103,9 @@ def test_the_comparison_as_a_table_and_as_files(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
-    one_line_error(gpvae("mapa", *arguments, cwd=tmp_path), *parts)
+    done = gpvae("mapa", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    one_line_error(done, *parts)
 
 
 def test_without_a_command_it_says_what_there_is(tmp_path: Path) -> None:
