@@ -13,15 +13,16 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import rankdata
 
-from gpvae_core.cli.evaluate import collapse_in_words, warnings
 from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluate import evaluate
+from gpvae_core.evaluation.result import Check, IwaeScore
+from gpvae_core.evaluation.words import collapse_in_words, warnings
 from gpvae_core.gaps import instance_gaps
 from gpvae_core.runs import Run, load_run
 from gpvae_core.train import train
+from tests.training import evaluated
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
@@ -40,13 +41,13 @@ def gp(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def result(gp: Run) -> dict[str, Any]:
-    return evaluate(gp, max_instances=INSTANCES, k=K)
+    return evaluated(gp, instances=INSTANCES, k=K)
 
 
 @pytest.fixture(scope="module")
 def vae_in_space(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     run = small_run(tmp_path_factory.mktemp("runs") / "vae", "vae", 3)
-    return evaluate(run, split="validation", max_instances=INSTANCES, k=K)
+    return evaluated(run, split="validation", instances=INSTANCES, k=K)
 
 
 def sigma_x_of(run: Run) -> float:
@@ -154,7 +155,7 @@ def test_sigma_x_is_the_models_and_mapas_bandwidth(gp: Run, result: dict[str, An
 
 def test_mapas_bandwidth_on_validation_images_is_the_best_one(gp: Run) -> None:
     """By the kernel density of all validation images in numpy: a little wider or narrower is worse."""
-    found = evaluate(gp, max_instances=2, k=2, max_truths=2, bandwidth="validation")["mapa"]
+    found = evaluated(gp, instances=2, k=2, truths=2, bandwidth="validation")["mapa"]
     assert found["source"] == "chosen on validation images"
     assert found["train_images"] == len(DIGITS.train)
     assert found["bandwidth"] != pytest.approx(sigma_x_of(gp), rel=0.01)
@@ -235,7 +236,7 @@ def test_correlations_are_a_table_for_people(gp: Run, capsys: pytest.CaptureFixt
     code, out, _ = gpvae(gp.dir, *quick, capsys=capsys)
     assert (code, '{"' in out) == (0, False)
     assert "Spearman's rho of the GP encoder's uncertainty with" in out
-    entry = evaluate(gp, max_instances=8, k=2, max_truths=8)["correlations"]["f"]["inference"]
+    entry = evaluated(gp, instances=8, k=2, truths=8)["correlations"]["f"]["inference"]
     assert f"{entry['rho']:.2f} ({entry['low']:.2f} to {entry['high']:.2f})" in out
     assert "Tr V[f]" in out
     row = next(line for line in out.splitlines() if "inference gap" in line)
@@ -244,7 +245,7 @@ def test_correlations_are_a_table_for_people(gp: Run, capsys: pytest.CaptureFixt
 
 def test_collapse_is_said_in_words() -> None:
     def words(variance: list[float], kl: list[float]) -> str:
-        return collapse_in_words({"active_units": {"variance": variance}, "collapse": {"moment_kl": kl}})
+        return collapse_in_words(tuple(variance), tuple(kl))
 
     assert words([1.0, 0.5], [2.0, 1.0]) == "none has collapsed"
     assert words([1.0, 0.001], [2.0, 0.02]).startswith("1 of 2 has collapsed onto the prior")
@@ -307,7 +308,7 @@ def test_beyond_the_plane_the_truth_and_its_uncertainty_are_stated(vae_in_space:
 @pytest.fixture(scope="module")
 def three_ways(gp: Run) -> dict[str, dict[str, Any]]:
     """The plane's log p(x) by each way, of the same instances."""
-    return {way: evaluate(gp, max_instances=8, k=2, max_truths=8, truth=way) for way in ("grid", "ais", "iwae")}
+    return {way: evaluated(gp, instances=8, k=2, truths=8, truth=way) for way in ("grid", "ais", "iwae")}
 
 
 def test_each_way_to_the_truth_agrees_with_the_grid(three_ways: dict[str, dict[str, Any]]) -> None:
@@ -334,15 +335,14 @@ def test_how_it_is_annealed_can_be_chosen(gp: Run, capsys: pytest.CaptureFixture
 
 
 def test_a_bound_whose_weights_have_too_heavy_a_tail_says_so() -> None:
-    result = {
-        "iwae": {"k": 100, "n": 359, "untrusted": 99},
-        "checks": {"iwae": {"n": 200, "untrusted": 3, "few_effective": 0, "k_hat_above_limit": 3}},
-    }
-    truth, bound = warnings(result)
+    def score(k: int, n: int, untrusted: int) -> IwaeScore:
+        return IwaeScore(mean=0.0, se=1.0, n=n, k=k, ess=1.0, untrusted=untrusted)
+
+    checks = {"iwae": Check(n=200, untrusted=3, few_effective=0, k_hat_above_limit=3)}
+    truth, bound = warnings(score(100, 359, 99), checks, None)
     assert truth == "log p(x) by iwae: 3 of 200 instances: k-hat > 0.7, not to be trusted"
     assert bound.startswith("IWAE-100: 99 of 359 instances: k-hat > 0.7, not to be trusted")
-    nothing = {"iwae": {"k": 2, "n": 5, "untrusted": 0}, "checks": {"grid": {"refined": 3, "failed": 0, "n": 5}}}
-    assert warnings(nothing) == []
+    assert warnings(score(2, 5, 0), {"grid": Check(refined=3, failed=0, n=5)}, None) == []
 
 
 def test_a_grid_beyond_the_plane_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -354,7 +354,7 @@ def test_a_grid_beyond_the_plane_is_one_line(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_it_repeats_with_the_seed(gp: Run) -> None:
-    first, again, other = (evaluate(gp, max_instances=4, k=2, seed=seed, max_truths=4) for seed in (0, 0, 1))
+    first, again, other = (evaluated(gp, instances=4, k=2, seed=seed, truths=4) for seed in (0, 0, 1))
     assert {**again, "seconds": 0} == {**first, "seconds": 0}
     assert other["elbo"]["mean"] != first["elbo"]["mean"]
     assert other["gaps"]["inference"]["mean"] != first["gaps"]["inference"]["mean"]
@@ -362,9 +362,9 @@ def test_it_repeats_with_the_seed(gp: Run) -> None:
 
 def test_an_unknown_split_is_one_clear_line(gp: Run) -> None:
     with pytest.raises(UserError, match="did you mean 'test'"):
-        evaluate(gp, split="tests")
+        evaluated(gp, split="tests")
 
 
 def test_the_sample_for_the_truth_alone_has_its_own_size(gp: Run) -> None:
-    found = evaluate(gp, max_instances=4, k=2, max_truths=9)
+    found = evaluated(gp, instances=4, k=2, truths=9)
     assert (found["gaps"]["inference"]["n"], found["log_px"]["n"], found["negentropy"]["n"]) == (4, 9, 9)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from gpvae_core.cli.evaluate import chains_in_words, warnings
 from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluate import evaluate
-from gpvae_core.evaluate_chains import check_counts, encoder_and_chains, encoder_error, simulated_bounds
+from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, encoder_error, simulated_bounds
+from gpvae_core.evaluation.evaluate import evaluate
+from gpvae_core.evaluation.settings import EvaluationSettings
+from gpvae_core.evaluation.words import chains_in_words
 from gpvae_core.runs import Run, load_run
 from gpvae_core.train import train
 from gpvae_core.truth.ais import AISSettings
@@ -50,8 +51,8 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def result(plane: Run) -> dict[str, Any]:
-    few = {"max_instances": INSTANCES, "max_truths": INSTANCES, "k": 2, "annealing": FEW}
-    return evaluate(plane, **few, simulated=30, hmc=3, sampling=HMC)
+    few = {"instances": INSTANCES, "truths": INSTANCES, "k": 2, "annealing": FEW}
+    return evaluate(plane, EvaluationSettings(**few, simulated=30, hmc=3, sampling=HMC)).to_json()
 
 
 def gpvae(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -71,7 +72,7 @@ def test_an_encoder_whose_error_is_known() -> None:
     exact = MODEL.posterior_covariance.diagonal().sqrt()
     x = MODEL.images(6)
     scale = torch.linalg.cholesky(MODEL.posterior_covariance).float().expand(6, 3, 3)
-    found = encoder_and_chains(MODEL.vae(shift, std), x, scale, HMC, seed=1)
+    found = encoder_and_chains(MODEL.vae(shift, std), x, scale, HMC, seed=1).to_json()
     assert found["mean_distance"]["mean"] == pytest.approx(float((shift / exact).square().mean().sqrt()), rel=0.08)
     assert found["std_ratio"]["mean"] == pytest.approx(float((std / exact).log().mean().exp()), rel=0.05)
     assert (found["n"], found["mean_distance"]["n"], found["chains"], found["draws"]) == (6, 6, 4, 250)
@@ -96,7 +97,7 @@ def test_the_means_over_simulated_images_enclose_minus_the_entropy() -> None:
     """E[log p(x)] over the model's own images is -1/2 log det(2 pi e S), S the covariance of p(x)."""
     covariance = MODEL.w @ MODEL.w.T + MODEL.sigma_x**2 * torch.eye(16, dtype=torch.float64)
     exact = -0.5 * (torch.logdet(covariance).item() + 16 * math.log(2 * math.pi * math.e))
-    found = simulated_bounds(MODEL.vae(), 80, FEW, seed=3)
+    found = simulated_bounds(MODEL.vae(), 80, FEW, seed=3).to_json()
     for side, sign in (("lower", 1), ("upper", -1)):
         assert sign * (exact - found[side]["mean"]) > -3 * found[side]["se"]
         assert found[side]["se"] == pytest.approx(math.sqrt(8 / 80), rel=0.3), "Var[log p(x)] is 16 / 2"
@@ -193,10 +194,10 @@ def test_the_command_says_both_in_words_at_any_d(space: Run, capsys: pytest.Capt
 
 
 def test_without_them_nothing_is_said(space: Run) -> None:
-    found = evaluate(space, max_instances=2, k=2, annealing=FEW)
-    assert (found["bidirectional"], found["hmc"]) == (None, None)
-    assert chains_in_words(found) == []
-    assert not [line for line in warnings(found) if "HMC" in line]
+    found = evaluate(space, EvaluationSettings(instances=2, k=2, annealing=FEW))
+    assert (found.bidirectional, found.hmc) == (None, None)
+    assert chains_in_words(found.bidirectional, found.hmc) == []
+    assert not [line for line in found.warnings() if "HMC" in line]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,23 @@
-"""One short training of any method: it is finite, it moves all it should, and it resumes to the same weights."""
+"""Short trainings and evaluations of any method, with what must hold of each."""
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gpvae_core.config import RunConfig
 from gpvae_core.data.base import Dataset
+from gpvae_core.evaluation.evaluate import evaluate
+from gpvae_core.evaluation.result import Evaluation
+from gpvae_core.evaluation.settings import EvaluationSettings
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics, read_tensors
+from gpvae_core.runs import Run
 from gpvae_core.train import resume, train
 
 
@@ -34,3 +40,10 @@ def assert_trains_and_resumes(folder: Path, config: RunConfig, data: Dataset, st
     rows = read_metrics(whole / "metrics.jsonl")
     assert all(math.isfinite(row["train_bound"]) for row in rows)
     assert rows[-1]["validation_elbo"] > rows[0]["validation_elbo"]
+
+
+def evaluated(run: Run, **settings: Any) -> dict[str, Any]:
+    """The JSON of an evaluation, which reads back as the evaluation."""
+    found = evaluate(run, EvaluationSettings(**settings))
+    assert Evaluation.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+    return found.to_json()

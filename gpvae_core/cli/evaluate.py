@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -15,6 +16,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
+    from gpvae_core.evaluation.result import Correlation, Evaluation, Mean
     from gpvae_core.truth.ais import AISSettings
     from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 
@@ -65,7 +67,7 @@ def command(
     hmc: Annotated[
         int,
         typer.Option(
-            min=0, help="Instances of the sample whose posteriors are sampled by HMC, to hold the encoder against them."
+            min=0, help="Instances of the sample whose posteriors are sampled by HMC, to compare the encoder with them."
         ),
     ] = 0,
     hmc_draws: Annotated[
@@ -117,8 +119,8 @@ def command(
 
     gpvae evaluate runs/mnist-gp-d10-s0 --simulated 50 --hmc 10 --hmc-draws 2000
     """
-    from gpvae_core.evaluate import GRID_SAMPLE, evaluate
-    from gpvae_core.evaluate_chains import SAMPLING
+    from gpvae_core.evaluation.evaluate import evaluate
+    from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, EvaluationSettings
     from gpvae_core.gaps import default_truth
     from gpvae_core.runs import load_run
 
@@ -136,25 +138,24 @@ def command(
             "--truths": (truths, way == "grid", "2 latent dimensions and --truth grid"),
         }
     )
+    settings = EvaluationSettings(
+        split=split,
+        instances=instances,
+        k=k,
+        seed=seed,
+        truths=truths or GRID_SAMPLE,
+        bandwidth=bandwidth,
+        truth=truth,
+        annealing=_annealing(ais_steps, ais_chains),
+        simulated=simulated,
+        hmc=hmc,
+        sampling=SAMPLING if hmc_draws is None else SAMPLING.model_copy(update={"draws": hmc_draws}),
+        mixture=_mixture(mixture_samples, mixture_epochs) if mixture else None,
+    )
     with terminal_progress() as progress:
-        result = evaluate(
-            loaded,
-            split=split,
-            max_instances=instances,
-            k=k,
-            seed=seed,
-            progress=progress,
-            max_truths=truths or GRID_SAMPLE,
-            bandwidth=bandwidth,
-            truth=truth,
-            annealing=_annealing(ais_steps, ais_chains),
-            simulated=simulated,
-            hmc=hmc,
-            sampling=SAMPLING if hmc_draws is None else SAMPLING.model_copy(update={"draws": hmc_draws}),
-            mixture=_mixture(mixture_samples, mixture_epochs) if mixture else None,
-        )
+        result = evaluate(loaded, settings, progress)
     if json_:
-        typer.echo(json.dumps(result, indent=1))
+        typer.echo(json.dumps(result.to_json(), indent=1))
     else:
         _print(result)
 
@@ -180,178 +181,68 @@ def _annealing(steps: int | None, chains: int | None) -> AISSettings:
     return AISSettings(steps=steps or ANNEALING.steps, chains=chains or ANNEALING.chains, leapfrog=ANNEALING.leapfrog)
 
 
-def _rows(result: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Every entry that has a mean, with its dotted name."""
-    found: list[tuple[str, dict[str, Any]]] = []
-    for name, value in result.items():
-        if isinstance(value, dict):
-            found += [(f"{prefix}{name}", value)] if "mean" in value else _rows(value, f"{prefix}{name}.")
-    return found
+def _label(name: str, value: Mean) -> str:
+    """Return the row's name, with the reference where the name does not say it."""
+    from gpvae_core.evaluation.sample import DIAGONAL
 
-
-def _label(name: str, entry: dict[str, Any]) -> str:
-    """The row's name, with the reference where the name does not say it."""
-    return f"{name} (diagonal)" if entry.get("reference") == "best diagonal Gaussian" else name
+    return f"{name} (diagonal)" if getattr(value, "reference", "") == DIAGONAL else name
 
 
 def _unit(name: str) -> str:
-    """All is in nats but counts, the uncertainties (squared latent units) and what HMC says."""
+    """Return the unit: nats but for counts, the uncertainties (squared latent units) and the figures of HMC."""
     units = {"n_modes": "count", "hmc.ess": "count", "hmc.mean_distance": "sd", "hmc.r_hat": "", "hmc.std_ratio": ""}
     return units.get(name, "latent²" if name.startswith("uncertainty.") else "nats")
 
 
-def _how(log_px: dict[str, Any]) -> str:
-    ways = {
-        "line": "quadrature along the latent line",
-        "grid": "quadrature on a grid",
-        "ais": "annealed importance sampling ({chains} chains, {temperatures} temperatures), a lower bound",
-        "iwae": "importance sampling (iwae, k = {k}), a lower bound",
-    }
-    error = log_px["estimator_se"]
-    sure = "" if error is None else f"; standard error of an instance {error:.2g} nats (rms), as in the gaps"
-    return ways[log_px["truth"]].format(**log_px) + sure
-
-
-def chains_in_words(result: dict[str, Any]) -> list[str]:
-    """What the chains of --simulated and --hmc say; nothing where there were none."""
-    lines, both, hmc = [], result.get("bidirectional"), result.get("hmc")
-    if both:
-        lines.append(
-            f"on {both['n']} simulated images AIS's lower and upper bound on log p(x) differ by "
-            f"{_plus_minus(both['gap'])} nats ({both['chains']} chains, {both['temperatures']} temperatures)"
-        )
-    if hmc:
-        lines.append(
-            f"p(z|x) of {hmc['n']} instances by Hamiltonian Monte Carlo ({hmc['chains']} chains of {hmc['draws']} "
-            f"draws, begun in the encoder's answer): {hmc['mixed']} of {hmc['n']} have mixed; largest R-hat "
-            f"{_number(hmc['r_hat']['max'])}, smallest effective sample size {_number(hmc['ess']['min'], 0)}"
-        )
-        lines.append(
-            f"from there the encoder's mean is {_plus_minus(hmc['mean_distance'])} posterior standard deviations off, "
-            f"and its standard deviations are {_plus_minus(hmc['std_ratio'])} times the posterior's"
-        )
-    return lines
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "?" if value is None else f"{value:.{digits}f}"
-
-
-def _plus_minus(entry: dict[str, Any]) -> str:
-    return f"{_number(entry['mean'])} ± {_number(entry['se'])}"
-
-
-def warnings(result: dict[str, Any]) -> list[str]:
-    """What is not to be trusted, in words."""
-    from gpvae_core.truth.diagnostics import R_HAT_LIMIT
-    from gpvae_core.truth.instances import MIN_ESS
-    from gpvae_core.truth.pareto import K_HAT_LIMIT
-    from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
-
-    found, iwae = [], result["iwae"]
-    for name, check in result["checks"].items():
-        reasons = {
-            "failed": "a check of the quadrature failed",
-            "few_effective": f"fewer than {MIN_ESS:g} effective samples",
-            "k_hat_above_limit": f"k-hat > {K_HAT_LIMIT}",
-        }
-        for reason, words in reasons.items():
-            if check.get(reason):
-                found.append(
-                    f"log p(x) by {name}: {check[reason]} of {check['n']} instances: {words}, not to be trusted"
-                )
-    hmc = result.get("hmc")
-    if hmc and hmc["mixed"] < hmc["n"]:
-        found.append(
-            f"HMC: {hmc['n'] - hmc['mixed']} of {hmc['n']} instances: R-hat > {R_HAT_LIMIT} or fewer than "
-            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, not to be trusted; more --hmc-draws may do"
-        )
-    if iwae["untrusted"]:
-        found.append(
-            f"IWAE-{iwae['k']}: {iwae['untrusted']} of {iwae['n']} instances: k-hat > {K_HAT_LIMIT}, "
-            "not to be trusted as an estimate of log p(x); it is a lower bound all the same"
-        )
-    return found
-
-
-def collapse_in_words(result: dict[str, Any]) -> str:
-    """How many dimensions have collapsed onto the prior, and how far from it they are still."""
-    from gpvae_core.collapse import ACTIVE
-
-    moved, kl = result["active_units"]["variance"], result["collapse"]["moment_kl"]
-    still = [nats for variance, nats in zip(moved, kl, strict=True) if not (variance or 0.0) > ACTIVE]
-    if not still:
-        return "none has collapsed"
-    verb = "has" if len(still) == 1 else "have"
-    return (
-        f"{len(still)} of {len(moved)} {verb} collapsed onto the prior (their mean moves by a variance of at most "
-        f"{ACTIVE:g} over the images; KL to the prior at most {_number(max(still, key=lambda nats: nats or 0.0))} nats)"
-    )
-
-
-def density_in_words(result: dict[str, Any]) -> list[str]:
-    """What the density's figures are, and the passes."""
-    lines, passes = [], result["passes"]
-    mixture = (result["density"] or {}).get("mixture")
-    if mixture:
-        lines.append(
-            f"density.mixture: a lower bound from {mixture['samples']} samples of a mixture of Gaussians fitted to the "
-            f"frozen model; effective sample size {mixture['ess']:.0f} (median)"
-        )
-        kl = (result["test_kl"] or {}).get("mixture")
-        if kl:
-            lines.append(
-                f"test_kl.mixture: an upper bound on the KL in expectation, as density.mixture is a lower one; over "
-                f"{kl['n']} instances"
-            )
-    failed = ((result["density"] or {}).get("line") or {}).get("failed", 0)
-    if failed:
-        lines.append(f"density.line: {failed} instances failed the checks of quadrature, not to be trusted")
-    if passes:
-        lines.append(
-            f"network passes for each point of a training step: decoder {passes['decoder']:.1f}, encoder "
-            f"{passes['encoder']:.1f}"
-        )
-    return lines
-
-
-def _correlations(found: dict[str, Any]) -> Table:
-    """Spearman's rho of each trace of the uncertainty, as '0.16 (0.05 to 0.26)'."""
+def _correlations(correlations: Mapping[str, Mapping[str, Correlation]]) -> Table:
+    """Tabulate Spearman's rho of each trace of the uncertainty, as '0.16 (0.05 to 0.26)'."""
     table = Table(title="Spearman's rho of the GP encoder's uncertainty with ... (95 % bootstrap interval)")
     for column in ("quantity", "with", "rho", "n"):
         table.add_column(column, justify="left" if column in ("quantity", "with") else "right")
     traces = {"f": "Tr V[f]", "h": "Tr V[h]", "total": "their sum"}
     targets = {name: f"{name} gap" for name in ("inference", "approximation", "amortization")}
     targets["n_modes"] = "number of modes"
-    for trace, entries in found.items():
+    for trace, entries in correlations.items():
         for target, entry in entries.items():
-            table.add_row(escape(traces[trace]), targets.get(target, target), _interval(entry), str(entry["n"]))
+            table.add_row(escape(traces[trace]), targets.get(target, target), _interval(entry), str(entry.n))
         table.add_section()
     return table
 
 
-def _interval(entry: dict[str, Any]) -> str:
-    if entry["rho"] is None:
+def _interval(entry: Correlation) -> str:
+    from gpvae_core.evaluation.words import number
+
+    if entry.rho is None:
         return "not defined"
-    return f"{entry['rho']:.2f} ({_number(entry['low'], 2)} to {_number(entry['high'], 2)})"
+    return f"{entry.rho:.2f} ({number(entry.low, 2)} to {number(entry.high, 2)})"
 
 
-def _print(result: dict[str, Any]) -> None:
-    table = Table(title=f"{result['run']} on {result['dataset']} ({result['split']})")
+def _print(result: Evaluation) -> None:
+    from gpvae_core.evaluation.words import (
+        chains_in_words,
+        collapse_in_words,
+        density_in_words,
+        number,
+        truth_in_words,
+    )
+
+    table = Table(title=f"{result.run} on {result.dataset} ({result.split})")
     for column in ("quantity", "mean", "standard error", "n", "unit"):
         table.add_column(column, justify="left" if column in ("quantity", "unit") else "right")
-    for name, entry in _rows(result):
-        if entry["mean"] is not None:
-            figures = (_number(entry["mean"]), _number(entry["se"]), str(entry["n"]))
-            table.add_row(_label(name, entry), *figures, _unit(name))
+    for name, value in result.means():
+        if value.mean is not None:
+            table.add_row(_label(name, value), number(value.mean), number(value.se), str(value.n), _unit(name))
     show(table)
-    if result["correlations"]:
-        show(_correlations(result["correlations"]))
-    active = result["active_units"]
-    typer.echo(f"active latent dimensions: {active['count']} of {active['of']}; {collapse_in_words(result)}")
-    typer.echo(f"log p(x) by {_how(result['log_px'])}")
-    for line in density_in_words(result):
-        typer.echo(line)
-    typer.echo("gaps marked (diagonal): the reference is the best diagonal Gaussian, whatever the encoder's family")
-    for line in [*chains_in_words(result), *warnings(result)]:
+    if result.correlations:
+        show(_correlations(result.correlations))
+    active = result.active_units
+    collapsed = collapse_in_words(active.variance, result.collapse.moment_kl)
+    for line in [
+        f"active latent dimensions: {active.count} of {active.of}; {collapsed}",
+        f"log p(x) by {truth_in_words(result.log_px)}",
+        *density_in_words(result),
+        "gaps marked (diagonal): the reference is the best diagonal Gaussian, whatever the encoder's family",
+        *chains_in_words(result.bidirectional, result.hmc),
+        *result.warnings(),
+    ]:
         typer.echo(line)

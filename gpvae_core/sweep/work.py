@@ -19,7 +19,7 @@ from gpvae_core import bounds
 from gpvae_core.config import RunConfig, parse_config
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluate_density import density_scores, passes_of
+from gpvae_core.evaluation.density import density_scores, passes_of
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_files import Best, read_config, read_record, snapshot_folder
 from gpvae_core.runs import Run, load_run, summarize
@@ -104,7 +104,7 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
 
 def _passes(run: Run, data: Dataset) -> dict[str, float]:
     found = passes_of(run, data)
-    return {} if found is None else {f"{name}_passes": value for name, value in found.items()}
+    return {} if found is None else {f"{name}_passes": value for name, value in found.to_json().items()}
 
 
 def data_of(config: DataConfig) -> Dataset:

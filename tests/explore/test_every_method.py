@@ -12,11 +12,11 @@ import torch
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.gaussian import is_diagonal_gaussian
-from gpvae_core.evaluate import evaluate
 from gpvae_core.explore.explorer import Explorer
 from gpvae_core.methods import methods
 from gpvae_core.runs import Run, load_run
 from gpvae_core.train import train
+from tests.training import evaluated
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
@@ -37,7 +37,7 @@ def trained(folder: Path, method: str, latent_dim: int) -> Run:
 @pytest.mark.parametrize("method", WAYS)
 def test_a_run_is_evaluated_and_shown(method: str, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", method, 2)
-    found = evaluate(run, max_instances=3, k=20)
+    found = evaluated(run, instances=3, k=20)
     assert found["elbo"]["mean"] <= found["iwae"]["mean"]
     assert found["gaps"]["inference"]["mean"] > 0
     explorer = Explorer(run, gap_sample=2)

@@ -11,12 +11,12 @@ import torch
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.evaluate import evaluate
 from gpvae_core.explore.explorer import Explorer
 from gpvae_core.likelihoods import LIKELIHOODS
 from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.runs import Run, load_run
 from gpvae_core.train import train
+from tests.training import evaluated
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
@@ -44,7 +44,7 @@ def explorer(run: Run) -> Explorer:
 
 
 def test_evaluation_orders_its_bounds(run: Run) -> None:
-    found = evaluate(run, max_instances=6, k=20)
+    found = evaluated(run, instances=6, k=20)
     assert found["elbo"]["mean"] <= found["iwae"]["mean"] <= found["log_px"]["mean"] + 0.05
     assert found["checks"]["grid"]["failed"] == 0
     assert found["gaps"]["amortization"]["mean"] >= 0

@@ -11,9 +11,9 @@ import torch
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.evaluate import evaluate
 from gpvae_core.runs import Run, load_run
 from gpvae_core.train import train
+from tests.training import evaluated
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
@@ -37,7 +37,7 @@ def test_trained_and_evaluated(method: str, tmp_path: Path) -> None:
     rows = run.metrics
     assert rows[-1]["validation_elbo"] > rows[0]["validation_elbo"]
     run._data = FEW
-    found = evaluate(run, max_instances=3, k=20, max_truths=3)
+    found = evaluated(run, instances=3, k=20, truths=3)
     assert found["method"] == method
     assert found["elbo"]["mean"] <= found["iwae"]["mean"] <= found["log_px"]["mean"] + 0.3
     x = FEW.test.pixels(slice(5))
@@ -51,7 +51,7 @@ def test_a_run_evaluated_with_another_refiner(refiner: str, vae_run: Path) -> No
     for how in (None, refiner):
         run = load_run(vae_run, device="cpu", refiner=how)
         run._data = FEW
-        found.append(evaluate(run, max_instances=3, k=20, max_truths=3))
+        found.append(evaluated(run, instances=3, k=20, truths=3))
     plain, refined = found
     assert refined["elbo"]["mean"] > plain["elbo"]["mean"]
     assert refined["iwae"]["mean"] > plain["iwae"]["mean"] - 0.05

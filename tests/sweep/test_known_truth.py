@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from gpvae_core.data.base import load
-from gpvae_core.evaluate import evaluate
-from gpvae_core.evaluate_density import Counter, passes_of
+from gpvae_core.evaluation.density import Counter, passes_of
 from gpvae_core.mapa.density import line_density, true_log_px
 from gpvae_core.refiners.svi import SVIConfig
 from gpvae_core.runs import load_run
@@ -25,6 +24,7 @@ from gpvae_core.sweep.results import FILE, MEASURED, best_restarts, open_results
 from gpvae_core.sweep.store import open_store
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from tests.sweep.conftest import answer, one_thread
+from tests.training import evaluated
 
 POINTS: dict[str, Any] = {
     "name": "points",
@@ -105,7 +105,7 @@ def test_a_refined_run_has_no_count(done: tuple[Path, dict[str, Any]], jobs: dic
 def test_evaluate_says_density_kl_and_passes(done: tuple[Path, dict[str, Any]], jobs: dict[str, Job]) -> None:
     run = load_run(done[0] / "runs" / jobs["iwae:5"].folder, device="cpu")
     quick = MixtureProposalSettings(components=10, samples=20, epochs=5, bound_samples=2000)
-    result = evaluate(run, max_instances=20, k=5, mixture=quick)
+    result = evaluated(run, instances=20, k=5, mixture=quick)
     assert result["density"]["line"]["mean"] == pytest.approx(done[1]["iwae:5"]["test_log_px"])
     assert result["test_kl"]["line"]["mean"] == pytest.approx(done[1]["iwae:5"]["test_kl"])
     assert result["density"]["mixture"]["n"] == result["log_px"]["n"] == 20

@@ -1,8 +1,6 @@
-"""What chains say in an evaluation: log p(x) from both sides on simulated images, and HMC beside the encoder."""
+"""Chains in an evaluation: log p(x) from both sides on simulated images, and HMC beside the encoder."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,17 +9,14 @@ from torch import Tensor
 
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.result import Bidirectional, ChainsReport, LargestMean, Mean, SmallestMean
 from gpvae_core.progress import Progress, silent
-from gpvae_core.stats import mean_se
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.bidirectional import FEWEST, bidirectional
 from gpvae_core.truth.instances import Array
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
 from gpvae_core.vae import VAE
-
-SAMPLING = HMCSettings(draws=1000)
-"""With 500 draws of 4 chains the largest R-hat of 5 dimensions is about 1.01 by chance alone, which is the limit."""
 
 
 def check_counts(simulated: int, hmc: int, sample: int) -> None:
@@ -34,49 +29,48 @@ def check_counts(simulated: int, hmc: int, sample: int) -> None:
         )
 
 
-def simulated_bounds(vae: VAE, n: int, how: AISSettings, seed: int, progress: Progress = silent) -> dict[str, Any]:
-    """Both bounds on n images of the model's own, and how far they are apart, in nats."""
-    found = bidirectional(vae, n, how, seed, progress)
-    return {
-        "n": n,
-        "chains": how.chains,
-        "temperatures": how.steps,
-        "lower": mean_se(found.lower),
-        "upper": mean_se(found.upper),
-        "gap": mean_se(found.gap),
-    }
+def simulated_bounds(vae: VAE, n: int, settings: AISSettings, seed: int, progress: Progress = silent) -> Bidirectional:
+    """Bound log p(x) of n images of the model's own from both sides, in nats."""
+    bounds = bidirectional(vae, n, settings, seed, progress)
+    return Bidirectional(
+        n=n,
+        chains=settings.chains,
+        temperatures=settings.steps,
+        lower=Mean.over(bounds.lower),
+        upper=Mean.over(bounds.upper),
+        gap=Mean.over(bounds.gap),
+    )
 
 
 def encoder_and_chains(
     vae: VAE,
     x: Float[Tensor, "B C H W"],
     scale: Float[Tensor, "B D D"],
-    how: HMCSettings,
+    settings: HMCSettings,
     seed: int,
     progress: Progress = silent,
-) -> dict[str, Any]:
-    """Whether the chains of each image have mixed, and how far q(z|x) is from their moments."""
-    samples = many_posteriors(vae, x, scale, how, seed, progress)
+) -> ChainsReport:
+    """Sample the posterior of each image by HMC, and compare q(z|x) with the samples' moments."""
+    samples = many_posteriors(vae, x, scale, settings, seed, progress)
     with torch.no_grad():
-        apart, wider = encoder_error(vae.infer(x), samples)
+        distance, ratio = encoder_error(vae.infer(x), samples)
     r_hat, ess = samples.r_hat.max(1), samples.ess.min(1)
-    return {
-        "n": len(x),
-        "chains": how.chains,
-        "warmup": how.warmup,
-        "draws": how.draws,
-        "start": "encoder",
-        "mixed": int(samples.mixed.sum()),
-        "r_hat": {**mean_se(r_hat), "max": float(r_hat.max())},
-        "ess": {**mean_se(ess), "min": float(ess.min())},
-        "acceptance": float(samples.acceptance.mean()),
-        "mean_distance": mean_se(apart),
-        "std_ratio": mean_se(wider),
-    }
+    return ChainsReport(
+        n=len(x),
+        chains=settings.chains,
+        warmup=settings.warmup,
+        draws=settings.draws,
+        mixed=int(samples.mixed.sum()),
+        r_hat=LargestMean.over(r_hat, max=float(r_hat.max())),
+        ess=SmallestMean.over(ess, min=float(ess.min())),
+        acceptance=float(samples.acceptance.mean()),
+        mean_distance=Mean.over(distance),
+        std_ratio=Mean.over(ratio),
+    )
 
 
 def encoder_error(q: Posterior, samples: PosteriorSamples) -> tuple[Array, Array]:
-    """How far the mean of q(z|x) is off, in posterior standard deviations, and how many times as wide it is, (B,) each.
+    """Return how far q(z|x)'s mean is off, in posterior standard deviations, and how many times as wide it is, (B,).
 
     sqrt(1/D sum_j ((m_j - E z_j) / s_j)^2), the root mean square over dimensions, and the geometric mean over them of
     sqrt(V_q[z_j]) / s_j, with s_j^2 = V[z_j] over all draws of all chains. With N effective draws the first is about
@@ -86,6 +80,6 @@ def encoder_error(q: Posterior, samples: PosteriorSamples) -> tuple[Array, Array
     draws = samples.z.flatten(0, 1).cpu().double().numpy()
     centre, std = draws.mean(0), draws.std(0, ddof=1)
     with np.errstate(divide="ignore"):  # chains that never moved
-        apart = np.sqrt(np.square((mean - centre) / std).mean(1))
-        wider = np.exp((0.5 * np.log(variance) - np.log(std)).mean(1))
-    return apart, wider
+        distance = np.sqrt(np.square((mean - centre) / std).mean(1))
+        ratio = np.exp((0.5 * np.log(variance) - np.log(std)).mean(1))
+    return distance, ratio

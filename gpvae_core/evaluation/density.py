@@ -1,8 +1,9 @@
-"""What a run's generative model is worth as a density, and what a training step costs in network passes."""
+"""How good a run's generative model is as a density, and how many network passes a training step takes."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gpvae_core.data.base import Dataset, Split
+from gpvae_core.evaluation.result import DensityMean, Mean, Passes
 from gpvae_core.mapa.density import Density, kl_from_truth, line_density, mixture_density, true_log_px
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -20,35 +22,41 @@ COUNTED = 100
 """Points of the batch on which passes are counted, as in D.2 of Yacoby et al. 2024."""
 
 
+@dataclass(frozen=True)
+class DensityReport:
+    """The mean log p(x) and the KL from the true distribution by each way there is ('line', 'mixture'), in nats."""
+
+    density: Mapping[str, DensityMean]
+    test_kl: Mapping[str, Mean]
+    """Empty where the true distribution is not known."""
+
+
 def density_report(
     run: Run,
     split: Split,
     index: NDArray[np.int64],
-    of_mixture: NDArray[np.int64],
+    mixture_index: NDArray[np.int64],
     mixture: MixtureProposalSettings | None = None,
     seed: int = 0,
     progress: Progress = silent,
-) -> dict[str, Any]:
-    """{'density': ..., 'test_kl': ...}: log p(x) by each way there is, and the KL from the truth where that is known.
-
-    Each is a mapping from the way ('line', 'mixture') to a mean in nats with its standard error; None where empty.
+) -> DensityReport:
+    """Compute log p(x) as a density, and the KL from the truth where that is known.
 
     Args:
         index: the instances for quadrature, at d = 1.
-        of_mixture: those for the mixture proposal, which is asked for by its settings.
+        mixture_index: those for the mixture proposal, which is asked for by its settings.
     """
-    found: dict[str, tuple[NDArray[np.int64], Density]] = {}
+    asked: dict[str, tuple[NDArray[np.int64], Density]] = {}
     if run.model.latent_dim == 1:
-        found["line"] = index, line_density(run.model, split.pixels(index))
+        asked["line"] = index, line_density(run.model, split.pixels(index))
     if mixture is not None:
-        x = split.pixels(of_mixture).to(run.device)
-        found["mixture"] = of_mixture, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
-    true = {name: true_log_px(run.data, split.pixels(which)) for name, (which, _) in found.items()}
-    kls = {name: kl_from_truth(known, found[name][1].log_px) for name, known in true.items() if known is not None}
-    return {
-        "density": {name: one.summary() for name, (_, one) in found.items()} or None,
-        "test_kl": {name: dict(kl) for name, kl in kls.items()} or None,
-    }
+        x = split.pixels(mixture_index).to(run.device)
+        asked["mixture"] = mixture_index, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
+    true = {name: true_log_px(run.data, split.pixels(which)) for name, (which, _) in asked.items()}
+    return DensityReport(
+        {name: DensityMean.over(one.log_px, how=one.how, **one.trust()) for name, (_, one) in asked.items()},
+        {name: Mean(**kl_from_truth(p, asked[name][1].log_px)) for name, p in true.items() if p is not None},
+    )
 
 
 def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
@@ -72,7 +80,7 @@ def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
     }
 
 
-def passes_of(run: Run, data: Dataset) -> dict[str, float] | None:
+def passes_of(run: Run, data: Dataset) -> Passes | None:
     """Decoder and encoder passes for each point of a training step; None for a run whose answers are refined.
 
     From the metrics where inference counted them (MAPA encodes and decodes each distinct code of a batch once); else
@@ -81,13 +89,13 @@ def passes_of(run: Run, data: Dataset) -> dict[str, float] | None:
     counted = [row["passes"] for row in run.metrics if "passes" in row]
     if counted:
         mean = float(np.mean(counted))
-        return {"decoder": mean, "encoder": mean}
+        return Passes(decoder=mean, encoder=mean)
     if run.config.refiner.kind != "none":
         return None
     x = data.train.pixels(slice(COUNTED)).to(run.device)
     with Counter(run.model.decoder) as decoder, Counter(run.model.encoder) as encoder:
         _one_step(run, x)
-    return {"decoder": decoder.rows / len(x), "encoder": encoder.rows / len(x)}
+    return Passes(decoder=decoder.rows / len(x), encoder=encoder.rows / len(x))
 
 
 def _one_step(run: Run, x: Tensor) -> None:

@@ -1,0 +1,120 @@
+"""How good a run is on a split: bounds over all of it, truth and gaps on a seeded sample."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+from gpvae_core.errors import unknown
+from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, simulated_bounds
+from gpvae_core.evaluation.density import density_report, passes_of
+from gpvae_core.evaluation.result import Evaluation, KernelWidth, Mean, SampleSizes
+from gpvae_core.evaluation.sample import (
+    best_gaussian_elbo,
+    check,
+    correlations,
+    first,
+    log_px,
+    mean_gaps,
+    optional_mean,
+    sample_of,
+)
+from gpvae_core.evaluation.settings import SPLITS, EvaluationSettings
+from gpvae_core.evaluation.whole_split import active_units, collapse, iwae_score, uncertainty_means, whole_split
+from gpvae_core.gaps import default_sample_size, truth_estimator
+from gpvae_core.mapa.bandwidths import BANDWIDTHS
+from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
+from gpvae_core.progress import Progress, silent
+from gpvae_core.runs import Run
+
+DEFAULT = EvaluationSettings()
+MAX_KERNEL_FLOATS = 50_000_000
+"""Training pixels from which MAPA's bandwidth is chosen (200 MB); a seeded sample stands for a larger training set."""
+
+
+def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progress = silent) -> Evaluation:
+    """Compute ELBO and IWAE over a whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
+
+    All in nats; every mean with its standard error and the number of instances. What is not defined is None.
+
+    Raises:
+        UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, the truth is
+            unknown or does not exist for so many latent dimensions, or a number of images is out of range.
+
+    >>> from gpvae_core import evaluate, load_run
+    >>> result = evaluate(load_run("runs/digits-gp"))  # doctest: +SKIP
+    >>> result.gaps.amortization.mean, result.warnings()  # doctest: +SKIP
+    """
+    started = time.monotonic()
+    if settings.bandwidth not in BANDWIDTHS:
+        raise unknown("bandwidth", settings.bandwidth, BANDWIDTHS)
+    if settings.split not in SPLITS:
+        raise unknown("split", settings.split, SPLITS)
+    split = {"test": run.data.test, "validation": run.data.validation}[settings.split]
+    estimate = truth_estimator(settings.truth, run.model.latent_dim, settings.annealing)
+    size = min(settings.instances or default_sample_size(len(split)), len(split))
+    check_counts(settings.simulated, settings.hmc, size)
+    k, seed, hmc = settings.k, settings.seed, settings.hmc
+    whole = whole_split(run, split, k, seed, progress)
+    sample = sample_of(run, split, size, settings.truths, seed, progress, estimate)
+    densities = density_report(
+        run, split, first(split, settings.truths, seed), sample.index, settings.mixture, seed, progress
+    )
+    chains = None
+    if hmc:
+        x, scale = split.pixels(sample.index[:hmc]).to(run.device), sample.best.full_chol[:hmc]
+        chains = encoder_and_chains(run.model, x, scale, settings.sampling, seed, progress)
+    bidirectional = None
+    if settings.simulated:
+        bidirectional = simulated_bounds(run.model, settings.simulated, settings.annealing, seed, progress)
+    metrics = run.metrics
+    best = max(metrics, key=lambda row: row["validation_elbo"], default=None)
+    return Evaluation(
+        run=run.name,
+        dataset=run.config.data.name,
+        split=settings.split,
+        method=run.config.method,
+        refiner=run.refiner,
+        latent_dim=run.config.latent_dim,
+        epochs=metrics[-1]["epoch"] if metrics else 0,
+        best_epoch=best["epoch"] if best else 0,
+        elbo=Mean.over(whole["elbo"]),
+        iwae=iwae_score(whole, k),
+        training_bound=Mean.over(whole["training_bound"]),
+        log_px=log_px(sample.truth),
+        best_gaussian_elbo=best_gaussian_elbo(sample.gaps),
+        gaps=mean_gaps(sample.gaps, sample.truth),
+        negentropy=optional_mean(sample.truth.negentropy),
+        n_modes=optional_mean(sample.truth.n_modes),
+        active_units=active_units(whole["mean"]),
+        collapse=collapse(whole["mean"], whole["variance"]),
+        uncertainty=uncertainty_means(whole),
+        correlations=correlations(whole, sample, seed),
+        reconstruction_rmse=math.sqrt(whole["square_error"].mean()),
+        sigma_x=run.model.likelihood.noise_scale(),
+        mapa=kernel_width(run, settings.bandwidth, seed, progress),
+        sample=SampleSizes(seed=seed, gaps=len(sample.index), truth=len(sample.truth_index), of=len(split)),
+        checks={sample.truth.kind: check(sample.truth)},
+        density=densities.density or None,
+        test_kl=densities.test_kl or None,
+        passes=passes_of(run, run.data),
+        bidirectional=bidirectional,
+        hmc=chains,
+        seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def kernel_width(run: Run, bandwidth: str, seed: int, progress: Progress) -> KernelWidth:
+    """Return the width of MAPA's kernel: sigma_x, or (also where there is none) the best on validation images."""
+    sigma_x = run.model.likelihood.noise_scale()
+    if bandwidth == "sigma_x" and sigma_x is not None:
+        return KernelWidth(bandwidth=sigma_x, source="sigma_x of the likelihood")
+    train, validation = run.data.train, run.data.validation
+    at_most = max(1, MAX_KERNEL_FLOATS // math.prod(run.model.event_shape))
+    index = np.sort(np.random.default_rng(seed).permutation(len(train))[:at_most])
+    every = slice(None, None, -(-len(validation) // MAX_VALIDATION))
+    x_train, x = (pixels.flatten(1).to(run.device) for pixels in (train.pixels(index), validation.pixels(every)))
+    chosen = choose_bandwidth(x_train, x, progress=progress)
+    return KernelWidth(bandwidth=chosen, source="chosen on validation images", train_images=len(index))

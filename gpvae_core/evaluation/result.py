@@ -1,0 +1,311 @@
+"""The result of an evaluation: frozen, typed, and JSON both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+
+from gpvae_core.part import parse_model
+from gpvae_core.stats import mean_se
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: what is not defined is None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""A number, or None where it is not defined."""
+
+
+class Part(BaseModel):
+    """A part of an evaluation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    omitted: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the JSON leaves out where they are None, because they do not apply."""
+
+    @model_serializer(mode="wrap")
+    def _without_omitted(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if v is not None or k not in self.omitted}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data that JSON can hold; `from_json` reads it again."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the part that `to_json` wrote. Raises UserError where `data` is something else."""
+        return parse_model(cls, data)
+
+
+class Mean(Part):
+    """A mean over `n` instances with its standard error; None where there are too few.
+
+    >>> from gpvae_core.evaluation.result import Mean
+    >>> Mean.over([1.0, 2.0, 3.0]).to_json()
+    {'mean': 2.0, 'se': 0.5773502691896258, 'n': 3}
+    """
+
+    mean: Number
+    se: Number
+    n: int
+
+    @classmethod
+    def over(cls, values: ArrayLike, **more: Any) -> Self:
+        """Return the mean of the finite `values`, with the other fields of this class."""
+        return cls(**mean_se(values), **more)
+
+
+class IwaeScore(Mean):
+    """The importance-weighted bound with the encoder as proposal (Burda et al. 2016), in nats."""
+
+    k: int
+    ess: Number
+    """Median effective sample size of an instance's weights, of `k`."""
+    untrusted: int | None
+    """Instances whose Pareto-k is above the limit; None where the weights are too few to tell."""
+
+
+class LogPx(Mean):
+    """log p(x) in nats, and how it was found."""
+
+    omitted = frozenset({"chains", "temperatures", "k", "bound"})
+    truth: str
+    """'line' or 'grid' (quadrature), 'ais' or 'iwae' (annealed or plain importance sampling)."""
+    estimator_se: Number
+    """Root mean square over instances of the estimator's own standard error, nats; None for quadrature."""
+    chains: int | None = None
+    temperatures: int | None = None
+    k: int | None = None
+    """Importance samples."""
+    bound: str | None = None
+    """'lower' where the estimate is a lower bound in expectation."""
+
+
+class BestGaussianElbo(Part):
+    """ELBO of the best Gaussian of each instance, in nats."""
+
+    diagonal: Mean
+    full: Mean
+
+
+class InferenceGap(Mean):
+    """log p(x) - ELBO of the encoder, in nats."""
+
+    truth: str
+    estimator_se: Number
+
+
+class ApproximationGap(InferenceGap):
+    """log p(x) - ELBO of the `reference`, in nats."""
+
+    reference: str
+
+
+class AmortizationGap(Mean):
+    """ELBO of the `reference` - ELBO of the encoder, in nats."""
+
+    reference: str
+
+
+class Gaps(Part):
+    """How far the encoder's ELBO is from log p(x), and why (Cremer et al. 2018)."""
+
+    inference: InferenceGap
+    approximation: ApproximationGap
+    approximation_full: ApproximationGap
+    amortization: AmortizationGap
+
+
+class ActiveUnits(Part):
+    """Latent dimensions whose posterior mean moves with the image (Burda et al. 2016)."""
+
+    count: int
+    of: int
+    variance: tuple[Number, ...]
+    """Variance over images of each dimension's posterior mean, squared latent units."""
+
+
+class Collapse(Part):
+    """Latent dimensions that say nothing about the image."""
+
+    fraction: float
+    moment_kl: tuple[Number, ...]
+    """KL to the prior of each dimension's Gaussian with the same moments, nats, mean over images."""
+
+
+class UncertaintyMeans(Part):
+    """A Bayesian encoder's own uncertainty (Kim & Pavlovic 2021, Fig. 1), in squared latent units."""
+
+    f: Mean
+    """Tr V[f]."""
+    h: Mean
+    """Tr V[h]."""
+    total: Mean
+
+
+class Correlation(Part):
+    """Spearman's rho with its 95 % bootstrap interval, over `n` instances; None where it is not defined."""
+
+    rho: Number
+    low: Number
+    high: Number
+    n: int
+
+
+class KernelWidth(Part):
+    """Width of MAPA's kernel, in pixel units."""
+
+    omitted = frozenset({"train_images"})
+    bandwidth: float
+    source: str
+    train_images: int | None = None
+    """Training images that it was chosen with."""
+
+
+class SampleSizes(Part):
+    """Of how many instances truth and gaps were computed, and how those were chosen."""
+
+    how: str = "seeded, without replacement"
+    seed: int
+    gaps: int
+    truth: int
+    of: int
+
+
+class Check(Part):
+    """Of `n` values of log p(x), how many are not to be trusted, and why."""
+
+    omitted = frozenset({"refined", "failed", "untrusted", "few_effective", "ess", "k_hat_above_limit"})
+    refined: int | None = None
+    """Posteriors for which the grid was refined beyond the atlas."""
+    failed: int | None = None
+    """Posteriors by quadrature that failed a check."""
+    untrusted: int | None = None
+    n: int
+    few_effective: int | None = None
+    """Estimates with too few effective samples."""
+    ess: Number = None
+    """Median effective sample size."""
+    k_hat_above_limit: int | None = None
+
+
+class DensityMean(Mean):
+    """log p(x) of the generative model as a density, in nats."""
+
+    omitted = frozenset({"failed", "samples", "ess", "bound"})
+    how: str
+    """'line' (quadrature) or 'mixture' (the estimator of Yacoby et al. 2024)."""
+    failed: int | None = None
+    samples: int | None = None
+    ess: Number = None
+    bound: str | None = None
+
+
+class Passes(Part):
+    """Network passes for each point of a training step."""
+
+    decoder: float
+    encoder: float
+
+
+class Bidirectional(Part):
+    """log p(x) of `n` images drawn from the model, bounded from both sides (Grosse et al. 2015), in nats."""
+
+    n: int
+    chains: int
+    temperatures: int
+    lower: Mean
+    upper: Mean
+    gap: Mean
+
+
+class LargestMean(Mean):
+    """A mean with the largest value."""
+
+    max: Number
+
+
+class SmallestMean(Mean):
+    """A mean with the smallest value."""
+
+    min: Number
+
+
+class ChainsReport(Part):
+    """Whether HMC's chains have mixed, and how far the encoder is from their moments."""
+
+    n: int
+    chains: int
+    warmup: int
+    draws: int
+    start: str = "encoder"
+    mixed: int
+    r_hat: LargestMean
+    ess: SmallestMean
+    acceptance: float
+    mean_distance: Mean
+    """In posterior standard deviations."""
+    std_ratio: Mean
+
+
+class Evaluation(Part):
+    """The result of `evaluate`: bounds over a whole split, truth and gaps on a seeded sample of it."""
+
+    run: str
+    dataset: str
+    split: str
+    method: str
+    refiner: str
+    latent_dim: int
+    epochs: int
+    best_epoch: int
+    units: str = "nats"
+    elbo: Mean
+    iwae: IwaeScore
+    training_bound: Mean
+    log_px: LogPx
+    best_gaussian_elbo: BestGaussianElbo
+    gaps: Gaps
+    negentropy: Mean | None
+    n_modes: Mean | None
+    active_units: ActiveUnits
+    collapse: Collapse
+    uncertainty: UncertaintyMeans | None
+    correlations: Mapping[str, Mapping[str, Correlation]]
+    """Of each trace of the uncertainty with gaps, negentropy and number of modes."""
+    reconstruction_rmse: float
+    sigma_x: float | None
+    mapa: KernelWidth
+    sample: SampleSizes
+    checks: Mapping[str, Check]
+    density: Mapping[str, DensityMean] | None
+    test_kl: Mapping[str, Mean] | None
+    """KL from the true distribution, where that is known, in nats."""
+    passes: Passes | None
+    bidirectional: Bidirectional | None
+    hmc: ChainsReport | None
+    seconds: float
+
+    def means(self) -> list[tuple[str, Mean]]:
+        """Return every mean with its dotted name, such as ('gaps.inference', ...)."""
+        return list(_means(self, ""))
+
+    def warnings(self) -> list[str]:
+        """Say in whole sentences what is not to be trusted; empty where everything passed its checks."""
+        from gpvae_core.evaluation.words import warnings
+
+        return warnings(self.iwae, self.checks, self.hmc)
+
+
+def _means(value: Any, name: str) -> Iterator[tuple[str, Mean]]:
+    if isinstance(value, Mean):
+        yield name, value
+    elif isinstance(value, Part | Mapping):
+        for key, item in value.items() if isinstance(value, Mapping) else value:
+            yield from _means(item, f"{name}.{key}" if name else key)

@@ -1,0 +1,91 @@
+"""What an evaluation computes over a whole split: bounds, reconstruction error, moments and uncertainty of q(z|x)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from gpvae_core import bounds
+from gpvae_core.collapse import ACTIVE, activity, moment_kl
+from gpvae_core.data.base import Split
+from gpvae_core.evaluation.result import ActiveUnits, Collapse, IwaeScore, Mean, UncertaintyMeans
+from gpvae_core.progress import Progress
+from gpvae_core.runs import Run
+from gpvae_core.training_bound import training_bound
+from gpvae_core.truth.importance import ImportanceEstimate, log_weights
+from gpvae_core.truth.instances import Array
+from gpvae_core.truth.pareto import K_HAT_LIMIT
+
+WEIGHTS_AT_ONCE = 4096
+"""Importance weights held at a time."""
+
+
+@torch.no_grad()
+def whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -> dict[str, Array]:
+    """Return elbo, iwae, training_bound (nats), ess, k_hat, square_error (of a pixel), mean and variance.
+
+    Each has a row an instance: (N,), or (N, D) for mean and variance of q(z|x). With a Bayesian encoder also the traces
+    f and h, squared latent units.
+    """
+    vae, n_train = run.model, len(run.data.train)
+    generator = torch.Generator(run.device).manual_seed(seed)
+    columns: dict[str, list[torch.Tensor]] = {}
+    at_once = max(1, WEIGHTS_AT_ONCE // k)
+    for low in range(0, len(split), at_once):
+        x = split.pixels(slice(low, low + at_once)).to(run.device)
+        q = vae.infer(x)
+        log_w = log_weights(vae, x, k, generator, proposal=q)
+        weighted = ImportanceEstimate.of(log_w)
+        shown = vae.likelihood.mean(vae.decode(q.mean))
+        uncertainty = q.uncertainty()
+        traces = {} if uncertainty is None else {"f": uncertainty.trace_f, "h": uncertainty.trace_h}
+        values = {
+            "elbo": bounds.elbo(log_w),
+            "iwae": weighted.log_px,
+            "ess": weighted.ess,
+            "k_hat": weighted.k_hat,
+            "training_bound": training_bound(vae, x, n_train, 1, generator).value,
+            "square_error": (x - shown).square().mean((-3, -2, -1)),
+            "mean": q.mean,
+            "variance": q.variance,
+            **traces,
+        }
+        for name, column in values.items():
+            columns.setdefault(name, []).append(column.cpu().double())
+        progress(min(low + at_once, len(split)), len(split), f"ELBO and IWAE-{k}")
+    return {name: torch.cat(parts).numpy() for name, parts in columns.items()}
+
+
+def iwae_score(whole: Mapping[str, Array], k: int) -> IwaeScore:
+    """Return the IWAE-k score of the split, and how many of its instances are not to be trusted as log p(x)."""
+    judged = not np.isnan(whole["k_hat"]).all()
+    untrusted = int((whole["k_hat"] > K_HAT_LIMIT).sum()) if judged else None
+    return IwaeScore.over(whole["iwae"], k=k, ess=float(np.median(whole["ess"])), untrusted=untrusted)
+
+
+def active_units(mean: Array) -> ActiveUnits:
+    """Count the dimensions whose posterior `mean` (N, D) moves over the images."""
+    moved = activity(torch.from_numpy(mean))
+    return ActiveUnits(count=int((moved > ACTIVE).sum()), of=len(moved), variance=tuple(moved.tolist()))
+
+
+def collapse(mean: Array, variance: Array) -> Collapse:
+    """Return the share of dimensions that are not active, and each one's KL of moments to the prior; (N, D) both."""
+    active = active_units(mean)
+    kl = moment_kl(torch.from_numpy(mean), torch.from_numpy(variance)).mean(0)
+    return Collapse(fraction=1.0 - active.count / active.of, moment_kl=tuple(kl.tolist()))
+
+
+def traces(whole: Mapping[str, Array]) -> dict[str, Array]:
+    """Return Tr V[f], Tr V[h] and their sum, (N,) each; empty for an encoder without uncertainty."""
+    if "f" not in whole:
+        return {}
+    return {"f": whole["f"], "h": whole["h"], "total": whole["f"] + whole["h"]}
+
+
+def uncertainty_means(whole: Mapping[str, Array]) -> UncertaintyMeans | None:
+    """Return the mean of each trace; None for an encoder without uncertainty."""
+    means = {name: Mean.over(values) for name, values in traces(whole).items()}
+    return UncertaintyMeans(**means) if means else None
