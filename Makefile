@@ -36,8 +36,11 @@ explore: $(VENV)/installed ## Open the Posterior Explorer; trains its default mo
 test: $(VENV)/installed-test ## Run the tests (page tests need a system Chromium)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-gate: $(VENV)/installed-test ## Check style and types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
+gate: $(VENV)/installed-test ## Check style, types and the reference
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(MAKE) --no-print-directory docs
+
+docs: $(VENV)/installed-test ## Build the documentation into docs/_build/html; a warning is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html && echo "docs/_build/html/index.html"
 
 bench: $(VENV)/installed-test ## Run every bench
 	@names=$$($(BIN)/gpvae list benches --json | $(BIN)/python -c \
@@ -48,7 +51,7 @@ wheel: $(VENV)/installed-test ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation
 
 clean: ## Remove the environment and caches; runs/ stays
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help explore test gate bench wheel clean
+.PHONY: help explore test gate docs bench wheel clean
