@@ -22,6 +22,7 @@ from gpvae_core.config import FORMAT, RunConfig, parse_config
 from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
+from gpvae_core.files import disk_errors, write_json
 from gpvae_core.guards import locked, stop_on_interrupt
 from gpvae_core.inference.base import Inference, Materials
 from gpvae_core.origins import start_from, take_decoder
@@ -32,13 +33,11 @@ from gpvae_core.run_files import (
     Meta,
     State,
     append_metrics,
-    disk_errors,
     read_config,
     read_record,
     read_tensors,
     snapshot_folder,
     truncate_metrics,
-    write_json,
     write_snapshot,
 )
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough

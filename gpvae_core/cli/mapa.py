@@ -151,7 +151,7 @@ def table_command(
 
     gpvae mapa table --out sweeps/mapa --markdown comparison.md
     """
-    from gpvae_core.run_files import disk_errors
+    from gpvae_core.files import disk_errors
     from gpvae_core.tables.mapa import READING, about, comparison, kl_rows, to_csv, to_markdown, verdict_rows
 
     found = comparison(out, setup)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from gpvae_core.data.damage import short
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.errors import UserError
+from gpvae_core.hashes import hexdigest
 from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
 
@@ -256,9 +257,9 @@ def _share(count: int, fraction: float) -> int:
 
 
 def _fingerprint(*splits: Split) -> str:
-    digest = hashlib.sha256()
-    for split in splits:
-        digest.update(f"{split.images.dtype} {split.images.shape} {split.levels}".encode())
-        digest.update(np.ascontiguousarray(split.images).data)
-        digest.update(np.ascontiguousarray(split.labels).data)
-    return digest.hexdigest()
+    def parts(split: Split) -> Iterator[str | memoryview]:
+        yield f"{split.images.dtype} {split.images.shape} {split.levels}"
+        yield np.ascontiguousarray(split.images).data
+        yield np.ascontiguousarray(split.labels).data
+
+    return hexdigest(chain.from_iterable(map(parts, splits)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import uuid
@@ -13,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
-from gpvae_core.run_files import disk_errors
+from gpvae_core.files import disk_errors, write_text
 
 TOKEN = "coordinator"
 """File in a sweep's folder with the token of the process in charge; workers of another, or of none, stop."""
@@ -35,10 +34,7 @@ def in_charge(out: Path) -> Iterator[str]:
             raise UserError(f"a sweep runs in '{out}' already: wait for it, stop it, or choose another --out") from None
     try:
         token = uuid.uuid4().hex
-        with disk_errors(str(out / TOKEN)):
-            temporary = out / f".{TOKEN}.tmp"
-            temporary.write_text(token, encoding="utf-8")
-            os.replace(temporary, out / TOKEN)
+        write_text(out / TOKEN, token)
         yield token
     finally:
         call_off(out)

@@ -7,13 +7,12 @@ ours draw by draw, by a paired t-test. No torch.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.stats import mean_se
 from gpvae_core.sweep.results import Result, Results, Setup, best_restarts, open_results
@@ -357,14 +356,12 @@ def to_markdown(found: Comparison) -> str:
 
 def to_csv(found: Comparison) -> str:
     """A line for each draw of each method on each data set."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"])
-    for one in found.entries:
-        for draw, kl in zip(one.draws, one.kl, strict=True):
-            passes = (one.decoder_passes, one.encoder_passes)
-            writer.writerow([one.dataset, one.method, one.samples, draw, kl, *passes])
-    return out.getvalue()
+    rows = (
+        [one.dataset, one.method, one.samples, draw, kl, one.decoder_passes, one.encoder_passes]
+        for one in found.entries
+        for draw, kl in zip(one.draws, one.kl, strict=True)
+    )
+    return csv_text(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"], rows)
 
 
 def _markdown(rows: Sequence[dict[str, str]]) -> list[str]:
