@@ -19,8 +19,8 @@ from gpvae_core.errors import unknown
 from gpvae_core.evaluate_chains import SAMPLING, check_counts, encoder_and_chains, simulated_bounds
 from gpvae_core.evaluate_density import density_report, passes_of
 from gpvae_core.gaps import GapTable, default_sample_size, gaps_and_best, truth_estimator
-from gpvae_core.mapa.bandwidths import BANDWIDTHS
-from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
+from gpvae_core.mapa import BANDWIDTHS
+from gpvae_core.mapa.bandwidth import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.stats import mean_se, spearman

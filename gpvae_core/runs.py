@@ -77,9 +77,9 @@ class Run:
         return self.dir.name
 
     @property
-    def bounded(self) -> bool:
+    def is_images(self) -> bool:
         """Whether its data are pixels in [0, 1]."""
-        return DATASETS.get(parse_name(self.config.data.name)[0]).bounded
+        return DATASETS.get(parse_name(self.config.data.name)[0]).is_images
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ class Run:
         return Atlas.build(self.model)
 
     def _images(self, x: Tensor) -> Tensor:
-        return as_images(torch.as_tensor(x), self.model.event_shape, self.bounded).to(self.device)
+        return as_images(torch.as_tensor(x), self.model.event_shape, self.is_images).to(self.device)
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> Posterior:

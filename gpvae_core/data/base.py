@@ -110,7 +110,7 @@ class Source(ABC):
     """Whether the name goes on with a path, as in images:PATH."""
     resizable: ClassVar[bool] = False
     """Whether `DataConfig.size` applies."""
-    bounded: ClassVar[bool] = True
+    is_images: ClassVar[bool] = True
     """Whether the values are pixels in [0, 1]; points of a synthetic set may be anywhere."""
     wants: ClassVar[Mapping[str, Any]] = {}
     """Settings (dotted keys) that a run on these data has by default, such as the noise that made them."""

@@ -33,8 +33,8 @@ from gpvae_core.explore.views import (
 )
 from gpvae_core.gaps import gaps_and_best
 from gpvae_core.hashes import hexdigest
-from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
-from gpvae_core.mapa.kernel import choose_bandwidth, mapa
+from gpvae_core.mapa import BANDWIDTHS, Bandwidth
+from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.truth.grid import GridPosterior, true_posterior
 from gpvae_core.truth.importance import iwae_log_px

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gpvae_core.data.base import DATASETS, DataConfig, Dataset, load
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 from gpvae_core.mapa.ground_truth import ground_truth
-from gpvae_core.mapa.kernel import choose_bandwidth, mapa
 from gpvae_core.mapa.trend import Trend, joined, kl, log_index_likelihood, trend
 from gpvae_core.part import parse_model
 from gpvae_core.progress import Progress, silent
@@ -140,7 +140,7 @@ def _given(width: float, known: Known, x: Tensor) -> float:
 
 def known_sets() -> list[str]:
     """The data sets whose points are synthetic, by name."""
-    return [name for name in DATASETS.summaries() if not DATASETS.get(name).bounded]
+    return [name for name in DATASETS.summaries() if not DATASETS.get(name).is_images]
 
 
 def trend_table(

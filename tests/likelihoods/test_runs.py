@@ -14,7 +14,7 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.evaluate import evaluate
 from gpvae_core.explore.explorer import Explorer
 from gpvae_core.likelihoods import LIKELIHOODS
-from gpvae_core.mapa.bandwidths import BANDWIDTHS
+from gpvae_core.mapa import BANDWIDTHS
 from gpvae_core.runs import Run, load_run
 from gpvae_core.train import train
 
