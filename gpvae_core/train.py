@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
 from gpvae_core.files import disk_errors, write_json
-from gpvae_core.guards import locked, stop_on_interrupt
+from gpvae_core.guards import locked, stop_on
 from gpvae_core.inference.base import Inference, TrainingSetup
 from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Cancelled, Progress, silent
@@ -390,7 +391,7 @@ def train(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         how = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
         raise UserError(f"'{out}' exists already: choose another --out{how}")
-    with locked(out), stop_on_interrupt() as stop:
+    with locked(out), stop_on(signal.SIGINT) as stop:
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
             start_from(training.model, init_from[1], config)
@@ -423,7 +424,7 @@ def resume(
     config = read_config(out)
     if epochs is not None:
         config = _with_epochs(config, epochs)
-    with locked(out), stop_on_interrupt() as stop:
+    with locked(out), stop_on(signal.SIGINT) as stop:
         data = load(config.data)
         if data.fingerprint != read_record(out / "meta.json", Meta).data_fingerprint:
             raise UserError(f"the data of '{out}' changed since it was trained: wanted the same images to resume")

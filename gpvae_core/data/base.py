@@ -130,8 +130,18 @@ class Source(ABC):
         """Read everything. Raises UserError on missing, truncated or damaged files."""
 
 
+class PathSource(Source):
+    """A data set whose name goes on with a path, as in images:PATH."""
+
+    takes_path: ClassVar[bool] = True
+
+    @classmethod
+    def present(cls) -> None:
+        """Whether the files are there depends on the path."""
+
+
 MIN_IMAGES = 3
-"""Of data without a published partition: one each for training, validation and test."""
+"""Images that data without a published partition must have: one each for training, validation and test."""
 
 DATASETS: Registry[type[Source]] = Registry("dataset", "gpvae_core.data")
 

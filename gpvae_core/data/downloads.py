@@ -27,11 +27,13 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Download:
-    """One file: `base` + `file` on the web, and its published checksum, "md5:..." or "sha256:..."."""
+    """One file on the web, at the address `base` + `file`."""
 
     base: str
+    """Address of its folder, with a slash at the end."""
     file: str
     checksum: str
+    """The published checksum, "md5:..." or "sha256:..."."""
     content: str | None = None
     """Checksum of the uncompressed bytes, by which a file compressed anew (or not at all) is known too."""
     stand_in: bool = False

@@ -24,10 +24,8 @@ from gpvae_core.truth.line import Line
 from gpvae_core.vae import GenerativeModel
 
 POINTS = ("training", "test")
-RATIO, AROUND = 1.1, 16
-"""'best' is sought among bandwidths of this ratio, so many on either side of sigma."""
-SOUGHT_ON = 128
-"""Points on which it is sought, evenly spaced."""
+RATIO, AROUND, SOUGHT_ON = 1.1, 16, 128
+"""'best' is sought among bandwidths of this ratio, so many on either side of sigma, on so many points evenly spaced."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,26 +50,3 @@ def token_in(out: Path) -> str:
         return (out / TOKEN).read_text(encoding="utf-8")
     except OSError:
         return ""
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM ask for a stop; a second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(*_: object) -> None:
-        stop.set()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    for number in previous:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

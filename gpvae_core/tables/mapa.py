@@ -33,22 +33,19 @@ class Entry:
 
     dataset: str
     method: str
-    """As in `gpvae train --method`, such as 'mapa:50'."""
     draws: tuple[int, ...]
-    """Seeds of the draws all of whose restarts ended."""
     kl: tuple[float, ...]
-    """Test KL of each draw, nats."""
+    """Test KL in nats of each draw all of whose restarts ended; `draws` are their seeds, `method` is such as 'mapa:50'."""
     mean: float | None
     se: float | None
-    """Standard error over draws; None for fewer than two."""
+    """Mean test KL over the draws, and its standard error, which fewer than two draws do not have."""
     restarts: int
     missing: int
     """Draws that are planned and not there yet."""
     decoder_passes: float | None
-    """For each point of a training step."""
     encoder_passes: float | None
     train_seconds: float | None
-    """Of one training."""
+    """Passes for each point of a training step, and the time of one training."""
 
     @property
     def family(self) -> str:

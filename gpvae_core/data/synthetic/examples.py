@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,56 +69,41 @@ def _surrogate(name: str) -> Callable[[], nn.Module]:
     return partial(load_surrogate, name, CURVES[name])
 
 
-_CIRCLE = Example(
-    "circle",
-    "Circle, points on a closed curve with a cut (synthetic, Yacoby et al. 2024).",
-    math.sqrt(0.01),
-    _surrogate("circle"),
-)
-_ABSOLUTE_VALUE = Example(
-    "absolute-value",
-    "Absolute-Value, points on a line segment (synthetic, Yacoby et al. 2024).",
-    math.sqrt(0.01),
-    _surrogate("absolute-value"),
+def _fitted(name: str, summary: str, variance: float, **classes: Any) -> Example:
+    """Return an example of the paper, whose decoder is a surrogate network."""
+    return Example(name, summary, math.sqrt(variance), _surrogate(name), **classes)
+
+
+def _folded(maker: Example, summary: str) -> Example:
+    """Return the example with another's points, explained by a decoder that passes each of them twice."""
+    name = f"{maker.name}-fold"
+    return Example(name, summary, maker.sigma, _surrogate(name), points_of=maker, latents=curves.folded_latents)
+
+
+_CIRCLE = _fitted("circle", "Circle, points on a closed curve with a cut (synthetic, Yacoby et al. 2024).", 0.01)
+_ABSOLUTE_VALUE = _fitted(
+    "absolute-value", "Absolute-Value, points on a line segment (synthetic, Yacoby et al. 2024).", 0.01
 )
 _EXAMPLES = (
-    Example(
-        "figure-8",
-        "Figure-8, points on a lemniscate that crosses itself (synthetic, Yacoby et al. 2024).",
-        math.sqrt(0.02),
-        _surrogate("figure-8"),
-    ),
+    _fitted("figure-8", "Figure-8, points on a lemniscate that crosses itself (synthetic, Yacoby et al. 2024).", 0.02),
     _CIRCLE,
-    Example(
-        "circle-fold",
-        "The points of circle, made by a second decoder that goes round twice (synthetic).",
-        _CIRCLE.sigma,
-        _surrogate("circle-fold"),
-        points_of=_CIRCLE,
-        latents=curves.folded_latents,
-    ),
+    _folded(_CIRCLE, "The points of circle, made by a second decoder that goes round twice (synthetic)."),
     _ABSOLUTE_VALUE,
-    Example(
-        "absolute-value-fold",
+    _folded(
+        _ABSOLUTE_VALUE,
         "The points of absolute-value, made by a second decoder that goes there and back (synthetic).",
-        _ABSOLUTE_VALUE.sigma,
-        _surrogate("absolute-value-fold"),
-        points_of=_ABSOLUTE_VALUE,
-        latents=curves.folded_latents,
     ),
-    Example(
+    _fitted(
         "clusters",
         "Clusters, four on a circle with steep ways between (synthetic, Yacoby et al. 2024).",
-        math.sqrt(0.2),
-        _surrogate("clusters"),
+        0.2,
         class_of=curves.cluster_of,
         class_names=tuple(f"cluster {i}" for i in range(4)),
     ),
-    Example(
+    _fitted(
         "spiral-dots",
         "Spiral-Dots, seven dots along a spiral with steep ways between (synthetic, Yacoby et al. 2024).",
-        math.sqrt(0.01),
-        _surrogate("spiral-dots"),
+        0.01,
         class_of=curves.dot_of,
         class_names=tuple(f"dot {i}" for i in range(7)),
     ),
