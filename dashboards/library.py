@@ -31,7 +31,7 @@ def _display_names(found: Sequence[RunSummary]) -> dict[str, RunSummary]:
 def _on_images(summary: RunSummary) -> bool:
     from gpvae_core.data.base import DATASETS, parse_name
 
-    return DATASETS.get(parse_name(summary.dataset)[0]).bounded
+    return DATASETS.get(parse_name(summary.dataset)[0]).is_images
 
 
 def _has_best(summary: RunSummary) -> bool:

@@ -14,7 +14,7 @@ from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
     from gpvae_core.explore.explorer import Explorer
-    from gpvae_core.mapa.bandwidths import Bandwidth
+    from gpvae_core.mapa import Bandwidth
 
 READY_WORDS = {
     "encodings": "the test images are being encoded",

@@ -9,7 +9,7 @@ import param
 
 from gpvae_core.errors import UserError
 from gpvae_core.explore.views import Array
-from gpvae_core.mapa.bandwidths import BANDWIDTHS
+from gpvae_core.mapa import BANDWIDTHS
 from gpvae_core.plots.tsne import COLOURS
 
 AGAINST = ("inference gap", "approximation gap", "amortization gap", "negentropy", "number of modes")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -30,8 +29,8 @@ from torch import Tensor
 
 from gpvae_core.encoders.gaussian import is_diagonal_gaussian
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.files import replacing
 from gpvae_core.progress import Progress, silent
-from gpvae_core.run_files import disk_errors
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.truth.grid import Atlas
@@ -117,11 +116,8 @@ class GapTable:
     def save(self, path: Path) -> None:
         """As an .npz file: written under a temporary name, then renamed. Raises UserError on a full disk."""
         known = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
-        temporary = path.with_name(f".{path.name}.tmp")
-        with disk_errors(str(path)):
-            with temporary.open("wb") as file:
-                np.savez(file, **known)
-            os.replace(temporary, path)
+        with replacing(path) as file:
+            np.savez(file, **known)
 
     @staticmethod
     def load(path: Path) -> GapTable:

@@ -1,4 +1,4 @@
-"""What surrounds a training: Ctrl-C asks for a stop, and a folder is trained in by one process at a time."""
+"""Guards around a training: signals ask for a stop, and a folder is trained in by one process at a time."""
 
 from __future__ import annotations
 
@@ -14,28 +14,36 @@ from gpvae_core.errors import UserError
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C asks for a stop after the current step; a second one stops at once."""
+def stop_on(*signals: int) -> Iterator[threading.Event]:
+    """Set the event at the first of these signals; at a second one the program stops as it would by itself.
+
+    NOTE: only the main thread may set handlers; in any other the event is never set.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    previous = signal.getsignal(signal.SIGINT)
+    previous = {number: signal.getsignal(number) for number in signals}
 
     def ask(*_: object) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, previous)
+        restore()
 
-    signal.signal(signal.SIGINT, ask)
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    for number in previous:
+        signal.signal(number, ask)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, previous)
+        restore()
 
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """One training at a time in a folder."""
+    """Hold the folder for this training alone. Raises UserError where another process trains in it."""
     lock = FileLock(out.parent / f".{out.name}.lock")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

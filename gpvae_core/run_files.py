@@ -10,12 +10,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +24,7 @@ from torch import Tensor
 
 from gpvae_core.config import FORMAT, RunConfig, parse_config
 from gpvae_core.errors import UserError, nearest
+from gpvae_core.files import disk_errors, replace_folder, sync, write_json, write_text
 
 T = TypeVar("T")
 RAW = "unfinished"
@@ -84,39 +82,6 @@ class MetricsRow(BaseModel):
     epoch: int = Field(ge=1)
     validation_elbo: FiniteFloat
     seconds: float
-
-
-@contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """A full or read-only disk as one clear line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"the disk is full: could not write {what}; what was saved is intact") from error
-        raise UserError(f"could not write {what}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise UserError(f"could not write {what}: {error}; is the disk full? What was saved is intact") from error
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or folder to the disk; folders cannot be synced on Windows."""
-    if os.name == "nt" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write to a temporary name, sync, rename."""
-    with disk_errors(str(path)):
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        _sync(temporary)
-        os.replace(temporary, path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -195,14 +160,8 @@ def write_snapshot(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], st
             file = fresh / f"{name}.safetensors"
             save_file(plain, file)
             file.chmod((fresh / "state.json").stat().st_mode)  # safetensors would keep it from everyone else
-            _sync(file)
-        _sync(fresh)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(folder, old)
-        os.replace(fresh, folder)
-        _sync(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+            sync(file)
+        replace_folder(folder, fresh, old)
 
 
 def snapshot_folder(folder: Path) -> Path | None:
@@ -257,7 +216,4 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def truncate_metrics(path: Path, epoch: int) -> None:
     """Forget the lines after `epoch`, which a resumed run writes again."""
     kept = [row for row in read_metrics(path) if row["epoch"] <= epoch]
-    with disk_errors(str(path)):
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        os.replace(temporary, path)
+    write_text(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from gpvae_core.device import pick_device
 from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.gaps import GapTable, instance_gaps
+from gpvae_core.hashes import hexdigest
 from gpvae_core.methods import parse_refiner
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.base import RefinerConfig
@@ -77,9 +77,9 @@ class Run:
         return self.dir.name
 
     @property
-    def bounded(self) -> bool:
+    def is_images(self) -> bool:
         """Whether its data are pixels in [0, 1]."""
-        return DATASETS.get(parse_name(self.config.data.name)[0]).bounded
+        return DATASETS.get(parse_name(self.config.data.name)[0]).is_images
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -106,12 +106,9 @@ class Run:
     @cached_property
     def decoder_fingerprint(self) -> str:
         """SHA-256 of decoder and likelihood: runs with the same one have the same true posteriors."""
-        digest = hashlib.sha256()
-        for part in (self.model.decoder, self.model.likelihood):
-            for name, value in sorted(part.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        parts = (self.model.decoder, self.model.likelihood)
+        named = (item for part in parts for item in sorted(part.state_dict().items()))
+        return hexdigest(item for name, value in named for item in (name, value.detach().cpu().numpy().tobytes()))
 
     @property
     def kept_epochs(self) -> list[int]:
@@ -124,7 +121,7 @@ class Run:
         return Atlas.build(self.model)
 
     def _images(self, x: Tensor) -> Tensor:
-        return as_images(torch.as_tensor(x), self.model.event_shape, self.bounded).to(self.device)
+        return as_images(torch.as_tensor(x), self.model.event_shape, self.is_images).to(self.device)
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> Posterior:

@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,8 +23,9 @@ from gpvae_core.config import FORMAT, RunConfig, parse_config
 from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
-from gpvae_core.guards import locked, stop_on_interrupt
-from gpvae_core.inference.base import Inference, Materials
+from gpvae_core.files import disk_errors, write_json
+from gpvae_core.guards import locked, stop_on
+from gpvae_core.inference.base import Inference, TrainingSetup
 from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Cancelled, Progress, silent
 from gpvae_core.run_files import (
@@ -32,18 +34,16 @@ from gpvae_core.run_files import (
     Meta,
     State,
     append_metrics,
-    disk_errors,
     read_config,
     read_record,
     read_tensors,
     snapshot_folder,
     truncate_metrics,
-    write_json,
     write_snapshot,
 )
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
-from gpvae_core.training_bound import How
+from gpvae_core.training_bound import ObjectiveSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit, validation_elbo
 
@@ -68,7 +68,7 @@ class Training:
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.state = State(device=device.type)
-        self.how = How()
+        self.objective = ObjectiveSettings()
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.images, self.validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
         self.best: dict[str, Tensor] = {}
@@ -218,7 +218,7 @@ class Training:
     def _begin(self, progress: Progress, stop: threading.Event) -> Inference:
         """Inference that knows the data. Where it does not fit them, a run created just now leaves nothing behind."""
         cfg = self.config
-        materials = Materials(
+        setup = TrainingSetup(
             self.model,
             self.images,
             self.validation,
@@ -227,7 +227,7 @@ class Training:
             cfg.seed,
         )
         try:
-            return cfg.inference.begin(materials, _stoppable(progress, stop))
+            return cfg.inference.begin(setup, _stoppable(progress, stop))
         except UserError:
             if self.created:
                 self._discard()
@@ -267,8 +267,8 @@ class Training:
         parameters = dict(self.model.named_parameters())
         for name in self.trained:
             parameters[name].requires_grad_(name.startswith(stage.parameters))
-        cfg = self.config
-        self.how = How(cfg.objective, cfg.regulariser, kl_weight(cfg.train, self.state.epoch), stage.reward)
+        cfg, weight = self.config, kl_weight(self.config.train, self.state.epoch)
+        self.objective = ObjectiveSettings(cfg.objective, cfg.regulariser, weight, stage.reward)
 
     def _epoch(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
         """The rest of the current epoch. The bound is summed on the device and read once, at the end."""
@@ -304,7 +304,7 @@ class Training:
 
     def _step(self, inference: Inference, index: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.bfloat16):
-            found = inference.step(index, self.how, self.generator)
+            found = inference.step(index, self.objective, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         (-found.bound.surrogate).backward()
         self.optimizer.step()
@@ -391,7 +391,7 @@ def train(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         how = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
         raise UserError(f"'{out}' exists already: choose another --out{how}")
-    with locked(out), stop_on_interrupt() as stop:
+    with locked(out), stop_on(signal.SIGINT) as stop:
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
             start_from(training.model, init_from[1], config)
@@ -424,7 +424,7 @@ def resume(
     config = read_config(out)
     if epochs is not None:
         config = _with_epochs(config, epochs)
-    with locked(out), stop_on_interrupt() as stop:
+    with locked(out), stop_on(signal.SIGINT) as stop:
         data = load(config.data)
         if data.fingerprint != read_record(out / "meta.json", Meta).data_fingerprint:
             raise UserError(f"the data of '{out}' changed since it was trained: wanted the same images to resume")

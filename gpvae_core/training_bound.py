@@ -21,13 +21,13 @@ Reward = Callable[[LogJoint, Tensor, Posterior, torch.Generator | None], Tensor]
 
 
 @dataclass(frozen=True)
-class How:
-    """How a bound becomes what is maximised."""
+class ObjectiveSettings:
+    """Objective and regulariser of a training step, and what its stage and its epoch add to them."""
 
     objective: ObjectiveConfig = field(default_factory=ElboConfig)
     regulariser: RegulariserConfig = field(default_factory=NoRegulariserConfig)
     kl_weight: float = 1.0
-    """Of the KL to the prior in the surrogate (KL warm-up)."""
+    """Weight of the KL to the prior in the surrogate (KL warm-up)."""
     reward: Reward | None = None
     """What the encoder's training stage adds to the surrogate, (B,) nats."""
 
@@ -38,17 +38,17 @@ def training_bound(
     n_total: int,
     k: int = 1,
     generator: torch.Generator | None = None,
-    how: How = How(),
+    settings: ObjectiveSettings = ObjectiveSettings(),
 ) -> Bound:
-    """Objective - global KL / N, with N = `n_total` training instances, and the surrogate that is followed.
+    """Return objective - global KL / N, with N = `n_total` training instances, and the surrogate that is followed.
 
     Kim & Pavlovic 2021, eq. 15: for the GP encoder q(z|x) is the marginalised encoder (eq. 13), the KL term is
     eq. 16 and the global KL is KL(q(W,U) || N(0,I)). For a plain encoder it is the usual ELBO.
     """
-    q = vae.infer(x, generator, seen=how.regulariser.encoder_input(x, generator))
-    found = how.objective.estimate(vae, x, q, k, generator, how.kl_weight)
+    q = vae.infer(x, generator, seen=settings.regulariser.encoder_input(x, generator))
+    found = settings.objective.estimate(vae, x, q, k, generator, settings.kl_weight)
     global_kl = vae.encoder.global_kl() / n_total
-    surrogate = found.surrogate - how.kl_weight * global_kl - how.regulariser.penalty(vae, x, q, generator)
-    if how.reward is not None:
-        surrogate = surrogate + how.reward(vae.log_joint, x, q, generator)
+    surrogate = found.surrogate - settings.kl_weight * global_kl - settings.regulariser.penalty(vae, x, q, generator)
+    if settings.reward is not None:
+        surrogate = surrogate + settings.reward(vae.log_joint, x, q, generator)
     return Bound((found.value - global_kl).detach(), surrogate.mean())

@@ -21,8 +21,11 @@ Scalar: TypeAlias = Float[Tensor, ""]
 EventShape: TypeAlias = tuple[int, int, int]
 
 
-def as_images(x: Tensor, event_shape: EventShape, bounded: bool = True) -> Images:
-    """One image (C,H,W) or a batch (B,C,H,W), checked, as a float32 batch; of pixels in [0, 1] where `bounded`.
+def as_images(x: Tensor, event_shape: EventShape, pixels: bool = True) -> Images:
+    """Check one image (C,H,W) or a batch (B,C,H,W), and return a float32 batch.
+
+    Args:
+        pixels: whether the values are pixels in [0, 1]; points of a synthetic data set may be anywhere.
 
     Raises:
         UserError: wrong shape, NaN, or pixels outside [0, 1].
@@ -38,8 +41,8 @@ def as_images(x: Tensor, event_shape: EventShape, bounded: bool = True) -> Image
         raise UserError("wanted at least one image, got an empty batch")
     x = x.to(torch.float32)
     if not bool(torch.isfinite(x).all()):
-        raise UserError(f"wanted finite {'pixels in [0, 1]' if bounded else 'values'}, got NaN or infinity")
-    if not bounded:
+        raise UserError(f"wanted finite {'pixels in [0, 1]' if pixels else 'values'}, got NaN or infinity")
+    if not pixels:
         return x
     low, high = float(x.min()), float(x.max())
     if low < 0.0 or high > 1.0:

@@ -21,12 +21,17 @@ class DeviceSplit:
         return len(self.images)
 
     def batch(self, index: Tensor) -> Tensor:
+        """Return these images, (B, C, H, W)."""
         return self.images[index].to(torch.float32) * self.scale
+
+    def all(self) -> Tensor:
+        """Return every image, (N, C, H, W)."""
+        return self.batch(torch.arange(len(self), device=self.images.device))
 
 
 @torch.no_grad()
 def validation_elbo(model: VAE, images: DeviceSplit, seed: int, chunk: int = 1000) -> float:
-    """Mean ELBO of q(z|x) over the validation images in nats, one sample each, the same noise at every call."""
+    """Return the mean ELBO of the validation images in nats, by one sample each and the same noise at every call."""
     model.eval()
     generator = torch.Generator(images.images.device).manual_seed(seed)
     total = torch.zeros((), dtype=torch.float64)

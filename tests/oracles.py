@@ -115,3 +115,14 @@ class LinearGaussianVAE:
     def best_diagonal_elbo(self, x: Tensor) -> Tensor:
         """ELBO of N(posterior mean, Diag(1 / diag P)), the best diagonal Gaussian, (B,) nats."""
         return self.elbo(x, self.posterior_mean(x), torch.diag(1.0 / self.precision.diagonal()))
+
+
+def curved(sigma_x: float) -> VAE:
+    """Return a random decoder of (1, 4, 4) with a tanh layer, whose posteriors are no Gaussians."""
+    torch.manual_seed(3)
+    first, second = nn.Linear(2, 16), nn.Linear(16, 16)
+    nn.init.normal_(first.weight, std=3.0)
+    nn.init.normal_(second.weight, std=0.5)
+    decoder = nn.Sequential(first, nn.Tanh(), second, nn.Unflatten(1, (1, 4, 4)))
+    encoder = LinearEncoder(torch.zeros(2, 16), torch.zeros(16), torch.zeros(2), torch.ones(2))
+    return VAE(decoder, Gaussian(sigma_x, learn=False), encoder, 2, (1, 4, 4)).eval()

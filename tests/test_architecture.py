@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ SOURCES = sorted((ROOT / "gpvae_core").rglob("*.py")) + sorted((ROOT / "dashboar
 
 # A module may import from its own layer and from those before it.
 LAYERS = [
-    {"errors", "registry", "part", "types", "progress", "device"},
+    {"errors", "files", "hashes", "csv_text", "registry", "part", "types", "progress", "device"},
     {"nets", "gp", "likelihoods", "data", "priors"},
     {"encoders", "refiners"},
     {"vae", "bounds", "collapse", "stats"},
@@ -113,6 +114,33 @@ def test_help_and_the_page_that_waits_for_its_first_runs_are_up_before_torch_is_
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path, env=environment)
+
+
+WRITERS = {"csv": "csv_text.py", "hashlib": "hashes.py"}
+"""The one module that may import each of these: tables, files and hashes are written in one place."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_tables_files_and_hashes_are_written_in_one_place_each(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    for module in imports(path) & set(WRITERS):
+        assert relative == f"gpvae_core/{WRITERS[module]}", f"{relative} imports {module}: use {WRITERS[module]}"
+    if relative != "gpvae_core/files.py":
+        assert not list(renames(path)), f"{relative} renames a file: use files.replacing"
+
+
+def renames(path: Path) -> Iterator[ast.Call]:
+    """Calls that write a file in steps: os.replace, os.rename, os.fsync, mkstemp, and Path.replace.
+
+    Path.replace has one argument, where the method of a text has two.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        name, owner = node.func.attr, ast.unparse(node.func.value)
+        one_argument = len(node.args) == 1 and not node.keywords
+        if name in ("rename", "fsync", "mkstemp") or (name == "replace" and (owner == "os" or one_argument)):
+            yield node
 
 
 FORBIDDEN = re.compile(

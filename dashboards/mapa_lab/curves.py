@@ -6,10 +6,11 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from dashboards.mapa_lab.choice import Wanted
-from dashboards.mapa_lab.pane import at, message, spread, table
+from dashboards.mapa_lab.pane import at, message, spread
 from dashboards.mapa_lab.points import train_command
 from dashboards.request import Drawn, as_json
 from dashboards.widgets.card import Select
+from gpvae_core.csv_text import csv_text
 from gpvae_core.explore.mapa_lab.views import BoundView, DensityView, KlView, PassesView
 from gpvae_core.plots import bound_curves, density, kl_curves, pass_curves
 from gpvae_core.plots.gaps import nats
@@ -76,7 +77,7 @@ class Bound:
             for c in view.curves
             for s, k, b, g in zip(c.draws, c.k, c.bound, c.gap, strict=True)
         ]
-        return table(("proposal", "rule", "S", "k", "bound_nats", "bound_se", "gap_nats", "gap_se"), rows)
+        return csv_text(("proposal", "rule", "S", "k", "bound_nats", "bound_se", "gap_nats", "gap_se"), rows)
 
 
 class KlAgainstS:
@@ -115,7 +116,9 @@ class KlAgainstS:
         curves = view.curves if view is not None else ()
         flat = view.flat if view is not None else ()
         rows = [(c.method, s, kl.mean, kl.se, n) for c in curves for s, kl, n in zip(c.draws, c.kl, c.n, strict=True)]
-        return table(("method", "S", "test_kl_nats", "se", "n"), [*rows, *((m, "", v.mean, v.se, "") for m, v in flat)])
+        return csv_text(
+            ("method", "S", "test_kl_nats", "se", "n"), [*rows, *((m, "", v.mean, v.se, "") for m, v in flat)]
+        )
 
 
 class Density:
@@ -159,7 +162,7 @@ class Density:
             for j, y in enumerate(view.y)
             for i, x in enumerate(view.x)
         ]
-        return table(("x1", "x2", "log_p_true_nats", "log_p_model_nats"), rows)
+        return csv_text(("x1", "x2", "log_p_true_nats", "log_p_model_nats"), rows)
 
 
 class Passes:
@@ -213,7 +216,7 @@ class Passes:
             for c in view.curves
             for s, d, b in zip(c.draws, c.decoder, c.both, strict=True)
         ]
-        return table(("method", "S", "decoder_passes", "decoder_se", "all_passes", "all_se"), rows)
+        return csv_text(("method", "S", "decoder_passes", "decoder_se", "all_passes", "all_se"), rows)
 
 
 def _at_most(view: PassesView) -> str:

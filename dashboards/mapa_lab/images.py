@@ -6,8 +6,9 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from dashboards.mapa_lab.choice import Wanted
-from dashboards.mapa_lab.pane import count, message, table
+from dashboards.mapa_lab.pane import count, message
 from dashboards.request import Drawn, as_json
+from gpvae_core.csv_text import csv_text
 from gpvae_core.explore.mapa_lab.views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images
 from gpvae_core.plots.gaps import nats
@@ -87,7 +88,7 @@ class Neighbours(_OfImage):
             for which, images in lists
             for rank, n in enumerate(images)
         ]
-        return table(
+        return csv_text(
             ("list", "rank", "train_index", "class", "probability", "rms_pixels", "code_distance", "in_both"), rows
         )
 
@@ -124,7 +125,7 @@ class Codes(_OfImage):
             (int(i), *xy, int(c), row in mapa, row in empirical)
             for row, (i, xy, c) in enumerate(zip(view.index, view.xy, view.class_index, strict=True))
         ]
-        return table(("train_index", "x", "y", "class", "near_by_mapa", "near_by_model"), rows)
+        return csv_text(("train_index", "x", "y", "class", "near_by_mapa", "near_by_model"), rows)
 
 
 PANES: tuple[Any, ...] = (Neighbours(), Codes())

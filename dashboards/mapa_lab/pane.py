@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,12 +63,3 @@ def spread(value: Value) -> str:
 def at(values: Sequence[float] | np.ndarray, wanted: float) -> int:
     """Position of the one nearest to `wanted`."""
     return int(np.abs(np.asarray(values, dtype=float) - wanted).argmin())
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """CSV; numbers with all their digits."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboards.mapa_lab.choice import Wanted
-from dashboards.mapa_lab.pane import count, message, spread, table
+from dashboards.mapa_lab.pane import count, message, spread
 from dashboards.request import Drawn, as_json
 from dashboards.widgets.card import Select
+from gpvae_core.csv_text import csv_text
 from gpvae_core.explore.mapa_lab.views import GAP_DRAWS, Numbers, PlaneView, ProcessView, TraceView, VariantsView
 from gpvae_core.plots import generative_process, mapa_plane, mapa_traces, variants
 from gpvae_core.plots.gaps import nats
@@ -100,7 +101,7 @@ class Traces(_OfPoint):
             (i, z, e, m, i in head, i in drawn)
             for i, (z, e, m) in enumerate(zip(view.z, view.empirical, view.mapa, strict=True))
         ]
-        return table(("point", "z", "empiricalized_nats", "mapa_nats", "among_k", "drawn"), rows)
+        return csv_text(("point", "z", "empiricalized_nats", "mapa_nats", "among_k", "drawn"), rows)
 
 
 class Plane(_OfPoint):
@@ -132,7 +133,7 @@ class Plane(_OfPoint):
 
     def csv(self, view: PlaneView) -> str:
         rows = [(i, *x, z, q) for i, (x, z, q) in enumerate(zip(view.points, view.z, view.log_q, strict=True))]
-        return table(("point", "x1", "x2", "z", "log_q_nats"), rows)
+        return csv_text(("point", "x1", "x2", "z", "log_q_nats"), rows)
 
 
 class Process:
@@ -198,7 +199,7 @@ class Process:
             for one in view
             for i, (z, f, e, x) in enumerate(zip(one.latents, one.means, one.noise, one.observed, strict=True))
         ]
-        return table(("function", "point", "z", "f", "epsilon", "x"), rows)
+        return csv_text(("function", "point", "z", "f", "epsilon", "x"), rows)
 
 
 def _pairs(view: ProcessView) -> str:
@@ -262,7 +263,7 @@ class Variants:
             for v in view.variants
             for i, row in enumerate(zip(v.trace.z, v.trace.empirical, v.trace.mapa, strict=True))
         ]
-        return table(("variant", "point", "z", "empiricalized_nats", "mapa_nats"), rows)
+        return csv_text(("variant", "point", "z", "empiricalized_nats", "mapa_nats"), rows)
 
 
 def train_command(wanted: Wanted, method: str) -> str:

@@ -8,7 +8,7 @@ from dashboards.request import Drawn, Request, as_json
 from dashboards.widgets.card import Select
 from gpvae_core.explore import export
 from gpvae_core.explore.views import Instance, TracesView
-from gpvae_core.mapa.bandwidths import Bandwidth
+from gpvae_core.mapa import Bandwidth
 from gpvae_core.plots import traces
 
 READ = "Circles: training codes weighed by the model; diamonds: by MAPA, from pixels alone. On the line: traced well."

@@ -12,9 +12,9 @@ import torch
 from gpvae_core.bench.base import BENCHES, Bench, Row
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, Dataset, load
-from gpvae_core.inference.base import Materials
+from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.progress import Progress, silent
-from gpvae_core.training_bound import How
+from gpvae_core.training_bound import ObjectiveSettings
 from gpvae_core.validation import DeviceSplit
 
 SETS = {"figure-8": 5, "digits": 1}
@@ -38,8 +38,8 @@ class Learner:
         torch.manual_seed(seed)
         vae = config.build(data.event_shape).to(device)
         train, validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
-        of = Materials(vae, train, validation, config.likelihood.kind, 1, seed)
-        self.inference = config.inference.begin(of, silent)
+        setup = TrainingSetup(vae, train, validation, config.likelihood.kind, 1, seed)
+        self.inference = config.inference.begin(setup, silent)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.optimizer = torch.optim.Adam(vae.parameters(), lr=config.train.lr, fused=True)
         self.size, self.passes, self.points = config.train.batch_size, 0, 0
@@ -49,7 +49,7 @@ class Learner:
         batches = self.inference.order(self.generator).split(self.size)
         start = time.perf_counter()
         for index in batches:
-            found = self.inference.step(index, How(), self.generator)
+            found = self.inference.step(index, ObjectiveSettings(), self.generator)
             self.optimizer.zero_grad(set_to_none=True)
             (-found.bound.surrogate).backward()
             self.optimizer.step()

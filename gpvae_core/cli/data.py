@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpvae_core.cli.group import group
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.progress import terminal_progress
@@ -15,20 +16,10 @@ from gpvae_core.progress import terminal_progress
 if TYPE_CHECKING:
     from gpvae_core.data.base import DataConfig, Source
 
-app = typer.Typer(
-    help="List, fetch and verify data sets.\n\nExample: gpvae data list",
-    invoke_without_command=True,
-)
+app = group("List, fetch and verify data sets.\n\nExample: gpvae data list")
 _Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Data sets: see `gpvae data list`.")]
 _Json = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
 _AVAILABLE = {True: "yes", False: "no", None: "your own"}
-
-
-@app.callback()
-def options(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(2)
 
 
 @app.command("list")

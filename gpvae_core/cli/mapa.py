@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpvae_core.cli.group import group
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
@@ -20,19 +21,11 @@ SETS = ("figure-8", "circle", "absolute-value", "clusters", "spiral-dots")
 SHORT = ("set", "N", "bandwidth", "KL(p||q)", "uniform", "captured", "rank")
 """Columns of the trend that fit a terminal."""
 DEFAULT_OUT = Path("sweeps/mapa")
-app = typer.Typer(
-    help="MAPA, the model-agnostic posterior approximation, in numbers (Yacoby et al. 2024).\n\n"
-    "Example: gpvae mapa trend figure-8 clusters",
-    invoke_without_command=True,
+app = group(
+    "MAPA, the model-agnostic posterior approximation, in numbers (Yacoby et al. 2024).\n\n"
+    "Example: gpvae mapa trend figure-8 clusters"
 )
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-
-
-@app.callback()
-def options(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(2)
 
 
 @app.command("trend")
@@ -151,7 +144,7 @@ def table_command(
 
     gpvae mapa table --out sweeps/mapa --markdown comparison.md
     """
-    from gpvae_core.run_files import disk_errors
+    from gpvae_core.files import disk_errors
     from gpvae_core.tables.mapa import READING, about, comparison, kl_rows, to_csv, to_markdown, verdict_rows
 
     found = comparison(out, setup)

@@ -196,7 +196,7 @@ def _compare(
 
 
 def _write(csv: Path | None, csv_text: str, latex: Path | None, latex_text: str) -> None:
-    from gpvae_core.run_files import disk_errors
+    from gpvae_core.files import disk_errors
 
     for path, text in ((csv, csv_text), (latex, latex_text)):
         if path is not None:

@@ -6,12 +6,11 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split, own_path, stratified_test_split
+from gpvae_core.data.base import DATASETS, PathSource, RawData, Split, own_path, stratified_test_split
 from gpvae_core.data.damage import check_readable, short
 from gpvae_core.errors import UserError
 
@@ -36,17 +35,11 @@ Arrays = Mapping[str, np.ndarray]
 
 
 @DATASETS.register("array")
-class ArrayFile(Source):
+class ArrayFile(PathSource):
     """An .npz: images (or train_images and test_images) as bytes or as floats in [0, 1], perhaps labels; no pickle.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W). Without a partition a seeded 20 % of each class is the test set.
     """
-
-    takes_path: ClassVar[bool] = True
-
-    @classmethod
-    def present(cls) -> bool | None:
-        return None
 
     def read(self) -> RawData:
         path = own_path(self.argument)

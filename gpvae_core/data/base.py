@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from gpvae_core.data.damage import short
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.errors import UserError
+from gpvae_core.hashes import hexdigest
 from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
 
@@ -109,7 +110,7 @@ class Source(ABC):
     """Whether the name goes on with a path, as in images:PATH."""
     resizable: ClassVar[bool] = False
     """Whether `DataConfig.size` applies."""
-    bounded: ClassVar[bool] = True
+    is_images: ClassVar[bool] = True
     """Whether the values are pixels in [0, 1]; points of a synthetic set may be anywhere."""
     wants: ClassVar[Mapping[str, Any]] = {}
     """Settings (dotted keys) that a run on these data has by default, such as the noise that made them."""
@@ -129,8 +130,18 @@ class Source(ABC):
         """Read everything. Raises UserError on missing, truncated or damaged files."""
 
 
+class PathSource(Source):
+    """A data set whose name goes on with a path, as in images:PATH."""
+
+    takes_path: ClassVar[bool] = True
+
+    @classmethod
+    def present(cls) -> None:
+        """Whether the files are there depends on the path."""
+
+
 MIN_IMAGES = 3
-"""Of data without a published partition: one each for training, validation and test."""
+"""Images that data without a published partition must have: one each for training, validation and test."""
 
 DATASETS: Registry[type[Source]] = Registry("dataset", "gpvae_core.data")
 
@@ -256,9 +267,9 @@ def _share(count: int, fraction: float) -> int:
 
 
 def _fingerprint(*splits: Split) -> str:
-    digest = hashlib.sha256()
-    for split in splits:
-        digest.update(f"{split.images.dtype} {split.images.shape} {split.levels}".encode())
-        digest.update(np.ascontiguousarray(split.images).data)
-        digest.update(np.ascontiguousarray(split.labels).data)
-    return digest.hexdigest()
+    def parts(split: Split) -> Iterator[str | memoryview]:
+        yield f"{split.images.dtype} {split.images.shape} {split.levels}"
+        yield np.ascontiguousarray(split.images).data
+        yield np.ascontiguousarray(split.labels).data
+
+    return hexdigest(chain.from_iterable(map(parts, splits)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import hashlib
 import os
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import requests
 from gpvae_core.data.damage import cannot_read
 from gpvae_core.data.files import ENVIRONMENT, data_folder, find_file, own_folder
 from gpvae_core.errors import UserError
+from gpvae_core.hashes import hexdigest
 from gpvae_core.progress import Progress
 
 CHUNK = 1 << 16
@@ -27,11 +27,13 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Download:
-    """One file: `base` + `file` on the web, and its published checksum, "md5:..." or "sha256:..."."""
+    """One file on the web, at the address `base` + `file`."""
 
     base: str
+    """Address of its folder, with a slash at the end."""
     file: str
     checksum: str
+    """The published checksum, "md5:..." or "sha256:..."."""
     content: str | None = None
     """Checksum of the uncompressed bytes, by which a file compressed anew (or not at all) is known too."""
     stand_in: bool = False
@@ -176,16 +178,13 @@ def matches(download: Download, path: Path) -> bool:
 def _digest(path: Path, like: str, uncompress: bool = False) -> str | None:
     """Checksum of a file (or of what a .gz holds) in the manner of `like`; None for a damaged .gz."""
     algorithm = like.partition(":")[0]
-    digest = hashlib.new(algorithm, usedforsecurity=False)
     try:
         with gzip.open(path, "rb") if uncompress and path.suffix == ".gz" else path.open("rb") as file:
-            for chunk in _chunks(file):  # pyright: ignore[reportArgumentType]
-                digest.update(chunk)
+            return f"{algorithm}:{hexdigest(_chunks(file), algorithm)}"  # pyright: ignore[reportArgumentType]
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return None
     except OSError as error:
         raise cannot_read(path, error) from None
-    return f"{algorithm}:{digest.hexdigest()}"
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

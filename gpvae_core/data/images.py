@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split, own_path, stratified_test_split
+from gpvae_core.data.base import DATASETS, PathSource, RawData, Split, own_path, stratified_test_split
 from gpvae_core.data.decode import picture_size
 from gpvae_core.data.tree import Picture, decode_all, open_tree
 from gpvae_core.errors import UserError
@@ -21,15 +21,10 @@ _PARTS |= {"validation": "validation"}
 
 
 @DATASETS.register("images")
-class ImageTree(Source):
+class ImageTree(PathSource):
     """Any folder or zip of images, one subfolder a class; train/ and test/ above the classes are honoured."""
 
-    takes_path: ClassVar[bool] = True
     resizable: ClassVar[bool] = True
-
-    @classmethod
-    def present(cls) -> bool | None:
-        return None
 
     def read(self) -> RawData:
         path = own_path(self.argument)

@@ -24,8 +24,8 @@ from gpvae_core.evaluation.sample import (
 from gpvae_core.evaluation.settings import SPLITS, EvaluationSettings
 from gpvae_core.evaluation.whole_split import active_units, collapse, iwae_score, uncertainty_means, whole_split
 from gpvae_core.gaps import default_sample_size, truth_estimator
-from gpvae_core.mapa.bandwidths import BANDWIDTHS
-from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
+from gpvae_core.mapa import BANDWIDTHS
+from gpvae_core.mapa.bandwidth import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -33,8 +32,9 @@ from gpvae_core.explore.views import (
     TracesView,
 )
 from gpvae_core.gaps import gaps_and_best
-from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
-from gpvae_core.mapa.kernel import choose_bandwidth, mapa
+from gpvae_core.hashes import hexdigest
+from gpvae_core.mapa import BANDWIDTHS, Bandwidth
+from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.truth.grid import GridPosterior, true_posterior
 from gpvae_core.truth.importance import iwae_log_px
@@ -54,7 +54,7 @@ def instance_key(instance: Instance) -> str:
     """A test image by its index, any other by its pixels."""
     if instance.index is not None:
         return f"test {instance.index}"
-    return hashlib.sha1(np.ascontiguousarray(instance.image).tobytes()).hexdigest()
+    return hexdigest([np.ascontiguousarray(instance.image).tobytes()], "sha1")
 
 
 class Answers:

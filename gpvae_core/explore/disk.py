@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
+
+from gpvae_core.files import write_cached
+from gpvae_core.hashes import hexdigest
 
 VERSION = 1
 """Raised when what a stage computes changes, so that older files are not read."""
@@ -23,12 +24,10 @@ KEPT = 3
 
 def fingerprint(model: nn.Module) -> str:
     """SHA-256 of all parameters and buffers by name; two models with equal weights share it."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        array = np.ascontiguousarray(value.detach().cpu().numpy())
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+    state = sorted(model.state_dict().items())
+    # NOTE: a scalar becomes an array of shape (1,), and its shape is a part of the hash
+    named = ((name, np.ascontiguousarray(value.detach().cpu().numpy())) for name, value in state)
+    return hexdigest(part for name, a in named for part in (f"{name} {a.dtype} {a.shape}", a.tobytes()))
 
 
 class DiskCache:
@@ -41,7 +40,7 @@ class DiskCache:
     def path(self, stage: str, settings: Mapping[str, Any]) -> Path:
         """The file of a stage under these settings."""
         text = json.dumps({**self._depends_on, "stage": stage, "settings": dict(settings)}, sort_keys=True)
-        return self._folder / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz"
+        return self._folder / f"{stage}-{hexdigest([text])[:24]}.npz"
 
     def read(self, stage: str, settings: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
         """The arrays of a stage; None where there are none, or the file is damaged or another's under this name."""
@@ -57,17 +56,9 @@ class DiskCache:
     def write(self, stage: str, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Under a temporary name, then renamed; a read-only or full disk is no error."""
         path = self.path(stage, settings)
-        temporary: str | None = None
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self._folder)
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, allow_pickle=False, key=np.array(path.stem), **arrays)
-            os.replace(temporary, path)
-            self._forget_old(stage)
-        except OSError:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+        if write_cached(path, lambda file: np.savez(file, allow_pickle=False, key=np.array(path.stem), **arrays)):
+            with suppress(OSError):
+                self._forget_old(stage)
 
     def _forget_old(self, stage: str) -> None:
         files = sorted(self._folder.glob(f"{stage}-*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)

@@ -28,7 +28,7 @@ from gpvae_core.explore.views import (
     TracesView,
     UncertaintyView,
 )
-from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
+from gpvae_core.mapa import BANDWIDTHS, Bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.types import as_images

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import numpy as np
 
+from gpvae_core.csv_text import csv_text
 from gpvae_core.explore.views import (
     Array,
     FigureOneItem,
@@ -25,14 +24,7 @@ Table = tuple[Sequence[str], Iterable[Sequence[object]]]
 
 def _text(*tables: Table) -> str:
     """Numbers are written so that reading them gives the same float64."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    for number, (heading, rows) in enumerate(tables):
-        if number:
-            out.write("\n")
-        writer.writerow(heading)
-        writer.writerows([_plain(value) for value in row] for row in rows)
-    return out.getvalue()
+    return "\n".join(csv_text(heading, (map(_plain, row) for row in rows)) for heading, rows in tables)
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,7 @@ from torch import Tensor
 from gpvae_core.data.base import Split
 from gpvae_core.explore.embedding import seeded_sample
 from gpvae_core.explore.views import Array
-from gpvae_core.mapa.kernel import EmpiricalModel
+from gpvae_core.mapa.empirical import DecodedCodes
 from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import VAE
 
@@ -29,7 +29,7 @@ class Reference:
     pixels: Float[Tensor, "N P"]
     codes: Array
     """(N, D)."""
-    model: EmpiricalModel
+    model: DecodedCodes
     """The empiricalized model with these codes."""
     note: str
     """Names the sample where it is one; empty where it is the whole training set."""
@@ -53,7 +53,7 @@ def build_reference(
 ) -> Reference:
     """The images at `index` with their codes (N, D)."""
     pixels = split.pixels(index).to(device).flatten(1)
-    model = EmpiricalModel.build(vae, torch.as_tensor(codes, dtype=torch.float32), progress)
+    model = DecodedCodes.build(vae, torch.as_tensor(codes, dtype=torch.float32), progress)
     n, of = len(index), len(split.images)
     note = "" if n == of else f"A seeded sample of {n:,} of {of:,} training images stands for the training set."
     return Reference(index, pixels, np.asarray(codes, dtype=np.float64), model, note)

@@ -12,56 +12,57 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.errors import UserError
-from gpvae_core.inference.base import INFERENCES, Inference, InferenceConfig, Materials, Step
+from gpvae_core.inference.base import INFERENCES, Inference, InferenceConfig, Step, TrainingSetup
 from gpvae_core.progress import Progress
-from gpvae_core.training_bound import How, training_bound
+from gpvae_core.training_bound import ObjectiveSettings, training_bound
 from gpvae_core.validation import validation_elbo
 
 EXTENT, NODES = 6.0, 801
-"""Of the quadrature by which weights may be kept: prior units, and nodes."""
+"""Reach in prior standard deviations, and nodes, of the quadrature by which weights may be kept."""
 
 
 class Amortized(Inference):
-    """The training bound at the encoder's answers (`training_bound`)."""
+    """Train encoder and decoder together by the bound of `training_bound`."""
 
-    def __init__(self, materials: Materials, score: Callable[[Materials], float]) -> None:
-        self._of = materials
+    def __init__(self, setup: TrainingSetup, score: Callable[[TrainingSetup], float]) -> None:
+        self._setup = setup
         self._score = score
 
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        return torch.randperm(len(self._of.train), generator=generator, device=generator.device)
+        return torch.randperm(len(self._setup.train), generator=generator, device=generator.device)
 
-    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
-        of = self._of
-        return Step(training_bound(of.vae, of.train.batch(index), len(of.train), of.samples, generator, how))
+    def step(self, index: Int64[Tensor, " B"], settings: ObjectiveSettings, generator: torch.Generator) -> Step:
+        vae, train = self._setup.vae, self._setup.train
+        return Step(training_bound(vae, train.batch(index), len(train), self._setup.samples, generator, settings))
 
     def score(self) -> float:
-        return self._score(self._of)
+        return self._score(self._setup)
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """The model is ready as it is."""
         return {}
 
 
-def elbo_score(of: Materials) -> float:
-    """Mean ELBO of the validation images, nats."""
-    return validation_elbo(of.vae, of.validation, of.seed)
+def elbo_score(setup: TrainingSetup) -> float:
+    """Return the mean ELBO of the validation images, nats."""
+    return validation_elbo(setup.vae, setup.validation, setup.seed)
 
 
 @torch.no_grad()
-def log_px_score(of: Materials) -> float:
-    """Mean log p(x) of the validation points, nats, by the trapezium rule along the latent line (d = 1).
+def log_px_score(setup: TrainingSetup) -> float:
+    """Return the mean log p(x) of the validation points, nats, by the trapezium rule along the latent line (d = 1).
 
-    The same nodes for every decoder and epoch: enough to choose weights by, and two hundred times as fast as `Line`.
+    The nodes are the same for every decoder and epoch: enough to choose weights by, and two hundred times as fast as
+    `Line`.
     """
-    vae, x = of.vae, of.validation.batch(torch.arange(len(of.validation), device=of.validation.images.device))
+    vae, x = setup.vae, setup.validation.all()
     vae.eval()
     z = torch.linspace(-EXTENT, EXTENT, NODES, device=x.device)[:, None]
     log_weight = vae.log_prior(z).cpu().double() + math.log(2 * EXTENT / (NODES - 1))
     return float(torch.logsumexp(vae.likelihood.grid_table(vae.decode(z)).log_prob(x) + log_weight, 1).mean())
 
 
-SCORES: dict[str, Callable[[Materials], float]] = {"elbo": elbo_score, "log_px": log_px_score}
+SCORES: dict[str, Callable[[TrainingSetup], float]] = {"elbo": elbo_score, "log_px": log_px_score}
 
 
 @INFERENCES.register("amortized")
@@ -76,12 +77,12 @@ class AmortizedConfig(InferenceConfig):
         "points by quadrature (d = 1), as fair to decoders whose posteriors no encoder fits",
     )
 
-    def begin(self, materials: Materials, progress: Progress) -> Amortized:
-        if self.kept_by == "log_px" and materials.vae.latent_dim != 1:
+    def begin(self, setup: TrainingSetup, progress: Progress) -> Amortized:
+        if self.kept_by == "log_px" and setup.vae.latent_dim != 1:
             raise UserError(
-                f"kept_by=log_px is a quadrature along a line: wanted latent_dim=1, got {materials.vae.latent_dim}"
+                f"kept_by=log_px is a quadrature along a line: wanted latent_dim=1, got {setup.vae.latent_dim}"
             )
-        return Amortized(materials, SCORES[self.kept_by])
+        return Amortized(setup, SCORES[self.kept_by])
 
     @property
     def score_name(self) -> str:

@@ -15,28 +15,28 @@ from gpvae_core.bounds import Bound
 from gpvae_core.part import PartConfig
 from gpvae_core.progress import Progress
 from gpvae_core.registry import Registry
-from gpvae_core.training_bound import How
+from gpvae_core.training_bound import ObjectiveSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
 
 @dataclass(frozen=True)
-class Materials:
-    """What inference works on."""
+class TrainingSetup:
+    """The model, the data and the settings that inference works on."""
 
     vae: VAE
     train: DeviceSplit
     validation: DeviceSplit
     likelihood: str
-    """Its kind."""
+    """Kind of the likelihood."""
     samples: int
-    """`train.samples`: of each image and step."""
+    """Samples of z for each image and step (`train.samples`)."""
     seed: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a mini-batch contributes."""
+    """The bound of a mini-batch."""
 
     bound: Bound
     passes: int | None = None
@@ -48,47 +48,47 @@ class Inference(ABC):
 
     @abstractmethod
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        """The training images in the order of this epoch, each once; batches are cut from it."""
+        """Return the training images in the order of this epoch, each once; batches are cut from it."""
 
     @abstractmethod
-    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
-        """The bound of these training images, and the surrogate to follow."""
+    def step(self, index: Int64[Tensor, " B"], settings: ObjectiveSettings, generator: torch.Generator) -> Step:
+        """Return the bound of these training images, and the surrogate to follow."""
 
     @abstractmethod
     def score(self) -> float:
-        """How good the weights are now, by the validation images, in nats; larger is better."""
+        """ObjectiveSettings good the weights are now, by the validation images, in nats; larger is better."""
 
     @abstractmethod
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Make the model, which holds the best weights, one that is used as any VAE. The same whenever it is done.
+        """Make the model, which holds the best weights, one that is used as any VAE; twice gives the same.
 
-        Returns figures of how that went, by name; none where nothing was to be done.
+        It returns figures of how that went, by name; none where nothing was to be done.
         """
 
 
 class InferenceConfig(PartConfig):
-    """Settings of one way."""
+    """Settings of one kind of inference."""
 
     only: ClassVar[Mapping[str, Any]] = {}
-    """Parts (their kinds) and settings (dotted keys) of a run that it works with alone."""
+    """Parts (by kind) and settings (dotted keys) that a run with this inference must have."""
 
     @property
     @abstractmethod
     def score_name(self) -> str:
-        """What `Inference.score` is called where it is shown."""
+        """The name under which `Inference.score` is shown."""
 
     @property
     @abstractmethod
     def finishes(self) -> bool:
-        """Whether there is a model to be used only after `Inference.finish`; its validation ELBO is found then."""
+        """Whether the model can be used only after `Inference.finish`; its validation ELBO is found then."""
 
     @abstractmethod
-    def begin(self, materials: Materials, progress: Progress) -> Inference:
-        """What has to be known of the data before the first step. Raises UserError where model or data do not fit."""
+    def begin(self, setup: TrainingSetup, progress: Progress) -> Inference:
+        """Find what is needed of the data before the first step. Raises UserError where model or data do not fit."""
 
     @abstractmethod
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
-        """Settings (dotted keys) that a run of this latent dimension has by default."""
+        """Return the settings (dotted keys) that a run of this latent dimension has by default."""
 
 
 INFERENCES: Registry[type[InferenceConfig]] = Registry("inference", "gpvae_core.inference")

@@ -12,13 +12,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
 from gpvae_core.errors import UserError
-from gpvae_core.inference.base import INFERENCES, Materials
-from gpvae_core.inference.empiricalized import EmpiricalConfig, Ways, all_points
-from gpvae_core.mapa.bandwidths import BANDWIDTHS, Bandwidth
+from gpvae_core.inference.base import INFERENCES, TrainingSetup
+from gpvae_core.inference.index_posterior import IndexInferenceConfig, IndexSampling
+from gpvae_core.mapa import BANDWIDTHS, Bandwidth
+from gpvae_core.mapa.bandwidth import choose_bandwidth
 from gpvae_core.mapa.batches import Batching, NeighbourBatches, RandomBatches
 from gpvae_core.mapa.cache import load_or_find
-from gpvae_core.mapa.empirical import Empiricalized
-from gpvae_core.mapa.kernel import choose_bandwidth
+from gpvae_core.mapa.empirical import EmpiricalizedModel
 from gpvae_core.mapa.kernels.choice import build_kernel, kernel_settings
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.mapa.proposals import MapaProposal
@@ -34,7 +34,7 @@ DENSE = 5120
 SMALL = 2048
 """Up to so many, their table is found as fast as it is read, and not kept on disk."""
 STORED = 256
-"""Of more than DENSE, so many, or twice k."""
+"""Of more than DENSE training points so many are stored for each, or twice k."""
 TAIL = 0.1
 """Mean mass of what is not stored above which that is said."""
 GROUP = 5
@@ -42,7 +42,7 @@ GROUP = 5
 
 
 def _a_bandwidth(value: Any) -> Any:
-    """As one line of error where it is none."""
+    """Refuse anything that is no bandwidth, in one line."""
     numbers = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None or value in BANDWIDTHS or (numbers and 0 < value < math.inf):
         return value
@@ -50,7 +50,7 @@ def _a_bandwidth(value: Any) -> Any:
 
 
 @INFERENCES.register("mapa")
-class MapaConfig(EmpiricalConfig):
+class MapaConfig(IndexInferenceConfig):
     """Trained by MAPA, an index posterior found from the data before any model (images: bandwidth=validation)."""
 
     kind: ClassVar[str] = "mapa"
@@ -90,34 +90,36 @@ class MapaConfig(EmpiricalConfig):
     @model_validator(mode="after")
     def _groups_are_of_neighbours(self) -> MapaConfig:
         if self.group_size is not None and self.batching == "random":
-            raise ValueError("group_size is of batching=neighbours: leave it out, or set that too")
+            raise ValueError("group_size has no effect without batching=neighbours: leave it out, or set that too")
         return self
 
-    def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
-        n, x_train = len(materials.train), matrix(materials.train)
-        kernel = build_kernel(materials.likelihood, self._of_kernel(materials, x_train, progress))
+    def prepare(self, setup: TrainingSetup, model: EmpiricalizedModel, progress: Progress) -> IndexSampling:
+        n, x_train = len(setup.train), matrix(setup.train)
+        kernel = build_kernel(setup.likelihood, self._kernel_settings(setup, x_train, progress))
         # The same for every seed of a run, so that restarts share it.
         find = find_neighbours if n <= SMALL else load_or_find
         table = find(x_train, kernel, self.stored_of(n), how=self.search, progress=progress)
         posterior = table.posterior(kernel)
         warn_of_tail(posterior)
-        return Ways(MapaProposal(posterior), self._batches(table))
+        return IndexSampling(MapaProposal(posterior), self._batches(table))
 
-    def _of_kernel(self, of: Materials, x_train: Float[Tensor, "N P"], progress: Progress) -> dict[str, Any]:
-        """Settings of the kernel: those that were given, and a bandwidth where it wants one."""
+    def _kernel_settings(
+        self, setup: TrainingSetup, x_train: Float[Tensor, "N P"], progress: Progress
+    ) -> dict[str, Any]:
+        """Return the kernel's settings: those that were given, and a bandwidth where it has one."""
         given = {"rho": self.rho, "temperature": self.temperature, "bandwidth": self.bandwidth}
         chosen = {name: value for name, value in given.items() if value is not None}
-        if "bandwidth" not in kernel_settings(of.likelihood):
+        if "bandwidth" not in kernel_settings(setup.likelihood):
             return chosen
-        ways: dict[Any, Callable[[], float | None]] = {
-            "sigma_x": of.vae.likelihood.noise_scale,
-            "validation": lambda: choose_bandwidth(x_train, matrix(of.validation), progress=progress),
+        found: dict[Any, Callable[[], float | None]] = {
+            "sigma_x": setup.vae.likelihood.noise_scale,
+            "validation": lambda: choose_bandwidth(x_train, matrix(setup.validation), progress=progress),
         }
         width = self.bandwidth or "sigma_x"
-        return {**chosen, "bandwidth": ways[width]() if width in ways else width}
+        return {**chosen, "bandwidth": found[width]() if width in found else width}
 
     def stored_of(self, n_total: int) -> int:
-        """K."""
+        """Return K, the number of most probable indices that are stored for each point."""
         k = self.summed(n_total)
         if self.stored is None:
             return n_total if n_total <= DENSE else min(n_total, max(STORED, 2 * k))
@@ -135,7 +137,7 @@ class MapaConfig(EmpiricalConfig):
 
 
 def warn_of_tail(posterior: SparsePosterior) -> None:
-    """Say where so much of the posterior is spread evenly that little of MAPA is left."""
+    """Warn where so much of the posterior is spread evenly that little of MAPA is left."""
     mass, stored = float(posterior.log_tail.exp().mean()), posterior.index.shape[1]
     if mass > TAIL:
         log.warning(
@@ -148,5 +150,5 @@ def warn_of_tail(posterior: SparsePosterior) -> None:
 
 
 def matrix(split: DeviceSplit) -> Float[Tensor, "N P"]:
-    """The points of a split as rows, on the CPU."""
-    return all_points(split).flatten(1).cpu()
+    """Return the points of a split as rows, on the CPU."""
+    return split.all().flatten(1).cpu()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gpvae_core.inference.base import INFERENCES, Materials
-from gpvae_core.inference.empiricalized import EmpiricalConfig, Ways
+from gpvae_core.inference.base import INFERENCES, TrainingSetup
+from gpvae_core.inference.index_posterior import IndexInferenceConfig, IndexSampling
 from gpvae_core.mapa.batches import RandomBatches
-from gpvae_core.mapa.empirical import Empiricalized
+from gpvae_core.mapa.empirical import EmpiricalizedModel
 from gpvae_core.mapa.proposals import ModelProposal
 from gpvae_core.progress import Progress
 
 
 @INFERENCES.register("mapa_gt")
-class MapaGtConfig(EmpiricalConfig):
+class MapaGtConfig(IndexInferenceConfig):
     """MAPA's bound by the model's own index posterior: each step decodes all codes (a yardstick for small data)."""
 
     kind: ClassVar[str] = "mapa_gt"
     method: ClassVar[str] = "mapa-gt"
 
-    def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
-        return Ways(ModelProposal(model), RandomBatches(model.n_total))
+    def prepare(self, setup: TrainingSetup, model: EmpiricalizedModel, progress: Progress) -> IndexSampling:
+        return IndexSampling(ModelProposal(model), RandomBatches(model.n_total))

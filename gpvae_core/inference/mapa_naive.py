@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gpvae_core.inference.base import INFERENCES, Materials
-from gpvae_core.inference.empiricalized import EmpiricalConfig, Ways
+from gpvae_core.inference.base import INFERENCES, TrainingSetup
+from gpvae_core.inference.index_posterior import IndexInferenceConfig, IndexSampling
 from gpvae_core.mapa.batches import RandomBatches
-from gpvae_core.mapa.empirical import Empiricalized
+from gpvae_core.mapa.empirical import EmpiricalizedModel
 from gpvae_core.mapa.proposals import EvenProposal
 from gpvae_core.progress import Progress
 
 
 @INFERENCES.register("mapa_naive")
-class MapaNaiveConfig(EmpiricalConfig):
+class MapaNaiveConfig(IndexInferenceConfig):
     """MAPA's bound by indices drawn evenly: what it is worth without MAPA (a yardstick)."""
 
     kind: ClassVar[str] = "mapa_naive"
     method: ClassVar[str] = "mapa-naive"
 
-    def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
-        return Ways(EvenProposal(model.n_total), RandomBatches(model.n_total))
+    def prepare(self, setup: TrainingSetup, model: EmpiricalizedModel, progress: Progress) -> IndexSampling:
+        return IndexSampling(EvenProposal(model.n_total), RandomBatches(model.n_total))

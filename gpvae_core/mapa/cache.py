@@ -6,13 +6,12 @@ What cannot be read is computed again, what cannot be written is not kept.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import pooch
@@ -22,6 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from gpvae_core.files import write_cached
+from gpvae_core.hashes import hexdigest
 from gpvae_core.mapa.kernels.base import Kernel
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.progress import Progress, silent
@@ -42,10 +43,8 @@ def cache_folder() -> Path:
 
 def fingerprint(x: Float[Tensor, "N P"]) -> str:
     """SHA-256 of shape, type and values."""
-    digest = hashlib.sha256(f"{tuple(x.shape)} {x.dtype}".encode())
-    for part in x.split(ROWS):
-        digest.update(part.cpu().contiguous().numpy().data)
-    return digest.hexdigest()
+    values = (part.cpu().contiguous().numpy().data for part in x.split(ROWS))
+    return hexdigest(chain([f"{tuple(x.shape)} {x.dtype}"], values))
 
 
 def key(
@@ -62,7 +61,7 @@ def key(
         "how": how,
         "seed": seed,
     }
-    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:32]
+    return hexdigest([json.dumps(depends_on, sort_keys=True)])[:32]
 
 
 def load_or_find(
@@ -94,11 +93,8 @@ def load_or_find(
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of all values, by which a file damaged in the middle is known."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].numpy().data)
-    return digest.hexdigest()
+    named = sorted(tensors.items())
+    return hexdigest(part for name, t in named for part in (f"{name} {tuple(t.shape)}", t.numpy().data))
 
 
 def read(path: Path) -> NeighbourTable | None:
@@ -131,17 +127,10 @@ def write(path: Path, table: NeighbourTable) -> None:
         "n_total": torch.tensor(table.n_total),
         "recall": torch.tensor(table.recall, dtype=torch.float64),
     }
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(tensors, {"sha256": _digest(tensors)}))
-        os.replace(temporary, path)
-        _forget_old(path.parent)
-    except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    content = save(tensors, {"sha256": _digest(tensors)})
+    if write_cached(path, lambda file: file.write(content)):
+        with suppress(OSError):
+            _forget_old(path.parent)
 
 
 def _forget_old(folder: Path) -> None:

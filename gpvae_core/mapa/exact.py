@@ -30,7 +30,22 @@ def faiss_pairs(
     return torch.from_numpy(found)
 
 
-class FaissExact(Search):
+class ExactSearch(Search):
+    """A search that looks at every pair: in any order, and without a miss."""
+
+    def first_count(self, k: int) -> int:
+        return k + MARGIN
+
+    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
+        return torch.zeros(len(queries), dtype=torch.int64)
+
+    def recall(
+        self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
+    ) -> float:
+        return 1.0
+
+
+class FaissExact(ExactSearch):
     """Every pair by FAISS, on all cores."""
 
     def __init__(self, vectors: Float32[Tensor, "N Q"], metric: Metric) -> None:
@@ -40,28 +55,17 @@ class FaissExact(Search):
         self.centred = self.vectors - self.centre
         self.longest = float(self.centred.norm(dim=1).max())
 
-    def first_count(self, k: int) -> int:
-        return k + MARGIN
-
-    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
-        return torch.zeros(len(queries), dtype=torch.int64)
-
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
         centred = (queries - self.centre).contiguous()
         statistic, index = faiss.knn(centred.numpy(), self.centred.numpy(), count, metric=self.measure.faiss_metric)
         worst = self.measure.sign * torch.from_numpy(statistic[:, -1].copy())
         return Candidates(torch.from_numpy(index), worst - rounding(centred, self.longest))
 
-    def recall(
-        self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
-    ) -> float:
-        return 1.0
-
     def pairs(self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]) -> Float32[Tensor, "b c"]:
         return faiss_pairs(self.metric, self.vectors, queries, index)
 
 
-class TorchExact(Search):
+class TorchExact(ExactSearch):
     """Every pair on a device, as products and top-k."""
 
     def __init__(self, vectors: Float32[Tensor, "N Q"], metric: Metric, device: torch.device) -> None:
@@ -71,12 +75,6 @@ class TorchExact(Search):
         self.centred = self.vectors - self.centre
         self.longest = float(self.centred.norm(dim=1).max())
 
-    def first_count(self, k: int) -> int:
-        return k + MARGIN
-
-    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
-        return torch.zeros(len(queries), dtype=torch.int64)
-
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
         index, beyond = [], []
         for part in queries.split(max(SCORES // self.size, 1)):
@@ -85,11 +83,6 @@ class TorchExact(Search):
             index.append(found.indices.cpu())
             beyond.append((found.values[:, -1] - rounding(centred, self.longest)).cpu())
         return Candidates(torch.cat(index), torch.cat(beyond))
-
-    def recall(
-        self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
-    ) -> float:
-        return 1.0
 
     def pairs(self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]) -> Float32[Tensor, "b c"]:
         found = torch.empty(index.shape, dtype=torch.float32)

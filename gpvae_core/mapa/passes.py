@@ -30,7 +30,9 @@ class Passes:
     k: int | None
     """Indices summed over, where the method has any."""
     decoder: float
+    """Codes decoded for each point."""
     encoder: float
+    """Images encoded for each point."""
 
     @property
     def both(self) -> float:

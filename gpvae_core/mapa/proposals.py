@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse
-from gpvae_core.mapa.empirical import Empiricalized
+from gpvae_core.mapa.empirical import EmpiricalizedModel
 from gpvae_core.mapa.sparse import SparsePosterior
 
 
@@ -40,7 +40,7 @@ class ModelProposal(Proposal):
     The tail's weights p(x_n|i) / q~ are then one constant, so that the bound is exact from S = 1 on.
     """
 
-    def __init__(self, model: Empiricalized) -> None:
+    def __init__(self, model: EmpiricalizedModel) -> None:
         self._model = model
 
     def draw(self, index: Int64[Tensor, " B"], k: int, samples: int, generator: torch.Generator) -> IndexDraw:

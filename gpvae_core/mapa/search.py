@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from gpvae_core.mapa.distances import square_of_difference
 from gpvae_core.mapa.kernels.base import Metric
 
 FAISS: Any = faiss
-"""Its C++ functions are not in its type information."""
+"""FAISS without its type information, in which the C++ functions used here are missing."""
 MARGIN = 32
 """Candidates beyond the k that are wanted, so that most rows are settled at once."""
 GROWTH = 4
@@ -42,8 +43,7 @@ class Measure:
 
 
 def _square_scores(queries: Tensor, vectors: Tensor) -> Tensor:
-    scores = torch.addmm(vectors.square().sum(1)[None], queries, vectors.T, alpha=-2.0)
-    return scores.add_(queries.square().sum(1, keepdim=True))
+    return square_of_difference(queries @ vectors.T, queries.square().sum(1), vectors.square().sum(1))
 
 
 MEASURES = {

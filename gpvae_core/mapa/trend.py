@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.kernel import mapa
+from gpvae_core.mapa.bandwidth import mapa
 from gpvae_core.vae import GenerativeModel
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gpvae_core.data.base import DATASETS, DataConfig, Dataset, load
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 from gpvae_core.mapa.ground_truth import ground_truth
-from gpvae_core.mapa.kernel import choose_bandwidth, mapa
 from gpvae_core.mapa.trend import Trend, joined, kl, log_index_likelihood, trend
 from gpvae_core.part import parse_model
 from gpvae_core.progress import Progress, silent
@@ -24,10 +24,8 @@ from gpvae_core.truth.line import Line
 from gpvae_core.vae import GenerativeModel
 
 POINTS = ("training", "test")
-RATIO, AROUND = 1.1, 16
-"""'best' is sought among bandwidths of this ratio, so many on either side of sigma."""
-SOUGHT_ON = 128
-"""Points on which it is sought, evenly spaced."""
+RATIO, AROUND, SOUGHT_ON = 1.1, 16, 128
+"""'best' is sought among bandwidths of this ratio, so many on either side of sigma, on so many points evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _given(width: float, known: Known, x: Tensor) -> float:
 
 def known_sets() -> list[str]:
     """The data sets whose points are synthetic, by name."""
-    return [name for name in DATASETS.summaries() if not DATASETS.get(name).bounded]
+    return [name for name in DATASETS.summaries() if not DATASETS.get(name).is_images]
 
 
 def trend_table(

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.explore.mapa_lab.views import CodesView, Indices
-from gpvae_core.plots.marks import Mark, scatter, scattergl
+from gpvae_core.plots.marks import Mark, placed, scatter, scattergl
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
 
 WIDTH, HEIGHT = 560, 440
@@ -41,10 +41,7 @@ def _classes(view: CodesView, theme: Theme) -> list[Mark]:
 
 def _neighbours(view: CodesView, rows: Indices, name: str, marker: dict[str, Any]) -> Mark:
     return scatter(
-        x=view.xy[rows, 0],
-        y=view.xy[rows, 1],
-        customdata=view.index[rows],
-        mode="markers",
+        **placed(view.xy, view.index, rows),
         name=name,
         marker=marker,
         hovertemplate=f"{name}: training image %{{customdata}}<extra></extra>",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Mark: TypeAlias = dict[str, Any]
 
 
@@ -15,6 +17,11 @@ def scatter(**fields: Any) -> Mark:
 def scattergl(**fields: Any) -> Mark:
     """Many points, by WebGL."""
     return {"type": "scattergl", **fields}
+
+
+def placed(xy: np.ndarray, index: np.ndarray, rows: Any) -> Mark:
+    """Return the fields of a map's points in these rows, each of which knows its index."""
+    return {"x": xy[rows, 0], "y": xy[rows, 1], "customdata": index[rows], "mode": "markers"}
 
 
 def bar(**fields: Any) -> Mark:

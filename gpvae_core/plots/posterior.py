@@ -112,13 +112,15 @@ def _ellipses(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: b
     return traces
 
 
+def _markers(points: Array, marker: dict[str, Any], **more: Any) -> Mark:
+    return scatter(x=points[:, 0], y=points[:, 1], mode="markers", marker=marker, **more)
+
+
 def _points(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
     weights = np.asarray(view.mapa_weights, dtype=float)
-    mapa = scatter(
-        x=view.mapa_points[:, 0],
-        y=view.mapa_points[:, 1],
-        mode="markers",
-        marker={
+    mapa = _markers(
+        view.mapa_points,
+        {
             "color": theme.mapa,
             "symbol": "diamond",
             "size": (MAPA_SMALLEST + MAPA_GROWTH * np.sqrt(np.clip(weights, 0.0, 1.0))).tolist(),
@@ -131,11 +133,9 @@ def _points(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: boo
         showlegend=legend,
         **axes,
     )
-    modes = scatter(
-        x=view.modes[:, 0],
-        y=view.modes[:, 1],
-        mode="markers",
-        marker={
+    modes = _markers(
+        view.modes,
+        {
             "color": theme.highlight,
             "symbol": "cross-thin",
             "size": 11,

@@ -5,8 +5,8 @@ Categorical colours are Okabe and Ito's. What must be told apart is also drawn w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -37,8 +37,10 @@ CLASS_SYMBOLS = (
 """With ten colours alone some pairs are close in grey; the symbol tells them apart."""
 
 
-@dataclass(frozen=True)
-class LineStyle:
+ColourScale = list[list[float | str]]
+
+
+class LineStyle(NamedTuple):
     """How one Gaussian is drawn: colour, dash and width in pixels."""
 
     colour: str
@@ -70,87 +72,72 @@ class Theme:
     bar: str
     bar_other: str
     gaussians: tuple[LineStyle, ...]
-    classes: tuple[str, ...] = field(default=CLASS_COLOURS)
+    classes: tuple[str, ...]
 
     @property
-    def density_scale(self) -> list[list[float | str]]:
-        last = len(self.density) - 1
-        return [[k / last, colour] for k, colour in enumerate(self.density)]
+    def density_scale(self) -> ColourScale:
+        return _scale(self.density)
 
     @property
-    def sequential_scale(self) -> list[list[float | str]]:
-        last = len(self.sequential) - 1
-        return [[k / last, colour] for k, colour in enumerate(self.sequential)]
+    def sequential_scale(self) -> ColourScale:
+        return _scale(self.sequential)
 
     @property
-    def diverging_scale(self) -> list[list[float | str]]:
-        return [
-            [0.0, self.diverging[0]],
-            [0.5, self.diverging[1]],
-            [1.0, self.diverging[2]],
-        ]
+    def diverging_scale(self) -> ColourScale:
+        return _scale(self.diverging)
 
 
-LIGHT = Theme(
-    name="light",
-    paper="#FFFFFF",
-    text="#1B1F24",
-    muted="#57606A",
-    grid="#E3E7EC",
-    contour="#1F3A5F",
-    edge="#FFFFFF",
-    base="#D7191C",
-    mapa="#E69F00",
-    highlight="#000000",
-    density=("#FFFFFF", "#EEF3F8", "#D5E2EF", "#B3CBE2", "#8DB0D2"),
-    diverging=("#0072B2", "#F7F7F7", "#D55E00"),
-    sequential=("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39"),
-    bar="#56B4E9",
-    bar_other="#D55E00",
-    gaussians=(
-        LineStyle("#0072B2", "solid", 2.5),
-        LineStyle("#00785A", "dash", 2.2),
-        LineStyle("#A8437F", "dot", 2.4),
-        LineStyle("#8C510A", "dashdot", 2.0),
+def _scale(colours: tuple[str, ...]) -> ColourScale:
+    """Return these colours at even distances from 0 to 1, as Plotly wants them."""
+    last = len(colours) - 1
+    return [[k / last, colour] for k, colour in enumerate(colours)]
+
+
+_STROKES = (("solid", 2.5), ("dash", 2.2), ("dot", 2.4), ("dashdot", 2.0))
+"""Dash and width in pixels of the Gaussians, which are told apart on a grey printer too."""
+
+
+def _gaussians(*colours: str) -> tuple[LineStyle, ...]:
+    return tuple(LineStyle(colour, *stroke) for colour, stroke in zip(colours, _STROKES, strict=True))
+
+
+_VERSIONS: dict[str, tuple[Any, Any]] = {
+    "name": ("light", "dark"),
+    "paper": ("#FFFFFF", "#15191E"),
+    "text": ("#1B1F24", "#F0F3F6"),
+    "muted": ("#57606A", "#A9B3BE"),
+    "grid": ("#E3E7EC", "#2B323B"),
+    "contour": ("#1F3A5F", "#C9DDF2"),
+    "edge": ("#FFFFFF", "#15191E"),
+    "base": ("#D7191C", "#FF5A52"),
+    "mapa": ("#E69F00", "#FFC247"),
+    "highlight": ("#000000", "#FFFFFF"),
+    "bar": ("#56B4E9", "#56B4E9"),
+    "bar_other": ("#D55E00", "#FF9248"),
+    "density": (
+        ("#FFFFFF", "#EEF3F8", "#D5E2EF", "#B3CBE2", "#8DB0D2"),
+        ("#15191E", "#1B2530", "#223447", "#2B4763", "#365D85"),
     ),
-)
-
-DARK = Theme(
-    name="dark",
-    paper="#15191E",
-    text="#F0F3F6",
-    muted="#A9B3BE",
-    grid="#2B323B",
-    contour="#C9DDF2",
-    edge="#15191E",
-    base="#FF5A52",
-    mapa="#FFC247",
-    highlight="#FFFFFF",
-    density=("#15191E", "#1B2530", "#223447", "#2B4763", "#365D85"),
-    diverging=("#56B4E9", "#20262D", "#FF9248"),
-    sequential=("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725"),
-    bar="#56B4E9",
-    bar_other="#FF9248",
-    gaussians=(
-        LineStyle("#6CC3FF", "solid", 2.5),
-        LineStyle("#3DDBA8", "dash", 2.2),
-        LineStyle("#F29ACB", "dot", 2.4),
-        LineStyle("#E0A96D", "dashdot", 2.0),
+    "diverging": (("#0072B2", "#F7F7F7", "#D55E00"), ("#56B4E9", "#20262D", "#FF9248")),
+    "sequential": (
+        ("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39"),
+        ("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725"),
     ),
-    classes=(
-        "#4FA8E0",
-        "#E69F00",
-        "#1FC796",
-        "#E79AC6",
-        "#8FD3FF",
-        "#FF7B2E",
-        "#F0E442",
-        "#B5B5B5",
-        "#B48CE0",
-        "#C98A4B",
+    "gaussians": (
+        _gaussians("#0072B2", "#00785A", "#A8437F", "#8C510A"),
+        _gaussians("#6CC3FF", "#3DDBA8", "#F29ACB", "#E0A96D"),
     ),
-)
+    "classes": (
+        CLASS_COLOURS,
+        (
+            *("#4FA8E0", "#E69F00", "#1FC796", "#E79AC6", "#8FD3FF"),
+            *("#FF7B2E", "#F0E442", "#B5B5B5", "#B48CE0", "#C98A4B"),
+        ),
+    ),
+}
+"""Each field of `Theme` on light and on dark paper."""
 
+LIGHT, DARK = (Theme(**{field: versions[paper] for field, versions in _VERSIONS.items()}) for paper in (0, 1))
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.explore.views import Array, MapView
-from gpvae_core.plots.marks import Mark, scattergl
+from gpvae_core.plots.marks import Mark, placed, scattergl
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, bare_axis, frame
 
 WIDTH, HEIGHT = 440, 260
@@ -21,10 +21,7 @@ RING = 9
 
 def _points(view: MapView, rows: Any, marker: dict[str, Any], name: str, **more: Any) -> Mark:
     return scattergl(
-        x=view.xy[rows, 0],
-        y=view.xy[rows, 1],
-        customdata=view.index[rows],
-        mode="markers",
+        **placed(view.xy, view.index, rows),
         marker=marker,
         name=name,
         **{

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
-from gpvae_core.run_files import disk_errors
+from gpvae_core.files import disk_errors, write_text
 
 TOKEN = "coordinator"
 """File in a sweep's folder with the token of the process in charge; workers of another, or of none, stop."""
@@ -35,10 +32,7 @@ def in_charge(out: Path) -> Iterator[str]:
             raise UserError(f"a sweep runs in '{out}' already: wait for it, stop it, or choose another --out") from None
     try:
         token = uuid.uuid4().hex
-        with disk_errors(str(out / TOKEN)):
-            temporary = out / f".{TOKEN}.tmp"
-            temporary.write_text(token, encoding="utf-8")
-            os.replace(temporary, out / TOKEN)
+        write_text(out / TOKEN, token)
         yield token
     finally:
         call_off(out)
@@ -56,26 +50,3 @@ def token_in(out: Path) -> str:
         return (out / TOKEN).read_text(encoding="utf-8")
     except OSError:
         return ""
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM ask for a stop; a second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(*_: object) -> None:
-        stop.set()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    for number in previous:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

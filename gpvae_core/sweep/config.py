@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gpvae_core.config import parse_model
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.hashes import hexdigest
 
 SPLITS, RESTARTS = 2**32, 2**20
 """Above these a split and a restart would share their seed with others."""
@@ -102,7 +102,7 @@ class SweepConfig(BaseModel):
 
 def digest(value: Any) -> str:
     """SHA-256 of the value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hexdigest([json.dumps(value, sort_keys=True, separators=(",", ":"))])
 
 
 def run_seed(split: int, restart: int) -> int:

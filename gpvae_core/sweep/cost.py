@@ -52,7 +52,7 @@ def measure(job: Job, device: str | None = None) -> Cost:
     """
     target, data = pick_device(device), data_of(job.config.data)
     watch = Stopwatch(target)
-    with _one_thread(), tempfile.TemporaryDirectory() as scratch:
+    with one_thread(), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
         with suppress(Cancelled):
             train(job.config, folder, device=device, data=data, progress=watch)
@@ -71,7 +71,8 @@ def _ignore(done: int, total: int, what: str) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread, as it does in a worker."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

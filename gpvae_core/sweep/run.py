@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from gpvae_core.device import available_devices, pick_device
 from gpvae_core.errors import UserError
+from gpvae_core.guards import stop_on
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
-from gpvae_core.sweep.charge import call_off, in_charge, stop_on_signals
+from gpvae_core.sweep.charge import call_off, in_charge
 from gpvae_core.sweep.cluster import check_scheduler, client_of, cores, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
@@ -115,7 +117,10 @@ def run_sweep(
         running = Running(jobs, todo, root, token, where.device, store, on_change)
         running.tell()
         if todo:
-            with client_of(where.scheduler, min(workers, len(todo)), gpus) as client, stop_on_signals() as stop:
+            with (
+                client_of(where.scheduler, min(workers, len(todo)), gpus) as client,
+                stop_on(signal.SIGINT, signal.SIGTERM) as stop,
+            ):
                 running.go(client, stop.is_set)
         return running.outcome
 

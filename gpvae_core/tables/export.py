@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
+from gpvae_core.csv_text import csv_text
 from gpvae_core.tables.compare import BEST, CLOSE, Cell
 from gpvae_core.tables.paper import PaperTable
 
@@ -16,11 +15,8 @@ DATASETS = {"mnist": "MNIST", "omniglot": "OMNIGLOT", "svhn": "SVHN", "celeba": 
 
 def to_csv(cells: Sequence[Cell]) -> str:
     """A line for each cell, with every field of `Cell`; empty where a value is not known."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(Cell)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(cell) for cell in cells)
-    return out.getvalue()
+    names = [field.name for field in fields(Cell)]
+    return csv_text(names, ([getattr(cell, name) for name in names] for cell in cells))
 
 
 def to_latex(table: PaperTable, cells: Sequence[Cell]) -> str:
@@ -39,11 +35,7 @@ def to_latex(table: PaperTable, cells: Sequence[Cell]) -> str:
 
 def times_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows of `time_rows`: the paper's times in milliseconds for a batch of 128; empty where it has none."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_text(list(rows[0]), ([row[name] for name in rows[0]] for row in rows))
 
 
 def times_to_latex(table: PaperTable, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -7,13 +7,12 @@ ours draw by draw, by a paired t-test. No torch.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.stats import mean_se
 from gpvae_core.sweep.results import Result, Results, Setup, best_restarts, open_results
@@ -34,22 +33,19 @@ class Entry:
 
     dataset: str
     method: str
-    """As in `gpvae train --method`, such as 'mapa:50'."""
     draws: tuple[int, ...]
-    """Seeds of the draws all of whose restarts ended."""
     kl: tuple[float, ...]
-    """Test KL of each draw, nats."""
+    """Test KL in nats of each draw all of whose restarts ended; `draws` are their seeds, `method` is such as 'mapa:50'."""
     mean: float | None
     se: float | None
-    """Standard error over draws; None for fewer than two."""
+    """Mean test KL over the draws, and its standard error, which fewer than two draws do not have."""
     restarts: int
     missing: int
     """Draws that are planned and not there yet."""
     decoder_passes: float | None
-    """For each point of a training step."""
     encoder_passes: float | None
     train_seconds: float | None
-    """Of one training."""
+    """Passes for each point of a training step, and the time of one training."""
 
     @property
     def family(self) -> str:
@@ -357,14 +353,12 @@ def to_markdown(found: Comparison) -> str:
 
 def to_csv(found: Comparison) -> str:
     """A line for each draw of each method on each data set."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"])
-    for one in found.entries:
-        for draw, kl in zip(one.draws, one.kl, strict=True):
-            passes = (one.decoder_passes, one.encoder_passes)
-            writer.writerow([one.dataset, one.method, one.samples, draw, kl, *passes])
-    return out.getvalue()
+    rows = (
+        [one.dataset, one.method, one.samples, draw, kl, one.decoder_passes, one.encoder_passes]
+        for one in found.entries
+        for draw, kl in zip(one.draws, one.kl, strict=True)
+    )
+    return csv_text(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"], rows)
 
 
 def _markdown(rows: Sequence[dict[str, str]]) -> list[str]:

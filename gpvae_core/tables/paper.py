@@ -6,25 +6,22 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpvae_core.errors import UserError
 
 NATS, MILLISECONDS = "nats", "ms"
 
 
-@dataclass(frozen=True)
-class Column:
-    """What a column is about."""
+class Column(NamedTuple):
+    """Data set, d and decoder (conv or fc) of a column."""
 
     dataset: str
     latent_dim: int
     decoder: str
-    """conv or fc."""
 
 
-@dataclass(frozen=True)
-class PaperValue:
+class PaperValue(NamedTuple):
     """A printed cell: the mean and its superscript, the standard deviation over runs, where there is one."""
 
     mean: float
@@ -42,13 +39,12 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper."""
+    """A table of the paper, of a quantity in nats or ms."""
 
     number: int
     title: str
     quantity: str
     unit: str
-    """nats or ms."""
     source: str
     runs: int
     """Train/validation splits a cell is the mean of."""

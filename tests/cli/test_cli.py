@@ -8,38 +8,15 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gpvae_core.cli.main import main
+from tests.commands import Done, gpvae
 
 ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def gpvae(*arguments: str | Path, cwd: Path) -> Done:
-    """Run `gpvae ...` in `cwd`, in this process: importing torch anew for each of many commands takes minutes."""
-    out, err, code = StringIO(), StringIO(), 0
-    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-    return Done(code, out.getvalue(), err.getvalue())
 
 
 def test_a_process_of_its_own_says_the_same(tmp_path: Path) -> None:

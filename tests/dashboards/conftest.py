@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -26,6 +26,21 @@ class Served:
     url: str
     port: int
     log: Path
+
+
+class Clock(Protocol):
+    """A page whose clock a test moves on."""
+
+    def tick(self) -> None: ...
+
+
+def wait_until(page: Clock, true: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Let the page's clock go on until `true` is."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
+        page.tick()
 
 
 @pytest.fixture(scope="session")

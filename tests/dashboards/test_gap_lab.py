@@ -29,6 +29,7 @@ from gpvae_core.explore.gap_lab import teaching
 from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
 from gpvae_core.train import train
+from tests.dashboards.conftest import wait_until
 
 T = TypeVar("T")
 expect.set_options(timeout=30_000)
@@ -49,15 +50,6 @@ def lab_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # Without a browser
-
-
-def wait_until(page: LabPage, true: Callable[[], bool], seconds: float = 120.0) -> None:
-    """The page's clock goes on meanwhile."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.1)
-        page.tick()
 
 
 def opened(root: Path, query: str = "") -> LabPage:

@@ -7,7 +7,6 @@ import html
 import io
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,21 +23,13 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.train import train
+from tests.dashboards.conftest import wait_until
 
 expect.set_options(timeout=60_000)
 SET = "absolute-value"
 
 
 # Without a browser
-
-
-def wait_until(page: MapaPage, true: Callable[[], bool], seconds: float = 120.0) -> None:
-    """The page's clock goes on meanwhile."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
-        page.tick()
 
 
 def opened(*places: Path, query: str = "") -> MapaPage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,7 @@ from dashboards.first_start import FirstStart
 from dashboards.library import RunLibrary
 from dashboards.page import Page
 from gpvae_core.progress import Progress
-
-
-def wait_until(page: Page, true: Callable[[], bool], seconds: float = 60.0) -> None:
-    """The page's clock goes on meanwhile."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.2)
-        page.tick()
+from tests.dashboards.conftest import wait_until
 
 
 def opened(library: RunLibrary, query: str) -> Page:

@@ -190,7 +190,7 @@ def test_as_data_sets(name: str) -> None:
     again, other = load(DataConfig(name=name, split_seed=5)), load(DataConfig(name=name, split_seed=6))
     assert again.fingerprint == data.fingerprint != other.fingerprint
     source = DATASETS.get(name)
-    assert (source.present(), source.bounded, source.shape) == ("built in", False, EVENT_SHAPE)
+    assert (source.present(), source.is_images, source.shape) == ("built in", False, EVENT_SHAPE)
 
 
 def test_what_cannot_be_is_one_clear_line() -> None:
@@ -222,7 +222,7 @@ def test_runs_on_points_train_and_are_evaluated_along_the_line(
 ) -> None:
     config = make_config(method, DataConfig(name="figure-8"), EVENT_SHAPE, {"epochs": 2})
     run = load_run(train(config, tmp_path / "run"), device="cpu")
-    assert not run.bounded
+    assert not run.is_images
     evaluated = ["evaluate", str(run.dir), "--instances", "4", "--device", "cpu", "--k", "5"]
     assert gpvae(*evaluated, "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -13,6 +13,7 @@ from gpvae_core.encoders.householder import HouseholderConfig, HouseholderEncode
 from gpvae_core.errors import UserError
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.regularisers.weight_norm import WeightNormConfig
+from tests.derivatives import directional
 
 SHAPE = (1, 8, 8)
 NET = FullyConnectedConfig(hidden=16)
@@ -93,13 +94,7 @@ def test_the_reflections_learn(flows: int) -> None:
         grad = parameter.grad
         assert grad is not None
         direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-        ends = []
-        for step in (1e-6, -1e-6):
-            with torch.no_grad():
-                parameter += step * direction
-                ends.append(float(loss()))
-                parameter -= step * direction
-        wanted = (ends[0] - ends[1]) / 2e-6
+        wanted = directional(loss, [parameter], [direction], 1e-6)
         assert abs(wanted) > 1e-3
         assert float((grad * direction).sum()) == pytest.approx(wanted, rel=1e-4)
 

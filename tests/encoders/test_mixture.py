@@ -20,7 +20,7 @@ from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.objectives.free_bits import FreeBitsConfig
 from gpvae_core.objectives.iwae import IwaeConfig
 from gpvae_core.regularisers.weight_norm import WeightNormConfig
-from gpvae_core.training_bound import How, training_bound
+from gpvae_core.training_bound import ObjectiveSettings, training_bound
 from gpvae_core.vae import VAE
 
 SHAPE = (1, 8, 8)
@@ -202,7 +202,7 @@ def test_the_weights_follow_the_elbo_under_any_objective(objective: ObjectiveCon
     vae, generator = model_of_two_modes(0.25 * apart), torch.Generator().manual_seed(0)
     encoder, x, found = vae.encoder, torch.zeros(500, 1, 1, 1), []
     assert isinstance(encoder, MixtureEncoder)
-    how = How(objective, reward=encoder.stages()[0].reward)
+    how = ObjectiveSettings(objective, reward=encoder.stages()[0].reward)
     for _ in range(30):
         surrogate = training_bound(vae, x, len(x), 10, generator, how).surrogate
         found.append(torch.autograd.grad(surrogate, encoder.weights.bias)[0][0])

@@ -12,7 +12,7 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.inference.amortized import log_px_score
-from gpvae_core.inference.base import Materials
+from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.run_files import Best, read_metrics, read_record, snapshot_folder
 from gpvae_core.runs import load_run, summarize
 from gpvae_core.train import train
@@ -28,7 +28,7 @@ def test_the_score_is_the_mean_log_px_by_quadrature(tmp_path: Path) -> None:
     config = make_config("vae", DataConfig(name="figure-8"), DATA.event_shape, {"train.epochs": 3})
     vae = load_run(train(config, tmp_path / "run", data=DATA, device="cpu"), device="cpu").model
     split = DeviceSplit(DATA.validation, CPU)
-    score = log_px_score(Materials(vae, DeviceSplit(DATA.train, CPU), split, "gaussian", 1, 0))
+    score = log_px_score(TrainingSetup(vae, DeviceSplit(DATA.train, CPU), split, "gaussian", 1, 0))
     exact = Line.build(vae).log_px(DATA.validation.pixels()).mean()
     assert score == pytest.approx(float(exact), abs=2e-3)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from gpvae_core.config import RunConfig, make_config, parse_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
-from gpvae_core.inference.empiricalized import EmpiricalInference
+from gpvae_core.inference.index_posterior import IndexInference
 from gpvae_core.inference.mapa import MapaConfig, warn_of_tail
 from gpvae_core.mapa.recovery.finish import finish
 from gpvae_core.mapa.sparse import SparsePosterior
@@ -115,7 +115,7 @@ def test_the_finished_model_is_made_from_the_best_weights_not_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.0, -1.0, -2.0])
-    monkeypatch.setattr(EmpiricalInference, "score", lambda self: next(scores))
+    monkeypatch.setattr(IndexInference, "score", lambda self: next(scores))
     one = config()
     run = train(one, tmp_path / "run", data=POINTS, device="cpu")
     assert read_json(run / "best" / "state.json")["epoch"] == 1
@@ -294,7 +294,7 @@ def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
         ({"bandwidth": 0}, "wanted bandwidth as a number above 0 or one of sigma_x, validation, got 0"),
         ({"bandwidth": "sigma"}, "wanted bandwidth as a number above 0"),
         ({"draws": -1}, "greater than or equal to 0"),
-        ({"group_size": 5}, "group_size is of batching=neighbours"),
+        ({"group_size": 5}, "group_size has no effect without batching=neighbours"),
         ({"train.samples": 2}, r"method 'mapa:20' works with --set train\.samples=1 alone, got 2"),
         ({"kl_warmup": 2}, r"works with --set train\.kl_warmup=0 alone"),
     ],

@@ -15,7 +15,7 @@ from gpvae_core.likelihoods import LIKELIHOODS, GaussianConfig
 from gpvae_core.mapa import empirical
 from gpvae_core.mapa.bound import mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse
-from gpvae_core.mapa.empirical import Empiricalized, distinct_of
+from gpvae_core.mapa.empirical import EmpiricalizedModel, distinct_of
 from gpvae_core.mapa.proposals import EvenProposal, MapaProposal, ModelProposal
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.nets.fc import FullyConnectedConfig
@@ -33,8 +33,8 @@ def model(sigma: float = 0.4) -> VAE:
     return VAE(net.decoder(1, SHAPE), likelihood, GaussianEncoderConfig().build(net, SHAPE, 1), 1, SHAPE).double()
 
 
-def empiricalized(vae: VAE, x: Tensor = X) -> Empiricalized:
-    return Empiricalized(vae, lambda index: x[index], len(x))
+def empiricalized(vae: VAE, x: Tensor = X) -> EmpiricalizedModel:
+    return EmpiricalizedModel(vae, lambda index: x[index], len(x))
 
 
 def log_kernel(x: Tensor = X) -> Tensor:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gpvae_core import files
 from gpvae_core.errors import UserError
 from gpvae_core.mapa import cache
 from gpvae_core.mapa.cache import cache_folder, fingerprint, key, load_or_find
@@ -130,7 +131,7 @@ def test_a_full_or_read_only_disk_is_no_error(tmp_path: Path, monkeypatch: pytes
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr({"mkstemp": cache.tempfile, "replace": cache.os}[failing], failing, refuse)
+    monkeypatch.setattr({"mkstemp": files.tempfile, "replace": files.os}[failing], failing, refuse)
     assert found(tmp_path).n_total == 100
     assert list(tmp_path.iterdir()) == []
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.mapa import approximate, exact, neighbours, search
+from gpvae_core.mapa.bandwidth import mapa
 from gpvae_core.mapa.exact import FaissExact, TorchExact
-from gpvae_core.mapa.kernel import mapa
 from gpvae_core.mapa.kernels.base import Kernel, Metric
 from gpvae_core.mapa.kernels.bernoulli import BernoulliKernel
 from gpvae_core.mapa.kernels.continuous_bernoulli import ContinuousBernoulliKernel

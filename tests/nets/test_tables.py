@@ -26,60 +26,30 @@ class Networks:
     decoder: str
 
 
+THREE_CONVS = """
+    32 4x4 conv stride 2; leaky relu 0.01
+    32 4x4 conv stride 2; leaky relu 0.01
+    64 4x4 conv stride 2; leaky relu 0.01
+"""
+TWO_TRANSPOSED = """
+    32 4x4 transposed conv stride 2; relu
+    32 4x4 transposed conv stride 2; relu
+"""
+FOUR_CONVS = f"{THREE_CONVS}64 4x4 conv stride 2; leaky relu 0.01"
+THREE_TRANSPOSED = f"64 4x4 transposed conv stride 2; relu{TWO_TRANSPOSED}"
+
+
+def table(shape: EventShape, convs: str, hidden: int, features: int, transposed: str) -> Networks:
+    """The columns of a table; all three end in two layers of the encoder, and begin in two of the decoder."""
+    encoder = f"{convs}\nfc {hidden}; leaky relu 0.01\nfc 20"
+    decoder = f"fc {hidden}; relu\nfc {features}; relu\n{transposed}\n{shape[0]} 4x4 transposed conv stride 2"
+    return Networks(shape, encoder, decoder)
+
+
 TABLES = {
-    "table 6: MNIST and OMNIGLOT": Networks(
-        (1, 28, 28),
-        encoder="""
-            32 4x4 conv stride 2; leaky relu 0.01
-            32 4x4 conv stride 2; leaky relu 0.01
-            64 4x4 conv stride 2; leaky relu 0.01
-            fc 256; leaky relu 0.01
-            fc 20
-        """,
-        decoder="""
-            fc 256; relu
-            fc 576; relu
-            32 4x4 transposed conv stride 2; relu
-            32 4x4 transposed conv stride 2; relu
-            1 4x4 transposed conv stride 2
-        """,
-    ),
-    "table 7: CIFAR10 and SVHN": Networks(
-        (3, 32, 32),
-        encoder="""
-            32 4x4 conv stride 2; leaky relu 0.01
-            32 4x4 conv stride 2; leaky relu 0.01
-            64 4x4 conv stride 2; leaky relu 0.01
-            fc 512; leaky relu 0.01
-            fc 20
-        """,
-        decoder="""
-            fc 512; relu
-            fc 1024; relu
-            32 4x4 transposed conv stride 2; relu
-            32 4x4 transposed conv stride 2; relu
-            3 4x4 transposed conv stride 2
-        """,
-    ),
-    "table 8: CelebA": Networks(
-        (3, 64, 64),
-        encoder="""
-            32 4x4 conv stride 2; leaky relu 0.01
-            32 4x4 conv stride 2; leaky relu 0.01
-            64 4x4 conv stride 2; leaky relu 0.01
-            64 4x4 conv stride 2; leaky relu 0.01
-            fc 512; leaky relu 0.01
-            fc 20
-        """,
-        decoder="""
-            fc 512; relu
-            fc 1024; relu
-            64 4x4 transposed conv stride 2; relu
-            32 4x4 transposed conv stride 2; relu
-            32 4x4 transposed conv stride 2; relu
-            3 4x4 transposed conv stride 2
-        """,
-    ),
+    "table 6: MNIST and OMNIGLOT": table((1, 28, 28), THREE_CONVS, 256, 576, TWO_TRANSPOSED),
+    "table 7: CIFAR10 and SVHN": table((3, 32, 32), THREE_CONVS, 512, 1024, TWO_TRANSPOSED),
+    "table 8: CelebA": table((3, 64, 64), FOUR_CONVS, 512, 1024, THREE_TRANSPOSED),
 }
 
 

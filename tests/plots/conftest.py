@@ -101,36 +101,10 @@ def make_figure_one() -> tuple[FigureOneItem, ...]:
     )
 
 
-@pytest.fixture
-def posterior_view() -> PosteriorView:
-    return make_posterior()
-
-
-@pytest.fixture
-def uncertainty_view() -> UncertaintyView:
-    return make_uncertainty()
-
-
-@pytest.fixture
-def reconstruction_view() -> ReconstructionView:
-    return make_reconstruction()
-
-
-@pytest.fixture
-def map_view() -> MapView:
-    return make_map()
-
-
-@pytest.fixture
-def traces_view() -> TracesView:
-    return make_traces()
-
-
-@pytest.fixture
-def gap_views() -> tuple[GapView, GapView]:
-    return make_gaps()
-
-
-@pytest.fixture
-def figure_one_items() -> tuple[FigureOneItem, ...]:
-    return make_figure_one()
+posterior_view = pytest.fixture(name="posterior_view")(make_posterior)
+uncertainty_view = pytest.fixture(name="uncertainty_view")(make_uncertainty)
+reconstruction_view = pytest.fixture(name="reconstruction_view")(make_reconstruction)
+map_view = pytest.fixture(name="map_view")(make_map)
+traces_view = pytest.fixture(name="traces_view")(make_traces)
+gap_views = pytest.fixture(name="gap_views")(make_gaps)
+figure_one_items = pytest.fixture(name="figure_one_items")(make_figure_one)

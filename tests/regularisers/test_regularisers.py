@@ -23,7 +23,7 @@ from gpvae_core.regularisers.self_consistent import SelfConsistentConfig
 from gpvae_core.regularisers.sleep import SleepConfig
 from gpvae_core.runs import load_run
 from gpvae_core.train import train
-from gpvae_core.training_bound import How, training_bound
+from gpvae_core.training_bound import ObjectiveSettings, training_bound
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 from tests.training import assert_trains_and_resumes
@@ -72,7 +72,7 @@ def test_the_reported_bound_is_that_of_the_objective_alone(kind: str) -> None:
     """At the answer about what the encoder saw; only the surrogate is less the penalty."""
     regulariser = REGULARISERS.get(kind)()
     vae, x = built(), digits(5)
-    found = training_bound(vae, x, 100, 1, noise(), How(regulariser=regulariser))
+    found = training_bound(vae, x, 100, 1, noise(), ObjectiveSettings(regulariser=regulariser))
     generator = noise()
     q = vae.infer(x, generator, seen=regulariser.encoder_input(x, generator))
     z, _ = q.rsample_and_log_prob(1, generator)
@@ -90,7 +90,7 @@ def test_running_moments_are_those_of_what_the_encoder_sees_in_place_of_the_imag
     vae, plain, x = built("bn-vae").train(), built("bn-vae").train(), digits(40)
     for step in range(2):
         plain.encoder(regulariser.encoder_input(x, noise(step)))
-        training_bound(vae, x, 100, 1, noise(step), How(regulariser=regulariser)).surrogate.backward()
+        training_bound(vae, x, 100, 1, noise(step), ObjectiveSettings(regulariser=regulariser)).surrogate.backward()
         wanted, found = dict(plain.encoder.named_buffers()), dict(vae.encoder.named_buffers())
         assert found.keys() == wanted.keys() >= {"norm.mean", "norm.variance"}
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from gpvae_core.sweep.charge import in_charge
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
+from gpvae_core.sweep.cost import one_thread
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.work import run_job
 
@@ -78,14 +77,3 @@ def undisturbed(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> di
 def answer(job: Job, out: Path, token: str) -> dict[str, Any]:
     """What a worker answers about the job."""
     return run_job(job.config.to_json(), job.score.model_dump(), str(out), job.folder, token, "cpu")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch with one thread, so that sums come out as in a worker."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

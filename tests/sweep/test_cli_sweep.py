@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import numpy as np
 import pytest
 import typer
 
-from gpvae_core.cli.main import main
 from gpvae_core.cli.sweep import duration, end
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job, plan
@@ -22,19 +19,9 @@ from gpvae_core.sweep.run import Outcome
 from gpvae_core.sweep.store import open_store
 from gpvae_core.tables.build import table_sweeps
 from gpvae_core.tables.paper import paper_table
+from tests.commands import gpvae
 from tests.data.makers import write_mnist
 from tests.sweep.conftest import TOML
-
-
-def gpvae(*arguments: str | Path, cwd: Path) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `gpvae ...` in `cwd`, in this process."""
-    out, err, code = StringIO(), StringIO(), 0
-    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-    return code, out.getvalue(), err.getvalue()
 
 
 def measured(test: float) -> dict[str, Any]:

@@ -23,14 +23,14 @@ from gpvae_core.runs import load_run
 from gpvae_core.sweep import run, work
 from gpvae_core.sweep.charge import TOKEN, call_off, in_charge
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
-from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, total_seconds
+from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, one_thread, total_seconds
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import Cost, open_results
 from gpvae_core.sweep.run import Running, Standing, Where
 from gpvae_core.sweep.store import open_store
 from gpvae_core.sweep.work import Watch, score_run
 from gpvae_core.truth.importance import decodes_at_once
-from tests.sweep.conftest import SCORES, SETTINGS, answer, one_thread
+from tests.sweep.conftest import SCORES, SETTINGS, answer
 
 QUICK: dict[str, Any] = {**SETTINGS, "epochs": 2}
 

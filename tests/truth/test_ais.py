@@ -6,15 +6,12 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from gpvae_core.encoders.gaussian import DiagonalGaussian
-from gpvae_core.likelihoods import Gaussian
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings, ais, reverse_ais, sigmoid_schedule
 from gpvae_core.truth.grid import Atlas, true_posteriors
-from gpvae_core.vae import VAE
-from tests.oracles import LinearEncoder, LinearGaussianVAE
+from tests.oracles import LinearGaussianVAE, curved
 
 SHAPE = (1, 4, 4)
 QUICK = AISSettings(steps=30, chains=8, leapfrog=3)
@@ -114,19 +111,8 @@ def test_weights_have_the_mean_p_of_x_however_few_the_temperatures() -> None:
 SIGMA = 1.2
 
 
-def curved() -> VAE:
-    """A random decoder with two tanh layers, whose posteriors are no Gaussians."""
-    torch.manual_seed(3)
-    first, second = nn.Linear(2, 16), nn.Linear(16, 16)
-    nn.init.normal_(first.weight, std=3.0)
-    nn.init.normal_(second.weight, std=0.5)
-    decoder = nn.Sequential(first, nn.Tanh(), second, nn.Unflatten(1, SHAPE))
-    encoder = LinearEncoder(torch.zeros(2, 16), torch.zeros(16), torch.zeros(2), torch.ones(2))
-    return VAE(decoder, Gaussian(SIGMA, learn=False), encoder, 2, SHAPE).eval()
-
-
 def test_log_px_is_the_grids_on_a_nonlinear_decoder() -> None:
-    vae = curved()
+    vae = curved(SIGMA)
     with torch.no_grad():
         x = vae.decode(torch.randn(10, 2, generator=seeded(4)))
         x = x + SIGMA * torch.randn(x.shape, generator=seeded(5))

@@ -7,10 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from gpvae_core.errors import UserError
-from gpvae_core.likelihoods import Gaussian
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import best_gaussians
@@ -19,8 +17,7 @@ from gpvae_core.truth.grid import Atlas, true_posteriors
 from gpvae_core.truth.instances import AT_ONCE, Array, ais_truth
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings
-from gpvae_core.vae import VAE
-from tests.oracles import LinearEncoder, LinearGaussianVAE
+from tests.oracles import LinearGaussianVAE, curved
 
 SHAPE = (1, 4, 4)
 FEW = AISSettings(steps=3, chains=4, leapfrog=2)
@@ -38,17 +35,6 @@ def assert_between(found: Bidirectional, exact: Array) -> None:
     for difference in (exact - found.lower, found.upper - exact):
         mean, error = mean_and_error(difference)
         assert mean > -3 * error - 1e-4
-
-
-def curved() -> VAE:
-    """A random decoder with a tanh layer, whose posteriors are no Gaussians."""
-    torch.manual_seed(3)
-    first, second = nn.Linear(2, 16), nn.Linear(16, 16)
-    nn.init.normal_(first.weight, std=3.0)
-    nn.init.normal_(second.weight, std=0.5)
-    decoder = nn.Sequential(first, nn.Tanh(), second, nn.Unflatten(1, SHAPE))
-    encoder = LinearEncoder(torch.zeros(2, 16), torch.zeros(16), torch.zeros(2), torch.ones(2))
-    return VAE(decoder, Gaussian(SIGMA, learn=False), encoder, 2, SHAPE).eval()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +72,7 @@ def test_a_latent_that_did_not_make_the_image_gives_no_upper_bound() -> None:
 
 
 def test_the_grid_lies_between_where_posteriors_are_no_gaussians() -> None:
-    vae = curved()
+    vae = curved(SIGMA)
     found = bidirectional(vae, 60, AISSettings(steps=6, chains=4, leapfrog=3), seed=1)
     grids = true_posteriors(vae, Atlas.build(vae), found.x)
     assert max(grid.negentropy() for grid in grids) > 0.3, "one posterior at least must be far from Gaussian"

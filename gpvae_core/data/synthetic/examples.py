@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +23,11 @@ Latents1 = Float64[np.ndarray, " N"]
 
 @dataclass(frozen=True)
 class Example:
-    """z ~ N(0, 1), x|z ~ N(f(z), sigma^2 I)."""
+    """A model with known parameters: z ~ N(0, 1), x|z ~ N(f(z), sigma^2 I)."""
 
     name: str
+    summary: str
+    """One line on it for `gpvae list datasets`."""
     sigma: float
     """sigma_epsilon, a standard deviation in the units of x; the paper prints its square."""
     decoder: Callable[[], nn.Module]
@@ -36,14 +39,14 @@ class Example:
     absolute-value-fold.
     """
     latents: Callable[[Latents1, Latents1], Latents1] = lambda z, sign: z
-    """From the latents that made the points, and a random sign each, to those that make them by this decoder."""
+    """Turns the latents that made the points, with a random sign each, into those that make them by this decoder."""
     class_of: Callable[[Latents1], Int64[np.ndarray, " N"]] = lambda z: np.zeros(len(z), np.int64)
     class_names: tuple[str, ...] = ("point",)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """n points of an example and what made them."""
+    """Points of an example, and the latents that made them."""
 
     points: Float32[np.ndarray, "n 1 1 2"]
     latents: Float64[np.ndarray, "n 1"]
@@ -66,48 +69,53 @@ def _surrogate(name: str) -> Callable[[], nn.Module]:
     return partial(load_surrogate, name, CURVES[name])
 
 
-FIGURE_8 = Example("figure-8", math.sqrt(0.02), _surrogate("figure-8"))
-CIRCLE = Example("circle", math.sqrt(0.01), _surrogate("circle"))
-CIRCLE_FOLD = Example(
-    "circle-fold", CIRCLE.sigma, _surrogate("circle-fold"), points_of=CIRCLE, latents=curves.folded_latents
-)
-ABSOLUTE_VALUE = Example("absolute-value", math.sqrt(0.01), _surrogate("absolute-value"))
-ABSOLUTE_VALUE_FOLD = Example(
-    "absolute-value-fold",
-    ABSOLUTE_VALUE.sigma,
-    _surrogate("absolute-value-fold"),
-    points_of=ABSOLUTE_VALUE,
-    latents=curves.folded_latents,
-)
-CLUSTERS = Example(
-    "clusters",
-    math.sqrt(0.2),
-    _surrogate("clusters"),
-    class_of=curves.cluster_of,
-    class_names=tuple(f"cluster {i}" for i in range(4)),
-)
-SPIRAL_DOTS = Example(
-    "spiral-dots",
-    math.sqrt(0.01),
-    _surrogate("spiral-dots"),
-    class_of=curves.dot_of,
-    class_names=tuple(f"dot {i}" for i in range(7)),
-)
-LINEAR_GAUSSIAN = Example("linear-gaussian", linear.SIGMA, linear.linear_decoder)
+def _fitted(name: str, summary: str, variance: float, **classes: Any) -> Example:
+    """Return an example of the paper, whose decoder is a surrogate network."""
+    return Example(name, summary, math.sqrt(variance), _surrogate(name), **classes)
 
-EXAMPLES = {
-    example.name: example
-    for example in (
-        FIGURE_8,
-        CIRCLE,
-        CIRCLE_FOLD,
-        ABSOLUTE_VALUE,
-        ABSOLUTE_VALUE_FOLD,
-        CLUSTERS,
-        SPIRAL_DOTS,
-        LINEAR_GAUSSIAN,
-    )
-}
+
+def _folded(maker: Example, summary: str) -> Example:
+    """Return the example with another's points, explained by a decoder that passes each of them twice."""
+    name = f"{maker.name}-fold"
+    return Example(name, summary, maker.sigma, _surrogate(name), points_of=maker, latents=curves.folded_latents)
+
+
+_CIRCLE = _fitted("circle", "Circle, points on a closed curve with a cut (synthetic, Yacoby et al. 2024).", 0.01)
+_ABSOLUTE_VALUE = _fitted(
+    "absolute-value", "Absolute-Value, points on a line segment (synthetic, Yacoby et al. 2024).", 0.01
+)
+_EXAMPLES = (
+    _fitted("figure-8", "Figure-8, points on a lemniscate that crosses itself (synthetic, Yacoby et al. 2024).", 0.02),
+    _CIRCLE,
+    _folded(_CIRCLE, "The points of circle, made by a second decoder that goes round twice (synthetic)."),
+    _ABSOLUTE_VALUE,
+    _folded(
+        _ABSOLUTE_VALUE,
+        "The points of absolute-value, made by a second decoder that goes there and back (synthetic).",
+    ),
+    _fitted(
+        "clusters",
+        "Clusters, four on a circle with steep ways between (synthetic, Yacoby et al. 2024).",
+        0.2,
+        class_of=curves.cluster_of,
+        class_names=tuple(f"cluster {i}" for i in range(4)),
+    ),
+    _fitted(
+        "spiral-dots",
+        "Spiral-Dots, seven dots along a spiral with steep ways between (synthetic, Yacoby et al. 2024).",
+        0.01,
+        class_of=curves.dot_of,
+        class_names=tuple(f"dot {i}" for i in range(7)),
+    ),
+    Example(
+        "linear-gaussian",
+        "Points of a linear decoder, whose posterior and p(x) are known in closed form (synthetic).",
+        linear.SIGMA,
+        linear.linear_decoder,
+    ),
+)
+EXAMPLES = {example.name: example for example in _EXAMPLES}
+"""Every example by its name, which is that of its data set."""
 
 
 def get_example(name: str) -> Example:
@@ -118,7 +126,7 @@ def get_example(name: str) -> Example:
 
 
 def draw(name: str, n: int, seed: int, part: int = 0) -> Draw:
-    """n points of an example, with their latents.
+    """Draw n points of an example, with their latents.
 
     Variants with the same points have them for the same n, seed and part. Everything is computed in float64 and the
     points rounded at the end, so that they are the same on every machine.
@@ -143,7 +151,7 @@ def draw(name: str, n: int, seed: int, part: int = 0) -> Draw:
 
 @torch.no_grad()
 def decode(decoder: nn.Module, z: Latents1) -> Float64[np.ndarray, "N 2"]:
-    """f(z) in float64, in parts that fit any memory; the decoder itself is left as it is."""
+    """Return f(z) in float64, computed in parts that fit any memory; the decoder itself is left as it is."""
     exact = copy.deepcopy(decoder).double()
     parts = torch.from_numpy(z)[:, None].split(65_536)
     return torch.cat([exact(part).flatten(1) for part in parts]).numpy()

@@ -18,6 +18,7 @@ from scipy.special import ndtri
 from torch import nn
 
 from gpvae_core.errors import UserError
+from gpvae_core.files import disk_errors, replacing
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.types import EventShape
 
@@ -77,12 +78,9 @@ def load_surrogate(name: str, curve: Curve, folder: Path = WEIGHTS) -> nn.Module
 def save_surrogate(net: nn.Module, name: str, folder: Path = WEIGHTS) -> Path:
     """Write the weights as float32; the file is replaced as a whole."""
     path = weights_file(name, folder)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with disk_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-        # As bytes: safetensors' own file would be readable by its owner alone, and so would an installed package's.
-        temporary.write_bytes(save({key: value.float().contiguous() for key, value in net.state_dict().items()}))
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"could not write '{path}': {error}") from None
+    # As bytes: safetensors' own file would be readable by its owner alone, and so would an installed package's.
+    with replacing(path) as file:
+        file.write(save({key: value.float().contiguous() for key, value in net.state_dict().items()}))
     return path

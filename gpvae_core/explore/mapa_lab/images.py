@@ -52,7 +52,7 @@ class ImageLab:
 
     def __init__(self, run: Run, seed: int = 0) -> None:
         self.run, self.seed = run, seed
-        if not run.bounded:
+        if not run.is_images:
             raise UserError(f"wanted a run on images, got '{run.name}' on {run.config.data.name}")
         self._controls = controls_of(run.config.likelihood.kind)
         self._stages = Stages(run, None, seed)

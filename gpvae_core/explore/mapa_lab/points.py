@@ -7,7 +7,7 @@ import torch
 
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.data.synthetic.examples import EXAMPLES, decode, draw, get_example
-from gpvae_core.data.synthetic_sets import COUNT
+from gpvae_core.data.synthetic.sets import COUNT
 from gpvae_core.errors import UserError
 from gpvae_core.explore.disk import fingerprint
 from gpvae_core.explore.mapa_lab.bounds import bound_view, passes_view
@@ -29,7 +29,7 @@ from gpvae_core.explore.mapa_lab.views import (
     VariantsView,
 )
 from gpvae_core.explore.memo import Memo
-from gpvae_core.mapa.kernel import choose_bandwidth
+from gpvae_core.mapa.bandwidth import choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from gpvae_core.errors import UserError
-from gpvae_core.mapa import kernel
-from gpvae_core.mapa.kernel import EmpiricalModel, choose_bandwidth, index_posterior, log_density, mapa
+from gpvae_core.mapa import bandwidth as bandwidth_module
+from gpvae_core.mapa import distances, empirical
+from gpvae_core.mapa.bandwidth import choose_bandwidth, log_density, mapa
+from gpvae_core.mapa.empirical import DecodedCodes, index_posterior
 from tests.oracles import LinearGaussianVAE
 
 SHAPE = (1, 4, 4)
@@ -31,7 +33,7 @@ def gaussian(x: Tensor, centre: Tensor, scale: float) -> float:
 
 @pytest.mark.parametrize("bandwidth", [0.05, 0.4])
 def test_mapa_against_a_double_loop(bandwidth: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "TRAIN_CHUNK", 7)
+    monkeypatch.setattr(distances, "TRAIN_CHUNK", 7)
     x_train, x = images(30, 0), images(4, 1)
     expected = np.empty((4, 30))
     for n in range(4):
@@ -46,7 +48,7 @@ def test_a_training_image_is_nearest_to_itself() -> None:
 
 
 def test_index_posterior_against_a_double_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "decodes_at_once", lambda _: 7)
+    monkeypatch.setattr(empirical, "decodes_at_once", lambda _: 7)
     oracle = LinearGaussianVAE.make(2, SHAPE, 0.5)
     vae, x = oracle.vae(), oracle.images(3)
     codes = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
@@ -62,7 +64,7 @@ def test_many_codes_from_the_prior_give_the_true_posterior() -> None:
     oracle = LinearGaussianVAE.make(2, SHAPE, 0.7)
     x = oracle.images(3)
     codes = torch.randn(40_000, 2, generator=torch.Generator().manual_seed(0))
-    p = EmpiricalModel.build(oracle.vae(), codes).log_index_posterior(x).exp()
+    p = DecodedCodes.build(oracle.vae(), codes).log_index_posterior(x).exp()
     torch.testing.assert_close(p @ codes.double(), oracle.posterior_mean(x), atol=0.03, rtol=0)
 
 
@@ -79,7 +81,7 @@ def test_mapa_needs_no_model() -> None:
 
 
 def test_log_density_against_a_double_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "QUERY_CHUNK", 3)
+    monkeypatch.setattr(bandwidth_module, "QUERY_CHUNK", 3)
     x_train, x = images(12, 0), images(7, 1)
     found = log_density(x_train, x, [0.1, 0.6])
     for s, bandwidth in enumerate((0.1, 0.6)):
@@ -131,4 +133,4 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(UserError, match="at least one bandwidth"):
         choose_bandwidth(images(3, 0), images(2, 1), [])
     with pytest.raises(UserError, match=r"\(N, 2\)"):
-        EmpiricalModel.build(LinearGaussianVAE.make(2, SHAPE, 0.5).vae(), torch.zeros(4, 3))
+        DecodedCodes.build(LinearGaussianVAE.make(2, SHAPE, 0.5).vae(), torch.zeros(4, 3))

@@ -1,30 +1,28 @@
-"""Posteriors over training indices: MAPA's, without any model, and the empiricalized model's (Yacoby et al. 2024).
+"""MAPA by a Gaussian kernel over all training images, and the choice of its bandwidth (Yacoby et al. 2024).
 
-Eq. 7: p(i|n) = p(x_n | z_i) / sum_j p(x_n | z_j). Eq. 8: q(i|n) = k(x_n | x_i) / sum_j k(x_n | x_j). The kernel is
-Gaussian: k(x | x_i) = N(x; x_i, bandwidth^2 I); its bandwidth is a scale in pixel units, as sigma_x is.
+Eq. 8: q(i|n) = k(x_n | x_i) / sum_j k(x_n | x_j) with k(x | x_i) = N(x; x_i, bandwidth^2 I). The bandwidth is a scale
+in pixel units, as sigma_x is. For many images see `neighbours`, which keeps the nearest training images alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from gpvae_core.device import decodes_at_once
 from gpvae_core.errors import UserError
-from gpvae_core.likelihoods import LikelihoodTable
+from gpvae_core.mapa.distances import squared_distances
 from gpvae_core.progress import Progress, silent
-from gpvae_core.vae import GenerativeModel
 
-TRAIN_CHUNK, QUERY_CHUNK = 8192, 128
+QUERY_CHUNK = 128
+"""Images compared with all training images at once."""
 MAX_VALIDATION = 512
 """Validation images, evenly spaced, on which a bandwidth is chosen: one number needs no more."""
 CANDIDATE_RATIO, MAX_CANDIDATES, SMALLEST = 1.1, 32, 1e-3
-"""Of the bandwidths tried where none are given: ratio of one to the next, number, and least value."""
+"""Where no bandwidths are given to try: the ratio of one to the next, their largest number, and the least of them."""
 
 
 def _check_bandwidth(bandwidth: float) -> None:
@@ -42,24 +40,8 @@ def _check_pixels(x_train: Tensor, x: Tensor) -> None:
 
 
 @torch.no_grad()
-def squared_distances(x_train: Float[Tensor, "N P"], x: Float[Tensor, "B P"]) -> Float64[Tensor, "B N"]:
-    """|x_b - x_i|^2 in float64 on the CPU: |x-c|^2 - 2 (x-c)'(x_i-c) + |x_i-c|^2 around the training mean c.
-
-    Works through the training images in chunks, so that no second copy of them is made.
-    """
-    c = x_train.mean(0)
-    centred = x.to(c) - c
-    found = torch.empty(len(x), len(x_train), dtype=torch.float64)
-    for start in range(0, len(x_train), TRAIN_CHUNK):
-        part = x_train[start : start + TRAIN_CHUNK] - c
-        cross = (centred @ part.T).cpu().double()
-        found[:, start : start + len(part)] = torch.linalg.vector_norm(part, dim=1).cpu().double() ** 2 - 2.0 * cross
-    return (found + centred.cpu().double().square().sum(1, keepdim=True)).clamp_min(0.0)
-
-
-@torch.no_grad()
 def mapa(x_train: Float[Tensor, "N P"], x: Float[Tensor, "B Q"], bandwidth: float) -> Float64[Tensor, "B N"]:
-    """log q(i|n) of eq. 8 in nats, for each image (of Q = P pixels) over the training images; float64 on the CPU.
+    """Return log q(i|n) of eq. 8 over the training images in nats, for each image (Q = P pixels); float64 on the CPU.
 
     Raises:
         UserError: a bandwidth that is not positive, or images with another number of pixels.
@@ -76,7 +58,7 @@ def log_density(
     bandwidths: Sequence[float],
     progress: Progress = silent,
 ) -> Float64[Tensor, "S B"]:
-    """log 1/N sum_i k(x|x_i) in nats of each image, for each of S bandwidths."""
+    """Return log 1/N sum_i k(x|x_i) of each image in nats, for each of S bandwidths."""
     for bandwidth in bandwidths:
         _check_bandwidth(bandwidth)
     _check_pixels(x_train, x)
@@ -85,7 +67,7 @@ def log_density(
         progress(start, len(x), "choosing the kernel's bandwidth")
         square = squared_distances(x_train, x[start : start + QUERY_CHUNK])
         nearest = square.min(dim=1, keepdim=True).values
-        # Relative to the largest term float32 is exact enough, and several times faster.
+        # NOTE: relative to the largest term float32 is exact enough, and several times faster.
         rest = (square - nearest).float()
         sums = [(rest * (-0.5 / s**2)).exp_().sum(1).double().log() - 0.5 * nearest[:, 0] / s**2 for s in bandwidths]
         parts.append(torch.stack(sums))
@@ -100,7 +82,7 @@ def choose_bandwidth(
     candidates: Sequence[float] | None = None,
     progress: Progress = silent,
 ) -> float:
-    """The candidate with the largest mean log 1/N sum_i k(x|x_i) over (at most MAX_VALIDATION) validation images.
+    """Return the candidate with the largest mean log 1/N sum_i k(x|x_i) over at most MAX_VALIDATION validation images.
 
     Args:
         candidates: bandwidths to try; without them the range in which the best one lies.
@@ -119,7 +101,7 @@ def choose_bandwidth(
 
 
 def _default_candidates(x_train: Float[Tensor, "N P"], x_validation: Float[Tensor, "V P"]) -> list[float]:
-    """Bandwidths from the root-mean-square pixel distance to the nearest training image to that to all of them.
+    """Return bandwidths from the root-mean-square pixel distance to the nearest training image to that to all of them.
 
     At the best bandwidth s^2 is the mean of |x - x_i|^2 / P over q(i|n), the derivative's root, and so between the two.
     """
@@ -129,37 +111,3 @@ def _default_candidates(x_train: Float[Tensor, "N P"], x_validation: Float[Tenso
     high = max(math.sqrt(float(square.mean())), low) * CANDIDATE_RATIO
     n = min(math.ceil(math.log(high / low) / math.log(CANDIDATE_RATIO)) + 1, MAX_CANDIDATES)
     return torch.logspace(math.log10(low), math.log10(high), n, dtype=torch.float64).tolist()
-
-
-@dataclass(frozen=True)
-class EmpiricalModel:
-    """The empiricalized model of eq. 6: the prior is uniform over N codes, decoded once; an image costs one product."""
-
-    table: LikelihoodTable
-
-    @classmethod
-    @torch.no_grad()
-    def build(cls, vae: GenerativeModel, codes: Float[Tensor, "N D"], progress: Progress = silent) -> EmpiricalModel:
-        """Decode the codes, with the model as it is now."""
-        if codes.shape[1] != vae.latent_dim or len(codes) == 0:
-            raise UserError(f"wanted codes of shape (N, {vae.latent_dim}) with N > 0, got {tuple(codes.shape)}")
-        points = codes.to(next(vae.decoder.parameters()))
-        g = torch.empty(len(codes), *vae.event_shape, dtype=points.dtype, device=points.device)
-        chunk = decodes_at_once(points.device)
-        for start in range(0, len(codes), chunk):
-            progress(start, len(codes), "decoding the training codes")
-            g[start : start + chunk] = vae.decode(points[start : start + chunk])
-        progress(len(codes), len(codes), "decoding the training codes")
-        return cls(vae.likelihood.grid_table(g))
-
-    @torch.no_grad()
-    def log_index_posterior(self, x: Float[Tensor, "B C H W"]) -> Float64[Tensor, "B N"]:
-        """log p(i|n) of eq. 7 in nats; float64 on the CPU."""
-        return torch.log_softmax(self.table.log_prob(x), dim=1)
-
-
-def index_posterior(
-    vae: GenerativeModel, codes: Float[Tensor, "N D"], x: Float[Tensor, "B C H W"]
-) -> Float64[Tensor, "B N"]:
-    """log p(i|n) of eq. 7 with z_i = codes, in nats. For many images, keep an `EmpiricalModel`."""
-    return EmpiricalModel.build(vae, codes).log_index_posterior(x)

@@ -1,4 +1,4 @@
-"""Training an empiricalized model by the bound of its index posteriors, whatever proposes the indices.
+"""Inference by index posteriors: an empiricalized model is trained by its bound, whatever proposes the indices.
 
 The codes are the means of a plain Gaussian encoder, g; its variance has no part in training. At the end the prior is
 recovered from the codes and the encoder is fitted, so that what comes out is an ordinary VAE.
@@ -12,62 +12,63 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.bounds import Bound
-from gpvae_core.inference.base import Inference, InferenceConfig, Materials, Step
+from gpvae_core.inference.base import Inference, InferenceConfig, Step, TrainingSetup
 from gpvae_core.mapa.batches import Batching
 from gpvae_core.mapa.bound import check_counts
-from gpvae_core.mapa.empirical import Empiricalized
+from gpvae_core.mapa.empirical import EmpiricalizedModel
 from gpvae_core.mapa.proposals import Proposal
 from gpvae_core.mapa.recovery.finish import check_recovery, finish
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.progress import Progress
-from gpvae_core.training_bound import How
-from gpvae_core.validation import DeviceSplit
+from gpvae_core.training_bound import ObjectiveSettings
 
 SCORED_BY = 10_000
 """Training codes, evenly spaced, that stand for all of them in the score."""
 
 
 @dataclass(frozen=True)
-class Ways:
-    """What is found of the data before the first step."""
+class IndexSampling:
+    """How indices and batches are drawn, found from the data before the first step."""
 
     proposal: Proposal
     batching: Batching
 
 
-class EmpiricalInference(Inference):
-    """Eq. 29 of each batch: its distinct codes are encoded and decoded once."""
+class IndexInference(Inference):
+    """Train by eq. 29 of each batch, whose distinct codes are encoded and decoded once."""
 
-    def __init__(self, of: Materials, settings: EmpiricalConfig, model: Empiricalized, ways: Ways) -> None:
-        self._of, self._settings, self._model, self._ways = of, settings, model, ways
-        self._k = settings.summed(model.n_total)
+    def __init__(
+        self, setup: TrainingSetup, config: IndexInferenceConfig, model: EmpiricalizedModel, sampling: IndexSampling
+    ) -> None:
+        self._setup, self._config, self._model, self._sampling = setup, config, model, sampling
+        self._k = config.summed(model.n_total)
 
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        return self._ways.batching.order(generator)
+        return self._sampling.batching.order(generator)
 
-    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
-        draw = self._ways.proposal.draw(index.cpu(), self._k, self._settings.draws, on_cpu(generator))
+    def step(self, index: Int64[Tensor, " B"], settings: ObjectiveSettings, generator: torch.Generator) -> Step:
+        draw = self._sampling.proposal.draw(index.cpu(), self._k, self._config.draws, on_cpu(generator))
         value, codes = self._model.bound(index, draw)
         return Step(Bound(value.detach(), value.mean()), codes + draw.passes)
 
     def score(self) -> float:
-        """log 1/M sum_i p(x|f(g(x_i))) of the validation points (eq. 4), mean, by at most SCORED_BY codes."""
-        of = self._of
-        of.vae.eval()
-        codes = torch.arange(0, len(of.train), -(-len(of.train) // SCORED_BY))
-        return float(self._model.log_likelihood(all_points(of.validation), codes).mean())
+        """Return the mean log 1/M sum_i p(x|f(g(x_i))) of the validation points (eq. 4) by at most SCORED_BY codes."""
+        n = len(self._setup.train)
+        self._setup.vae.eval()
+        codes = torch.arange(0, n, -(-n // SCORED_BY))
+        return float(self._model.log_likelihood(self._setup.validation.all(), codes).mean())
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        return finish(self._of.vae, self._of.train, self._settings, self._of.seed, progress)
+        return finish(self._setup.vae, self._setup.train, self._config, self._setup.seed, progress)
 
 
-class EmpiricalConfig(RecoverySettings, InferenceConfig):
-    """Settings of any of them."""
+class IndexInferenceConfig(RecoverySettings, InferenceConfig):
+    """Settings that all inference by index posteriors has, whatever proposes the indices."""
 
     count: ClassVar[str] = "draws"
     counts: ClassVar[tuple[int, ...]] = (50,)
@@ -93,8 +94,8 @@ class EmpiricalConfig(RecoverySettings, InferenceConfig):
     )
 
     @abstractmethod
-    def prepare(self, materials: Materials, model: Empiricalized, progress: Progress) -> Ways:
-        """Proposal and batches for these data. Raises UserError where settings do not go with the data."""
+    def prepare(self, setup: TrainingSetup, model: EmpiricalizedModel, progress: Progress) -> IndexSampling:
+        """Choose proposal and batches for these data. Raises UserError where the settings do not go with them."""
 
     @property
     def score_name(self) -> str:
@@ -104,32 +105,27 @@ class EmpiricalConfig(RecoverySettings, InferenceConfig):
     def finishes(self) -> bool:
         return True
 
-    def begin(self, materials: Materials, progress: Progress) -> EmpiricalInference:
-        train = materials.train
-        check_recovery(materials.vae, train)
+    def begin(self, setup: TrainingSetup, progress: Progress) -> IndexInference:
+        train = setup.train
+        check_recovery(setup.vae, train)
         check_counts(self.summed(len(train)), self.draws, len(train))
-        model = Empiricalized(materials.vae, lambda index: train.batch(index.to(train.images.device)), len(train))
-        return EmpiricalInference(materials, self, model, self.prepare(materials, model, progress))
+        model = EmpiricalizedModel(setup.vae, lambda index: train.batch(index.to(train.images.device)), len(train))
+        return IndexInference(setup, self, model, self.prepare(setup, model, progress))
 
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
         """The copula recovers the prior in one dimension; in more a flow does."""
         return {"prior.kind": "flow"} if latent_dim > 1 else {}
 
     def summed(self, n_total: int) -> int:
-        """k."""
+        """Return k, the number of most probable indices that each point's bound sums over."""
         if self.neighbours is not None:
             return self.neighbours
         return max(1, min(round(self.draws / 10), n_total - 1))
 
 
 def on_cpu(generator: torch.Generator) -> torch.Generator:
-    """The generator, where it is the CPU's; else one of the CPU that begins with a number drawn from it."""
+    """Return the generator where it is the CPU's; else one on the CPU whose seed is drawn from it."""
     if generator.device.type == "cpu":
         return generator
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
     return torch.Generator().manual_seed(int(seed))
-
-
-def all_points(split: DeviceSplit) -> Float[Tensor, "N C H W"]:
-    """Every point of a split, on its device."""
-    return split.batch(torch.arange(len(split), device=split.images.device))

@@ -1,0 +1,18 @@
+"""Commands with commands of their own, such as `gpvae data list`."""
+
+from __future__ import annotations
+
+import typer
+
+
+def group(text: str) -> typer.Typer:
+    """Return a command that, called by itself, prints its help and ends with exit code 2."""
+    app = typer.Typer(help=text, invoke_without_command=True)
+
+    @app.callback()
+    def options(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+            raise typer.Exit(2)
+
+    return app

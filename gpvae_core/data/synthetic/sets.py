@@ -1,0 +1,76 @@
+"""Synthetic points as data sets: 1,000 for training, validation and test, and the model that made them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source, Split
+from gpvae_core.data.known_truth import KnownTruth
+from gpvae_core.data.synthetic.examples import EXAMPLES, Draw, Example, draw
+from gpvae_core.data.synthetic.surrogate import ARCHITECTURE, EVENT_SHAPE
+from gpvae_core.errors import UserError
+from gpvae_core.types import EventShape
+
+COUNT = 1000
+"""Points for each of training, validation and test."""
+NOTE = "synthetic points of known origin, drawn by split_seed, not images"
+
+
+def settings_of(example: Example) -> dict[str, Any]:
+    """Return the settings that a run on these points has by default: those of the truth, and the training of C.2."""
+    return {
+        "latent_dim": 1,
+        "net.kind": ARCHITECTURE.kind,
+        "net.hidden": ARCHITECTURE.hidden,
+        "net.depth": ARCHITECTURE.depth,
+        "likelihood.kind": "gaussian",
+        "likelihood.sigma_x": example.sigma,
+        "likelihood.learn_sigma_x": False,
+        "train.epochs": 500,
+        "train.batch_size": 100,
+        "train.lr": 1e-3,
+    }
+
+
+class Points(Source):
+    """Points (x_1, x_2), kept as images of one row and two columns; `split_seed` decides the draw."""
+
+    shape: EventShape | None = EVENT_SHAPE
+    is_images: ClassVar[bool] = False
+    example: ClassVar[Example]
+
+    @classmethod
+    def present(cls) -> bool | str | None:
+        return "built in"
+
+    def read(self) -> RawData:
+        _check_fraction(self.config)
+        parts = [draw(self.example.name, COUNT, self.config.split_seed, part) for part in range(3)]
+        train, validation, test = map(_split, parts)
+        latents = (one.latents for one in parts)
+        truth = KnownTruth(self.example.decoder(), self.example.sigma, 1, *latents)
+        return RawData(train, test, self.example.class_names, validation, NOTE, truth)
+
+
+def _split(one: Draw) -> Split:
+    return Split(one.points, one.labels, levels=1)
+
+
+def _check_fraction(config: DataConfig) -> None:
+    """Refuse a share of validation points, which would be ignored: they are drawn by themselves."""
+    default = DataConfig.model_fields["validation_fraction"].default
+    if config.validation_fraction != default:
+        raise UserError(
+            f"'{config.name}' has {COUNT} validation points of its own: leave out validation_fraction="
+            f"{config.validation_fraction:g}"
+        )
+
+
+def source_of(example: Example) -> type[Points]:
+    """Return the data set of an example, with its summary as the docstring."""
+    settings = {"__doc__": example.summary, "example": example, "wants": settings_of(example)}
+    return type(f"Points[{example.name}]", (Points,), settings)
+
+
+for _example in EXAMPLES.values():
+    DATASETS.register(_example.name)(source_of(_example))
