@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpvae_core.encoders.full_gaussian import FullGaussian
 
 from gpvae_core.cli.main import main
 from gpvae_core.collapse import activity, collapse_report, moment_kl
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import sampled_kl
-from gpvae_core.encoders.full_gaussian import FullGaussian
 from gpvae_core.encoders.gaussian import DiagonalGaussian
 from gpvae_core.evaluate import evaluate
 from gpvae_core.runs import load_run

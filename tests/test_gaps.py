@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gpvae_core.truth.proposal import DefensiveMixture
 from torch import Tensor, nn
 
 from gpvae_core.encoders.base import Posterior
@@ -18,7 +19,6 @@ from gpvae_core.likelihoods import Gaussian
 from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.grid import Atlas
 from gpvae_core.truth.instances import Estimator, Truth, ais_truth
-from gpvae_core.truth.proposal import DefensiveMixture
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder, LinearGaussianVAE
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.inference.base import INFERENCES, Inference, InferenceConfig, Materials, Step
 from gpvae_core.progress import Progress
-from gpvae_core.training_bound import How, training_bound
+from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.validation import validation_elbo
 
 EXTENT, NODES = 6.0, 801
@@ -31,9 +31,9 @@ class Amortized(Inference):
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
         return torch.randperm(len(self._of.train), generator=generator, device=generator.device)
 
-    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         of = self._of
-        return Step(training_bound(of.vae, of.train.batch(index), len(of.train), of.samples, generator, how))
+        return Step(training_bound(of.vae, of.train.batch(index), len(of.train), of.samples, generator, settings))
 
     def score(self) -> float:
         return self._score(self._of)

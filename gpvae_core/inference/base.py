@@ -15,7 +15,7 @@ from gpvae_core.bounds import Bound
 from gpvae_core.part import PartConfig
 from gpvae_core.progress import Progress
 from gpvae_core.registry import Registry
-from gpvae_core.training_bound import How
+from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
@@ -51,7 +51,7 @@ class Inference(ABC):
         """The training images in the order of this epoch, each once; batches are cut from it."""
 
     @abstractmethod
-    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         """The bound of these training images, and the surrogate to follow."""
 
     @abstractmethod

@@ -25,7 +25,7 @@ from gpvae_core.mapa.proposals import Proposal
 from gpvae_core.mapa.recovery.finish import check_recovery, finish
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.progress import Progress
-from gpvae_core.training_bound import How
+from gpvae_core.training_bound import BoundSettings
 from gpvae_core.validation import DeviceSplit
 
 SCORED_BY = 10_000
@@ -50,7 +50,7 @@ class EmpiricalInference(Inference):
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
         return self._ways.batching.order(generator)
 
-    def step(self, index: Int64[Tensor, " B"], how: How, generator: torch.Generator) -> Step:
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         draw = self._ways.proposal.draw(index.cpu(), self._k, self._settings.draws, on_cpu(generator))
         value, codes = self._model.bound(index, draw)
         return Step(Bound(value.detach(), value.mean()), codes + draw.passes)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from gpvae_core.encoders.full_gaussian import FullGaussian
 from torch import Tensor, nn
 
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.encoders.full_gaussian import FullGaussian
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.encoders.householder import HouseholderConfig, HouseholderEncoder, RotatedGaussian
 from gpvae_core.errors import UserError

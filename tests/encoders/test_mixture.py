@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
+from gpvae_core.encoders.mixture_density import GaussianMixture, weights_reward
 from torch import Tensor, nn
 
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.encoders.mixture import MixtureConfig, MixtureEncoder
-from gpvae_core.encoders.mixture_density import GaussianMixture, weights_reward
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.nets.fc import FullyConnectedConfig

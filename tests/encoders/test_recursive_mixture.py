@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpvae_core.encoders.mixture_density import GaussianMixture
 from torch import Tensor, nn
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.encoders.base import Stage
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
-from gpvae_core.encoders.mixture_density import GaussianMixture
 from gpvae_core.encoders.recursive_mixture import (
     RecursiveMixtureConfig,
     RecursiveMixtureEncoder,

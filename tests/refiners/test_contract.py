@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.refiners.gaussians import Full
+from gpvae_core.refiners.noise import step_noise, whitened
+from gpvae_core.refiners.refined import Refined
 from torch import Tensor, nn
 
 from gpvae_core.encoders.base import ENCODERS, Posterior
-from gpvae_core.encoders.full_gaussian import FullGaussian
 from gpvae_core.encoders.gaussian import DiagonalGaussian
 from gpvae_core.encoders.householder import RotatedGaussian
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.refiners.base import Refiner
-from gpvae_core.refiners.gaussians import Full
-from gpvae_core.refiners.noise import step_noise, whitened
-from gpvae_core.refiners.refined import Refined
 from gpvae_core.runs import load_run
 from gpvae_core.vae import VAE
 from tests.refiners.scores import elbo

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.distributions import MultivariateNormal, kl_divergence
-
 from gpvae_core.encoders.full_gaussian import FullGaussian
+from torch.distributions import MultivariateNormal, kl_divergence
 
 
 def gaussian() -> tuple[FullGaussian, MultivariateNormal]:

@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
+from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.refiners.refined import Refined
 from torch import Tensor, nn
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.encoders.full_gaussian import FullGaussian
 from gpvae_core.encoders.gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LIKELIHOODS
@@ -21,7 +22,6 @@ from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.refiners.base import Refiner
 from gpvae_core.refiners.laplace import covariance_chol
 from gpvae_core.refiners.linearise import linearised
-from gpvae_core.refiners.refined import Refined
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder, LinearGaussianVAE
 from tests.refiners.scores import elbo

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from gpvae_core.refiners.noise import step_noise
 from torch import Tensor
 
 from gpvae_core.config import make_config
@@ -15,7 +16,6 @@ from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
-from gpvae_core.refiners.noise import step_noise
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 

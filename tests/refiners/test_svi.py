@@ -7,15 +7,15 @@ from itertools import pairwise
 
 import pytest
 import torch
+from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.refiners.refined import Refined
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.encoders.full_gaussian import FullGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.refiners.base import Refiner
-from gpvae_core.refiners.refined import Refined
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
