@@ -130,7 +130,7 @@ class Gaussian(Posterior):
     @property
     @abstractmethod
     def scale(self) -> Float[Tensor, "B E"] | None:
-        """Standard deviations of a diagonal covariance, (B, D), or (B, 1) where it is a multiple of I; None elsewhere."""
+        """Standard deviations of a diagonal covariance, (B, D), or (B, 1) of a multiple of I; None of any other."""
 
     @abstractmethod
     def kl_to(self, p: Gaussian) -> Float[Tensor, " B"]:
@@ -152,7 +152,7 @@ class Gaussian(Posterior):
     def kl_from(
         self, m: Float[Tensor, "B D"], factor: Float[Tensor, "B D D"], log_det: Float[Tensor, " B"]
     ) -> Float[Tensor, " B"]:
-        """Return KL(N(m, A A') || this) in nats for any square root A of the covariance, with `log_det` = log |det A|."""
+        """Return KL(N(m, A A') || this) in nats for any square root A of a covariance and `log_det` = log |det A|."""
         # |W|^2 = tr(Sigma_p^-1 A A') is the same for every square root A.
         w, e = self.whiten(factor), self.whiten((m - self.mean).unsqueeze(-1)).squeeze(-1)
         square = w.square().sum(-1).sum(-1) + e.square().sum(-1)

@@ -9,7 +9,7 @@ The weights have no such velocity that stays finite: between components with not
 jump. So samples and their log q carry no gradient in the weights at all; left with d log q / d log w alone, which has
 mean zero for the ELBO but not for bounds of several samples, the weights would move away from the posterior. They
 follow the ELBO by an estimate of their own, which an encoder's training stage adds to the surrogate whatever the
-objective (`weights_reward`). `log_prob`, `mean`, `variance` and `kl` without given samples have gradients in everything.
+objective (`weights_reward`). `log_prob`, `mean`, `variance`, and `kl` without given samples, have gradients in all.
 """
 
 from __future__ import annotations

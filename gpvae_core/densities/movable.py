@@ -20,6 +20,8 @@ from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.densities.full_gaussian import FullGaussian
 
 G = TypeVar("G", bound="MovableGaussian")
+A = TypeVar("A", bound="AxisAligned")
+F = TypeVar("F", bound="FullCovariance")
 
 
 class MovableGaussian(ABC):
@@ -61,6 +63,12 @@ class MovableGaussian(ABC):
         return self.from_parts([part[index] for part in self.parts()])
 
     @final
+    def replaced(self: G, index: Tensor, other: G) -> G:
+        """Return it with those of some images replaced by `other`, which has a row for each."""
+        pairs = zip(self.parts(), other.parts(), strict=True)
+        return self.from_parts([own.index_copy(0, index, its) for own, its in pairs])
+
+    @final
     def where(self: G, condition: Bool[Tensor, " B"], other: G) -> G:
         """Return rows of this one where `condition` holds, of the other elsewhere."""
         pairs = zip(self.parts(), other.parts(), strict=True)
@@ -77,12 +85,12 @@ class AxisAligned(MovableGaussian):
     s: Float[Tensor, "B D"]
 
     @classmethod
-    def matching(cls: type[G], q: Posterior) -> G:
+    def matching(cls: type[A], q: Posterior) -> A:
         """Return the one with the mean and the variances of q."""
         return cls(q.mean, q.variance.sqrt())
 
     @classmethod
-    def from_parts(cls: type[G], parts: Sequence[Tensor]) -> G:
+    def from_parts(cls: type[A], parts: Sequence[Tensor]) -> A:
         return cls(*parts)
 
     def parts(self) -> tuple[Tensor, ...]:
@@ -115,25 +123,22 @@ class MovableInLatentUnits(AxisAligned):
 
 
 @dataclass(frozen=True)
-class MovableFull(MovableGaussian):
-    """N(m, L L') at (a, b, c): mean m + L a, factor L (Diag(exp(b)) + c) with c strictly lower triangular.
-
-    The product of two lower triangular factors is one, so that every step leads to a Cholesky factor; in coordinates
-    whitened by L the ELBO's curvature is the same for all of (a, b, c), however correlated the posterior is.
-    """
+class FullCovariance(MovableGaussian):
+    """N(m, L L'), whatever a step of it is."""
 
     m: Float[Tensor, "B D"]
     chol: Float[Tensor, "B D D"]
 
     @classmethod
-    def matching(cls: type[G], q: Posterior) -> G:
-        """Return the one with the mean of q, and its covariance where q is a Gaussian (refined or not), else variances."""
+    def matching(cls: type[F], q: Posterior) -> F:
+        """Return the one with the mean of q, and its covariance where q is a Gaussian, elsewhere its variances."""
         gaussian = q.as_gaussian()
-        correlated = gaussian is not None and gaussian.scale is None
-        return cls(q.mean, gaussian.lower_factor() if correlated else torch.diag_embed(q.variance.sqrt()))
+        if gaussian is None or gaussian.scale is not None:
+            return cls(q.mean, torch.diag_embed(q.variance.sqrt()))
+        return cls(q.mean, gaussian.lower_factor())
 
     @classmethod
-    def from_parts(cls: type[G], parts: Sequence[Tensor]) -> G:
+    def from_parts(cls: type[F], parts: Sequence[Tensor]) -> F:
         return cls(*parts)
 
     def parts(self) -> tuple[Tensor, ...]:
@@ -149,8 +154,30 @@ class MovableFull(MovableGaussian):
     def origin(self) -> list[Tensor]:
         return [torch.zeros_like(self.m), torch.zeros_like(self.m), torch.zeros_like(self.chol)]
 
+
+class MovableFull(FullCovariance):
+    """N(m, L L') at (a, b, c): mean m + L a, factor L (Diag(exp(b)) + c) with c strictly lower triangular.
+
+    In coordinates whitened by L the ELBO's curvature is the same, however correlated the posterior is: for single
+    steps, each of which begins at the Gaussian that the last one led to.
+    """
+
     def moved(self, by: Sequence[Tensor]) -> MovableFull:
         a, b, c = by
         with torch.autocast(a.device.type, enabled=False):
             m = self.m + (self.chol @ a.unsqueeze(-1)).squeeze(-1)
+            # A product of lower triangular factors is lower triangular: every step leads to a Cholesky factor.
             return MovableFull(m, self.chol @ (torch.diag_embed(b.exp()) + c.tril(-1)))
+
+
+class MovableFullByRows(FullCovariance):
+    """N(m, L L') at (a, b, c): mean m + s a, factor Diag(exp(b)) (L + Diag(s) c), with s the diagonal of L.
+
+    Rows of L are scaled by b, and c changes their shape without a unit: for many steps in the same coordinates.
+    """
+
+    def moved(self, by: Sequence[Tensor]) -> MovableFullByRows:
+        a, b, c = by
+        s = self.chol.diagonal(dim1=-2, dim2=-1)
+        chol = b.exp().unsqueeze(-1) * (self.chol + s.unsqueeze(-1) * c.tril(-1))
+        return MovableFullByRows(self.m + s * a, chol)

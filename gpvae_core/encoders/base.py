@@ -33,9 +33,9 @@ class Stage:
     """Prefixes of names in the VAE ('encoder.', 'decoder.'); '' stands for all."""
     share: float
     enter: Callable[[], None] | None = None
-    """It is called before each epoch of the stage, to put the encoder into its state; calling it again changes nothing."""
+    """It is called before each epoch of the stage, to put the encoder into its state; a second call changes nothing."""
     reward: Callable[[LogJoint, Tensor, Posterior, torch.Generator | None], Tensor] | None = None
-    """A term that this stage adds to the training surrogate of each image, (B,) nats, from (log_joint, x, q, generator)."""
+    """It gives what the stage adds to the training surrogate of each image, (B,) nats: (log_joint, x, q, generator)."""
 
 
 ALL_AT_ONCE = (Stage("all", ("",), 1.0),)

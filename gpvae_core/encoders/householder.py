@@ -36,7 +36,7 @@ class HouseholderEncoder(BaseFunctionEncoder):
 
     @torch.no_grad()
     def _start_along_the_first_axis(self) -> None:
-        """Put v_t near e_1 for all t and x: an even number of reflections is the identity, an odd one turns z_1 round."""
+        """Put all v_t near e_1: an even number of reflections is then the identity, an odd one turns z_1 round."""
         for parameter in (*self.first.parameters(), *self.further.parameters()):
             parameter.mul_(START)
         self.first.bias[0] += 1.0
@@ -63,7 +63,7 @@ class HouseholderEncoder(BaseFunctionEncoder):
         )
 
     def take_base(self, base: BaseFunctions) -> None:
-        """Take over b and c, so that q is the VAE's: b_1 changes its sign where the first reflections turn z_1 round."""
+        """Take over b and c so that q is the VAE's: b_1 changes its sign where the reflections turn z_1 round."""
         super().take_base(base)
         if len(self.further) % 2 == 0:
             head = self.base.head

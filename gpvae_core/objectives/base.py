@@ -1,4 +1,4 @@
-"""The contract of an objective: a bound of log p(x) at an encoder's answers, and the surrogate that training follows."""
+"""The contract of an objective: a bound on log p(x) at an encoder's answers, and the surrogate to follow."""
 
 from __future__ import annotations
 

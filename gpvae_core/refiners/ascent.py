@@ -30,7 +30,7 @@ G = TypeVar("G", bound=MovableGaussian)
 def gaussian_elbo(
     model: Model, x: Float[Tensor, "B C H W"], q: MovableGaussian, eps: Float[Tensor, "K 1 D"]
 ) -> Float[Tensor, " B"]:
-    """Return E_q[log p(x|z)] - KL(q || p(z)) in nats: the expectation over z = m + L eps, the KL as the model gives it."""
+    """Return E_q[log p(x|z)] - KL(q || p(z)) in nats: the former over z = m + L eps, the KL as the model gives it."""
     return model.log_likelihood(x, q.transform(eps)).mean(0) - model.kl(x, q.posterior())
 
 
@@ -59,7 +59,7 @@ def _per_row(values: Float[Tensor, " B"], like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MomentumSteps:
-    """v <- momentum v + gradient (its norm clipped for each image); the Gaussian moves to the coordinates step_size v."""
+    """Steps v <- momentum v + gradient (its norm clipped for each image), to the coordinates step_size v."""
 
     steps: int
     step_size: float
@@ -82,7 +82,7 @@ def clipped(values: Sequence[Tensor], norm: float) -> list[Tensor]:
 def ascend(
     model: Model, x: Float[Tensor, "B C H W"], start: G, settings: MomentumSteps, generator: torch.Generator | None
 ) -> list[G]:
-    """Return `start` and what it is after each step: in the graph if training can go through the steps, else detached."""
+    """Return `start` and the Gaussian after each step: in the graph where training can go through it, else detached."""
     noise = step_noise(settings.steps, settings.samples, start.parts()[0], generator)
 
     def climb(some: Tensor, parts: Parts, through: bool) -> list[Parts]:
@@ -109,7 +109,7 @@ def refined_path(q: Posterior, path: Sequence[MovableGaussian]) -> list[Posterio
 
 @dataclass(frozen=True)
 class AdamUntilFlat:
-    """Adam (Kingma & Ba 2015) with a step size for each image, which shrinks when a window of steps brings it no gain."""
+    """Adam (Kingma & Ba 2015) with a step size for each image, which shrinks when a window of steps gains nothing."""
 
     samples: int
     """Samples of z for a gradient; at least 2 D are drawn, so that their second moments can be matched."""
@@ -151,35 +151,21 @@ class _Adam:
             values[:] = [value[rows] for value in values]
 
 
-class _Best:
-    """The best window of each image so far: its mean coordinates and its mean ELBO."""
-
-    def __init__(self, origin: Sequence[Tensor]) -> None:
-        self.at = [t.clone() for t in origin]
-        self.elbo = torch.full_like(origin[0][:, 0], -math.inf)
-
-    def update(self, images: Tensor, at: Sequence[Tensor], elbo: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """Take over what is better for these images; return how much, in nats."""
-        gained = elbo - self.elbo[images]
-        better = images[gained > 0]
-        self.elbo[better] = elbo[gained > 0]
-        for kept, t in zip(self.at, at, strict=True):
-            kept[better] = t[gained > 0]
-        return gained
-
-
 @torch.no_grad()
 def maximise(
     model: Model, x: Float[Tensor, "B C H W"], start: G, settings: AdamUntilFlat, seed: int
 ) -> tuple[G, Float[Tensor, " B"]]:
     """Return the best Gaussians reached from `start`, and their mean ELBO over the window that they were found in."""
     generator = torch.Generator().manual_seed(seed)
-    adam, best = _Adam(settings, start.origin()), _Best(start.origin())
+    best, adam = start, _Adam(settings, start.origin())
     active = torch.arange(len(x), device=x.device)
-    step_size, drops = torch.full_like(best.elbo, settings.step_size), torch.zeros_like(active)
+    best_elbo = torch.full_like(start.parts()[0][:, 0], -math.inf)
+    step_size, drops = torch.full_like(best_elbo, settings.step_size), torch.zeros_like(active)
     for _ in range(settings.max_windows):
-        at, elbo = _one_window(model, x[active], start.rows(active), adam, step_size[active], generator)
-        gained = best.update(active, at, elbo)
+        mean, elbo = _one_window(model, x[active], start.rows(active), adam, step_size[active], generator)
+        gained = elbo - best_elbo[active]
+        best = best.replaced(active[gained > 0], mean.rows(gained > 0))
+        best_elbo[active] = torch.where(gained > 0, elbo, best_elbo[active])
         stuck = active[~(gained > settings.gain)]
         step_size[stuck] *= settings.shrink
         drops[stuck] += 1
@@ -188,20 +174,15 @@ def maximise(
         if len(active) == 0:
             break
         adam.keep(going)
-    return start.moved(best.at), best.elbo
+    return best, best_elbo
 
 
 def _one_window(
-    model: Model,
-    x: Tensor,
-    start: MovableGaussian,
-    adam: _Adam,
-    step_size: Float[Tensor, " B"],
-    generator: torch.Generator,
-) -> tuple[list[Tensor], Float[Tensor, " B"]]:
-    """Take the steps of a window; return the mean over it of the coordinates and of the ELBO."""
+    model: Model, x: Tensor, start: G, adam: _Adam, step_size: Float[Tensor, " B"], generator: torch.Generator
+) -> tuple[G, Float[Tensor, " B"]]:
+    """Take the steps of a window; return the Gaussian at the mean of its coordinates, and its mean ELBO."""
     settings, d = adam.settings, start.parts()[0].shape[-1]
-    elbo, mean = torch.zeros_like(step_size), [torch.zeros_like(t) for t in adam.at]
+    elbo, mean = torch.zeros_like(step_size), start.origin()
     for _ in range(settings.window):
         # NOTE: the noise is drawn in float64, in which many pairs are matched without rounding, and on the CPU.
         eps = matched_noise(max(settings.samples, 2 * d), d, generator, torch.float64).float().to(x).unsqueeze(1)
@@ -210,4 +191,4 @@ def _one_window(
         for total, t in zip(mean, adam.at, strict=True):
             total += t / settings.window
         adam.step(gradients, step_size)
-    return mean, elbo
+    return start.moved(mean), elbo

@@ -23,7 +23,7 @@ def is_trained(model: Model, start: Parts, own: Iterable[Tensor] = ()) -> bool:
 
 
 def in_rows(climb: Climb, model: Model, x: Tensor, start: Parts, rows: int, own: Iterable[Tensor] = ()) -> list[Parts]:
-    """Return the path from `start`: in the graph if training can go through it, else detached and of `rows` images at once."""
+    """Return the path from `start`: in the graph where training can go through it, else detached, `rows` at once."""
     if is_trained(model, start, own):
         return climb(x, start, True)
     split = zip(x.split(rows), *(part.detach().split(rows) for part in start), strict=True)

@@ -22,7 +22,7 @@ def affine(
     scale: Float[Tensor, " B"],
     shift: Float[Tensor, "B 2"],
 ) -> Float[Tensor, "B C H W"]:
-    """Return each image turned counter-clockwise by `angle` (radians), made `scale` times as large, moved right and down.
+    """Turn each image counter-clockwise by `angle` (radians), scale it by `scale`, and move it right and down.
 
     `shift` is a share of the sides. Pixels between others are interpolated, those from outside are the nearest inside.
     """

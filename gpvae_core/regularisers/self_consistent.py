@@ -32,7 +32,7 @@ class SelfConsistentConfig(RegulariserConfig):
     )
 
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
-        """Return minus own_share / (1 - own_share) times the ELBO at own images, beside the bound at the training images."""
+        """Return minus own_share / (1 - own_share) times the ELBO at own images, beside the training bound."""
         _, own = own_samples(vae, x, generator)
         with frozen_statistics(vae.encoder):
             answer = vae.encoder(own)

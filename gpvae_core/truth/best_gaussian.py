@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpvae_core.densities.movable import MovableDiagonal, MovableFull, MovableGaussian
+from gpvae_core.densities.movable import MovableDiagonal, MovableFullByRows, MovableGaussian
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.ascent import AdamUntilFlat, gaussian_elbo, maximise
@@ -139,7 +139,7 @@ def _best_of_chunk(vae: VAE, x: Tensor, seed: int, given: Sequence[Tensor] | Non
     eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, seed).to(x)
     encoder_elbo = elbos(vae, x, encoder, eps)
     diagonal, diagonal_elbo = _polished(vae, x, winners, (encoder, encoder_elbo), eps, seed + 2)
-    start = MovableFull.matching(diagonal.posterior())
+    start = MovableFullByRows.matching(diagonal.posterior())
     full, full_elbo = _polished(vae, x, start, (start, diagonal_elbo), eps, seed + 3)
     return BestGaussians(diagonal.m, diagonal.s, diagonal_elbo, full.m, full.chol, full_elbo, encoder_elbo)
 

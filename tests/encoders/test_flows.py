@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gpvae_core.encoders.flow_posterior import FlowPosterior
 from torch import Tensor, nn
 
 from gpvae_core.data.base import DataConfig, load
+from gpvae_core.densities.flow import FlowPosterior
 from gpvae_core.encoders.base import ENCODERS, EncoderConfig
 from gpvae_core.encoders.flow_encoder import FlowEncoder
 from gpvae_core.encoders.flow_net import FlowStep

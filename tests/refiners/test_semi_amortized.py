@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from gpvae_core.refiners.noise import step_noise
 from torch import Tensor
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
+from gpvae_core.densities.noise import step_noise
 from gpvae_core.encoders.gaussian import GaussianEncoder
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import Gaussian

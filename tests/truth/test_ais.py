@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings, ais, reverse_ais, sigmoid_schedule

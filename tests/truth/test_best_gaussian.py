@@ -10,9 +10,10 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from gpvae_core.densities.noise import matched_noise, sobol_noise
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.progress import Cancelled
-from gpvae_core.truth.best_gaussian import BestGaussians, Gaussians, best_gaussians, matched_noise, sobol_noise
+from gpvae_core.truth.best_gaussian import BestGaussians, Gaussians, best_gaussians
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder, LinearGaussianVAE
 
