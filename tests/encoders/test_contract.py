@@ -11,6 +11,7 @@ from gpvae_core.config import RunConfig, make_config, parse_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.densities.base import sampled_kl
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.densities.full_gaussian import FullGaussian
 from gpvae_core.encoders.base import ENCODERS, Encoder
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.methods import methods
@@ -76,6 +77,24 @@ def test_the_kl_term_agrees_with_sampling(kind: str) -> None:
         assert torch.allclose(found, sampled, rtol=0.1, atol=0.1)
     else:
         assert torch.all(found > sampled - 0.1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_kl_term_to_another_gaussian_agrees_with_sampling(kind: str, covariance: str) -> None:
+    """A prior that is no N(0, I), with a mean and a covariance of its own for each image."""
+    q = build(kind)(digits(4))
+    generator = torch.Generator().manual_seed(5)
+    m, s = torch.randn((4, 2), generator=generator), 0.5 + torch.rand((4, 2), generator=generator)
+    chol = torch.diag_embed(s) + torch.tensor([[0.0, 0.0], [0.6, 0.0]])
+    prior = DiagonalGaussian(m, s) if covariance == "diagonal" else FullGaussian(m, chol)
+    sampled = sampled_kl(q.rsample_and_log_prob(20_000, torch.Generator().manual_seed(1)), prior)
+    kl = torch.stack([q.kl(prior, torch.Generator().manual_seed(i)) for i in range(200)]).mean(0)
+    if q.uncertainty() is None:
+        assert torch.allclose(kl, sampled, rtol=0.1, atol=0.1)
+    else:
+        assert torch.all(kl > sampled - 0.1)
 
 
 @torch.no_grad()
