@@ -27,7 +27,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpvae_core.encoders.gaussian import is_diagonal_gaussian
+from gpvae_core.densities.diagonal_gaussian import is_diagonal_gaussian
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.files import replacing
 from gpvae_core.progress import Progress, silent

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gpvae_core.config import RunConfig
 from gpvae_core.data.base import DATASETS, Dataset, load, parse_name
+from gpvae_core.densities.base import Posterior
 from gpvae_core.device import pick_device
-from gpvae_core.encoders.base import Posterior
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.gaps import GapTable, instance_gaps
 from gpvae_core.hashes import hexdigest

@@ -43,7 +43,7 @@ from gpvae_core.run_files import (
 )
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
-from gpvae_core.training_bound import ObjectiveSettings
+from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit, validation_elbo
 
@@ -68,7 +68,7 @@ class Training:
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.state = State(device=device.type)
-        self.objective = ObjectiveSettings()
+        self.bound_settings = BoundSettings()
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.images, self.validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
         self.best: dict[str, Tensor] = {}
@@ -267,8 +267,9 @@ class Training:
         parameters = dict(self.model.named_parameters())
         for name in self.trained:
             parameters[name].requires_grad_(name.startswith(stage.parameters))
-        cfg, weight = self.config, kl_weight(self.config.train, self.state.epoch)
-        self.objective = ObjectiveSettings(cfg.objective, cfg.regulariser, weight, stage.reward)
+        cfg = self.config
+        weight = kl_weight(cfg.train, self.state.epoch)
+        self.bound_settings = BoundSettings(cfg.objective, cfg.regulariser, weight, stage.reward)
 
     def _epoch(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
         """The rest of the current epoch. The bound is summed on the device and read once, at the end."""
@@ -304,7 +305,7 @@ class Training:
 
     def _step(self, inference: Inference, index: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.bfloat16):
-            found = inference.step(index, self.objective, self.generator)
+            found = inference.step(index, self.bound_settings, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         (-found.bound.surrogate).backward()
         self.optimizer.step()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.densities.base import Posterior, Samples
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.encoders.base import Encoder
 from gpvae_core.likelihoods import Likelihood
 from gpvae_core.refiners.base import Refiner
 from gpvae_core.refiners.none import NoRefiner
@@ -16,7 +16,10 @@ from gpvae_core.types import EventShape
 
 
 class GenerativeModel(nn.Module):
-    """p(z) = N(0, I), p(x|z) = likelihood(x; g_theta(z))."""
+    """A model p(z) p(x|z) with p(z) = N(0, I) and p(x|z) = likelihood(x; g_theta(z)).
+
+    `prior` alone says what p(z) is. A model with another prior overrides it, and all that is here follows.
+    """
 
     def __init__(self, decoder: nn.Module, likelihood: Likelihood, latent_dim: int, event_shape: EventShape) -> None:
         super().__init__()
@@ -26,21 +29,40 @@ class GenerativeModel(nn.Module):
         self.event_shape = event_shape
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch C H W"]:
-        """g_theta(z) for latents of any leading shape."""
+        """Return g_theta(z) for latents of any leading shape."""
         flat = self.decoder(z.reshape(-1, self.latent_dim))
         return flat.reshape(*z.shape[:-1], *self.event_shape)
 
+    def prior(self, x: Float[Tensor, "B ..."]) -> Posterior:
+        """Return p(z) of each of B rows, N(0, I). Override in a model with another prior.
+
+        Args:
+            x: the images; here only their number, device and type matter.
+        """
+        return DiagonalGaussian.standard(x, self.latent_dim)
+
     def log_prior(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
-        """log N(z; 0, I) in nats."""
-        return -0.5 * z.square().sum(-1) - 0.5 * self.latent_dim * math.log(2 * math.pi)
+        """Return log p(z) in nats, for latents of no image in particular: p(z) is the same for all."""
+        flat = z.reshape(-1, 1, self.latent_dim)
+        return self.prior(z.new_empty(1)).log_prob(flat).reshape(z.shape[:-1])
+
+    def kl(
+        self,
+        x: Float[Tensor, "B C H W"],
+        q: Posterior,
+        generator: torch.Generator | None = None,
+        samples: Samples | None = None,
+    ) -> Float[Tensor, " B"]:
+        """Return the KL term of the training bound, KL(q(z|x) || p(z)) in nats (see `Posterior.kl`)."""
+        return q.kl(self.prior(x), generator, samples)
 
     def log_likelihood(self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        """log p(x|z) in nats for K latents of each of B images."""
+        """Return log p(x|z) in nats for K latents of each of B images."""
         return self.likelihood.log_prob(x, self.decode(z))
 
     def log_joint(self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        """log p(x, z) in nats for K latents of each of B images."""
-        return self.log_likelihood(x, z) + self.log_prior(z)
+        """Return log p(x, z) in nats for K latents of each of B images."""
+        return self.log_likelihood(x, z) + self.prior(x).log_prob(z)
 
 
 class VAE(GenerativeModel):
@@ -63,14 +85,14 @@ class VAE(GenerativeModel):
         self,
         x: Float[Tensor, "B C H W"],
         generator: torch.Generator | None = None,
-        seen: Float[Tensor, "B C H W"] | None = None,
+        encoder_input: Float[Tensor, "B C H W"] | None = None,
     ) -> Posterior:
-        """q(z|x): the encoder's answer (about `seen`, where it sees something else than x), refined."""
-        return self.refiner(self, x, self.encoder(x if seen is None else seen), generator)
+        """Return q(z|x): the encoder's answer, to `encoder_input` where that is not x itself, refined."""
+        return self.refiner(self, x, self.encoder(x if encoder_input is None else encoder_input), generator)
 
     def log_weights(
         self, x: Float[Tensor, "B C H W"], k: int, generator: torch.Generator | None = None
     ) -> Float[Tensor, "K B"]:
-        """log w = log p(x,z) - log q(z|x) for k samples z ~ q(z|x) of each image."""
+        """Return log w = log p(x,z) - log q(z|x) for k samples z ~ q(z|x) of each image."""
         z, log_q = self.infer(x, generator).rsample_and_log_prob(k, generator)
         return self.log_joint(x, z) - log_q

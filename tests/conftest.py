@@ -14,6 +14,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 NUMERIC = (
+    "densities",
     "encoders",
     "nets",
     "likelihoods",

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, Encoder, Stage
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.encoders.base import Encoder
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.types import EventShape
 from gpvae_core.vae import VAE
+
+
+def kl_to_standard_normal(q: Posterior, generator: torch.Generator | None = None) -> Tensor:
+    """KL(q || N(0, I)), (B,) nats."""
+    return q.kl(DiagonalGaussian.standard(q.mean, q.mean.shape[-1]), generator)
 
 
 class LinearEncoder(Encoder):
@@ -26,15 +32,6 @@ class LinearEncoder(Encoder):
     def forward(self, x: Tensor) -> DiagonalGaussian:
         m = (x.flatten(1) - self.bias) @ self.a.T + self.shift
         return DiagonalGaussian(m, self.std.expand_as(m))
-
-    def global_kl(self) -> Tensor:
-        return torch.zeros(())
-
-    def stages(self) -> tuple[Stage, ...]:
-        return ALL_AT_ONCE
-
-    def start_from(self, other: Encoder) -> None:
-        self.load_state_dict(other.state_dict())
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ SOURCES = sorted((ROOT / "gpvae_core").rglob("*.py")) + sorted((ROOT / "dashboar
 # A module may import from its own layer and from those before it.
 LAYERS = [
     {"errors", "files", "hashes", "csv_text", "registry", "part", "types", "progress", "device"},
-    {"nets", "gp", "likelihoods", "data", "priors"},
+    {"nets", "gp", "likelihoods", "data"},
+    {"densities"},
+    {"priors"},
     {"encoders", "refiners"},
     {"vae", "bounds", "collapse", "stats"},
     {"objectives", "regularisers", "truth"},
@@ -80,6 +82,16 @@ def test_imports_point_downwards(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "gpvae_core" and len(parts) > 1:
             assert LEVEL.get(parts[1], 0) <= LEVEL[own], f"{relative} imports {name}, which stands above it"
+
+
+def test_no_density_knows_a_prior() -> None:
+    """The KL is to a density that a model gives: of the package, a density sees densities and mathematics alone."""
+    paths = sorted((ROOT / "gpvae_core" / "densities").glob("*.py"))
+    assert len(paths) > 8
+    for path in paths:
+        seen = {name.split(".")[1] for name in imports(path) if name.startswith("gpvae_core.")}
+        assert not seen & {"priors", "vae"}, path
+        assert seen <= {"densities", "gp"}, path
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

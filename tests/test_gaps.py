@@ -10,15 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.defensive_mixture import DefensiveMixture
 from gpvae_core.errors import UserError
 from gpvae_core.gaps import GapTable, grid_truth, instance_gaps, sampled_truth, truth_estimator
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.grid import Atlas
 from gpvae_core.truth.instances import Estimator, Truth, ais_truth
-from gpvae_core.truth.proposal import DefensiveMixture
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder, LinearGaussianVAE
 
@@ -125,29 +124,6 @@ def test_an_encoder_that_is_no_gaussian_is_scored_with_its_own_density() -> None
     assert (np.abs(found.elbo - expected.numpy()) < 4 * spread).all()
     moments = best_gaussians(vae, x).encoder_elbo.numpy()
     assert (np.abs(moments - expected.numpy()) > 5 * spread).any(), "a Gaussian with the same moments must differ"
-
-
-def test_mixture_density_moments_and_kl_by_quadrature() -> None:
-    chol = torch.tensor([[[0.3, 0.0], [0.2, 0.1]]])
-    encoder = DiagonalGaussian(torch.tensor([[1.0, -0.5]]), torch.tensor([[0.2, 0.4]]))
-    q = DefensiveMixture(torch.tensor([[-0.3, 0.4]]), chol, encoder)
-    axis = torch.linspace(-4, 4, 801)
-    z = torch.cartesian_prod(axis, axis)[:, None]
-    log_q = q.log_prob(z).double()
-    mass = log_q.exp() * float(axis[1] - axis[0]) ** 2
-    assert float(mass.sum()) == pytest.approx(1.0, abs=1e-4)
-    mean = (mass[..., None] * z).sum(0)
-    variance = (mass[..., None] * (z - mean).square()).sum(0)
-    torch.testing.assert_close(q.mean.double(), mean, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(q.variance.double(), variance, atol=1e-4, rtol=1e-3)
-    generator = torch.Generator().manual_seed(0)
-    samples, log_prob = q.rsample_and_log_prob(20000, generator)
-    torch.testing.assert_close(samples.mean(0), q.mean, atol=0.02, rtol=0)
-    torch.testing.assert_close(log_prob, q.log_prob(samples))
-    log_prior = -0.5 * z.square().sum(-1) - np.log(2 * np.pi)
-    expected = float((mass * (log_q - log_prior)).sum())
-    estimates = torch.stack([q.kl(generator) for _ in range(100)])
-    assert float(estimates.mean()) == pytest.approx(expected, abs=0.05)
 
 
 def test_importance_sampling_agrees_with_the_grid() -> None:

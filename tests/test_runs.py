@@ -13,7 +13,7 @@ import torch
 import gpvae_core
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.encoders.gp import GPPosterior
+from gpvae_core.densities.gp_posterior import GPPosterior
 from gpvae_core.errors import UserError
 from gpvae_core.runs import Run, list_runs
 from gpvae_core.train import train

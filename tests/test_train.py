@@ -29,7 +29,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_json, read_metrics, read_tensors, write_snapshot
 from gpvae_core.train import resume, train
-from gpvae_core.training_bound import ObjectiveSettings, training_bound
+from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
@@ -404,7 +404,7 @@ def test_each_epoch_takes_every_image_once_in_an_order_of_its_own(
 def test_samples_of_z_are_as_many_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[int] = set()
 
-    def spy(vae: VAE, x: torch.Tensor, n: int, k: int, generator: torch.Generator, how: ObjectiveSettings) -> Any:
+    def spy(vae: VAE, x: torch.Tensor, n: int, k: int, generator: torch.Generator, how: BoundSettings) -> Any:
         seen.add(k)
         return training_bound(vae, x, n, k, generator, how)
 

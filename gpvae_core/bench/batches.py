@@ -14,7 +14,7 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.progress import Progress, silent
-from gpvae_core.training_bound import ObjectiveSettings
+from gpvae_core.training_bound import BoundSettings
 from gpvae_core.validation import DeviceSplit
 
 SETS = {"figure-8": 5, "digits": 1}
@@ -49,7 +49,7 @@ class Learner:
         batches = self.inference.order(self.generator).split(self.size)
         start = time.perf_counter()
         for index in batches:
-            found = self.inference.step(index, ObjectiveSettings(), self.generator)
+            found = self.inference.step(index, BoundSettings(), self.generator)
             self.optimizer.zero_grad(set_to_none=True)
             (-found.bound.surrogate).backward()
             self.optimizer.step()

@@ -11,9 +11,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConfig, Stage
-from gpvae_core.encoders.gaussian import BaseFunctions, DiagonalGaussian, GaussianEncoder
-from gpvae_core.errors import UserError
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.encoders.base import ENCODERS, BaseFunctionEncoder, EncoderConfig
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
@@ -22,7 +21,9 @@ EPSILON = 1e-8
 
 
 class FixedScaleNorm(nn.Module):
-    """(b - mean) / std over the batch, times a fixed `scale`, plus a learned shift; running moments in evaluation.
+    """The map b -> (b - mean) / std over the batch, times a fixed `scale`, plus a learned shift.
+
+    In evaluation, mean and std are the running ones.
 
     A batch of one image, which has no variance, is normalised by the running moments in training too. Where `gathers`
     is false, a batch leaves no trace in the running moments.
@@ -44,7 +45,7 @@ class FixedScaleNorm(nn.Module):
 
 @contextmanager
 def frozen_statistics(encoder: nn.Module) -> Iterator[None]:
-    """Within it, answers leave the encoder's running moments as they are, in training too.
+    """Make a context within which answers leave the encoder's running moments as they are, in training too.
 
     For images that evaluation does not see (the model's own, changed copies): running moments of a mixture with them
     would not be those of the images. A batch is still normalised by its own moments.
@@ -60,32 +61,20 @@ def frozen_statistics(encoder: nn.Module) -> Iterator[None]:
             norm.gathers = gathers
 
 
-class BatchNormEncoder(Encoder):
-    """x -> N(norm(b(x)), Diag(c(x))^2)."""
+class BatchNormEncoder(BaseFunctionEncoder):
+    """The encoder x -> N(norm(b(x)), Diag(c(x))^2). Of a trained VAE it takes b up to shift and scale, and c."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, scale: float) -> None:
-        super().__init__()
-        self.base = BaseFunctions(net, event_shape, latent_dim)
+        super().__init__(net, event_shape, latent_dim)
         self.norm = FixedScaleNorm(latent_dim, scale)
+
+    @property
+    def origins(self) -> str:
+        return "a 'batch_norm' encoder can start from a run trained with --method bn-vae or --method vae"
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> DiagonalGaussian:
         b, c = self.base(x)
         return DiagonalGaussian(self.norm(b), c)
-
-    def global_kl(self) -> Float[Tensor, ""]:
-        return torch.zeros((), device=self.base.head.weight.device)
-
-    def stages(self) -> tuple[Stage, ...]:
-        return ALL_AT_ONCE
-
-    def start_from(self, other: Encoder) -> None:
-        """Everything from a trained encoder of this family, or b (up to shift and scale) and c from a trained VAE."""
-        if isinstance(other, BatchNormEncoder):
-            self.load_state_dict(other.state_dict())
-        elif isinstance(other, GaussianEncoder):
-            self.base.load_state_dict(other.base.state_dict())
-        else:
-            raise UserError("a 'batch_norm' encoder can start from a run trained with --method bn-vae or --method vae")
 
 
 @ENCODERS.register("batch_norm")

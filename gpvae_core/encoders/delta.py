@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConfig, Stage
-from gpvae_core.encoders.gaussian import BaseFunctions, DiagonalGaussian, GaussianEncoder
-from gpvae_core.errors import UserError
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.encoders.base import ENCODERS, BaseFunctionEncoder, EncoderConfig
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
@@ -21,7 +19,7 @@ LARGEST_DELTA = 10.0
 
 
 def largest_std(delta: float) -> float:
-    """The s < 1 with KL(N(0, s^2) || N(0, 1)) = (s^2 - 1) / 2 - log s = `delta` nats, by bisection."""
+    """Return the s < 1 with KL(N(0, s^2) || N(0, 1)) = (s^2 - 1) / 2 - log s = `delta` nats, by bisection."""
     low, high = math.exp(-delta - 0.5), 1.0
     for _ in range(60):
         middle = 0.5 * (low + high)
@@ -30,29 +28,20 @@ def largest_std(delta: float) -> float:
     return low
 
 
-class DeltaEncoder(Encoder):
-    """x -> N(b(x), Diag(s)^2) with s = c(x) / (1 + c(x) / s_max), below s_max."""
+class DeltaEncoder(BaseFunctionEncoder):
+    """The encoder x -> N(b(x), Diag(s)^2) with s = c(x) / (1 + c(x) / s_max), below s_max and so below a VAE's."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, delta: float) -> None:
-        super().__init__()
-        self.base = BaseFunctions(net, event_shape, latent_dim)
+        super().__init__(net, event_shape, latent_dim)
         self.s_max = largest_std(delta)
+
+    @property
+    def origins(self) -> str:
+        return "a 'delta' encoder can start from a run trained with --method delta-vae or --method vae"
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> DiagonalGaussian:
         b, c = self.base(x)
         return DiagonalGaussian(b, c / (1.0 + c / self.s_max))
-
-    def global_kl(self) -> Float[Tensor, ""]:
-        return torch.zeros((), device=self.base.head.weight.device)
-
-    def stages(self) -> tuple[Stage, ...]:
-        return ALL_AT_ONCE
-
-    def start_from(self, other: Encoder) -> None:
-        """b(x) and c(x) of a trained encoder of this family, or of a trained VAE, whose deviations become smaller."""
-        if not isinstance(other, DeltaEncoder | GaussianEncoder):
-            raise UserError("a 'delta' encoder can start from a run trained with --method delta-vae or --method vae")
-        self.base.load_state_dict(other.base.state_dict())
 
 
 @ENCODERS.register("delta")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, Encoder, EncoderConfig, Stage
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.densities.flow import FlowPosterior
+from gpvae_core.encoders.base import BaseFunctionEncoder, EncoderConfig
+from gpvae_core.encoders.flow_chain import Chain
 from gpvae_core.encoders.flow_net import FlowStep
-from gpvae_core.encoders.flow_posterior import Chain, FlowPosterior
-from gpvae_core.encoders.gaussian import BaseFunctions, DiagonalGaussian, GaussianEncoder
-from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
@@ -26,8 +25,8 @@ class FlowConfig(EncoderConfig):
     flow_width: int = Field(default=128, ge=1, description="units of the hidden layer of each flow's network")
 
 
-class FlowEncoder(Encoder):
-    """x -> N(b, c^2) carried through flows that know the context h(x)."""
+class FlowEncoder(BaseFunctionEncoder):
+    """The encoder x -> N(b, c^2) carried through flows that know the context h(x)."""
 
     def __init__(
         self,
@@ -37,9 +36,8 @@ class FlowEncoder(Encoder):
         config: FlowConfig,
         steps: Sequence[FlowStep],
     ) -> None:
-        super().__init__()
+        super().__init__(net, event_shape, latent_dim)
         self.config = config
-        self.base = BaseFunctions(net, event_shape, latent_dim)
         self.context = nn.Linear(net.feature_dim, config.context)
         self.flow = Chain(steps)
 
@@ -48,21 +46,13 @@ class FlowEncoder(Encoder):
         b, c = self.base.from_features(features)
         return FlowPosterior(DiagonalGaussian(b, c), self.flow, self.context(features).to(b.dtype))
 
-    def global_kl(self) -> Float[Tensor, ""]:
-        return torch.zeros((), device=self.context.weight.device)
+    def size(self) -> FlowConfig:
+        return self.config
 
-    def stages(self) -> tuple[Stage, ...]:
-        return ALL_AT_ONCE
-
-    def start_from(self, other: Encoder) -> None:
-        """Everything from a trained encoder of the same family and size, or b and c from a trained VAE."""
-        if isinstance(other, FlowEncoder) and other.config == self.config:
-            self.load_state_dict(other.state_dict())
-        elif isinstance(other, GaussianEncoder):
-            self.base.load_state_dict(other.base.state_dict())
-        else:
-            name = self.config.method
-            raise UserError(
-                f"a '{name}' encoder with {self.config.flows} flows can start from a run trained with --method vae, "
-                f"or with --method {name} and the same flows, context and flow_width"
-            )
+    @property
+    def origins(self) -> str:
+        name = self.config.method
+        return (
+            f"a '{name}' encoder with {self.config.flows} flows can start from a run trained with --method vae, "
+            f"or with --method {name} and the same flows, context and flow_width"
+        )

@@ -16,7 +16,7 @@ START = 0.01
 
 
 class ShiftAndScale(nn.Module):
-    """(z, h) -> mu and log sigma, by one hidden layer whose connections to z are masked.
+    """The network (z, h) -> mu and log sigma, with one hidden layer whose connections to z are masked.
 
     What h adds to both layers is computed once for each image, however many z there are. zuko's affine transform keeps
     sigma within (1e-3, 1e3).
@@ -32,14 +32,15 @@ class ShiftAndScale(nn.Module):
             for parameter in (*self.last.parameters(), *self.last_context.parameters()):
                 parameter.mul_(START)
 
-    def given(self, h: Float[Tensor, "B H"]) -> AffineOf:
-        return AffineOf(
+    def given(self, h: Float[Tensor, "B H"]) -> ConditionalAffine:
+        """Return the affine map of z for these contexts."""
+        return ConditionalAffine(
             self.seen * self.first.weight, self.used * self.last.weight, self.first_context(h), self.last_context(h)
         )
 
 
-class AffineOf:
-    """z -> the affine transform, with what the context adds worked out."""
+class ConditionalAffine:
+    """The map of z to its affine transform, with the context's part of the network computed already."""
 
     def __init__(self, first: Tensor, last: Tensor, first_context: Tensor, last_context: Tensor) -> None:
         self.first, self.last, self.first_context, self.last_context = first, last, first_context, last_context
@@ -57,4 +58,4 @@ class FlowStep(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, h: Float[Tensor, "B H"]) -> Bijection:
-        """The map of z given the context."""
+        """Return the map of z given the context."""

@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, ENCODERS, Encoder, EncoderConfig, Stage
-from gpvae_core.encoders.full_gaussian import FullGaussian
-from gpvae_core.encoders.gaussian import BaseFunctions, GaussianEncoder
+from gpvae_core.densities.full_gaussian import FullGaussian
+from gpvae_core.encoders.base import ENCODERS, BaseFunctionEncoder, EncoderConfig
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
@@ -19,20 +18,20 @@ START = 0.01
 """Factor on the start of the layer of N(x): the first answers are close to a VAE's."""
 
 
-class FullCovarianceEncoder(Encoder):
-    """x -> N(b, L L') with L = Diag(c) (I + N), N strictly lower triangular.
+class FullCovarianceEncoder(BaseFunctionEncoder):
+    """The encoder x -> N(b, L L') with L = Diag(c) (I + N), N strictly lower triangular.
 
-    Every row of L is scaled by its c, so that N has no unit and stays of order one where q is narrow.
+    Every row of L is scaled by its c, so that N has no unit and stays of order one where q is narrow. Started from a
+    trained VAE's b and c, N stays small.
     """
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
-        super().__init__()
         if latent_dim < 2:
             raise UserError(
                 f"a 'full' encoder wants at least 2 latent dimensions, got {latent_dim}: use --method vae, "
                 "which has no less freedom there"
             )
-        self.base = BaseFunctions(net, event_shape, latent_dim)
+        super().__init__(net, event_shape, latent_dim)
         self.below = nn.Linear(net.feature_dim, latent_dim * (latent_dim - 1) // 2)
         with torch.no_grad():
             self.below.weight.mul_(START)
@@ -41,27 +40,16 @@ class FullCovarianceEncoder(Encoder):
             nn.Buffer(i, persistent=False) for i in torch.tril_indices(latent_dim, latent_dim, -1)
         )
 
+    @property
+    def origins(self) -> str:
+        return "a 'full' encoder can start from a run trained with --method vae or --method full"
+
     def forward(self, x: Float[Tensor, "B C H W"]) -> FullGaussian:
         features = self.base.trunk(x)
         b, c = self.base.from_features(features)
         unit = torch.diag_embed(torch.ones_like(c))
         unit[:, self.rows, self.columns] = self.below(features).to(c.dtype)
         return FullGaussian(b, c.unsqueeze(-1) * unit)
-
-    def global_kl(self) -> Float[Tensor, ""]:
-        return torch.zeros((), device=self.below.weight.device)
-
-    def stages(self) -> tuple[Stage, ...]:
-        return ALL_AT_ONCE
-
-    def start_from(self, other: Encoder) -> None:
-        """Everything from a trained encoder of this family, or b and c from a trained VAE (N stays small)."""
-        if isinstance(other, FullCovarianceEncoder):
-            self.load_state_dict(other.state_dict())
-        elif isinstance(other, GaussianEncoder):
-            self.base.load_state_dict(other.base.state_dict())
-        else:
-            raise UserError("a 'full' encoder can start from a run trained with --method vae or --method full")
 
 
 @ENCODERS.register("full")

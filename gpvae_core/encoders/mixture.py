@@ -14,10 +14,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, Stage
-from gpvae_core.encoders.gaussian import GaussianEncoder
-from gpvae_core.encoders.mixture_density import GaussianMixture, weights_reward
-from gpvae_core.errors import UserError
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.mixture import GaussianMixture, gradient_only
+from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, LogJoint, Stage
+from gpvae_core.encoders.base_functions import BaseFunctions
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
@@ -25,8 +25,26 @@ SPREAD = 0.01
 """How much of its own random start each component keeps when all start as one VAE's Gaussian."""
 
 
+def weights_reward(
+    log_joint: LogJoint, x: Float[Tensor, "B C H W"], q: Posterior, generator: torch.Generator | None = None
+) -> Float[Tensor, " B"]:
+    """Return zero, with the gradient of the ELBO in the weights of the encoder's own mixture, `q.base()`.
+
+    It is sum_c dw_c E_c[log p(x,z) - log q(z|x)], by one z of each component: unbiased however far apart the components
+    lie, for a decoder pass for each of them.
+    """
+    mixture = q.base()
+    assert isinstance(mixture, GaussianMixture)
+    with torch.no_grad():
+        z = mixture.sample_components(generator)
+        worth = (log_joint(x, z) - mixture.log_prob(z)).T
+        # E_q[dlog q] = 0 drops out. The mean worth may be taken off, as sum_c dw_c = 0: with less variance.
+        worth = worth - (mixture.log_w.exp() * worth).sum(-1, keepdim=True)
+    return (gradient_only(mixture.log_w.exp()) * worth).sum(-1)
+
+
 class MixtureEncoder(Encoder):
-    """x -> weights, means and standard deviations of C components, from one trunk."""
+    """The encoder x -> weights, means and standard deviations of C components, from one trunk."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, components: int) -> None:
         super().__init__()
@@ -42,28 +60,25 @@ class MixtureEncoder(Encoder):
         log_w = self.weights(features).to(raw.dtype).log_softmax(-1)
         return GaussianMixture(log_w, m, nn.functional.softplus(raw_s) + 1e-6)
 
-    def global_kl(self) -> Float[Tensor, ""]:
-        return torch.zeros((), device=self.head.weight.device)
-
     def stages(self) -> tuple[Stage, ...]:
         return (Stage("all", ("",), 1.0, reward=weights_reward),)
 
-    @torch.no_grad()
-    def start_from(self, other: Encoder) -> None:
-        """Everything from a trained encoder of this family and size, or all components near a VAE's Gaussian."""
-        if isinstance(other, MixtureEncoder) and other.components == self.components:
-            self.load_state_dict(other.state_dict())
-        elif isinstance(other, GaussianEncoder):
-            self.trunk.load_state_dict(other.base.trunk.state_dict())
-            given = other.base.head
-            weight = SPREAD * self.head.weight + given.weight.repeat(self.components, 1)
-            bias = SPREAD * self.head.bias + given.bias.repeat(self.components)
-            self.head.load_state_dict({"weight": weight, "bias": bias})
-        else:
-            raise UserError(
-                f"an 'me' encoder with {self.components} components can start from a run trained with --method vae, "
-                "or with --method me and as many components"
-            )
+    def size(self) -> int:
+        return self.components
+
+    @property
+    def origins(self) -> str:
+        return (
+            f"an 'me' encoder with {self.components} components can start from a run trained with --method vae, "
+            "or with --method me and as many components"
+        )
+
+    def take_base(self, base: BaseFunctions) -> None:
+        """Put all components near the VAE's Gaussian."""
+        self.trunk.load_state_dict(base.trunk.state_dict())
+        weight = SPREAD * self.head.weight + base.head.weight.repeat(self.components, 1)
+        bias = SPREAD * self.head.bias + base.head.bias.repeat(self.components)
+        self.head.load_state_dict({"weight": weight, "bias": bias})
 
 
 @ENCODERS.register("mixture")

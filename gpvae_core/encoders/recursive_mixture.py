@@ -27,15 +27,16 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, LogJoint, Posterior, Stage
-from gpvae_core.encoders.gaussian import BaseFunctions, GaussianEncoder
-from gpvae_core.encoders.mixture_density import GaussianMixture, weights_reward
-from gpvae_core.errors import UserError
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.mixture import GaussianMixture
+from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, LogJoint, Stage
+from gpvae_core.encoders.base_functions import BaseFunctions
+from gpvae_core.encoders.mixture import weights_reward
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
 SHARED = ("decoder.", "likelihood.", "refiner.")
-"""What is trained in every stage."""
+"""Parameters that are trained in every stage."""
 ENTROPY_SAMPLES = 8
 """Samples of Q_{m-1} for its entropy, which only decides where the KL is cut off."""
 FRESH = 0
@@ -43,7 +44,7 @@ FRESH = 0
 
 
 class Component(nn.Module):
-    """q_m and the logit of e_m, from one trunk."""
+    """The network for q_m and the logit of e_m, with one trunk."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class Component(nn.Module):
 
 
 class RecursiveMixtureEncoder(Encoder):
-    """x -> Q_m, m the number of components added so far."""
+    """The encoder x -> Q_m, m the number of components added so far."""
 
     def __init__(
         self, net: NetConfig, event_shape: EventShape, latent_dim: int, config: RecursiveMixtureConfig
@@ -84,9 +85,6 @@ class RecursiveMixtureEncoder(Encoder):
     @property
     def components_in_use(self) -> int:
         return int(self.added) or self.config.components
-
-    def global_kl(self) -> Float[Tensor, ""]:
-        return torch.zeros((), device=self.first.head.weight.device)
 
     def stages(self) -> tuple[Stage, ...]:
         n, share = self.config.components, self.config.first_share
@@ -118,21 +116,24 @@ class RecursiveMixtureEncoder(Encoder):
             component.share.load_state_dict({"weight": torch.zeros_like(component.share.weight), "bias": bias})
         self.added.clamp_(min=m)
 
-    def start_from(self, other: Encoder) -> None:
-        """Everything from a trained encoder of this family and size, or the first component from a trained VAE."""
-        if isinstance(other, RecursiveMixtureEncoder) and other.config.components == self.config.components:
-            self.load_state_dict(other.state_dict())
-        elif isinstance(other, GaussianEncoder):
-            self.first.load_state_dict(other.base.state_dict())
-        else:
-            raise UserError(
-                f"an 'rme' encoder with {self.config.components} components can start from a run trained with "
-                "--method vae, or with --method rme and as many components"
-            )
+    def size(self) -> int:
+        return self.config.components
+
+    @property
+    def origins(self) -> str:
+        return (
+            f"an 'rme' encoder with {self.config.components} components can start from a run trained with "
+            "--method vae, or with --method rme and as many components"
+        )
+
+    def take_base(self, base: BaseFunctions) -> None:
+        """Make the VAE's Gaussian the first component."""
+        self.first.load_state_dict(base.state_dict())
 
 
 def _with_share(log_w: Float[Tensor, "B M"], logit: Float[Tensor, " B"]) -> Float[Tensor, "B N"]:
-    """Weights of (1 - e) Q + e q for e = sigmoid(logit)."""
+    """Return the log weights of (1 - e) Q + e q for e = sigmoid(logit)."""
+    # log(1 - e) = logsigmoid(-logit), without rounding where e is almost 0 or 1
     logit = logit.unsqueeze(-1)
     rest = nn.functional.logsigmoid(-logit)
     return torch.cat([log_w + rest, nn.functional.logsigmoid(logit)], dim=-1)
@@ -147,9 +148,8 @@ def stage_reward(
     eta: float,
     bound: float,
 ) -> Float[Tensor, " B"]:
-    """eta min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats; the rest of the gradient in q_m; that in the weights.
-
-    Where q was refined, all are about the encoder's own answer.
+    """Return eta min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats, with the rest of the gradient in q_m and that in
+    the weights, all of the encoder's own answer where q was refined.
     """
     mixture = q.base()
     assert isinstance(mixture, GaussianMixture)
@@ -164,11 +164,11 @@ def greedy_reward(
     number: int,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, " B"]:
-    """Zero, with the gradient of (1 - e_m) E_{q_m}[log p(x,z) - log Q_m(z|x)] in q_m alone, m = `number`, one z.
+    """Return zero, with the gradient of (1 - e_m) E_{q_m}[log p(x,z) - log Q_m(z|x)] in q_m alone, m = `number`, one z.
 
     The ELBO's gradient in q_m is e_m times that of the expectation; with the rest it is the whole, however small e_m.
     """
-    z = part(q, number - 1, number).of_each(generator)
+    z = part(q, number - 1, number).sample_components(generator)
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
         worth = log_joint(x, leaf) - q.detached().log_prob(leaf)
@@ -180,21 +180,21 @@ def greedy_reward(
 def bounded_kl(
     q: GaussianMixture, number: int, bound: float, generator: torch.Generator | None = None
 ) -> Float[Tensor, " B"]:
-    """min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats."""
+    """Return min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats."""
     old, new = part(q, 0, number - 1).detached(), part(q, number - 1, number)
     log_old = old.log_prob(old.sample(ENTROPY_SAMPLES, generator)).mean(0)
     return (log_old + cross_entropy(old, new)).clamp_max(bound)
 
 
 def cross_entropy(q: GaussianMixture, one: GaussianMixture) -> Float[Tensor, " B"]:
-    """-E_q[log p] for p the mixture `one` of a single component, in closed form, in nats."""
+    """Return -E_q[log p] for p the mixture `one` of a single component, in closed form, in nats."""
     square = (q.s.square() + (q.m - one.m).square()) / one.s.square()
     each = (0.5 * square + one.s.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
     return (q.log_w.exp() * each).sum(-1)
 
 
 def part(q: GaussianMixture, first: int, end: int) -> GaussianMixture:
-    """The mixture of components first..end-1 alone, their weights scaled to sum to one."""
+    """Return the mixture of components first..end-1 alone, their weights scaled to sum to one."""
     return GaussianMixture(q.log_w[:, first:end].log_softmax(-1), q.m[:, first:end], q.s[:, first:end])
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.result import Bidirectional, ChainsReport, LargestMean, Mean, SmallestMean
 from gpvae_core.progress import Progress, silent

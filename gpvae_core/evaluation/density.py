@@ -15,7 +15,7 @@ from gpvae_core.evaluation.result import DensityMean, Mean, Passes
 from gpvae_core.mapa.density import Density, kl_from_truth, line_density, mixture_density, true_log_px
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
-from gpvae_core.training_bound import ObjectiveSettings, training_bound
+from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 
 COUNTED = 100
@@ -101,8 +101,8 @@ def passes_of(run: Run, data: Dataset) -> Passes | None:
 def _one_step(run: Run, x: Tensor) -> None:
     """The bound of a batch as training computes it, but for what an encoder's stage may add."""
     c = run.config
-    how = ObjectiveSettings(c.objective, c.regulariser)
-    training_bound(run.model, x, len(x), c.train.samples, torch.Generator(run.device).manual_seed(0), how)
+    settings = BoundSettings(c.objective, c.regulariser)
+    training_bound(run.model, x, len(x), c.train.samples, torch.Generator(run.device).manual_seed(0), settings)
 
 
 class Counter:

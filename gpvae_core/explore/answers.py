@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.explore import contours, pictures
 from gpvae_core.explore.encoder_shape import encoder_shape

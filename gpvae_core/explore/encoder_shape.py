@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.encoders.gaussian import is_diagonal_gaussian
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.diagonal_gaussian import is_diagonal_gaussian
 from gpvae_core.explore.outline import outline
 from gpvae_core.explore.planes import on_plane
 from gpvae_core.explore.views import GaussianShape, Plane

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.explore.contours import hpd_levels, region_box
 from gpvae_core.explore.views import Array, Plane
 from gpvae_core.plots.level_lines import level_lines

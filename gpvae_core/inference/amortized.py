@@ -14,7 +14,7 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.inference.base import INFERENCES, Inference, InferenceConfig, Step, TrainingSetup
 from gpvae_core.progress import Progress
-from gpvae_core.training_bound import ObjectiveSettings, training_bound
+from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.validation import validation_elbo
 
 EXTENT, NODES = 6.0, 801
@@ -31,7 +31,7 @@ class Amortized(Inference):
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
         return torch.randperm(len(self._setup.train), generator=generator, device=generator.device)
 
-    def step(self, index: Int64[Tensor, " B"], settings: ObjectiveSettings, generator: torch.Generator) -> Step:
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         vae, train = self._setup.vae, self._setup.train
         return Step(training_bound(vae, train.batch(index), len(train), self._setup.samples, generator, settings))
 

@@ -15,7 +15,7 @@ from gpvae_core.bounds import Bound
 from gpvae_core.part import PartConfig
 from gpvae_core.progress import Progress
 from gpvae_core.registry import Registry
-from gpvae_core.training_bound import ObjectiveSettings
+from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
@@ -51,12 +51,12 @@ class Inference(ABC):
         """Return the training images in the order of this epoch, each once; batches are cut from it."""
 
     @abstractmethod
-    def step(self, index: Int64[Tensor, " B"], settings: ObjectiveSettings, generator: torch.Generator) -> Step:
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         """Return the bound of these training images, and the surrogate to follow."""
 
     @abstractmethod
     def score(self) -> float:
-        """ObjectiveSettings good the weights are now, by the validation images, in nats; larger is better."""
+        """BoundSettings good the weights are now, by the validation images, in nats; larger is better."""
 
     @abstractmethod
     def finish(self, progress: Progress) -> dict[str, float]:

@@ -25,7 +25,7 @@ from gpvae_core.mapa.proposals import Proposal
 from gpvae_core.mapa.recovery.finish import check_recovery, finish
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.progress import Progress
-from gpvae_core.training_bound import ObjectiveSettings
+from gpvae_core.training_bound import BoundSettings
 
 SCORED_BY = 10_000
 """Training codes, evenly spaced, that stand for all of them in the score."""
@@ -51,7 +51,7 @@ class IndexInference(Inference):
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
         return self._sampling.batching.order(generator)
 
-    def step(self, index: Int64[Tensor, " B"], settings: ObjectiveSettings, generator: torch.Generator) -> Step:
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         draw = self._sampling.proposal.draw(index.cpu(), self._k, self._config.draws, on_cpu(generator))
         value, codes = self._model.bound(index, draw)
         return Step(Bound(value.detach(), value.mean()), codes + draw.passes)

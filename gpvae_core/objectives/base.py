@@ -1,4 +1,4 @@
-"""The contract of an objective: what of an encoder's answers is a bound, and whose gradient training follows."""
+"""The contract of an objective: a bound on log p(x) at an encoder's answers, and the surrogate to follow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.part import PartConfig
 from gpvae_core.registry import Registry
 from gpvae_core.vae import VAE
@@ -23,23 +23,32 @@ class Estimate:
     surrogate: Float[Tensor, " B"]
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The answers q(z|x) about the images of a mini-batch, and how a bound at them is estimated."""
+
+    vae: VAE
+    x: Float[Tensor, "B C H W"]
+    q: Posterior
+    k: int
+    """Samples of each image."""
+    generator: torch.Generator | None = None
+    kl_weight: float = 1.0
+    """Scale of log q(z|x) - log p(z) in the surrogate alone (KL warm-up); the value is the bound itself."""
+
+    def elbo_terms(self) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+        """Return E_q[log p(x|z)] by K samples, and the KL term of the encoder's family, both in nats."""
+        samples = self.q.rsample_and_log_prob(self.k, self.generator)
+        fit = self.vae.log_likelihood(self.x, samples[0]).mean(0)
+        return fit, self.vae.kl(self.x, self.q, self.generator, samples)
+
+
 class ObjectiveConfig(PartConfig):
     """One objective. It has settings but no parameters, so the config is the objective."""
 
     @abstractmethod
-    def estimate(
-        self,
-        vae: VAE,
-        x: Float[Tensor, "B C H W"],
-        q: Posterior,
-        k: int,
-        generator: torch.Generator | None = None,
-        kl_weight: float = 1.0,
-    ) -> Estimate:
-        """The bound at `q` from `k` samples of each image, without the encoder's global KL.
-
-        `kl_weight` scales log q(z|x) - log p(z) in the surrogate alone (KL warm-up); the value is the bound itself.
-        """
+    def estimate(self, answers: Answers) -> Estimate:
+        """Return the bound at the answers, without the encoder's global KL."""
 
 
 OBJECTIVES: Registry[type[ObjectiveConfig]] = Registry("objective", "gpvae_core.objectives")

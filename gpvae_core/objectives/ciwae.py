@@ -25,10 +25,7 @@ class CiwaeConfig(MultiSampleConfig):
         return ciwae(log_w, self.beta)
 
     def damping(self, log_w: Tensor) -> Tensor:
-        """F_k = beta / K + (1 - beta) v, F_kk = (1 - beta) v (1 - v) with the normalised weight v."""
+        """Return F_kk / F_k: F_k = beta / K + (1 - beta) v, F_kk = (1 - beta) v (1 - v), v the normalised weight."""
         v = torch.softmax(log_w, 0)
         slope = self.beta / len(v) + (1.0 - self.beta) * v
         return (1.0 - self.beta) * v * (1.0 - v) / slope.clamp_min(torch.finfo(v.dtype).tiny)
-
-    def draws(self, k: int) -> int:
-        return k

@@ -6,12 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from gpvae_core.bounds import cubo, iwae
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.objectives.base import OBJECTIVES, Estimate, ObjectiveConfig
-from gpvae_core.vae import VAE
+from gpvae_core.objectives.base import OBJECTIVES, Answers, Estimate, ObjectiveConfig
 
 
 @OBJECTIVES.register("cubo")
@@ -32,19 +29,12 @@ class CuboConfig(ObjectiveConfig):
     wants: ClassVar[dict[str, Any]] = {"train.samples": 10}
     order: float = Field(default=2.0, gt=1, allow_inf_nan=False, description="order n of the chi divergence")
 
-    def estimate(
-        self,
-        vae: VAE,
-        x: Tensor,
-        q: Posterior,
-        k: int,
-        generator: torch.Generator | None = None,
-        kl_weight: float = 1.0,
-    ) -> Estimate:
-        z = q.rsample_and_log_prob(k, generator)[0].detach()
+    def estimate(self, answers: Answers) -> Estimate:
+        vae, x, q = answers.vae, answers.x, answers.q
+        z = q.rsample_and_log_prob(answers.k, answers.generator)[0].detach()
         log_q = q.log_prob(z)
-        fit, excess = vae.log_likelihood(x, z), (log_q - vae.log_prior(z)).detach()
-        log_w = fit - kl_weight * excess
+        fit, excess = vae.log_likelihood(x, z), (log_q - vae.prior(x).log_prob(z)).detach()
+        log_w = fit - answers.kl_weight * excess
         v = torch.softmax(self.order * log_w.detach(), 0)
         follows = (1.0 - 1.0 / self.order) * (v * log_q).sum(0)
         return Estimate(cubo((fit - excess).detach(), self.order), iwae(log_w) + follows)

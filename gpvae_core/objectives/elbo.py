@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from gpvae_core.bounds import elbo
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.objectives.base import OBJECTIVES, Estimate, ObjectiveConfig
+from gpvae_core.objectives.base import OBJECTIVES, Answers, Estimate, ObjectiveConfig
 from gpvae_core.objectives.gradients import GRADIENT, through_samples
-from gpvae_core.vae import VAE
 
 
-def _with_kl_term(
-    vae: VAE, x: Tensor, q: Posterior, k: int, generator: torch.Generator | None, kl_weight: float
-) -> Estimate:
-    z, log_q = q.rsample_and_log_prob(k, generator)
-    fit, kl = vae.log_likelihood(x, z).mean(0), q.kl(generator, (z, log_q))
-    return Estimate((fit - kl).detach(), fit - kl_weight * kl)
+def _with_kl_term(answers: Answers) -> Estimate:
+    fit, kl = answers.elbo_terms()
+    return Estimate((fit - kl).detach(), fit - answers.kl_weight * kl)
 
 
-def _sticking_the_landing(
-    vae: VAE, x: Tensor, q: Posterior, k: int, generator: torch.Generator | None, kl_weight: float
-) -> Estimate:
-    found = through_samples(vae, x, q, k, generator)
-    return Estimate(elbo(found.measured), elbo(found.log_w(kl_weight)))
+def _sticking_the_landing(answers: Answers) -> Estimate:
+    draws = through_samples(answers)
+    return Estimate(elbo(draws.measured), elbo(draws.log_w(answers.kl_weight)))
 
 
 _ESTIMATORS = {"standard": _with_kl_term, "stl": _sticking_the_landing}
@@ -41,17 +32,9 @@ class ElboConfig(ObjectiveConfig):
     method: ClassVar[str] = ""
     gradient: Literal["standard", "stl"] = Field(default="standard", description=GRADIENT)
 
-    def estimate(
-        self,
-        vae: VAE,
-        x: Tensor,
-        q: Posterior,
-        k: int,
-        generator: torch.Generator | None = None,
-        kl_weight: float = 1.0,
-    ) -> Estimate:
-        """E_q[log p(x|z)] - KL term. For the GP encoder q is the marginalised encoder and the KL term eq. 16.
+    def estimate(self, answers: Answers) -> Estimate:
+        """Return E_q[log p(x|z)] - KL term. For the GP encoder q is the marginalised encoder and the KL term eq. 16.
 
         Sticking the landing samples the KL of q itself: for the GP encoder that of the marginalised encoder.
         """
-        return _ESTIMATORS[self.gradient](vae, x, q, k, generator, kl_weight)
+        return _ESTIMATORS[self.gradient](answers)

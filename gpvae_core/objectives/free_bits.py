@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.collapse import moment_kl
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.objectives.base import OBJECTIVES, Estimate, ObjectiveConfig
-from gpvae_core.vae import VAE
+from gpvae_core.densities.base import Posterior
+from gpvae_core.objectives.base import OBJECTIVES, Answers, Estimate, ObjectiveConfig
 
 
 @OBJECTIVES.register("free_bits")
@@ -30,21 +28,13 @@ class FreeBitsConfig(ObjectiveConfig):
     free_nats: float = Field(default=0.25, ge=0, description="KL that is free, in nats per latent dimension")
 
     def _missing(self, q: Posterior, kl: Float[Tensor, " B"], d: int) -> Float[Tensor, ""]:
-        """What the KL of the groups lacks to the free nats, in nats an image."""
+        """Return what the KL of the groups lacks to the free nats, in nats an image."""
         of_dimensions = moment_kl(q.mean, q.variance)
         if of_dimensions.requires_grad or not kl.requires_grad:
             return (self.free_nats - of_dimensions.mean(0)).clamp_min(0.0).sum()
         return (self.free_nats * d - kl.mean()).clamp_min(0.0)
 
-    def estimate(
-        self,
-        vae: VAE,
-        x: Tensor,
-        q: Posterior,
-        k: int,
-        generator: torch.Generator | None = None,
-        kl_weight: float = 1.0,
-    ) -> Estimate:
-        z, log_q = q.rsample_and_log_prob(k, generator)
-        fit, kl = vae.log_likelihood(x, z).mean(0), q.kl(generator, (z, log_q))
-        return Estimate((fit - kl).detach(), fit - kl_weight * (kl + self._missing(q, kl, vae.latent_dim)))
+    def estimate(self, answers: Answers) -> Estimate:
+        fit, kl = answers.elbo_terms()
+        missing = self._missing(answers.q, kl, answers.vae.latent_dim)
+        return Estimate((fit - kl).detach(), fit - answers.kl_weight * (kl + missing))

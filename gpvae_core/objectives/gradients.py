@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.objectives.base import Answers
 from gpvae_core.vae import VAE
 
 Gradient = Literal["standard", "dreg"]
@@ -31,7 +31,7 @@ GRADIENT = (
 )
 
 Damping = Callable[[Tensor], Tensor]
-"""log w -> F_kk / F_k of a bound F for each sample, in [0, 1] times a factor: 1 - w_k / sum w for IWAE."""
+"""A map log w -> F_kk / F_k of a bound F for each sample, in [0, 1] times a factor: 1 - w_k / sum w for IWAE."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,21 @@ class Draws:
 
     @property
     def measured(self) -> Float[Tensor, "K B"]:
-        """log w without a gradient, for the value of a bound."""
+        """Log w without a gradient, for the value of a bound."""
         return self.log_w().detach()
 
 
 Fit = Callable[[VAE, Tensor, Tensor], Tensor]
-"""log p(x|z) of (model, x, z)."""
+"""A function (model, x, z) -> log p(x|z)."""
 
 
 def whole_fit(vae: VAE, x: Tensor, z: Tensor) -> Tensor:
-    """log p(x|z) with its gradient in z and in the decoder."""
+    """Return log p(x|z) with its gradient in z and in the decoder."""
     return vae.log_likelihood(x, z)
 
 
-def fit_of_encoder(vae: VAE, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-    """log p(x|z) with a gradient through z alone: decoder and likelihood stand still."""
+def encoder_fit(vae: VAE, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+    """Return log p(x|z) with a gradient through z alone: decoder and likelihood stand still."""
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
         fit = vae.log_likelihood(x, leaf)
@@ -71,24 +71,22 @@ def fit_of_encoder(vae: VAE, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B 
     return fit.detach() + (slope * (z - z.detach())).sum(-1)
 
 
-def standard(
-    vae: VAE, x: Tensor, q: Posterior, k: int, generator: torch.Generator | None = None, fit: Fit = whole_fit
-) -> Draws:
-    """Samples whose log weights carry the whole gradient."""
-    z, log_q = q.rsample_and_log_prob(k, generator)
-    return Draws(z, fit(vae, x, z), log_q - vae.log_prior(z))
+def standard(answers: Answers, k: int | None = None, fit: Fit = whole_fit) -> Draws:
+    """Draw k samples (by default the answers' own number) whose log weights carry the whole gradient."""
+    vae, x = answers.vae, answers.x
+    z, log_q = answers.q.rsample_and_log_prob(k or answers.k, answers.generator)
+    return Draws(z, fit(vae, x, z), log_q - vae.prior(x).log_prob(z))
 
 
-def through_samples(
-    vae: VAE, x: Tensor, q: Posterior, k: int, generator: torch.Generator | None = None, fit: Fit = whole_fit
-) -> Draws:
-    """Samples whose log weights carry the encoder's gradient through z alone (sticking the landing)."""
-    z, _ = q.rsample_and_log_prob(k, generator)
-    return Draws(z, fit(vae, x, z), q.detached().log_prob(z) - vae.log_prior(z))
+def through_samples(answers: Answers, k: int | None = None, fit: Fit = whole_fit) -> Draws:
+    """Draw samples whose log weights carry the encoder's gradient through z alone (sticking the landing)."""
+    vae, x = answers.vae, answers.x
+    z, _ = answers.q.rsample_and_log_prob(k or answers.k, answers.generator)
+    return Draws(z, fit(vae, x, z), answers.q.detached().log_prob(z) - vae.prior(x).log_prob(z))
 
 
 def scale_gradient(z: Float[Tensor, "K B D"], factor: Float[Tensor, "K B"]) -> None:
-    """What comes back to z in the backward pass is multiplied by `factor`; z itself stays as it is."""
+    """Multiply what comes back to z in the backward pass by `factor`; z itself stays as it is."""
     if z.requires_grad:
         z.register_hook(lambda gradient: gradient * factor.unsqueeze(-1).to(gradient.dtype))
 
@@ -98,7 +96,7 @@ def _plain(draws: Draws, kl_weight: float, damping: Damping) -> Draws:
 
 
 def _doubly(draws: Draws, kl_weight: float, damping: Damping) -> Draws:
-    """The part left out is kl_weight times log q, and so is what stands for it."""
+    # The part left out is kl_weight times log q, and so is what stands for it.
     scale_gradient(draws.z, 1.0 - kl_weight * damping(draws.log_w(kl_weight).detach()))
     return draws
 
@@ -107,19 +105,9 @@ _SAMPLING = {"standard": standard, "dreg": through_samples}
 _SCALING = {"standard": _plain, "dreg": _doubly}
 
 
-def draw(
-    gradient: Gradient,
-    vae: VAE,
-    x: Float[Tensor, "B C H W"],
-    q: Posterior,
-    k: int,
-    generator: torch.Generator | None,
-    kl_weight: float,
-    damping: Damping,
-    fit: Fit = whole_fit,
-) -> Draws:
-    """`k` samples of each image; a bound F of their `log_w(kl_weight)` has the named estimator as its gradient.
+def draw(gradient: Gradient, answers: Answers, k: int, damping: Damping, fit: Fit = whole_fit) -> Draws:
+    """Draw `k` samples of each image; a bound F of their `log_w(kl_weight)` has the named estimator as its gradient.
 
     `damping` is F_kk / F_k of that bound; the standard gradient has no use for it.
     """
-    return _SCALING[gradient](_SAMPLING[gradient](vae, x, q, k, generator, fit), kl_weight, damping)
+    return _SCALING[gradient](_SAMPLING[gradient](answers, k, fit), answers.kl_weight, damping)

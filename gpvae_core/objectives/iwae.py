@@ -23,8 +23,5 @@ class IwaeConfig(MultiSampleConfig):
         return iwae(log_w)
 
     def damping(self, log_w: Tensor) -> Tensor:
-        """F_k is the normalised weight v, F_kk = v (1 - v)."""
+        """Return F_kk / F_k: F_k is the normalised weight v, F_kk = v (1 - v)."""
         return 1.0 - torch.softmax(log_w, 0)
-
-    def draws(self, k: int) -> int:
-        return k

@@ -26,7 +26,7 @@ class MiwaeConfig(MultiSampleConfig):
         return miwae(log_w.unflatten(0, (self.groups, -1)))
 
     def damping(self, log_w: Tensor) -> Tensor:
-        """One minus the weight normalised within its group."""
+        """Return F_kk / F_k, one minus the weight normalised within its group."""
         return 1.0 - torch.softmax(log_w.unflatten(0, (self.groups, -1)), 1).flatten(0, 1)
 
     def draws(self, k: int) -> int:

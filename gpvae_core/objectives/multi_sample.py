@@ -1,26 +1,23 @@
-"""What bounds of K samples have in common: value and surrogate are one function of log w, with or without gradient."""
+"""Bounds of K samples have this in common: value and surrogate are one function of log w, with or without gradient."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from typing import Any, ClassVar, final
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.objectives.base import Estimate, ObjectiveConfig
+from gpvae_core.objectives.base import Answers, Estimate, ObjectiveConfig
 from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw
-from gpvae_core.vae import VAE
 
 
 class MultiSampleConfig(ObjectiveConfig):
     """A bound F(log w_1, ..., log w_K); K is `train.samples`.
 
     For the GP encoder q(z|x) in log w is the marginalised encoder (Kim & Pavlovic 2021, eq. 13), as eq. 16 has no
-    K-sample form; the global KL is taken off in the training bound as ever.
+    K-sample form; the global KL is taken off in the training bound as for every objective.
     """
 
     count: ClassVar[str] = "train.samples"
@@ -29,25 +26,17 @@ class MultiSampleConfig(ObjectiveConfig):
 
     @abstractmethod
     def bound(self, log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
-        """F, in nats."""
+        """Return F, in nats."""
 
     @abstractmethod
     def damping(self, log_w: Float[Tensor, "K B"]) -> Float[Tensor, "K B"]:
-        """F_kk / F_k for each sample, second over first derivative of F in log w_k."""
+        """Return F_kk / F_k for each sample, second over first derivative of F in log w_k."""
 
-    @abstractmethod
     def draws(self, k: int) -> int:
-        """Samples drawn of each image where `train.samples` is k."""
+        """Return how many samples of each image are drawn where `train.samples` is k, here k. Override with groups."""
+        return k
 
     @final
-    def estimate(
-        self,
-        vae: VAE,
-        x: Tensor,
-        q: Posterior,
-        k: int,
-        generator: torch.Generator | None = None,
-        kl_weight: float = 1.0,
-    ) -> Estimate:
-        found = draw(self.gradient, vae, x, q, self.draws(k), generator, kl_weight, self.damping)
-        return Estimate(self.bound(found.measured), self.bound(found.log_w(kl_weight)))
+    def estimate(self, answers: Answers) -> Estimate:
+        draws = draw(self.gradient, answers, self.draws(answers.k), self.damping)
+        return Estimate(self.bound(draws.measured), self.bound(draws.log_w(answers.kl_weight)))

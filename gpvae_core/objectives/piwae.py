@@ -9,10 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.bounds import iwae, piwae
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.objectives.base import OBJECTIVES, Estimate, ObjectiveConfig
-from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw, fit_of_encoder
-from gpvae_core.vae import VAE
+from gpvae_core.objectives.base import OBJECTIVES, Answers, Estimate, ObjectiveConfig
+from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw, encoder_fit
 
 
 @OBJECTIVES.register("piwae")
@@ -35,20 +33,13 @@ class PiwaeConfig(ObjectiveConfig):
         return log_w.unflatten(0, (self.groups, -1))
 
     def _damping(self, log_w: Tensor) -> Tensor:
-        """That of the encoder's bound: one minus the weight normalised within its group."""
+        """Return F_kk / F_k of the encoder's bound, one minus the weight normalised within its group."""
         return 1.0 - torch.softmax(self._in_groups(log_w), 1).flatten(0, 1)
 
-    def estimate(
-        self,
-        vae: VAE,
-        x: Tensor,
-        q: Posterior,
-        k: int,
-        generator: torch.Generator | None = None,
-        kl_weight: float = 1.0,
-    ) -> Estimate:
-        found = draw(self.gradient, vae, x, q, self.groups * k, generator, kl_weight, self._damping, fit=fit_of_encoder)
-        of_decoder = vae.log_likelihood(x, found.z.detach()) - kl_weight * found.excess.detach()
-        _, for_encoder = piwae(self._in_groups(found.log_w(kl_weight)))
-        value, _ = piwae(self._in_groups(found.measured))
-        return Estimate(value, iwae(of_decoder) + for_encoder)
+    def estimate(self, answers: Answers) -> Estimate:
+        weight = answers.kl_weight
+        draws = draw(self.gradient, answers, self.groups * answers.k, self._damping, fit=encoder_fit)
+        decoder_log_w = answers.vae.log_likelihood(answers.x, draws.z.detach()) - weight * draws.excess.detach()
+        _, encoder_bound = piwae(self._in_groups(draws.log_w(weight)))
+        value, _ = piwae(self._in_groups(draws.measured))
+        return Estimate(value, iwae(decoder_log_w) + encoder_bound)

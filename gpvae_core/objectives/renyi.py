@@ -28,9 +28,6 @@ class RenyiConfig(MultiSampleConfig):
         return renyi(log_w, self.alpha)
 
     def damping(self, log_w: Tensor) -> Tensor:
-        """F_k is the normalised v = w^(1 - alpha), F_kk = (1 - alpha) v (1 - v)."""
+        """Return F_kk / F_k: F_k is the normalised v = w^(1 - alpha), F_kk = (1 - alpha) v (1 - v)."""
         s = 1.0 - self.alpha
         return s * (1.0 - torch.softmax(s * log_w, 0))
-
-    def draws(self, k: int) -> int:
-        return k

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from gpvae_core.densities.base import log_standard_normal
 
 
 class LatentMap(nn.Module, ABC):
@@ -14,24 +15,24 @@ class LatentMap(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
-        """z = h(u)."""
+        """Return z = h(u)."""
 
     @abstractmethod
     def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
-        """u = h^-1(z), and log |det du/dz| there."""
+        """Return u = h^-1(z), and log |det du/dz| there."""
 
     @abstractmethod
     def start_at(self, m: Float[Tensor, " D"], chol: Float[Tensor, "D D"]) -> None:
         """Put location and scale at u -> m + L u, for a fit to points that have this mean and the covariance LL'."""
 
     def log_density(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
-        """log p(z) in nats: log N(u; 0, I) + log |det du/dz|."""
+        """Return log p(z) in nats: log N(u; 0, I) + log |det du/dz|."""
         u, log_det = self.inverse(z)
-        return -0.5 * u.square().sum(-1) - 0.5 * u.shape[-1] * math.log(2 * math.pi) + log_det
+        return log_standard_normal(u) + log_det
 
 
 class Pushforward(nn.Module):
-    """u -> f(h(u)): a decoder of u."""
+    """A decoder of u, u -> f(h(u))."""
 
     def __init__(self, h: LatentMap, f: nn.Module) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior, Samples
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.part import PartConfig
 from gpvae_core.registry import Registry
@@ -19,7 +19,7 @@ from gpvae_core.types import EventShape
 
 @runtime_checkable
 class Model(Protocol):
-    """What a refiner sees of a VAE (`gpvae_core.vae.VAE`, which stands above this module)."""
+    """The part of a VAE that a refiner works with (`gpvae_core.vae.VAE`, which stands above this module)."""
 
     decoder: nn.Module
     likelihood: Any
@@ -31,6 +31,10 @@ class Model(Protocol):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor: ...
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor: ...
+
+    def kl(
+        self, x: Tensor, q: Posterior, generator: torch.Generator | None = None, samples: Samples | None = None
+    ) -> Tensor: ...
 
 
 class Refiner(nn.Module, ABC):
@@ -44,16 +48,18 @@ class Refiner(nn.Module, ABC):
         q: Posterior,
         generator: torch.Generator | None = None,
     ) -> Sequence[Posterior]:
-        """q itself, and the answer after each step; the last one is the refined posterior.
+        """Return q itself, and the answer after each step; the last one is the refined posterior.
 
         Gradients with respect to z or to q's parameters are had even under `torch.no_grad()`. Where gradients are
         enabled, the steps stay in the graph, so that training goes through them; the answers are detached elsewhere.
         `base()` of every answer is q, the encoder's own answer.
         """
 
-    @abstractmethod
     def check(self, model: Model) -> None:
-        """Raises UserError where this refiner cannot refine answers about `model`."""
+        """Raise UserError where this refiner cannot refine answers about `model`; it can always, here.
+
+        Override where more is needed of a model than the gradient of log p(x|z).
+        """
 
     def forward(
         self,
@@ -73,7 +79,7 @@ class RefinerConfig(PartConfig):
 
     @abstractmethod
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Refiner:
-        """The untrained refiner; random weights come from torch's global generator."""
+        """Return the untrained refiner; random weights come from torch's global generator."""
 
 
 REFINERS: Registry[type[RefinerConfig]] = Registry("refiner", "gpvae_core.refiners")

@@ -20,12 +20,12 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.movable import MovableDiagonal
+from gpvae_core.densities.noise import step_noise
 from gpvae_core.nets.base import NetConfig
-from gpvae_core.refiners.ascent import DECODES_AT_ONCE, gradients, refined_path
+from gpvae_core.refiners.ascent import DECODES_AT_ONCE, elbo_and_gradients, refined_path
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
-from gpvae_core.refiners.gaussians import Diagonal
-from gpvae_core.refiners.noise import step_noise
 from gpvae_core.refiners.rows import Parts, in_rows
 from gpvae_core.types import EventShape
 
@@ -34,12 +34,12 @@ REACH = 2.0
 
 
 def log_scaled(g: Tensor) -> Tensor:
-    """sign(g) log(1 + |g|): gradients of every size, told apart (Andrychowicz et al. 2016)."""
+    """Return sign(g) log(1 + |g|), which tells gradients of every size apart (Andrychowicz et al. 2016)."""
     return g.sign() * g.abs().log1p()
 
 
 class Update(nn.Module):
-    """(m, log s, gradient) -> a move of each coordinate between -REACH and REACH."""
+    """The network (m, log s, gradient) -> a move of each coordinate between -REACH and REACH."""
 
     def __init__(self, latent_dim: int, hidden: int) -> None:
         super().__init__()
@@ -51,16 +51,18 @@ class Update(nn.Module):
         nn.init.zeros_(self.move.weight)
         nn.init.zeros_(self.move.bias)
 
-    def forward(self, q: Diagonal, uphill: Sequence[Tensor]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
-        seen = torch.cat([q.m, q.s.log(), *(log_scaled(g) for g in uphill)], dim=-1).detach()
-        features = self.body(seen)
+    def forward(
+        self, q: MovableDiagonal, uphill: Sequence[Tensor]
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        inputs = torch.cat([q.m, q.s.log(), *(log_scaled(g) for g in uphill)], dim=-1).detach()
+        features = self.body(inputs)
         moves = self.gate(features).sigmoid() * REACH * self.move(features).tanh()
         a, b = moves.to(q.m.dtype).chunk(2, dim=-1)
         return a, b
 
 
 class Iterative(Refiner):
-    """`steps` updates by one network; the gradients in standard deviations and nats, from `samples` samples."""
+    """`steps` updates by one network; gradients are in standard deviations and nats, from `samples` samples."""
 
     def __init__(self, latent_dim: int, hidden: int, steps: int, samples: int) -> None:
         super().__init__()
@@ -70,24 +72,23 @@ class Iterative(Refiner):
     def path(
         self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
     ) -> Sequence[Posterior]:
-        start = Diagonal.matching(q)
+        start = MovableDiagonal.matching(q)
         noise = step_noise(self.steps, self.samples, start.m, generator)
 
         def climb(some: Tensor, parts: Parts, through: bool) -> list[Parts]:
-            current = start.of(parts)
+            current = start.from_parts(parts)
             path = [current]
             for eps in noise:
-                cut = start.of([part.detach() for part in current.parts()])
-                current = current.moved(self.update(cut, gradients(model, some, cut, eps, through=False)))
+                # As in the paper, the network's inputs are cut from the graph: no second derivatives of the decoder.
+                cut = start.from_parts([part.detach() for part in current.parts()])
+                _, gradients = elbo_and_gradients(model, some, cut, cut.origin(), eps)
+                current = current.moved(self.update(cut, gradients))
                 path.append(current)
             return [step.parts() for step in path]
 
         rows = max(1, DECODES_AT_ONCE // self.samples)
-        found = in_rows(climb, model, x, start.parts(), rows, own=self.parameters())
-        return refined_path(q, [start.of(parts) for parts in found])
-
-    def check(self, model: Model) -> None:
-        """It fits every model: all it asks for is the gradient of log p(x|z)."""
+        path = in_rows(climb, model, x, start.parts(), rows, own=self.parameters())
+        return refined_path(q, [start.from_parts(parts) for parts in path])
 
 
 @REFINERS.register("iterative")

@@ -21,13 +21,13 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.full_gaussian import FullGaussian
+from gpvae_core.densities.refined import RefinedPosterior
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.refiners.linearise import layers_of, linearised
-from gpvae_core.refiners.refined import Refined
 from gpvae_core.refiners.rows import Climb, Parts, in_rows
 from gpvae_core.types import EventShape
 
@@ -39,12 +39,12 @@ TANGENTS_AT_ONCE = 4096
 
 
 def in_double(t: Tensor) -> Tensor:
-    """In float64; on the CPU where the device has none."""
+    """Return t in float64; on the CPU where the device has none."""
     return t.cpu().double() if t.device.type == "mps" else t.double()
 
 
 def covariance_chol(precision: Float[Tensor, "B D D"]) -> Float[Tensor, "B D D"]:
-    """L lower triangular with L L' = P^-1: L = R^-T, where R R' = P with R upper triangular.
+    """Return L lower triangular with L L' = P^-1.
 
     Rows that rounding left indefinite get a growing multiple of I.
 
@@ -59,6 +59,8 @@ def covariance_chol(precision: Float[Tensor, "B D D"]) -> Float[Tensor, "B D D"]
         if not bool(info.any()):
             break
         jitter = torch.where(info > 0, JITTER * 10.0**attempt * scale, jitter)
+    # P = R R' with R upper triangular gives P^-1 = R^-T R^-1 = L L' with L = R^-T lower triangular, without an inverse
+    # of P. Turned round (rows and columns reversed), R is lower triangular: the Cholesky factor of the turned P.
     flipped, info = torch.linalg.cholesky_ex((precision + jitter[:, None, None] * eye).flip(-2, -1))
     if bool(info.any()):
         raise _not_positive(precision.detach(), info)
@@ -78,7 +80,8 @@ def _not_positive(precision: Float[Tensor, "B D D"], info: Int[Tensor, " B"]) ->
 def pixel_derivatives(
     model: Model, x: Float[Tensor, "B C H W"], g: Tensor, through: bool
 ) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"]]:
-    """r and the diagonal of H: d log p(x|g) / dg and -d^2 log p(x|g) / dg^2 (not below 0), pixel by pixel."""
+    """Return r and the diagonal of H: d log p(x|g) / dg and -d^2 log p(x|g) / dg^2 (not below 0), pixel by pixel."""
+    # Pixels are independent given g, so that H is diagonal, and the gradient of the sum of r is its diagonal.
     with torch.enable_grad():
         at = g if g.requires_grad else g.detach().requires_grad_()
         (r,) = torch.autograd.grad(model.likelihood.log_prob(x, at).sum(), at, create_graph=True)
@@ -90,7 +93,7 @@ def pixel_derivatives(
 def linearised_posterior(
     model: Model, x: Float[Tensor, "B C H W"], mu: Float[Tensor, "B D"], through: bool
 ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D D"]]:
-    """Mean mu + P^-1 (W'r - mu) and Cholesky factor of P^-1 for the decoder linearised at mu.
+    """Return mean mu + P^-1 (W'r - mu) and Cholesky factor of P^-1 for the decoder linearised at mu.
 
     P is factorised in float64. What is not finite, of an image whose decoder output overflows, counts as zero: its mean
     moves towards the prior's.
@@ -99,10 +102,12 @@ def linearised_posterior(
         g, tangents = linearised(model.decoder, mu)
         r, h = pixel_derivatives(model, x, g.reshape(x.shape), through)
         wt = tangents.transpose(0, 1)
+        # W'HW, and the gradient W'r - mu of log p(x, z) at z = mu
         gram = ((wt * h.unsqueeze(1)) @ wt.mT).nan_to_num(0.0, 0.0, 0.0)
         uphill = (wt @ r.unsqueeze(-1)).squeeze(-1).nan_to_num(0.0, 0.0, 0.0) - mu
         gram = in_double(gram)
         L = covariance_chol(gram + torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)).to(mu)
+        # P^-1 u = L L'u
         return mu + (L @ (L.mT @ uphill.unsqueeze(-1))).squeeze(-1), L
 
 
@@ -116,11 +121,10 @@ class Laplace(Refiner):
     def path(
         self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
     ) -> Sequence[Posterior]:
-        """Needs no randomness. The answer after t steps is N(mu_t, P^-1) with P at mu_t."""
-        start = [q.mean]
+        """Return N(mu_t, P^-1) with P at mu_t after each step t; no randomness is needed."""
         rows = max(1, TANGENTS_AT_ONCE // q.mean.shape[-1])
-        found = in_rows(self._climb(model), model, x, start, rows)
-        return [q, *(Refined(FullGaussian(mu, chol), q) for mu, chol in found)]
+        path = in_rows(self._climb(model), model, x, [q.mean], rows)
+        return [q, *(RefinedPosterior(FullGaussian(mu, chol), q) for mu, chol in path)]
 
     def _climb(self, model: Model) -> Climb:
         def climb(x: Tensor, start: Parts, through: bool) -> list[Parts]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gpvae_core.errors import UserError
 
 Rule = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""(layer, what comes in, its derivatives along each latent axis) -> the derivatives of what comes out."""
+"""A rule (layer, its input, the input's derivatives along each latent axis) -> the output's derivatives."""
 
 
 def _linear(layer: nn.Module, value: Tensor, tangents: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ RULES: dict[type[nn.Module], Rule] = {
 
 
 def layers_of(decoder: nn.Module) -> list[nn.Module]:
-    """The layers of a fully connected ReLU network.
+    """Return the layers of a fully connected ReLU network.
 
     Raises:
         UserError: a decoder that is none, such as a convolutional one.
@@ -52,7 +52,7 @@ def layers_of(decoder: nn.Module) -> list[nn.Module]:
 
 
 def linearised(decoder: nn.Module, z: Float[Tensor, "B D"]) -> tuple[Tensor, Float[Tensor, "D B P"]]:
-    """g(z) as the decoder gives it, and W' with W = dg/dz: row j of W' is the derivative along z_j, P pixels.
+    """Return g(z) as the decoder gives it, and W' with W = dg/dz: row j of W' is the derivative along z_j, P pixels.
 
     W is propagated forwards through the layers with z, all rows in one product for each layer. Its derivative with
     respect to z is zero: the masks of the ReLUs are constant but for jumps.

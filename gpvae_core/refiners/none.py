@@ -8,22 +8,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.types import EventShape
 
 
 class NoRefiner(Refiner):
-    """q -> q."""
+    """The identity, q -> q."""
 
     def path(
         self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
     ) -> Sequence[Posterior]:
         return [q]
-
-    def check(self, model: Model) -> None:
-        """It fits every model."""
 
 
 @REFINERS.register("none")

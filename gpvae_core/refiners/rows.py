@@ -11,19 +11,19 @@ from torch import Tensor
 from gpvae_core.refiners.base import Model
 
 Parts: TypeAlias = Sequence[Tensor]
-"""What a Gaussian is made of, each with B rows."""
+"""The tensors that a Gaussian is made of, each with B rows."""
 Climb: TypeAlias = Callable[[Tensor, Parts, bool], list[Parts]]
-"""(images, start, whether to keep the graph) -> the start and what it is after each step."""
+"""A map (images, start, whether to keep the graph) -> the Gaussian after each step."""
 
 
 def is_trained(model: Model, start: Parts, own: Iterable[Tensor] = ()) -> bool:
-    """Whether someone may ask for gradients through the steps; `own` are the refiner's parameters."""
+    """Tell whether someone may ask for gradients through the steps; `own` are the refiner's parameters."""
     weights = [*model.decoder.parameters(), *model.likelihood.parameters(), *start, *own]
     return torch.is_grad_enabled() and any(w.requires_grad for w in weights)
 
 
 def in_rows(climb: Climb, model: Model, x: Tensor, start: Parts, rows: int, own: Iterable[Tensor] = ()) -> list[Parts]:
-    """The path from `start`: in the graph if training can go through it, else detached and of `rows` images at once."""
+    """Return the path from `start`: in the graph where training can go through it, else detached, `rows` at once."""
     if is_trained(model, start, own):
         return climb(x, start, True)
     split = zip(x.split(rows), *(part.detach().split(rows) for part in start), strict=True)

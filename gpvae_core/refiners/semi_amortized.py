@@ -11,14 +11,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from gpvae_core.densities.movable import MovableDiagonal, MovableInLatentUnits
 from gpvae_core.nets.base import NetConfig
-from gpvae_core.refiners.ascent import Ascent
+from gpvae_core.refiners.ascent import MomentumSteps
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
-from gpvae_core.refiners.gaussians import Diagonal, LatentUnits
-from gpvae_core.refiners.svi import Ascending, Start
+from gpvae_core.refiners.svi import GradientRefiner, Start
 from gpvae_core.types import EventShape
 
-STARTS: dict[str, Start] = {"latent": LatentUnits.matching, "std": Diagonal.matching}
+STARTS: dict[str, Start] = {"latent": MovableInLatentUnits.matching, "std": MovableDiagonal.matching}
 
 
 @REFINERS.register("semi_amortized")
@@ -44,6 +44,6 @@ class SemiAmortizedConfig(RefinerConfig):
     clip: float = Field(default=5.0, gt=0, description="largest norm of an image's gradient in a refinement step")
     svi_samples: int = Field(default=1, ge=1, description="samples of z for the gradient of a refinement step")
 
-    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Ascending:
-        how = Ascent(self.steps, self.step_size, self.momentum, self.clip, self.svi_samples)
-        return Ascending(STARTS[self.step_unit], how)
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> GradientRefiner:
+        settings = MomentumSteps(self.steps, self.step_size, self.momentum, self.clip, self.svi_samples)
+        return GradientRefiner(STARTS[self.step_unit], settings)

@@ -14,35 +14,32 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.movable import MovableDiagonal, MovableFull, MovableGaussian
 from gpvae_core.nets.base import NetConfig
-from gpvae_core.refiners.ascent import Ascent, ascend, refined_path
+from gpvae_core.refiners.ascent import MomentumSteps, ascend, refined_path
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
-from gpvae_core.refiners.gaussians import Diagonal, Full, Movable
 from gpvae_core.types import EventShape
 
-Start: TypeAlias = Callable[[Posterior], Movable]
-STARTS: dict[str, tuple[Start, int]] = {"diagonal": (Diagonal.matching, 0), "full": (Full.matching, 2)}
-"""Covariance -> how the steps start, and the fewest samples for each latent dimension.
+Start: TypeAlias = Callable[[Posterior], MovableGaussian]
+STARTS: dict[str, tuple[Start, int]] = {"diagonal": (MovableDiagonal.matching, 0), "full": (MovableFull.matching, 2)}
+"""The Gaussian that the steps start from for each covariance, and the fewest samples for each latent dimension.
 
 With fewer than 2 D samples the mixed moments of the noise are those of chance, and so is where correlations go.
 """
 
 
-class Ascending(Refiner):
-    """Steps of `how` on the ELBO from start(q)."""
+class GradientRefiner(Refiner):
+    """Gradient steps on the ELBO from start(q)."""
 
-    def __init__(self, start: Start, how: Ascent) -> None:
+    def __init__(self, start: Start, settings: MomentumSteps) -> None:
         super().__init__()
-        self.start, self.how = start, how
+        self.start, self.settings = start, settings
 
     def path(
         self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
     ) -> Sequence[Posterior]:
-        return refined_path(q, ascend(model, x, self.start(q), self.how, generator))
-
-    def check(self, model: Model) -> None:
-        """It fits every model: all it asks for is the gradient of log p(x|z)."""
+        return refined_path(q, ascend(model, x, self.start(q), self.settings, generator))
 
 
 @REFINERS.register("svi")
@@ -50,7 +47,7 @@ class SVIConfig(RefinerConfig):
     """Stochastic variational inference from the encoder's answer, at test time: a few gradient steps for each image.
 
     The step is that of one image's ELBO (a sum over pixels), not divided by a batch size, in standard deviations of the
-    current answer (mean) and nats (log standard deviation); see `gaussians.py`.
+    current answer (mean) and nats (log standard deviation); see `densities/movable.py`.
     """
 
     kind: ClassVar[str] = "svi"
@@ -68,7 +65,7 @@ class SVIConfig(RefinerConfig):
         default="diagonal", description="covariance of the refined Gaussian"
     )
 
-    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Ascending:
+    def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> GradientRefiner:
         start, fewest = STARTS[self.covariance]
         samples = max(self.svi_samples, fewest * latent_dim)
-        return Ascending(start, Ascent(self.steps, self.step_size, self.momentum, self.clip, samples))
+        return GradientRefiner(start, MomentumSteps(self.steps, self.step_size, self.momentum, self.clip, samples))

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.densities.base import Posterior, sampled_kl
 from gpvae_core.encoders.batch_norm import frozen_statistics
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.vae import VAE
@@ -22,7 +22,7 @@ def affine(
     scale: Float[Tensor, " B"],
     shift: Float[Tensor, "B 2"],
 ) -> Float[Tensor, "B C H W"]:
-    """Each image turned counter-clockwise by `angle` (radians), made `scale` times as large, moved right and down.
+    """Turn each image counter-clockwise by `angle` (radians), scale it by `scale`, and move it right and down.
 
     `shift` is a share of the sides. Pixels between others are interpolated, those from outside are the nearest inside.
     """
@@ -50,7 +50,7 @@ class ConsistencyConfig(RegulariserConfig):
     scaling: float = Field(default=0.1, ge=0, lt=1, description="largest relative change of the copy's size")
 
     def copies(self, x: Float[Tensor, "B C H W"], generator: torch.Generator | None = None) -> Float[Tensor, "B C H W"]:
-        """x~ ~ t(x~|x)."""
+        """Draw x~ ~ t(x~|x)."""
         amounts = 2.0 * torch.rand((4, len(x)), generator=generator, device=x.device, dtype=x.dtype) - 1.0
         return affine(
             x,
@@ -59,17 +59,10 @@ class ConsistencyConfig(RegulariserConfig):
             self.shift * amounts[2:].T,
         )
 
-    def prepare(self, encoder: Encoder) -> None:
-        """Nothing changes."""
-
-    def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return x
-
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
         copy = self.copies(x, generator)
         with frozen_statistics(vae.encoder):
-            of_copy = vae.infer(copy, generator)
-        z, log_q = of_copy.rsample_and_log_prob(1, generator)
-        elbo = vae.log_likelihood(copy, z).mean(0) - of_copy.kl(generator, (z, log_q))
-        apart = (log_q - q.log_prob(z)).mean(0)
-        return self.consistency * apart - elbo
+            copy_q = vae.infer(copy, generator)
+        z, log_q = copy_q.rsample_and_log_prob(1, generator)
+        elbo = vae.log_likelihood(copy, z).mean(0) - vae.kl(copy, copy_q, generator, (z, log_q))
+        return self.consistency * sampled_kl((z, log_q), q) - elbo

@@ -8,9 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import Encoder, Posterior
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
-from gpvae_core.vae import VAE
 
 
 @REGULARISERS.register("denoising")
@@ -28,13 +26,7 @@ class DenoisingConfig(RegulariserConfig):
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of pixels that the encoder sees as black")
 
-    def prepare(self, encoder: Encoder) -> None:
-        """Nothing changes."""
-
     def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         kept = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) >= self.dropout
         return (x + self.corruption * noise) * kept
-
-    def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
-        return x.new_zeros(len(x))

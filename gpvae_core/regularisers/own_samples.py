@@ -13,7 +13,6 @@ from gpvae_core.vae import VAE
 def own_samples(
     vae: VAE, like: Float[Tensor, "B C H W"], generator: torch.Generator | None = None
 ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B C H W"]]:
-    """z ~ p(z) and x' ~ p(x|z), as many as there are images in `like`; neither carries a gradient."""
-    shape = (len(like), vae.latent_dim)
-    z = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+    """Draw z ~ p(z) and x' ~ p(x|z), as many as there are images in `like`; neither carries a gradient."""
+    z = vae.prior(like).rsample_and_log_prob(1, generator)[0].squeeze(0)
     return z, vae.likelihood.sample(vae.decode(z).to(like.dtype), generator)

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.encoders.batch_norm import frozen_statistics
-from gpvae_core.objectives.gradients import fit_of_encoder
+from gpvae_core.objectives.gradients import encoder_fit
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.regularisers.own_samples import own_samples
 from gpvae_core.vae import VAE
@@ -31,17 +31,11 @@ class SelfConsistentConfig(RegulariserConfig):
         default=0.5, ge=0, lt=1, description="share of the model's own images among those that the encoder learns from"
     )
 
-    def prepare(self, encoder: Encoder) -> None:
-        """Nothing changes."""
-
-    def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return x
-
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
-        """Minus own_share / (1 - own_share) times the ELBO at own images, beside the bound at the training images."""
+        """Return minus own_share / (1 - own_share) times the ELBO at own images, beside the training bound."""
         _, own = own_samples(vae, x, generator)
         with frozen_statistics(vae.encoder):
             answer = vae.encoder(own)
         z, log_q = answer.rsample_and_log_prob(1, generator)
-        elbo = fit_of_encoder(vae, own, z).mean(0) - answer.kl(generator, (z, log_q))
+        elbo = encoder_fit(vae, own, z).mean(0) - vae.kl(own, answer, generator, (z, log_q))
         return -self.own_share / (1.0 - self.own_share) * elbo

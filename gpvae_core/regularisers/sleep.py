@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.encoders.batch_norm import frozen_statistics
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.regularisers.own_samples import own_samples
@@ -27,12 +27,6 @@ class SleepConfig(RegulariserConfig):
     kind: ClassVar[str] = "sleep"
     method: ClassVar[str] = "sleep"
     sleep: float = Field(default=1.0, ge=0, description="weight of log q(z|x') at the model's own pairs")
-
-    def prepare(self, encoder: Encoder) -> None:
-        """Nothing changes."""
-
-    def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return x
 
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
         z, own = own_samples(vae, x, generator)

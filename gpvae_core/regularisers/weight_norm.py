@@ -10,16 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gpvae_core.encoders.base import Encoder, Posterior
+from gpvae_core.encoders.base import Encoder
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
-from gpvae_core.vae import VAE
 
 ORIGINAL = "parametrizations.weight.original"
 """Where torch keeps v, the unrestricted weight."""
 
 
 class BoundedNorm(nn.Module):
-    """v -> w, each unit's incoming weights: w = v where |v| <= `norm`, else norm v / |v|."""
+    """The map v -> w, each unit's incoming weights: w = v where |v| <= `norm`, else norm v / |v|."""
 
     def __init__(self, norm: float) -> None:
         super().__init__()
@@ -30,17 +29,17 @@ class BoundedNorm(nn.Module):
         return v * (self.norm / size.clamp_min(self.norm))
 
     def right_inverse(self, w: Tensor) -> Tensor:
-        """A weight to start from is taken as v."""
+        """Take a weight to start from as v."""
         return w
 
 
 def layers_of(encoder: Encoder) -> Iterator[nn.Linear | nn.Conv2d]:
-    """The fully connected and convolutional layers."""
+    """Return the fully connected and convolutional layers."""
     return (module for module in encoder.modules() if isinstance(module, nn.Linear | nn.Conv2d))
 
 
 def _take_plain_weight(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """A layer that was trained without normalisation is loaded as v."""
+    """Load a layer that was trained without normalisation as v."""
     if f"{prefix}weight" in state:
         state[f"{prefix}{ORIGINAL}"] = state.pop(f"{prefix}weight")
 
@@ -63,9 +62,3 @@ class WeightNormConfig(RegulariserConfig):
         for layer in list(layers_of(encoder)):
             parametrize.register_parametrization(layer, "weight", BoundedNorm(self.norm))
             layer.register_load_state_dict_pre_hook(_take_plain_weight)
-
-    def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return x
-
-    def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
-        return x.new_zeros(len(x))

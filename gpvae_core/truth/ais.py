@@ -19,9 +19,8 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from gpvae_core.densities.base import Posterior
 from gpvae_core.device import decodes_at_once
-from gpvae_core.encoders.base import Posterior
-from gpvae_core.encoders.gaussian import DiagonalGaussian
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.hmc import LogDensity, Point, adapted, evaluate, transition
 from gpvae_core.truth.pareto import effective_sample_size, log_mean_error
@@ -71,11 +70,6 @@ def sigmoid_schedule(steps: int) -> Float[Tensor, " T"]:
     """b_0 = 0 ... b_T = 1, dense at both ends: sigmoid(delta (2t/T - 1)), shifted and scaled (Wu et al. 2017)."""
     raw = torch.sigmoid(SHARPNESS * torch.linspace(-1, 1, steps + 1, dtype=torch.float64))
     return (raw - raw[0]) / (raw[-1] - raw[0])
-
-
-def standard_normal(x: Float[Tensor, "B C H W"], d: int) -> DiagonalGaussian:
-    """The prior of B images as a start."""
-    return DiagonalGaussian(x.new_zeros(len(x), d), x.new_ones(len(x), d))
 
 
 def ais(
@@ -154,7 +148,7 @@ class _Path:
 
     @staticmethod
     def of(vae: VAE, x: Tensor, how: AISSettings, start: Posterior | None, scale: Tensor | None) -> _Path:
-        begin = start or standard_normal(x, vae.latent_dim)
+        begin = start or vae.prior(x)
         factor = torch.diag_embed(begin.variance.sqrt()).detach() if scale is None else scale
         return _Path((begin.log_prob, lambda z: vae.log_joint(x, z)), begin, factor, sigmoid_schedule(how.steps), how)
 

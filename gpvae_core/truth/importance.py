@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core import bounds
+from gpvae_core.densities.base import Posterior
 from gpvae_core.device import decodes_at_once
-from gpvae_core.encoders.base import Posterior
 from gpvae_core.truth.pareto import effective_sample_size, log_mean_error, pareto_k
 from gpvae_core.vae import VAE
 

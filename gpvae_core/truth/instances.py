@@ -13,14 +13,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpvae_core.densities.defensive_mixture import DefensiveMixture
 from gpvae_core.progress import Progress, share_of, silent
-from gpvae_core.truth.ais import AISEstimate, AISSettings, ais, standard_normal
+from gpvae_core.truth.ais import AISEstimate, AISSettings, ais
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.grid import Atlas, true_posteriors
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.line import Line
 from gpvae_core.truth.pareto import K_HAT_LIMIT
-from gpvae_core.truth.proposal import DefensiveMixture
 from gpvae_core.vae import VAE
 
 Array = NDArray[np.float64]
@@ -156,7 +156,7 @@ def annealing_start(
     vae: VAE, x: Float[Tensor, "B C H W"], mean: Float[Tensor, "B D"], chol: Float[Tensor, "B D D"]
 ) -> tuple[DefensiveMixture, Float[Tensor, "B D D"]]:
     """Where chains start, N(mean, L L') (the best full Gaussian) mixed with the prior, and in whose units they step."""
-    return DefensiveMixture(mean, chol, standard_normal(x, vae.latent_dim), PRIOR_SHARE), chol
+    return DefensiveMixture(mean, chol, vae.prior(x), PRIOR_SHARE), chol
 
 
 @torch.no_grad()

@@ -23,8 +23,8 @@ from jaxtyping import Float, Float64
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from gpvae_core.densities.mixture import GaussianMixture
 from gpvae_core.encoders.mixture import MixtureConfig, MixtureEncoder
-from gpvae_core.encoders.mixture_density import GaussianMixture
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.progress import Progress, silent
@@ -75,7 +75,7 @@ def stratified_bound(
     """L above in nats with about `samples` samples of each point, one of each component at least."""
     components = q.log_w.shape[-1]
     n = max(1, samples // components)
-    z = torch.stack([q.of_each(generator) for _ in range(n)])
+    z = torch.stack([q.sample_components(generator) for _ in range(n)])
     flat = z.flatten(0, 1)
     log_w = (model.log_joint(x, flat) - q.log_prob(flat)).unflatten(0, (n, components)) + q.log_w.T
     return log_w.flatten(0, 1).logsumexp(0) - math.log(n)

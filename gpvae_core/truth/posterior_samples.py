@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT, Array, bulk_ess, split_r_hat
 from gpvae_core.truth.hmc import adapted, evaluate, transition
@@ -80,7 +80,7 @@ def posterior_samples(
     """Draws of p(z|x) of each image.
 
     Args:
-        start: where chains start: q(z|x), or the prior (`standard_normal`), from which R-hat sees more.
+        start: where chains start: q(z|x), or the prior (`vae.prior`), from which R-hat sees more.
         scale: factor of the covariance in whose units chains step, by default the start's standard deviations.
 
     C x B latents are decoded together: give few images at a time.

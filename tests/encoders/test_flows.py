@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from gpvae_core.data.base import DataConfig, load
+from gpvae_core.densities.flow import FlowPosterior
 from gpvae_core.encoders.base import ENCODERS, EncoderConfig
 from gpvae_core.encoders.flow_encoder import FlowEncoder
 from gpvae_core.encoders.flow_net import FlowStep
-from gpvae_core.encoders.flow_posterior import FlowPosterior
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.encoders.iaf import AutoregressiveStep
 from gpvae_core.errors import UserError

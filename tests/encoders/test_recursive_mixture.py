@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
+from gpvae_core.densities.mixture import GaussianMixture
 from gpvae_core.encoders.base import Stage
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
-from gpvae_core.encoders.mixture_density import GaussianMixture
 from gpvae_core.encoders.recursive_mixture import (
     RecursiveMixtureConfig,
     RecursiveMixtureEncoder,
@@ -28,7 +28,7 @@ from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.regularisers.weight_norm import WeightNormConfig
 from gpvae_core.run_files import read_tensors
 from gpvae_core.train import train
-from gpvae_core.training_bound import ObjectiveSettings, training_bound
+from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.vae import VAE
 
 SHAPE = (1, 2, 2)
@@ -76,7 +76,7 @@ def train_stage(vae: VAE, stage: Stage, x: Tensor, steps: int = 150) -> None:
         assert stage.enter is not None
         stage.enter()
         optimizer.zero_grad()
-        (-training_bound(vae, x, len(x), 4, generator, ObjectiveSettings(reward=stage.reward)).surrogate).backward()
+        (-training_bound(vae, x, len(x), 4, generator, BoundSettings(reward=stage.reward)).surrogate).backward()
         optimizer.step()
 
 

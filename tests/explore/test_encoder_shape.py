@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from gpvae_core.encoders.full_gaussian import FullGaussian
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.densities.full_gaussian import FullGaussian
 from gpvae_core.explore.encoder_shape import encoder_shape
 from gpvae_core.explore.planes import latent_plane
 from gpvae_core.explore.views import Plane

@@ -11,7 +11,7 @@ import torch
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.encoders.gaussian import is_diagonal_gaussian
+from gpvae_core.densities.diagonal_gaussian import is_diagonal_gaussian
 from gpvae_core.explore.explorer import Explorer
 from gpvae_core.methods import methods
 from gpvae_core.runs import Run, load_run

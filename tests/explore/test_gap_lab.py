@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from gpvae_core.encoders.full_gaussian import FullGaussian
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.densities.full_gaussian import FullGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.explore.gap_lab import curves, export
 from gpvae_core.explore.gap_lab.curves import epoch_curve

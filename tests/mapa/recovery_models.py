@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import ALL_AT_ONCE, Encoder, Stage
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.encoders.base import Encoder
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.priors.flow import FlowPriorConfig
 from gpvae_core.vae import VAE
@@ -48,15 +48,6 @@ class FirstCoordinates(Encoder):
         flat = x.flatten(1)
         b, log_s = self.net(flat).chunk(2, dim=1)
         return DiagonalGaussian(flat[:, : self.d] + b, 0.1 * log_s.exp())
-
-    def global_kl(self) -> Tensor:
-        return torch.zeros(())
-
-    def stages(self) -> tuple[Stage, ...]:
-        return ALL_AT_ONCE
-
-    def start_from(self, other: Encoder) -> None:
-        self.load_state_dict(other.state_dict())
 
 
 def model(d: int, flow: bool = False) -> VAE:

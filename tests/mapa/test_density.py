@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gpvae_core.data.base import DataConfig, Dataset, load
-from gpvae_core.encoders.mixture_density import GaussianMixture
+from gpvae_core.densities.mixture import GaussianMixture
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.mapa.density import kl_from_truth, line_density, mixture_density, true_log_px

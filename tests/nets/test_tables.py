@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from gpvae_core.config import default_net
-from gpvae_core.encoders.gaussian import BaseFunctions, GaussianEncoderConfig
+from gpvae_core.encoders.base_functions import BaseFunctions
+from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.encoders.gp import GPEncoderConfig
 from gpvae_core.types import EventShape
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gpvae_core.encoders.base import Posterior, Samples, Uncertainty, sampled_kl
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.base import Posterior, Samples, sampled_kl
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder
@@ -44,18 +44,12 @@ class NodeGaussian(Posterior):
     def variance(self) -> Tensor:
         return self.gaussian.variance.detach()
 
-    def kl(self, generator: torch.Generator | None = None, samples: Samples | None = None) -> Tensor:
+    def kl(self, prior: Posterior, generator: torch.Generator | None = None, samples: Samples | None = None) -> Tensor:
         assert samples is not None
-        return sampled_kl(samples)
+        return sampled_kl(samples, prior)
 
     def detached(self) -> Posterior:
         return self.gaussian.detached()
-
-    def base(self) -> Posterior:
-        return self
-
-    def uncertainty(self) -> Uncertainty | None:
-        return None
 
 
 def model() -> VAE:

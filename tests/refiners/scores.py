@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.vae import VAE
 
 

@@ -13,7 +13,7 @@ from gpvae_core.runs import load_run
 from gpvae_core.training_bound import training_bound
 from gpvae_core.vae import VAE
 from tests.derivatives import directional
-from tests.oracles import LinearGaussianVAE
+from tests.oracles import LinearGaussianVAE, kl_to_standard_normal
 
 SHAPE = (1, 4, 4)
 
@@ -40,7 +40,7 @@ def test_the_encoder_is_trained_through_an_untrained_network(vae: VAE, x: torch.
     for refiner in (vae.refiner, build("iterative:3")):
         q = refiner(vae, x, vae.encoder(x))
         z, _ = q.rsample_and_log_prob(2, torch.Generator().manual_seed(0))
-        found.append(torch.autograd.grad((vae.log_likelihood(x, z).mean(0) - q.kl()).mean(), weights))
+        found.append(torch.autograd.grad((vae.log_likelihood(x, z).mean(0) - kl_to_standard_normal(q)).mean(), weights))
     for plain, through in zip(*found, strict=True):
         assert torch.allclose(plain, through, atol=1e-4, rtol=1e-3)
 
@@ -59,7 +59,7 @@ def test_gradient_of_one_step() -> None:
     def bound() -> torch.Tensor:
         q = refiner(vae, x, vae.encoder(x))
         z, _ = q.rsample_and_log_prob(3, torch.Generator().manual_seed(1))
-        return (vae.log_likelihood(x, z).mean(0) - q.kl()).mean()
+        return (vae.log_likelihood(x, z).mean(0) - kl_to_standard_normal(q)).mean()
 
     gradient = torch.autograd.grad(bound(), weights)
     exact = sum(float((g * v).sum()) for g, v in zip(gradient, direction, strict=True))

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.encoders.full_gaussian import FullGaussian
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.densities.full_gaussian import FullGaussian
+from gpvae_core.densities.refined import RefinedPosterior
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LIKELIHOODS
 from gpvae_core.likelihoods.base import Likelihood
@@ -21,7 +22,6 @@ from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.refiners.base import Refiner
 from gpvae_core.refiners.laplace import covariance_chol
 from gpvae_core.refiners.linearise import linearised
-from gpvae_core.refiners.refined import Refined
 from gpvae_core.vae import VAE
 from tests.derivatives import directional
 from tests.oracles import LinearEncoder, LinearGaussianVAE
@@ -36,7 +36,7 @@ def build(text: str) -> Refiner:
 
 
 def answer(q: object) -> FullGaussian:
-    assert isinstance(q, Refined)
+    assert isinstance(q, RefinedPosterior)
     assert isinstance(q.answer, FullGaussian)
     return q.answer
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
+from gpvae_core.densities.noise import step_noise
 from gpvae_core.encoders.gaussian import GaussianEncoder
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import Gaussian
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
-from gpvae_core.refiners.noise import step_noise
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 

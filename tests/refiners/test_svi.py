@@ -10,12 +10,12 @@ import torch
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.encoders.full_gaussian import FullGaussian
+from gpvae_core.densities.full_gaussian import FullGaussian
+from gpvae_core.densities.refined import RefinedPosterior
 from gpvae_core.errors import UserError
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.refiners.base import Refiner
-from gpvae_core.refiners.refined import Refined
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -54,7 +54,7 @@ def test_full_svi_reaches_the_posterior(d: int) -> None:
     oracle = replace(oracle, w=oracle.w + 0.6 * oracle.w[:, :1])  # correlates the latent dimensions
     vae, x = bad_encoder(oracle), oracle.images(6)
     q = build("svi:150,covariance=full", d)(vae, x, vae.encoder(x))
-    assert isinstance(q, Refined)
+    assert isinstance(q, RefinedPosterior)
     assert isinstance(q.answer, FullGaussian)
     covariance = q.answer.chol @ q.answer.chol.mT
     assert torch.allclose(covariance[0].double(), oracle.posterior_covariance, rtol=1e-2, atol=1e-5)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings, ais, reverse_ais, sigmoid_schedule
 from gpvae_core.truth.grid import Atlas, true_posteriors

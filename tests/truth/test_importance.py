@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gpvae_core.encoders.gaussian import DiagonalGaussian
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.truth.importance import iwae_log_px, log_weights
 from tests.oracles import LinearGaussianVAE
 

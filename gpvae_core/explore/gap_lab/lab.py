@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
 from gpvae_core.explore.disk import DiskCache
 from gpvae_core.explore.embedding import seeded_sample

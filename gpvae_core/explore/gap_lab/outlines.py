@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.explore.gap_lab.views import Outline
 from gpvae_core.explore.outline import outline
 from gpvae_core.explore.views import Plane

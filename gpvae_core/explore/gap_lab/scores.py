@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.densities.movable import MovableDiagonal
+from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.explore.gap_lab.views import Array, Stack, StacksView, Value
 from gpvae_core.gaps import GapTable, encoder_elbos, gaps_and_best
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import mean_se
-from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, Gaussians, gaussian_elbo, sobol_noise
+from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, elbos
 from gpvae_core.truth.grid import Atlas
 from gpvae_core.vae import VAE
 
@@ -54,14 +56,8 @@ class Reference:
         """ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian shares the best one's samples: noise cancels."""
         eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, self.seed).to(self.x)
         with torch.no_grad():
-            q = vae.infer(self.x)
-            matched = Gaussians.diagonal(q.mean, q.variance.sqrt())
-            rows = torch.arange(len(self.x), device=self.x.device)
-            parts = []
-            for row in rows.split(1):
-                parts.append(gaussian_elbo(vae, self.x[row], matched.pick(row), eps))
-                progress(len(parts), len(rows), "scoring answers")
-            best = replace(self.best, encoder_elbo=torch.cat(parts))
+            matching = elbos(vae, self.x, MovableDiagonal.matching(vae.infer(self.x)), eps, progress)
+            best = replace(self.best, encoder_elbo=matching)
             return encoder_elbos(vae, self.x, best, self.seed).cpu().double().numpy()
 
 

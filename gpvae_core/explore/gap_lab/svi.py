@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.movable import MovableGaussian
+from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.explore.gap_lab.outlines import outline_of
 from gpvae_core.explore.gap_lab.scores import Reference
 from gpvae_core.explore.gap_lab.views import Array, Outline
@@ -18,10 +20,9 @@ from gpvae_core.explore.views import Plane
 from gpvae_core.methods import parse_refiner
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.ascent import ascend, gaussian_elbo
-from gpvae_core.refiners.gaussians import Movable
-from gpvae_core.refiners.svi import Ascending
+from gpvae_core.refiners.svi import GradientRefiner
 from gpvae_core.runs import Run
-from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, sobol_noise
+from gpvae_core.truth.best_gaussian import SCORE_SAMPLES
 from gpvae_core.vae import VAE
 
 SIDE = 41
@@ -49,7 +50,7 @@ class SviPath:
     model: VAE
     """Without the run's own refiner."""
     answer: Posterior
-    steps: Sequence[Movable]
+    steps: Sequence[MovableGaussian]
 
     @property
     def answers(self) -> list[Posterior]:
@@ -66,9 +67,9 @@ def svi_path(run: Run, x: Float[Tensor, "1 C H W"], settings: SviSettings) -> Sv
     own = run.model
     plain = VAE(own.decoder, own.likelihood, own.encoder, own.latent_dim, own.event_shape).eval()
     refiner = parse_refiner(settings.text).build(run.config.net, own.event_shape, own.latent_dim)
-    assert isinstance(refiner, Ascending)
+    assert isinstance(refiner, GradientRefiner)
     answer = plain.infer(x)
-    return SviPath(plain, answer, ascend(plain, x, refiner.start(answer), refiner.how, None)[1:])
+    return SviPath(plain, answer, ascend(plain, x, refiner.start(answer), refiner.settings, None)[1:])
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior
+from gpvae_core.densities.base import Posterior
 from gpvae_core.explore.contours import Contours, latent_contours, slice_contours
 from gpvae_core.explore.gap_lab.views import Array
 from gpvae_core.explore.local import LocalPosterior

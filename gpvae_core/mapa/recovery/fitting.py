@@ -125,7 +125,7 @@ def fit_encoder(vae: VAE, points: DeviceSplit, how: Fit, progress: Progress) -> 
         x = points.batch(index)
         q = vae.encoder(x)
         z, _ = q.rsample_and_log_prob(1, generator)
-        return (q.kl(generator) - vae.log_likelihood(x, z)[0]).mean()
+        return (vae.kl(x, q, generator) - vae.log_likelihood(x, z)[0]).mean()
 
     with training_only(vae, vae.encoder):
         minimise(vae.encoder, loss, len(points), how, progress)

@@ -6,18 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.encoders.base import Posterior, Samples, Uncertainty
+from gpvae_core.densities.base import Gaussian, Posterior, Samples, Uncertainty
 
 
-class Refined(Posterior):
+class RefinedPosterior(Posterior):
     """The density of `answer`; `base()` is the encoder's own answer `start`, and the uncertainty is the encoder's."""
 
     def __init__(self, answer: Posterior, start: Posterior) -> None:
         self.answer, self.start = answer, start
 
-    def rsample_and_log_prob(
-        self, k: int, generator: torch.Generator | None = None
-    ) -> tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]:
+    def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:
         return self.answer.rsample_and_log_prob(k, generator)
 
     def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
@@ -31,9 +29,14 @@ class Refined(Posterior):
     def variance(self) -> Float[Tensor, "B D"]:
         return self.answer.variance
 
-    def kl(self, generator: torch.Generator | None = None, samples: Samples | None = None) -> Float[Tensor, " B"]:
-        """KL(q || N(0, I)) of the refined answer in nats."""
-        return self.answer.kl(generator, samples)
+    def kl(
+        self, prior: Posterior, generator: torch.Generator | None = None, samples: Samples | None = None
+    ) -> Float[Tensor, " B"]:
+        """Return KL(q || prior) of the refined answer in nats."""
+        return self.answer.kl(prior, generator, samples)
+
+    def as_gaussian(self) -> Gaussian | None:
+        return self.answer.as_gaussian()
 
     def detached(self) -> Posterior:
         return self.answer.detached()

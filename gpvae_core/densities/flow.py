@@ -1,0 +1,98 @@
+"""A diagonal Gaussian carried through invertible maps: the posterior of the flow encoders.
+
+z_0 ~ N(b(x), Diag(c(x))^2), z = f_T(... f_1(z_0; h) ...; h) with a context h(x), and
+log q(z|x) = log q(z_0|x) - sum_t log |det df_t/dz_{t-1}| (Rezende & Mohamed 2015, eq. 13).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache, cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpvae_core.densities.base import Posterior, Samples
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.densities.noise import sobol_noise
+
+MOMENT_PAIRS = 1024
+"""Antithetic pairs of noise from which mean and variance are computed."""
+LATENTS_AT_ONCE = 1 << 15
+"""Latents that go through the flows at once: more of them leave the processor's cache."""
+
+
+class Mapped(NamedTuple):
+    """Where an invertible map takes z, and the log |det| of its Jacobian in that direction."""
+
+    z: Float[Tensor, "K B D"]
+    log_det: Float[Tensor, "K B"]
+
+
+class Flow(ABC):
+    """An invertible map of z given a context h, in both directions."""
+
+    @abstractmethod
+    def forward(self, z: Float[Tensor, "K B D"], h: Float[Tensor, "B H"], back: bool = False) -> Mapped:
+        """Return f(z; h), or its inverse where `back`."""
+
+    @abstractmethod
+    def detached(self) -> Flow:
+        """Return the same map cut off from its parameters."""
+
+
+@cache
+def common_noise(d: int) -> Float[Tensor, "M D"]:
+    """Return 2 MOMENT_PAIRS standard normal points, the same for every image: Sobol points and their mirror images.
+
+    Odd functions of the noise (the linear part of a flow) average to zero exactly.
+    """
+    eps = sobol_noise(MOMENT_PAIRS, d, seed=0, dtype=torch.float64)
+    eps = eps / eps.square().mean(0).sqrt()
+    return torch.cat([eps, -eps]).float()
+
+
+class FlowPosterior(Posterior):
+    """N(m, Diag(s)^2) carried through a flow. The KL is sampled; mean and variance are averages over common noise."""
+
+    def __init__(self, start: DiagonalGaussian, flow: Flow, h: Float[Tensor, "B H"]) -> None:
+        self.start, self.flow, self.h = start, flow, h
+
+    def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:
+        z_0, log_q = self.start.rsample_and_log_prob(k, generator)
+        z, log_det = self.flow.forward(z_0, self.h)
+        return z, log_q - log_det
+
+    def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+        z_0, log_det = self.flow.forward(z, self.h, back=True)
+        return self.start.log_prob(z_0) + log_det
+
+    @cached_property
+    def _moments(self) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """Return mean and variance over the common noise, about where the flow takes the start's mean."""
+        m, s = self.start.m, self.start.s
+        eps = common_noise(m.shape[-1]).to(m).unsqueeze(1)
+        centre = self.flow.forward(m.unsqueeze(0), self.h).z[0]
+        first, second = torch.zeros_like(m), torch.zeros_like(m)
+        for part in eps.split(max(1, LATENTS_AT_ONCE // len(m))):
+            off = self.flow.forward(m + s * part, self.h).z - centre
+            first, second = first + off.sum(0), second + off.square().sum(0)
+        first, second = first / len(eps), second / len(eps)
+        return centre + first, second - first.square()
+
+    @property
+    def mean(self) -> Float[Tensor, "B D"]:
+        return self._moments[0]
+
+    @property
+    def variance(self) -> Float[Tensor, "B D"]:
+        return self._moments[1]
+
+    def detached(self) -> FlowPosterior:
+        return FlowPosterior(self.start.detached(), self.flow.detached(), self.h.detach())
+
+    def base(self) -> Posterior:
+        """Return the Gaussian before the flow."""
+        return self.start

@@ -1,0 +1,25 @@
+"""The base functions b(x) and c(x) on which most encoders are built (Kim & Pavlovic 2021, eq. 4-6)."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.types import EventShape
+
+
+class BaseFunctions(nn.Module):
+    """A trunk and one linear layer for b(x) and c(x); c is kept positive by softplus."""
+
+    def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
+        super().__init__()
+        self.trunk = net.trunk(event_shape)
+        self.head = nn.Linear(net.feature_dim, 2 * latent_dim)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        return self.from_features(self.trunk(x))
+
+    def from_features(self, features: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        b, raw = self.head(features).to(self.head.weight.dtype).chunk(2, dim=-1)
+        return b, nn.functional.softplus(raw) + 1e-6
