@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from dashboards.first_start import FirstStart
-from dashboards.library import RunLibrary
-from dashboards.page import Page
+from dashboards.explorer.page import ExplorerPage
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
 from gpvae_core.progress import Progress
 
 
-def wait_until(page: Page, true: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(page: ExplorerPage, true: Callable[[], bool], seconds: float = 60.0) -> None:
     """The page's clock goes on meanwhile."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -26,13 +26,13 @@ def wait_until(page: Page, true: Callable[[], bool], seconds: float = 60.0) -> N
         page.tick()
 
 
-def opened(library: RunLibrary, query: str) -> Page:
-    page = Page(library, FirstStart(library.root), None, query)
+def opened(library: RunLibrary, query: str) -> ExplorerPage:
+    page = ExplorerPage(library, FirstStart(library.root), None, query)
     page.loaded()
     return page
 
 
-def message(page: Page, card: str) -> str:
+def message(page: ExplorerPage, card: str) -> str:
     return str(page.session.cards[card].content["message"])
 
 
@@ -93,7 +93,7 @@ def test_a_training_that_ends_while_the_page_looks_for_runs_is_found(
         shutil.copytree(runs / "tiny-gp", root / "tiny-gp")
 
     library, first = RunLibrary([tmp_path]), FirstStart(tmp_path, trainer)
-    page = Page(library, first, None, "")
+    page = ExplorerPage(library, first, None, "")
     page.loaded()
     wait_until(page, lambda: page.state.run == "tiny-vae")
     look = library.rescan
