@@ -3,7 +3,7 @@
 function element(tag, parent, attributes = {}, text = "") {
   const made = document.createElement(tag)
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
-  made.append(text)
+  if (text) made.append(text)
   parent.append(made)
   return made
 }
