@@ -6,23 +6,22 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import panel as pn
-from bokeh.document import Document
 from bokeh.server.server import Server
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from dashboards.controls import MAX_UPLOAD
-from dashboards.first_start import FirstStart
-from dashboards.gap_lab.page import LabPage
+from dashboards.explorer.controls import MAX_UPLOAD
+from dashboards.explorer.page import ExplorerPage
+from dashboards.gap_lab.page import GapLabPage
 from dashboards.guard import LOCAL_NAMES, guard
-from dashboards.library import DEFAULT_ROOT, RunLibrary
-from dashboards.mapa_lab.page import MapaPage
-from dashboards.page import Page
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import DEFAULT_ROOT, RunLibrary
+from dashboards.lab.page import Page
+from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.results.page import ResultsPage
 from dashboards.widgets.navigation import navigation
 from gpvae_core.errors import UserError
@@ -32,46 +31,18 @@ MAX_MESSAGE = 3 * MAX_UPLOAD
 """Bytes of one web socket message: an upload in base64, and some."""
 
 
-class OpenPage(Protocol):
-    """A page for one browser tab."""
-
-    @property
-    def frame(self) -> pn.viewable.Viewable: ...
-
-    def loaded(self) -> None:
-        """The browser is there."""
-        ...
+PAGES: tuple[type[Page], ...] = (ExplorerPage, GapLabPage, MapaLabPage, ResultsPage)
+"""Every page of the server, in the order of its navigation; a page is added here."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One page of the server: where it is, what it is called, and how it is made.
-
-    `make(library, first, document, query, links)`: the runs and the first training that all pages share, the document
-    of the tab, the query of its address, and the links for its header.
-    """
-
-    path: str
-    title: str
-    make: Callable[[RunLibrary, FirstStart, Document | None, str, pn.viewable.Viewable], OpenPage]
-
-
-PAGES = (
-    Entry("/", "Posterior Explorer", Page),
-    Entry("/gap-lab", "Gap Lab", LabPage),
-    Entry("/mapa-lab", "MAPA Lab", MapaPage),
-    Entry("/results", "Results", ResultsPage),
-)
-
-
-def opener(entry: Entry, library: RunLibrary, first: FirstStart) -> Callable[[], pn.viewable.Viewable]:
-    """What makes a page for a browser that just connected. A function: panel shows any other callable as text."""
+def opener(kind: type[Page], library: RunLibrary, first: FirstStart) -> Callable[[], pn.viewable.Viewable]:
+    """Return what makes a page for a browser that just connected; panel shows any callable but a function as text."""
 
     def open_page() -> pn.viewable.Viewable:
         location = pn.state.location
         query = location.search.lstrip("?") if location is not None else ""
-        links = navigation([(page.path, page.title) for page in PAGES], entry.path)
-        page = entry.make(library, first, pn.state.curdoc, query, links)
+        links = navigation([(page.path, page.title) for page in PAGES], kind.path)
+        page = kind(library, first, pn.state.curdoc, query, links)
         pn.state.onload(page.loaded)
         return page.frame
 
@@ -79,7 +50,7 @@ def opener(entry: Entry, library: RunLibrary, first: FirstStart) -> Callable[[],
 
 
 def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
-    """The server, bound to loopback, not yet running.
+    """Return the server, bound to loopback, not yet running.
 
     Raises:
         UserError: the port is in use, or not to be had.
@@ -88,11 +59,11 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
     origins = [f"{name}:{port}" for name in sorted(LOCAL_NAMES)]
     try:
         server = pn.io.server.get_server(
-            {entry.path: opener(entry, library, first) for entry in PAGES},
+            {page.path: opener(page, library, first) for page in PAGES},
             port=port,
             address=HOST,
             websocket_origin=origins,
-            title={entry.path: entry.title for entry in PAGES},
+            title={page.path: page.title for page in PAGES},
             websocket_max_message_size=MAX_MESSAGE,
             start=False,
             show=False,
@@ -106,7 +77,7 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
 
 
 def _closed_tabs_are_normal(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An answer that finds its tab closed is no error; everything else is reported as usual."""
+    """Ignore an answer that finds its tab closed; everything else is reported as usual."""
     if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
         loop.default_exception_handler(context)
 
@@ -119,8 +90,8 @@ def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool)
     """Serve until interrupted."""
     logging.getLogger("bokeh").setLevel(logging.WARNING)
     server = make_server(library, first, port)
-    for entry in PAGES:
-        print(f"{entry.title}: http://localhost:{port}{entry.path}", flush=True)
+    for page in PAGES:
+        print(f"{page.title}: http://localhost:{port}{page.path}", flush=True)
     print("Ctrl-C ends it", flush=True)
     if open_browser:
         server.io_loop.add_callback(server.show, "/")

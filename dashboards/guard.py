@@ -27,7 +27,7 @@ class Foreign(Matcher):
             self._netlocs |= LOCAL_NAMES
 
     def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
-        """{} for a foreign request, None for one of ours, as tornado wants it."""
+        """Return {} for a foreign request, None for one of ours, as tornado wants it."""
         origins = [request.headers.get(name) for name in ("Origin", "Sec-Websocket-Origin")]
         local = request.host.lower() in self._netlocs and all(
             origin is None or urlsplit(origin).netloc.lower() in self._netlocs for origin in origins
@@ -44,7 +44,7 @@ class Refuse(RequestHandler):
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:
-    """A web socket that bokeh refuses (a tab's token has expired, another program called) is no fault of ours."""
+    """Shorten a refused web socket (a tab's token has expired, another program called): it is no fault of ours."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, ProtocolError):
         record.msg, record.args, record.exc_info = "a web socket was refused: %s", (error,), None

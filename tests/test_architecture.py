@@ -45,8 +45,10 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# The page's bench drives the page, and the command line opens it.
-MAY_OPEN_PAGES = {"gpvae_core/cli/explore.py", "gpvae_core/bench/repaint.py", "gpvae_core/bench/first_start.py"}
+DASHBOARDS = [path for path in SOURCES if path.is_relative_to(ROOT / "dashboards")]
+PAGES = {"explorer", "gap_lab", "mapa_lab", "results"}
+# The command line opens the pages.
+MAY_OPEN_PAGES = {"gpvae_core/cli/explore.py"}
 
 
 def imports(path: Path) -> set[str]:
@@ -105,6 +107,25 @@ def test_only_the_dashboards_import_panel(path: Path) -> None:
         assert "torch" not in roots
 
 
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_pages_stand_on_the_frame_and_never_on_one_another(path: Path) -> None:
+    package = path.relative_to(ROOT / "dashboards").parts[0]
+    imported = {".".join(name.split(".")[1:2]) for name in imports(path) if name.startswith("dashboards.")}
+    if package == "widgets":
+        assert imported <= {"widgets"}
+    elif package == "lab":
+        assert imported <= {"lab", "widgets"}
+    elif package in PAGES:
+        assert imported <= {package, "lab", "widgets"}
+    elif path.name != "app.py":
+        assert not imported & PAGES, "the server alone knows the pages"
+
+
+def test_every_folder_of_the_dashboards_has_its_place() -> None:
+    folders = {path.parent.name for path in (ROOT / "dashboards").glob("*/__init__.py")}
+    assert folders == PAGES | {"lab", "widgets"}
+
+
 def test_plots_work_without_torch() -> None:
     modules = [path.stem for path in (ROOT / "gpvae_core" / "plots").glob("*.py") if path.stem != "__init__"]
     lines = [
@@ -121,8 +142,8 @@ def test_help_and_the_page_that_waits_for_its_first_runs_are_up_before_torch_is_
         "from pathlib import Path",
         "sys.modules.update(torch=None, scipy=None, sklearn=None)",
         "import gpvae_core.cli.main",
-        "from dashboards.app import FirstStart, Page, RunLibrary",
-        "Page(RunLibrary([Path('runs')]), FirstStart(Path('runs')), None, '')",
+        "from dashboards.app import ExplorerPage, FirstStart, RunLibrary",
+        "ExplorerPage(RunLibrary([Path('runs')]), FirstStart(Path('runs')), None, '')",
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path, env=environment)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboards.jobs import Job, Report
-from dashboards.library import RunLibrary
+from dashboards.lab.jobs import JobSlot
+from dashboards.lab.library import RunLibrary
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.progress import Progress
 
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from gpvae_core.runs import Run
 
 
-class Labs:
+class GapLabs:
     """Loads the runs that the library finds and groups them by decoder. Safe to ask from several threads."""
 
     def __init__(self, library: RunLibrary) -> None:
@@ -65,7 +63,7 @@ class Labs:
         return self._labs[found[decoder].fingerprint]
 
     def with_epochs(self, lab: Lab) -> dict[str, Run]:
-        """Runs on the same data, of the same latent dimension, that kept weights of their epochs; newest first."""
+        """Return the runs on these data, with this latent dimension, that kept weights of epochs; newest first."""
         data, dim = lab.origin.meta["data_fingerprint"], lab.origin.config.latent_dim
         return {
             name: run
@@ -74,18 +72,21 @@ class Labs:
         }
 
 
-class Trainings:
-    """At most one training at a time, for all pages; new runs go to `root`."""
+class Trainings(JobSlot):
+    """Trainings that pages begin, one at a time; new runs go beside those of the library."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._lock = threading.Lock()
-        self._job: Job | None = None
+    def __init__(self, library: RunLibrary) -> None:
+        super().__init__()
+        self._root = library.root
         self.number = 0
         """Counts trainings, so that a page knows one that it has not seen the end of."""
 
     def start(self, name: str, plan: Callable[[], list[Planned]], decoder: Run) -> None:
-        """Train what `plan` says. Raises UserError while another training runs."""
+        """Train what `plan` says.
+
+        Raises:
+            UserError: another training is running.
+        """
 
         def work(progress: Progress) -> None:
             from gpvae_core.explore.gap_lab.teaching import train_planned
@@ -93,33 +94,6 @@ class Trainings:
             progress(0, 0, f"starting {name}")
             train_planned(self._root, plan(), decoder, progress)
 
-        with self._lock:
-            if self.running:
-                raise UserError("a training is running already: wait for it, or cancel it")
-            self.number += 1
-            self._job = Job(name, work).start()
-
-    @property
-    def running(self) -> bool:
-        return self.report().running and self._job is not None
-
-    def cancel(self) -> None:
-        """Stop at the next step; what is trained so far is kept and goes on from there."""
-        if self._job is not None:
-            self._job.cancel()
-
-    def report(self) -> Report:
-        """Where it stands."""
-        return self._job.report() if self._job is not None else Report("waiting")
-
-
-_SHARED: weakref.WeakKeyDictionary[RunLibrary, tuple[Labs, Trainings]] = weakref.WeakKeyDictionary()
-_SHARING = threading.Lock()
-
-
-def shared(library: RunLibrary) -> tuple[Labs, Trainings]:
-    """The labs and trainings of all pages over this library."""
-    with _SHARING:
-        if library not in _SHARED:
-            _SHARED[library] = Labs(library), Trainings(library.root)
-        return _SHARED[library]
+        if not self.begin(name, work):
+            raise UserError("a training is running already: wait for it, or cancel it")
+        self.number += 1

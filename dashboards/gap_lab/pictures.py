@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import html
 
-from dashboards.gap_lab.panes import Choice
+from dashboards.gap_lab.request import GapLabRequest
 from gpvae_core.plots.pictures import png_address
 
 PICTURES = 8
 
 
-def pictures(choice: Choice) -> str:
-    """The image, and what is decoded from each answer's mean, as HTML."""
-    found = choice.lab.picture(choice.methods[:PICTURES], choice.index)
+def pictures(request: GapLabRequest) -> str:
+    """Return the image, and what is decoded from each answer's mean, as HTML."""
+    found = request.lab.picture(request.methods[:PICTURES], request.index)
     named = [("image", found.title, found.image, "")]
     for name, decoded in found.reconstructions.items():
-        style = choice.styles[name]
+        style = request.styles[name]
         named.append((style.label, f"decoded from the mean of {name}'s answer", decoded, style.colour))
     figures = [
         f'<figure style="--colour: {colour or "#7f8a95"}"><img alt="{html.escape(title)}" title="{html.escape(title)}" '

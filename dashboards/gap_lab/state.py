@@ -1,29 +1,20 @@
-"""What a page of the Gap Lab shows, and how it is written into the address."""
+"""What the Gap Lab lets one choose."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import param
 
+from dashboards.lab.address import PageState
 from gpvae_core.plots.accuracy_time import QUANTITIES
 
 BETWEEN = ";"
 """Between two methods in the address: a refiner's settings hold commas."""
-IN_ADDRESS = {
-    "decoder": "decoder",
-    "index": "index",
-    "chosen": "methods",
-    "of": "of",
-    "start": "start",
-    "step_size": "step",
-    "momentum": "momentum",
-    "covariance": "covariance",
-    "quantity": "y",
-    "epochs_of": "epochs",
-}
-"""Parameter -> its name in the address."""
 
 
-class LabState(param.Parameterized):
+class GapLabState(PageState):
     """The choices of one page."""
 
     decoder = param.String(doc="Name of the decoder, that of the run it was trained in")
@@ -36,13 +27,20 @@ class LabState(param.Parameterized):
     covariance = param.Selector(default="diagonal", objects=["diagonal", "full"], doc="Covariance of SVI's Gaussian")
     quantity = param.Selector(default=QUANTITIES[0], objects=list(QUANTITIES), doc="Accuracy against time")
     epochs_of = param.String(doc="Run whose kept epochs are drawn")
-    dark = param.Boolean(default=False)
+    address_names: ClassVar[Mapping[str, str]] = {
+        "chosen": "methods", "step_size": "step", "quantity": "y", "epochs_of": "epochs",
+    }  # fmt: skip
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods shown, in order."""
-        return tuple(dict.fromkeys(name for name in self.chosen.split(BETWEEN) if name))
+        return methods_of(self.chosen)
 
     def show(self, methods: tuple[str, ...]) -> None:
         """Show these methods."""
         self.chosen = BETWEEN.join(dict.fromkeys(methods))
+
+
+def methods_of(chosen: str) -> tuple[str, ...]:
+    """Return the methods that stand in a text, each once."""
+    return tuple(dict.fromkeys(name for name in chosen.split(BETWEEN) if name))

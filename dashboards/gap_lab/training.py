@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.gap_lab.labs import Trainings
-from dashboards.gap_lab.panes import Epochs, Sizes
-from dashboards.welcome import progress_words
+from dashboards.gap_lab.panes import EpochGaps, SizeGaps
+from dashboards.gap_lab.request import GapLabRequest
+from dashboards.lab.controls import FIELD, SMALL
+from dashboards.lab.progress import ProgressLine
+from dashboards.lab.words import progress_words
 from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
-    from dashboards.gap_lab.panes import Choice
     from gpvae_core.explore.gap_lab.teaching import Planned
 
-FIELD = {"size": "small", "margin": (4, 4)}
 ALONE = (
     "Only <b>{name}</b> uses this decoder, so there is nothing to compare yet. Train the families of posteriors on it, "
     "each for some seconds on the digits: the decoder stays as it is, only the encoders learn."
@@ -31,7 +32,7 @@ class TrainingPanel:
 
     def __init__(self, trainings: Trainings, complain: Callable[[str], None]) -> None:
         self._trainings, self._complain = trainings, complain
-        self._choice: Choice | None = None
+        self._request: GapLabRequest | None = None
         self._numbers: dict[str, bool] = {}
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
         self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
@@ -46,15 +47,9 @@ class TrainingPanel:
         first = pn.FlexBox(self.set, self.train_set, align_items="center")
         second = pn.FlexBox(self.method, self.number, self.epochs, self.train_one, align_items="center")
         self.panel = pn.Column(self._intro, first, second, visible=False, sizing_mode="stretch_width", margin=(0, 8))
-        self.toggle = pmui.Button(
-            label="Train more on this decoder", icon="school", size="small", variant="outlined", margin=(4, 4)
-        )
+        self.toggle = pmui.Button(label="Train more on this decoder", icon="school", **SMALL)
         self.toggle.on_click(lambda _: setattr(self.panel, "visible", not self.panel.visible))
-        self.words = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 8))
-        self.bar = pmui.LinearProgress(value=0, variant="determinate", width=240, margin=(14, 8))
-        self.cancel = pmui.Button(label="Cancel", size="small", variant="outlined", margin=(4, 8))
-        self.cancel.on_click(lambda _: self._trainings.cancel())
-        self.strip = pn.Row(self.bar, self.words, self.cancel, visible=False, sizing_mode="stretch_width")
+        self.line = ProgressLine(trainings.cancel)
         self._seen_end = trainings.number
 
     def _one(self) -> str:
@@ -62,35 +57,35 @@ class TrainingPanel:
         return f"{method}:{self.number.value}" if self._numbers.get(method) else method
 
     def offer_methods(self, names: dict[str, bool]) -> None:
-        """Every method there is; True for one that takes a number."""
+        """Offer every method there is; True for one that takes a number."""
         self._numbers = names
         self.method.param.update(options=list(names), value=next(iter(names), None))
         self.number.visible = self._numbers.get(str(self.method.value), False)
 
-    def offer(self, choice: Choice, families: list[str], epochs: int) -> None:
-        """What can be trained on the chosen decoder; open where it has one run alone."""
-        if self._choice is None or self._choice.lab.decoder != choice.lab.decoder:
-            alone = len(choice.lab.runs) == 1
+    def offer(self, request: GapLabRequest, families: list[str], epochs: int) -> None:
+        """Offer what can be trained on the chosen decoder; open where it has one run alone."""
+        if self._request is None or self._request.lab.decoder != request.lab.decoder:
+            alone = len(request.lab.runs) == 1
             text = ALONE if alone else MORE
-            self._intro.object = text.format(name=html.escape(choice.lab.decoder.name))
+            self._intro.object = text.format(name=html.escape(request.lab.decoder.name))
             self.panel.visible = alone
             self.epochs.value = epochs
             self.set.param.update(options=families, value=families)
-        self._choice = choice
+        self._request = request
 
     def start(self, what: str) -> None:
         """Train the teaching set, a series that a card asks for, or one method."""
-        if self._choice is None:
+        if self._request is None:
             return
-        run, families, epochs = self._choice.lab.origin, [str(name) for name in self.set.value], self.epochs.value
+        run, families, epochs = self._request.lab.origin, [str(name) for name in self.set.value], self.epochs.value
 
         def plan() -> list[Planned]:
             from gpvae_core.explore.gap_lab import teaching
 
             series: dict[str, Callable[[], list[Planned]]] = {
                 "the teaching set": lambda: [teaching.planned(run, name) for name in families],
-                Sizes.name: lambda: teaching.size_set(run),
-                Epochs.name: lambda: [teaching.epoch_run(run)],
+                SizeGaps.name: lambda: teaching.size_set(run),
+                EpochGaps.name: lambda: [teaching.epoch_run(run)],
             }
             return series[what]() if what in series else [teaching.planned(run, what, epochs)]
 
@@ -111,10 +106,7 @@ class TrainingPanel:
             words = {"done": "", "failed": report.error}.get(report.outcome, "Cancelled; the same button goes on.")
         else:
             return False
-        self.words.object = f'<span role="status" class="progress-words">{html.escape(words)}</span>'
-        self.bar.param.update(value=round(100 * report.share), visible=running)
-        self.cancel.visible = running
-        self.strip.visible = bool(words)
+        self.line.show(report, words)
         for button in (self.train_set, self.train_one):
             button.disabled = running
         if running:
@@ -125,14 +117,14 @@ class TrainingPanel:
         return True
 
 
-def families_and_methods(choice: Any) -> tuple[list[str], int, dict[str, bool]]:
-    """(families that fit the decoder, epochs of a short training, method -> whether it takes a number)."""
+def families_and_methods(request: GapLabRequest) -> tuple[list[str], int, dict[str, bool]]:
+    """Return (families that fit the decoder, epochs of a short training, method -> whether it takes a number)."""
     from gpvae_core.explore.gap_lab.teaching import default_epochs, teaching_set
     from gpvae_core.methods import methods
 
-    families = [planned.config.method for planned in teaching_set(choice.lab.origin)]
+    families = [planned.config.method for planned in teaching_set(request.lab.origin)]
     return (
         families,
-        default_epochs(choice.lab.origin),
+        default_epochs(request.lab.origin),
         {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"},
     )

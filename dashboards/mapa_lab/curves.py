@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
 
-from dashboards.mapa_lab.choice import Wanted
-from dashboards.mapa_lab.pane import at, message, spread
+from dashboards.lab.pane import as_json
+from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, nearest, spread
 from dashboards.mapa_lab.points import train_command
-from dashboards.request import Drawn, as_json
-from dashboards.widgets.card import Select
-from gpvae_core.csv_text import csv_text
+from dashboards.mapa_lab.request import MapaLabRequest
+from dashboards.widgets.card import Content, Select
+from gpvae_core.explore.mapa_lab import export
 from gpvae_core.explore.mapa_lab.views import BoundView, DensityView, KlView, PassesView
 from gpvae_core.plots import bound_curves, density, kl_curves, pass_curves
 from gpvae_core.plots.gaps import nats
-
-if TYPE_CHECKING:
-    from gpvae_core.progress import Progress
+from gpvae_core.progress import Progress
 
 WHAT = (("gap", "how far below log p(x)"), ("bound", "the bound"))
 READ = {"gap": "How far the mean bound lies below the exact log p(x)", "bound": "Mean bound on log p(x)"}
@@ -25,29 +22,25 @@ PAPER_N = 5000
 SWEEP = "gpvae sweep docs/mapa.toml --out sweeps/mapa"
 
 
-class Bound:
-    """The bound of eq. 10 against S."""
+class BoundCurves(SlowPane):
+    """The bound of eq. 10 against S, for each proposal and rule."""
 
     name = "mapa_bound"
     width = bound_curves.WIDTH
     title = "Bound against S"
     tab = "bound"
-    slow = True
 
-    def key(self, wanted: Wanted) -> Hashable:
-        return wanted.set_key, wanted.settings
+    def key(self, request: MapaLabRequest) -> Hashable:
+        return request.set_key, request.settings
 
-    def missing(self, wanted: Wanted) -> Drawn:
-        return message("Choose a set.")
+    def compute(self, request: MapaLabRequest, progress: Progress) -> BoundView:
+        return request.lab.bound(request.settings, progress)
 
-    def compute(self, wanted: Wanted, progress: Progress) -> BoundView:
-        return wanted.lab.bound(wanted.settings, progress)
-
-    def draw(self, view: BoundView, wanted: Wanted) -> Drawn:
-        what = wanted.values["what"]
-        return Drawn(
-            figure=as_json(bound_curves.figure(view, wanted.theme, what)),
-            sub=f"{wanted.lab.name}, {view.points} points, {view.repeats} draws each",
+    def draw(self, view: BoundView, request: MapaLabRequest) -> Content:
+        what = request.values["what"]
+        return Content(
+            figure=as_json(bound_curves.figure(view, request.theme, what)),
+            sub=f"{request.lab.name}, {view.points} points, {view.repeats} draws each",
             sentence=f"{READ[what]} under the true decoder and the true latents; bars: one standard error. "
             "MAPA proposes by q(i|n), MAPA-GT by the true index posterior, MAPA-naive evenly. No bound is above the "
             "empiricalized model's log p(x), on average.",
@@ -58,118 +51,88 @@ class Bound:
             selects=(Select("what", "show", WHAT, what),),
         )
 
-    def verdict(self, view: BoundView, wanted: Wanted) -> str:
-        s = max(wanted.settings.draws, 1)
+    def aside(self, view: BoundView, request: MapaLabRequest) -> str:
+        s = max(request.settings.draws, 1)
         best: dict[str, tuple[float, str]] = {}
         for curve in view.curves:
-            j = at(curve.draws, s)
+            j = nearest(curve.draws, s)
             here = (curve.gap[j].mean, f"{curve.proposal} {spread(curve.gap[j])} ({curve.rule})")
             best[curve.proposal] = min(best.get(curve.proposal, here), here)
         words = "; ".join(text for _, text in best.values())
-        nearest = view.curves[0].draws[at(view.curves[0].draws, s)]
-        return (
-            f"At S = {nearest:.0f} the tightest bounds lie below log p(x) of the empiricalized model by: {words} nats."
-        )
+        at_s = view.curves[0].draws[nearest(view.curves[0].draws, s)]
+        return f"At S = {at_s:.0f} the tightest bounds lie below log p(x) of the empiricalized model by: {words} nats."
 
-    def csv(self, view: BoundView) -> str:
-        rows = [
-            (c.proposal, c.rule, s, k, b.mean, b.se, g.mean, g.se)
-            for c in view.curves
-            for s, k, b, g in zip(c.draws, c.k, c.bound, c.gap, strict=True)
-        ]
-        return csv_text(("proposal", "rule", "S", "k", "bound_nats", "bound_se", "gap_nats", "gap_se"), rows)
+    to_csv = staticmethod(export.bound)
 
 
-class KlAgainstS:
-    """Fig. 2-3: test KL against S, from a finished comparison."""
+class KlCurves(MapaLabPane):
+    """Fig. 2-3 drawn anew: test KL against S, from a finished comparison."""
 
     name = "mapa_kl"
     width = kl_curves.WIDTH
     title = "Test KL against S"
     tab = "bound"
-    slow = False
 
-    def key(self, wanted: Wanted) -> Hashable:
-        return wanted.lab.name
+    def key(self, request: MapaLabRequest) -> Hashable:
+        return request.lab.name
 
-    def missing(self, wanted: Wanted) -> Drawn:
-        return message("Choose a set.")
+    def compute(self, request: MapaLabRequest, progress: Progress) -> KlView | None:
+        return request.labs.test_kl(request.lab.name)
 
-    def compute(self, wanted: Wanted, progress: Progress) -> KlView | None:
-        return wanted.labs.test_kl(wanted.lab.name)
-
-    def draw(self, view: KlView | None, wanted: Wanted) -> Drawn:
+    def draw(self, view: KlView | None, request: MapaLabRequest) -> Content:
         if view is None:
-            return message(f"No results of a comparison on {wanted.lab.name} here yet. This makes them: {SWEEP}")
-        return Drawn(
-            figure=as_json(kl_curves.figure(view, wanted.theme)),
+            return Content(
+                message=f"No results of a comparison on {request.lab.name} here yet. This makes them: {SWEEP}"
+            )
+        return Content(
+            figure=as_json(kl_curves.figure(view, request.theme)),
             sub=view.dataset,
             sentence="KL from the true data distribution to the trained model's, on test points; lower is better. "
             f"Means over draws of the data; bars: one standard error. {view.sweep}".strip(),
             alt="; ".join(f"{c.method}: {spread(c.kl[-1])} nats at S = {c.draws[-1]:.0f}" for c in view.curves),
         )
 
-    def verdict(self, view: KlView | None, wanted: Wanted) -> str:
-        return ""
-
-    def csv(self, view: KlView | None) -> str:
-        curves = view.curves if view is not None else ()
-        flat = view.flat if view is not None else ()
-        rows = [(c.method, s, kl.mean, kl.se, n) for c in curves for s, kl, n in zip(c.draws, c.kl, c.n, strict=True)]
-        return csv_text(
-            ("method", "S", "test_kl_nats", "se", "n"), [*rows, *((m, "", v.mean, v.se, "") for m, v in flat)]
-        )
+    to_csv = staticmethod(export.test_kl)
 
 
-class Density:
+class ModelDensity(SlowPane):
     """p_model(x) of a trained run beside p_GT(x)."""
 
     name = "mapa_density"
     width = density.WIDTH
     title = "Density of a trained model"
     tab = "bound"
-    slow = True
 
-    def key(self, wanted: Wanted) -> Hashable:
-        return wanted.values["learned"] or next(iter(wanted.point_runs), None)
+    def key(self, request: MapaLabRequest) -> Hashable:
+        return request.values["learned"] or next(iter(request.point_runs), None)
 
-    def missing(self, wanted: Wanted) -> Drawn:
-        return message(
-            f"No model of {wanted.lab.name} with one latent dimension here yet. This trains one: "
-            f"{train_command(wanted, 'vae')}"
+    def missing(self, request: MapaLabRequest) -> Content:
+        return Content(
+            message=f"No model of {request.lab.name} with one latent dimension here yet. This trains one: "
+            f"{train_command(request, 'vae')}"
         )
 
-    def compute(self, wanted: Wanted, progress: Progress) -> DensityView:
-        return wanted.lab.density(wanted.labs.run(str(self.key(wanted))), progress)
+    def compute(self, request: MapaLabRequest, progress: Progress) -> DensityView:
+        return request.lab.density(request.labs.run(str(self.key(request))), progress)
 
-    def draw(self, view: DensityView, wanted: Wanted) -> Drawn:
-        options = tuple((name, name) for name in wanted.point_runs)
-        return Drawn(
-            figure=as_json(density.figure(view, wanted.theme)),
+    def draw(self, view: DensityView, request: MapaLabRequest) -> Content:
+        options = tuple((name, name) for name in request.point_runs)
+        return Content(
+            figure=as_json(density.figure(view, request.theme)),
             sub=view.name,
             sentence=f"Lines of equal density; points: test points of the run. Test KL {spread(view.test_kl)} nats, "
             f"mean log p(x) {spread(view.test_log_px)} nats (± one standard error over the points).",
             alt=f"Density of {view.name} beside the truth: test KL {spread(view.test_kl)} nats",
-            selects=(Select("learned", "run", options, str(self.key(wanted))),),
+            selects=(Select("learned", "run", options, str(self.key(request))),),
         )
 
-    def verdict(self, view: DensityView, wanted: Wanted) -> str:
-        return ""
-
-    def csv(self, view: DensityView) -> str:
-        rows = [
-            (x, y, view.log_true[j, i], view.log_model[j, i])
-            for j, y in enumerate(view.y)
-            for i, x in enumerate(view.x)
-        ]
-        return csv_text(("x1", "x2", "log_p_true_nats", "log_p_model_nats"), rows)
+    to_csv = staticmethod(export.density)
 
 
-class Passes:
-    """Fig. 4 or 5: network passes of a training step, for each point of the batch."""
+class NetworkPasses(SlowPane):
+    """Fig. 4 or 5 drawn anew: network passes of a training step, for each point of the batch."""
 
     tab = "passes"
-    slow = True
     width = pass_curves.WIDTH
 
     def __init__(self, encoder: bool) -> None:
@@ -177,19 +140,16 @@ class Passes:
         self.name = "mapa_passes_both" if encoder else "mapa_passes"
         self.title = "Encoder and decoder passes" if encoder else "Decoder passes"
 
-    def key(self, wanted: Wanted) -> Hashable:
-        return wanted.set_key, wanted.settings.bandwidth, wanted.settings.seed
+    def key(self, request: MapaLabRequest) -> Hashable:
+        return request.set_key, request.settings.bandwidth, request.settings.seed
 
-    def missing(self, wanted: Wanted) -> Drawn:
-        return message("Choose a set.")
+    def compute(self, request: MapaLabRequest, progress: Progress) -> PassesView:
+        return request.lab.passes(request.settings.bandwidth, request.settings.seed, progress)
 
-    def compute(self, wanted: Wanted, progress: Progress) -> PassesView:
-        return wanted.lab.passes(wanted.settings.bandwidth, wanted.settings.seed, progress)
-
-    def draw(self, view: PassesView, wanted: Wanted) -> Drawn:
-        return Drawn(
-            figure=as_json(pass_curves.figure(view, wanted.theme, encoder=self._encoder)),
-            sub=f"{wanted.lab.name}, per point and step, batches of {view.batch}",
+    def draw(self, view: PassesView, request: MapaLabRequest) -> Content:
+        return Content(
+            figure=as_json(pass_curves.figure(view, request.theme, encoder=self._encoder)),
+            sub=f"{request.lab.name}, per point and step, batches of {view.batch}",
             sentence="MAPA decodes a training point once for a whole batch, however many of the batch it serves; IWAE "
             "decodes S samples of its own for each. MAPA max: every "
             "training point decoded once. "
@@ -200,29 +160,29 @@ class Passes:
             ),
         )
 
-    def verdict(self, view: PassesView, wanted: Wanted) -> str:
+    def aside(self, view: PassesView, request: MapaLabRequest) -> str:
         if self._encoder:
             return ""
         s = min(c.draws[-1] for c in view.curves)
-        each = "; ".join(f"{c.method}: {c.decoder[at(c.draws, s)].mean:.3g}" for c in view.curves)
+        each = "; ".join(f"{c.method}: {c.decoder[nearest(c.draws, s)].mean:.3g}" for c in view.curves)
         return (
             f"Decoder passes for each point of a step at S = {s:.0f}, batches of {view.batch} of "
             f"{view.n_total:,}: {each}."
         )
 
-    def csv(self, view: PassesView) -> str:
-        rows = [
-            (c.method, s, d.mean, d.se, b.mean, b.se)
-            for c in view.curves
-            for s, d, b in zip(c.draws, c.decoder, c.both, strict=True)
-        ]
-        return csv_text(("method", "S", "decoder_passes", "decoder_se", "all_passes", "all_se"), rows)
+    to_csv = staticmethod(export.passes)
 
 
 def _at_most(view: PassesView) -> str:
-    """Where passes cannot grow further."""
+    """Say where passes cannot grow further."""
     most = f"With N = {view.n_total:,} a batch of {view.batch} needs at most {view.n_total / view.batch:,.3g} a point"
     return f"{most}; the paper's figures fit N = {PAPER_N:,}, at most {PAPER_N / view.batch:.0f}: set N above."
 
 
-PANES: tuple[Any, ...] = (Bound(), KlAgainstS(), Density(), Passes(encoder=False), Passes(encoder=True))
+PANES: tuple[MapaLabPane, ...] = (
+    BoundCurves(),
+    KlCurves(),
+    ModelDensity(),
+    NetworkPasses(encoder=False),
+    NetworkPasses(encoder=True),
+)

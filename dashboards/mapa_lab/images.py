@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
 
-from dashboards.mapa_lab.choice import Wanted
-from dashboards.mapa_lab.pane import count, message
-from dashboards.request import Drawn, as_json
-from gpvae_core.csv_text import csv_text
+from dashboards.lab.pane import as_json
+from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, count
+from dashboards.mapa_lab.request import MapaLabRequest
+from dashboards.widgets.card import Content
+from gpvae_core.explore.mapa_lab import export
 from gpvae_core.explore.mapa_lab.views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images
 from gpvae_core.plots.gaps import nats
-
-if TYPE_CHECKING:
-    from gpvae_core.progress import Progress
+from gpvae_core.progress import Progress
 
 NO_RUN = (
     "No model of images is trained here yet. This trains one on 8x8 digits in seconds: "
@@ -22,47 +20,46 @@ NO_RUN = (
 )
 
 
-def _neighbours(wanted: Wanted, progress: Progress) -> NeighboursView:
-    picture = wanted.picture
+def _neighbours(request: MapaLabRequest, progress: Progress) -> NeighboursView:
+    picture = request.picture
     assert picture is not None
     picture.lab.prepare(progress)
     kernel = picture.kernel
     if kernel is None:
-        kernel = wanted.labs.best_kernel(picture.run, progress)
+        kernel = request.labs.best_kernel(picture.run, progress)
     return picture.lab.neighbours(picture.index, kernel, picture.shown, progress)
 
 
-class _OfImage:
-    """What the two cards share."""
+class ImagePane(SlowPane):
+    """A card about a test image of a trained model."""
 
     tab = "images"
-    slow = True
 
-    def key(self, wanted: Wanted) -> Hashable:
-        picture = wanted.picture
+    def key(self, request: MapaLabRequest) -> Hashable:
+        picture = request.picture
         if picture is None:
             return None
         values = None if picture.kernel is None else tuple(sorted(picture.kernel.items()))
         return picture.run, picture.index, picture.shown, values
 
 
-class Neighbours(_OfImage):
+class Neighbours(ImagePane):
     """The most probable training images of a test image, by MAPA and by the model."""
 
     name = "mapa_neighbours"
     width = neighbour_images.WIDTH
     title = "Whose latents are near"
 
-    def missing(self, wanted: Wanted) -> Drawn:
-        return message(NO_RUN, actions=(("train", "Train the default pair"),))
+    def missing(self, request: MapaLabRequest) -> Content:
+        return Content(message=NO_RUN, actions=(("train", "Train the default pair"),))
 
-    def compute(self, wanted: Wanted, progress: Progress) -> NeighboursView:
-        return _neighbours(wanted, progress)
+    def compute(self, request: MapaLabRequest, progress: Progress) -> NeighboursView:
+        return _neighbours(request, progress)
 
-    def draw(self, view: NeighboursView, wanted: Wanted) -> Drawn:
+    def draw(self, view: NeighboursView, request: MapaLabRequest) -> Content:
         under = "its probability" if view.label is None else "its class · its probability"
-        return Drawn(
-            figure=as_json(neighbour_images.figure(view, wanted.theme)),
+        return Content(
+            figure=as_json(neighbour_images.figure(view, request.theme)),
             sub=view.title,
             sentence=f"Training images, most probable first: by MAPA, from pixels alone ({view.kernel}), and by the "
             f"trained model, eq. 7 with the encoder's means as codes. Below each: {under} under that "
@@ -70,7 +67,7 @@ class Neighbours(_OfImage):
             alt=f"{view.title}: {view.overlap} of {len(view.mapa)} neighbours are in both lists",
         )
 
-    def verdict(self, view: NeighboursView, wanted: Wanted) -> str:
+    def aside(self, view: NeighboursView, request: MapaLabRequest) -> str:
         same = sum(n.label == view.label for n in view.mapa) if view.label is not None else None
         of_class = "" if same is None else f" {same} of MAPA's are of its class ({view.label})."
         worse = ": worse than knowing nothing; try “nearest to the model”" if view.kl > view.kl_uniform else ""
@@ -81,51 +78,30 @@ class Neighbours(_OfImage):
             f"{view.n_total:,} images matter to the model, {count(view.effective_mapa)} to MAPA."
         )
 
-    def csv(self, view: NeighboursView) -> str:
-        lists = (("mapa", view.mapa), ("empiricalized", view.empirical))
-        rows = [
-            (which, rank + 1, n.index, n.label, n.probability, n.distance, n.latent_distance, n.shared)
-            for which, images in lists
-            for rank, n in enumerate(images)
-        ]
-        return csv_text(
-            ("list", "rank", "train_index", "class", "probability", "rms_pixels", "code_distance", "in_both"), rows
-        )
+    to_csv = staticmethod(export.neighbours)
 
 
-class Codes(_OfImage):
+class CodeMap(ImagePane):
     """Where the neighbours' codes lie."""
 
     name = "mapa_codes"
     width = code_map.WIDTH
     title = "Where their codes lie"
 
-    def missing(self, wanted: Wanted) -> Drawn:
-        return message("This shows the latent codes of the training images, once there is a trained model.")
+    def compute(self, request: MapaLabRequest, progress: Progress) -> CodesView:
+        assert request.picture is not None
+        return request.picture.lab.codes(_neighbours(request, progress), request.picture.index, progress)
 
-    def compute(self, wanted: Wanted, progress: Progress) -> CodesView:
-        assert wanted.picture is not None
-        return wanted.picture.lab.codes(_neighbours(wanted, progress), wanted.picture.index, progress)
-
-    def draw(self, view: CodesView, wanted: Wanted) -> Drawn:
-        return Drawn(
-            figure=as_json(code_map.figure(view, wanted.theme)),
+    def draw(self, view: CodesView, request: MapaLabRequest) -> Content:
+        return Content(
+            figure=as_json(code_map.figure(view, request.theme)),
             sub=view.note,
             sentence="Codes of training images, coloured by class; marked: the neighbours of both lists and the test "
             "image's own code. Where pixels and latents agree, both lie round it.",
             alt=f"{len(view.xy)} codes; {len(view.mapa)} neighbours by MAPA and {len(view.empirical)} by the model",
         )
 
-    def verdict(self, view: CodesView, wanted: Wanted) -> str:
-        return ""
-
-    def csv(self, view: CodesView) -> str:
-        mapa, empirical = set(view.mapa.tolist()), set(view.empirical.tolist())
-        rows = [
-            (int(i), *xy, int(c), row in mapa, row in empirical)
-            for row, (i, xy, c) in enumerate(zip(view.index, view.xy, view.class_index, strict=True))
-        ]
-        return csv_text(("train_index", "x", "y", "class", "near_by_mapa", "near_by_model"), rows)
+    to_csv = staticmethod(export.codes)
 
 
-PANES: tuple[Any, ...] = (Neighbours(), Codes())
+PANES: tuple[MapaLabPane, ...] = (Neighbours(), CodeMap())

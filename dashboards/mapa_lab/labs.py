@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboards.library import RunLibrary
-from dashboards.results.files import ResultFiles
+from dashboards.lab.library import RunLibrary
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.explore.memo import Memo
+from gpvae_core.sweep.result_files import ResultFiles
 
 # Torch takes a second to import: the page is up before.
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ POINT_LABS, IMAGE_LABS = 16, 3
 
 
 class MapaLabs:
-    """Safe to ask from several threads."""
+    """A lab for each set of points and each image model. Safe to ask from several threads."""
 
     def __init__(self, library: RunLibrary) -> None:
         self.library = library
@@ -35,13 +33,13 @@ class MapaLabs:
         """By run: the hyper-parameters that suit its validation images best, once they were sought."""
 
     def sets(self) -> Mapping[str, str]:
-        """Name of each set of points -> what it is."""
+        """Return the name of each set of points -> what it is."""
         from gpvae_core.explore.mapa_lab.points import ABOUT, SETS
 
         return {name: ABOUT[name] for name in SETS}
 
     def points(self, name: str, size: int, draw: int) -> PointLab:
-        """The lab of one draw of a set. Raises UserError for a set or a size that there is not."""
+        """Return the lab of one draw of a set. Raises UserError for a set or a size that there is not."""
         from gpvae_core.explore.mapa_lab.points import SETS, PointLab
 
         if name not in SETS:
@@ -57,7 +55,7 @@ class MapaLabs:
         return list(self.library.damaged)
 
     def why_not(self, run: str, wanted: str, offered: tuple[str, ...]) -> str:
-        """Why a run that is asked for is not among those offered: it is not finished, or there is no such run."""
+        """Say why a run that is asked for is not among those offered: it is not finished, or there is no such run."""
         if run in self.library.names():
             try:
                 self.library.check_ready(run)
@@ -66,11 +64,11 @@ class MapaLabs:
         return str(unknown(wanted, run, offered))
 
     def image_runs(self) -> tuple[str, ...]:
-        """Runs on images, newest first."""
+        """Return the runs on images, newest first."""
         return tuple(self.library.image_names())
 
     def point_runs(self, same_points_as: str) -> tuple[str, ...]:
-        """Runs with d = 1 on the points of a set, newest first; those of its second variant are the same points."""
+        """Return the runs with d = 1 on these points, newest first; a second variant of the set has the same points."""
         from gpvae_core.data.synthetic.examples import get_example
 
         def root(name: str) -> str:
@@ -81,23 +79,23 @@ class MapaLabs:
         return tuple(name for name in fitting if root(summary(name).dataset) == root(same_points_as))
 
     def run(self, name: str) -> Run:
-        """The run, loaded at the first use. Raises UserError for an unknown or damaged one."""
+        """Return the run, loaded at the first use. Raises UserError for an unknown or damaged one."""
         return self.library.explorer(name).run
 
     def images(self, name: str) -> ImageLab:
-        """The lab of an image model."""
+        """Return the lab of an image model."""
         from gpvae_core.explore.mapa_lab.images import ImageLab
 
         run = self.run(name)
         return self._images.get(run.dir, lambda: ImageLab(run))
 
     def best_kernel(self, run: str, progress: Progress) -> Mapping[str, float]:
-        """The hyper-parameters that suit the validation images best."""
+        """Return the hyper-parameters that suit the validation images best."""
         self.best_kernels[run] = self.images(run).best(progress)
         return self.best_kernels[run]
 
     def test_kl(self, dataset: str) -> KlView | None:
-        """Test KL against S from the newest comparison that has this set; None where there is none."""
+        """Return test KL against S from the newest comparison that has this set; None where there is none."""
         from gpvae_core.explore.mapa_lab.kl import kl_curves
 
         for path in self._results.found().values():
@@ -109,15 +107,3 @@ class MapaLabs:
 
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
-
-
-_SHARED: weakref.WeakKeyDictionary[RunLibrary, MapaLabs] = weakref.WeakKeyDictionary()
-_SHARING = threading.Lock()
-
-
-def shared(library: RunLibrary) -> MapaLabs:
-    """The labs of all pages over this library."""
-    with _SHARING:
-        if library not in _SHARED:
-            _SHARED[library] = MapaLabs(library)
-        return _SHARED[library]

@@ -1,13 +1,14 @@
-"""What a page of the MAPA Lab shows, and how it is written into the address."""
+"""What the MAPA Lab lets one choose."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import param
 
-from dashboards import address
+from dashboards.lab.address import Checked, PageState
 from gpvae_core.errors import UserError
 
 TABS = {
@@ -31,70 +32,13 @@ SIGMA, BEST = "sigma", "best"
 DEFAULT = "default"
 """Hyper-parameters of the kernel as the trained likelihood has them."""
 LARGEST_N, LARGEST_S = 10_000, 10_000
-IN_ADDRESS = {
-    "tab": "tab",
-    "dataset": "set",
-    "draw": "draw",
-    "size": "N",
-    "index": "index",
-    "place": "x",
-    "bandwidth": "bandwidth",
-    "k": "k",
-    "draws": "S",
-    "seed": "seed",
-    "colour": "colour",
-    "example": "example",
-    "coordinate": "coordinate",
-    "noise": "noise",
-    "points": "points",
-    "also": "also",
-    "what": "what",
-    "learned": "learned",
-    "run": "run",
-    "image": "image",
-    "kernel": "kernel",
-    "shown": "neighbours",
-}
-"""Parameter -> its name in the address."""
-
-
-class MapaState(param.Parameterized):
-    """The choices of one page."""
-
-    tab = param.Selector(default="posterior", objects=list(TABS))
-    dataset = param.String(default="figure-8", doc="Set of points")
-    draw = param.Integer(default=0, bounds=(0, 999_999), doc="Draw of the data")
-    size = param.Integer(default=1000, bounds=(2, LARGEST_N), doc="N, training points")
-    index = param.Integer(default=0, bounds=(0, None), doc="Training point")
-    place = param.String(doc="'x1,x2' of a point that is no training point; empty for the training point")
-    bandwidth = param.String(default=SIGMA, doc="'sigma', 'best', or a number in the units of x")
-    k = param.Integer(default=20, bounds=(0, None), doc="Most probable points taken whole")
-    draws = param.Integer(default=10, bounds=(0, None), doc="S, drawn from the rest")
-    seed = param.Integer(default=0, bounds=(0, 999_999), doc="Of what is drawn")
-    colour = param.Selector(default="z", objects=["z", "q"], doc="Colour of the points in the plane")
-    example = param.Selector(default="paper", objects=["paper", "set"], doc="Generative process of what")
-    coordinate = param.Selector(default="1", objects=["1", "2"], doc="Of x, against z")
-    noise = param.Number(default=0.0, bounds=(0.0, 100.0), doc="Noise of the process; 0 for its own")
-    points = param.Integer(default=4, bounds=(1, 12), doc="Points that the process draws")
-    also = param.Selector(default="no", objects=["no", "mapa"], doc="MAPA of the drawn points, too")
-    what = param.Selector(default="gap", objects=["gap", "bound"], doc="The bound, or how far below it lies")
-    learned = param.String(doc="Trained run beside the known decoders")
-    run = param.String(doc="Run on images")
-    image = param.Integer(default=0, bounds=(0, None), doc="Test image")
-    kernel = param.String(default=BEST, doc="Hyper-parameters of the kernel, 'name=number;...'; 'best'; 'default'")
-    shown = param.Integer(default=10, bounds=(1, 100), doc="Neighbours shown of an image")
-    dark = param.Boolean(default=False)
-
-    def pick(self, index: int) -> None:
-        """Look at a training point."""
-        self.param.update(index=index, place="")
 
 
 def bandwidth_of(text: str) -> float | None:
-    """The number; None where it depends on the data.
+    """Return the number; None where it depends on the data.
 
     Raises:
-        UserError: neither.
+        UserError: the text is neither.
     """
     if text in (SIGMA, BEST):
         return None
@@ -108,10 +52,10 @@ def bandwidth_of(text: str) -> float | None:
 
 
 def place_of(text: str) -> tuple[float, float] | None:
-    """'x1,x2'; None for an empty text.
+    """Return the place 'x1,x2'; None for an empty text.
 
     Raises:
-        UserError: not two numbers.
+        UserError: there are not two numbers.
     """
     if not text:
         return None
@@ -125,7 +69,7 @@ def place_of(text: str) -> tuple[float, float] | None:
 
 
 def kernel_of(text: str) -> dict[str, float] | None:
-    """'name=number;...' as a mapping, empty for 'default'; None for 'best'.
+    """Return 'name=number;...' as a mapping, empty for 'default'; None for 'best'.
 
     Raises:
         UserError: it reads otherwise.
@@ -145,7 +89,7 @@ def kernel_of(text: str) -> dict[str, float] | None:
 
 
 def count_error(k: int, draws: int, size: int) -> str:
-    """Why k most probable points and S draws from the rest do not go together with N points; empty where they do."""
+    """Say why k most probable points and S draws from the rest do not go together with N points; '' where they do."""
     if k > size:
         return f"k: wanted at most {size:,}, the number of points N, got {k:,}"
     if draws > LARGEST_S:
@@ -157,14 +101,35 @@ def count_error(k: int, draws: int, size: int) -> str:
     return ""
 
 
-def read_address(state: MapaState, query: Mapping[str, list[str]]) -> list[str]:
-    """Set the state from an address's query; returns a line for each value that was wrong and left as it was."""
-    complaints = address.read_address(state, IN_ADDRESS, query)
-    checks = {"bandwidth": bandwidth_of, "place": place_of, "kernel": kernel_of}
-    for name, check in checks.items():
-        try:
-            check(getattr(state, name))
-        except UserError as error:
-            complaints.append(str(error))
-            setattr(state, name, state.param[name].default)
-    return complaints
+class MapaLabState(PageState):
+    """The choices of one page."""
+
+    tab = param.Selector(default="posterior", objects=list(TABS))
+    dataset = param.String(default="figure-8", doc="Set of points")
+    draw = param.Integer(default=0, bounds=(0, 999_999), doc="Draw of the data")
+    size = param.Integer(default=1000, bounds=(2, LARGEST_N), doc="N, training points")
+    index = param.Integer(default=0, bounds=(0, None), doc="Training point")
+    k = param.Integer(default=20, bounds=(0, None), doc="Most probable points taken whole")
+    draws = param.Integer(default=10, bounds=(0, None), doc="S, drawn from the rest")
+    seed = param.Integer(default=0, bounds=(0, 999_999), doc="Seed of what is drawn")
+    colour = param.Selector(default="z", objects=["z", "q"], doc="Colour of the points in the plane")
+    example = param.Selector(default="paper", objects=["paper", "set"], doc="Whose generative process")
+    coordinate = param.Selector(default="1", objects=["1", "2"], doc="Coordinate of x, against z")
+    noise = param.Number(default=0.0, bounds=(0.0, 100.0), doc="Noise of the process; 0 for its own")
+    points = param.Integer(default=4, bounds=(1, 12), doc="Points that the process draws")
+    also = param.Selector(default="no", objects=["no", "mapa"], doc="MAPA of the drawn points, too")
+    what = param.Selector(default="gap", objects=["gap", "bound"], doc="The bound, or how far below it lies")
+    learned = param.String(doc="Trained run beside the known decoders")
+    run = param.String(doc="Run on images")
+    image = param.Integer(default=0, bounds=(0, None), doc="Test image")
+    shown = param.Integer(default=10, bounds=(1, 100), doc="Neighbours shown of an image")
+    bandwidth = Checked(SIGMA, check=bandwidth_of, doc="'sigma', 'best', or a number in the units of x")
+    place = Checked(check=place_of, doc="'x1,x2' of a point that is no training point; empty for the training point")
+    kernel = Checked(BEST, check=kernel_of, doc="Hyper-parameters of the kernel, 'name=number;...'; 'best'; 'default'")
+    address_names: ClassVar[Mapping[str, str]] = {
+        "dataset": "set", "size": "N", "place": "x", "draws": "S", "shown": "neighbours",
+    }  # fmt: skip
+
+    def pick(self, index: int) -> None:
+        """Look at a training point."""
+        self.param.update(index=index, place="")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboards.results.sheet import Sheet
-from dashboards.results.table import Column, Entry, Line, TableContent
 from dashboards.results.words import KEY, OWN_KEY, calls, number, p_words
+from dashboards.widgets.table import Column, Entry, Line, TableContent
 from gpvae_core.progress import duration
 from gpvae_core.tables.compare import BEST, CLOSE, Cell
 from gpvae_core.tables.export import DATASETS
+from gpvae_core.tables.sheet import Sheet
 
 SIGNS = {BEST: "★ ", CLOSE: "≈ "}
 
@@ -85,7 +85,7 @@ def _columns(sheet: Sheet) -> list[_Shown]:
 
 
 def _time_columns(sheet: Sheet) -> list[_Shown]:
-    """Ours, and both as multiples of the VAE's time on the same machine, which is what can be compared."""
+    """Return ours, and both as multiples of the VAE's time on the same machine, which can be compared."""
     places = {(c.dataset, c.latent_dim, c.decoder): c for c in sheet.every_cell if c.method == "vae"}
     first = {key: cell.paper_mean for key, cell in places.items()}
     mine = {key: cell.mean for key, cell in places.items()}
@@ -130,7 +130,7 @@ def _our_columns(sheet: Sheet) -> list[_Shown]:
 
 
 def table_content(sheet: Sheet, dark: bool) -> TableContent:
-    """The rows of the cells chosen, column by column of the paper."""
+    """Return the rows of the cells chosen, column by column of the paper."""
     columns = _columns(sheet)
     rows = []
     for cell in sheet.cells:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards.results.sheet import Sheet
-from dashboards.results.table import Call
+from dashboards.widgets.table import Call
 from gpvae_core.progress import duration
 from gpvae_core.tables.compare import BEST, P_THRESHOLD, Cell
 from gpvae_core.tables.export import DATASETS
 from gpvae_core.tables.paper import notes
+from gpvae_core.tables.sheet import Sheet
 
 PAPER_EPOCHS = 2000
 KEY = (
@@ -32,17 +32,17 @@ FIRST_COMMAND = "gpvae table 1 --dims 10 --methods vae,gp --epochs 20 --runs 2 -
 
 
 def number(value: float, digits: int = 1, sign: bool = False) -> str:
-    """With a true minus sign."""
+    """Return the number with a true minus sign."""
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
 
 def p_words(p: float) -> str:
-    """Two digits; what is smaller than any reader cares for as '< 0.001'."""
+    """Return two digits; what is smaller than any reader cares for as '< 0.001'."""
     return f"< {SMALLEST_P:g}" if p < SMALLEST_P else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def setup_words(sheet: Sheet) -> str:
-    """How ours were trained, against the paper's epochs."""
+    """Say how ours were trained, against the paper's epochs."""
     if sheet.setup is None:
         return ""
     content = sheet.setup.content
@@ -58,7 +58,7 @@ def setup_words(sheet: Sheet) -> str:
 
 
 def explanation(sheet: Sheet) -> str:
-    """What the figures are, in two lines."""
+    """Say what the figures are, in two lines."""
     if not sheet.of_scores:
         return TIMES + (
             "" if sheet.times is None else f" Ours: {sheet.times.device}, {_counted(sheet.times.threads, 'thread')}."
@@ -74,7 +74,7 @@ def explanation(sheet: Sheet) -> str:
 
 
 def standing(sheet: Sheet) -> str:
-    """What is done and what goes on."""
+    """Say what is done and what goes on."""
     if not sheet.rows:
         return ""
     counts = [f"{sheet.count('done')} of {len(sheet.rows)} trainings done"]
@@ -87,13 +87,13 @@ def standing(sheet: Sheet) -> str:
 
 
 def remarks(sheet: Sheet) -> str:
-    """What a reader should know of our images and of this table."""
+    """Say what a reader should know of our images and of this table."""
     found = dict.fromkeys(f"{cell.dataset}: {cell.note}" for cell in sheet.cells if cell.note)
     return " ".join([*found, *(notes()[:1] if sheet.table.number == 10 else ())])
 
 
 def calls(sheet: Sheet) -> tuple[Call, ...]:
-    """What to run: a small start where there is nothing yet, and what computes all that the rows shown lack."""
+    """Return what to run: a small start where there is nothing yet, and what computes all that the rows shown lack."""
     if not sheet.of_scores:
         return (Call("Measure ours:", sheet.command(sheet.cells)),) if sheet.times is None else ()
     start = () if sheet.path is not None else (Call(NO_RESULTS, FIRST_COMMAND, first=True),)
@@ -102,7 +102,7 @@ def calls(sheet: Sheet) -> tuple[Call, ...]:
 
 
 def missing_in_all(cells: Sequence[Cell]) -> str:
-    """'12 runs missing in the rows shown (3 h 20 min for 2 cells, time not known for 1 cell)'."""
+    """Return '12 runs missing in the rows shown (3 h 20 min for 2 cells, time not known for 1 cell)'."""
     times = [cell.missing_seconds for cell in cells if cell.missing]
     known = [seconds for seconds in times if seconds is not None]
     time = f"{duration(sum(known))} for {_counted(len(known), 'cell')}" if known else ""
@@ -116,18 +116,18 @@ def _counted(count: int, what: str) -> str:
 
 
 def column_words(cell: Cell) -> str:
-    """'MNIST, d = 10, conv'."""
+    """Return 'MNIST, d = 10, conv'."""
     return f"{DATASETS.get(cell.dataset, cell.dataset)}, d = {cell.latent_dim}, {cell.decoder}"
 
 
 def figure_sentence(sheet: Sheet) -> str:
-    """How to read the figure."""
+    """Say how to read the figure."""
     first = "Ours: diamonds" if sheet.own else "Paper: circles; ours: diamonds"
     return f"{first}; bars are one standard deviation over runs. Further right is better."
 
 
 def figure_alt(cells: Sequence[Cell]) -> str:
-    """The figure in one sentence."""
+    """Return the figure in one sentence."""
     known = [cell for cell in cells if cell.mean is not None]
     best = next((cell for cell in known if cell.mark == BEST), None)
     ours = (

@@ -3,25 +3,10 @@
 
 const STYLE_ID = "plotly.js-style-global"
 
-function element(tag, className, parent) {
-  const made = document.createElement(tag)
-  made.className = className
-  parent.append(made)
-  return made
-}
-
 // plotly.js puts its style sheet into the page's head, which does not reach into this component's shadow root.
 function adoptPlotlyStyle(root) {
   const rules = [...document.getElementById(STYLE_ID).sheet.cssRules].map((rule) => rule.cssText)
-  element("style", "", root).textContent = rules.join("\n")
-}
-
-function save(text, name, type) {
-  const link = document.createElement("a")
-  link.href = URL.createObjectURL(new Blob([text], {type}))
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+  element("style", root, {}, rules.join("\n"))
 }
 
 function exportButtons(tools, model, plot) {
@@ -31,43 +16,14 @@ function exportButtons(tools, model, plot) {
   }
   const actions = {PNG: asImage("png"), SVG: asImage("svg"), CSV: () => model.send_msg({csv: true})}
   for (const kind of model.kinds) {
-    const button = element("button", "export", tools)
-    button.type = "button"
-    button.textContent = kind
-    button.title = `Save this view as ${kind}`
-    button.setAttribute("aria-label", `Save ${model.title} as ${kind}`)
-    button.onclick = actions[kind]
+    button(tools, kind, actions[kind], {class: "export", title: `Save this view as ${kind}`, "aria-label": `Save ${model.title} as ${kind}`})
   }
 }
 
-function drawSelects(holder, model) {
-  const wanted = model.content.selects ?? []
-  const now = JSON.stringify(wanted)
-  if (holder.dataset.now === now) return
-  holder.dataset.now = now
-  holder.replaceChildren()
-  for (const {name, label, options, value} of wanted) {
-    const tag = element("label", "", holder)
-    tag.append(label)
-    const select = element("select", "", tag)
-    select.name = name
-    for (const [key, text] of options) select.add(new Option(text, key, false, key === value))
-    select.onchange = () => model.send_msg({select: name, value: select.value})
-  }
-}
-
-function drawActions(holder, model) {
-  const wanted = model.content.actions ?? []
-  const now = JSON.stringify(wanted)
-  if (holder.dataset.now === now) return
-  holder.dataset.now = now
-  holder.replaceChildren()
-  for (const [key, text] of wanted) {
-    const button = element("button", "action", holder)
-    button.type = "button"
-    button.textContent = text
-    button.onclick = () => model.send_msg({action: key})
-  }
+function drawSelect(holder, model, {name, label, options, value}) {
+  const select = element("select", element("label", holder, {}, label), {name})
+  for (const [key, text] of options) select.add(new Option(text, key, false, key === value))
+  select.onchange = () => model.send_msg({select: [name, select.value]})
 }
 
 function pickOf(event) {
@@ -102,7 +58,7 @@ function follow(plot, thumb, model) {
   return (index, source) => { seen.set(index, source); show() }
 }
 
-// What `dashboards.timing` reads: when each view was last on the screen, and for which request.
+// What `gpvae_core.bench.browser` reads: when each view was last on the screen, and for which request.
 function reportPainted(model) {
   const {view, content} = model
   requestAnimationFrame(() => {
@@ -112,23 +68,18 @@ function reportPainted(model) {
 }
 
 export function render({model, el}) {
-  const card = element("section", "view", el)
-  card.dataset.view = model.view
-  const head = element("div", "head", card)
-  const title = element("h2", "", head)
-  title.textContent = model.title
-  const sub = element("span", "sub", head)
-  const tools = element("div", "tools", head)
-  const selects = element("span", "tools", tools)
-  const actions = element("span", "tools", tools)
-  const message = element("div", "message", card)
-  message.setAttribute("role", "status")
-  const plot = element("div", "plot", card)
+  const card = element("section", el, {class: `view ${model.looks}`, "data-view": model.view})
+  const head = element("div", card, {class: "head"})
+  element("h2", head, {}, model.title)
+  const sub = element("span", head, {class: "sub"})
+  const tools = element("div", head, {class: "tools"})
+  const selects = element("span", tools, {class: "tools"})
+  const actions = element("span", tools, {class: "tools"})
+  const message = element("div", card, {class: "message", role: "status"})
+  const plot = element("div", card, {class: "plot"})
   ;(window.gpvaePlots ??= {})[model.view] = plot // for whatever moves shapes on this view
-  const sentence = element("p", "sentence", card)
-  const thumb = element("img", "thumb", plot)
-  thumb.alt = ""
-  thumb.hidden = true
+  const sentence = element("p", card, {class: "sentence"})
+  const thumb = element("img", plot, {class: "thumb", alt: "", hidden: ""})
   exportButtons(tools, model, plot)
   let drawn = null
   let shown = null
@@ -160,8 +111,8 @@ export function render({model, el}) {
     plot.hidden = !content.visible
     plot.setAttribute("role", content.picks ? "figure" : "img")
     plot.setAttribute("aria-label", content.alt)
-    drawSelects(selects, model)
-    drawActions(actions, model)
+    renew(selects, content.selects ?? [], (select) => drawSelect(selects, model, select))
+    renew(actions, content.actions ?? [], ([key, text]) => button(actions, text, () => model.send_msg({action: key}), {class: "action"}))
     busy = busy.then(paint).catch((error) => { message.textContent = `This figure could not be drawn: ${error}` })
   }
   model.on("content", update)

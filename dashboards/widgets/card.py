@@ -6,15 +6,12 @@ figure's margins and fonts alone, and puts the alternative text where a screen r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import param
-from panel.custom import JSComponent
 
-HERE = Path(__file__).parent
+from dashboards.widgets.base import Handlers, Widget, script, styles
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,10 @@ class Select:
 
 @dataclass(frozen=True)
 class Content:
-    """What a card shows beside its figure."""
+    """Everything that a card shows."""
 
+    figure: str = ""
+    """The plotly figure as JSON; without one the card holds texts alone."""
     sub: str = ""
     """After the heading: which run, which plane."""
     sentence: str = ""
@@ -38,8 +37,8 @@ class Content:
     alt: str = ""
     message: str = ""
     """What is missing or went wrong; empty for nothing."""
-    visible: bool = True
     busy: bool = False
+    """More of it comes by itself."""
     dark: bool = False
     picks: bool = False
     """A click on a point picks an instance."""
@@ -54,42 +53,37 @@ class Content:
     selects: tuple[Select, ...] = ()
     actions: tuple[tuple[str, str], ...] = ()
     """Buttons in the heading: (key, text)."""
-    overlay: dict[str, Any] | None = field(default=None)
+    overlay: dict[str, Any] | None = None
     """Changes to the layout that need no new figure."""
 
 
-Handler = Callable[[Any], None]
-
-
-class Card(JSComponent):
-    """The widget. Handlers by message: 'pick' (index), 'hover' (index), 'csv' (True), 'select' ((name, key)),
-    'action' (key)."""
+class Card(Widget):
+    """A card; messages are 'pick' and 'hover' (index), 'csv' (True), 'select' ([name, key]), 'action' (key)."""
 
     view = param.String(doc="Name of the view, for exports and measurements")
     title = param.String()
+    looks = param.String(
+        default="tall", doc="Of: tall (336 pixels), shrinks (without a figure), wraps (behind the title)"
+    )
     kinds = param.List(default=["PNG", "SVG", "CSV"], doc="What the view can be saved as")
-    figure = param.String(doc="The plotly figure as JSON")
+    figure = param.String(doc="The figure shown last: it stays in the browser while messages hide it")
     content = param.Dict(default={})
 
-    _esm = HERE / "card.js"
-    _stylesheets: ClassVar[list[str]] = [(HERE / "card.css").read_text(encoding="utf-8")]
+    _esm = script("card")
+    _stylesheets = styles("card")
 
-    def __init__(self, handlers: dict[str, Handler], **params: Any) -> None:
-        self._handlers = handlers
-        super().__init__(**{"content": asdict(Content()), **params})
+    def __init__(self, handlers: Handlers, **params: Any) -> None:
+        super().__init__(handlers, **{"content": _as_dict(Content()), **params})
 
-    def show(self, content: Content, figure: str | None = None) -> None:
-        """Replace the content, and the figure where one is given, in one message."""
-        changes: dict[str, Any] = {"content": asdict(content)}
-        if figure is not None:
-            changes = {"figure": figure} | changes
-        self.param.update(**changes)
+    def show(self, content: Content) -> None:
+        """Replace what is shown, in one message; a figure that is there already is not sent again."""
+        self.param.update(content=_as_dict(content), **({"figure": content.figure} if content.figure else {}))
 
     def answer(self, **data: Any) -> None:
         """Send data to the browser: a CSV text or a picture that was asked for."""
         self._send_msg(data)
 
-    def _handle_msg(self, msg: Any) -> None:
-        for kind, handler in self._handlers.items():
-            if kind in msg:
-                handler((msg["select"], msg["value"]) if kind == "select" else msg[kind])
+
+def _as_dict(content: Content) -> dict[str, Any]:
+    values = asdict(content)
+    return {**values, "visible": bool(values.pop("figure"))}

@@ -22,33 +22,19 @@ function preview(canvas, levels, columns) {
 }
 
 function makeCanvas(parent, width, height, label) {
-  const canvas = document.createElement("canvas")
-  canvas.width = width
-  canvas.height = height
+  const canvas = element("canvas", parent, {width, height, role: "img", "aria-label": label})
   canvas.style.width = canvas.style.height = `${SIDE}px`
-  canvas.setAttribute("role", "img")
-  canvas.setAttribute("aria-label", label)
-  parent.append(canvas)
   return canvas
 }
 
 export function render({model, el}) {
-  const pad = document.createElement("div")
-  pad.className = "pad"
-  el.append(pad)
+  const pad = element("div", el, {class: "pad"})
   const fine = makeCanvas(pad, SIDE, SIDE, "Drawing area: draw with the mouse, a pen or a finger")
   const grid = makeCanvas(pad, model.columns, model.rows, `The drawing on a grid of ${model.rows} by ${model.columns} pixels`)
   grid.className = "grid"
-  const side = document.createElement("div")
-  side.className = "side"
-  pad.append(side)
-  const hint = document.createElement("p")
-  hint.className = "hint"
-  hint.textContent = `Draw on the left; the right shows the ${model.rows} x ${model.columns} pixels the model gets. All views follow when you lift the pen.`
-  const clear = document.createElement("button")
-  clear.type = "button"
-  clear.textContent = "Clear"
-  side.append(hint, clear)
+  const side = element("div", pad, {class: "side"})
+  element("p", side, {class: "hint"}, `Draw on the left; the right shows the ${model.rows} x ${model.columns} pixels the model gets. All views follow when you lift the pen.`)
+  button(side, "Clear", () => wipe())
   const pen = fine.getContext("2d", {willReadFrequently: true})
   const wipe = () => { pen.fillStyle = "#000"; pen.fillRect(0, 0, SIDE, SIDE); refresh() }
   const refresh = () => {
@@ -78,8 +64,8 @@ export function render({model, el}) {
   const finish = () => { if (last) { last = null; model.send_msg({levels: refresh()}) } }
   fine.addEventListener("pointerup", finish)
   fine.addEventListener("pointercancel", finish)
-  clear.onclick = wipe
   model.on("rows", wipe)
   model.on("columns", wipe)
+  shade(model, pad)
   wipe()
 }

@@ -1,23 +1,19 @@
-"""A pad on which an image is drawn with the mouse, in grey, on the grid of the data set's pixels."""
+"""A pad on which an image is drawn with the mouse, in grey, on the grid of the data set's pixels; Panel has none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import param
-from panel.custom import JSComponent
 
+from dashboards.widgets.base import Widget, script, styles
 from gpvae_core.errors import UserError
 from gpvae_core.explore.views import Array
 
-HERE = Path(__file__).parent
-
 
 def image_from_levels(levels: Any, event_shape: tuple[int, int, int]) -> Array:
-    """H * W grey levels 0 to 255, row by row -> (C, H, W) in [0, 1], the same in every channel.
+    """Return H * W grey levels 0 to 255, row by row, as (C, H, W) in [0, 1], the same in every channel.
 
     Raises:
         UserError: a wrong number of levels, or something that is no grey level.
@@ -31,19 +27,12 @@ def image_from_levels(levels: Any, event_shape: tuple[int, int, int]) -> Array:
     return np.repeat(grey, channels, axis=0)
 
 
-class DrawingPad(JSComponent):
-    """Calls `drawn(levels)` with the list of grey levels whenever a stroke ends."""
+class DrawingPad(Widget):
+    """A canvas; the message is 'levels', the list of grey levels whenever a stroke ends."""
 
     rows = param.Integer(default=8, bounds=(1, None))
     columns = param.Integer(default=8, bounds=(1, None))
     pen = param.Number(default=1.3, doc="Width of the pen in pixels of the data set")
 
-    _esm = HERE / "drawing.js"
-    _stylesheets: ClassVar[list[str]] = [(HERE / "drawing.css").read_text(encoding="utf-8")]
-
-    def __init__(self, drawn: Callable[[Any], None], **params: Any) -> None:
-        self._drawn = drawn
-        super().__init__(**params)
-
-    def _handle_msg(self, msg: Any) -> None:
-        self._drawn(msg["levels"])
+    _esm = script("drawing")
+    _stylesheets = styles("drawing")

@@ -1,22 +1,18 @@
-"""Previous and next by the arrow keys."""
+"""Previous and next by the arrow keys, anywhere on the page; Panel listens to keys in no widget."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from panel.custom import JSComponent
+from dashboards.widgets.base import Widget, script
 
 
-class ArrowKeys(JSComponent):
-    """Calls `step(-1)` or `step(1)` for the left and right arrow key. Shows nothing."""
+class ArrowKeys(Widget):
+    """A widget that shows nothing and calls `step(-1)` or `step(1)` for the left and right arrow key."""
 
-    _esm = Path(__file__).parent / "keys.js"
+    _esm = script("keys")
 
     def __init__(self, step: Callable[[int], None], **params: Any) -> None:
-        self._step = step
-        super().__init__(**{"width": 0, "height": 0, "margin": 0, **params})
-
-    def _handle_msg(self, msg: Any) -> None:
-        self._step(1 if msg["step"] > 0 else -1)
+        handlers = {"step": lambda by: step(1 if by > 0 else -1)}
+        super().__init__(handlers, **{"width": 0, "height": 0, "margin": 0, **params})

@@ -18,7 +18,7 @@ a[aria-current=page] { background: rgba(255, 255, 255, 0.22); font-weight: 600; 
 
 
 def navigation(pages: Sequence[tuple[str, str]], current: str) -> pn.pane.HTML:
-    """Links to `pages`, (path, title) each; the page at the path `current` is marked."""
+    """Return links to `pages`, (path, title) each; the page at the path `current` is marked."""
     here = ' aria-current="page"'
     links = [
         f'<a href="{html.escape(path)}"{here if path == current else ""}>{html.escape(title)}</a>'

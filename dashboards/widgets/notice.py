@@ -19,19 +19,25 @@ class Notice:
     def __init__(self) -> None:
         self.pane = pn.pane.HTML("", visible=False, stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12))
         self._said: tuple[str, ...] = ()
+        self._standing: tuple[str, ...] = ()
 
     def say(self, line: str) -> None:
-        """A line in place of what was said; '' clears it."""
-        self.tell((line,) if line else ())
+        """Say a line in place of what was said; '' clears it."""
+        self._said = (line,) if line else ()
+        self._show()
 
     def add(self, line: str) -> None:
-        """A line beside what was said."""
-        if line not in self._said:
-            self.tell((*self._said, line))
+        """Say a line beside what was said."""
+        self._said = (*self._said, line)
+        self._show()
 
-    def tell(self, lines: Sequence[str]) -> None:
-        """These lines, each once, in place of what was said."""
-        self._said = tuple(dict.fromkeys(lines))
-        text = html.escape(" · ".join(self._said))
+    def stand(self, lines: Sequence[str]) -> None:
+        """Say these lines as long as they stand, whatever else is said."""
+        self._standing = tuple(lines)
+        self._show()
+
+    def _show(self) -> None:
+        lines = tuple(dict.fromkeys((*self._said, *self._standing)))
+        text = html.escape(" · ".join(lines))
         self.pane.object = f'<div class="notice" role="alert">{text}</div>'  # before it is shown, never after
-        self.pane.visible = bool(self._said)
+        self.pane.visible = bool(lines)

@@ -1,19 +1,9 @@
 // A button that takes one image file. Size and kind are checked before anything is sent.
 export function render({model, el}) {
-  const input = document.createElement("input")
-  input.type = "file"
-  input.accept = model.kinds.join(",")
-  input.setAttribute("aria-label", "File to upload")
-  input.hidden = true
-  const button = document.createElement("button")
-  button.type = "button"
-  button.textContent = "Upload"
-  button.title = "Look at an image of your own; it is resized to the data set's size"
-  el.append(button, input)
-  const follow = () => button.classList.toggle("dark", model.dark)
-  model.on("dark", follow)
-  follow()
-  button.onclick = () => input.click()
+  const about = {title: "Look at an image of your own; it is resized to the data set's size"}
+  const opener = button(el, "Upload", () => input.click(), about)
+  const input = element("input", el, {type: "file", accept: model.kinds.join(","), "aria-label": "File to upload", hidden: ""})
+  shade(model, opener)
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1)
   input.onchange = async () => {
     const [file] = input.files

@@ -1,24 +1,25 @@
-"""A button for an image file of the person's own."""
+"""A button for an image file of the person's own.
+
+Panel's file inputs neither refuse a file that is too large before it is sent, nor say why in the page's own line.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import param
-from panel.custom import JSComponent
 
+from dashboards.widgets.base import Widget, script, styles
 from gpvae_core.errors import UserError
 
-HERE = Path(__file__).parent
 KINDS = ["image/png", "image/jpeg", "image/gif", "image/bmp", "image/webp"]
 
 
 def file_content(text: Any, limit: int) -> bytes:
-    """The bytes of a file sent as base64.
+    """Return the bytes of a file sent as base64.
 
     Raises:
         UserError: no base64, nothing in it, or more than `limit` bytes.
@@ -34,25 +35,20 @@ def file_content(text: Any, limit: int) -> bytes:
     return content
 
 
-class Upload(JSComponent):
-    """Calls `got(content)` with a file's bytes, or `refused(line)` where it is too large or damaged."""
+class Upload(Widget):
+    """A button that calls `got(content)` with a file's bytes, or `refused(line)` where it is too large or damaged."""
 
     kinds = param.List(default=KINDS)
-    dark = param.Boolean(default=False)
     limit = param.Integer(default=5_000_000, doc="Most bytes of a file")
 
-    _esm = HERE / "upload.js"
-    _stylesheets: ClassVar[list[str]] = [(HERE / "upload.css").read_text(encoding="utf-8")]
+    _esm = script("upload")
+    _stylesheets = styles("upload")
 
     def __init__(self, got: Callable[[bytes], None], refused: Callable[[str], None], **params: Any) -> None:
-        self._got, self._refused = got, refused
-        super().__init__(**params)
+        def received(text: Any) -> None:
+            try:
+                got(file_content(text, self.limit))
+            except UserError as error:
+                refused(str(error))
 
-    def _handle_msg(self, msg: Any) -> None:
-        if "refused" in msg:
-            self._refused(str(msg["refused"])[:200])
-            return
-        try:
-            self._got(file_content(msg["content"], self.limit))
-        except UserError as error:
-            self._refused(str(error))
+        super().__init__({"refused": lambda line: refused(str(line)[:200]), "content": received}, **params)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from dashboards.timing import wait_until_ready
 from gpvae_core.bench.base import BENCHES, Bench, Row
+from gpvae_core.bench.browser import wait_until_ready
 from gpvae_core.bench.served import explorer, find_browser
 from gpvae_core.progress import Progress
 
@@ -17,7 +17,7 @@ PAGE_UP = "document.querySelector('[role=status]') !== null || window.gpvaePaint
 
 
 @BENCHES.register("first-start")
-class FirstStart(Bench):
+class FirstStartBench(Bench):
     """First start of the Explorer with nothing trained: page up, default models trained, six views filled."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dashboards.timing import click_to_repaint
 from gpvae_core.bench.base import BENCHES, Bench, Row
+from gpvae_core.bench.browser import click_to_repaint
 from gpvae_core.bench.served import explorer, find_browser
 from gpvae_core.explore.default_pair import train_default_pair
 from gpvae_core.explore.explorer import Explorer

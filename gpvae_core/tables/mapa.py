@@ -35,7 +35,7 @@ class Entry:
     method: str
     draws: tuple[int, ...]
     kl: tuple[float, ...]
-    """Test KL in nats of each draw all of whose restarts ended; `draws` are their seeds, `method` is such as 'mapa:50'."""
+    """Test KL in nats of each draw all of whose restarts ended; `draws` are their seeds."""
     mean: float | None
     se: float | None
     """Mean test KL over the draws, and its standard error, which fewer than two draws do not have."""

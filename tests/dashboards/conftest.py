@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("server_for_tests.py")
 EPOCHS = 4
 
 
@@ -80,9 +81,8 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     """Starts servers; at the end all are stopped, and a traceback in any log is a failure."""
     started: list[tuple[subprocess.Popen[bytes], Path]] = []
 
-    def start(*places: Path, cwd: Path | None = None) -> Served:
+    def start(*places: Path, cwd: Path | None = None, script: Path = SCRIPT) -> Served:
         port, log = free_port(), tmp_path_factory.mktemp("log") / "server.log"
-        script = Path(__file__).with_name("server_for_tests.py")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with log.open("wb") as out:
             command = [sys.executable, str(script), str(port), *map(str, places)]
@@ -109,7 +109,7 @@ def served(start_server: Callable[..., Served], runs: Path) -> Served:
 @pytest.fixture
 def explorer_page(offline_page: Any, served: Served) -> Callable[[str], Any]:
     """Opens the page at a query and waits until all six views were painted and nothing is prepared any more."""
-    from dashboards.timing import wait_until_quiet
+    from gpvae_core.bench.browser import wait_until_quiet
 
     def open_at(query: str = "?run=tiny-gp&with=tiny-vae") -> Any:
         offline_page.set_viewport_size({"width": 1440, "height": 900})

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from dashboards.app import serve
-from dashboards.first_start import FirstStart
-from dashboards.library import RunLibrary
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.explore.explorer import Explorer

@@ -14,13 +14,12 @@ from urllib.parse import parse_qs, quote
 import pytest
 from playwright.sync_api import expect
 
-from dashboards.address import read_address
-from dashboards.background import Background
-from dashboards.first_start import FirstStart
-from dashboards.gap_lab.labs import Labs, Trainings, shared
-from dashboards.gap_lab.page import LabPage
-from dashboards.gap_lab.state import IN_ADDRESS, LabState
-from dashboards.library import RunLibrary
+from dashboards.gap_lab.labs import GapLabs, Trainings
+from dashboards.gap_lab.page import GapLabPage
+from dashboards.gap_lab.state import GapLabState
+from dashboards.lab.background import Background
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
 from dashboards.widgets.navigation import navigation
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
@@ -52,20 +51,20 @@ def lab_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Without a browser
 
 
-def opened(root: Path, query: str = "") -> LabPage:
+def opened(root: Path, query: str = "") -> GapLabPage:
     library = RunLibrary([root])
-    page = LabPage(library, FirstStart(library.root), None, query)
+    page = GapLabPage(library, FirstStart(library.root), None, query)
     page.loaded()
     return page
 
 
 def test_an_address_is_read_and_what_is_wrong_is_said() -> None:
-    state = LabState()
+    state = GapLabState()
     query = "decoder=a&index=7&methods=a%3Ba%2Bsvi%3A8%2Cstep_size%3D0.1&step=0.02&momentum=0.9&covariance=full&y=ELBO"
-    assert read_address(state, IN_ADDRESS, parse_qs(query)) == []
+    assert state.read(parse_qs(query)) == []
     assert (state.decoder, state.index, state.methods) == ("a", 7, ("a", "a+svi:8,step_size=0.1"))
     assert (state.step_size, state.momentum, state.covariance, state.quantity) == (0.02, 0.9, "full", "ELBO")
-    wrong = read_address(state, IN_ADDRESS, parse_qs("index=-1&step=nan&momentum=x&covariance=round&of=all"))
+    wrong = state.read(parse_qs("index=-1&step=nan&momentum=x&covariance=round&of=all"))
     assert [line.split(":")[0] for line in wrong] == ["index", "of", "step", "momentum", "covariance"]
     assert state.index == 7
 
@@ -75,7 +74,7 @@ def test_labs_group_runs_and_survive_a_damaged_one(lab_runs: Path, tmp_path: Pat
         shutil.copytree(path, tmp_path / path.name)
     library = RunLibrary([tmp_path])
     (tmp_path / "first-full" / "best" / "weights.safetensors").write_bytes(b"junk")
-    labs = Labs(library)
+    labs = GapLabs(library)
     labs.refresh(finished_only=True)
     assert [(d.name, d.runs) for d in labs.decoders] == [("first", ("first", "first-vae")), ("apart", ("apart",))]
     assert any("is damaged" in line for line in labs.complaints)
@@ -85,7 +84,7 @@ def test_labs_group_runs_and_survive_a_damaged_one(lab_runs: Path, tmp_path: Pat
     assert list(labs.with_epochs(before)) == ["first"]
     with pytest.raises(UserError, match="did you mean 'first'"):
         labs.lab("fist")
-    assert shared(library)[0] is shared(library)[0]
+    assert library.shared(GapLabs) is library.shared(GapLabs)
 
 
 def test_a_background_ends_what_is_no_longer_wanted() -> None:
@@ -110,7 +109,7 @@ def test_a_background_ends_what_is_no_longer_wanted() -> None:
 
 
 def test_one_training_at_a_time(tmp_path: Path, lab_runs: Path) -> None:
-    run, trainings = load_run(lab_runs / "first", device="cpu"), Trainings(tmp_path)
+    run, trainings = load_run(lab_runs / "first", device="cpu"), Trainings(RunLibrary([tmp_path]))
     assert not trainings.running
     trainings.start("many", lambda: [teaching.planned(run, "vae", 5000)], run)
     with pytest.raises(UserError, match="running already"):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.first_start import FirstStart
-from dashboards.library import RunLibrary
-from dashboards.page import Page
+from dashboards.explorer.page import ExplorerPage
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.explore.explorer import Explorer
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_card_of_a_bernoulli_run_is_drawn(folder: Path) -> None:
     library = RunLibrary([folder], opened=lambda path: Explorer(load_run(path), gap_sample=3))
-    page = Page(library, FirstStart(folder), None, "run=black-and-white&index=3")
+    page = ExplorerPage(library, FirstStart(folder), None, "run=black-and-white&index=3")
     page.loaded()
     cards, deadline = page.session.cards, time.monotonic() + 60
     while not all(card.figure for card in cards.values()):

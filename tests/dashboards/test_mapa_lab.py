@@ -15,10 +15,10 @@ from urllib.parse import parse_qs
 import pytest
 from playwright.sync_api import expect
 
-from dashboards.first_start import FirstStart
-from dashboards.library import RunLibrary
-from dashboards.mapa_lab.page import MapaPage
-from dashboards.mapa_lab.state import IN_ADDRESS, MapaState, bandwidth_of, kernel_of, place_of, read_address
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
+from dashboards.mapa_lab.page import MapaLabPage
+from dashboards.mapa_lab.state import MapaLabState, bandwidth_of, kernel_of, place_of
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
@@ -32,38 +32,38 @@ SET = "absolute-value"
 # Without a browser
 
 
-def opened(*places: Path, query: str = "") -> MapaPage:
+def opened(*places: Path, query: str = "") -> MapaLabPage:
     library = RunLibrary(list(places))
-    page = MapaPage(library, FirstStart(library.root), None, query)
+    page = MapaLabPage(library, FirstStart(library.root), None, query)
     page.loaded()
     return page
 
 
-def notice(page: MapaPage) -> str:
+def notice(page: MapaLabPage) -> str:
     return html.unescape(str(page.notice.pane.object)) if page.notice.pane.visible else ""
 
 
-def verdict(page: MapaPage) -> str:
-    return html.unescape(str(page.verdict.object))
+def verdict(page: MapaLabPage) -> str:
+    return html.unescape(str(page.line.object))
 
 
-def message(page: MapaPage, card: str) -> str:
+def message(page: MapaLabPage, card: str) -> str:
     return str(page.session.cards[card].content["message"])
 
 
 def test_an_address_is_read_and_what_is_wrong_is_said() -> None:
-    state = MapaState()
+    state = MapaLabState()
     query = "tab=bound&set=circle&draw=3&N=200&index=7&x=0.5,-0.2&bandwidth=0.3&k=5&S=50&seed=2&kernel=rho%3D0.8"
-    assert read_address(state, parse_qs(query)) == []
+    assert state.read(parse_qs(query)) == []
     assert (state.tab, state.dataset, state.draw, state.size, state.index) == ("bound", "circle", 3, 200, 7)
     assert (state.place, state.bandwidth, state.k, state.draws, state.seed) == ("0.5,-0.2", "0.3", 5, 50, 2)
-    wrong = read_address(state, parse_qs("tab=none&draw=-1&N=1&k=x&bandwidth=0&x=1&kernel=rho"))
+    wrong = state.read(parse_qs("tab=none&draw=-1&N=1&k=x&bandwidth=0&x=1&kernel=rho"))
     assert [line.split(":")[0] for line in wrong] == ["tab", "draw", "N", "k", "bandwidth", "x", "kernel"]
-    assert (state.tab, state.draw, state.size, state.k, state.bandwidth) == ("bound", 3, 200, 5, "sigma")
+    assert (state.tab, state.draw, state.size, state.k, state.bandwidth) == ("bound", 3, 200, 5, "0.3")
 
 
 def test_every_choice_but_the_colours_is_in_the_address() -> None:
-    assert set(IN_ADDRESS) == {name for name in MapaState.param if name not in ("name", "dark")}
+    assert set(MapaLabState.in_address()) == {name for name in MapaLabState.param if name not in ("name", "dark")}
 
 
 def test_texts_are_read_as_numbers() -> None:
@@ -118,6 +118,7 @@ def test_traces_are_saved_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sent: list[dict[str, str]] = []
     monkeypatch.setattr(page.session.cards["mapa_traces"], "answer", lambda **data: sent.append(data))
     page.session.cards["mapa_traces"]._handle_msg({"csv": True})
+    wait_until(page, lambda: bool(sent))
     rows = list(csv.DictReader(io.StringIO(sent[0]["csv"])))
     assert len(rows) == 40
     assert sum(row["among_k"] == "True" for row in rows) == 4

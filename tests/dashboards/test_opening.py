@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from dashboards.first_start import FirstStart
-from dashboards.library import RunLibrary
-from dashboards.page import Page
+from dashboards.explorer.page import ExplorerPage
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
 from gpvae_core.progress import Progress
 from tests.dashboards.conftest import wait_until
 
 
-def opened(library: RunLibrary, query: str) -> Page:
-    page = Page(library, FirstStart(library.root), None, query)
+def opened(library: RunLibrary, query: str) -> ExplorerPage:
+    page = ExplorerPage(library, FirstStart(library.root), None, query)
     page.loaded()
     return page
 
 
-def message(page: Page, card: str) -> str:
+def message(page: ExplorerPage, card: str) -> str:
     return str(page.session.cards[card].content["message"])
 
 
@@ -84,7 +84,7 @@ def test_a_training_that_ends_while_the_page_looks_for_runs_is_found(
         shutil.copytree(runs / "tiny-gp", root / "tiny-gp")
 
     library, first = RunLibrary([tmp_path]), FirstStart(tmp_path, trainer)
-    page = Page(library, first, None, "")
+    page = ExplorerPage(library, first, None, "")
     page.loaded()
     wait_until(page, lambda: page.state.run == "tiny-vae")
     look = library.rescan

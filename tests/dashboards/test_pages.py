@@ -21,9 +21,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from dashboards.app import make_server
-from dashboards.first_start import FirstStart
-from dashboards.library import RunLibrary
-from dashboards.timing import VIEWS, click_and_wait, map_points, wait_until_ready
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
+from gpvae_core.bench.browser import VIEWS, click_and_wait, map_points, wait_until_ready
 from gpvae_core.errors import UserError
 
 pytestmark = pytest.mark.page

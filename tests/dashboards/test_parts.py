@@ -14,30 +14,30 @@ import numpy as np
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-from dashboards.controls import Controls
+from dashboards.explorer.controls import ExplorerControls
+from dashboards.explorer.request import ExplorerRequest, Side
+from dashboards.explorer.state import ExplorerState, plane_dims
+from dashboards.explorer.verdict import words
+from dashboards.explorer.views.tsne_map import LatentMap
 from dashboards.guard import Foreign
-from dashboards.jobs import Job, Report
-from dashboards.latest import Latest
-from dashboards.library import RunLibrary
-from dashboards.request import Request, Side
-from dashboards.state import PageState, plane_dims, read_address
-from dashboards.verdict import words
-from dashboards.views.tsne_map import TsneMap
-from dashboards.welcome import progress_words, time_left
+from dashboards.lab.jobs import Job, Report
+from dashboards.lab.latest import Latest
+from dashboards.lab.library import RunLibrary
+from dashboards.lab.words import progress_words, time_left
 from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
 from gpvae_core.errors import UserError
 from gpvae_core.explore.views import GapView, Instance, MapView
 from gpvae_core.plots.theme import LIGHT
-from gpvae_core.progress import Progress
+from gpvae_core.progress import Progress, silent
 
 # The address
 
 
 def test_an_address_sets_the_state() -> None:
-    state = PageState()
+    state = ExplorerState()
     query = "run=a&with=b&focus=second&index=12&plane=3,1&colour=gap&against=negentropy&bandwidth=validation"
-    assert read_address(state, parse_qs(query)) == []
+    assert state.read(parse_qs(query)) == []
     assert (state.run, state.other, state.focus, state.index) == ("a", "b", "second", 12)
     assert (state.plane, state.colour, state.against, state.bandwidth) == ("3,1", "gap", "negentropy", "validation")
     assert state.names == ("a", "b")
@@ -52,25 +52,25 @@ def test_an_address_sets_the_state() -> None:
     ],
 )  # fmt: skip
 def test_wrong_values_are_said_and_left_out(query: str) -> None:
-    state, untouched = PageState(), PageState()
-    complaints = read_address(state, parse_qs(query, keep_blank_values=True))
+    state, untouched = ExplorerState(), ExplorerState()
+    complaints = state.read(parse_qs(query, keep_blank_values=True))
     assert len(complaints) == 1
     values, before = state.param.values(), untouched.param.values()
     assert {k: v for k, v in values.items() if k != "name"} == {k: v for k, v in before.items() if k != "name"}
 
 
 def test_right_values_beside_a_wrong_one_count() -> None:
-    state = PageState()
-    assert len(read_address(state, parse_qs("index=4&colour=green&unknown=1"))) == 1
+    state = ExplorerState()
+    assert len(state.read(parse_qs("index=4&colour=green&unknown=1"))) == 1
     assert state.index == 4
 
 
 def test_the_same_run_twice_is_one() -> None:
-    assert PageState(run="a", other="a").names == ("a",)
+    assert ExplorerState(run="a", other="a").names == ("a",)
 
 
 def test_picking_a_test_image_leaves_ones_own() -> None:
-    state = PageState()
+    state = ExplorerState()
     state.place("drawn", np.zeros((1, 8, 8)))
     assert state.own_image is not None
     state.pick(0)
@@ -273,10 +273,10 @@ def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_dra
 
     instance = Instance(np.zeros((1, 8, 8), dtype=np.float32), 0, "a", "test")
     side = Side("run", cast("Any", Explorer()), instance)
-    request = Request((side,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 1, 0)
-    drawing = TsneMap()
-    assert "still being computed" in drawing.draw(request).sentence
-    second = drawing.draw(request)
+    request = ExplorerRequest((side,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 0)
+    drawing = LatentMap()
+    assert "still being computed" in drawing.draw(drawing.compute(request, silent), request).sentence
+    second = drawing.draw(drawing.compute(request, silent), request)
     assert "still being computed" not in second.sentence
     assert "inference gap (nats)" in second.figure
 
@@ -303,13 +303,13 @@ def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
 
 
 def test_a_late_echo_does_not_undo_which_runs_the_page_chose(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = PageState(run="newer", other="older")
-    controls = Controls(state, lambda line: None)
+    state = ExplorerState(run="newer", other="older")
+    controls = ExplorerControls(state, lambda line: None)
     controls.offer_runs(["newer", "older"])
     controls.ignore_echoes()
     controls.run.value, controls.other.value = "older", "none"
     assert (state.run, state.other) == (controls.run.value, controls.other.value) == ("newer", "older")
-    monkeypatch.setattr("dashboards.controls.ECHO_S", 0.0)
+    monkeypatch.setattr("dashboards.explorer.controls.ECHO_S", 0.0)
     controls.ignore_echoes()
     controls.run.value = "older"
     assert state.run == "older"

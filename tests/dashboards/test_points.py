@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.first_start import FirstStart
-from dashboards.gap_lab.labs import Labs
-from dashboards.gap_lab.page import LabPage
-from dashboards.library import RunLibrary
-from dashboards.mapa_lab.labs import shared
-from dashboards.page import Page
+from dashboards.explorer.page import ExplorerPage
+from dashboards.gap_lab.labs import GapLabs
+from dashboards.gap_lab.page import GapLabPage
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
+from dashboards.mapa_lab.labs import MapaLabs
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
@@ -44,7 +44,7 @@ def test_the_library_tells_points_from_images(both: RunLibrary) -> None:
 
 
 def test_the_explorer_offers_images_alone_and_says_why_the_other_is_not_shown(both: RunLibrary) -> None:
-    page = Page(both, FirstStart(both.root), None, "run=line-vae&with=tiny-vae")
+    page = ExplorerPage(both, FirstStart(both.root), None, "run=line-vae&with=tiny-vae")
     page.loaded()
     assert page.state.run == "tiny-vae"
     assert page.controls.run.options == ["tiny-vae"]
@@ -52,7 +52,7 @@ def test_the_explorer_offers_images_alone_and_says_why_the_other_is_not_shown(bo
 
 
 def test_the_gap_lab_groups_images_alone(both: RunLibrary) -> None:
-    labs = Labs(both)
+    labs = GapLabs(both)
     labs.refresh(finished_only=False)
     assert [decoder.runs for decoder in labs.decoders] == [("tiny-vae",)]
     assert labs.complaints == []
@@ -61,7 +61,7 @@ def test_the_gap_lab_groups_images_alone(both: RunLibrary) -> None:
 def test_points_alone_are_said_on_the_pages_of_images(points_run: Path) -> None:
     library = RunLibrary([points_run])
     first = FirstStart(library.root)
-    for page in (Page(library, first, None, ""), LabPage(library, first, None, "")):
+    for page in (ExplorerPage(library, first, None, ""), GapLabPage(library, first, None, "")):
         page.loaded()
         assert "the runs here are on points: the MAPA Lab shows them" in page.notice.pane.object
     assert not first.running
@@ -84,10 +84,10 @@ def test_a_run_without_finished_weights_is_shown_only_when_it_has_them(half: Run
     assert half.default_choice() == ("tiny-vae", "")
     with pytest.raises(UserError, match=r"run 'half' has no weights to show before it is finished"):
         half.image_summary("half")
-    page = Page(half, FirstStart(half.root), None, "")
+    page = ExplorerPage(half, FirstStart(half.root), None, "")
     page.loaded()
     assert (page.state.run, page.controls.run.options, page.notice.pane.visible) == ("tiny-vae", ["tiny-vae"], False)
-    named = Page(half, FirstStart(half.root), None, "run=half")
+    named = ExplorerPage(half, FirstStart(half.root), None, "run=half")
     named.loaded()
     assert named.state.run == "tiny-vae"
     assert "before it is finished" in named.notice.pane.object
@@ -97,7 +97,7 @@ def test_a_run_without_finished_weights_is_shown_only_when_it_has_them(half: Run
 
 
 def test_the_mapa_lab_leaves_such_a_run_out_and_says_why_where_it_is_named(half: RunLibrary) -> None:
-    labs = shared(half)
+    labs = half.shared(MapaLabs)
     assert labs.image_runs() == ("tiny-vae",)
     assert "before it is finished" in labs.why_not("half", "run on images", labs.image_runs())
     assert "did you mean 'tiny-vae'" in labs.why_not("tiny-vea", "run on images", labs.image_runs())

@@ -17,21 +17,21 @@ import pytest
 from playwright.sync_api import expect
 from scipy.stats import ttest_ind
 
-from dashboards.first_start import FirstStart
-from dashboards.library import RunLibrary
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
 from dashboards.results import rows, words
-from dashboards.results.files import ResultFiles, signature
 from dashboards.results.page import ResultsPage
-from dashboards.results.sheet import Choice, make_sheet, read, table_options
-from dashboards.results.state import ResultsState, read_address
+from dashboards.results.state import ResultsState, dims_of, methods_of
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.sweep.config import SweepConfig, parse_sweep, run_seed
 from gpvae_core.sweep.plan import Job
+from gpvae_core.sweep.result_files import ResultFiles, signature
 from gpvae_core.sweep.store import open_store
 from gpvae_core.tables.build import table_sweeps
 from gpvae_core.tables.paper import paper_table
+from gpvae_core.tables.sheet import SheetChoice, make_sheet, read, table_options
 from gpvae_core.tables.times import bench_times
 
 expect.set_options(timeout=20_000)
@@ -226,7 +226,7 @@ def test_a_damaged_file_is_said_in_one_line_and_others_can_be_chosen(offline_pag
 
 
 def sheet_of(path: Path | None, **choice: Any) -> Any:
-    return make_sheet(read(path), Choice(path, **choice))
+    return make_sheet(read(path), SheetChoice(path, **choice))
 
 
 def test_files_are_found_below_their_places_the_newest_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +295,7 @@ def test_where_nothing_has_run_no_empty_figure_is_drawn(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     page = ResultsPage(RunLibrary([tmp_path / "runs"]), FirstStart(tmp_path), None, "")
-    page.refresh()
+    page.loaded()
     for _ in range(400):
         if page.figure.content.get("alt"):
             break
@@ -317,7 +317,7 @@ def test_times_have_no_marks_and_ours_come_from_a_stored_bench(tmp_path: Path) -
     stored = tmp_path / "inference.json"
     stored.write_text(json.dumps({"machine": {"device": "cpu", "threads": 2}, "rows": found}), encoding="utf-8")
     assert ResultFiles([tmp_path]).bench() == stored
-    sheet = make_sheet(replace(read(None), times=bench_times(stored)), Choice(table="5", methods=("gp",)))
+    sheet = make_sheet(replace(read(None), times=bench_times(stored)), SheetChoice(table="5", methods=("gp",)))
     texts = {row.cells[1].text: [cell.text for cell in row.cells[3:]] for row in rows.table_content(sheet, True).rows}
     assert texts["MNIST"] == ["9.9", "2.8", "5.00", "2.5"]
     assert texts["SVHN"][2:] == ["–", "–"]
@@ -349,8 +349,8 @@ def test_the_words_of_numbers() -> None:
 
 def test_an_address_sets_what_is_right_and_says_what_is_wrong() -> None:
     state = ResultsState()
-    complaints = read_address(state, {"table": ["2"], "d": ["10,50"], "runs": ["many"], "methods": ["vae,iaf:4"]})
-    assert (state.table, state.chosen_dims, state.chosen_methods) == ("2", (10, 50), ("vae", "iaf:4"))
+    complaints = state.read({"table": ["2"], "d": ["10,50"], "runs": ["many"], "methods": ["vae,iaf:4"]})
+    assert (state.table, dims_of(state.dims), methods_of(state.methods)) == ("2", (10, 50), ("vae", "iaf:4"))
     assert complaints == ["runs: wanted a whole number from 1 to 1000, got 'many'"]
-    assert read_address(state, {"d": ["x"]}) == ["d: wanted latent dimensions such as 10,50, got 'x'"]
-    assert state.chosen_dims == (10, 50)
+    assert state.read({"d": ["x"]}) == ["d: wanted latent dimensions such as 10,50, got 'x'"]
+    assert dims_of(state.dims) == (10, 50)

@@ -1,0 +1,193 @@
+"""The Posterior Explorer: runs, controls, six views and the figure below them, and what is prepared meanwhile."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import panel as pn
+
+from dashboards.explorer.controls import ExplorerControls
+from dashboards.explorer.request import ExplorerPane, ExplorerRequest, resolve
+from dashboards.explorer.state import ExplorerState, plane_dims
+from dashboards.explorer.verdict import verdict
+from dashboards.explorer.views.figure_one import FigureOne
+from dashboards.explorer.views.gaps import RunGaps
+from dashboards.explorer.views.posterior import TruePosterior
+from dashboards.explorer.views.reconstructions import Reconstructions
+from dashboards.explorer.views.traces import MapaTraces
+from dashboards.explorer.views.tsne_map import LatentMap
+from dashboards.explorer.views.uncertainty import EncoderUncertainty
+from dashboards.lab.asked import Resolved
+from dashboards.lab.page import GRID, WIDE, Page
+from dashboards.lab.pane import Pane
+from dashboards.lab.welcome import Welcome
+from dashboards.lab.words import progress_words
+from gpvae_core.errors import UserError
+from gpvae_core.plots.pictures import png_address
+
+
+class ExplorerPage(Page[ExplorerRequest]):
+    """One browser tab of the Posterior Explorer."""
+
+    path = "/"
+    title = "Posterior Explorer"
+    state_type = ExplorerState
+    line_style: ClassVar[str] = """
+        .verdict { display: flex; gap: 10px; align-items: center; font-size: 13px; line-height: 1.4; }
+        .verdict .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
+          border: 1px solid #7f8a95; border-radius: 4px; }
+    """
+
+    def make_panes(self) -> Sequence[ExplorerPane]:
+        return (
+            LatentMap(), TruePosterior(), EncoderUncertainty(), MapaTraces(), Reconstructions(), RunGaps(), FigureOne(),
+        )  # fmt: skip
+
+    def layout(self) -> Sequence[pn.viewable.Viewable]:
+        self.controls = ExplorerControls(self.state, self.notice.say)
+        self.welcome = Welcome(self.library, self.first)
+        self.strip = pn.pane.HTML("", visible=False, sizing_mode="stretch_width", margin=(2, 12))
+        self._ready: dict[str, frozenset[str]] = {}
+        self.line.param.update(min_height=56, margin=(2, 12))
+        *cards, wide = self.session.cards.values()
+        for card in (*cards, wide):
+            card.sizing_mode = "stretch_width"
+        grid = pn.Column(*cards, styles=GRID, margin=(4, 12), sizing_mode="stretch_width")
+        parts = (self.controls.bar, self.controls.pad, self.strip, self.line, grid)
+        self.explorer = pn.Column(*parts, pn.Column(wide, margin=(4, 12), **WIDE), **WIDE)
+        return self.welcome.panel, self.explorer
+
+    # From the address to the request
+
+    def read(self, query: dict[str, list[str]]) -> list[str]:
+        """Choose the newest runs, then what the address says; return what is damaged and what was wrong."""
+        try:
+            self.library.rescan(finished_only=self.first.running)
+            complaints = list(self.library.damaged)
+        except UserError as error:
+            complaints = [str(error)]
+        self._choose_default()
+        if "run" in query and "with" not in query:
+            self.state.other = ""  # an address that names one run means that one alone
+        complaints += self.state.read(query)
+        complaints += self._known_runs()
+        if self.state.other == self.state.run:
+            self.state.other = ""
+        return complaints
+
+    def _choose_default(self) -> None:
+        run, other = self.library.default_choice()
+        self.controls.offer_runs(self.library.image_names())
+        self.state.param.update(run=run, other=other)
+
+    def _known_runs(self) -> list[str]:
+        """Replace runs that are not there by the default; return why."""
+        complaints, default = [], dict(zip(("run", "other"), self.library.default_choice(), strict=True))
+        for field in default:
+            try:
+                if name := getattr(self.state, field):
+                    self.library.image_summary(name)
+            except UserError as error:
+                complaints.append(str(error))
+                setattr(self.state, field, default[field])
+        return complaints
+
+    def resolve(self, values: dict[str, Any]) -> Resolved[ExplorerRequest] | None:
+        found = resolve(self.library, values)
+        for name in () if found is None else found.request.names:
+            self.library.preparation(name)
+        return found
+
+    # What a request shows
+
+    def line_of(self, request: ExplorerRequest) -> str | None:
+        return verdict(request) if ExplorerPane.needs <= request.ready else None
+
+    def improved(self, request: ExplorerRequest, current: Callable[[], bool]) -> ExplorerRequest | None:
+        """Optimise the best Gaussian of this instance under each run."""
+        sides = request.sides if ExplorerPane.needs <= request.ready else ()
+        if all(side.explorer.gap_view(side.instance).best_diagonal_elbo is not None for side in sides):
+            return None
+        for side in sides:
+            if not current():
+                return None
+            side.explorer.best_gaussian(side.instance)
+        return replace(request, refined=True)
+
+    def offer(self, request: ExplorerRequest) -> None:
+        self.controls.offer(request.sides[0].explorer)
+
+    # From the person
+
+    def step(self, by: int) -> None:
+        self.controls.step(by)
+
+    def pick(self, index: int) -> None:
+        self.state.pick(index)
+
+    def select(self, name: str, value: str) -> None:
+        _, (i, j) = plane_dims(self.state.plane)
+        planes = {
+            "plane_kind": "principal" if value == "principal" else f"{i + 1},{j + 1}",
+            "plane_x": f"{value},{j + 1 if str(j + 1) != value else i + 1}",
+            "plane_y": f"{i + 1 if str(i + 1) != value else j + 1},{value}",
+        }
+        if name in planes:
+            self.change(plane=planes[name])
+        elif name == "coordinates":
+            self.change(coordinates=int(value))
+        else:
+            super().select(name, value)
+
+    def hover(self, pane: Pane[ExplorerRequest], index: int) -> None:
+        request, card = self.session.request, self.session.cards[pane.name]
+        if request is None:
+            return
+        explorer = request.focal.explorer
+
+        def work() -> None:
+            if 0 <= index < len(explorer.run.data.test.images):
+                source = png_address(explorer.instance(index).image, 84)
+                self.session.latest.soon(lambda: card.answer(hover=index, source=source))
+
+        self.session.latest.aside(work)
+
+    # What changes by itself
+
+    def start(self) -> None:
+        lines = self.welcome.start()
+        self.explorer.visible = bool(self.library.image_names())
+        super().start()
+        for line in lines:
+            self.notice.add(line)
+
+    def watch(self) -> None:
+        """Follow the first training, and what is being prepared."""
+        if self.welcome.tick(self.state.dark, self.explorer.visible):
+            names = self.library.image_names()
+            if names and names != self.controls.run.options:
+                self._choose_default()
+                self.controls.ignore_echoes()
+                self.explorer.visible = True
+        if self.state.run:
+            self._watch_preparation([name for name in self.state.names if name in self.library.image_names()])
+
+    def _watch_preparation(self, names: Sequence[str]) -> None:
+        lines, ready = [], {}
+        for name in names:
+            if not self.library.is_open(name):
+                lines += [] if self.library.is_broken(name) else [f"{name}: loading"]
+                continue
+            report = self.library.preparation(name).report()
+            ready[name] = self.library.explorer(name).ready
+            if report.outcome != "done":
+                lines.append(f"{name}: {progress_words(report)}")
+        text = html.escape(" · ".join(lines))
+        self.strip.param.update(object=f'<span role="status" class="preparing">{text}</span>', visible=bool(lines))
+        if any(ready[name] != self._ready.get(name) for name in ready):
+            first_look, self._ready = not self._ready, {**self._ready, **ready}
+            if not first_look or any(ready.values()):
+                self.session.refresh()

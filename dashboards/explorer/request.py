@@ -1,0 +1,161 @@
+"""From the state of the Explorer to its request: runs loaded, names and numbers checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
+from dashboards.lab.asked import Resolved
+from dashboards.lab.library import RunLibrary
+from dashboards.lab.pane import Pane
+from gpvae_core.errors import UserError
+from gpvae_core.explore.views import Instance
+from gpvae_core.plots.theme import DARK, LIGHT, Theme
+
+if TYPE_CHECKING:
+    from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.mapa import Bandwidth
+
+READY_WORDS = {
+    "encodings": "the test images are being encoded",
+    "atlas": "the latent grid is being decoded",
+    "reference": "the training images are being encoded",
+    "map": "the t-SNE map is being laid out",
+    "gaps": "the gaps of a sample are being computed",
+    "correlations": "the correlations are being computed",
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the runs compared, with the image as an instance of it."""
+
+    name: str
+    explorer: Explorer
+    instance: Instance
+
+
+@dataclass(frozen=True)
+class ExplorerRequest:
+    """The state of the Explorer, resolved."""
+
+    sides: tuple[Side, ...]
+    focus: int
+    plane: str
+    colour: str
+    against: str
+    bandwidth: Bandwidth
+    coordinates: int
+    """The first of the two coordinates that the traces show, from 1; d = 2 has no other."""
+    theme: Theme
+    identity: Hashable
+    """Stands for the image: its index, or a number for one drawn or uploaded."""
+    refined: bool = False
+    """The best Gaussians have been optimised for this request."""
+
+    @property
+    def focal(self) -> Side:
+        """The run that the single views show."""
+        return self.sides[self.focus]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(side.name for side in self.sides)
+
+    @property
+    def ready(self) -> frozenset[str]:
+        """What all runs compared have ready."""
+        return frozenset.intersection(*(side.explorer.ready for side in self.sides))
+
+
+class ExplorerPane(Pane[ExplorerRequest]):
+    """One view of the Explorer, which waits for what its runs prepare."""
+
+    needs: frozenset[str] = frozenset({"encodings", "atlas"})
+    """What the explorers must have ready."""
+
+    def waits_for(self, request: ExplorerRequest) -> str:
+        missing = self.needs - request.ready
+        words = ", ".join(READY_WORDS[name] for name in READY_WORDS if name in missing)
+        return f"Not ready yet: {words}. This view fills by itself." if missing else ""
+
+    def look(self, request: ExplorerRequest) -> Hashable:
+        return request.theme.name, request.names, request.focus, request.colour, request.against, request.coordinates
+
+    def file(self, request: ExplorerRequest) -> str:
+        instance = request.focal.instance
+        which = instance.source if instance.index is None else instance.index
+        return f"{request.focal.name}-{self.name}-{which}"
+
+
+def tables(to_csv: Callable[[Any], str], views: Mapping[str, Any]) -> str:
+    """Return the CSV of each run compared; where there are two, under a line that names the run."""
+    if len(views) == 1:
+        return to_csv(*views.values())
+    named = {name.replace('"', '""'): to_csv(view) for name, view in views.items()}
+    return "\n".join(f'run,"{name}"\n{text}' for name, text in named.items())
+
+
+def resolve(library: RunLibrary, values: dict[str, Any]) -> Resolved[ExplorerRequest] | None:
+    """Return the request; a run that cannot be loaded and a number that is not there are replaced, and said.
+
+    Raises:
+        UserError: none of the runs can be loaded, or two cannot be compared.
+    """
+    if not values["run"]:
+        return None
+    complaints: list[str] = []
+    explorers = _loaded(library, names_of(values["run"], values["other"]), complaints)
+    corrections: dict[str, Any] = {}
+    if complaints:
+        corrections = {"run": next(iter(explorers)), "other": ""}
+    corrections |= _settled(values, next(iter(explorers.values())), complaints)
+    held = values | corrections
+    _check_comparable(list(explorers.values()))
+    own, index = held["own_image"], held["index"]
+    sides = tuple(
+        Side(name, explorer, explorer.place(own[1], own[0]) if own else explorer.instance(index))
+        for name, explorer in explorers.items()
+    )
+    request = ExplorerRequest(
+        sides=sides,
+        focus=min(held["focus"] == "second", len(sides) - 1),
+        **{name: held[name] for name in ("plane", "colour", "against", "bandwidth", "coordinates")},
+        theme=DARK if held["dark"] else LIGHT,
+        identity=id(own) if own else index,
+    )
+    return Resolved(request, corrections, complaints)
+
+
+def _loaded(library: RunLibrary, names: tuple[str, ...], complaints: list[str]) -> dict[str, Explorer]:
+    """Return the runs that can be loaded; complain of the others."""
+    explorers = {}
+    for name in names:
+        try:
+            explorers[name] = library.explorer(name)
+        except UserError as error:
+            complaints.append(str(error))
+    if not explorers:
+        raise UserError(" · ".join(complaints))
+    return explorers
+
+
+def _settled(values: dict[str, Any], explorer: Explorer, complaints: list[str]) -> dict[str, Any]:
+    """Return what replaces an image or a plane that this run does not have; complain of it."""
+    fixed, count, d = {}, len(explorer.run.data.test.images), explorer.run.model.latent_dim
+    if values["index"] >= count:
+        complaints.append(f"wanted a test image from 0 to {count - 1}, got {values['index']}; showing image 0")
+        fixed["index"] = 0
+    kind, dims = plane_dims(values["plane"])
+    if kind == "dims" and (dims[0] == dims[1] or max(dims) >= d):
+        complaints.append(f"wanted two different latent dimensions from 1 to {d}, got {values['plane']}")
+        fixed["plane"] = PRINCIPAL
+    return fixed
+
+
+def _check_comparable(explorers: list[Explorer]) -> None:
+    if len({explorer.run.data.fingerprint for explorer in explorers}) > 1:
+        names = " and ".join(f"'{explorer.run.name}' ({explorer.run.data.name})" for explorer in explorers)
+        raise UserError(f"two runs can be compared on the same data only; {names} were trained on different data")

@@ -1,0 +1,122 @@
+"""What the bars of controls share: widgets bound to a state, and a field for a number with a button on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+
+from dashboards.lab.address import whole_number
+
+FIELD = {"size": "small", "margin": (4, 4)}
+SMALL = {"size": "small", "variant": "outlined", "margin": (4, 4)}
+BAR: dict[str, Any] = {
+    "align_items": "center",
+    "gap": "2px",
+    "sizing_mode": "stretch_width",
+    "margin": (6, 6, 0, 6),
+}
+
+
+class Controls:
+    """Widgets bound to a page's state; `complain` shows a line to the person."""
+
+    def __init__(self, state: Any, complain: Callable[[str], None]) -> None:
+        self._state, self._complain = state, complain
+        self._telling = False
+
+    def set(self, **values: Any) -> None:
+        """Take a choice of the person's; what cannot be set is said."""
+        if self._telling:
+            return
+        try:
+            self._state.param.update(**values)
+        except ValueError as error:
+            self._complain(str(error))
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Change widgets without that being a choice of the person's."""
+        before, self._telling = self._telling, True
+        try:
+            yield
+        finally:
+            self._telling = before
+
+    def bind(self, widget: Any, name: str) -> Any:
+        """Have what is chosen in a widget go into a parameter; return the widget."""
+        widget.param.watch(lambda event: None if event.new is None else self.set(**{name: event.new}), "value")
+        return widget
+
+    def stepper(self, label: str, what: str, name: str, together: Mapping[str, Any] = {}, **more: Any) -> Stepper:
+        """Return a field for the parameter `name`, round at the ends; `together` are values set along with it."""
+
+        def choose(number: int) -> None:
+            self.set(**together, **{name: number})
+
+        def step(by: int) -> None:
+            choose((getattr(self._state, name) + by) % (stepper.last + 1))
+
+        stepper = Stepper(self, label, what, step, choose, **more)
+        return stepper
+
+    def typed(self, field: Any, take: Callable[[str], str], restore: Callable[[], Any]) -> None:
+        """Watch what is typed; where `take` returns a complaint it is said, and the field shows what holds."""
+
+        def changed(text: str) -> None:
+            if self._telling:
+                return
+            if complaint := take(text.strip()):
+                self._complain(complaint)
+                with self.telling():
+                    restore()
+
+        field.param.watch(lambda event: changed(str(event.new)), "value")
+
+
+class Stepper:
+    """A field for one of 0 to `last`, with a button on either side.
+
+    `also` reads what is no number: it returns a complaint, '' where it took the text, None where it is not its to read.
+    """
+
+    def __init__(
+        self,
+        controls: Controls,
+        label: str,
+        what: str,
+        step: Callable[[int], None],
+        choose: Callable[[int], None],
+        also: Callable[[str], str | None] = lambda text: None,
+        or_else: str = "",
+        **field: Any,
+    ) -> None:
+        self.step, self._label, self.last, self._holds = step, label, 0, "0"
+        noun = label.split()[-1].lower()
+        self.field = pmui.TextInput(label=label, value="0", **{"width": 115, **FIELD, **field})
+        self.previous = pmui.IconButton(icon="chevron_left", description=f"Previous {noun} (left arrow key)", margin=0)
+        self.next = pmui.IconButton(icon="chevron_right", description=f"Next {noun} (right arrow key)", margin=0)
+        self.previous.on_click(lambda _: step(-1))
+        self.next.on_click(lambda _: step(1))
+        self.widgets: tuple[pn.viewable.Viewable, ...] = (self.previous, self.field, self.next)
+
+        def take(text: str) -> str:
+            number = whole_number(text)
+            if number is not None and number <= self.last:
+                choose(number)
+                return ""
+            read = also(text)
+            return f"wanted a {what} from 0 to {self.last}{or_else}, got '{text[:40]}'" if read is None else read
+
+        controls.typed(self.field, take, lambda: setattr(self.field, "value", self._holds))
+
+    def show(self, value: object, last: int | None = None) -> None:
+        """Show what holds, and how far the numbers go."""
+        self._holds = str(value)
+        if last is not None:
+            self.last = last
+            self.field.label = f"{self._label}, 0–{last}"
+        self.field.value = self._holds

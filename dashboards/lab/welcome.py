@@ -1,0 +1,69 @@
+"""What a page shows while nothing is trained: why, how far, how long still, and the latent space as it forms."""
+
+from __future__ import annotations
+
+import panel as pn
+
+from dashboards.lab.first_start import FirstStart
+from dashboards.lab.library import RunLibrary
+from dashboards.lab.pane import as_json
+from dashboards.lab.progress import ProgressLine
+from dashboards.lab.words import progress_words
+from dashboards.widgets.card import Card, Content
+from gpvae_core.plots import latent_live
+from gpvae_core.plots.theme import DARK, LIGHT
+
+INTRO = (
+    "Nothing is trained on this machine yet, so a VAE and a VAE with the GP encoder are being trained on 1,797 real "
+    "8x8 digits, with a latent space of two dimensions. The views fill by themselves."
+)
+READ = (
+    "Each point is a test image at the mean of its code. Before training all lie together; as training goes on, "
+    "classes separate and the cloud takes the shape of the prior."
+)
+
+
+class Welcome:
+    """The panel of the first training, which a page over runs on images begins where there is none."""
+
+    def __init__(self, library: RunLibrary, first: FirstStart) -> None:
+        self._library, self._first = library, first
+        self._names = library.image_names()
+        self._seen: tuple[int, bool] | None = None
+        self.line = ProgressLine(first.cancel, first.start)
+        self.card = Card({}, view="latent_live", kinds=["PNG", "SVG"], title="Latent space while training")
+        self.card.param.update(visible=False, margin=(8, 8), width=660)
+        self.intro = pn.pane.HTML(INTRO, margin=(8, 8), max_width=760)
+        self.panel = pn.Column(self.intro, self.line.panel, self.card, visible=False, sizing_mode="stretch_width")
+
+    def start(self) -> list[str]:
+        """Train where there are no runs at all; return what to say where there are some, but none on images."""
+        if not self._library.names():
+            self._first.start()
+        self.panel.visible = self._first.running
+        return list(filter(None, [self._library.without_images()]))
+
+    def tick(self, dark: bool, views_below: bool) -> bool:
+        """Show how far it is, once there are views below nothing more; return whether there may be other runs now."""
+        if not self.panel.visible:
+            return False
+        report = self._first.report()  # asked first: what ends while we look is found at the next tick
+        self.line.show(report, progress_words(report), again=report.outcome in ("cancelled", "failed"))
+        self.intro.visible = self.card.visible = not views_below
+        if not views_below:
+            self._show_latents(dark)
+        self._library.rescan(finished_only=True)  # half a training is no run to judge an encoder by
+        before, self._names = self._names, self._library.image_names()
+        self.panel.visible = report.outcome != "done"
+        return report.outcome == "done" or self._names != before
+
+    def _show_latents(self, dark: bool) -> None:
+        snapshot = self._first.snapshot()
+        if snapshot is None or self._seen == (snapshot.number, dark):
+            return
+        self._seen = (snapshot.number, dark)
+        theme = DARK if dark else LIGHT
+        fig = latent_live.figure(snapshot.means, snapshot.class_index, snapshot.class_names, snapshot.title, theme)
+        alt = f"Latent means of {len(snapshot.means)} test images, coloured by class. {snapshot.title}"
+        content = Content(as_json(fig), sentence=READ, alt=alt, file="latent-space", stamp=snapshot.number, dark=dark)
+        self.card.show(content)

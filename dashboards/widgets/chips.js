@@ -1,0 +1,21 @@
+// Methods to tick, each in the colour it is drawn in; one that was added can be taken away again.
+export function render({model, el}) {
+  const group = element("div", el, {class: "chips", role: "group", "aria-label": "Methods"})
+  const draw = () => {
+    const focused = el.activeElement?.value ?? el.getRootNode().activeElement?.value
+    group.replaceChildren()
+    for (const {key, label, colour, checked, removable} of model.items) {
+      const chip = element("label", group, {class: "chip", title: key})
+      chip.style.setProperty("--colour", colour)
+      const box = element("input", chip, {type: "checkbox", value: key})
+      box.checked = checked
+      box.onchange = () => model.send_msg({toggle: [key, box.checked]})
+      chip.append(label)
+      if (removable) button(chip, "×", () => model.send_msg({remove: key}), {class: "away", "aria-label": `Remove ${key}`})
+      if (key === focused) box.focus()
+    }
+  }
+  model.on("items", draw)
+  shade(model, group)
+  draw()
+}

@@ -1,0 +1,86 @@
+// A slider with a field for the number. While it is moved at most ten numbers a second go to the server.
+const SEND_MS = 100
+const STILL_MS = 500
+const NOTCHES = 400
+
+function written(value, whole) {
+  return whole ? String(Math.round(value)) : String(Number(Number(value).toPrecision(3)))
+}
+
+export function render({model, el}) {
+  const box = element("div", el, {class: "knob", role: "group"})
+  const name = element("span", box, {class: "name"})
+  const range = element("input", box, {type: "range"})
+  const field = element("input", box, {type: "text", inputmode: "decimal", autocomplete: "off"})
+  const note = element("span", box, {class: "note"})
+  const choices = element("span", box)
+  let timer = null
+  let moved = -STILL_MS
+  let typing = false
+
+  // Of a logarithmic slider 0 to NOTCHES, and the lowest value where that is 0 one notch below all others.
+  const low = () => (model.low > 0 ? model.low : 1)
+  const span = () => Math.log(Math.max(model.high, low() * 1.000001) / low())
+  const toNotch = (value) => {
+    if (!model.logarithmic) return value
+    return value < low() ? -1 : Math.round((NOTCHES * Math.log(value / low())) / span())
+  }
+  const toValue = (notch) => {
+    if (!model.logarithmic) return Number(notch)
+    if (notch < 0) return 0
+    const value = low() * Math.exp((span() * notch) / NOTCHES)
+    return model.whole ? Math.round(value) : Number(value.toPrecision(3))
+  }
+  const bounds = () => {
+    range.min = model.logarithmic ? (model.low > 0 ? 0 : -1) : model.low
+    range.max = model.logarithmic ? NOTCHES : model.high
+    range.step = model.logarithmic || model.whole ? 1 : "any"
+  }
+  const settle = () => {
+    clearTimeout(settle.later)
+    const wait = moved + STILL_MS - performance.now()
+    if (wait > 0) { settle.later = setTimeout(settle, wait); return } // what is being moved stays under the hand
+    bounds()
+    range.value = toNotch(model.value)
+    if (!typing) field.value = written(model.value, model.whole)
+    range.setAttribute("aria-valuetext", `${written(model.value, model.whole)} ${model.note}`)
+  }
+  const dress = () => {
+    box.title = model.help
+    box.setAttribute("aria-label", model.label)
+    name.textContent = model.label
+    range.setAttribute("aria-label", model.label)
+    field.setAttribute("aria-label", `${model.label}, number`)
+    note.textContent = model.note
+    choices.replaceChildren()
+    for (const [key, text, help, pressed] of model.choices) {
+      const pick = () => { moved = -STILL_MS; model.send_msg({choice: key}) }
+      button(choices, text, pick, {title: help, "aria-pressed": pressed})
+    }
+  }
+  const send = () => { timer = null; model.send_msg({value: toValue(Number(range.value))}) }
+  range.oninput = () => {
+    moved = performance.now()
+    field.value = written(toValue(Number(range.value)), model.whole)
+    timer ??= setTimeout(send, SEND_MS)
+  }
+  range.onkeydown = (event) => { // one notch of whole numbers may be no step at all
+    const by = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1}[event.key]
+    if (!by || !model.logarithmic || !model.whole) return
+    event.preventDefault()
+    const from = toValue(Number(range.value))
+    let notch = Number(range.value)
+    while (toValue(notch) === from && notch + by >= Number(range.min) && notch + by <= NOTCHES) notch += by
+    range.value = notch
+    range.oninput()
+  }
+  field.oninput = () => { typing = true }
+  field.onblur = () => { typing = false; settle() }
+  field.onchange = () => { typing = false; moved = -STILL_MS; model.send_msg({typed: field.value}) }
+  for (const part of ["value", "low", "high"]) model.on(part, settle)
+  for (const part of ["label", "help", "note", "choices"]) model.on(part, dress)
+  model.on("msg:custom", () => { moved = -STILL_MS; settle() })
+  shade(model, box)
+  dress()
+  settle()
+}

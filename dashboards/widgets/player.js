@@ -1,0 +1,130 @@
+// Plays the film of SVI: moves an outline and its trail over the contours and a dot along the ELBO. All frames are here
+// already; a frame redraws shapes alone, and nothing goes to the server while it plays.
+
+const FRAME_MS = 60
+const VIEWS = {contours: "lab_contours", bound: "lab_bound"}
+
+function labelled(parent, text, title) {
+  const label = element("label", parent, {title})
+  element("span", label, {}, text)
+  return label
+}
+
+function trail(centres, step) {
+  return centres.slice(0, step + 1).map(([x, y], k) => `${k ? "L" : "M"}${x},${y}`).join("")
+}
+
+function dot(x, y, colour) {
+  return {
+    type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: y, x0: -5, x1: 5, y0: -5, y1: 5,
+    fillcolor: colour, line: {width: 1, color: "#ffffff"},
+  }
+}
+
+function shapesAt({paths, centres, elbo, colour}, step) {
+  const [x, y] = centres[step]
+  const contours = [
+    {type: "path", path: trail(centres, step), line: {color: colour, width: 1.5, dash: "dot"}},
+    ...(paths[step] ? [{type: "path", path: paths[step], line: {color: colour, width: 3}}] : []),
+    dot(x, y, colour),
+  ]
+  const done = elbo.slice(0, step + 1).map((e, k) => [k, e]).filter(([, e]) => e !== null)
+  const line = done.map(([k, e], n) => `${n ? "L" : "M"}${k},${e}`).join("")
+  const bound = done.length ? [{type: "path", path: line, line: {color: colour, width: 3}}, dot(...done.at(-1), colour)] : []
+  return {contours, bound}
+}
+
+export function render({model, el}) {
+  const bar = element("div", el, {class: "film", role: "group", "aria-label": "SVI player"})
+  const start = element("select", labelled(bar, "SVI from", "The encoder whose answer SVI starts from"), {name: "start"})
+  const play = button(bar, "Play", () => run(!playing), {class: "play"})
+  const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to the encoder's own answer"})
+  const position = element("input", labelled(bar, "step", "Move through the steps"), {type: "range", min: 0, step: 1, "aria-label": "Step"})
+  const words = element("output", bar, {class: "readout", role: "status", "aria-live": "off"})
+  const rest = element("div", bar, {class: "settings"})
+  const sizeLabel = labelled(rest, "step size", "Length of a step, in standard deviations of the current answer")
+  const size = element("input", sizeLabel, {type: "range", min: -3, max: 0.3, step: 0.05, "aria-label": "Step size"})
+  const sizeWords = element("output", sizeLabel)
+  const momentumLabel = labelled(rest, "momentum", "Share of the last step that the next one keeps")
+  const momentum = element("input", momentumLabel, {type: "range", min: 0, max: 0.95, step: 0.05, "aria-label": "Momentum"})
+  const momentumWords = element("output", momentumLabel)
+  const covariance = element("select", labelled(rest, "covariance", "Family of the refined Gaussian"), {name: "covariance"})
+  for (const kind of ["diagonal", "full"]) covariance.add(new Option(kind, kind))
+
+  let film = null
+  let step = 0
+  let playing = false
+  let replay = false // a setting was changed here: what comes of it is played at once
+  let drawn = {}
+  let shown = null
+
+  const count = () => (film ? film.paths.length : 0)
+  const say = () => {
+    const last = Math.max(count() - 1, 0)
+    position.max = last
+    position.value = step
+    play.textContent = playing ? "Pause" : "Play"
+    play.setAttribute("aria-pressed", playing)
+    play.disabled = reset.disabled = position.disabled = count() < 2
+    bar.classList.toggle("busy", model.busy)
+    if (!film) { words.textContent = model.busy ? "computing…" : ""; return }
+    const elbo = film.elbo[step]
+    const below = elbo === null ? "" : `, ${(film.log_px - elbo).toFixed(2)} below log p(x)`
+    words.textContent = `${step} of ${last}: ELBO ${elbo === null ? "not a number" : elbo.toFixed(2)} nats${below}`
+    bar.dataset.step = step
+    bar.dataset.elbo = elbo ?? ""
+  }
+  const draw = () => {
+    if (!film || count() === 0) return
+    const shapes = shown?.film === film && shown.step === step ? shown.shapes : shapesAt(film, step)
+    shown = {film, step, shapes}
+    for (const [key, view] of Object.entries(VIEWS)) {
+      const plot = window.gpvaePlots?.[view]
+      if (!plot?._fullLayout || !window.Plotly) continue
+      if (drawn[key] === shapes[key] && plot.layout.shapes === drawn.applied?.[key]) continue
+      window.Plotly.relayout(plot, {shapes: shapes[key]})
+      drawn[key] = shapes[key]
+      drawn.applied = {...drawn.applied, [key]: plot.layout.shapes}
+    }
+  }
+  const go = (to) => { step = Math.min(Math.max(to, 0), Math.max(count() - 1, 0)); say(); draw() }
+  const run = (on) => { playing = on && count() > 1; if (playing && step >= count() - 1) step = 0; say() }
+  const load = () => {
+    film = model.frames ? JSON.parse(model.frames) : null
+    const again = playing || replay
+    replay = false
+    step = 0
+    run(Boolean(again && film))
+    go(0)
+  }
+  const settle = () => {
+    const {starts, chosen} = model.settings
+    start.replaceChildren(...starts.map(([key, text]) => new Option(text, key, false, key === chosen.start)))
+    size.value = Math.log10(chosen.step_size)
+    sizeWords.textContent = Number(chosen.step_size).toPrecision(2)
+    momentum.value = chosen.momentum
+    momentumWords.textContent = Number(chosen.momentum).toFixed(2)
+    covariance.value = chosen.covariance
+    say()
+  }
+  const send = (values) => { replay = true; model.send_msg({settings: values}) }
+  position.oninput = () => { playing = false; go(Number(position.value)) }
+  start.onchange = () => send({start: start.value})
+  size.oninput = () => { sizeWords.textContent = (10 ** size.value).toPrecision(2) }
+  size.onchange = () => send({step_size: Number((10 ** size.value).toPrecision(3))})
+  momentum.oninput = () => { momentumWords.textContent = Number(momentum.value).toFixed(2) }
+  momentum.onchange = () => send({momentum: Number(momentum.value)})
+  covariance.onchange = () => send({covariance: covariance.value})
+
+  const clock = setInterval(() => {
+    if (playing) { go(step + 1); if (step >= count() - 1) run(false) }
+    else draw() // a view that was drawn anew has lost its shapes
+  }, FRAME_MS)
+  model.on("remove", () => clearInterval(clock))
+  model.on("frames", load)
+  model.on("settings", settle)
+  model.on("busy", say)
+  shade(model, bar)
+  settle()
+  load()
+}

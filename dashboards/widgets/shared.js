@@ -1,0 +1,39 @@
+// Used by several scripts of this folder; each is sent to the browser with this text in front.
+
+function element(tag, parent, attributes = {}, text = "") {
+  const made = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+  if (text) made.append(text)
+  parent.append(made)
+  return made
+}
+
+function button(parent, text, onclick, attributes = {}) {
+  const made = element("button", parent, {type: "button", ...attributes}, text)
+  made.onclick = onclick
+  return made
+}
+
+// The colours follow the switch between light and dark.
+function shade(model, box) {
+  const follow = () => box.classList.toggle("dark", model.dark)
+  model.on("dark", follow)
+  follow()
+}
+
+// Draws anew only what is not there already: a control that has the focus keeps it.
+function renew(holder, wanted, draw) {
+  const now = JSON.stringify(wanted)
+  if (holder.dataset.now === now) return
+  holder.dataset.now = now
+  holder.replaceChildren()
+  for (const one of wanted) draw(one)
+}
+
+function save(text, name, type) {
+  const link = document.createElement("a")
+  link.href = URL.createObjectURL(new Blob([text], {type}))
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+}

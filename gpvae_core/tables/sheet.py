@@ -1,0 +1,210 @@
+"""From a results file and what a person chose to everything that the page shows, as plain data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gpvae_core.errors import UserError
+from gpvae_core.sweep.results import Cost, Result, Setup, open_results
+from gpvae_core.tables.build import table_setups
+from gpvae_core.tables.command import of_table, sweep_command, table_command, without_decoder
+from gpvae_core.tables.compare import Cell, compare
+from gpvae_core.tables.own import OWN, own_cells, own_datasets, own_table, place_of, places
+from gpvae_core.tables.paper import NATS, PaperTable, paper_table, table_numbers
+from gpvae_core.tables.times import BENCH_COLUMNS, Times
+
+TABLES = {str(number): paper_table(number) for number in table_numbers()}
+TIME_TABLES = frozenset(key for key, table in TABLES.items() if table.unit != NATS)
+BENCH_COMMAND = "gpvae bench inference --json > sweeps/inference.json"
+OWN_PREFIX = "data-"
+"""Of the key of a table that is not the paper's."""
+
+
+@dataclass(frozen=True)
+class SheetChoice:
+    """What a person chose; '', 0 and () stand for what suits best."""
+
+    path: Path | None = None
+    table: str = ""
+    setup: str = ""
+    dims: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
+    runs: int = 0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a results file holds; nothing where there is none."""
+
+    setups: tuple[Setup, ...] = ()
+    """The latest first."""
+    rows: tuple[Result, ...] = ()
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    times: Times | None = None
+    """What the bench measured, where it is stored."""
+
+
+def read(path: Path | None) -> Stored:
+    """The file's content.
+
+    Raises:
+        UserError: it is missing, damaged, or a newer version's.
+    """
+    if path is None:
+        return Stored()
+    results = open_results(path)
+    return Stored(tuple(results.setups()), tuple(results.rows()), results.costs())
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table, ready to be put into words."""
+
+    table: PaperTable
+    key: str
+    setup: Setup | None
+    setups: tuple[Setup, ...]
+    """Those with results for this table."""
+    rows: tuple[Result, ...]
+    """The jobs that belong to it."""
+    every_cell: tuple[Cell, ...]
+    cells: tuple[Cell, ...]
+    """Those chosen; marks and p-values are of the whole table."""
+    runs: int
+    restarts: int
+    path: Path | None
+    times: Times | None
+
+    @property
+    def own(self) -> bool:
+        """In no table of the paper."""
+        return self.table.number == OWN
+
+    @property
+    def of_scores(self) -> bool:
+        """Of log-likelihoods; else of times."""
+        return self.table.unit == NATS
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return tuple(sorted({cell.latent_dim for cell in self.every_cell}))
+
+    @property
+    def methods(self) -> tuple[tuple[str, str], ...]:
+        """(method, name) in the table's order."""
+        there = {cell.method for cell in self.every_cell}
+        return tuple((row.method, row.name) for row in self.table.rows if row.method in there)
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """That the trainings were given."""
+        return tuple(sorted({row.epochs_wanted for row in self.rows}))
+
+    def count(self, status: str) -> int:
+        return sum(row.status == status for row in self.rows)
+
+    def command(self, cells: Sequence[Cell]) -> str:
+        """What computes these cells' missing runs; '' where nothing is missing."""
+        if not self.of_scores:
+            return BENCH_COMMAND
+        lacking = [cell for cell in cells if cell.missing]
+        if not lacking:
+            return ""
+        out = None if self.path is None else self.path.parent
+        content = None if self.setup is None else self.setup.content
+        if self.setup is not None and out is not None and (self.own or not of_table(self.setup.content)):
+            return sweep_command(self.setup.name, out)
+        dims = sorted({cell.latent_dim for cell in lacking})
+        methods = list(dict.fromkeys(cell.method for cell in lacking))
+        some = dims if dims != list(self.dims) else []
+        named = methods if methods != [method for method, _ in self.methods] else []
+        return table_command(self.table, some, named, content, self.runs, self.restarts, out)
+
+
+def table_options(stored: Stored) -> dict[str, str]:
+    """Key -> words of every table there is to choose."""
+    out = {key: f"Table {key} · {table.title.partition(':')[0]}" for key, table in TABLES.items()}
+    out |= {"5": "Table 5 · Inference times", "10": "Table 10 · FC and conv decoders"}
+    out |= {"11": "Table 11 · Times by decoder"}
+    own = {f"{OWN_PREFIX}{name}": f"{name} · all in this file" for name in own_datasets(stored.rows)}
+    return own | out
+
+
+def default_table(stored: Stored) -> str:
+    """The paper's table with the most results, then jobs; a table of our own where only that has any."""
+    own = [f"{OWN_PREFIX}{name}" for name in own_datasets(stored.rows)]
+    jobs = {key: _worth(_members(key, stored.rows)) for key in (*TABLES, *own)}
+    papers, ours = (max(keys, key=lambda key: jobs[key], default="") for keys in (TABLES, own))
+    (done, planned), (own_done, _) = jobs[papers], jobs.get(ours, (0, 0))
+    return ours if ours and (not planned or (own_done and not done)) else papers
+
+
+def _worth(rows: Sequence[Result]) -> tuple[int, int]:
+    """(results, jobs)."""
+    return sum(row.status == "done" for row in rows), len(rows)
+
+
+def _members(key: str, rows: Sequence[Result]) -> list[Result]:
+    if key.startswith(OWN_PREFIX):
+        return [row for row in rows if row.dataset == key.removeprefix(OWN_PREFIX)]
+    there = places(int(key))
+    return [row for row in rows if place_of(row) in there]
+
+
+def make_sheet(stored: Stored, choice: SheetChoice) -> Sheet:
+    """What the choice shows.
+
+    Raises:
+        UserError: a table, setup, d or method that is not there.
+    """
+    key = choice.table or default_table(stored)
+    options = table_options(stored)
+    if key not in options:
+        raise UserError(f"wanted one of the tables {', '.join(options)}, got '{key}'")
+    members = _members(key, stored.rows)
+    setups = tuple(setup for setup in stored.setups if any(row.setup == setup.setup for row in members))
+    setup = _chosen_setup(choice.setup, setups, members)
+    table = TABLES[key] if key in TABLES else own_table(key.removeprefix(OWN_PREFIX), members)
+    rows = [] if setup is None else _rows_of(table, setup, members)
+    restarts = len({row.restart for row in rows}) or table.restarts
+    runs = choice.runs or table.runs
+    if table.number == OWN:
+        cells = own_cells(table, rows, stored.costs, runs)
+    else:
+        cells = compare(table, rows, stored.costs, runs, restarts)
+    if table.unit != NATS:
+        cells = [_timed(cell, stored.times) for cell in cells]
+    chosen = [c for c in cells if _is_in(c.latent_dim, choice.dims) and _is_in(c.method, choice.methods)]
+    return Sheet(
+        table, key, setup, setups, tuple(rows), tuple(cells), tuple(chosen or cells), runs, restarts, choice.path,
+        stored.times,
+    )  # fmt: skip
+
+
+def _timed(cell: Cell, times: Times | None) -> Cell:
+    """A cell of a table of times, with what the bench measured; no sweep fills it, so that no runs are missing."""
+    measured = times is not None and (cell.dataset, cell.latent_dim, cell.decoder) in BENCH_COLUMNS
+    return replace(cell, mean=times.milliseconds.get(cell.method) if measured and times else None, wanted=0, missing=0)
+
+
+def _is_in(value: object, chosen: tuple[object, ...]) -> bool:
+    return not chosen or value in chosen
+
+
+def _chosen_setup(wanted: str, setups: Sequence[Setup], rows: Sequence[Result]) -> Setup | None:
+    """The one wanted; where it has nothing for this table, the one with the most results, of several the latest."""
+    done = Counter(row.setup for row in rows if row.status == "done")
+    fullest = max(setups, key=lambda setup: done[setup.setup], default=None)
+    return next((setup for setup in setups if setup.setup == wanted), fullest)
+
+
+def _rows_of(table: PaperTable, setup: Setup, rows: Sequence[Result]) -> list[Result]:
+    """The setup's rows; for a table with several kinds of decoder those of the setups it is made of."""
+    base = {**setup.content, "set": without_decoder(setup.content["set"])}
+    together = {setup.setup}
+    if len(table.decoders) > 1 and table.number != OWN:
+        together |= set(table_setups(table, base))
+    return [row for row in rows if row.setup in together]
