@@ -1,6 +1,6 @@
-"""Posterior collapse: latent dimensions that say nothing about the image.
+"""Posterior collapse: latent dimensions that carry nothing of the image.
 
-Of an encoder's answers only means and variances are looked at, which every family has.
+It is judged by the means and the variances of an encoder's answers, which every family has.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ACTIVE = 0.01
 
 
 def moment_kl(mean: Float[Tensor, "N D"], variance: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-    """KL(N(mean_d, variance_d) || N(0, 1)) of each image and dimension, in nats.
+    """Return KL(N(mean_d, variance_d) || N(0, 1)) of each image and dimension, in nats.
 
     It is the KL of q(z_d|x) where that is Gaussian, and a lower bound on it elsewhere; the sum over dimensions is the
     KL of a diagonal Gaussian q(z|x), and a lower bound on that of any other with the same means and variances.
@@ -24,12 +24,12 @@ def moment_kl(mean: Float[Tensor, "N D"], variance: Float[Tensor, "N D"]) -> Flo
 
 
 def activity(mean: Float[Tensor, "N D"]) -> Float[Tensor, " D"]:
-    """Cov_x(E_q(z|x)[z_d]), the variance over images of each dimension's posterior mean (Burda et al. 2016)."""
+    """Return Cov_x(E_q(z|x)[z_d]), the variance over images of each dimension's posterior mean (Burda et al. 2016)."""
     return mean.var(0, correction=0)
 
 
 def collapse_report(mean: Float[Tensor, "N D"], variance: Float[Tensor, "N D"]) -> dict[str, Any]:
-    """Active dimensions, and how far the others' posteriors are from the prior, as JSON-ready data.
+    """Return active dimensions, and how far the others' posteriors are from the prior, as JSON-ready data.
 
     'active_units': their count, of how many, and the variance over images of each dimension's posterior mean.
     'collapse': the share of dimensions that are not active, and the mean over images of each dimension's `moment_kl`.
