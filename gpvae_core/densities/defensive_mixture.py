@@ -32,7 +32,7 @@ class DefensiveMixture(Posterior):
         self._gaussian, self._other, self._share = FullGaussian(mean, WIDER * chol), other, share
 
     def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:
-        """Samples are reparametrised within a component; which component it is has no gradient."""
+        """Draw samples, reparametrised within a component; which component it is has no gradient."""
         m, chol = self._gaussian.m, self._gaussian.chol
         like = {"generator": generator, "device": m.device, "dtype": m.dtype}
         # NOTE: einsum multiplies all k samples of an image in one product; `chol @ eps` would copy chol k times.

@@ -74,7 +74,7 @@ class DiagonalGaussian(Gaussian):
 
 
 def is_diagonal_gaussian(q: Posterior, generator: torch.Generator | None = None) -> bool:
-    """Whether q is a Gaussian with a diagonal covariance.
+    """Tell whether q is a Gaussian with a diagonal covariance.
 
     A density that knows so says it. Of others (a mixture with one component, a flow that does nothing) log q(z|x) at
     a few samples is compared with that of the Gaussian with q's mean and variances.

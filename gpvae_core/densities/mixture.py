@@ -24,7 +24,12 @@ from gpvae_core.densities.base import KL_SAMPLES, Posterior, Samples, sampled_kl
 
 
 class GaussianMixture(Posterior):
-    """sum_c w_c N(m_c, Diag(s_c)^2), the weights given as log w_c."""
+    """sum_c w_c N(m_c, Diag(s_c)^2), the weights given as log w_c.
+
+    >>> m = torch.tensor([[[-1.0], [2.0]]])
+    >>> GaussianMixture(torch.zeros(1, 2).log_softmax(-1), m, torch.ones(1, 2, 1)).mean
+    tensor([[0.5000]])
+    """
 
     def __init__(self, log_w: Float[Tensor, "B C"], m: Float[Tensor, "B C D"], s: Float[Tensor, "B C D"]) -> None:
         self.log_w, self.m, self.s = log_w, m, s

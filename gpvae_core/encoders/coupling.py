@@ -24,8 +24,8 @@ class CouplingStep(FlowStep):
         super().__init__()
         self.kept = nn.Buffer(kept, persistent=False)
         a = int(kept.sum())
-        seen, used = torch.ones(width, a, dtype=torch.bool), torch.ones(len(kept) - a, width, dtype=torch.bool)
-        self.net = ShiftAndScale(seen, used, context)
+        inputs, outputs = torch.ones(width, a, dtype=torch.bool), torch.ones(len(kept) - a, width, dtype=torch.bool)
+        self.net = ShiftAndScale(inputs, outputs, context)
 
     def forward(self, h: Float[Tensor, "B H"]) -> CouplingTransform:
         return CouplingTransform(self.net.given(h), self.kept)  # pyright: ignore[reportArgumentType]

@@ -17,13 +17,13 @@ from gpvae_core.types import EventShape
 
 
 def _places(width: int, d: int) -> Int[Tensor, " W"]:
-    """How many dimensions each hidden unit sees, 0 to d - 1 (from 1 where there are fewer units than dimensions)."""
+    """Return how many dimensions each hidden unit sees, 0 to d - 1 (from 1 where units are fewer than dimensions)."""
     units = torch.arange(width)
     return units % d if width >= d else ((units + 1) * d - 1) // width
 
 
 class AutoregressiveStep(FlowStep):
-    """Dimension i of mu and sigma sees the z whose place in the order comes before its own (Germain et al. 2015).
+    """A flow whose dimension i of mu and sigma sees the z that come before it in the order (Germain et al. 2015).
 
     Hidden units are dealt out evenly: unit u sees the first u mod D dimensions of the order. Where there are fewer of
     them than dimensions, they are spread over the order so that the last one sees all dimensions but the last.

@@ -29,7 +29,7 @@ SERIES = tuple(math.prod(range(1, 2 * n, 2)) / n for n in range(1, 13))
 
 
 def _poisson_sum(x2: Tensor) -> tuple[Tensor, Tensor]:
-    """sum_k Poisson(k; x2) digamma(1/2+k) and its derivative in x2, sum_k Poisson(k; x2) / (1/2+k)."""
+    """Return sum_k Poisson(k; x2) digamma(1/2+k) and its derivative in x2, sum_k Poisson(k; x2) / (1/2+k)."""
     k = torch.arange(TERMS, dtype=x2.dtype, device=x2.device)
     log_rate = x2.clamp_min(1e-300).log().unsqueeze(-1)
     weight = torch.exp(k * log_rate - x2.unsqueeze(-1) - torch.lgamma(k + 1))
@@ -37,7 +37,7 @@ def _poisson_sum(x2: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _series(x2: Tensor) -> tuple[Tensor, Tensor]:
-    """The same two by the expansion in s = 1/(2 x2): value log(x2) - sum_n c_n s^n."""
+    """Return the same two by the expansion in s = 1/(2 x2): value log(x2) - sum_n c_n s^n."""
     s = 0.5 / x2
     value, slope = torch.log(x2), 1.0 / x2
     power = torch.ones_like(s)
@@ -76,14 +76,14 @@ class _ExpectedLogSquare(torch.autograd.Function):
 
 
 def expected_log_square(a: Float[Tensor, "*shape"], t: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """E[log y^2], y ~ N(a, t), in closed form (Lloyd et al. 2015); `t` is a variance, t >= 0."""
+    """Return E[log y^2], y ~ N(a, t), in closed form (Lloyd et al. 2015); `t` is a variance, t >= 0."""
     return _ExpectedLogSquare.apply(a, t)  # pyright: ignore[reportReturnType]
 
 
 def sampled_log_square(
     a: Float[Tensor, "*shape"], t: Float[Tensor, "*shape"], k: int, generator: torch.Generator | None = None
 ) -> Float[Tensor, "*shape"]:
-    """E[log y^2], y ~ N(a, t), by `k` reparametrised samples, as the paper trains (text below eq. 16).
+    """Return E[log y^2], y ~ N(a, t), by `k` reparametrised samples, as the paper trains (text below eq. 16).
 
     A sample at y = 0 would give minus infinity and an unbounded gradient; y^2 is kept above 1e-12.
     """

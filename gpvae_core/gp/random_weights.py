@@ -20,7 +20,7 @@ BLOCKS = 8
 
 
 def pack(below: Float[Tensor, "D P P"], log_diagonal: Float[Tensor, "D P"]) -> list[Tensor]:
-    """The column blocks of all L_j that are not zero, each as one (rows, D * columns) matrix."""
+    """Return the column blocks of all L_j that are not zero, each as one (rows, D * columns) matrix."""
     p = below.shape[1]
     step = max(1, math.ceil(p / BLOCKS))
     blocks = []
@@ -33,7 +33,7 @@ def pack(below: Float[Tensor, "D P P"], log_diagonal: Float[Tensor, "D P"]) -> l
 
 
 def _columns(blocks: list[Tensor], psi: Float[Tensor, "B P"]) -> list[Tensor]:
-    """psi' L_j, block by block, each (B, D * columns)."""
+    """Return psi' L_j, block by block, each (B, D * columns)."""
     return [psi[:, psi.shape[1] - block.shape[0] :] @ block for block in blocks]
 
 
@@ -90,7 +90,7 @@ class RandomWeights(nn.Module):
 
     @torch.no_grad()
     def zero_(self) -> None:
-        """q(W) = a point mass at 0: the encoder is then exactly its base (text below eq. 13). Its KL is infinite."""
+        """Make q(W) a point mass at 0: the encoder is then exactly its base (text below eq. 13). Its KL is infinite."""
         self.mu.zero_()
         self.below.zero_()
         self.log_diagonal.fill_(-math.inf)
@@ -105,19 +105,19 @@ class RandomWeights(nn.Module):
         self.log_diagonal.copy_(diagonal.log())
 
     def cholesky(self) -> Float[Tensor, "D P P"]:
-        """L_j: what `below` holds under the diagonal, and exp(log_diagonal) on it."""
+        """Return L_j: what `below` holds under the diagonal, and exp(log_diagonal) on it."""
         return self.below + torch.diag_embed(self.log_diagonal.exp())
 
     def mean(self, psi: Float[Tensor, "B P"]) -> Float[Tensor, "B D"]:
-        """mu_j' psi(x)."""
+        """Return mu_j' psi(x)."""
         return psi @ self.mu.T
 
     def variance(self, psi: Float[Tensor, "B P"]) -> Float[Tensor, "B D"]:
-        """psi(x)' Sigma_j psi(x), never negative."""
+        """Return psi(x)' Sigma_j psi(x), never negative."""
         return _VarianceForm.apply(self.below, self.log_diagonal, psi)  # pyright: ignore[reportReturnType]
 
     def kl(self) -> Float[Tensor, ""]:
-        """KL(q(W) || N(0, I)) in nats, the last term of eq. 15 for one of W, U."""
+        """Return KL(q(W) || N(0, I)) in nats, the last term of eq. 15 for one of W, U."""
         trace = self.below.square().sum() + (2 * self.log_diagonal).exp().sum()
         return 0.5 * (trace + self.mu.square().sum() - self.mu.numel() - 2 * self.log_diagonal.sum())
 
@@ -131,7 +131,7 @@ class Variances:
 
     @torch.no_grad()
     def __call__(self, psi: Float[Tensor, "S B P"]) -> Float[Tensor, "S B D"]:
-        """For each of the S weights its variance at its own features."""
+        """Return the variance of each of the S weights at its own features."""
         s, b, p = psi.shape
         d = self._weights[0].mu.shape[0]
         total = psi.new_zeros(s, b, d)
@@ -141,9 +141,9 @@ class Variances:
         return total
 
     def _blocks(self) -> list[Tensor]:
-        """The packed factors, each (S, rows, D * columns). Those of frozen parameters are kept: a fused optimizer
-        changes a parameter without raising its version, so a version alone does not tell whether one that is being
-        trained has changed."""
+        """Return the packed factors, each (S, rows, D * columns). Those of frozen parameters are kept."""
+        # NOTE: a fused optimizer changes a parameter without raising its version, so a version alone does not tell
+        # whether one that is being trained has changed.
         parameters = [p for w in self._weights for p in (w.below, w.log_diagonal)]
         if any(p.requires_grad for p in parameters):
             return self._packed()

@@ -18,7 +18,7 @@ class LikelihoodTable(ABC):
 
     @abstractmethod
     def log_prob(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
-        """log p(x|z_i) in nats, float64 on the CPU (not every device has it)."""
+        """Return log p(x|z_i) in nats, float64 on the CPU (not every device has it)."""
 
 
 class Likelihood(nn.Module, ABC):
@@ -26,30 +26,30 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        """log p(x | g) in nats, summed over C, H, W; `x` and the decoder output `g` broadcast against each other."""
+        """Return log p(x | g) in nats, summed over C, H, W; `x` and the decoder output `g` are broadcast."""
 
     @abstractmethod
     def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        """KL(p(x|g) || p(x|other)) of two decoder outputs in nats, summed over C, H, W; in closed form."""
+        """Return KL(p(x|g) || p(x|other)) of two decoder outputs in nats, summed over C, H, W; in closed form."""
 
     @abstractmethod
     def grid_table(self, g: Float[Tensor, "G C H W"]) -> LikelihoodTable:
-        """The decoder outputs `g`, which it takes over (their memory may be reused), made ready for many images.
+        """Make the decoder outputs `g` ready for many images; it takes them over (their memory may be reused).
 
         It keeps the likelihood's parameters as they are now.
         """
 
     @abstractmethod
     def mean(self, g: Tensor) -> Tensor:
-        """E[x | g], the reconstruction that is shown."""
+        """Return E[x | g], the reconstruction that is shown."""
 
     @abstractmethod
     def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One image drawn from p(x|g) for each decoder output, of its shape; without a gradient."""
+        """Draw one image from p(x|g) for each decoder output, of its shape; without a gradient."""
 
     @abstractmethod
     def noise_scale(self) -> float | None:
-        """The scale of the pixel noise, sigma_x, as it is now; None for a likelihood without."""
+        """Return the scale of the pixel noise, sigma_x, as it is now; None for a likelihood without."""
 
 
 class LikelihoodConfig(BaseModel, ABC):
@@ -60,7 +60,7 @@ class LikelihoodConfig(BaseModel, ABC):
 
     @abstractmethod
     def build(self) -> Likelihood:
-        """The likelihood with its start values."""
+        """Return the likelihood with its start values."""
 
 
 LIKELIHOODS: Registry[type[LikelihoodConfig]] = Registry("likelihood", "gpvae_core.likelihoods")

@@ -20,16 +20,16 @@ class Bernoulli(ExponentialFamily):
     """
 
     def log_partition(self, g: Tensor) -> Tensor:
-        """A(g) = log(1 + e^g)."""
+        """Return A(g) = log(1 + e^g)."""
         return -nn.functional.logsigmoid(-g)
 
     def mean(self, g: Tensor) -> Tensor:
-        """lambda = sigmoid(g)."""
+        """Return lambda = sigmoid(g)."""
         return g.sigmoid()
 
     @torch.no_grad()
     def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Black and white."""
+        """Draw black and white pixels."""
         return torch.bernoulli(g.sigmoid(), generator=generator)
 
 

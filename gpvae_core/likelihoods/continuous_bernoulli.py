@@ -25,7 +25,7 @@ LANGEVIN = tuple(2 * n * c for n, c in enumerate(LOG_SINHC, 1))
 
 
 def _polynomial(square: Tensor, coefficients: Sequence[float]) -> Tensor:
-    """c_1 + c_2 s + c_3 s^2 + ... by Horner's rule."""
+    """Return c_1 + c_2 s + c_3 s^2 + ... by Horner's rule."""
     value = torch.full_like(square, coefficients[-1])
     for c in reversed(coefficients[:-1]):
         value = value * square + c
@@ -33,7 +33,7 @@ def _polynomial(square: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 
 def log_sinhc(h: Tensor) -> Tensor:
-    """log(sinh(h) / h), even, 0 at 0, and about |h| - log|2h| far out."""
+    """Return log(sinh(h) / h), even, 0 at 0, and about |h| - log|2h| far out."""
     near = h.abs() < NEAR
     square = torch.where(near, h, 0.0).square()
     far = torch.where(near, 1.0, h).abs()
@@ -42,7 +42,7 @@ def log_sinhc(h: Tensor) -> Tensor:
 
 
 def langevin(h: Tensor) -> Tensor:
-    """coth(h) - 1/h, odd, from -1 to 1."""
+    """Return coth(h) - 1/h, odd, from -1 to 1."""
     near = h.abs() < NEAR
     close = torch.where(near, h, 0.0)
     far = torch.where(near, 1.0, h)
@@ -56,16 +56,16 @@ class ContinuousBernoulli(ExponentialFamily):
     """
 
     def log_partition(self, g: Tensor) -> Tensor:
-        """A(g) = log((e^g - 1) / g) = g/2 + log(sinh(g/2) / (g/2))."""
+        """Return A(g) = log((e^g - 1) / g) = g/2 + log(sinh(g/2) / (g/2))."""
         return 0.5 * g + log_sinhc(0.5 * g)
 
     def mean(self, g: Tensor) -> Tensor:
-        """A'(g) = 1 / (1 - e^-g) - 1/g: 1/2 at g = 0, and closer to it than lambda elsewhere."""
+        """Return A'(g) = 1 / (1 - e^-g) - 1/g: 1/2 at g = 0, and closer to it than lambda elsewhere."""
         return 0.5 + 0.5 * langevin(0.5 * g)
 
     @torch.no_grad()
     def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """By the inverse of its distribution function, log(1 + u (e^g - 1)) / g, mirrored where g > 0."""
+        """Draw by the inverse of the distribution function, log(1 + u (e^g - 1)) / g, mirrored where g > 0."""
         u = torch.rand(g.shape, generator=generator, device=g.device, dtype=g.dtype)
         rate = g.abs().clamp_min(1e-6)
         x = -torch.log1p(u * torch.expm1(-rate)) / rate

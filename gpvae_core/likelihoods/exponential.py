@@ -39,14 +39,14 @@ class ExponentialFamily(Likelihood, ABC):
 
     @abstractmethod
     def log_partition(self, g: Tensor) -> Tensor:
-        """A(g) in nats, pixel by pixel: smooth and accurate for every logit, as are its derivatives."""
+        """Return A(g) in nats, pixel by pixel: smooth and accurate for every logit, as are its derivatives."""
 
     def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
         logit = g.to(x.dtype)  # an autocast decoder's output is coarse
         return (x * logit - self.log_partition(logit)).sum(dim=(-3, -2, -1))
 
     def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        """A(other) - A(g) - (other - g) A'(g), as A' is the mean of x."""
+        """Return A(other) - A(g) - (other - g) A'(g), as A' is the mean of x."""
         change = self.log_partition(other) - self.log_partition(g) - (other - g) * self.mean(g)
         return change.sum(dim=(-3, -2, -1))
 

@@ -56,7 +56,7 @@ class Gaussian(Likelihood):
         return -0.5 * square * torch.exp(-2 * self.log_sigma_x) - pixels * log_scale
 
     def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        """|g - other|^2 / (2 sigma_x^2)."""
+        """Return |g - other|^2 / (2 sigma_x^2)."""
         return 0.5 * (g - other).square().sum(dim=(-3, -2, -1)) * torch.exp(-2 * self.log_sigma_x)
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
 
 HIDDEN = "units of the fully connected layer(s), h (conv at 32x32 and 64x64: 512)"
-"""What `hidden` means in every stack, of an encoder as of a decoder."""
+"""The description of `hidden`, the same in every stack, of an encoder as of a decoder."""
 
 
 class NetConfig(BaseModel, ABC):
@@ -28,11 +28,11 @@ class NetConfig(BaseModel, ABC):
 
     @abstractmethod
     def trunk(self, event_shape: EventShape) -> nn.Module:
-        """(B, C, H, W) -> (B, p): the encoder without its last layer; also the GP's features psi(x)."""
+        """Return the encoder without its last layer, (B, C, H, W) -> (B, p); also the GP's features psi(x)."""
 
     @abstractmethod
     def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
-        """(B, D) -> (B, C, H, W): g_theta(z)."""
+        """Return g_theta(z), (B, D) -> (B, C, H, W)."""
 
 
 NETS: Registry[type[NetConfig]] = Registry("network", "gpvae_core.nets")

@@ -17,7 +17,7 @@ LAYERS = "convolutional layers, L (4 for 64x64)"
 
 
 def sides(side: int, layers: int) -> list[int]:
-    """Feature map sides from the image down: each (4x4, stride 2) convolution halves, rounding down."""
+    """Return feature map sides from the image down: each (4x4, stride 2) convolution halves, rounding down."""
     out = [side]
     for _ in range(layers):
         out.append((out[-1] + 2 * PADDING - KERNEL) // STRIDE + 1)
@@ -47,7 +47,7 @@ class ConvConfig(NetConfig):
         return s
 
     def trunk(self, event_shape: EventShape) -> nn.Module:
-        """32, 32, 64 channels for L=3; 32, 32, 64, 64 for L=4 (Tables 6-8)."""
+        """Return L convolutions with 32, 32, 64 channels for L=3; 32, 32, 64, 64 for L=4 (Tables 6-8)."""
         s = self._sides(event_shape)
         channels = [event_shape[0]] + [32 if i < 2 else 64 for i in range(self.layers)]
         blocks: list[nn.Module] = []
@@ -57,7 +57,7 @@ class ConvConfig(NetConfig):
         return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(flat, self.hidden), nn.LeakyReLU(0.01))
 
     def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
-        """FC h, FC s*s*64, then L transposed convolutions: 32, 32, C for L=3; 64, 32, 32, C for L=4 (Tables 6-8)."""
+        """Return FC h, FC s*s*64, L transposed convolutions: 32, 32, C for L=3; 64, 32, 32, C for L=4 (Tables 6-8)."""
         s = self._sides(event_shape)[::-1]
         widths = [64] * (self.layers - 2) + [32, 32, event_shape[0]]
         blocks: list[nn.Module] = [

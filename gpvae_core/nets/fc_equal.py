@@ -16,7 +16,7 @@ from gpvae_core.types import EventShape
 
 
 def closest_width(wanted: int, latent_dim: int, pixels: int) -> int:
-    """The width w >= 1 of both hidden layers whose parameters, w^2 + w (d + P + 2) + P, come closest to `wanted`."""
+    """Return the width w >= 1 of two hidden layers whose parameters, w^2 + w (d + P + 2) + P, are nearest `wanted`."""
     b = latent_dim + pixels + 2
     root = 0.5 * (math.sqrt(b**2 + 4.0 * max(wanted - pixels, 0)) - b)
     candidates = max(1, math.floor(root)), max(1, math.ceil(root))
@@ -43,7 +43,7 @@ class EqualConfig(NetConfig):
         return self._conv.trunk(event_shape)
 
     def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
-        """Linear, ReLU, Linear, ReLU, Linear: the convolutional decoder is only counted, without its memory."""
+        """Return Linear, ReLU, Linear, ReLU, Linear: the convolutional decoder is only counted, without its memory."""
         with torch.device("meta"):
             wanted = sum(p.numel() for p in self._conv.decoder(latent_dim, event_shape).parameters())
         width = closest_width(wanted, latent_dim, math.prod(event_shape))

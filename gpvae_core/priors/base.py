@@ -23,7 +23,7 @@ class PriorConfig(BaseModel, ABC):
 
     @abstractmethod
     def wrap(self, decoder: nn.Module, latent_dim: int) -> nn.Module:
-        """f -> f(h(.)), (B, D) -> (B, C, H, W)."""
+        """Return f(h(.)) for the decoder f, a map (B, D) -> (B, C, H, W)."""
 
 
 PRIORS: Registry[type[PriorConfig]] = Registry("prior", "gpvae_core.priors")

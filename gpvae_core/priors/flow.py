@@ -21,7 +21,7 @@ LEAST_SLOPE = 0.01
 
 
 def splines(raw: Float[Tensor, "*batch E M"], bins: int) -> DependentTransform:
-    """One spline for each of E coordinates, from M = 3 bins - 1 numbers; the identity outside of [-5, 5]."""
+    """Return one spline for each of E coordinates, from M = 3 bins - 1 numbers; the identity outside of [-5, 5]."""
     widths, heights, derivatives = raw.split([bins, bins, bins - 1], dim=-1)
     return DependentTransform(MonotonicRQSTransform(widths, heights, derivatives, slope=LEAST_SLOPE), 1)
 
@@ -34,7 +34,7 @@ class SplineStep(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
-        """u, and log |det du/dz|."""
+        """Return u, and log |det du/dz|."""
 
 
 class Elementwise(SplineStep):
@@ -139,7 +139,7 @@ class SplineFlow(LatentMap):
 
 
 def _steps(latent_dim: int, transforms: int, bins: int, width: int) -> list[SplineStep]:
-    """Couplings by halves of the coordinates that change from pair to pair, so that any two are once apart."""
+    """Return couplings by halves of the coordinates that change from pair to pair, so that any two are once apart."""
     if latent_dim == 1:
         return [Elementwise(1, bins) for _ in range(transforms)]
     number, digits = torch.arange(latent_dim), (latent_dim - 1).bit_length()

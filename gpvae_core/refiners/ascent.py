@@ -45,8 +45,8 @@ def elbo_and_gradients(
     with torch.enable_grad():
         leaves = [t.detach().requires_grad_() for t in at]
         value = gaussian_elbo(model, x, q.moved(leaves), eps)
-        found = torch.autograd.grad(value.sum(), leaves, create_graph=through)
-    return value.detach(), [g.nan_to_num(0.0, 0.0, 0.0) for g in found]
+        gradients = torch.autograd.grad(value.sum(), leaves, create_graph=through)
+    return value.detach(), [g.nan_to_num(0.0, 0.0, 0.0) for g in gradients]
 
 
 def _per_row(values: Float[Tensor, " B"], like: Tensor) -> Tensor:

@@ -146,10 +146,10 @@ def _best_of_chunk(vae: VAE, x: Tensor, seed: int, given: Sequence[Tensor] | Non
 
 def _polished(vae: VAE, x: Tensor, start: G, known: tuple[G, Tensor], eps: Tensor, seed: int) -> tuple[G, Tensor]:
     """Climb from `start` to the end; keep the known Gaussian, whose ELBO is given, where that is no better."""
-    found, _ = maximise(vae, x, start, POLISH, seed)
-    found_elbo = elbos(vae, x, found, eps)
-    kept = found.where(found_elbo > known[1], known[0])
-    return kept, torch.maximum(found_elbo.nan_to_num(-math.inf), known[1])
+    best, _ = maximise(vae, x, start, POLISH, seed)
+    elbo = elbos(vae, x, best, eps)
+    kept = best.where(elbo > known[1], known[0])
+    return kept, torch.maximum(elbo.nan_to_num(-math.inf), known[1])
 
 
 @torch.no_grad()

@@ -35,7 +35,7 @@ FLOATS_AT_ONCE = 4_000_000
 
 
 class MixtureProposalSettings(BaseModel):
-    """How the mixture is fitted, and the samples of the bound; the paper's by default (C.2)."""
+    """Settings of the mixture's fit and of the bound; the paper's by default (C.2)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     components: int = Field(default=50, ge=1, le=64, description="Gaussians in the mixture")
@@ -72,7 +72,7 @@ def stratified_bound(
     samples: int,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, " B"]:
-    """L above in nats with about `samples` samples of each point, one of each component at least."""
+    """Return L above in nats with about `samples` samples of each point, one of each component at least."""
     components = q.log_w.shape[-1]
     n = max(1, samples // components)
     z = torch.stack([q.sample_components(generator) for _ in range(n)])
@@ -89,7 +89,7 @@ def fit_mixture_proposal(
     seed: int = 0,
     progress: Progress = silent,
 ) -> MixtureEncoder:
-    """An encoder whose answers for the points `x` are as good proposals as they get; the model stays as it is.
+    """Fit an encoder whose answers for the points `x` are as good proposals as they get; the model stays as it is.
 
     Args:
         net: the encoder's network.
@@ -119,7 +119,7 @@ def fit_mixture_proposal(
 
 
 def _start(model: GenerativeModel, net: NetConfig, components: int, seed: int) -> MixtureEncoder:
-    """The untrained encoder, its components spread as the prior is: together they leave no place uncovered."""
+    """Return the untrained encoder, its components spread as the prior is: together they leave no place uncovered."""
     d = model.latent_dim
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -130,7 +130,7 @@ def _start(model: GenerativeModel, net: NetConfig, components: int, seed: int) -
 
 
 def _rows_at_once(model: GenerativeModel, samples: int, components: int) -> int:
-    """Points whose samples are held at a time."""
+    """Return how many points have their samples held at a time."""
     return max(1, FLOATS_AT_ONCE // (samples * _floats_of_a_sample(model, components)))
 
 
@@ -147,7 +147,7 @@ def mixture_log_px(
     seed: int = 0,
     progress: Progress = silent,
 ) -> MixtureEstimate:
-    """The bound of `samples` independent samples from the mixture for each point, in bounded memory.
+    """Return the bound of `samples` independent samples from the mixture for each point, in bounded memory.
 
     Raises:
         UserError: `samples` is below 1.
