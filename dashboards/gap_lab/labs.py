@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards.lab.jobs import JobSlot
 from dashboards.lab.library import RunLibrary
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.explore.memo import Memo
 from gpvae_core.progress import Progress
 
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from gpvae_core.runs import Run
 
 
+@dataclass(frozen=True)
+class Trainable:
+    """What can be trained on a decoder."""
+
+    families: tuple[str, ...]
+    """Methods of the teaching set that fit it."""
+    epochs: int
+    """Epochs of a short training."""
+    numbered: Mapping[str, bool]
+    """Method -> whether it takes a number."""
+
+
 class GapLabs:
     """Loads the runs that the library finds and groups them by decoder. Safe to ask from several threads."""
 
@@ -26,6 +40,7 @@ class GapLabs:
         self.library = library
         self._lock = threading.Lock()
         self._labs: dict[str, Lab] = {}
+        self._trainable = Memo()
         self._runs: dict[str, Run] = {}
         self.decoders: list[Decoder] = []
         self.complaints: list[str] = []
@@ -62,6 +77,10 @@ class GapLabs:
             raise unknown("decoder", decoder, found)
         return self._labs[found[decoder].fingerprint]
 
+    def trainable(self, lab: Lab) -> Trainable:
+        """Return what can be trained on a decoder; it is looked up once."""
+        return self._trainable.get(lab.decoder.fingerprint, lambda: _trainable(lab))
+
     def with_epochs(self, lab: Lab) -> dict[str, Run]:
         """Return the runs on these data, with this latent dimension, that kept weights of epochs; newest first."""
         data, dim = lab.origin.meta["data_fingerprint"], lab.origin.config.latent_dim
@@ -70,6 +89,15 @@ class GapLabs:
             for name, run in reversed(self._runs.items())
             if run.kept_epochs and (run.meta["data_fingerprint"], run.config.latent_dim) == (data, dim)
         }
+
+
+def _trainable(lab: Lab) -> Trainable:
+    from gpvae_core.explore.gap_lab.teaching import default_epochs, teaching_set
+    from gpvae_core.methods import methods
+
+    numbered = {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"}
+    families = tuple(planned.config.method for planned in teaching_set(lab.origin))
+    return Trainable(families, default_epochs(lab.origin), numbered)
 
 
 class Trainings(JobSlot):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import panel as pn
@@ -33,7 +33,7 @@ class TrainingPanel:
     def __init__(self, trainings: Trainings, complain: Callable[[str], None]) -> None:
         self._trainings, self._complain = trainings, complain
         self._request: GapLabRequest | None = None
-        self._numbers: dict[str, bool] = {}
+        self._numbers: Mapping[str, bool] = {}
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
         self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
         self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
@@ -56,22 +56,17 @@ class TrainingPanel:
         method = str(self.method.value)
         return f"{method}:{self.number.value}" if self._numbers.get(method) else method
 
-    def offer_methods(self, names: dict[str, bool]) -> None:
-        """Offer every method there is; True for one that takes a number."""
-        self._numbers = names
-        self.method.param.update(options=list(names), value=next(iter(names), None))
-        self.number.visible = self._numbers.get(str(self.method.value), False)
-
-    def offer(self, request: GapLabRequest, families: list[str], epochs: int) -> None:
+    def offer(self, request: GapLabRequest) -> None:
         """Offer what can be trained on the chosen decoder; open where it has one run alone."""
-        if self._request is None or self._request.lab.decoder != request.lab.decoder:
-            alone = len(request.lab.runs) == 1
-            text = ALONE if alone else MORE
-            self._intro.object = text.format(name=html.escape(request.lab.decoder.name))
-            self.panel.visible = alone
-            self.epochs.value = epochs
-            self.set.param.update(options=families, value=families)
-        self._request = request
+        before, self._request = self._request, request
+        alone, trainable = len(request.lab.runs) == 1, request.trainable
+        if before is not None and before.lab.decoder == request.lab.decoder:
+            return
+        self._intro.object = (ALONE if alone else MORE).format(name=html.escape(request.lab.decoder.name))
+        self.panel.visible = alone
+        self.epochs.value, self._numbers = trainable.epochs, trainable.numbered
+        self.set.param.update(options=list(trainable.families), value=list(trainable.families))
+        self.method.param.update(options=list(self._numbers), value=next(iter(self._numbers), None))
 
     def start(self, what: str) -> None:
         """Train the teaching set, a series that a card asks for, or one method."""
@@ -115,16 +110,3 @@ class TrainingPanel:
         if report.outcome == "done":
             self.panel.visible = False
         return True
-
-
-def families_and_methods(request: GapLabRequest) -> tuple[list[str], int, dict[str, bool]]:
-    """Return (families that fit the decoder, epochs of a short training, method -> whether it takes a number)."""
-    from gpvae_core.explore.gap_lab.teaching import default_epochs, teaching_set
-    from gpvae_core.methods import methods
-
-    families = [planned.config.method for planned in teaching_set(request.lab.origin)]
-    return (
-        families,
-        default_epochs(request.lab.origin),
-        {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"},
-    )

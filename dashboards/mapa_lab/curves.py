@@ -129,7 +129,7 @@ class ModelDensity(SlowPane):
     to_csv = staticmethod(export.density)
 
 
-class NetworkPasses(SlowPane):
+class PassCurves(SlowPane):
     """Fig. 4 or 5 drawn anew: network passes of a training step, for each point of the batch."""
 
     tab = "passes"
@@ -183,6 +183,6 @@ PANES: tuple[MapaLabPane, ...] = (
     BoundCurves(),
     KlCurves(),
     ModelDensity(),
-    NetworkPasses(encoder=False),
-    NetworkPasses(encoder=True),
+    PassCurves(encoder=False),
+    PassCurves(encoder=True),
 )

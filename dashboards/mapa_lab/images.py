@@ -43,7 +43,7 @@ class ImagePane(SlowPane):
         return picture.run, picture.index, picture.shown, values
 
 
-class Neighbours(ImagePane):
+class NeighbourImages(ImagePane):
     """The most probable training images of a test image, by MAPA and by the model."""
 
     name = "mapa_neighbours"
@@ -104,4 +104,4 @@ class CodeMap(ImagePane):
     to_csv = staticmethod(export.codes)
 
 
-PANES: tuple[MapaLabPane, ...] = (Neighbours(), CodeMap())
+PANES: tuple[MapaLabPane, ...] = (NeighbourImages(), CodeMap())

@@ -18,7 +18,7 @@ from dashboards.mapa_lab.controls import MapaLabControls
 from dashboards.mapa_lab.labs import MapaLabs
 from dashboards.mapa_lab.pane import MapaLabPane
 from dashboards.mapa_lab.request import MapaLabRequest, resolve
-from dashboards.mapa_lab.state import TAB_HELP, TABS, MapaLabState
+from dashboards.mapa_lab.state import TABS, MapaLabState
 from dashboards.widgets.tabs import TabList
 
 BORDER = 18
@@ -40,7 +40,7 @@ class MapaLabPage(Page[MapaLabRequest]):
         self.labs = self.library.shared(MapaLabs)
         self.tabs = TabList(
             {"tab": lambda key: self.change(tab=key)}, label="What is shown",
-            tabs=[[key, text, TAB_HELP[key]] for key, text in TABS.items()],
+            tabs=[[key, *words] for key, words in TABS.items()],
             sizing_mode="stretch_width", margin=(2, 10, 0, 10),
         )  # fmt: skip
         self.controls = MapaLabControls(self.state, self.notice.say)
@@ -88,7 +88,7 @@ class MapaLabPage(Page[MapaLabRequest]):
     def beside(self, pane: Pane[MapaLabRequest], aside: str) -> None:
         if aside:
             self.show_line(aside)
-        if pane.name == images.Neighbours.name and self.session.request is not None:
+        if pane.name == images.NeighbourImages.name and self.session.request is not None:
             self.controls.offer(self.session.request)  # hyper-parameters that were sought are known now
 
     # From the person
@@ -118,7 +118,7 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def start(self) -> None:
         """Begin without training anything: points need no run."""
-        for complaint in self.labs.rescan(finished_only=self.first.running):
+        for complaint in self.library.look(finished_only=self.first.running):
             self.notice.add(complaint)
         super().start()
 
@@ -131,7 +131,7 @@ class MapaLabPage(Page[MapaLabRequest]):
             self.training.show(report, f"Training the default pair, for the image tab: {words}" if running else words)
             self.training.panel.visible = bool(words) and self.state.tab == "images"
         if self._was_training and not running:
-            self.labs.rescan(finished_only=False)
+            self.library.look(finished_only=False)
             if self.state.tab == "images":
                 self.session.refresh()
         self._was_training = running

@@ -22,7 +22,7 @@ COLOUR_WORDS = {
 WORDS = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
 
 
-class LatentMap(ExplorerPane):
+class TsneMap(ExplorerPane):
     """Points to pick from. A new instance only moves a ring: the figure is kept until the run or the colour changes."""
 
     name = "map"
