@@ -165,10 +165,10 @@ class GapLabPage(Page[GapLabRequest]):
         names = [decoder.name for decoder in self.labs.decoders]
         for complaint in self.labs.complaints:
             self.notice.add(complaint)
-        self.controls.offer_decoders(names)
         self.lab.visible = bool(names)
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             self.state.decoder = names[0] if names else ""
+        self.controls.offer_decoders(names)
         self.session.start()
