@@ -106,8 +106,6 @@ class Trainings(JobSlot):
     def __init__(self, library: RunLibrary) -> None:
         super().__init__()
         self._root = library.root
-        self.number = 0
-        """Counts trainings, so that a page knows one that it has not seen the end of."""
 
     def start(self, name: str, plan: Callable[[], list[Planned]], decoder: Run) -> None:
         """Train what `plan` says.
@@ -124,4 +122,3 @@ class Trainings(JobSlot):
 
         if not self.begin(name, work):
             raise UserError("a training is running already: wait for it, or cancel it")
-        self.number += 1

@@ -14,7 +14,6 @@ from dashboards.gap_lab.panes import EpochGaps, SizeGaps
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.controls import FIELD, SMALL
 from dashboards.lab.progress import ProgressLine
-from dashboards.lab.words import progress_words
 from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ class TrainingPanel:
         self.panel = pn.Column(self._intro, first, second, visible=False, sizing_mode="stretch_width", margin=(0, 8))
         self.toggle = pmui.Button(label="Train more on this decoder", icon="school", **SMALL)
         self.toggle.on_click(lambda _: setattr(self.panel, "visible", not self.panel.visible))
-        self.line = ProgressLine(trainings.cancel)
-        self._seen_end = trainings.number
+        self.line = ProgressLine(trainings, cancelled="Cancelled; the same button goes on.")
 
     def _one(self) -> str:
         method = str(self.method.value)
@@ -91,22 +89,10 @@ class TrainingPanel:
         self.tick()
 
     def tick(self) -> bool:
-        """Show how far it is; True once, when a training has ended."""
-        report = self._trainings.report()
-        running = self._trainings.running
-        unseen = self._seen_end != self._trainings.number
-        if running:
-            words = progress_words(report)
-        elif unseen:
-            words = {"done": "", "failed": report.error}.get(report.outcome, "Cancelled; the same button goes on.")
-        else:
-            return False
-        self.line.show(report, words)
+        """Show how far it is; return True once, when a training has ended."""
+        ended = self.line.follow()
         for button in (self.train_set, self.train_one):
-            button.disabled = running
-        if running:
-            return False
-        self._seen_end = self._trainings.number
-        if report.outcome == "done":
+            button.disabled = self._trainings.running
+        if ended is not None and ended.outcome == "done":
             self.panel.visible = False
-        return True
+        return ended is not None

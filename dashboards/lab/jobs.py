@@ -104,6 +104,8 @@ class JobSlot:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._job: WatchedJob | None = None
+        self.number = 0
+        """Counts jobs, so that a page knows one of which it has not seen the end."""
 
     def begin(self, name: str, work: Callable[[Progress], None]) -> bool:
         """Begin a job, unless one is running; return whether it was begun."""
@@ -111,6 +113,7 @@ class JobSlot:
             if self.running:
                 return False
             self._job = WatchedJob(name, work).start()
+            self.number += 1
             return True
 
     @property

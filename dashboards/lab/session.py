@@ -122,7 +122,7 @@ class Session(Generic[R]):
         try:
             resolved = self._page.resolve(values)
         except Exception as error:
-            self.latest.push(generation, partial(self._refuse, str(error)))
+            self.latest.push(generation, partial(self._refuse, str(error), self.panes))
             raise
         if resolved is None:
             return
@@ -158,13 +158,13 @@ class Session(Generic[R]):
             if pane.shown(request) and not pane.slow(request):
                 self._awaited.add(pane.name)
         if resolved.refused:
-            self._refuse(NOTHING)
+            self._refuse(NOTHING, [pane for pane in self.panes if pane.shown(request)])
         self._tick_slow()
 
-    def _refuse(self, why: str) -> None:
-        """Say in every card why there is nothing to show."""
+    def _refuse(self, why: str, panes: Sequence[Pane[R]]) -> None:
+        """Say in these cards why there is nothing to show."""
         self._page.show_line("")
-        for pane in self.panes:
+        for pane in panes:
             self._put(pane, Answer(Content(message=why)))
 
     # From the request to the cards

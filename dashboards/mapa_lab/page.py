@@ -12,7 +12,6 @@ from dashboards.lab.asked import Resolved
 from dashboards.lab.page import WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.progress import ProgressLine
-from dashboards.lab.words import progress_words
 from dashboards.mapa_lab import curves, images, points
 from dashboards.mapa_lab.controls import MapaLabControls
 from dashboards.mapa_lab.labs import MapaLabs
@@ -45,13 +44,14 @@ class MapaLabPage(Page[MapaLabRequest]):
         )  # fmt: skip
         self.controls = MapaLabControls(self.state, self.notice.say)
         self.line.param.update(margin=(4, 14), min_height=44)
-        self.training = ProgressLine(self.first.cancel)
-        self._was_training, self._tab = False, ""
+        self.training = ProgressLine(self.first, "Training the default pair, for the image tab: ")
+        self.strip = pn.Column(self.training.panel, sizing_mode="stretch_width")
+        self._tab = ""
         self.panels = {tab: self._panel(tab) for tab in TABS}
         self.state.param.watch(lambda *_: self._arrange(), ["tab", "dark"])
         self._arrange()
         lab = pn.Column(self.tabs, self.controls.bar, self.line, *self.panels.values(), **WIDE)
-        return self.training.panel, lab
+        return self.strip, lab
 
     def _panel(self, tab: str) -> pn.Column:
         inside = []
@@ -124,14 +124,8 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def watch(self) -> None:
         """Follow the training of an image model."""
-        running = self.first.running
-        if running or self._was_training:
-            report = self.first.report()
-            words = "" if report.outcome == "done" else progress_words(report)
-            self.training.show(report, f"Training the default pair, for the image tab: {words}" if running else words)
-            self.training.panel.visible = bool(words) and self.state.tab == "images"
-        if self._was_training and not running:
+        if self.training.follow() is not None:
             self.library.look(finished_only=False)
             if self.state.tab == "images":
                 self.session.refresh()
-        self._was_training = running
+        self.strip.visible = self.state.tab == "images"

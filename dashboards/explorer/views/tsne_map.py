@@ -28,6 +28,7 @@ class TsneMap(ExplorerPane):
     name = "map"
     title = "Map of the latents"
     needs = frozenset({"map"})
+    to_csv = staticmethod(export.tsne_map)
 
     def __init__(self) -> None:
         self._kept: tuple[Hashable, str] = (None, "")
@@ -60,8 +61,6 @@ class TsneMap(ExplorerPane):
             hovers=True,
             pictures=side.name,
         )
-
-    to_csv = staticmethod(export.tsne_map)
 
 
 def _possible_colour(view: MapView, wanted: str) -> tuple[str, str]:
