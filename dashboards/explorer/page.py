@@ -18,7 +18,7 @@ from dashboards.explorer.views.gaps import RunGaps
 from dashboards.explorer.views.posterior import TruePosterior
 from dashboards.explorer.views.reconstructions import Reconstructions
 from dashboards.explorer.views.traces import MapaTraces
-from dashboards.explorer.views.tsne_map import LatentMap
+from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.explorer.views.uncertainty import EncoderUncertainty
 from dashboards.lab.asked import Resolved
 from dashboards.lab.page import GRID, WIDE, Page
@@ -43,7 +43,7 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def make_panes(self) -> Sequence[ExplorerPane]:
         return (
-            LatentMap(), TruePosterior(), EncoderUncertainty(), MapaTraces(), Reconstructions(), RunGaps(), FigureOne(),
+            TsneMap(), TruePosterior(), EncoderUncertainty(), MapaTraces(), Reconstructions(), RunGaps(), FigureOne(),
         )  # fmt: skip
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
@@ -64,11 +64,7 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def read(self, query: dict[str, list[str]]) -> list[str]:
         """Choose the newest runs, then what the address says; return what is damaged and what was wrong."""
-        try:
-            self.library.rescan(finished_only=self.first.running)
-            complaints = list(self.library.damaged)
-        except UserError as error:
-            complaints = [str(error)]
+        complaints = self.library.look(finished_only=self.first.running)
         self._choose_default()
         if "run" in query and "with" not in query:
             self.state.other = ""  # an address that names one run means that one alone

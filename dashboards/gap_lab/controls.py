@@ -75,7 +75,7 @@ class GapLabControls(Controls):
     def offer_decoders(self, names: list[str]) -> None:
         """Offer the decoders to choose from."""
         with self.telling():
-            self.decoder.options = names
+            self.decoder.param.update(options=names, value=self._state.decoder)
 
     def offer(self, request: GapLabRequest) -> None:
         """Offer what there is on the chosen decoder."""

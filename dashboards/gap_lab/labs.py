@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards.lab.jobs import JobSlot
 from dashboards.lab.library import RunLibrary
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.explore.memo import Memo
 from gpvae_core.progress import Progress
 
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from gpvae_core.runs import Run
 
 
+@dataclass(frozen=True)
+class Trainable:
+    """What can be trained on a decoder."""
+
+    families: tuple[str, ...]
+    """Methods of the teaching set that fit it."""
+    epochs: int
+    """Epochs of a short training."""
+    numbered: Mapping[str, bool]
+    """Method -> whether it takes a number."""
+
+
 class GapLabs:
     """Loads the runs that the library finds and groups them by decoder. Safe to ask from several threads."""
 
@@ -26,6 +40,7 @@ class GapLabs:
         self.library = library
         self._lock = threading.Lock()
         self._labs: dict[str, Lab] = {}
+        self._trainable = Memo()
         self._runs: dict[str, Run] = {}
         self.decoders: list[Decoder] = []
         self.complaints: list[str] = []
@@ -62,6 +77,10 @@ class GapLabs:
             raise unknown("decoder", decoder, found)
         return self._labs[found[decoder].fingerprint]
 
+    def trainable(self, lab: Lab) -> Trainable:
+        """Return what can be trained on a decoder; it is looked up once."""
+        return self._trainable.get(lab.decoder.fingerprint, lambda: _trainable(lab))
+
     def with_epochs(self, lab: Lab) -> dict[str, Run]:
         """Return the runs on these data, with this latent dimension, that kept weights of epochs; newest first."""
         data, dim = lab.origin.meta["data_fingerprint"], lab.origin.config.latent_dim
@@ -72,14 +91,21 @@ class GapLabs:
         }
 
 
+def _trainable(lab: Lab) -> Trainable:
+    from gpvae_core.explore.gap_lab.teaching import default_epochs, teaching_set
+    from gpvae_core.methods import methods
+
+    numbered = {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"}
+    families = tuple(planned.config.method for planned in teaching_set(lab.origin))
+    return Trainable(families, default_epochs(lab.origin), numbered)
+
+
 class Trainings(JobSlot):
     """Trainings that pages begin, one at a time; new runs go beside those of the library."""
 
     def __init__(self, library: RunLibrary) -> None:
         super().__init__()
         self._root = library.root
-        self.number = 0
-        """Counts trainings, so that a page knows one that it has not seen the end of."""
 
     def start(self, name: str, plan: Callable[[], list[Planned]], decoder: Run) -> None:
         """Train what `plan` says.
@@ -96,4 +122,3 @@ class Trainings(JobSlot):
 
         if not self.begin(name, work):
             raise UserError("a training is running already: wait for it, or cancel it")
-        self.number += 1

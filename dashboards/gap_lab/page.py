@@ -13,7 +13,7 @@ from dashboards.gap_lab.panes import AccuracyTime, AnswerContours, EpochGaps, Ga
 from dashboards.gap_lab.pictures import pictures
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
-from dashboards.gap_lab.training import TrainingPanel, families_and_methods
+from dashboards.gap_lab.training import TrainingPanel
 from dashboards.lab.asked import Resolved
 from dashboards.lab.page import GRID, WHOLE, WIDE, Page
 from dashboards.lab.pane import Pane
@@ -65,7 +65,6 @@ class GapLabPage(Page[GapLabRequest]):
         self.welcome = Welcome(self.library, self.first)
         self.player = FilmPlayer({"settings": self._svi_chosen}, sizing_mode="stretch_width", margin=0)
         self.player.stylesheets = [PLAYER_FIRST]
-        self._offered: tuple[str, int] | None = None
         self.line.param.update(object="Loading the runs…", min_height=78)
         self.controls.first.append(self.training.toggle)
         parts = (self.controls.bar, self.training.panel, self.training.line.panel, self.line, self._grid())
@@ -93,27 +92,9 @@ class GapLabPage(Page[GapLabRequest]):
         return pictures(request)
 
     def offer(self, request: GapLabRequest) -> None:
-        """Offer what there is on the decoder; what can be trained on it is looked up in a thread."""
+        """Offer what there is on the decoder; the player is busy until another film is there."""
         self.controls.offer(request)
-        self._offer_settings(request)
-        which = request.lab.decoder.fingerprint, len(request.lab.runs)
-        if self._offered == which:
-            return
-        self._offered = which
-
-        def work() -> None:
-            families, epochs, methods = families_and_methods(request)
-
-            def show() -> None:
-                self.training.offer_methods(methods)
-                self.training.offer(request, families, epochs)
-
-            self.session.latest.soon(show)
-
-        self.session.latest.aside(work)
-
-    def _offer_settings(self, request: GapLabRequest) -> None:
-        """Show the player the settings of the film, busy until another film is there."""
+        self.training.offer(request)
         svi = request.svi
         chosen = {"step_size": svi.step_size, "momentum": svi.momentum, "covariance": svi.covariance}
         starts = [[name, request.styles[name].label] for name in request.lab.runs]
@@ -184,10 +165,10 @@ class GapLabPage(Page[GapLabRequest]):
         names = [decoder.name for decoder in self.labs.decoders]
         for complaint in self.labs.complaints:
             self.notice.add(complaint)
-        self.controls.offer_decoders(names)
         self.lab.visible = bool(names)
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             self.state.decoder = names[0] if names else ""
+        self.controls.offer_decoders(names)
         self.session.start()

@@ -33,6 +33,7 @@ class GapStacks(GapLabPane):
 
     name = "lab_gaps"
     title = "Gaps"
+    to_csv = staticmethod(export.stacks)
 
     def slow(self, request: GapLabRequest) -> bool:
         return request.of == "sample"
@@ -62,8 +63,6 @@ class GapStacks(GapLabPane):
             alt=f"Gaps, {view.what}: " + "; ".join(_stack_words(view, k) for k in range(len(view.stacks))),
         )
 
-    to_csv = staticmethod(export.stacks)
-
 
 def _stack_words(view: StacksView, k: int) -> str:
     one = view.stacks[k]
@@ -76,6 +75,7 @@ class AnswerContours(GapLabPane):
 
     name = "lab_contours"
     title = "True posterior and answers"
+    to_csv = staticmethod(export.contours)
 
     def key(self, request: GapLabRequest) -> Hashable:
         return request.lab.decoder.fingerprint, request.methods, request.index, request.start
@@ -95,14 +95,13 @@ class AnswerContours(GapLabPane):
             f"with the answers of {', '.join(one.name for one in view.outlines) or 'no method'}",
         )
 
-    to_csv = staticmethod(export.contours)
-
 
 class SviBound(GapLabPane):
     """The ELBO along the steps of SVI."""
 
     name = "lab_bound"
     title = "ELBO of SVI, step by step"
+    to_csv = staticmethod(export.svi)
 
     def key(self, request: GapLabRequest) -> Hashable:
         return request.lab.decoder.fingerprint, request.start, request.svi, request.index
@@ -126,8 +125,6 @@ class SviBound(GapLabPane):
     def aside(self, view: SviView, request: GapLabRequest) -> str:
         return json.dumps(svi_path.frames(view, request.theme))
 
-    to_csv = staticmethod(export.svi)
-
 
 class AccuracyTime(GapLabPane):
     """Accuracy against time."""
@@ -135,6 +132,7 @@ class AccuracyTime(GapLabPane):
     name = "lab_times"
     title = "Accuracy against time"
     nothing = "Choose a method above."
+    to_csv = staticmethod(export.times)
 
     def slow(self, request: GapLabRequest) -> bool:
         return True
@@ -159,11 +157,11 @@ class AccuracyTime(GapLabPane):
             actions=(("again", "Measure again"),),
         )
 
-    to_csv = staticmethod(export.times)
-
 
 class CurvePane(GapLabPane):
     """Gaps along a series of runs, which can be trained where there is none."""
+
+    to_csv = staticmethod(export.curve)
 
     missing_words: ClassVar[str]
 
@@ -172,8 +170,6 @@ class CurvePane(GapLabPane):
 
     def missing(self, request: GapLabRequest) -> Content:
         return Content(message=self.missing_words, actions=((self.name, "Train this series"),))
-
-    to_csv = staticmethod(export.curve)
 
 
 class EpochGaps(CurvePane):

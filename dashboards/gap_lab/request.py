@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dashboards.gap_lab.labs import GapLabs
+from dashboards.gap_lab.labs import GapLabs, Trainable
 from dashboards.gap_lab.state import BETWEEN, methods_of
 from dashboards.lab.asked import Resolved
 from gpvae_core.errors import UserError
@@ -39,6 +39,7 @@ class GapLabRequest:
     with_epochs: Mapping[str, Run]
     styles: Mapping[str, MethodStyle]
     theme: Theme
+    trainable: Trainable
 
 
 def resolve(labs: GapLabs, values: dict[str, Any]) -> Resolved[GapLabRequest] | None:
@@ -78,6 +79,7 @@ def resolve(labs: GapLabs, values: dict[str, Any]) -> Resolved[GapLabRequest] | 
         with_epochs=with_epochs,
         styles=method_styles(names, lab.decoder.name, theme),
         theme=theme,
+        trainable=labs.trainable(lab),
     )
     return Resolved(request, {name: value for name, value in held.items() if value != values[name]}, complaints)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import panel as pn
@@ -14,7 +14,6 @@ from dashboards.gap_lab.panes import EpochGaps, SizeGaps
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.controls import FIELD, SMALL
 from dashboards.lab.progress import ProgressLine
-from dashboards.lab.words import progress_words
 from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class TrainingPanel:
     def __init__(self, trainings: Trainings, complain: Callable[[str], None]) -> None:
         self._trainings, self._complain = trainings, complain
         self._request: GapLabRequest | None = None
-        self._numbers: dict[str, bool] = {}
+        self._numbers: Mapping[str, bool] = {}
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
         self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
         self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
@@ -49,29 +48,23 @@ class TrainingPanel:
         self.panel = pn.Column(self._intro, first, second, visible=False, sizing_mode="stretch_width", margin=(0, 8))
         self.toggle = pmui.Button(label="Train more on this decoder", icon="school", **SMALL)
         self.toggle.on_click(lambda _: setattr(self.panel, "visible", not self.panel.visible))
-        self.line = ProgressLine(trainings.cancel)
-        self._seen_end = trainings.number
+        self.line = ProgressLine(trainings, cancelled="Cancelled; the same button goes on.")
 
     def _one(self) -> str:
         method = str(self.method.value)
         return f"{method}:{self.number.value}" if self._numbers.get(method) else method
 
-    def offer_methods(self, names: dict[str, bool]) -> None:
-        """Offer every method there is; True for one that takes a number."""
-        self._numbers = names
-        self.method.param.update(options=list(names), value=next(iter(names), None))
-        self.number.visible = self._numbers.get(str(self.method.value), False)
-
-    def offer(self, request: GapLabRequest, families: list[str], epochs: int) -> None:
+    def offer(self, request: GapLabRequest) -> None:
         """Offer what can be trained on the chosen decoder; open where it has one run alone."""
-        if self._request is None or self._request.lab.decoder != request.lab.decoder:
-            alone = len(request.lab.runs) == 1
-            text = ALONE if alone else MORE
-            self._intro.object = text.format(name=html.escape(request.lab.decoder.name))
-            self.panel.visible = alone
-            self.epochs.value = epochs
-            self.set.param.update(options=families, value=families)
-        self._request = request
+        before, self._request = self._request, request
+        alone, trainable = len(request.lab.runs) == 1, request.trainable
+        if before is not None and before.lab.decoder == request.lab.decoder:
+            return
+        self._intro.object = (ALONE if alone else MORE).format(name=html.escape(request.lab.decoder.name))
+        self.panel.visible = alone
+        self.epochs.value, self._numbers = trainable.epochs, trainable.numbered
+        self.set.param.update(options=list(trainable.families), value=list(trainable.families))
+        self.method.param.update(options=list(self._numbers), value=next(iter(self._numbers), None))
 
     def start(self, what: str) -> None:
         """Train the teaching set, a series that a card asks for, or one method."""
@@ -96,35 +89,10 @@ class TrainingPanel:
         self.tick()
 
     def tick(self) -> bool:
-        """Show how far it is; True once, when a training has ended."""
-        report = self._trainings.report()
-        running = self._trainings.running
-        unseen = self._seen_end != self._trainings.number
-        if running:
-            words = progress_words(report)
-        elif unseen:
-            words = {"done": "", "failed": report.error}.get(report.outcome, "Cancelled; the same button goes on.")
-        else:
-            return False
-        self.line.show(report, words)
+        """Show how far it is; return True once, when a training has ended."""
+        ended = self.line.follow()
         for button in (self.train_set, self.train_one):
-            button.disabled = running
-        if running:
-            return False
-        self._seen_end = self._trainings.number
-        if report.outcome == "done":
+            button.disabled = self._trainings.running
+        if ended is not None and ended.outcome == "done":
             self.panel.visible = False
-        return True
-
-
-def families_and_methods(request: GapLabRequest) -> tuple[list[str], int, dict[str, bool]]:
-    """Return (families that fit the decoder, epochs of a short training, method -> whether it takes a number)."""
-    from gpvae_core.explore.gap_lab.teaching import default_epochs, teaching_set
-    from gpvae_core.methods import methods
-
-    families = [planned.config.method for planned in teaching_set(request.lab.origin)]
-    return (
-        families,
-        default_epochs(request.lab.origin),
-        {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"},
-    )
+        return ended is not None

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from dashboards.lab.jobs import Job, Report
+from dashboards.lab.jobs import Report, WatchedJob
 from gpvae_core.progress import Progress
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -19,7 +19,7 @@ class Background:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._job: Job | None = None
+        self._job: WatchedJob | None = None
         self._result: list[Any] = []
         self.key: Hashable = None
         """What stands for the wish; None for no wish."""
@@ -44,7 +44,7 @@ class Background:
                 _ONE_AT_A_TIME.release()
 
         self._result = result
-        self._job = Job(self._name, work).start()
+        self._job = WatchedJob(self._name, work).start()
 
     def forget(self) -> None:
         """Drop the answer: the next wish is computed even where it is the same."""

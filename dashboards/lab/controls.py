@@ -11,13 +11,13 @@ import panel_material_ui as pmui
 
 from dashboards.lab.address import whole_number
 
-FIELD = {"size": "small", "margin": (4, 4)}
-SMALL = {"size": "small", "variant": "outlined", "margin": (4, 4)}
+FIELD = {"size": "small", "margin": (3, 4)}
+SMALL = {"size": "small", "variant": "outlined", "margin": (3, 4)}
 BAR: dict[str, Any] = {
     "align_items": "center",
     "gap": "2px",
     "sizing_mode": "stretch_width",
-    "margin": (6, 6, 0, 6),
+    "margin": (5, 6, 0, 6),
 }
 
 

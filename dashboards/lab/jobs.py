@@ -36,7 +36,7 @@ class Report:
         return self.done / self.total if self.total else 0.0
 
 
-class Job:
+class WatchedJob:
     """`work(progress)` in a thread of its own. Any number of pages may read `report()`."""
 
     def __init__(self, name: str, work: Callable[[Progress], None]) -> None:
@@ -48,7 +48,7 @@ class Job:
         self._since = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> Job:
+    def start(self) -> WatchedJob:
         """Begin; returns itself."""
         self._thread.start()
         return self
@@ -103,14 +103,17 @@ class JobSlot:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._job: Job | None = None
+        self._job: WatchedJob | None = None
+        self.number = 0
+        """Counts jobs, so that a page knows one of which it has not seen the end."""
 
     def begin(self, name: str, work: Callable[[Progress], None]) -> bool:
         """Begin a job, unless one is running; return whether it was begun."""
         with self._lock:
             if self.running:
                 return False
-            self._job = Job(name, work).start()
+            self._job = WatchedJob(name, work).start()
+            self.number += 1
             return True
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dashboards.lab.jobs import Job
+from dashboards.lab.jobs import WatchedJob
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.progress import Progress
 
@@ -86,7 +86,7 @@ class RunLibrary:
         self._opened = opened or _opened
         self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._explorers: dict[Path, Explorer] = {}
-        self._jobs: dict[Path, Job] = {}
+        self._jobs: dict[Path, WatchedJob] = {}
         self._broken: set[Path] = set()
         self._shared: dict[Any, Any] = {}
         self.damaged: list[str] = []
@@ -126,6 +126,14 @@ class RunLibrary:
         with self._lock:
             self._found, self.damaged = _display_names(found), damaged
             self._ready = frozenset(name for name, summary in self._found.items() if _has_best(summary))
+
+    def look(self, finished_only: bool) -> list[str]:
+        """Look again for runs; return a line for each that is damaged."""
+        try:
+            self.rescan(finished_only)
+        except UserError as error:
+            return [str(error)]
+        return list(self.damaged)
 
     def names(self) -> list[str]:
         """Return the names of all runs, newest first."""
@@ -202,12 +210,14 @@ class RunLibrary:
         """Return whether it could not be loaded."""
         return self.summary(name).path in self._broken
 
-    def preparation(self, name: str) -> Job:
+    def preparation(self, name: str) -> WatchedJob:
         """Return the job that computes ahead what the explorer needs; it begins at the first call."""
         explorer, path = self.explorer(name), self.summary(name).path
         with self._lock:
             if path not in self._jobs:
-                self._jobs[path] = Job(f"preparing {name}", lambda progress: self._prepare(explorer, progress)).start()
+                self._jobs[path] = WatchedJob(
+                    f"preparing {name}", lambda progress: self._prepare(explorer, progress)
+                ).start()
             return self._jobs[path]
 
     def _prepare(self, explorer: Explorer, progress: Progress) -> None:

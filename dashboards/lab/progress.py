@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboards.lab.jobs import Report
+from dashboards.lab.jobs import JobSlot, Report
+from dashboards.lab.words import progress_words
 
 BUTTON = {"size": "small", "margin": (4, 8)}
 
 
 class ProgressLine:
-    """A bar, words, a button to cancel and one to start again; hidden while there are no words."""
+    """A bar, words and a button to cancel, for the job of a slot; hidden while there is nothing to say."""
 
-    def __init__(self, cancel: Callable[[], None], again: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, slot: JobSlot, about: str = "", cancelled: str = "") -> None:
+        self._slot, self._about, self._cancelled = slot, about, cancelled
+        self._ended = slot.number - slot.running
         self.bar = pmui.LinearProgress(value=0, variant="determinate", width=240, margin=(14, 8))
         self.words = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 8))
         self.cancel = pmui.Button(label="Cancel", variant="outlined", **BUTTON)
-        self.again = pmui.Button(label="Train", visible=False, **BUTTON)
-        self.cancel.on_click(lambda _: cancel())
-        self.again.on_click(lambda _: again())
-        self.panel = pn.Row(
-            self.bar, self.words, self.cancel, self.again, visible=False, align="center", sizing_mode="stretch_width"
-        )
+        self.cancel.on_click(lambda _: slot.cancel())
+        parts = (self.bar, self.words, self.cancel)
+        self.panel = pn.Row(*parts, visible=False, align="center", sizing_mode="stretch_width")
 
-    def show(self, report: Report, words: str, again: bool = False) -> None:
-        """Show where the job stands; `again` offers to start it once more."""
+    def follow(self) -> Report | None:
+        """Show where the job stands; return its report once, when it has ended."""
+        if self._ended == self._slot.number:
+            return None
+        report = self._slot.report()
+        if report.running:
+            words = self._about + progress_words(report)
+        elif report.outcome == "done":
+            words = ""
+        else:
+            words = (report.outcome == "cancelled" and self._cancelled) or progress_words(report)
         self.words.object = f'<span role="status" class="progress-words">{html.escape(words)}</span>'
         self.bar.param.update(value=round(100 * report.share), visible=report.running)
-        self.cancel.visible, self.again.visible = report.running, again
+        self.cancel.visible = report.running
         self.panel.visible = bool(words)
+        if report.running:
+            return None
+        self._ended = self._slot.number
+        return report

@@ -120,51 +120,51 @@ class Session(Generic[R]):
 
     def _answer(self, values: dict[str, Any], generation: int) -> None:
         try:
-            found = self._page.resolve(values)
+            resolved = self._page.resolve(values)
         except Exception as error:
-            self.latest.push(generation, partial(self._refuse, str(error)))
+            self.latest.push(generation, partial(self._refuse, str(error), self.panes))
             raise
-        if found is None:
+        if resolved is None:
             return
-        self.latest.push(generation, partial(self._begin, found, generation))
-        if found.refused:
+        self.latest.push(generation, partial(self._begin, resolved, generation))
+        if resolved.refused:
             return
-        if (line := self._page.line_of(found.request)) is not None:
+        if (line := self._page.line_of(resolved.request)) is not None:
             self.latest.push(generation, partial(self._page.show_line, line))
-        self._draw_all(found.request, generation)
-        self.latest.afterwards(partial(self._improve, found.request), generation)
+        self._draw_all(resolved.request, generation)
+        self.latest.afterwards(partial(self._improve, resolved.request), generation)
 
-    def _begin(self, found: Resolved[R], generation: int) -> None:
+    def _begin(self, resolved: Resolved[R], generation: int) -> None:
         """Tell the page what holds; what was wrong is corrected without being a choice."""
         self._settling = True
         try:
-            self._state.param.update(**found.corrections)
+            self._state.param.update(**resolved.corrections)
         finally:
             self._settling = False
-        for complaint in found.complaints:
+        for complaint in resolved.complaints:
             self._notice.add(complaint)
-        self._notice.stand([*found.standing, *filter(None, [found.refused])])
-        request = found.request
-        self.request, self._generation = None if found.refused else request, generation
+        self._notice.stand([*resolved.standing, *filter(None, [resolved.refused])])
+        request = resolved.request
+        self.request, self._generation = None if resolved.refused else request, generation
         self._page.offer(request)
         self._said.clear()
         self._awaited.clear()
         for pane in self.panes:
             background = self._background[pane.name]
-            if found.refused or not pane.shown(request) or not pane.slow(request):
+            if resolved.refused or not pane.shown(request) or not pane.slow(request):
                 background.leave()  # nobody looks at it any more
             else:
                 background.want(pane.key(request), partial(pane.compute, request))
             if pane.shown(request) and not pane.slow(request):
                 self._awaited.add(pane.name)
-        if found.refused:
-            self._refuse(NOTHING)
+        if resolved.refused:
+            self._refuse(NOTHING, [pane for pane in self.panes if pane.shown(request)])
         self._tick_slow()
 
-    def _refuse(self, why: str) -> None:
-        """Say in every card why there is nothing to show."""
+    def _refuse(self, why: str, panes: Sequence[Pane[R]]) -> None:
+        """Say in these cards why there is nothing to show."""
         self._page.show_line("")
-        for pane in self.panes:
+        for pane in panes:
             self._put(pane, Answer(Content(message=why)))
 
     # From the request to the cards

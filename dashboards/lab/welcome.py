@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import panel as pn
+import panel_material_ui as pmui
 
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import as_json
-from dashboards.lab.progress import ProgressLine
-from dashboards.lab.words import progress_words
+from dashboards.lab.progress import BUTTON, ProgressLine
 from dashboards.widgets.card import Card, Content
 from gpvae_core.plots import latent_live
 from gpvae_core.plots.theme import DARK, LIGHT
@@ -30,7 +30,10 @@ class Welcome:
         self._library, self._first = library, first
         self._names = library.image_names()
         self._seen: tuple[int, bool] | None = None
-        self.line = ProgressLine(first.cancel, first.start)
+        self.line = ProgressLine(first)
+        self.again = pmui.Button(label="Train", visible=False, **BUTTON)
+        self.again.on_click(lambda _: first.start())
+        self.line.panel.append(self.again)
         self.card = Card({}, view="latent_live", kinds=["PNG", "SVG"], title="Latent space while training")
         self.card.param.update(visible=False, margin=(8, 8), width=660)
         self.intro = pn.pane.HTML(INTRO, margin=(8, 8), max_width=760)
@@ -48,7 +51,8 @@ class Welcome:
         if not self.panel.visible:
             return False
         report = self._first.report()  # asked first: what ends while we look is found at the next tick
-        self.line.show(report, progress_words(report), again=report.outcome in ("cancelled", "failed"))
+        self.line.follow()
+        self.again.visible = report.outcome in ("cancelled", "failed")
         self.intro.visible = self.card.visible = not views_below
         if not views_below:
             self._show_latents(dark)

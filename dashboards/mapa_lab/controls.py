@@ -179,7 +179,9 @@ class MapaLabControls(Controls):
         """Offer what there is to choose, and show what is chosen."""
         state, lab = self._state, request.lab
         with self.telling():
-            self.run.options = list(request.image_runs)
+            # NOTE: options and value in one message, or the browser sends back the first option as a choice.
+            chosen = None if request.picture is None else request.picture.run
+            self.run.param.update(options=list(request.image_runs), value=chosen or self.run.value)
             self.arrange(state.tab)
             description = request.sets[lab.name]
             self.dataset.param.update(options=list(request.sets), value=lab.name, description=description)
@@ -211,7 +213,6 @@ class MapaLabControls(Controls):
         self.noise.param.update(value=state.noise or own, low=own / FAR, high=own * FAR, choices=choices)
 
     def _show_image(self, request: MapaLabRequest, picture: ImageChoice) -> None:
-        self.run.value = picture.run
         self.image.show(picture.index, picture.lab.size - 1)
         self.shown.value = picture.shown
         sliders, best = picture.lab.sliders, picture.kernel is None

@@ -29,6 +29,7 @@ class BoundCurves(SlowPane):
     width = bound_curves.WIDTH
     title = "Bound against S"
     tab = "bound"
+    to_csv = staticmethod(export.bound)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         return request.set_key, request.settings
@@ -62,8 +63,6 @@ class BoundCurves(SlowPane):
         at_s = view.curves[0].draws[nearest(view.curves[0].draws, s)]
         return f"At S = {at_s:.0f} the tightest bounds lie below log p(x) of the empiricalized model by: {words} nats."
 
-    to_csv = staticmethod(export.bound)
-
 
 class KlCurves(MapaLabPane):
     """Fig. 2-3 drawn anew: test KL against S, from a finished comparison."""
@@ -72,6 +71,7 @@ class KlCurves(MapaLabPane):
     width = kl_curves.WIDTH
     title = "Test KL against S"
     tab = "bound"
+    to_csv = staticmethod(export.test_kl)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         return request.lab.name
@@ -92,8 +92,6 @@ class KlCurves(MapaLabPane):
             alt="; ".join(f"{c.method}: {spread(c.kl[-1])} nats at S = {c.draws[-1]:.0f}" for c in view.curves),
         )
 
-    to_csv = staticmethod(export.test_kl)
-
 
 class ModelDensity(SlowPane):
     """p_model(x) of a trained run beside p_GT(x)."""
@@ -102,6 +100,7 @@ class ModelDensity(SlowPane):
     width = density.WIDTH
     title = "Density of a trained model"
     tab = "bound"
+    to_csv = staticmethod(export.density)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         return request.values["learned"] or next(iter(request.point_runs), None)
@@ -126,14 +125,13 @@ class ModelDensity(SlowPane):
             selects=(Select("learned", "run", options, str(self.key(request))),),
         )
 
-    to_csv = staticmethod(export.density)
 
-
-class NetworkPasses(SlowPane):
+class PassCurves(SlowPane):
     """Fig. 4 or 5 drawn anew: network passes of a training step, for each point of the batch."""
 
     tab = "passes"
     width = pass_curves.WIDTH
+    to_csv = staticmethod(export.passes)
 
     def __init__(self, encoder: bool) -> None:
         self._encoder = encoder
@@ -170,8 +168,6 @@ class NetworkPasses(SlowPane):
             f"{view.n_total:,}: {each}."
         )
 
-    to_csv = staticmethod(export.passes)
-
 
 def _at_most(view: PassesView) -> str:
     """Say where passes cannot grow further."""
@@ -183,6 +179,6 @@ PANES: tuple[MapaLabPane, ...] = (
     BoundCurves(),
     KlCurves(),
     ModelDensity(),
-    NetworkPasses(encoder=False),
-    NetworkPasses(encoder=True),
+    PassCurves(encoder=False),
+    PassCurves(encoder=True),
 )

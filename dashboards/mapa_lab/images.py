@@ -43,12 +43,13 @@ class ImagePane(SlowPane):
         return picture.run, picture.index, picture.shown, values
 
 
-class Neighbours(ImagePane):
+class NeighbourImages(ImagePane):
     """The most probable training images of a test image, by MAPA and by the model."""
 
     name = "mapa_neighbours"
     width = neighbour_images.WIDTH
     title = "Whose latents are near"
+    to_csv = staticmethod(export.neighbours)
 
     def missing(self, request: MapaLabRequest) -> Content:
         return Content(message=NO_RUN, actions=(("train", "Train the default pair"),))
@@ -78,8 +79,6 @@ class Neighbours(ImagePane):
             f"{view.n_total:,} images matter to the model, {count(view.effective_mapa)} to MAPA."
         )
 
-    to_csv = staticmethod(export.neighbours)
-
 
 class CodeMap(ImagePane):
     """Where the neighbours' codes lie."""
@@ -87,6 +86,7 @@ class CodeMap(ImagePane):
     name = "mapa_codes"
     width = code_map.WIDTH
     title = "Where their codes lie"
+    to_csv = staticmethod(export.codes)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> CodesView:
         assert request.picture is not None
@@ -101,7 +101,5 @@ class CodeMap(ImagePane):
             alt=f"{len(view.xy)} codes; {len(view.mapa)} neighbours by MAPA and {len(view.empirical)} by the model",
         )
 
-    to_csv = staticmethod(export.codes)
 
-
-PANES: tuple[MapaLabPane, ...] = (Neighbours(), CodeMap())
+PANES: tuple[MapaLabPane, ...] = (NeighbourImages(), CodeMap())

@@ -46,14 +46,6 @@ class MapaLabs:
             raise unknown("set of points", name, SETS)
         return self._points.get((name, size, draw), lambda: PointLab.open(name, size=size, draw=draw))
 
-    def rescan(self, finished_only: bool) -> list[str]:
-        """Look for runs again; returns a line for each that is damaged."""
-        try:
-            self.library.rescan(finished_only)
-        except UserError as error:
-            return [str(error)]
-        return list(self.library.damaged)
-
     def why_not(self, run: str, wanted: str, offered: tuple[str, ...]) -> str:
         """Say why a run that is asked for is not among those offered: it is not finished, or there is no such run."""
         if run in self.library.names():

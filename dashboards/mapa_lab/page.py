@@ -12,13 +12,12 @@ from dashboards.lab.asked import Resolved
 from dashboards.lab.page import WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.progress import ProgressLine
-from dashboards.lab.words import progress_words
 from dashboards.mapa_lab import curves, images, points
 from dashboards.mapa_lab.controls import MapaLabControls
 from dashboards.mapa_lab.labs import MapaLabs
 from dashboards.mapa_lab.pane import MapaLabPane
 from dashboards.mapa_lab.request import MapaLabRequest, resolve
-from dashboards.mapa_lab.state import TAB_HELP, TABS, MapaLabState
+from dashboards.mapa_lab.state import TABS, MapaLabState
 from dashboards.widgets.tabs import TabList
 
 BORDER = 18
@@ -40,18 +39,19 @@ class MapaLabPage(Page[MapaLabRequest]):
         self.labs = self.library.shared(MapaLabs)
         self.tabs = TabList(
             {"tab": lambda key: self.change(tab=key)}, label="What is shown",
-            tabs=[[key, text, TAB_HELP[key]] for key, text in TABS.items()],
+            tabs=[[key, *words] for key, words in TABS.items()],
             sizing_mode="stretch_width", margin=(2, 10, 0, 10),
         )  # fmt: skip
         self.controls = MapaLabControls(self.state, self.notice.say)
         self.line.param.update(margin=(4, 14), min_height=44)
-        self.training = ProgressLine(self.first.cancel)
-        self._was_training, self._tab = False, ""
+        self.training = ProgressLine(self.first, "Training the default pair, for the image tab: ")
+        self.strip = pn.Column(self.training.panel, sizing_mode="stretch_width")
+        self._tab = ""
         self.panels = {tab: self._panel(tab) for tab in TABS}
         self.state.param.watch(lambda *_: self._arrange(), ["tab", "dark"])
         self._arrange()
         lab = pn.Column(self.tabs, self.controls.bar, self.line, *self.panels.values(), **WIDE)
-        return self.training.panel, lab
+        return self.strip, lab
 
     def _panel(self, tab: str) -> pn.Column:
         inside = []
@@ -88,7 +88,7 @@ class MapaLabPage(Page[MapaLabRequest]):
     def beside(self, pane: Pane[MapaLabRequest], aside: str) -> None:
         if aside:
             self.show_line(aside)
-        if pane.name == images.Neighbours.name and self.session.request is not None:
+        if pane.name == images.NeighbourImages.name and self.session.request is not None:
             self.controls.offer(self.session.request)  # hyper-parameters that were sought are known now
 
     # From the person
@@ -118,20 +118,14 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def start(self) -> None:
         """Begin without training anything: points need no run."""
-        for complaint in self.labs.rescan(finished_only=self.first.running):
+        for complaint in self.library.look(finished_only=self.first.running):
             self.notice.add(complaint)
         super().start()
 
     def watch(self) -> None:
         """Follow the training of an image model."""
-        running = self.first.running
-        if running or self._was_training:
-            report = self.first.report()
-            words = "" if report.outcome == "done" else progress_words(report)
-            self.training.show(report, f"Training the default pair, for the image tab: {words}" if running else words)
-            self.training.panel.visible = bool(words) and self.state.tab == "images"
-        if self._was_training and not running:
-            self.labs.rescan(finished_only=False)
+        if self.training.follow() is not None:
+            self.library.look(finished_only=False)
             if self.state.tab == "images":
                 self.session.refresh()
-        self._was_training = running
+        self.strip.visible = self.state.tab == "images"

@@ -62,6 +62,7 @@ class PointTraces(PointPane):
     name = "mapa_traces"
     width = TRACES
     title = "Log posterior of the chosen point"
+    to_csv = staticmethod(export.traces)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> TraceView:
         return request.lab.traces(request.chosen, request.settings)
@@ -88,8 +89,6 @@ class PointTraces(PointPane):
             f"{bound_words(n)}."
         )
 
-    to_csv = staticmethod(export.traces)
-
 
 class PointPlane(PointPane):
     """The points in the plane, the chosen one and its neighbours."""
@@ -97,6 +96,7 @@ class PointPlane(PointPane):
     name = "mapa_plane"
     width = PLANE
     title = "The points"
+    to_csv = staticmethod(export.plane)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> PlaneView:
         return request.lab.plane(request.chosen, request.settings)
@@ -114,8 +114,6 @@ class PointPlane(PointPane):
             picks=True,
         )
 
-    to_csv = staticmethod(export.plane)
-
 
 class GenerativeProcess(MapaLabPane):
     """Fig. 1 drawn anew: how points come about, and what each says of its latent."""
@@ -124,6 +122,7 @@ class GenerativeProcess(MapaLabPane):
     width = 2 * generative_process.WIDTH
     title = "How points come about, and what each says of its latent"
     tab = "process"
+    to_csv = staticmethod(export.processes)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         v = request.values
@@ -170,8 +169,6 @@ class GenerativeProcess(MapaLabPane):
             + (same if len(view) > 1 else "")
         )
 
-    to_csv = staticmethod(export.processes)
-
 
 def _pairs(view: ProcessView) -> str:
     """Describe the nearest and the farthest two of the drawn points, and the first's p(i|n) of the second."""
@@ -195,6 +192,7 @@ class DecoderVariants(PointPane):
     width = 2 * variants.WIDTH
     title = "Several decoders of the same points"
     tab = "variants"
+    to_csv = staticmethod(export.variants)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         return super().key(request), request.values["learned"]
@@ -223,8 +221,6 @@ class DecoderVariants(PointPane):
         if len(each) < 2:
             return f"This set has one known decoder: MAPA's distance from its index posterior: {each[0]}. {view.note}"
         return f"One MAPA, computed from x alone, against the index posterior of each model: {'; '.join(each)}."
-
-    to_csv = staticmethod(export.variants)
 
 
 def train_command(request: MapaLabRequest, method: str) -> str:

@@ -12,21 +12,17 @@ from dashboards.lab.address import Checked, PageState
 from gpvae_core.errors import UserError
 
 TABS = {
-    "posterior": "Posterior",
-    "process": "Generative process",
-    "variants": "Two variants",
-    "bound": "Bound and density",
-    "passes": "Passes",
-    "images": "Image model",
+    "posterior": (
+        "Posterior",
+        "Log posterior of one point: true, empiricalized, and MAPA; and where its neighbours lie",
+    ),
+    "process": ("Generative process", "How points come about, and why near ones share their posteriors (Fig. 1)"),
+    "variants": ("Two variants", "Several decoders of the same data; MAPA is one and the same (D.4)"),
+    "bound": ("Bound and density", "The bound on log p(x), and density estimates, against S (Fig. 2-3)"),
+    "passes": ("Passes", "Network passes that a training step costs (Fig. 4-5)"),
+    "images": ("Image model", "A trained model of images: which training images are near, by pixels and by latents"),
 }
-TAB_HELP = {
-    "posterior": "Log posterior of one point: true, empiricalized, and MAPA; and where its neighbours lie",
-    "process": "How points come about, and why near ones share their posteriors (Fig. 1)",
-    "variants": "Several decoders of the same data; MAPA is one and the same (D.4)",
-    "bound": "The bound on log p(x), and density estimates, against S (Fig. 2-3)",
-    "passes": "Network passes that a training step costs (Fig. 4-5)",
-    "images": "A trained model of images: which training images are near, by pixels and by latents",
-}
+"""Tab -> its name, and what it shows."""
 SIGMA, BEST = "sigma", "best"
 """Bandwidths that depend on the data: the noise of the set, and the best on validation points."""
 DEFAULT = "default"

@@ -19,6 +19,7 @@ class ColumnPane(Pane[ResultsRequest]):
 
     name = "beside_paper"
     title = "Means and deviations"
+    to_csv = staticmethod(to_csv)
 
     def key(self, request: ResultsRequest) -> Hashable:
         column = request.column if request.sheet.of_scores else ""
@@ -39,8 +40,6 @@ class ColumnPane(Pane[ResultsRequest]):
             alt=words.figure_alt(view),
             selects=(select,) if len(names) > 1 else (),
         )
-
-    to_csv = staticmethod(to_csv)
 
     def file(self, request: ResultsRequest) -> str:
         return f"{request.sheet.key}-{request.column}"

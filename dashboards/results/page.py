@@ -33,9 +33,10 @@ class ResultsPage(Page[ResultsRequest]):
     title = "Results"
     state_type = ResultsState
     tick_ms = 2000
-    line_style: ClassVar[str] = (
-        "p { font-size: 13px; line-height: 1.4; margin: 0 0 6px 0; } .standing { opacity: 0.8; }"
-    )
+    line_style: ClassVar[str] = """
+        p { font-size: 13px; line-height: 1.4; margin: 0; }
+        .standing { opacity: 0.8; margin-top: 6px; }
+    """
 
     def make_panes(self) -> Sequence[ColumnPane]:
         return (ColumnPane(),)

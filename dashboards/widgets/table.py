@@ -19,7 +19,7 @@ TYPES = {"CSV": "text/csv", "LaTeX": "application/x-tex"}
 
 
 @dataclass(frozen=True)
-class Column:
+class Heading:
     """A heading: its key, its words with the unit, and what it means."""
 
     key: str
@@ -29,7 +29,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Item:
     """What one row says in one column, and what it is sorted by (None last)."""
 
     text: str
@@ -41,11 +41,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """A row; the command computes what it lacks."""
 
     id: str
-    cells: tuple[Entry, ...]
+    cells: tuple[Item, ...]
     command: str = ""
     group: str = ""
     """Rows of one group stand together, under a rule, in the table's own order."""
@@ -70,8 +70,8 @@ class TableContent:
     key: str = ""
     """What the marks mean."""
     calls: tuple[Call, ...] = ()
-    columns: tuple[Column, ...] = ()
-    rows: tuple[Line, ...] = ()
+    columns: tuple[Heading, ...] = ()
+    rows: tuple[TableLine, ...] = ()
     scope: str = ""
     """While it stays the same, a row that changes is shown as fresh."""
     dark: bool = False

@@ -281,6 +281,8 @@ def test_images_of_a_trained_run(offline_page: Any, url: str) -> None:
     expect(view(page, "neighbours").locator(".sub")).to_contain_text("test image 4")
     typed(page, "Test image, 0", "100000")
     expect(page.locator(".notice")).to_contain_text("wanted a test image")
+    page.wait_for_function("location.search.includes('run=tiny-vae')")  # which is not the first that is offered
+    expect(page.get_by_role("combobox", name="Run")).to_have_text("tiny-vae")
 
 
 @pytest.mark.page

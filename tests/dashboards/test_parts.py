@@ -18,9 +18,9 @@ from dashboards.explorer.controls import ExplorerControls
 from dashboards.explorer.request import ExplorerRequest, Side
 from dashboards.explorer.state import ExplorerState, plane_dims
 from dashboards.explorer.verdict import words
-from dashboards.explorer.views.tsne_map import LatentMap
+from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.guard import Foreign
-from dashboards.lab.jobs import Job, Report
+from dashboards.lab.jobs import Report, WatchedJob
 from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.words import progress_words, time_left
@@ -113,7 +113,7 @@ def test_a_job_reports_and_ends() -> None:
         progress(3, 10, "counting")
         release.wait(5)
 
-    job = Job("test", work).start()
+    job = WatchedJob("test", work).start()
     while job.report().what != "counting":
         time.sleep(0.005)
     report = job.report()
@@ -126,7 +126,7 @@ def test_a_job_reports_and_ends() -> None:
 
 def test_a_callback_that_outlives_its_job_changes_nothing() -> None:
     kept: list[Progress] = []
-    job = Job("test", kept.append).start()
+    job = WatchedJob("test", kept.append).start()
     job.join(5)
     kept[0](850, 750, "late")
     assert job.report() == Report("done")
@@ -141,7 +141,7 @@ def test_a_job_is_cancelled_at_its_next_report() -> None:
             reached.set()
             time.sleep(0.001)
 
-    job = Job("test", work).start()
+    job = WatchedJob("test", work).start()
     assert reached.wait(5)
     job.cancel()
     job.join(5)
@@ -156,7 +156,7 @@ def test_a_failed_job_says_why() -> None:
     def broken(progress: Progress) -> None:
         raise ZeroDivisionError("oops")
 
-    jobs = [Job("one", wrong).start(), Job("two", broken).start()]
+    jobs = [WatchedJob("one", wrong).start(), WatchedJob("two", broken).start()]
     for job in jobs:
         job.join(5)
     assert jobs[0].report().error == "the disk is full"
@@ -274,7 +274,7 @@ def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_dra
     instance = Instance(np.zeros((1, 8, 8), dtype=np.float32), 0, "a", "test")
     side = Side("run", cast("Any", Explorer()), instance)
     request = ExplorerRequest((side,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 0)
-    drawing = LatentMap()
+    drawing = TsneMap()
     assert "still being computed" in drawing.draw(drawing.compute(request, silent), request).sentence
     second = drawing.draw(drawing.compute(request, silent), request)
     assert "still being computed" not in second.sentence

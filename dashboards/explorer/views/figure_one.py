@@ -30,6 +30,7 @@ class FigureOne(ExplorerPane):
     name = "figure_one"
     title = "Uncertainty and posterior shape"
     looks = ""
+    to_csv = staticmethod(export.figure_one)
 
     def key(self, request: ExplorerRequest) -> Hashable:
         return request.focal.name
@@ -50,5 +51,3 @@ class FigureOne(ExplorerPane):
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
         )
-
-    to_csv = staticmethod(export.figure_one)

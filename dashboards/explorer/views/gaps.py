@@ -24,6 +24,7 @@ class RunGaps(ExplorerPane):
 
     name = "gaps"
     title = "Gaps"
+    to_csv = staticmethod(partial(tables, export.gaps))
 
     def key(self, request: ExplorerRequest) -> Hashable:
         return request.names, request.identity, request.refined
@@ -41,8 +42,6 @@ class RunGaps(ExplorerPane):
             alt="; ".join(_alt(one) for one in views),
             busy=any(one.best_diagonal_elbo is None for one in views),
         )
-
-    to_csv = staticmethod(partial(tables, export.gaps))
 
 
 def gap_views(request: ExplorerRequest) -> dict[str, GapView]:

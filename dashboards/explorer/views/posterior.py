@@ -29,6 +29,7 @@ class TruePosterior(ExplorerPane):
 
     name = "posterior"
     title = "True posterior"
+    to_csv = staticmethod(partial(tables, export.posterior))
 
     def key(self, request: ExplorerRequest) -> Hashable:
         return request.names, request.identity, request.plane, request.refined
@@ -51,8 +52,6 @@ class TruePosterior(ExplorerPane):
             alt="; ".join(_alt(name, request.focal.instance, one) for name, one in view.items()),
             selects=_selects(request),
         )
-
-    to_csv = staticmethod(partial(tables, export.posterior))
 
 
 def posterior_view(side: Side, plane: str) -> PosteriorView:

@@ -23,6 +23,7 @@ class Reconstructions(ExplorerPane):
 
     name = "reconstructions"
     title = "Reconstructions"
+    to_csv = staticmethod(export.reconstructions)
 
     def key(self, request: ExplorerRequest) -> Hashable:
         return request.focal.name, request.identity, request.refined
@@ -39,5 +40,3 @@ class Reconstructions(ExplorerPane):
             sentence=f"{READ} {view.samples_note}",
             alt=f"{title} and its reconstructions, root mean squared error: {errors}",
         )
-
-    to_csv = staticmethod(export.reconstructions)

@@ -23,6 +23,7 @@ class MapaTraces(ExplorerPane):
     name = "traces"
     title = "MAPA traces"
     needs = frozenset({"encodings", "atlas", "reference"})
+    to_csv = staticmethod(export.traces)
 
     def key(self, request: ExplorerRequest) -> Hashable:
         return request.focal.name, request.identity, request.bandwidth
@@ -41,8 +42,6 @@ class MapaTraces(ExplorerPane):
             alt=_alt(side.instance, view, shown),
             selects=(*_coordinates(shown, d), *_kernel(side.explorer.bandwidths, request.bandwidth)),
         )
-
-    to_csv = staticmethod(export.traces)
 
 
 def _shown(first: int, d: int) -> list[int]:

@@ -22,12 +22,13 @@ COLOUR_WORDS = {
 WORDS = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
 
 
-class LatentMap(ExplorerPane):
+class TsneMap(ExplorerPane):
     """Points to pick from. A new instance only moves a ring: the figure is kept until the run or the colour changes."""
 
     name = "map"
     title = "Map of the latents"
     needs = frozenset({"map"})
+    to_csv = staticmethod(export.tsne_map)
 
     def __init__(self) -> None:
         self._kept: tuple[Hashable, str] = (None, "")
@@ -60,8 +61,6 @@ class LatentMap(ExplorerPane):
             hovers=True,
             pictures=side.name,
         )
-
-    to_csv = staticmethod(export.tsne_map)
 
 
 def _possible_colour(view: MapView, wanted: str) -> tuple[str, str]:

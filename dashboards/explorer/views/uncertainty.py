@@ -29,6 +29,7 @@ class EncoderUncertainty(ExplorerPane):
     name = "uncertainty"
     title = "GP uncertainty"
     needs = frozenset({"encodings"})
+    to_csv = staticmethod(export.uncertainty)
 
     def __init__(self) -> None:
         self._kept: tuple[Hashable, str] = (None, "")
@@ -56,8 +57,6 @@ class EncoderUncertainty(ExplorerPane):
             alt=f"{request.focal.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}; {rank(view)}",
             selects=(Select("against", "against", _options(view, against), against),),
         )
-
-    to_csv = staticmethod(export.uncertainty)
 
 
 def rank(view: UncertaintyView) -> str:
