@@ -18,7 +18,7 @@ from gpvae_core.data.base import Split
 from gpvae_core.errors import unknown
 from gpvae_core.evaluate_chains import SAMPLING, check_counts, encoder_and_chains, simulated_bounds
 from gpvae_core.evaluate_density import density_report, passes_of
-from gpvae_core.gaps import GapTable, default_sample_size, gaps_and_best, truth_estimator
+from gpvae_core.gaps import GapTable, default_sample_size, gaps_and_best
 from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
@@ -27,11 +27,13 @@ from gpvae_core.stats import mean_se, spearman
 from gpvae_core.training_bound import training_bound
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians
+from gpvae_core.truth.evidence import MIN_ESS, Array, Evidence
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
-from gpvae_core.truth.instances import ANNEALING, MIN_ESS, Array, Estimator, Truth, grid_truth
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 from gpvae_core.truth.posterior_samples import HMCSettings
+from gpvae_core.truth.settings import ANNEALING, TruthSettings
+from gpvae_core.truth.truth import Truth
 
 GRID_SAMPLE = 1000
 """Instances whose true posterior is computed at d = 2: milliseconds each on digits, tenths of a second on MNIST."""
@@ -84,11 +86,11 @@ def evaluate(
     splits = {"test": run.data.test, "validation": run.data.validation}
     if split not in splits:
         raise unknown("split", split, splits)
-    estimate = truth_estimator(truth, run.model.latent_dim, annealing)
+    asked = run.truth.by(TruthSettings(name=truth, annealing=annealing))
     size = min(max_instances or default_sample_size(len(splits[split])), len(splits[split]))
     check_counts(simulated, hmc, size)
     whole = _whole_split(run, splits[split], k, seed, progress)
-    sample = _sample(run, splits[split], size, max_truths, seed, progress, estimate)
+    sample = _sample(run, splits[split], size, max_truths, seed, progress, asked)
     chosen, scale = splits[split].pixels(sample.index[:hmc]).to(run.device), sample.best.full_chol[:hmc]
     result = {
         **_about(run, split),
@@ -207,25 +209,20 @@ class Sample:
     index: NDArray[np.int64]
     truth_index: NDArray[np.int64]
     gaps: GapTable
-    truth: Truth
+    truth: Evidence
     best: BestGaussians
     """Of the instances at `index`."""
 
 
-def _sample(
-    run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, estimate: Estimator | None
-) -> Sample:
+def _sample(run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, asked: Truth) -> Sample:
+    """At d = 2 quadrature takes milliseconds an image, so that more images have a truth than have gaps."""
     index = _first(split, size, seed)
-    if estimate is not None:
-        x = split.pixels(index).to(run.device)
-        table, best = gaps_and_best(run.model, x, seed=seed, progress=progress, indices=index, estimate=estimate)
-        return Sample(index, index, table, table.known_truth, best)
-    more = _first(split, max(size, truths), seed)
+    more = _first(split, max(size, truths), seed) if asked.name == "grid" else index
     x = split.pixels(more).to(run.device)
-    truth = grid_truth(run.model, x, run.atlas, progress)
-    part = truth.first(len(index))
-    table, best = gaps_and_best(run.model, x[: len(index)], run.atlas, seed, progress, indices=index, truth=part)
-    return Sample(index, more, table, truth, best)
+    known = asked.log_px(x, seed, progress) if asked.exact else None
+    part = None if known is None else known.first(len(index))
+    table, best = gaps_and_best(run.model, x[: len(index)], asked, seed, progress, index, part)
+    return Sample(index, more, table, known or table.evidence, best)
 
 
 def _first(split: Split, size: int, seed: int) -> NDArray[np.int64]:
@@ -235,7 +232,7 @@ def _first(split: Split, size: int, seed: int) -> NDArray[np.int64]:
 
 def _truth_and_gaps(sample: Sample) -> dict[str, Any]:
     gaps, truth = sample.gaps, sample.truth
-    sure = {"truth": truth.kind, "estimator_se": _rms(truth.se)}
+    sure = {"truth": truth.kind, "estimator_se": truth.rms_error}
     return {
         "log_px": {**mean_se(truth.log_px), **sure, **_how(truth)},
         "best_gaussian_elbo": {"diagonal": mean_se(gaps.best_diagonal_elbo), "full": mean_se(gaps.best_full_elbo)},
@@ -250,7 +247,7 @@ def _truth_and_gaps(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _how(truth: Truth) -> dict[str, Any]:
+def _how(truth: Evidence) -> dict[str, Any]:
     """What an estimate was made of, by its own names; nothing for quadrature."""
     counts = {
         "line": {},
@@ -259,11 +256,6 @@ def _how(truth: Truth) -> dict[str, Any]:
         "iwae": {"k": truth.k, "bound": "lower"},
     }
     return counts[truth.kind]
-
-
-def _rms(se: Array | None) -> float | None:
-    """Root mean square of an estimator's standard errors; None where it states none."""
-    return None if se is None else float(np.sqrt(np.mean(np.square(se))))
 
 
 def _gap_columns(gaps: GapTable) -> dict[str, Array]:
@@ -290,7 +282,7 @@ def _correlation(a: Array, b: Array, seed: int) -> dict[str, Any]:
     return {"rho": rho, "low": low, "high": high, "n": int((np.isfinite(a) & np.isfinite(b)).sum())}
 
 
-def _checks(truth: Truth) -> dict[str, Any]:
+def _checks(truth: Evidence) -> dict[str, Any]:
     """How many posteriors by quadrature failed a check, and how many the grid refined beyond the atlas; or how many
     estimates are not to be trusted, and why: too few effective samples, or too heavy a tail of the weights."""
     if truth.passed is not None:

@@ -39,7 +39,7 @@ def density_report(
     """
     found: dict[str, tuple[NDArray[np.int64], Density]] = {}
     if run.model.latent_dim == 1:
-        found["line"] = index, line_density(run.model, split.pixels(index))
+        found["line"] = index, line_density(run.truth, split.pixels(index))
     if mixture is not None:
         x = split.pixels(of_mixture).to(run.device)
         found["mixture"] = of_mixture, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
@@ -60,7 +60,7 @@ def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
     if true is None:
         return {}
     x = torch.cat([data.validation.pixels(), data.test.pixels()]).to(run.device)
-    found = line_density(run.model, x)
+    found = line_density(run.truth, x)
     validation, test = np.split(found.log_px, [len(data.validation)])
     kl = kl_from_truth(true, test)
     return {

@@ -266,7 +266,7 @@ def test_the_help_says_what_log_px_is_beyond_the_plane(capsys: pytest.CaptureFix
 def test_correlations_are_those_of_the_sampled_instances(gp: Run, result: dict[str, Any]) -> None:
     index = np.random.default_rng(0).permutation(len(DIGITS.test))[:INSTANCES]
     x = DIGITS.test.pixels(index)
-    gaps = instance_gaps(gp.model, x, gp.atlas)
+    gaps = instance_gaps(gp.model, x, gp.truth)
     assert gaps.uncertainty_f is not None
     assert gaps.uncertainty_h is not None
     f, h = gaps.uncertainty_f.sum(1), gaps.uncertainty_h.sum(1)

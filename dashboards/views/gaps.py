@@ -27,7 +27,7 @@ class Gaps:
 
     def draw(self, request: Request) -> Drawn:
         views = gap_views(request)
-        bound = " log p(x) is an IWAE lower bound here." if any(v.log_px_truth != "grid" for v in views) else ""
+        bound = " log p(x) is a lower bound here." if any(not v.exact for v in views) else ""
         pending = any(view.best_diagonal_elbo is None for view in views)
         return Drawn(
             figure=as_json(gaps.figure(views, request.theme)),

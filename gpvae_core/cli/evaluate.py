@@ -119,13 +119,13 @@ def command(
     """
     from gpvae_core.evaluate import GRID_SAMPLE, evaluate
     from gpvae_core.evaluate_chains import SAMPLING
-    from gpvae_core.gaps import default_truth
     from gpvae_core.runs import load_run
+    from gpvae_core.truth.truth import resolved_name
 
     if split not in ("test", "validation"):
         raise UserError(f"wanted --split test or validation, got '{split}'")
     loaded = load_run(run, device=device, refiner=refiner)
-    way = truth if truth != "auto" else default_truth(loaded.model.latent_dim)
+    way = resolved_name(truth, loaded.model.latent_dim)
     _refuse_unread(
         {
             "--hmc-draws": (hmc_draws, hmc > 0, "--hmc"),
@@ -175,7 +175,7 @@ def _mixture(samples: int | None, epochs: int | None) -> MixtureProposalSettings
 
 def _annealing(steps: int | None, chains: int | None) -> AISSettings:
     from gpvae_core.truth.ais import AISSettings
-    from gpvae_core.truth.instances import ANNEALING
+    from gpvae_core.truth.settings import ANNEALING
 
     return AISSettings(steps=steps or ANNEALING.steps, chains=chains or ANNEALING.chains, leapfrog=ANNEALING.leapfrog)
 
@@ -244,7 +244,7 @@ def _plus_minus(entry: dict[str, Any]) -> str:
 def warnings(result: dict[str, Any]) -> list[str]:
     """What is not to be trusted, in words."""
     from gpvae_core.truth.diagnostics import R_HAT_LIMIT
-    from gpvae_core.truth.instances import MIN_ESS
+    from gpvae_core.truth.evidence import MIN_ESS
     from gpvae_core.truth.pareto import K_HAT_LIMIT
     from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
 
