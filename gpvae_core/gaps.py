@@ -14,7 +14,6 @@ The encoder's ELBO is the ordinary one, with the exact log q(z|x) of the (margin
 from __future__ import annotations
 
 import dataclasses
-import functools
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -28,24 +27,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.densities.diagonal_gaussian import is_diagonal_gaussian
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import UserError
 from gpvae_core.files import replacing
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
-from gpvae_core.truth.grid import Atlas
+from gpvae_core.truth.estimators.base import AT_ONCE
+from gpvae_core.truth.evidence import Array, Evidence
 from gpvae_core.truth.importance import log_weights
-from gpvae_core.truth.instances import (
-    ANNEALING,
-    AT_ONCE,
-    Array,
-    Estimator,
-    Truth,
-    ais_truth,
-    grid_truth,
-    line_truth,
-    sampled_truth,
-)
+from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.vae import VAE
 
 ELBO_SAMPLES = 2000
@@ -91,11 +80,11 @@ class GapTable:
         return len(self.elbo)
 
     @property
-    def known_truth(self) -> Truth:
-        """What the table keeps of the truth."""
+    def evidence(self) -> Evidence:
+        """What the table keeps of log p(x) and of how it was found."""
         kept = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat}
         grid = {"negentropy": self.negentropy, "n_modes": self.n_modes, "passed": self.passed}
-        return Truth(self.truth, self.log_px, self.k, self.steps, **kept, **grid)
+        return Evidence(self.truth, self.log_px, self.k, self.steps, **kept, **grid)
 
     @property
     def inference(self) -> Array:
@@ -138,78 +127,42 @@ def _count(value: NDArray[np.int64] | None) -> int | None:
     return None if value is None else int(value)
 
 
-QUADRATURE = {"line": 1, "grid": 2}
-"""Ways to the truth by quadrature, and the latent dimensions that each needs."""
-
-
-def default_truth(latent_dim: int) -> str:
-    """Quadrature where it can be, else annealing."""
-    return next((name for name, d in QUADRATURE.items() if d == latent_dim), "ais")
-
-
-def truth_estimator(name: str, latent_dim: int, annealing: AISSettings = ANNEALING) -> Estimator | None:
-    """The way to log p(x) called `name`; None stands for the grid. 'auto' is the line at d = 1, the grid at d = 2,
-    else 'ais'.
-
-    Raises:
-        UserError: no such way, or quadrature where it needs another number of latent dimensions.
-    """
-    known: dict[str, Estimator | None] = {
-        "line": line_truth,
-        "grid": None,
-        "ais": functools.partial(ais_truth, how=annealing),
-        "iwae": sampled_truth,
-    }
-    known["auto"] = known[default_truth(latent_dim)]
-    if name not in known:
-        raise unknown("truth", name, known)
-    if latent_dim != QUADRATURE.get(name, latent_dim):
-        raise UserError(
-            f"wanted truth 'auto', 'ais' or 'iwae' for a run with {latent_dim} latent dimension"
-            f"{'' if latent_dim == 1 else 's'}, got '{name}': quadrature needs exactly {QUADRATURE[name]}"
-        )
-    return known[name]
-
-
 def instance_gaps(
     vae: VAE,
     x: Float[Tensor, "B C H W"],
-    atlas: Atlas | None = None,
+    truth: Truth | None = None,
     seed: int = 0,
     progress: Progress = silent,
     indices: Sequence[int] | NDArray[np.int64] | None = None,
-    truth: Truth | None = None,
-    estimate: Estimator | None = None,
+    evidence: Evidence | None = None,
 ) -> GapTable:
-    """Gaps of each image. d = 2: log p(x) by quadrature; else by IWAE_SAMPLES importance samples, a lower bound.
+    """Return the gaps of each image.
 
     Args:
-        atlas: the decoded grid of this model (d = 2), built where it is not given.
+        truth: what is asked for log p(x), such as a run's own; by default a new `truth_for(vae)`.
         indices: what the instances are called in `GapTable.index` (default: 0, 1, ...).
-        truth: what `grid_truth` found for these images, where that has been asked already (d = 2).
-        estimate: another way to log p(x), such as `ais_truth`.
+        evidence: what it says of these images, where it has been asked already.
     """
-    return gaps_and_best(vae, x, atlas, seed, progress, indices, truth, estimate)[0]
+    return gaps_and_best(vae, x, truth, seed, progress, indices, evidence)[0]
 
 
 def gaps_and_best(
     vae: VAE,
     x: Float[Tensor, "B C H W"],
-    atlas: Atlas | None = None,
+    truth: Truth | None = None,
     seed: int = 0,
     progress: Progress = silent,
     indices: Sequence[int] | NDArray[np.int64] | None = None,
-    truth: Truth | None = None,
-    estimate: Estimator | None = None,
+    evidence: Evidence | None = None,
 ) -> tuple[GapTable, BestGaussians]:
-    """As `instance_gaps`, with the best Gaussians that were found on the way."""
-    if truth is None and estimate is None and vae.latent_dim == 2:
-        truth = grid_truth(vae, x, atlas, progress)
-    modes = None if truth is None or truth.modes is None else [torch.as_tensor(m) for m in truth.modes]
+    """Return the same as `instance_gaps`, with the best Gaussians that were found on the way."""
+    asked = truth or truth_for(vae)
+    if evidence is None and asked.exact:  # the modes that quadrature finds are starts of the best Gaussians
+        evidence = asked.log_px(x, seed, progress)
+    modes = None if evidence is None or evidence.modes is None else [torch.as_tensor(m) for m in evidence.modes]
     best = best_gaussians(vae, x, seed, modes, progress)
-    if truth is None:
-        truth = (estimate or sampled_truth)(vae, x, best, seed, progress)
-    return _table(vae, x, truth, best, seed, np.arange(len(x)) if indices is None else np.asarray(indices)), best
+    known = evidence or asked.log_px(x, seed, progress, best)
+    return _table(vae, x, known, best, seed, np.arange(len(x)) if indices is None else np.asarray(indices)), best
 
 
 @torch.no_grad()
@@ -221,7 +174,9 @@ def encoder_elbos(vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, se
     return torch.cat([log_weights(vae, part, ELBO_SAMPLES, generator).mean(0) for part in x.split(AT_ONCE)])
 
 
-def _table(vae: VAE, x: Tensor, truth: Truth, best: BestGaussians, seed: int, index: NDArray[np.int64]) -> GapTable:
+def _table(
+    vae: VAE, x: Tensor, evidence: Evidence, best: BestGaussians, seed: int, index: NDArray[np.int64]
+) -> GapTable:
     with torch.no_grad():
         uncertainty = vae.infer(x).uncertainty()
     return GapTable(
@@ -229,18 +184,18 @@ def _table(vae: VAE, x: Tensor, truth: Truth, best: BestGaussians, seed: int, in
         elbo=_numpy(encoder_elbos(vae, x, best, seed)),
         best_diagonal_elbo=_numpy(best.diagonal_elbo),
         best_full_elbo=_numpy(best.full_elbo),
-        log_px=truth.log_px,
-        truth=truth.kind,
-        k=truth.k,
-        negentropy=truth.negentropy,
-        n_modes=truth.n_modes,
-        passed=truth.passed,
+        log_px=evidence.log_px,
+        truth=evidence.kind,
+        k=evidence.k,
+        negentropy=evidence.negentropy,
+        n_modes=evidence.n_modes,
+        passed=evidence.passed,
         uncertainty_f=None if uncertainty is None else _numpy(uncertainty.f),
         uncertainty_h=None if uncertainty is None else _numpy(uncertainty.h),
-        log_px_se=truth.se,
-        ess=truth.ess,
-        k_hat=truth.k_hat,
-        steps=truth.steps,
+        log_px_se=evidence.se,
+        ess=evidence.ess,
+        k_hat=evidence.k_hat,
+        steps=evidence.steps,
     )
 
 

@@ -33,10 +33,9 @@ from gpvae_core.run_files import (
     read_tensors,
     snapshot_folder,
 )
-from gpvae_core.truth.best_gaussian import best_gaussians
-from gpvae_core.truth.grid import Atlas, GridPosterior, true_posteriors
-from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
+from gpvae_core.truth.quadrature import TruePosterior
+from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.types import as_images
 from gpvae_core.vae import VAE
 
@@ -69,6 +68,8 @@ class Run:
         self.dir, self.config, self.model, self.meta, self.device = folder, config, model, meta, device
         self.refiner = config.refiner.kind
         """What refines the encoder's answers: the run's own refiner, or the one that `load_run` was asked for."""
+        self.truth: Truth = truth_for(model)
+        """What knows log p(x) and p(z|x); what it decodes once is shared by all who ask."""
         self._data_lock = threading.Lock()
         self._data: Dataset | None = None
 
@@ -115,11 +116,6 @@ class Run:
         """Epochs of which the weights were kept (train.keep_every), for `load_run(..., epoch=n)`."""
         return kept_epochs(self.dir)
 
-    @cached_property
-    def atlas(self) -> Atlas:
-        """The decoded latent grid (d = 2), made at the first use and shared by every instance."""
-        return Atlas.build(self.model)
-
     def _images(self, x: Tensor) -> Tensor:
         return as_images(torch.as_tensor(x), self.model.event_shape, self.is_images).to(self.device)
 
@@ -129,27 +125,28 @@ class Run:
         return self.model.infer(self._images(x))
 
     def gaps(self, x: Tensor, seed: int = 0) -> GapTable:
-        """Inference, approximation and amortization gap of each image, in nats."""
-        atlas = self.atlas if self.model.latent_dim == 2 else None
-        return instance_gaps(self.model, self._images(x), atlas=atlas, seed=seed)
+        """Return inference, approximation and amortization gap of each image, in nats."""
+        return instance_gaps(self.model, self._images(x), self.truth, seed)
 
-    def true_posterior(self, x: Tensor) -> GridPosterior | list[GridPosterior]:
-        """p(z|x) by quadrature on a checked grid: one for one image, a list for a batch. Raises UserError if d != 2."""
-        found = true_posteriors(self.model, self.atlas, self._images(x))
+    def true_posterior(self, x: Tensor) -> TruePosterior | list[TruePosterior]:
+        """Return p(z|x) by quadrature: one for one image, a list for a batch.
+
+        It is a `LinePosterior` at d = 1, a `GridPosterior` at d = 2. Raises UserError where d > 2.
+        """
+        found = list(self.truth.posterior(self._images(x)))
         return found[0] if torch.as_tensor(x).ndim == len(self.model.event_shape) else found
 
     def posterior_samples(
         self, x: Tensor, how: HMCSettings | None = None, seed: int = 0, progress: Progress = silent
     ) -> PosteriorSamples:
-        """Draws of p(z|x) by Hamiltonian Monte Carlo, any d, of one image (C,H,W) or a batch (B,C,H,W).
+        """Draw from p(z|x) by Hamiltonian Monte Carlo, any d, of one image (C,H,W) or a batch (B,C,H,W).
 
         `z` (N, C, B, D) holds N draws of C chains, B = 1 for one image; `r_hat`, `ess` and `mixed` say how far they are
         to be trusted. Chains begin in samples of q(z|x) and step in units of the best full Gaussian, which is found
-        first. A mode far from all of them is missed without a sign of it: at d = 2 `true_posterior` sees every mode.
+        first. A mode far from all of them is missed without a sign of it; at d = 1 and 2 `true_posterior` sees every
+        mode.
         """
-        images = self._images(x)
-        best = best_gaussians(self.model, images, seed, progress=progress)
-        return many_posteriors(self.model, images, best.full_chol, how, seed, progress)
+        return self.truth.samples(self._images(x), how, seed, progress)
 
 
 def load_run(

@@ -20,6 +20,7 @@ from gpvae_core.evaluation.settings import EvaluationSettings
 from gpvae_core.evaluation.whole_split import active_units, collapse
 from gpvae_core.runs import load_run
 from gpvae_core.train import train
+from gpvae_core.truth.settings import TruthSettings
 from tests.oracles import LinearGaussianVAE, kl_to_standard_normal
 
 
@@ -70,7 +71,7 @@ def test_the_evaluation_shows_the_report_of_the_whole_split(
     data = load(DataConfig(name="digits"))
     settings = {"epochs": 3, "net.hidden": 32, "latent_dim": 3, "lr": 2e-3}
     run = load_run(train(make_config("vae", DataConfig(name="digits"), data.event_shape, settings), tmp_path / "vae"))
-    found = evaluate(run, EvaluationSettings(instances=2, k=2, truth="iwae"))
+    found = evaluate(run, EvaluationSettings(instances=2, k=2, truth=TruthSettings(name="iwae")))
     q = run.model.infer(data.test.pixels(slice(None)))
     units = active_units(q.mean.numpy())
     assert found.active_units.count == units.count

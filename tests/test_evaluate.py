@@ -22,6 +22,7 @@ from gpvae_core.evaluation.words import collapse_in_words, warnings
 from gpvae_core.gaps import instance_gaps
 from gpvae_core.runs import Run, load_run
 from gpvae_core.train import train
+from gpvae_core.truth.settings import TruthSettings
 from tests.oracles import kl_to_standard_normal
 from tests.training import evaluated
 
@@ -270,7 +271,7 @@ def test_the_help_says_what_log_px_is_beyond_the_plane(capsys: pytest.CaptureFix
 def test_correlations_are_those_of_the_sampled_instances(gp: Run, result: dict[str, Any]) -> None:
     index = np.random.default_rng(0).permutation(len(DIGITS.test))[:INSTANCES]
     x = DIGITS.test.pixels(index)
-    gaps = instance_gaps(gp.model, x, gp.atlas)
+    gaps = instance_gaps(gp.model, x, gp.truth)
     assert gaps.uncertainty_f is not None
     assert gaps.uncertainty_h is not None
     f, h = gaps.uncertainty_f.sum(1), gaps.uncertainty_h.sum(1)
@@ -311,7 +312,9 @@ def test_beyond_the_plane_the_truth_and_its_uncertainty_are_stated(vae_in_space:
 @pytest.fixture(scope="module")
 def three_ways(gp: Run) -> dict[str, dict[str, Any]]:
     """The plane's log p(x) by each way, of the same instances."""
-    return {way: evaluated(gp, instances=8, k=2, truths=8, truth=way) for way in ("grid", "ais", "iwae")}
+    return {
+        way: evaluated(gp, instances=8, k=2, truths=8, truth=TruthSettings(name=way)) for way in ("grid", "ais", "iwae")
+    }
 
 
 def test_each_way_to_the_truth_agrees_with_the_grid(three_ways: dict[str, dict[str, Any]]) -> None:

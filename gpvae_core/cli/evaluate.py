@@ -121,13 +121,14 @@ def command(
     """
     from gpvae_core.evaluation.evaluate import evaluate
     from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, EvaluationSettings
-    from gpvae_core.gaps import default_truth
     from gpvae_core.runs import load_run
+    from gpvae_core.truth.settings import TruthSettings
+    from gpvae_core.truth.truth import resolved_name
 
     if split not in ("test", "validation"):
         raise UserError(f"wanted --split test or validation, got '{split}'")
     loaded = load_run(run, device=device, refiner=refiner)
-    way = truth if truth != "auto" else default_truth(loaded.model.latent_dim)
+    way = resolved_name(truth, loaded.model.latent_dim)
     _refuse_unread(
         {
             "--hmc-draws": (hmc_draws, hmc > 0, "--hmc"),
@@ -145,8 +146,7 @@ def command(
         seed=seed,
         truths=truths or GRID_SAMPLE,
         bandwidth=bandwidth,
-        truth=truth,
-        annealing=_annealing(ais_steps, ais_chains),
+        truth=TruthSettings(name=truth, annealing=_annealing(ais_steps, ais_chains)),
         simulated=simulated,
         hmc=hmc,
         sampling=SAMPLING if hmc_draws is None else SAMPLING.model_copy(update={"draws": hmc_draws}),
@@ -176,7 +176,7 @@ def _mixture(samples: int | None, epochs: int | None) -> MixtureProposalSettings
 
 def _annealing(steps: int | None, chains: int | None) -> AISSettings:
     from gpvae_core.truth.ais import AISSettings
-    from gpvae_core.truth.instances import ANNEALING
+    from gpvae_core.truth.settings import ANNEALING
 
     return AISSettings(steps=steps or ANNEALING.steps, chains=chains or ANNEALING.chains, leapfrog=ANNEALING.leapfrog)
 

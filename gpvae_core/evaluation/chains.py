@@ -13,7 +13,7 @@ from gpvae_core.evaluation.result import Bidirectional, ChainsReport, LargestMea
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.bidirectional import FEWEST, bidirectional
-from gpvae_core.truth.instances import Array
+from gpvae_core.truth.evidence import Array
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
 from gpvae_core.vae import VAE

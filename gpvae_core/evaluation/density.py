@@ -48,7 +48,7 @@ def density_report(
     """
     asked: dict[str, tuple[NDArray[np.int64], Density]] = {}
     if run.model.latent_dim == 1:
-        asked["line"] = index, line_density(run.model, split.pixels(index))
+        asked["line"] = index, line_density(run.truth, split.pixels(index))
     if mixture is not None:
         x = split.pixels(mixture_index).to(run.device)
         asked["mixture"] = mixture_index, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
@@ -68,7 +68,7 @@ def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
     if true is None:
         return {}
     x = torch.cat([data.validation.pixels(), data.test.pixels()]).to(run.device)
-    found = line_density(run.model, x)
+    found = line_density(run.truth, x)
     validation, test = np.split(found.log_px, [len(data.validation)])
     kl = kl_from_truth(true, test)
     return {

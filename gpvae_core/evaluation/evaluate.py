@@ -23,7 +23,7 @@ from gpvae_core.evaluation.sample import (
 )
 from gpvae_core.evaluation.settings import SPLITS, EvaluationSettings
 from gpvae_core.evaluation.whole_split import active_units, collapse, iwae_score, uncertainty_means, whole_split
-from gpvae_core.gaps import default_sample_size, truth_estimator
+from gpvae_core.gaps import default_sample_size
 from gpvae_core.mapa import BANDWIDTHS
 from gpvae_core.mapa.bandwidth import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
@@ -53,12 +53,12 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     if settings.split not in SPLITS:
         raise unknown("split", settings.split, SPLITS)
     split = {"test": run.data.test, "validation": run.data.validation}[settings.split]
-    estimate = truth_estimator(settings.truth, run.model.latent_dim, settings.annealing)
+    truth = run.truth.by(settings.truth)
     size = min(settings.instances or default_sample_size(len(split)), len(split))
     check_counts(settings.simulated, settings.hmc, size)
     k, seed, hmc = settings.k, settings.seed, settings.hmc
     whole = whole_split(run, split, k, seed, progress)
-    sample = sample_of(run, split, size, settings.truths, seed, progress, estimate)
+    sample = sample_of(run, split, size, settings.truths, seed, progress, truth)
     densities = density_report(
         run, split, first(split, settings.truths, seed), sample.index, settings.mixture, seed, progress
     )
@@ -68,7 +68,7 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         chains = encoder_and_chains(run.model, x, scale, settings.sampling, seed, progress)
     bidirectional = None
     if settings.simulated:
-        bidirectional = simulated_bounds(run.model, settings.simulated, settings.annealing, seed, progress)
+        bidirectional = simulated_bounds(run.model, settings.simulated, settings.truth.annealing, seed, progress)
     metrics = run.metrics
     best = max(metrics, key=lambda row: row["validation_elbo"], default=None)
     return Evaluation(

@@ -27,8 +27,9 @@ from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
 from gpvae_core.stats import spearman
 from gpvae_core.truth.best_gaussian import BestGaussians
-from gpvae_core.truth.instances import MIN_ESS, Array, Estimator, Truth, grid_truth
+from gpvae_core.truth.evidence import MIN_ESS, Array, Evidence
 from gpvae_core.truth.pareto import K_HAT_LIMIT
+from gpvae_core.truth.truth import Truth
 
 DIAGONAL, FULL = "best diagonal Gaussian", "best full Gaussian"
 """What gaps refer to, whatever the encoder's family."""
@@ -41,7 +42,7 @@ class Sample:
     index: NDArray[np.int64]
     truth_index: NDArray[np.int64]
     gaps: GapTable
-    truth: Truth
+    truth: Evidence
     best: BestGaussians
     """Of the instances at `index`."""
 
@@ -51,40 +52,35 @@ def first(split: Split, size: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(len(split))[:size]
 
 
-def sample_of(
-    run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, estimate: Estimator | None
-) -> Sample:
+def sample_of(run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, truth: Truth) -> Sample:
+    """Compute gaps of `size` instances; at d = 2, where quadrature takes milliseconds an image, more have a truth."""
     index = first(split, size, seed)
-    if estimate is not None:
-        x = split.pixels(index).to(run.device)
-        table, best = gaps_and_best(run.model, x, seed=seed, progress=progress, indices=index, estimate=estimate)
-        return Sample(index, index, table, table.known_truth, best)
-    more = first(split, max(size, truths), seed)
+    more = first(split, max(size, truths), seed) if truth.name == "grid" else index
     x = split.pixels(more).to(run.device)
-    truth = grid_truth(run.model, x, run.atlas, progress)
-    part = truth.first(len(index))
-    table, best = gaps_and_best(run.model, x[: len(index)], run.atlas, seed, progress, indices=index, truth=part)
-    return Sample(index, more, table, truth, best)
+    known = truth.log_px(x, seed, progress) if truth.exact else None
+    part = None if known is None else known.first(len(index))
+    table, best = gaps_and_best(run.model, x[: len(index)], truth, seed, progress, index, part)
+    return Sample(index, more, table, known or table.evidence, best)
 
 
-def log_px(truth: Truth) -> LogPx:
+def log_px(evidence: Evidence) -> LogPx:
     """Return the mean of log p(x), and what the estimate was made of; of quadrature nothing more is to be said."""
     counts: dict[str, dict[str, Any]] = {
         "line": {},
         "grid": {},
-        "ais": {"chains": truth.k, "temperatures": truth.steps, "bound": "lower"},
-        "iwae": {"k": truth.k, "bound": "lower"},
+        "ais": {"chains": evidence.k, "temperatures": evidence.steps, "bound": "lower"},
+        "iwae": {"k": evidence.k, "bound": "lower"},
     }
-    return LogPx.over(truth.log_px, truth=truth.kind, estimator_se=_rms(truth.se), **counts[truth.kind])
+    return LogPx.over(evidence.log_px, truth=evidence.kind, estimator_se=evidence.rms_error, **counts[evidence.kind])
 
 
 def best_gaussian_elbo(gaps: GapTable) -> BestGaussianElbo:
     return BestGaussianElbo(diagonal=Mean.over(gaps.best_diagonal_elbo), full=Mean.over(gaps.best_full_elbo))
 
 
-def mean_gaps(gaps: GapTable, truth: Truth) -> Gaps:
+def mean_gaps(gaps: GapTable, evidence: Evidence) -> Gaps:
     """Return the mean of each gap; the error of log p(x) is the inference and the approximation gap's too."""
-    estimated = {"truth": truth.kind, "estimator_se": _rms(truth.se)}
+    estimated = {"truth": evidence.kind, "estimator_se": evidence.rms_error}
     return Gaps(
         inference=InferenceGap.over(gaps.inference, **estimated),
         approximation=ApproximationGap.over(gaps.approximation, reference=DIAGONAL, **estimated),
@@ -120,21 +116,16 @@ def _correlation(a: Array, b: Array, seed: int) -> Correlation:
     return Correlation(rho=rho, low=low, high=high, n=int((np.isfinite(a) & np.isfinite(b)).sum()))
 
 
-def check(truth: Truth) -> Check:
+def check(evidence: Evidence) -> Check:
     """Count the values of log p(x) that are not to be trusted, by reason."""
-    n = len(truth.log_px)
-    if truth.passed is not None:
-        refined = None if truth.refined is None else int(truth.refined.sum())
-        return Check(refined=refined, failed=int((~truth.passed).sum()), n=n)
+    n = len(evidence.log_px)
+    if evidence.passed is not None:
+        refined = None if evidence.refined is None else int(evidence.refined.sum())
+        return Check(refined=refined, failed=int((~evidence.passed).sum()), n=n)
     return Check(
-        untrusted=int(truth.untrusted.sum()),
+        untrusted=int(evidence.untrusted.sum()),
         n=n,
-        few_effective=None if truth.ess is None else int((~(truth.ess >= MIN_ESS)).sum()),
-        ess=None if truth.ess is None else float(np.median(truth.ess)),
-        k_hat_above_limit=None if truth.k_hat is None else int((truth.k_hat > K_HAT_LIMIT).sum()),
+        few_effective=None if evidence.ess is None else int((~(evidence.ess >= MIN_ESS)).sum()),
+        ess=None if evidence.ess is None else float(np.median(evidence.ess)),
+        k_hat_above_limit=None if evidence.k_hat is None else int((evidence.k_hat > K_HAT_LIMIT).sum()),
     )
-
-
-def _rms(se: Array | None) -> float | None:
-    """Return the root mean square of an estimator's standard errors; None where it states none."""
-    return None if se is None else float(np.sqrt(np.mean(np.square(se))))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gpvae_core.truth.ais import AISSettings
-from gpvae_core.truth.instances import ANNEALING
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from gpvae_core.truth.posterior_samples import HMCSettings
+from gpvae_core.truth.settings import TruthSettings
 
 SPLITS = ("test", "validation")
 SAMPLING = HMCSettings(draws=1000)
@@ -39,9 +38,8 @@ class EvaluationSettings(BaseModel):
     bandwidth: str = Field(
         default="sigma_x", description="width of MAPA's kernel: sigma_x, or validation (the best on validation images)"
     )
-    truth: str = Field(default="auto", description="how log p(x) is found: line (d = 1), grid (d = 2), ais, iwae, auto")
-    annealing: AISSettings = Field(
-        default=ANNEALING, description="annealing of the truth 'ais' and of the bounds on simulated images"
+    truth: TruthSettings = Field(
+        default=TruthSettings(), description="how log p(x) is found; its annealing bounds simulated images too"
     )
     simulated: int = Field(default=0, description="images drawn from the model, bounded from both sides (2 or more)")
     hmc: int = Field(default=0, description="instances of the sample whose posteriors are sampled by HMC")

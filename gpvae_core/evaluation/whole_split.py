@@ -14,8 +14,8 @@ from gpvae_core.evaluation.result import ActiveUnits, Collapse, IwaeScore, Mean,
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
 from gpvae_core.training_bound import training_bound
+from gpvae_core.truth.evidence import Array
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
-from gpvae_core.truth.instances import Array
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 
 WEIGHTS_AT_ONCE = 4096

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from gpvae_core.collapse import ACTIVE
 from gpvae_core.evaluation.result import Bidirectional, ChainsReport, Check, Evaluation, IwaeScore, LogPx, Mean
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT
-from gpvae_core.truth.instances import MIN_ESS
+from gpvae_core.truth.evidence import MIN_ESS
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
 

@@ -36,14 +36,14 @@ from gpvae_core.hashes import hexdigest
 from gpvae_core.mapa import BANDWIDTHS, Bandwidth
 from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 from gpvae_core.refiners.none import NoRefiner
-from gpvae_core.truth.grid import GridPosterior, true_posterior
-from gpvae_core.truth.importance import iwae_log_px
+from gpvae_core.truth.evidence import Evidence
+from gpvae_core.truth.grid import GridPosterior
 
 T = TypeVar("T")
 
 BASE_SAMPLES = 200
 MAPA_MASS, MAPA_POINTS = 0.99, 60
-ELBO_SAMPLES, IWAE_SAMPLES = 1000, 1000
+ELBO_SAMPLES = 1000
 STARTS = 3
 """Samples of the encoder from which the mode is sought, besides its mean, its base's and the prior's."""
 KEPT = 512
@@ -68,7 +68,7 @@ class Answers:
 
     @property
     def planar(self) -> bool:
-        """d = 2, where the truth is known by quadrature."""
+        """Whether d = 2: the latent space is the plane that is shown."""
         return self._vae.latent_dim == 2
 
     def _once(self, what: str, instance: Instance, compute: Callable[[], T]) -> T:
@@ -105,8 +105,13 @@ class Answers:
 
     def truth(self, instance: Instance) -> GridPosterior:
         """d = 2: p(z|x) by quadrature."""
-        atlas = self._stages.atlas()
-        return self._once("truth", instance, lambda: true_posterior(self._vae, atlas, self._x(instance)[0]))
+
+        def compute() -> GridPosterior:
+            (found,) = self._run.truth.posterior(self._x(instance))
+            assert isinstance(found, GridPosterior)
+            return found
+
+        return self._once("truth", instance, compute)
 
     def local(self, instance: Instance) -> LocalPosterior:
         """Mode and Laplace approximation, from the encoder's mean, samples of it, its base's mean and the prior's."""
@@ -125,19 +130,17 @@ class Answers:
         return self.truth(instance).modes()[0] if self.planar else self.local(instance).mode
 
     def log_px(self, instance: Instance) -> float:
-        """log p(x) in nats: by quadrature at d = 2, else a lower bound, tighter once the best Gaussian is known."""
-        if self.planar:
-            return float(self.truth(instance).log_px)
+        """log p(x) in nats: the run's truth by quadrature or once it is known, else a quick lower bound."""
         known = self._gaps_if_known(instance)
         if known is not None:
             return float(known[0].columns["log_px"][known[1]])
+        return float(self._quick(instance).log_px[0])
 
-        @torch.no_grad()
-        def bound() -> float:
-            x = self._x(instance)
-            return float(iwae_log_px(self._vae, x, IWAE_SAMPLES, self._generator())[0])
-
-        return self._once("iwae", instance, bound)
+    def _quick(self, instance: Instance) -> Evidence:
+        """What can be said at once about log p(x): the truth by quadrature, else a bound from the encoder's samples."""
+        if self.planar:
+            return Evidence.of_posteriors("grid", [self.truth(instance)])
+        return self._once("quick", instance, lambda: self._run.truth.quick(self._x(instance), self._seed))
 
     # -- best Gaussian ----------------------------------------------------------------------------------------------
 
@@ -151,12 +154,11 @@ class Answers:
         return None if found is None else (found, 0)
 
     def best_gaussian(self, instance: Instance) -> BestGaussian:
-        """Optimised for this instance now, from several starts, where it is not known yet; its gaps with it."""
+        """Optimise for this instance now where it is not known yet, and find log p(x) by the run's truth with it."""
 
         def compute() -> GapSample:
-            atlas = self._stages.atlas() if self.planar else None
             index = np.array([-1 if instance.index is None else instance.index])
-            return sample_from(*gaps_and_best(self._vae, self._x(instance), atlas, self._seed), index)
+            return sample_from(*gaps_and_best(self._vae, self._x(instance), self._run.truth, self._seed), index)
 
         known = self._gaps_if_known(instance)
         table, row = known or (self._once("gaps", instance, compute), 0)
@@ -179,7 +181,7 @@ class Answers:
         shapes = self._gaussians(instance, plane, q)
         if self.planar:
             truth = self.truth(instance)
-            drawn = contours.latent_contours(self._vae, self._stages.atlas(), x, truth, shapes, plane)
+            drawn = contours.latent_contours(self._vae, self._run.truth.atlas(), x, truth, shapes, plane)
             modes = np.asarray(truth.modes())
         else:
             laplace = on_plane("", plane, plane.origin, self.local(instance).covariance).covariance
@@ -256,7 +258,7 @@ class Answers:
     @torch.no_grad()
     def _lines(self, instance: Instance, x: Tensor) -> tuple[tuple[Line, ...], str]:
         if self.planar:
-            lines = profile_lines(self._stages.atlas(), x, self.truth(instance))
+            lines = profile_lines(self._run.truth.atlas(), x, self.truth(instance))
             return lines, "The line is the profile: the largest log p(z|x) over the other coordinate."
         lines = slice_lines(self._vae, x, self.local(instance), self.log_px(instance))
         note = (
@@ -299,16 +301,17 @@ class Answers:
         if known is not None:
             table, row = known
             return gap_view(self._run.name, table.truth, table.columns, row)
-        truth = self.truth(instance) if self.planar else None
+        quick = self._quick(instance)
         return GapView(
             run=self._run.name,
-            log_px=self.log_px(instance),
-            log_px_truth="iwae" if truth is None else "grid",
+            log_px=float(quick.log_px[0]),
+            log_px_truth=quick.kind,
             best_full_elbo=None,
             best_diagonal_elbo=None,
             encoder_elbo=self._elbo(instance),
-            negentropy=None if truth is None else truth.negentropy(),
-            modes=None if truth is None else len(truth.modes()),
+            negentropy=None if quick.negentropy is None else float(quick.negentropy[0]),
+            modes=None if quick.n_modes is None else int(quick.n_modes[0]),
+            log_px_se=None if quick.se is None else float(quick.se[0]),
         )
 
     def _elbo(self, instance: Instance) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gpvae_core.explore.views import Array, GapView
 from gpvae_core.gaps import GapTable
 from gpvae_core.truth.best_gaussian import BestGaussians
+from gpvae_core.truth.truth import Truth
 
 COLUMNS = (
     "elbo",
@@ -23,6 +24,8 @@ COLUMNS = (
     "negentropy",
     "n_modes",
 )
+OPTIONAL = ("log_px_se",)
+"""Columns that older files lack; unknown throughout they are NaN."""
 QUANTITIES = {
     "inference gap": "inference",
     "approximation gap": "approximation",
@@ -49,7 +52,7 @@ class GapSample:
 
     index: np.ndarray
     truth: str
-    """'grid' or 'iwae'."""
+    """How log p(x) was found: 'line', 'grid', 'ais' or 'iwae'."""
     columns: dict[str, Array]
     best: dict[str, Array]
     """The fields of BestGaussian, each with a leading axis M."""
@@ -84,8 +87,15 @@ class GapSample:
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> GapSample:
         """Raises KeyError where one is missing."""
         columns = {name: arrays[f"column_{name}"] for name in COLUMNS}
+        unknown = np.full(len(arrays["index"]), np.nan)
+        columns |= {name: arrays.get(f"column_{name}", unknown) for name in OPTIONAL}
         best = {name: arrays[f"best_{name}"] for name in BestGaussian.__dataclass_fields__}
         return GapSample(arrays["index"], str(arrays["truth"]), columns, best)
+
+
+def named_truth(truth: Truth) -> dict[str, str]:
+    """What a file of gaps depends on besides model and data: a truth by sampling; by quadrature there is only one."""
+    return {} if truth.exact else {"truth": truth.name}
 
 
 def _plain(values: object, n: int) -> Array:
@@ -109,7 +119,7 @@ def plain_best(best: BestGaussians) -> dict[str, Array]:
 
 def gap_view(run: str, truth: str, columns: Mapping[str, Array], row: int) -> GapView:
     """One row of the columns as a view."""
-    value = {name: float(columns[name][row]) for name in COLUMNS}
+    value = {name: float(columns[name][row]) for name in (*COLUMNS, *OPTIONAL)}
     known = {name: None if np.isnan(v) else v for name, v in value.items()}
     return GapView(
         run=run,
@@ -120,10 +130,11 @@ def gap_view(run: str, truth: str, columns: Mapping[str, Array], row: int) -> Ga
         encoder_elbo=value["elbo"],
         negentropy=known["negentropy"],
         modes=None if known["n_modes"] is None else int(value["n_modes"]),
+        log_px_se=known["log_px_se"],
     )
 
 
 def sample_from(table: GapTable, best: BestGaussians, index: np.ndarray) -> GapSample:
     """Gap table and best Gaussians of the test instances at `index`."""
-    columns = {name: _plain(getattr(table, name), len(index)) for name in COLUMNS}
+    columns = {name: _plain(getattr(table, name), len(index)) for name in (*COLUMNS, *OPTIONAL)}
     return GapSample(index, str(table.truth), columns, plain_best(best))

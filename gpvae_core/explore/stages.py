@@ -11,7 +11,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.explore.disk import DiskCache, fingerprint
 from gpvae_core.explore.embedding import MAX_POINTS, Map, seeded_sample
 from gpvae_core.explore.encodings import Encodings, encode
-from gpvae_core.explore.gap_sample import GapSample, sample_from
+from gpvae_core.explore.gap_sample import GapSample, named_truth, sample_from
 from gpvae_core.explore.memo import Memo
 from gpvae_core.explore.reference import Reference, build_reference, reference_index
 from gpvae_core.explore.uncertainty import correlations
@@ -19,7 +19,6 @@ from gpvae_core.explore.views import Correlation
 from gpvae_core.gaps import default_sample_size, gaps_and_best
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
-from gpvae_core.truth.grid import Atlas
 
 T = TypeVar("T")
 STAGES = ("encodings", "atlas", "reference", "map", "gaps", "correlations")
@@ -41,14 +40,14 @@ class Stages:
     @property
     def ready(self) -> frozenset[str]:
         """Names of the stages that are computed; "atlas" is always among them where d > 2 needs none."""
-        needless = set() if self.run.model.latent_dim == 2 else {"atlas"}
-        return frozenset(name for name in STAGES if name in needless or self._memo.peek(name) is not None)
+        decoded = {"atlas"} if self.run.truth.ready else set()
+        return frozenset(name for name in STAGES if name in decoded or self._memo.peek(name) is not None)
 
     def compute(self, name: str, progress: Progress) -> None:
         """Compute one stage, or wait for whoever does."""
         getters: dict[str, Callable[[Progress], object]] = {
             "encodings": self.encodings,
-            "atlas": lambda _: self.atlas() if self.run.model.latent_dim == 2 else None,
+            "atlas": self.decode_latents,
             "reference": self.reference,
             "map": self.map,
             "gaps": self.gaps,
@@ -99,9 +98,9 @@ class Stages:
             ),
         )
 
-    def atlas(self) -> Atlas:
-        """d = 2: the decoded latent grid. Decoding again is as fast as reading it from a disk."""
-        return self._memo.get("atlas", lambda: self.run.atlas)
+    def decode_latents(self, progress: Progress = silent) -> None:
+        """Decode what quadrature needs, at d = 1 or 2. Decoding again is as fast as reading it from a disk."""
+        self.run.truth.prepare(progress)
 
     def reference(self, progress: Progress = silent) -> Reference:
         """The training images with their codes; the codes are kept on disk."""
@@ -156,7 +155,7 @@ class Stages:
             "gaps",
             lambda: self._stored(
                 "gaps",
-                {"sample": len(index)},
+                {"sample": len(index), **named_truth(self.run.truth)},
                 lambda: self._compute_gaps(index, progress),
                 GapSample.arrays,
                 GapSample.from_arrays,
@@ -169,8 +168,7 @@ class Stages:
     def _compute_gaps(self, index: np.ndarray, progress: Progress) -> GapSample:
         vae = self.run.model
         x = self.run.data.test.pixels(index).to(self.run.device)
-        atlas = self.atlas() if vae.latent_dim == 2 else None
-        table, best = gaps_and_best(vae, x, atlas, self.seed, progress)
+        table, best = gaps_and_best(vae, x, self.run.truth, self.seed, progress)
         return sample_from(table, best, index)
 
     def correlations(self) -> tuple[Correlation, ...]:

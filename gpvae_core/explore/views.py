@@ -217,10 +217,17 @@ class GapView:
     run: str
     log_px: float
     log_px_truth: str
-    """'grid' or 'iwae' (then a lower bound)."""
+    """'line' or 'grid' (quadrature), 'ais' or 'iwae' (then a lower bound)."""
     best_full_elbo: float | None
     best_diagonal_elbo: float | None
     """None while not yet optimised."""
     encoder_elbo: float
     negentropy: float | None
     modes: int | None
+    log_px_se: float | None = None
+    """Standard error of log_px, nats; None by quadrature, or while it is not known."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether log_px is by quadrature; otherwise it is a lower bound, and so are the gaps."""
+        return self.log_px_truth in ("line", "grid")

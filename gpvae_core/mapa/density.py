@@ -10,19 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.data.base import Dataset
-from gpvae_core.errors import UserError
 from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import MeanSE, mean_se
-from gpvae_core.truth.line import Line
 from gpvae_core.truth.mixture_proposal import PAPER, MixtureProposalSettings, fit_mixture_proposal, mixture_log_px
+from gpvae_core.truth.settings import TruthSettings
+from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.vae import GenerativeModel
 
 Array = NDArray[np.float64]
@@ -53,13 +52,10 @@ class Density:
         return {"samples": self.samples, "ess": float(np.median(self.ess)), "bound": "lower"}
 
 
-@torch.no_grad()
-def line_density(model: GenerativeModel, x: Float[Tensor, "B C H W"]) -> Density:
-    """By quadrature. Raises UserError where the model has other than one latent dimension."""
-    if model.latent_dim != 1:
-        raise UserError(f"quadrature on a line needs 1 latent dimension, got {model.latent_dim}")
-    line = Line.build(model)
-    return Density(_array(line.log_px(x)), "line", failed=int((~line.passed(x)).sum()))
+def line_density(truth: Truth, x: Float[Tensor, "B C H W"]) -> Density:
+    """Return the density by quadrature. Raises UserError where the model has other than one latent dimension."""
+    found = truth.by(TruthSettings(name="line")).log_px(x)
+    return Density(found.log_px, "line", failed=int(found.untrusted.sum()))
 
 
 def mixture_density(
@@ -80,7 +76,7 @@ def true_log_px(data: Dataset, x: Float[Tensor, "B C H W"]) -> Array | None:
     """log p_GT(x) in nats by quadrature; None where the truth is not known, or not of one latent dimension."""
     if data.truth is None or data.truth.latent_dim != 1:
         return None
-    return line_density(ground_truth(data.truth, data.event_shape), x.cpu()).log_px
+    return line_density(truth_for(ground_truth(data.truth, data.event_shape)), x.cpu()).log_px
 
 
 def kl_from_truth(true: Array, model: Array) -> MeanSE:

@@ -20,7 +20,7 @@ from gpvae_core.mapa.trend import Trend, joined, kl, log_index_likelihood, trend
 from gpvae_core.part import parse_model
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import MeanSE, mean_se
-from gpvae_core.truth.line import Line
+from gpvae_core.truth.truth import truth_for
 from gpvae_core.vae import GenerativeModel
 
 POINTS = ("training", "test")
@@ -184,7 +184,7 @@ def _evidence_gaps(of_draws: Sequence[Known], points: str) -> np.ndarray | None:
 def evidence_gap(model: GenerativeModel, codes: Tensor, x: Tensor) -> np.ndarray:
     """log 1/N sum_i p(x|z_i) - log p(x) in nats of each x, (B,); d = 1."""
     log_p = torch.logsumexp(log_index_likelihood(model, codes, x), 1) - math.log(len(codes))
-    return (log_p - Line.build(model).log_px(x)).numpy()
+    return log_p.numpy() - truth_for(model).log_px(x).log_px
 
 
 def _over_draws(of_draws: Sequence[np.ndarray]) -> MeanSE:

@@ -58,7 +58,7 @@ def nats(value: float) -> str:
 
 def _lines(view: GapView) -> str:
     """The values behind one bar."""
-    bound = "" if view.log_px_truth == "grid" else "≥ "
+    bound = "" if view.exact else "≥ "
     name, gap = shortened(view.run, NAME_LENGTH), nats(view.log_px - view.encoder_elbo)
     first = f"<b>{name}</b>: log p(x) {bound}{nats(view.log_px)}, "
     first += f"ELBO {nats(view.encoder_elbo)}: gap <b>{bound}{gap} nats</b>"

@@ -11,8 +11,9 @@ Step sizes are found on a few chains that are then thrown away: chosen on the ch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -23,8 +24,9 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.device import decodes_at_once
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.hmc import LogDensity, Point, adapted, evaluate, transition
+from gpvae_core.truth.noise import Generators
 from gpvae_core.truth.pareto import effective_sample_size, log_mean_error
-from gpvae_core.vae import VAE
+from gpvae_core.vae import GenerativeModel
 
 SHARPNESS = 4.0
 """delta of the sigmoid schedule (Wu et al. 2017, supplement)."""
@@ -61,6 +63,11 @@ class AISEstimate:
         return log_mean_error(self.log_w)
 
     @property
+    def upper_bound(self) -> Float[Tensor, " B"]:
+        """-log 1/C sum_c 1/w_c, nats: above log p(x) in expectation where the chains ran backwards."""
+        return math.log(len(self.log_w)) - torch.logsumexp(-self.log_w, 0)
+
+    @property
     def ess(self) -> Float[Tensor, " B"]:
         """Effective sample size of the weights, of C."""
         return effective_sample_size(self.log_w)
@@ -73,9 +80,9 @@ def sigmoid_schedule(steps: int) -> Float[Tensor, " T"]:
 
 
 def ais(
-    vae: VAE,
+    vae: GenerativeModel,
     x: Float[Tensor, "B C H W"],
-    how: AISSettings | None = None,
+    settings: AISSettings | None = None,
     generator: torch.Generator | None = None,
     start: Posterior | None = None,
     scale: Float[Tensor, "B D D"] | None = None,
@@ -89,19 +96,19 @@ def ais(
         scale: factor of the covariance in whose units chains step, by default the start's standard deviations.
         chunk: latents decoded at a time (at least one for each image); what the device is fastest on by default.
     """
-    path = _Path.of(vae, x, how or AISSettings(), start, scale)
+    path = annealing_path(vae, x, settings or AISSettings(), generator, start, scale)
     with torch.no_grad():
-        report = _Counter(progress, path.how, chunk or decodes_at_once(x.device), len(x))
-        steps = path.pilot(generator, report)
-        parts = [path.forward(size, steps, generator, report) for size in report.sizes]
-    return _joined(parts, report.sizes)
+        sizes = chains_at_once(path.settings.chains, (chunk or decodes_at_once(x.device)) // len(x))
+        report = Counter(progress, (1 + len(sizes)) * path.moves)
+        steps = path.pilot(report)
+        return joined([path.forward(size, steps, report) for size in sizes])
 
 
 def reverse_ais(
-    vae: VAE,
+    vae: GenerativeModel,
     x: Float[Tensor, "B C H W"],
     z: Float[Tensor, "K B D"],
-    how: AISSettings | None = None,
+    settings: AISSettings | None = None,
     generator: torch.Generator | None = None,
     start: Posterior | None = None,
     scale: Float[Tensor, "B D D"] | None = None,
@@ -113,23 +120,31 @@ def reverse_ais(
     Args:
         z: K exact samples of p(z|x), such as the one z that made x; chains beyond K start from them in turn.
     """
-    path = _Path.of(vae, x, how or AISSettings(), start, scale)
+    path = annealing_path(vae, x, settings or AISSettings(), generator, start, scale)
     with torch.no_grad():
-        report = _Counter(progress, path.how, chunk or decodes_at_once(x.device), len(x))
-        steps = path.pilot(generator, report)
-        ends = z[torch.arange(path.how.chains, device=z.device) % len(z)].split(report.sizes)
-        parts = [path.backward(end, steps, generator, report) for end in ends]
-    log_w = _joined(parts, report.sizes).log_w
-    return math.log(len(log_w)) - torch.logsumexp(-log_w, 0)
+        sizes = chains_at_once(path.settings.chains, (chunk or decodes_at_once(x.device)) // len(x))
+        report = Counter(progress, (1 + len(sizes)) * path.moves)
+        steps = path.pilot(report)
+        ends = ends_of_chains(z, path.settings.chains).split(sizes)
+        return joined([path.backward(end, steps, report) for end in ends]).upper_bound
 
 
-class _Counter:
-    """Chains that run together, and the temperatures that are done: the pilot's and those of each part."""
+def chains_at_once(chains: int, most: int) -> list[int]:
+    """Return the sizes of the parts in which an image's chains run, of at most `most` (at least one) each."""
+    at_once = max(1, most)
+    return [min(at_once, chains - low) for low in range(0, chains, at_once)]
 
-    def __init__(self, progress: Progress, how: AISSettings, chunk: int, images: int) -> None:
-        at_once = max(1, chunk // images)
-        self.sizes = [min(at_once, how.chains - low) for low in range(0, how.chains, at_once)]
-        self._progress, self._done, self._total = progress, 0, (1 + len(self.sizes)) * (how.steps - 1)
+
+def ends_of_chains(z: Float[Tensor, "K B D"], chains: int) -> Float[Tensor, "C B D"]:
+    """Return where C reversed chains begin: in the K exact samples, in turn."""
+    return z[torch.arange(chains, device=z.device) % len(z)]
+
+
+class Counter:
+    """Reports the temperatures that are done: the pilot's and those of each part of the chains."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
 
     def tick(self) -> None:
         self._done += 1
@@ -137,64 +152,90 @@ class _Counter:
 
 
 @dataclass(frozen=True)
-class _Path:
-    """The geometric path between the start and the posterior of B images."""
+class AnnealingPath:
+    """The geometric path between the start and the posterior of B images, and the noise of its chains."""
 
     densities: Sequence[LogDensity]
-    start: Posterior
-    scale: Tensor
-    betas: Tensor
-    how: AISSettings
+    """log q(z) of the start and log p(x, z)."""
+    draw: Callable[[int], Tensor]
+    """K -> K samples of the start for each image, (K, B, D)."""
+    scale: Float[Tensor, "B D D"]
+    settings: AISSettings
+    generators: Generators
 
-    @staticmethod
-    def of(vae: VAE, x: Tensor, how: AISSettings, start: Posterior | None, scale: Tensor | None) -> _Path:
-        begin = start or vae.prior(x)
-        factor = torch.diag_embed(begin.variance.sqrt()).detach() if scale is None else scale
-        return _Path((begin.log_prob, lambda z: vae.log_joint(x, z)), begin, factor, sigmoid_schedule(how.steps), how)
+    @cached_property
+    def betas(self) -> Float[Tensor, " T"]:
+        return sigmoid_schedule(self.settings.steps)
 
-    def pilot(self, generator: torch.Generator | None, report: _Counter) -> Float[Tensor, "T B"]:
+    @property
+    def moves(self) -> int:
+        """Transitions of a chain: one at each temperature between the ends."""
+        return self.settings.steps - 1
+
+    def pilot(self, report: Counter) -> Float[Tensor, "T B"]:
         """Step sizes of the temperatures between the ends; they follow the acceptance of chains of their own."""
         sizes: list[Tensor] = []
         step = self.scale.new_full((len(self.scale),), FIRST_STEP)
-        point = self._begin(PILOT_CHAINS, generator)
-        for beta in self._between():
+        point = self._begin(PILOT_CHAINS)
+        for t in range(1, self.moves + 1):
             sizes.append(step)
-            point, acceptance = self._move(point, beta, step, generator)
+            point, acceptance = self._move(point, t, step)
             step = adapted(step, acceptance, PILOT_GAIN)
             report.tick()
         return torch.stack(sizes)
 
-    def forward(self, chains: int, steps: Tensor, generator: torch.Generator | None, report: _Counter) -> AISEstimate:
-        point = self._begin(chains, generator)
+    def forward(self, chains: int, steps: Float[Tensor, "T B"], report: Counter) -> AISEstimate:
+        """Anneal from the start to the posterior; `steps` are what `pilot` found."""
+        point = self._begin(chains)
         log_w = float(self.betas[1]) * _excess(point)
         rates: list[Tensor] = []
-        for t, beta in enumerate(self._between(), start=1):
-            point, rate = self._move(point, beta, steps[t - 1], generator)
+        for t in range(1, self.moves + 1):
+            point, rate = self._move(point, t, steps[t - 1])
             log_w = log_w + float(self.betas[t + 1] - self.betas[t]) * _excess(point)
             rates.append(rate)
             report.tick()
         return AISEstimate(log_w, torch.stack(rates).mean(0))
 
-    def backward(self, z: Tensor, steps: Tensor, generator: torch.Generator | None, report: _Counter) -> AISEstimate:
+    def backward(self, z: Float[Tensor, "C B D"], steps: Float[Tensor, "T B"], report: Counter) -> AISEstimate:
+        """Anneal from exact samples z of the posterior to the start; the weights are those of the same path forward."""
         point = evaluate(self.densities, z)
         log_w = float(self.betas[-1] - self.betas[-2]) * _excess(point)
         rates: list[Tensor] = []
-        for t in range(len(self.betas) - 2, 0, -1):
-            point, rate = self._move(point, float(self.betas[t]), steps[t - 1], generator)
+        for t in range(self.moves, 0, -1):
+            point, rate = self._move(point, t, steps[t - 1])
             log_w = log_w + float(self.betas[t] - self.betas[t - 1]) * _excess(point)
             rates.append(rate)
             report.tick()
         return AISEstimate(log_w, torch.stack(rates).mean(0))
 
-    def _begin(self, chains: int, generator: torch.Generator | None) -> Point:
-        return evaluate(self.densities, self.start.rsample_and_log_prob(chains, generator)[0])
+    def _begin(self, chains: int) -> Point:
+        return evaluate(self.densities, self.draw(chains))
 
-    def _between(self) -> Iterator[float]:
-        return iter(self.betas[1:-1].tolist())
-
-    def _move(self, point: Point, beta: float, step: Tensor, generator: torch.Generator | None) -> tuple[Point, Tensor]:
+    def _move(self, point: Point, t: int, step: Float[Tensor, " B"]) -> tuple[Point, Float[Tensor, " B"]]:
+        """One transition at temperature t. Which chains take a step more goes by t: the instances share no noise."""
+        beta = float(self.betas[t])
         weights = point.z.new_tensor([1 - beta, beta])
-        return transition(self.densities, weights, point, step, self.scale, self.how.leapfrog, generator)
+        leapfrog = self.settings.leapfrog
+        return transition(self.densities, weights, point, step, self.scale, leapfrog, self.generators, turn=t)
+
+
+def annealing_path(
+    vae: GenerativeModel,
+    x: Float[Tensor, "B C H W"],
+    settings: AISSettings,
+    generator: torch.Generator | None,
+    start: Posterior | None,
+    scale: Float[Tensor, "B D D"] | None,
+) -> AnnealingPath:
+    """Return the path of B images that draw from one generator, as `ais` describes it."""
+    begin = start or vae.prior(x)
+    return AnnealingPath(
+        densities=(begin.log_prob, lambda z: vae.log_joint(x, z)),
+        draw=lambda k: begin.rsample_and_log_prob(k, generator)[0],
+        scale=torch.diag_embed(begin.variance.sqrt()).detach() if scale is None else scale,
+        settings=settings,
+        generators=generator,
+    )
 
 
 def _excess(point: Point) -> Float[Tensor, "C B"]:
@@ -203,7 +244,8 @@ def _excess(point: Point) -> Float[Tensor, "C B"]:
     return end - start
 
 
-def _joined(parts: Sequence[AISEstimate], sizes: Sequence[int]) -> AISEstimate:
-    share = torch.tensor(sizes, dtype=torch.float32) / sum(sizes)
+def joined(parts: Sequence[AISEstimate]) -> AISEstimate:
+    """Return the estimate of all chains from those of its parts."""
+    sizes = torch.tensor([len(part.log_w) for part in parts], dtype=torch.float32)
     rates = torch.stack([part.acceptance.cpu() for part in parts])
-    return AISEstimate(torch.cat([part.log_w for part in parts]), share @ rates)
+    return AISEstimate(torch.cat([part.log_w for part in parts]), (sizes / sizes.sum()) @ rates)

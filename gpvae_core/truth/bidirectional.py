@@ -1,8 +1,8 @@
 """Bidirectional Monte Carlo (Grosse et al. 2015; Wu et al. 2017): how far annealing is from log p(x), both sides known.
 
 On images that the model draws itself, z ~ p(z) and x ~ p(x|z), the z that made an image is an exact sample of its
-posterior. From it the chains of `ais` run backwards, which gives an upper bound of log p(x) in expectation; forwards
-they give a lower one. What lies between the two bounds the error of both.
+posterior. From it the chains of annealed importance sampling run backwards, which gives an upper bound of log p(x) in
+expectation; forwards they give a lower one. What lies between the two bounds the error of both.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress, share_of, silent
 from gpvae_core.regularisers.own_samples import own_samples
-from gpvae_core.truth.ais import AISSettings, reverse_ais
-from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
-from gpvae_core.truth.instances import ANNEALING, AT_ONCE, Array, ais_truth, annealing_start
+from gpvae_core.truth.ais import AISSettings
+from gpvae_core.truth.best_gaussian import best_gaussians
+from gpvae_core.truth.estimators.ais import Annealing
+from gpvae_core.truth.evidence import Array
+from gpvae_core.truth.settings import ANNEALING
 from gpvae_core.vae import VAE
 
 FEWEST = 2
@@ -33,7 +35,7 @@ class Bidirectional:
 
     x: Float[Tensor, "N C H W"]
     lower: Array
-    """Below log p(x) in expectation, (N,); with the same settings, what `ais_truth` gives."""
+    """Below log p(x) in expectation, (N,); with the same settings, what `Annealing.log_px` gives."""
     upper: Array
     """Above log p(x) in expectation, (N,)."""
 
@@ -45,9 +47,9 @@ class Bidirectional:
 
 @torch.no_grad()
 def bidirectional(
-    vae: VAE, n: int, how: AISSettings = ANNEALING, seed: int = 0, progress: Progress = silent
+    vae: VAE, n: int, settings: AISSettings = ANNEALING, seed: int = 0, progress: Progress = silent
 ) -> Bidirectional:
-    """Both bounds on n images of the model's own, annealed from where `ais_truth` anneals real images from.
+    """Return both bounds on n images of the model's own, annealed from where real images are annealed from.
 
     The bounds hold only where nothing of an image's z reaches the start of its chains: the images have a seed of their
     own, and the best Gaussians see x alone.
@@ -61,31 +63,6 @@ def bidirectional(
     like = next(vae.decoder.parameters()).new_empty(n, *vae.event_shape)
     z, x = own_samples(vae, like, torch.Generator(like.device).manual_seed(images))
     report = share_of(progress, 0, n, n, WORDS)
-    best = best_gaussians(vae, x, seed, progress=report)
-    lower = ais_truth(vae, x, best, forward, report, how).log_px
-    return Bidirectional(x, lower, upper_bound(vae, x, z, best, how, backward, report))
-
-
-@torch.no_grad()
-def upper_bound(
-    vae: VAE,
-    x: Float[Tensor, "B C H W"],
-    z: Float[Tensor, "B D"],
-    best: BestGaussians,
-    how: AISSettings = ANNEALING,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Array:
-    """log p(x) from above, in expectation, by the chains of `ais_truth` run backwards, (B,) nats.
-
-    Args:
-        z: an exact sample of each image's posterior, such as what it was drawn from.
-    """
-    generator = torch.Generator(x.device).manual_seed(seed)
-    found: list[Tensor] = []
-    for low in range(0, len(x), AT_ONCE):
-        part = slice(low, low + AT_ONCE)
-        report = share_of(progress, low, len(x[part]), len(x), "log p(x) by {}, backwards")
-        start, scale = annealing_start(vae, x[part], best.full_mean[part], best.full_chol[part])
-        found.append(reverse_ais(vae, x[part], z[None, part], how, generator, start, scale, report))
-    return torch.cat(found).cpu().double().numpy()
+    best, annealing = best_gaussians(vae, x, seed, progress=report), Annealing(vae, settings)
+    lower = annealing.log_px(x, forward, report, best).log_px
+    return Bidirectional(x, lower, annealing.upper_bound(x, z, backward, report, best))

@@ -26,7 +26,7 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.lattice import Lattice, LogJoint, refined
 from gpvae_core.truth.modes import between_nodes, find_modes
 from gpvae_core.truth.surroundings import Surroundings
-from gpvae_core.vae import VAE
+from gpvae_core.vae import GenerativeModel
 
 Array = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Atlas:
 
     @staticmethod
     @torch.no_grad()
-    def build(vae: VAE, side: int | None = None, extent: float = 4.0, progress: Progress = silent) -> Atlas:
+    def build(vae: GenerativeModel, side: int | None = None, extent: float = 4.0, progress: Progress = silent) -> Atlas:
         """Decode a grid over [-extent, extent]^2.
 
         Args:
@@ -131,6 +131,11 @@ class GridPosterior:
     def passed(self) -> bool:
         """Whether the grid is large and fine enough: outside mass at most 1e-4, halving error at most 0.01 nats."""
         return self.outside_mass <= MAX_BORDER_MASS and self.halving_error <= MAX_HALVING_ERROR
+
+    @property
+    def error_words(self) -> str:
+        """The quadrature's error, in words."""
+        return f"a grid twice as coarse changes it by {self.halving_error:.1g} nats"
 
     @property
     def log_density(self) -> Array:
@@ -218,7 +223,7 @@ class GridPosterior:
         return (x, y)[j], values.max(axis=j)
 
 
-def _log_joint_of(vae: VAE, x: Float[Tensor, "C H W"]) -> LogJoint:
+def _log_joint_of(vae: GenerativeModel, x: Float[Tensor, "C H W"]) -> LogJoint:
     """z (K, 2) -> log p(x, z) (K,), decoded."""
 
     @torch.no_grad()
@@ -269,7 +274,7 @@ def _posterior(lattice: Lattice, beyond: float) -> GridPosterior:
     )
 
 
-def true_posterior(vae: VAE, atlas: Atlas, x: Float[Tensor, "C H W"]) -> GridPosterior:
+def true_posterior(vae: GenerativeModel, atlas: Atlas, x: Float[Tensor, "C H W"]) -> GridPosterior:
     """p(z|x) of one image, zoomed to where its mass is.
 
     Where the atlas is too coarse (log p(x) changes by more than 0.01 nats when its step is doubled, the mass spans
@@ -284,7 +289,7 @@ def true_posterior(vae: VAE, atlas: Atlas, x: Float[Tensor, "C H W"]) -> GridPos
 
 
 def true_posteriors(
-    vae: VAE, atlas: Atlas, x: Float[Tensor, "B C H W"], progress: Progress = silent
+    vae: GenerativeModel, atlas: Atlas, x: Float[Tensor, "B C H W"], progress: Progress = silent
 ) -> list[GridPosterior]:
     """p(z|x) of each image of a batch, as `true_posterior`."""
     _planar(vae.latent_dim)

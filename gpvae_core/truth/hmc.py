@@ -14,6 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gpvae_core.truth.by_image import in_double
+from gpvae_core.truth.noise import Generators, normal, uniform
+
 LogDensity = Callable[[Tensor], Tensor]
 """log f_j: z (C, B, D) -> (C, B), unnormalised, in nats; rows are independent of each other."""
 TARGET_ACCEPTANCE = 0.65
@@ -65,9 +68,17 @@ def evaluate(densities: Sequence[LogDensity], z: Float[Tensor, "C B D"]) -> Poin
     return Point(z.detach(), torch.stack([v.detach() for v in values]), torch.stack(gradients))
 
 
-def _mix(coefficients: Tensor, parts: Tensor) -> Tensor:
-    """sum_j c_j parts_j over the first axis."""
-    return torch.einsum("j,j...->...", coefficients, parts)
+def _mix(coefficients: Float[Tensor, " J"], parts: Tensor) -> Tensor:
+    """Return sum_j c_j parts_j over the first axis.
+
+    NOTE: element by element, not as a product of matrices, whose rounding depends on how many instances there are.
+    """
+    return (coefficients.view(-1, *[1] * (parts.ndim - 1)) * parts).sum(0)
+
+
+def _times(vectors: Float[Tensor, "C B D"], matrices: Float[Tensor, "B D D"]) -> Float[Tensor, "C B D"]:
+    """Return M v of each chain and instance; as sums over the last axis, for the same reason."""
+    return (matrices.contiguous() * vectors[..., None, :]).sum(-1)
 
 
 def leapfrog(
@@ -84,22 +95,23 @@ def leapfrog(
     point, p = start, momentum
     for _ in range(steps):
         p = p + 0.5 * size * _slope(coefficients, point, scale)
-        point = evaluate(densities, point.z + torch.einsum("bij,cbj->cbi", scale, size * p))
+        point = evaluate(densities, point.z + _times(size * p, scale))  # dz = L p
         p = p + 0.5 * size * _slope(coefficients, point, scale)
     return point, p
 
 
 def _slope(coefficients: Tensor, point: Point, scale: Tensor) -> Float[Tensor, "C B D"]:
     """Gradient of log f with respect to u; 0 where it is not finite, which costs a step its aim, not its validity."""
-    return torch.einsum("bij,cbi->cbj", scale, _mix(coefficients, point.gradients)).nan_to_num(0.0, 0.0, 0.0)
+    return _times(_mix(coefficients, point.gradients), scale.mT).nan_to_num(0.0, 0.0, 0.0)  # d/du = L' d/dz
 
 
 def _lengths(chains: int, steps: int, generator: torch.Generator | None, device: torch.device) -> list[int]:
-    """Leapfrog steps of C chains, longest first: 1 to `steps`, each for as many chains as another, give or take one.
+    """Draw leapfrog steps of C chains: which lengths have a chain more is uniform, and so is the length of a chain."""
+    return _shared_lengths(chains, steps, int(torch.randint(steps, (), generator=generator, device=device)))
 
-    Which have one chain more is drawn, so that the length of a chain drawn from them is uniform.
-    """
-    first = int(torch.randint(steps, (), generator=generator, device=device))
+
+def _shared_lengths(chains: int, steps: int, first: int) -> list[int]:
+    """Share the lengths 1 to `steps` out among C chains, longest first; those from `first` on have a chain more."""
     return sorted((1 + (first + c) % steps for c in range(chains)), reverse=True)
 
 
@@ -135,7 +147,8 @@ def transition(
     step: Float[Tensor, " B"],
     scale: Float[Tensor, "B D D"],
     steps: int,
-    generator: torch.Generator | None,
+    generators: Generators,
+    turn: int | None = None,
 ) -> tuple[Point, Float[Tensor, " B"]]:
     """One HMC transition that leaves f invariant, and the mean probability of acceptance of each instance's chains.
 
@@ -145,24 +158,34 @@ def transition(
     shows. What remains common is which lengths have a chain more, and what the caller shares (an instance's `step`). A
     transition costs as many evaluations as with one length, in up to `steps` calls.
 
+    Args:
+        generators: one for all instances, or one for each; then `turn` is wanted, for what instances have in common.
+        turn: number of the transition: which lengths have a chain more goes round with it. Where there is none, it is
+            drawn.
+
     A proposal whose energy is not finite is rejected; from where that is so, any finite one is accepted.
     """
-    like = {"generator": generator, "device": start.z.device, "dtype": start.z.dtype}
-    shape = start.z.shape[:-1]
-    lot = torch.rand(shape, **like).argsort(0)
+    chains, instances, _ = start.z.shape
+    momentum = normal(start.z.shape, generators, start.z)
+    dealing, jitter, chance = uniform((chains, instances, 3), generators, start.z).unbind(-1)
+    lot = dealing.argsort(0)
     start = start.dealt(lot)
-    momentum = torch.randn(start.z.shape, **like)
-    jittered = step * (1 + JITTER * (2 * torch.rand(shape, **like) - 1))
-    lengths = _lengths(len(lot), steps, generator, start.z.device)
+    jittered = step * (1 + JITTER * (2 * jitter - 1))
+    if turn is None:
+        shared = generators if isinstance(generators, torch.Generator) else None
+        lengths = _lengths(chains, steps, shared, start.z.device)
+    else:
+        lengths = _shared_lengths(chains, steps, turn)
     end, p = _each_its_length(densities, coefficients, start, momentum, jittered, scale, lengths)
     before = _mix(coefficients, start.values) - 0.5 * momentum.square().sum(-1)
     after = _mix(coefficients, end.values) - 0.5 * p.square().sum(-1)
-    log_ratio = torch.where(before.isfinite(), after - before, 0.0)
+    log_ratio = in_double(torch.where(before.isfinite(), after - before, 0.0))
     probability = torch.where(after.isfinite(), log_ratio, -torch.inf).clamp(max=0.0).exp()
-    accepted = torch.rand(shape, **like) < probability
-    return end.where(accepted, start).dealt(lot.argsort(0)), probability.mean(0)
+    accepted = chance < probability
+    return end.where(accepted, start).dealt(lot.argsort(0)), probability.T.contiguous().mean(1).to(step)
 
 
 def adapted(step: Float[Tensor, " B"], acceptance: Float[Tensor, " B"], gain: float) -> Float[Tensor, " B"]:
     """Larger where more than TARGET_ACCEPTANCE is accepted, smaller where less: log step moves by gain x excess."""
-    return (step * (gain * (acceptance - TARGET_ACCEPTANCE)).exp()).clamp(*STEP_RANGE)
+    factor = (gain * (in_double(acceptance) - TARGET_ACCEPTANCE)).exp().to(step)
+    return (step * factor).clamp(*STEP_RANGE)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.progress import Progress, share_of, silent
-from gpvae_core.truth.instances import AT_ONCE
+from gpvae_core.truth.estimators.base import AT_ONCE
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples, posterior_samples
 from gpvae_core.vae import VAE
 

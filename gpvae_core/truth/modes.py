@@ -16,14 +16,15 @@ DEPTH = 14.0
 NEIGHBOURS = tuple((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0))
 
 
-def find_modes(log_density: Array, cell: float) -> list[tuple[int, int]]:
+def find_modes(log_density: Array, cell: float | Array) -> list[tuple[int, int]]:
     """(row, column) of the modes, highest first.
 
     A local maximum is a mode where its excess mass is at least 1 %: the probability in its hill above the level of the
     highest saddle to a higher hill, counted from that level, int (p - p_saddle)+. The highest maximum always is one.
 
     Args:
-        log_density: (Gy, Gx) in nats, normalised; cell: area of a lattice cell.
+        log_density: (Gy, Gx) in nats, normalised.
+        cell: area of a lattice cell, or of each node's, (Gy, Gx).
     """
     floor = log_density.max() - DEPTH
     f = np.where(log_density > floor, log_density, -np.inf)
@@ -68,15 +69,15 @@ def _adjacent(shape: tuple[int, ...]) -> Iterator[tuple[tuple[slice, slice], tup
         yield (slice(0, rows - i), left), (slice(i, rows), right)
 
 
-def _lower_modes(f: Array, hills: Labels, tops: Labels, cell: float) -> list[int]:
+def _lower_modes(f: Array, hills: Labels, tops: Labels, cell: float | Array) -> list[int]:
     """Tops besides the highest that are modes: hills merge at their saddles, from the highest saddle down."""
-    p, levels = np.exp(f), f.ravel()
+    p, levels, area = np.exp(f), f.ravel(), np.broadcast_to(cell, f.shape)
     owner = {int(top): int(top) for top in tops}
     found: list[int] = []
 
     def excess(top: int, level: float) -> float:
         own = np.isin(hills, [t for t, o in owner.items() if o == top])
-        return float(np.maximum(p[own] - np.exp(level), 0.0).sum() * cell)
+        return float((np.maximum(p[own] - np.exp(level), 0.0) * area[own]).sum())
 
     for level, i, j in _saddles(f, hills):
         a, b = owner[i], owner[j]

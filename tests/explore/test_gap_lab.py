@@ -176,13 +176,14 @@ def test_in_four_dimensions_truth_is_a_bound_and_contours_are_a_slice(linear_run
     assert "standard error" in view.truth
     errors = lab.reference(1).table.log_px_se
     assert errors is not None
-    assert 0 <= errors[0] < 0.02
+    assert 0 < errors[0] < 0.1
     off = abs(view.log_px.mean - float(base.oracle.log_px(base.run.data.validation.pixels([1]))[0]))
     assert off < 5 * errors[0] + 1e-3
     x = base.run.data.validation.pixels([1])
-    assert view.log_px.mean == pytest.approx(float(base.oracle.log_px(x)[0]), abs=0.02)
+    assert lab.reference(1).table.truth == "ais"
+    assert view.log_px.mean == base.run.truth.log_px(x).log_px[0]
     assert lab.contours(["four"], 1, "four").truth.plane.is_slice
-    assert lab.svi("four", SviSettings(steps=5), 1).elbo[-1] <= view.log_px.mean + 0.02
+    assert lab.svi("four", SviSettings(steps=5), 1).elbo[-1] <= view.log_px.mean + 5 * errors[0]
 
 
 def test_methods_are_runs_and_their_refinements(linear: tuple[Lab, LinearRun]) -> None:

@@ -15,7 +15,7 @@ from gpvae_core.explore.explorer import Explorer
 from gpvae_core.explore.local import local_posterior
 from gpvae_core.explore.planes import latent_plane, on_plane
 from gpvae_core.explore.views import GaussianShape, Plane
-from gpvae_core.truth.grid import Atlas
+from gpvae_core.truth.grid import Atlas, GridPosterior
 from tests.explore.conftest import LinearRun, log_normal
 from tests.oracles import LinearEncoder
 
@@ -71,7 +71,7 @@ def test_density_beyond_the_checked_grid_and_the_atlas(linear_run: Callable[...,
     linear = linear_run(2, sigma_x=0.1)
     x = linear.run.data.test.pixels([0])
     truth = linear.run.true_posterior(x[0])
-    assert not isinstance(truth, list)
+    assert isinstance(truth, GridPosterior)
     mean, covariance = truth_of(linear, 0)
     wide = GaussianShape("q", mean, np.eye(2) * (end / ELLIPSE) ** 2)
     atlas = Atlas.build(linear.run.model)

@@ -22,6 +22,7 @@ from gpvae_core.truth.mixture_proposal import (
     mixture_log_px,
     stratified_bound,
 )
+from gpvae_core.truth.truth import truth_for
 from gpvae_core.vae import GenerativeModel
 from tests.oracles import LinearGaussianVAE
 
@@ -132,9 +133,11 @@ def test_the_truth_is_at_no_distance_from_itself_and_another_noise_is(circle: Da
     x = circle.test.pixels()
     true = true_log_px(circle, x)
     assert true is not None
-    assert kl_from_truth(true, line_density(truth_of(circle), x).log_px)["mean"] == pytest.approx(0.0, abs=1e-9)
+    assert kl_from_truth(true, line_density(truth_for(truth_of(circle)), x).log_px)["mean"] == pytest.approx(
+        0.0, abs=1e-9
+    )
     for sigma in (0.05, 0.2):
-        found = kl_from_truth(true, line_density(truth_of(circle, sigma), x).log_px)
+        found = kl_from_truth(true, line_density(truth_for(truth_of(circle, sigma)), x).log_px)
         assert found["mean"] is not None
         assert found["se"] is not None
         assert found["mean"] > 10 * found["se"]
@@ -144,7 +147,7 @@ def test_the_kl_is_that_of_two_gaussians_in_closed_form() -> None:
     """Linear models with equal W and other noise: KL of N(b, WW' + s^2 I) and N(b, WW' + t^2 I), by sampling x."""
     of, wider = (LinearGaussianVAE.make(1, SHAPE, sigma) for sigma in (0.3, 0.4))
     x = of.images(4000)
-    found = kl_from_truth(line_density(of.vae(), x).log_px, line_density(wider.vae(), x).log_px)
+    found = kl_from_truth(line_density(truth_for(of.vae()), x).log_px, line_density(truth_for(wider.vae()), x).log_px)
     first, second = (one.w @ one.w.T + one.sigma_x**2 * torch.eye(4, dtype=torch.float64) for one in (of, wider))
     of_first, of_second = (torch.distributions.MultivariateNormal(of.bias, cov) for cov in (first, second))
     wanted = float(torch.distributions.kl_divergence(of_first, of_second))
@@ -155,7 +158,7 @@ def test_the_kl_is_that_of_two_gaussians_in_closed_form() -> None:
 
 def test_the_mixture_is_near_quadrature_and_never_above_it(circle: Dataset) -> None:
     x = circle.test.pixels(slice(60))
-    exact = line_density(truth_of(circle), x).log_px
+    exact = line_density(truth_for(truth_of(circle)), x).log_px
     settings = MixtureProposalSettings(components=20, samples=100, epochs=20, lr=5e-3, bound_samples=10_000)
     found = mixture_density(truth_of(circle), x, NET, settings)
     apart = found.log_px - exact
@@ -169,4 +172,4 @@ def test_where_there_is_no_truth_there_is_no_kl() -> None:
     digits = load(DataConfig(name="digits"))
     assert true_log_px(digits, digits.test.pixels(slice(3))) is None
     with pytest.raises(UserError, match="1 latent dimension"):
-        line_density(LinearGaussianVAE.make(2, SHAPE, 0.3).vae(), torch.zeros(1, *SHAPE))
+        line_density(truth_for(LinearGaussianVAE.make(2, SHAPE, 0.3).vae()), torch.zeros(1, *SHAPE))

@@ -72,16 +72,16 @@ def test_log_p_and_kl_are_integrals_over_the_line(done: tuple[Path, dict[str, An
     x, v = data.test.pixels()[:200], data.validation.pixels()[:200]
     ours = log_px(run.model.decoder, data.truth.sigma, x)
     theirs = log_px(data.truth.decoder, data.truth.sigma, x)
-    assert line_density(run.model, x).log_px == pytest.approx(ours, abs=1e-3)
+    assert line_density(run.truth, x).log_px == pytest.approx(ours, abs=1e-3)
     assert true_log_px(data, x) == pytest.approx(theirs, abs=5e-3)
-    whole = line_density(run.model, data.test.pixels()).log_px
+    whole = line_density(run.truth, data.test.pixels()).log_px
     true = true_log_px(data, data.test.pixels())
     assert true is not None
     assert found["vae"]["test_log_px"] == pytest.approx(whole.mean())
     assert found["vae"]["test_kl"] == pytest.approx((true - whole).mean())
     assert found["vae"]["test_kl_se"] == pytest.approx((true - whole).std(ddof=1) / np.sqrt(len(whole)))
-    assert line_density(run.model, v).log_px == pytest.approx(log_px(run.model.decoder, sigma, v), abs=1e-3)
-    mean = line_density(run.model, data.validation.pixels()).log_px.mean()
+    assert line_density(run.truth, v).log_px == pytest.approx(log_px(run.model.decoder, sigma, v), abs=1e-3)
+    mean = line_density(run.truth, data.validation.pixels()).log_px.mean()
     assert found["vae"]["validation_log_px"] == pytest.approx(mean)
 
 

@@ -12,9 +12,11 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import best_gaussians
-from gpvae_core.truth.bidirectional import Bidirectional, bidirectional, upper_bound
+from gpvae_core.truth.bidirectional import Bidirectional, bidirectional
+from gpvae_core.truth.estimators.ais import Annealing
+from gpvae_core.truth.estimators.base import AT_ONCE
+from gpvae_core.truth.evidence import Array
 from gpvae_core.truth.grid import Atlas, true_posteriors
-from gpvae_core.truth.instances import AT_ONCE, Array, ais_truth
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings
 from tests.oracles import LinearGaussianVAE, curved
@@ -66,7 +68,7 @@ def test_a_latent_that_did_not_make_the_image_gives_no_upper_bound() -> None:
     """The oracle sees it: latents of other images put the 'upper' bound below log p(x)."""
     vae = MODEL.vae()
     x, z = MODEL.images(20), torch.randn(20, 3, generator=torch.Generator().manual_seed(8))
-    wrong = upper_bound(vae, x, z, best_gaussians(vae, x), FEW)
+    wrong = Annealing(vae, FEW).upper_bound(x, z)
     mean, error = mean_and_error(wrong - MODEL.log_px(x).numpy())
     assert mean < -3 * error
 
@@ -88,7 +90,7 @@ def test_it_repeats_with_the_seed_and_the_lower_bound_is_the_evaluations_own(lin
     assert (again.lower == linear.lower).all()
     assert (again.upper == linear.upper).all()
     seed = int(np.random.SeedSequence(4).generate_state(3)[1])
-    own = ais_truth(vae, linear.x, best_gaussians(vae, linear.x, 4), seed, how=FEW)
+    own = Annealing(vae, FEW).log_px(linear.x, seed, best=best_gaussians(vae, linear.x, 4))
     assert (own.log_px == linear.lower).all()
 
 

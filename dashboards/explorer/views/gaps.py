@@ -34,7 +34,7 @@ class RunGaps(ExplorerPane):
 
     def draw(self, view: dict[str, GapView], request: ExplorerRequest) -> Content:
         views = tuple(view.values())
-        bound = " log p(x) is an IWAE lower bound here." if any(v.log_px_truth != "grid" for v in views) else ""
+        bound = " log p(x) is a lower bound here." if any(not v.exact for v in views) else ""
         return Content(
             figure=as_json(gaps.figure(views, request.theme)),
             sub=" and ".join(request.names),

@@ -13,6 +13,7 @@ from gpvae_core.explore.disk import DiskCache
 from gpvae_core.explore.embedding import seeded_sample
 from gpvae_core.explore.gap_lab.scores import Reference, value
 from gpvae_core.explore.gap_lab.views import Array, CurveView
+from gpvae_core.explore.gap_sample import named_truth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run, load_run
 
@@ -39,8 +40,9 @@ def epoch_columns(
         progress(number, len(epochs), "epochs")
         key = run.decoder_fingerprint
         if key not in references:
-            atlas = run.atlas if run.model.latent_dim == 2 else None
-            references[key] = Reference.of(run.model, images, atlas, seed, _stop_only(progress, number, len(epochs)))
+            references[key] = Reference.of(
+                run.model, images, run.truth, seed, _stop_only(progress, number, len(epochs))
+            )
         table, elbo = references[key].table, references[key].elbos(run.model)
         best = table.best_diagonal_elbo
         rows.append((table.log_px - elbo, table.log_px - best, best - elbo))
@@ -85,7 +87,7 @@ def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: P
         raise UserError(f"run '{run.name}' kept no weights of its epochs: train it with --set keep_every=N")
     index = seeded_sample(len(run.data.validation), sample, seed)
     disk = DiskCache(run.dir / "explore", {"data": run.data.fingerprint, "seed": seed, "created": run.meta["created"]})
-    settings = {"epochs": epochs, "sample": len(index)}
+    settings = {"epochs": epochs, "sample": len(index), **named_truth(run.truth)}
     columns = disk.read("labepochs", settings)
     if columns is None:
         x = run.data.validation.pixels(index)
@@ -96,7 +98,7 @@ def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: P
 
         columns = epoch_columns(load, epochs, x, seed, progress)
         disk.write("labepochs", settings, columns)
-    return epoch_view(run.name, columns, run.model.latent_dim == 2)
+    return epoch_view(run.name, columns, run.truth.exact)
 
 
 def size_series(runs: Mapping[str, Run]) -> list[str]:

@@ -32,6 +32,7 @@ from gpvae_core.explore.gap_lab.views import (
     Timed,
     TimesView,
 )
+from gpvae_core.explore.gap_sample import named_truth
 from gpvae_core.explore.local import LocalPosterior, local_posterior
 from gpvae_core.explore.memo import Memo
 from gpvae_core.explore.outline import MASS
@@ -40,7 +41,8 @@ from gpvae_core.explore.planes import choose_plane, latent_plane
 from gpvae_core.explore.views import GaussianShape, Plane, PosteriorView
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
-from gpvae_core.truth.grid import Atlas, GridPosterior, true_posterior
+from gpvae_core.truth.grid import GridPosterior
+from gpvae_core.truth.quadrature import TruePosterior
 from gpvae_core.vae import VAE
 
 SAMPLE = 64
@@ -125,16 +127,9 @@ class Lab:
 
     # -- truth ------------------------------------------------------------------------------------------------------
 
-    def atlas(self, progress: Progress = silent) -> Atlas | None:
-        """The decoded latent grid; None where d > 2."""
-        if not self.planar:
-            return None
-        return self._memo.get("atlas", lambda: Atlas.build(self.origin.model, progress=progress))
-
-    def _truth(self, index: int) -> GridPosterior:
-        atlas = self.atlas()
-        assert atlas is not None
-        return self._memo.get(("truth", index), lambda: true_posterior(self.origin.model, atlas, self._x([index])[0]))
+    def _truth(self, index: int) -> TruePosterior:
+        """p(z|x) by quadrature, d = 1 or 2."""
+        return self._memo.get(("truth", index), lambda: self.origin.truth.posterior(self._x([index]))[0])
 
     def _local(self, index: int) -> LocalPosterior:
         def compute() -> LocalPosterior:
@@ -149,7 +144,7 @@ class Lab:
         """log p(x) and the best Gaussians of one image."""
 
         def compute() -> Reference:
-            return Reference.of(self.origin.model, self._x([index]), self.atlas(), self.seed, progress)
+            return Reference.of(self.origin.model, self._x([index]), self.origin.truth, self.seed, progress)
 
         return self._memo.get(("reference", index), compute)
 
@@ -163,14 +158,14 @@ class Lab:
         x = self._x(self.sample)
 
         def compute() -> Reference:
-            settings = {"sample": len(self.sample)}
+            settings = {"sample": len(self.sample), **named_truth(self.origin.truth)}
             kept = self._disk.read("labtruth", settings)
             if kept is not None:
                 try:
                     return Reference.from_arrays(x, kept, self.seed)
                 except (KeyError, ValueError, TypeError):
                     pass  # a file of the right name with other contents: as good as none
-            found = Reference.of(self.origin.model, x, self.atlas(progress), self.seed, progress)
+            found = Reference.of(self.origin.model, x, self.origin.truth, self.seed, progress)
             self._disk.write("labtruth", settings, found.arrays())
             return found
 
@@ -220,8 +215,8 @@ class Lab:
         if not reference.exact:
             return _bound_words(reference)
         truth = self._truth(index)
-        checks = "" if truth.passed else ", though its checks of the grid failed"
-        return f"log p(x) by quadrature: a grid twice as coarse changes it by {truth.halving_error:.1g} nats{checks}."
+        checks = "" if truth.passed else ", though its checks failed"
+        return f"log p(x) by quadrature: {truth.error_words}{checks}."
 
     def _sample_words(self, reference: Reference) -> str:
         passed = reference.table.passed
@@ -247,10 +242,12 @@ class Lab:
     def _true_posterior(
         self, index: int, plane: Plane, must: Sequence[GaussianShape], may: Sequence[GaussianShape]
     ) -> PosteriorView:
-        x, vae, atlas = self._x([index]), self.origin.model, self.atlas()
-        if atlas is None:
+        x, vae = self._x([index]), self.origin.model
+        if not self.planar:
             return window.on_slice(vae, x, self._local(index), plane, must, may)
-        return window.on_latent_plane(vae, atlas, x, self._truth(index), plane, must, may)
+        truth = self._truth(index)
+        assert isinstance(truth, GridPosterior)
+        return window.on_latent_plane(vae, self.origin.truth.atlas(), x, truth, plane, must, may)
 
     # -- refinement, step by step -----------------------------------------------------------------------------------
 
@@ -270,7 +267,7 @@ class Lab:
                 log_px=float(table.log_px[0]),
                 best_diagonal_elbo=float(table.best_diagonal_elbo[0]),
                 best_full_elbo=float(table.best_full_elbo[0]),
-                exact=self.planar,
+                exact=reference.exact,
             )
 
         return self._memo.get(("svi", start, settings, index), compute)
@@ -310,12 +307,12 @@ class Lab:
 
 def _bound_words(reference: Reference) -> str:
     """How log p(x) was bounded from below, and how sure that is."""
-    truth = reference.table.known_truth
-    words = f"log p(x) is a lower bound here, by {truth.k or 0:,} importance samples"
-    if truth.se is not None:
-        words += f" (standard error {np.median(truth.se):.1g} nats{' in the median' * (len(truth.se) > 1)})"
-    bad = int(truth.untrusted.sum())
-    doubt = f" Of {len(truth.untrusted)} estimates {bad} should not be trusted." if bad else ""
+    evidence = reference.table.evidence
+    words = f"log p(x) is a lower bound here, by {evidence.how_words}"
+    if evidence.se is not None:
+        words += f" (standard error {np.median(evidence.se):.1g} nats{' in the median' * (len(evidence.se) > 1)})"
+    bad = int(evidence.untrusted.sum())
+    doubt = f" Of {len(evidence.untrusted)} estimates {bad} should not be trusted." if bad else ""
     return f"{words}: inference and approximation gaps are at least so large.{doubt}"
 
 

@@ -18,7 +18,7 @@ from gpvae_core.gaps import GapTable, encoder_elbos, gaps_and_best
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import mean_se
 from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, elbos
-from gpvae_core.truth.grid import Atlas
+from gpvae_core.truth.truth import Truth
 from gpvae_core.vae import VAE
 
 
@@ -29,9 +29,9 @@ class Reference:
         self.x, self.table, self.best, self.seed = x, table, best, seed
 
     @staticmethod
-    def of(vae: VAE, x: Float[Tensor, "M C H W"], atlas: Atlas | None, seed: int, progress: Progress) -> Reference:
+    def of(vae: VAE, x: Float[Tensor, "M C H W"], truth: Truth, seed: int, progress: Progress) -> Reference:
         """log p(x) and the best Gaussians; the climb of these starts, among others, from `vae`'s own answers."""
-        return Reference(x, *gaps_and_best(vae, x, atlas, seed, progress), seed)
+        return Reference(x, *gaps_and_best(vae, x, truth, seed, progress), seed)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, for a file; without the images."""
@@ -50,7 +50,7 @@ class Reference:
     @property
     def exact(self) -> bool:
         """log p(x) by quadrature."""
-        return self.table.truth == "grid"
+        return self.table.evidence.exact
 
     def elbos(self, vae: VAE, progress: Progress = silent) -> Array:
         """ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian shares the best one's samples: noise cancels."""

@@ -16,6 +16,7 @@ from gpvae_core.explore.mapa_lab.views import Array
 from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.runs import Run
 from gpvae_core.truth.line import Line
+from gpvae_core.truth.truth import truth_for
 from gpvae_core.vae import GenerativeModel
 
 PAIRS_AT_ONCE = 2**22
@@ -45,7 +46,7 @@ class PointModel:
     @torch.no_grad()
     def of(name: str, latent: str, model: GenerativeModel, codes: Array) -> PointModel:
         """With the codes decoded in float64."""
-        line = Line.build(model)
+        line = truth_for(model).line()
         z = np.asarray(codes, dtype=np.float64)
         return PointModel(name, latent, z, line.model.decode(torch.from_numpy(z)[:, None]), line)
 

@@ -1,0 +1,86 @@
+"""The true posterior of one image at d = 1, on the nodes of the latent line that hold its mass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpvae_core.truth.line import Line
+from gpvae_core.truth.modes import find_modes
+
+Array = NDArray[np.float64]
+FLOOR = 30.0
+"""Nodes further out than the outermost that is so many nats below the highest are left out."""
+
+
+@dataclass(frozen=True)
+class LinePosterior:
+    """p(z|x) of one image at d = 1. Densities in nats, coordinates in prior units."""
+
+    z: Array
+    """(G,) nodes, ascending; closer together where the decoder is steep."""
+    log_density: Array
+    """(G,) log p(z|x) at the nodes."""
+    weight: Array
+    """(G,) of each node in an integral over z."""
+    log_px: float
+    """log p(x) in nats."""
+    error: float
+    """Change of log p(x), in nats, with every panel halved."""
+    passed: bool
+    """Whether the checks of the quadrature passed: this error, and the mass at the ends of the line."""
+    mean: float
+    variance: float
+    entropy_excess: float
+    """Entropy of the Gaussian with the same moments less the posterior's; nats, 0 for a Gaussian."""
+
+    @property
+    def error_words(self) -> str:
+        """The quadrature's error, in words."""
+        return f"panels half as wide change it by {self.error:.1g} nats"
+
+    def negentropy(self) -> float:
+        """Return the entropy of the Gaussian with the same moments less the posterior's; nats, 0 for a Gaussian."""
+        return self.entropy_excess
+
+    def modes(self) -> Array:
+        """Return the modes (J, 1), highest first: local maxima with an excess mass of at least 1 % (`find_modes`)."""
+        found = [column for _, column in find_modes(self.log_density[None], self.weight[None])]
+        return self.z[found][:, None]
+
+    def sample(self, n: int, generator: torch.Generator) -> Array:
+        """Draw (n, 1) samples: a node by its mass, then evenly within the node's share of the line."""
+        held = np.cumsum(np.exp(self.log_density) * self.weight)
+        u = torch.rand((n, 2), generator=generator, device=generator.device).cpu().double().numpy()
+        chosen = np.searchsorted(held, u[:, 0] * held[-1], side="right").clip(max=len(held) - 1)
+        return (self.z[chosen] + (u[:, 1] - 0.5) * self.weight[chosen])[:, None]
+
+
+@torch.no_grad()
+def line_posteriors(line: Line, x: Float[Tensor, "B C H W"]) -> list[LinePosterior]:
+    """Return p(z|x) of each image of a batch."""
+    moments, error, passed = line.moments(x), line.error(x), line.passed(x)
+    found = []
+    for i, image in enumerate(x):
+        z, log_density = (values.squeeze(0).numpy() for values in line.posterior(image[None]))
+        near = np.flatnonzero(log_density > log_density.max() - FLOOR)
+        kept = slice(near[0], near[-1] + 1)
+        found.append(
+            LinePosterior(
+                z=z[kept],
+                log_density=log_density[kept],
+                weight=line.log_weight.exp().numpy()[kept],
+                log_px=float(moments.log_px[i]),
+                error=float(error[i]),
+                passed=bool(passed[i]),
+                mean=float(moments.mean[i]),
+                variance=float(moments.variance[i]),
+                entropy_excess=float(moments.negentropy[i]),
+            )
+        )
+    return found

@@ -1,0 +1,23 @@
+"""How the truth about a model is found."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gpvae_core.truth.ais import AISSettings
+
+AUTO = "auto"
+ANNEALING = AISSettings(steps=30, chains=64, leapfrog=5)
+"""From the best Gaussian few temperatures do: standard errors of 0.1 nats at d = 2 to 50 on digits and MNIST."""
+IWAE_SAMPLES = 5000
+
+
+class TruthSettings(BaseModel):
+    """How log p(x) is found. The seed of the noise is an argument of each question."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str = Field(
+        default=AUTO, description="'line' (d = 1), 'grid' (d = 2), 'ais', 'iwae', or 'auto': quadrature, else 'ais'"
+    )
+    annealing: AISSettings = Field(default=ANNEALING, description="temperatures and chains of 'ais'")
+    samples: int = Field(default=IWAE_SAMPLES, ge=1, description="importance samples of each image of 'iwae'")
