@@ -145,7 +145,8 @@ def table_command(
     gpvae mapa table --out sweeps/mapa --markdown comparison.md
     """
     from gpvae_core.files import disk_errors
-    from gpvae_core.tables.mapa import READING, about, comparison, kl_rows, to_csv, to_markdown, verdict_rows
+    from gpvae_core.tables.mapa import comparison
+    from gpvae_core.tables.mapa_text import READING, about, kl_rows, to_csv, to_markdown, verdict_rows
 
     found = comparison(out, setup)
     for path, text in ((markdown, to_markdown), (csv, to_csv)):

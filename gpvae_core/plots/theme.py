@@ -22,6 +22,12 @@ OKABE_ITO = (
     "#7F7F7F",
 )
 CLASS_COLOURS = (*OKABE_ITO, "#6A3D9A", "#8C510A")
+CLASS_COLOURS_ON_DARK = (
+    *("#4FA8E0", "#E69F00", "#1FC796", "#E79AC6", "#8FD3FF"),
+    *("#FF7B2E", "#F0E442", "#B5B5B5", "#B48CE0", "#C98A4B"),
+)
+LINE_COLOURS = ("#0072B2", "#00785A", "#A8437F", "#8C510A")
+"""Colours of lines on light paper, where Okabe and Ito's green, violet and orange are too pale."""
 CLASS_SYMBOLS = (
     "circle",
     "square",
@@ -123,17 +129,8 @@ _VERSIONS: dict[str, tuple[Any, Any]] = {
         ("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39"),
         ("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725"),
     ),
-    "gaussians": (
-        _gaussians("#0072B2", "#00785A", "#A8437F", "#8C510A"),
-        _gaussians("#6CC3FF", "#3DDBA8", "#F29ACB", "#E0A96D"),
-    ),
-    "classes": (
-        CLASS_COLOURS,
-        (
-            *("#4FA8E0", "#E69F00", "#1FC796", "#E79AC6", "#8FD3FF"),
-            *("#FF7B2E", "#F0E442", "#B5B5B5", "#B48CE0", "#C98A4B"),
-        ),
-    ),
+    "gaussians": (_gaussians(*LINE_COLOURS), _gaussians("#6CC3FF", "#3DDBA8", "#F29ACB", "#E0A96D")),
+    "classes": (CLASS_COLOURS, CLASS_COLOURS_ON_DARK),
 }
 """Each field of `Theme` on light and on dark paper."""
 

@@ -47,9 +47,9 @@ class PaperTable:
     unit: str
     source: str
     runs: int
-    """Train/validation splits a cell is the mean of."""
     restarts: int
-    """Trainings of each, of which the best by validation counts."""
+    """A cell is the mean over `runs` train/validation splits, each trained so often, of which the best by validation
+    counts."""
     columns: tuple[Column, ...]
     rows: tuple[PaperRow, ...]
 
