@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpvae_core.config import RunConfig
 from gpvae_core.data.base import Dataset
 from gpvae_core.progress import Cancelled
+from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_metrics, read_tensors
 from gpvae_core.train import resume, train
 

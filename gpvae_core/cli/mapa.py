@@ -111,7 +111,7 @@ def _line(row: TrendRow) -> dict[str, Any]:
 
 
 def _short(row: TrendRow) -> dict[str, Any]:
-    """The columns SHORT; of the uniform's KL, which is a yardstick, without its error."""
+    """Return the columns SHORT; of the uniform's KL, which is a yardstick, without its error."""
     line = _line(row) | {"uniform": _figure({**row.uniform_kl, "se": None}, 2)}
     return {name: line[name] for name in SHORT}
 

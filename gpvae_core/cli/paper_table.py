@@ -108,7 +108,7 @@ def command(
     if no_run:
         places = {"--scheduler": scheduler, "--workers": workers, "--device": device}
         _refuse(places, "--no-run trains nothing")
-    from gpvae_core.config import parse_settings
+    from gpvae_core.settings import parse_settings
     from gpvae_core.sweep.plan import plan
     from gpvae_core.tables.build import table_sweeps
     from gpvae_core.tables.export import to_csv, to_latex
@@ -144,7 +144,7 @@ def _check_files(*paths: Path | None) -> None:
 
 
 def _names(option: str, text: str | None, example: str) -> list[str]:
-    """The names between commas; none where the option is not given."""
+    """Return the names between commas; none where the option is not given."""
     names = [part.strip() for part in (text or "").split(",") if part.strip()]
     if text is not None and not names:
         raise UserError(f"wanted {option} with commas, as {example}, got '{text}'; leave it out for the table's")
@@ -184,7 +184,7 @@ def _compare(
     dims: Sequence[int],
     methods: Sequence[str],
 ) -> list[Cell]:
-    """The chosen cells with what the folder holds; nothing of ours where it holds nothing."""
+    """Return the chosen cells with what the folder holds; nothing of ours where it holds nothing."""
     from gpvae_core.sweep.results import FILE, open_results
     from gpvae_core.tables.compare import compare
 

@@ -66,9 +66,10 @@ def command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.  [default: the best there is]")] = None,
 ) -> None:
-    from gpvae_core.config import make_config, parse_settings
+    from gpvae_core.config import make_config
     from gpvae_core.data.base import absolute_name, load
     from gpvae_core.runs import load_run
+    from gpvae_core.settings import parse_settings
     from gpvae_core.train import resume as resume_run
     from gpvae_core.train import train as train_run
 
@@ -119,7 +120,7 @@ def command(
 
 
 def _data_config(name: str, overrides: dict[str, Any], given: DataConfig | None) -> DataConfig:
-    """The data settings among the overrides decide how the data are loaded, so they are taken out first.
+    """Take the data settings out of the overrides, as they decide how the data are loaded.
 
     Where they are `given` by the run whose decoder is kept, and of the same data set, they are the defaults.
     """
@@ -133,7 +134,7 @@ def _data_config(name: str, overrides: dict[str, Any], given: DataConfig | None)
 
 
 def _short(dataset: str) -> str:
-    """'images:/a/path/pets.zip' -> 'images-pets'."""
+    """Return 'images-pets' of 'images:/a/path/pets.zip'."""
     head, _, path = dataset.partition(":")
     return f"{head}-{Path(path).stem}" if path else head
 
@@ -171,7 +172,7 @@ def _report(run: Any, folder: Path) -> None:
 
 
 def _of_finished(summary: RunSummary) -> str:
-    """The finished model's score, where the best weights were chosen by another."""
+    """Return the finished model's score, where the best weights were chosen by another."""
     if summary.best_elbo == summary.score or summary.best_elbo is None:
         return ""
     return f"; finished model: validation ELBO {summary.best_elbo:.1f} nats"

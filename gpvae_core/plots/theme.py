@@ -139,7 +139,7 @@ THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 
 def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
-    """An axis in the theme's colours; `title` names the quantity and its unit."""
+    """Return an axis in the theme's colours; `title` names the quantity and its unit."""
     return {
         "title": {
             "text": title,
@@ -159,12 +159,12 @@ def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
 
 
 def with_unit(label: str) -> str:
-    """The label of a latent coordinate with its unit."""
+    """Return the label of a latent coordinate with its unit."""
     return label if "prior sd" in label else f"{label} (prior sd)"
 
 
 def wrapped(name: str, width: int) -> str:
-    """The name on two lines at most, broken at the space nearest the middle, where it is longer than `width`."""
+    """Return the name on two lines at most, broken at the space nearest the middle, where it is longer than `width`."""
     spaces = [k for k, letter in enumerate(name) if letter == " "]
     if len(name) <= width or not spaces:
         return name
@@ -173,7 +173,7 @@ def wrapped(name: str, width: int) -> str:
 
 
 def shortened(name: str, width: int) -> str:
-    """The name with its middle left out where it is longer than `width` letters: both ends tell runs apart."""
+    """Return the name with its middle left out where it is longer than `width` letters: both ends tell runs apart."""
     if len(name) <= width:
         return name
     head = (width - 1) // 2
@@ -181,7 +181,7 @@ def shortened(name: str, width: int) -> str:
 
 
 def bare_axis(**more: Any) -> dict[str, Any]:
-    """An axis that only places things: no line, ticks, grid."""
+    """Return an axis that only places things: no line, ticks, grid."""
     return {"visible": False, "fixedrange": True, **more}
 
 
@@ -209,7 +209,7 @@ def frame(
 
 
 def heading(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
-    """A small title at (x, y) in paper coordinates, as an annotation without an arrow."""
+    """Return a small title at (x, y) in paper coordinates, as an annotation without an arrow."""
     return {
         "text": text,
         "x": x,
@@ -225,7 +225,7 @@ def heading(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[st
 
 
 def message(theme: Theme, text: str, width: int, height: int) -> go.Figure:
-    """An empty figure with one sentence in the middle, for what is not there (yet)."""
+    """Return an empty figure with one sentence in the middle, for what is not there (yet)."""
     note = heading(
         theme,
         text,

@@ -19,15 +19,15 @@ from gpvae_core.tables.mapa_entries import SETS, Entry, entries_of, place_of
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a page or a table shows."""
+    """The comparison as a page or a table shows it."""
 
     setup: str
     name: str
-    """Of the sweep."""
+    """Name of the sweep."""
     others: tuple[str, ...]
     """Other sweeps in the folder with test KLs."""
     content: dict[str, object]
-    """Its epochs, settings and score."""
+    """The sweep's epochs, settings and score."""
     datasets: tuple[str, ...]
     methods: tuple[str, ...]
     entries: tuple[Entry, ...]
@@ -38,7 +38,7 @@ class Comparison:
 
 
 def comparison(path: Path, setup: str | None = None) -> Comparison:
-    """The comparison in a sweep's folder (or its results.sqlite), as far as it has got.
+    """Return the comparison in a sweep's folder (or its results.sqlite), as far as it has got.
 
     Args:
         setup: name or key of one of several setups in the folder; by default that with test KLs of the most methods, of
@@ -64,7 +64,7 @@ def comparison(path: Path, setup: str | None = None) -> Comparison:
 
 
 def _choose(results: Results, name: str | None) -> tuple[Setup, tuple[str, ...]]:
-    """The setup asked for, and the names of the others."""
+    """Return the setup asked for, and the names of the others."""
     known = results.setups()
     with_kl: dict[str, set[str]] = {}
     for row in results.rows():

@@ -1,4 +1,4 @@
-"""What the text of Yacoby et al. 2024 says of its methods, and whether it holds in a sweep's results. No torch."""
+"""The statements of Yacoby et al. 2024 on its methods, and whether they hold in a sweep's results. No torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOLDS, UNSURE, FAILS = "yes", "unsure", "no"
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper's text says about a method beside a rival with the same S."""
+    """A statement of the paper's text about a method beside a rival with the same S."""
 
     words: str
     method: str

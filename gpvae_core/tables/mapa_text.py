@@ -32,7 +32,7 @@ def kl_rows(found: Comparison) -> list[dict[str, str]]:
 
 
 def _is_best(found: Comparison, entry: Entry) -> bool:
-    """Whether the entry has the smallest mean of its data set; none has while they have different draws."""
+    """Return whether the entry has the smallest mean of its data set; none has while they have different draws."""
     there = [one for one in found.entries if one.dataset == entry.dataset]
     means = [one.mean for one in there if one.mean is not None]
     same = len({one.draws for one in there}) == 1

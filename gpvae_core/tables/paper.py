@@ -69,7 +69,7 @@ def table_numbers() -> tuple[int, ...]:
 
 
 def notes() -> tuple[str, ...]:
-    """What a reader of these tables should know."""
+    """Return remarks for a reader of these tables."""
     return tuple(_content()["notes"])
 
 

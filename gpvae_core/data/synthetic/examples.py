@@ -109,7 +109,7 @@ EXAMPLES = {example.name: example for example in _EXAMPLES}
 
 
 def get_example(name: str) -> Example:
-    """The example of this name. Raises UserError with the nearest right one."""
+    """Return the example of this name. Raises UserError with the nearest right one."""
     if name not in EXAMPLES:
         raise unknown("synthetic data set", name, EXAMPLES)
     return EXAMPLES[name]
