@@ -177,7 +177,7 @@ def _scatter_heading(view: UncertaintyView, against: str) -> str:
 
 
 def limits(view: UncertaintyView) -> tuple[Limits, Limits, Limits, Limits]:
-    """Return the limits of Tr V[f], Tr V[h], their sum and a dimension's variance, the same for nearly all instances."""
+    """Return the limits of Tr V[f], Tr V[h], their sum and a dimension's variance: the same for most instances."""
     lowest, highest = view.per_dimension_range
     dimensions = np.append(view.per_dimension_f, view.per_dimension_h)
     shown = np.append(dimensions[dimensions > 0], [v for v in (lowest, highest) if v > 0])
