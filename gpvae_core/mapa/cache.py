@@ -69,6 +69,7 @@ def load_or_find(
     kernel: Kernel,
     k: int,
     x: Float[Tensor, "B Q"] | None = None,
+    *,
     how: str = "exact",
     seed: int = 0,
     progress: Progress = silent,

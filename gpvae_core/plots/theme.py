@@ -26,6 +26,8 @@ CLASS_COLOURS_ON_DARK = (
     *("#4FA8E0", "#E69F00", "#1FC796", "#E79AC6", "#8FD3FF"),
     *("#FF7B2E", "#F0E442", "#B5B5B5", "#B48CE0", "#C98A4B"),
 )
+VIRIDIS = ("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39")
+VIRIDIS_ON_DARK = ("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725")
 LINE_COLOURS = ("#0072B2", "#00785A", "#A8437F", "#8C510A")
 """Colours of lines on light paper, where Okabe and Ito's green, violet and orange are too pale."""
 CLASS_SYMBOLS = (
@@ -125,10 +127,7 @@ _VERSIONS: dict[str, tuple[Any, Any]] = {
         ("#15191E", "#1B2530", "#223447", "#2B4763", "#365D85"),
     ),
     "diverging": (("#0072B2", "#F7F7F7", "#D55E00"), ("#56B4E9", "#20262D", "#FF9248")),
-    "sequential": (
-        ("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39"),
-        ("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725"),
-    ),
+    "sequential": (VIRIDIS, VIRIDIS_ON_DARK),
     "gaussians": (_gaussians(*LINE_COLOURS), _gaussians("#6CC3FF", "#3DDBA8", "#F29ACB", "#E0A96D")),
     "classes": (CLASS_COLOURS, CLASS_COLOURS_ON_DARK),
 }

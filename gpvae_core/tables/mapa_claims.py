@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from gpvae_core.stats import mean_se
 from gpvae_core.tables.mapa_entries import SETS, Entry, place_of
 
-P_THRESHOLD = 0.05
-"""Value of p below which a difference counts."""
-ALIKE = 0.02
-"""Nats by which a KL may be higher and count as alike."""
+P_THRESHOLD, ALIKE = 0.05, 0.02
+"""Value of p below which a difference counts, and nats by which a KL may be higher and count as alike."""
 HOLDS, UNSURE, FAILS = "yes", "unsure", "no"
 
 

@@ -16,11 +16,10 @@ METHODS = ("vae", "iwae", "mapa", "mapa-gt", "mapa-naive")
 
 @dataclass(frozen=True)
 class Entry:
-    """One method with its S on one data set. What is not known is None."""
+    """One method with its S, such as 'mapa:50', on one data set. What is not known is None."""
 
     dataset: str
     method: str
-    """As in `gpvae train --method`, such as 'mapa:50'."""
     draws: tuple[int, ...]
     kl: tuple[float, ...]
     """Test KL in nats of each draw all of whose restarts ended; `draws` are their seeds."""
