@@ -11,14 +11,14 @@ class UserError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to `name`, whatever the case, or None where nothing is close."""
+    """Return the known name closest to `name`, whatever the case, or None where nothing is close."""
     folded = {option.casefold(): option for option in known}
     matches = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
     return folded[matches[0]] if matches else None
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not in `known`, with the nearest right one."""
+    """Return the error for a name that is not in `known`, with the nearest right one."""
     options = sorted(known)
     close = nearest(name, options)
     hint = f"; did you mean '{close}'?" if close else ""

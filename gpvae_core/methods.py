@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from gpvae_core.encoders.base import ENCODERS
@@ -31,7 +32,12 @@ FAMILIES: dict[str, Registry[Any]] = {
 
 @dataclass(frozen=True)
 class Method:
-    """What `--method NAME` trains."""
+    """The parts and settings that `gpvae train --method NAME` trains.
+
+    >>> from gpvae_core.methods import get_method
+    >>> get_method("gp+sa:8").refiner
+    'semi_amortized'
+    """
 
     name: str
     summary: str
@@ -50,11 +56,11 @@ class Method:
     """The kind of decoder that the method needs in place of a convolutional one; '' where it takes that."""
 
     def names(self) -> list[str]:
-        """The method with each number that the papers compare, as iaf:1, iaf:2; its plain name where there is none."""
+        """Return the method with each number that the papers compare, as iaf:1, iaf:2; else its plain name."""
         return [f"{self.name}:{count}" for count in self.counts] or [self.name]
 
     def kinds(self) -> dict[str, str]:
-        """Part -> kind."""
+        """Return the kind of each part."""
         return {part: getattr(self, part) for part in FAMILIES}
 
     def as_dict(self) -> dict[str, str]:
@@ -62,9 +68,9 @@ class Method:
 
 
 def methods() -> dict[str, Method]:
-    """What each family offers by itself, sorted by name."""
-    found = [method for part, registry in FAMILIES.items() for method in _offered(part, registry)]
-    return {method.name: method for method in sorted(found, key=lambda m: m.name)}
+    """Return the methods that each family offers by itself, sorted by name."""
+    offered = [method for part, registry in FAMILIES.items() for method in _offered(part, registry)]
+    return {method.name: method for method in sorted(offered, key=lambda m: m.name)}
 
 
 def _offered(part: str, registry: Registry[Any]) -> Iterator[Method]:
@@ -79,7 +85,7 @@ def _offered(part: str, registry: Registry[Any]) -> Iterator[Method]:
 
 
 def get_method(name: str) -> Method:
-    """The method called `name`, such as 'gp', 'iaf:4' or 'gp+sa:8'.
+    """Return the method called `name`, such as 'gp', 'iaf:4' or 'gp+sa:8'.
 
     Raises:
         UserError: a part that is missing or unknown (with the nearest right name), a number where none belongs,
@@ -89,10 +95,7 @@ def get_method(name: str) -> Method:
     if len(names) > 1 and "" in names:
         raise UserError(f"a name is missing in '{name}'")
     parts = [_get_one(part) for part in names]
-    found = parts[0]
-    for part in parts[1:]:
-        found = _combined(found, part)
-    return replace(found, name=name)
+    return replace(reduce(_combined, parts), name=name)
 
 
 def _get_one(name: str) -> Method:
@@ -111,7 +114,7 @@ def _get_one(name: str) -> Method:
 
 
 def parse_refiner(text: str) -> RefinerConfig:
-    """'svi:8' or 'svi:8,step_size=0.05' -> its config; the name is the refiner's kind or its method's ('sa').
+    """Return the config of 'svi:8' or 'svi:8,step_size=0.05'; the name is the refiner's kind or its method's ('sa').
 
     Raises:
         UserError: unknown refiner (with the nearest right name) or setting, or a value out of range.

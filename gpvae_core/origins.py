@@ -1,17 +1,17 @@
-"""What a run takes over from a trained one: its start (--init-from), or the decoder that it keeps (--decoder-from)."""
+"""Weights taken over from a trained run: to start from (--init-from), or a decoder to keep (--decoder-from)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gpvae_core.config import RunConfig
 from gpvae_core.errors import UserError
+from gpvae_core.run_config import RunConfig
 from gpvae_core.vae import VAE
 
 
 def start_from(model: VAE, other: VAE, config: RunConfig) -> None:
-    """Decoder and likelihood of a trained model, and what the encoder can take over from its.
+    """Take over decoder and likelihood of a trained model, and from its encoder what the encoder can.
 
     A likelihood that was set otherwise than by default stays as it was set.
     """
@@ -30,7 +30,7 @@ def start_from(model: VAE, other: VAE, config: RunConfig) -> None:
 
 
 def take_decoder(model: VAE, other: VAE) -> None:
-    """Decoder and likelihood of a trained model, to be kept."""
+    """Take over decoder and likelihood of a trained model, to be kept."""
     with _must_fit("--decoder-from"):
         model.decoder.load_state_dict(other.decoder.state_dict())
         model.likelihood.load_state_dict(other.likelihood.state_dict())

@@ -1,4 +1,4 @@
-"""What the config of every part of a method has: encoder, refiner, objective, regulariser; configs from plain data."""
+"""The config of a part of a method, such as an encoder or an objective, and configs from plain data."""
 
 from __future__ import annotations
 

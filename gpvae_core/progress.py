@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
@@ -24,11 +25,14 @@ class Cancelled(Exception):
 
 
 def silent(done: int, total: int, what: str) -> None:
-    """No report."""
+    """Report nothing."""
 
 
 def share_of(progress: Progress, low: int, size: int, whole: int, words: str = "{}") -> Progress:
-    """Progress of `size` of a `whole`, from number `low` on, as the whole's; `words` say what in place of {}."""
+    """Return the progress of a part of `size`, from number `low` on, as that of the `whole`.
+
+    `words` name the work; the part's own name stands in place of {}.
+    """
 
     def report(done: int, total: int, what: str) -> None:
         progress(low + size * done // total, whole, words.format(what))
@@ -36,8 +40,19 @@ def share_of(progress: Progress, low: int, size: int, whole: int, words: str = "
     return report
 
 
+def stoppable(progress: Progress, stop: threading.Event) -> Progress:
+    """Return a progress that ends the work it reports on where a stop was asked for."""
+
+    def report(done: int, total: int, what: str) -> None:
+        progress(done, total, what)
+        if stop.is_set():
+            raise Cancelled
+
+    return report
+
+
 def duration(seconds: float | None) -> str:
-    """'2 d 3 h', '5 h 12 min', '3 min 20 s', '12 s'; '?' where it is not known."""
+    """Write a time as '2 d 3 h', '5 h 12 min', '3 min 20 s' or '12 s'; '?' where it is not known."""
     if seconds is None:
         return "?"
     whole = round(seconds)
@@ -48,7 +63,7 @@ def duration(seconds: float | None) -> str:
 
 @contextmanager
 def terminal_progress() -> Iterator[Progress]:
-    """A bar with time left on standard error, one line for each `what`; finished lines stay."""
+    """Show bars with the time left on standard error, one for each `what`; finished ones stay."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

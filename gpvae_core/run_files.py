@@ -22,9 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gpvae_core.config import FORMAT, RunConfig, parse_config
 from gpvae_core.errors import UserError, nearest
 from gpvae_core.files import disk_errors, replace_folder, sync, write_json, write_text
+from gpvae_core.run_config import FORMAT, RunConfig, parse_config
 
 T = TypeVar("T")
 RAW = "unfinished"
@@ -61,14 +61,14 @@ class State:
 
 
 class Best(BaseModel):
-    """best/state.json."""
+    """The content of best/state.json."""
 
     epoch: int = Field(ge=1)
     validation_elbo: FiniteFloat
 
 
 class Meta(BaseModel):
-    """What of meta.json is needed to use a run; the rest is for people."""
+    """The entries of meta.json that are needed to use a run; the others are for people."""
 
     model_config = ConfigDict(extra="allow")
     event_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
@@ -76,7 +76,7 @@ class Meta(BaseModel):
 
 
 class MetricsRow(BaseModel):
-    """What every line of metrics.jsonl holds at least."""
+    """The entries that every line of metrics.jsonl has."""
 
     model_config = ConfigDict(extra="allow")
     epoch: int = Field(ge=1)
@@ -85,7 +85,7 @@ class MetricsRow(BaseModel):
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises UserError where the file is missing or damaged."""
+    """Read a JSON object. Raises UserError where the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -101,17 +101,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def check_format(value: Mapping[str, Any], where: Path) -> None:
     """Refuse a folder that a newer version wrote."""
-    found = value.get("format")
-    if not isinstance(found, int):
+    number = value.get("format")
+    if not isinstance(number, int):
         raise UserError(f"'{where}' is not a run of this program: it states no format")
-    if found > FORMAT:
+    if number > FORMAT:
         raise UserError(
-            f"'{where}' was written by a newer version (format {found}, this one reads {FORMAT}): upgrade gpvae-core"
+            f"'{where}' was written by a newer version (format {number}, this one reads {FORMAT}): upgrade gpvae-core"
         )
 
 
 def existing_run(folder: Path) -> Path:
-    """The folder, where it is one. Raises UserError with the nearest folder beside it."""
+    """Return the folder where it is there. Raises UserError with the nearest folder beside it."""
     if folder.is_dir():
         return folder
     siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
@@ -120,7 +120,7 @@ def existing_run(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The run's config.json. Raises UserError where it is missing, damaged or from a newer version."""
+    """Read the run's config.json. Raises UserError where it is missing, damaged or from a newer version."""
     path = existing_run(folder) / "config.json"
     raw = read_json(path)
     check_format(raw, folder)
@@ -132,7 +132,7 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def read_record(path: Path, kind: type[T]) -> T:
-    """A JSON file of a run as `kind`. Raises UserError where it is missing, damaged or from a newer version."""
+    """Read a JSON file of a run as `kind`. Raises UserError where it is missing, damaged or from a newer version."""
     raw = read_json(path)
     check_format(raw, path)
     raw.pop("format")
@@ -159,13 +159,13 @@ def write_snapshot(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], st
             plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             file = fresh / f"{name}.safetensors"
             save_file(plain, file)
-            file.chmod((fresh / "state.json").stat().st_mode)  # safetensors would keep it from everyone else
+            file.chmod((fresh / "state.json").stat().st_mode)  # NOTE: safetensors would keep it from everyone else
             sync(file)
         replace_folder(folder, fresh, old)
 
 
 def snapshot_folder(folder: Path) -> Path | None:
-    """The folder to read: itself, or the old one where a kill struck between two renames; None where there is none."""
+    """Return the folder to read: itself, or the old one where a kill struck between two renames; else None."""
     for candidate in (folder, folder.with_name(f".{folder.name}.old")):
         if (candidate / "state.json").is_file():
             return candidate
@@ -173,7 +173,7 @@ def snapshot_folder(folder: Path) -> Path | None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises UserError where it is missing, truncated or damaged."""
+    """Read the tensors of a safetensors file. Raises UserError where it is missing, truncated or damaged."""
     try:
         return load_file(path)
     except FileNotFoundError:
@@ -191,7 +191,7 @@ def append_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The epochs so far; a last line cut off by a kill is left out. Raises UserError where another is damaged."""
+    """Read the epochs so far; a last line cut off by a kill is left out. Raises UserError where another is damaged."""
     if not path.is_file():
         return []
     try:

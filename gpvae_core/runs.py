@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from gpvae_core.config import RunConfig
 from gpvae_core.data.base import DATASETS, Dataset, load, parse_name
 from gpvae_core.densities.base import Posterior
 from gpvae_core.device import pick_device
@@ -21,6 +20,7 @@ from gpvae_core.hashes import hexdigest
 from gpvae_core.methods import parse_refiner
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.base import RefinerConfig
+from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import (
     KEPT,
     Best,

@@ -1,16 +1,16 @@
-"""What training does when: the encoder's stages, the warm-up of the KL, and when to stop early."""
+"""The schedule of training: the encoder's stages, the warm-up of the KL, and early stopping."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpvae_core.config import TrainConfig
 from gpvae_core.encoders.base import Stage
+from gpvae_core.run_config import TrainConfig
 from gpvae_core.run_files import State
 
 
 def stage_number(stages: Sequence[Stage], done: float) -> int:
-    """Which stage (from 0) training is in when the share `done` of all epochs is over."""
+    """Return which stage (from 0) training is in when the share `done` of all epochs is over."""
     over = 0.0
     for number, stage in enumerate(stages):
         over += stage.share
@@ -20,7 +20,7 @@ def stage_number(stages: Sequence[Stage], done: float) -> int:
 
 
 def enter_stage(stages: Sequence[Stage], state: State, epochs: int) -> Stage:
-    """The stage of the epoch that begins, noted in `state`. A run that is made longer goes on with the one it had."""
+    """Note the stage of the epoch that begins. A run that is made longer goes on with the stage that it had."""
     number = max(state.stage, stage_number(stages, state.epoch / epochs))
     if number > state.stage:
         state.stage, state.stage_epoch = number, state.epoch
@@ -28,7 +28,7 @@ def enter_stage(stages: Sequence[Stage], state: State, epochs: int) -> Stage:
 
 
 def kl_weight(cfg: TrainConfig, epoch: int) -> float:
-    """Weight of the KL to the prior in the epoch after `epoch` done ones: it grows in a line over the warm-up."""
+    """Return the weight of the KL to the prior after `epoch` epochs: it grows in a line over the warm-up."""
     if epoch >= cfg.kl_warmup:
         return 1.0
     return cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup

@@ -1,4 +1,4 @@
-"""What a run needs beside its weights to go on exactly: generator and optimizer as text and tensors."""
+"""Generator and optimizer as text and tensors, by which a run goes on exactly."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from torch import Tensor
 
 
 def rng_text(generator: torch.Generator) -> str:
+    """Return the generator's state in hexadecimal."""
     return bytes(generator.get_state().tolist()).hex()
 
 
 def set_rng(generator: torch.Generator, text: str) -> None:
+    """Set the generator to a state of `rng_text`."""
     generator.set_state(torch.tensor(list(bytes.fromhex(text)), dtype=torch.uint8))
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Adam's state as named tensors: '<parameter number>.<name>'."""
+    """Return Adam's state as named tensors: '<parameter number>.<name>'."""
     state = optimizer.state_dict()["state"]
     return {f"{i}.{name}": value for i, entry in state.items() for name, value in entry.items()}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Set the optimizer to a state of `optimizer_tensors`. Raises ValueError where it belongs to other parameters."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

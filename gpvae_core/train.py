@@ -4,43 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import platform
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gpvae_core import __version__
-from gpvae_core.config import FORMAT, RunConfig, parse_config
+from gpvae_core.compiled import compile_networks
 from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
-from gpvae_core.files import disk_errors, write_json
 from gpvae_core.guards import locked, stop_on
 from gpvae_core.inference.base import Inference, TrainingSetup
 from gpvae_core.origins import start_from, take_decoder
-from gpvae_core.progress import Cancelled, Progress, silent
-from gpvae_core.run_files import (
-    KEPT,
-    RAW,
-    Meta,
-    State,
-    append_metrics,
-    read_config,
-    read_record,
-    read_tensors,
-    snapshot_folder,
-    truncate_metrics,
-    write_snapshot,
-)
+from gpvae_core.progress import Cancelled, Progress, silent, stoppable
+from gpvae_core.run_config import RunConfig, parse_config
+from gpvae_core.run_files import Meta, State, append_metrics, read_config, read_record
+from gpvae_core.run_folder import RunFolder, meta_of
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
 from gpvae_core.training_bound import BoundSettings
@@ -59,7 +43,8 @@ class Training:
     """A run in progress."""
 
     def __init__(self, config: RunConfig, data: Dataset, out: Path, device: torch.device) -> None:
-        self.config, self.data, self.out, self.device = config, data, out, device
+        self.config, self.data, self.device = config, data, device
+        self.folder = RunFolder(out, config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = config.build(data.event_shape).to(device)
@@ -74,64 +59,16 @@ class Training:
         self.best: dict[str, Tensor] = {}
         self.unsaved: list[dict[str, Any]] = []
         self.saved_at = time.monotonic()
-        self.created = self.new_folder = False
 
     # -- the folder -------------------------------------------------------------------------------------------------
 
     def create(self, origin: Mapping[str, str | None]) -> None:
-        """The run folder before the first step; config.json comes last, so that a folder with one is a whole run.
-
-        Raises:
-            UserError: it cannot be written; then nothing is left of it.
-        """
-        self.new_folder = not self.out.exists()
-        try:
-            with disk_errors(str(self.out)):
-                self.out.mkdir(parents=True, exist_ok=True)
-            self.save()
-            write_json(self.out / "meta.json", {"format": FORMAT, **self._meta(origin)})
-            self.write_config()
-        except UserError:
-            self._discard()
-            raise
-        self.created = True
-
-    def _discard(self) -> None:
-        """Take back what `create` has made."""
-        for path in self.out.iterdir() if self.out.is_dir() else ():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if self.new_folder and self.out.is_dir():
-            self.out.rmdir()
-
-    def write_config(self) -> None:
-        write_json(self.out / "config.json", {"format": FORMAT, **self.config.to_json()})
-
-    def _meta(self, origin: Mapping[str, str | None]) -> dict[str, Any]:
-        return {
-            "versions": {"gpvae_core": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "device": str(self.device),
-            "seed": self.config.seed,
-            "data_fingerprint": self.data.fingerprint,
-            "event_shape": list(self.data.event_shape),
-            "images": {
-                "train": len(self.data.train),
-                "validation": len(self.data.validation),
-                "test": len(self.data.test),
-            },
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            **origin,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds": 0.0,
-        }
-
-    def update_meta(self) -> None:
-        """Device and wall time of training as they are now."""
-        meta = read_record(self.out / "meta.json", Meta).model_dump()
-        changed = {"device": str(self.device), "seconds": self.state.seconds}
-        write_json(self.out / "meta.json", {"format": FORMAT, **meta, **changed})
+        """Make the run folder before the first step. Raises UserError as `RunFolder.create`."""
+        parameters = sum(p.numel() for p in self.model.parameters())
+        self.folder.create(meta_of(self.config, self.data, self.device, parameters, origin), self.save)
 
     def save(self) -> None:
-        """Weights, optimizer and state of this moment; the best weights where they changed.
+        """Save weights, optimizer and state of this moment, and the best weights where they changed.
 
         Raises:
             UserError: training diverged. Then `last` keeps what it held, and the best weights so far are saved.
@@ -140,29 +77,22 @@ class Training:
         if not (math.isfinite(self.state.bound_sum) and all(bool(p.isfinite().all()) for p in self.model.parameters())):
             raise self._diverged()
         self.state.rng = rng_text(self.generator)
-        tensors = {"weights": self.model.state_dict(), "optimizer": optimizer_tensors(self.optimizer)}
-        write_snapshot(self.out / "last", tensors, {"format": FORMAT, **asdict(self.state)})
+        self.folder.write_last(self.model.state_dict(), optimizer_tensors(self.optimizer), self.state)
         self.saved_at = time.monotonic()
 
     def _save_results(self) -> None:
-        """Metrics, and the best weights where they changed."""
-        append_metrics(self.out / "metrics.jsonl", self.unsaved)
+        """Save the metrics, and the best weights where they changed."""
+        append_metrics(self.folder.path / "metrics.jsonl", self.unsaved)
         self.unsaved = []
         if self.best:
-            best = {"format": FORMAT, "epoch": self.state.best_epoch, "validation_elbo": self.state.best_elbo}
-            write_snapshot(self.out / self._best_folder, {"weights": self.best}, best)
+            self.folder.write_best(self.best, self.state.best_epoch, self.state.best_elbo)
             self.best = {}
-
-    @property
-    def _best_folder(self) -> str:
-        """Where the best weights of training are kept: nobody should take those for a model that need finishing."""
-        return RAW if self.config.inference.finishes else "best"
 
     def _diverged(self) -> UserError:
         kept = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
         return UserError(
             f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {kept} kept in "
-            f"{self.out}; a smaller --set lr=... may help"
+            f"{self.folder.path}; a smaller --set lr=... may help"
         )
 
     def restore(self) -> None:
@@ -171,21 +101,17 @@ class Training:
         Raises:
             UserError: it is missing, damaged, or does not fit the run's config.
         """
-        folder = snapshot_folder(self.out / "last")
-        if folder is None:
-            raise UserError(f"'{self.out / 'last'}' is missing: the run is damaged or was only partly copied")
-        self.state = read_record(folder / "state.json", State)
-        weights, optimizer = (read_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
+        folder, self.state, weights, optimizer = self.folder.read_last()
         try:
             self.model.load_state_dict(weights)
             load_optimizer(self.optimizer, optimizer)
             self._restore_noise()
         except (RuntimeError, ValueError, LookupError):
             raise UserError(f"'{folder}' does not fit the run's config.json: one of its files was replaced") from None
-        truncate_metrics(self.out / "metrics.jsonl", self.state.epoch)
+        self.folder.forget_after(self.state.epoch)
 
     def _restore_noise(self) -> None:
-        """The generator as it was; on another kind of device the epoch begins anew, with noise of its own."""
+        """Set the generator as it was; on another kind of device the epoch begins anew, with noise of its own."""
         state = self.state
         if state.device == self.device.type:
             set_rng(self.generator, state.rng)
@@ -213,47 +139,36 @@ class Training:
         except Cancelled:
             self.save()
             raise
-        self.update_meta()
+        self.folder.update_meta(self.device, self.state.seconds)
 
     def _begin(self, progress: Progress, stop: threading.Event) -> Inference:
-        """Inference that knows the data. Where it does not fit them, a run created just now leaves nothing behind."""
+        """Prepare inference for the data. Where it does not fit them, a run created just now leaves nothing behind."""
         cfg = self.config
-        setup = TrainingSetup(
-            self.model,
-            self.images,
-            self.validation,
-            cfg.likelihood.kind,
-            cfg.train.samples,
-            cfg.seed,
-        )
+        data = self.images, self.validation
+        setup = TrainingSetup(self.model, *data, cfg.likelihood.kind, cfg.train.samples, cfg.seed)
         try:
-            return cfg.inference.begin(setup, _stoppable(progress, stop))
+            return cfg.inference.begin(setup, stoppable(progress, stop))
         except UserError:
-            if self.created:
-                self._discard()
+            self.folder.take_back()
             raise
 
     def _over(self) -> bool:
-        """Whether there is no epoch left to train."""
+        """Return whether there is no epoch left to train."""
         cfg, stages = self.config.train, len(self.model.encoder.stages())
         return self.state.finished or self.state.epoch >= cfg.epochs or waited_enough(cfg, self.state, stages)
 
     def _finish(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
-        """After the last epoch: the best weights as a model to be used, and the run is done.
+        """Make the best weights a model to be used, after the last epoch; then the run is done.
 
         What training itself left stays in `last` and `unfinished`, so that the run can be trained longer.
         """
         if self.config.inference.finishes:
-            raw = snapshot_folder(self.out / RAW)
-            if raw is None:
-                raise UserError(f"'{self.out / RAW}' is missing: the run is damaged or was only partly copied")
             trained = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             try:
-                self.model.load_state_dict(read_tensors(raw / "weights.safetensors"))
-                figures = inference.finish(_stoppable(progress, stop))
+                self.model.load_state_dict(self.folder.read_unfinished())
+                figures = inference.finish(stoppable(progress, stop))
                 score = validation_elbo(self.model, self.validation, self.config.seed)
-                best = {"format": FORMAT, "epoch": self.state.best_epoch, "validation_elbo": score, "finish": figures}
-                write_snapshot(self.out / "best", {"weights": self.model.state_dict()}, best)
+                self.folder.write_finished(self.model.state_dict(), self.state.best_epoch, score, figures)
             finally:
                 self.model.load_state_dict(trained)
         self.state.finished = True
@@ -272,13 +187,13 @@ class Training:
         self.bound_settings = BoundSettings(cfg.objective, cfg.regulariser, weight, stage.reward)
 
     def _epoch(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
-        """The rest of the current epoch. The bound is summed on the device and read once, at the end."""
+        """Train the rest of the current epoch. The bound is summed on the device and read once, at the end."""
         cfg, n = self.config.train, len(self.images)
         if self.state.step == 0:
             self.state.epoch_rng = rng_text(self.generator)
         order = inference.order(self._epoch_generator())
         if self.state.step == 0:
-            inference.order(self.generator)  # the noise of the steps goes on behind that of the order
+            inference.order(self.generator)  # NOTE: the noise of the steps goes on behind that of the order
         steps = -(-n // cfg.batch_size)
         bound_sum = torch.tensor(self.state.bound_sum, device=self.device)
         started, before = time.monotonic(), self.state.seconds
@@ -305,12 +220,12 @@ class Training:
 
     def _step(self, inference: Inference, index: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.bfloat16):
-            found = inference.step(index, self.bound_settings, self.generator)
+            step = inference.step(index, self.bound_settings, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
-        (-found.bound.surrogate).backward()
+        (-step.bound.surrogate).backward()
         self.optimizer.step()
-        self.state.passes += found.passes or 0
-        return found.bound.value
+        self.state.passes += step.passes or 0
+        return step.bound.value
 
     def _end_epoch(self, inference: Inference, on_epoch: OnEpoch | None) -> None:
         state, cfg = self.state, self.config.train
@@ -323,48 +238,17 @@ class Training:
         if state.best_elbo is None or score > state.best_elbo:
             state.best_elbo, state.best_epoch = score, state.epoch
             self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        row = {
-            "epoch": state.epoch,
-            "train_bound": train_bound,
-            "validation_elbo": score,
-            "seconds": state.seconds,
-        }
+        row = {"epoch": state.epoch, "train_bound": train_bound, "validation_elbo": score, "seconds": state.seconds}
         if state.passes:
             row["passes"] = state.passes / len(self.images)
         state.passes = 0
         self.unsaved.append(row)
         if cfg.keep_every and state.epoch % cfg.keep_every == 0:
-            kept = {"format": FORMAT, "epoch": state.epoch, "validation_elbo": score}
-            write_snapshot(self.out / KEPT / str(state.epoch), {"weights": self.model.state_dict()}, kept)
+            self.folder.write_kept(self.model.state_dict(), state.epoch, score)
         if self._over() or time.monotonic() - self.saved_at > SAVE_SECONDS:
             self.save()
         if on_epoch is not None:
             on_epoch(state.epoch, self.model, row)
-
-
-def _stoppable(progress: Progress, stop: threading.Event) -> Progress:
-    """Progress that ends the work it reports on where a stop was asked for."""
-
-    def report(done: int, total: int, what: str) -> None:
-        progress(done, total, what)
-        if stop.is_set():
-            raise Cancelled
-
-    return report
-
-
-def compile_networks(model: VAE, device: torch.device) -> None:
-    """Compile the network stacks; the algebra around them stays as it is.
-
-    Raises:
-        UserError: no C++ compiler, which torch.compile needs.
-    """
-    compilers = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
-    if not any(name and shutil.which(name) for name in compilers):
-        raise UserError(f"compile=true needs a C++ compiler for {device.type} (g++ or clang++): found none")
-    for module in model.modules():
-        if isinstance(module, nn.Sequential):
-            module.forward = torch.compile(module.forward)
 
 
 def train(
@@ -390,8 +274,8 @@ def train(
         Cancelled: stopped by Ctrl-C or from `progress`; `resume(out)` goes on to the same weights.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        how = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
-        raise UserError(f"'{out}' exists already: choose another --out{how}")
+        resume_it = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
+        raise UserError(f"'{out}' exists already: choose another --out{resume_it}")
     with locked(out), stop_on(signal.SIGINT) as stop:
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
@@ -434,7 +318,7 @@ def resume(
         if epochs is not None:
             if epochs < training.state.epoch:
                 raise UserError(f"wanted --epochs of at least the {training.state.epoch} done, got {epochs}")
-            training.write_config()
+            training.folder.write_config(config)
             training.state.finished = training.state.finished and training.state.epoch >= epochs
         training.run(progress, on_epoch, stop)
     return out

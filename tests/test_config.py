@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from gpvae_core.config import make_config, parse_config, parse_settings, settings_table
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.nets.conv import ConvConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.run_config import parse_config
+from gpvae_core.settings import parse_settings, settings_table
 from gpvae_core.types import EventShape
 
 DIGITS = DataConfig(name="digits")
@@ -82,11 +84,11 @@ def test_a_misplaced_setting_is_told_where_it_belongs() -> None:
         ({"data.name": "mnist"}, "use --dataset"),
         ({"encoder": "vae"}, "use --method"),
         ({"net": "fc"}, "use --set net.kind=..., or one of net.hidden, net.depth"),
-        ({"layers": 3}, "setting 'net.layers' is of another net: this run's is 'fc'"),
+        ({"layers": 3}, "setting 'net.layers' belongs to another net: this run's is 'fc'"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):
             make_config("gp", DIGITS, (1, 8, 8), settings)
-    with pytest.raises(UserError, match="of another encoder: this run's is 'gaussian'"):
+    with pytest.raises(UserError, match="belongs to another encoder: this run's is 'gaussian'"):
         make_config("vae", DIGITS, (1, 8, 8), {"expected_kl": "closed_form"})
 
 

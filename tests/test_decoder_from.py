@@ -11,9 +11,10 @@ import torch
 from typer.testing import CliRunner
 
 from gpvae_core import load_run
-from gpvae_core.config import TrainConfig, make_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
+from gpvae_core.run_config import TrainConfig
 from gpvae_core.run_files import read_json
 from gpvae_core.schedule import kl_weight
 from gpvae_core.train import resume, train

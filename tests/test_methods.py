@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpvae_core.config import make_config, parse_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.methods import get_method, methods, parse_refiner
+from gpvae_core.run_config import parse_config
 
 DIGITS = DataConfig(name="digits")
 SHAPE = (1, 8, 8)

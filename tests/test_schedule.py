@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gpvae_core.config import TrainConfig, make_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import Stage
+from gpvae_core.run_config import TrainConfig
 from gpvae_core.run_files import State, read_metrics, read_record
 from gpvae_core.runs import load_run
 from gpvae_core.schedule import enter_stage, stage_number, waited_enough

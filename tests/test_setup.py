@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tomllib
 import venv
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,42 @@ def test_conda_makes_the_same_environment() -> None:
 
 def test_the_packages_asked_for_are_there() -> None:
     assert {"torch", "jupyterlab", "ipywidgets", "plotly", "panel", "scikit-learn"} <= set(wanted())
+
+
+NOT_IMPORTED = {
+    "anywidget": "plotly's FigureWidget needs it in a notebook",
+    "jupyterlab": "notebooks are opened in it",
+}
+"""Run-time dependencies that nothing imports, and why they are there."""
+FOR_MEASURING = {"playwright"}
+"""Comes with the test dependencies; what imports it drives a browser to measure the pages."""
+
+
+def imported() -> set[str]:
+    """The distributions that packages and notebooks import, wherever the statement stands."""
+    sources = [
+        p.read_text(encoding="utf-8") for part in ("gpvae_core", "dashboards") for p in (ROOT / part).rglob("*.py")
+    ]
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        sources += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    names: set[str] = set()
+    for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(str(node.module).split(".")[0])
+    names -= {*sys.stdlib_module_names, "gpvae_core", "dashboards"}
+    distributions = packages_distributions()
+    return {canonicalize_name(distribution) for name in names for distribution in distributions[name]}
+
+
+def test_every_dependency_is_imported() -> None:
+    assert set(wanted()) - imported() == set(NOT_IMPORTED)
+
+
+def test_every_import_is_a_dependency() -> None:
+    assert imported() - set(wanted()) == FOR_MEASURING
 
 
 @pytest.fixture(scope="module")

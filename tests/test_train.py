@@ -22,11 +22,12 @@ import torch
 from safetensors.torch import save_file
 
 from gpvae_core import run_files
-from gpvae_core.config import RunConfig, make_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import Stage
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
+from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_json, read_metrics, read_tensors, write_snapshot
 from gpvae_core.train import resume, train
 from gpvae_core.training_bound import BoundSettings, training_bound

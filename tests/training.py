@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from gpvae_core.config import RunConfig
 from gpvae_core.data.base import Dataset
 from gpvae_core.evaluation.evaluate import evaluate
 from gpvae_core.evaluation.result import Evaluation
 from gpvae_core.evaluation.settings import EvaluationSettings
 from gpvae_core.progress import Cancelled
+from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_metrics, read_tensors
 from gpvae_core.runs import Run
 from gpvae_core.train import resume, train

@@ -50,14 +50,14 @@ class DrawnBench(Bench):
 
     @abstractmethod
     def draw(self, rows: Sequence[Row]) -> go.Figure:
-        """The figure of what `run` returned."""
+        """Return the figure of what `run` returned."""
 
 
 BENCHES: Registry[type[Bench]] = Registry("bench", "gpvae_core.bench")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Where the figures were measured."""
+    """Return where the figures were measured."""
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -99,7 +99,7 @@ def _settle(device: torch.device) -> None:
 def timed_rows(
     times: Mapping[str, list[float]], metric: str, ratio_to: str | None = None, unit: str = "ms"
 ) -> list[Row]:
-    """A row a case; the ratio is the median of the ratios round by round."""
+    """Return a row a case; the ratio is the median of the ratios round by round."""
     rows = []
     for name, values in times.items():
         ratio = None

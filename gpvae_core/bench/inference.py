@@ -38,7 +38,7 @@ def loop_over_dimensions(encoder: GPEncoder, x: Tensor) -> tuple[Tensor, Tensor]
 
 
 def randomize(encoder: GPEncoder) -> GPEncoder:
-    """A q(W,U) with dense factors, as after training."""
+    """Return a q(W,U) with dense factors, as after training."""
     with torch.no_grad():
         for weights in (encoder.w, encoder.u):
             L = torch.randn(weights.below.shape).mul_(0.02).tril_(-1)
@@ -68,7 +68,7 @@ def model(name: str, d: int, device: torch.device) -> VAE:
 
 
 def answer(vae: VAE, x: Tensor) -> Callable[[], object]:
-    """The posterior of a batch, with one sample of each and its density: what any use of it needs."""
+    """Return the posterior of a batch, with one sample of each and its density: what any use of it needs."""
     return lambda: vae.infer(x).rsample_and_log_prob(1)
 
 

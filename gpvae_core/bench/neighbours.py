@@ -37,7 +37,7 @@ def pictures(points: int) -> tuple[str, Tensor]:
 
 
 def peak_gb() -> float | None:
-    """The most memory that this process has had; None on Windows, which does not say."""
+    """Return the most memory that this process has had; None on Windows, which does not say."""
     if sys.platform == "win32":
         return None
     import resource
@@ -70,7 +70,7 @@ def _search(how: str, points: int, device: str, file: Path, pipe: Connection) ->
 
 
 def measure(how: str, device: torch.device, file: Path, progress: Progress) -> Measured:
-    """One search in a fresh process. Raises UserError where that ends before its time."""
+    """Return one search in a fresh process. Raises UserError where that ends before its time."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     target = str(device) if device.type == "cuda" else "cpu"
@@ -94,7 +94,7 @@ def measure(how: str, device: torch.device, file: Path, progress: Progress) -> M
 
 
 def rows(exact: Measured, approximate: Measured) -> list[Row]:
-    """The figures beside their targets."""
+    """Return the figures beside their targets."""
     found: list[Row] = []
     for how, case in zip(WAYS, (exact, approximate), strict=True):
         name = f"{how}, {case.data}"
@@ -116,7 +116,7 @@ class Neighbours(Bench):
     """MAPA's 200 neighbours of 60,000 images of 784 pixels: exact and approximate; time, memory, recall."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
-        """One search of each, whatever `repeats` says: the exact one takes about a minute."""
+        """Return one search of each, whatever `repeats` says: the exact one takes about a minute."""
         with tempfile.TemporaryDirectory() as folder:
             exact, approximate = (measure(how, device, Path(folder) / f"{how}.safetensors", progress) for how in WAYS)
         return rows(exact, approximate)

@@ -20,7 +20,7 @@ BATCH, SHAPE, N_TRAIN = 128, (1, 28, 28), 54_000
 
 
 def step(encoder: EncoderConfig, d: int, device: torch.device) -> Callable[[], None]:
-    """One optimizer step on a fixed batch."""
+    """Return one optimizer step on a fixed batch."""
     torch.manual_seed(0)
     net = ConvConfig()
     model = VAE(net.decoder(d, SHAPE), GaussianConfig().build(), encoder.build(net, SHAPE, d), d, SHAPE).to(device)

@@ -164,7 +164,7 @@ def _refuse_unread(options: dict[str, tuple[int | None, bool, str]]) -> None:
     """UserError for an option that was given where it is not read; each has its value, whether it is read, and when."""
     for name, (value, read, needs) in options.items():
         if value is not None and not read:
-            raise UserError(f"{name} says nothing here: it needs {needs}")
+            raise UserError(f"{name} has no effect without {needs}")
 
 
 def _mixture(samples: int | None, epochs: int | None) -> MixtureProposalSettings:

@@ -1,4 +1,4 @@
-"""`gpvae list` and `gpvae runs`: what there is."""
+"""`gpvae list` and `gpvae runs`: methods, data sets, settings and runs as tables."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _named(summaries: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _rows_of(what: str) -> list[dict[str, Any]]:
-    """What there is of one of KINDS."""
+    """Return the rows of one of KINDS."""
     from gpvae_core.bench.base import BENCHES
-    from gpvae_core.config import PRESETS, settings_table
+    from gpvae_core.config import PRESETS
     from gpvae_core.data.base import DATASETS
     from gpvae_core.device import available_devices
     from gpvae_core.encoders.base import ENCODERS
@@ -47,6 +47,7 @@ def _rows_of(what: str) -> list[dict[str, Any]]:
     from gpvae_core.objectives.base import OBJECTIVES
     from gpvae_core.refiners.base import REFINERS
     from gpvae_core.regularisers.base import REGULARISERS
+    from gpvae_core.settings import settings_table
 
     rows: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "methods": lambda: [method.as_dict() for method in methods().values()],
@@ -86,7 +87,7 @@ def list_command(
 
 
 def _numbered(row: dict[str, Any]) -> str:
-    """'iaf[:FLOWS]' for a method that takes a number."""
+    """Return 'iaf[:FLOWS]' for a method that takes a number."""
     count = row["number"].rsplit(".", 1)[-1].upper()
     return f"{row['name']}[:{count}]" if count else row["name"]
 

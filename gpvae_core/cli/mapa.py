@@ -111,7 +111,7 @@ def _line(row: TrendRow) -> dict[str, Any]:
 
 
 def _short(row: TrendRow) -> dict[str, Any]:
-    """The columns SHORT; of the uniform's KL, which is a yardstick, without its error."""
+    """Return the columns SHORT; of the uniform's KL, which is a yardstick, without its error."""
     line = _line(row) | {"uniform": _figure({**row.uniform_kl, "se": None}, 2)}
     return {name: line[name] for name in SHORT}
 
@@ -145,7 +145,8 @@ def table_command(
     gpvae mapa table --out sweeps/mapa --markdown comparison.md
     """
     from gpvae_core.files import disk_errors
-    from gpvae_core.tables.mapa import READING, about, comparison, kl_rows, to_csv, to_markdown, verdict_rows
+    from gpvae_core.tables.mapa import comparison
+    from gpvae_core.tables.mapa_text import READING, about, kl_rows, to_csv, to_markdown, verdict_rows
 
     found = comparison(out, setup)
     for path, text in ((markdown, to_markdown), (csv, to_csv)):

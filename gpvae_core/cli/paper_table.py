@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpvae_core.cli.options import refuse
 from gpvae_core.cli.sweep import (
     Device,
     DryRun,
@@ -83,57 +84,59 @@ def command(
 
     table = paper_table(number)
     chosen = _whole_numbers(dims), _names("--methods", methods, "vae,gp,iaf:4")
+    places = {"--scheduler": scheduler, "--workers": workers, "--device": device}
     of_runs = {
         "--epochs": epochs,
         "--runs": runs,
         "--restarts": restarts,
-        "--set": set_ or None,
+        "--set": set_,
         "--out": None if out == DEFAULT_OUT else out,
-        "--scheduler": scheduler,
-        "--workers": workers,
-        "--device": device,
+        **places,
         "--dry-run": dry_run or None,
         "--no-run": no_run or None,
     }
     _check_files(csv, latex)
     if table.unit != NATS:
-        _refuse(of_runs, f"Table {number} is of times, which `gpvae bench inference` measures: nothing is trained")
+        refuse(of_runs, f"Table {number} is of times, which `gpvae bench inference` measures, and nothing is trained")
         _show_times(table, *chosen, bench, csv, latex, json_)
         return
     if bench is not None:
         raise UserError(f"--bench belongs to the tables of times, 5 and 11: Table {number} is of log-likelihoods")
     if dry_run:
         files = {"--csv": csv, "--latex": latex, "--no-run": no_run or None}
-        _refuse(files, "--dry-run shows the plan and its cost, and makes no table")
+        refuse(files, "--dry-run shows the plan and its cost, and makes no table")
     if no_run:
-        places = {"--scheduler": scheduler, "--workers": workers, "--device": device}
-        _refuse(places, "--no-run trains nothing")
-    from gpvae_core.config import parse_settings
-    from gpvae_core.sweep.plan import plan
+        refuse(places, "--no-run trains nothing")
+    from gpvae_core.settings import parse_settings
     from gpvae_core.tables.build import table_sweeps
-    from gpvae_core.tables.export import to_csv, to_latex
 
     sweeps = table_sweeps(table, *chosen, epochs, runs, restarts, parse_settings(set_ or []))
     where = where_of(scheduler, workers, device)
     if dry_run:
-        show_plan([(sweep, plan(sweep)) for sweep in sweeps], out, where, json_)
+        show_plan(_planned(sweeps), out, where, json_)
         return
-    outcomes = [] if no_run else _run([(sweep, plan(sweep)) for sweep in sweeps], out, where, f"gpvae table {number}")
-    cells = _compare(table, sweeps, out, runs, restarts, *chosen)
-    _write(csv, to_csv(cells), latex, to_latex(table, cells))
-    if json_:
-        typer.echo(json.dumps({"table": number, "source": table.source, "cells": [asdict(c) for c in cells]}, indent=1))
-    else:
-        _print(table, cells)
+    outcomes = [] if no_run else _run(_planned(sweeps), out, where, f"gpvae table {number}")
+    _show(table, _compare(table, sweeps, out, runs, restarts, *chosen), csv, latex, json_)
     for outcome in outcomes:
         end(outcome)
 
 
-def _refuse(options: Mapping[str, Any], why: str) -> None:
-    """Raises UserError where any of the options that would be ignored is given."""
-    given = [name for name, value in options.items() if value is not None]
-    if given:
-        raise UserError(f"{why}; leave out {', '.join(given)}")
+def _planned(sweeps: Sequence[SweepConfig]) -> list[tuple[SweepConfig, list[Job]]]:
+    from gpvae_core.sweep.plan import plan
+
+    return [(sweep, plan(sweep)) for sweep in sweeps]
+
+
+def _show(table: PaperTable, cells: Sequence[Cell], csv: Path | None, latex: Path | None, json_: bool) -> None:
+    """Write the files that were asked for, and print the table."""
+    from gpvae_core.tables.export import to_csv, to_latex
+
+    _write(csv, to_csv(cells), latex, to_latex(table, cells))
+    if not json_:
+        _print(table, cells)
+        return
+    content = {"table": table.number, "source": table.source, "cells": [asdict(cell) for cell in cells]}
+    typer.echo(json.dumps(content, indent=1))
 
 
 def _check_files(*paths: Path | None) -> None:
@@ -144,7 +147,7 @@ def _check_files(*paths: Path | None) -> None:
 
 
 def _names(option: str, text: str | None, example: str) -> list[str]:
-    """The names between commas; none where the option is not given."""
+    """Return the names between commas; none where the option is not given."""
     names = [part.strip() for part in (text or "").split(",") if part.strip()]
     if text is not None and not names:
         raise UserError(f"wanted {option} with commas, as {example}, got '{text}'; leave it out for the table's")
@@ -184,7 +187,7 @@ def _compare(
     dims: Sequence[int],
     methods: Sequence[str],
 ) -> list[Cell]:
-    """The chosen cells with what the folder holds; nothing of ours where it holds nothing."""
+    """Return the chosen cells with what the folder holds; nothing of ours where it holds nothing."""
     from gpvae_core.sweep.results import FILE, open_results
     from gpvae_core.tables.compare import compare
 

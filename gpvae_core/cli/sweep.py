@@ -101,7 +101,7 @@ def command(
 
 
 def where_of(scheduler: str | None, workers: int | None, device: str | None) -> Where:
-    """Where the jobs are to run.
+    """Return where the jobs are to run.
 
     Raises:
         UserError: the address is none, the device is not here, or --workers beside --scheduler.
@@ -127,7 +127,7 @@ def end(outcome: Outcome) -> None:
 
 
 def summarize_cells(best: Sequence[Any]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over splits of each data set, method and d, nats."""
+    """Return mean and standard deviation over splits of each data set, method and d, nats."""
     import statistics
 
     cells: dict[tuple[str, str, int], list[float]] = {}
@@ -232,7 +232,7 @@ def _plan_row(row: CellCost) -> dict[str, Any]:
 
 
 def cost_sentence(rows: Sequence[CellCost], workers: int | None) -> str:
-    """What is to do, and its time."""
+    """Say what is to do, and how long it takes."""
     from gpvae_core.sweep.cost import total_seconds
 
     seconds, to_do = total_seconds(rows), sum(row.to_do for row in rows)
@@ -244,7 +244,7 @@ def cost_sentence(rows: Sequence[CellCost], workers: int | None) -> str:
 
 
 def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str], dict[str, Cost]]:
-    """Each job's status and each kind's cost: from the results where they are there, else measured now."""
+    """Return each job's status and each kind's cost: from the results where they are there, else measured now."""
     from gpvae_core.sweep.cost import measure_unknown
     from gpvae_core.sweep.results import FILE, open_results
 
@@ -259,5 +259,5 @@ def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str],
 
 
 def workers_of(where: Where) -> int | None:
-    """Of the local cluster; None where a scheduler's are not known."""
+    """Return the number of the local cluster's workers; None for a scheduler, whose number is not known."""
     return None if where.scheduler else where.local()[0]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpvae_core.cli.options import refuse
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, terminal_progress
 
@@ -66,12 +67,6 @@ def command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.  [default: the best there is]")] = None,
 ) -> None:
-    from gpvae_core.config import make_config, parse_settings
-    from gpvae_core.data.base import absolute_name, load
-    from gpvae_core.runs import load_run
-    from gpvae_core.train import resume as resume_run
-    from gpvae_core.train import train as train_run
-
     new_run = {
         "--method": method,
         "--dataset": dataset,
@@ -84,28 +79,48 @@ def command(
         "--decoder-from": decoder_from,
     }
     if resume is not None:
-        given = [name for name, value in new_run.items() if value not in (None, [])]
-        if given:
-            raise UserError(f"--resume goes on with the run's own settings: leave out {', '.join(given)}")
-        _report(lambda **how: resume_run(resume, epochs=epochs, device=device, **how), resume)
+        from gpvae_core.train import resume as resume_run
+
+        refuse(new_run, "--resume goes on with the run's own settings")
+        _report(lambda **report: resume_run(resume, epochs=epochs, device=device, **report), resume)
         return
+    from gpvae_core.settings import parse_settings
+
     overrides: dict[str, Any] = parse_settings(set_ or [])
-    overrides |= {
-        k: v for k, v in {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}.items() if v is not None
-    }
-    given = load_run(decoder_from, device="cpu") if decoder_from else None
-    name = dataset if dataset is not None else given.config.data.name if given else "digits"
-    data_config = _data_config(absolute_name(name), overrides, given.config.data if given else None)
+    given = {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}
+    overrides |= {key: value for key, value in given.items() if value is not None}
+    _train("vae" if method is None else method, dataset, overrides, preset, init_from, decoder_from, out, device)
+
+
+def _train(
+    method: str,
+    dataset: str | None,
+    overrides: dict[str, Any],
+    preset: str | None,
+    init_from: Path | None,
+    decoder_from: Path | None,
+    out: Path | None,
+    device: str | None,
+) -> None:
+    """Train a new run; a data set that is not named is that of the run whose decoder is kept, else the digits."""
+    from gpvae_core.config import make_config
+    from gpvae_core.data.base import absolute_name, load
+    from gpvae_core.runs import load_run
+    from gpvae_core.train import train
+
+    origin = load_run(decoder_from, device="cpu") if decoder_from else None
+    kept = origin.config if origin else None
+    name = dataset if dataset is not None else kept.data.name if kept else "digits"
+    data_config = _data_config(absolute_name(name), overrides, kept.data if kept else None)
     data = load(data_config)
     if data.note:
         typer.echo(f"{name}: {data.note}", err=True)
-    if given is not None and data.event_shape != given.model.event_shape:
+    if origin is not None and data.event_shape != origin.model.event_shape:
         raise UserError(
-            f"the decoder of '{decoder_from}' makes images of shape {given.model.event_shape}: wanted a data set of "
+            f"the decoder of '{decoder_from}' makes images of shape {origin.model.event_shape}: wanted a data set of "
             f"such images, got '{name}' with {data.event_shape}"
         )
-    wanted = "vae" if method is None else method
-    config = make_config(wanted, data_config, data.event_shape, overrides, preset, given.config if given else None)
+    config = make_config(method, data_config, data.event_shape, overrides, preset, kept)
     start = (str(init_from), load_run(init_from, device="cpu").model) if init_from else None
     target = out or free_folder(Path("runs"), f"{_short(name)}-{config.method}-d{config.latent_dim}-s{config.seed}")
     if config.inference.finishes:
@@ -114,12 +129,12 @@ def command(
             "recovery_epochs and encoder_epochs",
             err=True,
         )
-    origins = {"init_from": start, "decoder_from": (str(decoder_from), given.model) if given else None}
-    _report(lambda **how: train_run(config, target, device=device, data=data, **origins, **how), target)
+    origins = {"init_from": start, "decoder_from": (str(decoder_from), origin.model) if origin else None}
+    _report(lambda **report: train(config, target, device=device, data=data, **origins, **report), target)
 
 
 def _data_config(name: str, overrides: dict[str, Any], given: DataConfig | None) -> DataConfig:
-    """The data settings among the overrides decide how the data are loaded, so they are taken out first.
+    """Take the data settings out of the overrides, as they decide how the data are loaded.
 
     Where they are `given` by the run whose decoder is kept, and of the same data set, they are the defaults.
     """
@@ -133,7 +148,7 @@ def _data_config(name: str, overrides: dict[str, Any], given: DataConfig | None)
 
 
 def _short(dataset: str) -> str:
-    """'images:/a/path/pets.zip' -> 'images-pets'."""
+    """Return 'images-pets' of 'images:/a/path/pets.zip'."""
     head, _, path = dataset.partition(":")
     return f"{head}-{Path(path).stem}" if path else head
 
@@ -171,7 +186,7 @@ def _report(run: Any, folder: Path) -> None:
 
 
 def _of_finished(summary: RunSummary) -> str:
-    """The finished model's score, where the best weights were chosen by another."""
+    """Return the finished model's score, where the best weights were chosen by another."""
     if summary.best_elbo == summary.score or summary.best_elbo is None:
         return ""
     return f"; finished model: validation ELBO {summary.best_elbo:.1f} nats"

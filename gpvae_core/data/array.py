@@ -71,7 +71,7 @@ class ArrayFile(PathSource):
 
 
 def read_npz(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
-    """The arrays of an .npz whose names are wanted.
+    """Return the arrays of an .npz whose names are wanted.
 
     Raises:
         UserError: not there, not to be read, no .npz, truncated, Python objects inside, too large for memory.
@@ -133,7 +133,7 @@ def _channels_first(array: np.ndarray, where: str) -> np.ndarray:
 
 
 def _labels(arrays: Arrays, name: str, count: int, path: Path) -> np.ndarray:
-    """The labels called `name`, checked; one class of all where there are none."""
+    """Return the labels called `name`, checked; one class of all where there are none."""
     if name not in arrays:
         return np.full(count, "images")
     labels = arrays[name]

@@ -1,4 +1,4 @@
-"""What a data set is: three splits of images kept as they are stored, and a fingerprint."""
+"""Data sets: three splits of images kept as they are stored, and a fingerprint."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Split:
         return torch.from_numpy(np.ascontiguousarray(chosen)).to(torch.float32) / self.levels
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """The sub-split of these indices."""
+        """Return the sub-split of these indices."""
         return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices], self.levels)
 
 
@@ -81,14 +81,14 @@ class Dataset:
     fingerprint: str
     """SHA-256 over pixels, labels and membership of every split."""
     note: str = ""
-    """What a reader of results should know of these images, as that they are a subset; else empty."""
+    """A remark for readers of results, as that the images are a subset; else empty."""
     truth: KnownTruth | None = None
     """The model that the data were drawn from, where it is known."""
 
 
 @dataclass(frozen=True)
 class RawData:
-    """What a source reads: the published partition, before the validation split."""
+    """The published partition as a source reads it, before the validation split."""
 
     train: Split
     test: Split
@@ -147,7 +147,7 @@ DATASETS: Registry[type[Source]] = Registry("dataset", "gpvae_core.data")
 
 
 def parse_name(name: str) -> tuple[str, str]:
-    """'images:PATH' -> ('images', 'PATH'); 'mnist' -> ('mnist', '')."""
+    """Split 'images:PATH' into ('images', 'PATH'), and 'mnist' into ('mnist', '')."""
     head, colon, argument = name.partition(":")
     if colon and not argument:
         raise UserError(f"wanted a path behind '{head}:', got '{name}'")
@@ -155,7 +155,7 @@ def parse_name(name: str) -> tuple[str, str]:
 
 
 def own_path(text: str) -> Path:
-    """The path that a user typed, with ~ for the home folder."""
+    """Return the path that a user typed, with ~ for the home folder."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # ~ of a user who is not there
@@ -163,7 +163,7 @@ def own_path(text: str) -> Path:
 
 
 def absolute_name(name: str) -> str:
-    """The name to keep in a config: a path in it made absolute, so that it means the same from any folder.
+    """Return the name to keep in a config: a path in it made absolute, so that it means the same from any folder.
 
     Raises:
         UserError: unknown data set.
@@ -186,7 +186,7 @@ def source_of(config: DataConfig) -> Source:
 
 
 def load(config: DataConfig) -> Dataset:
-    """The data set of `config`.
+    """Return the data set of `config`.
 
     Raises:
         UserError: unknown name (with the nearest right one), missing, truncated or damaged files, parts that are empty
@@ -228,7 +228,7 @@ def _check(name: str, parts: Mapping[str, Split], classes: int) -> None:
 
 
 def _hold_out(train: Split, config: DataConfig) -> tuple[Split, Split]:
-    """A seeded share of the training images, at least one, for validation; what is left keeps its order."""
+    """Return a seeded share of the training images, at least one, for validation; what is left keeps its order."""
     if len(train) < 2:
         raise UserError(
             f"'{config.name}': wanted at least 2 training images, one of them for validation, got {len(train)}"
@@ -262,7 +262,7 @@ def stratified_test_split(images: Split, seed: int, where: str, fraction: float 
 
 
 def _share(count: int, fraction: float) -> int:
-    """How many of `count` images are held out: one at least."""
+    """Return how many of `count` images are held out: one at least."""
     return max(1, round(count * fraction))
 
 

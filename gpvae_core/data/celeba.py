@@ -16,7 +16,7 @@ from gpvae_core.types import EventShape
 FOLDER = "img_align_celeba"
 SIZE = 64
 SHARES = (0.8, 0.1)
-"""Of training and validation; the rest is the test set."""
+"""Shares of training and validation images; the rest is the test set."""
 FEWEST = 8
 """From so many on no part is empty."""
 _PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
@@ -56,7 +56,7 @@ class CelebA(Source):
 
 
 def _location() -> Path | None:
-    """The folder of faces, the zip, or None."""
+    """Return the folder of faces, the zip, or None."""
     return find_folder("celeba", FOLDER) or find_file("celeba", (f"{FOLDER}.zip",))
 
 

@@ -59,7 +59,7 @@ def _content(path: Path) -> bytes:
 
 
 def _members(archive: Path) -> dict[str, bytes]:
-    """The record files of the tar.gz, by name; of each no more than one byte too many is read."""
+    """Return the record files of the tar.gz, by name; of each no more than one byte too many is read."""
     files: dict[str, bytes] = {}
     check_readable(archive)
     try:
@@ -83,7 +83,7 @@ def _split(files: dict[str, bytes], names: Sequence[str]) -> Split:
 
 
 def _records(data: bytes, name: str) -> np.ndarray:
-    """Rows of a label and the pixels, channel by channel. Raises UserError on a wrong length or label."""
+    """Return rows of a label and the pixels, channel by channel. Raises UserError on a wrong length or label."""
     if len(data) != RECORDS * _RECORD:
         raise UserError(
             f"CIFAR-10's {name} is truncated or another file: wanted {RECORDS} records of {_RECORD} bytes, "

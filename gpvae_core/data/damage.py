@@ -1,4 +1,4 @@
-"""What to say of a file that is damaged, or that is there and cannot be read."""
+"""Messages about files that are damaged, or that are there and cannot be read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gpvae_core.errors import UserError
 
 
 def short(what: object, most: int = 80) -> str:
-    """The first printable characters of an error or a name, in one line: damage can put any bytes there."""
+    """Return the first printable characters of an error or a name, in one line: damage can put any bytes there."""
     text = "".join(letter for letter in " ".join(str(what).split()) if letter.isprintable())
     return text[:most] or type(what).__name__
 
 
 def cannot_read(path: Path, error: OSError) -> UserError:
-    """The error for a file or folder that the system refuses to read."""
+    """Return the error for a file or folder that the system refuses to read."""
     return UserError(f"'{path}' cannot be read ({error.strerror or short(error)})")
 
 

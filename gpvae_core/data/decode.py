@@ -17,13 +17,13 @@ from gpvae_core.errors import UserError
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"})
 MAX_PIXELS = 50_000_000
-"""Of one picture; a small file can claim far more than memory holds."""
+"""Largest picture that is read; a small file can claim far more than memory holds."""
 _MODES = {1: "L", 3: "RGB"}
 _DAMAGE = (OSError, EOFError, SyntaxError, ValueError, zlib.error, struct.error, OverflowError, IndexError, KeyError)
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name ends like a picture's."""
+    """Return whether a file's name ends like a picture's."""
     return PurePosixPath(name).suffix.lower() in ENDINGS
 
 

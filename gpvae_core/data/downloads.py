@@ -103,7 +103,7 @@ DOWNLOADS: dict[str, tuple[Download, ...]] = {
 
 @dataclass
 class _Bar:
-    """What pooch calls as a file comes in, passed on to a progress callback."""
+    """The bar that pooch moves as a file comes in, passed on to a progress callback."""
 
     progress: Progress
     what: str
@@ -151,7 +151,7 @@ def _check_address(mirror: str) -> None:
 
 
 def verify(name: str) -> list[tuple[Path, str]]:
-    """(path, checksum) of each file of data set `name` that is there and has its published sum.
+    """Return (path, checksum) of each file of data set `name` that is there and has its published sum.
 
     Raises:
         UserError: files with other sums (all of them named), or one that cannot be read.
@@ -169,7 +169,7 @@ def verify(name: str) -> list[tuple[Path, str]]:
 
 
 def matches(download: Download, path: Path) -> bool:
-    """Whether the file has the published checksum, of itself or of its uncompressed content."""
+    """Return whether the file has the published checksum, of itself or of its uncompressed content."""
     if path.name == download.file and _digest(path, download.checksum) == download.checksum:
         return True
     return download.content is not None and _digest(path, download.content, uncompress=True) == download.content
@@ -193,7 +193,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _folder(name: str) -> Path:
-    """Where downloads go: into the folder named by the environment if it can be written, else into the cache."""
+    """Return where downloads go: into the folder named by the environment if it can be written, else into the cache."""
     own = own_folder()
     if own and os.access(own, os.W_OK):
         return own / name
@@ -231,7 +231,7 @@ def _fetch_one(name: str, download: Download, progress: Progress) -> Path:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """The short of what went wrong: the page's status, or the host that did not answer."""
+    """Return the short of what went wrong: the page's status, or the host that did not answer."""
     if error.response is not None:
         return f"the server answers {error.response.status_code}"
     host = urlsplit(str(error.request.url)).hostname if error.request is not None else None

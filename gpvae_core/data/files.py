@@ -16,7 +16,7 @@ ENVIRONMENT = "GPVAE_DATA_DIR"
 
 
 def own_folder() -> Path | None:
-    """The folder that the environment names, or None where it names none.
+    """Return the folder that the environment names, or None where it names none.
 
     Raises:
         UserError: no such folder, a file, no permission to look into it.
@@ -52,7 +52,7 @@ def find_folder(name: str, candidate: str) -> Path | None:
 
 
 def _first(paths: Iterable[Path], is_kind: Callable[[int], bool]) -> Path | None:
-    """The first that is there and of this kind. Not `Path.is_file`: from Python 3.14 on it hides a refusal."""
+    """Return the first that is there and of this kind. Not `Path.is_file`: from Python 3.14 on it hides a refusal."""
     for path in paths:
         try:
             if is_kind(path.stat().st_mode):
@@ -65,7 +65,7 @@ def _first(paths: Iterable[Path], is_kind: Callable[[int], bool]) -> Path | None
 
 
 def missing(name: str, files: Iterable[str]) -> UserError:
-    """The error for files that are neither there nor to be had."""
+    """Return the error for files that are neither there nor to be had."""
     return UserError(
         f"the files of '{name}' ({', '.join(files)}) are not there: run 'gpvae data fetch {name}', "
         f"or set {ENVIRONMENT} to a folder that holds them"

@@ -38,7 +38,7 @@ class ImageTree(PathSource):
 
 
 def own_size(pictures: Sequence[Picture]) -> int:
-    """The images' common size if they are square and small, else 28."""
+    """Return the images' common size if they are square and small, else 28."""
     first = picture_size(pictures[0].read(), pictures[0].where)
     if first[0] != first[1] or not 4 <= first[0] <= LARGEST_OWN_SIZE:
         return DEFAULT_SIZE
@@ -73,7 +73,7 @@ def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
 
 
 def _without_idle_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One channel where all images are grey, else the three."""
+    """Return one channel where all images are grey, else the three."""
     grey = all(np.array_equal(pixels[:, 0], pixels[:, channel]) for channel in (1, 2))
     return np.ascontiguousarray(pixels[:, :1]) if grey else pixels
 

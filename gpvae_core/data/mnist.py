@@ -47,7 +47,7 @@ class Mnist(Source):
 
     @staticmethod
     def paths() -> list[Path | None]:
-        """Where each of FILES is, compressed or not; None for one that is not there."""
+        """Return where each of FILES is, compressed or not; None for one that is not there."""
         return [find_file("mnist", (f"{name}.gz", name)) for name in FILES]
 
     def read(self) -> RawData:
@@ -60,7 +60,7 @@ class Mnist(Source):
 
 
 def _part(images_path: Path, labels_path: Path) -> Split:
-    """Images and labels of two files. Raises UserError where they are no MNIST or not of one set."""
+    """Return images and labels of two files. Raises UserError where they are no MNIST or not of one set."""
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if len(images) == 0 or images.shape[1:] != (28, 28):
         raise UserError(f"'{images_path}': wanted N > 0 images (N, 28, 28), got {images.shape}; is it MNIST's?")

@@ -74,7 +74,7 @@ class Omniglot(Source):
 
 
 def _paths(files: tuple[str, ...]) -> list[Path] | None:
-    """Where the files are, or None if one is not there."""
+    """Return where the files are, or None if one is not there."""
     found = [path for path in (find_file("omniglot", (file,)) for file in files) if path is not None]
     return found if len(found) == len(files) else None
 

@@ -59,7 +59,7 @@ def open_tree(path: Path) -> Iterator[list[Picture]]:
 
 
 def decode_all(pictures: Sequence[Picture], channels: int, size: int, what: str) -> NDArray[np.uint8]:
-    """Pixels (N, C, size, size) from 0 to 255, with a progress bar on standard error where there are many.
+    """Return pixels (N, C, size, size) from 0 to 255, with a progress bar on standard error where there are many.
 
     Raises:
         UserError: a picture that is truncated or damaged (named), or more than memory should hold.
@@ -126,7 +126,7 @@ def _in_zip(path: Path, archive: zipfile.ZipFile) -> list[Picture]:
 
 
 def _where(path: Path, info: zipfile.ZipInfo) -> str:
-    """How an error calls a member; damage can make its name any bytes, many of them."""
+    """Return how an error calls a member; damage can make its name any bytes, many of them."""
     return f"'{short(info.filename, 200)}' in '{path}'"
 
 
@@ -148,7 +148,7 @@ def _read_file(file: Path) -> bytes:
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The bytes of a member; zipfile itself stops at the size that was checked."""
+    """Return the bytes of a member; zipfile itself stops at the size that was checked."""
     _check_size(info.file_size, _where(path, info))
     try:
         return archive.read(info)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpvae_core.config import RunConfig, make_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.progress import Progress, silent
+from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import snapshot_folder
 from gpvae_core.runs import load_run, summarize
 from gpvae_core.train import OnEpoch, resume, train

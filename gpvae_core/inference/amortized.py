@@ -39,7 +39,7 @@ class Amortized(Inference):
         return self._score(self._setup)
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """The model is ready as it is."""
+        """Do nothing, as the model is ready as it is."""
         return {}
 
 

@@ -113,7 +113,7 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
         return IndexInference(setup, self, model, self.prepare(setup, model, progress))
 
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
-        """The copula recovers the prior in one dimension; in more a flow does."""
+        """Let the copula recover the prior in one dimension; in more a flow does."""
         return {"prior.kind": "flow"} if latent_dim > 1 else {}
 
     def summed(self, n_total: int) -> int:

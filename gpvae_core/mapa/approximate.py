@@ -34,7 +34,7 @@ PROBE_STEP = 1.25
 
 
 def principal_directions(x: Float32[Tensor, "N Q"], count: int, generator: torch.Generator) -> Float32[Tensor, "Q d"]:
-    """The first `count` principal directions of x, most variance first, by power iterations on a block."""
+    """Return the first `count` principal directions of x, most variance first, by power iterations on a block."""
     x = x[:: -(-len(x) // PCA_ROWS)]
     x = x - x.mean(0)
     width = min(count + PCA_SPARE, x.shape[1])
@@ -52,7 +52,7 @@ class Projection:
     basis: Float32[Tensor, "Q d"]
     vectors: Float32[Tensor, "N d"]
     candidates: int
-    """Of the nearest in the projection, so many hold PROJECTED_RECALL of the k nearest."""
+    """So many of the nearest in the projection hold PROJECTED_RECALL of the k nearest."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class FaissApproximate(Search):
         return self.fetched
 
     def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
-        """The list that each query reads first."""
+        """Return the list that each query reads first."""
         return torch.from_numpy(self.lists.quantizer.search(self._projected(queries), 1)[1][:, 0])
 
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
@@ -144,7 +144,7 @@ class FaissApproximate(Search):
         return lists
 
     def _probes(self, sample: Sample) -> int:
-        """The fewest lists to read for the wanted recall of the sample."""
+        """Return the fewest lists to read for the wanted recall of the sample."""
         probes = 1
         while probes < self.lists.nlist:
             if share(sample.index, self._read(sample.queries, self.fetched, probes)) >= RECALL:
@@ -154,7 +154,7 @@ class FaissApproximate(Search):
 
 
 def _enough(sample: Sample, index: Int64[Tensor, "b c"]) -> int | None:
-    """The fewest first candidates with PROJECTED_RECALL of the sample's neighbours; None where all have less."""
+    """Return the fewest first candidates with PROJECTED_RECALL of the sample's neighbours; None where all have less."""
     k, most = sample.index.shape[1], index.shape[1]
     for count in range(k, most + 1, max(k // 20, 1)):
         if share(sample.index, index[:, :count]) >= PROJECTED_RECALL:

@@ -21,7 +21,7 @@ class Batching(ABC):
 
     @abstractmethod
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        """Every training point once, on the generator's device; batches are cut from it."""
+        """Return every training point once, on the generator's device; batches are cut from it."""
 
 
 class RandomBatches(Batching):

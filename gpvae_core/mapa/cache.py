@@ -30,19 +30,19 @@ from gpvae_core.progress import Progress, silent
 VERSION = 1
 """Raised when what a search finds changes, so that older files are not read."""
 KEPT_BYTES = 4 << 30
-"""Of all tables together; the longest unused go first. One of 60,000 points and 200 neighbours has 111 MB."""
+"""Size of all tables together; the longest unused go first. One of 60,000 points and 200 neighbours has 111 MB."""
 ABANDONED = 86400
 """Seconds after which a temporary file is nobody's."""
 ROWS = 4096
 
 
 def cache_folder() -> Path:
-    """Where tables are kept unless another folder is named."""
+    """Return where tables are kept unless another folder is named."""
     return Path(pooch.os_cache("gpvae")) / "neighbours"
 
 
 def fingerprint(x: Float[Tensor, "N P"]) -> str:
-    """SHA-256 of shape, type and values."""
+    """Return the SHA-256 of shape, type and values."""
     values = (part.cpu().contiguous().numpy().data for part in x.split(ROWS))
     return hexdigest(chain([f"{tuple(x.shape)} {x.dtype}"], values))
 
@@ -50,7 +50,7 @@ def fingerprint(x: Float[Tensor, "N P"]) -> str:
 def key(
     x_train: Float[Tensor, "N P"], kernel: Kernel, k: int, x: Float[Tensor, "B Q"] | None, how: str, seed: int
 ) -> str:
-    """What a table depends on, hashed: the points themselves, and of the kernel what the search depends on."""
+    """Return a hash of all that a table depends on: the points, and of the kernel what the search depends on."""
     depends_on = {
         "version": VERSION,
         "train": fingerprint(x_train),
@@ -69,6 +69,7 @@ def load_or_find(
     kernel: Kernel,
     k: int,
     x: Float[Tensor, "B Q"] | None = None,
+    *,
     how: str = "exact",
     seed: int = 0,
     progress: Progress = silent,
@@ -92,13 +93,13 @@ def load_or_find(
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of all values, by which a file damaged in the middle is known."""
+    """Return SHA-256 of all values, by which a file damaged in the middle is known."""
     named = sorted(tensors.items())
     return hexdigest(part for name, t in named for part in (f"{name} {tuple(t.shape)}", t.numpy().data))
 
 
 def read(path: Path) -> NeighbourTable | None:
-    """The table of a file; None where there is none, or it is damaged."""
+    """Return the table of a file; None where there is none, or it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary

@@ -35,14 +35,14 @@ class Density:
     how: str
     """'line' (quadrature, d = 1) or 'mixture' (a lower bound in expectation)."""
     samples: int | None = None
-    """Of the mixture's bound."""
+    """Samples of the mixture's bound; None by quadrature."""
     ess: Array | None = None
     """Effective sample size of each, of `samples`."""
     failed: int = 0
     """Points at which quadrature did not pass its checks."""
 
     def summary(self) -> dict[str, object]:
-        """Mean with its standard error, and how it was found; JSON-ready."""
+        """Return mean with its standard error, and how it was found; JSON-ready."""
         return {**mean_se(self.log_px), "how": self.how, **self.trust()}
 
     def trust(self) -> dict[str, object]:
@@ -73,7 +73,7 @@ def mixture_density(
 
 
 def true_log_px(data: Dataset, x: Float[Tensor, "B C H W"]) -> Array | None:
-    """log p_GT(x) in nats by quadrature; None where the truth is not known, or not of one latent dimension."""
+    """Return log p_GT(x) in nats by quadrature; None where the truth is not known, or not of one latent dimension."""
     if data.truth is None or data.truth.latent_dim != 1:
         return None
     return line_density(truth_for(ground_truth(data.truth, data.event_shape)), x.cpu()).log_px

@@ -22,7 +22,7 @@ CENTRED = {Metric.SQUARED_DISTANCE: 1.0, Metric.INNER_PRODUCT: 0.0}
 def faiss_pairs(
     metric: Metric, vectors: Float32[Tensor, "N Q"], queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]
 ) -> Float32[Tensor, "b c"]:
-    """Statistic of each query and each of its candidates; of index -1 it is infinite."""
+    """Return statistic of each query and each of its candidates; of index -1 it is infinite."""
     queries, index = queries.contiguous(), index.contiguous()
     found = np.empty(index.shape, dtype=np.float32)
     arrays = (found, queries.numpy(), vectors.numpy(), index.numpy())

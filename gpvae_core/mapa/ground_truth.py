@@ -9,6 +9,6 @@ from gpvae_core.vae import GenerativeModel
 
 
 def ground_truth(truth: KnownTruth, event_shape: EventShape) -> GenerativeModel:
-    """p(z) = N(0, I), p(x|z) = N(f(z), sigma^2 I) with the true f and sigma, theta^GT of Yacoby et al. 2024."""
+    """Return p(z) = N(0, I), p(x|z) = N(f(z), sigma^2 I) with the true f and sigma, theta^GT of Yacoby et al. 2024."""
     model = GenerativeModel(truth.decoder, Gaussian(truth.sigma, learn=False), truth.latent_dim, event_shape)
     return model.eval()

@@ -40,34 +40,34 @@ class NeighbourTable:
     """Nearest first; by index where equally near."""
     statistic: Float32[Tensor, "B K"]
     rest_statistic: Float32[Tensor, "B M"]
-    """Of M training points that are not stored, drawn evenly; all of them where there are no more than REST."""
+    """Statistic of M points that are not stored, drawn evenly; all of them where there are no more than REST."""
     n_total: int
     """N."""
     recall: float = 1.0
     """Share of the true K nearest that the table has, measured on a sample where the search was approximate."""
 
     def posterior(self, kernel: Kernel) -> SparsePosterior:
-        """q(i|n) of eq. 8 under `kernel`; what is not stored has (N - K) times the mean k of the sample."""
+        """Return q(i|n) of eq. 8 under `kernel`; what is not stored has (N - K) times the mean k of the sample."""
         log_k, log_rest = kernel.log_kernel(self.statistic), kernel.log_kernel(self.rest_statistic)
         others, drawn = self.n_total - self.index.shape[1], self.rest_statistic.shape[1]
         log_tail = torch.logsumexp(log_rest, 1) + (math.log(others / drawn) if drawn else 0.0)
         return SparsePosterior.of(self.index, log_k, log_tail, self.n_total)
 
     def rows(self, which: Int64[Tensor, " b"]) -> NeighbourTable:
-        """The table of some of the points."""
+        """Return the table of some of the points."""
         return NeighbourTable(
             self.index[which], self.statistic[which], self.rest_statistic[which], self.n_total, self.recall
         )
 
 
 def recall(exact: NeighbourTable, table: NeighbourTable) -> float:
-    """Share of the exact table's neighbours that the other has, for the same points."""
+    """Return share of the exact table's neighbours that the other has, for the same points."""
     return share(exact.index, table.index)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a search is made for."""
+    """The vectors, the metric and the queries that a search is prepared for."""
 
     vectors: Float32[Tensor, "N Q"]
     metric: Metric
@@ -101,7 +101,7 @@ def find_neighbours(
     progress: Progress = silent,
     device: str | None = None,
 ) -> NeighbourTable:
-    """The k nearest training points of each point of `x`, or of each training point.
+    """Return the k nearest training points of each point of `x`, or of each training point.
 
     Args:
         how: "exact", or "approximate" for many points (see `recall` of the table).
@@ -158,7 +158,7 @@ def _table(
 
 
 def _order(search: Search, kernel: Kernel, x: Tensor) -> Int64[Tensor, " B"]:
-    """Rows in the order in which they are best searched for."""
+    """Return rows in the order in which they are best searched for."""
     places = [search.place(kernel.queried(part.cpu())) for part in x.split(QUERIES)]
     return torch.cat(places).sort(stable=True).indices
 

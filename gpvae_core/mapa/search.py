@@ -1,4 +1,4 @@
-"""Who is near whom: candidates by a fast search, then their statistics again, without cancellation.
+"""Nearest training vectors: candidates by a fast search, then their statistics again, without cancellation.
 
 A fast search multiplies out |a - b|^2 = |a|^2 + |b|^2 - 2 a'b, which in float32 loses the digits of what is near. So it
 only proposes candidates, and `pairs` computes their statistics by differences.
@@ -62,7 +62,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a fast search proposes for b queries."""
+    """The candidates that a fast search proposes for b queries."""
 
     index: Int64[Tensor, "b c"]
     """In any order; -1 where fewer were found."""
@@ -101,21 +101,21 @@ class Search(ABC):
     def recall(
         self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
     ) -> float:
-        """Share of the queries' true k nearest that were found."""
+        """Return share of the queries' true k nearest that were found."""
 
     @abstractmethod
     def pairs(self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]) -> Float32[Tensor, "b c"]:
-        """Statistic of each query and each of its candidates, by differences; on the CPU."""
+        """Return statistic of each query and each of its candidates, by differences; on the CPU."""
 
 
 def share(known: Int64[Tensor, "b k"], found: Int64[Tensor, "b c"]) -> float:
-    """Share of the known indices that are among those found in the same row, where -1 is none."""
+    """Return share of the known indices that are among those found in the same row, where -1 is none."""
     both = torch.cat([known, found], dim=1).sort(1).values
     return float((both[:, 1:] == both[:, :-1]).logical_and(both[:, 1:] >= 0).sum() / known.numel())
 
 
 def rounding(queries: Float32[Tensor, "b Q"], longest: float) -> Float32[Tensor, " b"]:
-    """What a sum of products may be off by, for vectors up to `longest` long: sqrt(Q) roundings and some."""
+    """Return by how much a sum of products may be off, for vectors up to `longest` long: sqrt(Q) roundings and some."""
     unit = 2.0**-24 * (8.0 + queries.shape[1] ** 0.5)
     return unit * (queries.norm(dim=1) + longest) ** 2
 
@@ -127,7 +127,7 @@ def nearest(
     own: Int64[Tensor, " b"] | None = None,
     count: int | None = None,
 ) -> Nearest:
-    """The k nearest of each query. Of an exact search: exactly these, whatever ties there are.
+    """Return the k nearest of each query. Of an exact search: exactly these, whatever ties there are.
 
     Where more points than were fetched might be among the k (many duplicates, or distances that differ by less than
     the fast search can tell), more are fetched for these queries.
@@ -168,14 +168,14 @@ def _fetch_more(
 
 
 def _with_own(index: Int64[Tensor, "b c"], own: Int64[Tensor, " b"]) -> Int64[Tensor, "b c"]:
-    """The candidates with each query's own point among them, in place of the last where it was missing."""
+    """Return the candidates with each query's own point among them, in place of the last where it was missing."""
     missing = ~(index == own[:, None]).any(1)
     index[missing, -1] = own[missing]
     return index
 
 
 def _first(index: Int64[Tensor, "b c"], statistic: Float32[Tensor, "b c"], k: int, sign: float) -> Nearest:
-    """The first k by (sign * statistic, index), by one sort of both packed into an integer; -1 comes last."""
+    """Return the first k by (sign * statistic, index), by one sort of both packed into an integer; -1 comes last."""
     near = torch.where(index < 0, torch.inf, sign * statistic) + 0.0  # which makes 0.0 of -0.0
     bits = near.view(torch.int32).long()
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
@@ -186,7 +186,7 @@ def _first(index: Int64[Tensor, "b c"], statistic: Float32[Tensor, "b c"], k: in
 
 
 def _keep_own(chosen: Nearest, index: Tensor, statistic: Tensor, own: Tensor) -> Nearest:
-    """Each query's own point in the last place where it is as near as what stands there, and not further up."""
+    """Return each query's own point in the last place where it is as near as what stands there, and not further up."""
     own_statistic = statistic.where(index == own[:, None], 0.0).sum(1)
     tied = (own_statistic == chosen.statistic[:, -1]) & ~(chosen.index == own[:, None]).any(1)
     chosen.index[tied, -1] = own[tied]

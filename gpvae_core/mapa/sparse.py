@@ -49,11 +49,11 @@ class SparsePosterior:
         return SparsePosterior(index, log_kernel - total[:, None], log_rest - total, n_total)
 
     def rows(self, which: Int64[Tensor, " b"]) -> SparsePosterior:
-        """The posteriors of some of the points."""
+        """Return the posteriors of some of the points."""
         return SparsePosterior(self.index[which], self.log_q[which], self.log_tail[which], self.n_total)
 
     def dense(self) -> Float64[Tensor, "B N"]:
-        """log q(i|n) of every training point."""
+        """Return log q(i|n) of every training point."""
         b, stored = self.index.shape
         each = self.log_tail - math.log(max(self.n_total - stored, 1))
         full = each[:, None].expand(b, self.n_total).clone()
@@ -109,19 +109,19 @@ class SparsePosterior:
 
 
 def not_stored(ordered: Int64[Tensor, "B K"], rank: Int64[Tensor, "B S"]) -> Int64[Tensor, "B S"]:
-    """The rank-th (from 0) of the indices that are not in a row of stored ones, which are sorted."""
+    """Return the rank-th (from 0) of the indices that are not in a row of stored ones, which are sorted."""
     # The j-th stored index has `index_j - j` others below it; rank r is behind all with so many or fewer.
     below = ordered - torch.arange(ordered.shape[1], device=ordered.device)
     return rank + torch.searchsorted(below, rank, right=True)
 
 
 def is_stored(ordered: Int64[Tensor, "B K"], asked: Int64[Tensor, "B S"]) -> Bool[Tensor, "B S"]:
-    """Which of the indices asked for are in the same row of stored ones, which are sorted."""
+    """Return which of the indices asked for are in the same row of stored ones, which are sorted."""
     place = torch.searchsorted(ordered, asked).clamp_max(ordered.shape[1] - 1)
     return ordered.gather(1, place) == asked
 
 
 def _or_even(log_sums: Float64[Tensor, "B M"], others: int) -> Float64[Tensor, "B M"]:
-    """Where underflow leaves no mass at all, that of an even distribution over what may be drawn."""
+    """Return where underflow leaves no mass at all, that of an even distribution over what may be drawn."""
     even = torch.arange(log_sums.shape[1], device=log_sums.device, dtype=torch.float64).add(others).log()
     return torch.where(log_sums[:, -1:] > -torch.inf, log_sums, even)

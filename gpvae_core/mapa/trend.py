@@ -59,7 +59,7 @@ class Trend:
     shift: Array
     """Mean of log q - log p over the support, nats; -inf where q leaves out some of it."""
     spread: Array
-    """Its standard deviation, nats; NaN there."""
+    """Standard deviation of log q - log p over the support, nats; NaN where q leaves out some of it."""
     effective_p: Array
     """exp(H(p)): how many codes share the truth."""
     effective_q: Array
@@ -129,7 +129,7 @@ def _correlation(a: Array, b: Array) -> float:
 
 
 def joined(parts: list[Trend]) -> Trend:
-    """The trends of all points, one after the other."""
+    """Return the trends of all points, one after the other."""
     return Trend(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
@@ -137,7 +137,7 @@ def joined(parts: list[Trend]) -> Trend:
 def log_index_likelihood(
     model: GenerativeModel, codes: Float[Tensor, "N D"], x: Float[Tensor, "B C H W"]
 ) -> Float64[Tensor, "B N"]:
-    """log p(x_b | z_i) in nats of each code, float64 on the CPU; each code is decoded once."""
+    """Return log p(x_b | z_i) in nats of each code, float64 on the CPU; each code is decoded once."""
     return model.likelihood.grid_table(model.decode(codes)).log_prob(x)
 
 

@@ -36,13 +36,13 @@ class TrendRow:
     n: int
     """Training points, N."""
     points: str
-    """Of which points x the posteriors are: 'training' (each is among the indices) or 'test'."""
+    """The points x whose posteriors are compared: 'training' (each is among the indices) or 'test'."""
     bandwidth: str
-    """How it was chosen."""
+    """How the bandwidth was chosen."""
     width: float
-    """Its value, mean over the draws, in the units of x."""
+    """The bandwidth, mean over the draws, in the units of x."""
     sigma: float
-    """Of the noise."""
+    """Standard deviation of the noise."""
     draws: int
     kl: MeanSE
     """KL(p || q)."""
@@ -64,7 +64,7 @@ class TrendRow:
     evidence_gap: MeanSE | None
     """log 1/N sum_i p(x|z_i) - log p(x): red against black; None at d > 1."""
     evidence_rms: float | None
-    """Its root mean square."""
+    """Root mean square of the evidence gap."""
 
     @property
     def captured(self) -> float | None:
@@ -99,7 +99,7 @@ class Known:
 
 
 def _best_width(known: Known, x: Tensor) -> float:
-    """The bandwidth with the least mean KL(p || q): what could be had by one who knows the truth."""
+    """Return the bandwidth with the least mean KL(p || q): what could be had by one who knows the truth."""
     some = x[:: max(1, -(-len(x) // SOUGHT_ON))]
     log_p = torch.log_softmax(log_index_likelihood(known.model, known.codes, some), dim=1)
     points = known.x_train.flatten(1), some.flatten(1)
@@ -120,7 +120,7 @@ WIDTHS: dict[str, Callable[[Known, Tensor], float]] = {
 
 
 def parse_width(text: str) -> Callable[[Known, Tensor], float]:
-    """A name of WIDTHS, or a number. Raises UserError on anything else, and on one that is not positive."""
+    """Return a name of WIDTHS, or a number. Raises UserError on anything else, and on one that is not positive."""
     if text in WIDTHS:
         return WIDTHS[text]
     try:
@@ -137,7 +137,7 @@ def _given(width: float, known: Known, x: Tensor) -> float:
 
 
 def known_sets() -> list[str]:
-    """The data sets whose points are synthetic, by name."""
+    """Return the data sets whose points are synthetic, by name."""
     return [name for name in DATASETS.summaries() if not DATASETS.get(name).is_images]
 
 
@@ -149,7 +149,7 @@ def trend_table(
     draws: Sequence[int] = (0,),
     progress: Progress = silent,
 ) -> list[TrendRow]:
-    """A row for each data set, size and bandwidth.
+    """Return a row for each data set, size and bandwidth.
 
     Raises:
         UserError: unknown names (with the nearest right ones), data of unknown truth, sizes or bandwidths that cannot
@@ -182,7 +182,7 @@ def _evidence_gaps(of_draws: Sequence[Known], points: str) -> np.ndarray | None:
 
 @torch.no_grad()
 def evidence_gap(model: GenerativeModel, codes: Tensor, x: Tensor) -> np.ndarray:
-    """log 1/N sum_i p(x|z_i) - log p(x) in nats of each x, (B,); d = 1."""
+    """Return log 1/N sum_i p(x|z_i) - log p(x) in nats of each x, (B,); d = 1."""
     log_p = torch.logsumexp(log_index_likelihood(model, codes, x), 1) - math.log(len(codes))
     return log_p.numpy() - truth_for(model).log_px(x).log_px
 

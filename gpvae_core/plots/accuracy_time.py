@@ -14,7 +14,7 @@ from gpvae_core.plots.theme import Theme, axis, frame, shortened
 
 WIDTH, HEIGHT = 440, 300
 QUANTITIES = ("inference gap", "ELBO")
-"""What is drawn upwards: the gap with zero at the top, or the ELBO."""
+"""Quantities that can be drawn upwards: the gap with zero at the top, or the ELBO."""
 LABEL = 16
 SPREAD = 1.6
 """The time axis reaches beyond the bars by this factor."""
@@ -22,7 +22,7 @@ MARGIN = (56, 12, 8, 42)
 """Left, right, top, bottom in pixels."""
 CORNERS = ("top right", "top left", "bottom right", "bottom left")
 RADIUS, LETTER = 7.0, (5.6, 12.0)
-"""Of a mark, and of a letter beside it, in pixels."""
+"""Sizes of a mark, and of a letter beside it, in pixels."""
 Range = tuple[float, float]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels from the frame's upper left."""
@@ -58,7 +58,7 @@ def _mark(point: Timed, quantity: str, style: MethodStyle, position: str, theme:
 
 
 def _chains(view: TimesView, quantity: str, theme: Theme) -> list[Mark]:
-    """A thin line from each encoder through its refined answers, by time."""
+    """Return a thin line from each encoder through its refined answers, by time."""
     groups: dict[str, list[Timed]] = {}
     plain = {point.method for point in view.points}
     for point in view.points:
@@ -123,7 +123,7 @@ def _range(view: TimesView, quantity: str) -> Range:
 
 
 def _positions(view: TimesView, quantity: str, names: Mapping[str, str], ranges: tuple[Range, Range]) -> dict[str, str]:
-    """Where each name stands: the corner of its mark at which it covers least of bars, marks and other names."""
+    """Return where each name stands: the corner of its mark at which it covers least of bars, marks and other names."""
     (left, right), (bottom, top) = ranges
     wide, tall = WIDTH - MARGIN[0] - MARGIN[1], HEIGHT - MARGIN[2] - MARGIN[3]
 
@@ -153,7 +153,7 @@ def _positions(view: TimesView, quantity: str, names: Mapping[str, str], ranges:
 
 
 def _name_box(x: float, y: float, letters: int, corner: str) -> Box:
-    """Pixels that a name at a corner of the mark at (x, y) takes."""
+    """Return pixels that a name at a corner of the mark at (x, y) takes."""
     width, height = LETTER[0] * letters, LETTER[1]
     left = x + RADIUS if corner.endswith("right") else x - RADIUS - width
     top = y - RADIUS - height if corner.startswith("top") else y + RADIUS

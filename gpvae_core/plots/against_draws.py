@@ -40,7 +40,7 @@ def curve(
 
 
 def across(draws: Sequence[float], level: Value, name: str, colour: str, dash: str, unit: str) -> Mark:
-    """A level that does not depend on S."""
+    """Return a level that does not depend on S."""
     return scatter(
         x=[min(draws), max(draws)], y=[level.mean, level.mean], mode="lines", name=name,
         line={"color": colour, "dash": dash, "width": 1.8},

@@ -19,14 +19,14 @@ OURS, PAPER = "ours", "paper"
 
 
 def height(methods: int) -> int:
-    """Pixels of a figure of so many methods."""
+    """Return pixels of a figure of so many methods."""
     return MARGIN[2] + MARGIN[3] + ROW * max(methods, AT_LEAST)
 
 
 def _points(
     name: str, values: Sequence[tuple[float | None, float | None, str]], shift: float, symbol: str, colour: str
 ) -> Mark:
-    """(mean, sd, words) of each method, from the top; those without a mean are left out."""
+    """Return (mean, sd, words) of each method, from the top; those without a mean are left out."""
     known = [(mean, sd, words, k) for k, (mean, sd, words) in enumerate(values) if mean is not None]
     return scatter(
         x=[mean for mean, _, _, _ in known],
@@ -45,14 +45,14 @@ def _points(
 
 
 def words(name: str, mean: float | None, sd: float | None, runs: int | None) -> str:
-    """What the pointer is told."""
+    """Return the text beside the pointer."""
     spread = "" if sd is None else f" ± {sd:.1f}"
     count = "" if runs is None else f", {runs} run{'s' if runs != 1 else ''}"
     return "" if mean is None else f"{name}: {mean:.1f}{spread} nats{count}".replace("-", "−")
 
 
 def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
-    """The cells of one column (same data, d and decoder), in the table's order from the top."""
+    """Return the cells of one column (same data, d and decoder), in the table's order from the top."""
     paper = [(c.paper_mean, c.paper_sd, words(c.name, c.paper_mean, c.paper_sd, None)) for c in cells]
     ours = [(c.mean, c.sd, words(c.name, c.mean, c.sd, c.runs)) for c in cells]
     tall = height(len(cells))

@@ -39,7 +39,7 @@ def _name(one: BoundCurve) -> str:
 
 
 def figure(view: BoundView, theme: Theme, what: str = "bound") -> go.Figure:
-    """The bound itself, or ("gap") what it misses of the empiricalized model's log p(x).
+    """Return the bound itself, or ("gap") what it misses of the empiricalized model's log p(x).
 
     Raises:
         UserError: another quantity.

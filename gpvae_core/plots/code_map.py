@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 560, 440
 
 
 def _classes(view: CodesView, theme: Theme) -> list[Mark]:
-    """A trace for each class: colours in an array nested in a marker would be lost."""
+    """Return a trace for each class: colours in an array nested in a marker would be lost."""
     traces = []
     for c in np.unique(view.class_index):
         rows = view.class_index == c
@@ -49,7 +49,7 @@ def _neighbours(view: CodesView, rows: Indices, name: str, marker: dict[str, Any
 
 
 def figure(view: CodesView, theme: Theme) -> go.Figure:
-    """Points with `customdata` = training index; rings are the model's neighbours, diamonds MAPA's."""
+    """Return points with `customdata` = training index; rings are the model's neighbours, diamonds MAPA's."""
     diamond = {"symbol": "diamond-open", "size": 12, "color": theme.gaussians[0].colour, "line": {"width": 2.2}}
     ring = {"symbol": "circle-open", "size": 12, "color": theme.base, "line": {"width": 2.2}}
     star = {"symbol": "star", "size": 15, "color": theme.highlight, "line": {"color": theme.edge, "width": 1}}

@@ -57,7 +57,7 @@ def nats(value: float) -> str:
 
 
 def _lines(view: GapView) -> str:
-    """The values behind one bar."""
+    """Return the values behind one bar."""
     bound = "" if view.exact else "≥ "
     name, gap = shortened(view.run, NAME_LENGTH), nats(view.log_px - view.encoder_elbo)
     first = f"<b>{name}</b>: log p(x) {bound}{nats(view.log_px)}, "
@@ -100,7 +100,7 @@ def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
 
 
 def _numbers(view: GapView, row: int, per_pixel: float, theme: Theme) -> list[dict[str, Any]]:
-    """The length of each part, within it where it is wide enough, else above the bar; all of one size."""
+    """Return the length of each part, within it where it is wide enough, else above the bar; all of one size."""
     notes, ends, taken = [], {True: 0.0, False: 0.0}, 0.0
     for length in (part for part in parts(view) if part != 0.0):
         start = ends[length > 0.0]
@@ -135,7 +135,7 @@ def _full_marks(views: Sequence[GapView], theme: Theme) -> Mark:
 
 
 def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
-    """A bar for each run from log p(x) (0, left) to the encoder's ELBO: approximation, then amortization gap."""
+    """Return a bar for each run from log p(x) (0, left) to the encoder's ELBO: approximation, then amortization gap."""
     notes: list[dict[str, Any]] = [
         {
             "text": _lines(view), "hovertext": view.run, "x": 0.0, "y": k - 0.31, "xref": "paper", "yref": "y",

@@ -18,9 +18,9 @@ from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading
 
 WIDTH, HEIGHT = 460, 520
-"""Of one column."""
+"""Pixels of one column."""
 EVERY = 4
-"""Of the latents' grid, the share that the joint density is drawn on."""
+"""The joint density is drawn on every so many latents of the grid."""
 ROW = (0.42, 0.95)
 """Lower and upper end of the joint density's panel, in shares of the height."""
 BELOW = (0.0, 0.30)

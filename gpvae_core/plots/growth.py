@@ -1,4 +1,4 @@
-"""What finding neighbours costs as the data grow: exact and approximate, on two logarithmic axes."""
+"""The time of finding neighbours as the data grow: exact and approximate, on two logarithmic axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpvae_core.plots.theme import Theme, axis, frame
 WIDTH, HEIGHT = 520, 360
 MARGIN = (64, 16, 28, 46)
 STYLES = (("#0072B2", "circle", "solid"), ("#D55E00", "square", "dash"))
-"""Of Okabe and Ito; told apart by symbol and dash as well."""
+"""Colours of Okabe and Ito, told apart by symbol and dash as well."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def figure(curves: Sequence[Curve], theme: Theme, words: str) -> go.Figure:
 
 
 def _decades(values: Sequence[float]) -> dict[str, object]:
-    """A logarithmic axis around the values with a tick at each power of ten."""
+    """Return a logarithmic axis around the values with a tick at each power of ten."""
     low, high = float(np.log10(min(values))), float(np.log10(max(values)))
     powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
     return {

@@ -16,16 +16,16 @@ from gpvae_core.plots.theme import Theme, axis, frame
 WIDTH, HEIGHT = 440, 350
 COLOURS = ("z", "q")
 LEVELS = (-0.5, -1.5, -3.0, -5.0)
-"""Of the contours, nats below the highest density."""
+"""Levels of the contours in nats below the highest density."""
 SHOWN_NATS = 12.0
-"""Of log q: everything less probable has the palest colour."""
+"""Range of log q that is coloured: everything less probable has the palest colour."""
 SVG_UP_TO = 2500
 Z_REACH = 2.5
 """Latents beyond have the colour of the end."""
 
 
 def contours(x: Array, y: Array, log_density: Array, colour: str, name: str, dash: str = "solid", **more: Any) -> Mark:
-    """Lines of equal density at LEVELS below the maximum, as one trace."""
+    """Return lines of equal density at LEVELS below the maximum, as one trace."""
     top = float(log_density.max())
     gap = np.full((1, 2), np.nan)
     pieces = [part for level in LEVELS for part in (level_lines(x, y, log_density, top + level), gap)]
@@ -87,7 +87,7 @@ def _marked(view: PlaneView, rows: Indices, name: str, marker: dict[str, Any]) -
 
 
 def figure(view: PlaneView, theme: Theme, colour: str = "z") -> go.Figure:
-    """Points with `customdata` = training index, coloured by their true latent ("z") or by log q(i|n) ("q").
+    """Return points with `customdata` = training index, coloured by their true latent ("z") or by log q(i|n) ("q").
 
     Raises:
         UserError: another colour.

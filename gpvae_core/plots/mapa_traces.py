@@ -22,7 +22,7 @@ SVG_UP_TO = 2500
 
 
 def _cloud(view: TraceView, rows: Indices, values: Array, name: str, marker: dict[str, Any], **more: Any) -> Mark:
-    """The rows that are on the scale; `customdata` is the training index."""
+    """Return the rows that are on the scale; `customdata` is the training index."""
     rows = rows[np.isfinite(values[rows])]
     draw = scatter if len(rows) <= SVG_UP_TO else scattergl
     return draw(
@@ -39,7 +39,7 @@ def _cloud(view: TraceView, rows: Indices, values: Array, name: str, marker: dic
 
 
 def panel(view: TraceView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
-    """The line and the points; the k most probable are filled, the drawn ones ringed."""
+    """Return the line and the points; the k most probable are filled, the drawn ones ringed."""
     blue = theme.gaussians[0].colour
     rest = np.setdiff1d(np.arange(len(view.z)), view.head)
     more = {**axes, "showlegend": legend}
@@ -67,7 +67,7 @@ def panel(view: TraceView, theme: Theme, axes: dict[str, str], legend: bool) -> 
 
 
 def span(views: Sequence[TraceView]) -> list[float]:
-    """One vertical range for all that is on the scale."""
+    """Return one vertical range for all that is on the scale."""
     values = np.concatenate([part for view in views for part in (view.line, view.empirical, view.mapa)])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (-1.0, 0.0)
@@ -76,7 +76,7 @@ def span(views: Sequence[TraceView]) -> list[float]:
 
 
 def extent(view: TraceView) -> list[float]:
-    """Where the line lies, within REACH, and the points on the scale."""
+    """Return where the line lies, within REACH, and the points on the scale."""
     on_scale = np.isfinite(view.empirical) | np.isfinite(view.mapa)
     line = view.line_z[np.isfinite(view.line)]
     inside = line[np.abs(line) <= REACH]

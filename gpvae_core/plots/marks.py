@@ -10,7 +10,7 @@ Mark: TypeAlias = dict[str, Any]
 
 
 def scatter(**fields: Any) -> Mark:
-    """Points or lines as SVG."""
+    """Return points or lines as SVG."""
     return {"type": "scatter", **fields}
 
 
@@ -30,5 +30,5 @@ def bar(**fields: Any) -> Mark:
 
 
 def heatmap(**fields: Any) -> Mark:
-    """A grid of values in colour."""
+    """Return a grid of values in colour."""
     return {"type": "heatmap", **fields}

@@ -23,7 +23,7 @@ class MethodStyle:
 
 
 def short_name(method: str, decoder: str) -> str:
-    """A method's name without that of the decoder's run, with which most begin."""
+    """Return a method's name without that of the decoder's run, with which most begin."""
     rest = method.removeprefix(decoder)
     return rest[1:] if len(rest) > 1 and rest[0] in "-+" and rest != method else method
 

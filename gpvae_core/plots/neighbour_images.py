@@ -20,7 +20,7 @@ PICTURE, CAPTION, TITLE = 0.84, 0.5, 0.55
 INPUT = 2.2
 """Units that the test image and its reconstruction take, left of the lists."""
 PIXELS = 70
-"""Of one unit."""
+"""Width of one unit."""
 
 
 def _rows(count: int) -> int:
@@ -80,7 +80,7 @@ def _list(
 
 
 def _input(view: NeighboursView, top: float, theme: Theme) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The test image, and below it what the decoder makes of its code."""
+    """Return the test image, and below it what the decoder makes of its code."""
     images: tuple[tuple[Array, str, float], ...] = (
         (view.image, view.title, top),
         (view.reconstruction, "decoded from its code", top - CELL - CAPTION - TITLE),

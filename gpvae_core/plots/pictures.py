@@ -30,7 +30,7 @@ def png_address(image: Array, side: int = 96) -> str:
 
 
 def placed(image: Array, x: float, y: float, size: float, **more: Any) -> dict[str, Any]:
-    """A layout image with its upper left corner at (x, y), `size` axis units on its longer side."""
+    """Return a layout image with its upper left corner at (x, y), `size` axis units on its longer side."""
     return {
         "source": png_address(image),
         "x": x,

@@ -150,7 +150,7 @@ def _points(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: boo
 
 
 def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool, lines: bool) -> list[Mark]:
-    """All of a panel; `lines`: the legend names the contours as well."""
+    """Return all of a panel; `lines`: the legend names the contours as well."""
     return [
         *density_traces(view, theme, axes, lines),
         base_dots(view, theme, axes, 4.5, legend),
@@ -176,7 +176,7 @@ class Panel:
         return {"xaxis": f"x{self.number}", "yaxis": f"y{self.number}"}
 
     def layout(self, theme: Theme, x_title: str, y_title: str, nticks: int) -> dict[str, Any]:
-        """The two axes, which keep one scale when they are zoomed."""
+        """Return the two axes, which keep one scale when they are zoomed."""
         common = {"showgrid": False, "nticks": nticks}
         return {
             f"xaxis{self.number}": axis(
@@ -192,7 +192,7 @@ class Panel:
 def panel(
     view: PosteriorView, number: str, x: tuple[float, float], y: tuple[float, float], size: tuple[float, float]
 ) -> Panel:
-    """All of the view's grid at one scale on both axes, in a figure whose plotting area is `size` pixels."""
+    """Return all of the view's grid at one scale on both axes, in a figure whose plotting area is `size` pixels."""
     wide, high = (x[1] - x[0]) * size[0], (y[1] - y[0]) * size[1]
     scale = max((view.x[-1] - view.x[0]) / wide, (view.y[-1] - view.y[0]) / high)
 
@@ -204,7 +204,7 @@ def panel(
 
 
 def _inside(points: Array, place: Panel) -> NDArray[np.bool_]:
-    """Which of the points (N, 2) a panel shows."""
+    """Return which of the points (N, 2) a panel shows."""
     (x0, x1), (y0, y1) = place.x_range, place.y_range
     return (points[:, 0] >= x0) & (points[:, 0] <= x1) & (points[:, 1] >= y0) & (points[:, 1] <= y1)
 
@@ -224,7 +224,7 @@ def _arrow(target: Array, place: Panel, theme: Theme) -> dict[str, Any]:
 
 
 def _outside(view: PosteriorView, place: Panel, theme: Theme) -> list[dict[str, Any]]:
-    """What is not in view: the encoder with its distance from the highest mode, and MAPA points."""
+    """Mark what is out of view: the encoder with its distance from the highest mode, and MAPA points."""
     arrows, lines, side = [], [], "top"
     for shape in view.gaussians[:1]:
         if not _inside(shape.mean[None], place)[0]:

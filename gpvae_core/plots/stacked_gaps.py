@@ -41,7 +41,7 @@ def _piece(name: str, bases: list[float], lengths: list[float], fill: tuple[str,
 
 
 def pieces(view: StacksView) -> tuple[list[float], list[float], list[float]]:
-    """Of each method, in nats: the approximation gap that it has, its amortization gap, and what it wins back.
+    """Return of each method, in nats, its approximation gap, its amortization gap and what it wins back.
 
     An answer better than every diagonal Gaussian leaves less of the approximation gap; the rest is won back.
     """
@@ -88,7 +88,7 @@ def _lines(view: StacksView, theme: Theme) -> list[Mark]:
 
 
 def _ends(view: StacksView, theme: Theme) -> Mark:
-    """Where each ELBO lies, with its standard error."""
+    """Return where each ELBO lies, with its standard error."""
     return scatter(
         x=list(range(len(view.stacks))),
         y=[stack.inference.mean for stack in view.stacks],
@@ -110,7 +110,7 @@ def _ends(view: StacksView, theme: Theme) -> Mark:
 
 
 def _number(stack: Stack, k: int, shift: float, theme: Theme) -> dict[str, Any]:
-    """The inference gap, below its stack."""
+    """Return the inference gap, below its stack."""
     end = stack.inference.mean + (stack.inference.se or 0.0)
     return {
         "text": f"<b>{nats(stack.inference.mean)}</b>", "x": k, "y": end + shift, "showarrow": False, "yanchor": "top",

@@ -24,7 +24,7 @@ LABEL = 18
 
 
 def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
-    """The true posterior's regions, and the outline and the centre of each method's answer."""
+    """Return the true posterior's regions, and the outline and the centre of each method's answer."""
     left, right, top, bottom = margin = (50, 4, 8, 38)
     truth = view.truth
     place = panel(truth, "", (0.0, 0.68), (0.0, 1.0), (WIDTH - left - right, HEIGHT - top - bottom))
@@ -91,7 +91,7 @@ def bound(view: SviView, theme: Theme) -> go.Figure:
 
 
 def svg_path(line: Array) -> str:
-    """A line (P, 2) with NaN between its pieces as an SVG path in the figure's coordinates; '' for none."""
+    """Return a line (P, 2) with NaN between its pieces as an SVG path in the figure's coordinates; '' for none."""
     parts, pen = [], "M"
     for x, y in np.round(line, DIGITS):
         if not np.isfinite(x):
@@ -103,7 +103,7 @@ def svg_path(line: Array) -> str:
 
 
 def frames(view: SviView, theme: Theme) -> dict[str, Any]:
-    """What the player needs of each step: outline, centre, ELBO (None where it is no number); and its colour."""
+    """Return what the player shows of each step: outline, centre, ELBO (None where it is no number); and its colour."""
     return {
         "paths": [svg_path(one.line) for one in view.outlines],
         "centres": [[round(float(c), DIGITS) for c in one.centre] for one in view.outlines],

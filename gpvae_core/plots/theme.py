@@ -22,6 +22,14 @@ OKABE_ITO = (
     "#7F7F7F",
 )
 CLASS_COLOURS = (*OKABE_ITO, "#6A3D9A", "#8C510A")
+CLASS_COLOURS_ON_DARK = (
+    *("#4FA8E0", "#E69F00", "#1FC796", "#E79AC6", "#8FD3FF"),
+    *("#FF7B2E", "#F0E442", "#B5B5B5", "#B48CE0", "#C98A4B"),
+)
+VIRIDIS = ("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39")
+VIRIDIS_ON_DARK = ("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725")
+LINE_COLOURS = ("#0072B2", "#00785A", "#A8437F", "#8C510A")
+"""Colours of lines on light paper, where Okabe and Ito's green, violet and orange are too pale."""
 CLASS_SYMBOLS = (
     "circle",
     "square",
@@ -119,21 +127,9 @@ _VERSIONS: dict[str, tuple[Any, Any]] = {
         ("#15191E", "#1B2530", "#223447", "#2B4763", "#365D85"),
     ),
     "diverging": (("#0072B2", "#F7F7F7", "#D55E00"), ("#56B4E9", "#20262D", "#FF9248")),
-    "sequential": (
-        ("#440154", "#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39"),
-        ("#5B5FA8", "#4A80A8", "#2FA0A0", "#2DB98C", "#5CCB66", "#A0DA39", "#FDE725"),
-    ),
-    "gaussians": (
-        _gaussians("#0072B2", "#00785A", "#A8437F", "#8C510A"),
-        _gaussians("#6CC3FF", "#3DDBA8", "#F29ACB", "#E0A96D"),
-    ),
-    "classes": (
-        CLASS_COLOURS,
-        (
-            *("#4FA8E0", "#E69F00", "#1FC796", "#E79AC6", "#8FD3FF"),
-            *("#FF7B2E", "#F0E442", "#B5B5B5", "#B48CE0", "#C98A4B"),
-        ),
-    ),
+    "sequential": (VIRIDIS, VIRIDIS_ON_DARK),
+    "gaussians": (_gaussians(*LINE_COLOURS), _gaussians("#6CC3FF", "#3DDBA8", "#F29ACB", "#E0A96D")),
+    "classes": (CLASS_COLOURS, CLASS_COLOURS_ON_DARK),
 }
 """Each field of `Theme` on light and on dark paper."""
 
@@ -142,7 +138,7 @@ THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 
 def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
-    """An axis in the theme's colours; `title` names the quantity and its unit."""
+    """Return an axis in the theme's colours; `title` names the quantity and its unit."""
     return {
         "title": {
             "text": title,
@@ -162,12 +158,12 @@ def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
 
 
 def with_unit(label: str) -> str:
-    """The label of a latent coordinate with its unit."""
+    """Return the label of a latent coordinate with its unit."""
     return label if "prior sd" in label else f"{label} (prior sd)"
 
 
 def wrapped(name: str, width: int) -> str:
-    """The name on two lines at most, broken at the space nearest the middle, where it is longer than `width`."""
+    """Return the name on two lines at most, broken at the space nearest the middle, where it is longer than `width`."""
     spaces = [k for k, letter in enumerate(name) if letter == " "]
     if len(name) <= width or not spaces:
         return name
@@ -176,7 +172,7 @@ def wrapped(name: str, width: int) -> str:
 
 
 def shortened(name: str, width: int) -> str:
-    """The name with its middle left out where it is longer than `width` letters: both ends tell runs apart."""
+    """Return the name with its middle left out where it is longer than `width` letters: both ends tell runs apart."""
     if len(name) <= width:
         return name
     head = (width - 1) // 2
@@ -184,7 +180,7 @@ def shortened(name: str, width: int) -> str:
 
 
 def bare_axis(**more: Any) -> dict[str, Any]:
-    """An axis that only places things: no line, ticks, grid."""
+    """Return an axis that only places things: no line, ticks, grid."""
     return {"visible": False, "fixedrange": True, **more}
 
 
@@ -212,7 +208,7 @@ def frame(
 
 
 def heading(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
-    """A small title at (x, y) in paper coordinates, as an annotation without an arrow."""
+    """Return a small title at (x, y) in paper coordinates, as an annotation without an arrow."""
     return {
         "text": text,
         "x": x,
@@ -228,7 +224,7 @@ def heading(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[st
 
 
 def message(theme: Theme, text: str, width: int, height: int) -> go.Figure:
-    """An empty figure with one sentence in the middle, for what is not there (yet)."""
+    """Return an empty figure with one sentence in the middle, for what is not there (yet)."""
     note = heading(
         theme,
         text,

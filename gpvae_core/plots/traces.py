@@ -72,7 +72,7 @@ def _panel(trace: Trace, theme: Theme, number: str, legend: bool) -> list[Mark]:
 
 
 def _span(traces: Sequence[Trace]) -> list[float]:
-    """One vertical range for all panels: the highest value down to at most NATS_SHOWN below it."""
+    """Return one vertical range for all panels: the highest value down to at most NATS_SHOWN below it."""
     values = np.concatenate([np.concatenate([t.line_y, t.empirical, t.mapa]) for t in traces])
     values = values[np.isfinite(values)]
     if values.size == 0:
@@ -83,7 +83,7 @@ def _span(traces: Sequence[Trace]) -> list[float]:
 
 
 def _line_extent(trace: Trace, floor: float) -> list[float]:
-    """Where the true line lies on the scale, and the points shown on it."""
+    """Return where the true line lies on the scale, and the points shown on it."""
     seen = [trace.line_x[trace.line_y >= floor]]
     seen += [trace.z[values >= floor] for values in (trace.empirical, trace.mapa)]
     x = np.concatenate(seen)
@@ -94,7 +94,7 @@ def _line_extent(trace: Trace, floor: float) -> list[float]:
 
 
 def figure(view: TracesView, theme: Theme, shown: Sequence[int] = (0, 1)) -> go.Figure:
-    """The traces of the coordinates `shown` (positions in the view) side by side on one vertical scale."""
+    """Return the traces of the coordinates `shown` (positions in the view) side by side on one vertical scale."""
     traces = [view.traces[k] for k in shown]
     span = _span(traces)
     layout = frame(theme, WIDTH, HEIGHT, (46, 8, 26, 38), showlegend=True)

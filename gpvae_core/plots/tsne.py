@@ -77,7 +77,7 @@ def _ticks(low: float, high: float, shown: Array) -> tuple[list[float], list[str
 
 
 def _scale(known: Array) -> tuple[Array, dict[str, Any], dict[str, Any]]:
-    """What is coloured, its limits and its ticks: log10 where all values are positive and span more than a decade.
+    """Return the coloured values, their limits and ticks: log10 where all are positive and span more than a decade.
 
     The limits are the 2nd and the 98th percentile.
     """
@@ -131,7 +131,7 @@ def _traces(view: MapView, theme: Theme, colour: str) -> list[Mark]:
 
 
 def highlight(xy: Array | None, theme: Theme) -> list[dict[str, Any]]:
-    """The ring around the chosen instance at `xy` (2,), in pixels so that zooming keeps its size; [] for none.
+    """Return the ring around the chosen instance at `xy` (2,), in pixels so that zooming keeps its size; [] for none.
 
     A layout shape: moving it does not touch the points.
     """
@@ -159,7 +159,7 @@ def highlight(xy: Array | None, theme: Theme) -> list[dict[str, Any]]:
 
 
 def figure(view: MapView, theme: Theme, colour: str = "class", chosen: Array | None = None) -> go.Figure:
-    """Points with `customdata` = test index. Raises UserError where the run has nothing to colour by."""
+    """Return points with `customdata` = test index. Raises UserError where the run has nothing to colour by."""
     layout = frame(
         theme,
         WIDTH,

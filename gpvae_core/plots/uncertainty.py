@@ -20,7 +20,7 @@ OUTLINES = {
 }
 """In pixels around the value: plotly.js flattens a circle given in pixels on a logarithmic axis."""
 UNITS = {"number of modes": "modes"}
-"""Of what the uncertainty is compared with, where it is not in nats."""
+"""Units of the quantities that the uncertainty is compared with, where they are not in nats."""
 
 
 def on_log_scale(values: Array) -> bool:
@@ -60,7 +60,7 @@ def _limits(values: Array, *more: float) -> Limits:
 
 
 def _scale(values: Array, limits: Limits) -> dict[str, Any]:
-    """How an axis of such values is scaled; over few decades 2 and 5 are labelled as well."""
+    """Return how an axis of such values is scaled; over few decades 2 and 5 are labelled as well."""
     if not on_log_scale(values):
         return {"nticks": 5, "exponentformat": "power", "range": limits}
     low, high = _range(values)
@@ -69,7 +69,7 @@ def _scale(values: Array, limits: Limits) -> dict[str, Any]:
 
 
 def _histogram(values: Array, theme: Theme, name: str, axes: dict[str, str]) -> Mark:
-    """All test instances as bars."""
+    """Return all test instances as bars."""
     centres, counts, widths = _binned(values)
     return bar(
         x=centres,
@@ -92,7 +92,7 @@ def _kinds(view: UncertaintyView, theme: Theme) -> tuple[tuple[str, Array, str, 
 
 
 def _legend(view: UncertaintyView, theme: Theme) -> list[Mark]:
-    """The symbols' names, and the dimensions along the axis; the symbols themselves are shapes."""
+    """Return the symbols' names, and the dimensions along the axis; the symbols themselves are shapes."""
     dimension = [f"z{j + 1}" for j in range(len(view.per_dimension_f))]
     return [
         scatter(
@@ -125,7 +125,7 @@ def _symbols(view: UncertaintyView, theme: Theme) -> list[dict[str, Any]]:
 
 
 def _line(here: float, number: str, theme: Theme) -> dict[str, Any]:
-    """Where this instance lies on an axis of uncertainties."""
+    """Return where this instance lies on an axis of uncertainties."""
     return {
         "type": "line", "name": "this image", "xref": f"x{number}", "yref": f"y{number} domain",
         "x0": here, "x1": here, "y0": 0.0, "y1": 1.0, "line": {"color": theme.base, "width": 2.5},
@@ -133,7 +133,7 @@ def _line(here: float, number: str, theme: Theme) -> dict[str, Any]:
 
 
 def _caption(text: str, y: float, theme: Theme) -> dict[str, Any]:
-    """A heading over the left column at height y, as the label of a line that is not drawn."""
+    """Return a heading over the left column at height y, as the label of a line that is not drawn."""
     label = {
         "text": text,
         "textposition": "start",
@@ -177,7 +177,7 @@ def _scatter_heading(view: UncertaintyView, against: str) -> str:
 
 
 def limits(view: UncertaintyView) -> tuple[Limits, Limits, Limits, Limits]:
-    """Of the axes of Tr V[f], Tr V[h], their sum and a dimension's variance: the same for nearly all instances."""
+    """Return the limits of Tr V[f], Tr V[h], their sum and a dimension's variance: the same for most instances."""
     lowest, highest = view.per_dimension_range
     dimensions = np.append(view.per_dimension_f, view.per_dimension_h)
     shown = np.append(dimensions[dimensions > 0], [v for v in (lowest, highest) if v > 0])
@@ -193,7 +193,10 @@ def limits(view: UncertaintyView) -> tuple[Limits, Limits, Limits, Limits]:
 
 
 def moving(view: UncertaintyView, theme: Theme, against: str) -> dict[str, Any]:
-    """What of the layout is of this instance, all as shapes: a new annotation would draw the whole figure again."""
+    """Return the part of the layout that shows this instance.
+
+    NOTE: it is made of shapes alone, as a new annotation would draw the whole figure again.
+    """
     lines = [_line(view.trace_f, "", theme), _line(view.trace_h, "2", theme)]
     if against in view.scatter:
         lines.append(_line(view.trace_f + view.trace_h, "4", theme))

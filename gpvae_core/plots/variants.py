@@ -13,9 +13,9 @@ from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
 
 WIDTH, HEIGHT = 440, 620
-"""Of one column, where there are no more than two."""
+"""Pixels of one column, where there are no more than two."""
 MOST_WIDE = 960
-"""Of the figure."""
+"""Width of the widest figure, pixels."""
 ABOVE, BELOW = (0.55, 0.93), (0.0, 0.42)
 GAP = 0.07
 MOST_SHOWN = 600
@@ -104,7 +104,7 @@ def _plane_axes(theme: Theme, number: str, first: bool) -> dict[str, Any]:
 
 
 DECODERS = {"z": (_against_latent, _latent_axes), "plane": (_in_plane, _plane_axes)}
-"""Ways to draw a decoder: its coordinates against z, or its curve in the plane."""
+"""How a decoder is drawn: its coordinates against z, or its curve in the plane."""
 
 
 def _titles(variant: Variant, theme: Theme, left: float) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def _titles(variant: Variant, theme: Theme, left: float) -> list[dict[str, Any]]
 
 
 def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
-    """A column for each variant; the posteriors share one vertical scale. `decoder` is one of DECODERS.
+    """Return a column for each variant; the posteriors share one vertical scale. `decoder` is one of DECODERS.
 
     Raises:
         UserError: another way to draw the decoders.

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from gpvae_core.config import parse_model
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.hashes import hexdigest
+from gpvae_core.part import parse_model
 
 SPLITS, RESTARTS = 2**32, 2**20
 """Above these a split and a restart would share their seed with others."""

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
-from gpvae_core.config import RunConfig, make_config, parse_model
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, absolute_name, load, source_of
+from gpvae_core.part import parse_model
+from gpvae_core.run_config import RunConfig
 from gpvae_core.sweep.config import ScoreConfig, SweepConfig, digest, run_seed
 from gpvae_core.types import EventShape
 

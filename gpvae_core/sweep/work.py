@@ -16,11 +16,11 @@ import torch
 from filelock import FileLock, Timeout
 
 from gpvae_core import bounds
-from gpvae_core.config import RunConfig, parse_config
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.density import density_scores, passes_of
 from gpvae_core.progress import Cancelled, Progress
+from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import Best, read_config, read_record, snapshot_folder
 from gpvae_core.runs import Run, load_run, summarize
 from gpvae_core.stats import mean_se

@@ -20,7 +20,7 @@ DECODER_KINDS = {"conv": "conv", "fc": "fc_equal"}
 
 
 def with_methods(table: PaperTable, methods: Sequence[str]) -> PaperTable:
-    """The table with a row for each of `methods` that the paper does not have; its cells of the paper are empty.
+    """Return the table with a row for each of `methods` that the paper does not have; its cells of the paper are empty.
 
     Raises:
         UserError: a name that is no method, or a method that a comparison of decoders cannot have.
@@ -44,7 +44,7 @@ def added(row: PaperRow) -> bool:
 
 
 def choose(table: PaperTable, dims: Sequence[int], methods: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The chosen dimensions and methods of the table, in its order; all of them where none is chosen.
+    """Return the chosen dimensions and methods of the table, in its order; all of them where none is chosen.
 
     Raises:
         UserError: the table has no such dimension or method.
@@ -72,7 +72,7 @@ def table_sweeps(
     restarts: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> list[SweepConfig]:
-    """One sweep for each kind of decoder; by default the whole table as the paper trained it.
+    """Return one sweep for each kind of decoder; by default the whole table as the paper trained it.
 
     Raises:
         UserError: a table of times, which no sweep fills; a dimension that the table does not have; no such method.

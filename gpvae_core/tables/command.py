@@ -62,6 +62,6 @@ def of_table(content: Mapping[str, Any]) -> bool:
 
 
 def without_decoder(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings without those that a table itself makes for a kind of decoder."""
+    """Return the settings without those that a table itself makes for a kind of decoder."""
     made = [pair for part in DECODER_SETTINGS.values() for pair in part.items()]
     return {key: value for key, value in settings.items() if (key, value) not in made}

@@ -53,9 +53,9 @@ class Cell:
     failed: int
     """Trainings that failed, and are tried again at the next start."""
     missing_seconds: float | None
-    """Of the trainings still to do, one after the other; 0.0 where nothing is missing."""
+    """Time of the trainings still to do, one after the other; 0.0 where nothing is missing."""
     note: str | None
-    """What a reader should know of our images, as that they are a subset."""
+    """A remark on our images, as that they are a subset."""
 
 
 def compare(
@@ -67,7 +67,7 @@ def compare(
     dims: Sequence[int] = (),
     methods: Sequence[str] = (),
 ) -> list[Cell]:
-    """The table's cells, column by column. Cells that the paper leaves empty are left out.
+    """Return the table's cells, column by column. Cells that the paper leaves empty are left out.
 
     Args:
         rows: of the setups that belong to the table; those of other data sets, methods or decoders do not matter.
@@ -102,7 +102,10 @@ def compare(
 def _results_of(
     by_cell: Mapping[tuple[str, str, int, str], list[Result]], table: PaperTable, column: Column, row: PaperRow
 ) -> list[Result]:
-    """Of one cell. A method that the paper does not have may bring a decoder of its own, where none are compared."""
+    """Return the results of one cell.
+
+    A method that the paper does not have may bring a decoder of its own, where none are compared.
+    """
     own = added(row) and len(table.decoders) == 1
     kinds = [kind for *_, kind in by_cell] if own else [DECODER_KINDS[column.decoder]]
     place = (column.dataset, row.method, column.latent_dim)
@@ -111,7 +114,7 @@ def _results_of(
 
 @dataclass(frozen=True)
 class Missing:
-    """What a cell still wants: the last five fields of `Cell`."""
+    """The runs that a cell still lacks: the last five fields of `Cell`."""
 
     wanted: int
     missing: int
@@ -158,7 +161,7 @@ def cell_of(
 
 
 def missing_of(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, restarts: int) -> Missing:
-    """What a cell still wants, and how long that takes where the cost of its kind is known."""
+    """Count the runs that a cell still lacks, and their time where the cost of their kind is known."""
     complete = best_restarts(rows)
     wanted = max(runs, len(complete))
     missing = wanted - len(complete)
@@ -186,7 +189,7 @@ def our_marks(scores: Sequence[Sequence[float]]) -> list[Test]:
 
 
 def paper_marks(values: Sequence[PaperValue | None], runs: int) -> list[Test]:
-    """The same from printed means and standard deviations over `runs` runs; no p-value where none is printed."""
+    """Return the same from printed means and standard deviations over `runs` runs; no p-value where none is printed."""
     known = [(value.mean, i) for i, value in enumerate(values) if value is not None]
     best = max(known)[1] if known else -1
     top = values[best] if known else None

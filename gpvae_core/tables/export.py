@@ -14,7 +14,7 @@ DATASETS = {"mnist": "MNIST", "omniglot": "OMNIGLOT", "svhn": "SVHN", "celeba": 
 
 
 def to_csv(cells: Sequence[Cell]) -> str:
-    """A line for each cell, with every field of `Cell`; empty where a value is not known."""
+    """Return a line for each cell, with every field of `Cell`; empty where a value is not known."""
     names = [field.name for field in fields(Cell)]
     return csv_text(names, ([getattr(cell, name) for name in names] for cell in cells))
 
@@ -34,12 +34,12 @@ def to_latex(table: PaperTable, cells: Sequence[Cell]) -> str:
 
 
 def times_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of `time_rows`: the paper's times in milliseconds for a batch of 128; empty where it has none."""
+    """Return the rows of `time_rows`: the paper's times in milliseconds for a batch of 128; empty where it has none."""
     return csv_text(list(rows[0]), ([row[name] for name in rows[0]] for row in rows))
 
 
 def times_to_latex(table: PaperTable, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of `time_rows`: the paper's times. Wants the package booktabs."""
+    """Return the rows of `time_rows`: the paper's times. Wants the package booktabs."""
     names = {row.method: row.name for row in table.rows}
     heads = [name for name in rows[0] if name != "method"]
     lines = [
@@ -70,7 +70,7 @@ def _head(dataset: str, latent_dim: int, decoder: str, several: bool) -> str:
 
 
 def _name(name: str) -> str:
-    """'IAF(4)' -> 'IAF$^{(4)}$', as the paper prints it."""
+    """Return 'IAF(4)' as 'IAF$^{(4)}$', as the paper prints it."""
     head, bracket, count = name.partition("(")
     return f"{head}$^{{({count}}}$" if bracket else head
 

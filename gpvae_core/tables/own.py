@@ -14,7 +14,7 @@ from gpvae_core.tables.paper import NATS, Column, PaperRow, PaperTable, paper_ta
 OWN = 0
 """Number of a table that is not the paper's."""
 PAPER_NAMES = {row.method: row.name for number in (1, 10) for row in paper_table(number).rows}
-"""What the paper calls its methods."""
+"""The paper's names of its methods."""
 
 
 Place = tuple[str, int, str, str]
@@ -23,7 +23,7 @@ Place = tuple[str, int, str, str]
 
 @cache
 def places(number: int) -> frozenset[Place]:
-    """Where a table of scores has cells; none for a table of times."""
+    """Return where a table of scores has cells; none for a table of times."""
     table = paper_table(number)
     return frozenset(
         (column.dataset, column.latent_dim, DECODER_KINDS[column.decoder], row.method)
@@ -34,7 +34,7 @@ def places(number: int) -> frozenset[Place]:
 
 
 def place_of(row: Result) -> Place:
-    """Which cell a result belongs to."""
+    """Return which cell a result belongs to."""
     return row.dataset, row.latent_dim, row.decoder, row.method
 
 
@@ -45,7 +45,7 @@ def own_datasets(rows: Sequence[Result]) -> list[str]:
 
 
 def own_table(dataset: str, rows: Sequence[Result]) -> PaperTable:
-    """The frame of all results of a data set: a column for each d and kind of decoder, a row for each method."""
+    """Return the frame of all results of a data set: a column for each d and kind of decoder, a row for each method."""
     mine = [row for row in rows if row.dataset == dataset]
     columns = sorted({(row.latent_dim, row.decoder) for row in mine})
     order = list(PAPER_NAMES)
@@ -68,7 +68,7 @@ def own_table(dataset: str, rows: Sequence[Result]) -> PaperTable:
 def own_cells(
     table: PaperTable, rows: Sequence[Result], costs: Mapping[str, Cost] | None = None, runs: int | None = None
 ) -> list[Cell]:
-    """The cells of such a table, column by column; those without any job are left out."""
+    """Return the cells of such a table, column by column; those without any job are left out."""
     cells: list[Cell] = []
     for column in table.columns:
         place = (column.dataset, column.latent_dim, column.decoder)

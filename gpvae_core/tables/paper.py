@@ -47,9 +47,9 @@ class PaperTable:
     unit: str
     source: str
     runs: int
-    """Train/validation splits a cell is the mean of."""
     restarts: int
-    """Trainings of each, of which the best by validation counts."""
+    """A cell is the mean over `runs` train/validation splits, each trained so often, of which the best by validation
+    counts."""
     columns: tuple[Column, ...]
     rows: tuple[PaperRow, ...]
 
@@ -69,7 +69,7 @@ def table_numbers() -> tuple[int, ...]:
 
 
 def notes() -> tuple[str, ...]:
-    """What a reader of these tables should know."""
+    """Return remarks for a reader of these tables."""
     return tuple(_content()["notes"])
 
 

@@ -14,7 +14,7 @@ from gpvae_core.tables.paper import PaperTable
 
 
 def time_rows(table: PaperTable, dims: Sequence[int] = (), methods: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """A row for each method, a column for each data set, d and decoder, in milliseconds for a batch of 128.
+    """Return a row for each method, a column for each data set, d and decoder, in milliseconds for a batch of 128.
 
     Raises:
         UserError: the table has no such dimension or method.
@@ -37,7 +37,7 @@ def time_rows(table: PaperTable, dims: Sequence[int] = (), methods: Sequence[str
 
 
 def bench_rows(path: Path) -> list[dict[str, Any]]:
-    """What a stored bench measured: case, median, ratio and where.
+    """Return what a stored bench measured: case, median, ratio and where.
 
     Raises:
         UserError: the file is missing or is not what `gpvae bench inference --json` prints.
@@ -68,7 +68,7 @@ BENCH_COLUMNS = frozenset({("mnist", 50, "conv"), ("omniglot", 50, "conv")})
 
 @dataclass(frozen=True)
 class Times:
-    """What a stored bench measured of the columns BENCH_COLUMNS."""
+    """Return what a stored bench measured of the columns BENCH_COLUMNS."""
 
     milliseconds: Mapping[str, float]
     """Median by method."""
@@ -77,7 +77,7 @@ class Times:
 
 
 def bench_times(path: Path) -> Times:
-    """The times of a stored `gpvae bench inference --json`.
+    """Return the times of a stored `gpvae bench inference --json`.
 
     Raises:
         UserError: the file is missing or is not what that command prints.

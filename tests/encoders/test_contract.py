@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gpvae_core.bounds import elbo, iwae
-from gpvae_core.config import RunConfig, make_config, parse_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.densities.base import sampled_kl
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
@@ -16,6 +16,7 @@ from gpvae_core.encoders.base import ENCODERS, Encoder
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.methods import methods
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.vae import VAE
 from tests.oracles import kl_to_standard_normal
 

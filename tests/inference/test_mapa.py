@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpvae_core.config import RunConfig, make_config, parse_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.inference.index_posterior import IndexInference
@@ -26,6 +26,7 @@ from gpvae_core.inference.mapa import MapaConfig, warn_of_tail
 from gpvae_core.mapa.recovery.finish import finish
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.progress import Cancelled
+from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import RAW, read_json, read_metrics, read_tensors
 from gpvae_core.runs import load_run, summarize
 from gpvae_core.train import Training, resume, train
@@ -161,7 +162,7 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 import gpvae_core.train as t
-from gpvae_core.config import parse_config
+from gpvae_core.run_config import parse_config
 
 t.SAVE_SECONDS = 0.0
 what, done = sys.argv[3], int(sys.argv[4])

@@ -16,7 +16,9 @@ from gpvae_core.sweep.config import parse_sweep
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import MEASURED
 from gpvae_core.sweep.store import open_store
-from gpvae_core.tables.mapa import Comparison, comparison, kl_rows, to_markdown, verdict_rows, verdicts
+from gpvae_core.tables.mapa import Comparison, comparison
+from gpvae_core.tables.mapa_claims import verdicts
+from gpvae_core.tables.mapa_text import kl_rows, to_markdown, verdict_rows
 
 SWEEP: dict[str, Any] = {
     "name": "made-up",

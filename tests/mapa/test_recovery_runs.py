@@ -50,7 +50,7 @@ def test_an_encoder_is_trained_on_its_decoder(run: Path, tmp_path: Path) -> None
 def test_a_flow_is_the_default_in_two_dimensions_and_its_settings_want_it_named() -> None:
     assert make_config("mapa:5", DATA, (1, 8, 8), SMALL).prior.kind == "flow"
     assert make_config("mapa:5", DATA, (1, 8, 8), {**SMALL, "latent_dim": 1}).prior.kind == "normal"
-    with pytest.raises(UserError, match=r"'prior\.transforms' is of another prior: this run's is 'normal'"):
+    with pytest.raises(UserError, match=r"'prior\.transforms' belongs to another prior: this run's is 'normal'"):
         make_config("vae", DATA, (1, 8, 8), {"transforms": 2})
 
 

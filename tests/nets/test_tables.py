@@ -42,8 +42,8 @@ THREE_TRANSPOSED = f"64 4x4 transposed conv stride 2; relu{TWO_TRANSPOSED}"
 
 def table(shape: EventShape, convs: str, hidden: int, features: int, transposed: str) -> Networks:
     """The columns of a table; all three end in two layers of the encoder, and begin in two of the decoder."""
-    encoder = f"{convs}\nfc {hidden}; leaky relu 0.01\nfc 20"
-    decoder = f"fc {hidden}; relu\nfc {features}; relu\n{transposed}\n{shape[0]} 4x4 transposed conv stride 2"
+    encoder = f"{convs.strip()}; fc {hidden}; leaky relu 0.01; fc 20"
+    decoder = f"fc {hidden}; relu; fc {features}; relu; {transposed.strip()}; {shape[0]} 4x4 transposed conv stride 2"
     return Networks(shape, encoder, decoder)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gpvae_core.bounds import iwae, miwae
-from gpvae_core.config import RunConfig, make_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
@@ -19,6 +19,7 @@ from gpvae_core.objectives.free_bits import FreeBitsConfig
 from gpvae_core.objectives.gradients import encoder_fit
 from gpvae_core.objectives.miwae import MiwaeConfig
 from gpvae_core.objectives.piwae import PiwaeConfig
+from gpvae_core.run_config import RunConfig
 from gpvae_core.vae import VAE
 from tests.objectives.nodes import NodeGaussian, images, log_evidence, model
 from tests.training import assert_trains_and_resumes

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from gpvae_core import load_run
-from gpvae_core.config import RunConfig, make_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.priors.flow import Coupling, FlowPriorConfig, SplineFlow
 from gpvae_core.priors.pushforward import Pushforward
+from gpvae_core.run_config import RunConfig
 from gpvae_core.train import train
 from tests.training import assert_trains_and_resumes
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gpvae_core.config import RunConfig, make_config, parse_config
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
@@ -21,6 +21,7 @@ from gpvae_core.regularisers.denoising import DenoisingConfig
 from gpvae_core.regularisers.own_samples import own_samples
 from gpvae_core.regularisers.self_consistent import SelfConsistentConfig
 from gpvae_core.regularisers.sleep import SleepConfig
+from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.runs import load_run
 from gpvae_core.train import train
 from gpvae_core.training_bound import BoundSettings, training_bound

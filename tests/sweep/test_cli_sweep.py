@@ -98,7 +98,7 @@ LINES = [
     (("sweep", "small.toml", "--scheduler", "a:1", "--workers", "2"), "--workers are of this machine"),
     (("table", "5", "--epochs", "3", "--device", "x", "--dry-run"), "leave out --epochs, --device, --dry-run"),
     (("table", "1", "--dry-run", "--csv", "t.csv"), "leave out --csv"),
-    (("table", "1", "--no-run", "--device", "cpu"), "--no-run trains nothing; leave out --device"),
+    (("table", "1", "--no-run", "--device", "cpu"), "--no-run trains nothing: leave out --device"),
     (("table", "1", "--csv", "no/such/t.csv"), "wanted a file in a folder that is there, got 'no/such/t.csv'"),
     (("table", "1", "--set", "epochs=3"), "'epochs' is decided by the sweep's 'epochs'"),
 ]

@@ -24,7 +24,7 @@ MASS_ON_S, MASS_ON_CURVE = 0.05, 0.3
 SHARPEST = 360.0
 """Largest turn that counts, in radians on the whole length: a cusp would take all knots."""
 NOISE = 1e-4
-"""Of the weights of the upper layers at the start, so that equal units can part."""
+"""Noise on the weights of the upper layers at the start, so that equal units can part."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Hinges:
 
 
 def start_network(curve: Curve, seed: int) -> nn.Module:
-    """The network, float64, that is the curve but for its broken lines and a little noise."""
+    """Return the network, float64, that is the curve but for its broken lines and a little noise."""
     z = np.linspace(-EXTENT, EXTENT, FINE)
     x = curve(z)
     s = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(x, axis=0), axis=1))])

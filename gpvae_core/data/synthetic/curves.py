@@ -50,7 +50,7 @@ def clusters(z: Latents1) -> Points:
 
 
 def cluster_of(z: Latents1) -> Int64[np.ndarray, " N"]:
-    """Which of the four clusters a latent belongs to, from 0 to 3."""
+    """Return which of the four clusters a latent belongs to, from 0 to 3."""
     return _nearest_step(2.0 * np.pi * expit(0.5 * np.pi * z))
 
 
@@ -64,12 +64,12 @@ def spiral_dots(z: Latents1) -> Points:
 
 
 def dot_of(z: Latents1) -> Int64[np.ndarray, " N"]:
-    """Which of the seven dots a latent belongs to, from 0 to 6."""
+    """Return which of the seven dots a latent belongs to, from 0 to 6."""
     return _nearest_step(4.0 * np.pi * expit(0.5 * np.pi * z))
 
 
 def folded_latents(z: Latents1, sign: Float64[np.ndarray, " N"]) -> Latents1:
-    """The latents Phi^-1((1 + sign Phi(z)) / 2), of sign +-1, that a fold takes to the point of z."""
+    """Return the latents Phi^-1((1 + sign Phi(z)) / 2), of sign +-1, that a fold takes to the point of z."""
     # From the small tail, of which float64 has all digits: Phi^-1((1 + u) / 2) = -Phi^-1((1 - u) / 2).
     return -sign * ndtri(0.5 * ndtr(-z))
 
@@ -93,5 +93,5 @@ def _steps(u: Latents1) -> Latents1:
 
 
 def _nearest_step(u: Latents1) -> Int64[np.ndarray, " N"]:
-    """The step below u = 1 is 0, the next up to u = 3 is 1, and so on."""
+    """Number the steps: below u = 1 it is 0, from there up to u = 3 it is 1, and so on."""
     return np.floor((u + 1.0) / 2.0).astype(np.int64)

@@ -26,8 +26,6 @@ class Example:
     """A model with known parameters: z ~ N(0, 1), x|z ~ N(f(z), sigma^2 I)."""
 
     name: str
-    summary: str
-    """One line on it for `gpvae list datasets`."""
     sigma: float
     """sigma_epsilon, a standard deviation in the units of x; the paper prints its square."""
     decoder: Callable[[], nn.Module]
@@ -69,57 +67,49 @@ def _surrogate(name: str) -> Callable[[], nn.Module]:
     return partial(load_surrogate, name, CURVES[name])
 
 
-def _fitted(name: str, summary: str, variance: float, **classes: Any) -> Example:
+SUMMARIES = {
+    "figure-8": "Figure-8, points on a lemniscate that crosses itself (synthetic, Yacoby et al. 2024).",
+    "circle": "Circle, points on a closed curve with a cut (synthetic, Yacoby et al. 2024).",
+    "circle-fold": "The points of circle, made by a second decoder that goes round twice (synthetic).",
+    "absolute-value": "Absolute-Value, points on a line segment (synthetic, Yacoby et al. 2024).",
+    "absolute-value-fold": (
+        "The points of absolute-value, made by a second decoder that goes there and back (synthetic)."
+    ),
+    "clusters": "Clusters, four on a circle with steep ways between (synthetic, Yacoby et al. 2024).",
+    "spiral-dots": "Spiral-Dots, seven dots along a spiral with steep ways between (synthetic, Yacoby et al. 2024).",
+    "linear-gaussian": "Points of a linear decoder, whose posterior and p(x) are known in closed form (synthetic).",
+}
+"""One line on each example, for `gpvae list datasets`."""
+
+
+def _fitted(name: str, variance: float, **classes: Any) -> Example:
     """Return an example of the paper, whose decoder is a surrogate network."""
-    return Example(name, summary, math.sqrt(variance), _surrogate(name), **classes)
+    return Example(name, math.sqrt(variance), _surrogate(name), **classes)
 
 
-def _folded(maker: Example, summary: str) -> Example:
+def _folded(maker: Example) -> Example:
     """Return the example with another's points, explained by a decoder that passes each of them twice."""
     name = f"{maker.name}-fold"
-    return Example(name, summary, maker.sigma, _surrogate(name), points_of=maker, latents=curves.folded_latents)
+    return Example(name, maker.sigma, _surrogate(name), points_of=maker, latents=curves.folded_latents)
 
 
-_CIRCLE = _fitted("circle", "Circle, points on a closed curve with a cut (synthetic, Yacoby et al. 2024).", 0.01)
-_ABSOLUTE_VALUE = _fitted(
-    "absolute-value", "Absolute-Value, points on a line segment (synthetic, Yacoby et al. 2024).", 0.01
-)
+_CIRCLE, _ABSOLUTE_VALUE = _fitted("circle", 0.01), _fitted("absolute-value", 0.01)
 _EXAMPLES = (
-    _fitted("figure-8", "Figure-8, points on a lemniscate that crosses itself (synthetic, Yacoby et al. 2024).", 0.02),
+    _fitted("figure-8", 0.02),
     _CIRCLE,
-    _folded(_CIRCLE, "The points of circle, made by a second decoder that goes round twice (synthetic)."),
+    _folded(_CIRCLE),
     _ABSOLUTE_VALUE,
-    _folded(
-        _ABSOLUTE_VALUE,
-        "The points of absolute-value, made by a second decoder that goes there and back (synthetic).",
-    ),
-    _fitted(
-        "clusters",
-        "Clusters, four on a circle with steep ways between (synthetic, Yacoby et al. 2024).",
-        0.2,
-        class_of=curves.cluster_of,
-        class_names=tuple(f"cluster {i}" for i in range(4)),
-    ),
-    _fitted(
-        "spiral-dots",
-        "Spiral-Dots, seven dots along a spiral with steep ways between (synthetic, Yacoby et al. 2024).",
-        0.01,
-        class_of=curves.dot_of,
-        class_names=tuple(f"dot {i}" for i in range(7)),
-    ),
-    Example(
-        "linear-gaussian",
-        "Points of a linear decoder, whose posterior and p(x) are known in closed form (synthetic).",
-        linear.SIGMA,
-        linear.linear_decoder,
-    ),
+    _folded(_ABSOLUTE_VALUE),
+    _fitted("clusters", 0.2, class_of=curves.cluster_of, class_names=tuple(f"cluster {i}" for i in range(4))),
+    _fitted("spiral-dots", 0.01, class_of=curves.dot_of, class_names=tuple(f"dot {i}" for i in range(7))),
+    Example("linear-gaussian", linear.SIGMA, linear.linear_decoder),
 )
 EXAMPLES = {example.name: example for example in _EXAMPLES}
 """Every example by its name, which is that of its data set."""
 
 
 def get_example(name: str) -> Example:
-    """The example of this name. Raises UserError with the nearest right one."""
+    """Return the example of this name. Raises UserError with the nearest right one."""
     if name not in EXAMPLES:
         raise unknown("synthetic data set", name, EXAMPLES)
     return EXAMPLES[name]

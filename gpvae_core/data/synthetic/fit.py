@@ -40,7 +40,7 @@ class Fit:
 def fit_surrogate(
     name: str, curve: Curve, seed: int = 0, progress: Progress = silent, good: float = GOOD, most: int = MOST_STEPS
 ) -> Fit:
-    """The first of SEEDS starts, from `seed` on, whose mean squared error over z ~ N(0, 1) is below MAX_MSE.
+    """Return the first of SEEDS starts, from `seed` on, whose mean squared error over z ~ N(0, 1) is below MAX_MSE.
 
     Raises:
         UserError: none is.

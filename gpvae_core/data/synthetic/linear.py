@@ -27,13 +27,13 @@ def linear_decoder() -> nn.Module:
 
 
 def posterior(x: Float64[np.ndarray, "N 2"]) -> tuple[Float64[np.ndarray, " N"], float]:
-    """(mean of p(z|x) of each point, its variance): 1/v = 1 + |W|^2 / sigma^2, m = v W'(x - b) / sigma^2."""
+    """Return (mean of p(z|x) of each point, its variance): 1/v = 1 + |W|^2 / sigma^2, m = v W'(x - b) / sigma^2."""
     variance = 1.0 / (1.0 + float(W @ W) / SIGMA**2)
     return variance * ((x - B) @ W) / SIGMA**2, variance
 
 
 def log_px(x: Float64[np.ndarray, "N 2"]) -> Float64[np.ndarray, " N"]:
-    """log N(x; b, W W' + sigma^2 I) in nats."""
+    """Return log N(x; b, W W' + sigma^2 I) in nats."""
     covariance = np.outer(W, W) + SIGMA**2 * np.eye(2)
     centred = x - B
     square = np.einsum("ni,ni->n", centred, np.linalg.solve(covariance, centred.T).T)

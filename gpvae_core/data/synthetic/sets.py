@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source, Split
 from gpvae_core.data.known_truth import KnownTruth
-from gpvae_core.data.synthetic.examples import EXAMPLES, Draw, Example, draw
+from gpvae_core.data.synthetic.examples import EXAMPLES, SUMMARIES, Draw, Example, draw
 from gpvae_core.data.synthetic.surrogate import ARCHITECTURE, EVENT_SHAPE
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
@@ -68,7 +68,7 @@ def _check_fraction(config: DataConfig) -> None:
 
 def source_of(example: Example) -> type[Points]:
     """Return the data set of an example, with its summary as the docstring."""
-    settings = {"__doc__": example.summary, "example": example, "wants": settings_of(example)}
+    settings = {"__doc__": SUMMARIES[example.name], "example": example, "wants": settings_of(example)}
     return type(f"Points[{example.name}]", (Points,), settings)
 
 

@@ -34,7 +34,7 @@ CHECK_NODES = 20_000
 
 
 def quantiles(n: int) -> Float64[np.ndarray, " n"]:
-    """The (i + 1/2) / n quantiles of N(0, 1); with 20,000 they reach to +-4.1."""
+    """Return the (i + 1/2) / n quantiles of N(0, 1); with 20,000 they reach to +-4.1."""
     return ndtri((np.arange(n) + 0.5) / n)
 
 
@@ -53,7 +53,7 @@ def weights_file(name: str, folder: Path = WEIGHTS) -> Path:
 
 
 def load_surrogate(name: str, curve: Curve, folder: Path = WEIGHTS) -> nn.Module:
-    """The surrogate of this name: (B, 1) -> (B, 1, 1, 2), float32, without trainable parameters.
+    """Return the surrogate of this name: (B, 1) -> (B, 1, 1, 2), float32, without trainable parameters.
 
     Raises:
         UserError: its weights are missing, damaged, or not within MAX_MSE of the curve.

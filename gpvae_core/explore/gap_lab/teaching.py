@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpvae_core.config import RunConfig, make_config
+from gpvae_core.config import make_config
 from gpvae_core.errors import UserError
 from gpvae_core.methods import FAMILIES, Method, methods
 from gpvae_core.progress import Progress, silent
+from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_config, snapshot_folder
 from gpvae_core.runs import Run, summarize
 from gpvae_core.train import resume, train

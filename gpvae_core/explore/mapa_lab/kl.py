@@ -9,7 +9,10 @@ import numpy as np
 
 from gpvae_core.explore.gap_lab.views import Value
 from gpvae_core.explore.mapa_lab.views import KlCurve, KlView
-from gpvae_core.tables.mapa import Entry, Verdict, about, comparison
+from gpvae_core.tables.mapa import comparison
+from gpvae_core.tables.mapa_claims import Verdict
+from gpvae_core.tables.mapa_entries import Entry
+from gpvae_core.tables.mapa_text import about
 
 
 def kl_curves(folder: Path, dataset: str) -> KlView | None:

@@ -17,7 +17,7 @@ from gpvae_core.registry import Registry
 
 
 class Metric(Enum):
-    """What the statistic of two vectors is, and which of them are near."""
+    """The statistic of two vectors: the squared distance, small for near ones, or the inner product, large for them."""
 
     SQUARED_DISTANCE = "squared distance"
     """|a - b|^2; the nearest have the smallest."""
@@ -36,19 +36,19 @@ class Kernel(ABC):
 
     @abstractmethod
     def indexed(self, x_train: Float[Tensor, "N P"]) -> Float[Tensor, "N Q"]:
-        """The vectors that stand for the training points x_i in the statistic; float32."""
+        """Return the vectors that stand for the training points x_i in the statistic; float32."""
 
     @abstractmethod
     def queried(self, x: Float[Tensor, "B P"]) -> Float[Tensor, "B Q"]:
-        """The vectors that stand for the points x_n; float32."""
+        """Return the vectors that stand for the points x_n; float32."""
 
     @abstractmethod
     def log_kernel(self, statistic: Float[Tensor, ...]) -> Float64[Tensor, ...]:
-        """log k(x_n | x_i) + constant of n in nats, float64, from the statistic of (n, i); nearer is larger."""
+        """Return log k(x_n | x_i) + constant of n in nats, float64, from the statistic of (n, i); nearer is larger."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What `indexed` and `queried` depend on, by name: where it changes the search has to be done again."""
+        """Return the settings that `indexed` and `queried` depend on: where one changes, the search is done again."""
 
 
 KERNELS: Registry[type[Kernel]] = Registry("kernel", "gpvae_core.mapa.kernels")

@@ -60,7 +60,7 @@ class BernoulliKernel(Kernel):
 
 
 def log_kernel_as_printed(x_train: Float[Tensor, "N P"], x: Float[Tensor, "B P"], rho: float) -> Float64[Tensor, "B N"]:
-    """log of eq. 21 as printed: sum_d log((rho x_i) x_n + (1 - rho x_i) (1 - x_n)); -inf where it is 0."""
+    """Return log of eq. 21 as printed: sum_d log((rho x_i) x_n + (1 - rho x_i) (1 - x_n)); -inf where it is 0."""
     a, b = rho * x_train.double()[None], x.double()[:, None]
     return (a * b + (1 - a) * (1 - b)).log().sum(2)
 

@@ -11,12 +11,12 @@ from gpvae_core.mapa.kernels.base import KERNELS, Kernel
 
 
 def kernel_settings(likelihood: str) -> tuple[str, ...]:
-    """Names of the settings of this likelihood's kernel. Raises UserError where it has no kernel."""
+    """Return names of the settings of this likelihood's kernel. Raises UserError where it has no kernel."""
     return tuple(field.name for field in fields(KERNELS.get(likelihood)))  # pyright: ignore[reportArgumentType]
 
 
 def build_kernel(likelihood: str, given: Mapping[str, Any]) -> Kernel:
-    """The kernel of this kind of likelihood; what is not given has its default.
+    """Return the kernel of this kind of likelihood; what is not given has its default.
 
     Raises:
         UserError: a setting that it does not have, or a value out of range.

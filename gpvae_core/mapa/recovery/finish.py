@@ -1,4 +1,4 @@
-"""What ends a run with MAPA: codes of any distribution become a VAE with the prior N(0, I)."""
+"""The end of a run with MAPA: codes of any distribution become a VAE with the prior N(0, I)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def finish(
 
 
 def check_recovery(vae: VAE, train: DeviceSplit) -> None:
-    """What can be known before training.
+    """Check before training what can be known then.
 
     Raises:
         UserError: a model whose prior could not be recovered, too few training points for a flow, or equal ones.

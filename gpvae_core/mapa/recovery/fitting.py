@@ -32,7 +32,7 @@ class Fit:
     lr: float
     seed: int
     what: str
-    """Its name in the progress shown."""
+    """Name of the fit in the progress that is shown."""
 
     def epochs_for(self, n: int) -> int:
         """As set, or by EPOCHS and MAX_STEPS."""
@@ -91,7 +91,7 @@ def training_only(vae: VAE, part: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def mean_over(loss: Loss, n: int, device: torch.device) -> float:
-    """The loss over all points."""
+    """Return the loss over all points."""
     generator = torch.Generator(device).manual_seed(0)
     parts = torch.arange(n, device=device).split(CHUNK)
     return sum(float(loss(part, generator)) * len(part) for part in parts) / n

@@ -20,7 +20,7 @@ from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
 BLUR = 1e-3
-"""Of the codes' spread: noise on the codes, without which equal ones, or ones in a plane, have no density."""
+"""Noise on the codes, as a share of their spread, without which equal ones, or ones in a plane, have no density."""
 PATIENCE = 30
 """Epochs without a better held-out density after which the fit ends."""
 MIN_CODES = 10
@@ -125,7 +125,7 @@ class Best:
 
 @torch.no_grad()
 def mean_log_density(h: LatentMap, codes: Float[Tensor, "N D"]) -> float:
-    """Mean of log p(z) over codes, in nats."""
+    """Return mean of log p(z) over codes, in nats."""
     return float(torch.cat([h.log_density(part) for part in codes.split(CHUNK)]).double().mean())
 
 

@@ -1,0 +1,143 @@
+"""The folder of a run in training: written so that a kill at any moment leaves the last good state."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpvae_core import __version__
+from gpvae_core.data.base import Dataset
+from gpvae_core.errors import UserError
+from gpvae_core.files import disk_errors, write_json
+from gpvae_core.run_config import FORMAT, RunConfig
+from gpvae_core.run_files import (
+    KEPT,
+    RAW,
+    Meta,
+    State,
+    read_record,
+    read_tensors,
+    snapshot_folder,
+    truncate_metrics,
+    write_snapshot,
+)
+
+Tensors = Mapping[str, Tensor]
+
+
+class RunFolder:
+    """A run folder as training reads and writes it."""
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        self.path, self.config = path, config
+        self._is_new = False
+        self._created = False
+
+    def create(self, meta: Mapping[str, Any], save: Callable[[], None]) -> None:
+        """Make the run before its first step; config.json comes last, so that a folder with one is a whole run.
+
+        Raises:
+            UserError: it cannot be written; then nothing is left of it.
+        """
+        self._is_new = not self.path.exists()
+        try:
+            with disk_errors(str(self.path)):
+                self.path.mkdir(parents=True, exist_ok=True)
+            save()
+            write_json(self.path / "meta.json", {"format": FORMAT, **meta})
+            self.write_config(self.config)
+        except UserError:
+            self._discard()
+            raise
+        self._created = True
+
+    def take_back(self) -> None:
+        """Leave nothing of a run that was created just now; one that was there before stays."""
+        if self._created:
+            self._discard()
+
+    def _discard(self) -> None:
+        for path in self.path.iterdir() if self.path.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if self._is_new and self.path.is_dir():
+            self.path.rmdir()
+
+    def write_config(self, config: RunConfig) -> None:
+        write_json(self.path / "config.json", {"format": FORMAT, **config.to_json()})
+
+    def update_meta(self, device: torch.device, seconds: float) -> None:
+        """Write the device and the wall time of training as they are now."""
+        meta = read_record(self.path / "meta.json", Meta).model_dump()
+        write_json(self.path / "meta.json", {"format": FORMAT, **meta, "device": str(device), "seconds": seconds})
+
+    def write_last(self, weights: Tensors, optimizer: Tensors, state: State) -> None:
+        """Write all that a resumed run needs."""
+        tensors = {"weights": weights, "optimizer": optimizer}
+        write_snapshot(self.path / "last", tensors, {"format": FORMAT, **asdict(state)})
+
+    def read_last(self) -> tuple[Path, State, dict[str, Tensor], dict[str, Tensor]]:
+        """Return the folder, state, weights and optimizer to go on from, and forget the metrics after them.
+
+        Raises:
+            UserError: they are missing or damaged.
+        """
+        folder = self._snapshot("last")
+        state = read_record(folder / "state.json", State)
+        weights, optimizer = (read_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
+        return folder, state, weights, optimizer
+
+    def forget_after(self, epoch: int) -> None:
+        """Drop the metrics of later epochs, which are trained again."""
+        truncate_metrics(self.path / "metrics.jsonl", epoch)
+
+    def write_best(self, weights: Tensors, epoch: int, score: float | None) -> None:
+        """Write the best weights of training; where inference has to finish them, so that nobody takes them as done."""
+        which = RAW if self.config.inference.finishes else "best"
+        record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score}
+        write_snapshot(self.path / which, {"weights": weights}, record)
+
+    def read_unfinished(self) -> dict[str, Tensor]:
+        """Return the best weights of training, which inference has to finish. Raises UserError where there are none."""
+        return read_tensors(self._snapshot(RAW) / "weights.safetensors")
+
+    def write_finished(self, weights: Tensors, epoch: int, score: float, figures: Mapping[str, float]) -> None:
+        """Write the weights that inference has finished, and the figures of how that went."""
+        record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score, "finish": figures}
+        write_snapshot(self.path / "best", {"weights": weights}, record)
+
+    def write_kept(self, weights: Tensors, epoch: int, score: float) -> None:
+        """Keep the weights of an epoch, to look at training later."""
+        record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score}
+        write_snapshot(self.path / KEPT / str(epoch), {"weights": weights}, record)
+
+    def _snapshot(self, which: str) -> Path:
+        folder = snapshot_folder(self.path / which)
+        if folder is None:
+            raise UserError(f"'{self.path / which}' is missing: the run is damaged or was only partly copied")
+        return folder
+
+
+def meta_of(
+    config: RunConfig, data: Dataset, device: torch.device, parameters: int, origin: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Return what meta.json says of a run at its start: versions, device, data, size and origin."""
+    return {
+        "versions": {"gpvae_core": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "device": str(device),
+        "seed": config.seed,
+        "data_fingerprint": data.fingerprint,
+        "event_shape": list(data.event_shape),
+        "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        "parameters": parameters,
+        **origin,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": 0.0,
+    }

@@ -1,0 +1,111 @@
+"""Settings by their dotted keys: which there are, setting one, and what is said of a key that there is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from gpvae_core.data.base import DataConfig
+from gpvae_core.errors import UserError, nearest
+from gpvae_core.run_config import CHOSEN_PARTS, FLAGS, OMITTED_DEFAULTS, PARTS, RunConfig, TrainConfig
+
+
+def parse_settings(items: list[str]) -> dict[str, Any]:
+    """Read ['key=value', ...] as {key: value}; a value is JSON where it can be read as that, and text elsewhere."""
+    out: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"wanted --set key=value, got '{item}'")
+        try:
+            out[key.strip()] = json.loads(text)
+        except json.JSONDecodeError:
+            out[key.strip()] = text
+    return out
+
+
+def set_setting(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key, or a plain name that only one setting has. Raises UserError where there is no such setting."""
+    if key in {f"{part}.kind" for part in CHOSEN_PARTS}:
+        raw[key.removesuffix(".kind")] = {"kind": value}
+        return
+    matches = [path for path in _leaves(_defaults_of(raw)) if key in (path, path.rsplit(".", 1)[-1])]
+    exact = [path for path in matches if path == key] or matches
+    if len(exact) > 1:
+        raise UserError(f"setting '{key}' is ambiguous: write one of {', '.join(exact)}")
+    if not exact:
+        raise UserError(_no_such_setting(key, raw))
+    *parents, leaf = exact[0].split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[leaf] = value
+
+
+def _no_such_setting(key: str, raw: Mapping[str, Any]) -> str:
+    known = [path for path in _leaves(_defaults_of(raw)) if path != key]
+    if key in FLAGS:
+        return f"'{key}' is no setting: use {FLAGS[key]}"
+    if key in CHOSEN_PARTS:
+        return f"'{key}' is no setting: use --set {key}.kind=..., or one of {_under(key, known)}"
+    elsewhere = [row["setting"] for row in settings_table() if key in (row["setting"], row["setting"].split(".")[-1])]
+    if elsewhere:
+        part = elsewhere[0].split(".")[0]
+        default = OMITTED_DEFAULTS[part].kind if part in OMITTED_DEFAULTS else raw["net"]["kind"]
+        kind = raw[part]["kind"] if part in raw else default
+        return f"setting '{elsewhere[0]}' belongs to another {part}: this run's is '{kind}'"
+    close = nearest(key, known) or nearest(key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known])
+    others = f" (known: {', '.join(known)}; all: gpvae list settings)"
+    return f"unknown setting '{key}'" + (f"; did you mean '{close}'?" if close else others)
+
+
+def _under(part: str, paths: Sequence[str]) -> str:
+    return ", ".join(path for path in paths if path.startswith(f"{part}."))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}.")
+        elif key != "kind":
+            yield path
+
+
+def _defaults_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tree of all settings that this run's parts have, with their defaults."""
+
+    def fields(model: type[BaseModel]) -> dict[str, Any]:
+        return {name: field.default for name, field in model.model_fields.items()}
+
+    out = {name: default for name, default in fields(RunConfig).items() if name != "method"}
+    out["data"], out["train"] = fields(DataConfig), fields(TrainConfig)
+    for part, registry in PARTS.items():
+        if part in raw:
+            kind = raw[part]["kind"]
+            out[part] = {"kind": kind, **fields(registry.get(kind))}
+        else:
+            del out[part]
+    del out["data"]["name"], out["freeze_decoder"]
+    return out
+
+
+def settings_table() -> list[dict[str, str]]:
+    """Return every setting of every part: its dotted key, default and meaning, for `gpvae list settings`."""
+    parts: list[tuple[str, type[BaseModel]]] = [("", RunConfig), ("data.", DataConfig), ("train.", TrainConfig)]
+    for part, registry in PARTS.items():
+        parts += [(f"{part}.", registry.get(name)) for name in registry.summaries()]
+    rows: dict[str, dict[str, str]] = {}
+    for prefix, model in parts:
+        for name, field in model.model_fields.items():
+            if field.description:
+                default = "" if field.is_required() else str(field.default)
+                rows[f"{prefix}{name}"] = {
+                    "setting": f"{prefix}{name}",
+                    "default": default,
+                    "meaning": field.description,
+                }
+    return list(rows.values())

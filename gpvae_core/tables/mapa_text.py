@@ -1,0 +1,111 @@
+"""The comparison of Yacoby et al. 2024 as rows of a terminal's table, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gpvae_core.csv_text import csv_text
+from gpvae_core.tables.mapa import Comparison
+from gpvae_core.tables.mapa_claims import ALIKE, CLAIMS, P_THRESHOLD
+from gpvae_core.tables.mapa_entries import Entry, place_of
+
+READING = (
+    "difference of the KLs in nats, paired over draws; yes, no: paired t-test, "
+    f"p < {P_THRESHOLD:g}, each on its own, of so many some are chance; 'like': yes where the {1 - P_THRESHOLD:.0%} "
+    f"interval ends below {ALIKE:g} nats"
+)
+"""How the marks of `verdict_rows` are read."""
+
+
+def kl_rows(found: Comparison) -> list[dict[str, str]]:
+    """Return method by data set: 'mean ± standard error', the smallest of a data set with a star, and the passes."""
+    rows = []
+    for method in found.methods:
+        row = {"method": method}
+        for dataset in found.datasets:
+            entry = found.entry(dataset, method)
+            row[dataset] = "" if entry is None else _figure(entry, _is_best(found, entry))
+        row["decoder passes"] = _passes([found.entry(dataset, method) for dataset in found.datasets])
+        rows.append(row)
+    return rows
+
+
+def _is_best(found: Comparison, entry: Entry) -> bool:
+    """Return whether the entry has the smallest mean of its data set; none has while they have different draws."""
+    there = [one for one in found.entries if one.dataset == entry.dataset]
+    means = [one.mean for one in there if one.mean is not None]
+    same = len({one.draws for one in there}) == 1
+    return same and entry.mean is not None and entry.mean <= min(means)
+
+
+def _figure(entry: Entry, best: bool) -> str:
+    if entry.mean is None:
+        return f"({entry.missing} to do)"
+    spread = "" if entry.se is None else f" ± {entry.se:.3f}"
+    part = f" ({len(entry.draws)} of {len(entry.draws) + entry.missing} draws)" if entry.missing else ""
+    return f"{entry.mean:.3f}{spread}{' *' if best else ''}{part}"
+
+
+def _passes(entries: Sequence[Entry | None]) -> str:
+    known = [one.decoder_passes for one in entries if one is not None and one.decoder_passes is not None]
+    if not known:
+        return ""
+    low, high = min(known), max(known)
+    return f"{low:.1f}" if math.isclose(low, high, rel_tol=0.02) else f"{low:.1f} - {high:.1f}"
+
+
+def verdict_rows(found: Comparison) -> list[dict[str, str]]:
+    """Return the paper's claims by S, with a mark for each data set: whether it holds, and by how many nats."""
+    rows: dict[tuple[str, int], dict[str, str]] = {}
+    for one in found.verdicts:
+        samples = place_of(one.method)[2]
+        empty = {"the paper says": one.claim, "S": str(samples), **dict.fromkeys(found.datasets, "")}
+        row = rows.setdefault((one.claim, samples), empty)
+        row[one.dataset] = f"{one.holds} ({one.difference:+.3f})"
+    order = [claim.words for claim in CLAIMS]
+    return [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))]
+
+
+def about(found: Comparison) -> str:
+    """Name the sweep that the figures are of."""
+    others = f"; others in the folder: {', '.join(found.others)}" if found.others else ""
+    return f"Sweep '{found.name}'{others}."
+
+
+def to_markdown(found: Comparison) -> str:
+    """Return both tables, with what their figures are."""
+    draws = max((len(entry.draws) for entry in found.entries), default=0)
+    restarts = max((entry.restarts for entry in found.entries), default=0)
+    return "\n".join(
+        [
+            f"{about(found)} Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws (best of "
+            f"{restarts} restarts by validation log-likelihood); * smallest; decoder passes for each point of a "
+            "training step:",
+            "",
+            *_markdown(kl_rows(found)),
+            "",
+            f"What the paper's text says, and whether it holds here ({READING}):",
+            "",
+            *_markdown(verdict_rows(found)),
+            "",
+        ]
+    )
+
+
+def to_csv(found: Comparison) -> str:
+    """Return a line for each draw of each method on each data set."""
+    rows = (
+        [one.dataset, one.method, one.samples, draw, kl, one.decoder_passes, one.encoder_passes]
+        for one in found.entries
+        for draw, kl in zip(one.draws, one.kl, strict=True)
+    )
+    return csv_text(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"], rows)
+
+
+def _markdown(rows: Sequence[dict[str, str]]) -> list[str]:
+    if not rows:
+        return ["(nothing yet)"]
+    head = list(rows[0])
+    lines = [head, ["---"] * len(head), *([row[name] for name in head] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
