@@ -20,7 +20,7 @@ from dashboards.explorer.views.reconstructions import Reconstructions
 from dashboards.explorer.views.traces import MapaTraces
 from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.explorer.views.uncertainty import EncoderUncertainty
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.welcome import Welcome

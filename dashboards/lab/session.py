@@ -12,8 +12,8 @@ import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
-from dashboards.lab.asked import Asked, Resolved
 from dashboards.lab.background import Background
+from dashboards.lab.hooks import PageHooks, Resolved
 from dashboards.lab.latest import Latest
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.words import progress_words
@@ -37,7 +37,7 @@ class Answer:
     content: Content
     key: Hashable = None
     view: Any = None
-    look: Hashable = None
+    drawing_key: Hashable = None
     aside: str = ""
 
 
@@ -45,7 +45,7 @@ class Session(Generic[R]):
     """Compute what the state asks for and show it in the cards, the newest request alone."""
 
     def __init__(
-        self, page: Asked[R], state: PageState, panes: Sequence[Pane[R]], document: Document | None, notice: Notice
+        self, page: PageHooks[R], state: PageState, panes: Sequence[Pane[R]], document: Document | None, notice: Notice
     ) -> None:
         self._page, self._state, self._notice = page, state, notice
         self.latest = Latest(document, notice.say)
@@ -191,14 +191,14 @@ class Session(Generic[R]):
             return Answer(pane.missing(request))
         if known is None or known.key != key:
             return self._drawn(pane, key, pane.compute(request, silent), request)
-        if known.look is not None and known.look == pane.look(request):
+        if known.drawing_key is not None and known.drawing_key == pane.drawing_key(request):
             return known
         return self._drawn(pane, key, known.view, request)
 
     @staticmethod
     def _drawn(pane: Pane[R], key: Hashable, view: Any, request: R) -> Answer:
         content = replace(pane.draw(view, request), file=pane.file(request))
-        return Answer(content, key, view, pane.look(request), pane.aside(view, request))
+        return Answer(content, key, view, pane.drawing_key(request), pane.aside(view, request))
 
     @staticmethod
     def _guarded(pane: Pane[R], work: Callable[[], Answer]) -> Answer:
@@ -238,9 +238,9 @@ class Session(Generic[R]):
         if self.request is not None:
             for pane in self.panes:
                 if pane.shown(self.request) and pane.slow(self.request):
-                    self._look(pane, self.request)
+                    self._follow_job(pane, self.request)
 
-    def _look(self, pane: Pane[R], request: R) -> None:
+    def _follow_job(self, pane: Pane[R], request: R) -> None:
         background = self._background[pane.name]
         report, result = background.report(), background.result
         done = report is not None and report.outcome == "done" and result is not None
