@@ -35,6 +35,7 @@ class ExplorerPage(Page[ExplorerRequest]):
     path = "/"
     title = "Posterior Explorer"
     state_type = ExplorerState
+    tick_ms = 400
     line_style: ClassVar[str] = """
         .verdict { display: flex; gap: 10px; align-items: center; font-size: 13px; line-height: 1.4; }
         .verdict .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;

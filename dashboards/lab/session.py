@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,8 @@ UNBOUND = {"max-height": "none"}
 """A card is as high as what it holds."""
 COMING = "Being computed. This fills by itself."
 NOTHING = "Nothing to show: see the line above."
+PATIENCE_S = 0.6
+"""How long cards may take before they are marked as busy."""
 CANCEL, AGAIN = ("cancel", "Cancel"), ("again", "Try again")
 
 
@@ -56,6 +59,7 @@ class Session(Generic[R]):
         self._answers: dict[str, Answer] = {}
         self._contents: dict[str, Content] = {}
         self._awaited: set[str] = set()
+        self._begun = 0.0
         self._said: dict[str, object] = {}
         self._settling, self._started, self._generation = False, False, 0
         state.param.watch(self._chosen, [name for name in state.param if name != "name"])
@@ -149,6 +153,7 @@ class Session(Generic[R]):
         self._page.offer(request)
         self._said.clear()
         self._awaited.clear()
+        self._begun = time.monotonic()
         for pane in self.panes:
             background = self._background[pane.name]
             if resolved.refused or not pane.shown(request) or not pane.slow(request):
@@ -227,7 +232,9 @@ class Session(Generic[R]):
 
     def tick(self) -> None:
         """Mark what lets one wait, and bring the cards of background work up to date."""
-        for name in tuple(self._awaited):
+        # NOTE: a mark costs each card a message and a repaint, so that what is answered at once goes without.
+        waiting = time.monotonic() - self._begun > PATIENCE_S
+        for name in tuple(self._awaited) if waiting else ():
             known = self._contents[name]
             if not known.busy:  # what is shown stays, with its stamp, until what comes is there
                 self._contents[name] = replace(known, busy=True)
