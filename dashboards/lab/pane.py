@@ -57,7 +57,7 @@ class Pane(ABC, Generic[R]):
         return True
 
     def drawing_key(self, request: R) -> Hashable:
-        """Return what the drawing depends on beside the key, with the theme; None for anything: it is drawn each time."""
+        """Return what the drawing depends on beside the key, with the theme; None for anything: it is drawn anew."""
         return None
 
     def file(self, request: R) -> str:
