@@ -20,7 +20,7 @@ from dashboards.explorer.views.reconstructions import Reconstructions
 from dashboards.explorer.views.traces import MapaTraces
 from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.explorer.views.uncertainty import EncoderUncertainty
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.welcome import Welcome
@@ -35,6 +35,7 @@ class ExplorerPage(Page[ExplorerRequest]):
     path = "/"
     title = "Posterior Explorer"
     state_type = ExplorerState
+    tick_ms = 400
     line_style: ClassVar[str] = """
         .verdict { display: flex; gap: 10px; align-items: center; font-size: 13px; line-height: 1.4; }
         .verdict .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;

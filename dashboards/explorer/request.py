@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane
 from gpvae_core.errors import UserError
@@ -81,7 +81,7 @@ class ExplorerPane(Pane[ExplorerRequest]):
         words = ", ".join(READY_WORDS[name] for name in READY_WORDS if name in missing)
         return f"Not ready yet: {words}. This view fills by itself." if missing else ""
 
-    def look(self, request: ExplorerRequest) -> Hashable:
+    def drawing_key(self, request: ExplorerRequest) -> Hashable:
         return request.theme.name, request.names, request.focus, request.colour, request.against, request.coordinates
 
     def file(self, request: ExplorerRequest) -> str:

@@ -14,7 +14,7 @@ from dashboards.gap_lab.pictures import pictures
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import GRID, WHOLE, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.welcome import Welcome

@@ -19,7 +19,7 @@ SLICE = (
     " With {d} latent dimensions this is the slice through the posterior mode along its two widest directions, of the "
     "posterior and of the answers alike, not a marginal."
 )
-OF = (("image", "this image"), ("sample", "mean of many"))
+GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
 
 class GapLabPane(Pane[GapLabRequest]):
@@ -36,10 +36,10 @@ class GapStacks(GapLabPane):
     to_csv = staticmethod(export.stacks)
 
     def slow(self, request: GapLabRequest) -> bool:
-        return request.of == "sample"
+        return request.gaps_of == "sample"
 
     def selects(self, request: GapLabRequest) -> tuple[Select, ...]:
-        return (Select("of", "of", OF, request.of),)
+        return (Select("gaps_of", "of", GAPS_OF, request.gaps_of),)
 
     def key(self, request: GapLabRequest) -> Hashable:
         index = None if self.slow(request) else request.index

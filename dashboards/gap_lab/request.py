@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboards.gap_lab.labs import GapLabs, Trainable
 from dashboards.gap_lab.state import BETWEEN, methods_of
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from gpvae_core.errors import UserError
 from gpvae_core.plots.method_styles import MethodStyle, method_styles
 from gpvae_core.plots.theme import DARK, LIGHT, Theme
@@ -31,7 +31,7 @@ class GapLabRequest:
     lab: Lab
     index: int
     methods: tuple[str, ...]
-    of: str
+    gaps_of: str
     start: str
     svi: SviSettings
     quantity: str
@@ -71,7 +71,7 @@ def resolve(labs: GapLabs, values: dict[str, Any]) -> Resolved[GapLabRequest] | 
         lab=lab,
         index=index,
         methods=tuple(methods),
-        of=values["of"],
+        gaps_of=values["gaps_of"],
         start=start,
         svi=SviSettings(STEPS, values["step_size"], values["momentum"], values["covariance"]),
         quantity=values["quantity"],

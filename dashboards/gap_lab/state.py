@@ -20,7 +20,7 @@ class GapLabState(PageState):
     decoder = param.String(doc="Name of the decoder, that of the run it was trained in")
     index = param.Integer(default=0, bounds=(0, None), doc="Validation image")
     chosen = param.String(doc="Methods shown, with ';' between them")
-    of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
+    gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
     start = param.String(doc="Run from whose answer SVI starts")
     step_size = param.Number(default=0.1, bounds=(1e-4, 2.0), doc="Step size of SVI")
     momentum = param.Number(default=0.5, bounds=(0.0, 0.99), doc="Momentum of SVI")
@@ -28,7 +28,7 @@ class GapLabState(PageState):
     quantity = param.Selector(default=QUANTITIES[0], objects=list(QUANTITIES), doc="Accuracy against time")
     epochs_of = param.String(doc="Run whose kept epochs are drawn")
     address_names: ClassVar[Mapping[str, str]] = {
-        "chosen": "methods", "step_size": "step", "quantity": "y", "epochs_of": "epochs",
+        "chosen": "methods", "gaps_of": "of", "step_size": "step", "quantity": "y", "epochs_of": "epochs",
     }  # fmt: skip
 
     @property

@@ -12,8 +12,8 @@ import panel_material_ui as pmui
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
-from dashboards.lab.asked import Asked
 from dashboards.lab.first_start import FirstStart
+from dashboards.lab.hooks import PageHooks
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.session import Session
@@ -27,11 +27,11 @@ GRID = {**WHOLE, "display": "grid", "grid-template-columns": "repeat(auto-fill, 
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": WHOLE}
 
 
-class Page(Asked[R]):
+class Page(PageHooks[R]):
     """One browser tab.
 
     A page names its `path`, `title` and `state_type`, makes its panes, lays them out with its controls, and resolves
-    a state into the request that the panes answer. What else it may do is in `Asked` and in the hooks below.
+    a state into the request that the panes answer. What else it may do is in `PageHooks` and in the hooks below.
     """
 
     path: ClassVar[str]

@@ -56,8 +56,8 @@ class Pane(ABC, Generic[R]):
         """Return whether the card is on the screen."""
         return True
 
-    def look(self, request: R) -> Hashable:
-        """Return what the drawing depends on beside the key and the theme; None for anything: it is drawn each time."""
+    def drawing_key(self, request: R) -> Hashable:
+        """Return what the drawing depends on beside the key, with the theme; None for anything: it is drawn anew."""
         return None
 
     def file(self, request: R) -> str:

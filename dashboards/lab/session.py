@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,8 +13,8 @@ import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
-from dashboards.lab.asked import Asked, Resolved
 from dashboards.lab.background import Background
+from dashboards.lab.hooks import PageHooks, Resolved
 from dashboards.lab.latest import Latest
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.words import progress_words
@@ -27,6 +28,8 @@ UNBOUND = {"max-height": "none"}
 """A card is as high as what it holds."""
 COMING = "Being computed. This fills by itself."
 NOTHING = "Nothing to show: see the line above."
+PATIENCE_S = 0.6
+"""How long cards may take before they are marked as busy."""
 CANCEL, AGAIN = ("cancel", "Cancel"), ("again", "Try again")
 
 
@@ -37,7 +40,7 @@ class Answer:
     content: Content
     key: Hashable = None
     view: Any = None
-    look: Hashable = None
+    drawing_key: Hashable = None
     aside: str = ""
 
 
@@ -45,7 +48,7 @@ class Session(Generic[R]):
     """Compute what the state asks for and show it in the cards, the newest request alone."""
 
     def __init__(
-        self, page: Asked[R], state: PageState, panes: Sequence[Pane[R]], document: Document | None, notice: Notice
+        self, page: PageHooks[R], state: PageState, panes: Sequence[Pane[R]], document: Document | None, notice: Notice
     ) -> None:
         self._page, self._state, self._notice = page, state, notice
         self.latest = Latest(document, notice.say)
@@ -56,6 +59,7 @@ class Session(Generic[R]):
         self._answers: dict[str, Answer] = {}
         self._contents: dict[str, Content] = {}
         self._awaited: set[str] = set()
+        self._begun = 0.0
         self._said: dict[str, object] = {}
         self._settling, self._started, self._generation = False, False, 0
         state.param.watch(self._chosen, [name for name in state.param if name != "name"])
@@ -149,6 +153,7 @@ class Session(Generic[R]):
         self._page.offer(request)
         self._said.clear()
         self._awaited.clear()
+        self._begun = time.monotonic()
         for pane in self.panes:
             background = self._background[pane.name]
             if resolved.refused or not pane.shown(request) or not pane.slow(request):
@@ -191,14 +196,14 @@ class Session(Generic[R]):
             return Answer(pane.missing(request))
         if known is None or known.key != key:
             return self._drawn(pane, key, pane.compute(request, silent), request)
-        if known.look is not None and known.look == pane.look(request):
+        if known.drawing_key is not None and known.drawing_key == pane.drawing_key(request):
             return known
         return self._drawn(pane, key, known.view, request)
 
     @staticmethod
     def _drawn(pane: Pane[R], key: Hashable, view: Any, request: R) -> Answer:
         content = replace(pane.draw(view, request), file=pane.file(request))
-        return Answer(content, key, view, pane.look(request), pane.aside(view, request))
+        return Answer(content, key, view, pane.drawing_key(request), pane.aside(view, request))
 
     @staticmethod
     def _guarded(pane: Pane[R], work: Callable[[], Answer]) -> Answer:
@@ -227,7 +232,9 @@ class Session(Generic[R]):
 
     def tick(self) -> None:
         """Mark what lets one wait, and bring the cards of background work up to date."""
-        for name in tuple(self._awaited):
+        # NOTE: a mark costs each card a message and a repaint, so that what is answered at once goes without.
+        waiting = time.monotonic() - self._begun > PATIENCE_S
+        for name in tuple(self._awaited) if waiting else ():
             known = self._contents[name]
             if not known.busy:  # what is shown stays, with its stamp, until what comes is there
                 self._contents[name] = replace(known, busy=True)
@@ -238,9 +245,9 @@ class Session(Generic[R]):
         if self.request is not None:
             for pane in self.panes:
                 if pane.shown(self.request) and pane.slow(self.request):
-                    self._look(pane, self.request)
+                    self._follow_job(pane, self.request)
 
-    def _look(self, pane: Pane[R], request: R) -> None:
+    def _follow_job(self, pane: Pane[R], request: R) -> None:
         background = self._background[pane.name]
         report, result = background.report(), background.result
         done = report is not None and report.outcome == "done" and result is not None

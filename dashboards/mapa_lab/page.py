@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import panel as pn
 
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.progress import ProgressLine

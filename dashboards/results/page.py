@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import panel as pn
 
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import WHOLE, Page
 from dashboards.results import rows, words
 from dashboards.results.column import ColumnPane

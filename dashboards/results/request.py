@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dashboards.lab.asked import Resolved
+from dashboards.lab.hooks import Resolved
 from dashboards.results.state import dims_of, methods_of
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.plots.theme import DARK, LIGHT, Theme

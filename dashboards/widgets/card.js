@@ -82,6 +82,7 @@ export function render({model, el}) {
   const thumb = element("img", plot, {class: "thumb", alt: "", hidden: ""})
   exportButtons(tools, model, plot)
   let drawn = null
+  let painted = null // the request of the last painting: a mark of being busy moves nothing
   let shown = null
   let busy = Promise.resolve()
 
@@ -95,9 +96,10 @@ export function render({model, el}) {
       plot.style.height = `${layout.height}px`
       await window.Plotly.react(plot, data, {...layout, ...content.overlay}, {displayModeBar: false, scrollZoom: content.picks, responsive: false})
       if (first) { adoptPlotlyStyle(el); shown = follow(plot, thumb, model); plot.append(thumb) }
-    } else if (figure && content.overlay) {
+    } else if (figure && content.overlay && content.stamp !== painted) {
       await window.Plotly.relayout(plot, content.overlay)
     }
+    painted = content.stamp
     reportPainted(model)
   }
   const update = () => {

@@ -1,10 +1,12 @@
-"""How long a person waits: from a click on the map to the last view painted, in a real browser.
+"""Drive the pages in a real browser, and measure how long a person waits: from a click to the last view painted.
 
 Uses playwright, which comes with the test dependencies; nothing here is imported by the pages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpvae_core.errors import UserError
@@ -34,13 +36,26 @@ POINTS = """plot => {
 }"""
 
 
+@contextmanager
+def open_tab(browser: str | None = None) -> Iterator[Page]:
+    """Open a tab in the Chromium at `browser`, playwright's own where None; both are closed at the end."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            yield launched.new_page(viewport={"width": 1440, "height": 900})
+        finally:
+            launched.close()
+
+
 def wait_until_ready(page: Page, timeout_s: float = 120.0) -> None:
-    """Until each of the six views has been painted at least once."""
+    """Wait until each of the six views has been painted at least once."""
     page.wait_for_function(READY, arg=list(VIEWS), timeout=1000 * timeout_s)
 
 
 def wait_until_quiet(page: Page, still_ms: int = 800, timeout_s: float = 120.0) -> None:
-    """Until all views are there and none has been painted for `still_ms`: nothing is being prepared any more."""
+    """Wait until all views are there and none has been painted for `still_ms`: nothing is being prepared any more."""
     wait_until_ready(page, timeout_s)
     for _ in range(2):  # what was prepared last is still to be painted
         page.wait_for_function(QUIET, arg=[list(VIEWS), still_ms], timeout=1000 * timeout_s)
@@ -48,7 +63,7 @@ def wait_until_quiet(page: Page, still_ms: int = 800, timeout_s: float = 120.0) 
 
 
 def map_points(page: Page) -> list[tuple[float, float]]:
-    """Where the map's points are on the screen, in pixels of the window."""
+    """Return where the map's points are on the screen, in pixels of the window."""
     plot: Any = page.locator(MAP)
     plot.scroll_into_view_if_needed()
     return [(float(x), float(y)) for x, y in plot.evaluate(POINTS)]
@@ -66,7 +81,7 @@ def _hover(page: Page, x: float, y: float) -> None:
 
 
 def click_and_wait(page: Page, x: float, y: float, timeout_s: float = 10.0) -> float:
-    """Click at a point; milliseconds from the release of the button until all six views show the new instance.
+    """Click at a point; return the milliseconds from the release of the button until all six views follow.
 
     Raises:
         UserError: nothing was picked within `timeout_s`.
@@ -85,26 +100,19 @@ def click_and_wait(page: Page, x: float, y: float, timeout_s: float = 10.0) -> f
 
 
 def click_to_repaint(url: str, n: int = 30, browser: str | None = None, settle_ms: int = 1500) -> list[float]:
-    """Milliseconds from click to repaint of all six views, for `n` clicks spread over the map of the page at `url`.
+    """Return the milliseconds from click to repaint of all six views, for `n` clicks on the map of the page at `url`.
 
     Args:
         browser: the Chromium to run; playwright's own where None.
         settle_ms: pause between clicks, in which the best Gaussian of the instance before is finished.
     """
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        try:
-            page = launched.new_page(viewport={"width": 1440, "height": 900})
-            page.goto(url)
-            wait_until_quiet(page, settle_ms)
-            points = map_points(page)
-            times = []
-            for k in range(n):
-                x, y = points[(k * 7919 + 13) % len(points)]
-                times.append(click_and_wait(page, x, y))
-                page.wait_for_timeout(settle_ms)
-            return times
-        finally:
-            launched.close()
+    with open_tab(browser) as page:
+        page.goto(url)
+        wait_until_quiet(page, settle_ms)
+        points = map_points(page)
+        times = []
+        for k in range(n):
+            x, y = points[(k * 7919 + 13) % len(points)]
+            times.append(click_and_wait(page, x, y))
+            page.wait_for_timeout(settle_ms)
+        return times

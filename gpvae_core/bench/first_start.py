@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gpvae_core.bench.base import BENCHES, Bench, Row
-from gpvae_core.bench.browser import wait_until_ready
+from gpvae_core.bench.browser import open_tab, wait_until_ready
 from gpvae_core.bench.served import explorer, find_browser
 from gpvae_core.progress import Progress
 
@@ -21,13 +21,8 @@ class FirstStartBench(Bench):
     """First start of the Explorer with nothing trained: page up, default models trained, six views filled."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
-        """One start, whatever `repeats` says: it takes about a minute. It trains on the CPU, whatever `device`."""
-        from playwright.sync_api import sync_playwright
-
-        browser = find_browser()
-        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-            launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-            page = launched.new_page(viewport={"width": 1440, "height": 900})
+        """Measure one start, whatever `repeats` says: it takes about a minute, on the CPU whatever `device` says."""
+        with tempfile.TemporaryDirectory() as folder, open_tab(find_browser()) as page:
             progress(0, 2, "first start")
             with explorer(Path(folder)) as (url, started):
                 page.goto(url)
@@ -36,7 +31,6 @@ class FirstStartBench(Bench):
                 progress(1, 2, "first start")
                 wait_until_ready(page, timeout_s=600)
                 filled = time.perf_counter() - started
-            launched.close()
         progress(2, 2, "first start")
         return [
             Row("nothing trained", "command to page up", up, "s"),

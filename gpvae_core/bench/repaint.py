@@ -21,7 +21,7 @@ from gpvae_core.runs import load_run
 
 
 def summary(case: str, values: list[float]) -> list[Row]:
-    """Median and 95th percentile in milliseconds."""
+    """Return median and 95th percentile in milliseconds."""
     ends = {"repeats": len(values), "low": min(values), "high": max(values)}
     return [
         Row(case, "median", statistics.median(values), "ms", **ends),
@@ -30,7 +30,7 @@ def summary(case: str, values: list[float]) -> list[Row]:
 
 
 def computing(prepared: Explorer, n: int) -> list[float]:
-    """Milliseconds to compute the six views of one test image after the other."""
+    """Return the milliseconds to compute the six views of one test image after the other."""
     views: list[Callable[..., object]] = [
         prepared.posterior_view,
         prepared.uncertainty_view,

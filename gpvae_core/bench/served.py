@@ -19,7 +19,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def find_browser() -> str:
-    """The system's Chromium. Raises UserError where there is none."""
+    """Return the system's Chromium. Raises UserError where there is none."""
     found = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if found is None:
         raise UserError(f"this bench needs a Chromium: none of {', '.join(BROWSERS)} is installed")
@@ -27,7 +27,7 @@ def find_browser() -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -50,7 +50,7 @@ def explorer(folder: Path, *runs: str) -> Iterator[tuple[str, float]]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], timeout_s: float = 60.0) -> None:
-    """Until the page answers."""
+    """Wait until the page answers."""
     deadline = time.perf_counter() + timeout_s
     while time.perf_counter() < deadline:
         if process.poll() is not None:

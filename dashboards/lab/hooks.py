@@ -25,7 +25,7 @@ class Resolved(Generic[R]):
     """Why nothing can be shown of it, such as two numbers that do not go together."""
 
 
-class Asked(ABC, Generic[R]):
+class PageHooks(ABC, Generic[R]):
     """What a session asks of its page."""
 
     @abstractmethod
