@@ -23,7 +23,7 @@ from gpvae_core.mapa.bandwidths import BANDWIDTHS
 from gpvae_core.mapa.kernel import MAX_VALIDATION, choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
-from gpvae_core.stats import mean_se, spearman
+from gpvae_core.stats import mean_se, seeded_order, spearman
 from gpvae_core.training_bound import training_bound
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians
@@ -227,7 +227,7 @@ def _sample(run: Run, split: Split, size: int, truths: int, seed: int, progress:
 
 def _first(split: Split, size: int, seed: int) -> NDArray[np.int64]:
     """The seeded sample of this size; a smaller one is its beginning."""
-    return np.random.default_rng(seed).permutation(len(split))[:size]
+    return seeded_order(len(split), seed)[:size]
 
 
 def _truth_and_gaps(sample: Sample) -> dict[str, Any]:
