@@ -14,7 +14,7 @@ from dashboards.request import Drawn
 from gpvae_core.plots.gaps import nats
 
 if TYPE_CHECKING:
-    from gpvae_core.explore.gap_lab.views import Value
+    from gpvae_core.explore.views import Value
     from gpvae_core.progress import Progress
 
 

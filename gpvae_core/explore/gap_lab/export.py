@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView, Value
+from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
+from gpvae_core.explore.views import Value
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -23,22 +23,14 @@ from gpvae_core.explore.gap_lab.outlines import outline_of
 from gpvae_core.explore.gap_lab.scores import Reference, stacks_view, value
 from gpvae_core.explore.gap_lab.svi import SviSettings, path_elbos, path_outlines, svi_path
 from gpvae_core.explore.gap_lab.timing import BATCH, batch_times
-from gpvae_core.explore.gap_lab.views import (
-    Array,
-    ContoursView,
-    CurveView,
-    StacksView,
-    SviView,
-    Timed,
-    TimesView,
-)
+from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, Timed, TimesView
 from gpvae_core.explore.gap_sample import named_truth
 from gpvae_core.explore.local import LocalPosterior, local_posterior
 from gpvae_core.explore.memo import Memo
 from gpvae_core.explore.outline import MASS
 from gpvae_core.explore.pictures import decode_means
 from gpvae_core.explore.planes import choose_plane, latent_plane
-from gpvae_core.explore.views import GaussianShape, Plane, PosteriorView
+from gpvae_core.explore.views import Array, GaussianShape, Plane, PosteriorView
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.truth.grid import GridPosterior

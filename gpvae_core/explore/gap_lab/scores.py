@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.explore.gap_lab.views import Array, Stack, StacksView, Value
+from gpvae_core.explore.gap_lab.views import Stack, StacksView
+from gpvae_core.explore.views import Array, Value
 from gpvae_core.gaps import GapTable, encoder_elbos, gaps_and_best
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import mean_se
