@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from gpvae_core.explore.export import csv_text
 from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
 from gpvae_core.explore.views import Value
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
-    return out.getvalue()
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    return csv_text((header, rows))
 
 
 def _pair(value: Value) -> tuple[float, float | None]:

@@ -87,3 +87,14 @@ def stacks_view(what: str, reference: Reference, elbos: dict[str, Array], truth:
         exact=reference.exact,
         truth=truth,
     )
+
+
+def bound_words(reference: Reference) -> str:
+    """Say how log p(x) was bounded from below, and how sure that is."""
+    evidence = reference.table.evidence
+    words = f"log p(x) is a lower bound here, by {evidence.how_words}"
+    if evidence.se is not None:
+        words += f" (standard error {np.median(evidence.se):.1g} nats{' in the median' * (len(evidence.se) > 1)})"
+    bad = int(evidence.untrusted.sum())
+    doubt = f" Of {len(evidence.untrusted)} estimates {bad} should not be trusted." if bad else ""
+    return f"{words}: inference and approximation gaps are at least so large.{doubt}"
