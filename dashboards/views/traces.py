@@ -23,7 +23,8 @@ class Traces:
     needs = frozenset({"encodings", "atlas", "reference"})
 
     def key(self, request: Request) -> Hashable:
-        return request.focal.name, request.identity, request.bandwidth, request.coordinates, request.theme.name
+        chosen = request.identity, request.bandwidth, request.coordinates
+        return request.focal.name, *chosen, request.theme.name, request.refined
 
     def draw(self, request: Request) -> Drawn:
         side = request.focal
