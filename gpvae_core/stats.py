@@ -32,6 +32,11 @@ def mean_se(values: ArrayLike) -> MeanSE:
     return {"mean": mean, "se": se, "n": len(v)}
 
 
+def seeded_order(n: int, seed: int) -> NDArray[np.int64]:
+    """Return 0 ... n - 1 in a random order; its beginnings are the seeded samples of n instances."""
+    return np.random.default_rng(seed).permutation(n)
+
+
 def spearman(a: ArrayLike, b: ArrayLike, n_boot: int = 1000, seed: int = 0) -> tuple[float, float, float]:
     """Spearman's rank correlation and its 95 % percentile bootstrap interval (rho, low, high).
 

@@ -178,6 +178,37 @@ def renames(path: Path) -> Iterator[ast.Call]:
             yield node
 
 
+ASKED_OF_THE_TRUTH = {"Line.build", "Atlas.build", "true_posterior", "true_posteriors", "ais", "reverse_ais"}
+"""Calls by which log p(x) or p(z|x) is computed; only `truth/` makes them, for all who ask its `Truth`."""
+ASKED_OF_THE_TRUTH |= {"annealing_path", "iwae_log_px", "quick_bound", "line_posteriors", "posterior_samples"}
+MAY_TIME_THE_TRUTH = {"gpvae_core/bench/posterior.py"}
+
+
+def calls(path: Path) -> set[str]:
+    """The names of all functions that the file calls: `f`, and `A.f` as `A.f` and as `f` where it is a module's."""
+    found = [ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+    return {".".join(name.split(".")[-2:]) for name in found}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_truth_is_computed_in_one_place(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    if relative.startswith("gpvae_core/truth/") or relative in MAY_TIME_THE_TRUTH:
+        return
+    assert not calls(path) & ASKED_OF_THE_TRUTH, (
+        f"{relative} computes log p(x) itself: wanted `truth_for` or `run.truth`"
+    )
+    functions = (name.split(".") for name in imports(path) if name.startswith("gpvae_core.truth."))
+    names = {parts[-1] for parts in functions if len(parts) > 3}
+    assert not names & ASKED_OF_THE_TRUTH
+
+
+def test_quadrature_and_annealing_are_started_by_the_truth_alone() -> None:
+    """How many files call each; a second one is a second truth."""
+    callers = {name: [p.stem for p in SOURCES if name in calls(p)] for name in ("Line.build", "Atlas.build")}
+    assert callers == {"Line.build": ["quadrature"], "Atlas.build": ["posterior", "quadrature"]}
+
+
 FORBIDDEN = re.compile(
     r"\bimport (pickle|dill|shelve)|\bfrom (pickle|dill|shelve)\b|pickle\.load|read_pickle|joblib\.load|torch\.load\("
     r"|weights_only\s*=\s*False|allow_pickle\s*=\s*True|(?<![.\w])(eval|exec)\("

@@ -25,7 +25,7 @@ from gpvae_core.evaluation.whole_split import traces
 from gpvae_core.gaps import GapTable, gaps_and_best
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
-from gpvae_core.stats import spearman
+from gpvae_core.stats import seeded_order, spearman
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.evidence import MIN_ESS, Array, Evidence
 from gpvae_core.truth.pareto import K_HAT_LIMIT
@@ -49,7 +49,7 @@ class Sample:
 
 def first(split: Split, size: int, seed: int) -> NDArray[np.int64]:
     """Return the seeded sample of this size; a smaller one is its beginning."""
-    return np.random.default_rng(seed).permutation(len(split))[:size]
+    return seeded_order(len(split), seed)[:size]
 
 
 def sample_of(run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, truth: Truth) -> Sample:

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from gpvae_core.densities.base import Posterior
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import UserError
 from gpvae_core.explore import contours, pictures
 from gpvae_core.explore.encoder_shape import encoder_shape
 from gpvae_core.explore.encodings import Encodings, encode_batch
 from gpvae_core.explore.gap_sample import BestGaussian, GapSample, gap_view, sample_from
 from gpvae_core.explore.local import LocalPosterior, local_posterior
+from gpvae_core.explore.mapa_answers import MapaAnswers
 from gpvae_core.explore.memo import Memo
 from gpvae_core.explore.planes import choose_plane, latent_plane, on_plane
-from gpvae_core.explore.reference import Reference
 from gpvae_core.explore.stages import Stages
 from gpvae_core.explore.traces import Line, kl, profile_lines, slice_lines, traces
 from gpvae_core.explore.views import (
@@ -33,8 +33,7 @@ from gpvae_core.explore.views import (
 )
 from gpvae_core.gaps import gaps_and_best
 from gpvae_core.hashes import hexdigest
-from gpvae_core.mapa import BANDWIDTHS, Bandwidth
-from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
+from gpvae_core.mapa import Bandwidth
 from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.truth.evidence import Evidence
 from gpvae_core.truth.grid import GridPosterior
@@ -42,7 +41,6 @@ from gpvae_core.truth.grid import GridPosterior
 T = TypeVar("T")
 
 BASE_SAMPLES = 200
-MAPA_MASS, MAPA_POINTS = 0.99, 60
 ELBO_SAMPLES = 1000
 STARTS = 3
 """Samples of the encoder from which the mode is sought, besides its mean, its base's and the prior's."""
@@ -64,7 +62,7 @@ class Answers:
         self._stages = stages
         self._run, self._vae, self._seed = stages.run, stages.run.model, stages.seed
         self._memo = Memo(KEPT)
-        self._bandwidths = Memo()
+        self._mapa = MapaAnswers(stages)
 
     @property
     def planar(self) -> bool:
@@ -188,7 +186,7 @@ class Answers:
             drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
             modes = np.zeros((1, 2))
         base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
-        points, weights = self._mapa_points(instance, plane)
+        points, weights = self._mapa.points(self._x(instance), plane)
         return PosteriorView(
             plane=plane,
             x=drawn.x,
@@ -212,43 +210,13 @@ class Answers:
             shapes.append(on_plane("best Gaussian (full)", plane, best.full_mean, full))
         return tuple(shapes)
 
-    # -- MAPA -------------------------------------------------------------------------------------------------------
-
-    def bandwidth(self, kind: Bandwidth) -> tuple[float, str]:
-        """MAPA's kernel width in pixel units and where it comes from."""
-        if kind == "validation":
-            return self._bandwidths.get(kind, self._chosen_bandwidth), "chosen on validation images"
-        if kind != "sigma_x":
-            raise unknown("bandwidth", kind, BANDWIDTHS)
-        sigma_x = self._vae.likelihood.noise_scale()
-        return self.bandwidth("validation") if sigma_x is None else (sigma_x, "sigma_x of the likelihood")
-
-    def _chosen_bandwidth(self) -> float:
-        validation = self._run.data.validation.pixels().flatten(1).to(self._run.device)
-        return float(choose_bandwidth(self._stages.reference().pixels, validation, None))
-
-    def _log_mapa(self, reference: Reference, instance: Instance, bandwidth: float) -> Array:
-        """log q(i|n), (N,)."""
-        return mapa(reference.pixels, self._x(instance).flatten(1), bandwidth)[0].cpu().double().numpy()
-
-    def _mapa_points(self, instance: Instance, plane: Plane) -> tuple[Array, Array]:
-        """Codes with the largest q(i|n), on the plane, that hold MAPA_MASS of the mass; at most MAPA_POINTS."""
-        reference = self._stages.reference_if_quick()
-        if reference is None:
-            return np.empty((0, 2)), np.empty(0)
-        weights = np.exp(self._log_mapa(reference, instance, self.bandwidth("sigma_x")[0]))
-        order = np.argsort(-weights, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(weights[order]), MAPA_MASS)) + 1
-        chosen = order[: min(enough, MAPA_POINTS)]
-        return plane.coordinates(reference.codes[chosen]), weights[chosen]
-
     # -- view 3 -----------------------------------------------------------------------------------------------------
 
     def traces_view(self, instance: Instance, bandwidth: Bandwidth) -> TracesView:
         reference, x = self._stages.reference(), self._x(instance)
-        width, source = self.bandwidth(bandwidth)
+        width, source = self._mapa.bandwidth(bandwidth)
         log_p = reference.model.log_index_posterior(x)[0].numpy()
-        log_q = self._log_mapa(reference, instance, width)
+        log_q = self._mapa.log_q(reference, x, width)
         shift = np.log(len(reference.index)) + reference.log_prior
         lines, note = self._lines(instance, x)
         found = traces(lines, reference.codes, log_p + shift, log_q + shift)

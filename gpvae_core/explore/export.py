@@ -22,8 +22,8 @@ from gpvae_core.explore.views import (
 Table = tuple[Sequence[str], Iterable[Sequence[object]]]
 
 
-def _text(*tables: Table) -> str:
-    """Numbers are written so that reading them gives the same float64."""
+def csv_tables(*tables: Table) -> str:
+    """Write tables with a heading each, a blank line between two; reading a number gives the same float64."""
     return "\n".join(csv_text(heading, (map(_plain, row) for row in rows)) for heading, rows in tables)
 
 
@@ -48,7 +48,7 @@ def posterior(view: PosteriorView) -> str:
         *(("MAPA point", *z, w) for z, w in zip(view.mapa_points, view.mapa_weights, strict=True)),
         *(("mode", *z, None) for z in view.modes),
     ]
-    return _text(
+    return csv_tables(
         grid,
         (("mass", "log_density_threshold"), view.hpd_levels),
         (("gaussian", "mean_x", "mean_y", "cov_xx", "cov_xy", "cov_yy"), shapes),
@@ -64,12 +64,12 @@ def uncertainty(view: UncertaintyView | None) -> str:
         *(f"dimension_{j + 1}" for j in range(0 if view is None else len(view.per_dimension_f))),
     )
     if view is None:
-        return _text((one, ()))
+        return csv_tables((one, ()))
     rows = [("V[f]", view.trace_f, *view.per_dimension_f), ("V[h]", view.trace_h, *view.per_dimension_h)]
     everyone = _columns(index=np.arange(len(view.all_trace_f)), trace_f=view.all_trace_f, trace_h=view.all_trace_h)
     scatter = _columns(index=view.scatter_index, uncertainty=view.scatter_uncertainty, **view.scatter)
     found = [(c.against, c.rho, c.low, c.high, c.n) for c in view.correlations]
-    return _text((one, rows), everyone, scatter, (("against", "spearman_rho", "low_95", "high_95", "n"), found))
+    return csv_tables((one, rows), everyone, scatter, (("against", "spearman_rho", "low_95", "high_95", "n"), found))
 
 
 def traces(view: TracesView) -> str:
@@ -80,7 +80,7 @@ def traces(view: TracesView) -> str:
         rows += [(t.coordinate, "empiricalized", z, v) for z, v in zip(t.z, t.empirical, strict=True)]
         rows += [(t.coordinate, "MAPA", z, v) for z, v in zip(t.z, t.mapa, strict=True)]
     settings = (("bandwidth", "bandwidth_source", "kl_mapa"), [(view.bandwidth, view.bandwidth_source, view.kl_mapa)])
-    return _text((("coordinate", "series", "z", "log_density"), rows), settings)
+    return csv_tables((("coordinate", "series", "z", "log_density"), rows), settings)
 
 
 def tsne_map(view: MapView) -> str:
@@ -90,7 +90,7 @@ def tsne_map(view: MapView) -> str:
     empty = np.full(n, np.nan)
     uncertainty, gap = (empty if v is None else v for v in (view.uncertainty, view.gap))
     rows = zip(view.index, view.xy[:, 0], view.xy[:, 1], names, uncertainty, gap, strict=True)
-    return _text((("index", "x", "y", "class", "uncertainty", "inference_gap"), rows))
+    return csv_tables((("index", "x", "y", "class", "uncertainty", "inference_gap"), rows))
 
 
 def reconstructions(view: ReconstructionView) -> str:
@@ -102,13 +102,13 @@ def reconstructions(view: ReconstructionView) -> str:
         ("image", "channel", "row", "column", "value"),
         [(name, c, i, j, value) for name, c, i, j, value in rows],
     )
-    return _text((("image", "rmse"), [(item.name, item.rmse) for item in view.items]), pixels)
+    return csv_tables((("image", "rmse"), [(item.name, item.rmse) for item in view.items]), pixels)
 
 
 def gaps(view: GapView) -> str:
     """One row."""
     values = asdict(view)
-    return _text((tuple(values), [tuple(values.values())]))
+    return csv_tables((tuple(values), [tuple(values.values())]))
 
 
 def figure_one(items: Sequence[FigureOneItem]) -> str:
@@ -118,4 +118,4 @@ def figure_one(items: Sequence[FigureOneItem]) -> str:
         x, y = np.meshgrid(item.posterior.x, item.posterior.y)
         rows += zip(np.full(x.size, item.index), x.ravel(), y.ravel(), item.posterior.log_density.ravel(), strict=True)
     listed = [(item.index, item.uncertainty) for item in items]
-    return _text((("index", "uncertainty"), listed), (("index", "x", "y", "log_density"), rows))
+    return csv_tables((("index", "uncertainty"), listed), (("index", "x", "y", "log_density"), rows))

@@ -13,8 +13,8 @@ import torch
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.explore.contours import hpd_levels, region_box
+from gpvae_core.explore.level_lines import level_lines
 from gpvae_core.explore.views import Array, Plane
-from gpvae_core.plots.level_lines import level_lines
 
 MASS = 0.9
 IN_VIEW = 0.999

@@ -14,6 +14,14 @@ Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
+class Value:
+    """A mean and its standard error; None for a single image."""
+
+    mean: float
+    se: float | None = None
+
+
+@dataclass(frozen=True)
 class Instance:
     """One image under examination: a test image (index) or one drawn or uploaded (index None)."""
 

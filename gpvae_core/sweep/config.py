@@ -59,6 +59,16 @@ class ScoreConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     k: int = Field(default=100, ge=1, strict=True, description="importance samples of the IWAE score")
     seed: int = Field(default=0, ge=0, lt=2**63, strict=True, description="seed of the score's noise")
+    truths: int = Field(
+        default=0, ge=0, strict=True, description="test images whose log p(x) is found by the run's truth; 0 for none"
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain data, from which jobs get their keys.
+
+        What came later is left out where it has its default, so that the keys of earlier results stay.
+        """
+        return {name: value for name, value in self.model_dump().items() if name != "truths" or value}
 
 
 class SweepConfig(BaseModel):
@@ -92,7 +102,7 @@ class SweepConfig(BaseModel):
             "preset": self.preset,
             "set": _flat(self.set),
             "method_settings": {name: _flat(part) for name, part in self.method_settings.items()},
-            "evaluate": self.evaluate.model_dump(),
+            "evaluate": self.evaluate.to_json(),
         }
 
     def setup_key(self) -> str:

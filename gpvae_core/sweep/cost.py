@@ -47,8 +47,9 @@ class Stopwatch:
 def measure(job: Job, device: str | None = None) -> Cost:
     """Train a few steps and score a few test images, on this machine, with one thread as a worker has.
 
-    Left out: validation after an epoch (about one forward pass of the validation images) and, for a method that trains
-    in stages, that later stages may cost more or less than the first.
+    Left out: validation after an epoch (about one forward pass of the validation images), the truth of a sample of test
+    images where it is wanted, and, for a method that trains in stages, that later stages may cost more or less than the
+    first.
     """
     target, data = pick_device(device), data_of(job.config.data)
     watch = Stopwatch(target)

@@ -31,7 +31,7 @@ class Job:
     @property
     def key(self) -> str:
         """The same for the same training and score, whichever sweep asks for it."""
-        return digest({"config": self.config.to_json(), "score": self.score.model_dump()})
+        return digest({"config": self.config.to_json(), "score": self.score.to_json()})
 
     @property
     def folder(self) -> str:
@@ -45,7 +45,9 @@ class Job:
         """The same for trainings whose epochs cost the same."""
         raw = self.config.to_json()
         del raw["seed"], raw["data"]["split_seed"], raw["train"]["epochs"], raw["train"]["patience"]
-        return digest({"config": raw, "k": self.score.k})
+        score = self.score.to_json()
+        del score["seed"]
+        return digest({"config": raw, **score})
 
 
 def short_name(dataset: str) -> str:

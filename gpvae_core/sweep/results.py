@@ -69,12 +69,25 @@ class Result:
     decoder_passes: float | None = None
     """For each point of a training step."""
     encoder_passes: float | None = None
+    truth: str | None = None
+    """How log p(x) of a seeded sample of test images was found: 'line', 'grid', 'ais' or 'iwae'; None where it was not
+    asked for (evaluate.truths in the sweep file)."""
+    truth_log_px: float | None = None
+    """Its mean over that sample, nats; beyond two latent dimensions a lower bound in expectation."""
+    truth_log_px_se: float | None = None
+    """Standard error of that mean over images."""
+    truth_error: float | None = None
+    """Root mean square of the standard errors of single images, nats; None by quadrature."""
+    truth_images: int | None = None
+    truth_untrusted: int | None = None
+    """Images of the sample whose log p(x) is not to be trusted."""
 
 
 MEASURED = (
     *("validation_elbo", "test_iwae", "test_iwae_se", "test_elbo", "test_elbo_se", "test_images", "epochs"),
     *("best_epoch", "parameters", "train_seconds", "score_seconds", "device", "note", "versions"),
     *("validation_log_px", "test_log_px", "test_kl", "test_kl_se", "decoder_passes", "encoder_passes"),
+    *("truth", "truth_log_px", "truth_log_px_se", "truth_error", "truth_images", "truth_untrusted"),
 )
 """Fields that a job returns when it is done."""
 PLANNED = (

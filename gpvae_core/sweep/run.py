@@ -185,7 +185,7 @@ class Running:
             future = client.submit(
                 run_job,
                 job.config.to_json(),
-                job.score.model_dump(),
+                job.score.to_json(),
                 str(self._root),
                 job.folder,
                 self._token,

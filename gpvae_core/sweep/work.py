@@ -23,7 +23,7 @@ from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import Best, read_config, read_record, snapshot_folder
 from gpvae_core.runs import Run, load_run, summarize
-from gpvae_core.stats import mean_se
+from gpvae_core.stats import mean_se, seeded_order
 from gpvae_core.sweep.charge import token_in
 from gpvae_core.sweep.config import ScoreConfig
 from gpvae_core.train import resume, train
@@ -98,7 +98,8 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
     run = load_run(folder, device=device)
     if run.meta["data_fingerprint"] != data.fingerprint:
         raise UserError(f"the data of '{folder}' changed since it was trained")
-    scores = score_run(run, data, score, watch) | density_scores(run, data) | _passes(run, data)
+    scores = score_run(run, data, score, watch) | truth_scores(run, data, score, watch)
+    scores |= density_scores(run, data) | _passes(run, data)
     return {**_about(run, data), **scores, "score_seconds": time.monotonic() - started}
 
 
@@ -152,6 +153,27 @@ def score_run(
         raise UserError(f"the score of '{run.dir}' is not a number on {total - found['test_iwae']['n']} test images")
     flat = {name: entry["mean"] for name, entry in found.items()}
     return flat | {f"{name}_se": entry["se"] for name, entry in found.items()} | {"test_images": total}
+
+
+def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress) -> dict[str, Any]:
+    """Return log p(x) of a seeded sample of test images by the run's truth, in nats; nothing where none is wanted.
+
+    The sample and each image's log p(x) are those of `gpvae evaluate --instances TRUTHS` (at d = 2 `--truths`) with the
+    score's seed.
+    """
+    if not score.truths:
+        return {}
+    index = seeded_order(len(data.test), score.seed)[: score.truths]
+    known = run.truth.log_px(data.test.pixels(index).to(run.device), score.seed, progress)
+    found = mean_se(known.log_px)
+    return {
+        "truth": known.kind,
+        "truth_log_px": found["mean"],
+        "truth_log_px_se": found["se"],
+        "truth_error": known.rms_error,
+        "truth_images": len(index),
+        "truth_untrusted": int(known.untrusted.sum()),
+    }
 
 
 def _about(run: Run, data: Dataset) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class KnownPosterior(Protocol):
 class Evidence:
     """log p(x) of B instances in nats, how it was found and how surely; what is not known of its kind is None.
 
+    >>> import numpy as np
     >>> found = Evidence("ais", np.array([-7.9, -8.1]), k=64, steps=30, se=np.array([0.1, 0.4]), ess=np.array([40, 5]))
     >>> found.exact, found.trusted.tolist()
     (False, [True, False])

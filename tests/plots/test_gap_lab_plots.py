@@ -21,9 +21,8 @@ from gpvae_core.explore.gap_lab.views import (
     SviView,
     Timed,
     TimesView,
-    Value,
 )
-from gpvae_core.explore.views import PosteriorView
+from gpvae_core.explore.views import PosteriorView, Value
 from gpvae_core.plots import accuracy_time, gap_curves, stacked_gaps, svi_path
 from gpvae_core.plots.method_styles import method_styles, short_name
 from gpvae_core.plots.theme import DARK, LIGHT

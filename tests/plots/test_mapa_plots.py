@@ -14,7 +14,6 @@ import plotly.graph_objects as go
 import pytest
 
 from gpvae_core.errors import UserError
-from gpvae_core.explore.gap_lab.views import Value
 from gpvae_core.explore.mapa_lab.process import paper_processes
 from gpvae_core.explore.mapa_lab.views import (
     BoundCurve,
@@ -34,6 +33,7 @@ from gpvae_core.explore.mapa_lab.views import (
     Variant,
     VariantsView,
 )
+from gpvae_core.explore.views import Value
 from gpvae_core.plots import (
     bound_curves,
     code_map,

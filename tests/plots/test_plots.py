@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.interpolate import RegularGridInterpolator
 
 from gpvae_core.errors import UserError
+from gpvae_core.explore.level_lines import level_lines
 from gpvae_core.explore.views import (
     FigureOneItem,
     GapView,
@@ -29,7 +30,6 @@ from gpvae_core.explore.views import (
 )
 from gpvae_core.plots import figure_one, gaps, latent_live, posterior, reconstructions, traces, tsne, uncertainty
 from gpvae_core.plots.ellipse import ellipse
-from gpvae_core.plots.level_lines import level_lines
 from gpvae_core.plots.pictures import as_bytes, png_address
 from gpvae_core.plots.theme import CLASS_COLOURS, CLASS_SYMBOLS, DARK, LIGHT, THEMES, message
 

@@ -76,4 +76,4 @@ def undisturbed(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> di
 
 def answer(job: Job, out: Path, token: str) -> dict[str, Any]:
     """What a worker answers about the job."""
-    return run_job(job.config.to_json(), job.score.model_dump(), str(out), job.folder, token, "cpu")
+    return run_job(job.config.to_json(), job.score.to_json(), str(out), job.folder, token, "cpu")

@@ -10,7 +10,7 @@ import pytest
 
 from gpvae_core.data.digits import Digits
 from gpvae_core.errors import UserError
-from gpvae_core.sweep.config import parse_sweep, read_sweep, run_seed
+from gpvae_core.sweep.config import digest, parse_sweep, read_sweep, run_seed
 from gpvae_core.sweep.plan import plan, short_name
 from tests.data.makers import encode, write_tree
 
@@ -82,6 +82,11 @@ def test_keys_say_what_was_trained_and_how_it_was_scored() -> None:
     one = first(name="a")
     assert first(name="b", splits=[0, 1]).key == one.key, "neither the name nor the other axes matter"
     assert first(evaluate={"k": 10}).key != one.key
+    assert first(evaluate={"truths": 3}).key != one.key
+    assert first(evaluate={"truths": 3}).cost_key != one.cost_key
+    assert first(evaluate={"truths": 0}).key == one.key
+    earlier = {"config": one.config.to_json(), "score": {"k": one.score.k, "seed": one.score.seed}}
+    assert one.key == digest(earlier), "results from before there were truths are still found"
     assert first(evaluate={"k": 10}).folder == one.folder, "another score needs no other training"
     assert first(epochs=3).folder != one.folder
     assert first(epochs=3).cost_key == one.cost_key

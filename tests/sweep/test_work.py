@@ -57,6 +57,23 @@ def same_scores(a: dict[str, Any], b: dict[str, Any]) -> bool:
     return [a[name] for name in SCORES] == [b[name] for name in SCORES]
 
 
+def test_a_truth_is_scored_where_it_is_wanted_and_kept(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    sweep = parse_sweep({**QUICK, "evaluate": {**QUICK.get("evaluate", {}), "truths": 3}})
+    (job, *others), (folder, before) = plan(sweep), first
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    with one_thread(), in_charge(tmp_path) as token, open_store(tmp_path) as store:
+        found = answer(job, tmp_path, token)
+        store.register(sweep, [job, *others])
+        store.finish(job.key, found)
+    assert same_scores(found, before)
+    assert "truth_log_px" not in before
+    run, index = load_run(tmp_path / "runs" / job.folder, device="cpu"), np.random.default_rng(0)
+    x = run.data.test.pixels(index.permutation(len(run.data.test))[:3])
+    (row,) = [row for row in open_results(tmp_path).rows() if row.key == job.key]
+    assert row.truth_log_px == pytest.approx(run.gaps(x).log_px.mean(), abs=1e-4)
+    assert (row.truth, row.truth_images, row.truth_error) == ("grid", 3, None)
+
+
 def test_an_answer_says_what_the_run_folder_holds(first: tuple[Path, dict[str, Any]], quick_jobs: list[Job]) -> None:
     out, found = first
     loaded = load_run(out / "runs" / quick_jobs[0].folder, device="cpu")

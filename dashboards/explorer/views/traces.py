@@ -26,7 +26,7 @@ class MapaTraces(ExplorerPane):
     to_csv = staticmethod(export.traces)
 
     def key(self, request: ExplorerRequest) -> Hashable:
-        return request.focal.name, request.identity, request.bandwidth
+        return request.focal.name, request.identity, request.bandwidth, request.refined
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> TracesView:
         return request.focal.explorer.traces_view(request.focal.instance, request.bandwidth)

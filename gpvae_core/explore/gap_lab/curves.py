@@ -12,8 +12,9 @@ from gpvae_core.errors import UserError
 from gpvae_core.explore.disk import DiskCache
 from gpvae_core.explore.embedding import seeded_sample
 from gpvae_core.explore.gap_lab.scores import Reference, value
-from gpvae_core.explore.gap_lab.views import Array, CurveView
+from gpvae_core.explore.gap_lab.views import CurveView
 from gpvae_core.explore.gap_sample import named_truth
+from gpvae_core.explore.views import Array
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run, load_run
 

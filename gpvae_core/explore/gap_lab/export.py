@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gpvae_core.csv_text import csv_text
-from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView, Value
+from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
+from gpvae_core.explore.views import Value
 
 
 def _pair(value: Value) -> tuple[float, float | None]:

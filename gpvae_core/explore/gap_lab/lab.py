@@ -20,25 +20,17 @@ from gpvae_core.explore.embedding import seeded_sample
 from gpvae_core.explore.gap_lab import curves, window
 from gpvae_core.explore.gap_lab.methods import Decoder, model_of, split_method
 from gpvae_core.explore.gap_lab.outlines import outline_of
-from gpvae_core.explore.gap_lab.scores import Reference, stacks_view, value
+from gpvae_core.explore.gap_lab.scores import Reference, bound_words, stacks_view, value
 from gpvae_core.explore.gap_lab.svi import SviSettings, path_elbos, path_outlines, svi_path
 from gpvae_core.explore.gap_lab.timing import BATCH, batch_times
-from gpvae_core.explore.gap_lab.views import (
-    Array,
-    ContoursView,
-    CurveView,
-    StacksView,
-    SviView,
-    Timed,
-    TimesView,
-)
+from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, Timed, TimesView
 from gpvae_core.explore.gap_sample import named_truth
 from gpvae_core.explore.local import LocalPosterior, local_posterior
 from gpvae_core.explore.memo import Memo
 from gpvae_core.explore.outline import MASS
 from gpvae_core.explore.pictures import decode_means
 from gpvae_core.explore.planes import choose_plane, latent_plane
-from gpvae_core.explore.views import GaussianShape, Plane, PosteriorView
+from gpvae_core.explore.views import Array, GaussianShape, Plane, PosteriorView
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.truth.grid import GridPosterior
@@ -213,7 +205,7 @@ class Lab:
 
     def _truth_words(self, index: int, reference: Reference) -> str:
         if not reference.exact:
-            return _bound_words(reference)
+            return bound_words(reference)
         truth = self._truth(index)
         checks = "" if truth.passed else ", though its checks failed"
         return f"log p(x) by quadrature: {truth.error_words}{checks}."
@@ -221,7 +213,7 @@ class Lab:
     def _sample_words(self, reference: Reference) -> str:
         passed = reference.table.passed
         if not reference.exact or passed is None:
-            return _bound_words(reference)
+            return bound_words(reference)
         return f"log p(x) by quadrature ({int(passed.sum())} of {len(passed)} grids pass their checks)."
 
     # -- contours ---------------------------------------------------------------------------------------------------
@@ -303,17 +295,6 @@ class Lab:
             return None
         elbos = {name: self.sample_elbos(name, progress) for name in names}
         return curves.size_view(self.runs, names, self.sample_reference(progress), elbos)
-
-
-def _bound_words(reference: Reference) -> str:
-    """How log p(x) was bounded from below, and how sure that is."""
-    evidence = reference.table.evidence
-    words = f"log p(x) is a lower bound here, by {evidence.how_words}"
-    if evidence.se is not None:
-        words += f" (standard error {np.median(evidence.se):.1g} nats{' in the median' * (len(evidence.se) > 1)})"
-    bad = int(evidence.untrusted.sum())
-    doubt = f" Of {len(evidence.untrusted)} estimates {bad} should not be trusted." if bad else ""
-    return f"{words}: inference and approximation gaps are at least so large.{doubt}"
 
 
 def _named(progress: Progress, method: str) -> Progress:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gpvae_core.densities.movable import MovableDiagonal
 from gpvae_core.densities.noise import sobol_noise
-from gpvae_core.explore.gap_lab.views import Array, Stack, StacksView, Value
+from gpvae_core.explore.gap_lab.views import Stack, StacksView
+from gpvae_core.explore.views import Array, Value
 from gpvae_core.gaps import GapTable, encoder_elbos, gaps_and_best
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import mean_se
@@ -82,3 +83,14 @@ def stacks_view(what: str, reference: Reference, elbos: dict[str, Array], truth:
         exact=reference.exact,
         truth=truth,
     )
+
+
+def bound_words(reference: Reference) -> str:
+    """Say how log p(x) was bounded from below, and how sure that is."""
+    evidence = reference.table.evidence
+    words = f"log p(x) is a lower bound here, by {evidence.how_words}"
+    if evidence.se is not None:
+        words += f" (standard error {np.median(evidence.se):.1g} nats{' in the median' * (len(evidence.se) > 1)})"
+    bad = int(evidence.untrusted.sum())
+    doubt = f" Of {len(evidence.untrusted)} estimates {bad} should not be trusted." if bad else ""
+    return f"{words}: inference and approximation gaps are at least so large.{doubt}"

@@ -15,8 +15,8 @@ from gpvae_core.densities.movable import MovableGaussian
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.explore.gap_lab.outlines import outline_of
 from gpvae_core.explore.gap_lab.scores import Reference
-from gpvae_core.explore.gap_lab.views import Array, Outline
-from gpvae_core.explore.views import Plane
+from gpvae_core.explore.gap_lab.views import Outline
+from gpvae_core.explore.views import Array, Plane
 from gpvae_core.methods import parse_refiner
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.ascent import ascend, gaussian_elbo

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.explore.gap_lab.views import Array
+from gpvae_core.explore.views import Array
 from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import VAE
 

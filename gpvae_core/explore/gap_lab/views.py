@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gpvae_core.explore.views import PosteriorView
-
-Array = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A mean and its standard error; None for a single image."""
-
-    mean: float
-    se: float | None = None
+from gpvae_core.explore.views import Array, PosteriorView, Value
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.explore.contours import Contours, latent_contours, slice_contours
-from gpvae_core.explore.gap_lab.views import Array
 from gpvae_core.explore.local import LocalPosterior
 from gpvae_core.explore.planes import on_plane
-from gpvae_core.explore.views import GaussianShape, Plane, PosteriorView
+from gpvae_core.explore.views import Array, GaussianShape, Plane, PosteriorView
 from gpvae_core.truth.grid import Atlas, GridPosterior
 from gpvae_core.vae import VAE
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from gpvae_core.explore.embedding import seeded_sample
 from gpvae_core.explore.gap_lab.scores import value
-from gpvae_core.explore.gap_lab.views import Value
 from gpvae_core.explore.mapa_lab.models import PointModel
 from gpvae_core.explore.mapa_lab.posteriors import log_kernels, sparse_of
 from gpvae_core.explore.mapa_lab.views import Array, BoundCurve, BoundView, Choice, PassCurve, PassesView
+from gpvae_core.explore.views import Value
 from gpvae_core.mapa.batches import RandomBatches
 from gpvae_core.mapa.bound import mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse

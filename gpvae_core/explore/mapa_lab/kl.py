@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gpvae_core.explore.gap_lab.views import Value
 from gpvae_core.explore.mapa_lab.views import KlCurve, KlView
+from gpvae_core.explore.views import Value
 from gpvae_core.tables.mapa import comparison
 from gpvae_core.tables.mapa_claims import Verdict
 from gpvae_core.tables.mapa_entries import Entry

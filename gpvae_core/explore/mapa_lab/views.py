@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.explore.gap_lab.views import Value
+from gpvae_core.explore.views import Array, Value
 
-Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
 
 GAP_DRAWS = 32

@@ -13,9 +13,10 @@ from gpvae_core.densities.defensive_mixture import DefensiveMixture
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.truth.estimators.base import Estimator
-from gpvae_core.truth.evidence import Evidence
+from gpvae_core.truth.evidence import Array, Evidence
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.noise import image_generators
+from gpvae_core.truth.start import rounded_start
 from gpvae_core.vae import VAE
 
 QUICK_SAMPLES = 1000
@@ -38,12 +39,12 @@ class ImportanceSampling(Estimator):
         best: BestGaussians | None = None,
     ) -> Evidence:
         vae, k = self._vae, self._samples
-        mean_and_chol = best or best_gaussians(vae, x, seed, progress=progress)
+        given = best or best_gaussians(vae, x, seed, progress=progress)
+        near = rounded_start(given.full_mean, given.full_chol)  # the same in whatever batch it was found
         found: list[ImportanceEstimate] = []
         for i, (one, generator) in enumerate(_one_by_one(x, seed)):
-            chosen = slice(i, i + 1)
-            full = mean_and_chol.full_mean[chosen], mean_and_chol.full_chol[chosen]
-            proposal = DefensiveMixture(*full, vae.infer(one, generator))
+            full = near.of(slice(i, i + 1))
+            proposal = DefensiveMixture(full.mean, full.chol, vae.infer(one, generator))
             found.append(ImportanceEstimate.of(log_weights(vae, one, k, generator, proposal)))
             progress(i + 1, len(x), f"log p(x) by {k} importance samples")
         return _evidence(found, k)
@@ -67,7 +68,7 @@ def _one_by_one(x: Float[Tensor, "B C H W"], seed: int) -> Iterator[tuple[Tensor
 
 
 def _evidence(found: Sequence[ImportanceEstimate], k: int) -> Evidence:
-    def column(values: Callable[[ImportanceEstimate], Tensor]):
+    def column(values: Callable[[ImportanceEstimate], Tensor]) -> Array:
         return torch.cat([values(one).cpu().double() for one in found]).numpy()
 
     return Evidence(
