@@ -115,6 +115,9 @@ class Gaussian(Posterior):
         KL(q || p) = 1/2 (|W|^2 + |e|^2 - D) - log det L_q + log det L_p.
     """
 
+    same_in_every_frame: bool = False
+    """Whether it is made as N(0, s^2 I), which no rotation changes."""
+
     @abstractmethod
     def lower_factor(self) -> Float[Tensor, "B D D"]:
         """Return L."""

@@ -26,7 +26,9 @@ class DiagonalGaussian(Gaussian):
     @staticmethod
     def standard(like: Float[Tensor, "B ..."], d: int) -> DiagonalGaussian:
         """Return N(0, I) in `d` dimensions for each row of `like`, with its device and type."""
-        return DiagonalGaussian(like.new_zeros(len(like), d), like.new_ones(len(like), 1))
+        standard = DiagonalGaussian(like.new_zeros(len(like), d), like.new_ones(len(like), 1))
+        standard.same_in_every_frame = True
+        return standard
 
     @staticmethod
     def matching(q: Posterior) -> DiagonalGaussian:

@@ -30,16 +30,13 @@ class RotatedGaussian(Gaussian):
         return self._rotate(z), log_q
 
     def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        return self.start.log_prob(self._rotate_back(z))
+        # Q' = H_1 ... H_T: the same reflections, the last one first.
+        for v in self.v.flip(0):
+            z = reflect(z, v)
+        return self.start.log_prob(z)
 
     def _rotate(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B D"]:
         for v in self.v:
-            z = reflect(z, v)
-        return z
-
-    def _rotate_back(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B D"]:
-        # Q' = H_1 ... H_T: the same reflections, the last one first.
-        for v in self.v.flip(0):
             z = reflect(z, v)
         return z
 
@@ -75,10 +72,9 @@ class RotatedGaussian(Gaussian):
         return self.factor.square().sum(-1)
 
     def kl_to(self, p: Gaussian) -> Float[Tensor, " B"]:
-        # KL(q || p) is the same in every frame. N(m_p, s_p^2 I) turned back is N(Q' m_p, s_p^2 I), a diagonal Gaussian
-        # like the one before the rotation; another p is no simpler there.
-        if p.scale is not None and p.scale.shape[-1] == 1:
-            return self.start.kl_to(DiagonalGaussian(self._rotate_back(p.mean.unsqueeze(0)).squeeze(0), p.scale))
+        # The KL is the same in every frame, and in the one before the rotation q is diagonal.
+        if p.same_in_every_frame:
+            return self.start.kl_to(p)
         return p.kl_from(self.mean, self.factor, self.log_det())
 
     def detached(self) -> RotatedGaussian:
