@@ -36,13 +36,13 @@ LAYERS = [
         "compiled",
         "run_folder",
         "origins",
-        "train",
+        "training",
         "runs",
         "load_run",
         "evaluation",
     },
     {"sweep", "tables"},
-    {"explore", "plots"},
+    {"inspection", "plots"},
     {"bench"},
     {"cli"},
 ]
@@ -70,7 +70,7 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import hides its layer"
-            # `from gpvae_core import train` imports gpvae_core.train
+            # `from gpvae_core import train` imports gpvae_core.training
             found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 

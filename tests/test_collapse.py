@@ -19,7 +19,7 @@ from gpvae_core.evaluation.evaluate import evaluate
 from gpvae_core.evaluation.settings import EvaluationSettings
 from gpvae_core.evaluation.whole_split import active_units, collapse
 from gpvae_core.runs import load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.truth.settings import TruthSettings
 from tests.oracles import LinearGaussianVAE, kl_to_standard_normal
 

@@ -17,7 +17,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.run_config import TrainConfig
 from gpvae_core.run_files import read_json
 from gpvae_core.schedule import kl_weight
-from gpvae_core.train import resume, train
+from gpvae_core.training import resume, train
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

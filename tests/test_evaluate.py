@@ -21,10 +21,10 @@ from gpvae_core.evaluation.result import Check, IwaeScore
 from gpvae_core.evaluation.words import collapse_in_words, warnings
 from gpvae_core.gaps import instance_gaps
 from gpvae_core.runs import Run, load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.truth.settings import TruthSettings
 from tests.oracles import kl_to_standard_normal
-from tests.training import evaluated
+from tests.short_training import evaluated
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

@@ -20,7 +20,7 @@ from gpvae_core.evaluation.evaluate import evaluate
 from gpvae_core.evaluation.settings import EvaluationSettings
 from gpvae_core.evaluation.words import chains_in_words
 from gpvae_core.runs import Run, load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.grid import GridPosterior
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples

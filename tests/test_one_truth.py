@@ -14,15 +14,15 @@ from gpvae_core.cli.main import app
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.evaluation.sample import sample_of
-from gpvae_core.explore.explorer import Explorer
-from gpvae_core.explore.gap_lab.lab import Lab
-from gpvae_core.explore.gap_lab.methods import decoders
 from gpvae_core.gaps import GapTable
+from gpvae_core.inspection.explorer import Explorer
+from gpvae_core.inspection.gap_lab.lab import Lab
+from gpvae_core.inspection.gap_lab.methods import decoders
 from gpvae_core.progress import silent
 from gpvae_core.runs import Run, load_run
 from gpvae_core.sweep.config import ScoreConfig
 from gpvae_core.sweep.work import truth_scores
-from gpvae_core.train import train
+from gpvae_core.training import train
 
 DATA = load(DataConfig(name="digits"))
 SEED, SOME = 5, 4

@@ -13,7 +13,7 @@ import pytest
 from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.train import train
+from gpvae_core.training import train
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from gpvae_core.run_config import TrainConfig
 from gpvae_core.run_files import State, read_metrics, read_record
 from gpvae_core.runs import load_run
 from gpvae_core.schedule import enter_stage, stage_number, waited_enough
-from gpvae_core.train import resume, train
+from gpvae_core.training import resume, train
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

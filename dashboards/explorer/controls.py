@@ -16,7 +16,7 @@ from dashboards.widgets.upload import Upload
 from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
-    from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.inspection.explorer import Explorer
 
 MAX_UPLOAD = 5_000_000
 """Bytes; enforced in the browser, here, and on the web socket."""

@@ -11,11 +11,11 @@ from dashboards.lab.hooks import Resolved
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane
 from gpvae_core.errors import UserError
-from gpvae_core.explore.views import Instance
+from gpvae_core.inspection.views import Instance
 from gpvae_core.plots.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
-    from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.inspection.explorer import Explorer
     from gpvae_core.mapa import Bandwidth
 
 READY_WORDS = {

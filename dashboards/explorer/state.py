@@ -10,7 +10,7 @@ import param
 
 from dashboards.lab.address import Checked, PageState
 from gpvae_core.errors import UserError
-from gpvae_core.explore.views import Array
+from gpvae_core.inspection.views import Array
 from gpvae_core.mapa import BANDWIDTHS
 from gpvae_core.plots.tsne import COLOURS
 

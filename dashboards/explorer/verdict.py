@@ -7,7 +7,7 @@ import html
 from dashboards.explorer.request import ExplorerRequest
 from dashboards.explorer.views.gaps import gap_views
 from dashboards.explorer.views.uncertainty import rank
-from gpvae_core.explore.views import GapView, UncertaintyView
+from gpvae_core.inspection.views import GapView, UncertaintyView
 from gpvae_core.plots.gaps import nats, parts
 from gpvae_core.plots.pictures import png_address
 

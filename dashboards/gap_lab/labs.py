@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from dashboards.lab.jobs import JobSlot
 from dashboards.lab.library import RunLibrary
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.explore.memo import Memo
+from gpvae_core.inspection.memo import Memo
 from gpvae_core.progress import Progress
 
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
-    from gpvae_core.explore.gap_lab.lab import Lab
-    from gpvae_core.explore.gap_lab.methods import Decoder
-    from gpvae_core.explore.gap_lab.teaching import Planned
+    from gpvae_core.inspection.gap_lab.lab import Lab
+    from gpvae_core.inspection.gap_lab.methods import Decoder
+    from gpvae_core.inspection.gap_lab.teaching import Planned
     from gpvae_core.runs import Run
 
 
@@ -47,7 +47,7 @@ class GapLabs:
 
     def refresh(self, finished_only: bool) -> None:
         """Look again for runs; one that cannot be loaded is left out, and said in `complaints`."""
-        from gpvae_core.explore.gap_lab.methods import decoders
+        from gpvae_core.inspection.gap_lab.methods import decoders
 
         with self._lock:
             self.library.rescan(finished_only)
@@ -63,7 +63,7 @@ class GapLabs:
                 self._labs[decoder.fingerprint] = self._lab(decoder)
 
     def _lab(self, decoder: Decoder) -> Lab:
-        from gpvae_core.explore.gap_lab.lab import Lab
+        from gpvae_core.inspection.gap_lab.lab import Lab
 
         known = self._labs.get(decoder.fingerprint)
         if known is None:
@@ -92,7 +92,7 @@ class GapLabs:
 
 
 def _trainable(lab: Lab) -> Trainable:
-    from gpvae_core.explore.gap_lab.teaching import default_epochs, teaching_set
+    from gpvae_core.inspection.gap_lab.teaching import default_epochs, teaching_set
     from gpvae_core.methods import methods
 
     numbered = {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"}
@@ -115,7 +115,7 @@ class Trainings(JobSlot):
         """
 
         def work(progress: Progress) -> None:
-            from gpvae_core.explore.gap_lab.teaching import train_planned
+            from gpvae_core.inspection.gap_lab.teaching import train_planned
 
             progress(0, 0, f"starting {name}")
             train_planned(self._root, plan(), decoder, progress)

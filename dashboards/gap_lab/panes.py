@@ -9,8 +9,8 @@ from typing import ClassVar
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.pane import Pane, as_json
 from dashboards.widgets.card import Content, Select
-from gpvae_core.explore.gap_lab import export
-from gpvae_core.explore.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
+from gpvae_core.inspection.gap_lab import export
+from gpvae_core.inspection.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
 from gpvae_core.plots import accuracy_time, gap_curves, stacked_gaps, svi_path
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
@@ -187,7 +187,7 @@ class EpochGaps(CurvePane):
         return None if run is None else (request.epochs_of, tuple(run.kept_epochs))
 
     def compute(self, request: GapLabRequest, progress: Progress) -> CurveView:
-        from gpvae_core.explore.gap_lab.curves import epoch_curve
+        from gpvae_core.inspection.gap_lab.curves import epoch_curve
 
         return epoch_curve(request.with_epochs[request.epochs_of], progress=progress)
 

@@ -14,8 +14,8 @@ from gpvae_core.plots.method_styles import MethodStyle, method_styles
 from gpvae_core.plots.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
-    from gpvae_core.explore.gap_lab.lab import Lab
-    from gpvae_core.explore.gap_lab.svi import SviSettings
+    from gpvae_core.inspection.gap_lab.lab import Lab
+    from gpvae_core.inspection.gap_lab.svi import SviSettings
     from gpvae_core.runs import Run
 
 STEPS = 100
@@ -48,7 +48,7 @@ def resolve(labs: GapLabs, values: dict[str, Any]) -> Resolved[GapLabRequest] | 
     Raises:
         UserError: no such decoder.
     """
-    from gpvae_core.explore.gap_lab.svi import SviSettings
+    from gpvae_core.inspection.gap_lab.svi import SviSettings
 
     if not values["decoder"]:
         return None

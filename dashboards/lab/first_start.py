@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboards.lab.jobs import JobSlot
-from gpvae_core.explore.views import Array
+from gpvae_core.inspection.views import Array
 from gpvae_core.progress import Progress
 
 if TYPE_CHECKING:
-    from gpvae_core.train import OnEpoch
+    from gpvae_core.training import OnEpoch
     from gpvae_core.vae import VAE
 
 Trainer = Callable[[Path, Progress, "OnEpoch"], Any]
@@ -52,7 +52,7 @@ class FirstStart(JobSlot):
 
     def _train(self, progress: Progress) -> None:
         from gpvae_core.data.base import DataConfig, load
-        from gpvae_core.explore.encodings import encode_batch
+        from gpvae_core.inspection.encodings import encode_batch
 
         progress(0, 0, "loading the digits")
         data = load(DataConfig(name="digits"))
@@ -71,6 +71,6 @@ class FirstStart(JobSlot):
 
 def _train_default_pair(root: Path, progress: Progress, on_epoch: OnEpoch) -> Any:
     """Train the default pair. Torch takes a second to import; the page is up by then."""
-    from gpvae_core.explore.default_pair import train_default_pair
+    from gpvae_core.inspection.default_pair import train_default_pair
 
     return train_default_pair(root, progress, on_epoch)

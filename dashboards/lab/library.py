@@ -13,7 +13,7 @@ from gpvae_core.progress import Progress
 
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
-    from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.inspection.explorer import Explorer
     from gpvae_core.runs import RunSummary
 
 DEFAULT_ROOT = Path("runs")
@@ -43,7 +43,7 @@ def _has_best(summary: RunSummary) -> bool:
 
 
 def _opened(path: Path) -> Explorer:
-    from gpvae_core.explore.explorer import Explorer
+    from gpvae_core.inspection.explorer import Explorer
     from gpvae_core.runs import load_run
 
     return Explorer(load_run(path))

@@ -244,6 +244,6 @@ class MapaLabControls(Controls):
 
 
 def _own_noise(request: MapaLabRequest) -> float:
-    from gpvae_core.explore.mapa_lab.process import PAPER_SIGMA
+    from gpvae_core.inspection.mapa_lab.process import PAPER_SIGMA
 
     return PAPER_SIGMA if request.values["example"] == "paper" else request.lab.sigma

@@ -9,8 +9,8 @@ from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, nearest, spread
 from dashboards.mapa_lab.points import train_command
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content, Select
-from gpvae_core.explore.mapa_lab import export
-from gpvae_core.explore.mapa_lab.views import BoundView, DensityView, KlView, PassesView
+from gpvae_core.inspection.mapa_lab import export
+from gpvae_core.inspection.mapa_lab.views import BoundView, DensityView, KlView, PassesView
 from gpvae_core.plots import bound_curves, density, kl_curves, pass_curves
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress

@@ -8,8 +8,8 @@ from dashboards.lab.pane import as_json
 from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, count
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content
-from gpvae_core.explore.mapa_lab import export
-from gpvae_core.explore.mapa_lab.views import CodesView, NeighboursView
+from gpvae_core.inspection.mapa_lab import export
+from gpvae_core.inspection.mapa_lab.views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress

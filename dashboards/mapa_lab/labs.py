@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from dashboards.lab.library import RunLibrary
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.explore.memo import Memo
+from gpvae_core.inspection.memo import Memo
 from gpvae_core.sweep.result_files import ResultFiles
 
 # Torch takes a second to import: the page is up before.
 if TYPE_CHECKING:
-    from gpvae_core.explore.mapa_lab.images import ImageLab
-    from gpvae_core.explore.mapa_lab.points import PointLab
-    from gpvae_core.explore.mapa_lab.views import KlView
+    from gpvae_core.inspection.mapa_lab.images import ImageLab
+    from gpvae_core.inspection.mapa_lab.points import PointLab
+    from gpvae_core.inspection.mapa_lab.views import KlView
     from gpvae_core.progress import Progress
     from gpvae_core.runs import Run
 
@@ -34,13 +34,13 @@ class MapaLabs:
 
     def sets(self) -> Mapping[str, str]:
         """Return the name of each set of points -> what it is."""
-        from gpvae_core.explore.mapa_lab.points import ABOUT, SETS
+        from gpvae_core.inspection.mapa_lab.points import ABOUT, SETS
 
         return {name: ABOUT[name] for name in SETS}
 
     def points(self, name: str, size: int, draw: int) -> PointLab:
         """Return the lab of one draw of a set. Raises UserError for a set or a size that there is not."""
-        from gpvae_core.explore.mapa_lab.points import SETS, PointLab
+        from gpvae_core.inspection.mapa_lab.points import SETS, PointLab
 
         if name not in SETS:
             raise unknown("set of points", name, SETS)
@@ -76,7 +76,7 @@ class MapaLabs:
 
     def images(self, name: str) -> ImageLab:
         """Return the lab of an image model."""
-        from gpvae_core.explore.mapa_lab.images import ImageLab
+        from gpvae_core.inspection.mapa_lab.images import ImageLab
 
         run = self.run(name)
         return self._images.get(run.dir, lambda: ImageLab(run))
@@ -88,7 +88,7 @@ class MapaLabs:
 
     def test_kl(self, dataset: str) -> KlView | None:
         """Return test KL against S from the newest comparison that has this set; None where there is none."""
-        from gpvae_core.explore.mapa_lab.kl import kl_curves
+        from gpvae_core.inspection.mapa_lab.kl import kl_curves
 
         for path in self._results.found().values():
             view = kl_curves(_folder(path), dataset)

@@ -12,7 +12,7 @@ from dashboards.mapa_lab.request import MapaLabRequest
 from gpvae_core.plots.gaps import nats
 
 if TYPE_CHECKING:
-    from gpvae_core.explore.views import Value
+    from gpvae_core.inspection.views import Value
 
 
 class MapaLabPane(Pane[MapaLabRequest]):

@@ -10,8 +10,8 @@ from dashboards.lab.pane import as_json
 from dashboards.mapa_lab.pane import MapaLabPane, count, spread
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content, Select
-from gpvae_core.explore.mapa_lab import export
-from gpvae_core.explore.mapa_lab.views import GAP_DRAWS, Numbers, PlaneView, ProcessView, TraceView, VariantsView
+from gpvae_core.inspection.mapa_lab import export
+from gpvae_core.inspection.mapa_lab.views import GAP_DRAWS, Numbers, PlaneView, ProcessView, TraceView, VariantsView
 from gpvae_core.plots import generative_process, mapa_plane, mapa_traces, variants
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
@@ -130,7 +130,7 @@ class GenerativeProcess(MapaLabPane):
         return whose, v["seed"], v["points"], v["noise"]
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> tuple[ProcessView, ...]:
-        from gpvae_core.explore.mapa_lab.process import PAPER_SIGMA, paper_processes
+        from gpvae_core.inspection.mapa_lab.process import PAPER_SIGMA, paper_processes
 
         v = request.values
         if v["example"] == "paper":

@@ -19,13 +19,13 @@ from dashboards.mapa_lab.state import (
     place_of,
 )
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.explore.mapa_lab.views import Choice as Settings
-from gpvae_core.explore.mapa_lab.views import Chosen
+from gpvae_core.inspection.mapa_lab.views import Choice as Settings
+from gpvae_core.inspection.mapa_lab.views import Chosen
 from gpvae_core.plots.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
-    from gpvae_core.explore.mapa_lab.images import ImageLab
-    from gpvae_core.explore.mapa_lab.points import PointLab
+    from gpvae_core.inspection.mapa_lab.images import ImageLab
+    from gpvae_core.inspection.mapa_lab.points import PointLab
 
 OF_SETTINGS = ("posterior", "variants", "bound", "passes")
 """Tabs to which bandwidth, k and S matter."""

@@ -9,7 +9,7 @@ import param
 
 from dashboards.widgets.base import Widget, script, styles
 from gpvae_core.errors import UserError
-from gpvae_core.explore.views import Array
+from gpvae_core.inspection.views import Array
 
 
 def image_from_levels(levels: Any, event_shape: tuple[int, int, int]) -> Array:

@@ -14,8 +14,8 @@ import torch
 from gpvae_core.bench.base import BENCHES, Bench, Row
 from gpvae_core.bench.browser import click_to_repaint
 from gpvae_core.bench.served import explorer, find_browser
-from gpvae_core.explore.default_pair import train_default_pair
-from gpvae_core.explore.explorer import Explorer
+from gpvae_core.inspection.default_pair import train_default_pair
+from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
 

@@ -79,7 +79,7 @@ def command(
         "--decoder-from": decoder_from,
     }
     if resume is not None:
-        from gpvae_core.train import resume as resume_run
+        from gpvae_core.training import resume as resume_run
 
         refuse(new_run, "--resume goes on with the run's own settings")
         _report(lambda **report: resume_run(resume, epochs=epochs, device=device, **report), resume)
@@ -106,7 +106,7 @@ def _train(
     from gpvae_core.config import make_config
     from gpvae_core.data.base import absolute_name, load
     from gpvae_core.runs import load_run
-    from gpvae_core.train import train
+    from gpvae_core.training import train
 
     origin = load_run(decoder_from, device="cpu") if decoder_from else None
     kept = origin.config if origin else None

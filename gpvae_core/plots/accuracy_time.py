@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.explore.gap_lab.views import Timed, TimesView
+from gpvae_core.inspection.gap_lab.views import Timed, TimesView
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.theme import Theme, axis, frame, shortened

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gpvae_core.errors import unknown
-from gpvae_core.explore.mapa_lab.views import BoundCurve, BoundView
+from gpvae_core.inspection.mapa_lab.views import BoundCurve, BoundView
 from gpvae_core.plots.against_draws import across, axis_of_draws, curve, legend_below
 from gpvae_core.plots.theme import Theme, axis, frame
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from gpvae_core.explore.gap_lab.views import CurveView
-from gpvae_core.explore.views import Value
+from gpvae_core.inspection.gap_lab.views import CurveView
+from gpvae_core.inspection.views import Value
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, frame
 

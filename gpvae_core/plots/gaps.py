@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from gpvae_core.explore.views import GapView
+from gpvae_core.inspection.views import GapView
 from gpvae_core.plots.marks import Mark, bar, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, shortened
 

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from gpvae_core.explore.views import Array
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import scattergl
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame, heading
 

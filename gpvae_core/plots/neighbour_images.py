@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from gpvae_core.explore.mapa_lab.views import Array, Neighbour, NeighboursView
+from gpvae_core.inspection.mapa_lab.views import Array, Neighbour, NeighboursView
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.theme import Theme, bare_axis, frame, heading

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from gpvae_core.explore.level_lines import level_lines
-from gpvae_core.explore.views import Array, GaussianShape, PosteriorView
+from gpvae_core.inspection.level_lines import level_lines
+from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.marks import Mark, heatmap, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened, with_unit, wrapped

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.explore.views import Reconstruction, ReconstructionView
+from gpvae_core.inspection.views import Reconstruction, ReconstructionView
 from gpvae_core.plots.marks import Mark, heatmap
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.theme import Theme, bare_axis, frame, wrapped

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from gpvae_core.explore.gap_lab.views import Stack, StacksView
+from gpvae_core.inspection.gap_lab.views import Stack, StacksView
 from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.marks import Mark, bar, scatter
 from gpvae_core.plots.method_styles import MethodStyle

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.explore.gap_lab.views import ContoursView, SviView
-from gpvae_core.explore.views import Array
+from gpvae_core.inspection.gap_lab.views import ContoursView, SviView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.posterior import density_traces, panel

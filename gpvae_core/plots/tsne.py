@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.explore.views import Array, MapView
+from gpvae_core.inspection.views import Array, MapView
 from gpvae_core.plots.marks import Mark, placed, scattergl
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, bare_axis, frame
 

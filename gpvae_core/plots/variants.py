@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gpvae_core.errors import unknown
-from gpvae_core.explore.mapa_lab.views import Variant, VariantsView
+from gpvae_core.inspection.mapa_lab.views import Variant, VariantsView
 from gpvae_core.plots import mapa_traces
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened

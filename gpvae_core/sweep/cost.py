@@ -17,7 +17,7 @@ from gpvae_core.runs import load_run
 from gpvae_core.sweep.plan import Job, by_cell
 from gpvae_core.sweep.results import Cost
 from gpvae_core.sweep.work import WEIGHTS_AT_ONCE, data_of, score_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 
 WARM_UP, STEPS, AT_MOST_SECONDS = 3, 15, 20.0
 

@@ -26,7 +26,7 @@ from gpvae_core.runs import Run, load_run, summarize
 from gpvae_core.stats import mean_se, seeded_order
 from gpvae_core.sweep.charge import token_in
 from gpvae_core.sweep.config import ScoreConfig
-from gpvae_core.train import resume, train
+from gpvae_core.training import resume, train
 from gpvae_core.truth.importance import log_weights
 
 LOOK_SECONDS = 0.5

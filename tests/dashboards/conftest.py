@@ -49,7 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a VAE, a GP encoder (d = 2) and a GP encoder with d = 4, all on the digits."""
     from gpvae_core.config import make_config
     from gpvae_core.data.base import DataConfig
-    from gpvae_core.train import train
+    from gpvae_core.training import train
 
     root = tmp_path_factory.mktemp("runs")
     for name, method, d in (("deep-gp", "gp", 4), ("tiny-vae", "vae", 2), ("tiny-gp", "gp", 2)):

@@ -13,10 +13,10 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.explore.explorer import Explorer
+from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
-from gpvae_core.train import OnEpoch, train
+from gpvae_core.training import OnEpoch, train
 
 
 def quick_pair(root: Path, progress: Progress, on_epoch: OnEpoch) -> None:

@@ -24,10 +24,10 @@ from dashboards.widgets.navigation import navigation
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
-from gpvae_core.explore.gap_lab import teaching
+from gpvae_core.inspection.gap_lab import teaching
 from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from tests.dashboards.conftest import wait_until
 
 T = TypeVar("T")

@@ -12,9 +12,9 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.explore.explorer import Explorer
+from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.runs import load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from dashboards.mapa_lab.state import MapaLabState, bandwidth_of, kernel_of, pla
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
-from gpvae_core.train import train
+from gpvae_core.training import train
 from tests.dashboards.conftest import wait_until
 
 expect.set_options(timeout=60_000)

@@ -27,7 +27,7 @@ from dashboards.lab.words import progress_words, time_left
 from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
 from gpvae_core.errors import UserError
-from gpvae_core.explore.views import GapView, Instance, MapView
+from gpvae_core.inspection.views import GapView, Instance, MapView
 from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import Progress, silent
 

@@ -16,7 +16,7 @@ from dashboards.mapa_lab.labs import MapaLabs
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
-from gpvae_core.train import train
+from gpvae_core.training import train
 
 
 @pytest.fixture(scope="module")

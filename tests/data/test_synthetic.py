@@ -29,7 +29,7 @@ from gpvae_core.data.synthetic.surrogate import (
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.runs import load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.truth.line import Line
 from gpvae_core.vae import GenerativeModel
 

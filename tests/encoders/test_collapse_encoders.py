@@ -23,7 +23,7 @@ from gpvae_core.encoders.gp import GPEncoderConfig
 from gpvae_core.errors import UserError
 from gpvae_core.nets.fc import FullyConnectedConfig
 from tests.oracles import kl_to_standard_normal
-from tests.training import assert_trains_and_resumes
+from tests.short_training import assert_trains_and_resumes
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

@@ -27,7 +27,7 @@ from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.regularisers.weight_norm import WeightNormConfig
 from gpvae_core.run_files import read_tensors
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.vae import VAE
 

@@ -15,7 +15,7 @@ from gpvae_core.inference.amortized import log_px_score
 from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.run_files import Best, read_metrics, read_record, snapshot_folder
 from gpvae_core.runs import load_run, summarize
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.truth.line import Line
 from gpvae_core.validation import DeviceSplit, validation_elbo
 

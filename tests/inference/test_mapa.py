@@ -29,7 +29,7 @@ from gpvae_core.progress import Cancelled
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import RAW, read_json, read_metrics, read_tensors
 from gpvae_core.runs import load_run, summarize
-from gpvae_core.train import Training, resume, train
+from gpvae_core.training import Training, resume, train
 from gpvae_core.validation import DeviceSplit, validation_elbo
 
 DATA = DataConfig(name="figure-8")
@@ -161,7 +161,7 @@ def test_all_indices_are_stored_while_that_is_cheap() -> None:
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-import gpvae_core.train as t
+import gpvae_core.training as t
 from gpvae_core.run_config import parse_config
 
 t.SAVE_SECONDS = 0.0

@@ -13,7 +13,7 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.priors.pushforward import Pushforward
 from gpvae_core.run_files import read_json
-from gpvae_core.train import train
+from gpvae_core.training import train
 
 DATA = DataConfig(name="digits")
 SMALL = {"net.hidden": 16, "train.epochs": 1, "recovery_epochs": 2, "encoder_epochs": 2, "bandwidth": 0.3}

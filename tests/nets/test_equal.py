@@ -17,7 +17,7 @@ from gpvae_core.nets.conv import ConvConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.nets.fc_equal import EqualConfig, closest_width
 from gpvae_core.runs import load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.types import EventShape
 
 CASES = [

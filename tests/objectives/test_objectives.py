@@ -22,7 +22,7 @@ from gpvae_core.objectives.piwae import PiwaeConfig
 from gpvae_core.run_config import RunConfig
 from gpvae_core.vae import VAE
 from tests.objectives.nodes import NodeGaussian, images, log_evidence, model
-from tests.training import assert_trains_and_resumes
+from tests.short_training import assert_trains_and_resumes
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

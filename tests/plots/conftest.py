@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpvae_core.explore.views import (
+from gpvae_core.inspection.views import (
     Correlation,
     FigureOneItem,
     GapView,

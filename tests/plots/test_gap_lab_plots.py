@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from gpvae_core.explore.gap_lab.views import (
+from gpvae_core.inspection.gap_lab.views import (
     ContoursView,
     CurveView,
     Outline,
@@ -22,7 +22,7 @@ from gpvae_core.explore.gap_lab.views import (
     Timed,
     TimesView,
 )
-from gpvae_core.explore.views import PosteriorView, Value
+from gpvae_core.inspection.views import PosteriorView, Value
 from gpvae_core.plots import accuracy_time, gap_curves, stacked_gaps, svi_path
 from gpvae_core.plots.method_styles import method_styles, short_name
 from gpvae_core.plots.theme import DARK, LIGHT

@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 import pytest
 
 from gpvae_core.errors import UserError
-from gpvae_core.explore.mapa_lab.process import paper_processes
-from gpvae_core.explore.mapa_lab.views import (
+from gpvae_core.inspection.mapa_lab.process import paper_processes
+from gpvae_core.inspection.mapa_lab.views import (
     BoundCurve,
     BoundView,
     Chosen,
@@ -33,7 +33,7 @@ from gpvae_core.explore.mapa_lab.views import (
     Variant,
     VariantsView,
 )
-from gpvae_core.explore.views import Value
+from gpvae_core.inspection.views import Value
 from gpvae_core.plots import (
     bound_curves,
     code_map,

@@ -18,8 +18,8 @@ from PIL import Image
 from scipy.interpolate import RegularGridInterpolator
 
 from gpvae_core.errors import UserError
-from gpvae_core.explore.level_lines import level_lines
-from gpvae_core.explore.views import (
+from gpvae_core.inspection.level_lines import level_lines
+from gpvae_core.inspection.views import (
     FigureOneItem,
     GapView,
     MapView,

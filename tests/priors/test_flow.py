@@ -16,8 +16,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.priors.flow import Coupling, FlowPriorConfig, SplineFlow
 from gpvae_core.priors.pushforward import Pushforward
 from gpvae_core.run_config import RunConfig
-from gpvae_core.train import train
-from tests.training import assert_trains_and_resumes
+from gpvae_core.training import train
+from tests.short_training import assert_trains_and_resumes
 
 DATA = DataConfig(name="digits")
 SMALL = {"net.hidden": 16, "latent_dim": 2, "train.epochs": 2, "prior.kind": "flow", "flow_hidden": 8, "transforms": 2}

@@ -10,7 +10,7 @@ from torch import Tensor
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.runs import load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.vae import VAE
 
 DATA = DataConfig(name="digits")

@@ -12,8 +12,8 @@ import torch
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.runs import Run, load_run
-from gpvae_core.train import train
-from tests.training import evaluated
+from gpvae_core.training import train
+from tests.short_training import evaluated
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

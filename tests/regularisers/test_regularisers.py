@@ -23,11 +23,11 @@ from gpvae_core.regularisers.self_consistent import SelfConsistentConfig
 from gpvae_core.regularisers.sleep import SleepConfig
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.runs import load_run
-from gpvae_core.train import train
+from gpvae_core.training import train
 from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE, kl_to_standard_normal
-from tests.training import assert_trains_and_resumes
+from tests.short_training import assert_trains_and_resumes
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)

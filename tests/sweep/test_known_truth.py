@@ -23,8 +23,8 @@ from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import FILE, MEASURED, best_restarts, open_results
 from gpvae_core.sweep.store import open_store
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
+from tests.short_training import evaluated
 from tests.sweep.conftest import answer, one_thread
-from tests.training import evaluated
 
 POINTS: dict[str, Any] = {
     "name": "points",

@@ -8,8 +8,8 @@ from functools import partial
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, tables
 from dashboards.lab.pane import as_json
 from dashboards.widgets.card import Content
-from gpvae_core.explore import export
-from gpvae_core.explore.views import GapView
+from gpvae_core.inspection import export
+from gpvae_core.inspection.views import GapView
 from gpvae_core.plots import gaps
 from gpvae_core.progress import Progress
 

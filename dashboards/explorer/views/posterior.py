@@ -9,8 +9,8 @@ from dashboards.explorer.request import ExplorerPane, ExplorerRequest, Side, tab
 from dashboards.explorer.state import plane_dims
 from dashboards.lab.pane import as_json
 from dashboards.widgets.card import Content, Select
-from gpvae_core.explore import export
-from gpvae_core.explore.views import Instance, PosteriorView
+from gpvae_core.inspection import export
+from gpvae_core.inspection.views import Instance, PosteriorView
 from gpvae_core.plots import posterior
 from gpvae_core.plots.theme import message
 from gpvae_core.progress import Progress

@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.lab.pane import as_json
 from dashboards.widgets.card import Content
-from gpvae_core.explore import export
-from gpvae_core.explore.views import ReconstructionView
+from gpvae_core.inspection import export
+from gpvae_core.inspection.views import ReconstructionView
 from gpvae_core.plots import reconstructions
 from gpvae_core.progress import Progress
 

@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.lab.pane import as_json
 from dashboards.widgets.card import Content, Select
-from gpvae_core.explore import export
-from gpvae_core.explore.views import Instance, TracesView
+from gpvae_core.inspection import export
+from gpvae_core.inspection.views import Instance, TracesView
 from gpvae_core.mapa import Bandwidth
 from gpvae_core.plots import traces
 from gpvae_core.progress import Progress

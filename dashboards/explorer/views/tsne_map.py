@@ -9,8 +9,8 @@ import numpy as np
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.lab.pane import as_json
 from dashboards.widgets.card import Content, Select
-from gpvae_core.explore import export
-from gpvae_core.explore.views import Array, MapView
+from gpvae_core.inspection import export
+from gpvae_core.inspection.views import Array, MapView
 from gpvae_core.plots import tsne
 from gpvae_core.progress import Progress
 

@@ -8,8 +8,8 @@ from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.explorer.state import AGAINST
 from dashboards.lab.pane import as_json
 from dashboards.widgets.card import Content, Select
-from gpvae_core.explore import export
-from gpvae_core.explore.views import UncertaintyView
+from gpvae_core.inspection import export
+from gpvae_core.inspection.views import UncertaintyView
 from gpvae_core.plots import uncertainty
 from gpvae_core.plots.theme import message
 from gpvae_core.progress import Progress

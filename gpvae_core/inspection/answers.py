@@ -1,0 +1,292 @@
+"""What is computed for one instance: truth, best Gaussian, posterior, traces, reconstructions, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpvae_core.densities.base import Posterior
+from gpvae_core.errors import UserError
+from gpvae_core.gaps import gaps_and_best
+from gpvae_core.hashes import hexdigest
+from gpvae_core.inspection import contours, pictures
+from gpvae_core.inspection.encoder_shape import encoder_shape
+from gpvae_core.inspection.encodings import Encodings, encode_batch
+from gpvae_core.inspection.gap_sample import BestGaussian, GapSample, gap_view, sample_from
+from gpvae_core.inspection.local import LocalPosterior, local_posterior
+from gpvae_core.inspection.mapa_answers import MapaAnswers
+from gpvae_core.inspection.memo import Memo
+from gpvae_core.inspection.planes import choose_plane, latent_plane, on_plane
+from gpvae_core.inspection.stages import Stages
+from gpvae_core.inspection.traces import Line, kl, profile_lines, slice_lines, traces
+from gpvae_core.inspection.views import (
+    Array,
+    GapView,
+    GaussianShape,
+    Instance,
+    Plane,
+    PosteriorView,
+    ReconstructionView,
+    TracesView,
+)
+from gpvae_core.mapa import Bandwidth
+from gpvae_core.refiners.none import NoRefiner
+from gpvae_core.truth.evidence import Evidence
+from gpvae_core.truth.grid import GridPosterior
+
+T = TypeVar("T")
+
+BASE_SAMPLES = 200
+ELBO_SAMPLES = 1000
+STARTS = 3
+"""Samples of the encoder from which the mode is sought, besides its mean, its base's and the prior's."""
+KEPT = 512
+"""Results for single instances that are kept; each is at most some hundred kilobytes."""
+
+
+def instance_key(instance: Instance) -> str:
+    """A test image by its index, any other by its pixels."""
+    if instance.index is not None:
+        return f"test {instance.index}"
+    return hexdigest([np.ascontiguousarray(instance.image).tobytes()], "sha1")
+
+
+class Answers:
+    """Answers for single instances, computed once while they are in use; safe to ask from several threads."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._run, self._vae, self._seed = stages.run, stages.run.model, stages.seed
+        self._memo = Memo(KEPT)
+        self._mapa = MapaAnswers(stages)
+
+    @property
+    def planar(self) -> bool:
+        """Whether d = 2: the latent space is the plane that is shown."""
+        return self._vae.latent_dim == 2
+
+    def _once(self, what: str, instance: Instance, compute: Callable[[], T]) -> T:
+        return self._memo.get((what, instance_key(instance)), compute)
+
+    def _x(self, instance: Instance) -> Tensor:
+        """(1, C, H, W) on the model's device."""
+        return torch.as_tensor(instance.image, dtype=torch.float32, device=self._run.device)[None]
+
+    def _generator(self, device: torch.device | None = None) -> torch.Generator:
+        return torch.Generator(device or self._run.device).manual_seed(self._seed)
+
+    # -- what the encoder says --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _posterior(self, instance: Instance) -> Posterior:
+        return self._vae.infer(self._x(instance))
+
+    def encoding(self, instance: Instance) -> Encodings:
+        """The encoder on this instance, a batch of 1; for a test image the stored one."""
+        if instance.index is None:
+            return self._once("encoding", instance, lambda: encode_batch(self._vae, self._x(instance)))
+        everyone = self._stages.encodings().arrays()
+        return Encodings.from_arrays({k: v[instance.index : instance.index + 1] for k, v in everyone.items()})
+
+    def _has_base(self, q: Posterior) -> bool:
+        return q.base() is not q
+
+    def encoder_name(self, q: Posterior) -> str:
+        name = "encoder" if q.uncertainty() is None else "GP encoder (marginalised)"
+        return name if isinstance(self._vae.refiner, NoRefiner) else f"{name}, refined"
+
+    # -- truth ------------------------------------------------------------------------------------------------------
+
+    def truth(self, instance: Instance) -> GridPosterior:
+        """d = 2: p(z|x) by quadrature."""
+
+        def compute() -> GridPosterior:
+            (found,) = self._run.truth.posterior(self._x(instance))
+            assert isinstance(found, GridPosterior)
+            return found
+
+        return self._once("truth", instance, compute)
+
+    def local(self, instance: Instance) -> LocalPosterior:
+        """Mode and Laplace approximation, from the encoder's mean, samples of it, its base's mean and the prior's."""
+
+        def compute() -> LocalPosterior:
+            one = self.encoding(instance)
+            noise = np.random.default_rng(self._seed).standard_normal((STARTS, self._vae.latent_dim))
+            samples = one.mean + noise * np.sqrt(one.variance)
+            starts = np.concatenate([one.mean, one.base_mean, np.zeros_like(one.mean), samples])
+            return local_posterior(self._vae, self._x(instance), starts)
+
+        return self._once("local", instance, compute)
+
+    def mode(self, instance: Instance) -> Array:
+        """The posterior mode, (D,)."""
+        return self.truth(instance).modes()[0] if self.planar else self.local(instance).mode
+
+    def log_px(self, instance: Instance) -> float:
+        """log p(x) in nats: the run's truth by quadrature or once it is known, else a quick lower bound."""
+        known = self._gaps_if_known(instance)
+        if known is not None:
+            return float(known[0].columns["log_px"][known[1]])
+        return float(self._quick(instance).log_px[0])
+
+    def _quick(self, instance: Instance) -> Evidence:
+        """What can be said at once about log p(x): the truth by quadrature, else a bound from the encoder's samples."""
+        if self.planar:
+            return Evidence.of_posteriors("grid", [self.truth(instance)])
+        return self._once("quick", instance, lambda: self._run.truth.quick(self._x(instance), self._seed))
+
+    # -- best Gaussian ----------------------------------------------------------------------------------------------
+
+    def _gaps_if_known(self, instance: Instance) -> tuple[GapSample, int] | None:
+        """The table that holds this instance's gaps and best Gaussians, and its row."""
+        sample = self._stages.gaps_if_ready()
+        row = sample.row(instance.index) if sample is not None else None
+        if sample is not None and row is not None:
+            return sample, row
+        found: GapSample | None = self._memo.peek(("gaps", instance_key(instance)))
+        return None if found is None else (found, 0)
+
+    def best_gaussian(self, instance: Instance) -> BestGaussian:
+        """Optimise for this instance now where it is not known yet, and find log p(x) by the run's truth with it."""
+
+        def compute() -> GapSample:
+            index = np.array([-1 if instance.index is None else instance.index])
+            return sample_from(*gaps_and_best(self._vae, self._x(instance), self._run.truth, self._seed), index)
+
+        known = self._gaps_if_known(instance)
+        table, row = known or (self._once("gaps", instance, compute), 0)
+        return table.best_gaussian(row)
+
+    def best_if_known(self, instance: Instance) -> BestGaussian | None:
+        known = self._gaps_if_known(instance)
+        return None if known is None else known[0].best_gaussian(known[1])
+
+    # -- view 1 -----------------------------------------------------------------------------------------------------
+
+    def plane(self, instance: Instance, kind: str, dims: tuple[int, int]) -> Plane:
+        if self._vae.latent_dim < 2:
+            raise UserError("this run has one latent dimension: wanted at least two for a plane")
+        return latent_plane() if self.planar else choose_plane(kind, self.local(instance), dims)
+
+    @torch.no_grad()
+    def posterior_view(self, instance: Instance, plane: Plane) -> PosteriorView:
+        x, q = self._x(instance), self._posterior(instance)
+        shapes = self._gaussians(instance, plane, q)
+        if self.planar:
+            truth = self.truth(instance)
+            drawn = contours.latent_contours(self._vae, self._run.truth.atlas(), x, truth, shapes, plane)
+            modes = np.asarray(truth.modes())
+        else:
+            laplace = on_plane("", plane, plane.origin, self.local(instance).covariance).covariance
+            drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
+            modes = np.zeros((1, 2))
+        base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
+        points, weights = self._mapa.points(self._x(instance), plane)
+        return PosteriorView(
+            plane=plane,
+            x=drawn.x,
+            y=drawn.y,
+            log_density=drawn.log_density,
+            hpd_levels=drawn.levels,
+            base_samples=plane.coordinates(base[:, 0].cpu().double().numpy()),
+            gaussians=shapes,
+            mapa_points=points,
+            mapa_weights=weights,
+            modes=modes,
+        )
+
+    def _gaussians(self, instance: Instance, plane: Plane, q: Posterior) -> tuple[GaussianShape, ...]:
+        """The encoder's and, where known, the best Gaussians, on the plane."""
+        best = self.best_if_known(instance)
+        shapes = [encoder_shape(self.encoder_name(q), plane, q, self._generator())]
+        if best is not None:
+            diagonal, full = np.diag(best.diagonal_std**2), best.full_chol @ best.full_chol.T
+            shapes.append(on_plane("best Gaussian (diagonal)", plane, best.diagonal_mean, diagonal))
+            shapes.append(on_plane("best Gaussian (full)", plane, best.full_mean, full))
+        return tuple(shapes)
+
+    # -- view 3 -----------------------------------------------------------------------------------------------------
+
+    def traces_view(self, instance: Instance, bandwidth: Bandwidth) -> TracesView:
+        reference, x = self._stages.reference(), self._x(instance)
+        width, source = self._mapa.bandwidth(bandwidth)
+        log_p = reference.model.log_index_posterior(x)[0].numpy()
+        log_q = self._mapa.log_q(reference, x, width)
+        shift = np.log(len(reference.index)) + reference.log_prior
+        lines, note = self._lines(instance, x)
+        found = traces(lines, reference.codes, log_p + shift, log_q + shift)
+        notes = " ".join(part for part in (note, reference.note) if part)
+        return TracesView(found, width, source, kl(log_p, log_q), notes)
+
+    @torch.no_grad()
+    def _lines(self, instance: Instance, x: Tensor) -> tuple[tuple[Line, ...], str]:
+        if self.planar:
+            lines = profile_lines(self._run.truth.atlas(), x, self.truth(instance))
+            return lines, "The line is the profile: the largest log p(z|x) over the other coordinate."
+        lines = slice_lines(self._vae, x, self.local(instance), self.log_px(instance))
+        note = (
+            "The line is the slice through the posterior mode along this coordinate; the points are not on that slice."
+        )
+        return lines, note
+
+    # -- views 5 and 6 ----------------------------------------------------------------------------------------------
+
+    def reconstruction_view(self, instance: Instance) -> ReconstructionView:
+        x, q, one = self._x(instance), self._posterior(instance), self.encoding(instance)
+        latents = {"base encoder": one.base_mean[0]} if self._has_base(q) else {}
+        latents[self.encoder_name(q)] = one.mean[0]
+        best = self.best_if_known(instance)
+        if best is not None:
+            latents["best Gaussian"] = best.full_mean
+        latents["posterior mode"] = self.mode(instance)
+        z, note = self._strip(instance, x, one, best)
+        samples = pictures.decode_means(self._vae, z, x)
+        return ReconstructionView(instance.image, pictures.reconstructions(self._vae, x, latents), samples, note)
+
+    def _strip(self, instance: Instance, x: Tensor, one: Encodings, best: BestGaussian | None) -> tuple[Array, str]:
+        generator = self._generator(torch.device("cpu"))
+        n = pictures.STRIP
+        if self.planar:
+            return np.asarray(self.truth(instance).sample(n, generator)), f"{n} samples of the true posterior, decoded."
+        if best is not None:
+            name, mean, chol = "best Gaussian", best.full_mean, best.full_chol
+        else:
+            name, mean, chol = "encoder", one.mean[0], np.diag(np.sqrt(one.variance[0]))
+        drawn = pictures.resample(self._vae, x, mean, chol, generator)
+        note = (
+            f"{n} samples, resampled by importance from {pictures.PROPOSALS:,} of the {name} "
+            f"(effective number {drawn.effective:.0f}): approximately the true posterior."
+        )
+        return drawn.z, note
+
+    def gap_view(self, instance: Instance) -> GapView:
+        known = self._gaps_if_known(instance)
+        if known is not None:
+            table, row = known
+            return gap_view(self._run.name, table.truth, table.columns, row)
+        quick = self._quick(instance)
+        return GapView(
+            run=self._run.name,
+            log_px=float(quick.log_px[0]),
+            log_px_truth=quick.kind,
+            best_full_elbo=None,
+            best_diagonal_elbo=None,
+            encoder_elbo=self._elbo(instance),
+            negentropy=None if quick.negentropy is None else float(quick.negentropy[0]),
+            modes=None if quick.n_modes is None else int(quick.n_modes[0]),
+            log_px_se=None if quick.se is None else float(quick.se[0]),
+        )
+
+    def _elbo(self, instance: Instance) -> float:
+        """The encoder's ELBO by ELBO_SAMPLES samples, in nats."""
+
+        @torch.no_grad()
+        def compute() -> float:
+            return float(self._vae.log_weights(self._x(instance), ELBO_SAMPLES, self._generator()).mean())
+
+        return self._once("elbo", instance, compute)

@@ -1,0 +1,59 @@
+"""The two models that are trained where there are none: a VAE, and the GP encoder started from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig
+from gpvae_core.progress import Progress, silent
+from gpvae_core.run_config import RunConfig
+from gpvae_core.run_files import snapshot_folder
+from gpvae_core.runs import load_run, summarize
+from gpvae_core.training import OnEpoch, resume, train
+
+VAE_NAME, GP_NAME = "digits-vae", "digits-gp"
+VAE_SETTINGS = {"latent_dim": 2, "train.epochs": 300, "train.lr": 1e-3, "train.batch_size": 128}
+GP_SETTINGS = {"latent_dim": 2, "train.epochs": 150, "train.lr": 1e-3, "train.batch_size": 128}
+
+
+def default_configs() -> tuple[RunConfig, RunConfig]:
+    """VAE and GP encoder on the digits, d = 2, fully connected."""
+    data, shape = DataConfig(name="digits"), (1, 8, 8)
+    return make_config("vae", data, shape, VAE_SETTINGS), make_config("gp", data, shape, GP_SETTINGS)
+
+
+def train_default_pair(
+    root: Path, progress: Progress = silent, on_epoch: OnEpoch | None = None, device: str | None = "cpu"
+) -> tuple[Path, Path]:
+    """Train both into `root` and return their folders; what is there already is kept, what is unfinished goes on.
+
+    Networks this small are fastest on the CPU.
+
+    Raises:
+        Cancelled: from `progress`; the next call goes on from there.
+        UserError: a folder in the way that is no run, a full disk.
+    """
+    vae_config, gp_config = default_configs()
+    folders = root / VAE_NAME, root / GP_NAME
+    _train_or_resume(vae_config, folders[0], None, _named(progress, VAE_NAME), on_epoch, device)
+    _train_or_resume(gp_config, folders[1], folders[0], _named(progress, GP_NAME), on_epoch, device)
+    return folders
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    def report(done: int, total: int, what: str) -> None:
+        progress(done, total, f"{what} {name}")
+
+    return report
+
+
+def _train_or_resume(
+    config: RunConfig, out: Path, origin: Path | None, progress: Progress, on_epoch: OnEpoch | None, device: str | None
+) -> None:
+    """Nothing for a finished run, the rest of an unfinished one, else all of it."""
+    if snapshot_folder(out / "last") is None:
+        start = None if origin is None else (origin.name, load_run(origin, device=device).model)
+        train(config, out, device=device, init_from=start, progress=progress, on_epoch=on_epoch)
+    elif not summarize(out).finished:
+        resume(out, device=device, progress=progress, on_epoch=on_epoch)

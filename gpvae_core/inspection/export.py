@@ -1,0 +1,121 @@
+"""The numbers of each view as CSV text: tables with a heading each, a blank line between two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from gpvae_core.csv_text import csv_text
+from gpvae_core.inspection.views import (
+    Array,
+    FigureOneItem,
+    GapView,
+    MapView,
+    PosteriorView,
+    ReconstructionView,
+    TracesView,
+    UncertaintyView,
+)
+
+Table = tuple[Sequence[str], Iterable[Sequence[object]]]
+
+
+def csv_tables(*tables: Table) -> str:
+    """Write tables with a heading each, a blank line between two; reading a number gives the same float64."""
+    return "\n".join(csv_text(heading, (map(_plain, row) for row in rows)) for heading, rows in tables)
+
+
+def _plain(value: object) -> object:
+    """A number as Python's own; nothing for NaN and None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return "" if value is None or (isinstance(value, float) and np.isnan(value)) else value
+
+
+def _columns(**columns: Array | np.ndarray) -> Table:
+    return tuple(columns), zip(*columns.values(), strict=True)
+
+
+def posterior(view: PosteriorView) -> str:
+    """The grid in long form; levels; Gaussians; points."""
+    x, y = np.meshgrid(view.x, view.y)
+    grid = _columns(x=x.ravel(), y=y.ravel(), log_density=view.log_density.ravel())
+    shapes = [(s.name, *s.mean, s.covariance[0, 0], s.covariance[0, 1], s.covariance[1, 1]) for s in view.gaussians]
+    points = [
+        *(("base sample", *z, None) for z in view.base_samples),
+        *(("MAPA point", *z, w) for z, w in zip(view.mapa_points, view.mapa_weights, strict=True)),
+        *(("mode", *z, None) for z in view.modes),
+    ]
+    return csv_tables(
+        grid,
+        (("mass", "log_density_threshold"), view.hpd_levels),
+        (("gaussian", "mean_x", "mean_y", "cov_xx", "cov_xy", "cov_yy"), shapes),
+        (("point", "x", "y", "weight"), points),
+    )
+
+
+def uncertainty(view: UncertaintyView | None) -> str:
+    """This instance; all instances; the scatter; correlations. The heading alone for an encoder without."""
+    one = (
+        "quantity",
+        "trace",
+        *(f"dimension_{j + 1}" for j in range(0 if view is None else len(view.per_dimension_f))),
+    )
+    if view is None:
+        return csv_tables((one, ()))
+    rows = [("V[f]", view.trace_f, *view.per_dimension_f), ("V[h]", view.trace_h, *view.per_dimension_h)]
+    everyone = _columns(index=np.arange(len(view.all_trace_f)), trace_f=view.all_trace_f, trace_h=view.all_trace_h)
+    scatter = _columns(index=view.scatter_index, uncertainty=view.scatter_uncertainty, **view.scatter)
+    found = [(c.against, c.rho, c.low, c.high, c.n) for c in view.correlations]
+    return csv_tables((one, rows), everyone, scatter, (("against", "spearman_rho", "low_95", "high_95", "n"), found))
+
+
+def traces(view: TracesView) -> str:
+    """Lines and points of every coordinate in long form."""
+    rows: list[Sequence[object]] = []
+    for t in view.traces:
+        rows += [(t.coordinate, "true", z, v) for z, v in zip(t.line_x, t.line_y, strict=True)]
+        rows += [(t.coordinate, "empiricalized", z, v) for z, v in zip(t.z, t.empirical, strict=True)]
+        rows += [(t.coordinate, "MAPA", z, v) for z, v in zip(t.z, t.mapa, strict=True)]
+    settings = (("bandwidth", "bandwidth_source", "kl_mapa"), [(view.bandwidth, view.bandwidth_source, view.kl_mapa)])
+    return csv_tables((("coordinate", "series", "z", "log_density"), rows), settings)
+
+
+def tsne_map(view: MapView) -> str:
+    """One row a point."""
+    n = len(view.index)
+    names = [view.class_names[c] if 0 <= c < len(view.class_names) else "" for c in view.class_index]
+    empty = np.full(n, np.nan)
+    uncertainty, gap = (empty if v is None else v for v in (view.uncertainty, view.gap))
+    rows = zip(view.index, view.xy[:, 0], view.xy[:, 1], names, uncertainty, gap, strict=True)
+    return csv_tables((("index", "x", "y", "class", "uncertainty", "inference_gap"), rows))
+
+
+def reconstructions(view: ReconstructionView) -> str:
+    """Every pixel of the input, the reconstructions and the samples; the errors."""
+    named = [("input", view.image), *((item.name, item.image) for item in view.items)]
+    named += [(f"posterior sample {k + 1}", image) for k, image in enumerate(view.samples)]
+    rows = [(name, *place, value) for name, image in named for place, value in np.ndenumerate(image)]
+    pixels = (
+        ("image", "channel", "row", "column", "value"),
+        [(name, c, i, j, value) for name, c, i, j, value in rows],
+    )
+    return csv_tables((("image", "rmse"), [(item.name, item.rmse) for item in view.items]), pixels)
+
+
+def gaps(view: GapView) -> str:
+    """One row."""
+    values = asdict(view)
+    return csv_tables((tuple(values), [tuple(values.values())]))
+
+
+def figure_one(items: Sequence[FigureOneItem]) -> str:
+    """The six instances, and their posteriors in long form."""
+    rows: list[Sequence[object]] = []
+    for item in items:
+        x, y = np.meshgrid(item.posterior.x, item.posterior.y)
+        rows += zip(np.full(x.size, item.index), x.ravel(), y.ravel(), item.posterior.log_density.ravel(), strict=True)
+    listed = [(item.index, item.uncertainty) for item in items]
+    return csv_tables((("index", "uncertainty"), listed), (("index", "x", "y", "log_density"), rows))

@@ -1,0 +1,304 @@
+"""Everything the Gap Lab shows of one decoder, as plain data. One lab serves all pages and threads.
+
+Images are those of the validation split throughout: what is tried out here must not look at the test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpvae_core.densities.base import Posterior
+from gpvae_core.errors import UserError
+from gpvae_core.inspection.disk import DiskCache
+from gpvae_core.inspection.embedding import seeded_sample
+from gpvae_core.inspection.gap_lab import curves, window
+from gpvae_core.inspection.gap_lab.methods import Decoder, model_of, split_method
+from gpvae_core.inspection.gap_lab.outlines import outline_of
+from gpvae_core.inspection.gap_lab.scores import Reference, bound_words, stacks_view, value
+from gpvae_core.inspection.gap_lab.svi import SviSettings, path_elbos, path_outlines, svi_path
+from gpvae_core.inspection.gap_lab.timing import BATCH, batch_times
+from gpvae_core.inspection.gap_lab.views import ContoursView, CurveView, StacksView, SviView, Timed, TimesView
+from gpvae_core.inspection.gap_sample import named_truth
+from gpvae_core.inspection.local import LocalPosterior, local_posterior
+from gpvae_core.inspection.memo import Memo
+from gpvae_core.inspection.outline import MASS
+from gpvae_core.inspection.pictures import decode_means
+from gpvae_core.inspection.planes import choose_plane, latent_plane
+from gpvae_core.inspection.views import Array, GaussianShape, Plane, PosteriorView
+from gpvae_core.progress import Progress, silent
+from gpvae_core.runs import Run
+from gpvae_core.truth.grid import GridPosterior
+from gpvae_core.truth.quadrature import TruePosterior
+from gpvae_core.vae import VAE
+
+SAMPLE = 64
+"""Validation images of the means."""
+KEPT = 512
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image and what the methods make of it, (C, H, W) each, in [0, 1]."""
+
+    title: str
+    image: Array
+    reconstructions: dict[str, Array]
+
+
+class Lab:
+    """`runs` are those of `decoder`. Answers are computed once while they are in use.
+
+    Args:
+        sample: validation images of which means are taken (a seeded sample).
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        runs: Mapping[str, Run],
+        seed: int = 0,
+        sample: int = SAMPLE,
+        memo: Memo | None = None,
+    ) -> None:
+        self.decoder, self.seed = decoder, seed
+        self.runs = {name: runs[name] for name in decoder.runs}
+        self.origin = self.runs[decoder.runs[0]]
+        self._sample = sample
+        self._memo = memo or Memo(KEPT)
+
+    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> Lab:
+        """A lab of the same decoder with other runs on it; what is known stays known."""
+        return Lab(decoder, runs, self.seed, self._sample, self._memo)
+
+    # -- images and methods -----------------------------------------------------------------------------------------
+
+    @property
+    def planar(self) -> bool:
+        """d = 2: log p(x) by quadrature."""
+        return self.origin.model.latent_dim == 2
+
+    @property
+    def size(self) -> int:
+        """Validation images."""
+        return len(self.origin.data.validation)
+
+    def title(self, index: int) -> str:
+        validation, names = self.origin.data.validation, self.origin.data.class_names
+        label = int(validation.labels[index])
+        return f"validation image {index}" + (f", class {names[label]}" if 0 <= label < len(names) else "")
+
+    def _x(self, index: Sequence[int] | np.ndarray) -> Tensor:
+        wrong = [int(k) for k in index if not 0 <= k < self.size]
+        if wrong:
+            raise UserError(f"wanted a validation image from 0 to {self.size - 1}, got {wrong[0]}")
+        return self.origin.data.validation.pixels(np.asarray(index)).to(self.origin.device)
+
+    def model(self, method: str) -> VAE:
+        """Raises UserError for a run or a refiner that does not exist or does not fit."""
+        run, refiner = split_method(method, list(self.runs))
+        return self._memo.get(("model", method), lambda: model_of(self.runs[run], refiner))
+
+    @torch.no_grad()
+    def _answer(self, method: str, index: int) -> Posterior:
+        return self._memo.get(("answer", method, index), lambda: self.model(method).infer(self._x([index])))
+
+    def picture(self, methods: Sequence[str], index: int) -> Picture:
+        """The image, and what is decoded from each answer's mean."""
+        x = self._x([index])
+        decoded = {}
+        for method in methods:
+            mean = self._answer(method, index).mean.cpu().double().numpy()
+            decoded[method] = decode_means(self.model(method), mean, x)[0]
+        return Picture(self.title(index), x[0].cpu().numpy(), decoded)
+
+    # -- truth ------------------------------------------------------------------------------------------------------
+
+    def _truth(self, index: int) -> TruePosterior:
+        """p(z|x) by quadrature, d = 1 or 2."""
+        return self._memo.get(("truth", index), lambda: self.origin.truth.posterior(self._x([index]))[0])
+
+    def _local(self, index: int) -> LocalPosterior:
+        def compute() -> LocalPosterior:
+            starts = [self._answer(name, index).mean[0].cpu().double().numpy() for name in self.runs]
+            return local_posterior(
+                self.origin.model, self._x([index]), np.stack([*starts, np.zeros(self.origin.model.latent_dim)])
+            )
+
+        return self._memo.get(("local", index), compute)
+
+    def reference(self, index: int, progress: Progress = silent) -> Reference:
+        """log p(x) and the best Gaussians of one image."""
+
+        def compute() -> Reference:
+            return Reference.of(self.origin.model, self._x([index]), self.origin.truth, self.seed, progress)
+
+        return self._memo.get(("reference", index), compute)
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """The validation images of which means are taken."""
+        return seeded_sample(self.size, self._sample, self.seed)
+
+    def sample_reference(self, progress: Progress = silent) -> Reference:
+        """As `reference`, of the sample; kept on disk."""
+        x = self._x(self.sample)
+
+        def compute() -> Reference:
+            settings = {"sample": len(self.sample), **named_truth(self.origin.truth)}
+            kept = self._disk.read("labtruth", settings)
+            if kept is not None:
+                try:
+                    return Reference.from_arrays(x, kept, self.seed)
+                except (KeyError, ValueError, TypeError):
+                    pass  # a file of the right name with other contents: as good as none
+            found = Reference.of(self.origin.model, x, self.origin.truth, self.seed, progress)
+            self._disk.write("labtruth", settings, found.arrays())
+            return found
+
+        return self._memo.get("sample", compute)
+
+    def sample_ready(self) -> bool:
+        """True where `sample_reference` needs no computing."""
+        return self._memo.peek("sample") is not None
+
+    @property
+    def _disk(self) -> DiskCache:
+        depends_on = {"decoder": self.decoder.fingerprint, "data": self.origin.data.fingerprint, "seed": self.seed}
+        return DiskCache(self.origin.dir / "explore", depends_on)
+
+    # -- gaps -------------------------------------------------------------------------------------------------------
+
+    def stacks(self, methods: Sequence[str], index: int) -> StacksView:
+        """The gaps of one image."""
+        reference = self.reference(index)
+        elbos = {
+            name: self._memo.get(("elbo", name, index), lambda name=name: reference.elbos(self.model(name)))
+            for name in methods
+        }
+        return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference))
+
+    def mean_stacks(self, methods: Sequence[str], progress: Progress = silent) -> StacksView:
+        """Mean gaps over the sample."""
+        reference = self.sample_reference(progress)
+        elbos = {name: self.sample_elbos(name, progress) for name in methods}
+        what = f"mean of {len(self.sample)} validation images"
+        return stacks_view(what, reference, elbos, self._sample_words(reference))
+
+    def sample_elbos(self, method: str, progress: Progress = silent) -> Array:
+        """ELBOs of the sample under one method, (M,) nats."""
+
+        def compute() -> Array:
+            return self.sample_reference(progress).elbos(self.model(method), _named(progress, method))
+
+        return self._memo.get(("elbos", method), compute)
+
+    def largest_gap(self, method: str, progress: Progress = silent) -> int:
+        """The validation image of the sample on which the method loses most."""
+        reference = self.sample_reference(progress)
+        return int(self.sample[np.argmax(reference.table.log_px - self.sample_elbos(method, progress))])
+
+    def _truth_words(self, index: int, reference: Reference) -> str:
+        if not reference.exact:
+            return bound_words(reference)
+        truth = self._truth(index)
+        checks = "" if truth.passed else ", though its checks failed"
+        return f"log p(x) by quadrature: {truth.error_words}{checks}."
+
+    def _sample_words(self, reference: Reference) -> str:
+        passed = reference.table.passed
+        if not reference.exact or passed is None:
+            return bound_words(reference)
+        return f"log p(x) by quadrature ({int(passed.sum())} of {len(passed)} grids pass their checks)."
+
+    # -- contours ---------------------------------------------------------------------------------------------------
+
+    def plane(self, index: int) -> Plane:
+        """The latent plane, or for d > 2 the two widest directions through the posterior mode."""
+        return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
+
+    def contours(self, methods: Sequence[str], index: int, start: str = "") -> ContoursView:
+        """The true posterior and each method's answer; the window reaches to the answer of `start`, however far off."""
+        plane = self.plane(index)
+        answers = {name: self._answer(name, index) for name in methods}
+        outlines = tuple(outline_of(name, q, plane) for name, q in answers.items())
+        shapes = [window.shape(name, q, plane) for name, q in answers.items()]
+        first = [window.shape(start, self._answer(start, index), plane)] if start else []
+        return ContoursView(self._true_posterior(index, plane, first, shapes), outlines, MASS)
+
+    def _true_posterior(
+        self, index: int, plane: Plane, must: Sequence[GaussianShape], may: Sequence[GaussianShape]
+    ) -> PosteriorView:
+        x, vae = self._x([index]), self.origin.model
+        if not self.planar:
+            return window.on_slice(vae, x, self._local(index), plane, must, may)
+        truth = self._truth(index)
+        assert isinstance(truth, GridPosterior)
+        return window.on_latent_plane(vae, self.origin.truth.atlas(), x, truth, plane, must, may)
+
+    # -- refinement, step by step -----------------------------------------------------------------------------------
+
+    def svi(self, start: str, settings: SviSettings, index: int, progress: Progress = silent) -> SviView:
+        """SVI from the answer of the encoder of run `start`, and its ELBO after each step."""
+
+        def compute() -> SviView:
+            run, x = self.runs[split_method(start, list(self.runs))[0]], self._x([index])
+            path = svi_path(run, x, settings)
+            reference = self.reference(index)
+            table = reference.table
+            return SviView(
+                start=start,
+                settings=settings.text,
+                elbo=path_elbos(path, reference, progress),
+                outlines=path_outlines(path, self.plane(index), progress),
+                log_px=float(table.log_px[0]),
+                best_diagonal_elbo=float(table.best_diagonal_elbo[0]),
+                best_full_elbo=float(table.best_full_elbo[0]),
+                exact=reference.exact,
+            )
+
+        return self._memo.get(("svi", start, settings, index), compute)
+
+    # -- accuracy against time --------------------------------------------------------------------------------------
+
+    def times(self, methods: Sequence[str], progress: Progress = silent) -> TimesView:
+        """Measured now, side by side; accuracy is that of the sample."""
+        reference = self.sample_reference(progress)
+        elbos = {name: self.sample_elbos(name, progress) for name in methods}
+        batch = self._x(np.arange(BATCH) % self.size)
+        taken = batch_times({name: self.model(name) for name in methods}, batch, progress)
+        points = []
+        for name in methods:
+            low, median, high = np.percentile(taken[name], (25, 50, 75))
+            gap = value(reference.table.log_px - elbos[name])
+            points.append(Timed(name, float(median), float(low), float(high), value(elbos[name]), gap))
+        repeats = min((len(times) for times in taken.values()), default=0)
+        return TimesView(
+            tuple(points), BATCH, repeats, len(self.sample), self.origin.device.type.upper(), reference.exact
+        )
+
+    # -- teaching curves --------------------------------------------------------------------------------------------
+
+    def size_series(self) -> list[str]:
+        """Runs on this decoder that differ only in the size of their encoder."""
+        return curves.size_series(self.runs)
+
+    def size_curve(self, progress: Progress = silent) -> CurveView | None:
+        """Gaps over encoder size; None where there is no such series."""
+        names = self.size_series()
+        if not names:
+            return None
+        elbos = {name: self.sample_elbos(name, progress) for name in names}
+        return curves.size_view(self.runs, names, self.sample_reference(progress), elbos)
+
+
+def _named(progress: Progress, method: str) -> Progress:
+    def report(done: int, total: int, what: str) -> None:
+        progress(done, total, f"{what} of {method}")
+
+    return report

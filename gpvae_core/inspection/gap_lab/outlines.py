@@ -1,0 +1,13 @@
+"""The outline of a method's answer, with its name and centre."""
+
+from __future__ import annotations
+
+from gpvae_core.densities.base import Posterior
+from gpvae_core.inspection.gap_lab.views import Outline
+from gpvae_core.inspection.outline import outline
+from gpvae_core.inspection.views import Plane
+
+
+def outline_of(name: str, q: Posterior, plane: Plane, side: int = 81) -> Outline:
+    """Of the answer for the one image that q is about; `side`: points of the grid along each side."""
+    return Outline(name, outline(q, plane, side), plane.coordinates(q.mean[0].cpu().double().numpy()))

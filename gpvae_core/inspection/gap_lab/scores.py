@@ -1,0 +1,96 @@
+"""ELBOs of any method against one decoder's truth: log p(x) and the best Gaussians are found once, for all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpvae_core.densities.movable import MovableDiagonal
+from gpvae_core.densities.noise import sobol_noise
+from gpvae_core.gaps import GapTable, encoder_elbos, gaps_and_best
+from gpvae_core.inspection.gap_lab.views import Stack, StacksView
+from gpvae_core.inspection.views import Array, Value
+from gpvae_core.progress import Progress, silent
+from gpvae_core.stats import mean_se
+from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, elbos
+from gpvae_core.truth.truth import Truth
+from gpvae_core.vae import VAE
+
+
+class Reference:
+    """What the decoder alone decides about M images, with the noise under which every method is scored."""
+
+    def __init__(self, x: Float[Tensor, "M C H W"], table: GapTable, best: BestGaussians, seed: int) -> None:
+        self.x, self.table, self.best, self.seed = x, table, best, seed
+
+    @staticmethod
+    def of(vae: VAE, x: Float[Tensor, "M C H W"], truth: Truth, seed: int, progress: Progress) -> Reference:
+        """log p(x) and the best Gaussians; the climb of these starts, among others, from `vae`'s own answers."""
+        return Reference(x, *gaps_and_best(vae, x, truth, seed, progress), seed)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As named arrays, for a file; without the images."""
+        table = {f"table_{f.name}": getattr(self.table, f.name) for f in fields(self.table)}
+        known = {name: np.asarray(values) for name, values in table.items() if values is not None}
+        return {**known, **{f"best_{f.name}": getattr(self.best, f.name).cpu().numpy() for f in fields(self.best)}}
+
+    @staticmethod
+    def from_arrays(x: Float[Tensor, "M C H W"], arrays: Mapping[str, np.ndarray], seed: int) -> Reference:
+        """Raises KeyError or TypeError where something is missing."""
+        table: dict[str, Any] = {f.name: arrays.get(f"table_{f.name}") for f in fields(GapTable)}
+        whole = {name: None if table[name] is None else int(table[name]) for name in ("k", "steps")}
+        best = {f.name: torch.from_numpy(arrays[f"best_{f.name}"]).to(x) for f in fields(BestGaussians)}
+        return Reference(x, GapTable(**{**table, **whole, "truth": str(table["truth"])}), BestGaussians(**best), seed)
+
+    @property
+    def exact(self) -> bool:
+        """log p(x) by quadrature."""
+        return self.table.evidence.exact
+
+    def elbos(self, vae: VAE, progress: Progress = silent) -> Array:
+        """ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian shares the best one's samples: noise cancels."""
+        eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, self.seed).to(self.x)
+        with torch.no_grad():
+            matching = elbos(vae, self.x, MovableDiagonal.matching(vae.infer(self.x)), eps, progress)
+            best = replace(self.best, encoder_elbo=matching)
+            return encoder_elbos(vae, self.x, best, self.seed).cpu().double().numpy()
+
+
+def value(values: Array) -> Value:
+    """Their mean with its standard error; that of a single one has none."""
+    found = mean_se(values)
+    return Value(np.nan if found["mean"] is None else found["mean"], found["se"])
+
+
+def stacks_view(what: str, reference: Reference, elbos: dict[str, Array], truth: str) -> StacksView:
+    """Gaps of the methods whose ELBOs (M,) are given, over the images of the reference."""
+    table = reference.table
+    return StacksView(
+        what=what,
+        log_px=value(table.log_px),
+        approximation=value(table.log_px - table.best_diagonal_elbo),
+        full=value(table.log_px - table.best_full_elbo),
+        stacks=tuple(
+            Stack(name, value(table.log_px - elbo), value(table.best_diagonal_elbo - elbo))
+            for name, elbo in elbos.items()
+        ),
+        exact=reference.exact,
+        truth=truth,
+    )
+
+
+def bound_words(reference: Reference) -> str:
+    """Say how log p(x) was bounded from below, and how sure that is."""
+    evidence = reference.table.evidence
+    words = f"log p(x) is a lower bound here, by {evidence.how_words}"
+    if evidence.se is not None:
+        words += f" (standard error {np.median(evidence.se):.1g} nats{' in the median' * (len(evidence.se) > 1)})"
+    bad = int(evidence.untrusted.sum())
+    doubt = f" Of {len(evidence.untrusted)} estimates {bad} should not be trusted." if bad else ""
+    return f"{words}: inference and approximation gaps are at least so large.{doubt}"

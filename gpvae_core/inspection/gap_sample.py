@@ -1,0 +1,140 @@
+"""The gaps of a sample of test instances, and of a single one, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from gpvae_core.gaps import GapTable
+from gpvae_core.inspection.views import Array, GapView
+from gpvae_core.truth.best_gaussian import BestGaussians
+from gpvae_core.truth.truth import Truth
+
+COLUMNS = (
+    "elbo",
+    "best_diagonal_elbo",
+    "best_full_elbo",
+    "log_px",
+    "inference",
+    "approximation",
+    "amortization",
+    "negentropy",
+    "n_modes",
+)
+OPTIONAL = ("log_px_se",)
+"""Columns that older files lack; unknown throughout they are NaN."""
+QUANTITIES = {
+    "inference gap": "inference",
+    "approximation gap": "approximation",
+    "amortization gap": "amortization",
+    "negentropy": "negentropy",
+    "number of modes": "n_modes",
+}
+"""What the uncertainty is compared with: name shown -> column."""
+
+
+@dataclass(frozen=True)
+class BestGaussian:
+    """The best Gaussians of one instance: diagonal (D,), (D,), and full with a lower triangular factor (D, D)."""
+
+    diagonal_mean: Array
+    diagonal_std: Array
+    full_mean: Array
+    full_chol: Array
+
+
+@dataclass(frozen=True)
+class GapSample:
+    """Columns (M,) in nats over the test instances at `index` (M,), and their best Gaussians."""
+
+    index: np.ndarray
+    truth: str
+    """How log p(x) was found: 'line', 'grid', 'ais' or 'iwae'."""
+    columns: dict[str, Array]
+    best: dict[str, Array]
+    """The fields of BestGaussian, each with a leading axis M."""
+
+    def row(self, index: int | None) -> int | None:
+        """Where a test instance stands in the sample; None where it does not."""
+        found = np.flatnonzero(self.index == index) if index is not None else np.empty(0)
+        return int(found[0]) if len(found) else None
+
+    def best_gaussian(self, row: int) -> BestGaussian:
+        return BestGaussian(**{name: values[row] for name, values in self.best.items()})
+
+    def quantities(self) -> dict[str, Array]:
+        """What is compared with the uncertainty; one that is not known for any instance is left out."""
+        named = {name: self.columns[column] for name, column in QUANTITIES.items()}
+        return {name: values for name, values in named.items() if np.isfinite(values).any()}
+
+    def extreme(self, largest: bool) -> int | None:
+        """Test index of the instance with the largest (smallest) inference gap."""
+        gap = self.columns["inference"]
+        if not np.isfinite(gap).any():
+            return None
+        return int(self.index[np.nanargmax(gap) if largest else np.nanargmin(gap)])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As named arrays, for a file."""
+        best = {f"best_{name}": values for name, values in self.best.items()}
+        columns = {f"column_{name}": values for name, values in self.columns.items()}
+        return {"index": self.index, "truth": np.array(self.truth), **columns, **best}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, np.ndarray]) -> GapSample:
+        """Raises KeyError where one is missing."""
+        columns = {name: arrays[f"column_{name}"] for name in COLUMNS}
+        unknown = np.full(len(arrays["index"]), np.nan)
+        columns |= {name: arrays.get(f"column_{name}", unknown) for name in OPTIONAL}
+        best = {name: arrays[f"best_{name}"] for name in BestGaussian.__dataclass_fields__}
+        return GapSample(arrays["index"], str(arrays["truth"]), columns, best)
+
+
+def named_truth(truth: Truth) -> dict[str, str]:
+    """What a file of gaps depends on besides model and data: a truth by sampling; by quadrature there is only one."""
+    return {} if truth.exact else {"truth": truth.name}
+
+
+def _plain(values: object, n: int) -> Array:
+    """A column of a gap table as float64; one that was not computed is NaN throughout."""
+    return np.full(n, np.nan) if values is None else np.asarray(values, dtype=np.float64)
+
+
+def _array(values: Tensor) -> Array:
+    return values.cpu().double().numpy()
+
+
+def plain_best(best: BestGaussians) -> dict[str, Array]:
+    """The fields of BestGaussian from a batch of best Gaussians, as float64 arrays."""
+    return {
+        "diagonal_mean": _array(best.diagonal_mean),
+        "diagonal_std": _array(best.diagonal_std),
+        "full_mean": _array(best.full_mean),
+        "full_chol": _array(best.full_chol),
+    }
+
+
+def gap_view(run: str, truth: str, columns: Mapping[str, Array], row: int) -> GapView:
+    """One row of the columns as a view."""
+    value = {name: float(columns[name][row]) for name in (*COLUMNS, *OPTIONAL)}
+    known = {name: None if np.isnan(v) else v for name, v in value.items()}
+    return GapView(
+        run=run,
+        log_px=value["log_px"],
+        log_px_truth=truth,
+        best_full_elbo=known["best_full_elbo"],
+        best_diagonal_elbo=known["best_diagonal_elbo"],
+        encoder_elbo=value["elbo"],
+        negentropy=known["negentropy"],
+        modes=None if known["n_modes"] is None else int(value["n_modes"]),
+        log_px_se=known["log_px_se"],
+    )
+
+
+def sample_from(table: GapTable, best: BestGaussians, index: np.ndarray) -> GapSample:
+    """Gap table and best Gaussians of the test instances at `index`."""
+    columns = {name: _plain(getattr(table, name), len(index)) for name in (*COLUMNS, *OPTIONAL)}
+    return GapSample(index, str(table.truth), columns, plain_best(best))

@@ -1,0 +1,140 @@
+"""The bound of eq. 10 against S under the ground-truth model, for each proposal; and its network passes (Fig. 2-5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from gpvae_core.inspection.embedding import seeded_sample
+from gpvae_core.inspection.gap_lab.scores import value
+from gpvae_core.inspection.mapa_lab.models import PointModel
+from gpvae_core.inspection.mapa_lab.posteriors import log_kernels, sparse_of
+from gpvae_core.inspection.mapa_lab.views import Array, BoundCurve, BoundView, Choice, PassCurve, PassesView
+from gpvae_core.inspection.views import Value
+from gpvae_core.mapa.batches import RandomBatches
+from gpvae_core.mapa.bound import mapa_bound
+from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse
+from gpvae_core.mapa.kernels.gaussian import GaussianKernel
+from gpvae_core.mapa.neighbours import find_neighbours
+from gpvae_core.mapa.passes import Passes, iwae_passes, mapa_passes, most_passes, share_of_samples
+from gpvae_core.mapa.proposals import MapaProposal
+from gpvae_core.mapa.sparse import SparsePosterior
+from gpvae_core.progress import Progress, silent
+
+DRAWS = (1, 2, 5, 10, 20, 50, 100, 200)
+PASS_DRAWS = (1, 10, 25, 50, 100, 150, 200)
+PERCENTS = (10, 90)
+POINTS, REPEATS = 100, 10
+BATCH, BATCHES = 100, 10
+STORED = 1000
+"""Neighbours kept of each point where passes are counted; the rest of a larger set is drawn from evenly."""
+
+Drawer = Callable[[int, int, torch.Generator], IndexDraw]
+"""Indices for all points at k and S."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How k goes with S."""
+
+    words: str
+    k: Callable[[int], int]
+
+
+def rules(k: int) -> tuple[Rule, ...]:
+    """10 % and 90 % of S, as the paper has them (C.2), and k as it is chosen."""
+    shares = tuple(
+        Rule(f"k = {percent} % of S", lambda s, percent=percent: share_of_samples(s, percent)) for percent in PERCENTS
+    )
+    return (*shares, Rule(f"k = {k}", lambda s: k))
+
+
+def _drawers(log_p: Float64[Tensor, "B N"], mapa: SparsePosterior) -> dict[str, Drawer]:
+    b, n = log_p.shape
+    return {
+        "MAPA": lambda k, s, generator: draw_sparse(mapa, k, s, generator),
+        "MAPA-GT": lambda k, s, generator: draw_dense(log_p, k, s, generator),
+        "MAPA-naive": lambda k, s, generator: draw_evenly(b, n, k, s, generator),
+    }
+
+
+def _bounds(
+    log_p: Float64[Tensor, "B N"], draw: Drawer, k: int, s: int, repeats: int, generator: torch.Generator
+) -> Array:
+    """Mean bound of each point over `repeats` draws, (B,)."""
+    found = []
+    for _ in range(repeats):
+        one = draw(k, s, generator)
+        found.append(mapa_bound(log_p.gather(1, one.head), log_p.gather(1, one.tail), one.log_q, log_p.shape[1]))
+    return torch.stack(found).mean(0).numpy()
+
+
+def bound_view(model: PointModel, points: Array, choice: Choice, progress: Progress = silent) -> BoundView:
+    """Means over a seeded sample of training points, and REPEATS draws of each.
+
+    Standard errors are over the points, whose means over the draws differ by both.
+    """
+    n = len(points)
+    x = points[seeded_sample(n, POINTS, choice.seed)]
+    log_p = model.log_likelihood(x)
+    mapa = sparse_of(log_kernels(points, x, choice.bandwidth))
+    exact = (torch.logsumexp(log_p, 1) - math.log(n)).numpy()
+    todo = [(name, draw, rule) for name, draw in _drawers(log_p, mapa).items() for rule in rules(choice.k)]
+    curves = []
+    for number, (name, draw, rule) in enumerate(todo):
+        # Curves that share a seed share their random numbers where they can: they differ by what they are.
+        generator = torch.Generator().manual_seed(choice.seed)
+        pairs = [(s, rule.k(s)) for s in DRAWS if rule.k(s) < n]
+        rows = []
+        for j, (s, k) in enumerate(pairs):
+            progress(number * len(DRAWS) + j, len(todo) * len(DRAWS), "bounds")
+            rows.append(_bounds(log_p, draw, k, s, REPEATS, generator))
+        curves.append(_curve(name, rule, pairs, rows, exact))
+    progress(1, 1, "bounds")
+    return BoundView(tuple(curves), value(exact), value(model.log_px(x)), len(x), REPEATS, choice.bandwidth)
+
+
+def _curve(name: str, rule: Rule, pairs: list[tuple[int, int]], rows: list[Array], exact: Array) -> BoundCurve:
+    return BoundCurve(
+        proposal=name,
+        rule=rule.words,
+        draws=np.array([s for s, _ in pairs], dtype=np.float64),
+        k=np.array([k for _, k in pairs], dtype=np.int64),
+        bound=tuple(value(row) for row in rows),
+        gap=tuple(value(exact - row) for row in rows),
+    )
+
+
+def passes_view(points: Array, bandwidth: float, seed: int = 0, progress: Progress = silent) -> PassesView:
+    """Passes per point of a random batch, measured for MAPA over BATCHES batches; exact for the others."""
+    n = len(points)
+    kernel = GaussianKernel(bandwidth)
+    table = find_neighbours(torch.from_numpy(points).float(), kernel, min(n, STORED))
+    proposal, batching = MapaProposal(table.posterior(kernel)), RandomBatches(n)
+    curves = []
+    for number, percent in enumerate(PERCENTS):
+        measured = []
+        for j, s in enumerate(PASS_DRAWS):
+            progress(number * len(PASS_DRAWS) + j, len(PERCENTS) * len(PASS_DRAWS), "counting passes")
+            if (k := share_of_samples(s, percent)) < n:
+                measured.append(mapa_passes(proposal, batching, s, k, n, BATCH, BATCHES, seed))
+        curves.append(_pass_curve(f"MAPA, k = {percent} % of S", measured))
+    curves.append(_pass_curve("IWAE", [iwae_passes(s) for s in PASS_DRAWS]))
+    curves.append(_pass_curve("MAPA max", [most_passes(s, n, BATCH) for s in PASS_DRAWS]))
+    progress(1, 1, "counting passes")
+    return PassesView(tuple(curves), min(BATCH, n), n, bandwidth)
+
+
+def _pass_curve(method: str, found: list[Passes]) -> PassCurve:
+    return PassCurve(
+        method,
+        np.array([one.samples for one in found], dtype=np.float64),
+        tuple(Value(one.decoder) for one in found),
+        tuple(Value(one.both) for one in found),
+    )

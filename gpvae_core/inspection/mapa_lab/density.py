@@ -1,0 +1,72 @@
+"""p(x) over the plane, of the ground truth and of trained runs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from gpvae_core.errors import UserError
+from gpvae_core.inspection.gap_lab.scores import value
+from gpvae_core.inspection.mapa_lab.models import PointModel
+from gpvae_core.inspection.mapa_lab.process import log_normal
+from gpvae_core.inspection.mapa_lab.views import Array, DensityView
+
+SIDE = 140
+"""Grid points along each axis."""
+MARGIN = 3.0
+"""Noise deviations that the window reaches beyond the decoder's curve."""
+NODES = 20_000
+"""Of the quadrature, taken at a time."""
+FLOOR = -600.0
+"""Nats; a density so low is the same as none."""
+
+
+def window(truth: PointModel, sigma: float) -> tuple[Array, Array]:
+    """Axes (Gx,), (Gy,) around what the true decoder makes of the prior's central 99.8 %."""
+    _, curve = truth.curve()
+    low, high = curve.min(0) - MARGIN * sigma, curve.max(0) + MARGIN * sigma
+    return np.linspace(low[0], high[0], SIDE), np.linspace(low[1], high[1], SIDE)
+
+
+@torch.no_grad()
+def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
+    """log p(x) at every (x_j, y_i), (Gy, Gx) nats; what is below FLOOR counts as FLOOR.
+
+    p(x, y) = int N(x; f_1(z)) N(y; f_2(z)) p(z) dz factors under the integral, so that one matrix product over the
+    nodes of the quadrature gives the whole grid.
+
+    Raises:
+        UserError: a likelihood that is not Gaussian.
+    """
+    sigma = model.model.likelihood.noise_scale()
+    if sigma is None:
+        raise UserError(f"wanted a model with Gaussian noise to draw its density, got '{model.name}' with another")
+    line = model.line
+    density = np.zeros((len(y), len(x)))
+    for z, log_weight in zip(line.z.split(NODES), line.log_weight.split(NODES), strict=True):
+        f = line.model.decode(z[:, None]).flatten(1).numpy()
+        weight = (line.model.log_prior(z[:, None]) + log_weight).exp().numpy()
+        along_x, along_y = (
+            np.exp(log_normal((axis[:, None] - f[:, j]) ** 2, sigma, 1)) for j, axis in enumerate((x, y))
+        )
+        density += (along_y * weight) @ along_x.T
+    return np.log(np.maximum(density, math.exp(FLOOR)))
+
+
+def density_view(
+    truth: PointModel, model: PointModel, axes: tuple[Array, Array], log_true: Array, test: Array
+) -> DensityView:
+    """Both densities, and KL(p_GT || p_model) as the mean of log p_GT(x) - log p_model(x) over the test points."""
+    log_model = model.log_px(test)
+    return DensityView(
+        name=model.name,
+        x=axes[0],
+        y=axes[1],
+        log_true=log_true,
+        log_model=grid_log_px(model, *axes),
+        points=test,
+        test_kl=value(truth.log_px(test) - log_model),
+        test_log_px=value(log_model),
+    )

@@ -1,0 +1,112 @@
+"""The numbers of each card of the MAPA Lab as CSV; numbers with all their digits."""
+
+from __future__ import annotations
+
+from gpvae_core.csv_text import csv_text
+from gpvae_core.inspection.mapa_lab.views import (
+    BoundView,
+    CodesView,
+    DensityView,
+    KlView,
+    NeighboursView,
+    PassesView,
+    PlaneView,
+    ProcessView,
+    TraceView,
+    VariantsView,
+)
+
+
+def traces(view: TraceView) -> str:
+    """Return one row for each training point."""
+    head, drawn = set(view.head.tolist()), set(view.drawn.tolist())
+    rows = [
+        (i, z, e, m, i in head, i in drawn)
+        for i, (z, e, m) in enumerate(zip(view.z, view.empirical, view.mapa, strict=True))
+    ]
+    return csv_text(("point", "z", "empiricalized_nats", "mapa_nats", "among_k", "drawn"), rows)
+
+
+def plane(view: PlaneView) -> str:
+    """Return one row for each training point, in the units of x."""
+    rows = [(i, *x, z, q) for i, (x, z, q) in enumerate(zip(view.points, view.z, view.log_q, strict=True))]
+    return csv_text(("point", "x1", "x2", "z", "log_q_nats"), rows)
+
+
+def processes(view: tuple[ProcessView, ...]) -> str:
+    """Return one row for each drawn point of each process."""
+    rows = [
+        (one.title, i + 1, z, f, e, x)
+        for one in view
+        for i, (z, f, e, x) in enumerate(zip(one.latents, one.means, one.noise, one.observed, strict=True))
+    ]
+    return csv_text(("function", "point", "z", "f", "epsilon", "x"), rows)
+
+
+def variants(view: VariantsView) -> str:
+    """Return one row for each training point under each decoder."""
+    rows = [
+        (v.name, i, *row)
+        for v in view.variants
+        for i, row in enumerate(zip(v.trace.z, v.trace.empirical, v.trace.mapa, strict=True))
+    ]
+    return csv_text(("variant", "point", "z", "empiricalized_nats", "mapa_nats"), rows)
+
+
+def bound(view: BoundView) -> str:
+    """Return one row for each curve and S, in nats."""
+    rows = [
+        (c.proposal, c.rule, s, k, b.mean, b.se, g.mean, g.se)
+        for c in view.curves
+        for s, k, b, g in zip(c.draws, c.k, c.bound, c.gap, strict=True)
+    ]
+    return csv_text(("proposal", "rule", "S", "k", "bound_nats", "bound_se", "gap_nats", "gap_se"), rows)
+
+
+def test_kl(view: KlView | None) -> str:
+    """Return one row for each method and S, in nats; those without S at the end."""
+    curves = view.curves if view is not None else ()
+    flat = view.flat if view is not None else ()
+    rows = [(c.method, s, kl.mean, kl.se, n) for c in curves for s, kl, n in zip(c.draws, c.kl, c.n, strict=True)]
+    return csv_text(("method", "S", "test_kl_nats", "se", "n"), [*rows, *((m, "", v.mean, v.se, "") for m, v in flat)])
+
+
+def density(view: DensityView) -> str:
+    """Return one row for each point of the grid."""
+    rows = [
+        (x, y, view.log_true[j, i], view.log_model[j, i]) for j, y in enumerate(view.y) for i, x in enumerate(view.x)
+    ]
+    return csv_text(("x1", "x2", "log_p_true_nats", "log_p_model_nats"), rows)
+
+
+def passes(view: PassesView) -> str:
+    """Return one row for each method and S: passes for each point of a step."""
+    rows = [
+        (c.method, s, d.mean, d.se, b.mean, b.se)
+        for c in view.curves
+        for s, d, b in zip(c.draws, c.decoder, c.both, strict=True)
+    ]
+    return csv_text(("method", "S", "decoder_passes", "decoder_se", "all_passes", "all_se"), rows)
+
+
+def neighbours(view: NeighboursView) -> str:
+    """Return one row for each image of each list."""
+    lists = (("mapa", view.mapa), ("empiricalized", view.empirical))
+    rows = [
+        (which, rank + 1, n.index, n.label, n.probability, n.distance, n.latent_distance, n.shared)
+        for which, images in lists
+        for rank, n in enumerate(images)
+    ]
+    return csv_text(
+        ("list", "rank", "train_index", "class", "probability", "rms_pixels", "code_distance", "in_both"), rows
+    )
+
+
+def codes(view: CodesView) -> str:
+    """Return one row for each code."""
+    mapa, empirical = set(view.mapa.tolist()), set(view.empirical.tolist())
+    rows = [
+        (int(i), *xy, int(c), row in mapa, row in empirical)
+        for row, (i, xy, c) in enumerate(zip(view.index, view.xy, view.class_index, strict=True))
+    ]
+    return csv_text(("train_index", "x", "y", "class", "near_by_mapa", "near_by_model"), rows)

@@ -1,0 +1,256 @@
+"""MAPA over synthetic points whose model is known; nothing has to be trained. One lab serves all pages and threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gpvae_core.data.known_truth import KnownTruth
+from gpvae_core.data.synthetic.examples import EXAMPLES, decode, draw, get_example
+from gpvae_core.data.synthetic.sets import COUNT
+from gpvae_core.errors import UserError
+from gpvae_core.inspection.disk import fingerprint
+from gpvae_core.inspection.mapa_lab.bounds import bound_view, passes_view
+from gpvae_core.inspection.mapa_lab.density import density_view, grid_log_px, window
+from gpvae_core.inspection.mapa_lab.models import PointModel, fits, learned_model, truth_model
+from gpvae_core.inspection.mapa_lab.posteriors import PointMapa, check_choice, mapa_of, trace_of
+from gpvae_core.inspection.mapa_lab.process import MOST_DRAWS, Curve, Drawn, check, describe
+from gpvae_core.inspection.mapa_lab.views import (
+    Array,
+    BoundView,
+    Choice,
+    Chosen,
+    DensityView,
+    PassesView,
+    PlaneView,
+    ProcessView,
+    TraceView,
+    Variant,
+    VariantsView,
+)
+from gpvae_core.inspection.memo import Memo
+from gpvae_core.mapa.bandwidth import choose_bandwidth
+from gpvae_core.progress import Progress, silent
+from gpvae_core.runs import Run
+
+__all__ = ["ABOUT", "MOST_DRAWS", "MOST_POINTS", "SETS", "PointLab", "fits"]
+
+ABOUT = {
+    "figure-8": "Figure-8: points on a lemniscate, whose crossing belongs to two latents",
+    "circle": "Circle: points on a closed curve with a cut",
+    "absolute-value": "Absolute-Value: points on a line segment",
+    "clusters": "Clusters: four on a circle, with wide noise and steep ways between",
+    "spiral-dots": "Spiral-Dots: seven dots along a spiral",
+    "circle-fold": "Circle, second variant: the same points by a decoder that goes round twice",
+    "absolute-value-fold": "Absolute-Value, second variant: the same points by a decoder that goes there and back",
+    "linear-gaussian": "Linear-Gaussian: everything known in closed form",
+}
+SETS = tuple(ABOUT)
+MOST_POINTS, FEWEST_POINTS = 10_000, 2
+KEPT = 256
+VALIDATION = 1
+"""Part of a draw, as the data sets number them."""
+PROCESS_REACH = 3.5
+"""Latents shown of the generative process, prior sd."""
+
+_shared = Memo(24)
+
+
+class PointLab:
+    """N points of one draw of a set, the model that made them, and MAPA over them."""
+
+    def __init__(self, name: str, size: int, draw_seed: int) -> None:
+        self.example = get_example(name)
+        if not FEWEST_POINTS <= size <= MOST_POINTS:
+            raise UserError(f"wanted {FEWEST_POINTS} to {MOST_POINTS:,} points, got {size:,}")
+        self.name, self.size, self.draw = name, size, draw_seed
+        self.sigma = self.example.sigma
+        made = draw(name, max(size, COUNT), draw_seed)
+        self.points = made.points.reshape(-1, 2)[:size].astype(np.float64)
+        self._latents = made.latents[:size]
+        self._memo = Memo(KEPT)
+
+    @staticmethod
+    def open(name: str, size: int = COUNT, draw: int = 0) -> PointLab:
+        """The lab, shared by whoever asks for the same.
+
+        Up to 1,000 points are the first of the data set's training points of `split_seed` = draw; more are another
+        draw.
+
+        Raises:
+            UserError: no such set, a size outside 2 ... MOST_POINTS, a negative draw.
+        """
+        return _shared.get((name, size, draw), lambda: PointLab(name, size, draw))
+
+    # -- the chosen point -------------------------------------------------------------------------------------------
+
+    def chosen(self, index: int) -> Chosen:
+        """A training point. Raises UserError where there is none of this index."""
+        if not 0 <= index < self.size:
+            raise UserError(f"wanted a training point from 0 to {self.size - 1:,}, got {index:,}")
+        return Chosen(self.points[index], index)
+
+    def chosen_at(self, x1: float, x2: float) -> Chosen:
+        """Any place in the plane. Raises UserError where the coordinates are no numbers."""
+        x = np.array([x1, x2], dtype=np.float64)
+        if not np.isfinite(x).all():
+            raise UserError(f"wanted two finite coordinates, got {x1:g} and {x2:g}")
+        return Chosen(x, None)
+
+    def nearest(self, x1: float, x2: float) -> int:
+        """The training point nearest to a place in the plane."""
+        return int(((self.points - self.chosen_at(x1, x2).x) ** 2).sum(1).argmin())
+
+    # -- posteriors -------------------------------------------------------------------------------------------------
+
+    def check(self, choice: Choice) -> None:
+        """Raises UserError for a bandwidth that is not above 0, k > N, S < 0, k = S = 0, S > 0 where k = N."""
+        check_choice(choice, self.size)
+
+    def best_bandwidth(self, progress: Progress = silent) -> float:
+        """The bandwidth with the largest kernel density of validation points, found without any model."""
+
+        def compute() -> float:
+            validation = draw(self.name, COUNT, self.draw, VALIDATION).points.reshape(-1, 2)
+            train = torch.from_numpy(self.points).float()
+            return choose_bandwidth(train, torch.from_numpy(validation), progress=progress)
+
+        return self._memo.get("bandwidth", compute)
+
+    @property
+    def truth(self) -> PointModel:
+        """The model that made the points."""
+        return self._model(self.name)
+
+    def _model(self, name: str) -> PointModel:
+        """A variant's true model, with the latents by which it makes these points."""
+
+        def compute() -> PointModel:
+            example = get_example(name)
+            latents = self._latents if name == self.name else draw(name, max(self.size, COUNT), self.draw).latents
+            kept = latents[: self.size]
+            return truth_model(name, KnownTruth(example.decoder(), example.sigma, 1, kept, kept[:0], kept[:0]))
+
+        return self._memo.get(("model", name), compute)
+
+    def _mapa(self, chosen: Chosen, choice: Choice) -> PointMapa:
+        key = ("mapa", tuple(chosen.x.tolist()), choice)
+        return self._memo.get(key, lambda: mapa_of(self.points, chosen.x, choice))
+
+    def traces(self, chosen: Chosen, choice: Choice) -> TraceView:
+        """True, empiricalized and MAPA posterior of the point against the ground-truth latents."""
+        return trace_of(self.truth, chosen, self._mapa(chosen, choice))
+
+    def plane(self, chosen: Chosen, choice: Choice) -> PlaneView:
+        """The points over the true density, and the neighbours of the chosen one."""
+        mapa = self._mapa(chosen, choice)
+        x, y = self._window()
+        head, drawn = mapa.draw.head[0].numpy(), mapa.draw.tail[0].numpy()
+        return PlaneView(x, y, self._true_density(), self.points, self.truth.codes, mapa.log_q, head, drawn, chosen)
+
+    def _window(self) -> tuple[Array, Array]:
+        return self._memo.get("window", lambda: window(self.truth, self.sigma))
+
+    def _true_density(self) -> Array:
+        return self._memo.get("true density", lambda: grid_log_px(self.truth, *self._window()))
+
+    def variants(
+        self, chosen: Chosen, choice: Choice, learned: Run | None = None, progress: Progress = silent
+    ) -> VariantsView:
+        """The set's own model, its second variant where it has one, and a trained run on the same points.
+
+        Raises:
+            UserError: a run that is not one with a single latent on these points.
+        """
+        names = [self.name, *(name for name in self._siblings() if name != self.name)]
+        models = []
+        for number, name in enumerate(names):
+            progress(number, len(names) + 1, "variants")
+            models.append(self._model(name))
+        if learned is not None:
+            models.append(self._learned(learned))
+        mapa = self._mapa(chosen, choice)
+        found = tuple(_variant(model, trace_of(model, chosen, mapa)) for model in models)
+        progress(1, 1, "variants")
+        return VariantsView(found, self.points, chosen, self._variants_note(found, learned))
+
+    def _siblings(self) -> list[str]:
+        """Sets with the same points, this one among them."""
+        root = (self.example.points_of or self.example).name
+        return [name for name, one in EXAMPLES.items() if (one.points_of or one).name == root]
+
+    def _learned(self, run: Run) -> PointModel:
+        if fits(run) and run.config.data.name not in self._siblings():
+            raise UserError(
+                f"wanted a run on the points of {self.name}, got '{run.name}', which is on {run.config.data.name}"
+            )
+        return self._memo.get(("learned", run.name, fingerprint(run.model)), lambda: learned_model(run, self.points))
+
+    def _variants_note(self, found: tuple[Variant, ...], learned: Run | None) -> str:
+        if len(found) == 1:
+            return (
+                f"{self.name} has no second decoder here; circle and absolute-value have one. Or choose a trained run "
+                "with one latent as the other variant."
+            )
+        note = "MAPA is computed once, from the points alone, and is the same in every panel."
+        if learned is not None and learned.config.data.split_seed != self.draw:
+            note += f" {learned.name} was trained on draw {learned.config.data.split_seed}, not on these points."
+        return note
+
+    # -- the generative process -------------------------------------------------------------------------------------
+
+    def process(self, coordinate: int = 0, seed: int = 0, draws: int = 4, noise: float | None = None) -> ProcessView:
+        """Fig. 1 of this set: z against x_1 (coordinate 0) or x_2 (1); `noise` in place of the set's own sigma.
+
+        Raises:
+            UserError: another coordinate, no draws or more than MOST_DRAWS, a noise that is not above 0.
+        """
+        sigma = self.sigma if noise is None else noise
+        check(draws, sigma)
+        if coordinate not in (0, 1):
+            raise UserError(f"wanted coordinate 0 (x₁) or 1 (x₂), got {coordinate}")
+        curve = self._memo.get("process", self._process_curve)
+        generator = np.random.default_rng(seed)
+        z, eps = generator.standard_normal(draws), sigma * generator.standard_normal((draws, 2))
+        drawn = Drawn(z, decode(self.example.decoder(), z), eps)
+        label = "x₁" if coordinate == 0 else "x₂"
+        return describe(curve, drawn, coordinate, sigma, title=self.name, label=label, unit="prior sd")
+
+    def _process_curve(self) -> Curve:
+        z = np.linspace(-PROCESS_REACH, PROCESS_REACH, 801)
+        return Curve(z, -0.5 * z**2 - 0.5 * np.log(2 * np.pi), decode(self.example.decoder(), z))
+
+    # -- bound, passes, density -------------------------------------------------------------------------------------
+
+    def bound(self, choice: Choice, progress: Progress = silent) -> BoundView:
+        """The bound against S with k = 10 %, 90 % of S and k as chosen; for MAPA, the true posterior and none."""
+        self.check(choice)
+        key = ("bound", choice.bandwidth, choice.k, choice.seed)
+        return self._memo.get(key, lambda: bound_view(self.truth, self.points, choice, progress))
+
+    def passes(self, bandwidth: float, seed: int = 0, progress: Progress = silent) -> PassesView:
+        """Network passes per point of a batch against S. Raises UserError for a bandwidth that is not above 0."""
+        key = ("passes", bandwidth, seed)
+        return self._memo.get(key, lambda: passes_view(self.points, bandwidth, seed, progress))
+
+    def density(self, run: Run, progress: Progress = silent) -> DensityView:
+        """p_model(x) of a run on these points beside p_GT(x), and its test KL on the run's own test points.
+
+        Raises:
+            UserError: a run that is not one with a single latent on these points, or whose data cannot be read.
+        """
+
+        def compute() -> DensityView:
+            progress(0, 2, "reading the run's data")
+            test = run.data.test.images.reshape(-1, 2).astype(np.float64)
+            progress(1, 2, "densities")
+            found = density_view(self.truth, self._learned(run), self._window(), self._true_density(), test)
+            progress(2, 2, "densities")
+            return found
+
+        return self._memo.get(("density", run.name, fingerprint(run.model)), compute)
+
+
+def _variant(model: PointModel, trace: TraceView) -> Variant:
+    z, curve = model.curve()
+    return Variant(model.name, z, curve, trace)

@@ -1,0 +1,137 @@
+"""MAPA of one point over the training points, and how it compares with a model's own posterior (D.3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from gpvae_core.errors import UserError
+from gpvae_core.inspection.gap_lab.scores import value
+from gpvae_core.inspection.mapa_lab.models import PointModel
+from gpvae_core.inspection.mapa_lab.views import GAP_DRAWS, Array, Choice, Chosen, Indices, Numbers, TraceView
+from gpvae_core.inspection.traces import SHOWN_NATS
+from gpvae_core.mapa.bound import check_counts, mapa_bound
+from gpvae_core.mapa.draws import IndexDraw, draw_sparse
+from gpvae_core.mapa.kernels.gaussian import GaussianKernel
+from gpvae_core.mapa.sparse import SparsePosterior
+from gpvae_core.mapa.trend import compare
+
+MOST_DRAWS = 10_000
+LINE_POINTS = 600
+"""Of a posterior's line as it is shown; a finer one is thinned, evenly along its length on the paper."""
+
+
+@dataclass(frozen=True)
+class PointMapa:
+    """q(i|n) of one point, its k most probable training points and S drawn from the others: no model is involved."""
+
+    log_q: Array
+    """(N,)."""
+    draw: IndexDraw
+    """Of one row."""
+    more: IndexDraw
+    """GAP_DRAWS rows, drawn alike: one bound may lie above log p(x), their mean lies below."""
+
+
+def check_choice(choice: Choice, n: int) -> None:
+    """Raises UserError for a bandwidth that is not above 0, k or S below 0, k > N, too many draws, k = N with draws."""
+    GaussianKernel(choice.bandwidth)
+    if choice.k > n:
+        raise UserError(f"wanted k of at most {n:,}, the number of training points, got {choice.k:,}")
+    if choice.draws > MOST_DRAWS:
+        raise UserError(f"wanted at most {MOST_DRAWS:,} draws S, got {choice.draws:,}")
+    check_counts(choice.k, choice.draws, n)
+
+
+def log_kernels(points: Array, x: Array, bandwidth: float) -> Float64[Tensor, "B N"]:
+    """log k(x_b | x_i) + constant in nats, from differences in float64."""
+    square = ((x[:, None, :] - points[None, :, :]) ** 2).sum(-1)
+    return GaussianKernel(bandwidth).log_kernel(torch.from_numpy(square))
+
+
+def sparse_of(log_kernel: Float64[Tensor, "B N"]) -> SparsePosterior:
+    """Eq. 8 in full (K = N), most probable first, by index where equally probable."""
+    b, n = log_kernel.shape
+    order = torch.sort(log_kernel, dim=1, descending=True, stable=True)
+    return SparsePosterior.of(order.indices, order.values, torch.full((b,), -torch.inf, dtype=torch.float64), n)
+
+
+def mapa_of(points: Array, x: Array, choice: Choice) -> PointMapa:
+    """Eq. 8 and 9 of one point (2,). Raises UserError as `check_choice`."""
+    check_choice(choice, len(points))
+    posterior = sparse_of(log_kernels(points, x[None], choice.bandwidth))
+    generator = torch.Generator().manual_seed(choice.seed)
+    draw = draw_sparse(posterior, choice.k, choice.draws, generator)
+    more = draw_sparse(posterior, choice.k, choice.draws, generator, torch.zeros(GAP_DRAWS, dtype=torch.int64))
+    return PointMapa(posterior.dense()[0].numpy(), draw, more)
+
+
+def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> Numbers:
+    """Of one point from log p(x|f(z_i)) of every code and log p(x)."""
+    n = len(log_likelihood)
+    log_p, log_q = torch.log_softmax(log_likelihood, 0), torch.from_numpy(mapa.log_q)
+    trend, draw = compare(log_p[None], log_q[None]), mapa.draw
+    bound, bounds = (
+        mapa_bound(log_likelihood[one.head], log_likelihood[one.tail], one.log_q, n) for one in (draw, mapa.more)
+    )
+    exact = float(torch.logsumexp(log_likelihood, 0)) - math.log(n)
+    return Numbers(
+        kl=float(trend.kl[0]),
+        kl_reverse=float(trend.reverse_kl[0]),
+        kl_uniform=float(trend.uniform_kl[0]),
+        rank=float(trend.rank[0]),
+        spread=float(trend.spread[0]),
+        effective=float(trend.effective_p[0]),
+        effective_mapa=float(trend.effective_q[0]),
+        head_mass=float(log_q[draw.head].exp().sum()),
+        head_mass_true=float(log_p[draw.head].exp().sum()),
+        bound=float(bound[0]),
+        gap=value((exact - bounds).numpy()),
+        log_px_empirical=exact,
+        log_px=log_px,
+        n=n,
+    )
+
+
+def _thinned(z: Array, line: Array, floor: float) -> Indices:
+    """Nodes from the first to the last that is above the floor, at most LINE_POINTS or so of them."""
+    seen = np.flatnonzero(line >= floor)
+    nodes = np.arange(seen[0], seen[-1] + 1)
+    if len(nodes) <= LINE_POINTS:
+        return nodes
+    width, height = np.ptp(z[nodes]), SHOWN_NATS
+    steps = np.abs(np.diff(z[nodes])) / width + np.abs(np.diff(np.maximum(line[nodes], floor))) / height
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    return nodes[np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], LINE_POINTS)))]
+
+
+def trace_of(model: PointModel, chosen: Chosen, mapa: PointMapa) -> TraceView:
+    """The true posterior of x, its empiricalized one and MAPA against the model's codes."""
+    log_likelihood = model.log_likelihood(chosen.x[None])[0]
+    found = numbers(log_likelihood, float(model.log_px(chosen.x[None])[0]), mapa)
+    z, line = model.posterior(chosen.x)
+    floor = float(line.max()) - SHOWN_NATS
+    lift = math.log(found.n) + model.log_prior
+    points = (torch.log_softmax(log_likelihood, 0).numpy() + lift, mapa.log_q + lift)
+    empirical, own = (np.where(values >= floor, values, np.nan) for values in points)
+    shown = z[_thinned(z, line, floor)]
+    # The quadrature's nodes are few where the decoder is straight: an even grid besides makes the line smooth.
+    line_z = np.union1d(shown, np.linspace(shown[0], shown[-1], LINE_POINTS))
+    line = model.log_posterior_at(chosen.x, line_z, found.log_px)
+    return TraceView(
+        title=chosen.title,
+        latent=model.latent,
+        line_z=line_z,
+        line=np.where(line >= floor, line, np.nan),
+        z=model.codes,
+        empirical=empirical,
+        mapa=own,
+        head=mapa.draw.head[0].numpy(),
+        drawn=mapa.draw.tail[0].numpy(),
+        numbers=found,
+    )
