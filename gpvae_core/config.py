@@ -11,6 +11,7 @@ from gpvae_core.methods import Method, get_method
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.nets.conv import ConvConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.part import parse_model
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.settings import set_setting
 from gpvae_core.types import EventShape
@@ -34,6 +35,21 @@ def default_net(event_shape: EventShape) -> NetConfig:
     if height != width or height not in known:
         return FullyConnectedConfig(hidden=128 if height * width <= 256 else 512)
     return known[height]
+
+
+def take_data_config(name: str, settings: dict[str, Any], defaults: DataConfig | None = None) -> DataConfig:
+    """Take the settings of the data out of `settings` and return them: they decide the shape that the rest depends on.
+
+    Args:
+        defaults: the data settings of a run whose decoder is kept; they count where it is of the same data set.
+
+    Raises:
+        UserError: a value out of range.
+    """
+    fields = set(DataConfig.model_fields) - {"name"}
+    chosen = {key: settings.pop(key) for key in list(settings) if key.removeprefix("data.") in fields}
+    known = defaults.model_dump() if defaults is not None and defaults.name == name else {"name": name}
+    return parse_model(DataConfig, {**known, **{key.removeprefix("data."): v for key, v in chosen.items()}})
 
 
 def make_config(

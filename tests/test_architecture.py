@@ -37,6 +37,9 @@ LAYERS = [
         "run_folder",
         "origins",
         "training",
+        "training_plan",
+        "api",
+        "pages",
         "runs",
         "load_run",
         "evaluation",
@@ -50,7 +53,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 DASHBOARDS = [path for path in SOURCES if path.is_relative_to(ROOT / "dashboards")]
 PAGES = {"explorer", "gap_lab", "mapa_lab", "results"}
 # The command line opens the pages.
-MAY_OPEN_PAGES = {"gpvae_core/cli/explore.py"}
+MAY_OPEN_PAGES = {"gpvae_core/pages.py"}
 
 
 def imports(path: Path) -> set[str]:

@@ -98,13 +98,13 @@ def test_the_means_over_simulated_images_enclose_minus_the_entropy() -> None:
     """E[log p(x)] over the model's own images is -1/2 log det(2 pi e S), S the covariance of p(x)."""
     covariance = MODEL.w @ MODEL.w.T + MODEL.sigma_x**2 * torch.eye(16, dtype=torch.float64)
     exact = -0.5 * (torch.logdet(covariance).item() + 16 * math.log(2 * math.pi * math.e))
-    found = simulated_bounds(MODEL.vae(), 80, FEW, seed=3).to_json()
+    found = simulated_bounds(MODEL.vae(), 240, FEW, seed=3).to_json()
     for side, sign in (("lower", 1), ("upper", -1)):
         assert sign * (exact - found[side]["mean"]) > -3 * found[side]["se"]
-        assert found[side]["se"] == pytest.approx(math.sqrt(8 / 80), rel=0.3), "Var[log p(x)] is 16 / 2"
+        assert found[side]["se"] == pytest.approx(math.sqrt(8 / 240), rel=0.3), "Var[log p(x)] is 16 / 2"
     assert found["gap"]["mean"] == pytest.approx(found["upper"]["mean"] - found["lower"]["mean"])
     assert found["gap"]["mean"] > 3 * found["gap"]["se"]
-    assert (found["n"], found["chains"], found["temperatures"]) == (80, 4, 5)
+    assert (found["n"], found["chains"], found["temperatures"]) == (240, 4, 5)
 
 
 @pytest.mark.parametrize(

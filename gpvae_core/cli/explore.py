@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from gpvae_core.pages import explore
 
 
 def command(
@@ -25,8 +26,4 @@ def command(
 
     Example: gpvae explore runs/digits-vae runs/digits-gp --port 5010 --no-open
     """
-    # Threads of a training that wait by spinning would take the cores from the page. Read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from dashboards.app import serve_runs  # panel is slow to import and only this command needs it
-
-    serve_runs(list(runs or []), port=port, open_browser=not no_open)
+    explore(*(runs or []), port=port, open_browser=not no_open)

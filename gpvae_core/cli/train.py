@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpvae_core.cli.options import refuse
-from gpvae_core.errors import UserError
-from gpvae_core.progress import Cancelled, terminal_progress
+from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
-    from gpvae_core.data.base import DataConfig
     from gpvae_core.runs import RunSummary
 
 EXAMPLES = """Train a method on a data set.
@@ -82,90 +81,31 @@ def command(
         from gpvae_core.training import resume as resume_run
 
         refuse(new_run, "--resume goes on with the run's own settings")
-        _report(lambda **report: resume_run(resume, epochs=epochs, device=device, **report), resume)
+        _report(lambda progress: resume_run(resume, epochs=epochs, device=device, progress=progress), resume)
         return
     from gpvae_core.settings import parse_settings
+    from gpvae_core.training_plan import plan_training
 
     overrides: dict[str, Any] = parse_settings(set_ or [])
     given = {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}
     overrides |= {key: value for key, value in given.items() if value is not None}
-    _train("vae" if method is None else method, dataset, overrides, preset, init_from, decoder_from, out, device)
-
-
-def _train(
-    method: str,
-    dataset: str | None,
-    overrides: dict[str, Any],
-    preset: str | None,
-    init_from: Path | None,
-    decoder_from: Path | None,
-    out: Path | None,
-    device: str | None,
-) -> None:
-    """Train a new run; a data set that is not named is that of the run whose decoder is kept, else the digits."""
-    from gpvae_core.config import make_config
-    from gpvae_core.data.base import absolute_name, load
-    from gpvae_core.runs import load_run
-    from gpvae_core.training import train
-
-    origin = load_run(decoder_from, device="cpu") if decoder_from else None
-    kept = origin.config if origin else None
-    name = dataset if dataset is not None else kept.data.name if kept else "digits"
-    data_config = _data_config(absolute_name(name), overrides, kept.data if kept else None)
-    data = load(data_config)
-    if data.note:
-        typer.echo(f"{name}: {data.note}", err=True)
-    if origin is not None and data.event_shape != origin.model.event_shape:
-        raise UserError(
-            f"the decoder of '{decoder_from}' makes images of shape {origin.model.event_shape}: wanted a data set of "
-            f"such images, got '{name}' with {data.event_shape}"
-        )
-    config = make_config(method, data_config, data.event_shape, overrides, preset, kept)
-    start = (str(init_from), load_run(init_from, device="cpu").model) if init_from else None
-    target = out or free_folder(Path("runs"), f"{_short(name)}-{config.method}-d{config.latent_dim}-s{config.seed}")
-    if config.inference.finishes:
+    plan = plan_training(method, dataset, overrides, preset, init_from, decoder_from, out)
+    if plan.data.note:
+        typer.echo(f"{plan.data.name}: {plan.data.note}", err=True)
+    if plan.config.inference.finishes:
         typer.echo(
             "after training follow prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "
             "recovery_epochs and encoder_epochs",
             err=True,
         )
-    origins = {"init_from": start, "decoder_from": (str(decoder_from), origin.model) if origin else None}
-    _report(lambda **report: train(config, target, device=device, data=data, **origins, **report), target)
+    _report(lambda progress: plan.train(device, progress), plan.folder)
 
 
-def _data_config(name: str, overrides: dict[str, Any], given: DataConfig | None) -> DataConfig:
-    """Take the data settings out of the overrides, as they decide how the data are loaded.
-
-    Where they are `given` by the run whose decoder is kept, and of the same data set, they are the defaults.
-    """
-    from gpvae_core.data.base import DataConfig
-    from gpvae_core.part import parse_model
-
-    fields = set(DataConfig.model_fields) - {"name"}
-    chosen = {key: overrides.pop(key) for key in list(overrides) if key.removeprefix("data.") in fields}
-    defaults = given.model_dump() if given is not None and given.name == name else {"name": name}
-    return parse_model(DataConfig, {**defaults, **{key.removeprefix("data."): v for key, v in chosen.items()}})
-
-
-def _short(dataset: str) -> str:
-    """Return 'images-pets' of 'images:/a/path/pets.zip'."""
-    head, _, path = dataset.partition(":")
-    return f"{head}-{Path(path).stem}" if path else head
-
-
-def free_folder(root: Path, stem: str) -> Path:
-    """`root/stem`, or the first of stem-2, stem-3, ... that is not there yet."""
-    number = 1
-    while (root / (stem if number == 1 else f"{stem}-{number}")).exists():
-        number += 1
-    return root / (stem if number == 1 else f"{stem}-{number}")
-
-
-def _report(run: Any, folder: Path) -> None:
+def _report(run: Callable[[Progress], Path], folder: Path) -> None:
     """Train with a bar, then say where the run is and how good; after a stop, how to go on."""
     try:
         with terminal_progress() as progress:
-            run(progress=progress)
+            run(progress)
     except (Cancelled, KeyboardInterrupt):
         typer.echo(f"stopped; go on with: gpvae train --resume {folder}", err=True)
         raise

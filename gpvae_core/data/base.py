@@ -172,6 +172,12 @@ def absolute_name(name: str) -> str:
     return f"{head}:{os.path.realpath(own_path(argument))}" if argument and DATASETS.get(head).takes_path else name
 
 
+def short_name(name: str) -> str:
+    """Return a name that fits a folder's: 'images-pets' of 'images:/a/path/pets.zip', 'mnist' of 'mnist'."""
+    head, _, path = name.partition(":")
+    return f"{head}-{Path(path).stem}" if path else head
+
+
 def source_of(config: DataConfig) -> Source:
     """The source that `config` names. Raises UserError on an unknown name, a path or a size where none belongs."""
     head, argument = parse_name(config.name)

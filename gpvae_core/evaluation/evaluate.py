@@ -43,9 +43,11 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, the truth is
             unknown or does not exist for so many latent dimensions, or a number of images is out of range.
 
-    >>> from gpvae_core import evaluate, load_run
-    >>> result = evaluate(load_run("runs/digits-gp"))  # doctest: +SKIP
-    >>> result.gaps.amortization.mean, result.warnings()  # doctest: +SKIP
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> result = gpvae.evaluate(run, gpvae.EvaluationSettings(instances=3, truths=3, k=5))
+    >>> result.gaps.amortization.n
+    3
     """
     started = time.monotonic()
     if settings.bandwidth not in BANDWIDTHS:

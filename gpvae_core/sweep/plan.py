@@ -6,14 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from gpvae_core.config import make_config
-from gpvae_core.data.base import DataConfig, absolute_name, load, source_of
-from gpvae_core.part import parse_model
+from gpvae_core.config import make_config, take_data_config
+from gpvae_core.data.base import DataConfig, absolute_name, load, short_name, source_of
 from gpvae_core.run_config import RunConfig
 from gpvae_core.sweep.config import ScoreConfig, SweepConfig, digest, run_seed
 from gpvae_core.types import EventShape
@@ -50,12 +47,6 @@ class Job:
         return digest({"config": raw, **score})
 
 
-def short_name(dataset: str) -> str:
-    """'images:/a/path/pets.zip' -> 'images-pets'."""
-    head, _, path = dataset.partition(":")
-    return f"{head}-{Path(path).stem}" if path else head
-
-
 def plan(sweep: SweepConfig) -> list[Job]:
     """Every job of the sweep; all methods of one split and restart come before the next, so that a table fills evenly.
 
@@ -83,20 +74,13 @@ def _checked_config(
     settings = sweep.overrides(method) | {"latent_dim": latent_dim}
     if sweep.epochs is not None:
         settings["train.epochs"] = sweep.epochs
-    data = _data_config(absolute_name(dataset), settings)
+    data = take_data_config(absolute_name(dataset), settings)
     if data not in shapes:
         shapes[data] = _event_shape(data)
     config = make_config(method, data, shapes[data], settings, sweep.preset)
     with torch.random.fork_rng(devices=[]):
         config.build(shapes[data])
     return config
-
-
-def _data_config(name: str, settings: dict[str, Any]) -> DataConfig:
-    """The data settings, taken out of `settings`: they decide the shape of an image, which the rest depends on."""
-    fields = set(DataConfig.model_fields) - {"name"}
-    chosen = {key: settings.pop(key) for key in list(settings) if key.removeprefix("data.") in fields}
-    return parse_model(DataConfig, {"name": name, **{key.removeprefix("data."): v for key, v in chosen.items()}})
 
 
 def _event_shape(data: DataConfig) -> EventShape:

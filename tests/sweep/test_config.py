@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpvae_core.data.base import short_name
 from gpvae_core.data.digits import Digits
 from gpvae_core.errors import UserError
 from gpvae_core.sweep.config import digest, parse_sweep, read_sweep, run_seed
-from gpvae_core.sweep.plan import plan, short_name
+from gpvae_core.sweep.plan import plan
 from tests.data.makers import encode, write_tree
 
 BASE: dict[str, Any] = {"datasets": ["digits"], "methods": ["vae", "gp"]}

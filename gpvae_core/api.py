@@ -1,0 +1,126 @@
+"""What `import gpvae_core` offers: train, resume, load, evaluate, list and explore. All else may change.
+
+Every function raises `UserError` with one line on bad input: what was wanted, what came, the likely cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TypeAlias
+
+from gpvae_core.data.base import DATASETS, DataConfig, Dataset, absolute_name, load
+from gpvae_core.methods import methods
+from gpvae_core.part import parse_model
+from gpvae_core.progress import Progress, terminal_progress
+from gpvae_core.runs import Run, load_run
+from gpvae_core.training import resume as resume_training
+from gpvae_core.training_plan import plan_training
+
+Setting: TypeAlias = bool | int | float | str
+"""The value of a setting; `gpvae list settings` shows all."""
+
+
+def train(
+    method: str = "vae",
+    dataset: str = "digits",
+    *,
+    out: str | Path | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    preset: str | None = None,
+    init_from: str | Path | None = None,
+    decoder_from: str | Path | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a method on a data set and return the run with its best weights.
+
+    Args:
+        method: a name of `list_methods`, or several combined by '+': 'gp', 'iaf:4', 'sa:8+iwae:10'.
+        dataset: a name of `list_datasets`, or 'images:PATH' or 'array:PATH.npz' for data of your own.
+        out: a new folder for the run; by default `runs/DATASET-METHOD-dD-sSEED`.
+        settings: any other setting, as {'latent_dim': 10, 'epochs': 50, 'encoder.expected_kl': 'closed_form'}.
+        preset: the settings of a paper, 'kim2021'.
+        init_from: a trained run from whose weights this one starts.
+        decoder_from: a trained run whose decoder and likelihood are kept frozen; an encoder alone is trained.
+        device: 'cpu', 'cuda', 'cuda:1' or 'mps'; by default the best there is.
+        progress: called as training goes on; by default a bar on standard error with the time left.
+
+    Raises:
+        UserError: an unknown name or setting, missing data, a folder that is taken, a full disk, training diverged.
+        Cancelled: stopped by Ctrl-C; `resume` goes on to the very weights that it would have had.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", out="runs/example", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.posterior(run.data.test.pixels([0])).mean.shape
+    torch.Size([1, 2])
+    """
+    plan = plan_training(method, dataset, settings, preset, _path(init_from), _path(decoder_from), _path(out))
+    with _shown(progress) as report:
+        return load_run(plan.train(device, report), device=device)
+
+
+def resume(
+    folder: str | Path, *, epochs: int | None = None, device: str | None = None, progress: Progress | None = None
+) -> Run:
+    """Go on with a stopped run, which ends with the same weights as one that was never stopped, and return it.
+
+    Args:
+        epochs: a new total, to train a finished run longer.
+
+    Raises:
+        UserError: no run, a damaged one, other data than it was trained on, fewer `epochs` than are done.
+        Cancelled: stopped again.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> gpvae.resume(run.dir, epochs=2, progress=gpvae.silent).config.train.epochs
+    2
+    """
+    with _shown(progress) as report:
+        return load_run(resume_training(Path(folder), epochs=epochs, device=device, progress=report), device=device)
+
+
+def load_dataset(name: str, **settings: Setting) -> Dataset:
+    """Load the training, validation and test images of a data set.
+
+    Args:
+        settings: those of `DataConfig`, such as split_seed=1 or size=32.
+
+    Raises:
+        UserError: an unknown name (with the nearest right one), missing, truncated or damaged files.
+
+    >>> import gpvae_core as gpvae
+    >>> len(gpvae.load_dataset("digits").test)
+    359
+    """
+    return load(parse_model(DataConfig, {"name": absolute_name(name), **settings}))
+
+
+def list_methods() -> dict[str, str]:
+    """Return the methods that `train` takes, each with a line of what it is.
+
+    >>> import gpvae_core as gpvae
+    >>> "gp" in gpvae.list_methods()
+    True
+    """
+    return {name: method.summary for name, method in methods().items()}
+
+
+def list_datasets() -> dict[str, str]:
+    """Return the data sets that `train` and `load_dataset` take, each with a line of what it is.
+
+    >>> import gpvae_core as gpvae
+    >>> "mnist" in gpvae.list_datasets()
+    True
+    """
+    return DATASETS.summaries()
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _shown(progress: Progress | None) -> AbstractContextManager[Progress]:
+    return terminal_progress() if progress is None else nullcontext(progress)
