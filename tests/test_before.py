@@ -1,7 +1,7 @@
 """Run folders and sweeps written by an earlier state of the code are read, resumed and gone on with as before.
 
-`tests/before` holds two tiny runs on the digits (a GP encoder; one latent dimension and a kept epoch), a sweep's results,
-and what that code made of them.
+`tests/before` holds two tiny runs on the digits (a GP encoder; one latent dimension and a kept epoch), the results of a
+sweep, and what that code made of them.
 """
 
 from __future__ import annotations
