@@ -110,7 +110,8 @@ class FilmControls(Controls):
         self.momentum = self.dial("momentum", "Momentum", high=0.95)
         self.covariance = self.field("covariance", "Covariance", width=120)
         self.player = FilmPlayer({}, dark=state.param.dark, sizing_mode="stretch_width", margin=0)
-        settings = pn.FlexBox(self.start, self.covariance, self.step_size, self.momentum, **BAR)
+        row = {**BAR, "margin": (2, 0, 4, 0)}
+        settings = pn.FlexBox(self.start, self.covariance, self.step_size, self.momentum, **row)
         self.panel = pn.Column(settings, self.player, sizing_mode="stretch_width", margin=0, styles={"flex": "none"})
 
     def offer(self, request: GapLabRequest) -> None:
