@@ -47,10 +47,12 @@ class ExplorerControls(Controls):
         self.index = Stepper(self, "Image", "test image", self.step, lambda number: self._state.pick(number))
         self.classes = pmui.Select(label="Class", options=[ANY_CLASS], value=ANY_CLASS, width=90, **FIELD)
         self.quick = pmui.MenuButton(label="Quick picks", items=[], **SMALL)
-        self.upload = Upload(self._uploaded, self._complain, limit=MAX_UPLOAD, margin=(4, 6))
+        self.upload = Upload(
+            self._uploaded, self._complain, limit=MAX_UPLOAD, dark=self._state.param.dark, margin=(4, 6)
+        )
         self.draw = pmui.Button(label="Draw", icon="draw", **SMALL)
         self.invert = pmui.Button(label="Invert", visible=False, **SMALL)
-        self.pad = DrawingPad({"levels": self._drawn}, visible=False, margin=(4, 12))
+        self.pad = DrawingPad({"levels": self._drawn}, visible=False, dark=self._state.param.dark, margin=(4, 12))
 
     def _watch(self) -> None:
         self.run.param.watch(lambda e: self._run_chosen(run=e.new or ""), "value")
@@ -60,7 +62,7 @@ class ExplorerControls(Controls):
         self.quick.on_click(self._quick_chosen)
         self.draw.on_click(lambda _: setattr(self.pad, "visible", not self.pad.visible))
         self.invert.on_click(lambda _: self._inverted())
-        self._state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "own_image", "dark"])
+        self._state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "own_image"])
 
     def _quick_chosen(self, item: Any) -> None:
         self._state.pick(int(item["index"]))
@@ -88,7 +90,6 @@ class ExplorerControls(Controls):
             self.focus.param.update(options=list(state.names), value=chosen, visible=len(state.names) == 2)
             self.index.show(state.index)
             self._forget_class()
-            self.upload.dark = self.pad.dark = state.dark
             self.invert.visible = state.own_image is not None
 
     def _forget_class(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import panel as pn
 
@@ -20,9 +20,9 @@ from dashboards.explorer.views.reconstructions import Reconstructions
 from dashboards.explorer.views.traces import MapaTraces
 from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.explorer.views.uncertainty import EncoderUncertainty
-from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.lab.welcome import Welcome
 from dashboards.lab.words import progress_words
 from gpvae_core.errors import UserError
@@ -92,7 +92,7 @@ class ExplorerPage(Page[ExplorerRequest]):
                 setattr(self.state, field, default[field])
         return complaints
 
-    def resolve(self, values: dict[str, Any]) -> Resolved[ExplorerRequest] | None:
+    def resolve(self, values: Values) -> Resolved[ExplorerRequest] | None:
         found = resolve(self.library, values)
         for name in () if found is None else found.request.names:
             self.library.preparation(name)

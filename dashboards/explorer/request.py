@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
-from dashboards.lab.hooks import Resolved
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane
+from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.views import Instance
-from gpvae_core.plots.theme import DARK, LIGHT, Theme
+from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.explorer import Explorer
@@ -98,7 +98,7 @@ def tables(to_csv: Callable[[Any], str], views: Mapping[str, Any]) -> str:
     return "\n".join(f'run,"{name}"\n{text}' for name, text in named.items())
 
 
-def resolve(library: RunLibrary, values: dict[str, Any]) -> Resolved[ExplorerRequest] | None:
+def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | None:
     """Return the request; a run that cannot be loaded and a number that is not there are replaced, and said.
 
     Raises:
@@ -106,53 +106,47 @@ def resolve(library: RunLibrary, values: dict[str, Any]) -> Resolved[ExplorerReq
     """
     if not values["run"]:
         return None
-    complaints: list[str] = []
-    explorers = _loaded(library, names_of(values["run"], values["other"]), complaints)
-    corrections: dict[str, Any] = {}
-    if complaints:
-        corrections = {"run": next(iter(explorers)), "other": ""}
-    corrections |= _settled(values, next(iter(explorers.values())), complaints)
-    held = values | corrections
+    explorers = _loaded(library, values)
+    _settle(values, next(iter(explorers.values())))
     _check_comparable(list(explorers.values()))
-    own, index = held["own_image"], held["index"]
+    own, index = values["own_image"], values["index"]
     sides = tuple(
         Side(name, explorer, explorer.place(own[1], own[0]) if own else explorer.instance(index))
         for name, explorer in explorers.items()
     )
     request = ExplorerRequest(
         sides=sides,
-        focus=min(held["focus"] == "second", len(sides) - 1),
-        **{name: held[name] for name in ("plane", "colour", "against", "bandwidth", "coordinates")},
-        theme=DARK if held["dark"] else LIGHT,
+        focus=min(values["focus"] == "second", len(sides) - 1),
+        **{name: values[name] for name in ("plane", "colour", "against", "bandwidth", "coordinates")},
+        theme=values.theme,
         identity=id(own) if own else index,
     )
-    return Resolved(request, corrections, complaints)
+    return values.resolved(request)
 
 
-def _loaded(library: RunLibrary, names: tuple[str, ...], complaints: list[str]) -> dict[str, Explorer]:
-    """Return the runs that can be loaded; complain of the others."""
+def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
+    """Return the runs that can be loaded; the others are left out."""
     explorers = {}
-    for name in names:
+    for name in names_of(values["run"], values["other"]):
         try:
             explorers[name] = library.explorer(name)
         except UserError as error:
-            complaints.append(str(error))
+            values.complaints.append(str(error))
     if not explorers:
-        raise UserError(" · ".join(complaints))
+        raise UserError(" · ".join(values.complaints))
+    if values.complaints:
+        values.update(run=next(iter(explorers)), other="")
     return explorers
 
 
-def _settled(values: dict[str, Any], explorer: Explorer, complaints: list[str]) -> dict[str, Any]:
-    """Return what replaces an image or a plane that this run does not have; complain of it."""
-    fixed, count, d = {}, len(explorer.run.data.test.images), explorer.run.model.latent_dim
-    if values["index"] >= count:
-        complaints.append(f"wanted a test image from 0 to {count - 1}, got {values['index']}; showing image 0")
-        fixed["index"] = 0
+def _settle(values: Values, explorer: Explorer) -> None:
+    """Replace an image or a plane that this run does not have."""
+    d = explorer.run.model.latent_dim
+    values.below("index", len(explorer.run.data.test.images), "test image")
     kind, dims = plane_dims(values["plane"])
     if kind == "dims" and (dims[0] == dims[1] or max(dims) >= d):
-        complaints.append(f"wanted two different latent dimensions from 1 to {d}, got {values['plane']}")
-        fixed["plane"] = PRINCIPAL
-    return fixed
+        complaint = f"wanted two different latent dimensions from 1 to {d}, got {values['plane']}"
+        values.correct("plane", PRINCIPAL, complaint)
 
 
 def _check_comparable(explorers: list[Explorer]) -> None:

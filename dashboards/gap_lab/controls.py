@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from dashboards.gap_lab.request import GapLabRequest
 from dashboards.gap_lab.state import GapLabState
 from dashboards.lab.controls import BAR, FIELD, SMALL, Controls
 from dashboards.widgets.chips import Chips
+from dashboards.widgets.player import FilmPlayer
 
 QUICK = "svi:8"
 """The refinement that one click adds."""
@@ -28,16 +28,15 @@ class GapLabControls(Controls):
         self._runs: tuple[str, ...] = ()
         self.decoder = self.bind(pmui.Select(label="Decoder of", options=[], width=190, **FIELD), "decoder")
         self.index = self.stepper("Image", "validation image", "index")
-        self.random = pmui.Button(label="Random", icon="casino", **SMALL)
+        self.random = self.index.random()
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         handlers = {"toggle": lambda chip: self._toggled(str(chip[0]), bool(chip[1])), "remove": self._removed}
-        self.chips = Chips(handlers, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
+        self.chips = Chips(handlers, dark=state.param.dark, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
         self.quick = pmui.Button(label=f"+ {QUICK}", **SMALL)
         self.refiner = pmui.TextInput(
             label="Refine, e.g. svi:8,covariance=full", placeholder=EXAMPLE.format(run="RUN"), width=310,
             description="Refine at test time: RUN+REFINER; without a run, the one from which SVI starts", **FIELD,
         )  # fmt: skip
-        self.random.on_click(lambda _: self.set(index=random.randint(0, self.index.last)))
         self.largest.on_click(self._largest_of)
         self.quick.on_click(lambda _: self.add(QUICK))
         self.refiner.param.watch(lambda event: self.add(event.new), "value")
@@ -94,4 +93,37 @@ class GapLabControls(Controls):
             self.largest.items = [{"label": styles[name].label, "method": name} for name in request.methods]
             self.quick.label = f"{styles[request.start].label} + {QUICK}"
             self.refiner.placeholder = EXAMPLE.format(run=request.start)
-            self.chips.param.update(items=items, dark=self._state.dark)
+            self.chips.param.update(items=items)
+
+
+class FilmControls(Controls):
+    """The film of SVI with its settings."""
+
+    def __init__(self, state: GapLabState, complain: Callable[[str], None]) -> None:
+        super().__init__(state, complain)
+        self._shown: tuple[str, str, object] | None = None
+        about = "The encoder whose answer SVI starts from"
+        self.start = self.bind(
+            pmui.Select(label="SVI from", options={}, width=140, description=about, **FIELD), "start"
+        )
+        self.step_size = self.dial("step_size", "Step size", logarithmic=True, low=1e-3, high=2.0, notches=66)
+        self.momentum = self.dial("momentum", "Momentum", high=0.95)
+        self.covariance = self.field("covariance", "Covariance", width=120)
+        self.player = FilmPlayer({}, dark=state.param.dark, sizing_mode="stretch_width", margin=0)
+        row = {**BAR, "margin": (2, 0, 4, 0)}
+        settings = pn.FlexBox(self.start, self.covariance, self.step_size, self.momentum, **row)
+        self.panel = pn.Column(settings, self.player, sizing_mode="stretch_width", margin=0, styles={"flex": "none"})
+
+    def offer(self, request: GapLabRequest) -> None:
+        """Offer the runs to start from; the player is busy until another film is there."""
+        starts = {request.styles[name].label: name for name in request.lab.runs}
+        with self.telling():
+            self.start.param.update(options=starts, value=request.start)
+        self.player.busy = True
+
+    def show(self, frames: str, request: GapLabRequest) -> None:
+        """Show another film; what comes of a changed setting is played at once."""
+        decoder, *settings = now = request.lab.decoder.name, request.start, request.svi
+        self.player.plays = self._shown is not None and self._shown[0] == decoder and [*self._shown[1:]] != settings
+        self._shown = now
+        self.player.param.update(frames=frames, busy=False)

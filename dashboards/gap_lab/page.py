@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import panel as pn
 
-from dashboards.gap_lab.controls import GapLabControls
+from dashboards.gap_lab.controls import FilmControls, GapLabControls
 from dashboards.gap_lab.labs import GapLabs, Trainings
 from dashboards.gap_lab.panes import AccuracyTime, AnswerContours, EpochGaps, GapLabPane, GapStacks, SizeGaps, SviBound
 from dashboards.gap_lab.pictures import pictures
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
-from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import GRID, WHOLE, WIDE, Page
 from dashboards.lab.pane import Pane
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.lab.welcome import Welcome
-from dashboards.widgets.player import FilmPlayer
-from gpvae_core.plots.theme import DARK
 
 NARROW, ONE = 1424, 960
 """Pixels of a window below which two cards, and one, stand side by side."""
@@ -63,8 +61,8 @@ class GapLabPage(Page[GapLabRequest]):
         self.controls = GapLabControls(self.state, self.notice.say, self._largest)
         self.training = TrainingPanel(self.trainings, self.notice.say)
         self.welcome = Welcome(self.library, self.first)
-        self.player = FilmPlayer({"settings": self._svi_chosen}, sizing_mode="stretch_width", margin=0)
-        self.player.stylesheets = [PLAYER_FIRST]
+        self.film = FilmControls(self.state, self.notice.say)
+        self.film.panel.stylesheets = [PLAYER_FIRST]
         self.line.param.update(object="Loading the runs…", min_height=78)
         self.controls.first.append(self.training.toggle)
         parts = (self.controls.bar, self.training.panel, self.training.line.panel, self.line, self._grid())
@@ -77,7 +75,7 @@ class GapLabPage(Page[GapLabRequest]):
             card.sizing_mode = "stretch_width"
         boxed = {"stylesheets": [DISSOLVED], "sizing_mode": "stretch_width", "margin": 0}
         pair = pn.Column(cards["lab_contours"], cards["lab_bound"], styles=PAIR, **boxed)
-        film = pn.Column(self.player, pair, styles=TWO, **boxed)
+        film = pn.Column(self.film.panel, pair, styles=TWO, **boxed)
         return pn.Column(
             cards["lab_gaps"], film, cards["lab_times"], cards["lab_epochs"], cards["lab_sizes"],
             styles=GRID, stylesheets=[CARDS], margin=(4, 12), sizing_mode="stretch_width",
@@ -85,7 +83,7 @@ class GapLabPage(Page[GapLabRequest]):
 
     # What a request shows
 
-    def resolve(self, values: dict[str, Any]) -> Resolved[GapLabRequest] | None:
+    def resolve(self, values: Values) -> Resolved[GapLabRequest] | None:
         return resolve(self.labs, values)
 
     def line_of(self, request: GapLabRequest) -> str | None:
@@ -95,22 +93,13 @@ class GapLabPage(Page[GapLabRequest]):
         """Offer what there is on the decoder; the player is busy until another film is there."""
         self.controls.offer(request)
         self.training.offer(request)
-        svi = request.svi
-        chosen = {"step_size": svi.step_size, "momentum": svi.momentum, "covariance": svi.covariance}
-        starts = [[name, request.styles[name].label] for name in request.lab.runs]
-        settings = {"starts": starts, "chosen": {"start": request.start, **chosen}}
-        self.player.param.update(settings=settings, dark=request.theme is DARK, busy=True)
+        self.film.offer(request)
 
     def beside(self, pane: Pane[GapLabRequest], aside: str) -> None:
-        if pane.name == SviBound.name:
-            self.player.param.update(frames=aside, busy=False)
+        if pane.name == SviBound.name and self.session.request is not None:
+            self.film.show(aside, self.session.request)
 
     # From the person
-
-    def _svi_chosen(self, values: object) -> None:
-        if isinstance(values, dict):
-            names = ("start", "step_size", "momentum", "covariance")
-            self.change(**{name: value for name, value in values.items() if name in names})
 
     def _largest(self, method: str) -> None:
         """Look at the image on which a method loses most, sought in a thread."""

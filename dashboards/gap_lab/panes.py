@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Hashable
 from typing import ClassVar
 
 from dashboards.gap_lab.request import GapLabRequest
-from dashboards.lab.pane import Pane, as_json
-from dashboards.widgets.card import Content, Select
+from dashboards.lab.pane import Pane
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.gap_lab import export
 from gpvae_core.inspection.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
 from gpvae_core.plots import accuracy_time, gap_curves, stacked_gaps, svi_path
@@ -76,9 +77,7 @@ class AnswerContours(GapLabPane):
     name = "lab_contours"
     title = "True posterior and answers"
     to_csv = staticmethod(export.contours)
-
-    def key(self, request: GapLabRequest) -> Hashable:
-        return request.lab.decoder.fingerprint, request.methods, request.index, request.start
+    depends = ("lab.decoder.fingerprint", "methods", "index", "start")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> ContoursView:
         return request.lab.contours(request.methods, request.index, request.start)
@@ -102,9 +101,7 @@ class SviBound(GapLabPane):
     name = "lab_bound"
     title = "ELBO of SVI, step by step"
     to_csv = staticmethod(export.svi)
-
-    def key(self, request: GapLabRequest) -> Hashable:
-        return request.lab.decoder.fingerprint, request.start, request.svi, request.index
+    depends = ("lab.decoder.fingerprint", "start", "svi", "index")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> SviView:
         return request.lab.svi(request.start, request.svi, request.index)
@@ -164,12 +161,32 @@ class CurvePane(GapLabPane):
     to_csv = staticmethod(export.curve)
 
     missing_words: ClassVar[str]
+    what: ClassVar[str] = ""
+    """What the title of the view names."""
 
     def slow(self, request: GapLabRequest) -> bool:
         return True
 
     def missing(self, request: GapLabRequest) -> Content:
         return Content(message=self.missing_words, actions=((self.name, "Train this series"),))
+
+    def draw(self, view: CurveView, request: GapLabRequest) -> Content:
+        points = zip(view.labels, view.inference, view.approximation, strict=True)
+        return Content(
+            figure=as_json(gap_curves.figure(view, request.theme)),
+            sub=f"{self.what}{view.title}, mean of {view.sample} validation images",
+            sentence=f"{self.sentence(request)} Bars: one standard error.",
+            alt="; ".join(f"{x}: gap {nats(i.mean)}, approximation {nats(a.mean)} nats" for x, i, a in points),
+            selects=self.runs(request),
+        )
+
+    @abstractmethod
+    def sentence(self, request: GapLabRequest) -> str:
+        """Return how to read the figure."""
+
+    def runs(self, request: GapLabRequest) -> tuple[Select, ...]:
+        """Return the choice among several series."""
+        return ()
 
 
 class EpochGaps(CurvePane):
@@ -191,17 +208,14 @@ class EpochGaps(CurvePane):
 
         return epoch_curve(request.with_epochs[request.epochs_of], progress=progress)
 
-    def draw(self, view: CurveView, request: GapLabRequest) -> Content:
-        options = tuple((name, name) for name in request.with_epochs)
+    def sentence(self, request: GapLabRequest) -> str:
         frozen = request.with_epochs[request.epochs_of].config.freeze_decoder
         decoder = "the decoder stays as it was" if frozen else "encoder and decoder learn together"
-        return Content(
-            figure=as_json(gap_curves.figure(view, request.theme)),
-            sub=f"{view.title}, mean of {view.sample} validation images",
-            sentence=f"Mean gaps under the weights kept of each epoch; {decoder}. Bars: one standard error.",
-            alt=_curve_words(view),
-            selects=(Select("epochs_of", "run", options, request.epochs_of),),
-        )
+        return f"Mean gaps under the weights kept of each epoch; {decoder}."
+
+    def runs(self, request: GapLabRequest) -> tuple[Select, ...]:
+        options = tuple((name, name) for name in request.with_epochs)
+        return (Select("epochs_of", "run", options, request.epochs_of),)
 
 
 class SizeGaps(CurvePane):
@@ -209,6 +223,7 @@ class SizeGaps(CurvePane):
 
     name = "lab_sizes"
     title = "Gaps over encoder size"
+    what = "method "
     missing_words = (
         "No two runs on this decoder differ only in the size of their encoder. Train a series here: plain Gaussian "
         "encoders from 4 to 128 hidden units, seconds each on the digits."
@@ -223,16 +238,8 @@ class SizeGaps(CurvePane):
         assert view is not None
         return view
 
-    def draw(self, view: CurveView, request: GapLabRequest) -> Content:
-        return Content(
-            figure=as_json(gap_curves.figure(view, request.theme)),
-            sub=f"method {view.title}, mean of {view.sample} validation images",
-            sentence="Encoders of several sizes on one decoder: the approximation gap is the family's and stays; the "
-            "amortization gap is what a larger encoder can close. Bars: one standard error.",
-            alt=_curve_words(view),
+    def sentence(self, request: GapLabRequest) -> str:
+        return (
+            "Encoders of several sizes on one decoder: the approximation gap is the family's and stays; the "
+            "amortization gap is what a larger encoder can close."
         )
-
-
-def _curve_words(view: CurveView) -> str:
-    points = zip(view.labels, view.inference, view.approximation, strict=True)
-    return "; ".join(f"{label}: gap {nats(i.mean)}, approximation {nats(a.mean)} nats" for label, i, a in points)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dashboards.gap_lab.labs import GapLabs, Trainable
 from dashboards.gap_lab.state import BETWEEN, methods_of
-from dashboards.lab.hooks import Resolved
+from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
 from gpvae_core.plots.method_styles import MethodStyle, method_styles
-from gpvae_core.plots.theme import DARK, LIGHT, Theme
+from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.gap_lab.lab import Lab
@@ -42,7 +42,7 @@ class GapLabRequest:
     trainable: Trainable
 
 
-def resolve(labs: GapLabs, values: dict[str, Any]) -> Resolved[GapLabRequest] | None:
+def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
     """Return the request with what had to be corrected for it.
 
     Raises:
@@ -52,47 +52,40 @@ def resolve(labs: GapLabs, values: dict[str, Any]) -> Resolved[GapLabRequest] | 
 
     if not values["decoder"]:
         return None
-    lab, complaints = labs.lab(values["decoder"]), []
-    methods = _methods(lab, values["chosen"], complaints)
-    index = values["index"]
-    if index >= lab.size:
-        complaints.append(f"wanted a validation image from 0 to {lab.size - 1}, got {index}")
-        index = 0
-    start = values["start"]
-    if start not in lab.runs:
-        complaints += [f"there is no run '{start}' on this decoder"] if start else []
-        start = lab.decoder.runs[0]
+    lab = labs.lab(values["decoder"])
+    methods = _methods(lab, values)
+    if values["start"] not in lab.runs:
+        unknown = f"there is no run '{values['start']}' on this decoder" if values["start"] else ""
+        values.correct("start", lab.decoder.runs[0], unknown)
     with_epochs = labs.with_epochs(lab)
-    epochs_of = values["epochs_of"] if values["epochs_of"] in with_epochs else next(iter(with_epochs), "")
-    held = {"chosen": BETWEEN.join(methods), "index": index, "start": start, "epochs_of": epochs_of}
-    theme = DARK if values["dark"] else LIGHT
+    if values["epochs_of"] not in with_epochs:
+        values.correct("epochs_of", next(iter(with_epochs), ""))
     names = [*lab.runs, *(name for name in methods if name not in lab.runs)]
     request = GapLabRequest(
         lab=lab,
-        index=index,
-        methods=tuple(methods),
-        gaps_of=values["gaps_of"],
-        start=start,
+        index=values.below("index", lab.size, "validation image"),
+        methods=methods,
         svi=SviSettings(STEPS, values["step_size"], values["momentum"], values["covariance"]),
-        quantity=values["quantity"],
-        epochs_of=epochs_of,
         with_epochs=with_epochs,
-        styles=method_styles(names, lab.decoder.name, theme),
-        theme=theme,
+        styles=method_styles(names, lab.decoder.name, values.theme),
+        theme=values.theme,
         trainable=labs.trainable(lab),
+        **{name: values[name] for name in ("gaps_of", "start", "quantity", "epochs_of")},
     )
-    return Resolved(request, {name: value for name, value in held.items() if value != values[name]}, complaints)
+    return values.resolved(request)
 
 
-def _methods(lab: Lab, chosen: str, complaints: list[str]) -> list[str]:
+def _methods(lab: Lab, values: Values) -> tuple[str, ...]:
     """Return those that exist; where there is none, the first runs that are no series of sizes."""
     methods = []
-    for name in methods_of(chosen):
+    for name in methods_of(values["chosen"]):
         try:
             lab.model(name)
             methods.append(name)
         except UserError as error:
-            complaints.append(f"{name}: {error}")
+            values.complaints.append(f"{name}: {error}")
     series = set(lab.size_series())
     plain = [name for name in lab.runs if name not in series] or list(lab.runs)
-    return methods or plain[:FIRST_METHODS]
+    methods = methods or plain[:FIRST_METHODS]
+    values.correct("chosen", BETWEEN.join(methods))
+    return tuple(methods)

@@ -22,9 +22,11 @@ class GapLabState(PageState):
     chosen = param.String(doc="Methods shown, with ';' between them")
     gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
     start = param.String(doc="Run from whose answer SVI starts")
-    step_size = param.Number(default=0.1, bounds=(1e-4, 2.0), doc="Step size of SVI")
-    momentum = param.Number(default=0.5, bounds=(0.0, 0.99), doc="Momentum of SVI")
-    covariance = param.Selector(default="diagonal", objects=["diagonal", "full"], doc="Covariance of SVI's Gaussian")
+    step_size = param.Number(
+        default=0.1, bounds=(1e-4, 2.0), doc="Length of a step, in standard deviations of the current answer"
+    )
+    momentum = param.Number(default=0.5, bounds=(0.0, 0.99), doc="Share of the last step that the next one keeps")
+    covariance = param.Selector(default="diagonal", objects=["diagonal", "full"], doc="Family of the refined Gaussian")
     quantity = param.Selector(default=QUANTITIES[0], objects=list(QUANTITIES), doc="Accuracy against time")
     epochs_of = param.String(doc="Run whose kept epochs are drawn")
     address_names: ClassVar[Mapping[str, str]] = {

@@ -47,6 +47,9 @@ class PageState(param.Parameterized):
         names = [name for name in cls.param if name != "name" and (cls.param[name].precedence or 0) >= 0]
         return {name: cls.address_names.get(name, name) for name in names}
 
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Raises UserError for a choice that does not go together with what holds."""
+
     def read(self, query: Mapping[str, list[str]]) -> list[str]:
         """Set the state from an address's query; return a line for each value that was wrong and left as it was."""
         complaints = []

@@ -1,15 +1,19 @@
-"""What the bars of controls share: widgets bound to a state, and a field for a number with a button on either side."""
+"""What the bars of controls share: widgets bound to a state, sliders, and a field with a button on either side."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
+import param
 
-from dashboards.lab.address import whole_number
+from dashboards.lab.address import parsed, whole_number
+from dashboards.widgets.dial import Dial
+from gpvae_core.errors import UserError
 
 FIELD = {"size": "small", "margin": (3, 4)}
 SMALL = {"size": "small", "variant": "outlined", "margin": (3, 4)}
@@ -28,14 +32,17 @@ class Controls:
         self._state, self._complain = state, complain
         self._telling = False
 
-    def set(self, **values: Any) -> None:
-        """Take a choice of the person's; what cannot be set is said."""
+    def set(self, **values: Any) -> bool:
+        """Take a choice of the person's; return False where it cannot be set, which is said."""
         if self._telling:
-            return
+            return True
         try:
+            self._state.check(values)
             self._state.param.update(**values)
         except ValueError as error:
             self._complain(str(error))
+            return False
+        return True
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -47,9 +54,60 @@ class Controls:
             self._telling = before
 
     def bind(self, widget: Any, name: str) -> Any:
-        """Have what is chosen in a widget go into a parameter; return the widget."""
-        widget.param.watch(lambda event: None if event.new is None else self.set(**{name: event.new}), "value")
+        """Have what is chosen in a widget go into a parameter, else show what holds; return the widget."""
+
+        def chosen(value: Any) -> None:
+            if value is not None and not self.set(**{name: value}):
+                with self.telling():
+                    widget.value = getattr(self._state, name)
+
+        widget.param.watch(lambda event: chosen(event.new), "value")
         return widget
+
+    def follow(self, widget: Any, name: str) -> None:
+        """Have a widget show a parameter, now and whenever it changes."""
+
+        def show(value: Any) -> None:
+            with self.telling():
+                widget.value = value
+
+        show(getattr(self._state, name))
+        self._state.param.watch(lambda event: show(event.new), name)
+
+    def field(self, name: str, label: str, **more: Any) -> pmui.IntInput | pmui.Select:
+        """Return a field for the whole number `name`, within its bounds, or for the one of several that `name` is."""
+        wanted = self._state.param[name]
+        if isinstance(wanted, param.Selector):
+            field = pmui.Select(label=label, options=list(wanted.objects), description=wanted.doc, **FIELD, **more)
+        else:
+            start, end = wanted.bounds
+            field = pmui.IntInput(label=label, start=start, end=end, **FIELD, **more)
+        self.follow(self.bind(field, name), name)
+        return field
+
+    def dial(self, name: str, label: str, **more: Any) -> Dial:
+        """Return a slider for the number `name`, with a field for numbers beyond it."""
+        dial = self.slider(self._state.param[name], label, lambda value: self.set(**{name: value}), **more)
+        self.follow(dial, name)
+        return dial
+
+    def slider(self, wanted: param.Parameter, label: str, take: Callable[[Any], bool], **more: Any) -> Dial:
+        """Return a slider for what `wanted` describes; `take` returns False for a number that cannot be set."""
+
+        def took(read: Callable[[], Any]) -> None:
+            try:
+                if take(read()):
+                    return
+            except UserError as error:
+                self._complain(str(error))
+            dial.settle()
+
+        whole = isinstance(wanted, param.Integer)
+        moved = lambda value: took(lambda: round(value) if whole else value)  # noqa: E731
+        typed = lambda text: took(lambda: parsed(wanted, label, text.strip().lower()))  # noqa: E731
+        about = {"label": label, "help": wanted.doc or "", "whole": whole, "dark": self._state.param.dark}
+        dial: Dial = Dial(moved, typed, **about, **more)
+        return dial
 
     def stepper(self, label: str, what: str, name: str, together: Mapping[str, Any] = {}, **more: Any) -> Stepper:
         """Return a field for the parameter `name`, round at the ends; `together` are values set along with it."""
@@ -94,7 +152,7 @@ class Stepper:
         or_else: str = "",
         **field: Any,
     ) -> None:
-        self.step, self._label, self.last, self._holds = step, label, 0, "0"
+        self.step, self._choose, self._label, self.last, self._holds = step, choose, label, 0, "0"
         noun = label.split()[-1].lower()
         self.field = pmui.TextInput(label=label, value="0", **{"width": 115, **FIELD, **field})
         self.previous = pmui.IconButton(icon="chevron_left", description=f"Previous {noun} (left arrow key)", margin=0)
@@ -112,6 +170,12 @@ class Stepper:
             return f"wanted a {what} from 0 to {self.last}{or_else}, got '{text[:40]}'" if read is None else read
 
         controls.typed(self.field, take, lambda: setattr(self.field, "value", self._holds))
+
+    def random(self) -> pmui.Button:
+        """Return a button that chooses one at random."""
+        button = pmui.Button(label="Random", icon="casino", **SMALL)
+        button.on_click(lambda _: self._choose(random.randint(0, self.last)))
+        return button
 
     def show(self, value: object, last: int | None = None) -> None:
         """Show what holds, and how far the numbers go."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic
 from urllib.parse import parse_qs
 
 import panel as pn
@@ -13,9 +13,9 @@ from bokeh.document import Document
 
 from dashboards.lab.address import PageState
 from dashboards.lab.first_start import FirstStart
-from dashboards.lab.hooks import PageHooks
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane, R
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.lab.session import Session
 from dashboards.widgets.keys import ArrowKeys
 from dashboards.widgets.notice import Notice
@@ -27,11 +27,11 @@ GRID = {**WHOLE, "display": "grid", "grid-template-columns": "repeat(auto-fill, 
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": WHOLE}
 
 
-class Page(PageHooks[R]):
+class Page(ABC, Generic[R]):
     """One browser tab.
 
     A page names its `path`, `title` and `state_type`, makes its panes, lays them out with its controls, and resolves
-    a state into the request that the panes answer. What else it may do is in `PageHooks` and in the hooks below.
+    a state into the request that the panes answer. What else it may do is in the hooks below.
     """
 
     path: ClassVar[str]
@@ -89,6 +89,50 @@ class Page(PageHooks[R]):
     def step(self, by: int) -> None:
         """Follow the left (-1) or right (1) arrow key."""
 
+    # From the session, in a thread
+
+    @abstractmethod
+    def resolve(self, values: Values) -> Resolved[R] | None:
+        """Return what the values of the state ask for, None where there is nothing to ask for yet; in a thread.
+
+        Raises:
+            UserError: nothing can be shown; every card says why.
+        """
+
+    def line_of(self, request: R) -> str | None:
+        """Return the line above the cards as HTML, None to leave the one there is; in a thread."""
+        return None
+
+    def improved(self, request: R, current: Callable[[], bool]) -> R | None:
+        """Return a request that shows more, after slow work on one that is answered already; in a thread."""
+        return None
+
+    # From the session, with the document's lock: these may change widgets
+
+    def offer(self, request: R) -> None:
+        """Tell the controls what holds and what there is to choose from."""
+
+    def beside(self, pane: Pane[R], aside: str) -> None:
+        """Show what belongs to a card's view but stands elsewhere on the page."""
+
+    def pick(self, index: int) -> None:
+        """Follow a click on a point of a figure."""
+
+    def hover(self, pane: Pane[R], index: int) -> None:
+        """Follow the pointer over a point of a figure."""
+
+    def act(self, action: str) -> None:
+        """Follow a button in a card's heading."""
+
+    def show_line(self, text: str) -> None:
+        """Show the line above the cards."""
+        self.line.object = text
+
+    def select(self, name: str, value: str) -> None:
+        """Follow a choice in a card's heading: it goes into the parameter of its name."""
+        if name in self.state.in_address():
+            self.change(**{name: value})
+
     # The frame
 
     def loaded(self) -> None:
@@ -104,14 +148,6 @@ class Page(PageHooks[R]):
         """Go on by one tick of the clock."""
         self.watch()
         self.session.tick()
-
-    def show_line(self, text: str) -> None:
-        self.line.object = text
-
-    def select(self, name: str, value: str) -> None:
-        """Follow a choice in a card's heading: it goes into the parameter of its name."""
-        if name in self.state.in_address():
-            self.change(**{name: value})
 
     def change(self, **values: Any) -> None:
         """Set the state; what cannot be set is said."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
+from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeVar
-
-import plotly.graph_objects as go
 
 from dashboards.widgets.card import Content, Select
 from gpvae_core.progress import Progress
@@ -33,12 +32,14 @@ class Pane(ABC, Generic[R]):
     """How the card is styled, see `Card.looks`."""
     nothing: ClassVar[str] = "Nothing is chosen here."
     """What the card says where there is nothing to compute."""
+    depends: ClassVar[tuple[str, ...]] = ()
+    """Attributes of the request on which the computing depends, dotted where they are attributes of an attribute."""
     to_csv: Callable[[Any], str] = staticmethod(str)
     """Writes the numbers of the view."""
 
-    @abstractmethod
     def key(self, request: R) -> Hashable:
         """Return what the computing depends on, and nothing else; None where there is nothing to compute."""
+        return attrgetter(*self.depends)(request)
 
     @abstractmethod
     def compute(self, request: R, progress: Progress) -> Any:
@@ -79,8 +80,3 @@ class Pane(ABC, Generic[R]):
     def aside(self, view: Any, request: R) -> str:
         """Return what the page shows of the view outside the card: a line, a film; '' for nothing."""
         return ""
-
-
-def as_json(figure: go.Figure) -> str:
-    """Return the figure as plotly.js reads it, arrays in base64."""
-    return str(figure.to_json(validate=False))

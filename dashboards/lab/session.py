@@ -7,21 +7,24 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
 from dashboards.lab.background import Background
-from dashboards.lab.hooks import PageHooks, Resolved
 from dashboards.lab.latest import Latest
 from dashboards.lab.pane import Pane, R
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.lab.words import progress_words
 from dashboards.widgets.card import Card, Content
 from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent
+
+if TYPE_CHECKING:
+    from dashboards.lab.page import Page
 
 log = logging.getLogger(__name__)
 UNBOUND = {"max-height": "none"}
@@ -48,7 +51,7 @@ class Session(Generic[R]):
     """Compute what the state asks for and show it in the cards, the newest request alone."""
 
     def __init__(
-        self, page: PageHooks[R], state: PageState, panes: Sequence[Pane[R]], document: Document | None, notice: Notice
+        self, page: Page[R], state: PageState, panes: Sequence[Pane[R]], document: Document | None, notice: Notice
     ) -> None:
         self._page, self._state, self._notice = page, state, notice
         self.latest = Latest(document, notice.say)
@@ -119,10 +122,10 @@ class Session(Generic[R]):
     def refresh(self) -> None:
         """Compute and show what the state asks for."""
         if self._started:
-            values = self._state.param.values()
+            values = Values(self._state.param.values())
             self.latest.ask(lambda generation: self._answer(values, generation))
 
-    def _answer(self, values: dict[str, Any], generation: int) -> None:
+    def _answer(self, values: Values, generation: int) -> None:
         try:
             resolved = self._page.resolve(values)
         except Exception as error:

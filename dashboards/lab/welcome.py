@@ -7,9 +7,8 @@ import panel_material_ui as pmui
 
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
-from dashboards.lab.pane import as_json
 from dashboards.lab.progress import BUTTON, ProgressLine
-from dashboards.widgets.card import Card, Content
+from dashboards.widgets.card import Card, Content, as_json
 from gpvae_core.plots import latent_live
 from gpvae_core.plots.theme import DARK, LIGHT
 

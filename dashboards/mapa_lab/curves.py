@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.lab.pane import as_json
 from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, nearest, spread
 from dashboards.mapa_lab.points import train_command
 from dashboards.mapa_lab.request import MapaLabRequest
-from dashboards.widgets.card import Content, Select
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.views import BoundView, DensityView, KlView, PassesView
 from gpvae_core.plots import bound_curves, density, kl_curves, pass_curves
@@ -30,9 +29,7 @@ class BoundCurves(SlowPane):
     title = "Bound against S"
     tab = "bound"
     to_csv = staticmethod(export.bound)
-
-    def key(self, request: MapaLabRequest) -> Hashable:
-        return request.set_key, request.settings
+    depends = ("set_key", "settings")
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> BoundView:
         return request.lab.bound(request.settings, progress)
@@ -72,9 +69,7 @@ class KlCurves(MapaLabPane):
     title = "Test KL against S"
     tab = "bound"
     to_csv = staticmethod(export.test_kl)
-
-    def key(self, request: MapaLabRequest) -> Hashable:
-        return request.lab.name
+    depends = ("lab.name",)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> KlView | None:
         return request.labs.test_kl(request.lab.name)
@@ -131,15 +126,13 @@ class PassCurves(SlowPane):
 
     tab = "passes"
     width = pass_curves.WIDTH
+    depends = ("set_key", "settings.bandwidth", "settings.seed")
     to_csv = staticmethod(export.passes)
 
     def __init__(self, encoder: bool) -> None:
         self._encoder = encoder
         self.name = "mapa_passes_both" if encoder else "mapa_passes"
         self.title = "Encoder and decoder passes" if encoder else "Decoder passes"
-
-    def key(self, request: MapaLabRequest) -> Hashable:
-        return request.set_key, request.settings.bandwidth, request.settings.seed
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> PassesView:
         return request.lab.passes(request.settings.bandwidth, request.settings.seed, progress)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.lab.pane import as_json
 from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, count
 from dashboards.mapa_lab.request import MapaLabRequest
-from dashboards.widgets.card import Content
+from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import panel as pn
 
-from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.progress import ProgressLine
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.mapa_lab import curves, images, points
 from dashboards.mapa_lab.controls import MapaLabControls
 from dashboards.mapa_lab.labs import MapaLabs
@@ -40,7 +40,7 @@ class MapaLabPage(Page[MapaLabRequest]):
         self.tabs = TabList(
             {"tab": lambda key: self.change(tab=key)}, label="What is shown",
             tabs=[[key, *words] for key, words in TABS.items()],
-            sizing_mode="stretch_width", margin=(2, 10, 0, 10),
+            sizing_mode="stretch_width", margin=(2, 10, 0, 10), dark=self.state.param.dark,
         )  # fmt: skip
         self.controls = MapaLabControls(self.state, self.notice.say)
         self.line.param.update(margin=(4, 14), min_height=44)
@@ -48,7 +48,7 @@ class MapaLabPage(Page[MapaLabRequest]):
         self.strip = pn.Column(self.training.panel, sizing_mode="stretch_width")
         self._tab = ""
         self.panels = {tab: self._panel(tab) for tab in TABS}
-        self.state.param.watch(lambda *_: self._arrange(), ["tab", "dark"])
+        self.state.param.watch(lambda *_: self._arrange(), "tab")
         self._arrange()
         lab = pn.Column(self.tabs, self.controls.bar, self.line, *self.panels.values(), **WIDE)
         return self.strip, lab
@@ -66,14 +66,14 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def _arrange(self) -> None:
         """Show the tab's cards before they are drawn: what is hidden has no size to draw for."""
-        self.tabs.param.update(active=self.state.tab, dark=self.state.dark)
+        self.tabs.active = self.state.tab
         self.controls.arrange(self.state.tab)
         for tab, panel in self.panels.items():
             panel.visible = tab == self.state.tab
 
     # What a request shows
 
-    def resolve(self, values: dict[str, Any]) -> Resolved[MapaLabRequest]:
+    def resolve(self, values: Values) -> Resolved[MapaLabRequest]:
         return resolve(self.labs, values)
 
     def offer(self, request: MapaLabRequest) -> None:

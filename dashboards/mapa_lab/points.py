@@ -6,10 +6,9 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from dashboards.lab.pane import as_json
 from dashboards.mapa_lab.pane import MapaLabPane, count, spread
 from dashboards.mapa_lab.request import MapaLabRequest
-from dashboards.widgets.card import Content, Select
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.views import GAP_DRAWS, Numbers, PlaneView, ProcessView, TraceView, VariantsView
 from gpvae_core.plots import generative_process, mapa_plane, mapa_traces, variants
@@ -51,9 +50,7 @@ class PointPane(MapaLabPane):
     """A card about one point."""
 
     tab = "posterior"
-
-    def key(self, request: MapaLabRequest) -> Hashable:
-        return request.set_key, request.place_key, request.chosen.index, request.settings
+    depends = ("set_key", "place_key", "chosen.index", "settings")
 
 
 class PointTraces(PointPane):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dashboards.lab.hooks import Resolved
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.mapa_lab.labs import MapaLabs
 from dashboards.mapa_lab.state import (
     BEST,
@@ -21,7 +21,7 @@ from dashboards.mapa_lab.state import (
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection.mapa_lab.views import Choice as Settings
 from gpvae_core.inspection.mapa_lab.views import Chosen
-from gpvae_core.plots.theme import DARK, LIGHT, Theme
+from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.mapa_lab.images import ImageLab
@@ -73,39 +73,31 @@ class MapaLabRequest:
         return tuple(float(v) for v in self.chosen.x)
 
 
-def resolve(labs: MapaLabs, values: dict[str, Any]) -> Resolved[MapaLabRequest]:
+def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
     """Return the request, what of the state had to be corrected for it, and why.
 
     Raises:
         UserError: there is no such set, or it cannot be opened.
     """
-    held, complaints = dict(values), []
     sets = labs.sets()
-    if held["dataset"] not in sets:
-        complaints.append(str(unknown("set of points", held["dataset"], sets)))
-        held["dataset"] = MapaLabState.param["dataset"].default
-    lab = labs.points(held["dataset"], held["size"], held["draw"])
-    if held["index"] >= lab.size:
-        complaints.append(f"wanted a training point from 0 to {lab.size - 1}, got {held['index']}")
-        held["index"] = 0
-    place = place_of(held["place"])
-    chosen = lab.chosen(held["index"]) if place is None else lab.chosen_at(*place)
-    settings = Settings(_bandwidth(lab, held["bandwidth"]), held["k"], held["draws"], held["seed"])
+    if values["dataset"] not in sets:
+        default = MapaLabState.param["dataset"].default
+        values.correct("dataset", default, str(unknown("set of points", values["dataset"], sets)))
+    lab = labs.points(values["dataset"], values["size"], values["draw"])
+    index, place = values.below("index", lab.size, "training point"), place_of(values["place"])
+    settings = Settings(_bandwidth(lab, values["bandwidth"]), values["k"], values["draws"], values["seed"])
     point_runs, image_runs = labs.point_runs(lab.name), labs.image_runs()
-    if held["learned"] not in point_runs:
-        if held["learned"] and held["learned"] not in labs.library.ready_names():
-            complaints.append(labs.why_not(held["learned"], "run on these points", point_runs))
-        held["learned"] = ""
-    picture = _picture(labs, image_runs, held, complaints) if held["tab"] == "images" else None
+    if (learned := values["learned"]) not in point_runs:
+        known = not learned or learned in labs.library.ready_names()
+        values.correct("learned", "", "" if known else labs.why_not(learned, "run on these points", point_runs))
     request = MapaLabRequest(
-        tab=held["tab"], labs=labs, lab=lab, chosen=chosen, settings=settings,
-        source=held["bandwidth"] if held["bandwidth"] in (SIGMA, BEST) else "number",
-        values=held, sets=sets, point_runs=point_runs, image_runs=image_runs, picture=picture,
-        theme=DARK if held["dark"] else LIGHT,
+        tab=values["tab"], labs=labs, lab=lab, settings=settings, values=values, sets=sets, theme=values.theme,
+        chosen=lab.chosen(index) if place is None else lab.chosen_at(*place),
+        source=values["bandwidth"] if values["bandwidth"] in (SIGMA, BEST) else "number",
+        point_runs=point_runs, image_runs=image_runs,
+        picture=_picture(labs, image_runs, values) if values["tab"] == "images" else None,
     )  # fmt: skip
-    corrections = {name: value for name, value in held.items() if value != values[name]}
-    refused = _refused(lab, settings) if held["tab"] in OF_SETTINGS else ""
-    return Resolved(request, corrections, complaints, refused=refused)
+    return values.resolved(request, _refused(lab, settings) if values["tab"] in OF_SETTINGS else "")
 
 
 def _refused(lab: PointLab, settings: Settings) -> str:
@@ -126,31 +118,26 @@ def _bandwidth(lab: PointLab, text: str) -> float:
     return lab.sigma if text == SIGMA else lab.best_bandwidth()
 
 
-def _picture(labs: MapaLabs, runs: tuple[str, ...], held: dict[str, Any], complaints: list[str]) -> ImageChoice | None:
+def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoice | None:
     """Return the image model that is asked for, else the newest that can be loaded; None where there is none."""
-    if held["run"] and held["run"] not in runs:
-        complaints.append(labs.why_not(held["run"], "run on images", runs))
-        held["run"] = ""
+    if values["run"] and values["run"] not in runs:
+        values.correct("run", "", labs.why_not(values["run"], "run on images", runs))
     lab = None
-    for name in dict.fromkeys([held["run"], *runs] if held["run"] else runs):
+    for name in dict.fromkeys([values["run"], *runs] if values["run"] else runs):
         try:
             lab = labs.images(name)
         except UserError as error:
-            complaints.append(str(error))
+            values.complaints.append(str(error))
             continue
-        held["run"] = name
+        values.correct("run", name)
         break
     if lab is None:
         return None
-    if held["image"] >= lab.size:
-        complaints.append(f"wanted a test image from 0 to {lab.size - 1}, got {held['image']}")
-        held["image"] = 0
-    kernel = kernel_of(held["kernel"])
-    known = {slider.name: slider.default for slider in lab.sliders}
-    for name in kernel or {}:
-        if name not in known:
-            complaints.append(str(unknown("hyper-parameter of this run's kernel", name, known)))
-            held["kernel"], kernel = DEFAULT, {}
-            break
-    merged = None if kernel is None else {**known, **kernel}
-    return ImageChoice(held["run"], lab, held["image"], merged, held["shown"])
+    index, kernel = values.below("image", lab.size, "test image"), kernel_of(values["kernel"])
+    defaults = {slider.name: slider.default for slider in lab.sliders}
+    if wrong := [name for name in kernel or {} if name not in defaults]:
+        complaint = str(unknown("hyper-parameter of this run's kernel", wrong[0], defaults))
+        values.correct("kernel", DEFAULT, complaint)
+        kernel = {}
+    merged = None if kernel is None else {**defaults, **kernel}
+    return ImageChoice(values["run"], lab, index, merged, values["shown"])

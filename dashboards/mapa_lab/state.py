@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import param
 
@@ -105,26 +105,35 @@ class MapaLabState(PageState):
     draw = param.Integer(default=0, bounds=(0, 999_999), doc="Draw of the data")
     size = param.Integer(default=1000, bounds=(2, LARGEST_N), doc="N, training points")
     index = param.Integer(default=0, bounds=(0, None), doc="Training point")
-    k = param.Integer(default=20, bounds=(0, None), doc="Most probable points taken whole")
-    draws = param.Integer(default=10, bounds=(0, None), doc="S, drawn from the rest")
+    k = param.Integer(default=20, bounds=(0, None), doc="Most probable training points that the bound takes whole")
+    draws = param.Integer(default=10, bounds=(0, None), doc="Points drawn from the rest of q(i|n), for the bound")
     seed = param.Integer(default=0, bounds=(0, 999_999), doc="Seed of what is drawn")
     colour = param.Selector(default="z", objects=["z", "q"], doc="Colour of the points in the plane")
     example = param.Selector(default="paper", objects=["paper", "set"], doc="Whose generative process")
     coordinate = param.Selector(default="1", objects=["1", "2"], doc="Coordinate of x, against z")
-    noise = param.Number(default=0.0, bounds=(0.0, 100.0), doc="Noise of the process; 0 for its own")
-    points = param.Integer(default=4, bounds=(1, 12), doc="Points that the process draws")
+    noise = param.Number(default=0.0, bounds=(0.0, 100.0), doc="Standard deviation of epsilon, in units of x; 0: own")
+    points = param.Integer(default=4, bounds=(1, 12), doc="How many points the process draws")
     also = param.Selector(default="no", objects=["no", "mapa"], doc="MAPA of the drawn points, too")
     what = param.Selector(default="gap", objects=["gap", "bound"], doc="The bound, or how far below it lies")
     learned = param.String(doc="Trained run beside the known decoders")
     run = param.String(doc="Run on images")
     image = param.Integer(default=0, bounds=(0, None), doc="Test image")
-    shown = param.Integer(default=10, bounds=(1, 100), doc="Neighbours shown of an image")
-    bandwidth = Checked(SIGMA, check=bandwidth_of, doc="'sigma', 'best', or a number in the units of x")
+    shown = param.Integer(default=10, bounds=(1, 100), doc="Training images shown of each list")
+    bandwidth = Checked(SIGMA, check=bandwidth_of, doc="Standard deviation of MAPA's kernel, in the units of x")
     place = Checked(check=place_of, doc="'x1,x2' of a point that is no training point; empty for the training point")
     kernel = Checked(BEST, check=kernel_of, doc="Hyper-parameters of the kernel, 'name=number;...'; 'best'; 'default'")
     address_names: ClassVar[Mapping[str, str]] = {
         "dataset": "set", "size": "N", "place": "x", "draws": "S", "shown": "neighbours",
     }  # fmt: skip
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Raises UserError where k, S and N, some of which are new, do not go together although they did before."""
+        before = {name: getattr(self, name) for name in ("k", "draws", "size")}
+        wrong = (
+            "" if count_error(**before) else count_error(**{name: values.get(name, before[name]) for name in before})
+        )
+        if wrong:
+            raise UserError(wrong)
 
     def pick(self, index: int) -> None:
         """Look at a training point."""

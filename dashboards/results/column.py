@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.lab.pane import Pane, as_json
+from dashboards.lab.pane import Pane
 from dashboards.results import words
 from dashboards.results.request import ResultsRequest
-from dashboards.widgets.card import Content, Select
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.plots import beside_paper
 from gpvae_core.progress import Progress
 from gpvae_core.tables.compare import Cell

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import panel as pn
 
-from dashboards.lab.hooks import Resolved
 from dashboards.lab.page import WHOLE, Page
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.results import rows, words
 from dashboards.results.column import ColumnPane
 from dashboards.results.controls import ResultsControls
@@ -44,7 +44,7 @@ class ResultsPage(Page[ResultsRequest]):
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self._files, self._looking = ResultFiles(self.library.places), False
         self.controls = ResultsControls(self.state, self.notice.say)
-        self.table = ResultsTable(self._save, sizing_mode="stretch_width", margin=0)
+        self.table = ResultsTable(self._save, dark=self.state.param.dark, sizing_mode="stretch_width", margin=0)
         self.figure = self.session.cards[ColumnPane.name]
         self.figure.param.update(width=460, styles=WHOLE)
         self.line.margin = (3, 14)
@@ -53,7 +53,7 @@ class ResultsPage(Page[ResultsRequest]):
         )
         return self.controls.bar, self.line, both
 
-    def resolve(self, values: dict[str, Any]) -> Resolved[ResultsRequest]:
+    def resolve(self, values: Values) -> Resolved[ResultsRequest]:
         return resolve(self._files, values)
 
     def line_of(self, request: ResultsRequest) -> str | None:
@@ -64,7 +64,7 @@ class ResultsPage(Page[ResultsRequest]):
 
     def offer(self, request: ResultsRequest) -> None:
         self.controls.offer(request)
-        self.table.show(rows.table_content(request.sheet, self.state.dark))
+        self.table.show(rows.table_content(request.sheet))
         self.figure.visible = request.sheet.of_scores and bool(request.column)
 
     def watch(self) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from dashboards.lab.hooks import Resolved
+from dashboards.lab.resolved import Resolved, Values
 from dashboards.results.state import dims_of, methods_of
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.plots.theme import DARK, LIGHT, Theme
+from gpvae_core.plots.theme import Theme
 from gpvae_core.sweep.result_files import ResultFiles, Signature, signature
 from gpvae_core.tables.compare import Cell
 from gpvae_core.tables.sheet import TIME_TABLES, Sheet, SheetChoice, Stored, make_sheet, read, table_options
@@ -51,7 +50,7 @@ class ResultsRequest:
         return max(columns, key=lambda key: sum(cell.mean is not None for cell in columns[key]), default="")
 
 
-def resolve(files: ResultFiles, values: dict[str, Any]) -> Resolved[ResultsRequest]:
+def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
     """Return the sheet; where something is wrong, what can be shown without it."""
     found = files.found()
     path, complaints = _file_of(found, values["file"])
@@ -74,9 +73,8 @@ def resolve(files: ResultFiles, values: dict[str, Any]) -> Resolved[ResultsReque
         complaints.append(str(error))
         sheet = make_sheet(stored, SheetChoice(path))
     file = next((name for name, one in found.items() if one == path), "")
-    theme = DARK if values["dark"] else LIGHT
     tables = table_options(stored)
-    request = ResultsRequest(sheet, tables, tuple(found), file, dims, methods, values["column"], written, theme)
+    request = ResultsRequest(sheet, tables, tuple(found), file, dims, methods, values["column"], written, values.theme)
     return Resolved(request, standing=complaints)
 
 

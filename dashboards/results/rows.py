@@ -131,7 +131,7 @@ def _our_columns(sheet: Sheet) -> list[_Shown]:
     return [shown for shown in ours if not (sheet.own and shown.column.key == "difference")]
 
 
-def table_content(sheet: Sheet, dark: bool) -> TableContent:
+def table_content(sheet: Sheet) -> TableContent:
     """Return the rows of the cells chosen, column by column of the paper."""
     columns = _columns(sheet)
     rows = []
@@ -150,5 +150,4 @@ def table_content(sheet: Sheet, dark: bool) -> TableContent:
         columns=tuple(shown.column for shown in columns),
         rows=tuple(rows),
         scope=f"{sheet.path}/{sheet.key}/{'' if sheet.setup is None else sheet.setup.setup}/{sheet.runs}",
-        dark=dark,
     )

@@ -13,23 +13,26 @@ HERE = Path(__file__).parent
 Handlers = Mapping[str, Callable[[Any], None]]
 
 
-def script(name: str) -> str:
-    """Return the text of NAME.js with the functions of `shared.js` in front.
-
-    NOTE: panel hands a component to the browser as one blob, from which nothing relative can be imported.
-    """
-    return "\n".join((HERE / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", name))
-
-
-def styles(name: str) -> list[str]:
-    """Return the style sheets of a component: the colours of both themes, then its own."""
-    return [(HERE / f"{part}.css").read_text(encoding="utf-8") for part in ("shared", name)]
+def _read(*names: str) -> list[str]:
+    """Return the texts of these files beside this one, where they are."""
+    paths = (HERE / name for name in names)
+    return [path.read_text(encoding="utf-8") for path in paths if path.is_file()]
 
 
 class Widget(JSComponent):
-    """A component that calls `handlers[kind](value)` for each `kind: value` in a message from the browser."""
+    """A component that calls `handlers[kind](value)` for each `kind: value` in a message from the browser.
+
+    Its script and styles lie beside its module under the same name; `shared.js` and `shared.css` go before them.
+    """
 
     dark = param.Boolean(default=False)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name = cls.__module__.rpartition(".")[2]
+        # NOTE: panel hands a component to the browser as one blob, from which nothing relative can be imported.
+        cls._esm = "\n".join(_read("shared.js", f"{name}.js"))
+        cls._stylesheets = _read("shared.css", f"{name}.css")
 
     def __init__(self, handlers: Handlers, **params: Any) -> None:
         self._handlers = handlers

@@ -68,7 +68,7 @@ function reportPainted(model) {
 }
 
 export function render({model, el}) {
-  const card = element("section", el, {class: `view ${model.looks}`, "data-view": model.view})
+  const card = element("section", el, {class: `box view ${model.looks}`, "data-view": model.view})
   const head = element("div", card, {class: "head"})
   element("h2", head, {}, model.title)
   const sub = element("span", head, {class: "sub"})

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import param
+import plotly.graph_objects as go
 
-from dashboards.widgets.base import Handlers, Widget, script, styles
+from dashboards.widgets.base import Handlers, Widget
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,6 @@ class Card(Widget):
     figure = param.String(doc="The figure shown last: it stays in the browser while messages hide it")
     content = param.Dict(default={})
 
-    _esm = script("card")
-    _stylesheets = styles("card")
-
     def __init__(self, handlers: Handlers, **params: Any) -> None:
         super().__init__(handlers, **{"content": _as_dict(Content()), **params})
 
@@ -82,6 +80,11 @@ class Card(Widget):
     def answer(self, **data: Any) -> None:
         """Send data to the browser: a CSV text or a picture that was asked for."""
         self._send_msg(data)
+
+
+def as_json(figure: go.Figure) -> str:
+    """Return the figure as plotly.js reads it, arrays in base64."""
+    return str(figure.to_json(validate=False))
 
 
 def _as_dict(content: Content) -> dict[str, Any]:

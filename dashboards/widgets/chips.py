@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import param
 
-from dashboards.widgets.base import Widget, script, styles
+from dashboards.widgets.base import Widget
 
 
 class Chips(Widget):
     """A row of check boxes; the messages are 'toggle' ([key, on]) and 'remove' (key)."""
 
     items = param.List(default=[], doc="Dicts of key, label, colour, checked, removable")
-
-    _esm = script("chips")
-    _stylesheets = styles("chips")

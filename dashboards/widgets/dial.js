@@ -1,14 +1,13 @@
 // A slider with a field for the number. While it is moved at most ten numbers a second go to the server.
 const SEND_MS = 100
 const STILL_MS = 500
-const NOTCHES = 400
 
 function written(value, whole) {
   return whole ? String(Math.round(value)) : String(Number(Number(value).toPrecision(3)))
 }
 
 export function render({model, el}) {
-  const box = element("div", el, {class: "knob", role: "group"})
+  const box = element("div", el, {class: "box knob", role: "group"})
   const name = element("span", box, {class: "name"})
   const range = element("input", box, {type: "range"})
   const field = element("input", box, {type: "text", inputmode: "decimal", autocomplete: "off"})
@@ -18,22 +17,21 @@ export function render({model, el}) {
   let moved = -STILL_MS
   let typing = false
 
-  // Of a logarithmic slider 0 to NOTCHES, and the lowest value where that is 0 one notch below all others.
+  // Of a logarithmic slider 0 to model.notches, and the lowest value where that is 0 one notch below all others.
   const low = () => (model.low > 0 ? model.low : 1)
   const span = () => Math.log(Math.max(model.high, low() * 1.000001) / low())
   const toNotch = (value) => {
     if (!model.logarithmic) return value
-    return value < low() ? -1 : Math.round((NOTCHES * Math.log(value / low())) / span())
+    return value < low() ? -1 : Math.round((model.notches * Math.log(value / low())) / span())
   }
   const toValue = (notch) => {
-    if (!model.logarithmic) return Number(notch)
-    if (notch < 0) return 0
-    const value = low() * Math.exp((span() * notch) / NOTCHES)
+    if (model.logarithmic && notch < 0) return 0
+    const value = model.logarithmic ? low() * Math.exp((span() * notch) / model.notches) : Number(notch)
     return model.whole ? Math.round(value) : Number(value.toPrecision(3))
   }
   const bounds = () => {
     range.min = model.logarithmic ? (model.low > 0 ? 0 : -1) : model.low
-    range.max = model.logarithmic ? NOTCHES : model.high
+    range.max = model.logarithmic ? model.notches : model.high
     range.step = model.logarithmic || model.whole ? 1 : "any"
   }
   const settle = () => {
@@ -70,7 +68,7 @@ export function render({model, el}) {
     event.preventDefault()
     const from = toValue(Number(range.value))
     let notch = Number(range.value)
-    while (toValue(notch) === from && notch + by >= Number(range.min) && notch + by <= NOTCHES) notch += by
+    while (toValue(notch) === from && notch + by >= Number(range.min) && notch + by <= model.notches) notch += by
     range.value = notch
     range.oninput()
   }

@@ -11,7 +11,7 @@ from typing import Any
 
 import param
 
-from dashboards.widgets.base import Widget, script, styles
+from dashboards.widgets.base import Widget
 
 
 class Dial(Widget):
@@ -24,11 +24,9 @@ class Dial(Widget):
     high = param.Number(default=1.0)
     logarithmic = param.Boolean(default=False)
     whole = param.Boolean(default=False, doc="Whole numbers only")
+    notches = param.Integer(default=400, doc="Steps of a logarithmic slider")
     note = param.String(doc="Behind the number: its unit, or what it is in another one")
     choices = param.List(default=[], doc="Buttons: [key, text, help, whether it holds]")
-
-    _esm = script("dial")
-    _stylesheets = styles("dial")
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import param
 
-from dashboards.widgets.base import Widget, script, styles
+from dashboards.widgets.base import Widget
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.views import Array
 
@@ -33,6 +33,3 @@ class DrawingPad(Widget):
     rows = param.Integer(default=8, bounds=(1, None))
     columns = param.Integer(default=8, bounds=(1, None))
     pen = param.Number(default=1.3, doc="Width of the pen in pixels of the data set")
-
-    _esm = script("drawing")
-    _stylesheets = styles("drawing")

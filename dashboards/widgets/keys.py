@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dashboards.widgets.base import Widget, script
+from dashboards.widgets.base import Widget
 
 
 class ArrowKeys(Widget):
     """A widget that shows nothing and calls `step(-1)` or `step(1)` for the left and right arrow key."""
-
-    _esm = script("keys")
 
     def __init__(self, step: Callable[[int], None], **params: Any) -> None:
         handlers = {"step": lambda by: step(1 if by > 0 else -1)}

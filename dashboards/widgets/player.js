@@ -4,12 +4,6 @@
 const FRAME_MS = 60
 const VIEWS = {contours: "lab_contours", bound: "lab_bound"}
 
-function labelled(parent, text, title) {
-  const label = element("label", parent, {title})
-  element("span", label, {}, text)
-  return label
-}
-
 function trail(centres, step) {
   return centres.slice(0, step + 1).map(([x, y], k) => `${k ? "L" : "M"}${x},${y}`).join("")
 }
@@ -35,26 +29,15 @@ function shapesAt({paths, centres, elbo, colour}, step) {
 }
 
 export function render({model, el}) {
-  const bar = element("div", el, {class: "film", role: "group", "aria-label": "SVI player"})
-  const start = element("select", labelled(bar, "SVI from", "The encoder whose answer SVI starts from"), {name: "start"})
+  const bar = element("div", el, {class: "box film", role: "group", "aria-label": "SVI player"})
   const play = button(bar, "Play", () => run(!playing), {class: "play"})
   const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to the encoder's own answer"})
-  const position = element("input", labelled(bar, "step", "Move through the steps"), {type: "range", min: 0, step: 1, "aria-label": "Step"})
+  const position = element("input", element("label", bar, {title: "Move through the steps"}, "step"), {type: "range", min: 0, step: 1, "aria-label": "Step"})
   const words = element("output", bar, {class: "readout", role: "status", "aria-live": "off"})
-  const rest = element("div", bar, {class: "settings"})
-  const sizeLabel = labelled(rest, "step size", "Length of a step, in standard deviations of the current answer")
-  const size = element("input", sizeLabel, {type: "range", min: -3, max: 0.3, step: 0.05, "aria-label": "Step size"})
-  const sizeWords = element("output", sizeLabel)
-  const momentumLabel = labelled(rest, "momentum", "Share of the last step that the next one keeps")
-  const momentum = element("input", momentumLabel, {type: "range", min: 0, max: 0.95, step: 0.05, "aria-label": "Momentum"})
-  const momentumWords = element("output", momentumLabel)
-  const covariance = element("select", labelled(rest, "covariance", "Family of the refined Gaussian"), {name: "covariance"})
-  for (const kind of ["diagonal", "full"]) covariance.add(new Option(kind, kind))
 
   let film = null
   let step = 0
   let playing = false
-  let replay = false // a setting was changed here: what comes of it is played at once
   let drawn = {}
   let shown = null
 
@@ -91,30 +74,12 @@ export function render({model, el}) {
   const run = (on) => { playing = on && count() > 1; if (playing && step >= count() - 1) step = 0; say() }
   const load = () => {
     film = model.frames ? JSON.parse(model.frames) : null
-    const again = playing || replay
-    replay = false
+    const again = playing || model.plays
     step = 0
     run(Boolean(again && film))
     go(0)
   }
-  const settle = () => {
-    const {starts, chosen} = model.settings
-    start.replaceChildren(...starts.map(([key, text]) => new Option(text, key, false, key === chosen.start)))
-    size.value = Math.log10(chosen.step_size)
-    sizeWords.textContent = Number(chosen.step_size).toPrecision(2)
-    momentum.value = chosen.momentum
-    momentumWords.textContent = Number(chosen.momentum).toFixed(2)
-    covariance.value = chosen.covariance
-    say()
-  }
-  const send = (values) => { replay = true; model.send_msg({settings: values}) }
   position.oninput = () => { playing = false; go(Number(position.value)) }
-  start.onchange = () => send({start: start.value})
-  size.oninput = () => { sizeWords.textContent = (10 ** size.value).toPrecision(2) }
-  size.onchange = () => send({step_size: Number((10 ** size.value).toPrecision(3))})
-  momentum.oninput = () => { momentumWords.textContent = Number(momentum.value).toFixed(2) }
-  momentum.onchange = () => send({momentum: Number(momentum.value)})
-  covariance.onchange = () => send({covariance: covariance.value})
 
   const clock = setInterval(() => {
     if (playing) { go(step + 1); if (step >= count() - 1) run(false) }
@@ -122,9 +87,7 @@ export function render({model, el}) {
   }, FRAME_MS)
   model.on("remove", () => clearInterval(clock))
   model.on("frames", load)
-  model.on("settings", settle)
   model.on("busy", say)
   shade(model, bar)
-  settle()
   load()
 }

@@ -1,4 +1,4 @@
-"""The player of SVI: buttons, sliders, and the film itself, which plays in the browser.
+"""The player of SVI: its buttons, and the film itself, which plays in the browser.
 
 Panel's Player sends every step to the server; here the frames are in the browser, and a step redraws shapes alone.
 """
@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import param
 
-from dashboards.widgets.base import Widget, script, styles
+from dashboards.widgets.base import Widget
 
 
 class FilmPlayer(Widget):
-    """The messages are 'settings', with those that the person changed, by their names in the page's state."""
+    """The film, with buttons to play and to go back, and a slider through its steps."""
 
     frames = param.String(doc="What `svi_path.frames` gives, as JSON; empty for none")
-    settings = param.Dict(default={"starts": [], "chosen": {}}, doc="Runs to start from, and the settings that hold")
+    plays = param.Boolean(default=False, doc="The next film is played at once")
     busy = param.Boolean(default=False)
-
-    _esm = script("player")
-    _stylesheets = styles("player")

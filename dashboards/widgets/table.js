@@ -62,7 +62,7 @@ function drawRow(body, row, columns, fresh, said) {
 }
 
 export function render({model, el}) {
-  const section = element("section", el, {class: "results"})
+  const section = element("section", el, {class: "box results"})
   const head = element("div", section, {class: "head"})
   const title = element("h2", head)
   const sub = element("span", head, {class: "sub"})

@@ -12,7 +12,7 @@ from typing import Any
 
 import param
 
-from dashboards.widgets.base import Widget, script, styles
+from dashboards.widgets.base import Widget
 
 TYPES = {"CSV": "text/csv", "LaTeX": "application/x-tex"}
 """What the rows shown can be saved as, and the type of each file."""
@@ -74,7 +74,6 @@ class TableContent:
     rows: tuple[TableLine, ...] = ()
     scope: str = ""
     """While it stays the same, a row that changes is shown as fresh."""
-    dark: bool = False
 
 
 class ResultsTable(Widget):
@@ -83,16 +82,13 @@ class ResultsTable(Widget):
     kinds = param.List(default=list(TYPES), doc="What the rows shown can be saved as")
     content = param.Dict(default={})
 
-    _esm = script("table")
-    _stylesheets = styles("table")
-
     def __init__(self, save: Callable[[str], None], **params: Any) -> None:
         handlers = {"save": lambda kind: save(kind) if kind in TYPES else None}
         super().__init__(handlers, **{"content": asdict(TableContent()), **params})
 
     def show(self, content: TableContent) -> None:
         """Replace what is shown."""
-        self.param.update(content=asdict(content), dark=content.dark)
+        self.content = asdict(content)
 
     def send(self, kind: str, name: str, text: str) -> None:
         """Have the browser save a file."""

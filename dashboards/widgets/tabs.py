@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import param
 
-from dashboards.widgets.base import Widget, script, styles
+from dashboards.widgets.base import Widget
 
 
 class TabList(Widget):
@@ -17,6 +17,3 @@ class TabList(Widget):
     label = param.String(doc="What is chosen, for a screen reader")
     tabs = param.List(default=[], doc="[key, text, help]")
     active = param.String()
-
-    _esm = script("tabs")
-    _stylesheets = styles("tabs")

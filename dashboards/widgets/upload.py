@@ -12,7 +12,7 @@ from typing import Any
 
 import param
 
-from dashboards.widgets.base import Widget, script, styles
+from dashboards.widgets.base import Widget
 from gpvae_core.errors import UserError
 
 KINDS = ["image/png", "image/jpeg", "image/gif", "image/bmp", "image/webp"]
@@ -40,9 +40,6 @@ class Upload(Widget):
 
     kinds = param.List(default=KINDS)
     limit = param.Integer(default=5_000_000, doc="Most bytes of a file")
-
-    _esm = script("upload")
-    _stylesheets = styles("upload")
 
     def __init__(self, got: Callable[[bytes], None], refused: Callable[[str], None], **params: Any) -> None:
         def received(text: Any) -> None:

@@ -213,7 +213,7 @@ def test_stacks_contours_and_curves_are_shown(offline_page: Any, lab_url: str) -
 @pytest.mark.page
 def test_svi_plays_in_the_browser_and_its_settings_change_the_film(offline_page: Any, lab_url: str) -> None:
     page = opened_in_browser(offline_page, lab_url, f"?decoder=first&index=5&start={quote('first-vae')}&step=0.05")
-    expect(page.locator(".film select[name=start]")).to_have_value("first-vae")
+    expect(page.get_by_role("combobox", name="SVI from")).to_have_text("vae")
     assert eventually(page, lambda: trail_length(page), lambda n: n == 1) == 1
     first = elbo(page)
     page.get_by_role("button", name="Play").click()
@@ -223,12 +223,13 @@ def test_svi_plays_in_the_browser_and_its_settings_change_the_film(offline_page:
     assert elbo(page) > first
     page.get_by_role("button", name="Reset").click()
     assert eventually(page, lambda: step(page), lambda n: n == 0) == 0
-    slider = page.get_by_label("Step size")
+    slider = page.get_by_role("slider", name="Step size")
     slider.focus()
     slider.press("ArrowRight")
     page.wait_for_function("new URLSearchParams(location.search).get('step') > 0.051", timeout=30_000)
     expect(view(page, "bound").locator(".sub")).to_contain_text("step_size=0.056")
-    page.locator(".film select[name=covariance]").select_option("full")
+    page.get_by_role("combobox", name="Covariance").click()
+    page.locator("li").get_by_text("full", exact=True).click()
     expect(view(page, "bound").locator(".sub")).to_contain_text("covariance=full")
     assert eventually(page, lambda: step(page), lambda n: n > 5) > 5, "a change is played at once"
 

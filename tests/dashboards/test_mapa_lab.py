@@ -81,10 +81,11 @@ def test_texts_are_read_as_numbers() -> None:
 
 def test_numbers_that_do_not_go_together_are_one_line_and_the_next_choice_clears_it(tmp_path: Path) -> None:
     page = opened(tmp_path, query=f"set={SET}&N=60&k=61&index=99")
-    wait_until(page, lambda: "61" in notice(page))
+    # the cards come last, from a thread
+    wait_until(page, lambda: message(page, "mapa_traces") == "Nothing to show: see the line above.")
+    assert "61" in notice(page)
     assert "wanted a training point from 0 to 59, got 99" in notice(page)
     assert (page.state.index, page.controls.k.value, page.controls.k.high) == (0, 61, 59)
-    assert message(page, "mapa_traces") == "Nothing to show: see the line above."
     page.state.k = 6
     wait_until(page, lambda: "of 60 points matter" in verdict(page))
     assert notice(page) == ""

@@ -306,7 +306,7 @@ def test_where_nothing_has_run_no_empty_figure_is_drawn(
 
 
 def test_times_have_no_marks_and_ours_come_from_a_stored_bench(tmp_path: Path) -> None:
-    content = rows.table_content(sheet_of(None, table="5"), dark=False)
+    content = rows.table_content(sheet_of(None, table="5"))
     titles = ["Method", "Data", "d", "Paper (ms)", "Paper ÷ its VAE", "Ours (ms)", "Ours ÷ our VAE"]
     assert [column.title for column in content.columns] == titles
     assert {cell.mark for row in content.rows for cell in row.cells} == {"", "soft"}
@@ -318,7 +318,7 @@ def test_times_have_no_marks_and_ours_come_from_a_stored_bench(tmp_path: Path) -
     stored.write_text(json.dumps({"machine": {"device": "cpu", "threads": 2}, "rows": found}), encoding="utf-8")
     assert ResultFiles([tmp_path]).bench() == stored
     sheet = make_sheet(replace(read(None), times=bench_times(stored)), SheetChoice(table="5", methods=("gp",)))
-    texts = {row.cells[1].text: [cell.text for cell in row.cells[3:]] for row in rows.table_content(sheet, True).rows}
+    texts = {row.cells[1].text: [cell.text for cell in row.cells[3:]] for row in rows.table_content(sheet).rows}
     assert texts["MNIST"] == ["9.9", "2.8", "5.00", "2.5"]
     assert texts["SVHN"][2:] == ["–", "–"]
     assert "Ours: cpu, 2 threads." in words.explanation(sheet)
@@ -332,7 +332,7 @@ def test_failures_are_counted_and_explained(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         store.fail(next(job.key for job in jobs if job.config.method == "vae" and job.split == 2), "out of memory")
     sheet = sheet_of(tmp_path / "results.sqlite", methods=("vae",), dims=(10,))
-    content = rows.table_content(sheet, dark=True)
+    content = rows.table_content(sheet)
     (row,) = content.rows
     entries = dict(zip((column.key for column in content.columns), row.cells, strict=True))
     assert entries["missing"].text == "8 of 10, 1 failed"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
-from dashboards.lab.pane import as_json
-from dashboards.widgets.card import Content
+from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import FigureOneItem
 from gpvae_core.plots import figure_one
@@ -31,9 +28,7 @@ class FigureOne(ExplorerPane):
     title = "Uncertainty and posterior shape"
     looks = ""
     to_csv = staticmethod(export.figure_one)
-
-    def key(self, request: ExplorerRequest) -> Hashable:
-        return request.focal.name
+    depends = ("focal.name",)
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> tuple[FigureOneItem, ...]:
         return request.focal.explorer.figure_one()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from functools import partial
 
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, tables
-from dashboards.lab.pane import as_json
-from dashboards.widgets.card import Content
+from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import GapView
 from gpvae_core.plots import gaps
@@ -25,9 +23,7 @@ class RunGaps(ExplorerPane):
     name = "gaps"
     title = "Gaps"
     to_csv = staticmethod(partial(tables, export.gaps))
-
-    def key(self, request: ExplorerRequest) -> Hashable:
-        return request.names, request.identity, request.refined
+    depends = ("names", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, GapView]:
         return gap_views(request)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from functools import partial
 
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, Side, tables
 from dashboards.explorer.state import plane_dims
-from dashboards.lab.pane import as_json
-from dashboards.widgets.card import Content, Select
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import Instance, PosteriorView
 from gpvae_core.plots import posterior
@@ -30,9 +28,7 @@ class TruePosterior(ExplorerPane):
     name = "posterior"
     title = "True posterior"
     to_csv = staticmethod(partial(tables, export.posterior))
-
-    def key(self, request: ExplorerRequest) -> Hashable:
-        return request.names, request.identity, request.plane, request.refined
+    depends = ("names", "identity", "plane", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView]:
         sides = [side for side in request.sides if side.explorer.run.model.latent_dim > 1]

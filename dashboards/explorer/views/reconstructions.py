@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
-from dashboards.lab.pane import as_json
-from dashboards.widgets.card import Content
+from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import ReconstructionView
 from gpvae_core.plots import reconstructions
@@ -24,9 +21,7 @@ class Reconstructions(ExplorerPane):
     name = "reconstructions"
     title = "Reconstructions"
     to_csv = staticmethod(export.reconstructions)
-
-    def key(self, request: ExplorerRequest) -> Hashable:
-        return request.focal.name, request.identity, request.refined
+    depends = ("focal.name", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> ReconstructionView:
         return request.focal.explorer.reconstruction_view(request.focal.instance)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
-from dashboards.lab.pane import as_json
-from dashboards.widgets.card import Content, Select
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import Instance, TracesView
 from gpvae_core.mapa import Bandwidth
@@ -24,9 +21,7 @@ class MapaTraces(ExplorerPane):
     title = "MAPA traces"
     needs = frozenset({"encodings", "atlas", "reference"})
     to_csv = staticmethod(export.traces)
-
-    def key(self, request: ExplorerRequest) -> Hashable:
-        return request.focal.name, request.identity, request.bandwidth, request.refined
+    depends = ("focal.name", "identity", "bandwidth", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> TracesView:
         return request.focal.explorer.traces_view(request.focal.instance, request.bandwidth)

@@ -7,8 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
-from dashboards.lab.pane import as_json
-from dashboards.widgets.card import Content, Select
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import Array, MapView
 from gpvae_core.plots import tsne

@@ -6,8 +6,7 @@ from collections.abc import Hashable
 
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.explorer.state import AGAINST
-from dashboards.lab.pane import as_json
-from dashboards.widgets.card import Content, Select
+from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import UncertaintyView
 from gpvae_core.plots import uncertainty
