@@ -19,8 +19,7 @@ from dashboards.mapa_lab.state import (
     place_of,
 )
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.inspection.mapa_lab.views import Choice as Settings
-from gpvae_core.inspection.mapa_lab.views import Chosen
+from gpvae_core.inspection.mapa_lab.views import ChosenPoint, MapaSettings
 from gpvae_core.plots.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ class MapaLabRequest:
     tab: str
     labs: MapaLabs
     lab: PointLab
-    chosen: Chosen
-    settings: Settings
+    chosen: ChosenPoint
+    settings: MapaSettings
     source: str
     """Where the bandwidth comes from: 'sigma', 'best' or 'number'."""
     values: Mapping[str, Any]
@@ -90,7 +89,7 @@ def resolve(labs: MapaLabs, values: dict[str, Any]) -> Resolved[MapaLabRequest]:
         held["index"] = 0
     place = place_of(held["place"])
     chosen = lab.chosen(held["index"]) if place is None else lab.chosen_at(*place)
-    settings = Settings(_bandwidth(lab, held["bandwidth"]), held["k"], held["draws"], held["seed"])
+    settings = MapaSettings(_bandwidth(lab, held["bandwidth"]), held["k"], held["draws"], held["seed"])
     point_runs, image_runs = labs.point_runs(lab.name), labs.image_runs()
     if held["learned"] not in point_runs:
         if held["learned"] and held["learned"] not in labs.library.ready_names():
@@ -108,7 +107,7 @@ def resolve(labs: MapaLabs, values: dict[str, Any]) -> Resolved[MapaLabRequest]:
     return Resolved(request, corrections, complaints, refused=refused)
 
 
-def _refused(lab: PointLab, settings: Settings) -> str:
+def _refused(lab: PointLab, settings: MapaSettings) -> str:
     """Say why these numbers do not go together, such as k > N; '' where they do."""
     if wrong := count_error(settings.k, settings.draws, lab.size):
         return wrong

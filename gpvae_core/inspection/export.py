@@ -76,7 +76,7 @@ def traces(view: TracesView) -> str:
     """Lines and points of every coordinate in long form."""
     rows: list[Sequence[object]] = []
     for t in view.traces:
-        rows += [(t.coordinate, "true", z, v) for z, v in zip(t.line_x, t.line_y, strict=True)]
+        rows += [(t.coordinate, "true", z, v) for z, v in zip(t.line_z, t.line, strict=True)]
         rows += [(t.coordinate, "empiricalized", z, v) for z, v in zip(t.z, t.empirical, strict=True)]
         rows += [(t.coordinate, "MAPA", z, v) for z, v in zip(t.z, t.mapa, strict=True)]
     settings = (("bandwidth", "bandwidth_source", "kl_mapa"), [(view.bandwidth, view.bandwidth_source, view.kl_mapa)])

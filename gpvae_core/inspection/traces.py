@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gpvae_core.inspection.contours import evaluate
 from gpvae_core.inspection.local import LocalPosterior
-from gpvae_core.inspection.views import Array, Plane, Trace
+from gpvae_core.inspection.views import Array, CoordinateTrace, Plane
 from gpvae_core.truth.grid import Atlas, GridPosterior
 from gpvae_core.vae import VAE
 
@@ -66,7 +66,7 @@ def slice_lines(vae: VAE, x: Float[Tensor, "1 C H W"], local: LocalPosterior, lo
     return tuple(lines)
 
 
-def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -> tuple[Trace, ...]:
+def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -> tuple[CoordinateTrace, ...]:
     """One trace per coordinate from its line, and the points that are within SHOWN_NATS of the line's maximum.
 
     Args:
@@ -79,7 +79,8 @@ def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -
     kept = kept[best[kept] >= floor]
     e, m = (np.where(values[kept] >= floor, values[kept], np.nan) for values in (empirical, mapa))
     return tuple(
-        Trace(f"z{j + 1}", *_above(line, floor), z=codes[kept, j], empirical=e, mapa=m) for j, line in enumerate(lines)
+        CoordinateTrace(*_above(line, floor), codes[kept, j], e, m, coordinate=f"z{j + 1}")
+        for j, line in enumerate(lines)
     )
 
 

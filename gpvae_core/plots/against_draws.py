@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpvae_core.inspection.mapa_lab.views import Array
-from gpvae_core.inspection.views import Value
+from gpvae_core.inspection.views import Array, Value
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import Array, ProcessView
+from gpvae_core.inspection.mapa_lab.views import ProcessView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, heatmap, scatter
 from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from gpvae_core.errors import unknown
 from gpvae_core.inspection.level_lines import level_lines
-from gpvae_core.inspection.mapa_lab.views import Array, Indices, PlaneView
+from gpvae_core.inspection.mapa_lab.views import PlaneView
+from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.plots.marks import Mark, scatter, scattergl
 from gpvae_core.plots.theme import Theme, axis, frame
 

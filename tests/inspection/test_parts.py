@@ -167,7 +167,7 @@ def test_csv_gives_back_the_numbers(digits_run: Callable[..., Run]) -> None:
     assert float(gap[0]["encoder_elbo"]) == explorer.gap_view(instance).encoder_elbo
     series, _ = tables(explorer.to_csv("traces", instance))
     line = [float(row["log_density"]) for row in series if (row["coordinate"], row["series"]) == ("z2", "true")]
-    np.testing.assert_array_equal(line, explorer.traces_view(instance).traces[1].line_y)
+    np.testing.assert_array_equal(line, explorer.traces_view(instance).traces[1].line)
     one, everyone, scatter, _ = tables(explorer.to_csv("uncertainty", instance))
     assert len(one) == 2
     assert len(everyone) == 24

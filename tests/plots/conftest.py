@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gpvae_core.inspection.views import (
+    CoordinateTrace,
     Correlation,
     FigureOneItem,
     GapView,
@@ -15,7 +16,6 @@ from gpvae_core.inspection.views import (
     PosteriorView,
     Reconstruction,
     ReconstructionView,
-    Trace,
     TracesView,
     UncertaintyView,
 )
@@ -37,7 +37,7 @@ def make_posterior(shift: float = 0.0) -> PosteriorView:
     )
     weights = np.array([0.6, 0.3, 0.1])
     return PosteriorView(
-        plane, x, y, log_density, ((0.5, peak - 0.8), (0.9, peak - 2.5), (0.99, peak - 5.0)),
+        x, y, log_density, plane, ((0.5, peak - 0.8), (0.9, peak - 2.5), (0.99, peak - 5.0)),
         rng.normal(0.1, 0.25, (80, 2)), shapes, rng.normal(0.0, 0.2, (3, 2)), weights,
         np.array([[0.0, 0.0], [1.0, 0.6]]),
     )  # fmt: skip
@@ -82,7 +82,9 @@ def make_traces(d: int = 2) -> TracesView:
     traces = []
     for j in range(d):
         z = rng.normal(0, 0.4, 40)
-        traces.append(Trace(f"z{j + 1}", x, -0.5 * x**2 / 0.09, z, -0.5 * z**2 / 0.09, -0.5 * z**2 / 0.12 - 0.4))
+        traces.append(
+            CoordinateTrace(x, -0.5 * x**2 / 0.09, z, -0.5 * z**2 / 0.09, -0.5 * z**2 / 0.12 - 0.4, f"z{j + 1}")
+        )
     return TracesView(tuple(traces), 0.12, "sigma_x", 0.8, "The line is the profile.")
 
 

@@ -52,7 +52,7 @@ def on_slice(
 def _view(plane: Plane, drawn: Contours, modes: Array) -> PosteriorView:
     nothing = np.empty((0, 2))
     return PosteriorView(
-        plane, drawn.x, drawn.y, drawn.log_density, drawn.levels, nothing, (), nothing, np.empty(0), modes
+        drawn.x, drawn.y, drawn.log_density, plane, drawn.levels, nothing, (), nothing, np.empty(0), modes
     )
 
 

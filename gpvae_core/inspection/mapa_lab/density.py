@@ -11,7 +11,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.inspection.gap_lab.scores import value
 from gpvae_core.inspection.mapa_lab.models import PointModel
 from gpvae_core.inspection.mapa_lab.process import log_normal
-from gpvae_core.inspection.mapa_lab.views import Array, DensityView
+from gpvae_core.inspection.mapa_lab.views import DensityView
+from gpvae_core.inspection.views import Array
 
 SIDE = 140
 """Grid points along each axis."""

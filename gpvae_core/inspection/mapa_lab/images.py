@@ -16,12 +16,13 @@ from gpvae_core.data.base import Split
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.embedding import MAX_POINTS, seeded_sample
 from gpvae_core.inspection.encodings import encode_batch
+from gpvae_core.inspection.mapa_lab.image_views import CodesView, Neighbour, NeighboursView, Slider
 from gpvae_core.inspection.mapa_lab.kernel_controls import candidates, checked, controls_of
-from gpvae_core.inspection.mapa_lab.views import Array, CodesView, Neighbour, NeighboursView, Slider
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.reference import Reference
 from gpvae_core.inspection.stages import Stages
+from gpvae_core.inspection.views import Array
 from gpvae_core.mapa.kernels.base import Kernel
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.mapa.trend import compare

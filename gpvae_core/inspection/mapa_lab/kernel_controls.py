@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.inspection.mapa_lab.views import Array, Slider
+from gpvae_core.inspection.mapa_lab.image_views import Slider
+from gpvae_core.inspection.views import Array
 from gpvae_core.likelihoods import Likelihood
 from gpvae_core.mapa.kernels.base import Kernel
 from gpvae_core.mapa.kernels.bernoulli import BernoulliKernel

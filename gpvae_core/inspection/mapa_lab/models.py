@@ -12,7 +12,7 @@ from torch import Tensor
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.data.synthetic.surrogate import EVENT_SHAPE
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.mapa_lab.views import Array
+from gpvae_core.inspection.views import Array
 from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.runs import Run
 from gpvae_core.truth.line import Line

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.mapa_lab.views import Array, ProcessView
+from gpvae_core.inspection.mapa_lab.views import ProcessView
+from gpvae_core.inspection.views import Array
 
 PAPER_SIGMA = 0.02
 """The paper states no noise for its Fig. 1; this much lets the four points' posteriors overlap as they do there."""
