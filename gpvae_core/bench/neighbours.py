@@ -46,7 +46,7 @@ def peak_gb() -> float | None:
 
 
 @dataclass(frozen=True)
-class Measured:
+class SearchMeasurement:
     """One search."""
 
     data: str
@@ -69,7 +69,7 @@ def _search(how: str, points: int, device: str, file: Path, pipe: Connection) ->
     pipe.send((data, seconds, gb, "found"))
 
 
-def measure(how: str, device: torch.device, file: Path, progress: Progress) -> Measured:
+def measure(how: str, device: torch.device, file: Path, progress: Progress) -> SearchMeasurement:
     """Return one search in a fresh process. Raises UserError where that ends before its time."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -90,10 +90,10 @@ def measure(how: str, device: torch.device, file: Path, progress: Progress) -> M
     table = read(file)
     if table is None:
         raise UserError(f"the table of the {how} search could not be written to '{file.parent}'; is the disk full?")
-    return Measured(data, seconds, gb, table)
+    return SearchMeasurement(data, seconds, gb, table)
 
 
-def rows(exact: Measured, approximate: Measured) -> list[Row]:
+def rows(exact: SearchMeasurement, approximate: SearchMeasurement) -> list[Row]:
     """Return the figures beside their targets."""
     found: list[Row] = []
     for how, case in zip(WAYS, (exact, approximate), strict=True):
@@ -112,7 +112,7 @@ def rows(exact: Measured, approximate: Measured) -> list[Row]:
 
 
 @BENCHES.register("neighbours")
-class Neighbours(Bench):
+class NeighboursBench(Bench):
     """MAPA's 200 neighbours of 60,000 images of 784 pixels: exact and approximate; time, memory, recall."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:

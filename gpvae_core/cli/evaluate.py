@@ -16,7 +16,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
-    from gpvae_core.evaluation.result import Correlation, Evaluation, Mean
+    from gpvae_core.evaluation.mean import Mean
+    from gpvae_core.evaluation.result import Correlation, Evaluation
     from gpvae_core.truth.ais import AISSettings
     from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, Split, own_path, stratified_test_split
 from gpvae_core.data.decode import picture_size
-from gpvae_core.data.tree import Picture, decode_all, open_tree
+from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.errors import UserError
 
 LARGEST_OWN_SIZE = 64
@@ -37,7 +37,7 @@ class ImageTree(PathSource):
         return _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed, path)
 
 
-def own_size(pictures: Sequence[Picture]) -> int:
+def own_size(pictures: Sequence[ImageFile]) -> int:
     """Return the images' common size if they are square and small, else 28."""
     first = picture_size(pictures[0].read(), pictures[0].where)
     if first[0] != first[1] or not 4 <= first[0] <= LARGEST_OWN_SIZE:

@@ -55,7 +55,7 @@ def instance_key(instance: Instance) -> str:
     return hexdigest([np.ascontiguousarray(instance.image).tobytes()], "sha1")
 
 
-class Answers:
+class InstanceAnswers:
     """Answers for single instances, computed once while they are in use; safe to ask from several threads."""
 
     def __init__(self, stages: Stages) -> None:

@@ -39,7 +39,7 @@ def _at_least_two_columns(z: Array) -> Array:
     return z if z.shape[1] > 1 else np.concatenate([z, np.zeros_like(z)], axis=1)
 
 
-class Map:
+class Embedding:
     """The map of points z (M, D): `xy` (M, 2), and where a new point goes."""
 
     def __init__(self, z: Array, seed: int, xy: Array | None = None, progress: Progress = silent) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection import export
-from gpvae_core.inspection.answers import Answers
+from gpvae_core.inspection.answers import InstanceAnswers
 from gpvae_core.inspection.gap_sample import BestGaussian
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.stages import STAGES, Stages
@@ -47,7 +47,7 @@ class Explorer:
     def __init__(self, run: Run, gap_sample: int | None = None, seed: int = 0) -> None:
         self.run = run
         self._stages = Stages(run, gap_sample, seed)
-        self._answers = Answers(self._stages)
+        self._answers = InstanceAnswers(self._stages)
 
     # -- computing ahead --------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ MAX_FLOATS = 50_000_000
 
 
 @dataclass(frozen=True)
-class Reference:
+class TrainingReference:
     """N training images with their amortized codes z_i = E_q[z|x_i] and what the decoder makes of these."""
 
     index: np.ndarray
@@ -50,10 +50,10 @@ def reference_index(split: Split, seed: int) -> np.ndarray:
 
 def build_reference(
     vae: VAE, split: Split, index: np.ndarray, codes: Array, device: torch.device, progress: Progress = silent
-) -> Reference:
+) -> TrainingReference:
     """The images at `index` with their codes (N, D)."""
     pixels = split.pixels(index).to(device).flatten(1)
     model = DecodedCodes.build(vae, torch.as_tensor(codes, dtype=torch.float32), progress)
     n, of = len(index), len(split.images)
     note = "" if n == of else f"A seeded sample of {n:,} of {of:,} training images stands for the training set."
-    return Reference(index, pixels, np.asarray(codes, dtype=np.float64), model, note)
+    return TrainingReference(index, pixels, np.asarray(codes, dtype=np.float64), model, note)

@@ -10,13 +10,13 @@ import numpy as np
 from gpvae_core.errors import UserError
 from gpvae_core.gaps import default_sample_size, gaps_and_best
 from gpvae_core.inspection.disk import DiskCache, fingerprint
-from gpvae_core.inspection.embedding import MAX_POINTS, Map, seeded_sample
+from gpvae_core.inspection.embedding import MAX_POINTS, Embedding, seeded_sample
 from gpvae_core.inspection.encodings import Encodings, encode
 from gpvae_core.inspection.gap_sample import GapSample, named_truth, sample_from
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.reference import Reference, build_reference, reference_index
+from gpvae_core.inspection.reference import TrainingReference, build_reference, reference_index
 from gpvae_core.inspection.uncertainty import correlations
-from gpvae_core.inspection.views import Correlation
+from gpvae_core.inspection.views import UncertaintyCorrelation
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 
@@ -102,16 +102,16 @@ class Stages:
         """Decode what quadrature needs, at d = 1 or 2. Decoding again is as fast as reading it from a disk."""
         self.run.truth.prepare(progress)
 
-    def reference(self, progress: Progress = silent) -> Reference:
+    def reference(self, progress: Progress = silent) -> TrainingReference:
         """The training images with their codes; the codes are kept on disk."""
         return self._memo.get("reference", lambda: self._build_reference(progress))
 
-    def reference_if_quick(self) -> Reference | None:
+    def reference_if_quick(self) -> TrainingReference | None:
         """The reference where it is there, or takes no time; else None."""
         quick = self.run.data.train.images.size <= AT_ONCE
         return self.reference() if quick else self._memo.peek("reference")
 
-    def _build_reference(self, progress: Progress) -> Reference:
+    def _build_reference(self, progress: Progress) -> TrainingReference:
         train, model, device = self.run.data.train, self.run.model, self.run.device
         index = reference_index(train, self.seed)
         codes = self._stored(
@@ -127,17 +127,17 @@ class Stages:
         """Test indices of the points of the map."""
         return seeded_sample(len(self.run.data.test), MAX_POINTS, self.seed)
 
-    def map(self, progress: Progress = silent) -> Map:
+    def map(self, progress: Progress = silent) -> Embedding:
         """The t-SNE map of the latent means, ready to place new points."""
         means = self.encodings(progress).mean[self.map_index()]
 
-        def compute() -> Map:
+        def compute() -> Embedding:
             found = self._stored(
                 "map",
                 {"points": len(means)},
-                lambda: Map(means, self.seed, progress=progress),
+                lambda: Embedding(means, self.seed, progress=progress),
                 lambda found: {"xy": found.xy},
-                lambda arrays: Map(means, self.seed, arrays["xy"]),
+                lambda arrays: Embedding(means, self.seed, arrays["xy"]),
             )
             found.prepare_placing()
             return found
@@ -171,7 +171,7 @@ class Stages:
         table, best = gaps_and_best(vae, x, self.run.truth, self.seed, progress)
         return sample_from(table, best, index)
 
-    def correlations(self) -> tuple[Correlation, ...]:
+    def correlations(self) -> tuple[UncertaintyCorrelation, ...]:
         """The uncertainty's with each gap; none for an encoder without."""
         uncertainty = self.encodings().total
         if uncertainty is None:
@@ -181,5 +181,5 @@ class Stages:
             "correlations", lambda: correlations(uncertainty[sample.index], sample.quantities(), self.seed)
         )
 
-    def correlations_if_ready(self) -> tuple[Correlation, ...]:
+    def correlations_if_ready(self) -> tuple[UncertaintyCorrelation, ...]:
         return self._memo.peek("correlations") or ()

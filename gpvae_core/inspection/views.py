@@ -154,7 +154,7 @@ class PosteriorView(GridDensity):
 
 
 @dataclass(frozen=True)
-class Correlation:
+class UncertaintyCorrelation:
     """A rank correlation with a bootstrap interval: Spearman's rho, 95 % interval, number of instances."""
 
     against: str
@@ -189,7 +189,7 @@ class UncertaintyView:
     scatter: dict[str, Array] = field(default_factory=dict)
     """Quantity -> (M,): 'inference gap', 'approximation gap', 'amortization gap', 'negentropy' in nats, and, at d = 2,
     'number of modes'."""
-    correlations: tuple[Correlation, ...] = ()
+    correlations: tuple[UncertaintyCorrelation, ...] = ()
 
 
 @dataclass(frozen=True)

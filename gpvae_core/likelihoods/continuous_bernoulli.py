@@ -49,7 +49,7 @@ def langevin(h: Tensor) -> Tensor:
     return torch.where(near, close * _polynomial(close.square(), LANGEVIN), 1.0 / far.tanh() - 1.0 / far)
 
 
-class ContinuousBernoulli(ExponentialFamily):
+class ContinuousBernoulliLikelihood(ExponentialFamily):
     """The density lambda^x (1 - lambda)^(1 - x) C(lambda) of grey levels; nats.
 
     As any density on [0, 1] it may exceed one: a pixel that is black in every image gains log |g| without bound.
@@ -78,5 +78,5 @@ class ContinuousBernoulliConfig(LikelihoodConfig):
 
     kind: ClassVar[str] = "continuous_bernoulli"
 
-    def build(self) -> ContinuousBernoulli:
-        return ContinuousBernoulli()
+    def build(self) -> ContinuousBernoulliLikelihood:
+        return ContinuousBernoulliLikelihood()

@@ -14,9 +14,11 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gpvae_core.device import available_devices, pick_device
 from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,6 +44,32 @@ def cores() -> int:
     from dask.system import CPU_COUNT
 
     return CPU_COUNT
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """The processes that do a sweep's jobs."""
+
+    scheduler: str | None = None
+    """Address of a Dask scheduler; None for a cluster on this machine."""
+    workers: int | None = None
+    """Processes of the local cluster; None for one a core. On GPUs at most one each."""
+    device: str | None = None
+    """cpu, cuda, ...; None for the best a worker has."""
+
+    def local(self) -> tuple[int, int]:
+        """Return the numbers of workers and GPUs of the local cluster.
+
+        Raises:
+            UserError: a device that this machine does not have.
+        """
+        if self.device is not None and self.scheduler is None:
+            pick_device(self.device)
+        there = ["cpu"] if self.device == "cpu" else available_devices()
+        gpus = sum(name.startswith("cuda") for name in there)
+        if gpus:
+            return min(self.workers or gpus, gpus), gpus
+        return self.workers or (1 if "mps" in there else cores()), 0
 
 
 def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpvae_core.device import available_devices, pick_device
 from gpvae_core.errors import UserError
 from gpvae_core.guards import stop_on
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
 from gpvae_core.sweep.charge import call_off, in_charge
-from gpvae_core.sweep.cluster import check_scheduler, client_of, cores, slots
+from gpvae_core.sweep.cluster import ClusterSettings, check_scheduler, client_of, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.results import FILE, Cost, open_results
@@ -31,32 +30,6 @@ TICK_SECONDS = 1.0
 """How often the time left is worked out anew."""
 STOP_SECONDS = 60.0
 """How long a stop waits for the workers to save where they are."""
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where a sweep's jobs run."""
-
-    scheduler: str | None = None
-    """Address of a Dask scheduler; None for a cluster on this machine."""
-    workers: int | None = None
-    """Processes of the local cluster; None for one a core. On GPUs at most one each."""
-    device: str | None = None
-    """cpu, cuda, ...; None for the best a worker has."""
-
-    def local(self) -> tuple[int, int]:
-        """Workers and GPUs of the local cluster.
-
-        Raises:
-            UserError: a device that this machine does not have.
-        """
-        if self.device is not None and self.scheduler is None:
-            pick_device(self.device)
-        there = ["cpu"] if self.device == "cpu" else available_devices()
-        gpus = sum(name.startswith("cuda") for name in there)
-        if gpus:
-            return min(self.workers or gpus, gpus), gpus
-        return self.workers or (1 if "mps" in there else cores()), 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +63,7 @@ def run_sweep(
     sweep: SweepConfig,
     jobs: Sequence[Job],
     out: Path,
-    where: Where,
+    cluster: ClusterSettings,
     on_change: OnChange | None = None,
     costs: Mapping[str, Cost] | None = None,
 ) -> Outcome:
@@ -107,34 +80,34 @@ def run_sweep(
         Cancelled: stopped by Ctrl-C or SIGTERM; what is done is kept.
     """
     root = out.resolve()
-    check_place(where, jobs, root)  # before anything is written
-    workers, gpus = where.local()
+    check_cluster(cluster, jobs, root)  # before anything is written
+    workers, gpus = cluster.local()
     with in_charge(root) as token, open_store(root) as store:
         for key, cost in (costs or {}).items():
             store.put_cost(key, cost)
         statuses = store.register(sweep, jobs)
         todo = [job for job in jobs if statuses[job.key] != "done"]
-        running = Running(jobs, todo, root, token, where.device, store, on_change)
+        running = Running(jobs, todo, root, token, cluster.device, store, on_change)
         running.tell()
         if todo:
             with (
-                client_of(where.scheduler, min(workers, len(todo)), gpus) as client,
+                client_of(cluster.scheduler, min(workers, len(todo)), gpus) as client,
                 stop_on(signal.SIGINT, signal.SIGTERM) as stop,
             ):
                 running.go(client, stop.is_set)
         return running.outcome
 
 
-def check_place(where: Where, jobs: Sequence[Job], out: Path) -> None:
-    """See that jobs can run at `where`, as far as the results in `out` leave any to do.
+def check_cluster(cluster: ClusterSettings, jobs: Sequence[Job], out: Path) -> None:
+    """See that jobs can run at `cluster`, as far as the results in `out` leave any to do.
 
     Raises:
         UserError: no such device here, or no scheduler answers.
     """
-    where.local()
+    cluster.local()
     statuses = {row.key: row.status for row in open_results(out).rows()} if (out / FILE).exists() else {}
-    if where.scheduler is not None and any(statuses.get(job.key) != "done" for job in jobs):
-        check_scheduler(where.scheduler)
+    if cluster.scheduler is not None and any(statuses.get(job.key) != "done" for job in jobs):
+        check_scheduler(cluster.scheduler)
 
 
 class Running:

@@ -21,7 +21,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.density import density_scores, passes_of
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_config import RunConfig, parse_config
-from gpvae_core.run_files import Best, read_config, read_record, snapshot_folder
+from gpvae_core.run_files import BestState, read_config, read_record, snapshot_folder
 from gpvae_core.runs import Run, load_run, summarize
 from gpvae_core.stats import mean_se, seeded_order
 from gpvae_core.sweep.charge import token_in
@@ -181,7 +181,7 @@ def _about(run: Run, data: Dataset) -> dict[str, Any]:
     folder = snapshot_folder(run.dir / "best")
     if folder is None:
         raise UserError(f"'{run.dir}' has no best weights")
-    best, metrics = read_record(folder / "state.json", Best), run.metrics
+    best, metrics = read_record(folder / "state.json", BestState), run.metrics
     return {
         "validation_elbo": best.validation_elbo,
         "epochs": metrics[-1]["epoch"],

@@ -36,7 +36,7 @@ class SheetChoice:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredResults:
     """What a results file holds; nothing where there is none."""
 
     setups: tuple[Setup, ...] = ()
@@ -47,16 +47,16 @@ class Stored:
     """What the bench measured, where it is stored."""
 
 
-def read(path: Path | None) -> Stored:
+def read(path: Path | None) -> StoredResults:
     """The file's content.
 
     Raises:
         UserError: it is missing, damaged, or a newer version's.
     """
     if path is None:
-        return Stored()
+        return StoredResults()
     results = open_results(path)
-    return Stored(tuple(results.setups()), tuple(results.rows()), results.costs())
+    return StoredResults(tuple(results.setups()), tuple(results.rows()), results.costs())
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Sheet:
         return table_command(self.table, some, named, content, self.runs, self.restarts, out)
 
 
-def table_options(stored: Stored) -> dict[str, str]:
+def table_options(stored: StoredResults) -> dict[str, str]:
     """Key -> words of every table there is to choose."""
     out = {key: f"Table {key} · {table.title.partition(':')[0]}" for key, table in TABLES.items()}
     out |= {"5": "Table 5 · Inference times", "10": "Table 10 · FC and conv decoders"}
@@ -133,7 +133,7 @@ def table_options(stored: Stored) -> dict[str, str]:
     return own | out
 
 
-def default_table(stored: Stored) -> str:
+def default_table(stored: StoredResults) -> str:
     """The paper's table with the most results, then jobs; a table of our own where only that has any."""
     own = [f"{OWN_PREFIX}{name}" for name in own_datasets(stored.rows)]
     jobs = {key: _worth(_members(key, stored.rows)) for key in (*TABLES, *own)}
@@ -154,7 +154,7 @@ def _members(key: str, rows: Sequence[Result]) -> list[Result]:
     return [row for row in rows if place_of(row) in there]
 
 
-def make_sheet(stored: Stored, choice: SheetChoice) -> Sheet:
+def make_sheet(stored: StoredResults, choice: SheetChoice) -> Sheet:
     """What the choice shows.
 
     Raises:

@@ -7,7 +7,6 @@ import pytest
 
 from gpvae_core.inspection.views import (
     CoordinateTrace,
-    Correlation,
     FigureOneItem,
     GapView,
     GaussianShape,
@@ -17,6 +16,7 @@ from gpvae_core.inspection.views import (
     Reconstruction,
     ReconstructionView,
     TracesView,
+    UncertaintyCorrelation,
     UncertaintyView,
 )
 
@@ -50,7 +50,7 @@ def make_uncertainty() -> UncertaintyView:
     return UncertaintyView(
         0.07, 0.012, np.array([0.05, 0.02]), np.array([0.004, 0.008]), f, h, 81.0, np.arange(90), (f + h)[:90],
         (0.001, 0.2), gaps,
-        (Correlation("inference gap", 0.31, 0.12, 0.48, 90),),
+        (UncertaintyCorrelation("inference gap", 0.31, 0.12, 0.48, 90),),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gpvae_core.data.base import load
-from gpvae_core.evaluation.density import Counter, passes_of
+from gpvae_core.evaluation.density import RowCounter, passes_of
 from gpvae_core.mapa.density import line_density, true_log_px
 from gpvae_core.refiners.svi import SVIConfig
 from gpvae_core.runs import load_run
@@ -95,7 +95,7 @@ def test_passes_are_counted(done: tuple[Path, dict[str, Any]]) -> None:
 
 def test_a_refined_run_has_no_count(done: tuple[Path, dict[str, Any]], jobs: dict[str, Job]) -> None:
     run = load_run(done[0] / "runs" / jobs["vae"].folder, device="cpu")
-    with Counter(run.model.decoder) as counter:
+    with RowCounter(run.model.decoder) as counter:
         run.model.decode(torch.zeros(3, 4, 1))
     assert counter.rows == 12
     run.config = run.config.model_copy(update={"refiner": SVIConfig()})

@@ -22,11 +22,12 @@ from gpvae_core.run_files import read_config
 from gpvae_core.runs import load_run
 from gpvae_core.sweep import run, work
 from gpvae_core.sweep.charge import TOKEN, call_off, in_charge
+from gpvae_core.sweep.cluster import ClusterSettings
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
 from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, one_thread, total_seconds
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import Cost, open_results
-from gpvae_core.sweep.run import Running, Standing, Where
+from gpvae_core.sweep.run import Running, Standing
 from gpvae_core.sweep.store import open_store
 from gpvae_core.sweep.work import Watch, score_run
 from gpvae_core.truth.importance import decodes_at_once
@@ -251,13 +252,13 @@ def test_the_time_left_follows_from_what_is_known(quick: SweepConfig, quick_jobs
 def test_workers_of_each_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "cores", lambda: 8)
     for devices, where, wanted in [
-        (["cpu"], Where(), (8, 0)),
-        (["cpu"], Where(workers=3), (3, 0)),
-        (["cuda:0", "cuda:1", "cpu"], Where(), (2, 2)),
-        (["cuda:0", "cuda:1", "cpu"], Where(workers=1), (1, 2)),
-        (["cuda:0", "cuda:1", "cpu"], Where(workers=9), (2, 2)),
-        (["cuda:0", "cpu"], Where(device="cpu"), (8, 0)),
-        (["mps", "cpu"], Where(), (1, 0)),
+        (["cpu"], ClusterSettings(), (8, 0)),
+        (["cpu"], ClusterSettings(workers=3), (3, 0)),
+        (["cuda:0", "cuda:1", "cpu"], ClusterSettings(), (2, 2)),
+        (["cuda:0", "cuda:1", "cpu"], ClusterSettings(workers=1), (1, 2)),
+        (["cuda:0", "cuda:1", "cpu"], ClusterSettings(workers=9), (2, 2)),
+        (["cuda:0", "cpu"], ClusterSettings(device="cpu"), (8, 0)),
+        (["mps", "cpu"], ClusterSettings(), (1, 0)),
     ]:
         monkeypatch.setattr(run, "available_devices", lambda found=devices: found)
         assert where.local() == wanted

@@ -11,7 +11,7 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.disk import DiskCache
 from gpvae_core.inspection.embedding import seeded_sample
-from gpvae_core.inspection.gap_lab.scores import Reference, value
+from gpvae_core.inspection.gap_lab.scores import GapReference, value
 from gpvae_core.inspection.gap_lab.views import CurveView
 from gpvae_core.inspection.gap_sample import named_truth
 from gpvae_core.inspection.views import Array
@@ -33,7 +33,7 @@ def epoch_columns(
 
     Where the decoder stays the same (a frozen one), log p(x) and the best Gaussians are found once.
     """
-    references: dict[str, Reference] = {}
+    references: dict[str, GapReference] = {}
     rows: list[tuple[Array, Array, Array]] = []
     for number, epoch in enumerate(epochs):
         run = load(epoch)
@@ -41,7 +41,7 @@ def epoch_columns(
         progress(number, len(epochs), "epochs")
         key = run.decoder_fingerprint
         if key not in references:
-            references[key] = Reference.of(
+            references[key] = GapReference.from_model(
                 run.model, images, run.truth, seed, _stop_only(progress, number, len(epochs))
             )
         table, elbo = references[key].table, references[key].elbos(run.model)
@@ -123,7 +123,7 @@ def encoder_parameters(run: Run) -> int:
 
 
 def size_view(
-    runs: Mapping[str, Run], names: Sequence[str], reference: Reference, elbos: Mapping[str, Array]
+    runs: Mapping[str, Run], names: Sequence[str], reference: GapReference, elbos: Mapping[str, Array]
 ) -> CurveView:
     """Mean gaps against the number of the encoder's parameters; all share the decoder, and so the approximation gap."""
     table = reference.table

@@ -14,7 +14,7 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.movable import MovableGaussian
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.inspection.gap_lab.outlines import outline_of
-from gpvae_core.inspection.gap_lab.scores import Reference
+from gpvae_core.inspection.gap_lab.scores import GapReference
 from gpvae_core.inspection.gap_lab.views import Outline
 from gpvae_core.inspection.views import Array, Plane
 from gpvae_core.methods import parse_refiner
@@ -73,7 +73,7 @@ def svi_path(run: Run, x: Float[Tensor, "1 C H W"], settings: SviSettings) -> Sv
 
 
 @torch.no_grad()
-def path_elbos(path: SviPath, reference: Reference, progress: Progress = silent) -> Array:
+def path_elbos(path: SviPath, reference: GapReference, progress: Progress = silent) -> Array:
     """ELBO of each answer, (S + 1,) nats, with the noise under which the reference scores every method."""
     eps = sobol_noise(SCORE_SAMPLES, path.model.latent_dim, reference.seed).to(reference.x)[:, None]
     found = [float(reference.elbos(path.model)[0])]

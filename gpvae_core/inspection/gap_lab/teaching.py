@@ -27,7 +27,7 @@ PLAIN = "vae"
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedTraining:
     """A run to be trained: its name, its config, and whether it keeps another's decoder."""
 
     name: str
@@ -40,7 +40,7 @@ def default_epochs(of: Run) -> int:
     return max(1, min(MOST_EPOCHS, round(STEPS / steps)))
 
 
-def planned(of: Run, method: str, epochs: int | None = None, settings: dict[str, Any] | None = None) -> Planned:
+def planned(of: Run, method: str, epochs: int | None = None, settings: dict[str, Any] | None = None) -> PlannedTraining:
     """`method` on the frozen decoder of `of`.
 
     Raises:
@@ -49,10 +49,10 @@ def planned(of: Run, method: str, epochs: int | None = None, settings: dict[str,
     chosen = {"train.epochs": epochs or default_epochs(of), "train.lr": LR, **(settings or {})}
     config = make_config(method, of.config.data, of.model.event_shape, chosen, decoder_of=of.config)
     config.build(of.model.event_shape)  # says now, not in the middle of a set, that the refiner does not fit
-    return Planned(f"{of.name}-{_file_name(method)}", config)
+    return PlannedTraining(f"{of.name}-{_file_name(method)}", config)
 
 
-def teaching_set(of: Run) -> list[Planned]:
+def teaching_set(of: Run) -> list[PlannedTraining]:
     """Every family of posteriors that fits the decoder, by itself: no refiner, other objective or regulariser."""
     plain = Method("", "").kinds()
     families = [
@@ -69,27 +69,28 @@ def teaching_set(of: Run) -> list[Planned]:
     return found
 
 
-def size_set(of: Run) -> list[Planned]:
+def size_set(of: Run) -> list[PlannedTraining]:
     """Plain Gaussian encoders of several sizes on the decoder of `of`.
 
     Raises:
         UserError: the run's kind of network has no such setting.
     """
     return [
-        Planned(f"{of.name}-hidden{size}", planned(of, PLAIN, settings={"net.hidden": size}).config) for size in SIZES
+        PlannedTraining(f"{of.name}-hidden{size}", planned(of, PLAIN, settings={"net.hidden": size}).config)
+        for size in SIZES
     ]
 
 
-def epoch_run(of: Run) -> Planned:
+def epoch_run(of: Run) -> PlannedTraining:
     """The method of `of` trained anew, decoder and all, with the weights of some epochs kept."""
     epochs = default_epochs(of)
     raw = of.config.to_json()
     raw["train"] |= {"epochs": epochs, "lr": LR, "keep_every": max(1, epochs // KEPT_EPOCHS)}
     raw |= {"freeze_decoder": False}
-    return Planned(f"{of.name}-epochs", RunConfig.model_validate(raw))
+    return PlannedTraining(f"{of.name}-epochs", RunConfig.model_validate(raw))
 
 
-def train_planned(root: Path, plan: Sequence[Planned], decoder: Run, progress: Progress = silent) -> list[Path]:
+def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, progress: Progress = silent) -> list[Path]:
     """Train what is not there yet into `root`; what is finished is kept, what is unfinished goes on.
 
     Raises:
@@ -102,7 +103,7 @@ def train_planned(root: Path, plan: Sequence[Planned], decoder: Run, progress: P
     ]
 
 
-def _trained(out: Path, item: Planned, decoder: Run, progress: Progress) -> Path:
+def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress) -> Path:
     device = decoder.device.type
     if snapshot_folder(out / "last") is None:
         given = (decoder.name, decoder.model) if item.config.freeze_decoder else None

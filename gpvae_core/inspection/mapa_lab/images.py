@@ -20,7 +20,7 @@ from gpvae_core.inspection.mapa_lab.image_views import CodesView, Neighbour, Nei
 from gpvae_core.inspection.mapa_lab.kernel_controls import candidates, checked, controls_of
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.pictures import decode_means
-from gpvae_core.inspection.reference import Reference
+from gpvae_core.inspection.reference import TrainingReference
 from gpvae_core.inspection.stages import Stages
 from gpvae_core.inspection.views import Array
 from gpvae_core.mapa.kernels.base import Kernel
@@ -78,7 +78,7 @@ class ImageLab:
         """Encode and decode the training images: seconds for thousands, once."""
         self._reference(progress)
 
-    def _reference(self, progress: Progress = silent) -> Reference:
+    def _reference(self, progress: Progress = silent) -> TrainingReference:
         return self._stages.reference(progress)
 
     def _x(self, split: Split, index: Sequence[int] | np.ndarray) -> Float[Tensor, "B C H W"]:

@@ -15,7 +15,7 @@ from gpvae_core.inspection.mapa_lab.curve_views import BoundView, PassesView
 from gpvae_core.inspection.mapa_lab.density import density_view, grid_log_px, window
 from gpvae_core.inspection.mapa_lab.models import PointModel, fits, learned_model, truth_model
 from gpvae_core.inspection.mapa_lab.posteriors import PointMapa, check_settings, mapa_of, trace_of
-from gpvae_core.inspection.mapa_lab.process import MOST_DRAWS, Curve, Drawn, check, describe
+from gpvae_core.inspection.mapa_lab.process import MOST_DRAWS, LatentCurve, ProcessDraw, check, describe
 from gpvae_core.inspection.mapa_lab.views import (
     ChosenPoint,
     DensityView,
@@ -221,13 +221,13 @@ class PointLab:
         curve = self._memo.get("process", self._process_curve)
         generator = np.random.default_rng(seed)
         z, eps = generator.standard_normal(draws), sigma * generator.standard_normal((draws, 2))
-        drawn = Drawn(z, decode(self.example.decoder(), z), eps)
+        drawn = ProcessDraw(z, decode(self.example.decoder(), z), eps)
         label = "x₁" if coordinate == 0 else "x₂"
         return describe(curve, drawn, coordinate, sigma, title=self.name, label=label, unit="prior sd")
 
-    def _process_curve(self) -> Curve:
+    def _process_curve(self) -> LatentCurve:
         z = np.linspace(-PROCESS_REACH, PROCESS_REACH, 801)
-        return Curve(z, -0.5 * z**2 - 0.5 * np.log(2 * np.pi), decode(self.example.decoder(), z))
+        return LatentCurve(z, -0.5 * z**2 - 0.5 * np.log(2 * np.pi), decode(self.example.decoder(), z))
 
     # -- bound, passes, density -------------------------------------------------------------------------------------
 

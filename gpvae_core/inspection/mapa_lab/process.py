@@ -22,7 +22,7 @@ MARGIN = 4.0
 
 
 @dataclass(frozen=True)
-class Curve:
+class LatentCurve:
     """A prior on a grid of latents and a function of them with P coordinates."""
 
     z: Array
@@ -34,7 +34,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ProcessDraw:
     """n points: latents (n,), f(z_i) (n, P) and noise (n, P)."""
 
     latents: Array
@@ -70,7 +70,7 @@ def log_index(x: Array, centres: Array, sigma: float) -> Array:
 
 
 def describe(
-    curve: Curve, drawn: Drawn, coordinate: int, sigma: float, *, title: str, label: str, unit: str
+    curve: LatentCurve, drawn: ProcessDraw, coordinate: int, sigma: float, *, title: str, label: str, unit: str
 ) -> ProcessView:
     """The view of one coordinate of x; posteriors are those given all of them."""
     f, step = curve.f[:, coordinate], math.log(curve.z[1] - curve.z[0])
@@ -101,8 +101,8 @@ def describe(
 
 def _paper(title: str, function: Callable[[Array], Array], u: Array, eps: Array, sigma: float) -> ProcessView:
     z = (np.arange(GRID_Z) + 0.5) / GRID_Z  # midpoints: every one stands for an equal share of [0, 1]
-    curve = Curve(z, np.zeros(GRID_Z), function(z)[:, None])
-    drawn = Drawn(u, function(u)[:, None], eps[:, None])
+    curve = LatentCurve(z, np.zeros(GRID_Z), function(z)[:, None])
+    drawn = ProcessDraw(u, function(u)[:, None], eps[:, None])
     return describe(curve, drawn, 0, sigma, title=title, label="x", unit="")
 
 

@@ -24,7 +24,7 @@ Loss = Callable[[Int64[Tensor, " B"], torch.Generator], Float[Tensor, ""]]
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitSettings:
     """How long and how a fit goes."""
 
     epochs: int | None
@@ -45,7 +45,7 @@ def never() -> bool:
 
 
 def minimise(
-    part: nn.Module, loss: Loss, n: int, how: Fit, progress: Progress, enough: Callable[[], bool] = never
+    part: nn.Module, loss: Loss, n: int, how: FitSettings, progress: Progress, enough: Callable[[], bool] = never
 ) -> None:
     """Fit `part` by Adam; the same weights for the same start and seed.
 
@@ -108,7 +108,7 @@ def codes_of(vae: VAE, points: DeviceSplit) -> Float[Tensor, "N D"]:
     return codes
 
 
-def fit_codes(vae: VAE, points: DeviceSplit, codes: Float[Tensor, "N D"], how: Fit, progress: Progress) -> None:
+def fit_codes(vae: VAE, points: DeviceSplit, codes: Float[Tensor, "N D"], how: FitSettings, progress: Progress) -> None:
     """The encoder's mean by least squares on the codes (eq. 39)."""
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
@@ -118,7 +118,7 @@ def fit_codes(vae: VAE, points: DeviceSplit, codes: Float[Tensor, "N D"], how: F
         minimise(vae.encoder, loss, len(points), how, progress)
 
 
-def fit_encoder(vae: VAE, points: DeviceSplit, how: Fit, progress: Progress) -> None:
+def fit_encoder(vae: VAE, points: DeviceSplit, how: FitSettings, progress: Progress) -> None:
     """The encoder by the ELBO, one sample a point and step; the generative model stays as it is."""
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:

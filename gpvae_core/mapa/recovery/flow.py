@@ -12,7 +12,7 @@ from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.recovery.fitting import CHUNK, Fit, codes_of, fit_codes, minimise, training_only
+from gpvae_core.mapa.recovery.fitting import CHUNK, FitSettings, codes_of, fit_codes, minimise, training_only
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.priors.pushforward import LatentMap, Pushforward
 from gpvae_core.progress import Progress
@@ -51,7 +51,7 @@ def recover_by_flow(
     return {**found, "mean_error": error}
 
 
-def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], how: Fit, progress: Progress) -> dict[str, float]:
+def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], how: FitSettings, progress: Progress) -> dict[str, float]:
     """h by maximum likelihood on 8 of 10 codes, stopped early on 1 of 10, compared on 1 of 10.
 
     It starts at the map that gives u the codes' mean and covariance.
@@ -64,7 +64,7 @@ def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], how: Fit, progress: Prog
     h.start_at(m, chol)
     order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(how.seed)).to(codes.device)
     held, waiting, fitted = order.split([len(codes) // 10, len(codes) // 10, len(codes) - 2 * (len(codes) // 10)])
-    best = Best(h, codes[waiting])
+    best = BestWeights(h, codes[waiting])
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
         z = codes[fitted[index]]
@@ -103,7 +103,7 @@ def moments(codes: Float[Tensor, "N D"]) -> tuple[Float64[Tensor, " D"], Float64
     return exact.mean(0), torch.linalg.cholesky(covariance + BLUR**2 * widest * torch.eye(len(covariance)))
 
 
-class Best:
+class BestWeights:
     """The weights with the largest mean log density of codes that are not fitted."""
 
     def __init__(self, h: LatentMap, codes: Float[Tensor, "V D"]) -> None:
