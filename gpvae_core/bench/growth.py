@@ -1,4 +1,4 @@
-"""How the cost of MAPA's neighbours grows with the number of training points."""
+"""The cost of MAPA's neighbours against the number of training points."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class GrowthBench(DrawnBench):
         return [*rows, *(Row(way, EXPONENT, exponent(SIZES[first:], seconds[way][first:]), "1") for way in WAYS)]
 
     def draw(self, rows: Sequence[Row]) -> go.Figure:
-        """Seconds against N on logarithmic axes."""
+        """Return seconds against N on logarithmic axes."""
         values = {(row.case, row.metric): row.value for row in rows}
         curves = [
             GrowthCurve(

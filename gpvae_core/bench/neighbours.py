@@ -56,7 +56,7 @@ class SearchMeasurement:
 
 
 def _search(how: str, points: int, device: str, file: Path, pipe: Connection) -> None:
-    """In a process of its own. The table goes to a file; progress, and in the end the figures, into the pipe."""
+    """Search in a process of its own. The table goes to a file; progress, and in the end the figures, into the pipe."""
 
     def report(done: int, total: int, what: str) -> None:
         pipe.send((done, total, what))

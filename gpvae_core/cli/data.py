@@ -47,7 +47,7 @@ def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
 
 
 def _there(present: bool | str | None) -> str:
-    """As a word; a subset is in words already."""
+    """Say it in a word; a subset is in words already."""
     return present if isinstance(present, str) else _AVAILABLE[present]
 
 

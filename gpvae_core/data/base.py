@@ -25,7 +25,7 @@ from gpvae_core.types import EventShape
 
 
 class DataConfig(BaseModel):
-    """Which images, and how they are split."""
+    """The choice of images, and their split."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
@@ -102,7 +102,7 @@ class RawData:
 
 
 class Source(ABC):
-    """Where a data set comes from. The docstring's first line is its summary."""
+    """The origin of a data set. The docstring's first line is its summary."""
 
     shape: EventShape | None = None
     """Shape of one image, where it is known before reading."""
@@ -123,7 +123,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def present(cls) -> bool | str | None:
-        """Whether the files are there to be read; which subset, in words; None where that depends on the path."""
+        """Return True where the files are there to be read; a subset in words; None where that depends on the path."""
 
     @abstractmethod
     def read(self) -> RawData:
@@ -137,7 +137,7 @@ class PathSource(Source):
 
     @classmethod
     def present(cls) -> None:
-        """Whether the files are there depends on the path."""
+        """Return None: whether the files are there depends on the path."""
 
 
 MIN_IMAGES = 3

@@ -66,7 +66,7 @@ def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str]
 
 
 def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
-    """How many folders from the root on all images have in common; the innermost of a single class is not counted."""
+    """Count the folders from the root on that all images share; the innermost of a single class is not counted."""
     low, high = min(folders), max(folders)
     depth = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     return max(depth - 1, 0) if low == high else depth

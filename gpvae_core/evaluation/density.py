@@ -1,4 +1,4 @@
-"""How good a run's generative model is as a density, and how many network passes a training step takes."""
+"""The score of a run's generative model as a density, and the network passes of a training step."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
 
 
 def passes_of(run: Run, data: Dataset) -> PassesPerPoint | None:
-    """Decoder and encoder passes for each point of a training step; None for a run whose answers are refined.
+    """Return decoder and encoder passes for each point of a training step; None for a run whose answers are refined.
 
     From the metrics where inference counted them (MAPA encodes and decodes each distinct code of a batch once); else
     counted in one step on a batch of the training points: what goes through the two networks, forwards.

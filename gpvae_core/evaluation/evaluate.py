@@ -1,4 +1,4 @@
-"""How good a run is on a split: bounds over all of it, truth and gaps on a seeded sample."""
+"""The evaluation of a run on a split: bounds over all of it, truth and gaps on a seeded sample."""
 
 from __future__ import annotations
 

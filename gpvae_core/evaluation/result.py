@@ -61,7 +61,7 @@ class AmortizationGap(Mean):
 
 
 class Gaps(EvaluationPart):
-    """How far the encoder's ELBO is from log p(x), and why (Cremer et al. 2018)."""
+    """The distance of the encoder's ELBO from log p(x), in its parts (Cremer et al. 2018)."""
 
     inference: InferenceGap
     approximation: ApproximationGap
@@ -79,7 +79,7 @@ class ActiveUnits(EvaluationPart):
 
 
 class Collapse(EvaluationPart):
-    """Latent dimensions that say nothing about the image."""
+    """Latent dimensions whose posterior is the prior, whatever the image."""
 
     fraction: float
     moment_kl: tuple[Number, ...]
@@ -116,7 +116,7 @@ class KernelWidth(EvaluationPart):
 
 
 class SampleSizes(EvaluationPart):
-    """Of how many instances truth and gaps were computed, and how those were chosen."""
+    """The numbers of instances of truth and gaps, and how those were chosen."""
 
     how: str = "seeded, without replacement"
     seed: int
@@ -126,7 +126,7 @@ class SampleSizes(EvaluationPart):
 
 
 class Check(EvaluationPart):
-    """Of `n` values of log p(x), how many are not to be trusted, and why."""
+    """The number of `n` values of log p(x) that are not to be trusted, by reason."""
 
     omitted = frozenset({"refined", "failed", "untrusted", "few_effective", "ess", "k_hat_above_limit"})
     refined: int | None = None
@@ -185,7 +185,7 @@ class SmallestMean(Mean):
 
 
 class ChainsReport(EvaluationPart):
-    """Whether HMC's chains have mixed, and how far the encoder is from their moments."""
+    """The diagnostics of HMC's chains, and the encoder's distance from their moments."""
 
     n: int
     chains: int

@@ -1,4 +1,4 @@
-"""What an evaluation computes on a seeded sample of a split: log p(x), best Gaussians, gaps and correlations."""
+"""The evaluation of a seeded sample of a split: log p(x), best Gaussians, gaps and correlations."""
 
 from __future__ import annotations
 

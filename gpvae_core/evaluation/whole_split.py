@@ -1,4 +1,4 @@
-"""What an evaluation computes over a whole split: bounds, reconstruction error, moments and uncertainty of q(z|x)."""
+"""The evaluation of a whole split: bounds, reconstruction error, moments and uncertainty of q(z|x)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def _series(x2: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _ExpectedLogSquare(torch.autograd.Function):
-    """In double precision, with its exact first derivatives: autograd through the sum would lose them for large x."""
+    """The value in double precision, with exact first derivatives, which autograd through the sum loses for large x."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, t: Tensor) -> Tensor:

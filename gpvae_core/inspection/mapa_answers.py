@@ -1,4 +1,4 @@
-"""What MAPA says of one instance of the Explorer: its kernel's width, and the codes on which its mass lies."""
+"""MAPA's answer about one instance of the Explorer: its kernel's width, and the codes on which its mass lies."""
 
 from __future__ import annotations
 

@@ -74,6 +74,6 @@ def boundary(log_density: LogDensity, centre: Array, spread: Array, side: int) -
 
 
 def _touches(u: Array, square: Array) -> bool:
-    """Whether mass reaches the border of the grid."""
+    """Return True where mass reaches the border of the grid."""
     x0, x1, y0, y1 = region_box(u, u, square, hpd_levels(square, (IN_VIEW,))[0][1])
     return min(x0, y0) <= u[0] or max(x1, y1) >= u[-1]

@@ -26,7 +26,7 @@ def decode_means(vae: VAE, z: Array, like: Tensor) -> Array:
 
 
 def reconstructions(vae: VAE, x: Float[Tensor, "1 C H W"], latents: Mapping[str, Array]) -> tuple[Reconstruction, ...]:
-    """One for each named latent (D,), with its signed error."""
+    """Return one for each named latent (D,), with its signed error."""
     target = x[0].cpu().numpy()
     images = decode_means(vae, np.stack(list(latents.values())), x)
     return tuple(_against(target, name, image) for name, image in zip(latents, images, strict=True))

@@ -1,4 +1,4 @@
-"""Which plane of latent space is shown, and Gaussians on it."""
+"""The plane of latent space that is shown, and Gaussians on it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def dims_plane(local: LocalPosterior, dims: tuple[int, int]) -> Plane:
 
 
 def principal_plane(local: LocalPosterior) -> Plane:
-    """The slice along the two widest directions of the Laplace approximation at the mode."""
+    """Return the slice along the two widest directions of the Laplace approximation at the mode."""
     share = _share_of_variance(local)
     note = (
         "The widest and the second widest direction of the posterior around its mode (Laplace approximation; "

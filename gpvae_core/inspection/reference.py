@@ -42,7 +42,7 @@ class TrainingReference:
 
 
 def reference_index(split: Split, seed: int) -> np.ndarray:
-    """Which training images stand for the training set: all, or as many as fit."""
+    """Return the training images that stand for the training set: all, or as many as fit."""
     images = split.images
     pixels = int(np.prod(images.shape[1:]))
     return seeded_sample(len(images), max(1, MAX_FLOATS // pixels), seed)
@@ -51,7 +51,7 @@ def reference_index(split: Split, seed: int) -> np.ndarray:
 def build_reference(
     vae: VAE, split: Split, index: np.ndarray, codes: Array, device: torch.device, progress: Progress = silent
 ) -> TrainingReference:
-    """The images at `index` with their codes (N, D)."""
+    """Return the images at `index` with their codes (N, D)."""
     pixels = split.pixels(index).to(device).flatten(1)
     model = DecodedCodes.build(vae, torch.as_tensor(codes, dtype=torch.float32), progress)
     n, of = len(index), len(split.images)

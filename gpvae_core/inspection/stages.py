@@ -1,4 +1,4 @@
-"""What an explorer computes once for a run, in order of usefulness, each kept on disk where that saves time."""
+"""The stages that an explorer computes once for a run, the most useful first, kept on disk where that saves time."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Stages:
         pack: Callable[[T], Mapping[str, np.ndarray]],
         unpack: Callable[[Mapping[str, np.ndarray]], T],
     ) -> T:
-        """From the disk where it is there and whole, else computed and written."""
+        """Read it from the disk where it is there and whole, else compute and write it."""
         arrays = self._disk.read(name, settings)
         if arrays is not None:
             try:
@@ -85,7 +85,7 @@ class Stages:
     # -- the stages -------------------------------------------------------------------------------------------------
 
     def encodings(self, progress: Progress = silent) -> Encodings:
-        """Every test image."""
+        """Return every test image."""
         test = self.run.data.test
         return self._memo.get(
             "encodings",
@@ -103,11 +103,11 @@ class Stages:
         self.run.truth.prepare(progress)
 
     def reference(self, progress: Progress = silent) -> TrainingReference:
-        """The training images with their codes; the codes are kept on disk."""
+        """Return the training images with their codes; the codes are kept on disk."""
         return self._memo.get("reference", lambda: self._build_reference(progress))
 
     def reference_if_quick(self) -> TrainingReference | None:
-        """The reference where it is there, or takes no time; else None."""
+        """Return the reference where it is there, or takes no time; else None."""
         quick = self.run.data.train.images.size <= AT_ONCE
         return self.reference() if quick else self._memo.peek("reference")
 
@@ -124,11 +124,11 @@ class Stages:
         return build_reference(model, train, index, codes, device, progress)
 
     def map_index(self) -> np.ndarray:
-        """Test indices of the points of the map."""
+        """Return test indices of the points of the map."""
         return seeded_sample(len(self.run.data.test), MAX_POINTS, self.seed)
 
     def map(self, progress: Progress = silent) -> Embedding:
-        """The t-SNE map of the latent means, ready to place new points."""
+        """Return the t-SNE map of the latent means, ready to place new points."""
         means = self.encodings(progress).mean[self.map_index()]
 
         def compute() -> Embedding:
@@ -145,7 +145,7 @@ class Stages:
         return self._memo.get("map", compute)
 
     def gap_index(self) -> np.ndarray:
-        """Test indices of the instances whose gaps are computed ahead."""
+        """Return test indices of the instances whose gaps are computed ahead."""
         n = len(self.run.data.test)
         return seeded_sample(n, self._gap_sample or default_sample_size(n), self.seed)
 
@@ -172,7 +172,7 @@ class Stages:
         return sample_from(table, best, index)
 
     def correlations(self) -> tuple[UncertaintyCorrelation, ...]:
-        """The uncertainty's with each gap; none for an encoder without."""
+        """Return the uncertainty's with each gap; none for an encoder without."""
         uncertainty = self.encodings().total
         if uncertainty is None:
             return self._memo.get("correlations", lambda: ())

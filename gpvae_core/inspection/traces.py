@@ -46,7 +46,7 @@ def profile_lines(atlas: Atlas, x: Float[Tensor, "1 C H W"], truth: GridPosterio
 
 
 def _merged(fine: Line, wide: Line) -> Line:
-    """The fine line where it reaches, the wide one outside."""
+    """Return the fine line where it reaches, the wide one outside."""
     x, y = np.asarray(fine[0]), np.asarray(fine[1])
     outside = (wide[0] < x[0]) | (wide[0] > x[-1])
     xs, ys = np.concatenate([x, wide[0][outside]]), np.concatenate([y, wide[1][outside]])
@@ -67,7 +67,7 @@ def slice_lines(vae: VAE, x: Float[Tensor, "1 C H W"], local: LocalPosterior, lo
 
 
 def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -> tuple[CoordinateTrace, ...]:
-    """One trace per coordinate from its line, and the points that are within SHOWN_NATS of the line's maximum.
+    """Return one trace per coordinate from its line, and the points that are within SHOWN_NATS of the line's maximum.
 
     Args:
         codes: (N, D); empirical, mapa: (N,) log densities of the two at each code. At most MAX_POINTS are kept, those
@@ -85,7 +85,7 @@ def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -
 
 
 def _above(line: Line, floor: float) -> Line:
-    """The stretch of a line from the first to the last point above the floor."""
+    """Return the stretch of a line from the first to the last point above the floor."""
     seen = np.flatnonzero(line[1] >= floor)
     stretch = slice(seen[0], seen[-1] + 1)
     return line[0][stretch], line[1][stretch]

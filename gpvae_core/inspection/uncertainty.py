@@ -44,7 +44,7 @@ def uncertainty_view(
     scatter: Mapping[str, Array],
     found: tuple[UncertaintyCorrelation, ...],
 ) -> UncertaintyView | None:
-    """One instance (`one`, a batch of 1) among all; None for an encoder that states no uncertainty."""
+    """Return one instance (`one`, a batch of 1) among all; None for an encoder that states no uncertainty."""
     total, all_total = one.total, everyone.total
     if one.f is None or one.h is None or everyone.f is None or everyone.h is None or total is None or all_total is None:
         return None

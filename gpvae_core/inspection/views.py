@@ -72,7 +72,7 @@ class PosteriorTrace:
 
 @dataclass(frozen=True)
 class IndexComparison:
-    """How near MAPA q(i|n) of eq. 8 is to the index posterior p(i|n) of eq. 7, for one point (Yacoby et al. 2024)."""
+    """MAPA q(i|n) of eq. 8 beside the index posterior p(i|n) of eq. 7, for one point (Yacoby et al. 2024)."""
 
     kl: float
     """KL(p || q), nats."""

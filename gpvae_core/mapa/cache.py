@@ -120,7 +120,7 @@ def read(path: Path) -> NeighbourTable | None:
 
 
 def write(path: Path, table: NeighbourTable) -> None:
-    """Under a temporary name, then renamed; a read-only or full disk is no error."""
+    """Write under a temporary name, then rename; a read-only or full disk is no error."""
     tensors = {
         "index": table.index.int(),
         "statistic": table.statistic.contiguous(),

@@ -164,7 +164,7 @@ def _order(search: Search, kernel: Kernel, x: Tensor) -> Int64[Tensor, " B"]:
 
 
 def _others(index: Int64[Tensor, "b K"], n_total: int, generator: torch.Generator) -> Int64[Tensor, "b M"]:
-    """Training points that are not stored: all where they are few, else REST drawn evenly with replacement.
+    """Return training points that are not stored: all where they are few, else REST drawn evenly with replacement.
 
     The rows are given the same draws, whose vectors then stay in the processor's cache; a row that has stored one of
     them draws another. Each row's are evenly distributed over what it has not stored.

@@ -31,7 +31,7 @@ CANDIDATES = 1 << 22
 
 @dataclass(frozen=True)
 class Measure:
-    """How a metric is computed; `sign` times the statistic is smallest for the nearest."""
+    """The computing of a metric; `sign` times the statistic is smallest for the nearest."""
 
     sign: float
     faiss_metric: int
@@ -95,7 +95,7 @@ class Search(ABC):
 
     @abstractmethod
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
-        """At least `count` candidates (or -1) for each query."""
+        """Return at least `count` candidates (or -1) for each query."""
 
     @abstractmethod
     def recall(

@@ -115,7 +115,7 @@ def _time_range(view: TimesView) -> Range:
 
 
 def _range(view: TimesView, quantity: str) -> Range:
-    """From the ends of the bars, with room for the names; the gap's axis points down."""
+    """Return the ranges from the ends of the bars, with room for the names; the gap's axis points down."""
     ys = [_y(point, quantity) for point in view.points]
     low, high = min((y - se for y, se in ys), default=0.0), max((y + se for y, se in ys), default=1.0)
     pad = 0.14 * max(high - low, 1e-3)

@@ -64,7 +64,7 @@ def _joint(view: ProcessView, theme: Theme, axes: dict[str, str]) -> list[Mark]:
 
 
 def _draws(view: ProcessView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
-    """For each point the path z_i -> f(z_i) -> x_i: up from the axis, on by the noise."""
+    """Draw for each point the path z_i -> f(z_i) -> x_i: up from the axis, on by the noise."""
     floor = float(view.x[0])
     marks = []
     for i, style in enumerate(_styles(len(view.latents), theme)):

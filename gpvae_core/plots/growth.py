@@ -45,7 +45,7 @@ def _lines(curve: GrowthCurve, style: tuple[str, str, str], theme: Theme) -> Mar
 
 
 def figure(curves: Sequence[GrowthCurve], theme: Theme, words: str) -> go.Figure:
-    """Seconds against N; `words` say on what data, how many neighbours, and what was measured of it."""
+    """Return seconds against N; `words` say on what data, how many neighbours, and what was measured of it."""
     layout = frame(theme, WIDTH, HEIGHT, MARGIN, showlegend=True)
     layout["title"] = {"text": words, "font": {"size": 11, "color": theme.text}, "x": 0.02, "y": 0.98}
     layout["legend"] = {"x": 0.03, "y": 0.97, "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11, "color": theme.text}}

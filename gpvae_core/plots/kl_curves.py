@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 560, 380
 
 
 def figure(view: KlView, theme: Theme) -> go.Figure:
-    """Means over draws of the data with their standard errors; methods without an S are lines across."""
+    """Return means over draws of the data with their standard errors; methods without an S are lines across."""
     colours = [colour for colour in theme.classes if colour != PALE]
     draws = [float(s) for one in view.curves for s in one.draws] or [1.0, 100.0]
     marks = [

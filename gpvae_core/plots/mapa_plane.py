@@ -36,7 +36,7 @@ def contours(x: Array, y: Array, log_density: Array, colour: str, name: str, das
 
 
 def equal_axes(theme: Theme, x: Array, y: Array) -> dict[str, Any]:
-    """Both coordinates on one scale."""
+    """Return both coordinates on one scale."""
     return {
         "xaxis": axis(theme, "x₁ (data units)", range=[float(x[0]), float(x[-1])], constrain="domain"),
         "yaxis": axis(theme, "x₂ (data units)", range=[float(y[0]), float(y[-1])], scaleanchor="x", constrain="domain"),

@@ -68,7 +68,7 @@ def base_dots(
     size: float,
     legend: bool = True,
 ) -> Mark:
-    """Samples of the base encoder N(b, c^2), red with an edge."""
+    """Return samples of the base encoder N(b, c^2), red with an edge."""
     return scatter(
         x=view.base_samples[:, 0],
         y=view.base_samples[:, 1],

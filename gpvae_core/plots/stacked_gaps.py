@@ -1,4 +1,4 @@
-"""How far below log p(x) each method's ELBO lies, and why: one stack for each method, hanging from log p(x)."""
+"""The distance of each method's ELBO from log p(x), in its parts: one stack for each method, hanging from log p(x)."""
 
 from __future__ import annotations
 

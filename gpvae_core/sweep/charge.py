@@ -1,4 +1,4 @@
-"""Who is in charge of a sweep's folder: one process at a time, which its workers recognise by a token."""
+"""The coordinator of a sweep's folder: one process at a time, which its workers recognise by a token."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def call_off(out: Path) -> None:
 
 
 def token_in(out: Path) -> str:
-    """The token of the process in charge; empty where there is none."""
+    """Return the token of the process in charge; empty where there is none."""
     try:
         return (out / TOKEN).read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""Where a sweep runs: worker processes on this machine by default, or a Dask scheduler that is there already.
+"""The cluster of a sweep: worker processes on this machine by default, or a Dask scheduler that is there already.
 
 Dask's own protocol runs code that its peers send. The local cluster therefore listens on the loopback address alone,
 which keeps out other machines but not other users of this one; a scheduler named by --scheduler is trusted by whoever
@@ -73,7 +73,7 @@ class ClusterSettings:
 
 
 def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:
-    """One process a worker, each with one thread; with GPUs, one worker a GPU, which sees that GPU alone."""
+    """Return one process a worker, each with one thread; with GPUs, one worker a GPU, which sees that GPU alone."""
     from distributed import Nanny
 
     options = {
@@ -224,7 +224,7 @@ def client_of(scheduler: str | None, workers: int, gpus: int) -> Iterator[Client
 
 
 def slots(client: Client) -> tuple[int, dict[str, float]]:
-    """How many jobs to give out at a time, and what each needs of a worker: a GPU where any worker offers one."""
+    """Return how many jobs to give out at a time, and the needs of each: a GPU where any worker offers one."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     with_gpu = sum(int(worker["resources"].get("GPU", 0)) for worker in workers)
     return (with_gpu, {"GPU": 1.0}) if with_gpu else (len(workers), {})

@@ -34,7 +34,7 @@ STOP_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a sweep stands."""
+    """The progress of a sweep."""
 
     total: int
     done: int
@@ -51,7 +51,7 @@ OnChange = Callable[[Standing], None]
 
 @dataclass
 class Outcome:
-    """How a sweep ended."""
+    """The end of a sweep."""
 
     total: int = 0
     done: int = 0
@@ -147,7 +147,7 @@ class Running:
             self._collect(TICK_SECONDS)
 
     def _hand_out(self, client: Client) -> None:
-        """As many jobs as there are workers; more would only look as if they ran."""
+        """Hand out as many jobs as there are workers; more would only look as if they ran."""
         try:
             free, needs = slots(client)
         except OSError as error:
@@ -224,7 +224,7 @@ class Running:
             self._on_change(Standing(o.total, o.done, len(o.failed), len(self._flying), left, news))
 
     def _seconds_left(self) -> float | None:
-        """Of what waits and what runs, shared among the jobs that run at a time; None where nothing is known yet."""
+        """Return the seconds left of all jobs, shared among those that run at a time; None where nothing is known."""
         now = time.monotonic()
         for job, _ in self._flying.values():
             if job.cost_key not in self._costs and (cost := self._seen_cost(job)):
@@ -238,12 +238,12 @@ class Running:
         return max(sum(seconds) / at_once, longest)
 
     def _seen_cost(self, job: Job) -> Cost | None:
-        """From the epochs of a run that is not done, without its score."""
+        """Return the cost by the epochs of a run that is not done, without its score."""
         rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
         return Cost(rows[-1]["seconds"] / rows[-1]["epoch"], 0.0) if rows else None
 
     def _estimate(self, job: Job) -> float:
-        """Seconds of a job; where its kind is not known, the mean over the kinds that are."""
+        """Return seconds of a job; where its kind is not known, the mean over the kinds that are."""
         epochs = job.config.train.epochs
         if job.cost_key in self._costs:
             return self._costs[job.cost_key].job(epochs)
@@ -252,7 +252,7 @@ class Running:
 
 
 def _answer(future: Any) -> Mapping[str, Any]:
-    """What a job returned; what went wrong around it as a failure.
+    """Return what a job returned; what went wrong around it is a failure.
 
     Raises:
         UserError: the scheduler is gone.
@@ -266,7 +266,7 @@ def _answer(future: Any) -> Mapping[str, Any]:
 
 
 def _why(error: BaseException) -> str:
-    """One line about what no job is meant to raise."""
+    """Return one line about what no job is meant to raise."""
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):

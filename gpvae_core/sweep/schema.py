@@ -53,7 +53,7 @@ CREATE TABLE costs (
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
-    """The file opened for the one process that writes; made where it is missing.
+    """Return the file opened for the one process that writes; made where it is missing.
 
     Raises:
         UserError: it cannot be written, is no results file, or was written by a newer version.
@@ -88,7 +88,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """The file opened to read only, while another process may write.
+    """Return the file opened to read only, while another process may write.
 
     Raises:
         UserError: it is missing, is no results file, or was written by a newer version.

@@ -1,4 +1,4 @@
-"""What a worker does: train one run (or go on with it) and score it. Its answer is plain data."""
+"""The job of a worker: train one run (or go on with it) and score it. Its answer is plain data."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _passes(run: Run, data: Dataset) -> dict[str, float]:
 
 
 def data_of(config: DataConfig) -> Dataset:
-    """The data set, kept for the worker's next job."""
+    """Return the data set, kept for the worker's next job."""
     return _load(config.model_dump_json())
 
 
@@ -177,7 +177,7 @@ def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress
 
 
 def _about(run: Run, data: Dataset) -> dict[str, Any]:
-    """How the training went."""
+    """Return the figures of the training."""
     folder = snapshot_folder(run.dir / "best")
     if folder is None:
         raise UserError(f"'{run.dir}' has no best weights")

@@ -29,7 +29,7 @@ Columns = dict[str, Array]
 def epoch_columns(
     load: Callable[[int], Run], epochs: Sequence[int], x: Tensor, seed: int, progress: Progress = silent
 ) -> Columns:
-    """Gaps of the images `x` under the weights kept of each epoch.
+    """Return gaps of the images `x` under the weights kept of each epoch.
 
     Where the decoder stays the same (a frozen one), log p(x) and the best Gaussians are found once.
     """
@@ -63,7 +63,7 @@ def _stop_only(progress: Progress, number: int, epochs: int) -> Progress:
 
 
 def epoch_view(name: str, columns: Mapping[str, Array], exact: bool) -> CurveView:
-    """Means over the images against the epoch."""
+    """Return means over the images against the epoch."""
     epochs = columns["epoch"]
     return CurveView(
         x=epochs,
@@ -78,7 +78,7 @@ def epoch_view(name: str, columns: Mapping[str, Array], exact: bool) -> CurveVie
 
 
 def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: Progress = silent) -> CurveView:
-    """Mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
+    """Return mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
 
     Raises:
         UserError: it kept none.
@@ -118,7 +118,7 @@ def size_series(runs: Mapping[str, Run]) -> list[str]:
 
 
 def encoder_parameters(run: Run) -> int:
-    """Numbers that the encoder has learned."""
+    """Return numbers that the encoder has learned."""
     return sum(parameter.numel() for parameter in run.model.encoder.parameters())
 
 

@@ -70,7 +70,7 @@ class GapLab:
         self._memo = memo or Memo(KEPT)
 
     def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> GapLab:
-        """A lab of the same decoder with other runs on it; what is known stays known."""
+        """Return a lab of the same decoder with other runs on it; what is known stays known."""
         return GapLab(decoder, runs, self.seed, self._sample, self._memo)
 
     # -- images and methods -----------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class GapLab:
         return self._memo.get(("answer", method, index), lambda: self.model(method).infer(self._x([index])))
 
     def picture(self, methods: Sequence[str], index: int) -> ReconstructedImage:
-        """The image, and what is decoded from each answer's mean."""
+        """Return the image, and what is decoded from each answer's mean."""
         x = self._x([index])
         decoded = {}
         for method in methods:
@@ -130,7 +130,7 @@ class GapLab:
         return self._memo.get(("local", index), compute)
 
     def reference(self, index: int, progress: Progress = silent) -> GapReference:
-        """log p(x) and the best Gaussians of one image."""
+        """Return log p(x) and the best Gaussians of one image."""
 
         def compute() -> GapReference:
             return GapReference.from_model(self.origin.model, self._x([index]), self.origin.truth, self.seed, progress)
@@ -163,7 +163,7 @@ class GapLab:
     # -- gaps -------------------------------------------------------------------------------------------------------
 
     def stacks(self, methods: Sequence[str], index: int) -> StacksView:
-        """The gaps of one image."""
+        """Return the gaps of one image."""
         reference = self.reference(index)
         elbos = {
             name: self._memo.get(("elbo", name, index), lambda name=name: reference.elbos(self.model(name)))
@@ -172,14 +172,14 @@ class GapLab:
         return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference))
 
     def mean_stacks(self, methods: Sequence[str], progress: Progress = silent) -> StacksView:
-        """Mean gaps over the sample."""
+        """Return mean gaps over the sample."""
         reference = self.sample_reference(progress)
         elbos = {name: self.sample_elbos(name, progress) for name in methods}
         what = f"mean of {len(self.sample)} validation images"
         return stacks_view(what, reference, elbos, self._sample_words(reference))
 
     def sample_elbos(self, method: str, progress: Progress = silent) -> Array:
-        """ELBOs of the sample under one method, (M,) nats."""
+        """Return the ELBOs of the sample under one method, (M,) nats."""
 
         def compute() -> Array:
             return self.sample_reference(progress).elbos(self.model(method), _named(progress, method))
@@ -187,7 +187,7 @@ class GapLab:
         return self._memo.get(("elbos", method), compute)
 
     def largest_gap(self, method: str, progress: Progress = silent) -> int:
-        """The validation image of the sample on which the method loses most."""
+        """Return the validation image of the sample on which the method loses most."""
         reference = self.sample_reference(progress)
         return int(self.sample[np.argmax(reference.table.log_px - self.sample_elbos(method, progress))])
 
@@ -207,7 +207,7 @@ class GapLab:
     # -- contours ---------------------------------------------------------------------------------------------------
 
     def plane(self, index: int) -> Plane:
-        """The latent plane, or for d > 2 the two widest directions through the posterior mode."""
+        """Return the latent plane, or for d > 2 the two widest directions through the posterior mode."""
         return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
 
     def contours(self, methods: Sequence[str], index: int, start: str = "") -> ContoursView:
@@ -277,7 +277,7 @@ class GapLab:
         return curves.size_series(self.runs)
 
     def size_curve(self, progress: Progress = silent) -> CurveView | None:
-        """Gaps over encoder size; None where there is no such series."""
+        """Return gaps over encoder size; None where there is no such series."""
         names = self.size_series()
         if not names:
             return None

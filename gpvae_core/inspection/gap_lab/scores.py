@@ -59,7 +59,7 @@ class GapReference:
         return self.table.evidence.exact
 
     def elbos(self, vae: VAE, progress: Progress = silent) -> Array:
-        """ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian shares the best one's samples: noise cancels."""
+        """Return the ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian has the best one's samples: noise cancels."""
         eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, self.seed).to(self.x)
         with torch.no_grad():
             matching = elbos(vae, self.x, MovableDiagonal.matching(vae.infer(self.x)), eps, progress)

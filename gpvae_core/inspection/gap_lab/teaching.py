@@ -82,7 +82,7 @@ def size_set(of: Run) -> list[PlannedTraining]:
 
 
 def epoch_run(of: Run) -> PlannedTraining:
-    """The method of `of` trained anew, decoder and all, with the weights of some epochs kept."""
+    """Return the method of `of` trained anew, decoder and all, with the weights of some epochs kept."""
     epochs = default_epochs(of)
     raw = of.config.to_json()
     raw["train"] |= {"epochs": epochs, "lr": LR, "keep_every": max(1, epochs // KEPT_EPOCHS)}

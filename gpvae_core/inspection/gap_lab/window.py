@@ -26,7 +26,7 @@ Shapes = Sequence[GaussianShape]
 
 
 def shape(name: str, q: Posterior, plane: Plane) -> GaussianShape:
-    """A Gaussian with the moments of the answer for one image, by which the window is chosen."""
+    """Return a Gaussian with the moments of the answer for one image, by which the window is chosen."""
     mean, variance = (t[0].cpu().double().numpy() for t in (q.mean, q.variance))
     return on_plane(name, plane, mean, np.diag(variance))
 

@@ -1,4 +1,4 @@
-"""What the MAPA Lab shows, as plain data (`views.py`); figures of it are in `gpvae_core/plots`.
+"""The computing of the MAPA Lab, as plain data (`views.py`); figures of it are in `gpvae_core/plots`.
 
 Point sets, nothing trained (`points.py`, one `PointLab` serves all pages and threads; raises UserError on bad input):
 

@@ -42,7 +42,7 @@ Drawer = Callable[[int, int, torch.Generator], IndexDraw]
 
 @dataclass(frozen=True)
 class Rule:
-    """How k goes with S."""
+    """The rule by which k follows S."""
 
     words: str
     k: Callable[[int], int]
@@ -68,7 +68,7 @@ def _drawers(log_p: Float64[Tensor, "B N"], mapa: SparsePosterior) -> dict[str, 
 def _bounds(
     log_p: Float64[Tensor, "B N"], draw: Drawer, k: int, s: int, repeats: int, generator: torch.Generator
 ) -> Array:
-    """Mean bound of each point over `repeats` draws, (B,)."""
+    """Return mean bound of each point over `repeats` draws, (B,)."""
     found = []
     for _ in range(repeats):
         one = draw(k, s, generator)
@@ -77,7 +77,7 @@ def _bounds(
 
 
 def bound_view(model: PointModel, points: Array, settings: MapaSettings, progress: Progress = silent) -> BoundView:
-    """Means over a seeded sample of training points, and REPEATS draws of each.
+    """Return means over a seeded sample of training points, and REPEATS draws of each.
 
     Standard errors are over the points, whose means over the draws differ by both.
     """
@@ -113,7 +113,7 @@ def _curve(name: str, rule: Rule, pairs: list[tuple[int, int]], rows: list[Array
 
 
 def passes_view(points: Array, bandwidth: float, seed: int = 0, progress: Progress = silent) -> PassesView:
-    """Passes per point of a random batch, measured for MAPA over BATCHES batches; exact for the others."""
+    """Return passes per point of a random batch, measured for MAPA over BATCHES batches; exact for the others."""
     n = len(points)
     kernel = GaussianKernel(bandwidth)
     table = find_neighbours(torch.from_numpy(points).float(), kernel, min(n, STORED))

@@ -92,7 +92,7 @@ class ImageLab:
     def _table(
         self, key: object, x: Float[Tensor, "B C H W"], kernel: Kernel, progress: Progress = silent
     ) -> NeighbourTable:
-        """Neighbours of images under the part of the kernel that a search depends on."""
+        """Return neighbours of images under the part of the kernel that a search depends on."""
 
         def compute() -> NeighbourTable:
             train = self._reference(progress).pixels
@@ -143,7 +143,7 @@ class ImageLab:
     def neighbours(
         self, index: int, values: Mapping[str, float], k: int, progress: Progress = silent
     ) -> NeighboursView:
-        """The k most probable training images by MAPA and by the empiricalized posterior.
+        """Return the k most probable training images by MAPA and by the empiricalized posterior.
 
         Raises:
             UserError: k below 1, above MOST_SHOWN or N; else as `pair`.

@@ -71,7 +71,7 @@ class PointLab:
 
     @staticmethod
     def open(name: str, size: int = COUNT, draw: int = 0) -> PointLab:
-        """The lab, shared by whoever asks for the same.
+        """Return the lab, shared by whoever asks for the same.
 
         Up to 1,000 points are the first of the data set's training points of `split_seed` = draw; more are another
         draw.
@@ -84,7 +84,7 @@ class PointLab:
     # -- the chosen point -------------------------------------------------------------------------------------------
 
     def chosen(self, index: int) -> ChosenPoint:
-        """A training point. Raises UserError where there is none of this index."""
+        """Return a training point. Raises UserError where there is none of this index."""
         if not 0 <= index < self.size:
             raise UserError(f"wanted a training point from 0 to {self.size - 1:,}, got {index:,}")
         return ChosenPoint(self.points[index], index)
@@ -97,7 +97,7 @@ class PointLab:
         return ChosenPoint(x, None)
 
     def nearest(self, x1: float, x2: float) -> int:
-        """The training point nearest to a place in the plane."""
+        """Return the training point nearest to a place in the plane."""
         return int(((self.points - self.chosen_at(x1, x2).x) ** 2).sum(1).argmin())
 
     # -- posteriors -------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class PointLab:
         check_settings(settings, self.size)
 
     def best_bandwidth(self, progress: Progress = silent) -> float:
-        """The bandwidth with the largest kernel density of validation points, found without any model."""
+        """Return the bandwidth with the largest kernel density of validation points, found without any model."""
 
         def compute() -> float:
             validation = draw(self.name, COUNT, self.draw, VALIDATION).points.reshape(-1, 2)
@@ -122,7 +122,7 @@ class PointLab:
         return self._model(self.name)
 
     def _model(self, name: str) -> PointModel:
-        """A variant's true model, with the latents by which it makes these points."""
+        """Return a variant's true model, with the latents by which it makes these points."""
 
         def compute() -> PointModel:
             example = get_example(name)
@@ -141,7 +141,7 @@ class PointLab:
         return trace_of(self.truth, chosen, self._mapa(chosen, settings))
 
     def plane(self, chosen: ChosenPoint, settings: MapaSettings) -> PlaneView:
-        """The points over the true density, and the neighbours of the chosen one."""
+        """Return the points over the true density, and the neighbours of the chosen one."""
         mapa = self._mapa(chosen, settings)
         x, y = self._window()
         head, drawn = mapa.draw.head[0].numpy(), mapa.draw.tail[0].numpy()
@@ -166,7 +166,7 @@ class PointLab:
     def variants(
         self, chosen: ChosenPoint, settings: MapaSettings, learned: Run | None = None, progress: Progress = silent
     ) -> VariantsView:
-        """The set's own model, its second variant where it has one, and a trained run on the same points.
+        """Return the set's own model, its second variant where it has one, and a trained run on the same points.
 
         Raises:
             UserError: a run that is not one with a single latent on these points.

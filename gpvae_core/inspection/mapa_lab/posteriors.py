@@ -50,7 +50,7 @@ def check_settings(settings: MapaSettings, n: int) -> None:
 
 
 def log_kernels(points: Array, x: Array, bandwidth: float) -> Float64[Tensor, "B N"]:
-    """log k(x_b | x_i) + constant in nats, from differences in float64."""
+    """Return log k(x_b | x_i) + constant in nats, from differences in float64."""
     square = ((x[:, None, :] - points[None, :, :]) ** 2).sum(-1)
     return GaussianKernel(bandwidth).log_kernel(torch.from_numpy(square))
 
@@ -73,7 +73,7 @@ def mapa_of(points: Array, x: Array, settings: MapaSettings) -> PointMapa:
 
 
 def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> PointComparison:
-    """Of one point from log p(x|f(z_i)) of every code and log p(x)."""
+    """Return the comparison for one point from log p(x|f(z_i)) of every code and log p(x)."""
     n = len(log_likelihood)
     log_p, log_q = torch.log_softmax(log_likelihood, 0), torch.from_numpy(mapa.log_q)
     trend, draw = compare(log_p[None], log_q[None]), mapa.draw
@@ -112,7 +112,7 @@ def _thinned(z: Array, line: Array, floor: float) -> Indices:
 
 
 def trace_of(model: PointModel, chosen: ChosenPoint, mapa: PointMapa) -> TraceView:
-    """The true posterior of x, its empiricalized one and MAPA against the model's codes."""
+    """Return the true posterior of x, its empiricalized one and MAPA against the model's codes."""
     log_likelihood = model.log_likelihood(chosen.x[None])[0]
     found = numbers(log_likelihood, float(model.log_px(chosen.x[None])[0]), mapa)
     z, line = model.posterior(chosen.x)

@@ -55,7 +55,7 @@ def check(draws: int, noise: float) -> None:
 
 
 def log_normal(square: Array, sigma: float, dimensions: int) -> Array:
-    """log N(x; f, sigma^2 I) in nats from |x - f|^2."""
+    """Return log N(x; f, sigma^2 I) in nats from |x - f|^2."""
     return -0.5 * square / sigma**2 - dimensions * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
 
 
@@ -72,7 +72,7 @@ def log_index(x: Array, centres: Array, sigma: float) -> Array:
 def describe(
     curve: LatentCurve, drawn: ProcessDraw, coordinate: int, sigma: float, *, title: str, label: str, unit: str
 ) -> ProcessView:
-    """The view of one coordinate of x; posteriors are those given all of them."""
+    """Return the view of one coordinate of x; posteriors are those given all of them."""
     f, step = curve.f[:, coordinate], math.log(curve.z[1] - curve.z[0])
     seen = np.concatenate([f, drawn.x[:, coordinate]])
     x = np.linspace(seen.min() - MARGIN * sigma, seen.max() + MARGIN * sigma, GRID_X)

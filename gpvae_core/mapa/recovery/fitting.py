@@ -25,7 +25,7 @@ Loss = Callable[[Int64[Tensor, " B"], torch.Generator], Float[Tensor, ""]]
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How long and how a fit goes."""
+    """The settings of a fit."""
 
     epochs: int | None
     batch: int
@@ -35,7 +35,7 @@ class FitSettings:
     """Name of the fit in the progress that is shown."""
 
     def epochs_for(self, n: int) -> int:
-        """As set, or by EPOCHS and MAX_STEPS."""
+        """Return the epochs as set, or by EPOCHS and MAX_STEPS."""
         return self.epochs or max(1, min(EPOCHS, MAX_STEPS // -(-n // self.batch)))
 
 
