@@ -174,6 +174,7 @@ def greedy_reward(
         worth = log_joint(x, leaf) - q.detached().log_prob(leaf)
         (slope,) = torch.autograd.grad(worth.sum(), leaf)
     rest = 1.0 - q.log_w[:, number - 1].exp().detach()
+    # z - z is zero and has the gradient of z: the reward is zero, with slope dz/d(m, s) as its gradient
     return rest * (slope * (z - z.detach())).sum((0, -1))
 
 
@@ -182,12 +183,14 @@ def bounded_kl(
 ) -> Float[Tensor, " B"]:
     """Return min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats."""
     old, new = part(q, 0, number - 1).detached(), part(q, number - 1, number)
+    # KL(Q || q) = E_Q[log Q] - E_Q[log q]: the first by samples and without a gradient, the second in closed form
     log_old = old.log_prob(old.sample(ENTROPY_SAMPLES, generator)).mean(0)
     return (log_old + cross_entropy(old, new)).clamp_max(bound)
 
 
 def cross_entropy(q: GaussianMixture, one: GaussianMixture) -> Float[Tensor, " B"]:
     """Return -E_q[log p] for p the mixture `one` of a single component, in closed form, in nats."""
+    # E[(z - m')^2] = s^2 + (m - m')^2 for z ~ N(m, s^2)
     square = (q.s.square() + (q.m - one.m).square()) / one.s.square()
     each = (0.5 * square + one.s.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
     return (q.log_w.exp() * each).sum(-1)

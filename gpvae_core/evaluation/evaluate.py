@@ -44,7 +44,8 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, the truth is
             unknown or does not exist for so many latent dimensions, or a number of images is out of range.
 
-    >>> from gpvae_core import evaluate, load_run
+    >>> from gpvae_core.evaluation.evaluate import evaluate
+    >>> from gpvae_core.runs import load_run
     >>> result = evaluate(load_run("runs/digits-gp"))  # doctest: +SKIP
     >>> result.gaps.amortization.mean, result.warnings()  # doctest: +SKIP
     """

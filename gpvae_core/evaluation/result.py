@@ -202,7 +202,14 @@ class ChainsReport(EvaluationPart):
 
 
 class Evaluation(EvaluationPart):
-    """The result of `evaluate`: bounds over a whole split, truth and gaps on a seeded sample of it."""
+    """The result of `evaluate`: bounds over a whole split, truth and gaps on a seeded sample of it.
+
+    Its parts are attributes, and JSON both ways, as the whole is:
+
+    >>> from gpvae_core.evaluation.result import Correlation
+    >>> Correlation.from_json({"rho": 0.3, "low": 0.1, "high": 0.5, "n": 200}).rho
+    0.3
+    """
 
     run: str
     dataset: str

@@ -45,6 +45,7 @@ class Contours:
 
 def hpd_levels(log_density: Array, masses: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """(mass, threshold): the region above the threshold holds this share of the mass of a uniform grid."""
+    # The region of highest density that holds a mass: add cells up from the highest until it is reached.
     ordered = np.sort(log_density.ravel())[::-1]
     mass = np.cumsum(np.exp(ordered - ordered[0]))
     return tuple((m, float(ordered[np.searchsorted(mass, m * mass[-1])])) for m in masses)
@@ -200,8 +201,10 @@ def slice_contours(
     ys = axis(y0, y1, region[2], region[3], SLICE_SIDE)
     joint = evaluate(vae, x, plane, xs, ys)
     top = joint.max()
+    # The axes may be finer in their middle: the trapezoidal rule takes steps of any length.
     total = np.trapezoid(np.trapezoid(np.exp(joint - top), xs, axis=1), ys)
     density = joint - top - np.log(total)
+    # NOTE: `hpd_levels` counts cells of equal size, so the levels are read off an even grid.
     even = (np.linspace(a[0], a[-1], 2 * SLICE_SIDE) for a in (xs, ys))
     return Contours(xs, ys, density, hpd_levels(_spline(xs, ys, density, *even), MASSES))
 

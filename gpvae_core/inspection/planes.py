@@ -61,6 +61,7 @@ def on_plane(name: str, plane: Plane, mean: Array, covariance: Array) -> Gaussia
     On the latent plane that is the Gaussian itself. On a slice its density is restricted as the posterior's is: for
     precision Lambda and axes A (2, D) it is N(u, (A Lambda A')^-1), u = (A Lambda A')^-1 A Lambda (mean - origin).
     """
+    # A Lambda by a solve, without the inverse of the covariance
     weighted = np.linalg.solve(covariance, plane.axes.T).T
     precision = weighted @ plane.axes.T
     mean_on_plane = np.linalg.solve(precision, weighted @ (mean - plane.origin))

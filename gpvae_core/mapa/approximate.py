@@ -40,7 +40,9 @@ def principal_directions(x: Float32[Tensor, "N Q"], count: int, generator: torch
     width = min(count + PCA_SPARE, x.shape[1])
     block = torch.randn(x.shape[1], width, generator=generator)
     for _ in range(PCA_ROUNDS):
+        # Subspace iteration: X'X raises the share of the directions with most variance; QR keeps them independent.
         block = torch.linalg.qr(x.T @ (x @ block)).Q
+    # Rayleigh-Ritz: principal directions within the block, in float64; eigh sorts from the smallest, so flip.
     turn = torch.linalg.eigh((x @ block).double().T @ (x @ block).double()).eigenvectors.flip(1)
     return (block @ turn.float())[:, :count].contiguous()
 

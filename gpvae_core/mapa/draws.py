@@ -47,6 +47,7 @@ def draw_dense(log_p: Float64[Tensor, "B N"], k: int, samples: int, generator: t
     head = log_p.topk(k, dim=1).indices
     if samples == 0:
         return IndexDraw(head, head[:, :0], log_p[:, :0])
+    # eq. 9: q~^k(i|n) is q(i|n) without the k largest, scaled to sum to one
     log_q = torch.log_softmax(log_p.scatter(1, head, -torch.inf), 1)
     tail = torch.multinomial(log_q.exp(), samples, replacement=True, generator=generator)
     return IndexDraw(head, tail, log_q.gather(1, tail))
@@ -55,6 +56,7 @@ def draw_dense(log_p: Float64[Tensor, "B N"], k: int, samples: int, generator: t
 def draw_evenly(b: int, n_total: int, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
     """Draw by the uniform distribution: its k largest are a tie, broken at random for each point anew."""
     stored = max(k, 1)
+    # The order of independent uniform numbers is a random permutation: its first entries are distinct indices.
     index = torch.rand(b, n_total, generator=generator).topk(stored, dim=1).indices
     log_k = torch.zeros(b, stored, dtype=torch.float64)
     log_rest = torch.full((b,), math.log(max(n_total - stored, 1)), dtype=torch.float64)

@@ -31,6 +31,7 @@ def in_charge(out: Path) -> Iterator[str]:
         except Timeout:
             raise UserError(f"a sweep runs in '{out}' already: wait for it, stop it, or choose another --out") from None
     try:
+        # NOTE: a worker that outlived its coordinator finds another token here, and stops.
         token = uuid.uuid4().hex
         write_text(out / TOKEN, token)
         yield token

@@ -72,7 +72,13 @@ class ScoreConfig(BaseModel):
 
 
 class SweepConfig(BaseModel):
-    """The trainings of a sweep and their score."""
+    """The trainings of a sweep and their score.
+
+    >>> from gpvae_core.sweep.config import SweepConfig
+    >>> from gpvae_core.sweep.plan import plan
+    >>> len(plan(SweepConfig(datasets=("digits",), methods=("vae", "gp"), latent_dims=(2, 10), restarts=(0, 1))))
+    8
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(default="sweep", min_length=1, description="how the sweep is called")

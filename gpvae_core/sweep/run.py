@@ -163,11 +163,13 @@ class Running:
                 job.folder,
                 self._token,
                 self._device,
+                # NOTE: the token makes the key new: Dask would return what it remembers of a key of an earlier sweep.
                 key=f"{job.folder}-{job.key[:8]}-{self._token}",
                 resources=needs,
                 pure=False,
             )
             self._flying[future] = (job, time.monotonic())
+            # NOTE: Dask calls back in a thread of its own: the queue carries the future to this one.
             future.add_done_callback(self._ended.put)
 
     def _collect(self, timeout: float) -> None:

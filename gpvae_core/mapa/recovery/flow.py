@@ -100,6 +100,7 @@ def moments(codes: Float[Tensor, "N D"]) -> tuple[Float64[Tensor, " D"], Float64
             "prior recovery wants codes g(x_n) that differ, got equal ones: the encoder has collapsed; another seed, "
             "lr or bandwidth may help"
         )
+    # NOTE: codes that lie in a plane have a singular covariance; BLUR^2 I keeps it positive definite.
     return exact.mean(0), torch.linalg.cholesky(covariance + BLUR**2 * widest * torch.eye(len(covariance)))
 
 
@@ -137,6 +138,7 @@ def compare(h: LatentMap, fitted: Float[Tensor, "N D"], held: Float[Tensor, "V D
     """
     m, chol = moments(fitted)
     size = -0.5 * held.shape[1] * math.log(2 * math.pi)
+    # With v = L^-1 (z - m), log p(z) = log p(v) - log |det L|.
     log_scale = float(chol.diagonal().log().sum())
 
     def standard(codes: Tensor, most: int) -> np.ndarray:
