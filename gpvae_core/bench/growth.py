@@ -40,14 +40,14 @@ class GrowthPoint:
     index: Tensor
 
 
-def measure(how: str, x: Tensor, device: torch.device) -> GrowthPoint:
+def measure(method: str, x: Tensor, device: torch.device) -> GrowthPoint:
     """Build the search over x, and find the neighbours of a seeded sample of it."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     chosen = order[:QUERIES]
     target = device if device.type == "cuda" else torch.device("cpu")
     task = Task(x, Metric.SQUARED_DISTANCE, NEIGHBOURS, x[order[-SAMPLE:]], 0, target)
     start = time.perf_counter()
-    search = SEARCHES[how](task)
+    search = SEARCHES[method](task)
     built = time.perf_counter()
     places = search.place(x[chosen]).sort(stable=True).indices
     found = nearest(search, x[chosen[places]], NEIGHBOURS, chosen[places])

@@ -63,8 +63,10 @@ def command(
     dims: Annotated[str | None, typer.Option(help="Latent dimensions, as 10,50.  [default: the table's]")] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, as vae,gp,iaf:4.  [default: the table's]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training.  [default: 2000]")] = None,
-    runs: Annotated[int | None, typer.Option(min=1, help="Train/validation splits.  [default: 10]")] = None,
-    restarts: Annotated[int | None, typer.Option(min=1, help="Trainings of each split.  [default: 3]")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Number of train/validation splits.  [default: 10]")] = None,
+    restarts: Annotated[
+        int | None, typer.Option(min=1, help="Number of trainings of each split.  [default: 3]")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of every run, key=value; repeatable.")
     ] = None,
@@ -77,7 +79,8 @@ def command(
     csv: Annotated[Path | None, typer.Option(help="Also write the table to a CSV file; of times, the paper's.")] = None,
     latex: Annotated[Path | None, typer.Option(help="Also write it to a LaTeX file.")] = None,
     bench: Annotated[
-        Path | None, typer.Option(help="Tables 5 and 11: what `gpvae bench inference --json` printed.")
+        Path | None,
+        typer.Option(help="Read the times of tables 5 and 11 from this output of `gpvae bench inference --json`."),
     ] = None,
     json_: Json = False,
 ) -> None:

@@ -63,9 +63,9 @@ Scheduler = Annotated[
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Worker processes on this machine.  [default: one a GPU, or one a core]")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best each worker has]")]
+Device = Annotated[str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the best each worker has]")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost (measured on a few steps).")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def command(

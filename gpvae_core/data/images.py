@@ -49,7 +49,7 @@ def own_size(pictures: Sequence[ImageFile]) -> int:
 def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str] | None, list[str]]:
     """(part of each image or None, class of each image) from the folders they lie in; `whole` names a single class.
 
-    Folders that all images share say nothing and are dropped. What is left is the class, several levels joined by
+    Folders that all images share tell no classes apart and are dropped. The rest is the class, several levels joined by
     "/" (alphabet/character), behind train/, test/ and validation/ where these are the first level.
     """
     shared = _shared_depth(folders)

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.mixture import GaussianMixture
-from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, LogJoint, Stage
+from gpvae_core.encoders.base import ENCODERS, Encoder, LogJoint, Stage
 from gpvae_core.encoders.base_functions import BaseFunctions
-from gpvae_core.encoders.mixture import weights_reward
+from gpvae_core.encoders.mixture import ComponentsConfig, weights_reward
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
@@ -202,14 +202,11 @@ def part(q: GaussianMixture, first: int, end: int) -> GaussianMixture:
 
 
 @ENCODERS.register("recursive_mixture")
-class RecursiveMixtureConfig(EncoderConfig):
+class RecursiveMixtureConfig(ComponentsConfig):
     """Mixture grown one Gaussian at a time, each pushed away from those before (Kim & Pavlovic 2020); rme:5 has 5."""
 
     kind: ClassVar[str] = "recursive_mixture"
     method: ClassVar[str] = "rme"
-    count: ClassVar[str] = "components"
-    counts: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
-    components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
     eta: float = Field(default=1.0, ge=0, description="weight of the bounded KL that pushes a new component away")
     kl_bound: float = Field(default=10.0, gt=0, description="C, nats beyond which pushing it further gains nothing")
     start_weight: float = Field(default=0.05, gt=0, lt=1, description="weight that a new component starts with")

@@ -108,10 +108,10 @@ class Search(ABC):
         """Return statistic of each query and each of its candidates, by differences; on the CPU."""
 
 
-def share(known: Int64[Tensor, "b k"], found: Int64[Tensor, "b c"]) -> float:
+def share(known: Int64[Tensor, "b k"], candidates: Int64[Tensor, "b c"]) -> float:
     """Return share of the known indices that are among those found in the same row, where -1 is none."""
     # Indices are unique in each of the two, so that equal neighbours in the sorted row are in both.
-    both = torch.cat([known, found], dim=1).sort(1).values
+    both = torch.cat([known, candidates], dim=1).sort(1).values
     return float((both[:, 1:] == both[:, :-1]).logical_and(both[:, 1:] >= 0).sum() / known.numel())
 
 

@@ -205,7 +205,7 @@ def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
 
 
 def best_restarts(rows: Sequence[Result]) -> list[Result]:
-    """Return the restart of each complete run that is best on validation; test scores have no say."""
+    """Return the restart of each complete run that is best on validation; test scores do not count."""
     return [_best([row for row in run if row.status == "done"]) for run in complete_runs(rows)]
 
 

@@ -15,7 +15,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.guards import stop_on
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
-from gpvae_core.sweep.charge import call_off, in_charge
+from gpvae_core.sweep.charge import call_off, coordinating
 from gpvae_core.sweep.cluster import ClusterSettings, check_scheduler, client_of, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
@@ -82,7 +82,7 @@ def run_sweep(
     root = out.resolve()
     check_cluster(cluster, jobs, root)  # before anything is written
     workers, gpus = cluster.local()
-    with in_charge(root) as token, open_store(root) as store:
+    with coordinating(root) as token, open_store(root) as store:
         for key, cost in (costs or {}).items():
             store.put_cost(key, cost)
         statuses = store.register(sweep, jobs)

@@ -60,7 +60,7 @@ def run_job(
 
 
 class Watch:
-    """A progress callback that stops the work when another process is in charge of the sweep, or none."""
+    """A progress callback that stops the work when another process coordinates the sweep, or none."""
 
     def __init__(self, root: Path, token: str) -> None:
         self._root, self._token, self._looked = root, token, -math.inf

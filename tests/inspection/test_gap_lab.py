@@ -238,7 +238,7 @@ def test_a_timing_is_cancelled(linear: tuple[GapLab, LinearRun]) -> None:
 def test_the_sample_is_kept_on_disk(linear: tuple[GapLab, LinearRun], monkeypatch: pytest.MonkeyPatch) -> None:
     lab, _ = linear
     first = lab.sample_reference()
-    monkeypatch.setattr(GapReference, "of", None)
+    monkeypatch.setattr(GapReference, "from_model", None)
     again = GapLab(lab.decoder, lab.runs, sample=10).sample_reference()
     np.testing.assert_array_equal(again.table.log_px, first.table.log_px)
     np.testing.assert_array_equal(again.best.full_chol, first.best.full_chol)
@@ -282,7 +282,7 @@ def test_gaps_over_epochs_share_the_truth_of_a_frozen_decoder(
         built.append(1)
         return of(*parts)
 
-    monkeypatch.setattr(GapReference, "of", counted)
+    monkeypatch.setattr(GapReference, "from_model", counted)
     columns = curves.epoch_columns(lambda epoch: lab.runs["off" if epoch < 10 else "best"], [5, 10], x, 0)
     assert len(built) == 1
     log_px, best, off = (v.numpy() for v in closed_form(base, x))

@@ -17,7 +17,7 @@ import pytest
 
 from gpvae_core.errors import UserError
 from gpvae_core.sweep import cluster
-from gpvae_core.sweep.charge import in_charge
+from gpvae_core.sweep.charge import coordinating
 from gpvae_core.sweep.cluster import ClusterSettings, local_client, remote_client, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
@@ -130,7 +130,7 @@ def test_a_sweep_stopped_and_then_killed_goes_on_where_it_was(
 
 
 def test_one_sweep_at_a_time_in_a_folder(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
-    with in_charge(tmp_path), pytest.raises(UserError, match=r"a sweep runs in .* already"):
+    with coordinating(tmp_path), pytest.raises(UserError, match=r"a sweep runs in .* already"):
         run_sweep(small, jobs, tmp_path, ClusterSettings())
     assert not (tmp_path / FILE).exists()
 
