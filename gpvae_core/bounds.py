@@ -56,6 +56,8 @@ def renyi(log_w: Float[Tensor, "K B"], alpha: float) -> Float[Tensor, " B"]:
     if alpha == 1.0:
         return elbo(log_w)
     s = 1.0 - alpha
+    # log mean w^s = s top + log(1 + mean(e^{s (log w - top)} - 1)); exponents are at most 0, so that none overflows.
+    # NOTE: the value does not depend on `top`, so no gradient goes through it.
     top = (log_w.amax(0) if s > 0 else log_w.amin(0)).detach()
     return top + torch.log1p(torch.expm1(s * (log_w - top)).mean(0)) / s
 

@@ -54,6 +54,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     with disk_errors(str(path)):
         with temporary.open("wb") as file:
             yield file
+        # NOTE: the bytes first, then the name: after a power cut the new name never stands for an empty file.
         sync(temporary)
         os.replace(temporary, path)
 
@@ -76,7 +77,7 @@ def replace_folder(folder: Path, fresh: Path, old: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
     os.replace(fresh, folder)
-    sync(folder.parent)
+    sync(folder.parent)  # a rename is on the disk once its folder is
     shutil.rmtree(old, ignore_errors=True)
 
 

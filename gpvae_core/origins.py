@@ -22,7 +22,7 @@ def start_from(model: VAE, other: VAE, config: RunConfig) -> None:
         if config.freeze_decoder:
             return
         if type(model.likelihood) is not type(other.likelihood):
-            names = [type(m.likelihood).__name__ for m in (model, other)]
+            names = [type(m.likelihood).__name__.removesuffix("Likelihood") for m in (model, other)]
             raise UserError(f"--init-from wants a run with the same likelihood, {names[0]}, got one with {names[1]}")
         model.decoder.load_state_dict(other.decoder.state_dict())
         if config.likelihood == type(config.likelihood)():

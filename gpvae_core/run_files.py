@@ -60,7 +60,7 @@ class State:
     """Distinct codes encoded and decoded in the current epoch, where inference counts them."""
 
 
-class Best(BaseModel):
+class BestState(BaseModel):
     """The content of best/state.json."""
 
     epoch: int = Field(ge=1)

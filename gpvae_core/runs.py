@@ -23,7 +23,7 @@ from gpvae_core.refiners.base import RefinerConfig
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import (
     KEPT,
-    Best,
+    BestState,
     Meta,
     State,
     existing_run,
@@ -178,7 +178,7 @@ def load_run(
     snapshot = snapshot_folder(path / (which if epoch is None else f"{KEPT}/{epoch}"))
     if snapshot is None:
         raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
-    read_record(snapshot / "state.json", State if which == "last" and epoch is None else Best)
+    read_record(snapshot / "state.json", State if which == "last" and epoch is None else BestState)
     _load_weights(model, snapshot / "weights.safetensors")
     run = Run(path, config, model.to(target).eval().requires_grad_(False), meta.model_dump(), target)
     if refiner is not None:
@@ -237,7 +237,7 @@ def summarize(path: Path) -> RunSummary:
 
 def _finished_elbo(path: Path) -> float | None:
     best = snapshot_folder(path / "best")
-    return None if best is None else read_record(best / "state.json", Best).validation_elbo
+    return None if best is None else read_record(best / "state.json", BestState).validation_elbo
 
 
 def list_runs(root: Path) -> tuple[list[RunSummary], list[str]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from gpvae_core.bounds import Bound
 from gpvae_core.densities.base import Posterior
 from gpvae_core.encoders.base import LogJoint
-from gpvae_core.objectives.base import Answers, ObjectiveConfig
+from gpvae_core.objectives.base import BatchAnswers, ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.regularisers.base import RegulariserConfig
 from gpvae_core.regularisers.none import NoRegulariserConfig
@@ -48,7 +48,7 @@ def training_bound(
     """
     regulariser, weight = settings.regulariser, settings.kl_weight
     q = vae.infer(x, generator, regulariser.encoder_input(x, generator))
-    estimate = settings.objective.estimate(Answers(vae, x, q, k, generator, weight))
+    estimate = settings.objective.estimate(BatchAnswers(vae, x, q, k, generator, weight))
     global_kl = vae.encoder.global_kl() / n_total
     surrogate = estimate.surrogate - weight * global_kl - regulariser.penalty(vae, x, q, generator)
     if settings.reward is not None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.encoders.base import Encoder
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.types import EventShape
 from gpvae_core.vae import VAE
 
@@ -87,7 +87,9 @@ class LinearGaussianVAE:
         encoder = LinearEncoder(
             self.regression, self.bias, zeros if shift is None else shift, best_std if std is None else std
         )
-        return VAE(decoder, Gaussian(self.sigma_x, learn=False), encoder, self.latent_dim, self.event_shape).eval()
+        return VAE(
+            decoder, GaussianLikelihood(self.sigma_x, learn=False), encoder, self.latent_dim, self.event_shape
+        ).eval()
 
     def posterior_mean(self, x: Tensor) -> Tensor:
         """(B, D)."""
@@ -122,4 +124,4 @@ def curved(sigma_x: float) -> VAE:
     nn.init.normal_(second.weight, std=0.5)
     decoder = nn.Sequential(first, nn.Tanh(), second, nn.Unflatten(1, (1, 4, 4)))
     encoder = LinearEncoder(torch.zeros(2, 16), torch.zeros(16), torch.zeros(2), torch.ones(2))
-    return VAE(decoder, Gaussian(sigma_x, learn=False), encoder, 2, (1, 4, 4)).eval()
+    return VAE(decoder, GaussianLikelihood(sigma_x, learn=False), encoder, 2, (1, 4, 4)).eval()

@@ -154,6 +154,17 @@ def test_help_and_the_page_that_waits_for_its_first_runs_are_up_before_torch_is_
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path, env=environment)
 
 
+def test_each_class_name_stands_once() -> None:
+    """A name says which idea it is: two classes of one name are two ideas, or one idea written twice."""
+    homes: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert len(homes) > 300
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
 WRITERS = {"csv": "csv_text.py", "hashlib": "hashes.py"}
 """The one module that may import each of these: tables, files and hashes are written in one place."""
 

@@ -14,7 +14,7 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.defensive_mixture import DefensiveMixture
 from gpvae_core.errors import UserError
 from gpvae_core.gaps import GapTable, instance_gaps
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.evidence import Evidence
 from gpvae_core.truth.settings import TruthSettings
@@ -101,7 +101,7 @@ class Parabola(nn.Module):
 def test_two_modes_cost_a_single_gaussian_log_two() -> None:
     """Each mode holds half the mass; a Gaussian fits one of them, up to its skewness."""
     encoder = LinearEncoder(torch.zeros(2, 2), torch.zeros(2), torch.tensor([0.8, 0.2]), torch.tensor([0.1, 0.1]))
-    vae = VAE(Parabola(), Gaussian(0.05, learn=False), encoder, 2, (1, 1, 2))
+    vae = VAE(Parabola(), GaussianLikelihood(0.05, learn=False), encoder, 2, (1, 1, 2))
     gaps = instance_gaps(vae, torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2))
     assert gaps.n_modes is not None
     assert gaps.negentropy is not None
@@ -150,7 +150,7 @@ def test_annealing_finds_the_mode_that_the_best_gaussian_leaves_out() -> None:
     """Half the mass is in a mode that the Gaussian does not cover, and the encoder hardly: importance sampling misses
     most of it, with a small standard error, but its k-hat tells; annealing from Gaussian and prior finds it."""
     encoder = LinearEncoder(torch.zeros(2, 2), torch.zeros(2), torch.tensor([0.8, 0.2]), torch.tensor([0.1, 0.1]))
-    vae = VAE(Parabola(), Gaussian(0.4, learn=False), encoder, 2, (1, 1, 2))
+    vae = VAE(Parabola(), GaussianLikelihood(0.4, learn=False), encoder, 2, (1, 1, 2))
     x = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)
     best, exact = best_gaussians(vae, x), by("grid", vae).log_px(x).log_px[0]
     annealed, sampled = (

@@ -16,7 +16,7 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.evaluation.sample import sample_of
 from gpvae_core.gaps import GapTable
 from gpvae_core.inspection.explorer import Explorer
-from gpvae_core.inspection.gap_lab.lab import Lab
+from gpvae_core.inspection.gap_lab.lab import GapLab
 from gpvae_core.inspection.gap_lab.methods import decoders
 from gpvae_core.progress import silent
 from gpvae_core.runs import Run, load_run
@@ -104,7 +104,7 @@ def test_the_explorer(run: Run, index: np.ndarray, gaps: GapTable, same: Same) -
 
 
 def test_the_gap_lab(run: Run, same: Same) -> None:
-    lab = Lab(decoders({"one": run})[0], {"one": run}, seed=SEED, sample=3)
+    lab = GapLab(decoders({"one": run})[0], {"one": run}, seed=SEED, sample=3)
     wanted = run.gaps(DATA.validation.pixels(lab.sample), SEED)
     same(lab.sample_reference().table.log_px, wanted.log_px)
     same(lab.stacks(["one"], int(lab.sample[1])).log_px.mean, wanted.log_px[1])

@@ -15,9 +15,9 @@ from gpvae_core.progress import Progress
 
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
-    from gpvae_core.inspection.gap_lab.lab import Lab
+    from gpvae_core.inspection.gap_lab.lab import GapLab
     from gpvae_core.inspection.gap_lab.methods import Decoder
-    from gpvae_core.inspection.gap_lab.teaching import Planned
+    from gpvae_core.inspection.gap_lab.teaching import PlannedTraining
     from gpvae_core.runs import Run
 
 
@@ -39,7 +39,7 @@ class GapLabs:
     def __init__(self, library: RunLibrary) -> None:
         self.library = library
         self._lock = threading.Lock()
-        self._labs: dict[str, Lab] = {}
+        self._labs: dict[str, GapLab] = {}
         self._trainable = Memo()
         self._runs: dict[str, Run] = {}
         self.decoders: list[Decoder] = []
@@ -62,26 +62,26 @@ class GapLabs:
             for decoder in self.decoders:
                 self._labs[decoder.fingerprint] = self._lab(decoder)
 
-    def _lab(self, decoder: Decoder) -> Lab:
-        from gpvae_core.inspection.gap_lab.lab import Lab
+    def _lab(self, decoder: Decoder) -> GapLab:
+        from gpvae_core.inspection.gap_lab.lab import GapLab
 
         known = self._labs.get(decoder.fingerprint)
         if known is None:
-            return Lab(decoder, self._runs)
+            return GapLab(decoder, self._runs)
         return known if known.decoder == decoder else known.with_runs(decoder, self._runs)
 
-    def lab(self, decoder: str) -> Lab:
+    def lab(self, decoder: str) -> GapLab:
         """Raises UserError with the nearest right name."""
         found = {one.name: one for one in self.decoders}
         if decoder not in found:
             raise unknown("decoder", decoder, found)
         return self._labs[found[decoder].fingerprint]
 
-    def trainable(self, lab: Lab) -> Trainable:
+    def trainable(self, lab: GapLab) -> Trainable:
         """Return what can be trained on a decoder; it is looked up once."""
         return self._trainable.get(lab.decoder.fingerprint, lambda: _trainable(lab))
 
-    def with_epochs(self, lab: Lab) -> dict[str, Run]:
+    def with_epochs(self, lab: GapLab) -> dict[str, Run]:
         """Return the runs on these data, with this latent dimension, that kept weights of epochs; newest first."""
         data, dim = lab.origin.meta["data_fingerprint"], lab.origin.config.latent_dim
         return {
@@ -91,7 +91,7 @@ class GapLabs:
         }
 
 
-def _trainable(lab: Lab) -> Trainable:
+def _trainable(lab: GapLab) -> Trainable:
     from gpvae_core.inspection.gap_lab.teaching import default_epochs, teaching_set
     from gpvae_core.methods import methods
 
@@ -107,7 +107,7 @@ class Trainings(JobSlot):
         super().__init__()
         self._root = library.root
 
-    def start(self, name: str, plan: Callable[[], list[Planned]], decoder: Run) -> None:
+    def start(self, name: str, plan: Callable[[], list[PlannedTraining]], decoder: Run) -> None:
         """Train what `plan` says.
 
         Raises:

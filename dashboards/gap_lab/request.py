@@ -14,7 +14,7 @@ from gpvae_core.plots.method_styles import MethodStyle, method_styles
 from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
-    from gpvae_core.inspection.gap_lab.lab import Lab
+    from gpvae_core.inspection.gap_lab.lab import GapLab
     from gpvae_core.inspection.gap_lab.svi import SviSettings
     from gpvae_core.runs import Run
 
@@ -28,7 +28,7 @@ FIRST_METHODS = 4
 class GapLabRequest:
     """The state of the Gap Lab, resolved."""
 
-    lab: Lab
+    lab: GapLab
     index: int
     methods: tuple[str, ...]
     gaps_of: str
@@ -75,7 +75,7 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
     return values.resolved(request)
 
 
-def _methods(lab: Lab, values: Values) -> tuple[str, ...]:
+def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     """Return those that exist; where there is none, the first runs that are no series of sizes."""
     methods = []
     for name in methods_of(values["chosen"]):

@@ -17,7 +17,7 @@ from dashboards.lab.progress import ProgressLine
 from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
-    from gpvae_core.inspection.gap_lab.teaching import Planned
+    from gpvae_core.inspection.gap_lab.teaching import PlannedTraining
 
 ALONE = (
     "Only <b>{name}</b> uses this decoder, so there is nothing to compare yet. Train the families of posteriors on it, "
@@ -72,10 +72,10 @@ class TrainingPanel:
             return
         run, families, epochs = self._request.lab.origin, [str(name) for name in self.set.value], self.epochs.value
 
-        def plan() -> list[Planned]:
+        def plan() -> list[PlannedTraining]:
             from gpvae_core.inspection.gap_lab import teaching
 
-            series: dict[str, Callable[[], list[Planned]]] = {
+            series: dict[str, Callable[[], list[PlannedTraining]]] = {
                 "the teaching set": lambda: [teaching.planned(run, name) for name in families],
                 SizeGaps.name: lambda: teaching.size_set(run),
                 EpochGaps.name: lambda: [teaching.epoch_run(run)],

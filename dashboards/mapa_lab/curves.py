@@ -9,7 +9,8 @@ from dashboards.mapa_lab.points import train_command
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
-from gpvae_core.inspection.mapa_lab.views import BoundView, DensityView, KlView, PassesView
+from gpvae_core.inspection.mapa_lab.curve_views import BoundView, KlView, PassesView
+from gpvae_core.inspection.mapa_lab.views import DensityView
 from gpvae_core.plots import bound_curves, density, kl_curves, pass_curves
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
@@ -43,8 +44,7 @@ class BoundCurves(SlowPane):
             "MAPA proposes by q(i|n), MAPA-GT by the true index posterior, MAPA-naive evenly. No bound is above the "
             "empiricalized model's log p(x), on average.",
             alt="; ".join(
-                f"{c.proposal}, {c.rule}: {nats(c.gap[-1].mean)} nats below at S = {c.draws[-1]:.0f}"
-                for c in view.curves
+                f"{c.method}, {c.rule}: {nats(c.gap[-1].mean)} nats below at S = {c.draws[-1]:.0f}" for c in view.curves
             ),
             selects=(Select("what", "show", WHAT, what),),
         )
@@ -54,8 +54,8 @@ class BoundCurves(SlowPane):
         best: dict[str, tuple[float, str]] = {}
         for curve in view.curves:
             j = nearest(curve.draws, s)
-            here = (curve.gap[j].mean, f"{curve.proposal} {spread(curve.gap[j])} ({curve.rule})")
-            best[curve.proposal] = min(best.get(curve.proposal, here), here)
+            here = (curve.gap[j].mean, f"{curve.method} {spread(curve.gap[j])} ({curve.rule})")
+            best[curve.method] = min(best.get(curve.method, here), here)
         words = "; ".join(text for _, text in best.values())
         at_s = view.curves[0].draws[nearest(view.curves[0].draws, s)]
         return f"At S = {at_s:.0f} the tightest bounds lie below log p(x) of the empiricalized model by: {words} nats."

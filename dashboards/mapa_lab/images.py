@@ -8,7 +8,7 @@ from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, count
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.mapa_lab import export
-from gpvae_core.inspection.mapa_lab.views import CodesView, NeighboursView
+from gpvae_core.inspection.mapa_lab.image_views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress

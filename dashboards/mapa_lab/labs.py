@@ -13,9 +13,9 @@ from gpvae_core.sweep.result_files import ResultFiles
 
 # Torch takes a second to import: the page is up before.
 if TYPE_CHECKING:
+    from gpvae_core.inspection.mapa_lab.curve_views import KlView
     from gpvae_core.inspection.mapa_lab.images import ImageLab
     from gpvae_core.inspection.mapa_lab.points import PointLab
-    from gpvae_core.inspection.mapa_lab.views import KlView
     from gpvae_core.progress import Progress
     from gpvae_core.runs import Run
 

@@ -10,7 +10,14 @@ from dashboards.mapa_lab.pane import MapaLabPane, count, spread
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
-from gpvae_core.inspection.mapa_lab.views import GAP_DRAWS, Numbers, PlaneView, ProcessView, TraceView, VariantsView
+from gpvae_core.inspection.mapa_lab.views import (
+    GAP_DRAWS,
+    PlaneView,
+    PointComparison,
+    ProcessView,
+    TraceView,
+    VariantsView,
+)
 from gpvae_core.plots import generative_process, mapa_plane, mapa_traces, variants
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
@@ -24,7 +31,7 @@ EXAMPLES = (("paper", "paper's Fig. 1"), ("set", "the chosen set"))
 ALSO = (("no", "no"), ("mapa", "yes"))
 
 
-def quality(numbers: Numbers) -> str:
+def quality(numbers: PointComparison) -> str:
     """Say in a word how well MAPA does."""
     share = numbers.kl / max(numbers.kl_uniform, 1e-12)
     names = ((CLOSELY, "closely"), (ROUGHLY, "roughly"), (1.0, "poorly"))
@@ -36,7 +43,7 @@ def above_or_below(difference: float) -> str:
     return f"{nats(abs(difference))} {'below' if difference >= 0 else 'above'}"
 
 
-def bound_words(numbers: Numbers) -> str:
+def bound_words(numbers: PointComparison) -> str:
     """Say where the bound lies on average, and how far by chance the draw that is shown is from there."""
     mean = f"{spread(numbers.gap)} nats below" if numbers.gap.mean >= -1e-9 else "no more than by chance above"
     return (

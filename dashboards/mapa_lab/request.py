@@ -19,8 +19,7 @@ from dashboards.mapa_lab.state import (
     place_of,
 )
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.inspection.mapa_lab.views import Choice as Settings
-from gpvae_core.inspection.mapa_lab.views import Chosen
+from gpvae_core.inspection.mapa_lab.views import ChosenPoint, MapaSettings
 from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ class MapaLabRequest:
     tab: str
     labs: MapaLabs
     lab: PointLab
-    chosen: Chosen
-    settings: Settings
+    chosen: ChosenPoint
+    settings: MapaSettings
     source: str
     """Where the bandwidth comes from: 'sigma', 'best' or 'number'."""
     values: Mapping[str, Any]
@@ -85,7 +84,7 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
         values.correct("dataset", default, str(unknown("set of points", values["dataset"], sets)))
     lab = labs.points(values["dataset"], values["size"], values["draw"])
     index, place = values.below("index", lab.size, "training point"), place_of(values["place"])
-    settings = Settings(_bandwidth(lab, values["bandwidth"]), values["k"], values["draws"], values["seed"])
+    settings = MapaSettings(_bandwidth(lab, values["bandwidth"]), values["k"], values["draws"], values["seed"])
     point_runs, image_runs = labs.point_runs(lab.name), labs.image_runs()
     if (learned := values["learned"]) not in point_runs:
         known = not learned or learned in labs.library.ready_names()
@@ -100,7 +99,7 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
     return values.resolved(request, _refused(lab, settings) if values["tab"] in OF_SETTINGS else "")
 
 
-def _refused(lab: PointLab, settings: Settings) -> str:
+def _refused(lab: PointLab, settings: MapaSettings) -> str:
     """Say why these numbers do not go together, such as k > N; '' where they do."""
     if wrong := count_error(settings.k, settings.draws, lab.size):
         return wrong

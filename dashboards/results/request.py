@@ -12,7 +12,7 @@ from gpvae_core.errors import UserError, unknown
 from gpvae_core.plots.theme import Theme
 from gpvae_core.sweep.result_files import ResultFiles, Signature, signature
 from gpvae_core.tables.compare import Cell
-from gpvae_core.tables.sheet import TIME_TABLES, Sheet, SheetChoice, Stored, make_sheet, read, table_options
+from gpvae_core.tables.sheet import TIME_TABLES, Sheet, SheetChoice, StoredResults, make_sheet, read, table_options
 from gpvae_core.tables.times import bench_times
 
 Written = tuple[tuple[str, ...], tuple[Signature, ...]]
@@ -57,7 +57,7 @@ def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
     written = written_now(files, found, path)
     dims, methods = dims_of(values["dims"]), methods_of(values["methods"])
     choice = SheetChoice(path, values["table"], values["setup"], dims, methods, values["runs"])
-    stored, bench = Stored(), files.bench()
+    stored, bench = StoredResults(), files.bench()
     try:
         stored = read(path)
     except UserError as error:

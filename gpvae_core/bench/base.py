@@ -77,7 +77,7 @@ def time_in_turn(
     what: str,
     warmup: int = 2,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each case, A B C A B C ..., after `warmup` rounds that do not count."""
+    """Return milliseconds of each case, A B C A B C ..., after `warmup` rounds that do not count."""
     times: dict[str, list[float]] = {name: [] for name in cases}
     for round_ in range(warmup + repeats):
         for name, call in cases.items():
@@ -141,7 +141,7 @@ def run_bench(
 
 
 def write_figure(figure: go.Figure, path: Path) -> None:
-    """As HTML with everything in it. Raises UserError where the file cannot be written."""
+    """Write the figure as HTML with everything in it. Raises UserError where the file cannot be written."""
     try:
         figure.write_html(path)
     except OSError as error:

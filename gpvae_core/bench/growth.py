@@ -1,4 +1,4 @@
-"""How the cost of MAPA's neighbours grows with the number of training points."""
+"""The cost of MAPA's neighbours against the number of training points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpvae_core.bench.surface import near_a_surface
 from gpvae_core.mapa.kernels.base import Metric
 from gpvae_core.mapa.neighbours import SAMPLE, SEARCHES, Task
 from gpvae_core.mapa.search import nearest, share
-from gpvae_core.plots.growth import Curve, figure
+from gpvae_core.plots.growth import GrowthCurve, figure
 from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import Progress
 
@@ -30,7 +30,7 @@ EXPONENT = f"exponent of N from {FITTED_FROM:,} on"
 
 
 @dataclass(frozen=True)
-class Point:
+class GrowthPoint:
     """One way of search at one size."""
 
     build: float
@@ -40,20 +40,20 @@ class Point:
     index: Tensor
 
 
-def measure(how: str, x: Tensor, device: torch.device) -> Point:
+def measure(method: str, x: Tensor, device: torch.device) -> GrowthPoint:
     """Build the search over x, and find the neighbours of a seeded sample of it."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     chosen = order[:QUERIES]
     target = device if device.type == "cuda" else torch.device("cpu")
     task = Task(x, Metric.SQUARED_DISTANCE, NEIGHBOURS, x[order[-SAMPLE:]], 0, target)
     start = time.perf_counter()
-    search = SEARCHES[how](task)
+    search = SEARCHES[method](task)
     built = time.perf_counter()
     places = search.place(x[chosen]).sort(stable=True).indices
     found = nearest(search, x[chosen[places]], NEIGHBOURS, chosen[places])
     queried = time.perf_counter()
     total = built - start + (queried - built) * len(x) / len(chosen)
-    return Point(built - start, total, found.index[places.argsort()])
+    return GrowthPoint(built - start, total, found.index[places.argsort()])
 
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
@@ -66,7 +66,7 @@ def _case(way: str, n: int) -> str:
 
 
 @BENCHES.register("growth")
-class Growth(DrawnBench):
+class GrowthBench(DrawnBench):
     """MAPA's 200 neighbours of 1,000 to 1,000,000 points of 32 values: time against N, exact and approximate."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
@@ -90,10 +90,10 @@ class Growth(DrawnBench):
         return [*rows, *(Row(way, EXPONENT, exponent(SIZES[first:], seconds[way][first:]), "1") for way in WAYS)]
 
     def draw(self, rows: Sequence[Row]) -> go.Figure:
-        """Seconds against N on logarithmic axes."""
+        """Return seconds against N on logarithmic axes."""
         values = {(row.case, row.metric): row.value for row in rows}
         curves = [
-            Curve(
+            GrowthCurve(
                 way,
                 SIZES,
                 [values[_case(way, n), TIME] for n in SIZES],

@@ -73,7 +73,7 @@ def answer(vae: VAE, x: Tensor) -> Callable[[], object]:
 
 
 @BENCHES.register("inference")
-class Inference(Bench):
+class InferenceBench(Bench):
     """Inference per batch of 128, d = 50, 28x28 networks: every method beside the VAE (Tables 5 and 11)."""
 
     @torch.no_grad()

@@ -46,7 +46,7 @@ def peak_gb() -> float | None:
 
 
 @dataclass(frozen=True)
-class Measured:
+class SearchMeasurement:
     """One search."""
 
     data: str
@@ -55,51 +55,51 @@ class Measured:
     table: NeighbourTable
 
 
-def _search(how: str, points: int, device: str, file: Path, pipe: Connection) -> None:
-    """In a process of its own. The table goes to a file; progress, and in the end the figures, into the pipe."""
+def _search(method: str, points: int, device: str, file: Path, pipe: Connection) -> None:
+    """Search in a process of its own. The table goes to a file; progress, and in the end the figures, into the pipe."""
 
     def report(done: int, total: int, what: str) -> None:
         pipe.send((done, total, what))
 
     data, x = pictures(points)
     start = time.perf_counter()
-    table = find_neighbours(x, GaussianKernel(1.0), NEIGHBOURS, how=how, device=device, progress=report)
+    table = find_neighbours(x, GaussianKernel(1.0), NEIGHBOURS, method=method, device=device, progress=report)
     seconds, gb = time.perf_counter() - start, peak_gb()
     write(file, table)
     pipe.send((data, seconds, gb, "found"))
 
 
-def measure(how: str, device: torch.device, file: Path, progress: Progress) -> Measured:
+def measure(method: str, device: torch.device, file: Path, progress: Progress) -> SearchMeasurement:
     """Return one search in a fresh process. Raises UserError where that ends before its time."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     target = str(device) if device.type == "cuda" else "cpu"
-    process = context.Process(target=_search, args=(how, POINTS, target, file, theirs))
+    process = context.Process(target=_search, args=(method, POINTS, target, file, theirs))
     process.start()
     theirs.close()
     try:
         while len(message := ours.recv()) == 3:
             done, total, what = message
-            progress(done, total, f"{what}, {how}")
+            progress(done, total, f"{what}, {method}")
     except EOFError:
-        raise UserError(f"the {how} search ended before its time; is the memory full?") from None
+        raise UserError(f"the {method} search ended before its time; is the memory full?") from None
     finally:
         process.terminate()  # it has ended, unless progress was cancelled
         process.join()
     data, seconds, gb, _ = message
     table = read(file)
     if table is None:
-        raise UserError(f"the table of the {how} search could not be written to '{file.parent}'; is the disk full?")
-    return Measured(data, seconds, gb, table)
+        raise UserError(f"the table of the {method} search could not be written to '{file.parent}'; is the disk full?")
+    return SearchMeasurement(data, seconds, gb, table)
 
 
-def rows(exact: Measured, approximate: Measured) -> list[Row]:
+def rows(exact: SearchMeasurement, approximate: SearchMeasurement) -> list[Row]:
     """Return the figures beside their targets."""
     found: list[Row] = []
-    for how, case in zip(WAYS, (exact, approximate), strict=True):
-        name = f"{how}, {case.data}"
+    for method, case in zip(WAYS, (exact, approximate), strict=True):
+        name = f"{method}, {case.data}"
         ratio = {} if case is exact else {"ratio_to": WAYS[0], "ratio": case.seconds / exact.seconds}
-        found.append(Row(name, TIME[how], case.seconds, "s", **ratio))
+        found.append(Row(name, TIME[method], case.seconds, "s", **ratio))
         if case.gb is not None:
             found.append(Row(name, f"peak memory of the process (target: at most {MOST_GB} GB)", case.gb, "GB"))
     faster = exact.seconds / approximate.seconds
@@ -112,11 +112,13 @@ def rows(exact: Measured, approximate: Measured) -> list[Row]:
 
 
 @BENCHES.register("neighbours")
-class Neighbours(Bench):
+class NeighboursBench(Bench):
     """MAPA's 200 neighbours of 60,000 images of 784 pixels: exact and approximate; time, memory, recall."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         """Return one search of each, whatever `repeats` says: the exact one takes about a minute."""
         with tempfile.TemporaryDirectory() as folder:
-            exact, approximate = (measure(how, device, Path(folder) / f"{how}.safetensors", progress) for how in WAYS)
+            exact, approximate = (
+                measure(method, device, Path(folder) / f"{method}.safetensors", progress) for method in WAYS
+            )
         return rows(exact, approximate)

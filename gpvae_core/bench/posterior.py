@@ -16,7 +16,7 @@ SHAPE, SIDE = (1, 28, 28), 201
 
 
 @BENCHES.register("posterior")
-class Posterior(Bench):
+class PosteriorBench(Bench):
     """True posterior of one 28x28 image on a 201x201 grid (d = 2): decoding each time against an atlas."""
 
     @torch.no_grad()

@@ -50,7 +50,7 @@ def computing(prepared: Explorer, n: int) -> list[float]:
 
 
 @BENCHES.register("repaint")
-class Repaint(Bench):
+class RepaintBench(Bench):
     """Click on the map to six views repainted in Chromium (digits, default pair), and the computing in it."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:

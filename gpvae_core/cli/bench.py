@@ -14,13 +14,15 @@ from gpvae_core.progress import terminal_progress
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="What to measure: see `gpvae list benches`.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Counted rounds.")] = 20,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="Where to draw the result, an HTML page (growth).", show_default=False)
+    name: Annotated[str, typer.Argument(help="Name of the measurement: see `gpvae list benches`.")],
+    repeats: Annotated[int, typer.Option(min=1, help="Number of rounds that count.")] = 20,
+    device: Annotated[
+        str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the best there is]")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Write the figure of the result to this HTML file (growth).", show_default=False)
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Measure a part of the program against its rivals, in one run.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = group("List, fetch and verify data sets.\n\nExample: gpvae data list")
 _Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Data sets: see `gpvae data list`.")]
-_Json = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")]
 _AVAILABLE = {True: "yes", False: "no", None: "your own"}
 
 
@@ -47,7 +47,7 @@ def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
 
 
 def _there(present: bool | str | None) -> str:
-    """As a word; a subset is in words already."""
+    """Say it in a word; a subset is in words already."""
     return present if isinstance(present, str) else _AVAILABLE[present]
 
 

@@ -16,14 +16,15 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
-    from gpvae_core.evaluation.result import Correlation, Evaluation, Mean
+    from gpvae_core.evaluation.mean import Mean
+    from gpvae_core.evaluation.result import Correlation, Evaluation
     from gpvae_core.truth.ais import AISSettings
     from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
-    split: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    split: Annotated[str, typer.Option(help="Evaluate the images of test or of validation.")] = "test",
     k: Annotated[int, typer.Option(min=1, help="Importance samples of the IWAE bound.")] = 100,
     instances: Annotated[
         int | None,
@@ -50,7 +51,7 @@ def command(
     ] = None,
     truth: Annotated[
         str,
-        typer.Option(help="How log p(x) is found: line (d = 1), grid (d = 2), ais, iwae; auto: by d, else ais."),
+        typer.Option(help="Estimator of log p(x): line (d = 1), grid (d = 2), ais or iwae; auto goes by d, else ais."),
     ] = "auto",
     ais_steps: Annotated[
         int | None, typer.Option("--ais-steps", min=2, help="Temperatures of ais.  [default: 30]")
@@ -86,12 +87,15 @@ def command(
         typer.Option("--mixture-samples", min=1, help="Samples of the bound of --mixture.  [default: 20000]"),
     ] = None,
     mixture_epochs: Annotated[
-        int | None, typer.Option("--mixture-epochs", min=0, help="Epochs of its fit.  [default: 100]")
+        int | None,
+        typer.Option("--mixture-epochs", min=0, help="Epochs in which the mixture is fitted.  [default: 100]"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best there is]")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the best there is]")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Bounds on log p(x), the true log p(x), the best Gaussian and the gaps, in nats, with standard errors.
+    """Compute bounds on log p(x), log p(x) itself, the best Gaussian and the gaps, in nats, with standard errors.
 
     With 1 or 2 latent dimensions log_px is by quadrature (log_px.truth is 'line' or 'grid'), with more a lower bound
     by annealed importance sampling with Hamiltonian Monte Carlo from the best Gaussian (log_px.truth is 'ais'), or with
@@ -101,7 +105,7 @@ def command(
     The approximation and the amortization gap are measured against the best diagonal Gaussian, whatever the encoder's
     family; one richer than that can beat it, and its amortization gap is then negative.
 
-    How tight such a bound is, --simulated says: images that the model draws itself have a known latent, from which
+    The option --simulated tells how tight such a bound is: images that the model draws have a known latent, from which
     the chains run backwards to an upper bound. Both bounds hold in expectation; for real images the gap is a guide.
 
     density is the mean log p(x) by quadrature with 1 latent dimension, and with --mixture by the estimator of Yacoby et

@@ -68,7 +68,7 @@ def _rows_of(what: str) -> list[dict[str, Any]]:
 
 def list_command(
     what: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")],
-    json_: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
 ) -> None:
     """Show what can be chosen, one line each.
 
@@ -94,7 +94,7 @@ def _numbered(row: dict[str, Any]) -> str:
 
 def runs_command(
     root: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = DEFAULT_ROOT,
-    json_: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
 ) -> None:
     """List the runs in a folder, with their progress.
 

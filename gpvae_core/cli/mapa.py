@@ -25,7 +25,7 @@ app = group(
     "MAPA, the model-agnostic posterior approximation, in numbers (Yacoby et al. 2024).\n\n"
     "Example: gpvae mapa trend figure-8 clusters"
 )
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 @app.command("trend")
@@ -37,13 +37,15 @@ def trend_command(
     bandwidth: Annotated[
         str,
         typer.Option(
-            help="Of MAPA's kernel: sigma_x (the noise's), validation (best on validation points), best (the least "
-            "KL, which takes the truth to know), or numbers; several as a list with commas."
+            help="Width of MAPA's kernel: sigma_x (the noise's), validation (best on validation points), best (the "
+            "least KL, which takes the truth to know), or numbers; several as a list with commas."
         ),
     ] = "sigma_x,validation,best",
-    points: Annotated[str, typer.Option(help="Posteriors of which points: training or test.")] = "training",
+    points: Annotated[str, typer.Option(help="Compute the posteriors of training or of test points.")] = "training",
     draws: Annotated[int, typer.Option(min=1, help="Draws of each data set (split seeds 0, 1, ...).")] = 1,
-    all_: Annotated[bool, typer.Option("--all", help="All figures, in a wide table (--json has them anyway).")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Print all figures, in a wide table (--json has them anyway).")
+    ] = False,
     json_: _Json = False,
 ) -> None:
     """MAPA q(i|x) against the true index posterior p(i|x) of the model that made the data (nats, means over points).

@@ -18,12 +18,12 @@ from gpvae_core.cli.sweep import (
     Json,
     Scheduler,
     Workers,
+    cluster_of,
     cost_sentence,
     end,
     known,
     run_with_bar,
     show_plan,
-    where_of,
     workers_of,
 )
 from gpvae_core.cli.table import print_table
@@ -31,9 +31,10 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import duration
 
 if TYPE_CHECKING:
+    from gpvae_core.sweep.cluster import ClusterSettings
     from gpvae_core.sweep.config import SweepConfig
     from gpvae_core.sweep.plan import Job
-    from gpvae_core.sweep.run import Outcome, Where
+    from gpvae_core.sweep.run import Outcome
     from gpvae_core.tables.compare import Cell
     from gpvae_core.tables.paper import PaperTable
 
@@ -62,8 +63,10 @@ def command(
     dims: Annotated[str | None, typer.Option(help="Latent dimensions, as 10,50.  [default: the table's]")] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, as vae,gp,iaf:4.  [default: the table's]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training.  [default: 2000]")] = None,
-    runs: Annotated[int | None, typer.Option(min=1, help="Train/validation splits.  [default: 10]")] = None,
-    restarts: Annotated[int | None, typer.Option(min=1, help="Trainings of each split.  [default: 3]")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Number of train/validation splits.  [default: 10]")] = None,
+    restarts: Annotated[
+        int | None, typer.Option(min=1, help="Number of trainings of each split.  [default: 3]")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of every run, key=value; repeatable.")
     ] = None,
@@ -76,7 +79,8 @@ def command(
     csv: Annotated[Path | None, typer.Option(help="Also write the table to a CSV file; of times, the paper's.")] = None,
     latex: Annotated[Path | None, typer.Option(help="Also write it to a LaTeX file.")] = None,
     bench: Annotated[
-        Path | None, typer.Option(help="Tables 5 and 11: what `gpvae bench inference --json` printed.")
+        Path | None,
+        typer.Option(help="Read the times of tables 5 and 11 from this output of `gpvae bench inference --json`."),
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -111,11 +115,11 @@ def command(
     from gpvae_core.tables.build import table_sweeps
 
     sweeps = table_sweeps(table, *chosen, epochs, runs, restarts, parse_settings(set_ or []))
-    where = where_of(scheduler, workers, device)
+    cluster = cluster_of(scheduler, workers, device)
     if dry_run:
-        show_plan(_planned(sweeps), out, where, json_)
+        show_plan(_planned(sweeps), out, cluster, json_)
         return
-    outcomes = [] if no_run else _run(_planned(sweeps), out, where, f"gpvae table {number}")
+    outcomes = [] if no_run else _run(_planned(sweeps), out, cluster, f"gpvae table {number}")
     _show(table, _compare(table, sweeps, out, runs, restarts, *chosen), csv, latex, json_)
     for outcome in outcomes:
         end(outcome)
@@ -162,18 +166,20 @@ def _whole_numbers(text: str | None) -> list[int]:
         raise UserError(f"wanted whole numbers with commas for --dims, as 10,50, got '{text}'") from None
 
 
-def _run(sweeps: Sequence[tuple[SweepConfig, list[Job]]], out: Path, where: Where, again: str) -> list[Outcome]:
+def _run(
+    sweeps: Sequence[tuple[SweepConfig, list[Job]]], out: Path, cluster: ClusterSettings, again: str
+) -> list[Outcome]:
     """Say what it will cost, then run."""
     from gpvae_core.sweep.cost import cell_costs
-    from gpvae_core.sweep.run import check_place
+    from gpvae_core.sweep.run import check_cluster
 
     jobs = [job for _, part in sweeps for job in part]
-    check_place(where, jobs, out)  # before the cost is measured
-    statuses, costs = known(jobs, out, where)
+    check_cluster(cluster, jobs, out)  # before the cost is measured
+    statuses, costs = known(jobs, out, cluster)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
-    typer.echo(cost_sentence(rows, workers_of(where)), err=True)
+    typer.echo(cost_sentence(rows, workers_of(cluster)), err=True)
     return [
-        run_with_bar(sweep, part, out, where, f"the same command, {again} ... --out {out}", costs)
+        run_with_bar(sweep, part, out, cluster, f"the same command, {again} ... --out {out}", costs)
         for sweep, part in sweeps
     ]
 

@@ -19,11 +19,12 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, duration, terminal_progress
 
 if TYPE_CHECKING:
+    from gpvae_core.sweep.cluster import ClusterSettings
     from gpvae_core.sweep.config import SweepConfig
     from gpvae_core.sweep.cost import CellCost
     from gpvae_core.sweep.plan import Job
     from gpvae_core.sweep.results import Cost
-    from gpvae_core.sweep.run import OnChange, Outcome, Standing, Where
+    from gpvae_core.sweep.run import OnChange, Outcome, Standing
 
 HELP = """Train data sets x methods x d x splits x restarts, score each, keep the results in OUT/results.sqlite.
 
@@ -62,9 +63,9 @@ Scheduler = Annotated[
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Worker processes on this machine.  [default: one a GPU, or one a core]")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: the best each worker has]")]
+Device = Annotated[str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the best each worker has]")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost (measured on a few steps).")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def command(
@@ -86,11 +87,11 @@ def command(
     except UserError as error:
         raise UserError(f"'{file}': {error}") from None
     target = out or Path("sweeps") / sweep.name
-    where = where_of(scheduler, workers, device)
+    cluster = cluster_of(scheduler, workers, device)
     if dry_run:
-        show_plan([(sweep, jobs)], target, where, json_)
+        show_plan([(sweep, jobs)], target, cluster, json_)
         return
-    outcome = run_with_bar(sweep, jobs, target, where, f"gpvae sweep {file} --out {target}")
+    outcome = run_with_bar(sweep, jobs, target, cluster, f"gpvae sweep {file} --out {target}")
     rows = open_results(target).rows(sweep.setup_key())
     summary = summarize_cells(best_restarts(rows))
     if json_:
@@ -100,22 +101,21 @@ def command(
     end(outcome)
 
 
-def where_of(scheduler: str | None, workers: int | None, device: str | None) -> Where:
-    """Return where the jobs are to run.
+def cluster_of(scheduler: str | None, workers: int | None, device: str | None) -> ClusterSettings:
+    """Return the processes that are to do the jobs.
 
     Raises:
         UserError: the address is none, the device is not here, or --workers beside --scheduler.
     """
-    from gpvae_core.sweep.cluster import check_address
-    from gpvae_core.sweep.run import Where
+    from gpvae_core.sweep.cluster import ClusterSettings, check_address
 
     if scheduler is not None:
         check_address(scheduler)
         if workers is not None:
             raise UserError("--workers are of this machine, and --scheduler has its own: leave one of them out")
-    where = Where(scheduler, workers, device)
-    where.local()
-    return where
+    cluster = ClusterSettings(scheduler, workers, device)
+    cluster.local()
+    return cluster
 
 
 def end(outcome: Outcome) -> None:
@@ -154,7 +154,7 @@ def run_with_bar(
     sweep: SweepConfig,
     jobs: Sequence[Job],
     out: Path,
-    where: Where,
+    cluster: ClusterSettings,
     again: str,
     costs: Mapping[str, Cost] | None = None,
 ) -> Outcome:
@@ -163,7 +163,7 @@ def run_with_bar(
 
     try:
         with _bar(len(jobs)) as on_change:
-            return run_sweep(sweep, jobs, out, where, on_change, costs)
+            return run_sweep(sweep, jobs, out, cluster, on_change, costs)
     except (Cancelled, KeyboardInterrupt):
         typer.echo(f"stopped; what is done is kept; go on with: {again}", err=True)
         raise
@@ -193,14 +193,16 @@ def _bar(total: int) -> Iterator[OnChange]:
         yield on_change
 
 
-def show_plan(sweeps: Sequence[tuple[SweepConfig, Sequence[Job]]], out: Path, where: Where, json_: bool) -> None:
+def show_plan(
+    sweeps: Sequence[tuple[SweepConfig, Sequence[Job]]], out: Path, cluster: ClusterSettings, json_: bool
+) -> None:
     """Print what is to do and what it will cost; nothing is written."""
     from gpvae_core.sweep.cost import cell_costs, total_seconds
 
     jobs = [job for _, part in sweeps for job in part]
-    statuses, costs = known(jobs, out, where)
+    statuses, costs = known(jobs, out, cluster)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
-    seconds, workers = total_seconds(rows), workers_of(where)
+    seconds, workers = total_seconds(rows), workers_of(cluster)
     if json_:
         content = {
             "names": [sweep.name for sweep, _ in sweeps],
@@ -243,7 +245,7 @@ def cost_sentence(rows: Sequence[CellCost], workers: int | None) -> str:
     )
 
 
-def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str], dict[str, Cost]]:
+def known(jobs: Sequence[Job], out: Path, cluster: ClusterSettings) -> tuple[dict[str, str], dict[str, Cost]]:
     """Return each job's status and each kind's cost: from the results where they are there, else measured now."""
     from gpvae_core.sweep.cost import measure_unknown
     from gpvae_core.sweep.results import FILE, open_results
@@ -255,9 +257,9 @@ def known(jobs: Sequence[Job], out: Path, where: Where) -> tuple[dict[str, str],
         statuses, costs = {row.key: row.status for row in results.rows()}, results.costs()
     todo = [job for job in jobs if statuses.get(job.key) != "done"]
     with terminal_progress() as progress:
-        return statuses, costs | measure_unknown(todo, costs, where.device, progress)
+        return statuses, costs | measure_unknown(todo, costs, cluster.device, progress)
 
 
-def workers_of(where: Where) -> int | None:
+def workers_of(cluster: ClusterSettings) -> int | None:
     """Return the number of the local cluster's workers; None for a scheduler, whose number is not known."""
-    return None if where.scheduler else where.local()[0]
+    return None if cluster.scheduler else cluster.local()[0]

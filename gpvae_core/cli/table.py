@@ -24,5 +24,5 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def show(table: Table) -> None:
-    """On a terminal as wide as that is; in a pipe or file, which has no edge, as wide as the table needs."""
+    """Print on a terminal as wide as that is; in a pipe or file, which has no edge, as wide as the table needs."""
     Console(width=None if sys.stdout.isatty() else UNCUT).print(table)

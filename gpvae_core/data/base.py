@@ -25,7 +25,12 @@ from gpvae_core.types import EventShape
 
 
 class DataConfig(BaseModel):
-    """Which images, and how they are split."""
+    """The choice of images, and their split.
+
+    >>> from gpvae_core.data.base import DataConfig
+    >>> DataConfig(name="digits").split_seed
+    0
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
@@ -48,7 +53,14 @@ class DataConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Split:
-    """Images as stored, (N, C, H, W): whole numbers from 0 to `levels` (uint8), or float32 in [0, 1] with levels 1."""
+    """Images as stored, (N, C, H, W): whole numbers from 0 to `levels` (uint8), or float32 in [0, 1] with levels 1.
+
+    >>> import numpy as np
+    >>> from gpvae_core.data.base import Split
+    >>> split = Split(np.full((3, 1, 2, 2), 8, dtype=np.uint8), np.array([0, 1, 1]), levels=16)
+    >>> len(split), float(split.pixels([0]).mean())
+    (3, 0.5)
+    """
 
     images: NDArray[Any]
     labels: NDArray[np.int64]
@@ -70,7 +82,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train, validation and test images of one shape."""
+    """Train, validation and test images of one shape.
+
+    >>> from gpvae_core.data.base import DataConfig, load
+    >>> data = load(DataConfig(name="digits"))
+    >>> data.event_shape
+    (1, 8, 8)
+    """
 
     name: str
     train: Split
@@ -102,7 +120,7 @@ class RawData:
 
 
 class Source(ABC):
-    """Where a data set comes from. The docstring's first line is its summary."""
+    """The origin of a data set. The docstring's first line is its summary."""
 
     shape: EventShape | None = None
     """Shape of one image, where it is known before reading."""
@@ -123,7 +141,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def present(cls) -> bool | str | None:
-        """Whether the files are there to be read; which subset, in words; None where that depends on the path."""
+        """Return True where the files are there to be read; a subset in words; None where that depends on the path."""
 
     @abstractmethod
     def read(self) -> RawData:
@@ -137,7 +155,7 @@ class PathSource(Source):
 
     @classmethod
     def present(cls) -> None:
-        """Whether the files are there depends on the path."""
+        """Return None: whether the files are there depends on the path."""
 
 
 MIN_IMAGES = 3

@@ -1,4 +1,4 @@
-"""Where the files of a data set are: `GPVAE_DATA_DIR`, the cache, or a download with checksum and progress."""
+"""The places where files of a data set lie: `GPVAE_DATA_DIR`, the cache, or a download with checksum and progress."""
 
 from __future__ import annotations
 

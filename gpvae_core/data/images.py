@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, Split, own_path, stratified_test_split
 from gpvae_core.data.decode import picture_size
-from gpvae_core.data.tree import Picture, decode_all, open_tree
+from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.errors import UserError
 
 LARGEST_OWN_SIZE = 64
@@ -37,7 +37,7 @@ class ImageTree(PathSource):
         return _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed, path)
 
 
-def own_size(pictures: Sequence[Picture]) -> int:
+def own_size(pictures: Sequence[ImageFile]) -> int:
     """Return the images' common size if they are square and small, else 28."""
     first = picture_size(pictures[0].read(), pictures[0].where)
     if first[0] != first[1] or not 4 <= first[0] <= LARGEST_OWN_SIZE:
@@ -49,7 +49,7 @@ def own_size(pictures: Sequence[Picture]) -> int:
 def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str] | None, list[str]]:
     """(part of each image or None, class of each image) from the folders they lie in; `whole` names a single class.
 
-    Folders that all images share say nothing and are dropped. What is left is the class, several levels joined by
+    Folders that all images share tell no classes apart and are dropped. The rest is the class, several levels joined by
     "/" (alphabet/character), behind train/, test/ and validation/ where these are the first level.
     """
     shared = _shared_depth(folders)
@@ -66,7 +66,7 @@ def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str]
 
 
 def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
-    """How many folders from the root on all images have in common; the innermost of a single class is not counted."""
+    """Count the folders from the root on that all images share; the innermost of a single class is not counted."""
     low, high = min(folders), max(folders)
     depth = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     return max(depth - 1, 0) if low == high else depth

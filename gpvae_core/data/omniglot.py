@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
 from gpvae_core.data.files import find_file, missing
-from gpvae_core.data.tree import Picture, decode_all, open_tree
+from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.types import EventShape
 
 PUBLISHED = ("images_background.zip", "images_evaluation.zip")
@@ -79,12 +79,12 @@ def _paths(files: tuple[str, ...]) -> list[Path] | None:
     return found if len(found) == len(files) else None
 
 
-def _character(picture: Picture) -> str:
+def _character(picture: ImageFile) -> str:
     """Greek/character01"""
     return "/".join(picture.folders[-2:])
 
 
-def _key(picture: Picture) -> tuple[str, str]:
+def _key(picture: ImageFile) -> tuple[str, str]:
     return _character(picture), picture.name
 
 

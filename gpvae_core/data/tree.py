@@ -29,7 +29,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedErro
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """A picture file: the folders it lies in below the root, its name, and how to read its bytes."""
 
     folders: tuple[str, ...]
@@ -40,7 +40,7 @@ class Picture:
 
 
 @contextmanager
-def open_tree(path: Path) -> Iterator[list[Picture]]:
+def open_tree(path: Path) -> Iterator[list[ImageFile]]:
     """The pictures of a folder or zip, in the order of their paths. Hidden files and __MACOSX are left out.
 
     Links to folders are not followed.
@@ -58,7 +58,7 @@ def open_tree(path: Path) -> Iterator[list[Picture]]:
         raise UserError(f"'{path}' is not there: wanted a folder or a zip of images")
 
 
-def decode_all(pictures: Sequence[Picture], channels: int, size: int, what: str) -> NDArray[np.uint8]:
+def decode_all(pictures: Sequence[ImageFile], channels: int, size: int, what: str) -> NDArray[np.uint8]:
     """Return pixels (N, C, size, size) from 0 to 255, with a progress bar on standard error where there are many.
 
     Raises:
@@ -82,11 +82,11 @@ def decode_all(pictures: Sequence[Picture], channels: int, size: int, what: str)
     return pixels
 
 
-def _decode_one(picture: Picture, channels: int, size: int) -> NDArray[np.uint8]:
+def _decode_one(picture: ImageFile, channels: int, size: int) -> NDArray[np.uint8]:
     return decode(picture.read(), picture.where, channels, size, size)
 
 
-def _some(path: Path, pictures: list[Picture]) -> list[Picture]:
+def _some(path: Path, pictures: list[ImageFile]) -> list[ImageFile]:
     if not pictures:
         raise UserError(f"'{path}' holds no image (PNG, JPEG, BMP, WebP or GIF): is it the right folder or zip?")
     return sorted(pictures, key=lambda picture: (*picture.folders, picture.name))
@@ -100,7 +100,7 @@ def _shown(part: str) -> bool:
     return not part.startswith(".") and part != "__MACOSX"
 
 
-def _in_folder(root: Path) -> list[Picture]:
+def _in_folder(root: Path) -> list[ImageFile]:
     def refuse(error: OSError) -> None:
         raise cannot_read(Path(error.filename), error) from None
 
@@ -111,17 +111,17 @@ def _in_folder(root: Path) -> list[Picture]:
             file = Path(folder) / name
             parts = file.relative_to(root).parts
             if _wanted(parts):
-                found.append(Picture(parts[:-1], name, f"'{file}'", partial(_read_file, file)))
+                found.append(ImageFile(parts[:-1], name, f"'{file}'", partial(_read_file, file)))
     return found
 
 
-def _in_zip(path: Path, archive: zipfile.ZipFile) -> list[Picture]:
+def _in_zip(path: Path, archive: zipfile.ZipFile) -> list[ImageFile]:
     found = []
     for info in archive.infolist():
         parts = PurePosixPath(info.filename.replace("\\", "/")).parts
         if parts and not info.is_dir() and _wanted(parts):
             read = partial(_read_member, path, archive, info)
-            found.append(Picture(parts[:-1], parts[-1], _where(path, info), read))
+            found.append(ImageFile(parts[:-1], parts[-1], _where(path, info), read))
     return found
 
 

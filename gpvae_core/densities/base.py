@@ -49,7 +49,14 @@ Samples = tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]
 
 
 class Posterior(ABC):
-    """q(z|x) for a batch of B instances; a prior p(z) of B rows is one too."""
+    """q(z|x) for a batch of B instances; a prior p(z) of B rows is one too.
+
+    >>> import torch
+    >>> from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+    >>> z, log_q = DiagonalGaussian(torch.zeros(4, 2), torch.ones(4, 2)).rsample_and_log_prob(10)
+    >>> z.shape, log_q.shape
+    (torch.Size([10, 4, 2]), torch.Size([10, 4]))
+    """
 
     @abstractmethod
     def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:

@@ -104,7 +104,13 @@ class BaseFunctionEncoder(Encoder):
 
 
 class EncoderConfig(PartConfig):
-    """Settings of one family: only its own fields, defaults that work."""
+    """Settings of one family: only its own fields, defaults that work.
+
+    >>> from gpvae_core.encoders.mixture import MixtureConfig
+    >>> from gpvae_core.nets.fc import FullyConnectedConfig
+    >>> MixtureConfig(components=5).build(FullyConnectedConfig(hidden=16), (1, 8, 8), latent_dim=2).size()
+    5
+    """
 
     @abstractmethod
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Encoder:

@@ -18,7 +18,7 @@ from gpvae_core.types import EventShape
 
 
 class FlowConfig(EncoderConfig):
-    """What the encoders with a conditional flow have in common."""
+    """The base of the encoders with a conditional flow."""
 
     flows: int = Field(default=4, ge=1, le=64, description="flows that z goes through")
     context: int = Field(default=64, ge=1, description="numbers the encoder network hands to each flow beside b and c")

@@ -38,6 +38,7 @@ class GPEncoder(BaseFunctionEncoder):
         b, c = self.base(x)
         psi_m, psi_s = self.psi_m(x).to(self.w.mu.dtype), self.psi_s(x).to(self.u.mu.dtype)
         with torch.autocast(x.device.type, enabled=False):  # the GP algebra stays in float32
+            # Both ways give the same variances: one has gradients, the other one product for W and U together.
             if torch.is_grad_enabled():
                 f_var, h_var = self.w.variance(psi_m), self.u.variance(psi_s)
             else:

@@ -66,6 +66,7 @@ class HouseholderEncoder(BaseFunctionEncoder):
         """Take over b and c so that q is the VAE's: b_1 changes its sign where the reflections turn z_1 round."""
         super().take_base(base)
         if len(self.further) % 2 == 0:
+            # An odd number of reflections at e_1 is Diag(-1, 1, ..., 1), which leaves the diagonal covariance as it is.
             head = self.base.head
             turn = torch.ones_like(head.bias)
             turn[0] = -1.0

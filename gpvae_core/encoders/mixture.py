@@ -81,15 +81,20 @@ class MixtureEncoder(Encoder):
         self.head.load_state_dict({"weight": weight, "bias": bias})
 
 
+class ComponentsConfig(EncoderConfig):
+    """Settings that all mixtures have: the number of components."""
+
+    count: ClassVar[str] = "components"
+    counts: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
+    components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
+
+
 @ENCODERS.register("mixture")
-class MixtureConfig(EncoderConfig):
+class MixtureConfig(ComponentsConfig):
     """Mixture of diagonal Gaussians, trained blindly, all components at once; me:5 has 5."""
 
     kind: ClassVar[str] = "mixture"
     method: ClassVar[str] = "me"
-    count: ClassVar[str] = "components"
-    counts: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
-    components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> MixtureEncoder:
         return MixtureEncoder(net, event_shape, latent_dim, self.components)

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.mixture import GaussianMixture
-from gpvae_core.encoders.base import ENCODERS, Encoder, EncoderConfig, LogJoint, Stage
+from gpvae_core.encoders.base import ENCODERS, Encoder, LogJoint, Stage
 from gpvae_core.encoders.base_functions import BaseFunctions
-from gpvae_core.encoders.mixture import weights_reward
+from gpvae_core.encoders.mixture import ComponentsConfig, weights_reward
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
@@ -174,6 +174,7 @@ def greedy_reward(
         worth = log_joint(x, leaf) - q.detached().log_prob(leaf)
         (slope,) = torch.autograd.grad(worth.sum(), leaf)
     rest = 1.0 - q.log_w[:, number - 1].exp().detach()
+    # z - z is zero and has the gradient of z: the reward is zero, with slope dz/d(m, s) as its gradient
     return rest * (slope * (z - z.detach())).sum((0, -1))
 
 
@@ -182,12 +183,14 @@ def bounded_kl(
 ) -> Float[Tensor, " B"]:
     """Return min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats."""
     old, new = part(q, 0, number - 1).detached(), part(q, number - 1, number)
+    # KL(Q || q) = E_Q[log Q] - E_Q[log q]: the first by samples and without a gradient, the second in closed form
     log_old = old.log_prob(old.sample(ENTROPY_SAMPLES, generator)).mean(0)
     return (log_old + cross_entropy(old, new)).clamp_max(bound)
 
 
 def cross_entropy(q: GaussianMixture, one: GaussianMixture) -> Float[Tensor, " B"]:
     """Return -E_q[log p] for p the mixture `one` of a single component, in closed form, in nats."""
+    # E[(z - m')^2] = s^2 + (m - m')^2 for z ~ N(m, s^2)
     square = (q.s.square() + (q.m - one.m).square()) / one.s.square()
     each = (0.5 * square + one.s.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
     return (q.log_w.exp() * each).sum(-1)
@@ -199,14 +202,11 @@ def part(q: GaussianMixture, first: int, end: int) -> GaussianMixture:
 
 
 @ENCODERS.register("recursive_mixture")
-class RecursiveMixtureConfig(EncoderConfig):
+class RecursiveMixtureConfig(ComponentsConfig):
     """Mixture grown one Gaussian at a time, each pushed away from those before (Kim & Pavlovic 2020); rme:5 has 5."""
 
     kind: ClassVar[str] = "recursive_mixture"
     method: ClassVar[str] = "rme"
-    count: ClassVar[str] = "components"
-    counts: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
-    components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
     eta: float = Field(default=1.0, ge=0, description="weight of the bounded KL that pushes a new component away")
     kl_bound: float = Field(default=10.0, gt=0, description="C, nats beyond which pushing it further gains nothing")
     start_weight: float = Field(default=0.05, gt=0, lt=1, description="weight that a new component starts with")

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.result import Bidirectional, ChainsReport, LargestMean, Mean, SmallestMean
+from gpvae_core.evaluation.mean import Mean
+from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, LargestMean, SmallestMean
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.bidirectional import FEWEST, bidirectional
@@ -29,10 +30,12 @@ def check_counts(simulated: int, hmc: int, sample: int) -> None:
         )
 
 
-def simulated_bounds(vae: VAE, n: int, settings: AISSettings, seed: int, progress: Progress = silent) -> Bidirectional:
+def simulated_bounds(
+    vae: VAE, n: int, settings: AISSettings, seed: int, progress: Progress = silent
+) -> BidirectionalMeans:
     """Bound log p(x) of n images of the model's own from both sides, in nats."""
     bounds = bidirectional(vae, n, settings, seed, progress)
-    return Bidirectional(
+    return BidirectionalMeans(
         n=n,
         chains=settings.chains,
         temperatures=settings.steps,

@@ -1,4 +1,4 @@
-"""How good a run's generative model is as a density, and how many network passes a training step takes."""
+"""The score of a run's generative model as a density, and the network passes of a training step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gpvae_core.data.base import Dataset, Split
-from gpvae_core.evaluation.result import DensityMean, Mean, Passes
+from gpvae_core.evaluation.mean import Mean
+from gpvae_core.evaluation.result import DensityMean, PassesPerPoint
 from gpvae_core.mapa.density import Density, kl_from_truth, line_density, mixture_density, true_log_px
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -80,8 +81,8 @@ def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
     }
 
 
-def passes_of(run: Run, data: Dataset) -> Passes | None:
-    """Decoder and encoder passes for each point of a training step; None for a run whose answers are refined.
+def passes_of(run: Run, data: Dataset) -> PassesPerPoint | None:
+    """Return decoder and encoder passes for each point of a training step; None for a run whose answers are refined.
 
     From the metrics where inference counted them (MAPA encodes and decodes each distinct code of a batch once); else
     counted in one step on a batch of the training points: what goes through the two networks, forwards.
@@ -89,13 +90,13 @@ def passes_of(run: Run, data: Dataset) -> Passes | None:
     counted = [row["passes"] for row in run.metrics if "passes" in row]
     if counted:
         mean = float(np.mean(counted))
-        return Passes(decoder=mean, encoder=mean)
+        return PassesPerPoint(decoder=mean, encoder=mean)
     if run.config.refiner.kind != "none":
         return None
     x = data.train.pixels(slice(COUNTED)).to(run.device)
-    with Counter(run.model.decoder) as decoder, Counter(run.model.encoder) as encoder:
+    with RowCounter(run.model.decoder) as decoder, RowCounter(run.model.encoder) as encoder:
         _one_step(run, x)
-    return Passes(decoder=decoder.rows / len(x), encoder=encoder.rows / len(x))
+    return PassesPerPoint(decoder=decoder.rows / len(x), encoder=encoder.rows / len(x))
 
 
 def _one_step(run: Run, x: Tensor) -> None:
@@ -105,14 +106,14 @@ def _one_step(run: Run, x: Tensor) -> None:
     training_bound(run.model, x, len(x), c.train.samples, torch.Generator(run.device).manual_seed(0), settings)
 
 
-class Counter:
+class RowCounter:
     """Counts the rows that go through a module while it is entered."""
 
     def __init__(self, module: nn.Module) -> None:
         self.rows = 0
         self._module = module
 
-    def __enter__(self) -> Counter:
+    def __enter__(self) -> RowCounter:
         self._hook = self._module.register_forward_pre_hook(self._count)
         return self
 

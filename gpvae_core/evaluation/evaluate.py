@@ -1,4 +1,4 @@
-"""How good a run is on a split: bounds over all of it, truth and gaps on a seeded sample."""
+"""The evaluation of a run on a split: bounds over all of it, truth and gaps on a seeded sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from gpvae_core.errors import unknown
 from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, simulated_bounds
 from gpvae_core.evaluation.density import density_report, passes_of
-from gpvae_core.evaluation.result import Evaluation, KernelWidth, Mean, SampleSizes
+from gpvae_core.evaluation.mean import Mean
+from gpvae_core.evaluation.result import Evaluation, KernelWidth, SampleSizes
 from gpvae_core.evaluation.sample import (
     best_gaussian_elbo,
     check,

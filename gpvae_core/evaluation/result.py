@@ -2,63 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any
 
-from numpy.typing import ArrayLike
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializerFunctionWrapHandler, model_serializer
-
-from gpvae_core.part import parse_model
-from gpvae_core.stats import mean_se
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: what is not defined is None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Number = Annotated[float | None, BeforeValidator(_finite)]
-"""A number, or None where it is not defined."""
-
-
-class Part(BaseModel):
-    """A part of an evaluation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    omitted: ClassVar[frozenset[str]] = frozenset()
-    """Fields that the JSON leaves out where they are None, because they do not apply."""
-
-    @model_serializer(mode="wrap")
-    def _without_omitted(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {k: v for k, v in handler(self).items() if v is not None or k not in self.omitted}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain data that JSON can hold; `from_json` reads it again."""
-        return self.model_dump(mode="json")
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the part that `to_json` wrote. Raises UserError where `data` is something else."""
-        return parse_model(cls, data)
-
-
-class Mean(Part):
-    """A mean over `n` instances with its standard error; None where there are too few.
-
-    >>> from gpvae_core.evaluation.result import Mean
-    >>> Mean.over([1.0, 2.0, 3.0]).to_json()
-    {'mean': 2.0, 'se': 0.5773502691896258, 'n': 3}
-    """
-
-    mean: Number
-    se: Number
-    n: int
-
-    @classmethod
-    def over(cls, values: ArrayLike, **more: Any) -> Self:
-        """Return the mean of the finite `values`, with the other fields of this class."""
-        return cls(**mean_se(values), **more)
+from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 
 
 class IwaeScore(Mean):
@@ -87,7 +34,7 @@ class LogPx(Mean):
     """'lower' where the estimate is a lower bound in expectation."""
 
 
-class BestGaussianElbo(Part):
+class BestGaussianElbo(EvaluationPart):
     """ELBO of the best Gaussian of each instance, in nats."""
 
     diagonal: Mean
@@ -113,8 +60,8 @@ class AmortizationGap(Mean):
     reference: str
 
 
-class Gaps(Part):
-    """How far the encoder's ELBO is from log p(x), and why (Cremer et al. 2018)."""
+class Gaps(EvaluationPart):
+    """The distance of the encoder's ELBO from log p(x), in its parts (Cremer et al. 2018)."""
 
     inference: InferenceGap
     approximation: ApproximationGap
@@ -122,7 +69,7 @@ class Gaps(Part):
     amortization: AmortizationGap
 
 
-class ActiveUnits(Part):
+class ActiveUnits(EvaluationPart):
     """Latent dimensions whose posterior mean moves with the image (Burda et al. 2016)."""
 
     count: int
@@ -131,15 +78,15 @@ class ActiveUnits(Part):
     """Variance over images of each dimension's posterior mean, squared latent units."""
 
 
-class Collapse(Part):
-    """Latent dimensions that say nothing about the image."""
+class Collapse(EvaluationPart):
+    """Latent dimensions whose posterior is the prior, whatever the image."""
 
     fraction: float
     moment_kl: tuple[Number, ...]
     """KL to the prior of each dimension's Gaussian with the same moments, nats, mean over images."""
 
 
-class UncertaintyMeans(Part):
+class UncertaintyMeans(EvaluationPart):
     """A Bayesian encoder's own uncertainty (Kim & Pavlovic 2021, Fig. 1), in squared latent units."""
 
     f: Mean
@@ -149,7 +96,7 @@ class UncertaintyMeans(Part):
     total: Mean
 
 
-class Correlation(Part):
+class Correlation(EvaluationPart):
     """Spearman's rho with its 95 % bootstrap interval, over `n` instances; None where it is not defined."""
 
     rho: Number
@@ -158,7 +105,7 @@ class Correlation(Part):
     n: int
 
 
-class KernelWidth(Part):
+class KernelWidth(EvaluationPart):
     """Width of MAPA's kernel, in pixel units."""
 
     omitted = frozenset({"train_images"})
@@ -168,8 +115,8 @@ class KernelWidth(Part):
     """Training images that it was chosen with."""
 
 
-class SampleSizes(Part):
-    """Of how many instances truth and gaps were computed, and how those were chosen."""
+class SampleSizes(EvaluationPart):
+    """The numbers of instances of truth and gaps, and how those were chosen."""
 
     how: str = "seeded, without replacement"
     seed: int
@@ -178,8 +125,8 @@ class SampleSizes(Part):
     of: int
 
 
-class Check(Part):
-    """Of `n` values of log p(x), how many are not to be trusted, and why."""
+class Check(EvaluationPart):
+    """The number of `n` values of log p(x) that are not to be trusted, by reason."""
 
     omitted = frozenset({"refined", "failed", "untrusted", "few_effective", "ess", "k_hat_above_limit"})
     refined: int | None = None
@@ -207,14 +154,14 @@ class DensityMean(Mean):
     bound: str | None = None
 
 
-class Passes(Part):
+class PassesPerPoint(EvaluationPart):
     """Network passes for each point of a training step."""
 
     decoder: float
     encoder: float
 
 
-class Bidirectional(Part):
+class BidirectionalMeans(EvaluationPart):
     """log p(x) of `n` images drawn from the model, bounded from both sides (Grosse et al. 2015), in nats."""
 
     n: int
@@ -237,8 +184,8 @@ class SmallestMean(Mean):
     min: Number
 
 
-class ChainsReport(Part):
-    """Whether HMC's chains have mixed, and how far the encoder is from their moments."""
+class ChainsReport(EvaluationPart):
+    """The diagnostics of HMC's chains, and the encoder's distance from their moments."""
 
     n: int
     chains: int
@@ -254,8 +201,15 @@ class ChainsReport(Part):
     std_ratio: Mean
 
 
-class Evaluation(Part):
-    """The result of `evaluate`: bounds over a whole split, truth and gaps on a seeded sample of it."""
+class Evaluation(EvaluationPart):
+    """The result of `evaluate`: bounds over a whole split, truth and gaps on a seeded sample of it.
+
+    Its parts are attributes, and JSON both ways, as the whole is:
+
+    >>> from gpvae_core.evaluation.result import Correlation
+    >>> Correlation.from_json({"rho": 0.3, "low": 0.1, "high": 0.5, "n": 200}).rho
+    0.3
+    """
 
     run: str
     dataset: str
@@ -287,8 +241,8 @@ class Evaluation(Part):
     density: Mapping[str, DensityMean] | None
     test_kl: Mapping[str, Mean] | None
     """KL from the true distribution, where that is known, in nats."""
-    passes: Passes | None
-    bidirectional: Bidirectional | None
+    passes: PassesPerPoint | None
+    bidirectional: BidirectionalMeans | None
     hmc: ChainsReport | None
     seconds: float
 
@@ -306,6 +260,6 @@ class Evaluation(Part):
 def _means(value: Any, name: str) -> Iterator[tuple[str, Mean]]:
     if isinstance(value, Mean):
         yield name, value
-    elif isinstance(value, Part | Mapping):
+    elif isinstance(value, EvaluationPart | Mapping):
         for key, item in value.items() if isinstance(value, Mapping) else value:
             yield from _means(item, f"{name}.{key}" if name else key)

@@ -1,4 +1,4 @@
-"""What an evaluation computes on a seeded sample of a split: log p(x), best Gaussians, gaps and correlations."""
+"""The evaluation of a seeded sample of a split: log p(x), best Gaussians, gaps and correlations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import Split
+from gpvae_core.evaluation.mean import Mean
 from gpvae_core.evaluation.result import (
     AmortizationGap,
     ApproximationGap,
@@ -19,7 +20,6 @@ from gpvae_core.evaluation.result import (
     Gaps,
     InferenceGap,
     LogPx,
-    Mean,
 )
 from gpvae_core.evaluation.whole_split import traces
 from gpvae_core.gaps import GapTable, gaps_and_best
@@ -36,7 +36,7 @@ DIAGONAL, FULL = "best diagonal Gaussian", "best full Gaussian"
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleGaps:
     """Gaps of the instances at `index`; truth of those at `truth_index`, which begins with `index`."""
 
     index: NDArray[np.int64]
@@ -52,7 +52,9 @@ def first(split: Split, size: int, seed: int) -> NDArray[np.int64]:
     return seeded_order(len(split), seed)[:size]
 
 
-def sample_of(run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, truth: Truth) -> Sample:
+def sample_of(
+    run: Run, split: Split, size: int, truths: int, seed: int, progress: Progress, truth: Truth
+) -> SampleGaps:
     """Compute gaps of `size` instances; at d = 2, where quadrature takes milliseconds an image, more have a truth."""
     index = first(split, size, seed)
     more = first(split, max(size, truths), seed) if truth.name == "grid" else index
@@ -60,7 +62,7 @@ def sample_of(run: Run, split: Split, size: int, truths: int, seed: int, progres
     known = truth.log_px(x, seed, progress) if truth.exact else None
     part = None if known is None else known.first(len(index))
     table, best = gaps_and_best(run.model, x[: len(index)], truth, seed, progress, index, part)
-    return Sample(index, more, table, known or table.evidence, best)
+    return SampleGaps(index, more, table, known or table.evidence, best)
 
 
 def log_px(evidence: Evidence) -> LogPx:
@@ -93,7 +95,7 @@ def optional_mean(values: Array | NDArray[np.int64] | None) -> Mean | None:
     return None if values is None else Mean.over(values)
 
 
-def correlations(whole: Mapping[str, Array], sample: Sample, seed: int) -> dict[str, dict[str, Correlation]]:
+def correlations(whole: Mapping[str, Array], sample: SampleGaps, seed: int) -> dict[str, dict[str, Correlation]]:
     """Correlate each trace of the uncertainty with gaps, negentropy and modes; empty without uncertainty."""
     gaps, truth = sample.gaps, sample.truth
     targets: dict[str, tuple[NDArray[np.int64], Any]] = {

@@ -16,7 +16,7 @@ GRID_SAMPLE = 1000
 
 
 class EvaluationSettings(BaseModel):
-    """What `evaluate` computes.
+    """The settings of `evaluate`.
 
     >>> from gpvae_core.evaluation.settings import EvaluationSettings
     >>> EvaluationSettings(instances=20).k

@@ -1,4 +1,4 @@
-"""What an evaluation computes over a whole split: bounds, reconstruction error, moments and uncertainty of q(z|x)."""
+"""The evaluation of a whole split: bounds, reconstruction error, moments and uncertainty of q(z|x)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from gpvae_core import bounds
 from gpvae_core.collapse import ACTIVE, activity, moment_kl
 from gpvae_core.data.base import Split
-from gpvae_core.evaluation.result import ActiveUnits, Collapse, IwaeScore, Mean, UncertaintyMeans
+from gpvae_core.evaluation.mean import Mean
+from gpvae_core.evaluation.result import ActiveUnits, Collapse, IwaeScore, UncertaintyMeans
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
 from gpvae_core.training_bound import training_bound

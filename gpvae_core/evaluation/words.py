@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpvae_core.collapse import ACTIVE
-from gpvae_core.evaluation.result import Bidirectional, ChainsReport, Check, Evaluation, IwaeScore, LogPx, Mean
+from gpvae_core.evaluation.mean import Mean
+from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, Check, Evaluation, IwaeScore, LogPx
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT
 from gpvae_core.truth.evidence import MIN_ESS
 from gpvae_core.truth.pareto import K_HAT_LIMIT
@@ -36,7 +37,7 @@ def truth_in_words(log_px: LogPx) -> str:
     return TRUTHS[log_px.truth].format(**log_px.to_json()) + precision
 
 
-def chains_in_words(bidirectional: Bidirectional | None, hmc: ChainsReport | None) -> list[str]:
+def chains_in_words(bidirectional: BidirectionalMeans | None, hmc: ChainsReport | None) -> list[str]:
     """Say what the chains on simulated images and in the posteriors gave; nothing where there were none."""
     lines = []
     if bidirectional is not None:

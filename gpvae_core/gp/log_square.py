@@ -30,37 +30,43 @@ SERIES = tuple(math.prod(range(1, 2 * n, 2)) / n for n in range(1, 13))
 
 def _poisson_sum(x2: Tensor) -> tuple[Tensor, Tensor]:
     """Return sum_k Poisson(k; x2) digamma(1/2+k) and its derivative in x2, sum_k Poisson(k; x2) / (1/2+k)."""
+    # NOTE: log 0 would make 0 * -inf of the first term; at x2 = 0 it alone is left, with weight 1.
     k = torch.arange(TERMS, dtype=x2.dtype, device=x2.device)
     log_rate = x2.clamp_min(1e-300).log().unsqueeze(-1)
     weight = torch.exp(k * log_rate - x2.unsqueeze(-1) - torch.lgamma(k + 1))
+    # d/dx2 Poisson(k; x2) = Poisson(k - 1; x2) - Poisson(k; x2), and digamma(3/2 + k) - digamma(1/2 + k) = 1/(1/2 + k)
     return (weight * torch.digamma(k + 0.5)).sum(-1), (weight / (k + 0.5)).sum(-1)
 
 
 def _series(x2: Tensor) -> tuple[Tensor, Tensor]:
     """Return the same two by the expansion in s = 1/(2 x2): value log(x2) - sum_n c_n s^n."""
+    # y = a (1 + w) with w ~ N(0, s), s = t / a^2, and log a^2 = log(2 t) + log(x2)
     s = 0.5 / x2
     value, slope = torch.log(x2), 1.0 / x2
     power = torch.ones_like(s)
     for n, c in enumerate(SERIES, start=1):
         power = power * s
         value = value - c * power
+        # ds/dx2 = -s / x2
         slope = slope + c * n * power / x2
     return value, slope
 
 
 class _ExpectedLogSquare(torch.autograd.Function):
-    """In double precision, with its exact first derivatives: autograd through the sum would lose them for large x."""
+    """The value in double precision, with exact first derivatives, which autograd through the sum loses for large x."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, t: Tensor) -> Tensor:
         host = "cpu" if a.device.type == "mps" else a.device  # MPS has no double precision
         a64, t64 = a.to(host).to(torch.float64), t.to(host).to(torch.float64).clamp_min(1e-30)
         x2 = a64.square() / (2 * t64)
+        # NOTE: each branch gets arguments that it can take, as both are computed for all before one is picked.
         small = x2 < SWITCH
         value_sum, slope_sum = _poisson_sum(torch.where(small, x2, 0.0))
         value_series, slope_series = _series(torch.where(small, SWITCH, x2))
         value = torch.log(2 * t64) + torch.where(small, value_sum, value_series)
         slope = torch.where(small, slope_sum, slope_series)
+        # dx2/da = a / t and dx2/dt = -x2 / t
         grad_a = slope * a64 / t64
         # 1/t - slope x2/t cancels for large x2; there the series gives it term by term.
         far = torch.where(small, 1.0, 0.5 / torch.where(small, SWITCH, x2))

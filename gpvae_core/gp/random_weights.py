@@ -25,6 +25,7 @@ def pack(below: Float[Tensor, "D P P"], log_diagonal: Float[Tensor, "D P"]) -> l
     step = max(1, math.ceil(p / BLOCKS))
     blocks = []
     for start in range(0, p, step):
+        # L is lower triangular: these columns are zero above row `start`
         block = below[:, start:, start : start + step].permute(1, 0, 2).contiguous()
         i = torch.arange(block.shape[2], device=below.device)
         block[i, :, i] = log_diagonal[:, start : start + step].exp().T
@@ -64,6 +65,7 @@ class _VarianceForm(torch.autograd.Function):
         grad_diagonal = torch.empty_like(log_diagonal)
         for block, part in zip(blocks, columns, strict=True):
             start, step = p - block.shape[0], block.shape[1] // d
+            # v = |L'psi|^2, so dv/d(L'psi) = 2 L'psi, dv/dpsi = L (2 L'psi), dv/dL = psi (2 L'psi)'
             grad_columns = (2 * grad[0].unsqueeze(-1) * part.view(len(psi), d, step)).view(len(psi), -1)
             grad_psi[:, start:] += grad_columns @ block.T
             grad_block = (psi[:, start:].T @ grad_columns).view(p - start, d, step)
@@ -72,6 +74,7 @@ class _VarianceForm(torch.autograd.Function):
             square = grad_block[:step].permute(1, 0, 2).tril(-1)
             grad_below[:, start : start + step, start : start + step] = square
             grad_below[:, start + step :, start : start + step] = grad_block[step:].permute(1, 0, 2)
+        # L_ii = exp(log_diagonal_i)
         return grad_below, grad_diagonal * log_diagonal.exp(), grad_psi
 
 
@@ -118,6 +121,7 @@ class RandomWeights(nn.Module):
 
     def kl(self) -> Float[Tensor, ""]:
         """Return KL(q(W) || N(0, I)) in nats, the last term of eq. 15 for one of W, U."""
+        # 2 KL = sum_j tr Sigma_j + |mu_j|^2 - p - log |Sigma_j|; tr L L' = sum of L_ik^2, log |L L'| = 2 sum log L_ii
         trace = self.below.square().sum() + (2 * self.log_diagonal).exp().sum()
         return 0.5 * (trace + self.mu.square().sum() - self.mu.numel() - 2 * self.log_diagonal.sum())
 

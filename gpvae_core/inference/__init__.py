@@ -1,1 +1,1 @@
-"""How a run's generative model is fitted: with an encoder (amortized), or with MAPA's index posteriors."""
+"""The ways to fit a run's generative model: with an encoder (amortized), or with MAPA's index posteriors."""

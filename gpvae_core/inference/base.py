@@ -80,7 +80,7 @@ class InferenceConfig(PartConfig):
     @property
     @abstractmethod
     def finishes(self) -> bool:
-        """Whether the model can be used only after `Inference.finish`; its validation ELBO is found then."""
+        """True where the model can be used only after `Inference.finish`; its validation ELBO is computed then."""
 
     @abstractmethod
     def begin(self, setup: TrainingSetup, progress: Progress) -> Inference:

@@ -33,7 +33,7 @@ SCORED_BY = 10_000
 
 @dataclass(frozen=True)
 class IndexSampling:
-    """How indices and batches are drawn, found from the data before the first step."""
+    """The draws of indices and batches, prepared from the data before the first step."""
 
     proposal: Proposal
     batching: Batching

@@ -98,7 +98,7 @@ class MapaConfig(IndexInferenceConfig):
         kernel = build_kernel(setup.likelihood, self._kernel_settings(setup, x_train, progress))
         # The same for every seed of a run, so that restarts share it.
         find = find_neighbours if n <= SMALL else load_or_find
-        table = find(x_train, kernel, self.stored_of(n), how=self.search, progress=progress)
+        table = find(x_train, kernel, self.stored_of(n), method=self.search, progress=progress)
         posterior = table.posterior(kernel)
         warn_of_tail(posterior)
         return IndexSampling(MapaProposal(posterior), self._batches(table))

@@ -1,4 +1,4 @@
-"""What is computed for one instance: truth, best Gaussian, posterior, traces, reconstructions, gaps."""
+"""The answers about one instance: truth, best Gaussian, posterior, traces, reconstructions, gaps."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ KEPT = 512
 
 
 def instance_key(instance: Instance) -> str:
-    """A test image by its index, any other by its pixels."""
+    """Return a test image by its index, any other by its pixels."""
     if instance.index is not None:
         return f"test {instance.index}"
     return hexdigest([np.ascontiguousarray(instance.image).tobytes()], "sha1")
 
 
-class Answers:
+class InstanceAnswers:
     """Answers for single instances, computed once while they are in use; safe to ask from several threads."""
 
     def __init__(self, stages: Stages) -> None:
@@ -66,7 +66,7 @@ class Answers:
 
     @property
     def planar(self) -> bool:
-        """Whether d = 2: the latent space is the plane that is shown."""
+        """True at d = 2, where the latent space is the plane that is shown."""
         return self._vae.latent_dim == 2
 
     def _once(self, what: str, instance: Instance, compute: Callable[[], T]) -> T:
@@ -86,7 +86,7 @@ class Answers:
         return self._vae.infer(self._x(instance))
 
     def encoding(self, instance: Instance) -> Encodings:
-        """The encoder on this instance, a batch of 1; for a test image the stored one."""
+        """Return the encoder on this instance, a batch of 1; for a test image the stored one."""
         if instance.index is None:
             return self._once("encoding", instance, lambda: encode_batch(self._vae, self._x(instance)))
         everyone = self._stages.encodings().arrays()
@@ -124,18 +124,18 @@ class Answers:
         return self._once("local", instance, compute)
 
     def mode(self, instance: Instance) -> Array:
-        """The posterior mode, (D,)."""
+        """Return the posterior mode, (D,)."""
         return self.truth(instance).modes()[0] if self.planar else self.local(instance).mode
 
     def log_px(self, instance: Instance) -> float:
-        """log p(x) in nats: the run's truth by quadrature or once it is known, else a quick lower bound."""
+        """Return log p(x) in nats: the run's truth by quadrature or once it is known, else a quick lower bound."""
         known = self._gaps_if_known(instance)
         if known is not None:
             return float(known[0].columns["log_px"][known[1]])
         return float(self._quick(instance).log_px[0])
 
     def _quick(self, instance: Instance) -> Evidence:
-        """What can be said at once about log p(x): the truth by quadrature, else a bound from the encoder's samples."""
+        """Return log p(x) as it is known at once: by quadrature, else a bound from the encoder's samples."""
         if self.planar:
             return Evidence.of_posteriors("grid", [self.truth(instance)])
         return self._once("quick", instance, lambda: self._run.truth.quick(self._x(instance), self._seed))
@@ -143,7 +143,7 @@ class Answers:
     # -- best Gaussian ----------------------------------------------------------------------------------------------
 
     def _gaps_if_known(self, instance: Instance) -> tuple[GapSample, int] | None:
-        """The table that holds this instance's gaps and best Gaussians, and its row."""
+        """Return the table that holds this instance's gaps and best Gaussians, and its row."""
         sample = self._stages.gaps_if_ready()
         row = sample.row(instance.index) if sample is not None else None
         if sample is not None and row is not None:
@@ -201,7 +201,7 @@ class Answers:
         )
 
     def _gaussians(self, instance: Instance, plane: Plane, q: Posterior) -> tuple[GaussianShape, ...]:
-        """The encoder's and, where known, the best Gaussians, on the plane."""
+        """Return the encoder's and, where known, the best Gaussians, on the plane."""
         best = self.best_if_known(instance)
         shapes = [encoder_shape(self.encoder_name(q), plane, q, self._generator())]
         if best is not None:
@@ -283,7 +283,7 @@ class Answers:
         )
 
     def _elbo(self, instance: Instance) -> float:
-        """The encoder's ELBO by ELBO_SAMPLES samples, in nats."""
+        """Return the encoder's ELBO by ELBO_SAMPLES samples, in nats."""
 
         @torch.no_grad()
         def compute() -> float:

@@ -45,13 +45,14 @@ class Contours:
 
 def hpd_levels(log_density: Array, masses: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """(mass, threshold): the region above the threshold holds this share of the mass of a uniform grid."""
+    # The region of highest density that holds a mass: add cells up from the highest until it is reached.
     ordered = np.sort(log_density.ravel())[::-1]
     mass = np.cumsum(np.exp(ordered - ordered[0]))
     return tuple((m, float(ordered[np.searchsorted(mass, m * mass[-1])])) for m in masses)
 
 
 def region_box(x: Array, y: Array, log_density: Array, threshold: float) -> Box:
-    """The box around the cells above the threshold, one cell wider on each side."""
+    """Return the box around the cells above the threshold, one cell wider on each side."""
     inside = log_density >= threshold
     columns, rows = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
     return (
@@ -63,14 +64,14 @@ def region_box(x: Array, y: Array, log_density: Array, threshold: float) -> Box:
 
 
 def ellipse_box(shape: GaussianShape) -> Box:
-    """The box around a Gaussian's ellipse of ELLIPSE standard deviations."""
+    """Return the box around a Gaussian's ellipse of ELLIPSE standard deviations."""
     half = ELLIPSE * np.sqrt(np.diag(shape.covariance))
     low, high = shape.mean - half, shape.mean + half
     return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
 
 def window(region: Box, shapes: Sequence[GaussianShape], least_share: float = LEAST_SHARE) -> Box:
-    """All of the region with a margin, and of the ellipses as long as the region keeps its share.
+    """Return all of the region with a margin, and of the ellipses as long as the region keeps its share.
 
     An ellipse that lies farther off is left out; of one that begins near the region and reaches farther, a part is in.
     """
@@ -101,7 +102,7 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def _centred(box: Box, side: float) -> Box:
-    """The square of this side with the same centre."""
+    """Return the square of this side with the same centre."""
     cx, cy = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
     return cx - side / 2, cx + side / 2, cy - side / 2, cy + side / 2
 
@@ -135,13 +136,13 @@ def _spline(x: Array, y: Array, values: Array, xs: Array, ys: Array) -> Array:
 
 
 def _within(values: Array, grid: Array) -> slice:
-    """The stretch of sorted `values` that lies inside the range of `grid`."""
+    """Return the stretch of sorted `values` that lies inside the range of `grid`."""
     return slice(np.searchsorted(values, grid[0]), np.searchsorted(values, grid[-1], side="right"))
 
 
 @torch.no_grad()
 def evaluate(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, xs: Array, ys: Array) -> Array:
-    """log p(x, z) in nats at the points of the plane with these coordinates, (len(ys), len(xs))."""
+    """Return log p(x, z) in nats at the points of the plane with these coordinates, (len(ys), len(xs))."""
     u, w = np.meshgrid(xs, ys)
     z = plane.origin + np.stack([u, w], axis=-1).reshape(-1, 2) @ plane.axes
     points = torch.as_tensor(z, dtype=x.dtype, device=x.device)
@@ -172,7 +173,7 @@ def latent_contours(
 
 
 def _around(vae: VAE, atlas: Atlas, x: Float[Tensor, "1 C H W"], plane: Plane, xs: Array, ys: Array) -> Array:
-    """log p(x, z) from the atlas where it reaches; where the window is larger than the atlas, decoded."""
+    """Return log p(x, z) from the atlas where it reaches; where the window is larger than the atlas, decoded."""
     grid = np.asarray(torch.as_tensor(atlas.axis).cpu(), dtype=np.float64)
     columns, rows = _within(xs, grid), _within(ys, grid)
     if (columns.stop - columns.start, rows.stop - rows.start) != (len(xs), len(ys)):
@@ -200,14 +201,16 @@ def slice_contours(
     ys = axis(y0, y1, region[2], region[3], SLICE_SIDE)
     joint = evaluate(vae, x, plane, xs, ys)
     top = joint.max()
+    # The axes may be finer in their middle: the trapezoidal rule takes steps of any length.
     total = np.trapezoid(np.trapezoid(np.exp(joint - top), xs, axis=1), ys)
     density = joint - top - np.log(total)
+    # NOTE: `hpd_levels` counts cells of equal size, so the levels are read off an even grid.
     even = (np.linspace(a[0], a[-1], 2 * SLICE_SIDE) for a in (xs, ys))
     return Contours(xs, ys, density, hpd_levels(_spline(xs, ys, density, *even), MASSES))
 
 
 def _slice_region(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, laplace: Array) -> Box:
-    """The box of the slice's 99.9 % region, found on a coarse grid that grows or shrinks until it fits."""
+    """Return the box of the slice's 99.9 % region, found on a coarse grid that grows or shrinks until it fits."""
     half_x, half_y = 5.0 * np.sqrt(np.diag(laplace))
     box: Box = (-half_x, half_x, -half_y, half_y)
     for _ in range(5):

@@ -38,7 +38,7 @@ class DiskCache:
         self._depends_on = {**depends_on, "version": VERSION}
 
     def path(self, stage: str, settings: Mapping[str, Any]) -> Path:
-        """The file of a stage under these settings."""
+        """Return the file of a stage under these settings."""
         text = json.dumps({**self._depends_on, "stage": stage, "settings": dict(settings)}, sort_keys=True)
         return self._folder / f"{stage}-{hexdigest([text])[:24]}.npz"
 
@@ -54,7 +54,7 @@ class DiskCache:
         return arrays if key is not None and str(key) == path.stem else None
 
     def write(self, stage: str, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Under a temporary name, then renamed; a read-only or full disk is no error."""
+        """Write under a temporary name, then rename; a read-only or full disk is no error."""
         path = self.path(stage, settings)
         if write_cached(path, lambda file: np.savez(file, allow_pickle=False, key=np.array(path.stem), **arrays)):
             with suppress(OSError):

@@ -28,7 +28,7 @@ THREADS = 1
 
 
 def seeded_sample(n: int, most: int, seed: int) -> np.ndarray:
-    """All of range(n), or `most` of it drawn without replacement, sorted."""
+    """Return all of range(n), or `most` of it drawn without replacement, sorted."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size=most, replace=False))
@@ -39,7 +39,7 @@ def _at_least_two_columns(z: Array) -> Array:
     return z if z.shape[1] > 1 else np.concatenate([z, np.zeros_like(z)], axis=1)
 
 
-class Map:
+class Embedding:
     """The map of points z (M, D): `xy` (M, 2), and where a new point goes."""
 
     def __init__(self, z: Array, seed: int, xy: Array | None = None, progress: Progress = silent) -> None:
@@ -96,7 +96,7 @@ class Map:
             self._tsne = openTSNE.TSNEEmbedding(self.xy.copy(), affinities, n_jobs=THREADS, random_state=self._seed)
 
     def place(self, z: Array) -> Array:
-        """Where a new latent mean (D,) lies on the map, (2,)."""
+        """Return the place of a new latent mean (D,) on the map, (2,)."""
         row = _at_least_two_columns(np.asarray(z, dtype=np.float64)[None])
         if not self._is_tsne:
             return self._components(row)[0]

@@ -17,7 +17,7 @@ SAMPLES = 2000
 
 
 def encoder_shape(name: str, plane: Plane, q: Posterior, generator: torch.Generator) -> GaussianShape:
-    """The Gaussian with q's mean and covariance on the plane, and q's outline where it is no diagonal Gaussian.
+    """Return the Gaussian with q's mean and covariance on the plane, and q's outline where it is no diagonal Gaussian.
 
     The covariance is then that of SAMPLES samples.
     """

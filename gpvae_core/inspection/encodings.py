@@ -1,4 +1,4 @@
-"""What the encoder says about every image of a split, as arrays."""
+"""The encoder's answers about every image of a split, as arrays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Encodings:
         return None if self.f is None or self.h is None else self.f.sum(-1) + self.h.sum(-1)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As named arrays, for a file."""
+        """Return named arrays, for a file."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
     @staticmethod
@@ -45,7 +45,7 @@ class Encodings:
 
 @torch.no_grad()
 def encode_batch(vae: VAE, x: torch.Tensor) -> Encodings:
-    """One batch (B, C, H, W), on the model's device."""
+    """Return one batch (B, C, H, W), on the model's device."""
     q = vae.infer(x)
     base, u = q.base(), q.uncertainty()
     tensors = (q.mean, q.variance, base.mean, base.variance, u.f if u else None, u.h if u else None)
@@ -60,7 +60,7 @@ def encode(
     indices: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> Encodings:
-    """The images of a split (or those at `indices`), in chunks."""
+    """Return the images of a split (or those at `indices`), in chunks."""
     wanted = np.arange(len(split.images)) if indices is None else indices
     parts = []
     for start in range(0, len(wanted), CHUNK):

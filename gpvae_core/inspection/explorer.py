@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection import export
-from gpvae_core.inspection.answers import Answers
+from gpvae_core.inspection.answers import InstanceAnswers
 from gpvae_core.inspection.gap_sample import BestGaussian
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.stages import STAGES, Stages
@@ -47,13 +47,13 @@ class Explorer:
     def __init__(self, run: Run, gap_sample: int | None = None, seed: int = 0) -> None:
         self.run = run
         self._stages = Stages(run, gap_sample, seed)
-        self._answers = Answers(self._stages)
+        self._answers = InstanceAnswers(self._stages)
 
     # -- computing ahead --------------------------------------------------------------------------------------------
 
     @property
     def ready(self) -> frozenset[str]:
-        """Which of "encodings", "atlas", "reference", "map", "gaps", "correlations" are computed."""
+        """Return which of "encodings", "atlas", "reference", "map", "gaps", "correlations" are computed."""
         return self._stages.ready
 
     def prepare(self, progress: Progress = silent) -> None:
@@ -70,7 +70,7 @@ class Explorer:
     # -- choosing an instance ---------------------------------------------------------------------------------------
 
     def instance(self, index: int) -> Instance:
-        """A test image. Raises UserError for an index out of range."""
+        """Return a test image. Raises UserError for an index out of range."""
         test = self.run.data.test
         if not 0 <= index < len(test):
             raise UserError(f"wanted a test image from 0 to {len(test) - 1}, got {index}")
@@ -99,14 +99,14 @@ class Explorer:
         }
 
     def by_class(self, name: str) -> np.ndarray:
-        """Test indices of a class. Raises UserError with the nearest right name."""
+        """Return test indices of a class. Raises UserError with the nearest right name."""
         names = self.run.data.class_names
         if name not in names:
             raise unknown("class", name, names)
         return np.flatnonzero(self.run.data.test.labels == names.index(name))
 
     def neighbours(self, index: int, step: int) -> int:
-        """The test index `step` further on (back for a negative one), round the end."""
+        """Return the test index `step` further on (back for a negative one), round the end."""
         return (index + step) % len(self.run.data.test)
 
     # -- one instance -----------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Explorer:
 
     @property
     def bandwidths(self) -> tuple[Bandwidth, ...]:
-        """What MAPA's kernel can take its width from: a likelihood without sigma_x leaves the validation images."""
+        """Return the sources of MAPA's kernel width: a likelihood without sigma_x leaves the validation images."""
         return BANDWIDTHS if self.run.model.likelihood.noise_scale() is not None else ("validation",)
 
     def reconstruction_view(self, instance: Instance) -> ReconstructionView:
@@ -210,7 +210,7 @@ class Explorer:
         return sample if method == "t-SNE" else f"{sample}, {method}"
 
     def place_on_map(self, instance: Instance) -> Array:
-        """Where an instance lies on the map, (2,): its own point, or its place among the others' latent means."""
+        """Return the place of an instance on the map, (2,): its own point, or one among the others' latent means."""
         drawn = self._stages.map()
         found = [] if instance.index is None else np.flatnonzero(self._stages.map_index() == instance.index)
         return drawn.xy[found[0]] if len(found) else drawn.place(self._answers.encoding(instance).mean[0])
@@ -218,7 +218,7 @@ class Explorer:
     # -- export -----------------------------------------------------------------------------------------------------
 
     def to_csv(self, view: str, instance: Instance) -> str:
-        """The numbers of a view of this instance. Raises UserError for an unknown view."""
+        """Return the numbers of a view of this instance. Raises UserError for an unknown view."""
         writers: dict[str, Callable[[], str]] = {
             "map": lambda: export.tsne_map(self.map_view()),
             "posterior": lambda: export.posterior(self.posterior_view(instance)),

@@ -28,7 +28,7 @@ def csv_tables(*tables: Table) -> str:
 
 
 def _plain(value: object) -> object:
-    """A number as Python's own; nothing for NaN and None."""
+    """Return a number as Python's own; nothing for NaN and None."""
     if isinstance(value, np.generic):
         value = value.item()
     return "" if value is None or (isinstance(value, float) and np.isnan(value)) else value
@@ -39,7 +39,7 @@ def _columns(**columns: Array | np.ndarray) -> Table:
 
 
 def posterior(view: PosteriorView) -> str:
-    """The grid in long form; levels; Gaussians; points."""
+    """Return the grid in long form; levels; Gaussians; points."""
     x, y = np.meshgrid(view.x, view.y)
     grid = _columns(x=x.ravel(), y=y.ravel(), log_density=view.log_density.ravel())
     shapes = [(s.name, *s.mean, s.covariance[0, 0], s.covariance[0, 1], s.covariance[1, 1]) for s in view.gaussians]
@@ -73,10 +73,10 @@ def uncertainty(view: UncertaintyView | None) -> str:
 
 
 def traces(view: TracesView) -> str:
-    """Lines and points of every coordinate in long form."""
+    """Return lines and points of every coordinate in long form."""
     rows: list[Sequence[object]] = []
     for t in view.traces:
-        rows += [(t.coordinate, "true", z, v) for z, v in zip(t.line_x, t.line_y, strict=True)]
+        rows += [(t.coordinate, "true", z, v) for z, v in zip(t.line_z, t.line, strict=True)]
         rows += [(t.coordinate, "empiricalized", z, v) for z, v in zip(t.z, t.empirical, strict=True)]
         rows += [(t.coordinate, "MAPA", z, v) for z, v in zip(t.z, t.mapa, strict=True)]
     settings = (("bandwidth", "bandwidth_source", "kl_mapa"), [(view.bandwidth, view.bandwidth_source, view.kl_mapa)])
@@ -84,7 +84,7 @@ def traces(view: TracesView) -> str:
 
 
 def tsne_map(view: MapView) -> str:
-    """One row a point."""
+    """Return one row a point."""
     n = len(view.index)
     names = [view.class_names[c] if 0 <= c < len(view.class_names) else "" for c in view.class_index]
     empty = np.full(n, np.nan)
@@ -94,7 +94,7 @@ def tsne_map(view: MapView) -> str:
 
 
 def reconstructions(view: ReconstructionView) -> str:
-    """Every pixel of the input, the reconstructions and the samples; the errors."""
+    """Return every pixel of the input, the reconstructions and the samples; the errors."""
     named = [("input", view.image), *((item.name, item.image) for item in view.items)]
     named += [(f"posterior sample {k + 1}", image) for k, image in enumerate(view.samples)]
     rows = [(name, *place, value) for name, image in named for place, value in np.ndenumerate(image)]
@@ -106,13 +106,13 @@ def reconstructions(view: ReconstructionView) -> str:
 
 
 def gaps(view: GapView) -> str:
-    """One row."""
+    """Return one row."""
     values = asdict(view)
     return csv_tables((tuple(values), [tuple(values.values())]))
 
 
 def figure_one(items: Sequence[FigureOneItem]) -> str:
-    """The six instances, and their posteriors in long form."""
+    """Return the six instances, and their posteriors in long form."""
     rows: list[Sequence[object]] = []
     for item in items:
         x, y = np.meshgrid(item.posterior.x, item.posterior.y)

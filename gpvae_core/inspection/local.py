@@ -52,7 +52,7 @@ def _log_joint(vae: VAE, x: Float[Tensor, "1 C H W"], z: Float[Tensor, " D"]) ->
 
 
 def find_mode(vae: VAE, x: Float[Tensor, "1 C H W"], starts: Array) -> tuple[Array, float]:
-    """The highest point that L-BFGS reaches from `starts` (S, D), and log p(x, z) there."""
+    """Return the highest point that L-BFGS reaches from `starts` (S, D), and log p(x, z) there."""
     from scipy.optimize import minimize  # only runs with more than two latent dimensions come here
 
     def negative(z: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What MAPA says of one instance of the Explorer: its kernel's width, and the codes on which its mass lies."""
+"""MAPA's answer about one instance of the Explorer: its kernel's width, and the codes on which its mass lies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gpvae_core.errors import unknown
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.reference import Reference
+from gpvae_core.inspection.reference import TrainingReference
 from gpvae_core.inspection.stages import Stages
 from gpvae_core.inspection.views import Array, Plane
 from gpvae_core.mapa import BANDWIDTHS, Bandwidth
@@ -38,7 +38,7 @@ class MapaAnswers:
         validation = self._run.data.validation.pixels().flatten(1).to(self._run.device)
         return float(choose_bandwidth(self._stages.reference().pixels, validation, None))
 
-    def log_q(self, reference: Reference, x: Float[Tensor, "1 C H W"], bandwidth: float) -> Array:
+    def log_q(self, reference: TrainingReference, x: Float[Tensor, "1 C H W"], bandwidth: float) -> Array:
         """Return log q(i|n) over the training images, (N,)."""
         return mapa(reference.pixels, x.flatten(1), bandwidth)[0].cpu().double().numpy()
 

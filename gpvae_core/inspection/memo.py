@@ -23,7 +23,7 @@ class Memo:
         self._entries: OrderedDict[Hashable, Future[Any]] = OrderedDict()
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The result under `key`, from `compute` where there is none."""
+        """Return the result under `key`, from `compute` where there is none."""
         while True:
             with self._lock:
                 entry = self._entries.get(key)
@@ -54,7 +54,7 @@ class Memo:
                 self._entries.popitem(last=False)
 
     def peek(self, key: Hashable) -> Any | None:
-        """The result under `key` where it is there already, else None."""
+        """Return the result under `key` where it is there already, else None."""
         with self._lock:
             entry = self._entries.get(key)
         return entry.result() if entry is not None and entry.done() and entry.exception() is None else None

@@ -63,17 +63,19 @@ def boundary(log_density: LogDensity, centre: Array, spread: Array, side: int) -
             continue
         p = np.exp(values - values.max())
         p /= p.sum()
+        # Moments of the mass in the grid's units: the grid fits where they are about 0 and I.
         mean = p @ grid
         variances, vectors = np.linalg.eigh((grid - mean).T @ (p[:, None] * (grid - mean)))
         if ROUND[0] < variances[0] and variances[1] < ROUND[1]:
             break
         centre = centre + mean @ axes
+        # The new axes are the principal ones of the mass, each one standard deviation long.
         axes = (vectors * np.sqrt(variances.clip(1e-6))).T @ axes
         reach = REACH
     return centre + level_lines(u, u, square, hpd_levels(square, (MASS,))[0][1]) @ axes
 
 
 def _touches(u: Array, square: Array) -> bool:
-    """Whether mass reaches the border of the grid."""
+    """Return True where mass reaches the border of the grid."""
     x0, x1, y0, y1 = region_box(u, u, square, hpd_levels(square, (IN_VIEW,))[0][1])
     return min(x0, y0) <= u[0] or max(x1, y1) >= u[-1]

@@ -26,7 +26,7 @@ def decode_means(vae: VAE, z: Array, like: Tensor) -> Array:
 
 
 def reconstructions(vae: VAE, x: Float[Tensor, "1 C H W"], latents: Mapping[str, Array]) -> tuple[Reconstruction, ...]:
-    """One for each named latent (D,), with its signed error."""
+    """Return one for each named latent (D,), with its signed error."""
     target = x[0].cpu().numpy()
     images = decode_means(vae, np.stack(list(latents.values())), x)
     return tuple(_against(target, name, image) for name, image in zip(latents, images, strict=True))
@@ -38,7 +38,7 @@ def _against(target: Array, name: str, image: Array) -> Reconstruction:
 
 
 @dataclass(frozen=True)
-class Resampled:
+class ResampledLatents:
     """Latents (K, D) drawn by sampling-importance-resampling, and the effective number of proposals."""
 
     z: Array
@@ -54,7 +54,7 @@ def resample(
     generator: torch.Generator,
     n: int = STRIP,
     proposals: int = PROPOSALS,
-) -> Resampled:
+) -> ResampledLatents:
     """n latents, approximately from p(z|x): proposals from N(mean, chol chol'), resampled by w = p(x,z) / q(z).
 
     Args:
@@ -68,4 +68,4 @@ def resample(
     log_joint = torch.cat([vae.log_joint(x, part)[:, 0] for part in points.split(decodes_at_once(x.device))])
     weights = torch.softmax(log_joint.cpu().double() - q.log_prob(z), dim=0)
     chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
-    return Resampled(z[chosen].numpy(), float(1.0 / weights.square().sum()))
+    return ResampledLatents(z[chosen].numpy(), float(1.0 / weights.square().sum()))

@@ -1,4 +1,4 @@
-"""Which plane of latent space is shown, and Gaussians on it."""
+"""The plane of latent space that is shown, and Gaussians on it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def dims_plane(local: LocalPosterior, dims: tuple[int, int]) -> Plane:
 
 
 def principal_plane(local: LocalPosterior) -> Plane:
-    """The slice along the two widest directions of the Laplace approximation at the mode."""
+    """Return the slice along the two widest directions of the Laplace approximation at the mode."""
     share = _share_of_variance(local)
     note = (
         "The widest and the second widest direction of the posterior around its mode (Laplace approximation; "
@@ -61,6 +61,7 @@ def on_plane(name: str, plane: Plane, mean: Array, covariance: Array) -> Gaussia
     On the latent plane that is the Gaussian itself. On a slice its density is restricted as the posterior's is: for
     precision Lambda and axes A (2, D) it is N(u, (A Lambda A')^-1), u = (A Lambda A')^-1 A Lambda (mean - origin).
     """
+    # A Lambda by a solve, without the inverse of the covariance
     weighted = np.linalg.solve(covariance, plane.axes.T).T
     precision = weighted @ plane.axes.T
     mean_on_plane = np.linalg.solve(precision, weighted @ (mean - plane.origin))

@@ -21,7 +21,7 @@ MAX_FLOATS = 50_000_000
 
 
 @dataclass(frozen=True)
-class Reference:
+class TrainingReference:
     """N training images with their amortized codes z_i = E_q[z|x_i] and what the decoder makes of these."""
 
     index: np.ndarray
@@ -42,7 +42,7 @@ class Reference:
 
 
 def reference_index(split: Split, seed: int) -> np.ndarray:
-    """Which training images stand for the training set: all, or as many as fit."""
+    """Return the training images that stand for the training set: all, or as many as fit."""
     images = split.images
     pixels = int(np.prod(images.shape[1:]))
     return seeded_sample(len(images), max(1, MAX_FLOATS // pixels), seed)
@@ -50,10 +50,10 @@ def reference_index(split: Split, seed: int) -> np.ndarray:
 
 def build_reference(
     vae: VAE, split: Split, index: np.ndarray, codes: Array, device: torch.device, progress: Progress = silent
-) -> Reference:
-    """The images at `index` with their codes (N, D)."""
+) -> TrainingReference:
+    """Return the images at `index` with their codes (N, D)."""
     pixels = split.pixels(index).to(device).flatten(1)
     model = DecodedCodes.build(vae, torch.as_tensor(codes, dtype=torch.float32), progress)
     n, of = len(index), len(split.images)
     note = "" if n == of else f"A seeded sample of {n:,} of {of:,} training images stands for the training set."
-    return Reference(index, pixels, np.asarray(codes, dtype=np.float64), model, note)
+    return TrainingReference(index, pixels, np.asarray(codes, dtype=np.float64), model, note)

@@ -1,4 +1,4 @@
-"""What an explorer computes once for a run, in order of usefulness, each kept on disk where that saves time."""
+"""The stages that an explorer computes once for a run, the most useful first, kept on disk where that saves time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from gpvae_core.errors import UserError
 from gpvae_core.gaps import default_sample_size, gaps_and_best
 from gpvae_core.inspection.disk import DiskCache, fingerprint
-from gpvae_core.inspection.embedding import MAX_POINTS, Map, seeded_sample
+from gpvae_core.inspection.embedding import MAX_POINTS, Embedding, seeded_sample
 from gpvae_core.inspection.encodings import Encodings, encode
 from gpvae_core.inspection.gap_sample import GapSample, named_truth, sample_from
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.reference import Reference, build_reference, reference_index
+from gpvae_core.inspection.reference import TrainingReference, build_reference, reference_index
 from gpvae_core.inspection.uncertainty import correlations
-from gpvae_core.inspection.views import Correlation
+from gpvae_core.inspection.views import UncertaintyCorrelation
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 
@@ -63,7 +63,7 @@ class Stages:
         pack: Callable[[T], Mapping[str, np.ndarray]],
         unpack: Callable[[Mapping[str, np.ndarray]], T],
     ) -> T:
-        """From the disk where it is there and whole, else computed and written."""
+        """Read it from the disk where it is there and whole, else compute and write it."""
         arrays = self._disk.read(name, settings)
         if arrays is not None:
             try:
@@ -85,7 +85,7 @@ class Stages:
     # -- the stages -------------------------------------------------------------------------------------------------
 
     def encodings(self, progress: Progress = silent) -> Encodings:
-        """Every test image."""
+        """Return every test image."""
         test = self.run.data.test
         return self._memo.get(
             "encodings",
@@ -102,16 +102,16 @@ class Stages:
         """Decode what quadrature needs, at d = 1 or 2. Decoding again is as fast as reading it from a disk."""
         self.run.truth.prepare(progress)
 
-    def reference(self, progress: Progress = silent) -> Reference:
-        """The training images with their codes; the codes are kept on disk."""
+    def reference(self, progress: Progress = silent) -> TrainingReference:
+        """Return the training images with their codes; the codes are kept on disk."""
         return self._memo.get("reference", lambda: self._build_reference(progress))
 
-    def reference_if_quick(self) -> Reference | None:
-        """The reference where it is there, or takes no time; else None."""
+    def reference_if_quick(self) -> TrainingReference | None:
+        """Return the reference where it is there, or takes no time; else None."""
         quick = self.run.data.train.images.size <= AT_ONCE
         return self.reference() if quick else self._memo.peek("reference")
 
-    def _build_reference(self, progress: Progress) -> Reference:
+    def _build_reference(self, progress: Progress) -> TrainingReference:
         train, model, device = self.run.data.train, self.run.model, self.run.device
         index = reference_index(train, self.seed)
         codes = self._stored(
@@ -124,20 +124,20 @@ class Stages:
         return build_reference(model, train, index, codes, device, progress)
 
     def map_index(self) -> np.ndarray:
-        """Test indices of the points of the map."""
+        """Return test indices of the points of the map."""
         return seeded_sample(len(self.run.data.test), MAX_POINTS, self.seed)
 
-    def map(self, progress: Progress = silent) -> Map:
-        """The t-SNE map of the latent means, ready to place new points."""
+    def map(self, progress: Progress = silent) -> Embedding:
+        """Return the t-SNE map of the latent means, ready to place new points."""
         means = self.encodings(progress).mean[self.map_index()]
 
-        def compute() -> Map:
+        def compute() -> Embedding:
             found = self._stored(
                 "map",
                 {"points": len(means)},
-                lambda: Map(means, self.seed, progress=progress),
+                lambda: Embedding(means, self.seed, progress=progress),
                 lambda found: {"xy": found.xy},
-                lambda arrays: Map(means, self.seed, arrays["xy"]),
+                lambda arrays: Embedding(means, self.seed, arrays["xy"]),
             )
             found.prepare_placing()
             return found
@@ -145,7 +145,7 @@ class Stages:
         return self._memo.get("map", compute)
 
     def gap_index(self) -> np.ndarray:
-        """Test indices of the instances whose gaps are computed ahead."""
+        """Return test indices of the instances whose gaps are computed ahead."""
         n = len(self.run.data.test)
         return seeded_sample(n, self._gap_sample or default_sample_size(n), self.seed)
 
@@ -171,8 +171,8 @@ class Stages:
         table, best = gaps_and_best(vae, x, self.run.truth, self.seed, progress)
         return sample_from(table, best, index)
 
-    def correlations(self) -> tuple[Correlation, ...]:
-        """The uncertainty's with each gap; none for an encoder without."""
+    def correlations(self) -> tuple[UncertaintyCorrelation, ...]:
+        """Return the uncertainty's with each gap; none for an encoder without."""
         uncertainty = self.encodings().total
         if uncertainty is None:
             return self._memo.get("correlations", lambda: ())
@@ -181,5 +181,5 @@ class Stages:
             "correlations", lambda: correlations(uncertainty[sample.index], sample.quantities(), self.seed)
         )
 
-    def correlations_if_ready(self) -> tuple[Correlation, ...]:
+    def correlations_if_ready(self) -> tuple[UncertaintyCorrelation, ...]:
         return self._memo.peek("correlations") or ()

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gpvae_core.inspection.contours import evaluate
 from gpvae_core.inspection.local import LocalPosterior
-from gpvae_core.inspection.views import Array, Plane, Trace
+from gpvae_core.inspection.views import Array, CoordinateTrace, Plane
 from gpvae_core.truth.grid import Atlas, GridPosterior
 from gpvae_core.vae import VAE
 
@@ -46,7 +46,7 @@ def profile_lines(atlas: Atlas, x: Float[Tensor, "1 C H W"], truth: GridPosterio
 
 
 def _merged(fine: Line, wide: Line) -> Line:
-    """The fine line where it reaches, the wide one outside."""
+    """Return the fine line where it reaches, the wide one outside."""
     x, y = np.asarray(fine[0]), np.asarray(fine[1])
     outside = (wide[0] < x[0]) | (wide[0] > x[-1])
     xs, ys = np.concatenate([x, wide[0][outside]]), np.concatenate([y, wide[1][outside]])
@@ -66,8 +66,8 @@ def slice_lines(vae: VAE, x: Float[Tensor, "1 C H W"], local: LocalPosterior, lo
     return tuple(lines)
 
 
-def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -> tuple[Trace, ...]:
-    """One trace per coordinate from its line, and the points that are within SHOWN_NATS of the line's maximum.
+def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -> tuple[CoordinateTrace, ...]:
+    """Return one trace per coordinate from its line, and the points that are within SHOWN_NATS of the line's maximum.
 
     Args:
         codes: (N, D); empirical, mapa: (N,) log densities of the two at each code. At most MAX_POINTS are kept, those
@@ -79,12 +79,13 @@ def traces(lines: Sequence[Line], codes: Array, empirical: Array, mapa: Array) -
     kept = kept[best[kept] >= floor]
     e, m = (np.where(values[kept] >= floor, values[kept], np.nan) for values in (empirical, mapa))
     return tuple(
-        Trace(f"z{j + 1}", *_above(line, floor), z=codes[kept, j], empirical=e, mapa=m) for j, line in enumerate(lines)
+        CoordinateTrace(*_above(line, floor), codes[kept, j], e, m, coordinate=f"z{j + 1}")
+        for j, line in enumerate(lines)
     )
 
 
 def _above(line: Line, floor: float) -> Line:
-    """The stretch of a line from the first to the last point above the floor."""
+    """Return the stretch of a line from the first to the last point above the floor."""
     seen = np.flatnonzero(line[1] >= floor)
     stretch = slice(seen[0], seen[-1] + 1)
     return line[0][stretch], line[1][stretch]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpvae_core.inspection.encodings import Encodings
-from gpvae_core.inspection.views import Array, Correlation, UncertaintyView
+from gpvae_core.inspection.views import Array, UncertaintyCorrelation, UncertaintyView
 from gpvae_core.stats import spearman
 
 PICTURES = 6
 
 
-def correlations(uncertainty: Array, quantities: Mapping[str, Array], seed: int) -> tuple[Correlation, ...]:
+def correlations(uncertainty: Array, quantities: Mapping[str, Array], seed: int) -> tuple[UncertaintyCorrelation, ...]:
     """Spearman's rho of Tr V[f] + Tr V[h] (M,) with each quantity (M,), over the instances where both are known."""
     found = []
     for name, values in quantities.items():
@@ -21,7 +21,7 @@ def correlations(uncertainty: Array, quantities: Mapping[str, Array], seed: int)
         if known.sum() < 3 or np.ptp(values[known]) == 0 or np.ptp(uncertainty[known]) == 0:
             continue
         rho, low, high = spearman(uncertainty[known], values[known], seed=seed)
-        found.append(Correlation(name, float(rho), float(low), float(high), int(known.sum())))
+        found.append(UncertaintyCorrelation(name, float(rho), float(low), float(high), int(known.sum())))
     return tuple(found)
 
 
@@ -42,9 +42,9 @@ def uncertainty_view(
     everyone: Encodings,
     scatter_index: np.ndarray,
     scatter: Mapping[str, Array],
-    found: tuple[Correlation, ...],
+    found: tuple[UncertaintyCorrelation, ...],
 ) -> UncertaintyView | None:
-    """One instance (`one`, a batch of 1) among all; None for an encoder that states no uncertainty."""
+    """Return one instance (`one`, a batch of 1) among all; None for an encoder that states no uncertainty."""
     total, all_total = one.total, everyone.total
     if one.f is None or one.h is None or everyone.f is None or everyone.h is None or total is None or all_total is None:
         return None

@@ -1,5 +1,6 @@
-"""What each view of the Posterior Explorer shows, as plain numpy data. Computing fills these; plots draw them.
+"""The views of the Posterior Explorer as plain numpy data, and the ideas that the labs share with them.
 
+Computing fills these; plots draw them.
 Units: latent coordinates are in prior standard deviations, log densities and gaps in nats, pixels in [0, 1].
 """
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+Indices = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,67 @@ class Value:
 
     mean: float
     se: float | None = None
+
+
+@dataclass(frozen=True)
+class PlaneGrid:
+    """A rectangular grid over a plane; its points may lie closer together where more happens."""
+
+    x: Array
+    """(Gx,) coordinates along the first axis."""
+    y: Array
+    """(Gy,) along the second."""
+
+
+@dataclass(frozen=True)
+class GridDensity(PlaneGrid):
+    """A log density at every point of a grid."""
+
+    log_density: Array
+    """(Gy, Gx), nats."""
+
+
+@dataclass(frozen=True)
+class LabelledMap:
+    """Images as M labelled points in the plane."""
+
+    index: Indices
+    """(M,) index of each image in its split."""
+    xy: Array
+    """(M, 2)."""
+    class_index: Indices
+    """(M,), -1 without labels."""
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PosteriorTrace:
+    """A true posterior along one latent coordinate, and two index posteriors at N codes, on one scale in nats."""
+
+    line_z: Array
+    """(L,) places along the coordinate."""
+    line: Array
+    """(L,) log p(z|x) there; NaN far below its maximum."""
+    z: Array
+    """(N,) the coordinate of each code."""
+    empirical: Array
+    """(N,) the empiricalized model's index posterior at each; NaN far below what is shown."""
+    mapa: Array
+    """(N,) MAPA likewise."""
+
+
+@dataclass(frozen=True)
+class IndexComparison:
+    """MAPA q(i|n) of eq. 8 beside the index posterior p(i|n) of eq. 7, for one point (Yacoby et al. 2024)."""
+
+    kl: float
+    """KL(p || q), nats."""
+    kl_uniform: float
+    """KL(p || uniform) = log N - H(p), nats: the yardstick of `kl`."""
+    effective: float
+    """exp H(p): the number of training points that matter to the model."""
+    effective_mapa: float
+    """exp H(q): the number that matter to MAPA."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +135,10 @@ class GaussianShape:
 
 
 @dataclass(frozen=True)
-class PosteriorView:
-    """View 1: the true posterior over the plane with what the encoders say."""
+class PosteriorView(GridDensity):
+    """View 1: log p(z|x) over the plane (of a slice normalised over what is shown) with the encoders' answers."""
 
     plane: Plane
-    x: Array
-    """(Gx,) grid coordinates along the first axis, closer together where a sharp posterior lies in a wide window."""
-    y: Array
-    """(Gy,) along the second."""
-    log_density: Array
-    """(Gy, Gx) log p(z|x) on the plane in nats; for a slice normalised over the shown plane."""
     hpd_levels: tuple[tuple[float, float], ...]
     """(mass, log density threshold) of highest-posterior-density regions, e.g. (0.5, -1.2), (0.9, -3.4), (0.99, -6)."""
     base_samples: Array
@@ -97,7 +154,7 @@ class PosteriorView:
 
 
 @dataclass(frozen=True)
-class Correlation:
+class UncertaintyCorrelation:
     """A rank correlation with a bootstrap interval: Spearman's rho, 95 % interval, number of instances."""
 
     against: str
@@ -123,7 +180,7 @@ class UncertaintyView:
     """(N,)."""
     percentile: float
     """Share of test instances with a smaller Tr V[f] + Tr V[h], 0 to 100."""
-    scatter_index: NDArray[np.integer]
+    scatter_index: Indices
     """(M,) test indices of the instances in the scatter (those with gaps computed)."""
     scatter_uncertainty: Array
     """(M,)."""
@@ -132,7 +189,7 @@ class UncertaintyView:
     scatter: dict[str, Array] = field(default_factory=dict)
     """Quantity -> (M,): 'inference gap', 'approximation gap', 'amortization gap', 'negentropy' in nats, and, at d = 2,
     'number of modes'."""
-    correlations: tuple[Correlation, ...] = ()
+    correlations: tuple[UncertaintyCorrelation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,26 +204,17 @@ class FigureOneItem:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """Log posterior density against one latent coordinate."""
+class CoordinateTrace(PosteriorTrace):
+    """The line is the largest log p(z|x) over the other coordinates (d = 2), or that along the slice (d > 2)."""
 
     coordinate: str
-    line_x: Array
-    line_y: Array
-    """log p(z|x), the largest over the other coordinates (d = 2) or along the slice (d > 2)."""
-    z: Array
-    """(M,) this coordinate of the training codes shown."""
-    empirical: Array
-    """(M,) log density of the empiricalized model's index posterior at these codes; NaN far below what is shown."""
-    mapa: Array
-    """(M,) the same of MAPA."""
 
 
 @dataclass(frozen=True)
 class TracesView:
     """View 3: true, empiricalized and MAPA posterior on one scale, per coordinate."""
 
-    traces: tuple[Trace, ...]
+    traces: tuple[CoordinateTrace, ...]
     bandwidth: float
     """Standard deviation of MAPA's Gaussian kernel, in pixel units."""
     bandwidth_source: str
@@ -177,16 +225,9 @@ class TracesView:
 
 
 @dataclass(frozen=True)
-class MapView:
+class MapView(LabelledMap):
     """View 4: the t-SNE map of the latents of the test set."""
 
-    index: NDArray[np.integer]
-    """(M,) test indices of the points."""
-    xy: Array
-    """(M, 2)."""
-    class_index: NDArray[np.integer]
-    """(M,), -1 without labels."""
-    class_names: tuple[str, ...]
     uncertainty: Array | None
     """(M,) or None for an encoder without."""
     gap: Array | None
@@ -237,5 +278,5 @@ class GapView:
 
     @property
     def exact(self) -> bool:
-        """Whether log_px is by quadrature; otherwise it is a lower bound, and so are the gaps."""
+        """True where log_px is by quadrature; otherwise it is a lower bound, and so are the gaps."""
         return self.log_px_truth in ("line", "grid")

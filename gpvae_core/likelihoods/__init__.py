@@ -1,18 +1,18 @@
 """log p(x|z): one file per likelihood."""
 
 from gpvae_core.likelihoods.base import LIKELIHOODS, Likelihood, LikelihoodConfig, LikelihoodTable
-from gpvae_core.likelihoods.bernoulli import Bernoulli, BernoulliConfig
-from gpvae_core.likelihoods.continuous_bernoulli import ContinuousBernoulli, ContinuousBernoulliConfig
-from gpvae_core.likelihoods.gaussian import Gaussian, GaussianConfig
+from gpvae_core.likelihoods.bernoulli import BernoulliConfig, BernoulliLikelihood
+from gpvae_core.likelihoods.continuous_bernoulli import ContinuousBernoulliConfig, ContinuousBernoulliLikelihood
+from gpvae_core.likelihoods.gaussian import GaussianConfig, GaussianLikelihood
 
 __all__ = [
     "LIKELIHOODS",
-    "Bernoulli",
     "BernoulliConfig",
-    "ContinuousBernoulli",
+    "BernoulliLikelihood",
     "ContinuousBernoulliConfig",
-    "Gaussian",
+    "ContinuousBernoulliLikelihood",
     "GaussianConfig",
+    "GaussianLikelihood",
     "Likelihood",
     "LikelihoodConfig",
     "LikelihoodTable",

@@ -22,7 +22,13 @@ class LikelihoodTable(ABC):
 
 
 class Likelihood(nn.Module, ABC):
-    """p(x | decoder output), summed over the pixels of an image."""
+    """p(x | decoder output), summed over the pixels of an image.
+
+    >>> import torch
+    >>> from gpvae_core.likelihoods import BernoulliLikelihood
+    >>> round(float(BernoulliLikelihood().log_prob(torch.ones(1, 2, 2), torch.zeros(1, 2, 2))), 4)  # 4 log(1/2)
+    -2.7726
+    """
 
     @abstractmethod
     def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:

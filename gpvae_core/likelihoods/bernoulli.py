@@ -11,7 +11,7 @@ from gpvae_core.likelihoods.base import LIKELIHOODS, LikelihoodConfig
 from gpvae_core.likelihoods.exponential import ExponentialFamily
 
 
-class Bernoulli(ExponentialFamily):
+class BernoulliLikelihood(ExponentialFamily):
     """Minus the binary cross entropy with logits g, in nats.
 
     It is the log probability of black and white images (x in {0, 1}). Grey pixels in between are taken too, as is
@@ -39,5 +39,5 @@ class BernoulliConfig(LikelihoodConfig):
 
     kind: ClassVar[str] = "bernoulli"
 
-    def build(self) -> Bernoulli:
-        return Bernoulli()
+    def build(self) -> BernoulliLikelihood:
+        return BernoulliLikelihood()

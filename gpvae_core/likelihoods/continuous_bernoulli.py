@@ -34,10 +34,12 @@ def _polynomial(square: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 def log_sinhc(h: Tensor) -> Tensor:
     """Return log(sinh(h) / h), even, 0 at 0, and about |h| - log|2h| far out."""
+    # NOTE: `where` differentiates both branches: the one not taken gets 0 or 1, or 0/0 would make the gradient NaN.
     near = h.abs() < NEAR
     square = torch.where(near, h, 0.0).square()
     far = torch.where(near, 1.0, h).abs()
     series = square * _polynomial(square, LOG_SINHC)
+    # sinh(h) = e^h (1 - e^{-2h}) / 2, in which no large h overflows
     return torch.where(near, series, far + torch.log(-torch.expm1(-2.0 * far) / (2.0 * far)))
 
 
@@ -49,7 +51,7 @@ def langevin(h: Tensor) -> Tensor:
     return torch.where(near, close * _polynomial(close.square(), LANGEVIN), 1.0 / far.tanh() - 1.0 / far)
 
 
-class ContinuousBernoulli(ExponentialFamily):
+class ContinuousBernoulliLikelihood(ExponentialFamily):
     """The density lambda^x (1 - lambda)^(1 - x) C(lambda) of grey levels; nats.
 
     As any density on [0, 1] it may exceed one: a pixel that is black in every image gains log |g| without bound.
@@ -67,6 +69,7 @@ class ContinuousBernoulli(ExponentialFamily):
     def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw by the inverse of the distribution function, log(1 + u (e^g - 1)) / g, mirrored where g > 0."""
         u = torch.rand(g.shape, generator=generator, device=g.device, dtype=g.dtype)
+        # At g = 0 it is uniform; with a rate of 1e-6 it is so to the precision of float32.
         rate = g.abs().clamp_min(1e-6)
         x = -torch.log1p(u * torch.expm1(-rate)) / rate
         return torch.where(g > 0, 1.0 - x, x)
@@ -78,5 +81,5 @@ class ContinuousBernoulliConfig(LikelihoodConfig):
 
     kind: ClassVar[str] = "continuous_bernoulli"
 
-    def build(self) -> ContinuousBernoulli:
-        return ContinuousBernoulli()
+    def build(self) -> ContinuousBernoulliLikelihood:
+        return ContinuousBernoulliLikelihood()

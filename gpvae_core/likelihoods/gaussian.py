@@ -38,7 +38,7 @@ class DistanceTable(LikelihoodTable):
         return torch.from_numpy(log_p)
 
 
-class Gaussian(Likelihood):
+class GaussianLikelihood(Likelihood):
     """N(x; g, sigma_x^2 I); sigma_x is kept as log sigma_x."""
 
     def __init__(self, sigma_x: float, learn: bool) -> None:
@@ -84,5 +84,5 @@ class GaussianConfig(LikelihoodConfig):
     )
     learn_sigma_x: bool = Field(default=True, description="learn sigma_x with the decoder (False keeps it fixed)")
 
-    def build(self) -> Gaussian:
-        return Gaussian(self.sigma_x, self.learn_sigma_x)
+    def build(self) -> GaussianLikelihood:
+        return GaussianLikelihood(self.sigma_x, self.learn_sigma_x)

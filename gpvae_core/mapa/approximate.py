@@ -40,7 +40,9 @@ def principal_directions(x: Float32[Tensor, "N Q"], count: int, generator: torch
     width = min(count + PCA_SPARE, x.shape[1])
     block = torch.randn(x.shape[1], width, generator=generator)
     for _ in range(PCA_ROUNDS):
+        # Subspace iteration: X'X raises the share of the directions with most variance; QR keeps them independent.
         block = torch.linalg.qr(x.T @ (x @ block)).Q
+    # Rayleigh-Ritz: principal directions within the block, in float64; eigh sorts from the smallest, so flip.
     turn = torch.linalg.eigh((x @ block).double().T @ (x @ block).double()).eigenvectors.flip(1)
     return (block @ turn.float())[:, :count].contiguous()
 
@@ -56,7 +58,7 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Sample:
+class KnownQueries:
     """Queries whose neighbours are known."""
 
     queries: Float32[Tensor, "b Q"]
@@ -73,7 +75,7 @@ class FaissApproximate(Search):
         exact = self.exact = FaissExact(vectors, metric)
         self.metric, self.measure, self.size = metric, exact.measure, exact.size
         self.vectors, self.centre = exact.vectors, exact.centre
-        sample = Sample(queries, nearest(exact, queries, k).index)
+        sample = KnownQueries(queries, nearest(exact, queries, k).index)
         projection = self._project(sample, torch.Generator().manual_seed(seed))
         self.basis, self.fetched = projection.basis, projection.candidates
         self.lists = self._file(projection.vectors, seed)
@@ -105,7 +107,7 @@ class FaissApproximate(Search):
         settings = FAISS.SearchParametersIVF(nprobe=probes)
         return torch.from_numpy(self.lists.search(self._projected(queries), count, params=settings)[1])
 
-    def _project(self, sample: Sample, generator: torch.Generator) -> Projection:
+    def _project(self, sample: KnownQueries, generator: torch.Generator) -> Projection:
         """Directions are doubled until few enough candidates are needed."""
         k, whole = sample.index.shape[1], self.vectors.shape[1]
         most = min(math.ceil(MOST_CANDIDATES * k) + 1, self.size)
@@ -143,7 +145,7 @@ class FaissApproximate(Search):
         add_preassigned(lists, points, FAISS.knn(points, kmeans.centroids, 1)[1][:, 0])
         return lists
 
-    def _probes(self, sample: Sample) -> int:
+    def _probes(self, sample: KnownQueries) -> int:
         """Return the fewest lists to read for the wanted recall of the sample."""
         probes = 1
         while probes < self.lists.nlist:
@@ -153,7 +155,7 @@ class FaissApproximate(Search):
         return self.lists.nlist
 
 
-def _enough(sample: Sample, index: Int64[Tensor, "b c"]) -> int | None:
+def _enough(sample: KnownQueries, index: Int64[Tensor, "b c"]) -> int | None:
     """Return the fewest first candidates with PROJECTED_RECALL of the sample's neighbours; None where all have less."""
     k, most = sample.index.shape[1], index.shape[1]
     for count in range(k, most + 1, max(k // 20, 1)):

@@ -48,5 +48,6 @@ def mapa_bound(
     """
     samples = log_p_tail.shape[1]
     check_counts(log_p_head.shape[1], samples, n_total)
+    # eq. 29: the sum over B_n(k) as it is; the rest by importance, 1/S sum_s p(x_n | i_s) / q~(i_s | n)
     weighted = log_p_tail - log_q_tail.detach().to(log_p_tail) - math.log(max(samples, 1))
     return torch.logsumexp(torch.cat([log_p_head, weighted], dim=1), dim=1) - math.log(n_total)

@@ -48,7 +48,7 @@ def fingerprint(x: Float[Tensor, "N P"]) -> str:
 
 
 def key(
-    x_train: Float[Tensor, "N P"], kernel: Kernel, k: int, x: Float[Tensor, "B Q"] | None, how: str, seed: int
+    x_train: Float[Tensor, "N P"], kernel: Kernel, k: int, x: Float[Tensor, "B Q"] | None, method: str, seed: int
 ) -> str:
     """Return a hash of all that a table depends on: the points, and of the kernel what the search depends on."""
     depends_on = {
@@ -58,7 +58,7 @@ def key(
         "kernel": type(kernel).__name__,
         "settings": kernel.settings(),
         "k": k,
-        "how": how,
+        "how": method,  # NOTE: the old name of the field; with another one all stored tables would be searched anew
         "seed": seed,
     }
     return hexdigest([json.dumps(depends_on, sort_keys=True)])[:32]
@@ -70,7 +70,7 @@ def load_or_find(
     k: int,
     x: Float[Tensor, "B Q"] | None = None,
     *,
-    how: str = "exact",
+    method: str = "exact",
     seed: int = 0,
     progress: Progress = silent,
     device: str | None = None,
@@ -84,10 +84,10 @@ def load_or_find(
     kernel.check(x_train)
     if x is not None:
         kernel.check(x)
-    path = (folder or cache_folder()) / f"{key(x_train, kernel, k, x, how, seed)}.safetensors"
+    path = (folder or cache_folder()) / f"{key(x_train, kernel, k, x, method, seed)}.safetensors"
     table = read(path)
     if table is None:
-        table = find_neighbours(x_train, kernel, k, x, how, seed, progress, device)
+        table = find_neighbours(x_train, kernel, k, x, method, seed, progress, device)
         write(path, table)
     return table
 
@@ -120,7 +120,7 @@ def read(path: Path) -> NeighbourTable | None:
 
 
 def write(path: Path, table: NeighbourTable) -> None:
-    """Under a temporary name, then renamed; a read-only or full disk is no error."""
+    """Write under a temporary name, then rename; a read-only or full disk is no error."""
     tensors = {
         "index": table.index.int(),
         "statistic": table.statistic.contiguous(),

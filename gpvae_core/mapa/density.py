@@ -66,7 +66,7 @@ def mixture_density(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Density:
-    """By the paper's estimator: a mixture of Gaussians fitted to these points, `net` the network of its encoder."""
+    """Return the density by the paper's estimator, a mixture of Gaussians fitted to these points by a `net` encoder."""
     encoder = fit_mixture_proposal(model, x, net, settings, seed, progress)
     found = mixture_log_px(model, x, encoder, settings.bound_samples, seed, progress)
     return Density(_array(found.log_px), "mixture", settings.bound_samples, _array(found.ess))

@@ -33,7 +33,7 @@ def draw_sparse(
     generator: torch.Generator,
     which: Int64[Tensor, " B"] | None = None,
 ) -> IndexDraw:
-    """By a stored posterior, of all its points or of some of them."""
+    """Draw by a stored posterior, of all its points or of some of them."""
     head = posterior.index[:, :k] if which is None else posterior.index[which, :k]
     if samples == 0:
         empty = head[:, :0]
@@ -43,18 +43,20 @@ def draw_sparse(
 
 
 def draw_dense(log_p: Float64[Tensor, "B N"], k: int, samples: int, generator: torch.Generator) -> IndexDraw:
-    """By a posterior that is known in full; log_p in nats, up to a constant for each point."""
+    """Draw by a posterior that is known in full; log_p in nats, up to a constant for each point."""
     head = log_p.topk(k, dim=1).indices
     if samples == 0:
         return IndexDraw(head, head[:, :0], log_p[:, :0])
+    # eq. 9: q~^k(i|n) is q(i|n) without the k largest, scaled to sum to one
     log_q = torch.log_softmax(log_p.scatter(1, head, -torch.inf), 1)
     tail = torch.multinomial(log_q.exp(), samples, replacement=True, generator=generator)
     return IndexDraw(head, tail, log_q.gather(1, tail))
 
 
 def draw_evenly(b: int, n_total: int, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
-    """By the uniform distribution: its k largest are a tie, broken at random for each point anew."""
+    """Draw by the uniform distribution: its k largest are a tie, broken at random for each point anew."""
     stored = max(k, 1)
+    # The order of independent uniform numbers is a random permutation: its first entries are distinct indices.
     index = torch.rand(b, n_total, generator=generator).topk(stored, dim=1).indices
     log_k = torch.zeros(b, stored, dtype=torch.float64)
     log_rest = torch.full((b,), math.log(max(n_total - stored, 1)), dtype=torch.float64)

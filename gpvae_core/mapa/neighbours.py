@@ -96,7 +96,7 @@ def find_neighbours(
     kernel: Kernel,
     k: int,
     x: Float[Tensor, "B Q"] | None = None,
-    how: str = "exact",
+    method: str = "exact",
     seed: int = 0,
     progress: Progress = silent,
     device: str | None = None,
@@ -104,7 +104,7 @@ def find_neighbours(
     """Return the k nearest training points of each point of `x`, or of each training point.
 
     Args:
-        how: "exact", or "approximate" for many points (see `recall` of the table).
+        method: "exact", or "approximate" for many points (see `recall` of the table).
         seed: of the sample of what is not stored, and of the approximate search.
         device: "cpu" (FAISS on all cores) or "cuda"; without it CUDA where there is one.
 
@@ -113,8 +113,8 @@ def find_neighbours(
             another size, an unknown way of search.
     """
     _check(x_train, k, x)
-    if how not in SEARCHES:
-        raise unknown("search", how, SEARCHES)
+    if method not in SEARCHES:
+        raise unknown("search", method, SEARCHES)
     kernel.check(x_train)
     if x is not None:
         kernel.check(x)
@@ -123,7 +123,7 @@ def find_neighbours(
     progress(0, len(wanted), "finding neighbours")
     order = torch.randperm(len(wanted), generator=torch.Generator().manual_seed(seed))
     sample = kernel.queried(wanted[order[:SAMPLE]].cpu())
-    search = SEARCHES[how](Task(vectors, kernel.metric, k, sample, seed, _device(device)))
+    search = SEARCHES[method](Task(vectors, kernel.metric, k, sample, seed, _device(device)))
     table = _table(search, kernel, wanted, k, x is None, seed, progress)
     measured = order[-SAMPLE:]
     own = measured if x is None else None
@@ -164,7 +164,7 @@ def _order(search: Search, kernel: Kernel, x: Tensor) -> Int64[Tensor, " B"]:
 
 
 def _others(index: Int64[Tensor, "b K"], n_total: int, generator: torch.Generator) -> Int64[Tensor, "b M"]:
-    """Training points that are not stored: all where they are few, else REST drawn evenly with replacement.
+    """Return training points that are not stored: all where they are few, else REST drawn evenly with replacement.
 
     The rows are given the same draws, whose vectors then stay in the processor's cache; a row that has stored one of
     them draws another. Each row's are evenly distributed over what it has not stored.

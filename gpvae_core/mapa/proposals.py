@@ -1,4 +1,4 @@
-"""Where the indices of the bound come from: MAPA, the model's own index posterior, or nowhere (Yacoby et al. 2024).
+"""The proposals of the bound's indices: MAPA, the model's own index posterior, or the uniform (Yacoby et al. 2024).
 
 Whatever the proposal, the bound stays one; the nearer the proposal is to the model's posterior, the tighter.
 """
@@ -21,7 +21,7 @@ class Proposal(ABC):
 
     @abstractmethod
     def draw(self, index: Int64[Tensor, " B"], k: int, samples: int, generator: torch.Generator) -> IndexDraw:
-        """For the training points `index`; `index` and `generator` are the CPU's."""
+        """Draw for the training points `index`; `index` and `generator` are the CPU's."""
 
 
 class MapaProposal(Proposal):

@@ -31,7 +31,7 @@ CANDIDATES = 1 << 22
 
 @dataclass(frozen=True)
 class Measure:
-    """How a metric is computed; `sign` times the statistic is smallest for the nearest."""
+    """The computing of a metric; `sign` times the statistic is smallest for the nearest."""
 
     sign: float
     faiss_metric: int
@@ -95,7 +95,7 @@ class Search(ABC):
 
     @abstractmethod
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
-        """At least `count` candidates (or -1) for each query."""
+        """Return at least `count` candidates (or -1) for each query."""
 
     @abstractmethod
     def recall(
@@ -108,9 +108,10 @@ class Search(ABC):
         """Return statistic of each query and each of its candidates, by differences; on the CPU."""
 
 
-def share(known: Int64[Tensor, "b k"], found: Int64[Tensor, "b c"]) -> float:
+def share(known: Int64[Tensor, "b k"], candidates: Int64[Tensor, "b c"]) -> float:
     """Return share of the known indices that are among those found in the same row, where -1 is none."""
-    both = torch.cat([known, found], dim=1).sort(1).values
+    # Indices are unique in each of the two, so that equal neighbours in the sorted row are in both.
+    both = torch.cat([known, candidates], dim=1).sort(1).values
     return float((both[:, 1:] == both[:, :-1]).logical_and(both[:, 1:] >= 0).sum() / known.numel())
 
 
@@ -143,6 +144,7 @@ def nearest(
     chosen = _first(index, statistic, k, search.measure.sign)
     if own is not None:
         chosen = _keep_own(chosen, index, statistic, own)
+    # What is no candidate is no nearer than `beyond`: the k are settled where the last of them is nearer than that.
     unsettled = chosen.index[:, -1] < 0
     if found.beyond is not None and count < search.size:
         unsettled |= search.measure.sign * chosen.statistic[:, -1] >= found.beyond
@@ -177,6 +179,7 @@ def _with_own(index: Int64[Tensor, "b c"], own: Int64[Tensor, " b"]) -> Int64[Te
 def _first(index: Int64[Tensor, "b c"], statistic: Float32[Tensor, "b c"], k: int, sign: float) -> Nearest:
     """Return the first k by (sign * statistic, index), by one sort of both packed into an integer; -1 comes last."""
     near = torch.where(index < 0, torch.inf, sign * statistic) + 0.0  # which makes 0.0 of -0.0
+    # The bits of a float32, read as an integer, order as the floats do; below zero, backwards: they are flipped.
     bits = near.view(torch.int32).long()
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     packed = ((ordered << 32) | (index & 0xFFFFFFFF)).sort(1).values[:, :k]

@@ -1,4 +1,4 @@
-"""How well MAPA captures the trend of the true index posterior, as numbers (Yacoby et al. 2024, D.3).
+"""The agreement of MAPA with the trend of the true index posterior, in numbers (Yacoby et al. 2024, D.3).
 
 The truth is the index posterior of the ground-truth model with the codes Z^GT that made the training points (eq. 7),
 p(i|x) = p(x|z_i) / sum_j p(x|z_j); MAPA is q(i|x) of eq. 8. For each x:

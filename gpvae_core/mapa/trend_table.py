@@ -74,7 +74,7 @@ class TrendRow:
 
 
 @dataclass(frozen=True)
-class Known:
+class DrawOfKnownTruth:
     """A draw with known truth, cut to its first N training points."""
 
     model: GenerativeModel
@@ -85,7 +85,7 @@ class Known:
     sigma: float
 
     @staticmethod
-    def of(data: Dataset, n: int) -> Known:
+    def of(data: Dataset, n: int) -> DrawOfKnownTruth:
         """Raises UserError where the truth is not known, or there are fewer than `n` training points."""
         if data.truth is None:
             raise UserError(f"the model behind '{data.name}' is not known: wanted synthetic points such as figure-8")
@@ -95,10 +95,10 @@ class Known:
         codes = torch.from_numpy(data.truth.train[first]).float()
         model = ground_truth(data.truth, data.event_shape)
         parts = (data.train.pixels(first), data.validation.pixels(), data.test.pixels())
-        return Known(model, codes, *parts, data.truth.sigma)
+        return DrawOfKnownTruth(model, codes, *parts, data.truth.sigma)
 
 
-def _best_width(known: Known, x: Tensor) -> float:
+def _best_width(known: DrawOfKnownTruth, x: Tensor) -> float:
     """Return the bandwidth with the least mean KL(p || q): what could be had by one who knows the truth."""
     some = x[:: max(1, -(-len(x) // SOUGHT_ON))]
     log_p = torch.log_softmax(log_index_likelihood(known.model, known.codes, some), dim=1)
@@ -107,11 +107,11 @@ def _best_width(known: Known, x: Tensor) -> float:
     return min(widths, key=lambda width: float(kl(log_p, mapa(*points, width)).mean()))
 
 
-def _validation_width(known: Known, x: Tensor) -> float:
+def _validation_width(known: DrawOfKnownTruth, x: Tensor) -> float:
     return choose_bandwidth(known.x_train.flatten(1), known.validation.flatten(1))
 
 
-WIDTHS: dict[str, Callable[[Known, Tensor], float]] = {
+WIDTHS: dict[str, Callable[[DrawOfKnownTruth, Tensor], float]] = {
     "sigma_x": lambda known, x: known.sigma,
     "validation": _validation_width,
     "best": _best_width,
@@ -119,7 +119,7 @@ WIDTHS: dict[str, Callable[[Known, Tensor], float]] = {
 """Ways to a bandwidth: the noise's, the best on validation points, and (with the truth) the best there is."""
 
 
-def parse_width(text: str) -> Callable[[Known, Tensor], float]:
+def parse_width(text: str) -> Callable[[DrawOfKnownTruth, Tensor], float]:
     """Return a name of WIDTHS, or a number. Raises UserError on anything else, and on one that is not positive."""
     if text in WIDTHS:
         return WIDTHS[text]
@@ -132,7 +132,7 @@ def parse_width(text: str) -> Callable[[Known, Tensor], float]:
     return partial(_given, width)
 
 
-def _given(width: float, known: Known, x: Tensor) -> float:
+def _given(width: float, known: DrawOfKnownTruth, x: Tensor) -> float:
     return width
 
 
@@ -157,24 +157,26 @@ def trend_table(
     """
     if points not in POINTS:
         raise unknown("points", points, POINTS)
-    ways = {name: parse_width(name) for name in widths}
+    rules = {name: parse_width(name) for name in widths}
     for name in datasets:
         DATASETS.get(name.partition(":")[0])
     cells = list(product(datasets, sizes))
     rows: list[TrendRow] = []
     for number, (name, n) in enumerate(cells, 1):
-        of_draws = [Known.of(load(parse_model(DataConfig, {"name": name, "split_seed": s})), n) for s in draws]
+        of_draws = [
+            DrawOfKnownTruth.of(load(parse_model(DataConfig, {"name": name, "split_seed": s})), n) for s in draws
+        ]
         evidence = _evidence_gaps(of_draws, points)
-        rows += [_row(name, n, points, of_draws, width, way, evidence) for width, way in ways.items()]
+        rows += [_row(name, n, points, of_draws, width, rule, evidence) for width, rule in rules.items()]
         progress(number, len(cells), "comparing index posteriors")
     return rows
 
 
-def _asked(known: Known, points: str) -> Tensor:
+def _asked(known: DrawOfKnownTruth, points: str) -> Tensor:
     return {"training": known.x_train, "test": known.test}[points]
 
 
-def _evidence_gaps(of_draws: Sequence[Known], points: str) -> np.ndarray | None:
+def _evidence_gaps(of_draws: Sequence[DrawOfKnownTruth], points: str) -> np.ndarray | None:
     if any(known.model.latent_dim != 1 for known in of_draws):
         return None
     return np.concatenate([evidence_gap(known.model, known.codes, _asked(known, points)) for known in of_draws])
@@ -198,9 +200,9 @@ def _row(
     name: str,
     n: int,
     points: str,
-    of_draws: Sequence[Known],
+    of_draws: Sequence[DrawOfKnownTruth],
     width: str,
-    way: Callable[[Known, Tensor], float],
+    way: Callable[[DrawOfKnownTruth, Tensor], float],
     evidence: np.ndarray | None,
 ) -> TrendRow:
     found: list[Trend] = []

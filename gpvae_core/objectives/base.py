@@ -24,7 +24,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Answers:
+class BatchAnswers:
     """The answers q(z|x) about the images of a mini-batch, and how a bound at them is estimated."""
 
     vae: VAE
@@ -47,7 +47,7 @@ class ObjectiveConfig(PartConfig):
     """One objective. It has settings but no parameters, so the config is the objective."""
 
     @abstractmethod
-    def estimate(self, answers: Answers) -> Estimate:
+    def estimate(self, answers: BatchAnswers) -> Estimate:
         """Return the bound at the answers, without the encoder's global KL."""
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from gpvae_core.bounds import cubo, iwae
-from gpvae_core.objectives.base import OBJECTIVES, Answers, Estimate, ObjectiveConfig
+from gpvae_core.objectives.base import OBJECTIVES, BatchAnswers, Estimate, ObjectiveConfig
 
 
 @OBJECTIVES.register("cubo")
@@ -29,7 +29,7 @@ class CuboConfig(ObjectiveConfig):
     wants: ClassVar[dict[str, Any]] = {"train.samples": 10}
     order: float = Field(default=2.0, gt=1, allow_inf_nan=False, description="order n of the chi divergence")
 
-    def estimate(self, answers: Answers) -> Estimate:
+    def estimate(self, answers: BatchAnswers) -> Estimate:
         vae, x, q = answers.vae, answers.x, answers.q
         z = q.rsample_and_log_prob(answers.k, answers.generator)[0].detach()
         log_q = q.log_prob(z)

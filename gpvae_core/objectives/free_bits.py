@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpvae_core.collapse import moment_kl
 from gpvae_core.densities.base import Posterior
-from gpvae_core.objectives.base import OBJECTIVES, Answers, Estimate, ObjectiveConfig
+from gpvae_core.objectives.base import OBJECTIVES, BatchAnswers, Estimate, ObjectiveConfig
 
 
 @OBJECTIVES.register("free_bits")
@@ -34,7 +34,7 @@ class FreeBitsConfig(ObjectiveConfig):
             return (self.free_nats - of_dimensions.mean(0)).clamp_min(0.0).sum()
         return (self.free_nats * d - kl.mean()).clamp_min(0.0)
 
-    def estimate(self, answers: Answers) -> Estimate:
+    def estimate(self, answers: BatchAnswers) -> Estimate:
         fit, kl = answers.elbo_terms()
         missing = self._missing(answers.q, kl, answers.vae.latent_dim)
         return Estimate((fit - kl).detach(), fit - answers.kl_weight * (kl + missing))

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.objectives.base import Answers
+from gpvae_core.objectives.base import BatchAnswers
 from gpvae_core.vae import VAE
 
 Gradient = Literal["standard", "dreg"]
@@ -71,14 +71,14 @@ def encoder_fit(vae: VAE, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]
     return fit.detach() + (slope * (z - z.detach())).sum(-1)
 
 
-def standard(answers: Answers, k: int | None = None, fit: Fit = whole_fit) -> Draws:
+def standard(answers: BatchAnswers, k: int | None = None, fit: Fit = whole_fit) -> Draws:
     """Draw k samples (by default the answers' own number) whose log weights carry the whole gradient."""
     vae, x = answers.vae, answers.x
     z, log_q = answers.q.rsample_and_log_prob(k or answers.k, answers.generator)
     return Draws(z, fit(vae, x, z), log_q - vae.prior(x).log_prob(z))
 
 
-def through_samples(answers: Answers, k: int | None = None, fit: Fit = whole_fit) -> Draws:
+def through_samples(answers: BatchAnswers, k: int | None = None, fit: Fit = whole_fit) -> Draws:
     """Draw samples whose log weights carry the encoder's gradient through z alone (sticking the landing)."""
     vae, x = answers.vae, answers.x
     z, _ = answers.q.rsample_and_log_prob(k or answers.k, answers.generator)
@@ -105,7 +105,7 @@ _SAMPLING = {"standard": standard, "dreg": through_samples}
 _SCALING = {"standard": _plain, "dreg": _doubly}
 
 
-def draw(gradient: Gradient, answers: Answers, k: int, damping: Damping, fit: Fit = whole_fit) -> Draws:
+def draw(gradient: Gradient, answers: BatchAnswers, k: int, damping: Damping, fit: Fit = whole_fit) -> Draws:
     """Draw `k` samples of each image; a bound F of their `log_w(kl_weight)` has the named estimator as its gradient.
 
     `damping` is F_kk / F_k of that bound; the standard gradient has no use for it.

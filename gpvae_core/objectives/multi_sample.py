@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.objectives.base import Answers, Estimate, ObjectiveConfig
+from gpvae_core.objectives.base import BatchAnswers, Estimate, ObjectiveConfig
 from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw
 
 
@@ -37,6 +37,6 @@ class MultiSampleConfig(ObjectiveConfig):
         return k
 
     @final
-    def estimate(self, answers: Answers) -> Estimate:
+    def estimate(self, answers: BatchAnswers) -> Estimate:
         draws = draw(self.gradient, answers, self.draws(answers.k), self.damping)
         return Estimate(self.bound(draws.measured), self.bound(draws.log_w(answers.kl_weight)))

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.bounds import iwae, piwae
-from gpvae_core.objectives.base import OBJECTIVES, Answers, Estimate, ObjectiveConfig
+from gpvae_core.objectives.base import OBJECTIVES, BatchAnswers, Estimate, ObjectiveConfig
 from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw, encoder_fit
 
 
@@ -36,7 +36,7 @@ class PiwaeConfig(ObjectiveConfig):
         """Return F_kk / F_k of the encoder's bound, one minus the weight normalised within its group."""
         return 1.0 - torch.softmax(self._in_groups(log_w), 1).flatten(0, 1)
 
-    def estimate(self, answers: Answers) -> Estimate:
+    def estimate(self, answers: BatchAnswers) -> Estimate:
         weight = answers.kl_weight
         draws = draw(self.gradient, answers, self.groups * answers.k, self._damping, fit=encoder_fit)
         decoder_log_w = answers.vae.log_likelihood(answers.x, draws.z.detach()) - weight * draws.excess.detach()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.gap_lab.views import Timed, TimesView
+from gpvae_core.inspection.gap_lab.views import TimedMethod, TimesView
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.theme import Theme, axis, frame, shortened
@@ -28,12 +28,12 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels from the frame's upper left."""
 
 
-def _y(point: Timed, quantity: str) -> tuple[float, float]:
+def _y(point: TimedMethod, quantity: str) -> tuple[float, float]:
     value = point.elbo if quantity == "ELBO" else point.inference
     return value.mean, value.se or 0.0
 
 
-def _mark(point: Timed, quantity: str, style: MethodStyle, position: str, theme: Theme) -> Mark:
+def _mark(point: TimedMethod, quantity: str, style: MethodStyle, position: str, theme: Theme) -> Mark:
     y, se = _y(point, quantity)
     bar = {"color": style.colour, "thickness": 1.2, "width": 3}
     return scatter(
@@ -59,7 +59,7 @@ def _mark(point: Timed, quantity: str, style: MethodStyle, position: str, theme:
 
 def _chains(view: TimesView, quantity: str, theme: Theme) -> list[Mark]:
     """Return a thin line from each encoder through its refined answers, by time."""
-    groups: dict[str, list[Timed]] = {}
+    groups: dict[str, list[TimedMethod]] = {}
     plain = {point.method for point in view.points}
     for point in view.points:
         owners = [name for name in plain if point.method.startswith(f"{name}+")]
@@ -115,7 +115,7 @@ def _time_range(view: TimesView) -> Range:
 
 
 def _range(view: TimesView, quantity: str) -> Range:
-    """From the ends of the bars, with room for the names; the gap's axis points down."""
+    """Return the ranges from the ends of the bars, with room for the names; the gap's axis points down."""
     ys = [_y(point, quantity) for point in view.points]
     low, high = min((y - se for y, se in ys), default=0.0), max((y + se for y, se in ys), default=1.0)
     pad = 0.14 * max(high - low, 1e-3)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpvae_core.inspection.mapa_lab.views import Array
-from gpvae_core.inspection.views import Value
+from gpvae_core.inspection.views import Array, Value
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis
 
@@ -18,7 +17,7 @@ SE_SHOWN = {"type": "data", "thickness": 1, "width": 3}
 def curve(
     draws: Array, values: Sequence[Value], name: str, unit: str, style: dict[str, Any], theme: Theme, **more: Any
 ) -> Mark:
-    """Means with bars of one standard error. `style` has colour, dash and symbol."""
+    """Return means with bars of one standard error. `style` has colour, dash and symbol."""
     errors = [value.se for value in values]
     bars = {**SE_SHOWN, "array": [se or 0.0 for se in errors], "color": style["colour"]}
     return scatter(
@@ -64,7 +63,7 @@ def axis_of_draws(theme: Theme, draws: Sequence[float]) -> dict[str, Any]:
 
 
 def legend_below(theme: Theme) -> dict[str, Any]:
-    """Under the horizontal axis."""
+    """Return the legend under the horizontal axis."""
     return {
         "orientation": "h", "x": 0.0, "y": -0.16, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",

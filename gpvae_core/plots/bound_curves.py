@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gpvae_core.errors import unknown
-from gpvae_core.inspection.mapa_lab.views import BoundCurve, BoundView
+from gpvae_core.inspection.mapa_lab.curve_views import BoundCurve, BoundView
 from gpvae_core.plots.against_draws import across, axis_of_draws, curve, legend_below
 from gpvae_core.plots.theme import Theme, axis, frame
 
@@ -25,8 +25,8 @@ def _styles(view: BoundView, theme: Theme) -> dict[tuple[str, str], dict[str, An
     rules = list(dict.fromkeys(one.rule for one in view.curves))
     colours = _colours(theme)
     return {
-        (one.proposal, one.rule): {
-            "colour": colours[one.proposal],
+        (one.method, one.rule): {
+            "colour": colours[one.method],
             "dash": DASHES[rules.index(one.rule) % len(DASHES)],
             "symbol": SYMBOLS[rules.index(one.rule) % len(SYMBOLS)],
         }
@@ -35,7 +35,7 @@ def _styles(view: BoundView, theme: Theme) -> dict[tuple[str, str], dict[str, An
 
 
 def _name(one: BoundCurve) -> str:
-    return f"{one.proposal}, {one.rule}"
+    return f"{one.method}, {one.rule}"
 
 
 def figure(view: BoundView, theme: Theme, what: str = "bound") -> go.Figure:
@@ -51,7 +51,7 @@ def figure(view: BoundView, theme: Theme, what: str = "bound") -> go.Figure:
     marks = [
         curve(
             one.draws, one.bound if what == "bound" else one.gap, _name(one), "nats",
-            styles[one.proposal, one.rule], theme, customdata=one.k,
+            styles[one.method, one.rule], theme, customdata=one.k,
         )
         for one in view.curves
     ]  # fmt: skip

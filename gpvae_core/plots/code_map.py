@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import CodesView, Indices
+from gpvae_core.inspection.mapa_lab.image_views import CodesView
+from gpvae_core.inspection.views import Indices
 from gpvae_core.plots.marks import Mark, placed, scatter, scattergl
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import Array, DensityView
+from gpvae_core.inspection.mapa_lab.views import DensityView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.mapa_plane import contours
 from gpvae_core.plots.marks import Mark, heatmap, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened

@@ -52,7 +52,7 @@ def parts(view: GapView) -> tuple[float, float, float]:
 
 
 def nats(value: float) -> str:
-    """Two decimals with a true minus sign."""
+    """Return two decimals with a true minus sign."""
     return f"{value:.2f}".replace("-", "−")
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import Array, ProcessView
+from gpvae_core.inspection.mapa_lab.views import ProcessView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, heatmap, scatter
 from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading
@@ -63,7 +64,7 @@ def _joint(view: ProcessView, theme: Theme, axes: dict[str, str]) -> list[Mark]:
 
 
 def _draws(view: ProcessView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
-    """For each point the path z_i -> f(z_i) -> x_i: up from the axis, on by the noise."""
+    """Draw for each point the path z_i -> f(z_i) -> x_i: up from the axis, on by the noise."""
     floor = float(view.x[0])
     marks = []
     for i, style in enumerate(_styles(len(view.latents), theme)):

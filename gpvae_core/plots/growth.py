@@ -18,7 +18,7 @@ STYLES = (("#0072B2", "circle", "solid"), ("#D55E00", "square", "dash"))
 
 
 @dataclass(frozen=True)
-class Curve:
+class GrowthCurve:
     """Cost of one way of search."""
 
     name: str
@@ -30,7 +30,7 @@ class Curve:
     """Slope of log seconds against log N over the larger sizes."""
 
 
-def _lines(curve: Curve, style: tuple[str, str, str], theme: Theme) -> Mark:
+def _lines(curve: GrowthCurve, style: tuple[str, str, str], theme: Theme) -> Mark:
     colour, symbol, dash = style
     return scatter(
         x=list(curve.sizes),
@@ -44,8 +44,8 @@ def _lines(curve: Curve, style: tuple[str, str, str], theme: Theme) -> Mark:
     )
 
 
-def figure(curves: Sequence[Curve], theme: Theme, words: str) -> go.Figure:
-    """Seconds against N; `words` say on what data, how many neighbours, and what was measured of it."""
+def figure(curves: Sequence[GrowthCurve], theme: Theme, words: str) -> go.Figure:
+    """Return seconds against N; `words` say on what data, how many neighbours, and what was measured of it."""
     layout = frame(theme, WIDTH, HEIGHT, MARGIN, showlegend=True)
     layout["title"] = {"text": words, "font": {"size": 11, "color": theme.text}, "x": 0.02, "y": 0.98}
     layout["legend"] = {"x": 0.03, "y": 0.97, "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11, "color": theme.text}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import KlView
+from gpvae_core.inspection.mapa_lab.curve_views import KlView
 from gpvae_core.plots.against_draws import across, axis_of_draws, curve, legend_below
 from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 560, 380
 
 
 def figure(view: KlView, theme: Theme) -> go.Figure:
-    """Means over draws of the data with their standard errors; methods without an S are lines across."""
+    """Return means over draws of the data with their standard errors; methods without an S are lines across."""
     colours = [colour for colour in theme.classes if colour != PALE]
     draws = [float(s) for one in view.curves for s in one.draws] or [1.0, 100.0]
     marks = [

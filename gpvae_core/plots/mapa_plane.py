@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from gpvae_core.errors import unknown
 from gpvae_core.inspection.level_lines import level_lines
-from gpvae_core.inspection.mapa_lab.views import Array, Indices, PlaneView
+from gpvae_core.inspection.mapa_lab.views import PlaneView
+from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.plots.marks import Mark, scatter, scattergl
 from gpvae_core.plots.theme import Theme, axis, frame
 
@@ -35,7 +36,7 @@ def contours(x: Array, y: Array, log_density: Array, colour: str, name: str, das
 
 
 def equal_axes(theme: Theme, x: Array, y: Array) -> dict[str, Any]:
-    """Both coordinates on one scale."""
+    """Return both coordinates on one scale."""
     return {
         "xaxis": axis(theme, "x₁ (data units)", range=[float(x[0]), float(x[-1])], constrain="domain"),
         "yaxis": axis(theme, "x₂ (data units)", range=[float(y[0]), float(y[-1])], scaleanchor="x", constrain="domain"),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import Array, Indices, TraceView
+from gpvae_core.inspection.mapa_lab.views import TraceView
+from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.plots.marks import Mark, scatter, scattergl
 from gpvae_core.plots.theme import Theme, axis, frame
 

@@ -15,7 +15,7 @@ def scatter(**fields: Any) -> Mark:
 
 
 def scattergl(**fields: Any) -> Mark:
-    """Many points, by WebGL."""
+    """Return many points, by WebGL."""
     return {"type": "scattergl", **fields}
 
 

@@ -1,4 +1,4 @@
-"""How each method is drawn, the same in every pane: short name, colour, dash, symbol."""
+"""The style of each method, the same in every pane: short name, colour, dash, symbol."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def short_name(method: str, decoder: str) -> str:
 
 
 def method_styles(methods: Sequence[str], decoder: str, theme: Theme) -> Mapping[str, MethodStyle]:
-    """By the place among all methods offered, so that a choice among them changes no colour."""
+    """Return a style by the place among all methods offered, so that a choice among them changes no colour."""
     colours = [colour for colour in theme.classes if colour != PALE]
     return {
         method: MethodStyle(

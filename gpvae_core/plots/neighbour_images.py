@@ -7,7 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import Array, Neighbour, NeighboursView
+from gpvae_core.inspection.mapa_lab.image_views import Neighbour, NeighboursView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.theme import Theme, bare_axis, frame, heading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.mapa_lab.views import PassesView
+from gpvae_core.inspection.mapa_lab.curve_views import PassesView
 from gpvae_core.plots.against_draws import axis_of_draws, curve, legend_below
 from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame, heading

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from gpvae_core.inspection.level_lines import level_lines
 from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.marks import Mark, heatmap, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened, with_unit, wrapped
+from gpvae_core.plots.plane_panel import PlanePanel, arrow, inside, panel
+from gpvae_core.plots.theme import Theme, frame, heading, shortened, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
 NATS_SHOWN = 10.0
 """Log density is shaded down to this far below its peak, where a Gaussian fades before it meets the grid's border."""
-ARROW = 22.0
-"""Length in pixels of the arrow towards what is outside."""
 NAME_LENGTH = 22
 """Letters of a run's name that fit above its panel."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
@@ -70,7 +68,7 @@ def base_dots(
     size: float,
     legend: bool = True,
 ) -> Mark:
-    """Samples of the base encoder N(b, c^2), red with an edge."""
+    """Return samples of the base encoder N(b, c^2), red with an edge."""
     return scatter(
         x=view.base_samples[:, 0],
         y=view.base_samples[:, 1],
@@ -159,82 +157,18 @@ def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool
     ]
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A panel's axes ("" or "2", ...), its place in paper coordinates and what of the plane it shows."""
-
-    number: str
-    x: tuple[float, float]
-    """Left and right end in the figure."""
-    y: tuple[float, float]
-    """Lower and upper end in the figure."""
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-
-    @property
-    def axes(self) -> dict[str, str]:
-        return {"xaxis": f"x{self.number}", "yaxis": f"y{self.number}"}
-
-    def layout(self, theme: Theme, x_title: str, y_title: str, nticks: int) -> dict[str, Any]:
-        """Return the two axes, which keep one scale when they are zoomed."""
-        common = {"showgrid": False, "nticks": nticks}
-        return {
-            f"xaxis{self.number}": axis(
-                theme, x_title, domain=self.x, range=self.x_range, anchor=self.axes["yaxis"], **common
-            ),
-            f"yaxis{self.number}": axis(
-                theme, y_title, domain=self.y, range=self.y_range, anchor=self.axes["xaxis"],
-                scaleanchor=self.axes["xaxis"], **common,
-            ),
-        }  # fmt: skip
-
-
-def panel(
-    view: PosteriorView, number: str, x: tuple[float, float], y: tuple[float, float], size: tuple[float, float]
-) -> Panel:
-    """Return all of the view's grid at one scale on both axes, in a figure whose plotting area is `size` pixels."""
-    wide, high = (x[1] - x[0]) * size[0], (y[1] - y[0]) * size[1]
-    scale = max((view.x[-1] - view.x[0]) / wide, (view.y[-1] - view.y[0]) / high)
-
-    def span(grid: Array, pixels: float) -> tuple[float, float]:
-        centre, half = 0.5 * float(grid[0] + grid[-1]), 0.5 * float(scale) * pixels
-        return centre - half, centre + half
-
-    return Panel(number, x, y, span(view.x, wide), span(view.y, high))
-
-
-def _inside(points: Array, place: Panel) -> NDArray[np.bool_]:
-    """Return which of the points (N, 2) a panel shows."""
-    (x0, x1), (y0, y1) = place.x_range, place.y_range
-    return (points[:, 0] >= x0) & (points[:, 0] <= x1) & (points[:, 1] >= y0) & (points[:, 1] <= y1)
-
-
-def _arrow(target: Array, place: Panel, theme: Theme) -> dict[str, Any]:
-    """From inside the panel to its edge, towards a target outside."""
-    ends = np.array([place.x_range, place.y_range])
-    centre, half = ends.mean(1), 0.5 * (ends[:, 1] - ends[:, 0])
-    direction = target - centre
-    edge = centre + direction / np.abs(direction / half).max()
-    tail = -ARROW * direction / np.linalg.norm(direction) * (1.0, -1.0)
-    return {
-        "name": "outside", "text": "", "x": float(edge[0]), "y": float(edge[1]), "ax": float(tail[0]),
-        "ay": float(tail[1]), "xref": place.axes["xaxis"], "yref": place.axes["yaxis"], "showarrow": True,
-        "arrowhead": 2, "arrowwidth": 1.5, "arrowcolor": theme.text,
-    }  # fmt: skip
-
-
-def _outside(view: PosteriorView, place: Panel, theme: Theme) -> list[dict[str, Any]]:
+def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[str, Any]]:
     """Mark what is out of view: the encoder with its distance from the highest mode, and MAPA points."""
     arrows, lines, side = [], [], "top"
     for shape in view.gaussians[:1]:
-        if not _inside(shape.mean[None], place)[0]:
+        if not inside(shape.mean[None], place)[0]:
             away = float(np.linalg.norm(shape.mean - view.modes[0]))
             lines.append(f"encoder is outside,<br>{away:.2g} prior sd away")
-            arrows.append(_arrow(shape.mean, place, theme))
+            arrows.append(arrow(shape.mean, place, theme))
             side = "bottom" if arrows[0]["y"] > sum(place.y_range) / 2 else "top"
-        elif not _inside(_outline(shape), place).any():
+        elif not inside(_outline(shape), place).any():
             lines.append("the encoder's region<br>is larger than this")
-    hidden = int((~_inside(view.mapa_points, place)).sum())
+    hidden = int((~inside(view.mapa_points, place)).sum())
     if hidden:
         lines.append(f"{hidden} MAPA point{'s' * (hidden != 1)} outside")
     if not lines:

@@ -1,4 +1,4 @@
-"""How far below log p(x) each method's ELBO lies, and why: one stack for each method, hanging from log p(x)."""
+"""The distance of each method's ELBO from log p(x), in its parts: one stack for each method, hanging from log p(x)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.gap_lab.views import Stack, StacksView
+from gpvae_core.inspection.gap_lab.views import GapStack, StacksView
 from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.marks import Mark, bar, scatter
 from gpvae_core.plots.method_styles import MethodStyle
@@ -109,7 +109,7 @@ def _ends(view: StacksView, theme: Theme) -> Mark:
     )
 
 
-def _number(stack: Stack, k: int, shift: float, theme: Theme) -> dict[str, Any]:
+def _number(stack: GapStack, k: int, shift: float, theme: Theme) -> dict[str, Any]:
     """Return the inference gap, below its stack."""
     end = stack.inference.mean + (stack.inference.se or 0.0)
     return {

@@ -54,7 +54,7 @@ def _outline(name: str, line: Array, centre: Array, style: MethodStyle, axes: di
 
 
 def bound(view: SviView, theme: Theme) -> go.Figure:
-    """ELBO after each step, with log p(x) and the best Gaussians' ELBOs as lines."""
+    """Return ELBO after each step, with log p(x) and the best Gaussians' ELBOs as lines."""
     steps = np.arange(len(view.elbo))
     finite = view.elbo[np.isfinite(view.elbo)]
     top = max(float(finite.max(initial=view.log_px)), view.log_px)

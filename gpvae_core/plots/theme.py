@@ -49,7 +49,7 @@ ColourScale = list[list[float | str]]
 
 
 class LineStyle(NamedTuple):
-    """How one Gaussian is drawn: colour, dash and width in pixels."""
+    """The style of one Gaussian: colour, dash and width in pixels."""
 
     colour: str
     dash: str

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.views import Array, Trace, TracesView
+from gpvae_core.inspection.views import Array, CoordinateTrace, TracesView
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, with_unit
 
@@ -38,11 +38,11 @@ def _points(
     )
 
 
-def _panel(trace: Trace, theme: Theme, number: str, legend: bool) -> list[Mark]:
+def _panel(trace: CoordinateTrace, theme: Theme, number: str, legend: bool) -> list[Mark]:
     axes = {"xaxis": f"x{number}", "yaxis": "y"}
     true = scatter(
-        x=trace.line_x,
-        y=trace.line_y,
+        x=trace.line_z,
+        y=trace.line,
         mode="lines",
         line={"color": theme.contour, "width": 2},
         name="true posterior",
@@ -71,9 +71,9 @@ def _panel(trace: Trace, theme: Theme, number: str, legend: bool) -> list[Mark]:
     ]
 
 
-def _span(traces: Sequence[Trace]) -> list[float]:
+def _span(traces: Sequence[CoordinateTrace]) -> list[float]:
     """Return one vertical range for all panels: the highest value down to at most NATS_SHOWN below it."""
-    values = np.concatenate([np.concatenate([t.line_y, t.empirical, t.mapa]) for t in traces])
+    values = np.concatenate([np.concatenate([t.line, t.empirical, t.mapa]) for t in traces])
     values = values[np.isfinite(values)]
     if values.size == 0:
         return [-NATS_SHOWN, 1.0]
@@ -82,12 +82,12 @@ def _span(traces: Sequence[Trace]) -> list[float]:
     return [low - 0.04 * (high - low) - 0.1, high + 0.08 * (high - low) + 0.1]
 
 
-def _line_extent(trace: Trace, floor: float) -> list[float]:
+def _line_extent(trace: CoordinateTrace, floor: float) -> list[float]:
     """Return where the true line lies on the scale, and the points shown on it."""
-    seen = [trace.line_x[trace.line_y >= floor]]
+    seen = [trace.line_z[trace.line >= floor]]
     seen += [trace.z[values >= floor] for values in (trace.empirical, trace.mapa)]
     x = np.concatenate(seen)
-    x = x if x.size else trace.line_x
+    x = x if x.size else trace.line_z
     low, high = float(x.min()), float(x.max())
     pad = 0.04 * (high - low) + 1e-3
     return [low - pad, high + pad]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.views import Array, Correlation, UncertaintyView
+from gpvae_core.inspection.views import Array, UncertaintyCorrelation, UncertaintyView
 from gpvae_core.plots.marks import Mark, bar, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading
 
@@ -163,7 +163,7 @@ def _cloud(view: UncertaintyView, theme: Theme, against: str) -> Mark:
     )
 
 
-def correlation_text(correlation: Correlation) -> str:
+def correlation_text(correlation: UncertaintyCorrelation) -> str:
     """Spearman's rho with its interval."""
     interval = f"[{correlation.low:.2f}, {correlation.high:.2f}]"
     return f"ρ = {correlation.rho:.2f} {interval}".replace("-", "−")

@@ -28,7 +28,7 @@ REACH = 3.3
 def _against_latent(
     view: VariantsView, variant: Variant, theme: Theme, axes: dict[str, str], legend: bool
 ) -> list[Mark]:
-    """Both coordinates of f(z) against z, and the height of the chosen x in each."""
+    """Return both coordinates of f(z) against z, and the height of the chosen x in each."""
     marks = []
     for j, (name, colour, dash) in enumerate(
         (("x₁ of f(z)", theme.classes[2], "solid"), ("x₂ of f(z)", theme.classes[5], "dash"))
@@ -150,7 +150,7 @@ def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
 def _below(
     variant: Variant, theme: Theme, b: str, domain: list[float], span: list[float], first: bool
 ) -> dict[str, Any]:
-    """Axes of the posteriors."""
+    """Return axes of the posteriors."""
     latent = f"{shortened(variant.trace.latent, LABEL)} (prior sd)"
     title = "log posterior density (nats)" if first else ""
     return {

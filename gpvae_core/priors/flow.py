@@ -80,6 +80,7 @@ class Coupling(SplineStep):
 
 def _back(spline: DependentTransform, z: Float[Tensor, "*batch E"]) -> tuple[Tensor, Tensor]:
     u = spline._inverse(z)
+    # log |det du/dz| = -log |det dz/du|
     return u, -spline.log_abs_det_jacobian(u, z)
 
 
@@ -99,6 +100,7 @@ class Affine(nn.Module):
         return self.m + v @ self.cholesky().T
 
     def inverse(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        # L v = z - m, solved for all rows at once
         flat = (z - self.m).reshape(-1, z.shape[-1])
         return torch.linalg.solve_triangular(self.cholesky(), flat.T, upper=False).T.reshape(z.shape)
 
@@ -130,6 +132,7 @@ class SplineFlow(LatentMap):
     def inverse(self, z: Float[Tensor, "*batch D"]) -> tuple[Float[Tensor, "*batch D"], Float[Tensor, "*batch"]]:
         with torch.autocast(z.device.type, enabled=False):
             u = self.affine.inverse(z)
+            # log |det dv/dz| = -sum log L_ii
             log_det = -self.affine.log_diagonal.sum().expand(u.shape[:-1])
             for step in reversed(self.steps):
                 assert isinstance(step, SplineStep)
@@ -142,6 +145,7 @@ def _steps(latent_dim: int, transforms: int, bins: int, width: int) -> list[Spli
     """Return couplings by halves of the coordinates that change from pair to pair, so that any two are once apart."""
     if latent_dim == 1:
         return [Elementwise(1, bins) for _ in range(transforms)]
+    # A pair halves the coordinates by one binary digit of their numbers: two coordinates differ in one digit at least.
     number, digits = torch.arange(latent_dim), (latent_dim - 1).bit_length()
     halves = [((number >> (t // 2 % digits)) & 1).bool() ^ bool(t % 2) for t in range(transforms)]
     return [Coupling(half, bins, width) for half in halves]

@@ -1,4 +1,4 @@
-"""Whether training goes through a refiner's steps, and the steps of many images a few at a time where it does not."""
+"""A refiner's steps: a few images at a time, except where training goes through them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is in charge of a sweep's folder: one process at a time, which its workers recognise by a token."""
+"""The coordinator of a sweep's folder: one process at a time, which its workers recognise by a token."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gpvae_core.errors import UserError
 from gpvae_core.files import disk_errors, write_text
 
 TOKEN = "coordinator"
-"""File in a sweep's folder with the token of the process in charge; workers of another, or of none, stop."""
+"""File in a sweep's folder with the token of its coordinator; workers of another one, or of none, stop."""
 
 
 @contextmanager
-def in_charge(out: Path) -> Iterator[str]:
+def coordinating(out: Path) -> Iterator[str]:
     """The folder for this process alone; yields its token. A dead process's lock is free.
 
     Raises:
-        UserError: another process is in charge, or the folder cannot be written.
+        UserError: another process coordinates this sweep, or the folder cannot be written.
     """
     with disk_errors(str(out)):
         out.mkdir(parents=True, exist_ok=True)
@@ -31,6 +31,7 @@ def in_charge(out: Path) -> Iterator[str]:
         except Timeout:
             raise UserError(f"a sweep runs in '{out}' already: wait for it, stop it, or choose another --out") from None
     try:
+        # NOTE: a worker that outlived its coordinator finds another token here, and stops.
         token = uuid.uuid4().hex
         write_text(out / TOKEN, token)
         yield token
@@ -45,7 +46,7 @@ def call_off(out: Path) -> None:
 
 
 def token_in(out: Path) -> str:
-    """The token of the process in charge; empty where there is none."""
+    """Return the token of the coordinator; empty where there is none."""
     try:
         return (out / TOKEN).read_text(encoding="utf-8")
     except OSError:

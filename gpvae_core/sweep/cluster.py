@@ -1,4 +1,4 @@
-"""Where a sweep runs: worker processes on this machine by default, or a Dask scheduler that is there already.
+"""The cluster of a sweep: worker processes on this machine by default, or a Dask scheduler that is there already.
 
 Dask's own protocol runs code that its peers send. The local cluster therefore listens on the loopback address alone,
 which keeps out other machines but not other users of this one; a scheduler named by --scheduler is trusted by whoever
@@ -14,9 +14,11 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gpvae_core.device import available_devices, pick_device
 from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,8 +46,34 @@ def cores() -> int:
     return CPU_COUNT
 
 
+@dataclass(frozen=True)
+class ClusterSettings:
+    """The processes that do a sweep's jobs."""
+
+    scheduler: str | None = None
+    """Address of a Dask scheduler; None for a cluster on this machine."""
+    workers: int | None = None
+    """Processes of the local cluster; None for one a core. On GPUs at most one each."""
+    device: str | None = None
+    """cpu, cuda, ...; None for the best a worker has."""
+
+    def local(self) -> tuple[int, int]:
+        """Return the numbers of workers and GPUs of the local cluster.
+
+        Raises:
+            UserError: a device that this machine does not have.
+        """
+        if self.device is not None and self.scheduler is None:
+            pick_device(self.device)
+        there = ["cpu"] if self.device == "cpu" else available_devices()
+        gpus = sum(name.startswith("cuda") for name in there)
+        if gpus:
+            return min(self.workers or gpus, gpus), gpus
+        return self.workers or (1 if "mps" in there else cores()), 0
+
+
 def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:
-    """One process a worker, each with one thread; with GPUs, one worker a GPU, which sees that GPU alone."""
+    """Return one process a worker, each with one thread; with GPUs, one worker a GPU, which sees that GPU alone."""
     from distributed import Nanny
 
     options = {
@@ -196,7 +224,7 @@ def client_of(scheduler: str | None, workers: int, gpus: int) -> Iterator[Client
 
 
 def slots(client: Client) -> tuple[int, dict[str, float]]:
-    """How many jobs to give out at a time, and what each needs of a worker: a GPU where any worker offers one."""
+    """Return how many jobs to give out at a time, and the needs of each: a GPU where any worker offers one."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     with_gpu = sum(int(worker["resources"].get("GPU", 0)) for worker in workers)
     return (with_gpu, {"GPU": 1.0}) if with_gpu else (len(workers), {})

@@ -54,7 +54,7 @@ RestartSeeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=RESTARTS, strict=Tr
 
 
 class ScoreConfig(BaseModel):
-    """How a trained run is scored on the whole test set."""
+    """The score of a trained run on the whole test set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     k: int = Field(default=100, ge=1, strict=True, description="importance samples of the IWAE score")
@@ -72,7 +72,13 @@ class ScoreConfig(BaseModel):
 
 
 class SweepConfig(BaseModel):
-    """What a sweep trains and how it scores it."""
+    """The trainings of a sweep and their score.
+
+    >>> from gpvae_core.sweep.config import SweepConfig
+    >>> from gpvae_core.sweep.plan import plan
+    >>> len(plan(SweepConfig(datasets=("digits",), methods=("vae", "gp"), latent_dims=(2, 10), restarts=(0, 1))))
+    8
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(default="sweep", min_length=1, description="how the sweep is called")
@@ -96,7 +102,7 @@ class SweepConfig(BaseModel):
         return _flat(self.set) | {key: value for part in own for key, value in _flat(part).items()}
 
     def setup(self) -> dict[str, Any]:
-        """What makes two results comparable: everything but the name and what is crossed."""
+        """Return what makes two results comparable: everything but the name and what is crossed."""
         return {
             "epochs": self.epochs,
             "preset": self.preset,
@@ -106,7 +112,7 @@ class SweepConfig(BaseModel):
         }
 
     def setup_key(self) -> str:
-        """A short name of the setup, under which the results are found together."""
+        """Return a short name of the setup, under which the results are found together."""
         return digest(self.setup())[:12]
 
 
@@ -116,7 +122,7 @@ def digest(value: Any) -> str:
 
 
 def run_seed(split: int, restart: int) -> int:
-    """The seed of a training: the restart's own at split 0, and never shared between two splits."""
+    """Return the seed of a training: the restart's own at split 0, and never shared between two splits."""
     return split * RESTARTS + restart
 
 
@@ -129,7 +135,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parse_sweep(raw: Mapping[str, Any]) -> SweepConfig:
-    """A SweepConfig from plain data.
+    """Return a SweepConfig from plain data.
 
     Raises:
         UserError: a wrong key (with the nearest right one), a value out of range, or a setting that the sweep decides.
@@ -156,7 +162,7 @@ def _refuse_axes(keys: Sequence[str] | Mapping[str, Any]) -> None:
 
 
 def read_sweep(path: Path) -> SweepConfig:
-    """The sweep of a TOML file.
+    """Return the sweep of a TOML file.
 
     Raises:
         UserError: the file is missing, is no TOML, or holds a wrong key or value.

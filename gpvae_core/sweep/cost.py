@@ -1,4 +1,4 @@
-"""What a sweep will cost: seconds of an epoch and of a score, measured on a few steps, and of all that is to do."""
+"""The cost of a sweep: seconds of an epoch and of a score, measured on a few steps, and of all that is to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stopwatch:
             raise Cancelled
 
     def step_seconds(self) -> float:
-        """Mean over the steps after the warm-up; over what there is of a training of fewer steps."""
+        """Return mean over the steps after the warm-up; over what there is of a training of fewer steps."""
         times = self._times[WARM_UP:] if len(self._times) > WARM_UP + 1 else self._times
         return (times[-1] - times[0]) / max(1, len(times) - 1)
 
@@ -101,7 +101,7 @@ class CellCost:
 def measure_unknown(
     jobs: Sequence[Job], known: Mapping[str, Cost], device: str | None, progress: Progress
 ) -> dict[str, Cost]:
-    """The costs of those jobs' kinds that `known` has not, by cost key."""
+    """Return the costs of those jobs' kinds that `known` has not, by cost key."""
     unknown = {job.cost_key: job for job in reversed(jobs) if job.cost_key not in known}
     found: dict[str, Cost] = {}
     for number, (key, job) in enumerate(reversed(unknown.items()), 1):
@@ -111,7 +111,7 @@ def measure_unknown(
 
 
 def cell_costs(jobs: Sequence[Job], statuses: Mapping[str, str], costs: Mapping[str, Cost]) -> list[CellCost]:
-    """The plan, a line for each data set, method and d."""
+    """Return the plan, a line for each data set, method and d."""
     rows = []
     for (dataset, method, latent_dim), members in by_cell(jobs).items():
         done = sum(statuses.get(job.key) == "done" for job in members)
@@ -124,6 +124,6 @@ def cell_costs(jobs: Sequence[Job], statuses: Mapping[str, str], costs: Mapping[
 
 
 def total_seconds(rows: Sequence[CellCost]) -> float | None:
-    """Of all that is to do, one job after the other; None where a part is not known."""
+    """Return the seconds of all that is to do, one job after the other; None where a part is not known."""
     known = [row.seconds for row in rows if row.to_do]
     return None if None in known else sum(seconds for seconds in known if seconds is not None)

@@ -70,7 +70,7 @@ def plan(sweep: SweepConfig) -> list[Job]:
 def _checked_config(
     sweep: SweepConfig, dataset: str, method: str, latent_dim: int, shapes: dict[DataConfig, EventShape]
 ) -> RunConfig:
-    """The config of a cell's first run, and proof that its model can be built."""
+    """Return the config of a cell's first run, and proof that its model can be built."""
     settings = sweep.overrides(method) | {"latent_dim": latent_dim}
     if sweep.epochs is not None:
         settings["train.epochs"] = sweep.epochs
@@ -84,7 +84,7 @@ def _checked_config(
 
 
 def _event_shape(data: DataConfig) -> EventShape:
-    """The shape of an image, without reading the images where it is known and the files are there."""
+    """Return the shape of an image, without reading the images where it is known and the files are there."""
     source = source_of(data)
     known = source.shape is not None and data.size is None and source.present()
     return source.shape if known and source.shape is not None else load(data).event_shape
@@ -96,7 +96,7 @@ def _with_seeds(config: RunConfig, split: int, restart: int) -> RunConfig:
 
 
 def by_cell(jobs: Sequence[Job]) -> Mapping[tuple[str, str, int], list[Job]]:
-    """The jobs of each data set, method and latent dimension."""
+    """Return the jobs of each data set, method and latent dimension."""
     out: dict[tuple[str, str, int], list[Job]] = {}
     for job in jobs:
         out.setdefault((job.config.data.name, job.config.method, job.config.latent_dim), []).append(job)

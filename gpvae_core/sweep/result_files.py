@@ -1,4 +1,4 @@
-"""Which results files there are, and whether one has changed."""
+"""The results files that there are, and their changes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class ResultFiles:
         return {name if names.count(name) == 1 else str(path): path for path, name in newest}
 
     def bench(self) -> Path | None:
-        """The newest stored bench of inference times directly in a place; None where there is none."""
+        """Return the newest stored bench of inference times directly in a place; None where there is none."""
         files = [path for place in self._places if place.is_dir() for path in place.glob(BENCH)]
         return max(files, key=lambda path: max(signature(path), default=(0, 0)), default=None)
 
 
 def _name(path: Path, place: Path) -> str:
-    """From the place on: 'sweeps/digits'; a file of another name with that name."""
+    """Return the name from the place on: 'sweeps/digits'; a file of another name with that name."""
     shown = path.parent if path.name == FILE else path
     return str(shown.relative_to(place.parent)) if shown.is_relative_to(place) else str(shown)
 
@@ -62,7 +62,7 @@ def _folders(place: Path) -> list[Path]:
 
 
 def signature(path: Path) -> Signature:
-    """When file and journal were written, in ns, and their bytes; what is written is in the journal first.
+    """Return when file and journal were written, in ns, and their bytes; what is written is in the journal first.
 
     An empty journal is left out: reading makes one.
     """

@@ -127,12 +127,12 @@ class Results:
         self.path = path
 
     def setups(self) -> list[Setup]:
-        """The latest first."""
+        """Return the latest first."""
         rows = self._read("SELECT setup, name, content, updated FROM setups ORDER BY updated DESC, setup")
         return [Setup(row["setup"], row["name"], json.loads(row["content"]), row["updated"]) for row in rows]
 
     def rows(self, setup: str | None = None) -> list[Result]:
-        """Every job of a setup, or of all setups (a job that two setups share then comes twice)."""
+        """Return every job of a setup, or of all setups (a job that two setups share then comes twice)."""
         found = self._read(
             "SELECT members.setup, jobs.*, "
             "coalesce(json_extract(config, '$.decoder.kind'), json_extract(config, '$.net.kind')) AS decoder "
@@ -143,7 +143,7 @@ class Results:
         return [_result(row) for row in found]
 
     def costs(self) -> dict[str, Cost]:
-        """What an epoch and a score cost, by cost key: the mean over jobs that are done, else as measured before."""
+        """Return the seconds of an epoch and a score by cost key: the mean over jobs done, else as measured before."""
         known = {
             row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"])
             for row in self._read("SELECT cost_key, epoch_seconds, score_seconds FROM costs")
@@ -176,7 +176,7 @@ class Cost:
 
 
 def open_results(path: Path) -> Results:
-    """The results in a sweep's folder, or in the file itself.
+    """Return the results in a sweep's folder, or in the file itself.
 
     Raises:
         UserError: there are none, or a newer version wrote them.
@@ -193,7 +193,7 @@ def _result(row: sqlite3.Row) -> Result:
 
 
 def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
-    """The jobs of each run (data set, method, d, split) all of whose restarts ended, one of them well."""
+    """Return the jobs of each run (data set, method, d, split) all of whose restarts ended, one of them well."""
     runs: dict[tuple[str, str, str, int, int], list[Result]] = {}
     for row in rows:
         runs.setdefault((row.setup, row.dataset, row.method, row.latent_dim, row.split), []).append(row)
@@ -205,12 +205,12 @@ def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
 
 
 def best_restarts(rows: Sequence[Result]) -> list[Result]:
-    """Of each complete run the restart that is best on validation; test scores have no say."""
+    """Return the restart of each complete run that is best on validation; test scores do not count."""
     return [_best([row for row in run if row.status == "done"]) for run in complete_runs(rows)]
 
 
 def _best(done: Sequence[Result]) -> Result:
-    """By log p(x) where all restarts have it (Yacoby et al. 2024, sec. 6), else by the ELBO."""
+    """Return the validation log p(x) where all restarts have it (Yacoby et al. 2024, sec. 6), else by the ELBO."""
     exact = [row.validation_log_px for row in done]
     known = [value for value in exact if value is not None]
     scores = known if len(known) == len(done) else [row.validation_elbo or 0.0 for row in done]

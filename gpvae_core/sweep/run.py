@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpvae_core.device import available_devices, pick_device
 from gpvae_core.errors import UserError
 from gpvae_core.guards import stop_on
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
-from gpvae_core.sweep.charge import call_off, in_charge
-from gpvae_core.sweep.cluster import check_scheduler, client_of, cores, slots
+from gpvae_core.sweep.charge import call_off, coordinating
+from gpvae_core.sweep.cluster import ClusterSettings, check_scheduler, client_of, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.results import FILE, Cost, open_results
@@ -34,34 +33,8 @@ STOP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Where:
-    """Where a sweep's jobs run."""
-
-    scheduler: str | None = None
-    """Address of a Dask scheduler; None for a cluster on this machine."""
-    workers: int | None = None
-    """Processes of the local cluster; None for one a core. On GPUs at most one each."""
-    device: str | None = None
-    """cpu, cuda, ...; None for the best a worker has."""
-
-    def local(self) -> tuple[int, int]:
-        """Workers and GPUs of the local cluster.
-
-        Raises:
-            UserError: a device that this machine does not have.
-        """
-        if self.device is not None and self.scheduler is None:
-            pick_device(self.device)
-        there = ["cpu"] if self.device == "cpu" else available_devices()
-        gpus = sum(name.startswith("cuda") for name in there)
-        if gpus:
-            return min(self.workers or gpus, gpus), gpus
-        return self.workers or (1 if "mps" in there else cores()), 0
-
-
-@dataclass(frozen=True)
 class Standing:
-    """Where a sweep stands."""
+    """The progress of a sweep."""
 
     total: int
     done: int
@@ -78,7 +51,7 @@ OnChange = Callable[[Standing], None]
 
 @dataclass
 class Outcome:
-    """How a sweep ended."""
+    """The end of a sweep."""
 
     total: int = 0
     done: int = 0
@@ -90,7 +63,7 @@ def run_sweep(
     sweep: SweepConfig,
     jobs: Sequence[Job],
     out: Path,
-    where: Where,
+    cluster: ClusterSettings,
     on_change: OnChange | None = None,
     costs: Mapping[str, Cost] | None = None,
 ) -> Outcome:
@@ -107,34 +80,34 @@ def run_sweep(
         Cancelled: stopped by Ctrl-C or SIGTERM; what is done is kept.
     """
     root = out.resolve()
-    check_place(where, jobs, root)  # before anything is written
-    workers, gpus = where.local()
-    with in_charge(root) as token, open_store(root) as store:
+    check_cluster(cluster, jobs, root)  # before anything is written
+    workers, gpus = cluster.local()
+    with coordinating(root) as token, open_store(root) as store:
         for key, cost in (costs or {}).items():
             store.put_cost(key, cost)
         statuses = store.register(sweep, jobs)
         todo = [job for job in jobs if statuses[job.key] != "done"]
-        running = Running(jobs, todo, root, token, where.device, store, on_change)
+        running = Running(jobs, todo, root, token, cluster.device, store, on_change)
         running.tell()
         if todo:
             with (
-                client_of(where.scheduler, min(workers, len(todo)), gpus) as client,
+                client_of(cluster.scheduler, min(workers, len(todo)), gpus) as client,
                 stop_on(signal.SIGINT, signal.SIGTERM) as stop,
             ):
                 running.go(client, stop.is_set)
         return running.outcome
 
 
-def check_place(where: Where, jobs: Sequence[Job], out: Path) -> None:
-    """See that jobs can run at `where`, as far as the results in `out` leave any to do.
+def check_cluster(cluster: ClusterSettings, jobs: Sequence[Job], out: Path) -> None:
+    """See that jobs can run at `cluster`, as far as the results in `out` leave any to do.
 
     Raises:
         UserError: no such device here, or no scheduler answers.
     """
-    where.local()
+    cluster.local()
     statuses = {row.key: row.status for row in open_results(out).rows()} if (out / FILE).exists() else {}
-    if where.scheduler is not None and any(statuses.get(job.key) != "done" for job in jobs):
-        check_scheduler(where.scheduler)
+    if cluster.scheduler is not None and any(statuses.get(job.key) != "done" for job in jobs):
+        check_scheduler(cluster.scheduler)
 
 
 class Running:
@@ -174,7 +147,7 @@ class Running:
             self._collect(TICK_SECONDS)
 
     def _hand_out(self, client: Client) -> None:
-        """As many jobs as there are workers; more would only look as if they ran."""
+        """Hand out as many jobs as there are workers; more would only look as if they ran."""
         try:
             free, needs = slots(client)
         except OSError as error:
@@ -190,11 +163,13 @@ class Running:
                 job.folder,
                 self._token,
                 self._device,
+                # NOTE: the token makes the key new: Dask would return what it remembers of a key of an earlier sweep.
                 key=f"{job.folder}-{job.key[:8]}-{self._token}",
                 resources=needs,
                 pure=False,
             )
             self._flying[future] = (job, time.monotonic())
+            # NOTE: Dask calls back in a thread of its own: the queue carries the future to this one.
             future.add_done_callback(self._ended.put)
 
     def _collect(self, timeout: float) -> None:
@@ -251,7 +226,7 @@ class Running:
             self._on_change(Standing(o.total, o.done, len(o.failed), len(self._flying), left, news))
 
     def _seconds_left(self) -> float | None:
-        """Of what waits and what runs, shared among the jobs that run at a time; None where nothing is known yet."""
+        """Return the seconds left of all jobs, shared among those that run at a time; None where nothing is known."""
         now = time.monotonic()
         for job, _ in self._flying.values():
             if job.cost_key not in self._costs and (cost := self._seen_cost(job)):
@@ -265,12 +240,12 @@ class Running:
         return max(sum(seconds) / at_once, longest)
 
     def _seen_cost(self, job: Job) -> Cost | None:
-        """From the epochs of a run that is not done, without its score."""
+        """Return the cost by the epochs of a run that is not done, without its score."""
         rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
         return Cost(rows[-1]["seconds"] / rows[-1]["epoch"], 0.0) if rows else None
 
     def _estimate(self, job: Job) -> float:
-        """Seconds of a job; where its kind is not known, the mean over the kinds that are."""
+        """Return seconds of a job; where its kind is not known, the mean over the kinds that are."""
         epochs = job.config.train.epochs
         if job.cost_key in self._costs:
             return self._costs[job.cost_key].job(epochs)
@@ -279,7 +254,7 @@ class Running:
 
 
 def _answer(future: Any) -> Mapping[str, Any]:
-    """What a job returned; what went wrong around it as a failure.
+    """Return what a job returned; what went wrong around it is a failure.
 
     Raises:
         UserError: the scheduler is gone.
@@ -293,7 +268,7 @@ def _answer(future: Any) -> Mapping[str, Any]:
 
 
 def _why(error: BaseException) -> str:
-    """One line about what no job is meant to raise."""
+    """Return one line about what no job is meant to raise."""
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpvae_core.errors import UserError
@@ -52,8 +54,21 @@ CREATE TABLE costs (
 """
 
 
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Close the connection where the block fails; SQLite's own errors become a UserError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        connection.close()
+        raise UserError(f"'{path}' is no results file of this program, or it is damaged: {error}") from None
+    except UserError:
+        connection.close()
+        raise
+
+
 def connect_to_write(path: Path) -> sqlite3.Connection:
-    """The file opened for the one process that writes; made where it is missing.
+    """Return the file opened for the one process that writes; made where it is missing.
 
     Raises:
         UserError: it cannot be written, is no results file, or was written by a newer version.
@@ -63,7 +78,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"cannot write '{path}': {error}") from None
-    try:
+    with _closed_on_error(connection, path):
         with_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if not with_tables:
             _create(connection)
@@ -71,12 +86,6 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # a result that was reported survives a power cut
         connection.execute("PRAGMA foreign_keys=ON")
-    except sqlite3.Error as error:
-        connection.close()
-        raise UserError(f"'{path}' is no results file of this program, or it is damaged: {error}") from None
-    except UserError:
-        connection.close()
-        raise
     connection.row_factory = sqlite3.Row
     return connection
 
@@ -88,7 +97,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """The file opened to read only, while another process may write.
+    """Return the file opened to read only, while another process may write.
 
     Raises:
         UserError: it is missing, is no results file, or was written by a newer version.
@@ -101,14 +110,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise UserError(f"'{path}' cannot be read: {error}") from None
-    try:
+    with _closed_on_error(connection, path):
         check_version(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise UserError(f"'{path}' is no results file of this program, or it is damaged: {error}") from None
-    except UserError:
-        connection.close()
-        raise
     connection.row_factory = sqlite3.Row
     return connection
 

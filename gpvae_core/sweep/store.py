@@ -36,7 +36,7 @@ def open_store(out: Path) -> Iterator[Store]:
 
 
 class Store:
-    """What `open_store` gives."""
+    """The results file of a sweep, opened to write by `open_store`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -122,7 +122,7 @@ class Store:
 
 
 def _planned(job: Job) -> tuple[Any, ...]:
-    """A row of `jobs` before anything happened."""
+    """Return a row of `jobs` before anything happened."""
     c = job.config
     return (
         *(job.key, job.folder, c.data.name, c.method, c.latent_dim, job.split, job.restart, job.cost_key),

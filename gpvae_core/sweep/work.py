@@ -1,4 +1,4 @@
-"""What a worker does: train one run (or go on with it) and score it. Its answer is plain data."""
+"""The job of a worker: train one run (or go on with it) and score it. Its answer is plain data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.density import density_scores, passes_of
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_config import RunConfig, parse_config
-from gpvae_core.run_files import Best, read_config, read_record, snapshot_folder
+from gpvae_core.run_files import BestState, read_config, read_record, snapshot_folder
 from gpvae_core.runs import Run, load_run, summarize
 from gpvae_core.stats import mean_se, seeded_order
 from gpvae_core.sweep.charge import token_in
@@ -60,7 +60,7 @@ def run_job(
 
 
 class Watch:
-    """A progress callback that stops the work when another process is in charge of the sweep, or none."""
+    """A progress callback that stops the work when another process coordinates the sweep, or none."""
 
     def __init__(self, root: Path, token: str) -> None:
         self._root, self._token, self._looked = root, token, -math.inf
@@ -109,7 +109,7 @@ def _passes(run: Run, data: Dataset) -> dict[str, float]:
 
 
 def data_of(config: DataConfig) -> Dataset:
-    """The data set, kept for the worker's next job."""
+    """Return the data set, kept for the worker's next job."""
     return _load(config.model_dump_json())
 
 
@@ -177,11 +177,11 @@ def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress
 
 
 def _about(run: Run, data: Dataset) -> dict[str, Any]:
-    """How the training went."""
+    """Return the figures of the training."""
     folder = snapshot_folder(run.dir / "best")
     if folder is None:
         raise UserError(f"'{run.dir}' has no best weights")
-    best, metrics = read_record(folder / "state.json", Best), run.metrics
+    best, metrics = read_record(folder / "state.json", BestState), run.metrics
     return {
         "validation_elbo": best.validation_elbo,
         "epochs": metrics[-1]["epoch"],

@@ -1,4 +1,4 @@
-"""What Dask runs in each local worker process as it starts."""
+"""The code that Dask runs in each local worker process as it starts."""
 
 from __future__ import annotations
 

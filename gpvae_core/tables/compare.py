@@ -174,7 +174,7 @@ def missing_of(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, res
 
 
 def our_marks(scores: Sequence[Sequence[float]]) -> list[Test]:
-    """For each list of scores of a column: Welch's p against the list with the largest mean, and its mark."""
+    """Return Welch's p of each list of scores of a column against the list with the largest mean, and its mark."""
     known = [i for i, values in enumerate(scores) if values]
     if not known:
         return [(None, None)] * len(scores)
@@ -213,7 +213,7 @@ def _welch(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def welch_p(mean_a: float, sd_a: float | None, n_a: int, mean_b: float, sd_b: float | None, n_b: int) -> float | None:
-    """Two-sided p-value of Welch's t-test; None without standard deviations, 0 or 1 where both are zero."""
+    """Return two-sided p-value of Welch's t-test; None without standard deviations, 0 or 1 where both are zero."""
     if sd_a is None or sd_b is None:
         return None
     if sd_a == sd_b == 0:

@@ -39,7 +39,7 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a claim holds here, for one data set and S."""
+    """The verdict on a claim, for one data set and S."""
 
     claim: str
     dataset: str

@@ -18,22 +18,22 @@ READING = (
 """How the marks of `verdict_rows` are read."""
 
 
-def kl_rows(found: Comparison) -> list[dict[str, str]]:
+def kl_rows(comparison: Comparison) -> list[dict[str, str]]:
     """Return method by data set: 'mean ± standard error', the smallest of a data set with a star, and the passes."""
     rows = []
-    for method in found.methods:
+    for method in comparison.methods:
         row = {"method": method}
-        for dataset in found.datasets:
-            entry = found.entry(dataset, method)
-            row[dataset] = "" if entry is None else _figure(entry, _is_best(found, entry))
-        row["decoder passes"] = _passes([found.entry(dataset, method) for dataset in found.datasets])
+        for dataset in comparison.datasets:
+            entry = comparison.entry(dataset, method)
+            row[dataset] = "" if entry is None else _figure(entry, _is_best(comparison, entry))
+        row["decoder passes"] = _passes([comparison.entry(dataset, method) for dataset in comparison.datasets])
         rows.append(row)
     return rows
 
 
-def _is_best(found: Comparison, entry: Entry) -> bool:
+def _is_best(comparison: Comparison, entry: Entry) -> bool:
     """Return whether the entry has the smallest mean of its data set; none has while they have different draws."""
-    there = [one for one in found.entries if one.dataset == entry.dataset]
+    there = [one for one in comparison.entries if one.dataset == entry.dataset]
     means = [one.mean for one in there if one.mean is not None]
     same = len({one.draws for one in there}) == 1
     return same and entry.mean is not None and entry.mean <= min(means)
@@ -55,49 +55,49 @@ def _passes(entries: Sequence[Entry | None]) -> str:
     return f"{low:.1f}" if math.isclose(low, high, rel_tol=0.02) else f"{low:.1f} - {high:.1f}"
 
 
-def verdict_rows(found: Comparison) -> list[dict[str, str]]:
+def verdict_rows(comparison: Comparison) -> list[dict[str, str]]:
     """Return the paper's claims by S, with a mark for each data set: whether it holds, and by how many nats."""
     rows: dict[tuple[str, int], dict[str, str]] = {}
-    for one in found.verdicts:
+    for one in comparison.verdicts:
         samples = place_of(one.method)[2]
-        empty = {"the paper says": one.claim, "S": str(samples), **dict.fromkeys(found.datasets, "")}
+        empty = {"the paper says": one.claim, "S": str(samples), **dict.fromkeys(comparison.datasets, "")}
         row = rows.setdefault((one.claim, samples), empty)
         row[one.dataset] = f"{one.holds} ({one.difference:+.3f})"
     order = [claim.words for claim in CLAIMS]
     return [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))]
 
 
-def about(found: Comparison) -> str:
+def about(comparison: Comparison) -> str:
     """Name the sweep that the figures are of."""
-    others = f"; others in the folder: {', '.join(found.others)}" if found.others else ""
-    return f"Sweep '{found.name}'{others}."
+    others = f"; others in the folder: {', '.join(comparison.others)}" if comparison.others else ""
+    return f"Sweep '{comparison.name}'{others}."
 
 
-def to_markdown(found: Comparison) -> str:
+def to_markdown(comparison: Comparison) -> str:
     """Return both tables, with what their figures are."""
-    draws = max((len(entry.draws) for entry in found.entries), default=0)
-    restarts = max((entry.restarts for entry in found.entries), default=0)
+    draws = max((len(entry.draws) for entry in comparison.entries), default=0)
+    restarts = max((entry.restarts for entry in comparison.entries), default=0)
     return "\n".join(
         [
-            f"{about(found)} Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws (best of "
+            f"{about(comparison)} Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws (best of "
             f"{restarts} restarts by validation log-likelihood); * smallest; decoder passes for each point of a "
             "training step:",
             "",
-            *_markdown(kl_rows(found)),
+            *_markdown(kl_rows(comparison)),
             "",
             f"What the paper's text says, and whether it holds here ({READING}):",
             "",
-            *_markdown(verdict_rows(found)),
+            *_markdown(verdict_rows(comparison)),
             "",
         ]
     )
 
 
-def to_csv(found: Comparison) -> str:
+def to_csv(comparison: Comparison) -> str:
     """Return a line for each draw of each method on each data set."""
     rows = (
         [one.dataset, one.method, one.samples, draw, kl, one.decoder_passes, one.encoder_passes]
-        for one in found.entries
+        for one in comparison.entries
         for draw, kl in zip(one.draws, one.kl, strict=True)
     )
     return csv_text(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"], rows)

@@ -1,4 +1,4 @@
-"""From a results file and what a person chose to everything that the page shows, as plain data."""
+"""The content of the results page, as plain data, from a results file and what a person chose."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWN_PREFIX = "data-"
 
 @dataclass(frozen=True)
 class SheetChoice:
-    """What a person chose; '', 0 and () stand for what suits best."""
+    """The choice of a person; '', 0 and () stand for what suits best."""
 
     path: Path | None = None
     table: str = ""
@@ -36,8 +36,8 @@ class SheetChoice:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What a results file holds; nothing where there is none."""
+class StoredResults:
+    """The content of a results file; nothing where there is none."""
 
     setups: tuple[Setup, ...] = ()
     """The latest first."""
@@ -47,16 +47,16 @@ class Stored:
     """What the bench measured, where it is stored."""
 
 
-def read(path: Path | None) -> Stored:
-    """The file's content.
+def read(path: Path | None) -> StoredResults:
+    """Return the file's content.
 
     Raises:
         UserError: it is missing, damaged, or a newer version's.
     """
     if path is None:
-        return Stored()
+        return StoredResults()
     results = open_results(path)
-    return Stored(tuple(results.setups()), tuple(results.rows()), results.costs())
+    return StoredResults(tuple(results.setups()), tuple(results.rows()), results.costs())
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Sheet:
 
     @property
     def own(self) -> bool:
-        """In no table of the paper."""
+        """True for a table that is not in the paper."""
         return self.table.number == OWN
 
     @property
     def of_scores(self) -> bool:
-        """Of log-likelihoods; else of times."""
+        """True for a table of log-likelihoods, else of times."""
         return self.table.unit == NATS
 
     @property
@@ -107,7 +107,7 @@ class Sheet:
         return sum(row.status == status for row in self.rows)
 
     def command(self, cells: Sequence[Cell]) -> str:
-        """What computes these cells' missing runs; '' where nothing is missing."""
+        """Return the command that computes these cells' missing runs; '' where nothing is missing."""
         if not self.of_scores:
             return BENCH_COMMAND
         lacking = [cell for cell in cells if cell.missing]
@@ -124,7 +124,7 @@ class Sheet:
         return table_command(self.table, some, named, content, self.runs, self.restarts, out)
 
 
-def table_options(stored: Stored) -> dict[str, str]:
+def table_options(stored: StoredResults) -> dict[str, str]:
     """Key -> words of every table there is to choose."""
     out = {key: f"Table {key} · {table.title.partition(':')[0]}" for key, table in TABLES.items()}
     out |= {"5": "Table 5 · Inference times", "10": "Table 10 · FC and conv decoders"}
@@ -133,8 +133,8 @@ def table_options(stored: Stored) -> dict[str, str]:
     return own | out
 
 
-def default_table(stored: Stored) -> str:
-    """The paper's table with the most results, then jobs; a table of our own where only that has any."""
+def default_table(stored: StoredResults) -> str:
+    """Return the paper's table with the most results, then jobs; a table of our own where only that has any."""
     own = [f"{OWN_PREFIX}{name}" for name in own_datasets(stored.rows)]
     jobs = {key: _worth(_members(key, stored.rows)) for key in (*TABLES, *own)}
     papers, ours = (max(keys, key=lambda key: jobs[key], default="") for keys in (TABLES, own))
@@ -154,8 +154,8 @@ def _members(key: str, rows: Sequence[Result]) -> list[Result]:
     return [row for row in rows if place_of(row) in there]
 
 
-def make_sheet(stored: Stored, choice: SheetChoice) -> Sheet:
-    """What the choice shows.
+def make_sheet(stored: StoredResults, choice: SheetChoice) -> Sheet:
+    """Return what the choice shows.
 
     Raises:
         UserError: a table, setup, d or method that is not there.
@@ -202,7 +202,7 @@ def _chosen_setup(wanted: str, setups: Sequence[Setup], rows: Sequence[Result]) 
 
 
 def _rows_of(table: PaperTable, setup: Setup, rows: Sequence[Result]) -> list[Result]:
-    """The setup's rows; for a table with several kinds of decoder those of the setups it is made of."""
+    """Return the setup's rows; for a table with several kinds of decoder those of the setups it is made of."""
     base = {**setup.content, "set": without_decoder(setup.content["set"])}
     together = {setup.setup}
     if len(table.decoders) > 1 and table.number != OWN:

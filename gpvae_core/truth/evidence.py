@@ -39,7 +39,8 @@ class Evidence:
     """log p(x) of B instances in nats, how it was found and how surely; what is not known of its kind is None.
 
     >>> import numpy as np
-    >>> found = Evidence("ais", np.array([-7.9, -8.1]), k=64, steps=30, se=np.array([0.1, 0.4]), ess=np.array([40, 5]))
+    >>> error, ess = np.array([0.1, 0.4]), np.array([40.0, 5.0])
+    >>> found = Evidence("ais", np.array([-7.9, -8.1]), k=64, steps=30, se=error, ess=ess)
     >>> found.exact, found.trusted.tolist()
     (False, [True, False])
     """

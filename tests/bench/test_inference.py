@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gpvae_core.bench import inference
-from gpvae_core.bench.inference import Inference, names_of_methods
+from gpvae_core.bench.inference import InferenceBench, names_of_methods
 from gpvae_core.methods import get_method, methods
 from gpvae_core.progress import silent
 
@@ -24,7 +24,7 @@ def test_ratios_are_to_the_vae_of_the_same_run(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(inference, "D", 3)
     monkeypatch.setattr(inference, "OTHER_DIMENSIONS", ())
     monkeypatch.setattr(inference, "BATCH", 4)
-    rows = Inference().run(torch.device("cpu"), 2, silent)
+    rows = InferenceBench().run(torch.device("cpu"), 2, silent)
     timed = {row.case: row for row in rows if row.metric == "time per batch of 128"}
     assert set(timed) == {"vae", "gp"}
     assert timed["gp"].ratio_to == "vae"

@@ -12,8 +12,8 @@ import torch
 
 from gpvae_core.bench import growth, neighbours
 from gpvae_core.bench.base import Row, run_bench
-from gpvae_core.bench.growth import Growth, exponent
-from gpvae_core.bench.neighbours import Measured, measure, rows
+from gpvae_core.bench.growth import GrowthBench, exponent
+from gpvae_core.bench.neighbours import SearchMeasurement, measure, rows
 from gpvae_core.bench.surface import near_a_surface
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
@@ -52,7 +52,7 @@ def test_growth_measures_each_size_and_draws_it(tmp_path: Path) -> None:
     assert all(value > 0 for key, value in found.items() if key[1] != growth.EXPONENT)
     assert all(value > 0.9 for (_, metric), value in found.items() if metric == "recall")
     assert (tmp_path / "growth.html").read_text(encoding="utf-8").count("training points N") == 1
-    drawn: Any = Growth().draw([Row(**row) for row in result["rows"]])
+    drawn: Any = GrowthBench().draw([Row(**row) for row in result["rows"]])
     exact = drawn.data[0]
     assert list(exact.x) == list(SIZES)
     assert list(exact.y) == [found[f"exact, N = {n:,}", growth.TIME] for n in SIZES]
@@ -100,8 +100,8 @@ def test_stopping_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_figures_stand_beside_their_targets() -> None:
-    exact = Measured("MNIST", 50.0, 0.9, table([[0, 1], [1, 2]], 1.0))
-    approximate = Measured("MNIST", 10.0, None, table([[0, 1], [1, 5]], 0.8))
+    exact = SearchMeasurement("MNIST", 50.0, 0.9, table([[0, 1], [1, 2]], 1.0))
+    approximate = SearchMeasurement("MNIST", 10.0, None, table([[0, 1], [1, 5]], 0.8))
     found = {row.metric: row for row in rows(exact, approximate)}
     assert found["time (target: at most 120 s)"].value == 50.0
     assert found["time, with building the lists"].ratio == 0.2

@@ -13,7 +13,7 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.inference.amortized import log_px_score
 from gpvae_core.inference.base import TrainingSetup
-from gpvae_core.run_files import Best, read_metrics, read_record, snapshot_folder
+from gpvae_core.run_files import BestState, read_metrics, read_record, snapshot_folder
 from gpvae_core.runs import load_run, summarize
 from gpvae_core.training import train
 from gpvae_core.truth.line import Line
@@ -39,7 +39,7 @@ def test_weights_are_kept_by_it_and_their_elbo_is_found_at_the_end(tmp_path: Pat
     rows = read_metrics(folder / "metrics.jsonl")
     best = snapshot_folder(folder / "best")
     assert best is not None
-    record = read_record(best / "state.json", Best)
+    record = read_record(best / "state.json", BestState)
     assert record.epoch == 1 + int(np.argmax([row["validation_elbo"] for row in rows]))
     run = load_run(folder, device="cpu")
     assert record.validation_elbo == pytest.approx(

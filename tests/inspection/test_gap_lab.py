@@ -17,10 +17,10 @@ from gpvae_core.densities.full_gaussian import FullGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.gap_lab import curves, export
 from gpvae_core.inspection.gap_lab.curves import epoch_curve
-from gpvae_core.inspection.gap_lab.lab import Lab
+from gpvae_core.inspection.gap_lab.lab import GapLab
 from gpvae_core.inspection.gap_lab.methods import decoders, model_of, split_method
 from gpvae_core.inspection.gap_lab.outlines import outline_of
-from gpvae_core.inspection.gap_lab.scores import Reference
+from gpvae_core.inspection.gap_lab.scores import GapReference
 from gpvae_core.inspection.gap_lab.svi import SviSettings
 from gpvae_core.inspection.gap_lab.timing import FEWEST, REPEATS, batch_times
 from gpvae_core.inspection.outline import MASS
@@ -36,14 +36,14 @@ SHIFT = torch.tensor([0.4, -0.3], dtype=torch.float64)
 
 
 @pytest.fixture
-def linear(linear_run: LinearRuns) -> tuple[Lab, LinearRun]:
+def linear(linear_run: LinearRuns) -> tuple[GapLab, LinearRun]:
     """Two runs on one decoder: 'best' is the best diagonal Gaussian, 'off' is shifted from it and too narrow."""
     base = linear_run(2)
     best = make_run(base.run.dir.with_name("best"), base.run.config, base.oracle.vae(), base.run.data)
     narrow = 0.5 * base.oracle.precision.diagonal().rsqrt()
     off = make_run(base.run.dir.with_name("off"), base.run.config, base.oracle.vae(SHIFT, narrow), base.run.data)
     runs = {"best": best, "off": off}
-    return Lab(decoders(runs)[0], runs, sample=10), base
+    return GapLab(decoders(runs)[0], runs, sample=10), base
 
 
 def closed_form(base: LinearRun, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -53,7 +53,7 @@ def closed_form(base: LinearRun, x: torch.Tensor) -> tuple[torch.Tensor, torch.T
     return base.oracle.log_px(x), base.oracle.best_diagonal_elbo(x), off
 
 
-def test_gaps_of_one_image_and_their_means_are_those_of_the_closed_form(linear: tuple[Lab, LinearRun]) -> None:
+def test_gaps_of_one_image_and_their_means_are_those_of_the_closed_form(linear: tuple[GapLab, LinearRun]) -> None:
     lab, base = linear
     x = base.run.data.validation.pixels([3])
     log_px, best, off = (float(v[0]) for v in closed_form(base, x))
@@ -76,26 +76,26 @@ def test_gaps_of_one_image_and_their_means_are_those_of_the_closed_form(linear: 
     assert mean.log_px.se == pytest.approx(known[0].std(ddof=1) / np.sqrt(len(images)), rel=1e-3)
 
 
-def test_the_largest_gap_is_where_a_shrunken_encoder_is_farthest_off(linear: tuple[Lab, LinearRun]) -> None:
+def test_the_largest_gap_is_where_a_shrunken_encoder_is_farthest_off(linear: tuple[GapLab, LinearRun]) -> None:
     base = linear[1]
     model = base.oracle.vae()
     assert isinstance(model.encoder, LinearEncoder)
     model.encoder.a.mul_(0.5)
     run = make_run(base.run.dir.with_name("shrunken"), base.run.config, model, base.run.data)
-    lab = Lab(decoders({"shrunken": run})[0], {"shrunken": run}, sample=10)
+    lab = GapLab(decoders({"shrunken": run})[0], {"shrunken": run}, sample=10)
     mean = base.oracle.posterior_mean(base.run.data.validation.pixels(lab.sample))
     farthest = torch.einsum("bi,ij,bj->b", mean, base.oracle.precision, mean).argmax()
     assert lab.largest_gap("shrunken") == lab.sample[farthest]
 
 
 def test_an_answer_better_than_any_diagonal_gaussian_has_a_negative_amortization_gap(
-    linear: tuple[Lab, LinearRun],
+    linear: tuple[GapLab, LinearRun],
 ) -> None:
     base = linear[1]
     w = base.oracle.w @ torch.tensor([[1.0, 0.8], [0.0, 0.6]], dtype=torch.float64)
     correlated = replace(base.oracle, w=w)
     run = make_run(base.run.dir.with_name("off"), base.run.config, correlated.vae(SHIFT), base.run.data)
-    lab = Lab(decoders({"off": run})[0], {"off": run})
+    lab = GapLab(decoders({"off": run})[0], {"off": run})
     view = lab.stacks(["off+svi:100,covariance=full"], 0)
     assert view.stacks[0].inference.mean == pytest.approx(0.0, abs=0.02)
     assert view.stacks[0].amortization.mean == pytest.approx(-view.approximation.mean, abs=0.02)
@@ -104,7 +104,7 @@ def test_an_answer_better_than_any_diagonal_gaussian_has_a_negative_amortization
     assert f"{view.stacks[0].amortization.mean}" in row
 
 
-def test_svi_goes_from_the_encoders_answer_to_the_best_gaussian(linear: tuple[Lab, LinearRun]) -> None:
+def test_svi_goes_from_the_encoders_answer_to_the_best_gaussian(linear: tuple[GapLab, LinearRun]) -> None:
     lab, base = linear
     x = base.run.data.validation.pixels([5])
     log_px, best, off = (float(v[0]) for v in closed_form(base, x))
@@ -122,7 +122,7 @@ def test_svi_goes_from_the_encoders_answer_to_the_best_gaussian(linear: tuple[La
     assert len(export.svi(diagonal).splitlines()) == 102
 
 
-def test_svi_refuses_what_it_does_not_take(linear: tuple[Lab, LinearRun]) -> None:
+def test_svi_refuses_what_it_does_not_take(linear: tuple[GapLab, LinearRun]) -> None:
     with pytest.raises(UserError, match="momentum"):
         linear[0].svi("off", SviSettings(momentum=2.0), 0)
 
@@ -157,7 +157,7 @@ def test_contours_show_the_truth_and_reach_to_a_start_that_is_far_off(linear_run
     base = linear_run(2)
     far = torch.tensor([3.0, 0.0], dtype=torch.float64)
     run = make_run(tmp_path / "far", base.run.config, base.oracle.vae(far), base.run.data)
-    lab = Lab(decoders({"far": run})[0], {"far": run}, sample=4)
+    lab = GapLab(decoders({"far": run})[0], {"far": run}, sample=4)
     view = lab.contours(["far"], 2, start="far")
     line = view.outlines[0].line
     assert view.truth.x[0] < line[:, 0].min() < line[:, 0].max() < view.truth.x[-1]
@@ -169,7 +169,7 @@ def test_contours_show_the_truth_and_reach_to_a_start_that_is_far_off(linear_run
 
 def test_in_four_dimensions_truth_is_a_bound_and_contours_are_a_slice(linear_run: LinearRuns) -> None:
     base = linear_run(4)
-    lab = Lab(decoders({"four": base.run})[0], {"four": base.run}, sample=4)
+    lab = GapLab(decoders({"four": base.run})[0], {"four": base.run}, sample=4)
     view = lab.stacks(["four"], 1)
     assert not view.exact
     assert "lower bound" in view.truth
@@ -186,7 +186,7 @@ def test_in_four_dimensions_truth_is_a_bound_and_contours_are_a_slice(linear_run
     assert lab.svi("four", SviSettings(steps=5), 1).elbo[-1] <= view.log_px.mean + 5 * errors[0]
 
 
-def test_methods_are_runs_and_their_refinements(linear: tuple[Lab, LinearRun]) -> None:
+def test_methods_are_runs_and_their_refinements(linear: tuple[GapLab, LinearRun]) -> None:
     lab, _ = linear
     assert split_method("a+b+svi:8,momentum=0.1", ["a", "a+b"]) == ("a+b", "svi:8,momentum=0.1")
     assert split_method("a+b", ["a", "a+b"]) == ("a+b", "")
@@ -210,7 +210,7 @@ def test_runs_are_grouped_by_their_decoder(linear_run: LinearRuns, tmp_path: Pat
     assert decoders({"taken": taken})[0].name == "gone"
 
 
-def test_times_take_turns_and_are_what_the_clock_says(linear: tuple[Lab, LinearRun]) -> None:
+def test_times_take_turns_and_are_what_the_clock_says(linear: tuple[GapLab, LinearRun]) -> None:
     lab, base = linear
     ticks = count()
     asked: list[str] = []
@@ -227,7 +227,7 @@ def test_times_take_turns_and_are_what_the_clock_says(linear: tuple[Lab, LinearR
     assert len(export.times(view).splitlines()) == 3
 
 
-def test_a_timing_is_cancelled(linear: tuple[Lab, LinearRun]) -> None:
+def test_a_timing_is_cancelled(linear: tuple[GapLab, LinearRun]) -> None:
     def stop(done: int, total: int, what: str) -> None:
         raise Cancelled
 
@@ -235,11 +235,11 @@ def test_a_timing_is_cancelled(linear: tuple[Lab, LinearRun]) -> None:
         batch_times({"best": linear[0].model("best")}, linear[1].run.data.validation.pixels([0]), stop)
 
 
-def test_the_sample_is_kept_on_disk(linear: tuple[Lab, LinearRun], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sample_is_kept_on_disk(linear: tuple[GapLab, LinearRun], monkeypatch: pytest.MonkeyPatch) -> None:
     lab, _ = linear
     first = lab.sample_reference()
-    monkeypatch.setattr(Reference, "of", None)
-    again = Lab(lab.decoder, lab.runs, sample=10).sample_reference()
+    monkeypatch.setattr(GapReference, "from_model", None)
+    again = GapLab(lab.decoder, lab.runs, sample=10).sample_reference()
     np.testing.assert_array_equal(again.table.log_px, first.table.log_px)
     np.testing.assert_array_equal(again.best.full_chol, first.best.full_chol)
     assert again.exact
@@ -257,7 +257,7 @@ def test_a_series_of_sizes_is_found_and_its_gap_shrinks(linear_run: LinearRuns, 
     base = linear_run(2)
     runs = {f"h{h}": sized(base, tmp_path / f"h{h}", h) for h in (8, 2, 4)}
     runs["other-seed"] = sized(base, tmp_path / "other", 16, seed=1)
-    lab = Lab(decoders(runs)[0], runs, sample=6)
+    lab = GapLab(decoders(runs)[0], runs, sample=6)
     assert lab.size_series() == ["h2", "h4", "h8"]
     curve = lab.size_curve()
     assert curve is not None
@@ -267,22 +267,22 @@ def test_a_series_of_sizes_is_found_and_its_gap_shrinks(linear_run: LinearRuns, 
     for gap, hidden in zip(gaps, (2, 4, 8), strict=True):
         shift = SHIFT / hidden
         assert gap == pytest.approx(0.5 * float(shift @ precision @ shift), rel=0.03, abs=0.01)
-    assert Lab(decoders({"h2": runs["h2"]})[0], runs, sample=6).size_curve() is None
+    assert GapLab(decoders({"h2": runs["h2"]})[0], runs, sample=6).size_curve() is None
 
 
 def test_gaps_over_epochs_share_the_truth_of_a_frozen_decoder(
-    linear: tuple[Lab, LinearRun], monkeypatch: pytest.MonkeyPatch
+    linear: tuple[GapLab, LinearRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab, base = linear
     index = np.arange(5)
     x, built = base.run.data.validation.pixels(index), []
-    of = Reference.of
+    of = GapReference.from_model
 
-    def counted(*parts: Any) -> Reference:
+    def counted(*parts: Any) -> GapReference:
         built.append(1)
         return of(*parts)
 
-    monkeypatch.setattr(Reference, "of", counted)
+    monkeypatch.setattr(GapReference, "from_model", counted)
     columns = curves.epoch_columns(lambda epoch: lab.runs["off" if epoch < 10 else "best"], [5, 10], x, 0)
     assert len(built) == 1
     log_px, best, off = (v.numpy() for v in closed_form(base, x))
@@ -294,12 +294,12 @@ def test_gaps_over_epochs_share_the_truth_of_a_frozen_decoder(
     assert len(export.curve(view).splitlines()) == 3
 
 
-def test_a_run_without_kept_epochs_is_refused(linear: tuple[Lab, LinearRun]) -> None:
+def test_a_run_without_kept_epochs_is_refused(linear: tuple[GapLab, LinearRun]) -> None:
     with pytest.raises(UserError, match="keep_every"):
         epoch_curve(linear[0].runs["best"])
 
 
-def test_an_image_that_does_not_exist_is_refused(linear: tuple[Lab, LinearRun]) -> None:
+def test_an_image_that_does_not_exist_is_refused(linear: tuple[GapLab, LinearRun]) -> None:
     with pytest.raises(UserError, match="validation image from 0 to 19, got 20"):
         linear[0].stacks(["best"], 20)
     assert replace(SviSettings(), steps=7).text.startswith("svi:7,")

@@ -68,7 +68,7 @@ def test_series_for_the_teaching_plots(origin: Run, tmp_path: Path) -> None:
     assert item.config.train.keep_every == teaching.MOST_EPOCHS // teaching.KEPT_EPOCHS
     raw = item.config.to_json()
     raw["train"] |= {"epochs": 2, "keep_every": 1}
-    short = teaching.Planned("epochs", type(item.config).model_validate(raw))
+    short = teaching.PlannedTraining("epochs", type(item.config).model_validate(raw))
     (folder,) = teaching.train_planned(tmp_path, [short], origin)
     run = load_run(folder, device="cpu")
     view = epoch_curve(run, sample=3)

@@ -23,13 +23,13 @@ from gpvae_core.inspection.mapa_lab.images import ImageLab
 from gpvae_core.inspection.mapa_lab.kl import kl_curves
 from gpvae_core.inspection.mapa_lab.points import SETS, PointLab, fits
 from gpvae_core.inspection.mapa_lab.process import paper_processes
-from gpvae_core.inspection.mapa_lab.views import Choice
+from gpvae_core.inspection.mapa_lab.views import MapaSettings
 from gpvae_core.likelihoods import Likelihood
 from gpvae_core.runs import Run
 from tests.inspection.conftest import make_run
 from tests.mapa.test_comparison import fill
 
-CHOICE = Choice(bandwidth=0.15, k=3, draws=5, seed=2)
+CHOICE = MapaSettings(bandwidth=0.15, k=3, draws=5, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_the_k_most_probable_and_the_drawn_make_the_bound_of_eq_10(lab: PointLab
 def test_the_line_is_the_closed_form_of_a_linear_model() -> None:
     lab = PointLab("linear-gaussian", 30, 0)
     chosen = lab.chosen_at(0.4, -0.6)
-    view = lab.traces(chosen, Choice(0.3, 1, 0))
+    view = lab.traces(chosen, MapaSettings(0.3, 1, 0))
     mean, variance = linear.posterior(chosen.x[None])
     seen = np.isfinite(view.line)
     exact = -0.5 * (view.line_z - mean[0]) ** 2 / variance - 0.5 * math.log(2 * math.pi * variance)
@@ -143,7 +143,7 @@ def test_plane_has_the_neighbours_and_the_true_density(lab: PointLab) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_every_set_opens_and_its_best_bandwidth_is_below_its_extent(name: str) -> None:
     lab = PointLab(name, 60, 0)
-    view = lab.traces(lab.chosen(0), Choice(lab.sigma, 5, 5))
+    view = lab.traces(lab.chosen(0), MapaSettings(lab.sigma, 5, 5))
     assert np.isfinite(view.empirical).any()
     assert view.numbers.kl >= 0.0
     assert 0.0 < lab.best_bandwidth() < float(np.ptp(lab.points, axis=0).max())
@@ -297,8 +297,8 @@ def test_bounds_lie_below_the_exact_value_tighten_with_s_and_are_exact_by_the_tr
 ) -> None:
     monkeypatch.setattr(bounds, "REPEATS", 4)
     lab = PointLab("figure-8", 60, 0)
-    view = lab.bound(Choice(lab.sigma, 4, 10))
-    curves = {(one.proposal, one.rule): one for one in view.curves}
+    view = lab.bound(MapaSettings(lab.sigma, 4, 10))
+    curves = {(one.method, one.rule): one for one in view.curves}
     assert len(curves) == 9
     for rule in ("k = 10 % of S", "k = 90 % of S", "k = 4"):
         for gap in curves["MAPA-GT", rule].gap:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.embedding import Map, seeded_sample
+from gpvae_core.inspection.embedding import Embedding, seeded_sample
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.pictures import resample
@@ -66,11 +66,11 @@ def test_memo_forgets_what_was_used_longest_ago() -> None:
 @pytest.mark.parametrize(("n", "d"), [(1, 3), (2, 1), (9, 2), (10, 2), (30, 1), (150, 3)])
 def test_a_map_of_any_size_places_points(n: int, d: int) -> None:
     z = np.random.default_rng(0).normal(size=(n, d))
-    drawn = Map(z, seed=0)
+    drawn = Embedding(z, seed=0)
     assert drawn.xy.shape == (n, 2)
     assert np.isfinite(drawn.xy).all()
     assert np.isfinite(drawn.place(z[0])).all()
-    again = Map(z, seed=0)
+    again = Embedding(z, seed=0)
     np.testing.assert_array_equal(drawn.xy, again.xy)
     assert (drawn.method == "t-SNE") == (n >= 10)
 
@@ -78,8 +78,8 @@ def test_a_map_of_any_size_places_points(n: int, d: int) -> None:
 def test_a_point_is_placed_near_its_twin_also_on_a_map_from_a_file() -> None:
     rng = np.random.default_rng(1)
     z = rng.normal(size=(200, 4)) + 6 * rng.normal(size=(5, 4))[rng.integers(0, 5, 200)]
-    drawn = Map(z, seed=0)
-    stored = Map(z, seed=0, xy=drawn.xy)
+    drawn = Embedding(z, seed=0)
+    stored = Embedding(z, seed=0, xy=drawn.xy)
     for i in range(0, 200, 20):
         away = np.linalg.norm(drawn.xy - drawn.place(z[i]), axis=1)
         assert away[i] < np.percentile(away, 5)
@@ -167,7 +167,7 @@ def test_csv_gives_back_the_numbers(digits_run: Callable[..., Run]) -> None:
     assert float(gap[0]["encoder_elbo"]) == explorer.gap_view(instance).encoder_elbo
     series, _ = tables(explorer.to_csv("traces", instance))
     line = [float(row["log_density"]) for row in series if (row["coordinate"], row["series"]) == ("z2", "true")]
-    np.testing.assert_array_equal(line, explorer.traces_view(instance).traces[1].line_y)
+    np.testing.assert_array_equal(line, explorer.traces_view(instance).traces[1].line)
     one, everyone, scatter, _ = tables(explorer.to_csv("uncertainty", instance))
     assert len(one) == 2
     assert len(everyone) == 24

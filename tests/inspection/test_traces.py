@@ -45,9 +45,9 @@ def test_line_is_the_profile_at_two_dimensions(linear_run: Callable[..., LinearR
     mean, covariance = posterior_of(linear, 1)
     top = -0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
     for j, trace in enumerate(view.traces):
-        exact = top - 0.5 * (trace.line_x - mean[j]) ** 2 / covariance[j, j]
-        np.testing.assert_allclose(trace.line_y, exact, atol=0.15)
-        assert (np.diff(trace.line_x) > 0).all()
+        exact = top - 0.5 * (trace.line_z - mean[j]) ** 2 / covariance[j, j]
+        np.testing.assert_allclose(trace.line, exact, atol=0.15)
+        assert (np.diff(trace.line_z) > 0).all()
     assert "profile" in view.note
 
 
@@ -62,8 +62,8 @@ def test_line_is_the_slice_through_the_mode_above(linear_run: Callable[..., Line
     assert len(view.traces) == 3
     assert "slice" in view.note
     for j, trace in enumerate(view.traces):
-        exact = top - 0.5 * precision[j, j] * (trace.line_x - mean[j]) ** 2
-        np.testing.assert_allclose(trace.line_y, exact, atol=0.15)
+        exact = top - 0.5 * precision[j, j] * (trace.line_z - mean[j]) ** 2
+        np.testing.assert_allclose(trace.line, exact, atol=0.15)
 
 
 def test_points_are_those_with_most_mapa_probability(linear_run: Callable[..., LinearRun]) -> None:
@@ -96,7 +96,7 @@ def test_far_points_are_left_out() -> None:
     np.testing.assert_array_equal(trace.z, [0.1, 0.2])
     np.testing.assert_array_equal(trace.empirical, [-1.0, np.nan])
     np.testing.assert_array_equal(trace.mapa, [np.nan, -2.0])
-    np.testing.assert_array_equal(trace.line_x, [-0.5, 0.0, 0.5])
+    np.testing.assert_array_equal(trace.line_z, [-0.5, 0.0, 0.5])
 
 
 def test_bandwidth_from_validation_images(linear_run: Callable[..., LinearRun]) -> None:

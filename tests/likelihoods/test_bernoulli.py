@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpvae_core.likelihoods import Bernoulli, ContinuousBernoulli
+from gpvae_core.likelihoods import BernoulliLikelihood, ContinuousBernoulliLikelihood
 
 LOGITS = [0.0, 1e-9, -1e-6, 9e-5, -3e-3, 0.1, 0.4999, 0.5001, -0.5, 1.0, -2.0, 7.0, -15.0, 30.0, -30.0, 200.0]
 
@@ -24,7 +24,7 @@ def moments(logit: float) -> tuple[float, float]:
     edges = np.linspace(0.0, 1.0, 51)
     x = (edges[:-1, None] + 0.5 * (nodes + 1.0) * np.diff(edges)[:, None]).ravel()
     w = (0.5 * weights * np.diff(edges)[:, None]).ravel()
-    p = ContinuousBernoulli().log_prob(one_pixel(x.tolist()), one_pixel([logit])).exp().numpy()
+    p = ContinuousBernoulliLikelihood().log_prob(one_pixel(x.tolist()), one_pixel([logit])).exp().numpy()
     return float(w @ p), float(w @ (x * p))
 
 
@@ -32,7 +32,9 @@ def moments(logit: float) -> tuple[float, float]:
 def test_the_continuous_density_integrates_to_one_and_has_its_mean(logit: float) -> None:
     mass, mean = moments(logit)
     assert mass == pytest.approx(1.0, abs=1e-10)
-    assert float(ContinuousBernoulli().mean(torch.tensor(logit, dtype=torch.float64))) == pytest.approx(mean, abs=1e-10)
+    assert float(ContinuousBernoulliLikelihood().mean(torch.tensor(logit, dtype=torch.float64))) == pytest.approx(
+        mean, abs=1e-10
+    )
 
 
 def exact(logit: float) -> tuple[float, float, float]:
@@ -54,22 +56,22 @@ def test_the_normaliser_and_its_derivatives_near_a_half_and_far_out(
 ) -> None:
     """Value, gradient and curvature (the pixel's variance), and the reconstruction E[x|g] = A'."""
     g = torch.tensor(logit, dtype=dtype, requires_grad=True)
-    value = ContinuousBernoulli().log_partition(g)
+    value = ContinuousBernoulliLikelihood().log_partition(g)
     (first,) = torch.autograd.grad(value, g, create_graph=True)
     (second,) = torch.autograd.grad(first, g)
     wanted = exact(float(g.detach()))
     found = float(value.detach()), float(first.detach()), float(second)
     np.testing.assert_allclose(found, wanted, rtol=accuracy, atol=accuracy)
-    assert float(ContinuousBernoulli().mean(g.detach())) == pytest.approx(wanted[1], abs=accuracy)
+    assert float(ContinuousBernoulliLikelihood().mean(g.detach())) == pytest.approx(wanted[1], abs=accuracy)
 
 
 def test_log_c_is_as_published() -> None:
     """log C(lambda) = log(2 artanh(1 - 2 lambda) / (1 - 2 lambda)), and log 2 at 1/2."""
     g = torch.tensor([-6.0, -1.5, 0.7, 3.0], dtype=torch.float64)
     lam = g.sigmoid()
-    log_c = torch.nn.functional.softplus(g) - ContinuousBernoulli().log_partition(g)
+    log_c = torch.nn.functional.softplus(g) - ContinuousBernoulliLikelihood().log_partition(g)
     torch.testing.assert_close(log_c, torch.log(2 * torch.atanh(1 - 2 * lam) / (1 - 2 * lam)))
-    at_half = -ContinuousBernoulli().log_partition(torch.zeros(())) + math.log(2)
+    at_half = -ContinuousBernoulliLikelihood().log_partition(torch.zeros(())) + math.log(2)
     assert float(at_half) == pytest.approx(math.log(2))
 
 
@@ -81,9 +83,9 @@ def test_the_continuous_one_agrees_with_torch() -> None:
     x = torch.rand(50, 2, 3, 3, generator=generator, dtype=torch.float64)
     reference = torch.distributions.ContinuousBernoulli(logits=g)
     torch.testing.assert_close(
-        ContinuousBernoulli().log_prob(x, g), reference.log_prob(x).sum((-3, -2, -1)), atol=1e-8, rtol=1e-8
+        ContinuousBernoulliLikelihood().log_prob(x, g), reference.log_prob(x).sum((-3, -2, -1)), atol=1e-8, rtol=1e-8
     )
-    torch.testing.assert_close(ContinuousBernoulli().mean(g), reference.mean, atol=1e-8, rtol=1e-8)
+    torch.testing.assert_close(ContinuousBernoulliLikelihood().mean(g), reference.mean, atol=1e-8, rtol=1e-8)
 
 
 def test_bernoulli_agrees_with_torch() -> None:
@@ -91,20 +93,22 @@ def test_bernoulli_agrees_with_torch() -> None:
     g = 8.0 * torch.randn(50, 2, 3, 3, generator=generator, dtype=torch.float64)
     x = (torch.rand(50, 2, 3, 3, generator=generator, dtype=torch.float64) > 0.5).double()
     reference = torch.distributions.Bernoulli(logits=g)
-    torch.testing.assert_close(Bernoulli().log_prob(x, g), reference.log_prob(x).sum((-3, -2, -1)))
-    torch.testing.assert_close(Bernoulli().mean(g), reference.mean)
+    torch.testing.assert_close(BernoulliLikelihood().log_prob(x, g), reference.log_prob(x).sum((-3, -2, -1)))
+    torch.testing.assert_close(BernoulliLikelihood().mean(g), reference.mean)
 
 
 def test_bernoulli_of_a_grey_pixel_is_the_mean_over_black_and_white() -> None:
     g = one_pixel([-3.0, 0.2, 5.0])
-    black, white = (Bernoulli().log_prob(torch.full_like(g, v), g) for v in (0.0, 1.0))
-    torch.testing.assert_close(Bernoulli().log_prob(torch.full_like(g, 0.3), g), 0.7 * black + 0.3 * white)
+    black, white = (BernoulliLikelihood().log_prob(torch.full_like(g, v), g) for v in (0.0, 1.0))
+    torch.testing.assert_close(BernoulliLikelihood().log_prob(torch.full_like(g, 0.3), g), 0.7 * black + 0.3 * white)
 
 
 @pytest.mark.parametrize("logit", [300.0, -300.0])
 def test_bernoulli_far_out_is_finite(logit: float) -> None:
     g = torch.full((1, 1, 1, 1), logit, requires_grad=True)
-    right, wrong = (Bernoulli().log_prob(torch.full((1, 1, 1, 1), v), g) for v in (float(logit > 0), float(logit < 0)))
+    right, wrong = (
+        BernoulliLikelihood().log_prob(torch.full((1, 1, 1, 1), v), g) for v in (float(logit > 0), float(logit < 0))
+    )
     assert float(right.detach()) == pytest.approx(0.0, abs=1e-6)
     assert float(wrong.detach()) == pytest.approx(-300.0)
     (slope,) = torch.autograd.grad(wrong.sum(), g)

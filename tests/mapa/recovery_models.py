@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.encoders.base import Encoder
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.priors.flow import FlowPriorConfig
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
@@ -56,7 +56,7 @@ def model(d: int, flow: bool = False) -> VAE:
         torch.manual_seed(0)
         f = CurveDecoder(d)
         decoder = FlowPriorConfig(transforms=4, flow_hidden=16).wrap(f, d) if flow else f
-        return VAE(decoder, Gaussian(SIGMA, learn=False), FirstCoordinates(d), d, (1, 1, d + 1))
+        return VAE(decoder, GaussianLikelihood(SIGMA, learn=False), FirstCoordinates(d), d, (1, 1, d + 1))
 
 
 class Points(DeviceSplit):

@@ -73,7 +73,7 @@ def test_a_bandwidth_needs_no_other_table(tmp_path: Path) -> None:
         {"x": points(1)},
         {"k": 8},
         {"seed": 1},
-        {"how": "approximate"},
+        {"method": "approximate"},
         {"kernel": ContinuousBernoulliKernel(0.9)},
     ],
     ids=lambda other: next(iter(other)),

@@ -11,7 +11,7 @@ import torch
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.densities.mixture import GaussianMixture
 from gpvae_core.errors import UserError
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.mapa.density import kl_from_truth, line_density, mixture_density, true_log_px
 from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.nets.fc import FullyConnectedConfig
@@ -125,7 +125,7 @@ def truth_of(data: Dataset, sigma: float | None = None) -> GenerativeModel:
     """The true model, or the same with another noise."""
     assert data.truth is not None
     model = ground_truth(data.truth, data.event_shape)
-    likelihood = Gaussian(data.truth.sigma if sigma is None else sigma, learn=False)
+    likelihood = GaussianLikelihood(data.truth.sigma if sigma is None else sigma, learn=False)
     return GenerativeModel(model.decoder, likelihood, 1, data.event_shape)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods.base import LIKELIHOODS
-from gpvae_core.likelihoods.continuous_bernoulli import ContinuousBernoulli
+from gpvae_core.likelihoods.continuous_bernoulli import ContinuousBernoulliLikelihood
 from gpvae_core.mapa.kernels.base import KERNELS, Kernel, Metric
 from gpvae_core.mapa.kernels.bernoulli import BernoulliKernel, log_kernel_as_printed, log_kernel_both_sides
 from gpvae_core.mapa.kernels.continuous_bernoulli import ContinuousBernoulliKernel, softened_logit
@@ -84,7 +84,7 @@ def test_continuous_bernoulli_is_its_likelihood_at_softened_images(rho: float) -
     x_train, x = grey(12, 0), grey(5, 1)
     x_train[0], x_train[1], x[0], x[1] = 0.0, 1.0, 0.0, 1.0
     expected = torch.empty(5, 12, dtype=torch.float64)
-    likelihood = ContinuousBernoulli()
+    likelihood = ContinuousBernoulliLikelihood()
     for i in range(12):
         lam = (1 - rho) + (2 * rho - 1) * x_train[i].double()
         g = torch.log(lam / (1 - lam))

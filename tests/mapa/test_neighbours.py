@@ -47,13 +47,13 @@ def by_loop(kernel: Kernel, x_train: Tensor, x: Tensor) -> Tensor:
     return total
 
 
-@pytest.mark.parametrize("how", ["exact", "approximate"])
+@pytest.mark.parametrize("method", ["exact", "approximate"])
 @pytest.mark.parametrize("kernel", [GAUSSIAN, CONTINUOUS], ids=["gaussian", "continuous_bernoulli"])
-def test_against_a_float64_loop(kernel: Kernel, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_against_a_float64_loop(kernel: Kernel, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "QUERIES", 17)
     monkeypatch.setattr(approximate, "RECALL", 1.0)
     x_train, x = points(300, 12), points(50, 12, 1)
-    table = find_neighbours(x_train, kernel, 20, x, how=how, device="cpu")
+    table = find_neighbours(x_train, kernel, 20, x, method=method, device="cpu")
     expected = by_loop(kernel, x_train, x).sort(dim=1)
     assert torch.equal(table.index, expected.indices[:, :20])
     torch.testing.assert_close(table.statistic.abs().double(), expected.values[:, :20].abs(), atol=1e-5, rtol=1e-6)
@@ -96,21 +96,21 @@ def test_statistics_keep_the_digits_that_products_lose() -> None:
         assert torch.equal(nearest(searching, x, 10, torch.arange(200)).index, found.index)
 
 
-@pytest.mark.parametrize("how", ["exact", "approximate"])
+@pytest.mark.parametrize("method", ["exact", "approximate"])
 def test_ties_are_ordered_by_index_and_a_point_is_among_its_neighbours(
-    how: str, monkeypatch: pytest.MonkeyPatch
+    method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """300 copies of one point are more than k and what is fetched at first; distances between others tie as well."""
     monkeypatch.setattr(search, "CANDIDATES", 5000)
     x = points(500, 5).round()
     x[100:400] = x[3]
-    table = find_neighbours(x, BernoulliKernel(), 20, how=how, device="cpu")
+    table = find_neighbours(x, BernoulliKernel(), 20, method=method, device="cpu")
     own = torch.arange(500)
     assert (table.index == own[:, None]).any(1).all()
     assert (table.statistic[:, 0] == 0).all()
     tied = table.statistic[:, 1:] == table.statistic[:, :-1]
     assert (table.index[:, 1:] > table.index[:, :-1])[tied].all()
-    again = find_neighbours(x, BernoulliKernel(), 20, how=how, device="cpu")
+    again = find_neighbours(x, BernoulliKernel(), 20, method=method, device="cpu")
     assert torch.equal(table.index, again.index)
 
 
@@ -131,10 +131,10 @@ def test_of_nothing_but_copies_each_has_itself() -> None:
 
 
 @pytest.mark.parametrize("kernel", [GAUSSIAN, CONTINUOUS], ids=["gaussian", "continuous_bernoulli"])
-@pytest.mark.parametrize("how", ["exact", "approximate"])
-def test_all_stored_is_dense(kernel: Kernel, how: str) -> None:
+@pytest.mark.parametrize("method", ["exact", "approximate"])
+def test_all_stored_is_dense(kernel: Kernel, method: str) -> None:
     x_train, x = points(40, 6), points(9, 6, 1)
-    table = find_neighbours(x_train, kernel, 40, x, how=how, device="cpu")
+    table = find_neighbours(x_train, kernel, 40, x, method=method, device="cpu")
     assert table.rest_statistic.shape == (9, 0)
     dense = torch.log_softmax(kernel.log_kernel(-by_loop(kernel, x_train, x)), dim=1)
     if kernel.metric is Metric.SQUARED_DISTANCE:
@@ -191,7 +191,7 @@ def test_another_bandwidth_after_the_fact_is_as_searching_again(bandwidth: float
 def test_an_approximate_search_says_its_recall() -> None:
     x = clustered(4000, 100)
     exactly = find_neighbours(x, GAUSSIAN, 50, device="cpu")
-    found = find_neighbours(x, GAUSSIAN, 50, how="approximate", device="cpu")
+    found = find_neighbours(x, GAUSSIAN, 50, method="approximate", device="cpu")
     truth = recall(exactly, found)
     assert truth > 0.95
     assert abs(found.recall - truth) < 0.02
@@ -205,7 +205,7 @@ def test_an_approximate_search_says_its_recall() -> None:
 def test_inner_products_are_approximated_too() -> None:
     x = clustered(4000, 100)
     exactly = find_neighbours(x, CONTINUOUS, 50, device="cpu")
-    assert recall(exactly, find_neighbours(x, CONTINUOUS, 50, how="approximate", device="cpu")) > 0.94
+    assert recall(exactly, find_neighbours(x, CONTINUOUS, 50, method="approximate", device="cpu")) > 0.94
 
 
 def test_recall_counts_what_is_shared() -> None:
@@ -273,7 +273,7 @@ def test_points_that_are_none_or_of_another_size_are_refused(
 
 def test_an_unknown_way_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'approximate'"):
-        find_neighbours(points(30, 3), GAUSSIAN, 3, how="aproximate")
+        find_neighbours(points(30, 3), GAUSSIAN, 3, method="aproximate")
 
 
 def test_queries_are_checked_too() -> None:
@@ -285,8 +285,8 @@ def test_queries_are_checked_too() -> None:
         find_neighbours(points(30, 3).round(), BernoulliKernel(), 3, points(4, 3))
 
 
-@pytest.mark.parametrize("how", ["exact", "approximate"])
-def test_one_training_point(how: str) -> None:
-    table = find_neighbours(torch.zeros(1, 2), GAUSSIAN, 1, how=how, device="cpu")
+@pytest.mark.parametrize("method", ["exact", "approximate"])
+def test_one_training_point(method: str) -> None:
+    table = find_neighbours(torch.zeros(1, 2), GAUSSIAN, 1, method=method, device="cpu")
     assert table.index.tolist() == [[0]]
     assert table.posterior(GAUSSIAN).log_q.tolist() == [[0.0]]

@@ -11,7 +11,7 @@ from torch import Tensor
 from gpvae_core.bounds import elbo
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.recovery.finish import check_recovery, finish
-from gpvae_core.mapa.recovery.fitting import Fit
+from gpvae_core.mapa.recovery.fitting import FitSettings
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.progress import Cancelled
 from gpvae_core.vae import VAE
@@ -148,6 +148,6 @@ def test_a_fit_that_diverges_says_so() -> None:
 
 def test_how_long_a_fit_is() -> None:
     """500 epochs as in the paper on its 1,000 points, fewer on more, as set where it is set."""
-    lengths = [Fit(None, 100, 1e-3, 0, "").epochs_for(n) for n in (1000, 4000, 54_000, 10**8)]
+    lengths = [FitSettings(None, 100, 1e-3, 0, "").epochs_for(n) for n in (1000, 4000, 54_000, 10**8)]
     assert lengths == [500, 500, 37, 1]
-    assert Fit(7, 100, 1e-3, 0, "").epochs_for(54_000) == 7
+    assert FitSettings(7, 100, 1e-3, 0, "").epochs_for(54_000) == 7

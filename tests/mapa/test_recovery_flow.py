@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.recovery.fitting import Fit, codes_of
+from gpvae_core.mapa.recovery.fitting import FitSettings, codes_of
 from gpvae_core.mapa.recovery.flow import compare, fit_flow, mean_log_density, recover_by_flow
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.priors.flow import SplineFlow
@@ -43,8 +43,8 @@ def ring(n: int, seed: int) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], 1) * (1 + 0.1 * noise(n, 1, seed + 1))
 
 
-def fit(epochs: int = 30, lr: float = 5e-3) -> Fit:
-    return Fit(epochs, 200, lr, 0, "a test")
+def fit(epochs: int = 30, lr: float = 5e-3) -> FitSettings:
+    return FitSettings(epochs, 200, lr, 0, "a test")
 
 
 def test_it_recovers_a_known_mixture() -> None:

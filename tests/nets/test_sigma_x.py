@@ -9,13 +9,13 @@ import torch
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.likelihoods import Gaussian, GaussianConfig
+from gpvae_core.likelihoods import GaussianConfig, GaussianLikelihood
 
 SHAPE = (1, 8, 8)
 START, SPREAD = 0.1, 0.3
 
 
-def trained(likelihood: Gaussian) -> float:
+def trained(likelihood: GaussianLikelihood) -> float:
     """sigma_x after maximising log p(x|g) of images that scatter around g by SPREAD."""
     noise = torch.randn(200, *SHAPE, generator=torch.Generator().manual_seed(0))
     x, g = SPREAD * noise / noise.square().mean().sqrt(), torch.zeros(200, *SHAPE, requires_grad=True)
@@ -42,7 +42,7 @@ def test_fixed_it_stays() -> None:
 def test_a_runs_settings_decide(learn: bool) -> None:
     settings = {"likelihood.learn_sigma_x": learn, "sigma_x": START}
     model = make_config("gp", DataConfig(name="digits"), SHAPE, settings).build(SHAPE)
-    assert isinstance(model.likelihood, Gaussian)
+    assert isinstance(model.likelihood, GaussianLikelihood)
     assert float(model.likelihood.sigma_x.detach()) == pytest.approx(START)
     trainable = {name for name, value in model.named_parameters() if value.requires_grad}
     assert any(name.startswith("likelihood.") for name in trainable) is learn

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gpvae_core.densities.base import Posterior, Samples, sampled_kl
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder
 
@@ -61,7 +61,7 @@ def model() -> VAE:
     one = torch.ones(1)
     encoder = LinearEncoder(torch.zeros(1, 2), torch.zeros(2), 0 * one, one)
     decoder = nn.Sequential(linear, nn.Unflatten(1, SHAPE))
-    likelihood = Gaussian(0.7, learn=False).double()
+    likelihood = GaussianLikelihood(0.7, learn=False).double()
     likelihood.log_sigma_x.data.fill_(math.log(0.7))
     return VAE(decoder, likelihood, encoder, 1, SHAPE)
 

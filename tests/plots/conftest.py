@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpvae_core.inspection.views import (
-    Correlation,
+    CoordinateTrace,
     FigureOneItem,
     GapView,
     GaussianShape,
@@ -15,8 +15,8 @@ from gpvae_core.inspection.views import (
     PosteriorView,
     Reconstruction,
     ReconstructionView,
-    Trace,
     TracesView,
+    UncertaintyCorrelation,
     UncertaintyView,
 )
 
@@ -37,7 +37,7 @@ def make_posterior(shift: float = 0.0) -> PosteriorView:
     )
     weights = np.array([0.6, 0.3, 0.1])
     return PosteriorView(
-        plane, x, y, log_density, ((0.5, peak - 0.8), (0.9, peak - 2.5), (0.99, peak - 5.0)),
+        x, y, log_density, plane, ((0.5, peak - 0.8), (0.9, peak - 2.5), (0.99, peak - 5.0)),
         rng.normal(0.1, 0.25, (80, 2)), shapes, rng.normal(0.0, 0.2, (3, 2)), weights,
         np.array([[0.0, 0.0], [1.0, 0.6]]),
     )  # fmt: skip
@@ -50,7 +50,7 @@ def make_uncertainty() -> UncertaintyView:
     return UncertaintyView(
         0.07, 0.012, np.array([0.05, 0.02]), np.array([0.004, 0.008]), f, h, 81.0, np.arange(90), (f + h)[:90],
         (0.001, 0.2), gaps,
-        (Correlation("inference gap", 0.31, 0.12, 0.48, 90),),
+        (UncertaintyCorrelation("inference gap", 0.31, 0.12, 0.48, 90),),
     )  # fmt: skip
 
 
@@ -82,7 +82,9 @@ def make_traces(d: int = 2) -> TracesView:
     traces = []
     for j in range(d):
         z = rng.normal(0, 0.4, 40)
-        traces.append(Trace(f"z{j + 1}", x, -0.5 * x**2 / 0.09, z, -0.5 * z**2 / 0.09, -0.5 * z**2 / 0.12 - 0.4))
+        traces.append(
+            CoordinateTrace(x, -0.5 * x**2 / 0.09, z, -0.5 * z**2 / 0.09, -0.5 * z**2 / 0.12 - 0.4, f"z{j + 1}")
+        )
     return TracesView(tuple(traces), 0.12, "sigma_x", 0.8, "The line is the profile.")
 
 

@@ -15,11 +15,11 @@ import pytest
 from gpvae_core.inspection.gap_lab.views import (
     ContoursView,
     CurveView,
+    GapStack,
     Outline,
-    Stack,
     StacksView,
     SviView,
-    Timed,
+    TimedMethod,
     TimesView,
 )
 from gpvae_core.inspection.views import PosteriorView, Value
@@ -41,7 +41,7 @@ def named(fig: go.Figure, name: str) -> Any:
 def stacks_view(se: float | None = None) -> StacksView:
     """Approximation gap 0.5; 'base' misses 2 more, the flow wins 0.2 back, SVI is exactly q*."""
     stacks = tuple(
-        Stack(name, Value(0.5 + a, se), Value(a, se)) for name, a in zip(METHODS, (2.0, -0.2, 0.0), strict=True)
+        GapStack(name, Value(0.5 + a, se), Value(a, se)) for name, a in zip(METHODS, (2.0, -0.2, 0.0), strict=True)
     )
     return StacksView("image 3", Value(-50.0, se), Value(0.5, se), Value(0.1, se), stacks, True, "by quadrature")
 
@@ -129,7 +129,7 @@ def test_answers_lie_over_the_true_posterior(posterior_view: PosteriorView) -> N
 
 def times_view() -> TimesView:
     points = tuple(
-        Timed(name, ms, 0.9 * ms, 1.2 * ms, Value(-50.0 - gap, 0.5), Value(gap, 0.2))
+        TimedMethod(name, ms, 0.9 * ms, 1.2 * ms, Value(-50.0 - gap, 0.5), Value(gap, 0.2))
         for name, ms, gap in zip(METHODS, (0.3, 4.0, 40.0), (3.0, 2.0, 0.5), strict=True)
     )
     return TimesView(points, 128, 9, 64, "CPU", True)

@@ -14,21 +14,14 @@ import plotly.graph_objects as go
 import pytest
 
 from gpvae_core.errors import UserError
+from gpvae_core.inspection.mapa_lab.curve_views import BoundCurve, BoundView, KlCurve, KlView, PassCurve, PassesView
+from gpvae_core.inspection.mapa_lab.image_views import CodesView, Neighbour, NeighboursView
 from gpvae_core.inspection.mapa_lab.process import paper_processes
 from gpvae_core.inspection.mapa_lab.views import (
-    BoundCurve,
-    BoundView,
-    Chosen,
-    CodesView,
+    ChosenPoint,
     DensityView,
-    KlCurve,
-    KlView,
-    Neighbour,
-    NeighboursView,
-    Numbers,
-    PassCurve,
-    PassesView,
     PlaneView,
+    PointComparison,
     TraceView,
     Variant,
     VariantsView,
@@ -54,24 +47,24 @@ POINTS = RNG.normal(size=(N, 2))
 Z = RNG.normal(size=N)
 LOG_Q = np.log(RNG.dirichlet(np.ones(N)))
 HEAD, DRAWN = np.array([4, 9]), np.array([1, 7, 7, 20])
-NUMBERS = Numbers(
+NUMBERS = PointComparison(
     kl=0.25, kl_reverse=0.3, kl_uniform=2.0, rank=0.8, spread=0.5, effective=5.0, effective_mapa=6.0, head_mass=0.4,
     head_mass_true=0.3, bound=-1.2, gap=Value(0.2, 0.05), log_px_empirical=-1.0, log_px=-1.1, n=N,
 )  # fmt: skip
-CHOSEN = Chosen(np.array([0.5, -0.25]), 3)
+CHOSEN = ChosenPoint(np.array([0.5, -0.25]), 3)
 
 
 def trace_view() -> TraceView:
     line_z = np.linspace(-4, 4, 81)
     mapa = -0.5 * Z**2 - 1.0
     mapa[7] = np.nan
-    return TraceView("x", "ground-truth z", line_z, -0.5 * line_z**2, Z, -0.5 * Z**2, mapa, HEAD, DRAWN, NUMBERS)
+    return TraceView(line_z, -0.5 * line_z**2, Z, -0.5 * Z**2, mapa, HEAD, DRAWN, "x", "ground-truth z", NUMBERS)
 
 
 def plane_view() -> PlaneView:
     x, y = np.linspace(-3, 3, 41), np.linspace(-2, 2, 31)
     log_density = -0.5 * (x[None] ** 2 + y[:, None] ** 2)
-    return PlaneView(x, y, log_density, POINTS, Z, LOG_Q, HEAD, DRAWN, CHOSEN)
+    return PlaneView(x, y, log_density, HEAD, DRAWN, POINTS, Z, LOG_Q, CHOSEN)
 
 
 def variants_view(n: int = 2) -> VariantsView:
@@ -85,7 +78,7 @@ def bound_view() -> BoundView:
     draws, k = np.array([1.0, 10.0, 100.0]), np.array([1, 1, 10])
     bound = (Value(-2, 0.1), Value(-1, 0.1))
     curves = tuple(
-        BoundCurve(name, rule, draws, k, (Value(-3 - j, 0.1), *bound), (Value(2 + j), Value(1), Value(0)))
+        BoundCurve(name, draws, rule, k, (Value(-3 - j, 0.1), *bound), (Value(2 + j), Value(1), Value(0)))
         for j, name in enumerate(("MAPA", "MAPA-GT", "MAPA-naive"))
         for rule in ("k = 10 % of S", "k = 5")
     )
@@ -107,7 +100,7 @@ def kl_view() -> KlView:
 def density_view() -> DensityView:
     plane = plane_view()
     return DensityView(
-        "vae", plane.x, plane.y, plane.log_density, plane.log_density - 0.1, POINTS, Value(0.12, 0.01), Value(-1.0, 0.1)
+        plane.x, plane.y, "vae", plane.log_density, plane.log_density - 0.1, POINTS, Value(0.12, 0.01), Value(-1.0, 0.1)
     )
 
 
@@ -119,7 +112,7 @@ def neighbours_view(k: int = 12) -> NeighboursView:
     mapa = (neighbour(5, True), *(neighbour(10 + i) for i in range(k - 1)))
     empirical = (neighbour(5, True), *(neighbour(40 + i) for i in range(k - 1)))
     image = np.zeros((1, 4, 4))
-    return NeighboursView("test image 0", image, "3", image, mapa, empirical, 1, 0.5, 2.0, 4.0, 5.0, 100, "kernel", "")
+    return NeighboursView(0.5, 2.0, 4.0, 5.0, "test image 0", image, "3", image, mapa, empirical, 1, 100, "kernel", "")
 
 
 def codes_view() -> CodesView:

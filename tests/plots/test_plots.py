@@ -296,12 +296,12 @@ def test_traces_share_one_scale(traces_view: TracesView) -> None:
         assert [t.name for t in mine] == ["true posterior", "empiricalized", "MAPA"]
         assert {t.yaxis for t in mine} == {"y"}
         for drawn, x, y in zip(
-            mine, (trace.line_x, trace.z, trace.z), (trace.line_y, trace.empirical, trace.mapa), strict=True
+            mine, (trace.line_z, trace.z, trace.z), (trace.line, trace.empirical, trace.mapa), strict=True
         ):
             np.testing.assert_array_equal(drawn.x, x)
             np.testing.assert_array_equal(drawn.y, y)
     low, high = fig.layout.yaxis.range
-    assert low < min(t.line_y.min() for t in traces_view.traces)
+    assert low < min(t.line.min() for t in traces_view.traces)
     assert high > 0.0
 
 

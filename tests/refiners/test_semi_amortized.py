@@ -13,7 +13,7 @@ from gpvae_core.data.base import DataConfig
 from gpvae_core.densities.noise import step_noise
 from gpvae_core.encoders.gaussian import GaussianEncoder
 from gpvae_core.errors import UserError
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.vae import VAE
@@ -27,7 +27,7 @@ def tiny(refiner: str) -> VAE:
     torch.manual_seed(3)
     encoder = GaussianEncoder(NET, SHAPE, 2)
     built = parse_refiner(refiner).build(NET, SHAPE, 2)
-    return VAE(NET.decoder(2, SHAPE), Gaussian(0.4, learn=True), encoder, 2, SHAPE, built).double()
+    return VAE(NET.decoder(2, SHAPE), GaussianLikelihood(0.4, learn=True), encoder, 2, SHAPE, built).double()
 
 
 def images(n: int = 5) -> Tensor:

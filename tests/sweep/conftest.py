@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gpvae_core.sweep.charge import in_charge
+from gpvae_core.sweep.charge import coordinating
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
 from gpvae_core.sweep.cost import one_thread
 from gpvae_core.sweep.plan import Job, plan
@@ -69,7 +69,7 @@ SCORES = ("validation_elbo", "test_iwae", "test_elbo", "best_epoch", "epochs")
 def undisturbed(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The scores of each job by key, trained in this process one after the other, with one thread as workers do."""
     out = tmp_path_factory.mktemp("undisturbed")
-    with one_thread(), in_charge(out) as token:
+    with one_thread(), coordinating(out) as token:
         answers = {job.key: answer(job, out, token) for job in jobs}
     return {key: {name: found[name] for name in SCORES} for key, found in answers.items()}
 

@@ -17,12 +17,12 @@ import pytest
 
 from gpvae_core.errors import UserError
 from gpvae_core.sweep import cluster
-from gpvae_core.sweep.charge import in_charge
-from gpvae_core.sweep.cluster import local_client, remote_client, slots
+from gpvae_core.sweep.charge import coordinating
+from gpvae_core.sweep.cluster import ClusterSettings, local_client, remote_client, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.results import FILE, Result, open_results
-from gpvae_core.sweep.run import Standing, Where, run_sweep
+from gpvae_core.sweep.run import Standing, run_sweep
 from tests.sweep.conftest import SCORES, TOML, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_a_worker_killed_while_it_trains_loses_nothing(
     told: list[Standing] = []
     with local_client(2) as client, ThreadPoolExecutor(1) as pool:
         pids: Any = client.run(begin)
-        where = Where(scheduler=client.cluster.scheduler_address, device="cpu")  # pyright: ignore
+        where = ClusterSettings(scheduler=client.cluster.scheduler_address, device="cpu")  # pyright: ignore
         sweep = pool.submit(run_sweep, small, jobs, tmp_path, where, told.append)
         wait_until(lambda: len(in_training(tmp_path)) == 2 or sweep.done(), "two trainings")
         os.kill(min(pids.values()), signal.SIGKILL)
@@ -121,7 +121,7 @@ def test_a_sweep_stopped_and_then_killed_goes_on_where_it_was(
     before = {row.key: row.finished for row in rows_that_are("done", out)}
     assert before
 
-    outcome = run_sweep(small, jobs, out, Where(workers=2, device="cpu"))
+    outcome = run_sweep(small, jobs, out, ClusterSettings(workers=2, device="cpu"))
     assert (outcome.total, outcome.done, outcome.failed) == (4, 4, [])
     rows = open_results(out).rows(small.setup_key())
     assert scores(rows) == undisturbed
@@ -130,8 +130,8 @@ def test_a_sweep_stopped_and_then_killed_goes_on_where_it_was(
 
 
 def test_one_sweep_at_a_time_in_a_folder(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
-    with in_charge(tmp_path), pytest.raises(UserError, match=r"a sweep runs in .* already"):
-        run_sweep(small, jobs, tmp_path, Where())
+    with coordinating(tmp_path), pytest.raises(UserError, match=r"a sweep runs in .* already"):
+        run_sweep(small, jobs, tmp_path, ClusterSettings())
     assert not (tmp_path / FILE).exists()
 
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from gpvae_core.data.base import load
-from gpvae_core.evaluation.density import Counter, passes_of
+from gpvae_core.evaluation.density import RowCounter, passes_of
 from gpvae_core.mapa.density import line_density, true_log_px
 from gpvae_core.refiners.svi import SVIConfig
 from gpvae_core.runs import load_run
-from gpvae_core.sweep.charge import in_charge
+from gpvae_core.sweep.charge import coordinating
 from gpvae_core.sweep.config import parse_sweep
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import FILE, MEASURED, best_restarts, open_results
@@ -46,7 +46,7 @@ def jobs() -> dict[str, Job]:
 @pytest.fixture(scope="module")
 def done(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
     out = tmp_path_factory.mktemp("points")
-    with one_thread(), in_charge(out) as token:
+    with one_thread(), coordinating(out) as token:
         return out, {method: answer(job, out, token) for method, job in jobs.items()}
 
 
@@ -95,7 +95,7 @@ def test_passes_are_counted(done: tuple[Path, dict[str, Any]]) -> None:
 
 def test_a_refined_run_has_no_count(done: tuple[Path, dict[str, Any]], jobs: dict[str, Job]) -> None:
     run = load_run(done[0] / "runs" / jobs["vae"].folder, device="cpu")
-    with Counter(run.model.decoder) as counter:
+    with RowCounter(run.model.decoder) as counter:
         run.model.decode(torch.zeros(3, 4, 1))
     assert counter.rows == 12
     run.config = run.config.model_copy(update={"refiner": SVIConfig()})
@@ -117,7 +117,7 @@ def test_evaluate_says_density_kl_and_passes(done: tuple[Path, dict[str, Any]], 
 def test_images_have_none_of_it(small: Any, tmp_path: Path) -> None:
     """But the passes."""
     job = plan(parse_sweep({**small.model_dump(exclude={"preset"}), "epochs": 1}))[0]
-    with one_thread(), in_charge(tmp_path) as token:
+    with one_thread(), coordinating(tmp_path) as token:
         found = answer(job, tmp_path, token)
     assert found["state"] == "done"
     assert [found.get(name) for name in LATER] == [None, None, None, None, 1.0, 1.0]

@@ -21,12 +21,13 @@ from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_config
 from gpvae_core.runs import load_run
 from gpvae_core.sweep import run, work
-from gpvae_core.sweep.charge import TOKEN, call_off, in_charge
+from gpvae_core.sweep.charge import TOKEN, call_off, coordinating
+from gpvae_core.sweep.cluster import ClusterSettings
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
 from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, one_thread, total_seconds
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import Cost, open_results
-from gpvae_core.sweep.run import Running, Standing, Where
+from gpvae_core.sweep.run import Running, Standing
 from gpvae_core.sweep.store import open_store
 from gpvae_core.sweep.work import Watch, score_run
 from gpvae_core.truth.importance import decodes_at_once
@@ -49,7 +50,7 @@ def quick_jobs(quick: SweepConfig) -> list[Job]:
 def first(quick_jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The first job, done: its folder and its answer."""
     out = tmp_path_factory.mktemp("first")
-    with one_thread(), in_charge(out) as token:
+    with one_thread(), coordinating(out) as token:
         return out, answer(quick_jobs[0], out, token)
 
 
@@ -61,7 +62,7 @@ def test_a_truth_is_scored_where_it_is_wanted_and_kept(first: tuple[Path, dict[s
     sweep = parse_sweep({**QUICK, "evaluate": {**QUICK.get("evaluate", {}), "truths": 3}})
     (job, *others), (folder, before) = plan(sweep), first
     shutil.copytree(folder / "runs", tmp_path / "runs")
-    with one_thread(), in_charge(tmp_path) as token, open_store(tmp_path) as store:
+    with one_thread(), coordinating(tmp_path) as token, open_store(tmp_path) as store:
         found = answer(job, tmp_path, token)
         store.register(sweep, [job, *others])
         store.finish(job.key, found)
@@ -118,7 +119,7 @@ def test_a_job_done_twice_trains_once_and_answers_the_same(
     monkeypatch.setattr(work, "train", train)
     monkeypatch.setattr(work, "resume", train)
     out, found = first
-    with one_thread(), in_charge(out) as token:
+    with one_thread(), coordinating(out) as token:
         assert same_scores(answer(quick_jobs[0], out, token), found)
 
 
@@ -128,7 +129,7 @@ def test_what_a_kill_before_the_first_save_left_is_begun_anew(
     rest = tmp_path / "runs" / quick_jobs[0].folder / "last"
     rest.mkdir(parents=True)
     (rest / "weights.safetensors").write_bytes(b"half")
-    with one_thread(), in_charge(tmp_path) as token:
+    with one_thread(), coordinating(tmp_path) as token:
         assert same_scores(answer(quick_jobs[0], tmp_path, token), first[1])
 
 
@@ -147,11 +148,11 @@ def test_a_stopped_job_goes_on_to_the_same_scores(
         seen(self, done, total, what)
 
     with one_thread():
-        with in_charge(tmp_path) as token, monkeypatch.context() as patch:
+        with coordinating(tmp_path) as token, monkeypatch.context() as patch:
             patch.setattr(Watch, "__call__", call_off_after_ten)
             assert answer(quick_jobs[0], tmp_path, token) == {"state": "stopped"}
         assert read_config(tmp_path / "runs" / quick_jobs[0].folder) == quick_jobs[0].config
-        with in_charge(tmp_path) as token:
+        with coordinating(tmp_path) as token:
             assert same_scores(answer(quick_jobs[0], tmp_path, token), first[1])
 
 
@@ -166,7 +167,7 @@ def test_another_run_in_the_jobs_folder_is_left_alone(
     first: tuple[Path, dict[str, Any]], quick_jobs: list[Job], tmp_path: Path
 ) -> None:
     shutil.copytree(first[0] / "runs" / quick_jobs[0].folder, tmp_path / "runs" / quick_jobs[1].folder)
-    with in_charge(tmp_path) as token:
+    with coordinating(tmp_path) as token:
         found = answer(quick_jobs[1], tmp_path, token)
     assert found["state"] == "failed"
     assert "holds another run" in found["message"]
@@ -176,7 +177,7 @@ def test_a_held_run_is_waited_for_and_then_given_up(
     quick_jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "LOCK_SECONDS", 0.1)
-    with in_charge(tmp_path) as token, work._held(tmp_path / "runs" / quick_jobs[0].folder):
+    with coordinating(tmp_path) as token, work._held(tmp_path / "runs" / quick_jobs[0].folder):
         found = answer(quick_jobs[0], tmp_path, token)
     assert found["state"] == "failed"
     assert "is held by another worker" in found["message"]
@@ -193,7 +194,7 @@ def client() -> Iterator[Client]:
 
 
 def go(sweep: SweepConfig, jobs: list[Job], out: Path, client: Client, told: list[Standing]) -> run.Outcome:
-    with one_thread(), in_charge(out) as token, open_store(out) as store:
+    with one_thread(), coordinating(out) as token, open_store(out) as store:
         statuses = store.register(sweep, jobs)
         todo = [job for job in jobs if statuses[job.key] != "done"]
         running = Running(jobs, todo, out, token, "cpu", store, told.append)
@@ -251,13 +252,13 @@ def test_the_time_left_follows_from_what_is_known(quick: SweepConfig, quick_jobs
 def test_workers_of_each_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "cores", lambda: 8)
     for devices, where, wanted in [
-        (["cpu"], Where(), (8, 0)),
-        (["cpu"], Where(workers=3), (3, 0)),
-        (["cuda:0", "cuda:1", "cpu"], Where(), (2, 2)),
-        (["cuda:0", "cuda:1", "cpu"], Where(workers=1), (1, 2)),
-        (["cuda:0", "cuda:1", "cpu"], Where(workers=9), (2, 2)),
-        (["cuda:0", "cpu"], Where(device="cpu"), (8, 0)),
-        (["mps", "cpu"], Where(), (1, 0)),
+        (["cpu"], ClusterSettings(), (8, 0)),
+        (["cpu"], ClusterSettings(workers=3), (3, 0)),
+        (["cuda:0", "cuda:1", "cpu"], ClusterSettings(), (2, 2)),
+        (["cuda:0", "cuda:1", "cpu"], ClusterSettings(workers=1), (1, 2)),
+        (["cuda:0", "cuda:1", "cpu"], ClusterSettings(workers=9), (2, 2)),
+        (["cuda:0", "cpu"], ClusterSettings(device="cpu"), (8, 0)),
+        (["mps", "cpu"], ClusterSettings(), (1, 0)),
     ]:
         monkeypatch.setattr(run, "available_devices", lambda found=devices: found)
         assert where.local() == wanted

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.vae import VAE
@@ -102,7 +102,7 @@ def parabola_elbo(m: np.ndarray, s: np.ndarray, sigma_x: float) -> float:
 
 
 def parabola_vae(mean: list[float], sigma_x: float) -> VAE:
-    return VAE(Parabola(), Gaussian(sigma_x, learn=False), constant_encoder(mean, 0.5, 2), 2, (1, 1, 2))
+    return VAE(Parabola(), GaussianLikelihood(sigma_x, learn=False), constant_encoder(mean, 0.5, 2), 2, (1, 1, 2))
 
 
 @pytest.mark.parametrize("start", [[-2.0, 1.0], [0.0, 0.0], [3.0, -1.0]])
@@ -131,7 +131,7 @@ class Bump(nn.Module):
 
 
 def test_the_callers_starts_are_used() -> None:
-    vae = VAE(Bump(), Gaussian(0.05, learn=False), constant_encoder([0.0, 0.0], 1.0, 1), 2, (1, 1, 1))
+    vae = VAE(Bump(), GaussianLikelihood(0.05, learn=False), constant_encoder([0.0, 0.0], 1.0, 1), 2, (1, 1, 1))
     x = torch.ones(1, 1, 1, 1)
     without = best_gaussians(vae, x)
     given = best_gaussians(vae, x, starts=[torch.tensor([Bump.c])])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
-from gpvae_core.likelihoods import Gaussian
+from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.truth.grid import Atlas, GridPosterior, true_posterior, true_posteriors
 from gpvae_core.truth.importance import iwae_log_px
@@ -29,7 +29,7 @@ def digits_vae() -> VAE:
     net = FullyConnectedConfig(hidden=32)
     oracle = LinearGaussianVAE.make(2, SHAPE, 0.1)
     trunk = nn.Sequential(net.trunk(SHAPE), nn.Linear(32, 2))
-    vae = VAE(net.decoder(2, SHAPE), Gaussian(0.2, learn=False), oracle.vae().encoder, 2, SHAPE)
+    vae = VAE(net.decoder(2, SHAPE), GaussianLikelihood(0.2, learn=False), oracle.vae().encoder, 2, SHAPE)
     x = digits(200)
     optimizer = torch.optim.Adam([*trunk.parameters(), *vae.decoder.parameters()], lr=3e-3)
     for _ in range(300):
@@ -60,7 +60,7 @@ class Folded(nn.Module):
 
 def folded(sigma_x: float) -> VAE:
     encoder = LinearGaussianVAE.make(2, (1, 1, 2), sigma_x).vae().encoder
-    return VAE(Folded(), Gaussian(sigma_x, learn=False), encoder, 2, (1, 1, 2)).eval()
+    return VAE(Folded(), GaussianLikelihood(sigma_x, learn=False), encoder, 2, (1, 1, 2)).eval()
 
 
 class TwoHills(nn.Module):
@@ -82,7 +82,7 @@ def two_hills(sigma_x: float, m: float) -> tuple[GridPosterior, float, float]:
     """The grid's answer for the image (0, b), log p(x), and the share of the mass at z1 > 4; z2 in closed form."""
     b, end = 0.17, TwoHills.END
     encoder = LinearGaussianVAE.make(2, (1, 1, 2), sigma_x).vae().encoder
-    vae = VAE(TwoHills(m), Gaussian(sigma_x, learn=False), encoder, 2, (1, 1, 2)).eval()
+    vae = VAE(TwoHills(m), GaussianLikelihood(sigma_x, learn=False), encoder, 2, (1, 1, 2)).eval()
     found = true_posterior(vae, Atlas.build(vae, side=101), torch.tensor([0.0, b]).reshape(1, 1, 2))
     z = np.linspace(-12, 12, 400_001)
     error = (z * (end - z) / 2) ** 2 + m * (1 - z / end)
@@ -130,7 +130,7 @@ def test_linear_decoder_gives_the_closed_form(sigma_x: float) -> None:
 
 def test_atlas_agrees_with_the_model(digits_vae: VAE) -> None:
     """Rows are z2 and columns z1; the matrix product loses less than 0.01 nats at sigma_x = 0.1."""
-    sharp = VAE(digits_vae.decoder, Gaussian(0.1, learn=False), digits_vae.encoder, 2, SHAPE)
+    sharp = VAE(digits_vae.decoder, GaussianLikelihood(0.1, learn=False), digits_vae.encoder, 2, SHAPE)
     atlas, x = Atlas.build(sharp, side=21, extent=3.0), digits(5)
     found = atlas.log_joint(x)
     for row, column in ((0, 0), (3, 17), (10, 10), (20, 4)):
@@ -140,7 +140,7 @@ def test_atlas_agrees_with_the_model(digits_vae: VAE) -> None:
 
 def test_table_keeps_its_digits_far_from_the_origin() -> None:
     """Bright images of 784 pixels: without centring the three terms would cancel."""
-    likelihood, generator = Gaussian(0.1, learn=False), torch.Generator().manual_seed(0)
+    likelihood, generator = GaussianLikelihood(0.1, learn=False), torch.Generator().manual_seed(0)
     g = 1.0 + 0.01 * torch.randn(50, 1, 28, 28, generator=generator)
     x = 1.0 + 0.01 * torch.randn(3, 1, 28, 28, generator=generator)
     exact = likelihood.double().log_prob(x.double()[:, None], g.double()[None])

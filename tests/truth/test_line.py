@@ -17,7 +17,7 @@ from gpvae_core.data.synthetic import linear
 from gpvae_core.data.synthetic.examples import EXAMPLES, draw
 from gpvae_core.data.synthetic.surrogate import EVENT_SHAPE
 from gpvae_core.errors import UserError
-from gpvae_core.likelihoods import Bernoulli, Gaussian
+from gpvae_core.likelihoods import BernoulliLikelihood, GaussianLikelihood
 from gpvae_core.truth.line import MAX_ERROR, Line
 from gpvae_core.vae import GenerativeModel
 
@@ -25,7 +25,7 @@ from gpvae_core.vae import GenerativeModel
 @functools.cache
 def model(name: str) -> GenerativeModel:
     example = EXAMPLES[name]
-    return GenerativeModel(example.decoder(), Gaussian(example.sigma, learn=False), 1, EVENT_SHAPE)
+    return GenerativeModel(example.decoder(), GaussianLikelihood(example.sigma, learn=False), 1, EVENT_SHAPE)
 
 
 @functools.cache
@@ -145,7 +145,7 @@ class Wavy(nn.Module):
 
 
 def test_another_likelihood_sums_to_one_over_all_images() -> None:
-    wavy = GenerativeModel(Wavy(), Bernoulli(), 1, (1, 2, 2))
+    wavy = GenerativeModel(Wavy(), BernoulliLikelihood(), 1, (1, 2, 2))
     every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).reshape(16, 1, 2, 2)
     found = Line.build(wavy)
     assert float(found.log_px(every).exp().sum()) == pytest.approx(1.0, abs=1e-9)
@@ -162,7 +162,7 @@ class Stairs(nn.Module):
 def test_what_quadrature_cannot_do_is_told() -> None:
     x = torch.full((1, 1, 1, 1), 40.0)
     far = GenerativeModel(
-        nn.Sequential(nn.Linear(1, 1), nn.Unflatten(1, (1, 1, 1))), Gaussian(1.0, False), 1, (1, 1, 1)
+        nn.Sequential(nn.Linear(1, 1), nn.Unflatten(1, (1, 1, 1))), GaussianLikelihood(1.0, False), 1, (1, 1, 1)
     )
     with torch.no_grad():
         far.decoder[0].weight.fill_(1.0)  # pyright: ignore
@@ -170,10 +170,10 @@ def test_what_quadrature_cannot_do_is_told() -> None:
     found = Line.build(far)
     assert float(found.end_mass(x)) > 0.5  # the posterior is N(20, 1/2)
     assert not bool(found.passed(x))
-    stairs = Line.build(GenerativeModel(Stairs(), Gaussian(1.0, False), 1, (1, 1, 1)))
+    stairs = Line.build(GenerativeModel(Stairs(), GaussianLikelihood(1.0, False), 1, (1, 1, 1)))
     assert float(stairs.error(torch.zeros(1, 1, 1, 1))) < MAX_ERROR  # the step is in a panel of no width
     with pytest.raises(UserError, match="wants 1 latent dimension, this model has 2"):
-        Line.build(GenerativeModel(Wavy(), Bernoulli(), 2, (1, 2, 2)))
+        Line.build(GenerativeModel(Wavy(), BernoulliLikelihood(), 2, (1, 2, 2)))
 
 
 def test_the_model_is_left_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""Where the fit of a surrogate starts: a curve as broken lines, which a ReLU network of three hidden layers is.
+"""The start of a surrogate's fit: a curve as broken lines, which a ReLU network of three hidden layers is.
 
 The curve is F(s(z)) with the arc length s. The first two layers make s a broken line of a broken line, whose knots lie
 between each other's; the third makes F one. Knots lie where the second derivative is large and z is likely.

@@ -26,7 +26,7 @@ SEEDS = 3
 
 
 @dataclass(frozen=True)
-class Fit:
+class SurrogateFit:
     """A fitted surrogate and how far it is from the curve."""
 
     net: nn.Module
@@ -39,7 +39,7 @@ class Fit:
 
 def fit_surrogate(
     name: str, curve: Curve, seed: int = 0, progress: Progress = silent, good: float = GOOD, most: int = MOST_STEPS
-) -> Fit:
+) -> SurrogateFit:
     """Return the first of SEEDS starts, from `seed` on, whose mean squared error over z ~ N(0, 1) is below MAX_MSE.
 
     Raises:
@@ -51,7 +51,7 @@ def fit_surrogate(
         _descend(net, curve, good, most, progress, f"surrogate of {name}, seed {start}")
         mse, largest = errors(net.float(), curve)
         if mse < MAX_MSE:
-            return Fit(net, mse, largest, start)
+            return SurrogateFit(net, mse, largest, start)
         best = min(best, mse)
     raise UserError(f"wanted a surrogate of '{name}' with a mean squared error below {MAX_MSE:g}, got {best:.2g}")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.disk import DiskCache
 from gpvae_core.inspection.embedding import seeded_sample
-from gpvae_core.inspection.gap_lab.scores import Reference, value
+from gpvae_core.inspection.gap_lab.scores import GapReference, value
 from gpvae_core.inspection.gap_lab.views import CurveView
 from gpvae_core.inspection.gap_sample import named_truth
 from gpvae_core.inspection.views import Array
@@ -29,11 +29,11 @@ Columns = dict[str, Array]
 def epoch_columns(
     load: Callable[[int], Run], epochs: Sequence[int], x: Tensor, seed: int, progress: Progress = silent
 ) -> Columns:
-    """Gaps of the images `x` under the weights kept of each epoch.
+    """Return gaps of the images `x` under the weights kept of each epoch.
 
     Where the decoder stays the same (a frozen one), log p(x) and the best Gaussians are found once.
     """
-    references: dict[str, Reference] = {}
+    references: dict[str, GapReference] = {}
     rows: list[tuple[Array, Array, Array]] = []
     for number, epoch in enumerate(epochs):
         run = load(epoch)
@@ -41,7 +41,7 @@ def epoch_columns(
         progress(number, len(epochs), "epochs")
         key = run.decoder_fingerprint
         if key not in references:
-            references[key] = Reference.of(
+            references[key] = GapReference.from_model(
                 run.model, images, run.truth, seed, _stop_only(progress, number, len(epochs))
             )
         table, elbo = references[key].table, references[key].elbos(run.model)
@@ -63,7 +63,7 @@ def _stop_only(progress: Progress, number: int, epochs: int) -> Progress:
 
 
 def epoch_view(name: str, columns: Mapping[str, Array], exact: bool) -> CurveView:
-    """Means over the images against the epoch."""
+    """Return means over the images against the epoch."""
     epochs = columns["epoch"]
     return CurveView(
         x=epochs,
@@ -78,7 +78,7 @@ def epoch_view(name: str, columns: Mapping[str, Array], exact: bool) -> CurveVie
 
 
 def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: Progress = silent) -> CurveView:
-    """Mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
+    """Return mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
 
     Raises:
         UserError: it kept none.
@@ -118,12 +118,12 @@ def size_series(runs: Mapping[str, Run]) -> list[str]:
 
 
 def encoder_parameters(run: Run) -> int:
-    """Numbers that the encoder has learned."""
+    """Return numbers that the encoder has learned."""
     return sum(parameter.numel() for parameter in run.model.encoder.parameters())
 
 
 def size_view(
-    runs: Mapping[str, Run], names: Sequence[str], reference: Reference, elbos: Mapping[str, Array]
+    runs: Mapping[str, Run], names: Sequence[str], reference: GapReference, elbos: Mapping[str, Array]
 ) -> CurveView:
     """Mean gaps against the number of the encoder's parameters; all share the decoder, and so the approximation gap."""
     table = reference.table

@@ -12,7 +12,7 @@ def _pair(value: Value) -> tuple[float, float | None]:
 
 
 def stacks(view: StacksView) -> str:
-    """One row a method, nats."""
+    """Return one row a method, nats."""
     header = ["what", "method", "log_px", "log_px_se", "exact", "inference", "inference_se", "approximation"]
     header += ["approximation_se", "amortization", "amortization_se", "best_full_gap", "best_full_gap_se"]
     return csv_text(
@@ -28,20 +28,20 @@ def stacks(view: StacksView) -> str:
 
 
 def contours(view: ContoursView) -> str:
-    """One row a point of an outline, prior standard deviations; an empty row of numbers between two pieces."""
+    """Return one row a point of an outline, prior standard deviations; an empty row of numbers between two pieces."""
     labels = view.truth.plane.x_label, view.truth.plane.y_label
     rows = ((one.name, *(None if p != p else p for p in point)) for one in view.outlines for point in one.line)
     return csv_text(["method", *labels], rows)
 
 
 def svi(view: SviView) -> str:
-    """One row a step: centre on the plane, ELBO in nats."""
+    """Return one row a step: centre on the plane, ELBO in nats."""
     rows = ((k, *one.centre, elbo) for k, (one, elbo) in enumerate(zip(view.outlines, view.elbo, strict=True)))
     return csv_text(["step", "centre_x", "centre_y", "elbo"], rows)
 
 
 def times(view: TimesView) -> str:
-    """One row a method: milliseconds for a batch, nats."""
+    """Return one row a method: milliseconds for a batch, nats."""
     header = ["method", "ms", "ms_low", "ms_high", "batch", "elbo", "elbo_se", "inference", "inference_se"]
     return csv_text(
         header,
@@ -53,7 +53,7 @@ def times(view: TimesView) -> str:
 
 
 def curve(view: CurveView) -> str:
-    """One row a point, nats."""
+    """Return one row a point, nats."""
     header = [view.x_label, "label", "inference", "inference_se", "approximation", "approximation_se"]
     header += ["amortization", "amortization_se"]
     parts = zip(view.x, view.labels, view.inference, view.approximation, view.amortization, strict=True)

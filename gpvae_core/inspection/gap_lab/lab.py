@@ -6,7 +6,6 @@ Images are those of the validation split throughout: what is tried out here must
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,11 +19,18 @@ from gpvae_core.inspection.embedding import seeded_sample
 from gpvae_core.inspection.gap_lab import curves, window
 from gpvae_core.inspection.gap_lab.methods import Decoder, model_of, split_method
 from gpvae_core.inspection.gap_lab.outlines import outline_of
-from gpvae_core.inspection.gap_lab.scores import Reference, bound_words, stacks_view, value
+from gpvae_core.inspection.gap_lab.scores import GapReference, bound_words, stacks_view, stored_reference, value
 from gpvae_core.inspection.gap_lab.svi import SviSettings, path_elbos, path_outlines, svi_path
 from gpvae_core.inspection.gap_lab.timing import BATCH, batch_times
-from gpvae_core.inspection.gap_lab.views import ContoursView, CurveView, StacksView, SviView, Timed, TimesView
-from gpvae_core.inspection.gap_sample import named_truth
+from gpvae_core.inspection.gap_lab.views import (
+    ContoursView,
+    CurveView,
+    ReconstructedImage,
+    StacksView,
+    SviView,
+    TimedMethod,
+    TimesView,
+)
 from gpvae_core.inspection.local import LocalPosterior, local_posterior
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.outline import MASS
@@ -42,16 +48,7 @@ SAMPLE = 64
 KEPT = 512
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An image and what the methods make of it, (C, H, W) each, in [0, 1]."""
-
-    title: str
-    image: Array
-    reconstructions: dict[str, Array]
-
-
-class Lab:
+class GapLab:
     """`runs` are those of `decoder`. Answers are computed once while they are in use.
 
     Args:
@@ -72,9 +69,9 @@ class Lab:
         self._sample = sample
         self._memo = memo or Memo(KEPT)
 
-    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> Lab:
-        """A lab of the same decoder with other runs on it; what is known stays known."""
-        return Lab(decoder, runs, self.seed, self._sample, self._memo)
+    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> GapLab:
+        """Return a lab of the same decoder with other runs on it; what is known stays known."""
+        return GapLab(decoder, runs, self.seed, self._sample, self._memo)
 
     # -- images and methods -----------------------------------------------------------------------------------------
 
@@ -108,14 +105,14 @@ class Lab:
     def _answer(self, method: str, index: int) -> Posterior:
         return self._memo.get(("answer", method, index), lambda: self.model(method).infer(self._x([index])))
 
-    def picture(self, methods: Sequence[str], index: int) -> Picture:
-        """The image, and what is decoded from each answer's mean."""
+    def picture(self, methods: Sequence[str], index: int) -> ReconstructedImage:
+        """Return the image, and what is decoded from each answer's mean."""
         x = self._x([index])
         decoded = {}
         for method in methods:
             mean = self._answer(method, index).mean.cpu().double().numpy()
             decoded[method] = decode_means(self.model(method), mean, x)[0]
-        return Picture(self.title(index), x[0].cpu().numpy(), decoded)
+        return ReconstructedImage(self.title(index), x[0].cpu().numpy(), decoded)
 
     # -- truth ------------------------------------------------------------------------------------------------------
 
@@ -132,11 +129,11 @@ class Lab:
 
         return self._memo.get(("local", index), compute)
 
-    def reference(self, index: int, progress: Progress = silent) -> Reference:
-        """log p(x) and the best Gaussians of one image."""
+    def reference(self, index: int, progress: Progress = silent) -> GapReference:
+        """Return log p(x) and the best Gaussians of one image."""
 
-        def compute() -> Reference:
-            return Reference.of(self.origin.model, self._x([index]), self.origin.truth, self.seed, progress)
+        def compute() -> GapReference:
+            return GapReference.from_model(self.origin.model, self._x([index]), self.origin.truth, self.seed, progress)
 
         return self._memo.get(("reference", index), compute)
 
@@ -145,21 +142,12 @@ class Lab:
         """The validation images of which means are taken."""
         return seeded_sample(self.size, self._sample, self.seed)
 
-    def sample_reference(self, progress: Progress = silent) -> Reference:
-        """As `reference`, of the sample; kept on disk."""
-        x = self._x(self.sample)
+    def sample_reference(self, progress: Progress = silent) -> GapReference:
+        """Return log p(x) and the best Gaussians of the sample; kept on disk."""
 
-        def compute() -> Reference:
-            settings = {"sample": len(self.sample), **named_truth(self.origin.truth)}
-            kept = self._disk.read("labtruth", settings)
-            if kept is not None:
-                try:
-                    return Reference.from_arrays(x, kept, self.seed)
-                except (KeyError, ValueError, TypeError):
-                    pass  # a file of the right name with other contents: as good as none
-            found = Reference.of(self.origin.model, x, self.origin.truth, self.seed, progress)
-            self._disk.write("labtruth", settings, found.arrays())
-            return found
+        def compute() -> GapReference:
+            model, truth = self.origin.model, self.origin.truth
+            return stored_reference(self._disk, model, self._x(self.sample), truth, self.seed, progress)
 
         return self._memo.get("sample", compute)
 
@@ -175,7 +163,7 @@ class Lab:
     # -- gaps -------------------------------------------------------------------------------------------------------
 
     def stacks(self, methods: Sequence[str], index: int) -> StacksView:
-        """The gaps of one image."""
+        """Return the gaps of one image."""
         reference = self.reference(index)
         elbos = {
             name: self._memo.get(("elbo", name, index), lambda name=name: reference.elbos(self.model(name)))
@@ -184,14 +172,14 @@ class Lab:
         return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference))
 
     def mean_stacks(self, methods: Sequence[str], progress: Progress = silent) -> StacksView:
-        """Mean gaps over the sample."""
+        """Return mean gaps over the sample."""
         reference = self.sample_reference(progress)
         elbos = {name: self.sample_elbos(name, progress) for name in methods}
         what = f"mean of {len(self.sample)} validation images"
         return stacks_view(what, reference, elbos, self._sample_words(reference))
 
     def sample_elbos(self, method: str, progress: Progress = silent) -> Array:
-        """ELBOs of the sample under one method, (M,) nats."""
+        """Return the ELBOs of the sample under one method, (M,) nats."""
 
         def compute() -> Array:
             return self.sample_reference(progress).elbos(self.model(method), _named(progress, method))
@@ -199,18 +187,18 @@ class Lab:
         return self._memo.get(("elbos", method), compute)
 
     def largest_gap(self, method: str, progress: Progress = silent) -> int:
-        """The validation image of the sample on which the method loses most."""
+        """Return the validation image of the sample on which the method loses most."""
         reference = self.sample_reference(progress)
         return int(self.sample[np.argmax(reference.table.log_px - self.sample_elbos(method, progress))])
 
-    def _truth_words(self, index: int, reference: Reference) -> str:
+    def _truth_words(self, index: int, reference: GapReference) -> str:
         if not reference.exact:
             return bound_words(reference)
         truth = self._truth(index)
         checks = "" if truth.passed else ", though its checks failed"
         return f"log p(x) by quadrature: {truth.error_words}{checks}."
 
-    def _sample_words(self, reference: Reference) -> str:
+    def _sample_words(self, reference: GapReference) -> str:
         passed = reference.table.passed
         if not reference.exact or passed is None:
             return bound_words(reference)
@@ -219,7 +207,7 @@ class Lab:
     # -- contours ---------------------------------------------------------------------------------------------------
 
     def plane(self, index: int) -> Plane:
-        """The latent plane, or for d > 2 the two widest directions through the posterior mode."""
+        """Return the latent plane, or for d > 2 the two widest directions through the posterior mode."""
         return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
 
     def contours(self, methods: Sequence[str], index: int, start: str = "") -> ContoursView:
@@ -276,7 +264,7 @@ class Lab:
         for name in methods:
             low, median, high = np.percentile(taken[name], (25, 50, 75))
             gap = value(reference.table.log_px - elbos[name])
-            points.append(Timed(name, float(median), float(low), float(high), value(elbos[name]), gap))
+            points.append(TimedMethod(name, float(median), float(low), float(high), value(elbos[name]), gap))
         repeats = min((len(times) for times in taken.values()), default=0)
         return TimesView(
             tuple(points), BATCH, repeats, len(self.sample), self.origin.device.type.upper(), reference.exact
@@ -289,7 +277,7 @@ class Lab:
         return curves.size_series(self.runs)
 
     def size_curve(self, progress: Progress = silent) -> CurveView | None:
-        """Gaps over encoder size; None where there is no such series."""
+        """Return gaps over encoder size; None where there is no such series."""
         names = self.size_series()
         if not names:
             return None

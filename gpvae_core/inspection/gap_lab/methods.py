@@ -1,4 +1,4 @@
-"""Which runs share a decoder, and the methods there are on it: each run, plain or refined at test time."""
+"""The runs that share a decoder, and the methods on it: each run, plain or refined at test time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Decoder:
 
 
 def decoders(runs: Mapping[str, Run]) -> list[Decoder]:
-    """The decoders of these runs, those with most runs first; runs keep their order."""
+    """Return the decoders of these runs, those with most runs first; runs keep their order."""
     groups: dict[str, list[str]] = {}
     for name, run in runs.items():
         groups.setdefault(run.decoder_fingerprint, []).append(name)
@@ -53,7 +53,7 @@ def split_method(method: str, runs: Sequence[str]) -> tuple[str, str]:
 
 
 def model_of(run: Run, refiner: str) -> VAE:
-    """The run's model, or one that shares its networks and refines by `refiner` ('svi:8,step_size=0.1').
+    """Return the run's model, or one that shares its networks and refines by `refiner` ('svi:8,step_size=0.1').
 
     Raises:
         UserError: an unknown refiner or setting, one that has parameters to be trained or does not fit the decoder.

@@ -9,5 +9,5 @@ from gpvae_core.inspection.views import Plane
 
 
 def outline_of(name: str, q: Posterior, plane: Plane, side: int = 81) -> Outline:
-    """Of the answer for the one image that q is about; `side`: points of the grid along each side."""
+    """Return the outline of q, the answer about one image; `side`: points of the grid along each side."""
     return Outline(name, outline(q, plane, side), plane.coordinates(q.mean[0].cpu().double().numpy()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,7 +15,9 @@ from torch import Tensor
 from gpvae_core.densities.movable import MovableDiagonal
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.gaps import GapTable, encoder_elbos, gaps_and_best
-from gpvae_core.inspection.gap_lab.views import Stack, StacksView
+from gpvae_core.inspection.disk import DiskCache
+from gpvae_core.inspection.gap_lab.views import GapStack, StacksView
+from gpvae_core.inspection.gap_sample import named_truth
 from gpvae_core.inspection.views import Array, Value
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import mean_se
@@ -23,38 +26,40 @@ from gpvae_core.truth.truth import Truth
 from gpvae_core.vae import VAE
 
 
-class Reference:
-    """What the decoder alone decides about M images, with the noise under which every method is scored."""
+class GapReference:
+    """log p(x) and the best Gaussians of M images under one decoder, with the noise under which a method is scored."""
 
     def __init__(self, x: Float[Tensor, "M C H W"], table: GapTable, best: BestGaussians, seed: int) -> None:
         self.x, self.table, self.best, self.seed = x, table, best, seed
 
     @staticmethod
-    def of(vae: VAE, x: Float[Tensor, "M C H W"], truth: Truth, seed: int, progress: Progress) -> Reference:
-        """log p(x) and the best Gaussians; the climb of these starts, among others, from `vae`'s own answers."""
-        return Reference(x, *gaps_and_best(vae, x, truth, seed, progress), seed)
+    def from_model(vae: VAE, x: Float[Tensor, "M C H W"], truth: Truth, seed: int, progress: Progress) -> GapReference:
+        """Return log p(x) and the best Gaussians, whose ascent starts, among others, from `vae`'s own answers."""
+        return GapReference(x, *gaps_and_best(vae, x, truth, seed, progress), seed)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As named arrays, for a file; without the images."""
+        """Return named arrays, for a file; without the images."""
         table = {f"table_{f.name}": getattr(self.table, f.name) for f in fields(self.table)}
         known = {name: np.asarray(values) for name, values in table.items() if values is not None}
         return {**known, **{f"best_{f.name}": getattr(self.best, f.name).cpu().numpy() for f in fields(self.best)}}
 
     @staticmethod
-    def from_arrays(x: Float[Tensor, "M C H W"], arrays: Mapping[str, np.ndarray], seed: int) -> Reference:
+    def from_arrays(x: Float[Tensor, "M C H W"], arrays: Mapping[str, np.ndarray], seed: int) -> GapReference:
         """Raises KeyError or TypeError where something is missing."""
         table: dict[str, Any] = {f.name: arrays.get(f"table_{f.name}") for f in fields(GapTable)}
         whole = {name: None if table[name] is None else int(table[name]) for name in ("k", "steps")}
         best = {f.name: torch.from_numpy(arrays[f"best_{f.name}"]).to(x) for f in fields(BestGaussians)}
-        return Reference(x, GapTable(**{**table, **whole, "truth": str(table["truth"])}), BestGaussians(**best), seed)
+        return GapReference(
+            x, GapTable(**{**table, **whole, "truth": str(table["truth"])}), BestGaussians(**best), seed
+        )
 
     @property
     def exact(self) -> bool:
-        """log p(x) by quadrature."""
+        """True where log p(x) is by quadrature."""
         return self.table.evidence.exact
 
     def elbos(self, vae: VAE, progress: Progress = silent) -> Array:
-        """ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian shares the best one's samples: noise cancels."""
+        """Return the ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian has the best one's samples: noise cancels."""
         eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, self.seed).to(self.x)
         with torch.no_grad():
             matching = elbos(vae, self.x, MovableDiagonal.matching(vae.infer(self.x)), eps, progress)
@@ -62,14 +67,29 @@ class Reference:
             return encoder_elbos(vae, self.x, best, self.seed).cpu().double().numpy()
 
 
+def stored_reference(
+    disk: DiskCache, vae: VAE, x: Float[Tensor, "M C H W"], truth: Truth, seed: int, progress: Progress = silent
+) -> GapReference:
+    """Return the reference of these images from the disk, or compute and store it."""
+    settings = {"sample": len(x), **named_truth(truth)}
+    stored = disk.read("labtruth", settings)
+    if stored is not None:
+        # NOTE: a file of the right name may hold other arrays, as an older version wrote them: then compute anew.
+        with suppress(KeyError, ValueError, TypeError):
+            return GapReference.from_arrays(x, stored, seed)
+    reference = GapReference.from_model(vae, x, truth, seed, progress)
+    disk.write("labtruth", settings, reference.arrays())
+    return reference
+
+
 def value(values: Array) -> Value:
-    """Their mean with its standard error; that of a single one has none."""
-    found = mean_se(values)
-    return Value(np.nan if found["mean"] is None else found["mean"], found["se"])
+    """Return their mean with its standard error; that of a single one has none."""
+    summary = mean_se(values)
+    return Value(np.nan if summary["mean"] is None else summary["mean"], summary["se"])
 
 
-def stacks_view(what: str, reference: Reference, elbos: dict[str, Array], truth: str) -> StacksView:
-    """Gaps of the methods whose ELBOs (M,) are given, over the images of the reference."""
+def stacks_view(what: str, reference: GapReference, elbos: dict[str, Array], truth: str) -> StacksView:
+    """Return the gaps of the methods whose ELBOs (M,) are given, over the images of the reference."""
     table = reference.table
     return StacksView(
         what=what,
@@ -77,7 +97,7 @@ def stacks_view(what: str, reference: Reference, elbos: dict[str, Array], truth:
         approximation=value(table.log_px - table.best_diagonal_elbo),
         full=value(table.log_px - table.best_full_elbo),
         stacks=tuple(
-            Stack(name, value(table.log_px - elbo), value(table.best_diagonal_elbo - elbo))
+            GapStack(name, value(table.log_px - elbo), value(table.best_diagonal_elbo - elbo))
             for name, elbo in elbos.items()
         ),
         exact=reference.exact,
@@ -85,7 +105,7 @@ def stacks_view(what: str, reference: Reference, elbos: dict[str, Array], truth:
     )
 
 
-def bound_words(reference: Reference) -> str:
+def bound_words(reference: GapReference) -> str:
     """Say how log p(x) was bounded from below, and how sure that is."""
     evidence = reference.table.evidence
     words = f"log p(x) is a lower bound here, by {evidence.how_words}"

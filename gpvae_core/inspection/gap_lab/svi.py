@@ -14,7 +14,7 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.movable import MovableGaussian
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.inspection.gap_lab.outlines import outline_of
-from gpvae_core.inspection.gap_lab.scores import Reference
+from gpvae_core.inspection.gap_lab.scores import GapReference
 from gpvae_core.inspection.gap_lab.views import Outline
 from gpvae_core.inspection.views import Array, Plane
 from gpvae_core.methods import parse_refiner
@@ -31,7 +31,7 @@ SIDE = 41
 
 @dataclass(frozen=True)
 class SviSettings:
-    """How the film is made; `text` is what `--refiner` takes for the same steps."""
+    """The settings of the refinement; `text` is what `--refiner` takes for the same steps."""
 
     steps: int = 100
     step_size: float = 0.1
@@ -73,8 +73,8 @@ def svi_path(run: Run, x: Float[Tensor, "1 C H W"], settings: SviSettings) -> Sv
 
 
 @torch.no_grad()
-def path_elbos(path: SviPath, reference: Reference, progress: Progress = silent) -> Array:
-    """ELBO of each answer, (S + 1,) nats, with the noise under which the reference scores every method."""
+def path_elbos(path: SviPath, reference: GapReference, progress: Progress = silent) -> Array:
+    """Return the ELBO of each answer, (S + 1,) nats, with the noise under which the reference scores every method."""
     eps = sobol_noise(SCORE_SAMPLES, path.model.latent_dim, reference.seed).to(reference.x)[:, None]
     found = [float(reference.elbos(path.model)[0])]
     for step in path.steps:
@@ -84,7 +84,7 @@ def path_elbos(path: SviPath, reference: Reference, progress: Progress = silent)
 
 
 def path_outlines(path: SviPath, plane: Plane, progress: Progress = silent) -> tuple[Outline, ...]:
-    """The outline of each answer on the plane."""
+    """Return the outline of each answer on the plane."""
     found = []
     for k, q in enumerate(path.answers):
         found.append(outline_of(f"step {k}", q, plane, SIDE))

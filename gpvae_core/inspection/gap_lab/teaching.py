@@ -27,32 +27,34 @@ PLAIN = "vae"
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedTraining:
     """A run to be trained: its name, its config, and whether it keeps another's decoder."""
 
     name: str
     config: RunConfig
 
 
-def default_epochs(of: Run) -> int:
+def default_epochs(origin: Run) -> int:
     """Epochs that make about STEPS steps on the run's data."""
-    steps = -(-len(of.data.train) // of.config.train.batch_size)
+    steps = -(-len(origin.data.train) // origin.config.train.batch_size)
     return max(1, min(MOST_EPOCHS, round(STEPS / steps)))
 
 
-def planned(of: Run, method: str, epochs: int | None = None, settings: dict[str, Any] | None = None) -> Planned:
-    """`method` on the frozen decoder of `of`.
+def planned(
+    origin: Run, method: str, epochs: int | None = None, settings: dict[str, Any] | None = None
+) -> PlannedTraining:
+    """`method` on the frozen decoder of `origin`.
 
     Raises:
         UserError: an unknown method, or one that does not fit the decoder.
     """
-    chosen = {"train.epochs": epochs or default_epochs(of), "train.lr": LR, **(settings or {})}
-    config = make_config(method, of.config.data, of.model.event_shape, chosen, decoder_of=of.config)
-    config.build(of.model.event_shape)  # says now, not in the middle of a set, that the refiner does not fit
-    return Planned(f"{of.name}-{_file_name(method)}", config)
+    chosen = {"train.epochs": epochs or default_epochs(origin), "train.lr": LR, **(settings or {})}
+    config = make_config(method, origin.config.data, origin.model.event_shape, chosen, decoder_of=origin.config)
+    config.build(origin.model.event_shape)  # says now, not in the middle of a set, that the refiner does not fit
+    return PlannedTraining(f"{origin.name}-{_file_name(method)}", config)
 
 
-def teaching_set(of: Run) -> list[Planned]:
+def teaching_set(origin: Run) -> list[PlannedTraining]:
     """Every family of posteriors that fits the decoder, by itself: no refiner, other objective or regulariser."""
     plain = Method("", "").kinds()
     families = [
@@ -63,33 +65,34 @@ def teaching_set(of: Run) -> list[Planned]:
     found = []
     for name in families:
         try:
-            found.append(planned(of, name))
+            found.append(planned(origin, name))
         except UserError:
             continue  # one that wants another decoder, or images of another kind
     return found
 
 
-def size_set(of: Run) -> list[Planned]:
-    """Plain Gaussian encoders of several sizes on the decoder of `of`.
+def size_set(origin: Run) -> list[PlannedTraining]:
+    """Plain Gaussian encoders of several sizes on the decoder of `origin`.
 
     Raises:
         UserError: the run's kind of network has no such setting.
     """
     return [
-        Planned(f"{of.name}-hidden{size}", planned(of, PLAIN, settings={"net.hidden": size}).config) for size in SIZES
+        PlannedTraining(f"{origin.name}-hidden{size}", planned(origin, PLAIN, settings={"net.hidden": size}).config)
+        for size in SIZES
     ]
 
 
-def epoch_run(of: Run) -> Planned:
-    """The method of `of` trained anew, decoder and all, with the weights of some epochs kept."""
-    epochs = default_epochs(of)
-    raw = of.config.to_json()
+def epoch_run(origin: Run) -> PlannedTraining:
+    """Return the method of `origin` trained anew, decoder and all, with the weights of some epochs kept."""
+    epochs = default_epochs(origin)
+    raw = origin.config.to_json()
     raw["train"] |= {"epochs": epochs, "lr": LR, "keep_every": max(1, epochs // KEPT_EPOCHS)}
     raw |= {"freeze_decoder": False}
-    return Planned(f"{of.name}-epochs", RunConfig.model_validate(raw))
+    return PlannedTraining(f"{origin.name}-epochs", RunConfig.model_validate(raw))
 
 
-def train_planned(root: Path, plan: Sequence[Planned], decoder: Run, progress: Progress = silent) -> list[Path]:
+def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, progress: Progress = silent) -> list[Path]:
     """Train what is not there yet into `root`; what is finished is kept, what is unfinished goes on.
 
     Raises:
@@ -102,7 +105,7 @@ def train_planned(root: Path, plan: Sequence[Planned], decoder: Run, progress: P
     ]
 
 
-def _trained(out: Path, item: Planned, decoder: Run, progress: Progress) -> Path:
+def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress) -> Path:
     device = decoder.device.type
     if snapshot_folder(out / "last") is None:
         given = (decoder.name, decoder.model) if item.config.freeze_decoder else None

@@ -1,4 +1,4 @@
-"""What each pane of the Gap Lab shows, as plain numpy data. Gaps and bounds are in nats, times in milliseconds."""
+"""The views of the Gap Lab as plain numpy data. Gaps and bounds are in nats, times in milliseconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from gpvae_core.inspection.views import Array, PosteriorView, Value
 
 
 @dataclass(frozen=True)
-class Stack:
+class ReconstructedImage:
+    """An image and its reconstruction by each method, (C, H, W) each, in [0, 1]."""
+
+    title: str
+    image: Array
+    reconstructions: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class GapStack:
     """One method's gaps: inference = approximation + amortization, the first of which all methods share."""
 
     method: str
@@ -28,16 +37,16 @@ class StacksView:
     """log p(x) - ELBO of the best diagonal Gaussian."""
     full: Value
     """log p(x) - ELBO of the best Gaussian with full covariance."""
-    stacks: tuple[Stack, ...]
+    stacks: tuple[GapStack, ...]
     exact: bool
     """log p(x) by quadrature; otherwise a lower bound, and so are the gaps."""
     truth: str
-    """One sentence: how log p(x) was found and how sure it is."""
+    """One sentence: the estimator of log p(x) and its error."""
 
 
 @dataclass(frozen=True)
 class Outline:
-    """Where most of one answer lies on the plane: the boundary (P, 2), NaN between pieces, and the centre (2,)."""
+    """The region of most of one answer on the plane: its boundary (P, 2), NaN between pieces, and its centre (2,)."""
 
     name: str
     line: Array
@@ -71,7 +80,7 @@ class SviView:
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedMethod:
     """One method: how long a batch takes, and how good its answers are."""
 
     method: str
@@ -88,7 +97,7 @@ class Timed:
 class TimesView:
     """Accuracy against time of several methods, measured side by side."""
 
-    points: tuple[Timed, ...]
+    points: tuple[TimedMethod, ...]
     batch: int
     repeats: int
     sample: int
@@ -103,7 +112,7 @@ class CurveView:
     x: Array
     x_label: str
     labels: tuple[str, ...]
-    """What each point is, for whoever hovers over it."""
+    """The name of each point, for whoever hovers over it."""
     inference: tuple[Value, ...]
     approximation: tuple[Value, ...]
     amortization: tuple[Value, ...]

@@ -26,7 +26,7 @@ Shapes = Sequence[GaussianShape]
 
 
 def shape(name: str, q: Posterior, plane: Plane) -> GaussianShape:
-    """A Gaussian with the moments of the answer for one image, by which the window is chosen."""
+    """Return a Gaussian with the moments of the answer for one image, by which the window is chosen."""
     mean, variance = (t[0].cpu().double().numpy() for t in (q.mean, q.variance))
     return on_plane(name, plane, mean, np.diag(variance))
 
@@ -52,7 +52,7 @@ def on_slice(
 def _view(plane: Plane, drawn: Contours, modes: Array) -> PosteriorView:
     nothing = np.empty((0, 2))
     return PosteriorView(
-        plane, drawn.x, drawn.y, drawn.log_density, drawn.levels, nothing, (), nothing, np.empty(0), modes
+        drawn.x, drawn.y, drawn.log_density, plane, drawn.levels, nothing, (), nothing, np.empty(0), modes
     )
 
 

@@ -1,4 +1,4 @@
-"""What the MAPA Lab shows, as plain data (`views.py`); figures of it are in `gpvae_core/plots`.
+"""The computing of the MAPA Lab, as plain data (`views.py`); figures of it are in `gpvae_core/plots`.
 
 Point sets, nothing trained (`points.py`, one `PointLab` serves all pages and threads; raises UserError on bad input):
 
@@ -6,17 +6,17 @@ Point sets, nothing trained (`points.py`, one `PointLab` serves all pages and th
     PointLab.open(name, size=1000, draw=0) -> PointLab            N = size points of draw `draw`
     lab.name, lab.draw, lab.size, lab.sigma            sigma: noise of the set, MAPA's default bandwidth
     lab.best_bandwidth(progress=silent) -> float       best on validation points
-    lab.chosen(index) / lab.chosen_at(x1, x2) -> Chosen;  lab.nearest(x1, x2) -> int
-    lab.check(choice)                                  UserError: bandwidth <= 0, k > N, S < 0, ...
-    lab.traces(chosen, choice) -> TraceView            plots/mapa_traces.figure(view, theme)
-    lab.plane(chosen, choice) -> PlaneView             plots/mapa_plane.figure(view, theme, colour="z" | "q")
+    lab.chosen(index) / lab.chosen_at(x1, x2) -> ChosenPoint;  lab.nearest(x1, x2) -> int
+    lab.check(settings)                                  UserError: bandwidth <= 0, k > N, S < 0, ...
+    lab.traces(chosen, settings) -> TraceView            plots/mapa_traces.figure(view, theme)
+    lab.plane(chosen, settings) -> PlaneView             plots/mapa_plane.figure(view, theme, colour="z" | "q")
     lab.process(coordinate=0, seed=0, draws=4, noise=None) -> ProcessView      z against x_1 (0) or x_2 (1)
     paper_processes(seed=0, draws=4, noise=0.02) -> (ProcessView, ProcessView)   (`process.py`) Fig. 1
                                                        plots/generative_process.figure(views, theme, mapa=False)
-    lab.variants(chosen, choice, learned=None, progress=silent) -> VariantsView
+    lab.variants(chosen, settings, learned=None, progress=silent) -> VariantsView
                                                        learned: a Run with d = 1 on these points
                                                        plots/variants.figure(view, theme, decoder="z" | "plane")
-    lab.bound(choice, progress=silent) -> BoundView    plots/bound_curves.figure(view, theme, what="bound" | "gap")
+    lab.bound(settings, progress=silent) -> BoundView    plots/bound_curves.figure(view, theme, what="bound" | "gap")
     lab.passes(bandwidth, seed=0, progress=silent) -> PassesView   plots/pass_curves.figure(view, theme, encoder=False)
     lab.density(run, progress=silent) -> DensityView   plots/density.figure(view, theme)
     kl_curves(folder: Path, dataset) -> KlView | None  (`kl.py`) None: no comparison's results there

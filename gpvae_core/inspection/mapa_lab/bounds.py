@@ -13,10 +13,11 @@ from torch import Tensor
 
 from gpvae_core.inspection.embedding import seeded_sample
 from gpvae_core.inspection.gap_lab.scores import value
+from gpvae_core.inspection.mapa_lab.curve_views import BoundCurve, BoundView, PassCurve, PassesView
 from gpvae_core.inspection.mapa_lab.models import PointModel
 from gpvae_core.inspection.mapa_lab.posteriors import log_kernels, sparse_of
-from gpvae_core.inspection.mapa_lab.views import Array, BoundCurve, BoundView, Choice, PassCurve, PassesView
-from gpvae_core.inspection.views import Value
+from gpvae_core.inspection.mapa_lab.views import MapaSettings
+from gpvae_core.inspection.views import Array, Value
 from gpvae_core.mapa.batches import RandomBatches
 from gpvae_core.mapa.bound import mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse
@@ -41,7 +42,7 @@ Drawer = Callable[[int, int, torch.Generator], IndexDraw]
 
 @dataclass(frozen=True)
 class Rule:
-    """How k goes with S."""
+    """The rule by which k follows S."""
 
     words: str
     k: Callable[[int], int]
@@ -67,7 +68,7 @@ def _drawers(log_p: Float64[Tensor, "B N"], mapa: SparsePosterior) -> dict[str, 
 def _bounds(
     log_p: Float64[Tensor, "B N"], draw: Drawer, k: int, s: int, repeats: int, generator: torch.Generator
 ) -> Array:
-    """Mean bound of each point over `repeats` draws, (B,)."""
+    """Return mean bound of each point over `repeats` draws, (B,)."""
     found = []
     for _ in range(repeats):
         one = draw(k, s, generator)
@@ -75,21 +76,21 @@ def _bounds(
     return torch.stack(found).mean(0).numpy()
 
 
-def bound_view(model: PointModel, points: Array, choice: Choice, progress: Progress = silent) -> BoundView:
-    """Means over a seeded sample of training points, and REPEATS draws of each.
+def bound_view(model: PointModel, points: Array, settings: MapaSettings, progress: Progress = silent) -> BoundView:
+    """Return means over a seeded sample of training points, and REPEATS draws of each.
 
     Standard errors are over the points, whose means over the draws differ by both.
     """
     n = len(points)
-    x = points[seeded_sample(n, POINTS, choice.seed)]
+    x = points[seeded_sample(n, POINTS, settings.seed)]
     log_p = model.log_likelihood(x)
-    mapa = sparse_of(log_kernels(points, x, choice.bandwidth))
+    mapa = sparse_of(log_kernels(points, x, settings.bandwidth))
     exact = (torch.logsumexp(log_p, 1) - math.log(n)).numpy()
-    todo = [(name, draw, rule) for name, draw in _drawers(log_p, mapa).items() for rule in rules(choice.k)]
+    todo = [(name, draw, rule) for name, draw in _drawers(log_p, mapa).items() for rule in rules(settings.k)]
     curves = []
     for number, (name, draw, rule) in enumerate(todo):
         # Curves that share a seed share their random numbers where they can: they differ by what they are.
-        generator = torch.Generator().manual_seed(choice.seed)
+        generator = torch.Generator().manual_seed(settings.seed)
         pairs = [(s, rule.k(s)) for s in DRAWS if rule.k(s) < n]
         rows = []
         for j, (s, k) in enumerate(pairs):
@@ -97,12 +98,12 @@ def bound_view(model: PointModel, points: Array, choice: Choice, progress: Progr
             rows.append(_bounds(log_p, draw, k, s, REPEATS, generator))
         curves.append(_curve(name, rule, pairs, rows, exact))
     progress(1, 1, "bounds")
-    return BoundView(tuple(curves), value(exact), value(model.log_px(x)), len(x), REPEATS, choice.bandwidth)
+    return BoundView(tuple(curves), value(exact), value(model.log_px(x)), len(x), REPEATS, settings.bandwidth)
 
 
 def _curve(name: str, rule: Rule, pairs: list[tuple[int, int]], rows: list[Array], exact: Array) -> BoundCurve:
     return BoundCurve(
-        proposal=name,
+        method=name,
         rule=rule.words,
         draws=np.array([s for s, _ in pairs], dtype=np.float64),
         k=np.array([k for _, k in pairs], dtype=np.int64),
@@ -112,7 +113,7 @@ def _curve(name: str, rule: Rule, pairs: list[tuple[int, int]], rows: list[Array
 
 
 def passes_view(points: Array, bandwidth: float, seed: int = 0, progress: Progress = silent) -> PassesView:
-    """Passes per point of a random batch, measured for MAPA over BATCHES batches; exact for the others."""
+    """Return passes per point of a random batch, measured for MAPA over BATCHES batches; exact for the others."""
     n = len(points)
     kernel = GaussianKernel(bandwidth)
     table = find_neighbours(torch.from_numpy(points).float(), kernel, min(n, STORED))

@@ -11,7 +11,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.inspection.gap_lab.scores import value
 from gpvae_core.inspection.mapa_lab.models import PointModel
 from gpvae_core.inspection.mapa_lab.process import log_normal
-from gpvae_core.inspection.mapa_lab.views import Array, DensityView
+from gpvae_core.inspection.mapa_lab.views import DensityView
+from gpvae_core.inspection.views import Array
 
 SIDE = 140
 """Grid points along each axis."""
@@ -24,7 +25,7 @@ FLOOR = -600.0
 
 
 def window(truth: PointModel, sigma: float) -> tuple[Array, Array]:
-    """Axes (Gx,), (Gy,) around what the true decoder makes of the prior's central 99.8 %."""
+    """Return axes (Gx,), (Gy,) around what the true decoder makes of the prior's central 99.8 %."""
     _, curve = truth.curve()
     low, high = curve.min(0) - MARGIN * sigma, curve.max(0) + MARGIN * sigma
     return np.linspace(low[0], high[0], SIDE), np.linspace(low[1], high[1], SIDE)
@@ -32,7 +33,7 @@ def window(truth: PointModel, sigma: float) -> tuple[Array, Array]:
 
 @torch.no_grad()
 def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
-    """log p(x) at every (x_j, y_i), (Gy, Gx) nats; what is below FLOOR counts as FLOOR.
+    """Return log p(x) at every (x_j, y_i), (Gy, Gx) nats; what is below FLOOR counts as FLOOR.
 
     p(x, y) = int N(x; f_1(z)) N(y; f_2(z)) p(z) dz factors under the integral, so that one matrix product over the
     nodes of the quadrature gives the whole grid.

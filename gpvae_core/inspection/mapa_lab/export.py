@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from gpvae_core.csv_text import csv_text
-from gpvae_core.inspection.mapa_lab.views import (
-    BoundView,
-    CodesView,
-    DensityView,
-    KlView,
-    NeighboursView,
-    PassesView,
-    PlaneView,
-    ProcessView,
-    TraceView,
-    VariantsView,
-)
+from gpvae_core.inspection.mapa_lab.curve_views import BoundView, KlView, PassesView
+from gpvae_core.inspection.mapa_lab.image_views import CodesView, NeighboursView
+from gpvae_core.inspection.mapa_lab.views import DensityView, PlaneView, ProcessView, TraceView, VariantsView
 
 
 def traces(view: TraceView) -> str:
@@ -56,7 +47,7 @@ def variants(view: VariantsView) -> str:
 def bound(view: BoundView) -> str:
     """Return one row for each curve and S, in nats."""
     rows = [
-        (c.proposal, c.rule, s, k, b.mean, b.se, g.mean, g.se)
+        (c.method, c.rule, s, k, b.mean, b.se, g.mean, g.se)
         for c in view.curves
         for s, k, b, g in zip(c.draws, c.k, c.bound, c.gap, strict=True)
     ]

@@ -16,12 +16,13 @@ from gpvae_core.data.base import Split
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.embedding import MAX_POINTS, seeded_sample
 from gpvae_core.inspection.encodings import encode_batch
+from gpvae_core.inspection.mapa_lab.image_views import CodesView, Neighbour, NeighboursView, Slider
 from gpvae_core.inspection.mapa_lab.kernel_controls import candidates, checked, controls_of
-from gpvae_core.inspection.mapa_lab.views import Array, CodesView, Neighbour, NeighboursView, Slider
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.pictures import decode_means
-from gpvae_core.inspection.reference import Reference
+from gpvae_core.inspection.reference import TrainingReference
 from gpvae_core.inspection.stages import Stages
+from gpvae_core.inspection.views import Array
 from gpvae_core.mapa.kernels.base import Kernel
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.mapa.trend import compare
@@ -77,7 +78,7 @@ class ImageLab:
         """Encode and decode the training images: seconds for thousands, once."""
         self._reference(progress)
 
-    def _reference(self, progress: Progress = silent) -> Reference:
+    def _reference(self, progress: Progress = silent) -> TrainingReference:
         return self._stages.reference(progress)
 
     def _x(self, split: Split, index: Sequence[int] | np.ndarray) -> Float[Tensor, "B C H W"]:
@@ -91,7 +92,7 @@ class ImageLab:
     def _table(
         self, key: object, x: Float[Tensor, "B C H W"], kernel: Kernel, progress: Progress = silent
     ) -> NeighbourTable:
-        """Neighbours of images under the part of the kernel that a search depends on."""
+        """Return neighbours of images under the part of the kernel that a search depends on."""
 
         def compute() -> NeighbourTable:
             train = self._reference(progress).pixels
@@ -142,7 +143,7 @@ class ImageLab:
     def neighbours(
         self, index: int, values: Mapping[str, float], k: int, progress: Progress = silent
     ) -> NeighboursView:
-        """The k most probable training images by MAPA and by the empiricalized posterior.
+        """Return the k most probable training images by MAPA and by the empiricalized posterior.
 
         Raises:
             UserError: k below 1, above MOST_SHOWN or N; else as `pair`.

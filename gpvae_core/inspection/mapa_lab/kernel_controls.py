@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.inspection.mapa_lab.views import Array, Slider
+from gpvae_core.inspection.mapa_lab.image_views import Slider
+from gpvae_core.inspection.views import Array
 from gpvae_core.likelihoods import Likelihood
 from gpvae_core.mapa.kernels.base import Kernel
 from gpvae_core.mapa.kernels.bernoulli import BernoulliKernel
@@ -21,19 +22,19 @@ RHO = Slider("rho", "ρ, softening", 0.51, 0.999, 0.9, False, "probability that 
 
 
 class KernelControls(ABC):
-    """What can be set of one kernel. The first slider makes the posterior peaked or flat, after the fact."""
+    """The hyper-parameters of one kernel. The first slider makes the posterior peaked or flat, after the fact."""
 
     @abstractmethod
     def sliders(self, likelihood: Likelihood) -> tuple[Slider, ...]:
-        """With the defaults for this likelihood."""
+        """Return the controls with the defaults for this likelihood."""
 
     @abstractmethod
     def kernel(self, values: Mapping[str, float]) -> Kernel:
-        """Raises UserError for values outside of what the kernel takes."""
+        """Return the kernel. Raises UserError for values outside of what it takes."""
 
     @abstractmethod
     def words(self, values: Mapping[str, float]) -> str:
-        """The kernel with its hyper-parameters."""
+        """Return the kernel with its hyper-parameters."""
 
 
 class GaussianControls(KernelControls):
@@ -88,14 +89,14 @@ CONTROLS: Mapping[str, KernelControls] = {
 
 
 def controls_of(kind: str) -> KernelControls:
-    """Raises UserError for a likelihood without a kernel."""
+    """Return the controls of a likelihood's kernel. Raises UserError for one without a kernel."""
     if kind not in CONTROLS:
         raise unknown("likelihood with a kernel", kind, CONTROLS)
     return CONTROLS[kind]
 
 
 def checked(sliders: tuple[Slider, ...], values: Mapping[str, float]) -> dict[str, float]:
-    """One number for each slider. Raises UserError for missing or unknown names."""
+    """Return one number for each slider. Raises UserError for missing or unknown names."""
     names = [slider.name for slider in sliders]
     if set(values) != set(names):
         raise UserError(f"wanted a value of {', '.join(names)}, got {', '.join(values) or 'none'}")
@@ -103,7 +104,7 @@ def checked(sliders: tuple[Slider, ...], values: Mapping[str, float]) -> dict[st
 
 
 def candidates(slider: Slider) -> Array:
-    """Values over its range."""
+    """Return values over its range."""
     if slider.logarithmic:
         return np.geomspace(slider.low, slider.high, CANDIDATES)
     return np.linspace(slider.low, slider.high, CANDIDATES)

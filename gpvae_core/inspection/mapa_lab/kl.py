@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpvae_core.inspection.mapa_lab.views import KlCurve, KlView
+from gpvae_core.inspection.mapa_lab.curve_views import KlCurve, KlView
 from gpvae_core.inspection.views import Value
 from gpvae_core.tables.mapa import comparison
 from gpvae_core.tables.mapa_claims import Verdict

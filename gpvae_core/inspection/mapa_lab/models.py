@@ -12,7 +12,7 @@ from torch import Tensor
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.data.synthetic.surrogate import EVENT_SHAPE
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.mapa_lab.views import Array
+from gpvae_core.inspection.views import Array
 from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.runs import Run
 from gpvae_core.truth.line import Line
@@ -25,7 +25,7 @@ CURVE_POINTS, CURVE_REACH = 801, 3.09
 
 
 def as_events(x: Array) -> Float64[Tensor, "B 1 1 2"]:
-    """Points (B, 2) in the shape that the models know."""
+    """Return points (B, 2) in the shape that the models know."""
     return torch.as_tensor(np.asarray(x, dtype=np.float64)).reshape(-1, *EVENT_SHAPE)
 
 
@@ -45,14 +45,14 @@ class PointModel:
     @staticmethod
     @torch.no_grad()
     def of(name: str, latent: str, model: GenerativeModel, codes: Array) -> PointModel:
-        """With the codes decoded in float64."""
+        """Return the empiricalized model with the codes decoded in float64."""
         line = truth_for(model).line()
         z = np.asarray(codes, dtype=np.float64)
         return PointModel(name, latent, z, line.model.decode(torch.from_numpy(z)[:, None]), line)
 
     @property
     def model(self) -> GenerativeModel:
-        """On the CPU, float64."""
+        """The generative model on the CPU, in float64."""
         return self.line.model
 
     @property
@@ -62,13 +62,13 @@ class PointModel:
 
     @torch.no_grad()
     def log_likelihood(self, x: Array) -> Float64[Tensor, "B N"]:
-        """log p(x_b | f(z_i)) in nats of points (B, 2)."""
+        """Return log p(x_b | f(z_i)) in nats of points (B, 2)."""
         chunk = max(1, PAIRS_AT_ONCE // len(self.codes))
         parts = [self.model.likelihood.log_prob(part[:, None], self.decoded) for part in as_events(x).split(chunk)]
         return torch.cat(parts)
 
     def log_px(self, x: Array) -> Array:
-        """log p(x) in nats of points (B, 2), (B,), by quadrature."""
+        """Return log p(x) in nats of points (B, 2), (B,), by quadrature."""
         return self.line.log_px(as_events(x)).numpy()
 
     def posterior(self, x: Array) -> tuple[Array, Array]:
@@ -78,31 +78,31 @@ class PointModel:
 
     @torch.no_grad()
     def log_posterior_at(self, x: Array, z: Array, log_px: float) -> Array:
-        """log p(z|x) of one point (2,) at latents of one's own choice (G,), with its log p(x)."""
+        """Return log p(z|x) of one point (2,) at latents of one's own choice (G,), with its log p(x)."""
         latents = torch.from_numpy(z)[:, None]
         log_p = self.model.likelihood.log_prob(as_events(x[None]), self.model.decode(latents))
         return (log_p + self.model.log_prior(latents)).numpy() - log_px
 
     @torch.no_grad()
     def curve(self) -> tuple[Array, Array]:
-        """Latents (G,) and what they decode to, (G, 2)."""
+        """Return latents (G,) and what they decode to, (G, 2)."""
         z = torch.linspace(-CURVE_REACH, CURVE_REACH, CURVE_POINTS, dtype=torch.float64)
         return z.numpy(), self.model.decode(z[:, None]).flatten(1).numpy()
 
 
 def truth_model(name: str, truth: KnownTruth) -> PointModel:
-    """The model that made the points, with the latents that made them (theta^GT, Z^GT)."""
+    """Return the model that made the points, with the latents that made them (theta^GT, Z^GT)."""
     return PointModel.of(name, "ground-truth z", ground_truth(truth, EVENT_SHAPE), truth.train[:, 0])
 
 
 def fits(run: Run) -> bool:
-    """Whether the run is one with d = 1 on points in the plane."""
+    """Return True for a run with d = 1 on points in the plane."""
     return run.model.latent_dim == 1 and tuple(run.model.event_shape) == EVENT_SHAPE
 
 
 @torch.no_grad()
 def learned_model(run: Run, points: Array) -> PointModel:
-    """A trained run with the means of q(z|x_i) as codes, as D.4 has them.
+    """Return a trained run with the means of q(z|x_i) as codes, as D.4 has them.
 
     Raises:
         UserError: a run on other data, or with another number of latents.

@@ -11,17 +11,15 @@ from gpvae_core.data.synthetic.sets import COUNT
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.disk import fingerprint
 from gpvae_core.inspection.mapa_lab.bounds import bound_view, passes_view
+from gpvae_core.inspection.mapa_lab.curve_views import BoundView, PassesView
 from gpvae_core.inspection.mapa_lab.density import density_view, grid_log_px, window
 from gpvae_core.inspection.mapa_lab.models import PointModel, fits, learned_model, truth_model
-from gpvae_core.inspection.mapa_lab.posteriors import PointMapa, check_choice, mapa_of, trace_of
-from gpvae_core.inspection.mapa_lab.process import MOST_DRAWS, Curve, Drawn, check, describe
+from gpvae_core.inspection.mapa_lab.posteriors import PointMapa, check_settings, mapa_of, trace_of
+from gpvae_core.inspection.mapa_lab.process import MOST_DRAWS, LatentCurve, ProcessDraw, check, describe
 from gpvae_core.inspection.mapa_lab.views import (
-    Array,
-    BoundView,
-    Choice,
-    Chosen,
+    ChosenPoint,
     DensityView,
-    PassesView,
+    MapaSettings,
     PlaneView,
     ProcessView,
     TraceView,
@@ -29,6 +27,7 @@ from gpvae_core.inspection.mapa_lab.views import (
     VariantsView,
 )
 from gpvae_core.inspection.memo import Memo
+from gpvae_core.inspection.views import Array
 from gpvae_core.mapa.bandwidth import choose_bandwidth
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -72,7 +71,7 @@ class PointLab:
 
     @staticmethod
     def open(name: str, size: int = COUNT, draw: int = 0) -> PointLab:
-        """The lab, shared by whoever asks for the same.
+        """Return the lab, shared by whoever asks for the same.
 
         Up to 1,000 points are the first of the data set's training points of `split_seed` = draw; more are another
         draw.
@@ -84,31 +83,31 @@ class PointLab:
 
     # -- the chosen point -------------------------------------------------------------------------------------------
 
-    def chosen(self, index: int) -> Chosen:
-        """A training point. Raises UserError where there is none of this index."""
+    def chosen(self, index: int) -> ChosenPoint:
+        """Return a training point. Raises UserError where there is none of this index."""
         if not 0 <= index < self.size:
             raise UserError(f"wanted a training point from 0 to {self.size - 1:,}, got {index:,}")
-        return Chosen(self.points[index], index)
+        return ChosenPoint(self.points[index], index)
 
-    def chosen_at(self, x1: float, x2: float) -> Chosen:
+    def chosen_at(self, x1: float, x2: float) -> ChosenPoint:
         """Any place in the plane. Raises UserError where the coordinates are no numbers."""
         x = np.array([x1, x2], dtype=np.float64)
         if not np.isfinite(x).all():
             raise UserError(f"wanted two finite coordinates, got {x1:g} and {x2:g}")
-        return Chosen(x, None)
+        return ChosenPoint(x, None)
 
     def nearest(self, x1: float, x2: float) -> int:
-        """The training point nearest to a place in the plane."""
+        """Return the training point nearest to a place in the plane."""
         return int(((self.points - self.chosen_at(x1, x2).x) ** 2).sum(1).argmin())
 
     # -- posteriors -------------------------------------------------------------------------------------------------
 
-    def check(self, choice: Choice) -> None:
+    def check(self, settings: MapaSettings) -> None:
         """Raises UserError for a bandwidth that is not above 0, k > N, S < 0, k = S = 0, S > 0 where k = N."""
-        check_choice(choice, self.size)
+        check_settings(settings, self.size)
 
     def best_bandwidth(self, progress: Progress = silent) -> float:
-        """The bandwidth with the largest kernel density of validation points, found without any model."""
+        """Return the bandwidth with the largest kernel density of validation points, found without any model."""
 
         def compute() -> float:
             validation = draw(self.name, COUNT, self.draw, VALIDATION).points.reshape(-1, 2)
@@ -123,7 +122,7 @@ class PointLab:
         return self._model(self.name)
 
     def _model(self, name: str) -> PointModel:
-        """A variant's true model, with the latents by which it makes these points."""
+        """Return a variant's true model, with the latents by which it makes these points."""
 
         def compute() -> PointModel:
             example = get_example(name)
@@ -133,20 +132,30 @@ class PointLab:
 
         return self._memo.get(("model", name), compute)
 
-    def _mapa(self, chosen: Chosen, choice: Choice) -> PointMapa:
-        key = ("mapa", tuple(chosen.x.tolist()), choice)
-        return self._memo.get(key, lambda: mapa_of(self.points, chosen.x, choice))
+    def _mapa(self, chosen: ChosenPoint, settings: MapaSettings) -> PointMapa:
+        key = ("mapa", tuple(chosen.x.tolist()), settings)
+        return self._memo.get(key, lambda: mapa_of(self.points, chosen.x, settings))
 
-    def traces(self, chosen: Chosen, choice: Choice) -> TraceView:
+    def traces(self, chosen: ChosenPoint, settings: MapaSettings) -> TraceView:
         """True, empiricalized and MAPA posterior of the point against the ground-truth latents."""
-        return trace_of(self.truth, chosen, self._mapa(chosen, choice))
+        return trace_of(self.truth, chosen, self._mapa(chosen, settings))
 
-    def plane(self, chosen: Chosen, choice: Choice) -> PlaneView:
-        """The points over the true density, and the neighbours of the chosen one."""
-        mapa = self._mapa(chosen, choice)
+    def plane(self, chosen: ChosenPoint, settings: MapaSettings) -> PlaneView:
+        """Return the points over the true density, and the neighbours of the chosen one."""
+        mapa = self._mapa(chosen, settings)
         x, y = self._window()
         head, drawn = mapa.draw.head[0].numpy(), mapa.draw.tail[0].numpy()
-        return PlaneView(x, y, self._true_density(), self.points, self.truth.codes, mapa.log_q, head, drawn, chosen)
+        return PlaneView(
+            x=x,
+            y=y,
+            log_density=self._true_density(),
+            head=head,
+            drawn=drawn,
+            points=self.points,
+            z=self.truth.codes,
+            log_q=mapa.log_q,
+            chosen=chosen,
+        )
 
     def _window(self) -> tuple[Array, Array]:
         return self._memo.get("window", lambda: window(self.truth, self.sigma))
@@ -155,9 +164,9 @@ class PointLab:
         return self._memo.get("true density", lambda: grid_log_px(self.truth, *self._window()))
 
     def variants(
-        self, chosen: Chosen, choice: Choice, learned: Run | None = None, progress: Progress = silent
+        self, chosen: ChosenPoint, settings: MapaSettings, learned: Run | None = None, progress: Progress = silent
     ) -> VariantsView:
-        """The set's own model, its second variant where it has one, and a trained run on the same points.
+        """Return the set's own model, its second variant where it has one, and a trained run on the same points.
 
         Raises:
             UserError: a run that is not one with a single latent on these points.
@@ -169,7 +178,7 @@ class PointLab:
             models.append(self._model(name))
         if learned is not None:
             models.append(self._learned(learned))
-        mapa = self._mapa(chosen, choice)
+        mapa = self._mapa(chosen, settings)
         found = tuple(_variant(model, trace_of(model, chosen, mapa)) for model in models)
         progress(1, 1, "variants")
         return VariantsView(found, self.points, chosen, self._variants_note(found, learned))
@@ -212,21 +221,21 @@ class PointLab:
         curve = self._memo.get("process", self._process_curve)
         generator = np.random.default_rng(seed)
         z, eps = generator.standard_normal(draws), sigma * generator.standard_normal((draws, 2))
-        drawn = Drawn(z, decode(self.example.decoder(), z), eps)
+        drawn = ProcessDraw(z, decode(self.example.decoder(), z), eps)
         label = "x₁" if coordinate == 0 else "x₂"
         return describe(curve, drawn, coordinate, sigma, title=self.name, label=label, unit="prior sd")
 
-    def _process_curve(self) -> Curve:
+    def _process_curve(self) -> LatentCurve:
         z = np.linspace(-PROCESS_REACH, PROCESS_REACH, 801)
-        return Curve(z, -0.5 * z**2 - 0.5 * np.log(2 * np.pi), decode(self.example.decoder(), z))
+        return LatentCurve(z, -0.5 * z**2 - 0.5 * np.log(2 * np.pi), decode(self.example.decoder(), z))
 
     # -- bound, passes, density -------------------------------------------------------------------------------------
 
-    def bound(self, choice: Choice, progress: Progress = silent) -> BoundView:
+    def bound(self, settings: MapaSettings, progress: Progress = silent) -> BoundView:
         """The bound against S with k = 10 %, 90 % of S and k as chosen; for MAPA, the true posterior and none."""
-        self.check(choice)
-        key = ("bound", choice.bandwidth, choice.k, choice.seed)
-        return self._memo.get(key, lambda: bound_view(self.truth, self.points, choice, progress))
+        self.check(settings)
+        key = ("bound", settings.bandwidth, settings.k, settings.seed)
+        return self._memo.get(key, lambda: bound_view(self.truth, self.points, settings, progress))
 
     def passes(self, bandwidth: float, seed: int = 0, progress: Progress = silent) -> PassesView:
         """Network passes per point of a batch against S. Raises UserError for a bandwidth that is not above 0."""

@@ -13,8 +13,9 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.gap_lab.scores import value
 from gpvae_core.inspection.mapa_lab.models import PointModel
-from gpvae_core.inspection.mapa_lab.views import GAP_DRAWS, Array, Choice, Chosen, Indices, Numbers, TraceView
+from gpvae_core.inspection.mapa_lab.views import GAP_DRAWS, ChosenPoint, MapaSettings, PointComparison, TraceView
 from gpvae_core.inspection.traces import SHOWN_NATS
+from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.mapa.bound import check_counts, mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_sparse
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
@@ -38,18 +39,18 @@ class PointMapa:
     """GAP_DRAWS rows, drawn alike: one bound may lie above log p(x), their mean lies below."""
 
 
-def check_choice(choice: Choice, n: int) -> None:
+def check_settings(settings: MapaSettings, n: int) -> None:
     """Raises UserError for a bandwidth that is not above 0, k or S below 0, k > N, too many draws, k = N with draws."""
-    GaussianKernel(choice.bandwidth)
-    if choice.k > n:
-        raise UserError(f"wanted k of at most {n:,}, the number of training points, got {choice.k:,}")
-    if choice.draws > MOST_DRAWS:
-        raise UserError(f"wanted at most {MOST_DRAWS:,} draws S, got {choice.draws:,}")
-    check_counts(choice.k, choice.draws, n)
+    GaussianKernel(settings.bandwidth)
+    if settings.k > n:
+        raise UserError(f"wanted k of at most {n:,}, the number of training points, got {settings.k:,}")
+    if settings.draws > MOST_DRAWS:
+        raise UserError(f"wanted at most {MOST_DRAWS:,} draws S, got {settings.draws:,}")
+    check_counts(settings.k, settings.draws, n)
 
 
 def log_kernels(points: Array, x: Array, bandwidth: float) -> Float64[Tensor, "B N"]:
-    """log k(x_b | x_i) + constant in nats, from differences in float64."""
+    """Return log k(x_b | x_i) + constant in nats, from differences in float64."""
     square = ((x[:, None, :] - points[None, :, :]) ** 2).sum(-1)
     return GaussianKernel(bandwidth).log_kernel(torch.from_numpy(square))
 
@@ -61,18 +62,18 @@ def sparse_of(log_kernel: Float64[Tensor, "B N"]) -> SparsePosterior:
     return SparsePosterior.of(order.indices, order.values, torch.full((b,), -torch.inf, dtype=torch.float64), n)
 
 
-def mapa_of(points: Array, x: Array, choice: Choice) -> PointMapa:
-    """Eq. 8 and 9 of one point (2,). Raises UserError as `check_choice`."""
-    check_choice(choice, len(points))
-    posterior = sparse_of(log_kernels(points, x[None], choice.bandwidth))
-    generator = torch.Generator().manual_seed(choice.seed)
-    draw = draw_sparse(posterior, choice.k, choice.draws, generator)
-    more = draw_sparse(posterior, choice.k, choice.draws, generator, torch.zeros(GAP_DRAWS, dtype=torch.int64))
+def mapa_of(points: Array, x: Array, settings: MapaSettings) -> PointMapa:
+    """Eq. 8 and 9 of one point (2,). Raises UserError as `check_settings`."""
+    check_settings(settings, len(points))
+    posterior = sparse_of(log_kernels(points, x[None], settings.bandwidth))
+    generator = torch.Generator().manual_seed(settings.seed)
+    draw = draw_sparse(posterior, settings.k, settings.draws, generator)
+    more = draw_sparse(posterior, settings.k, settings.draws, generator, torch.zeros(GAP_DRAWS, dtype=torch.int64))
     return PointMapa(posterior.dense()[0].numpy(), draw, more)
 
 
-def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> Numbers:
-    """Of one point from log p(x|f(z_i)) of every code and log p(x)."""
+def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> PointComparison:
+    """Return the comparison for one point from log p(x|f(z_i)) of every code and log p(x)."""
     n = len(log_likelihood)
     log_p, log_q = torch.log_softmax(log_likelihood, 0), torch.from_numpy(mapa.log_q)
     trend, draw = compare(log_p[None], log_q[None]), mapa.draw
@@ -80,7 +81,7 @@ def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMap
         mapa_bound(log_likelihood[one.head], log_likelihood[one.tail], one.log_q, n) for one in (draw, mapa.more)
     )
     exact = float(torch.logsumexp(log_likelihood, 0)) - math.log(n)
-    return Numbers(
+    return PointComparison(
         kl=float(trend.kl[0]),
         kl_reverse=float(trend.reverse_kl[0]),
         kl_uniform=float(trend.uniform_kl[0]),
@@ -110,8 +111,8 @@ def _thinned(z: Array, line: Array, floor: float) -> Indices:
     return nodes[np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], LINE_POINTS)))]
 
 
-def trace_of(model: PointModel, chosen: Chosen, mapa: PointMapa) -> TraceView:
-    """The true posterior of x, its empiricalized one and MAPA against the model's codes."""
+def trace_of(model: PointModel, chosen: ChosenPoint, mapa: PointMapa) -> TraceView:
+    """Return the true posterior of x, its empiricalized one and MAPA against the model's codes."""
     log_likelihood = model.log_likelihood(chosen.x[None])[0]
     found = numbers(log_likelihood, float(model.log_px(chosen.x[None])[0]), mapa)
     z, line = model.posterior(chosen.x)

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.mapa_lab.views import Array, ProcessView
+from gpvae_core.inspection.mapa_lab.views import ProcessView
+from gpvae_core.inspection.views import Array
 
 PAPER_SIGMA = 0.02
 """The paper states no noise for its Fig. 1; this much lets the four points' posteriors overlap as they do there."""
@@ -21,7 +22,7 @@ MARGIN = 4.0
 
 
 @dataclass(frozen=True)
-class Curve:
+class LatentCurve:
     """A prior on a grid of latents and a function of them with P coordinates."""
 
     z: Array
@@ -33,7 +34,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ProcessDraw:
     """n points: latents (n,), f(z_i) (n, P) and noise (n, P)."""
 
     latents: Array
@@ -54,7 +55,7 @@ def check(draws: int, noise: float) -> None:
 
 
 def log_normal(square: Array, sigma: float, dimensions: int) -> Array:
-    """log N(x; f, sigma^2 I) in nats from |x - f|^2."""
+    """Return log N(x; f, sigma^2 I) in nats from |x - f|^2."""
     return -0.5 * square / sigma**2 - dimensions * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
 
 
@@ -69,9 +70,9 @@ def log_index(x: Array, centres: Array, sigma: float) -> Array:
 
 
 def describe(
-    curve: Curve, drawn: Drawn, coordinate: int, sigma: float, *, title: str, label: str, unit: str
+    curve: LatentCurve, drawn: ProcessDraw, coordinate: int, sigma: float, *, title: str, label: str, unit: str
 ) -> ProcessView:
-    """The view of one coordinate of x; posteriors are those given all of them."""
+    """Return the view of one coordinate of x; posteriors are those given all of them."""
     f, step = curve.f[:, coordinate], math.log(curve.z[1] - curve.z[0])
     seen = np.concatenate([f, drawn.x[:, coordinate]])
     x = np.linspace(seen.min() - MARGIN * sigma, seen.max() + MARGIN * sigma, GRID_X)
@@ -100,8 +101,8 @@ def describe(
 
 def _paper(title: str, function: Callable[[Array], Array], u: Array, eps: Array, sigma: float) -> ProcessView:
     z = (np.arange(GRID_Z) + 0.5) / GRID_Z  # midpoints: every one stands for an equal share of [0, 1]
-    curve = Curve(z, np.zeros(GRID_Z), function(z)[:, None])
-    drawn = Drawn(u, function(u)[:, None], eps[:, None])
+    curve = LatentCurve(z, np.zeros(GRID_Z), function(z)[:, None])
+    drawn = ProcessDraw(u, function(u)[:, None], eps[:, None])
     return describe(curve, drawn, 0, sigma, title=title, label="x", unit="")
 
 

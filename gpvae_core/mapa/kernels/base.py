@@ -26,7 +26,13 @@ class Metric(Enum):
 
 
 class Kernel(ABC):
-    """log k(x_n | x_i) up to a constant of x_n, which eq. 8 does not see."""
+    """log k(x_n | x_i) up to a constant of x_n, which eq. 8 does not see.
+
+    >>> import torch
+    >>> from gpvae_core.mapa.kernels.gaussian import GaussianKernel
+    >>> GaussianKernel(bandwidth=0.5).log_kernel(torch.tensor([1.0, 4.0])).tolist()  # -|x_n - x_i|^2 / (2 bandwidth^2)
+    [-2.0, -8.0]
+    """
 
     metric: ClassVar[Metric]
 

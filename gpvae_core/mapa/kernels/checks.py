@@ -21,6 +21,6 @@ def check_finite(x: Float[Tensor, "B P"]) -> None:
 
 
 def check_rho(rho: float) -> None:
-    """Raises UserError where x_i says nothing (rho = 1/2) or is not softened (rho = 1)."""
+    """Raises UserError where k does not depend on x_i (rho = 1/2) or is not softened (rho = 1)."""
     if not 0.5 < rho < 1.0:
         raise UserError(f"wanted the kernel's rho between 0.5 and 1, both left out, as 0.9, got {rho:g}")

@@ -1,1 +1,1 @@
-"""After training with MAPA: from codes of any distribution back to a model with the prior N(0, I) and an encoder."""
+"""The way from codes of any distribution, after training with MAPA, to a model with prior N(0, I) and an encoder."""

@@ -35,6 +35,7 @@ def gaussian_copula(codes: Float[Tensor, " N"]) -> Float64[Tensor, " N"]:
             "other --set seed, lr or bandwidth, or more training points, may help"
         )
     ranks = torch.from_numpy(rankdata(values.numpy()))
+    # eq. 36, with ranks moved by 1/2 so that the last one stays finite; eq. 37 scales to mean 0 and variance 1
     u = torch.special.ndtri((ranks - 0.5) / len(values))
     return (u - u.mean()) / u.std(correction=0)
 

@@ -24,8 +24,8 @@ Loss = Callable[[Int64[Tensor, " B"], torch.Generator], Float[Tensor, ""]]
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How long and how a fit goes."""
+class FitSettings:
+    """The settings of a fit."""
 
     epochs: int | None
     batch: int
@@ -35,7 +35,7 @@ class Fit:
     """Name of the fit in the progress that is shown."""
 
     def epochs_for(self, n: int) -> int:
-        """As set, or by EPOCHS and MAX_STEPS."""
+        """Return the epochs as set, or by EPOCHS and MAX_STEPS."""
         return self.epochs or max(1, min(EPOCHS, MAX_STEPS // -(-n // self.batch)))
 
 
@@ -45,7 +45,7 @@ def never() -> bool:
 
 
 def minimise(
-    part: nn.Module, loss: Loss, n: int, how: Fit, progress: Progress, enough: Callable[[], bool] = never
+    part: nn.Module, loss: Loss, n: int, settings: FitSettings, progress: Progress, enough: Callable[[], bool] = never
 ) -> None:
     """Fit `part` by Adam; the same weights for the same start and seed.
 
@@ -57,20 +57,20 @@ def minimise(
     """
     parameters = [p for p in part.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = torch.optim.Adam(parameters, lr=how.lr, fused=True)
-    generator = torch.Generator(device).manual_seed(how.seed)
-    epochs, steps = how.epochs_for(n), -(-n // how.batch)
+    optimizer = torch.optim.Adam(parameters, lr=settings.lr, fused=True)
+    generator = torch.Generator(device).manual_seed(settings.seed)
+    epochs, steps = settings.epochs_for(n), -(-n // settings.batch)
     for epoch in range(epochs):
         order = torch.randperm(n, generator=generator, device=device)
-        for step, index in enumerate(order.split(how.batch)):
+        for step, index in enumerate(order.split(settings.batch)):
             optimizer.zero_grad(set_to_none=True)
             loss(index, generator).backward()
             optimizer.step()
-            progress(epoch * steps + step + 1, epochs * steps, how.what)
+            progress(epoch * steps + step + 1, epochs * steps, settings.what)
         if enough():
             break
     if not all(bool(p.isfinite().all()) for p in parameters):
-        raise UserError(f"{how.what}: weights are not numbers any more; a smaller --set recovery_lr=... may help")
+        raise UserError(f"{settings.what}: weights are not numbers any more; a smaller --set recovery_lr=... may help")
 
 
 @contextmanager
@@ -108,17 +108,19 @@ def codes_of(vae: VAE, points: DeviceSplit) -> Float[Tensor, "N D"]:
     return codes
 
 
-def fit_codes(vae: VAE, points: DeviceSplit, codes: Float[Tensor, "N D"], how: Fit, progress: Progress) -> None:
+def fit_codes(
+    vae: VAE, points: DeviceSplit, codes: Float[Tensor, "N D"], settings: FitSettings, progress: Progress
+) -> None:
     """The encoder's mean by least squares on the codes (eq. 39)."""
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
         return (vae.encoder(points.batch(index)).mean - codes[index]).square().sum(1).mean()
 
     with training_only(vae, vae.encoder):
-        minimise(vae.encoder, loss, len(points), how, progress)
+        minimise(vae.encoder, loss, len(points), settings, progress)
 
 
-def fit_encoder(vae: VAE, points: DeviceSplit, how: Fit, progress: Progress) -> None:
+def fit_encoder(vae: VAE, points: DeviceSplit, settings: FitSettings, progress: Progress) -> None:
     """The encoder by the ELBO, one sample a point and step; the generative model stays as it is."""
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
@@ -128,4 +130,4 @@ def fit_encoder(vae: VAE, points: DeviceSplit, how: Fit, progress: Progress) -> 
         return (vae.kl(x, q, generator) - vae.log_likelihood(x, z)[0]).mean()
 
     with training_only(vae, vae.encoder):
-        minimise(vae.encoder, loss, len(points), how, progress)
+        minimise(vae.encoder, loss, len(points), settings, progress)

@@ -12,7 +12,7 @@ from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.recovery.fitting import CHUNK, Fit, codes_of, fit_codes, minimise, training_only
+from gpvae_core.mapa.recovery.fitting import CHUNK, FitSettings, codes_of, fit_codes, minimise, training_only
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.priors.pushforward import LatentMap, Pushforward
 from gpvae_core.progress import Progress
@@ -51,7 +51,7 @@ def recover_by_flow(
     return {**found, "mean_error": error}
 
 
-def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], how: Fit, progress: Progress) -> dict[str, float]:
+def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], settings: FitSettings, progress: Progress) -> dict[str, float]:
     """h by maximum likelihood on 8 of 10 codes, stopped early on 1 of 10, compared on 1 of 10.
 
     It starts at the map that gives u the codes' mean and covariance.
@@ -62,18 +62,18 @@ def fit_flow(h: LatentMap, codes: Float[Tensor, "N D"], how: Fit, progress: Prog
     _check(codes)
     m, chol = (part.to(codes) for part in moments(codes))
     h.start_at(m, chol)
-    order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(how.seed)).to(codes.device)
-    held, waiting, fitted = order.split([len(codes) // 10, len(codes) // 10, len(codes) - 2 * (len(codes) // 10)])
-    best = Best(h, codes[waiting])
+    order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(settings.seed)).to(codes.device)
+    held_out, waiting, fitted = order.split([len(codes) // 10, len(codes) // 10, len(codes) - 2 * (len(codes) // 10)])
+    best = BestWeights(h, codes[waiting])
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
         z = codes[fitted[index]]
         noise = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
         return -h.log_density(z + BLUR * noise @ chol.T).mean()
 
-    minimise(h, loss, len(fitted), how, progress, best.waited_enough)
+    minimise(h, loss, len(fitted), settings, progress, best.waited_enough)
     best.restore()
-    return compare(h, codes[fitted], codes[held])
+    return compare(h, codes[fitted], codes[held_out])
 
 
 def _check(codes: Float[Tensor, "N D"]) -> None:
@@ -100,10 +100,11 @@ def moments(codes: Float[Tensor, "N D"]) -> tuple[Float64[Tensor, " D"], Float64
             "prior recovery wants codes g(x_n) that differ, got equal ones: the encoder has collapsed; another seed, "
             "lr or bandwidth may help"
         )
+    # NOTE: codes that lie in a plane have a singular covariance; BLUR^2 I keeps it positive definite.
     return exact.mean(0), torch.linalg.cholesky(covariance + BLUR**2 * widest * torch.eye(len(covariance)))
 
 
-class Best:
+class BestWeights:
     """The weights with the largest mean log density of codes that are not fitted."""
 
     def __init__(self, h: LatentMap, codes: Float[Tensor, "V D"]) -> None:
@@ -129,29 +130,30 @@ def mean_log_density(h: LatentMap, codes: Float[Tensor, "N D"]) -> float:
     return float(torch.cat([h.log_density(part) for part in codes.split(CHUNK)]).double().mean())
 
 
-def compare(h: LatentMap, fitted: Float[Tensor, "N D"], held: Float[Tensor, "V D"]) -> dict[str, float]:
+def compare(h: LatentMap, fitted: Float[Tensor, "N D"], held_out: Float[Tensor, "V D"]) -> dict[str, float]:
     """Mean log density of held-out codes in nats: by the flow, by a kernel density, by N(0, I) and by one Gaussian.
 
     The kernel density is of the fitted codes (of at most KERNEL_CODES), with covariance proportional to theirs and the
     width that is best in 5-fold cross-validation.
     """
     m, chol = moments(fitted)
-    size = -0.5 * held.shape[1] * math.log(2 * math.pi)
+    size = -0.5 * held_out.shape[1] * math.log(2 * math.pi)
+    # With v = L^-1 (z - m), log p(z) = log p(v) - log |det L|.
     log_scale = float(chol.diagonal().log().sum())
 
     def standard(codes: Tensor, most: int) -> np.ndarray:
         return torch.linalg.solve_triangular(chol, (codes[:most].cpu().double() - m).T, upper=False).T.numpy()
 
-    there = standard(held, KERNEL_HELD)
+    standardised = standard(held_out, KERNEL_HELD)
     folds = KFold(min(5, len(fitted)), shuffle=True, random_state=0)
     search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=folds)
     kernel = search.fit(standard(fitted, KERNEL_CODES)).best_estimator_
-    asked = held[:KERNEL_HELD]
+    scored = held_out[:KERNEL_HELD]
     return {
-        "held_codes": float(len(asked)),
-        "flow": mean_log_density(h, asked),
+        "held_codes": float(len(scored)),
+        "flow": mean_log_density(h, scored),
         "kernel_width": float(kernel.bandwidth),
-        "kernel_density": float(kernel.score(there)) / len(asked) - log_scale,
-        "one_gaussian": size - 0.5 * float((there**2).sum(1).mean()) - log_scale,
-        "normal": size - 0.5 * float(asked.double().square().sum(1).mean()),
+        "kernel_density": float(kernel.score(standardised)) / len(scored) - log_scale,
+        "one_gaussian": size - 0.5 * float((standardised**2).sum(1).mean()) - log_scale,
+        "normal": size - 0.5 * float(scored.double().square().sum(1).mean()),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gpvae_core.mapa.recovery.fitting import Fit
+from gpvae_core.mapa.recovery.fitting import FitSettings
 
 
 def _epochs(what: str) -> Any:
@@ -26,10 +26,11 @@ class RecoverySettings(BaseModel):
     encoder_epochs: int | None = _epochs("the encoder is fitted to the finished decoder")
     encoder_lr: float = Field(default=1e-3, gt=0, description="learning rate of Adam in that fit of the encoder")
 
-    def recovery_fit(self, seed: int, what: str) -> Fit:
+    def recovery_fit(self, seed: int, what: str) -> FitSettings:
         """Return how a network of prior recovery is fitted."""
-        return Fit(self.recovery_epochs, self.recovery_batch, self.recovery_lr, seed, f"recovering the prior: {what}")
+        words = f"recovering the prior: {what}"
+        return FitSettings(self.recovery_epochs, self.recovery_batch, self.recovery_lr, seed, words)
 
-    def encoder_fit(self, seed: int) -> Fit:
+    def encoder_fit(self, seed: int) -> FitSettings:
         """Return how the encoder is fitted to the finished decoder."""
-        return Fit(self.encoder_epochs, self.recovery_batch, self.encoder_lr, seed, "fitting the encoder")
+        return FitSettings(self.encoder_epochs, self.recovery_batch, self.encoder_lr, seed, "fitting the encoder")
