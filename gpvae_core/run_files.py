@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError
@@ -68,11 +68,27 @@ class BestState(BaseModel):
 
 
 class Meta(BaseModel):
-    """The entries of meta.json that are needed to use a run; the others are for people."""
+    """The content of meta.json. A run can be used where the first two entries are there; the others are for people."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", frozen=True)
     event_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    """Channels, height and width of an image."""
     data_fingerprint: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    device: str = ""
+    seed: int | None = None
+    images: dict[str, int] = Field(default_factory=dict)
+    """Number of images of each split."""
+    parameters: int | None = None
+    """Number of the model's parameters."""
+    init_from: str | None = None
+    """Name of the run whose weights training began with."""
+    decoder_from: str | None = None
+    """Name of the run whose decoder this one took over, unchanged."""
+    created: str = ""
+    """Time at the start of training, UTC."""
+    seconds: float = 0.0
+    """Wall time of training."""
 
 
 class MetricsRow(BaseModel):
@@ -82,6 +98,20 @@ class MetricsRow(BaseModel):
     epoch: int = Field(ge=1)
     validation_elbo: FiniteFloat
     seconds: float
+
+
+class EpochMetrics(TypedDict):
+    """One line of metrics.jsonl."""
+
+    epoch: int
+    train_bound: NotRequired[float]
+    """Mean training bound over the epoch, nats."""
+    validation_elbo: float
+    """Mean validation ELBO after it, nats."""
+    seconds: float
+    """Time of training so far."""
+    passes: NotRequired[float]
+    """Distinct codes that were decoded for each image, where inference counts them."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -184,13 +214,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"'{path}' is damaged ({error}): copy the run again, or resume from a good one") from None
 
 
-def append_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
+def append_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add lines to metrics.jsonl."""
     with disk_errors(str(path)), path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[EpochMetrics]:
     """Read the epochs so far; a last line cut off by a kill is left out. Raises UserError where another is damaged."""
     if not path.is_file():
         return []
@@ -200,7 +230,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except ValueError:
         raise UserError(f"'{path}' is damaged: wanted lines of JSON") from None
-    rows: list[dict[str, Any]] = []
+    rows: list[EpochMetrics] = []
     for number, line in enumerate(lines, 1):
         try:
             raw = json.loads(line)

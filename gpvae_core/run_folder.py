@@ -75,7 +75,7 @@ class RunFolder:
 
     def update_meta(self, device: torch.device, seconds: float) -> None:
         """Write the device and the wall time of training as they are now."""
-        meta = read_record(self.path / "meta.json", Meta).model_dump()
+        meta = read_record(self.path / "meta.json", Meta).model_dump(exclude_unset=True)
         write_json(self.path / "meta.json", {"format": FORMAT, **meta, "device": str(device), "seconds": seconds})
 
     def write_last(self, weights: Tensors, optimizer: Tensors, state: State) -> None:

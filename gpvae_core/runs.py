@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import (
     KEPT,
     BestState,
+    EpochMetrics,
     Meta,
     State,
     existing_run,
@@ -44,7 +45,12 @@ Which = Literal["best", "last"]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One line of `gpvae runs`."""
+    """How far the training of a run is and how good it was so far: one line of `gpvae runs`.
+
+    >>> summaries, damaged = list_runs(Path("a folder without runs"))
+    >>> [(run.path.name, run.best_elbo) for run in summaries], damaged
+    ([], [])
+    """
 
     path: Path
     method: str
@@ -62,9 +68,14 @@ class RunSummary:
 
 
 class Run:
-    """What `load_run` gives: model, config, data, and the questions one asks of them."""
+    """A trained run that `load_run` gives: its model, its config, its data, and answers to questions about images.
 
-    def __init__(self, folder: Path, config: RunConfig, model: VAE, meta: dict[str, Any], device: torch.device) -> None:
+    >>> run = load_run("runs/vae")  # doctest: +SKIP
+    >>> x = run.data.test.pixels([0, 1])  # doctest: +SKIP
+    >>> run.posterior(x).mean, run.truth.log_px(x).log_px, run.gaps(x).amortization  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path, config: RunConfig, model: VAE, meta: Meta, device: torch.device) -> None:
         self.dir, self.config, self.model, self.meta, self.device = folder, config, model, meta, device
         self.refiner = config.refiner.kind
         """What refines the encoder's answers: the run's own refiner, or the one that `load_run` was asked for."""
@@ -83,8 +94,8 @@ class Run:
         return DATASETS.get(parse_name(self.config.data.name)[0]).is_images
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """One entry an epoch: train_bound and validation_elbo in nats, seconds."""
+    def metrics(self) -> list[EpochMetrics]:
+        """One entry for each epoch: train_bound and validation_elbo in nats, seconds."""
         return read_metrics(self.dir / "metrics.jsonl")
 
     @property
@@ -93,7 +104,7 @@ class Run:
         with self._data_lock:
             if self._data is None:
                 data = self._load_data()
-                if data.fingerprint != self.meta.get("data_fingerprint"):
+                if data.fingerprint != self.meta.data_fingerprint:
                     raise UserError(f"the data set '{data.name}' is not the one that run '{self.name}' was trained on")
                 self._data = data
             return self._data
@@ -121,7 +132,11 @@ class Run:
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> Posterior:
-        """q(z|x), refined where the run has a refiner, of one image (C,H,W) or a batch (B,C,H,W), pixels in [0, 1]."""
+        """Return q(z|x), refined where the run has a refiner.
+
+        Args:
+            x: one image (C,H,W) or a batch (B,C,H,W), pixels in [0, 1].
+        """
         return self.model.infer(self._images(x))
 
     def gaps(self, x: Tensor, seed: int = 0) -> GapTable:
@@ -133,11 +148,11 @@ class Run:
 
         It is a `LinePosterior` at d = 1, a `GridPosterior` at d = 2. Raises UserError where d > 2.
         """
-        found = list(self.truth.posterior(self._images(x)))
-        return found[0] if torch.as_tensor(x).ndim == len(self.model.event_shape) else found
+        posteriors = list(self.truth.posterior(self._images(x)))
+        return posteriors[0] if torch.as_tensor(x).ndim == len(self.model.event_shape) else posteriors
 
     def posterior_samples(
-        self, x: Tensor, how: HMCSettings | None = None, seed: int = 0, progress: Progress = silent
+        self, x: Tensor, settings: HMCSettings | None = None, seed: int = 0, progress: Progress = silent
     ) -> PosteriorSamples:
         """Draw from p(z|x) by Hamiltonian Monte Carlo, any d, of one image (C,H,W) or a batch (B,C,H,W).
 
@@ -146,7 +161,7 @@ class Run:
         first. A mode far from all of them is missed without a sign of it; at d = 1 and 2 `true_posterior` sees every
         mode.
         """
-        return self.truth.samples(self._images(x), how, seed, progress)
+        return self.truth.samples(self._images(x), settings, seed, progress)
 
 
 def load_run(
@@ -156,7 +171,7 @@ def load_run(
     refiner: str | RefinerConfig | None = None,
     epoch: int | None = None,
 ) -> Run:
-    """The run in `folder` with its best (on validation) or last weights, ready to be asked.
+    """Return the run in `folder` with its best (on validation) or last weights, ready to be asked.
 
     Args:
         refiner: refines the encoder's answers in place of the run's own refiner: 'svi:8', 'none', or a config.
@@ -180,7 +195,7 @@ def load_run(
         raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
     read_record(snapshot / "state.json", State if which == "last" and epoch is None else BestState)
     _load_weights(model, snapshot / "weights.safetensors")
-    run = Run(path, config, model.to(target).eval().requires_grad_(False), meta.model_dump(), target)
+    run = Run(path, config, model.to(target).eval().requires_grad_(False), meta, target)
     if refiner is not None:
         replace_refiner(model, config, refiner)
         run.refiner = refiner if isinstance(refiner, str) else refiner.kind
@@ -188,9 +203,9 @@ def load_run(
 
 
 def kept_epochs(folder: Path) -> list[int]:
-    """Epochs of which a run folder holds the weights (train.keep_every)."""
-    found = (folder / KEPT).iterdir() if (folder / KEPT).is_dir() else ()
-    return sorted(int(path.name) for path in found if path.name.isdecimal() and (path / "state.json").is_file())
+    """Return the epochs of which a run folder holds the weights (train.keep_every)."""
+    kept = (folder / KEPT).iterdir() if (folder / KEPT).is_dir() else ()
+    return sorted(int(path.name) for path in kept if path.name.isdecimal() and (path / "state.json").is_file())
 
 
 def replace_refiner(model: VAE, config: RunConfig, refiner: str | RefinerConfig) -> None:
@@ -214,7 +229,7 @@ def _load_weights(model: VAE, path: Path) -> None:
 
 
 def summarize(path: Path) -> RunSummary:
-    """One run's summary, without its weights. Raises UserError where it is damaged."""
+    """Return one run's summary, without reading its weights. Raises UserError where it is damaged."""
     config = read_config(path)
     read_record(path / "meta.json", Meta)
     folder = snapshot_folder(path / "last")
@@ -241,7 +256,7 @@ def _finished_elbo(path: Path) -> float | None:
 
 
 def list_runs(root: Path) -> tuple[list[RunSummary], list[str]]:
-    """The runs directly below `root`, and one line for each damaged one."""
+    """Return the runs directly below `root`, and one line for each damaged one."""
     runs: list[RunSummary] = []
     damaged: list[str] = []
     folders = sorted(p for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []

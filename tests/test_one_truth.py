@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from gpvae_core.cli.main import app
@@ -23,9 +24,11 @@ from gpvae_core.runs import Run, load_run
 from gpvae_core.sweep.config import ScoreConfig
 from gpvae_core.sweep.work import truth_scores
 from gpvae_core.training import train
+from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
+from gpvae_core.truth.posterior_samples import HMCSettings
 
 DATA = load(DataConfig(name="digits"))
-SEED, SOME = 5, 4
+SEED, SOME, MANY = 5, 4, 40
 Same = Callable[[Any, Any], None]
 KINDS = {1: "line", 2: "grid", 3: "ais", 10: "ais"}
 TOLERANCE = {"line": 1e-9, "grid": 1e-4, "ais": 1e-9}
@@ -65,6 +68,30 @@ def test_a_batch_gives_each_image_what_it_has_alone(run: Run, index: np.ndarray,
         same(run.gaps(DATA.test.pixels(index[order]), SEED).log_px, gaps.log_px[order])
     other = run.gaps(DATA.test.pixels(index), SEED + 1).log_px
     assert (np.abs(other - gaps.log_px) > 1e-6).all() != run.truth.exact
+
+
+def test_the_best_gaussians_are_the_same_in_every_batch(run: Run) -> None:
+    """Their ascent takes decisions, which must not hang on how a batch is rounded; more images see more of them."""
+    x = DATA.test.pixels(range(MANY))
+    whole = best_gaussians(run.model, x, SEED)
+    log_px = run.truth.log_px(x, SEED, best=whole).log_px
+    for part in ([7], [11], [5, 3], [*range(MANY - 1, 0, -3)], [*range(MANY)][::-1]):
+        some = best_gaussians(run.model, x[part], SEED)
+        for name in BestGaussians.__dataclass_fields__:
+            found, wanted = getattr(some, name), getattr(whole, name)[part]
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6, msg=f"{name} in {part}")
+        if not run.truth.exact:
+            found = run.truth.log_px(x[part], SEED, best=some).log_px
+            np.testing.assert_allclose(found, log_px[part], rtol=0, atol=1e-9)
+
+
+def test_samples_of_the_posterior_are_the_same_in_every_batch(run: Run) -> None:
+    x, settings = DATA.test.pixels([4, 9, 2]), HMCSettings(warmup=10, draws=10, leapfrog=3)
+    whole = run.posterior_samples(x, settings, SEED)
+    for part in ([1], [2, 0]):
+        some = run.posterior_samples(x[part], settings, SEED)
+        torch.testing.assert_close(some.z, whole.z[:, :, part], rtol=0, atol=1e-6)
+    assert not torch.equal(run.posterior_samples(x, settings, SEED + 1).z, whole.z)
 
 
 def test_gpvae_evaluate(run: Run, index: np.ndarray, gaps: GapTable, same: Same) -> None:

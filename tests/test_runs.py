@@ -40,7 +40,7 @@ def test_a_run_has_its_model_config_and_data(run: Run) -> None:
     assert run.data.event_shape == (1, 8, 8)
     assert len(run.metrics) == 12
     assert not run.model.training
-    assert run.meta["data_fingerprint"] == run.data.fingerprint
+    assert run.meta.data_fingerprint == run.data.fingerprint
 
 
 def test_one_image_is_a_batch_of_one(run: Run) -> None:

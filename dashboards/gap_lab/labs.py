@@ -83,11 +83,11 @@ class GapLabs:
 
     def with_epochs(self, lab: GapLab) -> dict[str, Run]:
         """Return the runs on these data, with this latent dimension, that kept weights of epochs; newest first."""
-        data, dim = lab.origin.meta["data_fingerprint"], lab.origin.config.latent_dim
+        data, dim = lab.origin.meta.data_fingerprint, lab.origin.config.latent_dim
         return {
             name: run
             for name, run in reversed(self._runs.items())
-            if run.kept_epochs and (run.meta["data_fingerprint"], run.config.latent_dim) == (data, dim)
+            if run.kept_epochs and (run.meta.data_fingerprint, run.config.latent_dim) == (data, dim)
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from gpvae_core.cli.options import refuse
 from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
+    from gpvae_core.run_files import EpochMetrics
     from gpvae_core.runs import RunSummary
 
 EXAMPLES = """Train a method on a data set.
@@ -132,6 +133,6 @@ def _of_finished(summary: RunSummary) -> str:
     return f"; finished model: validation ELBO {summary.best_elbo:.1f} nats"
 
 
-def sum_seconds(rows: list[dict[str, Any]]) -> float:
-    """Training time so far; each row holds the time since the start."""
+def sum_seconds(rows: Sequence[EpochMetrics]) -> float:
+    """Return the training time so far; each row holds the time since the start."""
     return float(rows[-1]["seconds"])

@@ -63,6 +63,11 @@ class MovableGaussian(ABC):
         return self.from_parts([part[index] for part in self.parts()])
 
     @final
+    def to(self: G, like: Tensor) -> G:
+        """Return it with the device and type of `like`."""
+        return self.from_parts([part.to(like) for part in self.parts()])
+
+    @final
     def replaced(self: G, index: Tensor, other: G) -> G:
         """Return it with those of some images replaced by `other`, which has a row for each."""
         pairs = zip(self.parts(), other.parts(), strict=True)

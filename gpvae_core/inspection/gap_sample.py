@@ -94,8 +94,11 @@ class GapSample:
 
 
 def named_truth(truth: Truth) -> dict[str, str]:
-    """What a file of gaps depends on besides model and data: a truth by sampling; by quadrature there is only one."""
-    return {} if truth.exact else {"truth": truth.name}
+    """Return what a file of gaps depends on besides model and data: how log p(x) is found, unless by the grid.
+
+    Files at d = 1 that name no truth hold lower bounds by importance sampling, from before there was the line.
+    """
+    return {} if truth.name == "grid" else {"truth": truth.name}
 
 
 def _plain(values: object, n: int) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,15 +27,24 @@ DECODES_AT_ONCE = 4096
 G = TypeVar("G", bound=MovableGaussian)
 
 
+@runtime_checkable
+class ElboTerms(Protocol):
+    """The two terms of an ELBO, which a `Model` has, too."""
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor: ...
+
+    def kl(self, x: Tensor, q: Posterior) -> Tensor: ...
+
+
 def gaussian_elbo(
-    model: Model, x: Float[Tensor, "B C H W"], q: MovableGaussian, eps: Float[Tensor, "K 1 D"]
+    model: ElboTerms, x: Float[Tensor, "B C H W"], q: MovableGaussian, eps: Float[Tensor, "K 1 D"]
 ) -> Float[Tensor, " B"]:
     """Return E_q[log p(x|z)] - KL(q || p(z)) in nats: the former over z = m + L eps, the KL as the model gives it."""
     return model.log_likelihood(x, q.transform(eps)).mean(0) - model.kl(x, q.posterior())
 
 
 def elbo_and_gradients(
-    model: Model, x: Tensor, q: MovableGaussian, at: Sequence[Tensor], eps: Tensor, through: bool = False
+    model: ElboTerms, x: Tensor, q: MovableGaussian, at: Sequence[Tensor], eps: Tensor, through: bool = False
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the ELBO of each image at the coordinates `at` of q, and its gradient with respect to them alone.
 
@@ -141,8 +150,9 @@ class _Adam:
         s = self.settings
         self.steps += 1
         for t, g, m, v in zip(self.at, gradients, self.first, self.second, strict=True):
-            m.mul_(s.beta_1).add_(g, alpha=1 - s.beta_1)
-            v.mul_(s.beta_2).addcmul_(g, g, value=1 - s.beta_2)
+            # NOTE: products and sums apart. Fused, they may be rounded otherwise at the end of a tensor than before.
+            m.mul_(s.beta_1).add_((1 - s.beta_1) * g)
+            v.mul_(s.beta_2).add_((1 - s.beta_2) * g * g)
             scale = _per_row(step_size, t) / (1 - s.beta_1**self.steps)
             t.add_(scale * m / ((v / (1 - s.beta_2**self.steps)).sqrt() + s.tiny))
 
@@ -153,9 +163,13 @@ class _Adam:
 
 @torch.no_grad()
 def maximise(
-    model: Model, x: Float[Tensor, "B C H W"], start: G, settings: AdamUntilFlat, seed: int
+    model: ElboTerms, x: Float[Tensor, "B C H W"], start: G, settings: AdamUntilFlat, seed: int
 ) -> tuple[G, Float[Tensor, " B"]]:
-    """Return the best Gaussians reached from `start`, and their mean ELBO over the window that they were found in."""
+    """Return the best Gaussians reached from `start`, and their mean ELBO over the window that they were found in.
+
+    Steps are taken with the type of `start`. In float64, with the `model` of `truth/by_image.py`, an image's path does
+    not depend on which others are in the batch.
+    """
     generator = torch.Generator().manual_seed(seed)
     best, adam = start, _Adam(settings, start.origin())
     active = torch.arange(len(x), device=x.device)
@@ -178,14 +192,14 @@ def maximise(
 
 
 def _one_window(
-    model: Model, x: Tensor, start: G, adam: _Adam, step_size: Float[Tensor, " B"], generator: torch.Generator
+    model: ElboTerms, x: Tensor, start: G, adam: _Adam, step_size: Float[Tensor, " B"], generator: torch.Generator
 ) -> tuple[G, Float[Tensor, " B"]]:
     """Take the steps of a window; return the Gaussian at the mean of its coordinates, and its mean ELBO."""
     settings, d = adam.settings, start.parts()[0].shape[-1]
     elbo, mean = torch.zeros_like(step_size), start.origin()
     for _ in range(settings.window):
         # NOTE: the noise is drawn in float64, in which many pairs are matched without rounding, and on the CPU.
-        eps = matched_noise(max(settings.samples, 2 * d), d, generator, torch.float64).float().to(x).unsqueeze(1)
+        eps = matched_noise(max(settings.samples, 2 * d), d, generator, torch.float64).to(elbo).unsqueeze(1)
         value, gradients = elbo_and_gradients(model, x, start, adam.at, eps)
         elbo += value / settings.window
         for total, t in zip(mean, adam.at, strict=True):

@@ -96,7 +96,7 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
     _train(config, folder, data, device, watch)
     started = time.monotonic()
     run = load_run(folder, device=device)
-    if run.meta["data_fingerprint"] != data.fingerprint:
+    if run.meta.data_fingerprint != data.fingerprint:
         raise UserError(f"the data of '{folder}' changed since it was trained")
     scores = score_run(run, data, score, watch) | truth_scores(run, data, score, watch)
     scores |= density_scores(run, data) | _passes(run, data)
@@ -186,9 +186,9 @@ def _about(run: Run, data: Dataset) -> dict[str, Any]:
         "validation_elbo": best.validation_elbo,
         "epochs": metrics[-1]["epoch"],
         "best_epoch": best.epoch,
-        "parameters": run.meta["parameters"],
+        "parameters": run.meta.parameters,
         "train_seconds": metrics[-1]["seconds"],
-        "device": run.meta["device"],
+        "device": run.meta.device,
         "note": data.note or None,
-        "versions": run.meta["versions"],
+        "versions": run.meta.versions,
     }

@@ -16,10 +16,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.movable import MovableDiagonal, MovableFullByRows, MovableGaussian
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.ascent import AdamUntilFlat, gaussian_elbo, maximise
+from gpvae_core.truth.by_image import ElboByImage, in_double, inferred_one_by_one
 from gpvae_core.vae import VAE
 
 SCORE_SAMPLES = 1024
@@ -65,16 +67,21 @@ class _Starts:
 
 
 def _starts(
-    vae: VAE, x: Tensor, encoder: MovableDiagonal, given: Sequence[Tensor] | None, generator: torch.Generator
+    vae: VAE,
+    x: Tensor,
+    answers: Sequence[Posterior],
+    encoder: MovableDiagonal,
+    given: Sequence[Tensor] | None,
+    generator: torch.Generator,
 ) -> _Starts:
     """Return the encoder's q, its base, the best sample of the prior, and the caller's."""
     everyone = torch.arange(len(x), device=x.device)
-    posterior = vae.infer(x)
     std = encoder.s.clamp(*START_STD)
     means, stds, owners = [encoder.m], [encoder.s], [everyone]
-    base = posterior.base()
-    if base is not posterior:
-        means, stds, owners = [*means, base.mean], [*stds, base.variance.sqrt()], [*owners, everyone]
+    bases = [q.base() for q in answers]
+    if bases[0] is not answers[0]:
+        base = _diagonal(bases)
+        means, stds, owners = [*means, base.m], [*stds, base.s], [*owners, everyone]
     means, stds, owners = [*means, _best_of_prior(vae, x, generator)], [*stds, std], [*owners, everyone]
     for i, modes in enumerate(given or ()):
         chosen = torch.as_tensor(modes).to(x).reshape(-1, vae.latent_dim)[:MAX_MODES]
@@ -82,6 +89,12 @@ def _starts(
         stds.append(std[i].expand_as(chosen))
         owners.append(everyone[i].expand(len(chosen)))
     return _Starts(MovableDiagonal(torch.cat(means), torch.cat(stds)), torch.cat(owners))
+
+
+def _diagonal(answers: Sequence[Posterior]) -> MovableDiagonal:
+    """Return the Gaussians with the means and the variances of densities of one instance each."""
+    parts = zip(*(MovableDiagonal.matching(q).parts() for q in answers), strict=True)
+    return MovableDiagonal.from_parts([torch.cat(some) for some in parts])
 
 
 def _best_of_prior(vae: VAE, x: Tensor, generator: torch.Generator) -> Float[Tensor, "B D"]:
@@ -132,9 +145,10 @@ def best_gaussians(
 
 @torch.no_grad()
 def _best_of_chunk(vae: VAE, x: Tensor, seed: int, given: Sequence[Tensor] | None) -> BestGaussians:
-    encoder = MovableDiagonal.matching(vae.infer(x))
-    starts = _starts(vae, x, encoder, given, torch.Generator().manual_seed(seed))
-    searched, score = maximise(vae, x[starts.owner], starts.q, SEARCH, seed + 1)
+    answers = inferred_one_by_one(vae, x)
+    encoder = _diagonal(answers)
+    starts = _starts(vae, x, answers, encoder, given, torch.Generator().manual_seed(seed))
+    searched, score = _climbed(vae, x[starts.owner], starts.q, SEARCH, seed + 1)
     winners = searched.rows(_winners(score, starts.owner, len(x)))
     eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, seed).to(x)
     encoder_elbo = elbos(vae, x, encoder, eps)
@@ -144,9 +158,16 @@ def _best_of_chunk(vae: VAE, x: Tensor, seed: int, given: Sequence[Tensor] | Non
     return BestGaussians(diagonal.m, diagonal.s, diagonal_elbo, full.m, full.chol, full_elbo, encoder_elbo)
 
 
+def _climbed(vae: VAE, x: Tensor, start: G, settings: AdamUntilFlat, seed: int) -> tuple[G, Tensor]:
+    """Return what `maximise` does; an image's path is the same in every batch."""
+    exact = start.from_parts([in_double(part) for part in start.parts()])
+    best, elbo = maximise(ElboByImage(vae), x, exact, settings, seed)
+    return best.to(x), elbo
+
+
 def _polished(vae: VAE, x: Tensor, start: G, known: tuple[G, Tensor], eps: Tensor, seed: int) -> tuple[G, Tensor]:
     """Climb from `start` to the end; keep the known Gaussian, whose ELBO is given, where that is no better."""
-    best, _ = maximise(vae, x, start, POLISH, seed)
+    best, _ = _climbed(vae, x, start, POLISH, seed)
     elbo = elbos(vae, x, best, eps)
     kept = best.where(elbo > known[1], known[0])
     return kept, torch.maximum(elbo.nan_to_num(-math.inf), known[1])

@@ -1,7 +1,8 @@
-"""log p(x, z) of many chains of several images, rounded for an image in the same way whichever others are beside it.
+"""log p(x|z) of many latents of several images, rounded for an image in the same way whichever others are beside it.
 
-A chain of HMC magnifies a difference in the last bit until a proposal is accepted here and rejected there. Where an
-image's log p(x) must not depend on the batch that it is asked in, not even that bit may differ.
+A chain of HMC magnifies a difference in the last bit until a proposal is accepted here and rejected there, and an
+ascent until a window of steps gains enough here and too little there. Where an image's log p(x) must not depend on the
+batch that it is asked in, not even that bit may differ.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.vae import GenerativeModel
+from gpvae_core.densities.base import Posterior
+from gpvae_core.vae import VAE, GenerativeModel
 
-TILE = 8
+TILE = 4
 """Rows that products of matrices compute together; each image has whole tiles of its own."""
 
 
@@ -27,17 +29,44 @@ def in_double(values: Tensor) -> Tensor:
     return values if values.device.type == "mps" else values.double()
 
 
+def in_whole_tiles(z: Float[Tensor, "K B D"]) -> Float[Tensor, "B T D"]:
+    """Return the latents of each image side by side, K rounded up to whole tiles.
+
+    NOTE: a library for products of matrices rounds a row by where in its tile the row stands, and by whether the tile
+    is full. In whole tiles row k of any image always has the same place.
+    """
+    side_by_side, missing = z.transpose(0, 1), -len(z) % TILE
+    return torch.nn.functional.pad(side_by_side, (0, 0, 0, missing)) if missing else side_by_side
+
+
 def log_joint_by_image(model: GenerativeModel, x: Float[Tensor, "B C H W"]) -> Callable[[Tensor], Tensor]:
     """Return z (C, B, D) -> log p(x, z) (C, B) in nats."""
 
     def log_joint(z: Float[Tensor, "C B D"]) -> Float[Tensor, "C B"]:
-        # NOTE: a library for products of matrices rounds a row by where in its tile the row stands, and by whether the
-        # tile is full. So the chains of an image stand together, C rounded up to whole tiles: row c of any image then
-        # always has the same place.
-        chains = len(z)
-        padded = torch.nn.functional.pad(z.transpose(0, 1), (0, 0, 0, -chains % TILE))
-        g = model.decode(padded)
-        value = model.likelihood.log_prob(x[:, None], g) + model.log_prior(padded)
-        return value[:, :chains].T
+        tiles = in_whole_tiles(z)
+        value = model.likelihood.log_prob(x[:, None], model.decode(tiles)) + model.log_prior(tiles)
+        return value[:, : len(z)].T
 
     return log_joint
+
+
+class ElboByImage:
+    """The two terms of a model's ELBO, in float64 but for the decoder."""
+
+    def __init__(self, model: GenerativeModel) -> None:
+        self._model = model
+
+    def log_likelihood(self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+        """Return log p(x|z) in nats."""
+        g = self._model.decode(in_whole_tiles(z.to(x)))
+        return in_double(self._model.likelihood.log_prob(x[:, None], g)[:, : len(z)].T)
+
+    def kl(self, x: Float[Tensor, "B C H W"], q: Posterior) -> Float[Tensor, " B"]:
+        """Return KL(q || p(z)) in nats."""
+        return self._model.kl(in_double(x), q)
+
+
+@torch.no_grad()
+def inferred_one_by_one(vae: VAE, x: Float[Tensor, "B C H W"]) -> list[Posterior]:
+    """Return q(z|x) of each image, found without the others."""
+    return [vae.infer(one) for one in x.split(1)]

@@ -7,8 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.progress import Progress, share_of, silent
+from gpvae_core.truth.by_image import inferred_one_by_one, log_joint_by_image
 from gpvae_core.truth.estimators.base import AT_ONCE
-from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples, posterior_samples
+from gpvae_core.truth.noise import image_generators
+from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples, chains_from
 from gpvae_core.vae import VAE
 
 
@@ -17,26 +19,32 @@ def many_posteriors(
     vae: VAE,
     x: Float[Tensor, "B C H W"],
     scale: Float[Tensor, "B D D"],
-    how: HMCSettings | None = None,
+    settings: HMCSettings | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> PosteriorSamples:
-    """Draws of p(z|x) of each image.
+    """Draw from p(z|x) of each image; what an image gets does not depend on the others.
 
     Args:
         scale: factor of the covariance in whose units chains step, such as that of the best full Gaussian.
 
     Chains begin in samples of q(z|x). A mode that none of them falls into is not found, and R-hat does not show it.
     """
-    generator = torch.Generator(x.device).manual_seed(seed)
-    found: list[PosteriorSamples] = []
+    settings = settings or HMCSettings()
+    parts: list[PosteriorSamples] = []
     for low in range(0, len(x), AT_ONCE):
-        part = x[low : low + AT_ONCE]
-        report = share_of(progress, low, len(part), len(x))
-        start, units = vae.infer(part), scale[low : low + AT_ONCE]
-        found.append(posterior_samples(vae, part, start, how, generator, units, report))
+        some, units = x[low : low + AT_ONCE], scale[low : low + AT_ONCE]
+        report = share_of(progress, low, len(some), len(x))
+        begin, generators = _begin(vae, some, settings.chains, seed), image_generators(some, seed + 1)
+        parts.append(chains_from(begin, log_joint_by_image(vae, some), units, settings, generators, report))
     return PosteriorSamples(
-        torch.cat([one.z for one in found], 2),
-        torch.cat([one.step for one in found]),
-        torch.cat([one.acceptance for one in found]),
+        torch.cat([part.z for part in parts], 2),
+        torch.cat([part.step for part in parts]),
+        torch.cat([part.acceptance for part in parts]),
     )
+
+
+def _begin(vae: VAE, x: Float[Tensor, "B C H W"], chains: int, seed: int) -> Float[Tensor, "K B D"]:
+    """Draw where the chains of each image begin, from the encoder's answer."""
+    answers = zip(inferred_one_by_one(vae, x), image_generators(x, seed, x.device), strict=True)
+    return torch.cat([q.rsample_and_log_prob(chains, generator)[0] for q, generator in answers], 1)

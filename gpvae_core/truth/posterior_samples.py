@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,8 +16,10 @@ from torch import Tensor
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.progress import Progress, silent
+from gpvae_core.truth.by_image import in_double
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT, Array, bulk_ess, split_r_hat
-from gpvae_core.truth.hmc import adapted, evaluate, transition
+from gpvae_core.truth.hmc import LogDensity, Point, adapted, evaluate, transition
+from gpvae_core.truth.noise import Generators
 from gpvae_core.vae import VAE
 
 FIRST_STEP = 0.3
@@ -28,7 +30,7 @@ ESS_FOR_EACH_CHAIN = 100
 
 
 class HMCSettings(BaseModel):
-    """How long and how often the posterior is sampled."""
+    """Settings of the chains that sample the posterior: how many there are, and how long."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     chains: int = Field(default=4, ge=2, description="chains of each instance")
@@ -39,7 +41,13 @@ class HMCSettings(BaseModel):
 
 @dataclass(frozen=True)
 class PosteriorSamples:
-    """N draws of C chains of B instances."""
+    """N draws of C chains of B instances.
+
+    >>> draws = torch.randn(200, 4, 1, 2, generator=torch.Generator().manual_seed(0))
+    >>> found = PosteriorSamples(draws, step=torch.tensor([0.5]), acceptance=torch.tensor([0.8]))
+    >>> bool((found.r_hat < 1.01).all()), found.mixed.tolist()
+    (True, [True])
+    """
 
     z: Float[Tensor, "N C B D"]
     step: Float[Tensor, " B"]
@@ -49,12 +57,12 @@ class PosteriorSamples:
     @cached_property
     def r_hat(self) -> Array:
         """Rank-normalised split R-hat, (B, D)."""
-        return self._of_each(split_r_hat)
+        return self._each(split_r_hat)
 
     @cached_property
     def ess(self) -> Array:
         """Bulk effective sample size, (B, D)."""
-        return self._of_each(bulk_ess)
+        return self._each(bulk_ess)
 
     @property
     def mixed(self) -> NDArray[np.bool_]:
@@ -62,7 +70,7 @@ class PosteriorSamples:
         enough = ESS_FOR_EACH_CHAIN * self.z.shape[1]
         return np.asarray((self.r_hat <= R_HAT_LIMIT).all(1) & (self.ess >= enough).all(1))
 
-    def _of_each(self, statistic: Callable[[Array], float]) -> Array:
+    def _each(self, statistic: Callable[[Array], float]) -> Array:
         draws = self.z.permute(2, 3, 1, 0).cpu().double().numpy()
         return np.array([[statistic(one) for one in instance] for instance in draws])
 
@@ -72,12 +80,12 @@ def posterior_samples(
     vae: VAE,
     x: Float[Tensor, "B C H W"],
     start: Posterior,
-    how: HMCSettings | None = None,
+    settings: HMCSettings | None = None,
     generator: torch.Generator | None = None,
     scale: Float[Tensor, "B D D"] | None = None,
     progress: Progress = silent,
 ) -> PosteriorSamples:
-    """Draws of p(z|x) of each image.
+    """Draw from p(z|x) of each image, all with one generator.
 
     Args:
         start: where chains start: q(z|x), or the prior (`vae.prior`), from which R-hat sees more.
@@ -85,23 +93,43 @@ def posterior_samples(
 
     C x B latents are decoded together: give few images at a time.
     """
-    how = how or HMCSettings()
-    densities, weights = (lambda z: vae.log_joint(x, z),), x.new_ones(1)
+    settings = settings or HMCSettings()
     factor = torch.diag_embed(start.variance.sqrt()) if scale is None else scale
-    step = factor.new_full((len(x),), FIRST_STEP)
-    point = evaluate(densities, start.rsample_and_log_prob(how.chains, generator)[0])
-    total = how.warmup + how.draws
+    begin = start.rsample_and_log_prob(settings.chains, generator)[0]
+    return chains_from(begin, lambda z: vae.log_joint(x, z), factor, settings, generator, progress)
+
+
+@torch.no_grad()
+def chains_from(
+    begin: Float[Tensor, "C B D"],
+    log_joint: LogDensity,
+    scale: Float[Tensor, "B D D"],
+    settings: HMCSettings,
+    generators: Generators,
+    progress: Progress = silent,
+) -> PosteriorSamples:
+    """Run C chains of each of B images from where they begin, with one generator, or with one for each image."""
+    step = scale.new_full((len(scale),), FIRST_STEP)
+    point, weights = evaluate((log_joint,), begin), begin.new_ones(1)
+    each_its_own = isinstance(generators, Sequence)
+
+    def moved(point: Point, step: Tensor, t: int) -> tuple[Point, Tensor]:
+        turn = t if each_its_own else None
+        return transition((log_joint,), weights, point, step, scale, settings.leapfrog, generators, turn)
+
+    total = settings.warmup + settings.draws
     logs: list[Tensor] = []
-    for t in range(1, how.warmup + 1):
-        point, rate = transition(densities, weights, point, step, factor, how.leapfrog, generator)
+    for t in range(1, settings.warmup + 1):
+        point, rate = moved(point, step, t)
         step = adapted(step, rate, FIRST_GAIN / t**GAIN_FALL)
-        logs.append(step.log())
+        logs.append(in_double(step).log())
         progress(t, total, "samples of the true posterior")
-    step = torch.stack(logs[math.floor(0.5 * how.warmup) :]).mean(0).exp()
+    # The warm-up's later half, after the first large steps of the search.
+    step = torch.stack(logs[math.floor(0.5 * settings.warmup) :]).mean(0).exp().to(step)
     draws, rates = [], []
-    for t in range(how.draws):
-        point, rate = transition(densities, weights, point, step, factor, how.leapfrog, generator)
+    for t in range(settings.warmup + 1, total + 1):
+        point, rate = moved(point, step, t)
         draws.append(point.z)
         rates.append(rate)
-        progress(how.warmup + t + 1, total, "samples of the true posterior")
+        progress(t, total, "samples of the true posterior")
     return PosteriorSamples(torch.stack(draws), step, torch.stack(rates).mean(0))

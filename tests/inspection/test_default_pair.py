@@ -54,6 +54,6 @@ def test_the_gp_encoder_starts_from_the_vae(tmp_path: Path, monkeypatch: pytest.
     tiny = {**default_pair.GP_SETTINGS, "train.epochs": 1, "train.lr": 1e-9}
     monkeypatch.setattr(default_pair, "GP_SETTINGS", tiny)
     vae, gp = (load_run(folder, "last") for folder in train_default_pair(tmp_path))
-    assert gp.meta["init_from"] == VAE_NAME
+    assert gp.meta.init_from == VAE_NAME
     z = torch.randn(4, 2)
     torch.testing.assert_close(gp.model.decode(z), vae.model.decode(z), atol=1e-5, rtol=1e-5)

@@ -204,7 +204,7 @@ def test_runs_are_grouped_by_their_decoder(linear_run: LinearRuns, tmp_path: Pat
     one, other = linear_run(2), linear_run(2, sigma_x=0.7)
     frozen = one.run.config.model_copy(update={"freeze_decoder": True})
     taken = make_run(tmp_path / "taken", frozen, one.oracle.vae(SHIFT), one.run.data)
-    taken.meta["decoder_from"] = "gone"
+    taken.meta = taken.meta.model_copy(update={"decoder_from": "gone"})
     found = decoders({"other": other.run, "taken": taken, "own": one.run})
     assert [(d.name, d.runs) for d in found] == [("own", ("own", "taken")), ("other", ("other",))]
     assert decoders({"taken": taken})[0].name == "gone"

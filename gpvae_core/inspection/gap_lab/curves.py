@@ -87,7 +87,7 @@ def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: P
     if not epochs:
         raise UserError(f"run '{run.name}' kept no weights of its epochs: train it with --set keep_every=N")
     index = seeded_sample(len(run.data.validation), sample, seed)
-    disk = DiskCache(run.dir / "explore", {"data": run.data.fingerprint, "seed": seed, "created": run.meta["created"]})
+    disk = DiskCache(run.dir / "explore", {"data": run.data.fingerprint, "seed": seed, "created": run.meta.created})
     settings = {"epochs": epochs, "sample": len(index), **named_truth(run.truth)}
     columns = disk.read("labepochs", settings)
     if columns is None:

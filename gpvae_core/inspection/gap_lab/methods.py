@@ -32,7 +32,7 @@ def decoders(runs: Mapping[str, Run]) -> list[Decoder]:
 
 def _decoder(fingerprint: str, names: Sequence[str], runs: Mapping[str, Run]) -> Decoder:
     own = [name for name in names if not runs[name].config.freeze_decoder]
-    given = [str(runs[name].meta["decoder_from"]) for name in names if runs[name].meta.get("decoder_from")]
+    given = [given for name in names if (given := runs[name].meta.decoder_from)]
     ordered = [*own, *(name for name in names if name not in own)]
     return Decoder((own or given or ordered)[0], fingerprint, tuple(ordered))
 
