@@ -6,12 +6,13 @@ in; and two instances share no noise, so that their errors stay independent.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from gpvae_core.hashes import hexdigest
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One for all instances (None: torch's global one), or one for each."""
@@ -28,8 +29,8 @@ def image_generators(
 
 
 def _image_seed(image: Float[Tensor, "C H W"], seed: int) -> int:
-    digest = hashlib.sha256(f"{seed} ".encode() + image.contiguous().numpy().tobytes())
-    return int.from_bytes(digest.digest()[:8], "big") >> 1  # manual_seed takes 63 bits
+    digest = hexdigest([f"{seed} ", image.contiguous().numpy().tobytes()])
+    return int(digest[:16], 16) >> 1  # manual_seed takes 63 bits
 
 
 def normal(shape: Sequence[int], generators: Generators, like: Tensor) -> Tensor:
