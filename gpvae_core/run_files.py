@@ -104,7 +104,7 @@ class EpochMetrics(TypedDict):
     """One line of metrics.jsonl."""
 
     epoch: int
-    train_bound: NotRequired[float]
+    train_bound: float
     """Mean training bound over the epoch, nats."""
     validation_elbo: float
     """Mean validation ELBO after it, nats."""

@@ -180,6 +180,11 @@ def load_run(
     Raises:
         UserError: no such run, a damaged one, one from a newer version, one without a finished epoch, a refiner that
             is unknown, has parameters to be trained, or does not fit the run's decoder.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> gpvae.load_run(run.dir, refiner="svi:8").refiner
+    'svi:8'
     """
     if which not in get_args(Which):
         raise unknown("weights", which, get_args(Which))
@@ -255,8 +260,16 @@ def _finished_elbo(path: Path) -> float | None:
     return None if best is None else read_record(best / "state.json", BestState).validation_elbo
 
 
-def list_runs(root: Path) -> tuple[list[RunSummary], list[str]]:
-    """Return the runs directly below `root`, and one line for each damaged one."""
+def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
+    """Return the runs directly below `root`, and one line for each damaged one.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> runs, damaged = gpvae.list_runs(run.dir.parent)
+    >>> runs[-1].method, damaged
+    ('vae', [])
+    """
+    root = Path(root)
     runs: list[RunSummary] = []
     damaged: list[str] = []
     folders = sorted(p for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []

@@ -13,7 +13,8 @@ WITH_EXAMPLES = sorted(path for path in (ROOT / "gpvae_core").rglob("*.py") if "
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_the_examples_of_a_module_run(path: Path) -> None:
+def test_the_examples_of_a_module_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some train a run
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -51,6 +51,9 @@ class DataConfig(BaseModel):
     )
 
 
+Indices: TypeAlias = slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Split:
     """Images as stored, (N, C, H, W): whole numbers from 0 to `levels` (uint8), or float32 in [0, 1] with levels 1.
@@ -62,7 +65,7 @@ class Split:
     (3, 0.5)
     """
 
-    images: NDArray[Any]
+    images: NDArray[np.uint8 | np.float32]
     labels: NDArray[np.int64]
     """Number of each image's class; -1 for an image without a label."""
     levels: int
@@ -70,7 +73,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
-    def pixels(self, indices: Any = None) -> Tensor:
+    def pixels(self, indices: Indices | None = None) -> Tensor:
         """float32 pixels in [0, 1] of all images or of `indices`."""
         chosen = self.images if indices is None else self.images[indices]
         return torch.from_numpy(np.ascontiguousarray(chosen)).to(torch.float32) / self.levels

@@ -25,6 +25,11 @@ class Uncertainty:
 
     f: V[f_j(x)|D], variance of the mean function, (B, D), in squared latent units.
     h: V[h_j(x)|D], variance of the standard-deviation function, (B, D), in squared latent units.
+
+    >>> import torch
+    >>> from gpvae_core.densities.base import Uncertainty
+    >>> Uncertainty(f=torch.tensor([[0.1, 0.2]]), h=torch.tensor([[0.0, 0.1]])).total
+    tensor([0.4000])
     """
 
     f: Float[Tensor, "B D"]

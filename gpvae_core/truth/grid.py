@@ -111,7 +111,14 @@ class Atlas:
 
 @dataclass(frozen=True)
 class GridPosterior:
-    """p(z|x) of one image at d = 2, on a window that holds its mass. Densities in nats, coordinates in prior units."""
+    """p(z|x) of one image at d = 2, on a window that holds its mass. Densities in nats, coordinates in prior units.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> posterior = run.true_posterior(run.data.test.pixels([0])[0])
+    >>> posterior.mean.shape, posterior.passed
+    ((2,), True)
+    """
 
     x: Array
     """(Gx,) first latent coordinate of the columns, evenly spaced."""

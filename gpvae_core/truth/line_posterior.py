@@ -20,7 +20,14 @@ FLOOR = 30.0
 
 @dataclass(frozen=True)
 class LinePosterior:
-    """p(z|x) of one image at d = 1. Densities in nats, coordinates in prior units."""
+    """p(z|x) of one image at d = 1. Densities in nats, coordinates in prior units.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1, "latent_dim": 1}, progress=gpvae.silent)
+    >>> posterior = run.true_posterior(run.data.test.pixels([0])[0])
+    >>> posterior.modes().shape
+    (1, 1)
+    """
 
     z: Array
     """(G,) nodes, ascending; closer together where the decoder is steep."""

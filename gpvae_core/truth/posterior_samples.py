@@ -30,7 +30,12 @@ ESS_FOR_EACH_CHAIN = 100
 
 
 class HMCSettings(BaseModel):
-    """Settings of the chains that sample the posterior: how many there are, and how long."""
+    """Settings of the chains that sample the posterior: how many there are, and how long.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.HMCSettings(draws=1000).chains
+    4
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     chains: int = Field(default=4, ge=2, description="chains of each instance")

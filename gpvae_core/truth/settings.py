@@ -13,7 +13,12 @@ IWAE_SAMPLES = 5000
 
 
 class TruthSettings(BaseModel):
-    """How log p(x) is found. The seed of the noise is an argument of each question."""
+    """Settings of how log p(x) is found. The seed of the noise is an argument of each question.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.TruthSettings(name="iwae").samples
+    5000
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(

@@ -44,9 +44,12 @@ DIMENSIONS = {"line": 1, "grid": 2}
 class Truth:
     """The truth about one frozen model. What is built once (the line, the atlas) is shared by all threads that ask.
 
-    run.truth.log_px(x).log_px              nats; .se, .ess and .trusted say how far each is to be trusted
-    run.truth.posterior(x)[0].modes()       by quadrature, d = 1 or 2
-    run.truth.samples(x).r_hat              by Hamiltonian Monte Carlo, any d
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> x = run.data.test.pixels([0])
+    >>> evidence = run.truth.log_px(x)
+    >>> evidence.kind, evidence.exact, len(run.truth.posterior(x))
+    ('grid', True, 1)
     """
 
     def __init__(self, model: GenerativeModel, settings: TruthSettings, quadrature: Quadrature) -> None:

@@ -52,7 +52,7 @@ def assert_same(a: Path, b: Path) -> None:
         assert left.keys() == right.keys()
         assert all(torch.equal(left[name], right[name]) for name in left), which
     keep = ("epoch", "train_bound", "validation_elbo", "passes")
-    rows = [[{k: row[k] for k in keep} for row in read_metrics(run / "metrics.jsonl")] for run in (a, b)]
+    rows = [[{k: row.get(k) for k in keep} for row in read_metrics(run / "metrics.jsonl")] for run in (a, b)]
     assert rows[0] == rows[1]
     assert read_json(a / "best" / "state.json") == read_json(b / "best" / "state.json")
 
@@ -228,7 +228,7 @@ def test_the_score_is_the_likelihood_of_the_empiricalized_model(whole: Path) -> 
 
 def test_passes_are_counted_for_each_point(whole: Path) -> None:
     for row in read_metrics(whole / "metrics.jsonl"):
-        assert 1 < row["passes"] <= len(POINTS.train) / 100
+        assert 1 < row.get("passes", 0.0) <= len(POINTS.train) / 100
     rows = read_metrics(whole / "metrics.jsonl")
     assert rows[-1]["train_bound"] > rows[0]["train_bound"]
 
