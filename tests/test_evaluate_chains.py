@@ -139,15 +139,16 @@ def plane_posteriors(run: Run, x: torch.Tensor) -> list[GridPosterior]:
 def test_chains_of_a_run_have_the_grids_moments(plane: Run) -> None:
     x = DIGITS.test.pixels(slice(0, 3))
     grids = plane_posteriors(plane, x)
-    found = plane.posterior_samples(x, HMC, seed=1)
-    assert found.z.shape == (250, 4, 3, 2)
+    longer = HMC.model_copy(update={"draws": 1000})
+    found = plane.posterior_samples(x, longer, seed=2)
+    assert found.z.shape == (1000, 4, 3, 2)
     assert (found.r_hat < 1.05).all()
     draws = found.z.double().flatten(0, 1)
     for i, grid in enumerate(grids):
         mean, std = moments(grid)
         assert (np.abs(draws[:, i].mean(0).numpy() - mean) < 4.5 * std / np.sqrt(found.ess[i])).all()
-        assert draws[:, i].std(0).numpy() == pytest.approx(std, rel=0.15)
-    assert torch.equal(plane.posterior_samples(x, HMC, seed=1).z, found.z)
+        assert draws[:, i].std(0).numpy() == pytest.approx(std, rel=0.1)
+    assert torch.equal(plane.posterior_samples(x, longer, seed=2).z, found.z)
     assert plane.posterior_samples(x[0], HMCSettings(warmup=2, draws=4)).z.shape == (4, 4, 1, 2)
 
 
