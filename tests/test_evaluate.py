@@ -18,7 +18,7 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.result import Check, IwaeScore
-from gpvae_core.evaluation.words import collapse_in_words, warnings
+from gpvae_core.evaluation.words import collapse_in_words
 from gpvae_core.gaps import instance_gaps
 from gpvae_core.runs import Run, load_run
 from gpvae_core.training import train
@@ -344,11 +344,12 @@ def test_a_bound_whose_weights_have_too_heavy_a_tail_says_so() -> None:
     def score(k: int, n: int, untrusted: int) -> IwaeScore:
         return IwaeScore(mean=0.0, se=1.0, n=n, k=k, ess=1.0, untrusted=untrusted)
 
-    checks = {"iwae": Check(n=200, untrusted=3, few_effective=0, k_hat_above_limit=3)}
-    truth, bound = warnings(score(100, 359, 99), checks, None)
+    (truth,) = Check(n=200, untrusted=3, few_effective=0, k_hat_above_limit=3).warnings("iwae")
+    (bound,) = score(100, 359, 99).warnings()
     assert truth == "log p(x) by iwae: 3 of 200 instances: k-hat > 0.7, not to be trusted"
     assert bound.startswith("IWAE-100: 99 of 359 instances: k-hat > 0.7, not to be trusted")
-    assert warnings(score(2, 5, 0), {"grid": Check(refined=3, failed=0, n=5)}, None) == []
+    assert score(2, 5, 0).warnings() == []
+    assert Check(refined=3, failed=0, n=5).warnings("grid") == []
 
 
 def test_a_grid_beyond_the_plane_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
+from gpvae_core.truth.diagnostics import R_HAT_LIMIT
+from gpvae_core.truth.evidence import MIN_ESS
+from gpvae_core.truth.pareto import K_HAT_LIMIT
+from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
 
 
 class IwaeScore(Mean):
@@ -16,6 +20,15 @@ class IwaeScore(Mean):
     """Median effective sample size of an instance's weights, of `k`."""
     untrusted: int | None
     """Instances whose Pareto-k is above the limit; None where the weights are too few to tell."""
+
+    def warnings(self) -> list[str]:
+        """Say where the bound is not to be trusted as an estimate of log p(x)."""
+        if not self.untrusted:
+            return []
+        return [
+            f"IWAE-{self.k}: {self.untrusted} of {self.n} instances: k-hat > {K_HAT_LIMIT}, "
+            "not to be trusted as an estimate of log p(x); it is a lower bound all the same"
+        ]
 
 
 class LogPx(Mean):
@@ -141,6 +154,19 @@ class Check(EvaluationPart):
     """Median effective sample size."""
     k_hat_above_limit: int | None = None
 
+    def warnings(self, truth: str) -> list[str]:
+        """Say which values are not to be trusted, and why; `truth` names the way to them."""
+        reasons = {
+            "a check of the quadrature failed": self.failed,
+            f"fewer than {MIN_ESS:g} effective samples": self.few_effective,
+            f"k-hat > {K_HAT_LIMIT}": self.k_hat_above_limit,
+        }
+        return [
+            f"log p(x) by {truth}: {count} of {self.n} instances: {reason}, not to be trusted"
+            for reason, count in reasons.items()
+            if count
+        ]
+
 
 class DensityMean(Mean):
     """log p(x) of the generative model as a density, in nats."""
@@ -200,6 +226,15 @@ class ChainsReport(EvaluationPart):
     """In posterior standard deviations."""
     std_ratio: Mean
 
+    def warnings(self) -> list[str]:
+        """Say for how many instances the chains have not mixed."""
+        if self.mixed == self.n:
+            return []
+        return [
+            f"HMC: {self.n - self.mixed} of {self.n} instances: R-hat > {R_HAT_LIMIT} or fewer than "
+            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, not to be trusted; more --hmc-draws may do"
+        ]
+
 
 class Evaluation(EvaluationPart):
     """The result of `evaluate`: bounds over a whole split, truth and gaps on a seeded sample of it.
@@ -252,9 +287,8 @@ class Evaluation(EvaluationPart):
 
     def warnings(self) -> list[str]:
         """Say in whole sentences what is not to be trusted; empty where everything passed its checks."""
-        from gpvae_core.evaluation.words import warnings
-
-        return warnings(self.iwae, self.checks, self.hmc)
+        checks = [line for name, check in self.checks.items() for line in check.warnings(name)]
+        return [*checks, *(self.hmc.warnings() if self.hmc is not None else ()), *self.iwae.warnings()]
 
 
 def _means(value: Any, name: str) -> Iterator[tuple[str, Mean]]:

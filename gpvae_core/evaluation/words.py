@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gpvae_core.collapse import ACTIVE
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, Check, Evaluation, IwaeScore, LogPx
-from gpvae_core.truth.diagnostics import R_HAT_LIMIT
-from gpvae_core.truth.evidence import MIN_ESS
-from gpvae_core.truth.pareto import K_HAT_LIMIT
-from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
+from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, Evaluation, LogPx
 
 TRUTHS = {
     "line": "quadrature along the latent line",
@@ -55,33 +49,6 @@ def chains_in_words(bidirectional: BidirectionalMeans | None, hmc: ChainsReport 
         lines.append(
             f"from there the encoder's mean is {plus_minus(hmc.mean_distance)} posterior standard deviations off, "
             f"and its standard deviations are {plus_minus(hmc.std_ratio)} times the posterior's"
-        )
-    return lines
-
-
-def warnings(iwae: IwaeScore, checks: Mapping[str, Check], hmc: ChainsReport | None) -> list[str]:
-    """Say what is not to be trusted."""
-    lines = []
-    for name, check in checks.items():
-        reasons = {
-            "a check of the quadrature failed": check.failed,
-            f"fewer than {MIN_ESS:g} effective samples": check.few_effective,
-            f"k-hat > {K_HAT_LIMIT}": check.k_hat_above_limit,
-        }
-        lines += [
-            f"log p(x) by {name}: {count} of {check.n} instances: {reason}, not to be trusted"
-            for reason, count in reasons.items()
-            if count
-        ]
-    if hmc is not None and hmc.mixed < hmc.n:
-        lines.append(
-            f"HMC: {hmc.n - hmc.mixed} of {hmc.n} instances: R-hat > {R_HAT_LIMIT} or fewer than "
-            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, not to be trusted; more --hmc-draws may do"
-        )
-    if iwae.untrusted:
-        lines.append(
-            f"IWAE-{iwae.k}: {iwae.untrusted} of {iwae.n} instances: k-hat > {K_HAT_LIMIT}, "
-            "not to be trusted as an estimate of log p(x); it is a lower bound all the same"
         )
     return lines
 
