@@ -20,7 +20,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_config
 from gpvae_core.runs import load_run
-from gpvae_core.sweep import run, work
+from gpvae_core.sweep import cluster, run, work
 from gpvae_core.sweep.charge import TOKEN, call_off, coordinating
 from gpvae_core.sweep.cluster import ClusterSettings
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
@@ -250,7 +250,7 @@ def test_the_time_left_follows_from_what_is_known(quick: SweepConfig, quick_jobs
 
 
 def test_workers_of_each_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "cores", lambda: 8)
+    monkeypatch.setattr(cluster, "cores", lambda: 8)
     for devices, where, wanted in [
         (["cpu"], ClusterSettings(), (8, 0)),
         (["cpu"], ClusterSettings(workers=3), (3, 0)),
@@ -260,7 +260,7 @@ def test_workers_of_each_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> Non
         (["cuda:0", "cpu"], ClusterSettings(device="cpu"), (8, 0)),
         (["mps", "cpu"], ClusterSettings(), (1, 0)),
     ]:
-        monkeypatch.setattr(run, "available_devices", lambda found=devices: found)
+        monkeypatch.setattr(cluster, "available_devices", lambda found=devices: found)
         assert where.local() == wanted
 
 
