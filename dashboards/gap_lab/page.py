@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import ClassVar
 
 import panel as pn
 
 from dashboards.gap_lab.controls import FilmControls, GapLabControls
-from dashboards.gap_lab.labs import GapLabs, Trainings
+from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.panes import AccuracyTime, AnswerContours, EpochGaps, GapLabPane, GapStacks, SizeGaps, SviBound
-from dashboards.gap_lab.pictures import pictures
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
-from dashboards.lab.page import GRID, WHOLE, WIDE, Page
+from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.lab.welcome import Welcome
+from gpvae_core.plots.pictures import png_address
 
-NARROW, ONE = 1424, 960
-"""Pixels of a window below which two cards, and one, stand side by side."""
+ONE, TWO, THREE = "(max-width: 960px)", "(min-width: 961px) and (max-width: 1424px)", "(min-width: 1425px)"
+"""Windows in which one card, two cards, and three or more stand side by side."""
 CARDS = f"""
-@media (max-width: {NARROW}px) {{ :host {{ grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }} }}
-@media (max-width: {ONE}px) {{ :host {{ grid-template-columns: minmax(0, 1fr) !important; }} }}
+@media {ONE} {{ :host {{ grid-template-columns: minmax(0, 1fr) !important; }} }}
+@media {TWO} {{ :host {{ grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }} }}
+@media {THREE} {{ :host {{ grid-template-rows: auto 1fr; }} }}
 """
-DISSOLVED = f"""
-@media (max-width: {NARROW}px) {{
-  :host {{ display: contents !important; }}
-  .scroll-button {{ display: none !important; }}
-}}
-"""
-"""What a box holds takes part in the grid around it."""
-PLAYER_FIRST = f"""
-@media (min-width: {ONE + 1}px) and (max-width: {NARROW}px) {{ :host {{ order: -1; grid-column: 1 / -1; }} }}
-"""
-"""With two columns the player stands above gaps and contours, so that it is in sight with what it moves."""
-TWO = {**WHOLE, "grid-column": "span 2", "display": "flex", "flex-direction": "column", "gap": "8px"}
-PAIR = {**GRID, "grid-template-columns": "1fr 1fr"}
+PLACES = {
+    "film": f"@media {TWO} {{ :host {{ order: -1; grid-column: 1 / 3; }} }}"
+    f"@media {THREE} {{ :host {{ grid-area: 1 / 2 / 2 / 4; }} }}",
+    "lab_contours": f"@media {THREE} {{ :host {{ grid-area: 2 / 2; }} }}",
+    "lab_bound": f"@media {THREE} {{ :host {{ grid-area: 2 / 3; }} }}",
+}
+"""The film's buttons stand above contours and bound, which they move; where there are two columns, above all cards."""
+ELSEWHERE = f"@media {THREE} {{ :host {{ grid-row: span 2; }} }}"
+"""Other cards are as high as the film's buttons and the two cards below them together."""
+PICTURES = 8
+"""Reconstructions shown beside the image."""
 
 
 class GapLabPage(Page[GapLabRequest]):
@@ -57,12 +57,11 @@ class GapLabPage(Page[GapLabRequest]):
         return AnswerContours(), GapStacks(), SviBound(), AccuracyTime(), EpochGaps(), SizeGaps()
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
-        self.labs, self.trainings = self.library.shared(GapLabs), self.library.shared(Trainings)
+        self.labs = self.library.shared(GapLabs)
         self.controls = GapLabControls(self.state, self.notice.say, self._largest)
-        self.training = TrainingPanel(self.trainings, self.notice.say)
+        self.training = TrainingPanel(self.labs, self.notice.say)
         self.welcome = Welcome(self.library, self.first)
         self.film = FilmControls(self.state, self.notice.say)
-        self.film.panel.stylesheets = [PLAYER_FIRST]
         self.line.param.update(object="Loading the runs…", min_height=78)
         self.controls.first.append(self.training.toggle)
         parts = (self.controls.bar, self.training.panel, self.training.line.panel, self.line, self._grid())
@@ -71,15 +70,10 @@ class GapLabPage(Page[GapLabRequest]):
 
     def _grid(self) -> pn.Column:
         cards = self.session.cards
-        for card in cards.values():
-            card.sizing_mode = "stretch_width"
-        boxed = {"stylesheets": [DISSOLVED], "sizing_mode": "stretch_width", "margin": 0}
-        pair = pn.Column(cards["lab_contours"], cards["lab_bound"], styles=PAIR, **boxed)
-        film = pn.Column(self.film.panel, pair, styles=TWO, **boxed)
-        return pn.Column(
-            cards["lab_gaps"], film, cards["lab_times"], cards["lab_epochs"], cards["lab_sizes"],
-            styles=GRID, stylesheets=[CARDS], margin=(4, 12), sizing_mode="stretch_width",
-        )  # fmt: skip
+        parts = {"lab_gaps": cards["lab_gaps"], "film": self.film.panel, **cards}
+        for name, part in parts.items():
+            part.param.update(sizing_mode="stretch_width", stylesheets=[PLACES.get(name, ELSEWHERE)])
+        return pn.Column(*parts.values(), styles=GRID, stylesheets=[CARDS], margin=(4, 12), sizing_mode="stretch_width")
 
     # What a request shows
 
@@ -87,7 +81,18 @@ class GapLabPage(Page[GapLabRequest]):
         return resolve(self.labs, values)
 
     def line_of(self, request: GapLabRequest) -> str | None:
-        return pictures(request)
+        """Return the image, and what is decoded from the mean of each approximate posterior, as HTML."""
+        picture = request.lab.picture(request.methods[:PICTURES], request.index)
+        shown = [("image", picture.title, picture.image, "#7f8a95")]
+        for name, decoded in picture.reconstructions.items():
+            style = request.styles[name]
+            shown.append((style.label, f"decoded from the mean of {name}'s answer", decoded, style.colour))
+        figures = [
+            f'<figure style="--colour: {colour}"><img alt="{html.escape(title)}" title="{html.escape(title)}" '
+            f'src="{png_address(image, 56)}"><figcaption>{html.escape(label)}</figcaption></figure>'
+            for label, title, image, colour in shown
+        ]
+        return f'<div class="pictures" role="status"><b>{html.escape(picture.title)}</b>{"".join(figures)}</div>'
 
     def offer(self, request: GapLabRequest) -> None:
         """Offer what there is on the decoder; the player is busy until another film is there."""
@@ -142,7 +147,7 @@ class GapLabPage(Page[GapLabRequest]):
 
     def _look(self) -> None:
         """Load what runs there are, in a thread, then show them."""
-        finished_only = self.trainings.running or self.first.running
+        finished_only = self.labs.trainings.running or self.first.running
 
         def work() -> None:
             self.labs.refresh(finished_only)

@@ -43,8 +43,7 @@ class GapStacks(GapLabPane):
         return (Select("gaps_of", "of", GAPS_OF, request.gaps_of),)
 
     def key(self, request: GapLabRequest) -> Hashable:
-        index = None if self.slow(request) else request.index
-        return (request.lab.decoder.fingerprint, request.methods, index) if request.methods else None
+        return request.lab.decoder.fingerprint, request.methods, None if self.slow(request) else request.index
 
     def compute(self, request: GapLabRequest, progress: Progress) -> StacksView:
         if self.slow(request):
@@ -128,14 +127,9 @@ class AccuracyTime(GapLabPane):
 
     name = "lab_times"
     title = "Accuracy against time"
-    nothing = "Choose a method above."
+    in_job = True
     to_csv = staticmethod(export.times)
-
-    def slow(self, request: GapLabRequest) -> bool:
-        return True
-
-    def key(self, request: GapLabRequest) -> Hashable:
-        return (request.lab.decoder.fingerprint, request.methods) if request.methods else None
+    depends = ("lab.decoder.fingerprint", "methods")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> TimesView:
         return request.lab.times(request.methods, progress)
@@ -158,17 +152,13 @@ class AccuracyTime(GapLabPane):
 class CurvePane(GapLabPane):
     """Gaps along a series of runs, which can be trained where there is none."""
 
+    in_job = True
     to_csv = staticmethod(export.curve)
-
-    missing_words: ClassVar[str]
     what: ClassVar[str] = ""
     """What the title of the view names."""
 
-    def slow(self, request: GapLabRequest) -> bool:
-        return True
-
     def missing(self, request: GapLabRequest) -> Content:
-        return Content(message=self.missing_words, actions=((self.name, "Train this series"),))
+        return Content(message=self.nothing, actions=((self.name, "Train this series"),))
 
     def draw(self, view: CurveView, request: GapLabRequest) -> Content:
         points = zip(view.labels, view.inference, view.approximation, strict=True)
@@ -177,14 +167,14 @@ class CurvePane(GapLabPane):
             sub=f"{self.what}{view.title}, mean of {view.sample} validation images",
             sentence=f"{self.sentence(request)} Bars: one standard error.",
             alt="; ".join(f"{x}: gap {nats(i.mean)}, approximation {nats(a.mean)} nats" for x, i, a in points),
-            selects=self.runs(request),
+            selects=self.series(request),
         )
 
     @abstractmethod
     def sentence(self, request: GapLabRequest) -> str:
         """Return how to read the figure."""
 
-    def runs(self, request: GapLabRequest) -> tuple[Select, ...]:
+    def series(self, request: GapLabRequest) -> tuple[Select, ...]:
         """Return the choice among several series."""
         return ()
 
@@ -194,7 +184,7 @@ class EpochGaps(CurvePane):
 
     name = "lab_epochs"
     title = "Gaps over training"
-    missing_words = (
+    nothing = (
         "No run on these data kept the weights of its epochs (--set keep_every=N), so there is nothing to show. Train "
         "such a run here: the decoder's method anew, seconds on the digits."
     )
@@ -213,7 +203,7 @@ class EpochGaps(CurvePane):
         decoder = "the decoder stays as it was" if frozen else "encoder and decoder learn together"
         return f"Mean gaps under the weights kept of each epoch; {decoder}."
 
-    def runs(self, request: GapLabRequest) -> tuple[Select, ...]:
+    def series(self, request: GapLabRequest) -> tuple[Select, ...]:
         options = tuple((name, name) for name in request.with_epochs)
         return (Select("epochs_of", "run", options, request.epochs_of),)
 
@@ -224,7 +214,7 @@ class SizeGaps(CurvePane):
     name = "lab_sizes"
     title = "Gaps over encoder size"
     what = "method "
-    missing_words = (
+    nothing = (
         "No two runs on this decoder differ only in the size of their encoder. Train a series here: plain Gaussian "
         "encoders from 4 to 128 hidden units, seconds each on the digits."
     )

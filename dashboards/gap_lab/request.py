@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dashboards.gap_lab.labs import GapLabs, Trainable
+from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.state import BETWEEN, methods_of
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
@@ -39,7 +39,8 @@ class GapLabRequest:
     with_epochs: Mapping[str, Run]
     styles: Mapping[str, MethodStyle]
     theme: Theme
-    trainable: Trainable
+    families: tuple[str, ...]
+    """Methods of the teaching set that can be trained on the decoder."""
 
 
 def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
@@ -69,7 +70,7 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
         with_epochs=with_epochs,
         styles=method_styles(names, lab.decoder.name, values.theme),
         theme=values.theme,
-        trainable=labs.trainable(lab),
+        families=labs.families(lab),
         **{name: values[name] for name in ("gaps_of", "start", "quantity", "epochs_of")},
     )
     return values.resolved(request)

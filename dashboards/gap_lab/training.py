@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboards.gap_lab.labs import Trainings
+from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.panes import EpochGaps, SizeGaps
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.controls import FIELD, SMALL
 from dashboards.lab.progress import ProgressLine
-from gpvae_core.errors import UserError
-
-if TYPE_CHECKING:
-    from gpvae_core.inspection.gap_lab.teaching import PlannedTraining
+from gpvae_core.progress import Progress
 
 ALONE = (
     "Only <b>{name}</b> uses this decoder, so there is nothing to compare yet. Train the families of posteriors on it, "
     "each for some seconds on the digits: the decoder stays as it is, only the encoders learn."
 )
 MORE = "Encoders trained here keep the decoder of <b>{name}</b> and appear as methods by themselves."
+TEACHING_SET = "the teaching set"
 
 
 class TrainingPanel:
-    """Choices, buttons and progress. All pages share one training at a time."""
+    """Choices, buttons and progress. All pages share one training at a time; new runs go beside the library's."""
 
-    def __init__(self, trainings: Trainings, complain: Callable[[str], None]) -> None:
-        self._trainings, self._complain = trainings, complain
+    def __init__(self, labs: GapLabs, complain: Callable[[str], None]) -> None:
+        self._labs, self._complain = labs, complain
         self._request: GapLabRequest | None = None
-        self._numbers: Mapping[str, bool] = {}
+        self._numbered: dict[str, bool] = {}
+        """Method -> whether it takes a number."""
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
         self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
         self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
@@ -40,59 +38,64 @@ class TrainingPanel:
         self.number = pmui.IntInput(label="Number", value=4, start=1, end=64, width=90, **FIELD)
         self.epochs = pmui.IntInput(label="Epochs", value=80, start=1, end=10_000, width=100, **FIELD)
         self.train_one = pmui.Button(label="Train", size="small", variant="outlined", margin=(8, 6))
-        self.train_set.on_click(lambda _: self.start("the teaching set"))
+        self.train_set.on_click(lambda _: self.start(TEACHING_SET))
         self.train_one.on_click(lambda _: self.start(self._one()))
-        self.method.param.watch(lambda e: setattr(self.number, "visible", self._numbers.get(e.new, False)), "value")
+        self.method.param.watch(lambda e: setattr(self.number, "visible", self._numbered.get(e.new, False)), "value")
         first = pn.FlexBox(self.set, self.train_set, align_items="center")
         second = pn.FlexBox(self.method, self.number, self.epochs, self.train_one, align_items="center")
         self.panel = pn.Column(self._intro, first, second, visible=False, sizing_mode="stretch_width", margin=(0, 8))
         self.toggle = pmui.Button(label="Train more on this decoder", icon="school", **SMALL)
         self.toggle.on_click(lambda _: setattr(self.panel, "visible", not self.panel.visible))
-        self.line = ProgressLine(trainings, cancelled="Cancelled; the same button goes on.")
+        self.line = ProgressLine(labs.trainings, cancelled="Cancelled; the same button goes on.")
 
     def _one(self) -> str:
         method = str(self.method.value)
-        return f"{method}:{self.number.value}" if self._numbers.get(method) else method
+        return f"{method}:{self.number.value}" if self._numbered.get(method) else method
 
     def offer(self, request: GapLabRequest) -> None:
         """Offer what can be trained on the chosen decoder; open where it has one run alone."""
+        from gpvae_core.inspection.gap_lab.teaching import default_epochs
+        from gpvae_core.methods import methods
+
         before, self._request = self._request, request
-        alone, trainable = len(request.lab.runs) == 1, request.trainable
-        if before is not None and before.lab.decoder == request.lab.decoder:
+        lab, families = request.lab, list(request.families)
+        if before is not None and before.lab.decoder == lab.decoder:
             return
-        self._intro.object = (ALONE if alone else MORE).format(name=html.escape(request.lab.decoder.name))
-        self.panel.visible = alone
-        self.epochs.value, self._numbers = trainable.epochs, trainable.numbered
-        self.set.param.update(options=list(trainable.families), value=list(trainable.families))
-        self.method.param.update(options=list(self._numbers), value=next(iter(self._numbers), None))
+        self.panel.visible = len(lab.runs) == 1
+        self._intro.object = (ALONE if self.panel.visible else MORE).format(name=html.escape(lab.decoder.name))
+        self._numbered = {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"}
+        self.epochs.value = default_epochs(lab.origin)
+        self.set.param.update(options=families, value=families)
+        self.method.param.update(options=list(self._numbered), value=next(iter(self._numbered), None))
 
     def start(self, what: str) -> None:
         """Train the teaching set, a series that a card asks for, or one method."""
         if self._request is None:
             return
         run, families, epochs = self._request.lab.origin, [str(name) for name in self.set.value], self.epochs.value
+        name, root = what.removeprefix("lab_"), self._labs.library.root
 
-        def plan() -> list[PlannedTraining]:
+        def work(progress: Progress) -> None:
             from gpvae_core.inspection.gap_lab import teaching
 
-            series: dict[str, Callable[[], list[PlannedTraining]]] = {
-                "the teaching set": lambda: [teaching.planned(run, name) for name in families],
-                SizeGaps.name: lambda: teaching.size_set(run),
-                EpochGaps.name: lambda: [teaching.epoch_run(run)],
-            }
-            return series[what]() if what in series else [teaching.planned(run, what, epochs)]
+            progress(0, 0, f"starting {name}")
+            if what == TEACHING_SET:
+                plan = [teaching.planned(run, family) for family in families]
+            elif what == SizeGaps.name:
+                plan = teaching.size_set(run)
+            else:
+                plan = [teaching.epoch_run(run) if what == EpochGaps.name else teaching.planned(run, what, epochs)]
+            teaching.train_planned(root, plan, run, progress)
 
-        try:
-            self._trainings.start(what.removeprefix("lab_"), plan, run)
-        except UserError as error:
-            self._complain(str(error))
+        if not self._labs.trainings.begin(name, work):
+            self._complain("a training is running already: wait for it, or cancel it")
         self.tick()
 
     def tick(self) -> bool:
         """Show how far it is; return True once, when a training has ended."""
         ended = self.line.follow()
         for button in (self.train_set, self.train_one):
-            button.disabled = self._trainings.running
+            button.disabled = self._labs.trainings.running
         if ended is not None and ended.outcome == "done":
             self.panel.visible = False
         return ended is not None

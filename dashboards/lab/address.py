@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -85,7 +86,7 @@ def parsed(wanted: param.Parameter, key: str, text: str) -> Any:
 
 def _number(wanted: param.Number, key: str, text: str) -> float:
     whole = isinstance(wanted, param.Integer)
-    value = whole_number(text) if whole else _real(text)
+    value = whole_number(text) if whole else real_number(text)
     low, high = wanted.bounds or (None, None)
     if value is None or (low is not None and value < low) or (high is not None and value > high):
         raise UserError(f"{key}: wanted a {'whole ' * whole}number{reach(wanted)}, got '{text[:40]}'")
@@ -97,12 +98,13 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
-def _real(text: str) -> float | None:
+def real_number(text: str) -> float | None:
+    """Return the finite number that a text is, None for any other text."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if value == value else None  # NOTE: nan passes any comparison with a bound
+    return value if math.isfinite(value) else None  # NOTE: nan passes any comparison with a bound
 
 
 def reach(wanted: param.Number) -> str:

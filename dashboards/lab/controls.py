@@ -11,7 +11,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from dashboards.lab.address import parsed, whole_number
+from dashboards.lab.address import LONGEST, parsed, whole_number
 from dashboards.widgets.dial import Dial
 from gpvae_core.errors import UserError
 
@@ -91,22 +91,31 @@ class Controls:
         self.follow(dial, name)
         return dial
 
-    def slider(self, wanted: param.Parameter, label: str, take: Callable[[Any], bool], **more: Any) -> Dial:
-        """Return a slider for what `wanted` describes; `take` returns False for a number that cannot be set."""
+    def slider(
+        self,
+        wanted: param.Parameter,
+        label: str,
+        take: Callable[[Any], bool],
+        choose: Callable[[str], object] = lambda key: None,
+        **more: Any,
+    ) -> Dial:
+        """Return a slider for what `wanted` describes; `take` returns False for a number that cannot be set.
 
-        def took(read: Callable[[], Any]) -> None:
+        `choose` is called with the key of a button behind the slider.
+        """
+
+        def typed(text: Any) -> None:
             try:
-                if take(read()):
+                if take(parsed(wanted, label, str(text)[:LONGEST].strip().lower())):
                     return
             except UserError as error:
                 self._complain(str(error))
             dial.settle()
 
+        handlers = {"typed": typed, "choice": lambda key: choose(str(key))}
         whole = isinstance(wanted, param.Integer)
-        moved = lambda value: took(lambda: round(value) if whole else value)  # noqa: E731
-        typed = lambda text: took(lambda: parsed(wanted, label, text.strip().lower()))  # noqa: E731
         about = {"label": label, "help": wanted.doc or "", "whole": whole, "dark": self._state.param.dark}
-        dial: Dial = Dial(moved, typed, **about, **more)
+        dial: Dial = Dial(handlers, margin=(3, 3), **about, **more)
         return dial
 
     def stepper(self, label: str, what: str, name: str, together: Mapping[str, Any] = {}, **more: Any) -> Stepper:

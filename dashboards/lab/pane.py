@@ -34,6 +34,8 @@ class Pane(ABC, Generic[R]):
     """What the card says where there is nothing to compute."""
     depends: ClassVar[tuple[str, ...]] = ()
     """Attributes of the request on which the computing depends, dotted where they are attributes of an attribute."""
+    in_job: ClassVar[bool] = False
+    """Whether the view is computed in a job that shows how far it is and can be cancelled."""
     to_csv: Callable[[Any], str] = staticmethod(str)
     """Writes the numbers of the view."""
 
@@ -50,8 +52,8 @@ class Pane(ABC, Generic[R]):
         """Return the figure with its words."""
 
     def slow(self, request: R) -> bool:
-        """Return whether it is computed in a job that shows how far it is and can be cancelled."""
-        return False
+        """Return whether this request is computed in a job."""
+        return self.in_job
 
     def shown(self, request: R) -> bool:
         """Return whether the card is on the screen."""

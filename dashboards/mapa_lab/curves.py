@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, nearest, spread
+import numpy as np
+
+from dashboards.mapa_lab.pane import MapaLabPane, spread
 from dashboards.mapa_lab.points import train_command
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.curve_views import BoundView, KlView, PassesView
 from gpvae_core.inspection.mapa_lab.views import DensityView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots import bound_curves, density, kl_curves, pass_curves
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
@@ -22,13 +25,14 @@ PAPER_N = 5000
 SWEEP = "gpvae sweep docs/mapa.toml --out sweeps/mapa"
 
 
-class BoundCurves(SlowPane):
+class BoundCurves(MapaLabPane):
     """The bound of eq. 10 against S, for each proposal and rule."""
 
     name = "mapa_bound"
     width = bound_curves.WIDTH
     title = "Bound against S"
     tab = "bound"
+    in_job = True
     to_csv = staticmethod(export.bound)
     depends = ("set_key", "settings")
 
@@ -50,15 +54,23 @@ class BoundCurves(SlowPane):
         )
 
     def aside(self, view: BoundView, request: MapaLabRequest) -> str:
-        s = max(request.settings.draws, 1)
+        draws = max(request.settings.draws, 1)
         best: dict[str, tuple[float, str]] = {}
         for curve in view.curves:
-            j = nearest(curve.draws, s)
-            here = (curve.gap[j].mean, f"{curve.method} {spread(curve.gap[j])} ({curve.rule})")
+            gap = curve.gap[nearest(curve.draws, draws)]
+            here = (gap.mean, f"{curve.method} {spread(gap)} ({curve.rule})")
             best[curve.method] = min(best.get(curve.method, here), here)
         words = "; ".join(text for _, text in best.values())
-        at_s = view.curves[0].draws[nearest(view.curves[0].draws, s)]
-        return f"At S = {at_s:.0f} the tightest bounds lie below log p(x) of the empiricalized model by: {words} nats."
+        first = view.curves[0].draws
+        return (
+            f"At S = {first[nearest(first, draws)]:.0f} the tightest bounds lie below log p(x) of the empiricalized "
+            f"model by: {words} nats."
+        )
+
+
+def nearest(draws: Array, wanted: float) -> int:
+    """Return the position of the number of draws nearest to the one that is wanted."""
+    return int(np.abs(draws - wanted).argmin())
 
 
 class KlCurves(MapaLabPane):
@@ -88,23 +100,22 @@ class KlCurves(MapaLabPane):
         )
 
 
-class ModelDensity(SlowPane):
+class ModelDensity(MapaLabPane):
     """p_model(x) of a trained run beside p_GT(x)."""
 
     name = "mapa_density"
     width = density.WIDTH
     title = "Density of a trained model"
     tab = "bound"
+    in_job = True
     to_csv = staticmethod(export.density)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         return request.values["learned"] or next(iter(request.point_runs), None)
 
     def missing(self, request: MapaLabRequest) -> Content:
-        return Content(
-            message=f"No model of {request.lab.name} with one latent dimension here yet. This trains one: "
-            f"{train_command(request, 'vae')}"
-        )
+        missing = f"No model of {request.lab.name} with one latent dimension here yet."
+        return Content(message=f"{missing} This trains one: {train_command(request)}")
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> DensityView:
         return request.lab.density(request.labs.run(str(self.key(request))), progress)
@@ -121,10 +132,11 @@ class ModelDensity(SlowPane):
         )
 
 
-class PassCurves(SlowPane):
+class PassCurves(MapaLabPane):
     """Fig. 4 or 5 drawn anew: network passes of a training step, for each point of the batch."""
 
     tab = "passes"
+    in_job = True
     width = pass_curves.WIDTH
     depends = ("set_key", "settings.bandwidth", "settings.seed")
     to_csv = staticmethod(export.passes)
@@ -142,9 +154,9 @@ class PassCurves(SlowPane):
             figure=as_json(pass_curves.figure(view, request.theme, encoder=self._encoder)),
             sub=f"{request.lab.name}, per point and step, batches of {view.batch}",
             sentence="MAPA decodes a training point once for a whole batch, however many of the batch it serves; IWAE "
-            "decodes S samples of its own for each. MAPA max: every "
-            "training point decoded once. "
-            f"{_at_most(view)}",
+            "decodes S samples of its own for each. MAPA max: every training point decoded once. With "
+            f"N = {view.n_total:,} a batch of {view.batch} needs at most {view.n_total / view.batch:,.3g} a point; the "
+            f"paper's figures fit N = {PAPER_N:,}, at most {PAPER_N / view.batch:.0f}: set N above.",
             alt="; ".join(
                 f"{c.method}: {(c.both if self._encoder else c.decoder)[-1].mean:.3g} at S = {c.draws[-1]:.0f}"
                 for c in view.curves
@@ -162,16 +174,6 @@ class PassCurves(SlowPane):
         )
 
 
-def _at_most(view: PassesView) -> str:
-    """Say where passes cannot grow further."""
-    most = f"With N = {view.n_total:,} a batch of {view.batch} needs at most {view.n_total / view.batch:,.3g} a point"
-    return f"{most}; the paper's figures fit N = {PAPER_N:,}, at most {PAPER_N / view.batch:.0f}: set N above."
-
-
 PANES: tuple[MapaLabPane, ...] = (
-    BoundCurves(),
-    KlCurves(),
-    ModelDensity(),
-    PassCurves(encoder=False),
-    PassCurves(encoder=True),
-)
+    BoundCurves(), KlCurves(), ModelDensity(), PassCurves(encoder=False), PassCurves(encoder=True),
+)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.mapa_lab.pane import MapaLabPane, SlowPane, count
+from dashboards.mapa_lab.pane import MapaLabPane, count
 from dashboards.mapa_lab.request import MapaLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.mapa_lab import export
@@ -23,23 +23,22 @@ def _neighbours(request: MapaLabRequest, progress: Progress) -> NeighboursView:
     picture = request.picture
     assert picture is not None
     picture.lab.prepare(progress)
-    kernel = picture.kernel
-    if kernel is None:
-        kernel = request.labs.best_kernel(picture.run, progress)
-    return picture.lab.neighbours(picture.index, kernel, picture.shown, progress)
+    kernel = picture.kernel or picture.lab.best(progress)
+    return picture.lab.neighbours(picture.index, kernel, request.values["shown"], progress)
 
 
-class ImagePane(SlowPane):
+class ImagePane(MapaLabPane):
     """A card about a test image of a trained model."""
 
     tab = "images"
+    in_job = True
 
     def key(self, request: MapaLabRequest) -> Hashable:
         picture = request.picture
         if picture is None:
             return None
         values = None if picture.kernel is None else tuple(sorted(picture.kernel.items()))
-        return picture.run, picture.index, picture.shown, values
+        return picture.run, picture.index, request.values["shown"], values
 
 
 class NeighbourImages(ImagePane):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from dashboards.lab.pane import Pane
 from dashboards.mapa_lab.request import MapaLabRequest
@@ -27,13 +24,6 @@ class MapaLabPane(Pane[MapaLabRequest]):
         return request.tab == self.tab
 
 
-class SlowPane(MapaLabPane):
-    """One that is computed in a job."""
-
-    def slow(self, request: MapaLabRequest) -> bool:
-        return True
-
-
 def count(number: float) -> str:
     """Return 1,234; one decimal below 10."""
     return f"{number:.1f}" if number < 9.95 else f"{number:,.0f}"
@@ -42,8 +32,3 @@ def count(number: float) -> str:
 def spread(value: Value) -> str:
     """Return mean ± standard error, where there is one."""
     return nats(round(value.mean, 2) + 0.0) + (f" ± {value.se:.2f}" if value.se is not None else "")
-
-
-def nearest(values: Sequence[float] | np.ndarray, wanted: float) -> int:
-    """Return the position of the value nearest to `wanted`."""
-    return int(np.abs(np.asarray(values, dtype=float) - wanted).argmin())

@@ -38,18 +38,14 @@ def quality(numbers: PointComparison) -> str:
     return next((name for most, name in names if share <= most), "worse than knowing nothing")
 
 
-def above_or_below(difference: float) -> str:
-    """Say where one draw of the bound lies; with few draws S it may lie above."""
-    return f"{nats(abs(difference))} {'below' if difference >= 0 else 'above'}"
-
-
 def bound_words(numbers: PointComparison) -> str:
-    """Say where the bound lies on average, and how far by chance the draw that is shown is from there."""
+    """Say where the bound lies on average, and where the draw that is shown, which may lie above by chance."""
+    below = numbers.log_px_empirical - numbers.bound
     mean = f"{spread(numbers.gap)} nats below" if numbers.gap.mean >= -1e-9 else "no more than by chance above"
     return (
         f"the bound lies, on average over {GAP_DRAWS} draws, {mean} the empiricalized model's log p(x) of "
         f"{nats(numbers.log_px_empirical)} (the model itself: {nats(numbers.log_px)}); the draw shown, by chance, "
-        f"{above_or_below(numbers.log_px_empirical - numbers.bound)}"
+        f"{nats(abs(below))} {'below' if below >= 0 else 'above'}"
     )
 
 
@@ -134,16 +130,13 @@ class GenerativeProcess(MapaLabPane):
         return whose, v["seed"], v["points"], v["noise"]
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> tuple[ProcessView, ...]:
-        from gpvae_core.inspection.mapa_lab.process import PAPER_SIGMA, paper_processes
+        from gpvae_core.inspection.mapa_lab.process import paper_processes
 
         v = request.values
+        drawn = {"seed": v["seed"], "draws": v["points"], "noise": v["noise"] or request.own_noise}
         if v["example"] == "paper":
-            return paper_processes(seed=v["seed"], draws=v["points"], noise=v["noise"] or PAPER_SIGMA)
-        return (
-            request.lab.process(
-                coordinate=int(v["coordinate"]) - 1, seed=v["seed"], draws=v["points"], noise=v["noise"] or None
-            ),
-        )
+            return paper_processes(**drawn)
+        return (request.lab.process(int(v["coordinate"]) - 1, **drawn),)
 
     def draw(self, view: tuple[ProcessView, ...], request: MapaLabRequest) -> Content:
         v = request.values
@@ -208,7 +201,7 @@ class DecoderVariants(PointPane):
 
     def draw(self, view: VariantsView, request: MapaLabRequest) -> Content:
         options = (("", "none"), *((name, name) for name in request.point_runs))
-        train = "" if request.point_runs else f" A trained one: {train_command(request, 'vae')}"
+        train = "" if request.point_runs else f" A trained one: {train_command(request)}"
         return Content(
             figure=as_json(variants.figure(view, request.theme)),
             sub=request.chosen.title,
@@ -227,11 +220,11 @@ class DecoderVariants(PointPane):
         return f"One MAPA, computed from x alone, against the index posterior of each model: {'; '.join(each)}."
 
 
-def train_command(request: MapaLabRequest, method: str) -> str:
+def train_command(request: MapaLabRequest) -> str:
     """Return the command that trains a model of the chosen points."""
-    draw = f" --set data.split_seed={request.lab.draw}" if request.lab.draw else ""
-    name = f"runs/{request.lab.name}-{method}"
-    return f"gpvae train --method {method} --dataset {request.lab.name}{draw} --out {name}"
+    name, draw = request.lab.name, request.lab.draw
+    seed = f" --set data.split_seed={draw}" if draw else ""
+    return f"gpvae train --method vae --dataset {name}{seed} --out runs/{name}-vae"
 
 
 PANES: tuple[MapaLabPane, ...] = (PointTraces(), PointPlane(), GenerativeProcess(), DecoderVariants())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import param
 
-from dashboards.lab.address import Checked, PageState
+from dashboards.lab.address import Checked, PageState, real_number
 from gpvae_core.errors import UserError
+from gpvae_core.inspection.mapa_lab.views import FEWEST_POINTS, MOST_POINTS, check_counts
 
 TABS = {
     "posterior": (
@@ -23,11 +23,20 @@ TABS = {
     "images": ("Image model", "A trained model of images: which training images are near, by pixels and by latents"),
 }
 """Tab -> its name, and what it shows."""
+SETTINGS = ("dataset", "size", "draw", "bandwidth", "k", "draws", "seed")
+CONTROLS = {
+    "posterior": ("index", *SETTINGS),
+    "process": ("noise", "points", "seed"),
+    "variants": ("index", *SETTINGS),
+    "bound": SETTINGS,
+    "passes": ("dataset", "size", "draw", "bandwidth", "seed"),
+    "images": ("run", "image", "shown", "kernel"),
+}
+"""Tab -> the parameters that it depends on and that have a control above the cards."""
 SIGMA, BEST = "sigma", "best"
 """Bandwidths that depend on the data: the noise of the set, and the best on validation points."""
 DEFAULT = "default"
 """Hyper-parameters of the kernel as the trained likelihood has them."""
-LARGEST_N, LARGEST_S = 10_000, 10_000
 
 
 def bandwidth_of(text: str) -> float | None:
@@ -38,11 +47,8 @@ def bandwidth_of(text: str) -> float | None:
     """
     if text in (SIGMA, BEST):
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (value > 0 and math.isfinite(value)):
+    value = real_number(text)
+    if value is None or value <= 0:
         raise UserError(f"bandwidth: wanted a number above 0 (in the units of x), sigma or best, got '{text[:40]}'")
     return value
 
@@ -55,13 +61,10 @@ def place_of(text: str) -> tuple[float, float] | None:
     """
     if not text:
         return None
-    try:
-        x1, x2 = (float(part) for part in text.split(","))
-    except ValueError:
-        x1 = x2 = math.nan
-    if not (math.isfinite(x1) and math.isfinite(x2)):
-        raise UserError(f"x: wanted two numbers such as 0.5,-0.2, got '{text[:40]}'")
-    return x1, x2
+    match [real_number(part) for part in text.split(",")]:
+        case [float(x1), float(x2)]:
+            return x1, x2
+    raise UserError(f"x: wanted two numbers such as 0.5,-0.2, got '{text[:40]}'")
 
 
 def kernel_of(text: str) -> dict[str, float] | None:
@@ -72,29 +75,13 @@ def kernel_of(text: str) -> dict[str, float] | None:
     """
     if text == BEST:
         return None
-    out: dict[str, float] = {}
-    if text == DEFAULT:
-        return out
-    for part in filter(None, text.split(";")):
+    values = {}
+    for part in [] if text == DEFAULT else filter(None, text.split(";")):
         name, _, number = part.partition("=")
-        try:
-            out[name] = float(number)
-        except ValueError:
-            raise UserError(f"kernel: wanted name=number, got '{part[:40]}'") from None
-    return out
-
-
-def count_error(k: int, draws: int, size: int) -> str:
-    """Say why k most probable points and S draws from the rest do not go together with N points; '' where they do."""
-    if k > size:
-        return f"k: wanted at most {size:,}, the number of points N, got {k:,}"
-    if draws > LARGEST_S:
-        return f"S: wanted at most {LARGEST_S:,}, got {draws:,}"
-    if k == size and draws:
-        return f"k = N = {size:,} leaves no rest to draw from, got S = {draws:,}: a smaller k, or S = 0"
-    if k == draws == 0:
-        return "k = 0 and S = 0 leave no point for the bound: wanted k or S above 0"
-    return ""
+        if (value := real_number(number)) is None:
+            raise UserError(f"kernel: wanted name=number, got '{part[:40]}'")
+        values[name] = value
+    return values
 
 
 class MapaLabState(PageState):
@@ -103,7 +90,7 @@ class MapaLabState(PageState):
     tab = param.Selector(default="posterior", objects=list(TABS))
     dataset = param.String(default="figure-8", doc="Set of points")
     draw = param.Integer(default=0, bounds=(0, 999_999), doc="Draw of the data")
-    size = param.Integer(default=1000, bounds=(2, LARGEST_N), doc="N, training points")
+    size = param.Integer(default=1000, bounds=(FEWEST_POINTS, MOST_POINTS), doc="N, training points")
     index = param.Integer(default=0, bounds=(0, None), doc="Training point")
     k = param.Integer(default=20, bounds=(0, None), doc="Most probable training points that the bound takes whole")
     draws = param.Integer(default=10, bounds=(0, None), doc="Points drawn from the rest of q(i|n), for the bound")
@@ -129,11 +116,11 @@ class MapaLabState(PageState):
     def check(self, values: Mapping[str, Any]) -> None:
         """Raises UserError where k, S and N, some of which are new, do not go together although they did before."""
         before = {name: getattr(self, name) for name in ("k", "draws", "size")}
-        wrong = (
-            "" if count_error(**before) else count_error(**{name: values.get(name, before[name]) for name in before})
-        )
-        if wrong:
-            raise UserError(wrong)
+        try:
+            check_counts(**before)
+        except UserError:
+            return
+        check_counts(**{name: values.get(name, held) for name, held in before.items()})
 
     def pick(self, index: int) -> None:
         """Look at a training point."""

@@ -12,7 +12,7 @@ from typing import Any
 import param
 import plotly.graph_objects as go
 
-from dashboards.widgets.base import Handlers, Widget
+from dashboards.widgets.base import Widget
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,16 @@ class Content:
     """Changes to the layout that need no new figure."""
 
 
+def as_json(figure: go.Figure) -> str:
+    """Return the figure as plotly.js reads it, arrays in base64."""
+    return str(figure.to_json(validate=False))
+
+
+def _as_dict(content: Content) -> dict[str, Any]:
+    values = asdict(content)
+    return {**values, "visible": bool(values.pop("figure"))}
+
+
 class Card(Widget):
     """A card; messages are 'pick' and 'hover' (index), 'csv' (True), 'select' ([name, key]), 'action' (key)."""
 
@@ -68,10 +78,7 @@ class Card(Widget):
     )
     kinds = param.List(default=["PNG", "SVG", "CSV"], doc="What the view can be saved as")
     figure = param.String(doc="The figure shown last: it stays in the browser while messages hide it")
-    content = param.Dict(default={})
-
-    def __init__(self, handlers: Handlers, **params: Any) -> None:
-        super().__init__(handlers, **{"content": _as_dict(Content()), **params})
+    content = param.Dict(default=_as_dict(Content()))
 
     def show(self, content: Content) -> None:
         """Replace what is shown, in one message; a figure that is there already is not sent again."""
@@ -80,13 +87,3 @@ class Card(Widget):
     def answer(self, **data: Any) -> None:
         """Send data to the browser: a CSV text or a picture that was asked for."""
         self._send_msg(data)
-
-
-def as_json(figure: go.Figure) -> str:
-    """Return the figure as plotly.js reads it, arrays in base64."""
-    return str(figure.to_json(validate=False))
-
-
-def _as_dict(content: Content) -> dict[str, Any]:
-    values = asdict(content)
-    return {**values, "visible": bool(values.pop("figure"))}

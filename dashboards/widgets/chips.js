@@ -11,7 +11,7 @@ export function render({model, el}) {
       box.checked = checked
       box.onchange = () => model.send_msg({toggle: [key, box.checked]})
       chip.append(label)
-      if (removable) button(chip, "×", () => model.send_msg({remove: key}), {class: "away", "aria-label": `Remove ${key}`})
+      if (removable) button(chip, "×", () => model.send_msg({toggle: [key, false]}), {class: "away", "aria-label": `Remove ${key}`})
       if (key === focused) box.focus()
     }
   }

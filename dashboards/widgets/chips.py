@@ -11,6 +11,6 @@ from dashboards.widgets.base import Widget
 
 
 class Chips(Widget):
-    """A row of check boxes; the messages are 'toggle' ([key, on]) and 'remove' (key)."""
+    """A row of check boxes; the message is 'toggle' ([key, on]), with False also for one that is taken away."""
 
     items = param.List(default=[], doc="Dicts of key, label, colour, checked, removable")

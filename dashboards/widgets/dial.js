@@ -1,10 +1,7 @@
 // A slider with a field for the number. While it is moved at most ten numbers a second go to the server.
 const SEND_MS = 100
 const STILL_MS = 500
-
-function written(value, whole) {
-  return whole ? String(Math.round(value)) : String(Number(Number(value).toPrecision(3)))
-}
+const KEYS = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1}
 
 export function render({model, el}) {
   const box = element("div", el, {class: "box knob", role: "group"})
@@ -17,31 +14,28 @@ export function render({model, el}) {
   let moved = -STILL_MS
   let typing = false
 
-  // Of a logarithmic slider 0 to model.notches, and the lowest value where that is 0 one notch below all others.
+  const written = (value) => String(model.whole ? Math.round(value) : Number(Number(value).toPrecision(3)))
+  // A logarithmic slider goes from 0 to model.notches; a lowest value of 0 stands one notch below all others.
   const low = () => (model.low > 0 ? model.low : 1)
   const span = () => Math.log(Math.max(model.high, low() * 1.000001) / low())
   const toNotch = (value) => {
     if (!model.logarithmic) return value
     return value < low() ? -1 : Math.round((model.notches * Math.log(value / low())) / span())
   }
-  const toValue = (notch) => {
-    if (model.logarithmic && notch < 0) return 0
-    const value = model.logarithmic ? low() * Math.exp((span() * notch) / model.notches) : Number(notch)
-    return model.whole ? Math.round(value) : Number(value.toPrecision(3))
-  }
-  const bounds = () => {
-    range.min = model.logarithmic ? (model.low > 0 ? 0 : -1) : model.low
-    range.max = model.logarithmic ? model.notches : model.high
-    range.step = model.logarithmic || model.whole ? 1 : "any"
+  const toText = (notch) => {
+    if (!model.logarithmic) return written(notch)
+    return written(notch < 0 ? 0 : low() * Math.exp((span() * notch) / model.notches))
   }
   const settle = () => {
     clearTimeout(settle.later)
     const wait = moved + STILL_MS - performance.now()
     if (wait > 0) { settle.later = setTimeout(settle, wait); return } // what is being moved stays under the hand
-    bounds()
+    range.min = model.logarithmic ? (model.low > 0 ? 0 : -1) : model.low
+    range.max = model.logarithmic ? model.notches : model.high
+    range.step = model.logarithmic || model.whole ? 1 : "any"
     range.value = toNotch(model.value)
-    if (!typing) field.value = written(model.value, model.whole)
-    range.setAttribute("aria-valuetext", `${written(model.value, model.whole)} ${model.note}`)
+    if (!typing) field.value = written(model.value)
+    range.setAttribute("aria-valuetext", `${written(model.value)} ${model.note}`)
   }
   const dress = () => {
     box.title = model.help
@@ -56,19 +50,19 @@ export function render({model, el}) {
       button(choices, text, pick, {title: help, "aria-pressed": pressed})
     }
   }
-  const send = () => { timer = null; model.send_msg({value: toValue(Number(range.value))}) }
+  const send = () => { timer = null; model.send_msg({typed: toText(Number(range.value))}) }
   range.oninput = () => {
     moved = performance.now()
-    field.value = written(toValue(Number(range.value)), model.whole)
+    field.value = toText(Number(range.value))
     timer ??= setTimeout(send, SEND_MS)
   }
   range.onkeydown = (event) => { // one notch of whole numbers may be no step at all
-    const by = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1}[event.key]
+    const by = KEYS[event.key]
     if (!by || !model.logarithmic || !model.whole) return
     event.preventDefault()
-    const from = toValue(Number(range.value))
     let notch = Number(range.value)
-    while (toValue(notch) === from && notch + by >= Number(range.min) && notch + by <= model.notches) notch += by
+    const from = toText(notch)
+    while (toText(notch) === from && notch + by >= Number(range.min) && notch + by <= model.notches) notch += by
     range.value = notch
     range.oninput()
   }

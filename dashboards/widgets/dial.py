@@ -5,17 +5,13 @@ Panel's editable sliders know no logarithmic scale, no buttons for numbers that 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
-
 import param
 
 from dashboards.widgets.base import Widget
 
 
 class Dial(Widget):
-    """A slider that calls `moved(value)` as it moves, `typed(text)` for typed text, `picked(key)` for its buttons."""
+    """A slider; the messages are 'typed' (the number as text, typed or moved to) and 'choice' (key of a button)."""
 
     label = param.String()
     help = param.String(doc="What it is, and its unit")
@@ -27,20 +23,6 @@ class Dial(Widget):
     notches = param.Integer(default=400, doc="Steps of a logarithmic slider")
     note = param.String(doc="Behind the number: its unit, or what it is in another one")
     choices = param.List(default=[], doc="Buttons: [key, text, help, whether it holds]")
-
-    def __init__(
-        self,
-        moved: Callable[[float], None],
-        typed: Callable[[str], None],
-        picked: Callable[[str], None] = lambda key: None,
-        **params: Any,
-    ) -> None:
-        handlers = {
-            "value": lambda value: moved(value) if isinstance(value, int | float) and math.isfinite(value) else None,
-            "typed": lambda text: typed(str(text)[:80]),
-            "choice": lambda key: picked(str(key)),
-        }
-        super().__init__(handlers, **{"margin": (3, 3), **params})
 
     def settle(self) -> None:
         """Show the number that holds, whatever was typed."""

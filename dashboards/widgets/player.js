@@ -4,11 +4,11 @@
 const FRAME_MS = 60
 const VIEWS = {contours: "lab_contours", bound: "lab_bound"}
 
-function trail(centres, step) {
-  return centres.slice(0, step + 1).map(([x, y], k) => `${k ? "L" : "M"}${x},${y}`).join("")
+function line(points) {
+  return points.map(([x, y], k) => `${k ? "L" : "M"}${x},${y}`).join("")
 }
 
-function dot(x, y, colour) {
+function dot([x, y], colour) {
   return {
     type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: y, x0: -5, x1: 5, y0: -5, y1: 5,
     fillcolor: colour, line: {width: 1, color: "#ffffff"},
@@ -16,15 +16,13 @@ function dot(x, y, colour) {
 }
 
 function shapesAt({paths, centres, elbo, colour}, step) {
-  const [x, y] = centres[step]
   const contours = [
-    {type: "path", path: trail(centres, step), line: {color: colour, width: 1.5, dash: "dot"}},
+    {type: "path", path: line(centres.slice(0, step + 1)), line: {color: colour, width: 1.5, dash: "dot"}},
     ...(paths[step] ? [{type: "path", path: paths[step], line: {color: colour, width: 3}}] : []),
-    dot(x, y, colour),
+    dot(centres[step], colour),
   ]
   const done = elbo.slice(0, step + 1).map((e, k) => [k, e]).filter(([, e]) => e !== null)
-  const line = done.map(([k, e], n) => `${n ? "L" : "M"}${k},${e}`).join("")
-  const bound = done.length ? [{type: "path", path: line, line: {color: colour, width: 3}}, dot(...done.at(-1), colour)] : []
+  const bound = done.length ? [{type: "path", path: line(done), line: {color: colour, width: 3}}, dot(done.at(-1), colour)] : []
   return {contours, bound}
 }
 
@@ -36,19 +34,18 @@ export function render({model, el}) {
   const words = element("output", bar, {class: "readout", role: "status", "aria-live": "off"})
 
   let film = null
+  let last = 0
   let step = 0
   let playing = false
-  let drawn = {}
-  let shown = null
+  let shapes = null // of this step
+  const drawn = new Map() // view -> its shapes as they were drawn; a view that was drawn anew has lost them
 
-  const count = () => (film ? film.paths.length : 0)
   const say = () => {
-    const last = Math.max(count() - 1, 0)
     position.max = last
     position.value = step
     play.textContent = playing ? "Pause" : "Play"
     play.setAttribute("aria-pressed", playing)
-    play.disabled = reset.disabled = position.disabled = count() < 2
+    play.disabled = reset.disabled = position.disabled = last < 1
     bar.classList.toggle("busy", model.busy)
     if (!film) { words.textContent = model.busy ? "computing…" : ""; return }
     const elbo = film.elbo[step]
@@ -58,32 +55,33 @@ export function render({model, el}) {
     bar.dataset.elbo = elbo ?? ""
   }
   const draw = () => {
-    if (!film || count() === 0) return
-    const shapes = shown?.film === film && shown.step === step ? shown.shapes : shapesAt(film, step)
-    shown = {film, step, shapes}
     for (const [key, view] of Object.entries(VIEWS)) {
       const plot = window.gpvaePlots?.[view]
-      if (!plot?._fullLayout || !window.Plotly) continue
-      if (drawn[key] === shapes[key] && plot.layout.shapes === drawn.applied?.[key]) continue
+      if (!shapes || !plot?._fullLayout || (drawn.has(view) && drawn.get(view) === plot.layout.shapes)) continue
       window.Plotly.relayout(plot, {shapes: shapes[key]})
-      drawn[key] = shapes[key]
-      drawn.applied = {...drawn.applied, [key]: plot.layout.shapes}
+      drawn.set(view, plot.layout.shapes)
     }
   }
-  const go = (to) => { step = Math.min(Math.max(to, 0), Math.max(count() - 1, 0)); say(); draw() }
-  const run = (on) => { playing = on && count() > 1; if (playing && step >= count() - 1) step = 0; say() }
+  const go = (to) => {
+    step = Math.min(to, last)
+    shapes = film && shapesAt(film, step)
+    drawn.clear()
+    say()
+    draw()
+  }
+  const run = (on) => { playing = on && last > 0; if (playing && step >= last) step = 0; say() }
   const load = () => {
     film = model.frames ? JSON.parse(model.frames) : null
-    const again = playing || model.plays
+    last = film ? film.paths.length - 1 : 0
     step = 0
-    run(Boolean(again && film))
+    run(playing || model.plays)
     go(0)
   }
   position.oninput = () => { playing = false; go(Number(position.value)) }
 
   const clock = setInterval(() => {
-    if (playing) { go(step + 1); if (step >= count() - 1) run(false) }
-    else draw() // a view that was drawn anew has lost its shapes
+    if (playing) { go(step + 1); if (step >= last) run(false) }
+    else draw()
   }, FRAME_MS)
   model.on("remove", () => clearInterval(clock))
   model.on("frames", load)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote
 import pytest
 from playwright.sync_api import expect
 
-from dashboards.gap_lab.labs import GapLabs, Trainings
+from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.page import GapLabPage
 from dashboards.gap_lab.state import GapLabState
 from dashboards.lab.background import Background
@@ -109,17 +109,20 @@ def test_a_background_ends_what_is_no_longer_wanted() -> None:
 
 
 def test_one_training_at_a_time(tmp_path: Path, lab_runs: Path) -> None:
-    run, trainings = load_run(lab_runs / "first", device="cpu"), Trainings(RunLibrary([tmp_path]))
+    shutil.copytree(lab_runs / "first", tmp_path / "first")
+    page = opened(tmp_path)
+    trainings = page.labs.trainings
+    wait_until(page, lambda: page.session.request is not None)
     assert not trainings.running
-    trainings.start("many", lambda: [teaching.planned(run, "vae", 5000)], run)
-    with pytest.raises(UserError, match="running already"):
-        trainings.start("more", list, run)
+    page.training.epochs.value = 5000
+    page.training.start("vae")
+    assert trainings.running
+    page.training.start("full")
+    assert "a training is running already" in html.unescape(str(page.notice.pane.object))
     trainings.cancel()
-    deadline = time.monotonic() + 60
-    while trainings.running:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(page, lambda: not trainings.running, 60)
     assert trainings.report().outcome == "cancelled"
+    assert not (tmp_path / "first-full").exists()
 
 
 def test_links_mark_the_page_one_is_on() -> None:

@@ -154,12 +154,12 @@ def test_every_set_opens_and_its_best_bandwidth_is_below_its_extent(name: str) -
     [
         ({"bandwidth": 0.0}, "bandwidth above 0"),
         ({"bandwidth": math.nan}, "bandwidth above 0"),
-        ({"k": 41}, "k of at most 40"),
+        ({"k": 41}, "k: wanted at most 40"),
         ({"k": -1}, "k from 0"),
         ({"draws": -1}, "S of at least 0"),
-        ({"draws": 20_000}, "at most 10,000 draws"),
-        ({"k": 40}, "leaves none to draw"),
-        ({"k": 0, "draws": 0}, "without a term"),
+        ({"draws": 20_000}, "S: wanted at most 10,000"),
+        ({"k": 40}, "leaves no rest to draw"),
+        ({"k": 0, "draws": 0}, "leave no point for the bound"),
     ],
 )
 def test_bad_choices_are_one_clear_line(lab: PointLab, wrong: dict[str, Any], words: str) -> None:

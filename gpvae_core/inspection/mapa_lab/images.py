@@ -120,6 +120,10 @@ class ImageLab:
         MAPA) over a seeded sample of validation images."""
         return self._memo.get("best", lambda: self._best(progress))
 
+    def best_if_known(self) -> dict[str, float] | None:
+        """Return the same where it has been sought already, else None."""
+        return self._memo.peek("best")
+
     def _best(self, progress: Progress) -> dict[str, float]:
         validation = self.run.data.validation
         x = self._x(validation, seeded_sample(len(validation), VALIDATION, self.seed))

@@ -17,6 +17,8 @@ from gpvae_core.inspection.mapa_lab.models import PointModel, fits, learned_mode
 from gpvae_core.inspection.mapa_lab.posteriors import PointMapa, check_settings, mapa_of, trace_of
 from gpvae_core.inspection.mapa_lab.process import MOST_DRAWS, LatentCurve, ProcessDraw, check, describe
 from gpvae_core.inspection.mapa_lab.views import (
+    FEWEST_POINTS,
+    MOST_POINTS,
     ChosenPoint,
     DensityView,
     MapaSettings,
@@ -45,7 +47,6 @@ ABOUT = {
     "linear-gaussian": "Linear-Gaussian: everything known in closed form",
 }
 SETS = tuple(ABOUT)
-MOST_POINTS, FEWEST_POINTS = 10_000, 2
 KEPT = 256
 VALIDATION = 1
 """Part of a draw, as the data sets number them."""
@@ -171,7 +172,7 @@ class PointLab:
         Raises:
             UserError: a run that is not one with a single latent on these points.
         """
-        names = [self.name, *(name for name in self._siblings() if name != self.name)]
+        names = [self.name, *(name for name in self.siblings() if name != self.name)]
         models = []
         for number, name in enumerate(names):
             progress(number, len(names) + 1, "variants")
@@ -183,13 +184,13 @@ class PointLab:
         progress(1, 1, "variants")
         return VariantsView(found, self.points, chosen, self._variants_note(found, learned))
 
-    def _siblings(self) -> list[str]:
-        """Sets with the same points, this one among them."""
+    def siblings(self) -> list[str]:
+        """Return the sets with the same points, this one among them."""
         root = (self.example.points_of or self.example).name
         return [name for name, one in EXAMPLES.items() if (one.points_of or one).name == root]
 
     def _learned(self, run: Run) -> PointModel:
-        if fits(run) and run.config.data.name not in self._siblings():
+        if fits(run) and run.config.data.name not in self.siblings():
             raise UserError(
                 f"wanted a run on the points of {self.name}, got '{run.name}', which is on {run.config.data.name}"
             )

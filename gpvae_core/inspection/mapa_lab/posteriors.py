@@ -10,19 +10,24 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from gpvae_core.errors import UserError
 from gpvae_core.inspection.gap_lab.scores import value
 from gpvae_core.inspection.mapa_lab.models import PointModel
-from gpvae_core.inspection.mapa_lab.views import GAP_DRAWS, ChosenPoint, MapaSettings, PointComparison, TraceView
+from gpvae_core.inspection.mapa_lab.views import (
+    GAP_DRAWS,
+    ChosenPoint,
+    MapaSettings,
+    PointComparison,
+    TraceView,
+    check_counts,
+)
 from gpvae_core.inspection.traces import SHOWN_NATS
 from gpvae_core.inspection.views import Array, Indices
-from gpvae_core.mapa.bound import check_counts, mapa_bound
+from gpvae_core.mapa.bound import mapa_bound
 from gpvae_core.mapa.draws import IndexDraw, draw_sparse
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.mapa.trend import compare
 
-MOST_DRAWS = 10_000
 LINE_POINTS = 600
 """Of a posterior's line as it is shown; a finer one is thinned, evenly along its length on the paper."""
 
@@ -42,10 +47,6 @@ class PointMapa:
 def check_settings(settings: MapaSettings, n: int) -> None:
     """Raises UserError for a bandwidth that is not above 0, k or S below 0, k > N, too many draws, k = N with draws."""
     GaussianKernel(settings.bandwidth)
-    if settings.k > n:
-        raise UserError(f"wanted k of at most {n:,}, the number of training points, got {settings.k:,}")
-    if settings.draws > MOST_DRAWS:
-        raise UserError(f"wanted at most {MOST_DRAWS:,} draws S, got {settings.draws:,}")
     check_counts(settings.k, settings.draws, n)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpvae_core.errors import UserError
 from gpvae_core.inspection.views import (
     Array,
     GridDensity,
@@ -17,6 +18,8 @@ from gpvae_core.inspection.views import (
     Value,
 )
 
+FEWEST_POINTS, MOST_POINTS, MOST_SAMPLES = 2, 10_000, 10_000
+"""Limits of N and of S."""
 GAP_DRAWS = 32
 """Draws of S that the mean gap of one point's bound is taken over."""
 
@@ -33,6 +36,20 @@ class MapaSettings:
     """S, points drawn from the rest, 0 or more (0 where k = N)."""
     seed: int = 0
     """Of the draws."""
+
+
+def check_counts(k: int, draws: int, size: int) -> None:
+    """Raises UserError where k most probable points and S draws from the rest do not go together with N points."""
+    if k > size:
+        raise UserError(f"k: wanted at most {size:,}, the number of points N, got {k:,}")
+    if draws > MOST_SAMPLES:
+        raise UserError(f"S: wanted at most {MOST_SAMPLES:,}, got {draws:,}")
+    if k == size and draws:
+        raise UserError(f"k = N = {size:,} leaves no rest to draw from, got S = {draws:,}: a smaller k, or S = 0")
+    if k == draws == 0:
+        raise UserError("k = 0 and S = 0 leave no point for the bound: wanted k or S above 0")
+    if min(k, draws) < 0:
+        raise UserError(f"wanted k from 0 on and S of at least 0, got k = {k} and S = {draws}")
 
 
 @dataclass(frozen=True)
