@@ -24,29 +24,27 @@ class GapLabControls(Controls):
 
     def __init__(self, state: GapLabState, complain: Callable[[str], None], largest: Callable[[str], None]) -> None:
         super().__init__(state, complain)
-        self._largest = largest
         self._runs: tuple[str, ...] = ()
         self.decoder = self.bind(pmui.Select(label="Decoder of", options=[], width=190, **FIELD), "decoder")
         self.index = self.stepper("Image", "validation image", "index")
-        self.random = self.index.random()
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
-        handlers = {"toggle": lambda chip: self._toggled(str(chip[0]), bool(chip[1])), "remove": self._removed}
-        self.chips = Chips(handlers, dark=state.param.dark, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
+        toggle = {"toggle": lambda choice: self._toggled(str(choice[0]), bool(choice[1]))}
+        self.chips = Chips(toggle, dark=state.param.dark, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
         self.quick = pmui.Button(label=f"+ {QUICK}", **SMALL)
         self.refiner = pmui.TextInput(
             label="Refine, e.g. svi:8,covariance=full", placeholder=EXAMPLE.format(run="RUN"), width=310,
             description="Refine at test time: RUN+REFINER; without a run, the one from which SVI starts", **FIELD,
         )  # fmt: skip
-        self.largest.on_click(self._largest_of)
+
+        def largest_of(item: Any) -> None:
+            largest(str(item["method"]))
+
+        self.largest.on_click(largest_of)
         self.quick.on_click(lambda _: self.add(QUICK))
         self.refiner.param.watch(lambda event: self.add(event.new), "value")
-        self.first = pn.FlexBox(
-            self.decoder, *self.index.widgets, self.random, self.largest, self.quick, self.refiner, **BAR
-        )
+        image = (*self.index.widgets, self.index.random(), self.largest)
+        self.first = pn.FlexBox(self.decoder, *image, self.quick, self.refiner, **BAR)
         self.bar = pn.Column(self.first, self.chips, sizing_mode="stretch_width", styles={"flex": "none"})
-
-    def _largest_of(self, item: Any) -> None:
-        self._largest(str(item["method"]))
 
     def add(self, text: str) -> None:
         """Show a refinement of the run from which SVI starts, or of the run that is named."""
@@ -58,18 +56,14 @@ class GapLabControls(Controls):
         with self.telling():
             self.refiner.value = ""
 
-    def _toggled(self, key: str, on: bool) -> None:
-        shown = [name for name in self._state.methods if name != key]
-        if not on and not shown:
+    def _toggled(self, method: str, on: bool) -> None:
+        methods = [name for name in self._state.methods if name != method] + [method] * on
+        order = [*(item["key"] for item in self.chips.items), *methods]
+        if methods:
+            self._state.show(tuple(sorted(methods, key=order.index)))
+        else:
             self._complain("at least one method must be shown")
             self.chips.param.trigger("items")
-            return
-        order = [item["key"] for item in self.chips.items]
-        wanted = [*shown, key] if on else shown
-        self._state.show(tuple(sorted(wanted, key=lambda name: order.index(name) if name in order else len(order))))
-
-    def _removed(self, key: object) -> None:
-        self._toggled(str(key), False)
 
     def offer_decoders(self, names: list[str]) -> None:
         """Offer the decoders to choose from."""
@@ -101,11 +95,10 @@ class FilmControls(Controls):
 
     def __init__(self, state: GapLabState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
-        self._shown: tuple[str, str, object] | None = None
+        self._shown: tuple[object, ...] = ()
         about = "The encoder whose answer SVI starts from"
-        self.start = self.bind(
-            pmui.Select(label="SVI from", options={}, width=140, description=about, **FIELD), "start"
-        )
+        start = pmui.Select(label="SVI from", options={}, width=140, description=about, **FIELD)
+        self.start = self.bind(start, "start")
         self.step_size = self.dial("step_size", "Step size", logarithmic=True, low=1e-3, high=2.0, notches=66)
         self.momentum = self.dial("momentum", "Momentum", high=0.95)
         self.covariance = self.field("covariance", "Covariance", width=120)
@@ -123,7 +116,6 @@ class FilmControls(Controls):
 
     def show(self, frames: str, request: GapLabRequest) -> None:
         """Show another film; what comes of a changed setting is played at once."""
-        decoder, *settings = now = request.lab.decoder.name, request.start, request.svi
-        self.player.plays = self._shown is not None and self._shown[0] == decoder and [*self._shown[1:]] != settings
-        self._shown = now
+        before, self._shown = self._shown, (request.lab.decoder.name, request.start, request.svi)
+        self.player.plays = before[:1] == self._shown[:1] and before != self._shown
         self.player.param.update(frames=frames, busy=False)

@@ -31,6 +31,7 @@ class GapLabs:
 
     def refresh(self, finished_only: bool) -> None:
         """Look again for runs; one that cannot be loaded is left out, and said in `complaints`."""
+        from gpvae_core.inspection.gap_lab.lab import GapLab
         from gpvae_core.inspection.gap_lab.methods import decoders
 
         with self._lock:
@@ -44,15 +45,10 @@ class GapLabs:
                     complaints.append(str(error))
             self._runs, self.complaints, self.decoders = runs, complaints, decoders(runs)
             for decoder in self.decoders:
-                self._labs[decoder.fingerprint] = self._lab(decoder)
-
-    def _lab(self, decoder: Decoder) -> GapLab:
-        from gpvae_core.inspection.gap_lab.lab import GapLab
-
-        known = self._labs.get(decoder.fingerprint)
-        if known is None:
-            return GapLab(decoder, self._runs)
-        return known if known.decoder == decoder else known.with_runs(decoder, self._runs)
+                known = self._labs.get(decoder.fingerprint)
+                if known is None or known.decoder != decoder:
+                    lab = GapLab(decoder, runs) if known is None else known.with_runs(decoder, runs)
+                    self._labs[decoder.fingerprint] = lab
 
     def lab(self, decoder: str) -> GapLab:
         """Raises UserError with the nearest right name."""

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import panel as pn
 
+from dashboards.gap_lab import panes
 from dashboards.gap_lab.controls import FilmControls, GapLabControls
 from dashboards.gap_lab.labs import GapLabs
-from dashboards.gap_lab.panes import AccuracyTime, AnswerContours, EpochGaps, GapLabPane, GapStacks, SizeGaps, SviBound
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
@@ -53,8 +53,8 @@ class GapLabPage(Page[GapLabRequest]):
         figcaption { font-size: 11px; max-width: 96px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     """
 
-    def make_panes(self) -> Sequence[GapLabPane]:
-        return AnswerContours(), GapStacks(), SviBound(), AccuracyTime(), EpochGaps(), SizeGaps()
+    def make_panes(self) -> Sequence[panes.GapLabPane]:
+        return panes.PANES
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(GapLabs)
@@ -101,7 +101,7 @@ class GapLabPage(Page[GapLabRequest]):
         self.film.offer(request)
 
     def beside(self, pane: Pane[GapLabRequest], aside: str) -> None:
-        if pane.name == SviBound.name and self.session.request is not None:
+        if pane.name == panes.SviBound.name and self.session.request is not None:
             self.film.show(aside, self.session.request)
 
     # From the person
@@ -140,9 +140,8 @@ class GapLabPage(Page[GapLabRequest]):
 
     def watch(self) -> None:
         """Follow the first training and those that were begun here."""
-        if self.welcome.tick(self.state.dark, self.lab.visible):
-            self._look()
-        if self.training.tick():
+        ended = self.training.tick()
+        if self.welcome.tick(self.state.dark, self.lab.visible) or ended:
             self._look()
 
     def _look(self) -> None:

@@ -65,13 +65,13 @@ class GapStacks(GapLabPane):
 
 
 def _stack_words(view: StacksView, k: int) -> str:
-    one = view.stacks[k]
-    parts = f"{nats(view.approximation.mean)} approximation + {nats(one.amortization.mean)} amortization"
-    return f"{one.method} {nats(one.inference.mean)} nats below log p(x) ({parts})"
+    stack = view.stacks[k]
+    parts = f"{nats(view.approximation.mean)} approximation + {nats(stack.amortization.mean)} amortization"
+    return f"{stack.method} {nats(stack.inference.mean)} nats below log p(x) ({parts})"
 
 
-class AnswerContours(GapLabPane):
-    """The true posterior with every chosen method's answer."""
+class PosteriorContours(GapLabPane):
+    """The true posterior with the approximate posterior of every chosen method."""
 
     name = "lab_contours"
     title = "True posterior and answers"
@@ -90,7 +90,7 @@ class AnswerContours(GapLabPane):
             sentence=f"Lines in colour: the region that holds {view.mass:.0%} of each answer. Red: SVI at the current "
             f"step, and its way there.{slice_words}",
             alt=f"Contours of the true posterior of {request.lab.title(request.index)} "
-            f"with the answers of {', '.join(one.name for one in view.outlines) or 'no method'}",
+            f"with the answers of {', '.join(outline.name for outline in view.outlines) or 'no method'}",
         )
 
 
@@ -233,3 +233,6 @@ class SizeGaps(CurvePane):
             "Encoders of several sizes on one decoder: the approximation gap is the family's and stays; the "
             "amortization gap is what a larger encoder can close."
         )
+
+
+PANES = PosteriorContours(), GapStacks(), SviBound(), AccuracyTime(), EpochGaps(), SizeGaps()

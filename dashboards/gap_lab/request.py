@@ -61,14 +61,13 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
     with_epochs = labs.with_epochs(lab)
     if values["epochs_of"] not in with_epochs:
         values.correct("epochs_of", next(iter(with_epochs), ""))
-    names = [*lab.runs, *(name for name in methods if name not in lab.runs)]
     request = GapLabRequest(
         lab=lab,
         index=values.below("index", lab.size, "validation image"),
         methods=methods,
         svi=SviSettings(STEPS, values["step_size"], values["momentum"], values["covariance"]),
         with_epochs=with_epochs,
-        styles=method_styles(names, lab.decoder.name, values.theme),
+        styles=method_styles([*dict.fromkeys((*lab.runs, *methods))], lab.decoder.name, values.theme),
         theme=values.theme,
         families=labs.families(lab),
         **{name: values[name] for name in ("gaps_of", "start", "quantity", "epochs_of")},

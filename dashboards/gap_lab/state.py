@@ -21,7 +21,7 @@ class GapLabState(PageState):
     index = param.Integer(default=0, bounds=(0, None), doc="Validation image")
     chosen = param.String(doc="Methods shown, with ';' between them")
     gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
-    start = param.String(doc="Run from whose answer SVI starts")
+    start = param.String(doc="Run from whose approximate posterior SVI starts")
     step_size = param.Number(
         default=0.1, bounds=(1e-4, 2.0), doc="Length of a step, in standard deviations of the current answer"
     )

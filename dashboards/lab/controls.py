@@ -96,13 +96,10 @@ class Controls:
         wanted: param.Parameter,
         label: str,
         take: Callable[[Any], bool],
-        choose: Callable[[str], object] = lambda key: None,
+        choose: Callable[[str], Any] = lambda key: None,
         **more: Any,
     ) -> Dial:
-        """Return a slider for what `wanted` describes; `take` returns False for a number that cannot be set.
-
-        `choose` is called with the key of a button behind the slider.
-        """
+        """Return a slider; `take` says whether a number could be set, `choose` gets the key of a button behind it."""
 
         def typed(text: Any) -> None:
             try:
@@ -112,10 +109,10 @@ class Controls:
                 self._complain(str(error))
             dial.settle()
 
-        handlers = {"typed": typed, "choice": lambda key: choose(str(key))}
-        whole = isinstance(wanted, param.Integer)
-        about = {"label": label, "help": wanted.doc or "", "whole": whole, "dark": self._state.param.dark}
-        dial: Dial = Dial(handlers, margin=(3, 3), **about, **more)
+        dial = Dial(
+            {"typed": typed, "choice": lambda key: choose(str(key))}, label=label, help=wanted.doc or "",
+            whole=isinstance(wanted, param.Integer), dark=self._state.param.dark, margin=(3, 3), **more,
+        )  # fmt: skip
         return dial
 
     def stepper(self, label: str, what: str, name: str, together: Mapping[str, Any] = {}, **more: Any) -> Stepper:

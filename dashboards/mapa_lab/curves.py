@@ -6,9 +6,8 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from dashboards.mapa_lab.pane import MapaLabPane, spread
-from dashboards.mapa_lab.points import train_command
-from dashboards.mapa_lab.request import MapaLabRequest
+from dashboards.mapa_lab.points import spread, train_command
+from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.curve_views import BoundView, KlView, PassesView

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.mapa_lab.pane import MapaLabPane, count
-from dashboards.mapa_lab.request import MapaLabRequest
+from dashboards.mapa_lab.points import count
+from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.image_views import CodesView, NeighboursView

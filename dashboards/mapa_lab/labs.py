@@ -37,10 +37,6 @@ class MapaLabs:
                 return str(error)
         return str(unknown(wanted, run, offered))
 
-    def image_runs(self) -> tuple[str, ...]:
-        """Return the runs on images, newest first."""
-        return tuple(self.library.image_names())
-
     def point_runs(self, lab: PointLab) -> tuple[str, ...]:
         """Return the runs with d = 1 on these points, newest first; a second variant of the set has the same points."""
         summaries = {name: self.library.summary(name) for name in self.library.ready_names()}

@@ -15,8 +15,7 @@ from dashboards.lab.resolved import Resolved, Values
 from dashboards.mapa_lab import curves, images, points
 from dashboards.mapa_lab.controls import MapaLabControls
 from dashboards.mapa_lab.labs import MapaLabs
-from dashboards.mapa_lab.pane import MapaLabPane
-from dashboards.mapa_lab.request import MapaLabRequest, resolve
+from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest, resolve
 from dashboards.mapa_lab.state import TABS, MapaLabState
 from dashboards.widgets.tabs import TabList
 
@@ -46,7 +45,6 @@ class MapaLabPage(Page[MapaLabRequest]):
         self.line.param.update(margin=(4, 14), min_height=44)
         self.training = ProgressLine(self.first, "Training the default pair, for the image tab: ")
         self.strip = pn.Column(self.training.panel, sizing_mode="stretch_width")
-        self._tab = ""
         self.panels = {tab: self._panel(tab) for tab in TABS}
         self.state.param.watch(lambda *_: self._arrange(), "tab")
         self._arrange()
@@ -66,6 +64,7 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def _arrange(self) -> None:
         """Show the tab's cards before they are drawn: what is hidden has no size to draw for."""
+        self.show_line("")
         self.tabs.active = self.state.tab
         self.controls.arrange(self.state.tab)
         for tab, panel in self.panels.items():
@@ -77,9 +76,6 @@ class MapaLabPage(Page[MapaLabRequest]):
         return resolve(self.labs, values)
 
     def offer(self, request: MapaLabRequest) -> None:
-        if self._tab != request.tab:
-            self.show_line("")
-        self._tab = request.tab
         self.controls.offer(request)
 
     def show_line(self, text: str) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from dashboards.mapa_lab.pane import MapaLabPane, count, spread
-from dashboards.mapa_lab.request import MapaLabRequest
+from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.views import (
@@ -18,6 +17,7 @@ from gpvae_core.inspection.mapa_lab.views import (
     TraceView,
     VariantsView,
 )
+from gpvae_core.inspection.views import Value
 from gpvae_core.plots import generative_process, mapa_plane, mapa_traces, variants
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
@@ -29,6 +29,16 @@ CLOSELY, ROUGHLY = 0.1, 0.5
 COLOURS = (("z", "true z"), ("q", "log q(i|n)"))
 EXAMPLES = (("paper", "paper's Fig. 1"), ("set", "the chosen set"))
 ALSO = (("no", "no"), ("mapa", "yes"))
+
+
+def count(number: float) -> str:
+    """Return 1,234; one decimal below 10."""
+    return f"{number:.1f}" if number < 9.95 else f"{number:,.0f}"
+
+
+def spread(value: Value) -> str:
+    """Return mean ± standard error, where there is one."""
+    return nats(round(value.mean, 2) + 0.0) + (f" ± {value.se:.2f}" if value.se is not None else "")
 
 
 def quality(numbers: PointComparison) -> str:
@@ -125,32 +135,32 @@ class GenerativeProcess(MapaLabPane):
     to_csv = staticmethod(export.processes)
 
     def key(self, request: MapaLabRequest) -> Hashable:
-        v = request.values
-        whose = "paper" if v["example"] == "paper" else (request.set_key, v["coordinate"])
-        return whose, v["seed"], v["points"], v["noise"]
+        values = request.values
+        whose = "paper" if values["example"] == "paper" else (request.set_key, values["coordinate"])
+        return whose, values["seed"], values["points"], values["noise"]
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> tuple[ProcessView, ...]:
         from gpvae_core.inspection.mapa_lab.process import paper_processes
 
-        v = request.values
-        drawn = {"seed": v["seed"], "draws": v["points"], "noise": v["noise"] or request.own_noise}
-        if v["example"] == "paper":
+        values = request.values
+        drawn = {"seed": values["seed"], "draws": values["points"], "noise": values["noise"] or request.own_noise}
+        if values["example"] == "paper":
             return paper_processes(**drawn)
-        return (request.lab.process(int(v["coordinate"]) - 1, **drawn),)
+        return (request.lab.process(int(values["coordinate"]) - 1, **drawn),)
 
     def draw(self, view: tuple[ProcessView, ...], request: MapaLabRequest) -> Content:
-        v = request.values
-        of_set = (Select("coordinate", "against", (("1", "x₁"), ("2", "x₂")), v["coordinate"]),)
+        values = request.values
+        coordinate = Select("coordinate", "against", (("1", "x₁"), ("2", "x₂")), values["coordinate"])
         return Content(
-            figure=as_json(generative_process.figure(view, request.theme, mapa=v["also"] == "mapa")),
-            sub=f"noise {view[0].sigma:.3g} (data units), seed {v['seed']}",
+            figure=as_json(generative_process.figure(view, request.theme, mapa=values["also"] == "mapa")),
+            sub=f"noise {view[0].sigma:.3g} (data units), seed {values['seed']}",
             sentence="Above: the joint density p(x, z) with each z_i, f(z_i), the noise ε_i and the resulting x_i; "
             "beside it p(x). Below: the posterior p(z|x_i) of each of them.",
-            alt="; ".join(_pairs(one) for one in view),
+            alt="; ".join(_pairs(process) for process in view),
             selects=(
-                Select("example", "of", EXAMPLES, v["example"]),
-                *(of_set if v["example"] == "set" else ()),
-                Select("also", "with MAPA", ALSO, v["also"]),
+                Select("example", "of", EXAMPLES, values["example"]),
+                *((coordinate,) if values["example"] == "set" else ()),
+                Select("also", "with MAPA", ALSO, values["also"]),
             ),
         )
 
@@ -158,7 +168,7 @@ class GenerativeProcess(MapaLabPane):
         n = len(view[0].observed)
         if n < 2:
             return "Draw two points or more to see what they say of each other."
-        off = float(np.mean([np.abs(one.mapa - one.empirical).sum(1).mean() / 2 for one in view]))
+        off = float(np.mean([np.abs(process.mapa - process.empirical).sum(1).mean() / 2 for process in view]))
         same = " Both functions give the same p(x), and MAPA, which sees x alone, is the same for both."
         return (
             f"Near points score high under each other's posteriors, distant ones do not: {_pairs(view[0])}. Over "
@@ -172,14 +182,12 @@ def _pairs(view: ProcessView) -> str:
     x = view.observed
     if len(x) < 2:
         return f"{view.title}: one point"
-    distance = np.abs(x[:, None] - x) + np.where(np.eye(len(x)), np.nan, 0.0)
-    words = []
-    for what, flat in (("nearest", np.nanargmin(distance)), ("farthest", np.nanargmax(distance))):
-        i, j = np.unravel_index(int(flat), distance.shape)
-        words.append(
-            f"the {what}, {min(i, j) + 1} and {max(i, j) + 1}, with index posterior {view.empirical[i, j]:.2f}"
-        )
-    return "; ".join(words)
+    i, j = np.triu_indices(len(x), 1)
+    distance = np.abs(x[i] - x[j])
+    return "; ".join(
+        f"the {what}, {i[pair] + 1} and {j[pair] + 1}, with index posterior {view.empirical[i[pair], j[pair]]:.2f}"
+        for what, pair in (("nearest", distance.argmin()), ("farthest", distance.argmax()))
+    )
 
 
 class DecoderVariants(PointPane):

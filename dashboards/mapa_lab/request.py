@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.mapa_lab.labs import MapaLabs
 from dashboards.mapa_lab.state import CONTROLS, DEFAULT, SIGMA, MapaLabState, bandwidth_of, kernel_of, place_of
@@ -65,6 +66,18 @@ class MapaLabRequest:
         return PAPER_SIGMA if self.values["example"] == "paper" else self.lab.sigma
 
 
+class MapaLabPane(Pane[MapaLabRequest]):
+    """One card of a tab; without a figure it is low."""
+
+    looks = "tall shrinks"
+    tab: str
+    width: int
+    """Pixels of the figure."""
+
+    def shown(self, request: MapaLabRequest) -> bool:
+        return request.tab == self.tab
+
+
 def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
     """Return the request, what of the state had to be corrected for it, and why.
 
@@ -81,7 +94,7 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
     bandwidth = bandwidth_of(values["bandwidth"])
     if bandwidth is None:
         bandwidth = lab.sigma if values["bandwidth"] == SIGMA else lab.best_bandwidth()
-    point_runs, image_runs = labs.point_runs(lab), labs.image_runs()
+    point_runs, image_runs = labs.point_runs(lab), tuple(labs.library.image_names())
     if (learned := values["learned"]) not in point_runs:
         known = not learned or learned in labs.library.ready_names()
         values.correct("learned", "", "" if known else labs.why_not(learned, "run on these points", point_runs))

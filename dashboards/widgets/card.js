@@ -55,7 +55,7 @@ function follow(plot, thumb, model) {
   })
   plot.on("plotly_unhover", () => { current = null; show() })
   model.on("content", () => { if (seen.owner !== model.content.pictures) { seen.clear(); seen.owner = model.content.pictures } })
-  return (index, source) => { seen.set(index, source); show() }
+  model.on("msg:custom", ({hover, source}) => { if (hover !== undefined) { seen.set(hover, source); show() } })
 }
 
 // What `gpvae_core.bench.browser` reads: when each view was last on the screen, and for which request.
@@ -83,7 +83,6 @@ export function render({model, el}) {
   exportButtons(tools, model, plot)
   let drawn = null
   let painted = null // the request of the last painting: a mark of being busy moves nothing
-  let shown = null
   let busy = Promise.resolve()
 
   const paint = async () => {
@@ -95,7 +94,7 @@ export function render({model, el}) {
       plot.style.width = `${layout.width}px`
       plot.style.height = `${layout.height}px`
       await window.Plotly.react(plot, data, {...layout, ...content.overlay}, {displayModeBar: false, scrollZoom: content.picks, responsive: false})
-      if (first) { adoptPlotlyStyle(el); shown = follow(plot, thumb, model); plot.append(thumb) }
+      if (first) { adoptPlotlyStyle(el); follow(plot, thumb, model); plot.append(thumb) }
     } else if (figure && content.overlay && content.stamp !== painted) {
       await window.Plotly.relayout(plot, content.overlay)
     }
@@ -118,9 +117,6 @@ export function render({model, el}) {
     busy = busy.then(paint).catch((error) => { message.textContent = `This figure could not be drawn: ${error}` })
   }
   model.on("content", update)
-  model.on("msg:custom", (data) => {
-    if (data.csv !== undefined) save(data.csv, data.file, "text/csv")
-    if (data.hover !== undefined && shown) shown(data.hover, data.source)
-  })
+  model.on("msg:custom", ({csv, file}) => { if (csv !== undefined) save(csv, file, "text/csv") })
   update()
 }

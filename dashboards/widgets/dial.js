@@ -4,10 +4,11 @@ const STILL_MS = 500
 const KEYS = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1}
 
 export function render({model, el}) {
-  const box = element("div", el, {class: "box knob", role: "group"})
-  const name = element("span", box, {class: "name"})
-  const range = element("input", box, {type: "range"})
-  const field = element("input", box, {type: "text", inputmode: "decimal", autocomplete: "off"})
+  const box = element("div", el, {class: "box knob", role: "group", title: model.help, "aria-label": model.label})
+  element("span", box, {class: "name"}, model.label)
+  const range = element("input", box, {type: "range", "aria-label": model.label})
+  const about = {type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": `${model.label}, number`}
+  const field = element("input", box, about)
   const note = element("span", box, {class: "note"})
   const choices = element("span", box)
   let timer = null
@@ -38,17 +39,11 @@ export function render({model, el}) {
     range.setAttribute("aria-valuetext", `${written(model.value)} ${model.note}`)
   }
   const dress = () => {
-    box.title = model.help
-    box.setAttribute("aria-label", model.label)
-    name.textContent = model.label
-    range.setAttribute("aria-label", model.label)
-    field.setAttribute("aria-label", `${model.label}, number`)
     note.textContent = model.note
-    choices.replaceChildren()
-    for (const [key, text, help, pressed] of model.choices) {
-      const pick = () => { moved = -STILL_MS; model.send_msg({choice: key}) }
-      button(choices, text, pick, {title: help, "aria-pressed": pressed})
-    }
+    renew(choices, model.choices, ([key, text, help, pressed]) => {
+      const choose = () => { moved = -STILL_MS; model.send_msg({choice: key}) }
+      button(choices, text, choose, {title: help, "aria-pressed": pressed})
+    })
   }
   const send = () => { timer = null; model.send_msg({typed: toText(Number(range.value))}) }
   range.oninput = () => {
@@ -70,7 +65,7 @@ export function render({model, el}) {
   field.onblur = () => { typing = false; settle() }
   field.onchange = () => { typing = false; moved = -STILL_MS; model.send_msg({typed: field.value}) }
   for (const part of ["value", "low", "high"]) model.on(part, settle)
-  for (const part of ["label", "help", "note", "choices"]) model.on(part, dress)
+  for (const part of ["note", "choices"]) model.on(part, dress)
   model.on("msg:custom", () => { moved = -STILL_MS; settle() })
   shade(model, box)
   dress()

@@ -1,13 +1,13 @@
 // A list of tabs; what belongs to each is shown and hidden by the page.
 export function render({model, el}) {
   const list = element("div", el, {class: "tabs", role: "tablist", "aria-label": model.label})
-  const buttons = model.tabs.map(([key, text, help]) => (
-    [key, button(list, text, () => model.send_msg({tab: key}), {title: help, role: "tab"})]
+  const tabs = model.tabs.map(([key, text, help]) => (
+    button(list, text, () => model.send_msg({tab: key}), {title: help, role: "tab", value: key})
   ))
   const settle = () => {
-    for (const [key, tab] of buttons) {
-      tab.setAttribute("aria-selected", key === model.active)
-      tab.tabIndex = key === model.active ? 0 : -1
+    for (const tab of tabs) {
+      tab.setAttribute("aria-selected", tab.value === model.active)
+      tab.tabIndex = tab.value === model.active ? 0 : -1
     }
   }
   list.onkeydown = (event) => {
@@ -15,8 +15,7 @@ export function render({model, el}) {
     if (!by) return
     event.preventDefault()
     event.stopPropagation()
-    const at = buttons.findIndex(([, tab]) => tab === event.target)
-    const [, next] = buttons[(at + by + buttons.length) % buttons.length]
+    const next = tabs[(tabs.indexOf(event.target) + by + tabs.length) % tabs.length]
     next.focus()
     next.click()
   }
