@@ -133,8 +133,7 @@ class GapLabPage(Page[GapLabRequest]):
     # The runs there are
 
     def start(self) -> None:
-        for line in self.welcome.start():
-            self.notice.add(line)
+        self.notice.add(*self.welcome.start())
         self.lab.visible = bool(self.library.image_names())
         self._look()
 
@@ -156,8 +155,7 @@ class GapLabPage(Page[GapLabRequest]):
 
     def _found(self) -> None:
         names = [decoder.name for decoder in self.labs.decoders]
-        for complaint in self.labs.complaints:
-            self.notice.add(complaint)
+        self.notice.add(*self.labs.complaints)
         self.lab.visible = bool(names)
         if self.state.decoder not in names:
             if self.state.decoder and names:

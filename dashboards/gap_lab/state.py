@@ -1,4 +1,4 @@
-"""What the Gap Lab lets one choose."""
+"""The choices of the Gap Lab."""
 
 from __future__ import annotations
 

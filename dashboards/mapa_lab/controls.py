@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Widgets = dict[str, list[pn.viewable.Viewable]]
 """Parameter of the state -> the widgets by which it is chosen."""
 FAR = 20.0
-"""How many sigma, or parts of one, the bandwidth's slider reaches."""
+"""The sliders of bandwidth and noise reach from sigma / FAR to FAR sigma."""
 NEAREST = "The smallest KL from the model's own index posteriors, on validation images"
 MOST_DRAWS, MOST_SHOWN = 500, 20
 
@@ -65,10 +65,8 @@ class MapaLabControls(Controls):
 
     def _make_dials(self) -> Widgets:
         params = self._state.param
-        choose_bandwidth = lambda text: self.set(bandwidth=text)  # noqa: E731
-        self.bandwidth = self.slider(
-            params.bandwidth, "Bandwidth", choose_bandwidth, choose_bandwidth, logarithmic=True
-        )
+        choose = lambda text: self.set(bandwidth=text)  # noqa: E731
+        self.bandwidth = self.slider(params.bandwidth, "Bandwidth", choose, choose, logarithmic=True)
         self.noise = self.slider(
             params.noise, "Noise", lambda value: self.set(noise=value), lambda _: self.set(noise=0.0), logarithmic=True
         )
@@ -105,7 +103,7 @@ class MapaLabControls(Controls):
     # To the person
 
     def arrange(self, tab: str) -> None:
-        """Show what this tab depends on."""
+        """Show the controls on which this tab depends."""
         shown = {*CONTROLS[tab], *(["dataset"] if tab == "process" and self._state.example == "set" else [])}
         if tab == "images" and not self.run.options:
             shown = set()
@@ -164,8 +162,8 @@ class MapaLabControls(Controls):
             values = {name: dial.value for name, dial in self._kernel_dials.items()} | {slider.name: value}
             return self.set(kernel=";".join(f"{name}={number:.4g}" for name, number in values.items()))
 
-        wanted = param.Number(slider.default, bounds=(slider.low, slider.high), doc=slider.help)
+        parameter = param.Number(slider.default, bounds=(slider.low, slider.high), doc=slider.help)
         return self.slider(
-            wanted, slider.label, take, lambda key: self.set(kernel=key), low=slider.low, high=slider.high,
+            parameter, slider.label, take, lambda key: self.set(kernel=key), low=slider.low, high=slider.high,
             logarithmic=slider.logarithmic, value=slider.default,
         )  # fmt: skip

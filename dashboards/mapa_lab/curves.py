@@ -67,9 +67,9 @@ class BoundCurves(MapaLabPane):
         )
 
 
-def nearest(draws: Array, wanted: float) -> int:
-    """Return the position of the number of draws nearest to the one that is wanted."""
-    return int(np.abs(draws - wanted).argmin())
+def nearest(draws: Array, s: float) -> int:
+    """Return the position of the number of draws that is nearest to S."""
+    return int(np.abs(draws - s).argmin())
 
 
 class KlCurves(MapaLabPane):

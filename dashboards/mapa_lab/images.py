@@ -22,7 +22,6 @@ NO_RUN = (
 def _neighbours(request: MapaLabRequest, progress: Progress) -> NeighboursView:
     picture = request.picture
     assert picture is not None
-    picture.lab.prepare(progress)
     kernel = picture.kernel or picture.lab.best(progress)
     return picture.lab.neighbours(picture.index, kernel, request.values["shown"], progress)
 
@@ -37,8 +36,8 @@ class ImagePane(MapaLabPane):
         picture = request.picture
         if picture is None:
             return None
-        values = None if picture.kernel is None else tuple(sorted(picture.kernel.items()))
-        return picture.run, picture.index, request.values["shown"], values
+        kernel = None if picture.kernel is None else tuple(sorted(picture.kernel.items()))
+        return picture.run, picture.index, request.values["shown"], kernel
 
 
 class NeighbourImages(ImagePane):

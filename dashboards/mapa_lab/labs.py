@@ -28,14 +28,14 @@ class MapaLabs:
         self._images = Memo(IMAGE_LABS)
         self._results = ResultFiles(library.places)
 
-    def why_not(self, run: str, wanted: str, offered: tuple[str, ...]) -> str:
+    def why_not(self, run: str, kind: str, offered: tuple[str, ...]) -> str:
         """Say why a run that is asked for is not among those offered: it is not finished, or there is no such run."""
         if run in self.library.names():
             try:
                 self.library.check_ready(run)
             except UserError as error:
                 return str(error)
-        return str(unknown(wanted, run, offered))
+        return str(unknown(kind, run, offered))
 
     def point_runs(self, lab: PointLab) -> tuple[str, ...]:
         """Return the runs with d = 1 on these points, newest first; a second variant of the set has the same points."""

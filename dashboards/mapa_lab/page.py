@@ -114,8 +114,7 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def start(self) -> None:
         """Begin without training anything: points need no run."""
-        for complaint in self.library.look(finished_only=self.first.running):
-            self.notice.add(complaint)
+        self.notice.add(*self.library.look(finished_only=self.first.running))
         super().start()
 
     def watch(self) -> None:

@@ -42,7 +42,7 @@ def spread(value: Value) -> str:
 
 
 def quality(numbers: PointComparison) -> str:
-    """Say in a word how well MAPA does."""
+    """Return a word for how well MAPA traces the true index posterior."""
     share = numbers.kl / max(numbers.kl_uniform, 1e-12)
     names = ((CLOSELY, "closely"), (ROUGHLY, "roughly"), (1.0, "poorly"))
     return next((name for most, name in names if share <= most), "worse than knowing nothing")
@@ -126,7 +126,7 @@ class PointPlane(PointPane):
 
 
 class GenerativeProcess(MapaLabPane):
-    """Fig. 1 drawn anew: how points come about, and what each says of its latent."""
+    """Fig. 1 drawn anew: how points come about, and the posterior of each one's latent."""
 
     name = "mapa_process"
     width = 2 * generative_process.WIDTH
@@ -178,7 +178,7 @@ class GenerativeProcess(MapaLabPane):
 
 
 def _pairs(view: ProcessView) -> str:
-    """Describe the nearest and the farthest two of the drawn points, and the first's p(i|n) of the second."""
+    """Describe the nearest and the farthest pair of drawn points, with the index posterior of one given the other."""
     x = view.observed
     if len(x) < 2:
         return f"{view.title}: one point"

@@ -1,4 +1,4 @@
-"""What the MAPA Lab lets one choose."""
+"""The choices of the MAPA Lab: parameters, tabs, and the texts that stand for numbers in its address."""
 
 from __future__ import annotations
 

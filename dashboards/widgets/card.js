@@ -33,11 +33,11 @@ function pickOf(event) {
 }
 
 function follow(plot, thumb, model) {
-  const seen = new Map()
+  const pictures = new Map() // of the instances that the pointer was over
   let current = null
   const show = () => {
-    thumb.hidden = !seen.has(current)
-    if (!thumb.hidden) thumb.src = seen.get(current)
+    thumb.hidden = !pictures.has(current)
+    if (!thumb.hidden) thumb.src = pictures.get(current)
   }
   plot.on("plotly_click", (event) => {
     const picked = pickOf(event)
@@ -50,12 +50,14 @@ function follow(plot, thumb, model) {
     const [x, y] = [event.event.clientX - box.left, event.event.clientY - box.top]
     thumb.style.left = `${x > box.width / 2 ? x - 110 : x + 26}px`
     thumb.style.top = `${Math.min(Math.max(y - 92, 0), box.height - 88)}px`
-    if (seen.has(current)) show()
+    if (pictures.has(current)) show()
     else model.send_msg({hover: current})
   })
   plot.on("plotly_unhover", () => { current = null; show() })
-  model.on("content", () => { if (seen.owner !== model.content.pictures) { seen.clear(); seen.owner = model.content.pictures } })
-  model.on("msg:custom", ({hover, source}) => { if (hover !== undefined) { seen.set(hover, source); show() } })
+  model.on("content", () => {
+    if (pictures.owner !== model.content.pictures) { pictures.clear(); pictures.owner = model.content.pictures }
+  })
+  model.on("msg:custom", ({hover, source}) => { if (hover !== undefined) { pictures.set(hover, source); show() } })
 }
 
 // What `gpvae_core.bench.browser` reads: when each view was last on the screen, and for which request.

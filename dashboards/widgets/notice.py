@@ -26,9 +26,9 @@ class Notice:
         self._said = (line,) if line else ()
         self._show()
 
-    def add(self, line: str) -> None:
-        """Say a line beside what was said."""
-        self._said = (*self._said, line)
+    def add(self, *lines: str) -> None:
+        """Say these lines beside what was said."""
+        self._said = (*self._said, *lines)
         self._show()
 
     def stand(self, lines: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ A trained image model (`images.py`; one `ImageLab` for each run):
     ImageLab(run, seed=0)
     lab.size                                           test images
     lab.sliders -> tuple[Slider, ...];  lab.defaults -> dict[str, float]     the kernel's hyper-parameters
-    lab.best(progress=silent) -> dict[str, float]      where MAPA is nearest to the model, on validation images
+    lab.best(progress=silent), lab.best_if_known()     where MAPA is nearest to the model, on validation images
     lab.prepare(progress=silent)                       encodes and decodes all training images: slow, once
     lab.neighbours(index, values: Mapping[str, float], k, progress=silent) -> NeighboursView
                                                        plots/neighbour_images.figure(view, theme)
