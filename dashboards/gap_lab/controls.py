@@ -63,7 +63,7 @@ class GapLabControls(Controls):
             self._state.show(tuple(sorted(methods, key=order.index)))
         else:
             self._complain("at least one method must be shown")
-            self.chips.param.trigger("items")
+            self.chips.settle()
 
     def offer_decoders(self, names: list[str]) -> None:
         """Offer the decoders to choose from."""

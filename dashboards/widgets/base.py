@@ -38,6 +38,10 @@ class Widget(JSComponent):
         self._handlers = handlers
         super().__init__(**params)
 
+    def settle(self) -> None:
+        """Have the browser show what holds, whatever was typed or ticked there."""
+        self._send_msg({"settle": True})
+
     def _handle_msg(self, msg: Any) -> None:
         for kind, handler in self._handlers.items():
             if kind in msg:

@@ -16,6 +16,7 @@ export function render({model, el}) {
     }
   }
   model.on("items", draw)
+  model.on("msg:custom", draw)
   shade(model, group)
   draw()
 }

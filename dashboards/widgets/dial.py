@@ -23,7 +23,3 @@ class Dial(Widget):
     notches = param.Integer(default=400, doc="Steps of a logarithmic slider")
     note = param.String(doc="Behind the number: its unit, or what it is in another one")
     choices = param.List(default=[], doc="Buttons: [key, text, help, whether it holds]")
-
-    def settle(self) -> None:
-        """Show the number that holds, whatever was typed."""
-        self._send_msg({"settle": True})

@@ -240,6 +240,10 @@ def test_svi_plays_in_the_browser_and_its_settings_change_the_film(offline_page:
 @pytest.mark.page
 def test_methods_are_chosen_refined_and_refused(offline_page: Any, lab_url: str) -> None:
     page = opened_in_browser(offline_page, lab_url, "?decoder=first&methods=first")
+    last = page.get_by_role("checkbox", name="first", exact=True)
+    last.click()
+    expect(page.locator(".notice")).to_contain_text("at least one method must be shown")
+    expect(last).to_be_checked()
     page.get_by_role("checkbox", name="full").check()
     expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile("first-full"))
     page.get_by_role("button", name="+ svi:8").click()
