@@ -20,11 +20,10 @@ from dashboards.explorer.views.reconstructions import Reconstructions
 from dashboards.explorer.views.traces import MapaTraces
 from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.explorer.views.uncertainty import EncoderUncertainty
+from dashboards.lab.first_start import Welcome
 from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.lab.welcome import Welcome
-from dashboards.lab.words import progress_words
 from gpvae_core.errors import UserError
 from gpvae_core.plots.pictures import png_address
 
@@ -181,7 +180,7 @@ class ExplorerPage(Page[ExplorerRequest]):
             report = self.library.preparation(name).report()
             ready[name] = self.library.explorer(name).ready
             if report.outcome != "done":
-                lines.append(f"{name}: {progress_words(report)}")
+                lines.append(f"{name}: {report.words}")
         text = html.escape(" · ".join(lines))
         self.strip.param.update(object=f'<span role="status" class="preparing">{text}</span>', visible=bool(lines))
         if any(ready[name] != self._ready.get(name) for name in ready):

@@ -14,10 +14,10 @@ from dashboards.gap_lab.pictures import pictures
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
+from dashboards.lab.first_start import Welcome
 from dashboards.lab.page import GRID, WHOLE, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.lab.welcome import Welcome
 
 NARROW, ONE = 1424, 960
 """Pixels of a window below which two cards, and one, stand side by side."""

@@ -13,11 +13,10 @@ import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
-from dashboards.lab.background import Background
+from dashboards.lab.jobs import Background
 from dashboards.lab.latest import Latest
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.lab.words import progress_words
 from dashboards.widgets.card import Card, Content
 from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError
@@ -253,19 +252,19 @@ class Session(Generic[R]):
     def _follow_job(self, pane: Pane[R], request: R) -> None:
         background = self._background[pane.name]
         report, result = background.report(), background.result
-        done = report is not None and report.outcome == "done" and result is not None
+        done = report.outcome == "done" and result is not None
         now = "done" if done else report
         if self._said.get(pane.name, self) == now:
             return
         self._said[pane.name] = now
-        if report is None:
+        if report.outcome == "idle":
             self._put(pane, Answer(pane.missing(request)))
         elif done:
             draw = partial(self._drawn, pane, background.key, result, request)
             push = partial(self._push_drawn, pane, draw)
             self.latest.afterwards(push, self._generation)
         elif report.running:
-            known = replace(self._contents[pane.name], message=progress_words(report), busy=True, actions=(CANCEL,))
+            known = replace(self._contents[pane.name], message=report.words, busy=True, actions=(CANCEL,))
             self._contents[pane.name] = known
             self.cards[pane.name].show(known)
         else:

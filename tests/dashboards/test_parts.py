@@ -20,10 +20,9 @@ from dashboards.explorer.state import ExplorerState, plane_dims
 from dashboards.explorer.verdict import words
 from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.guard import Foreign
-from dashboards.lab.jobs import Report, WatchedJob
+from dashboards.lab.jobs import Report, WatchedJob, time_left
 from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
-from dashboards.lab.words import progress_words, time_left
 from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
 from gpvae_core.errors import UserError
@@ -164,13 +163,13 @@ def test_a_failed_job_says_why() -> None:
 
 
 def test_progress_in_words() -> None:
-    assert progress_words(Report("running", "training digits-vae", 3, 300, 41.0)) == (
+    assert Report("running", "training digits-vae", 3, 300, 41.0).words == (
         "Training digits-vae 3 of 300, about 40 s left"
     )
     assert time_left(None) == ""
     assert time_left(2.0) == "about 5 s left"
     assert time_left(300.0) == "about 5 min left"
-    assert "kept" in progress_words(Report("cancelled"))
+    assert "kept" in Report("cancelled").words
 
 
 # Requests
