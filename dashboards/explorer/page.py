@@ -9,17 +9,12 @@ from typing import ClassVar
 
 import panel as pn
 
+from dashboards.explorer.all_images import EncoderUncertainty, TsneMap
+from dashboards.explorer.approximations import Reconstructions, RunGaps, verdict
 from dashboards.explorer.controls import ExplorerControls
+from dashboards.explorer.posteriors import FigureOne, MapaTraces, TruePosterior
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, resolve
 from dashboards.explorer.state import ExplorerState, plane_dims
-from dashboards.explorer.verdict import verdict
-from dashboards.explorer.views.figure_one import FigureOne
-from dashboards.explorer.views.gaps import RunGaps
-from dashboards.explorer.views.posterior import TruePosterior
-from dashboards.explorer.views.reconstructions import Reconstructions
-from dashboards.explorer.views.traces import MapaTraces
-from dashboards.explorer.views.tsne_map import TsneMap
-from dashboards.explorer.views.uncertainty import EncoderUncertainty
 from dashboards.lab.first_start import Welcome
 from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
@@ -104,17 +99,17 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def improved(self, request: ExplorerRequest, current: Callable[[], bool]) -> ExplorerRequest | None:
         """Optimise the best Gaussian of this instance under each run."""
-        sides = request.sides if ExplorerPane.needs <= request.ready else ()
-        if all(side.explorer.gap_view(side.instance).best_diagonal_elbo is not None for side in sides):
+        compared = request.compared if ExplorerPane.needs <= request.ready else ()
+        if all(run.explorer.gap_view(run.instance).best_diagonal_elbo is not None for run in compared):
             return None
-        for side in sides:
+        for run in compared:
             if not current():
                 return None
-            side.explorer.best_gaussian(side.instance)
+            run.explorer.best_gaussian(run.instance)
         return replace(request, refined=True)
 
     def offer(self, request: ExplorerRequest) -> None:
-        self.controls.offer(request.sides[0].explorer)
+        self.controls.offer(request.compared[0].explorer)
 
     # From the person
 

@@ -29,19 +29,23 @@ READY_WORDS = {
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedRun:
     """One of the runs compared, with the image as an instance of it."""
 
     name: str
     explorer: Explorer
     instance: Instance
 
+    @property
+    def latent_dim(self) -> int:
+        return self.explorer.run.model.latent_dim
+
 
 @dataclass(frozen=True)
 class ExplorerRequest:
     """The state of the Explorer, resolved."""
 
-    sides: tuple[Side, ...]
+    compared: tuple[ComparedRun, ...]
     focus: int
     plane: str
     colour: str
@@ -56,18 +60,18 @@ class ExplorerRequest:
     """The best Gaussians have been optimised for this request."""
 
     @property
-    def focal(self) -> Side:
+    def focal(self) -> ComparedRun:
         """The run that the single views show."""
-        return self.sides[self.focus]
+        return self.compared[self.focus]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(side.name for side in self.sides)
+        return tuple(run.name for run in self.compared)
 
     @property
     def ready(self) -> frozenset[str]:
         """What all runs compared have ready."""
-        return frozenset.intersection(*(side.explorer.ready for side in self.sides))
+        return frozenset.intersection(*(run.explorer.ready for run in self.compared))
 
 
 class ExplorerPane(Pane[ExplorerRequest]):
@@ -110,13 +114,13 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
     _settle(values, next(iter(explorers.values())))
     _check_comparable(list(explorers.values()))
     own, index = values["own_image"], values["index"]
-    sides = tuple(
-        Side(name, explorer, explorer.place(own[1], own[0]) if own else explorer.instance(index))
+    compared = tuple(
+        ComparedRun(name, explorer, explorer.place(own[1], own[0]) if own else explorer.instance(index))
         for name, explorer in explorers.items()
     )
     request = ExplorerRequest(
-        sides=sides,
-        focus=min(values["focus"] == "second", len(sides) - 1),
+        compared=compared,
+        focus=min(values["focus"] == "second", len(compared) - 1),
         **{name: values[name] for name in ("plane", "colour", "against", "bandwidth", "coordinates")},
         theme=values.theme,
         identity=id(own) if own else index,
