@@ -42,9 +42,9 @@ class ExplorerControls(Controls):
         self.draw = pmui.Button(label="Draw", icon="draw", **SMALL)
         self.invert = pmui.Button(label="Invert", visible=False, **SMALL)
         self.pad = DrawingPad({"levels": self._drawn}, visible=False, dark=state.param.dark, margin=(4, 12))
-        self.run.param.watch(lambda event: self._run_chosen(run=event.new or ""), "value")
-        self.other.param.watch(lambda event: self._run_chosen(other=event.new or ""), "value")
-        self.classes.param.watch(lambda event: self._class_chosen(), "value")
+        self.watch(self.run, lambda name: self._run_chosen(run=name or ""))
+        self.watch(self.other, lambda name: self._run_chosen(other=name or ""))
+        self.watch(self.classes, lambda _: self._class_chosen())
         self.quick.on_click(self._quick_chosen)
         self.draw.on_click(lambda _: setattr(self.pad, "visible", not self.pad.visible))
         self.invert.on_click(lambda _: self._inverted())
@@ -59,7 +59,7 @@ class ExplorerControls(Controls):
         self._state.pick(int(item["index"]))
 
     def _run_chosen(self, **values: str) -> None:
-        if time.monotonic() < self._echoes_until and not self._telling:
+        if time.monotonic() < self._echoes_until:
             self._from_state()
         else:
             self.set(**values)
@@ -111,7 +111,7 @@ class ExplorerControls(Controls):
 
     def _class_chosen(self) -> None:
         members = self._members()
-        if not self._telling and members and self._state.index not in members:
+        if members and self._state.index not in members:
             self._state.pick(min(members))
 
     def step(self, by: int) -> None:
@@ -139,4 +139,4 @@ class ExplorerControls(Controls):
         try:
             self._state.place("drawn", image_from_levels(levels, self._explorer.run.model.event_shape))
         except UserError as error:
-            self._complain(str(error))
+            self.complain(str(error))

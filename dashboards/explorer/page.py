@@ -138,13 +138,11 @@ class ExplorerPage(Page[ExplorerRequest]):
         if request is None:
             return
         explorer = request.focal.explorer
-
-        def work() -> None:
-            if 0 <= index < len(explorer.run.data.test.images):
-                source = png_address(explorer.instance(index).image, 84)
-                self.session.latest.soon(lambda: card.answer(hover=index, source=source))
-
-        self.session.latest.aside(work)
+        if 0 <= index < len(explorer.run.data.test.images):
+            self.session.latest.aside(
+                lambda: png_address(explorer.instance(index).image, 84),
+                lambda source: card.answer(hover=index, source=source),
+            )
 
     # What changes by itself
 

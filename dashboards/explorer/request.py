@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
@@ -132,10 +133,8 @@ def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
     """Return the runs that can be loaded; the others are left out."""
     explorers = {}
     for name in names_of(values["run"], values["other"]):
-        try:
-            explorers[name] = library.explorer(name)
-        except UserError as error:
-            values.complaints.append(str(error))
+        if (explorer := values.attempt(partial(library.explorer, name), None)) is not None:
+            explorers[name] = explorer
     if not explorers:
         raise UserError(" · ".join(values.complaints))
     if values.complaints:

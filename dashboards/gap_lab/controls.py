@@ -61,7 +61,7 @@ class GapLabControls(Controls):
     def _toggled(self, key: str, on: bool) -> None:
         shown = [name for name in self._state.methods if name != key]
         if not on and not shown:
-            self._complain("at least one method must be shown")
+            self.complain("at least one method must be shown")
             self.chips.param.trigger("items")
             return
         order = [item["key"] for item in self.chips.items]

@@ -32,9 +32,9 @@ class ResultsControls(Controls):
         self.dims = pmui.MultiChoice(label="d", options=[], width=120, stylesheets=[LOW], margin=(4, 4))
         self.methods = pmui.MultiChoice(label="Methods", options={}, width=260, stylesheets=[LOW], margin=(4, 4))
         self.runs = pmui.IntInput(label="Runs wanted", start=1, end=MAX_RUNS, value=10, width=110, **FIELD)
-        self.dims.param.watch(lambda e: self.set(dims=",".join(map(str, sorted(e.new)))), "value")
-        self.methods.param.watch(lambda e: self.set(methods=",".join(e.new)), "value")
-        self.runs.param.watch(lambda e: self.set(runs=e.new or 0), "value")
+        self.watch(self.dims, lambda dims: self.set(dims=",".join(map(str, sorted(dims)))))
+        self.watch(self.methods, lambda methods: self.set(methods=",".join(methods)))
+        self.watch(self.runs, lambda runs: self.set(runs=runs or 0))
         self.bar = pn.FlexBox(self.table, self.file, self.setup, self.dims, self.methods, self.runs, **BAR)
 
     def offer(self, request: ResultsRequest) -> None:
