@@ -67,13 +67,13 @@ class TsneMap(ExplorerPane):
         )
 
 
-def _possible_colour(view: MapView, wanted: str) -> tuple[str, str]:
-    """Return the colour shown, and a sentence where it is not the one wanted."""
-    if wanted == "uncertainty" and view.uncertainty is None:
+def _possible_colour(view: MapView, colour: str) -> tuple[str, str]:
+    """Return the colour shown, and a sentence where it is not the one chosen."""
+    if colour == "uncertainty" and view.uncertainty is None:
         return "class", "This run's encoder states no uncertainty, so classes are coloured instead. "
-    if wanted == "gap" and view.gap is None:
+    if colour == "gap" and view.gap is None:
         return "class", "The gaps are still being computed, so classes are coloured meanwhile. "
-    return wanted, ""
+    return colour, ""
 
 
 def _position(view: MapView, request: ExplorerRequest) -> Array | None:
@@ -145,13 +145,8 @@ def _relation(view: UncertaintyView, against: str) -> str:
     if not known:
         return f"{start} Once the gaps are known, the scatter tells whether being unsure goes with a larger {against}."
     c = known[0]
+    relation = "it does" if c.low > 0 else "the opposite holds" if c.high < 0 else "no clear relation"
     return (
         f"{start} Does being unsure go with a larger {against}? Spearman's ρ = {c.rho:.2f} (95 %: {c.low:.2f} to "
-        f"{c.high:.2f}) over {c.n} images: {_direction(c.low, c.high)}."
+        f"{c.high:.2f}) over {c.n} images: {relation}."
     )
-
-
-def _direction(low: float, high: float) -> str:
-    if low > 0:
-        return "it does"
-    return "the opposite holds" if high < 0 else "no clear relation"

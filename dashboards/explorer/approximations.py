@@ -38,13 +38,13 @@ class RunGaps(ExplorerPane):
 
     def draw(self, view: dict[str, GapView], request: ExplorerRequest) -> Content:
         views = tuple(view.values())
-        bound = " log p(x) is a lower bound here." if any(not v.exact for v in views) else ""
+        bound = " log p(x) is a lower bound here." if any(not gap.exact for gap in views) else ""
         return Content(
             figure=as_json(gaps.figure(views, request.theme)),
             sub=" and ".join(request.names),
             sentence=GAPS_READ + bound,
-            alt="; ".join(_gaps_alt(one) for one in views),
-            busy=any(one.best_diagonal_elbo is None for one in views),
+            alt="; ".join(_gaps_alt(gap) for gap in views),
+            busy=any(gap.best_diagonal_elbo is None for gap in views),
         )
 
 
@@ -105,8 +105,8 @@ def verdict(request: ExplorerRequest) -> str:
     lines = [f"<b>{html.escape(instance.title)}</b>{own}"]
     views = gap_views(request)
     for run in request.compared:
-        said = words(views[run.name], run.explorer.uncertainty_view(run.instance))
-        lines.append(f"<b>{html.escape(run.name)}</b>: {html.escape(said)}")
+        sentence = words(views[run.name], run.explorer.uncertainty_view(run.instance))
+        lines.append(f"<b>{html.escape(run.name)}</b>: {html.escape(sentence)}")
     picture = png_address(instance.image, 56)
     image = f'<img alt="{html.escape(instance.title)}" src="{picture}" class="chosen">'
     return f'<div class="verdict" role="status">{image}<div>{"<br>".join(lines)}</div></div>'

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_UPLOAD = 5_000_000
 """Bytes; enforced in the browser, here, and on the web socket."""
 ECHO_S = 5.0
-NOBODY = "none"
+NO_RUN = "none"
 ANY_CLASS = "all"
 
 
@@ -33,7 +33,7 @@ class ExplorerControls(Controls):
         self._explorer: Explorer | None = None
         self._echoes_until = 0.0
         self.run = pmui.Select(label="Run", options=[], width=140, **FIELD)
-        self.other = pmui.Select(label="Compare with", options={NOBODY: ""}, width=140, **FIELD)
+        self.other = pmui.Select(label="Compare with", options={NO_RUN: ""}, width=140, **FIELD)
         self.focus = self.bind(pmui.Select(label="Details of", options={}, width=140, **FIELD), "focus")
         self.index = Stepper(self, "Image", "test image", self.step, state.pick)
         self.classes = pmui.Select(label="Class", options=[ANY_CLASS], value=ANY_CLASS, width=90, **FIELD)
@@ -67,7 +67,7 @@ class ExplorerControls(Controls):
     def ignore_echoes(self) -> None:
         """Take no choice of runs for some seconds: the page itself has just chosen others.
 
-        NOTE: rarely the browser sends back, late, what these drop-downs were told before, and undoes the page's choice.
+        NOTE: rarely the browser sends back, late, the earlier values of the drop-downs, which undoes the page's choice.
         """
         self._echoes_until = time.monotonic() + ECHO_S
 
@@ -93,7 +93,7 @@ class ExplorerControls(Controls):
     def offer_runs(self, names: Sequence[str]) -> None:
         """Offer these runs."""
         with self.telling():
-            self.run.options, self.other.options = list(names), {NOBODY: ""} | {name: name for name in names}
+            self.run.options, self.other.options = list(names), {NO_RUN: ""} | {name: name for name in names}
         self._from_state()
 
     def offer(self, explorer: Explorer) -> None:

@@ -76,21 +76,21 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def _known_runs(self) -> list[str]:
         """Replace runs that are not there by the default; return why."""
-        complaints, default = [], dict(zip(("run", "other"), self.library.default_choice(), strict=True))
-        for field in default:
+        complaints = []
+        for field, default in zip(("run", "other"), self.library.default_choice(), strict=True):
             try:
                 if name := getattr(self.state, field):
                     self.library.image_summary(name)
             except UserError as error:
                 complaints.append(str(error))
-                setattr(self.state, field, default[field])
+                setattr(self.state, field, default)
         return complaints
 
     def resolve(self, values: Values) -> Resolved[ExplorerRequest] | None:
-        found = resolve(self.library, values)
-        for name in () if found is None else found.request.names:
+        resolved = resolve(self.library, values)
+        for name in () if resolved is None else resolved.request.names:
             self.library.preparation(name)
-        return found
+        return resolved
 
     # What a request shows
 
@@ -128,8 +128,6 @@ class ExplorerPage(Page[ExplorerRequest]):
         }
         if name in planes:
             self.change(plane=planes[name])
-        elif name == "coordinates":
-            self.change(coordinates=int(value))
         else:
             super().select(name, value)
 
@@ -147,11 +145,9 @@ class ExplorerPage(Page[ExplorerRequest]):
     # What changes by itself
 
     def start(self) -> None:
-        lines = self.welcome.start()
+        self.notice.add(self.welcome.start())
         self.explorer.visible = bool(self.library.image_names())
         super().start()
-        for line in lines:
-            self.notice.add(line)
 
     def watch(self) -> None:
         """Follow the first training, and what is being prepared."""
@@ -176,7 +172,6 @@ class ExplorerPage(Page[ExplorerRequest]):
                 lines.append(f"{name}: {report.words}")
         text = html.escape(" · ".join(lines))
         self.strip.param.update(object=f'<span role="status" class="preparing">{text}</span>', visible=bool(lines))
-        if any(ready[name] != self._ready.get(name) for name in ready):
-            first_look, self._ready = not self._ready, {**self._ready, **ready}
-            if not first_look or any(ready.values()):
-                self.session.refresh()
+        if any(ready[name] != self._ready.get(name, frozenset()) for name in ready):
+            self._ready |= ready
+            self.session.refresh()

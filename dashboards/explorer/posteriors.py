@@ -60,7 +60,7 @@ class TruePosterior(ExplorerPane):
             figure=as_json(posterior.figure(views, names, request.theme)),
             sub=" and ".join(names),
             sentence=left_out + (f"{note} {SLICE_READ}" if note else CONTOURS_READ),
-            alt="; ".join(_contours_alt(name, request.focal.instance, one) for name, one in view.items()),
+            alt="; ".join(_contours_alt(name, request.focal.instance, of_run) for name, of_run in view.items()),
             selects=_planes(request),
         )
 
@@ -111,12 +111,14 @@ class MapaTraces(ExplorerPane):
     def draw(self, view: TracesView, request: ExplorerRequest) -> Content:
         run, d = request.focal, len(view.traces)
         shown = _pair(request.coordinates, d)
+        along = " and ".join(view.traces[k].coordinate for k in shown)
         return Content(
             figure=as_json(traces.figure(view, request.theme, shown)),
             sub=run.name,
             sentence=f"{view.note} {TRACES_READ} Kernel width {view.bandwidth:.3g}; KL(empiricalized ‖ MAPA) = "
             f"{view.kl_mapa:.2f} nats.",
-            alt=_traces_alt(run.instance, view, shown),
+            alt=f"Log posterior of {run.instance.title} along {along}: the true line and "
+            f"{len(view.traces[0].z)} training codes; MAPA is {view.kl_mapa:.2f} nats from the empiricalized model",
             selects=(*_coordinates(shown, d), *_kernel(run.explorer.bandwidths, request.bandwidth)),
         )
 
@@ -141,14 +143,6 @@ def _coordinates(shown: list[int], d: int) -> tuple[Select, ...]:
     pairs = [_pair(k, d) for k in range(1, d + 1, 2)]
     options = tuple((str(pair[0] + 1), ", ".join(f"z{k + 1}" for k in pair)) for pair in pairs)
     return (Select("coordinates", "of", options, str(shown[0] + 1)),)
-
-
-def _traces_alt(instance: Instance, view: TracesView, shown: list[int]) -> str:
-    along = " and ".join(view.traces[k].coordinate for k in shown)
-    return (
-        f"Log posterior of {instance.title} along {along}: the true line and {len(view.traces[0].z)} training codes; "
-        f"MAPA is {view.kl_mapa:.2f} nats from the empiricalized model"
-    )
 
 
 class FigureOne(ExplorerPane):

@@ -131,10 +131,9 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
 
 def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
     """Return the runs that can be loaded; the others are left out."""
-    explorers = {}
-    for name in names_of(values["run"], values["other"]):
-        if (explorer := values.attempt(partial(library.explorer, name), None)) is not None:
-            explorers[name] = explorer
+    names = names_of(values["run"], values["other"])
+    tried = {name: values.attempt(partial(library.explorer, name), None) for name in names}
+    explorers = {name: explorer for name, explorer in tried.items() if explorer is not None}
     if not explorers:
         raise UserError(" · ".join(values.complaints))
     if values.complaints:

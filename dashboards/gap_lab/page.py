@@ -128,8 +128,7 @@ class GapLabPage(Page[GapLabRequest]):
     # The runs there are
 
     def start(self) -> None:
-        for line in self.welcome.start():
-            self.notice.add(line)
+        self.notice.add(self.welcome.start())
         self.lab.visible = bool(self.library.image_names())
         self._look()
 

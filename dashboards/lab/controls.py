@@ -17,12 +17,7 @@ from gpvae_core.errors import UserError
 
 FIELD = {"size": "small", "margin": (3, 4)}
 SMALL = {"size": "small", "variant": "outlined", "margin": (3, 4)}
-BAR: dict[str, Any] = {
-    "align_items": "center",
-    "gap": "2px",
-    "sizing_mode": "stretch_width",
-    "margin": (5, 6, 0, 6),
-}
+BAR: dict[str, Any] = {"align_items": "center", "gap": "2px", "sizing_mode": "stretch_width", "margin": (5, 6, 0, 6)}
 
 
 class Controls:
@@ -77,11 +72,12 @@ class Controls:
 
     def field(self, name: str, label: str, **more: Any) -> pmui.IntInput | pmui.Select:
         """Return a field for the whole number `name`, within its bounds, or for the one of several that `name` is."""
-        wanted = self._state.param[name]
-        if isinstance(wanted, param.Selector):
-            field = pmui.Select(label=label, options=list(wanted.objects), description=wanted.doc, **FIELD, **more)
+        parameter = self._state.param[name]
+        if isinstance(parameter, param.Selector):
+            choice = {"options": list(parameter.objects), "description": parameter.doc}
+            field = pmui.Select(label=label, **choice, **FIELD, **more)
         else:
-            start, end = wanted.bounds
+            start, end = parameter.bounds
             field = pmui.IntInput(label=label, start=start, end=end, **FIELD, **more)
         self.follow(self.bind(field, name), name)
         return field
@@ -92,10 +88,10 @@ class Controls:
         self.follow(dial, name)
         return dial
 
-    def slider(self, wanted: param.Parameter, label: str, take: Callable[[Any], bool], **more: Any) -> Dial:
-        """Return a slider for what `wanted` describes; `take` returns False for a number that cannot be set."""
+    def slider(self, parameter: param.Parameter, label: str, take: Callable[[Any], bool], **more: Any) -> Dial:
+        """Return a slider for what `parameter` describes; `take` returns False for a number that cannot be set."""
 
-        def took(read: Callable[[], Any]) -> None:
+        def take_or_settle(read: Callable[[], Any]) -> None:
             try:
                 if take(read()):
                     return
@@ -103,10 +99,10 @@ class Controls:
                 self.complain(str(error))
             dial.settle()
 
-        whole = isinstance(wanted, param.Integer)
-        moved = lambda value: took(lambda: round(value) if whole else value)  # noqa: E731
-        typed = lambda text: took(lambda: parsed(wanted, label, text.strip().lower()))  # noqa: E731
-        about = {"label": label, "help": wanted.doc or "", "whole": whole, "dark": self._state.param.dark}
+        whole = isinstance(parameter, param.Integer)
+        moved = lambda value: take_or_settle(lambda: round(value) if whole else value)  # noqa: E731
+        typed = lambda text: take_or_settle(lambda: parsed(parameter, label, text.strip().lower()))  # noqa: E731
+        about = {"label": label, "help": parameter.doc or "", "whole": whole, "dark": self._state.param.dark}
         dial: Dial = Dial(moved, typed, **about, **more)
         return dial
 

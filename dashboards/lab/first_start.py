@@ -99,12 +99,12 @@ class Welcome:
         self.intro = pn.pane.HTML(INTRO, margin=(8, 8), max_width=760)
         self.panel = pn.Column(self.intro, self.line.panel, self.card, visible=False, sizing_mode="stretch_width")
 
-    def start(self) -> list[str]:
+    def start(self) -> str:
         """Train where there are no runs at all; return what to say where there are some, but none on images."""
         if not self._library.names():
             self._first.start()
         self.panel.visible = self._first.running
-        return list(filter(None, [self._library.without_images()]))
+        return self._library.without_images()
 
     def tick(self, dark: bool, views_below: bool) -> bool:
         """Show how far it is, once there are views below nothing more; return whether there may be other runs now."""

@@ -36,9 +36,9 @@ class Values(dict[str, Any]):
     (0, {'index': 0}, ['wanted a test image from 0 to 4, got 9'])
     """
 
-    def __init__(self, wanted: Mapping[str, Any]) -> None:
-        super().__init__(wanted)
-        self._wanted = dict(wanted)
+    def __init__(self, chosen: Mapping[str, Any]) -> None:
+        super().__init__(chosen)
+        self._chosen = dict(chosen)
         self.complaints: list[str] = []
 
     @property
@@ -67,5 +67,5 @@ class Values(dict[str, Any]):
 
     def resolved(self, request: R, refused: str = "") -> Resolved[R]:
         """Return the request with all that was corrected and said."""
-        corrections = {name: value for name, value in self.items() if value != self._wanted[name]}
+        corrections = {name: value for name, value in self.items() if value != self._chosen[name]}
         return Resolved(request, corrections, self.complaints, refused=refused)

@@ -141,9 +141,8 @@ class Session(Generic[R]):
             self._state.param.update(**resolved.corrections)
         finally:
             self._settling = False
-        for complaint in resolved.complaints:
-            self._notice.add(complaint)
-        self._notice.stand([*resolved.standing, *filter(None, [resolved.refused])])
+        self._notice.add(*resolved.complaints)
+        self._notice.stand([*resolved.standing, resolved.refused])
         request = resolved.request
         self.request, self._generation = None if resolved.refused else request, generation
         self._page.offer(request)

@@ -10,8 +10,7 @@ import panel_material_ui as pmui
 from dashboards.lab.controls import BAR, FIELD, Controls
 from dashboards.results.request import ResultsRequest
 from dashboards.results.state import MAX_RUNS, ResultsState
-from dashboards.results.words import PAPER_EPOCHS
-from gpvae_core.sweep.results import Setup
+from dashboards.results.words import PAPER_EPOCHS, counted
 
 LOW = """
 .MuiInputLabel-root[data-shrink=false] { transform: translate(14px, 9px) scale(1) !important; }
@@ -40,7 +39,10 @@ class ResultsControls(Controls):
     def offer(self, request: ResultsRequest) -> None:
         """Offer what there is to choose, and show what is chosen."""
         sheet, nothing = request.sheet, {"none": ""}
-        setups = {f"{s.name}, {_epochs(s)} ({s.setup[:4]})": s.setup for s in sheet.setups}
+        setups = {
+            f"{s.name}, {counted(s.content['epochs'] or PAPER_EPOCHS, 'epoch')} ({s.setup[:4]})": s.setup
+            for s in sheet.setups
+        }
         methods = {name: method for method, name in sheet.methods}
         with self.telling():
             self.table.param.update(options={words: key for key, words in request.tables.items()}, value=sheet.key)
@@ -53,8 +55,3 @@ class ResultsControls(Controls):
             label = "Methods" if some else f"Methods: all {len(methods)}"
             self.methods.param.update(options=methods, value=some, label=label)
             self.runs.param.update(value=sheet.runs, visible=sheet.of_scores)
-
-
-def _epochs(setup: Setup) -> str:
-    count = setup.content["epochs"] or PAPER_EPOCHS
-    return f"{count} epoch{'' if count == 1 else 's'}"

@@ -52,10 +52,10 @@ class ResultsRequest:
 
 def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
     """Return the sheet; where something is wrong, what can be shown without it."""
-    found = files.found()
-    path, written = _file_of(found, values["file"]), written_now(files, found, values["file"])
-    if values["file"] and values["file"] not in found:
-        values.complaints.append(str(unknown("results file", values["file"], found)))
+    paths = files.found()
+    path, written = _file_of(paths, values["file"]), written_now(files, paths, values["file"])
+    if values["file"] and values["file"] not in paths:
+        values.complaints.append(str(unknown("results file", values["file"], paths)))
     dims, methods = dims_of(values["dims"]), methods_of(values["methods"])
     choice = SheetChoice(path, values["table"], values["setup"], dims, methods, values["runs"])
     stored, bench = values.attempt(lambda: read(path), StoredResults()), files.bench()
@@ -65,8 +65,8 @@ def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
     request = ResultsRequest(
         sheet=sheet,
         tables=table_options(stored),
-        files=tuple(found),
-        file=next((name for name in found if found[name] == path), ""),
+        files=tuple(paths),
+        file=next((name for name in paths if paths[name] == path), ""),
         dims=dims,
         methods=methods,
         chosen_column=values["column"],
@@ -81,12 +81,12 @@ def has_changed(files: ResultFiles, file: str, request: ResultsRequest) -> bool:
     return written_now(files, files.found(), file) != request.written
 
 
-def written_now(files: ResultFiles, found: Mapping[str, Path], file: str) -> Written:
+def written_now(files: ResultFiles, paths: Mapping[str, Path], file: str) -> Written:
     """Return what tells whether there is something new."""
-    shown = (_file_of(found, file), files.bench())
-    return tuple(sorted(found)), tuple(signature(path) for path in shown if path is not None)
+    shown = (_file_of(paths, file), files.bench())
+    return tuple(sorted(paths)), tuple(signature(path) for path in shown if path is not None)
 
 
-def _file_of(found: Mapping[str, Path], name: str) -> Path | None:
+def _file_of(paths: Mapping[str, Path], name: str) -> Path | None:
     """Return the file of this name, else the newest."""
-    return found.get(name, next(iter(found.values()), None))
+    return paths.get(name, next(iter(paths.values()), None))

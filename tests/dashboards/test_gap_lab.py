@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, quote
 import pytest
 from playwright.sync_api import expect
 
+from dashboards.app import navigation
 from dashboards.gap_lab.labs import GapLabs, Trainings
 from dashboards.gap_lab.page import GapLabPage
 from dashboards.gap_lab.state import GapLabState
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.jobs import Background
 from dashboards.lab.library import RunLibrary
-from dashboards.widgets.navigation import navigation
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
