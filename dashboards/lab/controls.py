@@ -46,7 +46,7 @@ class Controls:
         finally:
             self._telling = before
 
-    def show(self, widget: Any, value: Any) -> None:
+    def show_value(self, widget: Any, value: Any) -> None:
         """Show a value in a widget without that being a choice of the person's."""
         with self.telling():
             widget.value = value
@@ -60,15 +60,15 @@ class Controls:
 
         def take(value: Any) -> None:
             if value is not None and not self.set(**{name: value}):
-                self.show(widget, getattr(self._state, name))
+                self.show_value(widget, getattr(self._state, name))
 
         self.watch(widget, take)
         return widget
 
     def follow(self, widget: Any, name: str) -> None:
         """Have a widget show a parameter, now and whenever it changes."""
-        self.show(widget, getattr(self._state, name))
-        self._state.param.watch(lambda event: self.show(widget, event.new), name)
+        self.show_value(widget, getattr(self._state, name))
+        self._state.param.watch(lambda event: self.show_value(widget, event.new), name)
 
     def field(self, name: str, label: str, **more: Any) -> pmui.IntInput | pmui.Select:
         """Return a field for the whole number `name`, within its bounds, or for the one of several that `name` is."""
@@ -155,7 +155,7 @@ class Stepper:
                 complaint = f"wanted a {what} from 0 to {self.last}{or_else}, got '{text[:40]}'"
             if complaint:
                 controls.complain(complaint)
-                controls.show(self.field, self._shown)
+                controls.show_value(self.field, self._shown)
 
         controls.watch(self.field, lambda value: typed(str(value).strip()))
 
