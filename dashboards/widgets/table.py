@@ -133,7 +133,7 @@ class ResultsTable(Widget):
 
     def _sort(self, key: str) -> None:
         """Sort numbers by the largest first, words from A to Z; then the other way; then in the table's own order."""
-        numeric = next(column.numeric for column in self._content.columns if column.key == key)
+        numeric = any(column.numeric for column in self._content.columns if column.key == key)
         if self._sorted_by != key:
             self._sorted_by, self._descending = key, numeric
         elif self._descending == numeric:
@@ -144,11 +144,12 @@ class ResultsTable(Widget):
 
     def _draw(self, fresh: Collection[str] = ()) -> None:
         values, keys = vars(self._content), [column.key for column in self._content.columns]
-        way = ""
+        way = "descending" if self._descending else "ascending"
         if self._sorted_by in keys:
-            way = "descending" if self._descending else "ascending"
             rows = in_order(values["rows"], keys.index(self._sorted_by), self._descending)
             values = {**values, "rows": [replace(line, group="") for line in rows]}
+        else:
+            self._sorted_by = ""
         self.body = BODY.render(kinds=TYPES, fresh=fresh, way=way, sorted_by=self._sorted_by, **values)
 
 
