@@ -29,7 +29,10 @@ NO_UNCERTAINTY = (
 
 
 class TsneMap(ExplorerPane):
-    """Points to pick from. A new instance only moves a ring: the figure is kept until the run or the colour changes."""
+    """The test images as points to pick from.
+
+    Another image only moves a ring: the figure is kept until the run or the colour changes.
+    """
 
     name = "map"
     title = "Map of the latents"
@@ -84,7 +87,7 @@ def _position(view: MapView, request: ExplorerRequest) -> Array | None:
 
 
 class EncoderUncertainty(ExplorerPane):
-    """This instance among all: histograms, per dimension, and the scatter against a gap.
+    """The uncertainty of this image among all: histograms, per dimension, and the scatter against a gap.
 
     The figure is kept until the data set's part of it changes.
     """

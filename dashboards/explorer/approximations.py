@@ -26,7 +26,7 @@ RECONSTRUCTIONS_READ = (
 
 
 class RunGaps(ExplorerPane):
-    """A stack for each run, in nats."""
+    """The gaps of each run's encoder on this image, as a stack in nats."""
 
     name = "gaps"
     title = "Gaps"
@@ -62,7 +62,7 @@ def _gaps_alt(view: GapView) -> str:
 
 
 class Reconstructions(ExplorerPane):
-    """Input, base and marginalised encoder, best Gaussian, mode; errors; posterior samples."""
+    """The image decoded from the means of encoders and best Gaussian and from the mode; errors; posterior samples."""
 
     name = "reconstructions"
     title = "Reconstructions"

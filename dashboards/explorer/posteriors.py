@@ -38,7 +38,7 @@ UNORDERED = (
 
 
 class TruePosterior(ExplorerPane):
-    """Contours over the latent plane with dots, ellipses, MAPA points and modes."""
+    """Contours of the true posterior over the latent plane, with samples, ellipses, MAPA points and modes."""
 
     name = "posterior"
     title = "True posterior"
@@ -97,7 +97,7 @@ def _planes(request: ExplorerRequest) -> tuple[Select, ...]:
 
 
 class MapaTraces(ExplorerPane):
-    """True line, empiricalized and MAPA points per latent coordinate."""
+    """The true log posterior along each latent coordinate, with the empiricalized model's and MAPA's points."""
 
     name = "traces"
     title = "MAPA traces"
@@ -146,7 +146,7 @@ def _coordinates(shown: list[int], d: int) -> tuple[Select, ...]:
 
 
 class FigureOne(ExplorerPane):
-    """Six instances in order of uncertainty."""
+    """The true posteriors of six images in order of the encoder's uncertainty."""
 
     name = "figure_one"
     title = "Uncertainty and posterior shape"

@@ -31,7 +31,7 @@ SIDE_BY_SIDE = """
 
 
 class ColumnPane(Pane[ResultsRequest]):
-    """Ours beside the paper's, method by method."""
+    """Means and deviations of one column of the table: ours beside the paper's, method by method."""
 
     name = "beside_paper"
     title = "Means and deviations"
@@ -106,16 +106,14 @@ class ResultsPage(Page[ResultsRequest]):
         """Look, off the event loop, whether a file was written or has appeared."""
         if not self._looking:
             self._looking = True
-            self.session.latest.aside(self._look)
+            self.session.latest.aside(self._has_changed, lambda changed: self.session.refresh() if changed else None)
 
-    def _look(self) -> None:
+    def _has_changed(self) -> bool:
         try:
             request = self.session.request
-            changed = request is not None and has_changed(self._files, self.state.file, request)
+            return request is not None and has_changed(self._files, self.state.file, request)
         finally:
             self._looking = False
-        if changed:
-            self.session.latest.soon(self.session.refresh)
 
     def _save(self, kind: str) -> None:
         """Send a file of the rows shown."""
