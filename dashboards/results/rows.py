@@ -70,9 +70,8 @@ def _time(cell: Cell) -> Item:
 def _columns(sheet: Sheet) -> Columns:
     out: Columns = {Heading("method", "Method", "As the paper calls it.", False): lambda c: Item(c.name, c.name)}
     if len({cell.dataset for cell in sheet.every_cell}) > 1:
-        out[Heading("dataset", "Data", "Data set.", False)] = lambda c: Item(
-            DATASETS.get(c.dataset, c.dataset), c.dataset
-        )
+        data = Heading("dataset", "Data", "Data set.", False)
+        out[data] = lambda c: Item(DATASETS.get(c.dataset, c.dataset), c.dataset)
     out[Heading("d", "d", "Latent dimensions.")] = lambda c: Item(str(c.latent_dim), c.latent_dim)
     if len({cell.decoder for cell in sheet.every_cell}) > 1:
         hint = "conv: convolutional; fc: fully connected, about as many weights."
