@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import html
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,16 +24,33 @@ from dashboards.lab.library import DEFAULT_ROOT, RunLibrary
 from dashboards.lab.page import Page
 from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.results.page import ResultsPage
-from dashboards.widgets.navigation import navigation
 from gpvae_core.errors import UserError
 
 HOST = "127.0.0.1"
 MAX_MESSAGE = 3 * MAX_UPLOAD
 """Bytes of one web socket message: an upload in base64, and some."""
-
+LINKS = """
+nav { color: #ffffff; display: flex; gap: 4px; font-size: 13px; align-items: center; }
+a { color: inherit; text-decoration: none; white-space: nowrap;
+  padding: 3px 10px; border-radius: 4px; border: 1px solid transparent; }
+a:hover { border-color: currentColor; }
+a:focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
+a[aria-current=page] { background: rgba(255, 255, 255, 0.22); font-weight: 600; }
+"""
 
 PAGES: tuple[type[Page], ...] = (ExplorerPage, GapLabPage, MapaLabPage, ResultsPage)
 """Every page of the server, in the order of its navigation; a page is added here."""
+
+
+def navigation(pages: Sequence[tuple[str, str]], current: str) -> pn.pane.HTML:
+    """Return links to `pages`, (path, title) each; the page at the path `current` is marked."""
+    here = ' aria-current="page"'
+    links = [
+        f'<a href="{html.escape(path)}"{here if path == current else ""}>{html.escape(title)}</a>'
+        for path, title in pages
+    ]
+    text = f'<nav aria-label="Pages">{"".join(links)}</nav>'
+    return pn.pane.HTML(text, stylesheets=[LINKS], margin=(0, 12))
 
 
 def opener(kind: type[Page], library: RunLibrary, first: FirstStart) -> Callable[[], pn.viewable.Viewable]:
@@ -69,8 +87,9 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
             show=False,
         )
     except OSError as error:
+        another = port + 1 if port < 65535 else 5006
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise UserError(f"port {port} {why}; choose another with --port, for example --port {_another(port)}") from None
+        raise UserError(f"port {port} {why}; choose another with --port, for example --port {another}") from None
     guard(server, port)
     server.io_loop.add_callback(lambda: asyncio.get_running_loop().set_exception_handler(_closed_tabs_are_normal))
     return server
@@ -80,10 +99,6 @@ def _closed_tabs_are_normal(loop: asyncio.AbstractEventLoop, context: dict[str, 
     """Ignore an answer that finds its tab closed; everything else is reported as usual."""
     if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
         loop.default_exception_handler(context)
-
-
-def _another(port: int) -> int:
-    return port + 1 if port < 65535 else 5006
 
 
 def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool) -> None:

@@ -9,22 +9,16 @@ from typing import ClassVar
 
 import panel as pn
 
+from dashboards.explorer.all_images import EncoderUncertainty, TsneMap
+from dashboards.explorer.approximations import Reconstructions, RunGaps, verdict
 from dashboards.explorer.controls import ExplorerControls
+from dashboards.explorer.posteriors import FigureOne, MapaTraces, TruePosterior
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, resolve
 from dashboards.explorer.state import ExplorerState, plane_dims
-from dashboards.explorer.verdict import verdict
-from dashboards.explorer.views.figure_one import FigureOne
-from dashboards.explorer.views.gaps import RunGaps
-from dashboards.explorer.views.posterior import TruePosterior
-from dashboards.explorer.views.reconstructions import Reconstructions
-from dashboards.explorer.views.traces import MapaTraces
-from dashboards.explorer.views.tsne_map import TsneMap
-from dashboards.explorer.views.uncertainty import EncoderUncertainty
+from dashboards.lab.first_start import Welcome
 from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.lab.welcome import Welcome
-from dashboards.lab.words import progress_words
 from gpvae_core.errors import UserError
 from gpvae_core.plots.pictures import png_address
 
@@ -82,21 +76,21 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def _known_runs(self) -> list[str]:
         """Replace runs that are not there by the default; return why."""
-        complaints, default = [], dict(zip(("run", "other"), self.library.default_choice(), strict=True))
-        for field in default:
+        complaints = []
+        for field, default in zip(("run", "other"), self.library.default_choice(), strict=True):
             try:
                 if name := getattr(self.state, field):
                     self.library.image_summary(name)
             except UserError as error:
                 complaints.append(str(error))
-                setattr(self.state, field, default[field])
+                setattr(self.state, field, default)
         return complaints
 
     def resolve(self, values: Values) -> Resolved[ExplorerRequest] | None:
-        found = resolve(self.library, values)
-        for name in () if found is None else found.request.names:
+        resolved = resolve(self.library, values)
+        for name in () if resolved is None else resolved.request.names:
             self.library.preparation(name)
-        return found
+        return resolved
 
     # What a request shows
 
@@ -105,17 +99,17 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def improved(self, request: ExplorerRequest, current: Callable[[], bool]) -> ExplorerRequest | None:
         """Optimise the best Gaussian of this instance under each run."""
-        sides = request.sides if ExplorerPane.needs <= request.ready else ()
-        if all(side.explorer.gap_view(side.instance).best_diagonal_elbo is not None for side in sides):
+        compared = request.compared if ExplorerPane.needs <= request.ready else ()
+        if all(run.explorer.gap_view(run.instance).best_diagonal_elbo is not None for run in compared):
             return None
-        for side in sides:
+        for run in compared:
             if not current():
                 return None
-            side.explorer.best_gaussian(side.instance)
+            run.explorer.best_gaussian(run.instance)
         return replace(request, refined=True)
 
     def offer(self, request: ExplorerRequest) -> None:
-        self.controls.offer(request.sides[0].explorer)
+        self.controls.offer(request.compared[0].explorer)
 
     # From the person
 
@@ -134,8 +128,6 @@ class ExplorerPage(Page[ExplorerRequest]):
         }
         if name in planes:
             self.change(plane=planes[name])
-        elif name == "coordinates":
-            self.change(coordinates=int(value))
         else:
             super().select(name, value)
 
@@ -144,22 +136,18 @@ class ExplorerPage(Page[ExplorerRequest]):
         if request is None:
             return
         explorer = request.focal.explorer
-
-        def work() -> None:
-            if 0 <= index < len(explorer.run.data.test.images):
-                source = png_address(explorer.instance(index).image, 84)
-                self.session.latest.soon(lambda: card.answer(hover=index, source=source))
-
-        self.session.latest.aside(work)
+        if 0 <= index < len(explorer.run.data.test.images):
+            self.session.latest.aside(
+                lambda: png_address(explorer.instance(index).image, 84),
+                lambda source: card.answer(hover=index, source=source),
+            )
 
     # What changes by itself
 
     def start(self) -> None:
-        lines = self.welcome.start()
+        self.notice.add(self.welcome.start())
         self.explorer.visible = bool(self.library.image_names())
         super().start()
-        for line in lines:
-            self.notice.add(line)
 
     def watch(self) -> None:
         """Follow the first training, and what is being prepared."""
@@ -181,10 +169,9 @@ class ExplorerPage(Page[ExplorerRequest]):
             report = self.library.preparation(name).report()
             ready[name] = self.library.explorer(name).ready
             if report.outcome != "done":
-                lines.append(f"{name}: {progress_words(report)}")
+                lines.append(f"{name}: {report.words}")
         text = html.escape(" · ".join(lines))
         self.strip.param.update(object=f'<span role="status" class="preparing">{text}</span>', visible=bool(lines))
-        if any(ready[name] != self._ready.get(name) for name in ready):
-            first_look, self._ready = not self._ready, {**self._ready, **ready}
-            if not first_look or any(ready.values()):
-                self.session.refresh()
+        if any(ready[name] != self._ready.get(name, frozenset()) for name in ready):
+            self._ready |= ready
+            self.session.refresh()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
@@ -29,19 +30,23 @@ READY_WORDS = {
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedRun:
     """One of the runs compared, with the image as an instance of it."""
 
     name: str
     explorer: Explorer
     instance: Instance
 
+    @property
+    def latent_dim(self) -> int:
+        return self.explorer.run.model.latent_dim
+
 
 @dataclass(frozen=True)
 class ExplorerRequest:
     """The state of the Explorer, resolved."""
 
-    sides: tuple[Side, ...]
+    compared: tuple[ComparedRun, ...]
     focus: int
     plane: str
     colour: str
@@ -56,18 +61,18 @@ class ExplorerRequest:
     """The best Gaussians have been optimised for this request."""
 
     @property
-    def focal(self) -> Side:
+    def focal(self) -> ComparedRun:
         """The run that the single views show."""
-        return self.sides[self.focus]
+        return self.compared[self.focus]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(side.name for side in self.sides)
+        return tuple(run.name for run in self.compared)
 
     @property
     def ready(self) -> frozenset[str]:
         """What all runs compared have ready."""
-        return frozenset.intersection(*(side.explorer.ready for side in self.sides))
+        return frozenset.intersection(*(run.explorer.ready for run in self.compared))
 
 
 class ExplorerPane(Pane[ExplorerRequest]):
@@ -110,13 +115,13 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
     _settle(values, next(iter(explorers.values())))
     _check_comparable(list(explorers.values()))
     own, index = values["own_image"], values["index"]
-    sides = tuple(
-        Side(name, explorer, explorer.place(own[1], own[0]) if own else explorer.instance(index))
+    compared = tuple(
+        ComparedRun(name, explorer, explorer.place(own[1], own[0]) if own else explorer.instance(index))
         for name, explorer in explorers.items()
     )
     request = ExplorerRequest(
-        sides=sides,
-        focus=min(values["focus"] == "second", len(sides) - 1),
+        compared=compared,
+        focus=min(values["focus"] == "second", len(compared) - 1),
         **{name: values[name] for name in ("plane", "colour", "against", "bandwidth", "coordinates")},
         theme=values.theme,
         identity=id(own) if own else index,
@@ -126,12 +131,9 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
 
 def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
     """Return the runs that can be loaded; the others are left out."""
-    explorers = {}
-    for name in names_of(values["run"], values["other"]):
-        try:
-            explorers[name] = library.explorer(name)
-        except UserError as error:
-            values.complaints.append(str(error))
+    names = names_of(values["run"], values["other"])
+    tried = {name: values.attempt(partial(library.explorer, name), None) for name in names}
+    explorers = {name: explorer for name, explorer in tried.items() if explorer is not None}
     if not explorers:
         raise UserError(" · ".join(values.complaints))
     if values.complaints:

@@ -62,7 +62,7 @@ class GapLabControls(Controls):
         if methods:
             self._state.show(tuple(sorted(methods, key=order.index)))
         else:
-            self._complain("at least one method must be shown")
+            self.complain("at least one method must be shown")
             self.chips.settle()
 
     def offer_decoders(self, names: list[str]) -> None:

@@ -14,10 +14,10 @@ from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
+from dashboards.lab.first_start import Welcome
 from dashboards.lab.page import GRID, WIDE, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.lab.welcome import Welcome
 from gpvae_core.plots.pictures import png_address
 
 ONE, TWO, THREE = "(max-width: 960px)", "(min-width: 961px) and (max-width: 1424px)", "(min-width: 1425px)"
@@ -133,7 +133,7 @@ class GapLabPage(Page[GapLabRequest]):
     # The runs there are
 
     def start(self) -> None:
-        self.notice.add(*self.welcome.start())
+        self.notice.add(self.welcome.start())
         self.lab.visible = bool(self.library.image_names())
         self._look()
 

@@ -71,25 +71,21 @@ class PageState(param.Parameterized):
             pn.state.location.sync(self, names, on_error=lambda values: None)
 
 
-def parsed(wanted: param.Parameter, key: str, text: str) -> Any:
+def parsed(parameter: param.Parameter, key: str, text: str) -> Any:
     """Return the value of a parameter that stands as `text` under `key`.
 
     Raises:
         UserError: no number, out of bounds, none of those to choose from.
     """
-    if isinstance(wanted, param.Number):
-        return _number(wanted, key, text)
-    if isinstance(wanted, param.Selector) and text not in wanted.objects:
-        raise UserError(f"{key}: wanted one of {', '.join(wanted.objects)}, got '{text[:40]}'")
-    return text
-
-
-def _number(wanted: param.Number, key: str, text: str) -> float:
-    whole = isinstance(wanted, param.Integer)
+    if isinstance(parameter, param.Selector) and text not in parameter.objects:
+        raise UserError(f"{key}: wanted one of {', '.join(parameter.objects)}, got '{text[:40]}'")
+    if not isinstance(parameter, param.Number):
+        return text
+    whole = isinstance(parameter, param.Integer)
     value = whole_number(text) if whole else real_number(text)
-    low, high = wanted.bounds or (None, None)
+    low, high = parameter.bounds or (None, None)
     if value is None or (low is not None and value < low) or (high is not None and value > high):
-        raise UserError(f"{key}: wanted a {'whole ' * whole}number{reach(wanted)}, got '{text[:40]}'")
+        raise UserError(f"{key}: wanted a {'whole ' * whole}number{_reach(parameter)}, got '{text[:40]}'")
     return value
 
 
@@ -107,9 +103,9 @@ def real_number(text: str) -> float | None:
     return value if math.isfinite(value) else None  # NOTE: nan passes any comparison with a bound
 
 
-def reach(wanted: param.Number) -> str:
+def _reach(parameter: param.Number) -> str:
     """Return the bounds in words; the soft ones, where 0 stands for what suits best."""
-    low, high = wanted.softbounds or wanted.bounds or (None, None)
+    low, high = parameter.softbounds or parameter.bounds or (None, None)
     if low is None:
         return "" if high is None else f" of at most {high:g}"
     return f" from {low:g} on" if high is None else f" from {low:g} to {high:g}"

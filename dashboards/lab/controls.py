@@ -17,30 +17,23 @@ from gpvae_core.errors import UserError
 
 FIELD = {"size": "small", "margin": (3, 4)}
 SMALL = {"size": "small", "variant": "outlined", "margin": (3, 4)}
-BAR: dict[str, Any] = {
-    "align_items": "center",
-    "gap": "2px",
-    "sizing_mode": "stretch_width",
-    "margin": (5, 6, 0, 6),
-}
+BAR: dict[str, Any] = {"align_items": "center", "gap": "2px", "sizing_mode": "stretch_width", "margin": (5, 6, 0, 6)}
 
 
 class Controls:
     """Widgets bound to a page's state; `complain` shows a line to the person."""
 
     def __init__(self, state: Any, complain: Callable[[str], None]) -> None:
-        self._state, self._complain = state, complain
+        self._state, self.complain = state, complain
         self._telling = False
 
     def set(self, **values: Any) -> bool:
         """Take a choice of the person's; return False where it cannot be set, which is said."""
-        if self._telling:
-            return True
         try:
             self._state.check(values)
             self._state.param.update(**values)
         except ValueError as error:
-            self._complain(str(error))
+            self.complain(str(error))
             return False
         return True
 
@@ -53,34 +46,38 @@ class Controls:
         finally:
             self._telling = before
 
+    def show_value(self, widget: Any, value: Any) -> None:
+        """Show a value in a widget without that being a choice of the person's."""
+        with self.telling():
+            widget.value = value
+
+    def watch(self, widget: Any, take: Callable[[Any], object]) -> None:
+        """Call `take` with what the person chooses in a widget."""
+        widget.param.watch(lambda event: None if self._telling else take(event.new), "value")
+
     def bind(self, widget: Any, name: str) -> Any:
         """Have what is chosen in a widget go into a parameter, else show what holds; return the widget."""
 
-        def chosen(value: Any) -> None:
+        def take(value: Any) -> None:
             if value is not None and not self.set(**{name: value}):
-                with self.telling():
-                    widget.value = getattr(self._state, name)
+                self.show_value(widget, getattr(self._state, name))
 
-        widget.param.watch(lambda event: chosen(event.new), "value")
+        self.watch(widget, take)
         return widget
 
     def follow(self, widget: Any, name: str) -> None:
         """Have a widget show a parameter, now and whenever it changes."""
-
-        def show(value: Any) -> None:
-            with self.telling():
-                widget.value = value
-
-        show(getattr(self._state, name))
-        self._state.param.watch(lambda event: show(event.new), name)
+        self.show_value(widget, getattr(self._state, name))
+        self._state.param.watch(lambda event: self.show_value(widget, event.new), name)
 
     def field(self, name: str, label: str, **more: Any) -> pmui.IntInput | pmui.Select:
         """Return a field for the whole number `name`, within its bounds, or for the one of several that `name` is."""
-        wanted = self._state.param[name]
-        if isinstance(wanted, param.Selector):
-            field = pmui.Select(label=label, options=list(wanted.objects), description=wanted.doc, **FIELD, **more)
+        parameter = self._state.param[name]
+        if isinstance(parameter, param.Selector):
+            choice = {"options": list(parameter.objects), "description": parameter.doc}
+            field = pmui.Select(label=label, **choice, **FIELD, **more)
         else:
-            start, end = wanted.bounds
+            start, end = parameter.bounds
             field = pmui.IntInput(label=label, start=start, end=end, **FIELD, **more)
         self.follow(self.bind(field, name), name)
         return field
@@ -93,7 +90,7 @@ class Controls:
 
     def slider(
         self,
-        wanted: param.Parameter,
+        parameter: param.Parameter,
         label: str,
         take: Callable[[Any], bool],
         choose: Callable[[str], Any] = lambda key: None,
@@ -103,15 +100,15 @@ class Controls:
 
         def typed(text: Any) -> None:
             try:
-                if take(parsed(wanted, label, str(text)[:LONGEST].strip().lower())):
+                if take(parsed(parameter, label, str(text)[:LONGEST].strip().lower())):
                     return
             except UserError as error:
-                self._complain(str(error))
+                self.complain(str(error))
             dial.settle()
 
         dial = Dial(
-            {"typed": typed, "choice": lambda key: choose(str(key))}, label=label, help=wanted.doc or "",
-            whole=isinstance(wanted, param.Integer), dark=self._state.param.dark, margin=(3, 3), **more,
+            {"typed": typed, "choice": lambda key: choose(str(key))}, label=label, help=parameter.doc or "",
+            whole=isinstance(parameter, param.Integer), dark=self._state.param.dark, margin=(3, 3), **more,
         )  # fmt: skip
         return dial
 
@@ -126,19 +123,6 @@ class Controls:
 
         stepper = Stepper(self, label, what, step, choose, **more)
         return stepper
-
-    def typed(self, field: Any, take: Callable[[str], str], restore: Callable[[], Any]) -> None:
-        """Watch what is typed; where `take` returns a complaint it is said, and the field shows what holds."""
-
-        def changed(text: str) -> None:
-            if self._telling:
-                return
-            if complaint := take(text.strip()):
-                self._complain(complaint)
-                with self.telling():
-                    restore()
-
-        field.param.watch(lambda event: changed(str(event.new)), "value")
 
 
 class Stepper:
@@ -158,7 +142,7 @@ class Stepper:
         or_else: str = "",
         **field: Any,
     ) -> None:
-        self.step, self._choose, self._label, self.last, self._holds = step, choose, label, 0, "0"
+        self.step, self._choose, self._label, self.last, self._shown = step, choose, label, 0, "0"
         noun = label.split()[-1].lower()
         self.field = pmui.TextInput(label=label, value="0", **{"width": 115, **FIELD, **field})
         self.previous = pmui.IconButton(icon="chevron_left", description=f"Previous {noun} (left arrow key)", margin=0)
@@ -167,15 +151,19 @@ class Stepper:
         self.next.on_click(lambda _: step(1))
         self.widgets: tuple[pn.viewable.Viewable, ...] = (self.previous, self.field, self.next)
 
-        def take(text: str) -> str:
+        def typed(text: str) -> None:
             number = whole_number(text)
             if number is not None and number <= self.last:
                 choose(number)
-                return ""
-            read = also(text)
-            return f"wanted a {what} from 0 to {self.last}{or_else}, got '{text[:40]}'" if read is None else read
+                return
+            complaint = also(text)
+            if complaint is None:
+                complaint = f"wanted a {what} from 0 to {self.last}{or_else}, got '{text[:40]}'"
+            if complaint:
+                controls.complain(complaint)
+                controls.show_value(self.field, self._shown)
 
-        controls.typed(self.field, take, lambda: setattr(self.field, "value", self._holds))
+        controls.watch(self.field, lambda value: typed(str(value).strip()))
 
     def random(self) -> pmui.Button:
         """Return a button that chooses one at random."""
@@ -185,8 +173,8 @@ class Stepper:
 
     def show(self, value: object, last: int | None = None) -> None:
         """Show what holds, and how far the numbers go."""
-        self._holds = str(value)
+        self._shown = str(value)
         if last is not None:
             self.last = last
             self.field.label = f"{self._label}, 0–{last}"
-        self.field.value = self._holds
+        self.field.value = self._shown

@@ -6,12 +6,14 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from bokeh.document import Document
 
 from gpvae_core.errors import UserError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 POOL = ThreadPoolExecutor(max_workers=4, thread_name_prefix="views")
 """Shared by all pages: models and numpy release the interpreter's lock, more threads than cores help nobody."""
 
@@ -51,13 +53,15 @@ class Latest:
         """Do slow work for a request already answered, beside newer requests, not before them; drop it when stale."""
         self.aside(lambda: work(generation) if self.current(generation) else None)
 
-    def aside(self, work: Callable[[], None]) -> None:
-        """Do work in the pool that answers no request by itself: an export, a picture under the pointer."""
-        POOL.submit(self._guarded, work)
+    def aside(self, work: Callable[[], T], show: Callable[[T], None] | None = None) -> None:
+        """Do work in the pool that answers no request by itself, and show its result with the document's lock."""
+        POOL.submit(self._guarded, work, show)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _guarded(self, work: Callable[[], T], show: Callable[[T], None] | None) -> None:
         try:
-            work()
+            result = work()
+            if show is not None:
+                self.soon(lambda: show(result))
         except UserError as error:
             self._say(str(error))
         except Exception as error:

@@ -11,7 +11,7 @@ import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 
-from dashboards.lab.address import PageState
+from dashboards.lab.address import PageState, parsed
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane, R
@@ -131,15 +131,14 @@ class Page(ABC, Generic[R]):
     def select(self, name: str, value: str) -> None:
         """Follow a choice in a card's heading: it goes into the parameter of its name."""
         if name in self.state.in_address():
-            self.change(**{name: value})
+            self.change(**{name: parsed(self.state.param[name], name, value)})
 
     # The frame
 
     def loaded(self) -> None:
         """Follow the address, say what was wrong with it, begin, and start the clock: the browser is there."""
         self.state.follow()
-        for complaint in self._complaints:
-            self.notice.add(complaint)
+        self.notice.add(*self._complaints)
         self.start()
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, self.tick_ms)

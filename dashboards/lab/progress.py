@@ -8,7 +8,6 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.lab.jobs import JobSlot, Report
-from dashboards.lab.words import progress_words
 
 BUTTON = {"size": "small", "margin": (4, 8)}
 
@@ -32,11 +31,11 @@ class ProgressLine:
             return None
         report = self._slot.report()
         if report.running:
-            words = self._about + progress_words(report)
+            words = self._about + report.words
         elif report.outcome == "done":
             words = ""
         else:
-            words = (report.outcome == "cancelled" and self._cancelled) or progress_words(report)
+            words = (report.outcome == "cancelled" and self._cancelled) or report.words
         self.words.object = f'<span role="status" class="progress-words">{html.escape(words)}</span>'
         self.bar.param.update(value=round(100 * report.share), visible=report.running)
         self.cancel.visible = report.running

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from dashboards.lab.pane import R
+from gpvae_core.errors import UserError
 from gpvae_core.plots.theme import DARK, LIGHT, Theme
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Values(dict[str, Any]):
     (0, {'index': 0}, ['wanted a test image from 0 to 4, got 9'])
     """
 
-    def __init__(self, wanted: Mapping[str, Any]) -> None:
-        super().__init__(wanted)
-        self._wanted = dict(wanted)
+    def __init__(self, chosen: Mapping[str, Any]) -> None:
+        super().__init__(chosen)
+        self._chosen = dict(chosen)
         self.complaints: list[str] = []
 
     @property
@@ -54,7 +57,15 @@ class Values(dict[str, Any]):
             self.correct(name, 0, f"wanted a {what} from 0 to {size - 1}, got {self[name]}")
         return int(self[name])
 
+    def attempt(self, work: Callable[[], T], otherwise: T) -> T:
+        """Return what `work` returns; where it raises UserError, say why and return `otherwise`."""
+        try:
+            return work()
+        except UserError as error:
+            self.complaints.append(str(error))
+            return otherwise
+
     def resolved(self, request: R, refused: str = "") -> Resolved[R]:
         """Return the request with all that was corrected and said."""
-        corrections = {name: value for name, value in self.items() if value != self._wanted[name]}
+        corrections = {name: value for name, value in self.items() if value != self._chosen[name]}
         return Resolved(request, corrections, self.complaints, refused=refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
@@ -13,11 +13,10 @@ import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
-from dashboards.lab.background import Background
+from dashboards.lab.jobs import Background
 from dashboards.lab.latest import Latest
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.lab.words import progress_words
 from dashboards.widgets.card import Card, Content
 from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError
@@ -62,8 +61,8 @@ class Session(Generic[R]):
         self._answers: dict[str, Answer] = {}
         self._contents: dict[str, Content] = {}
         self._awaited: set[str] = set()
+        """Names of the panes that have not answered the request yet."""
         self._begun = 0.0
-        self._said: dict[str, object] = {}
         self._settling, self._started, self._generation = False, False, 0
         state.param.watch(self._chosen, [name for name in state.param if name != "name"])
 
@@ -99,15 +98,9 @@ class Session(Generic[R]):
 
     def _export(self, pane: Pane[R]) -> None:
         answer, card = self._answers.get(pane.name), self.cards[pane.name]
-        if answer is None or answer.key is None:
-            return
-        file = f"{self._contents[pane.name].file}.csv"
-
-        def work() -> None:
-            text = pane.to_csv(answer.view)
-            self.latest.soon(lambda: card.answer(csv=text, file=file))
-
-        self.latest.aside(work)
+        if answer is not None and answer.key is not None:
+            view, name = answer.view, f"{answer.content.file}.csv"
+            self.latest.aside(lambda: pane.to_csv(view), lambda text: card.answer(csv=text, file=name))
 
     # From the state to the request
 
@@ -148,26 +141,21 @@ class Session(Generic[R]):
             self._state.param.update(**resolved.corrections)
         finally:
             self._settling = False
-        for complaint in resolved.complaints:
-            self._notice.add(complaint)
-        self._notice.stand([*resolved.standing, *filter(None, [resolved.refused])])
+        self._notice.add(*resolved.complaints)
+        self._notice.stand([*resolved.standing, resolved.refused])
         request = resolved.request
         self.request, self._generation = None if resolved.refused else request, generation
         self._page.offer(request)
-        self._said.clear()
-        self._awaited.clear()
+        self._awaited = set() if resolved.refused else {pane.name for pane in self.panes if pane.shown(request)}
         self._begun = time.monotonic()
         for pane in self.panes:
-            background = self._background[pane.name]
-            if resolved.refused or not pane.shown(request) or not pane.slow(request):
-                background.leave()  # nobody looks at it any more
+            if pane.name in self._awaited and pane.slow(request):
+                self._background[pane.name].want(pane.key(request), partial(pane.compute, request))
             else:
-                background.want(pane.key(request), partial(pane.compute, request))
-            if pane.shown(request) and not pane.slow(request):
-                self._awaited.add(pane.name)
+                self._background[pane.name].leave()  # nobody looks at it any more
         if resolved.refused:
             self._refuse(NOTHING, [pane for pane in self.panes if pane.shown(request)])
-        self._tick_slow()
+        self.tick()
 
     def _refuse(self, why: str, panes: Sequence[Pane[R]]) -> None:
         """Say in these cards why there is nothing to show."""
@@ -178,46 +166,43 @@ class Session(Generic[R]):
     # From the request to the cards
 
     def _draw_all(self, request: R, generation: int) -> None:
-        """Answer every pane; each is pushed at once, so that the browser draws while we go on."""
+        """Answer every pane that is not slow."""
         for pane in self.panes:
-            if not self.latest.current(generation):
-                return
-            if pane.shown(request) and not pane.slow(request):
-                answer = self._guarded(pane, partial(self._answer_of, pane, request))
-                self.latest.push(generation, partial(self._put, pane, answer))
+            if self.latest.current(generation) and pane.shown(request) and not pane.slow(request):
+                self._draw(pane, request, generation)
 
     def _improve(self, request: R, generation: int) -> None:
         better = self._page.improved(request, lambda: self.latest.current(generation))
         if better is not None:
             self._draw_all(better, generation)
 
+    def _draw(self, pane: Pane[R], request: R, generation: int) -> None:
+        """Draw in a thread and push at once, so that the browser draws while we go on; an error is a message."""
+        try:
+            answer = self._answer_of(pane, request)
+        except UserError as error:
+            answer = Answer(Content(message=str(error)))
+        except Exception as error:
+            log.exception("card %s could not be drawn", pane.name)
+            answer = Answer(Content(message=f"This view could not be computed ({type(error).__name__}: {error})."))
+        self.latest.push(generation, partial(self._put, pane, answer))
+
     def _answer_of(self, pane: Pane[R], request: R) -> Answer:
         if waiting := pane.waits_for(request):
             return Answer(Content(message=waiting, busy=True))
-        key, known = pane.key(request), self._answers.get(pane.name)
+        key, drawing_key, known = pane.key(request), pane.drawing_key(request), self._answers.get(pane.name)
         if key is None:
             return Answer(pane.missing(request))
-        if known is None or known.key != key:
-            return self._drawn(pane, key, pane.compute(request, silent), request)
-        if known.drawing_key is not None and known.drawing_key == pane.drawing_key(request):
-            return known
-        return self._drawn(pane, key, known.view, request)
-
-    @staticmethod
-    def _drawn(pane: Pane[R], key: Hashable, view: Any, request: R) -> Answer:
+        if known is not None and known.key == key:
+            if known.drawing_key is not None and known.drawing_key == drawing_key:
+                return known
+            view = known.view
+        elif pane.slow(request):
+            view = self._background[pane.name].result
+        else:
+            view = pane.compute(request, silent)
         content = replace(pane.draw(view, request), file=pane.file(request))
-        return Answer(content, key, view, pane.drawing_key(request), pane.aside(view, request))
-
-    @staticmethod
-    def _guarded(pane: Pane[R], work: Callable[[], Answer]) -> Answer:
-        """Return the answer; where there is none, the reason as a message in the card."""
-        try:
-            return work()
-        except UserError as error:
-            return Answer(Content(message=str(error)))
-        except Exception as error:
-            log.exception("card %s could not be drawn", pane.name)
-            return Answer(Content(message=f"This view could not be computed ({type(error).__name__}: {error})."))
+        return Answer(content, key, view, drawing_key, pane.aside(view, request))
 
     def _put(self, pane: Pane[R], answer: Answer) -> None:
         self._awaited.discard(pane.name)
@@ -231,47 +216,34 @@ class Session(Generic[R]):
         self._contents[pane.name] = content
         self.cards[pane.name].show(content)
 
+    def _change(self, pane: Pane[R], **changes: Any) -> None:
+        """Change a part of what a card shows: the rest stays, with its stamp, until what comes is there."""
+        known = self._contents[pane.name]
+        if any(getattr(known, name) != value for name, value in changes.items()):
+            self._contents[pane.name] = replace(known, **changes)
+            self.cards[pane.name].show(self._contents[pane.name])
+
     # What takes longer
 
     def tick(self) -> None:
         """Mark what lets one wait, and bring the cards of background work up to date."""
         # NOTE: a mark costs each card a message and a repaint, so that what is answered at once goes without.
-        waiting = time.monotonic() - self._begun > PATIENCE_S
-        for name in tuple(self._awaited) if waiting else ():
-            known = self._contents[name]
-            if not known.busy:  # what is shown stays, with its stamp, until what comes is there
-                self._contents[name] = replace(known, busy=True)
-                self.cards[name].show(self._contents[name])
-        self._tick_slow()
-
-    def _tick_slow(self) -> None:
-        if self.request is not None:
-            for pane in self.panes:
-                if pane.shown(self.request) and pane.slow(self.request):
-                    self._follow_job(pane, self.request)
+        late, request = time.monotonic() - self._begun > PATIENCE_S, self.request
+        for pane in self.panes:
+            if request is None or pane.name not in self._awaited:
+                continue
+            if pane.slow(request):
+                self._follow_job(pane, request)
+            elif late:
+                self._change(pane, busy=True)
 
     def _follow_job(self, pane: Pane[R], request: R) -> None:
-        background = self._background[pane.name]
-        report, result = background.report(), background.result
-        done = report is not None and report.outcome == "done" and result is not None
-        now = "done" if done else report
-        if self._said.get(pane.name, self) == now:
-            return
-        self._said[pane.name] = now
-        if report is None:
-            self._put(pane, Answer(pane.missing(request)))
-        elif done:
-            draw = partial(self._drawn, pane, background.key, result, request)
-            push = partial(self._push_drawn, pane, draw)
-            self.latest.afterwards(push, self._generation)
-        elif report.running:
-            known = replace(self._contents[pane.name], message=progress_words(report), busy=True, actions=(CANCEL,))
-            self._contents[pane.name] = known
-            self.cards[pane.name].show(known)
+        report = self._background[pane.name].report()
+        if report.running:
+            self._change(pane, message=report.words, busy=True, actions=(CANCEL,))
+        elif report.outcome in ("idle", "done"):
+            self._awaited.discard(pane.name)
+            self.latest.afterwards(partial(self._draw, pane, request), self._generation)
         else:
             words = "Cancelled." if report.outcome == "cancelled" else report.error
             self._put(pane, Answer(Content(message=words, actions=(AGAIN,))))
-
-    def _push_drawn(self, pane: Pane[R], draw: Callable[[], Answer], generation: int) -> None:
-        """Draw in a thread: a figure takes longer than the event loop should stand still."""
-        self.latest.push(generation, partial(self._put, pane, self._guarded(pane, draw)))

@@ -10,8 +10,7 @@ import panel_material_ui as pmui
 from dashboards.lab.controls import BAR, FIELD, Controls
 from dashboards.results.request import ResultsRequest
 from dashboards.results.state import MAX_RUNS, ResultsState
-from dashboards.results.words import PAPER_EPOCHS
-from gpvae_core.sweep.results import Setup
+from dashboards.results.words import PAPER_EPOCHS, counted
 
 LOW = """
 .MuiInputLabel-root[data-shrink=false] { transform: translate(14px, 9px) scale(1) !important; }
@@ -32,15 +31,18 @@ class ResultsControls(Controls):
         self.dims = pmui.MultiChoice(label="d", options=[], width=120, stylesheets=[LOW], margin=(4, 4))
         self.methods = pmui.MultiChoice(label="Methods", options={}, width=260, stylesheets=[LOW], margin=(4, 4))
         self.runs = pmui.IntInput(label="Runs wanted", start=1, end=MAX_RUNS, value=10, width=110, **FIELD)
-        self.dims.param.watch(lambda e: self.set(dims=",".join(map(str, sorted(e.new)))), "value")
-        self.methods.param.watch(lambda e: self.set(methods=",".join(e.new)), "value")
-        self.runs.param.watch(lambda e: self.set(runs=e.new or 0), "value")
+        self.watch(self.dims, lambda dims: self.set(dims=",".join(map(str, sorted(dims)))))
+        self.watch(self.methods, lambda methods: self.set(methods=",".join(methods)))
+        self.watch(self.runs, lambda runs: self.set(runs=runs or 0))
         self.bar = pn.FlexBox(self.table, self.file, self.setup, self.dims, self.methods, self.runs, **BAR)
 
     def offer(self, request: ResultsRequest) -> None:
         """Offer what there is to choose, and show what is chosen."""
         sheet, nothing = request.sheet, {"none": ""}
-        setups = {f"{s.name}, {_epochs(s)} ({s.setup[:4]})": s.setup for s in sheet.setups}
+        setups = {
+            f"{s.name}, {counted(s.content['epochs'] or PAPER_EPOCHS, 'epoch')} ({s.setup[:4]})": s.setup
+            for s in sheet.setups
+        }
         methods = {name: method for method, name in sheet.methods}
         with self.telling():
             self.table.param.update(options={words: key for key, words in request.tables.items()}, value=sheet.key)
@@ -53,8 +55,3 @@ class ResultsControls(Controls):
             label = "Methods" if some else f"Methods: all {len(methods)}"
             self.methods.param.update(options=methods, value=some, label=label)
             self.runs.param.update(value=sheet.runs, visible=sheet.of_scores)
-
-
-def _epochs(setup: Setup) -> str:
-    count = setup.content["epochs"] or PAPER_EPOCHS
-    return f"{count} epoch{'' if count == 1 else 's'}"

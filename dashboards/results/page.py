@@ -1,22 +1,26 @@
-"""The Results page: a table of the paper beside ours, brought up to date while a sweep runs."""
+"""The Results page: a table of the paper beside ours with a figure of a column, up to date while a sweep runs."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 import panel as pn
 
 from dashboards.lab.page import WHOLE, Page
+from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.results import rows, words
-from dashboards.results.column import ColumnPane
 from dashboards.results.controls import ResultsControls
 from dashboards.results.request import ResultsRequest, has_changed, resolve
 from dashboards.results.state import ResultsState
+from dashboards.widgets.card import Content, Select, as_json
 from dashboards.widgets.table import ResultsTable
+from gpvae_core.plots import beside_paper
+from gpvae_core.progress import Progress
 from gpvae_core.sweep.result_files import ResultFiles
+from gpvae_core.tables.compare import Cell
 from gpvae_core.tables.export import to_csv, to_latex
 
 SIDE_BY_SIDE = """
@@ -24,6 +28,37 @@ SIDE_BY_SIDE = """
   max-height: none; }
 @media (max-width: 1300px) { :host { grid-template-columns: minmax(0, 1fr); } }
 """
+
+
+class ColumnPane(Pane[ResultsRequest]):
+    """Means and deviations of one column of the table: ours beside the paper's, method by method."""
+
+    name = "beside_paper"
+    title = "Means and deviations"
+    to_csv = staticmethod(to_csv)
+
+    def key(self, request: ResultsRequest) -> Hashable:
+        column = request.column if request.sheet.of_scores else ""
+        return (column, request.sheet) if column else None
+
+    def compute(self, request: ResultsRequest, progress: Progress) -> list[Cell]:
+        return request.columns[request.column]
+
+    def draw(self, view: list[Cell], request: ResultsRequest) -> Content:
+        names = {key: words.column_words(cells[0]) for key, cells in request.columns.items()}
+        select = Select("column", "Column", tuple(names.items()), request.column)
+        empty = all(cell.mean is None and cell.paper_mean is None for cell in view)
+        return Content(
+            figure="" if empty else as_json(beside_paper.figure(view, request.theme)),
+            message=words.NOTHING_YET if empty else "",
+            sub="" if len(names) > 1 else names[request.column],
+            sentence="" if empty else words.figure_sentence(request.sheet),
+            alt=words.figure_alt(view),
+            selects=(select,) if len(names) > 1 else (),
+        )
+
+    def file(self, request: ResultsRequest) -> str:
+        return f"{request.sheet.key}-{request.column}"
 
 
 class ResultsPage(Page[ResultsRequest]):
@@ -71,16 +106,14 @@ class ResultsPage(Page[ResultsRequest]):
         """Look, off the event loop, whether a file was written or has appeared."""
         if not self._looking:
             self._looking = True
-            self.session.latest.aside(self._look)
+            self.session.latest.aside(self._has_changed, lambda changed: self.session.refresh() if changed else None)
 
-    def _look(self) -> None:
+    def _has_changed(self) -> bool:
         try:
             request = self.session.request
-            changed = request is not None and has_changed(self._files, self.state.file, request)
+            return request is not None and has_changed(self._files, self.state.file, request)
         finally:
             self._looking = False
-        if changed:
-            self.session.latest.soon(self.session.refresh)
 
     def _save(self, kind: str) -> None:
         """Send a file of the rows shown."""

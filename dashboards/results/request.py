@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.results.state import dims_of, methods_of
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import unknown
 from gpvae_core.plots.theme import Theme
 from gpvae_core.sweep.result_files import ResultFiles, Signature, signature
 from gpvae_core.tables.compare import Cell
@@ -29,7 +29,7 @@ class ResultsRequest:
     file: str
     dims: tuple[int, ...]
     methods: tuple[str, ...]
-    wanted_column: str
+    chosen_column: str
     written: Written
     theme: Theme
 
@@ -45,53 +45,48 @@ class ResultsRequest:
     def column(self) -> str:
         """The column chosen, else the first of those with most of ours; '' where there is none."""
         columns = self.columns
-        if self.wanted_column in columns:
-            return self.wanted_column
+        if self.chosen_column in columns:
+            return self.chosen_column
         return max(columns, key=lambda key: sum(cell.mean is not None for cell in columns[key]), default="")
 
 
 def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
     """Return the sheet; where something is wrong, what can be shown without it."""
-    found = files.found()
-    path, complaints = _file_of(found, values["file"])
-    written = written_now(files, found, path)
+    paths = files.found()
+    path, written = _file_of(paths, values["file"]), written_now(files, paths, values["file"])
+    if values["file"] and values["file"] not in paths:
+        values.complaints.append(str(unknown("results file", values["file"], paths)))
     dims, methods = dims_of(values["dims"]), methods_of(values["methods"])
     choice = SheetChoice(path, values["table"], values["setup"], dims, methods, values["runs"])
-    stored, bench = StoredResults(), files.bench()
-    try:
-        stored = read(path)
-    except UserError as error:
-        complaints.append(str(error))
-    try:
-        if bench is not None and choice.table in TIME_TABLES:
-            stored = replace(stored, times=bench_times(bench))
-    except UserError as error:
-        complaints.append(str(error))
-    try:
-        sheet = make_sheet(stored, choice)
-    except UserError as error:
-        complaints.append(str(error))
-        sheet = make_sheet(stored, SheetChoice(path))
-    file = next((name for name, one in found.items() if one == path), "")
-    tables = table_options(stored)
-    request = ResultsRequest(sheet, tables, tuple(found), file, dims, methods, values["column"], written, values.theme)
-    return Resolved(request, standing=complaints)
+    stored, bench = values.attempt(lambda: read(path), StoredResults()), files.bench()
+    if bench is not None and choice.table in TIME_TABLES:
+        stored = replace(stored, times=values.attempt(lambda: bench_times(bench), None))
+    sheet = values.attempt(lambda: make_sheet(stored, choice), None) or make_sheet(stored, SheetChoice(path))
+    request = ResultsRequest(
+        sheet=sheet,
+        tables=table_options(stored),
+        files=tuple(paths),
+        file=next((name for name in paths if paths[name] == path), ""),
+        dims=dims,
+        methods=methods,
+        chosen_column=values["column"],
+        written=written,
+        theme=values.theme,
+    )
+    return Resolved(request, standing=values.complaints)
 
 
 def has_changed(files: ResultFiles, file: str, request: ResultsRequest) -> bool:
     """Return whether a file was written or has appeared since the request was answered."""
-    found = files.found()
-    return written_now(files, found, _file_of(found, file)[0]) != request.written
+    return written_now(files, files.found(), file) != request.written
 
 
-def written_now(files: ResultFiles, found: Mapping[str, Path], path: Path | None) -> Written:
+def written_now(files: ResultFiles, paths: Mapping[str, Path], file: str) -> Written:
     """Return what tells whether there is something new."""
-    return tuple(sorted(found)), tuple(signature(file) for file in (path, files.bench()) if file is not None)
+    shown = (_file_of(paths, file), files.bench())
+    return tuple(sorted(paths)), tuple(signature(path) for path in shown if path is not None)
 
 
-def _file_of(found: Mapping[str, Path], name: str) -> tuple[Path | None, list[str]]:
-    """Return the file of this name; the newest, and why, where there is none of that name."""
-    newest = next(iter(found.values()), None)
-    if not name or name in found:
-        return found.get(name, newest), []
-    return newest, [str(unknown("results file", name, found))]
+def _file_of(paths: Mapping[str, Path], name: str) -> Path | None:
+    """Return the file of this name, else the newest."""
+    return paths.get(name, next(iter(paths.values()), None))

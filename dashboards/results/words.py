@@ -61,7 +61,7 @@ def explanation(sheet: Sheet) -> str:
     """Say what the figures are, in two lines."""
     if not sheet.of_scores:
         return TIMES + (
-            "" if sheet.times is None else f" Ours: {sheet.times.device}, {_counted(sheet.times.threads, 'thread')}."
+            "" if sheet.times is None else f" Ours: {sheet.times.device}, {counted(sheet.times.threads, 'thread')}."
         )
     k = "one training" if sheet.restarts == 1 else f"the best of {sheet.restarts} restarts by validation"
     words = (
@@ -88,8 +88,8 @@ def standing(sheet: Sheet) -> str:
 
 def remarks(sheet: Sheet) -> str:
     """Say what a reader should know of our images and of this table."""
-    found = dict.fromkeys(f"{cell.dataset}: {cell.note}" for cell in sheet.cells if cell.note)
-    return " ".join([*found, *(notes()[:1] if sheet.table.number == 10 else ())])
+    remarks = dict.fromkeys(f"{cell.dataset}: {cell.note}" for cell in sheet.cells if cell.note)
+    return " ".join([*remarks, *(notes()[:1] if sheet.table.number == 10 else ())])
 
 
 def calls(sheet: Sheet) -> tuple[Call, ...]:
@@ -105,13 +105,14 @@ def missing_in_all(cells: Sequence[Cell]) -> str:
     """Return '12 runs missing in the rows shown (3 h 20 min for 2 cells, time not known for 1 cell)'."""
     times = [cell.missing_seconds for cell in cells if cell.missing]
     known = [seconds for seconds in times if seconds is not None]
-    time = f"{duration(sum(known))} for {_counted(len(known), 'cell')}" if known else ""
-    unknown = f"time not known for {_counted(len(times) - len(known), 'cell')}" if len(known) < len(times) else ""
-    missing = _counted(sum(cell.missing for cell in cells), "run")
+    time = f"{duration(sum(known))} for {counted(len(known), 'cell')}" if known else ""
+    unknown = f"time not known for {counted(len(times) - len(known), 'cell')}" if len(known) < len(times) else ""
+    missing = counted(sum(cell.missing for cell in cells), "run")
     return f"{missing} missing in the rows shown ({', '.join(part for part in (time, unknown) if part)})"
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """Return '1 run' or '12 runs'."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 

@@ -1,5 +1,6 @@
 // A pad to draw on: strokes on a fine canvas, averaged down to the grid of the data set's pixels.
 const SIDE = 168
+const PEN = 1.3 // its width, in pixels of the data set
 
 function averaged(fine, rows, columns) {
   const {data} = fine.getContext("2d").getImageData(0, 0, SIDE, SIDE)
@@ -51,7 +52,7 @@ export function render({model, el}) {
   }
   const stroke = (to) => {
     pen.strokeStyle = "#fff"
-    pen.lineWidth = (model.pen * SIDE) / Math.max(model.rows, model.columns)
+    pen.lineWidth = (PEN * SIDE) / Math.max(model.rows, model.columns)
     pen.lineCap = pen.lineJoin = "round"
     pen.beginPath()
     pen.moveTo(...last)

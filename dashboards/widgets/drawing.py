@@ -32,4 +32,3 @@ class DrawingPad(Widget):
 
     rows = param.Integer(default=8, bounds=(1, None))
     columns = param.Integer(default=8, bounds=(1, None))
-    pen = param.Number(default=1.3, doc="Width of the pen in pixels of the data set")

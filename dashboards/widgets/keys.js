@@ -8,14 +8,10 @@ function ownsArrows(target) {
   return USES_ARROWS.has(target.tagName) || target.isContentEditable || ROLES.has(target.getAttribute?.("role"))
 }
 
-// The address follows what is shown, in place. As a step of the history each choice would be one that Back takes off the
-// address alone: panel does not listen.
-function keepHistoryShort() {
-  window.history.pushState = window.history.replaceState.bind(window.history)
-}
-
 export function render({model}) {
-  keepHistoryShort()
+  // The address follows what is shown, in place. As a step of the history each choice would be one that Back takes off
+  // the address alone: panel does not listen.
+  window.history.pushState = window.history.replaceState.bind(window.history)
   const step = {ArrowLeft: -1, ArrowRight: 1}
   const onKey = (event) => {
     if (!(event.key in step) || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return

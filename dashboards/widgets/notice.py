@@ -23,11 +23,11 @@ class Notice:
 
     def say(self, line: str) -> None:
         """Say a line in place of what was said; '' clears it."""
-        self._said = (line,) if line else ()
+        self._said = (line,)
         self._show()
 
     def add(self, *lines: str) -> None:
-        """Say these lines beside what was said."""
+        """Say lines, those that are not empty, beside what was said."""
         self._said = (*self._said, *lines)
         self._show()
 
@@ -37,7 +37,7 @@ class Notice:
         self._show()
 
     def _show(self) -> None:
-        lines = tuple(dict.fromkeys((*self._said, *self._standing)))
+        lines = tuple(dict.fromkeys(filter(None, (*self._said, *self._standing))))
         text = html.escape(" · ".join(lines))
         self.pane.object = f'<div class="notice" role="alert">{text}</div>'  # before it is shown, never after
         self.pane.visible = bool(lines)

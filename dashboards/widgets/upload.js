@@ -1,8 +1,10 @@
 // A button that takes one image file. Size and kind are checked before anything is sent.
+const KINDS = "image/png,image/jpeg,image/gif,image/bmp,image/webp"
+
 export function render({model, el}) {
   const about = {title: "Look at an image of your own; it is resized to the data set's size"}
   const opener = button(el, "Upload", () => input.click(), about)
-  const input = element("input", el, {type: "file", accept: model.kinds.join(","), "aria-label": "File to upload", hidden: ""})
+  const input = element("input", el, {type: "file", accept: KINDS, "aria-label": "File to upload", hidden: ""})
   shade(model, opener)
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1)
   input.onchange = async () => {

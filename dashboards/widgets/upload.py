@@ -15,8 +15,6 @@ import param
 from dashboards.widgets.base import Widget
 from gpvae_core.errors import UserError
 
-KINDS = ["image/png", "image/jpeg", "image/gif", "image/bmp", "image/webp"]
-
 
 def file_content(text: Any, limit: int) -> bytes:
     """Return the bytes of a file sent as base64.
@@ -38,7 +36,6 @@ def file_content(text: Any, limit: int) -> bytes:
 class Upload(Widget):
     """A button that calls `got(content)` with a file's bytes, or `refused(line)` where it is too large or damaged."""
 
-    kinds = param.List(default=KINDS)
     limit = param.Integer(default=5_000_000, doc="Most bytes of a file")
 
     def __init__(self, got: Callable[[bytes], None], refused: Callable[[str], None], **params: Any) -> None:

@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, quote
 import pytest
 from playwright.sync_api import expect
 
+from dashboards.app import navigation
 from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.page import GapLabPage
 from dashboards.gap_lab.state import GapLabState
-from dashboards.lab.background import Background
 from dashboards.lab.first_start import FirstStart
+from dashboards.lab.jobs import Background
 from dashboards.lab.library import RunLibrary
-from dashboards.widgets.navigation import navigation
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
@@ -94,7 +94,7 @@ def test_a_background_ends_what_is_no_longer_wanted() -> None:
             time.sleep(0.01)
 
     background = Background("test")
-    assert background.report() is None
+    assert background.report().outcome == "idle"
     background.want("a", endless)
     background.want("b", lambda progress: 42)
     deadline = time.monotonic() + 30
@@ -105,7 +105,7 @@ def test_a_background_ends_what_is_no_longer_wanted() -> None:
     background.want("b", endless)
     assert background.result == 42
     background.want(None, endless)
-    assert background.report() is None
+    assert background.report().outcome == "idle"
 
 
 def test_one_training_at_a_time(tmp_path: Path, lab_runs: Path) -> None:

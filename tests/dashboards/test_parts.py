@@ -14,16 +14,15 @@ import numpy as np
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
+from dashboards.explorer.all_images import TsneMap
+from dashboards.explorer.approximations import words
 from dashboards.explorer.controls import ExplorerControls
-from dashboards.explorer.request import ExplorerRequest, Side
+from dashboards.explorer.request import ComparedRun, ExplorerRequest
 from dashboards.explorer.state import ExplorerState, plane_dims
-from dashboards.explorer.verdict import words
-from dashboards.explorer.views.tsne_map import TsneMap
 from dashboards.guard import Foreign
-from dashboards.lab.jobs import Report, WatchedJob
+from dashboards.lab.jobs import Report, WatchedJob, time_left
 from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
-from dashboards.lab.words import progress_words, time_left
 from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
 from gpvae_core.errors import UserError
@@ -164,13 +163,13 @@ def test_a_failed_job_says_why() -> None:
 
 
 def test_progress_in_words() -> None:
-    assert progress_words(Report("running", "training digits-vae", 3, 300, 41.0)) == (
+    assert Report("running", "training digits-vae", 3, 300, 41.0).words == (
         "Training digits-vae 3 of 300, about 40 s left"
     )
     assert time_left(None) == ""
     assert time_left(2.0) == "about 5 s left"
     assert time_left(300.0) == "about 5 min left"
-    assert "kept" in progress_words(Report("cancelled"))
+    assert "kept" in Report("cancelled").words
 
 
 # Requests
@@ -272,8 +271,8 @@ def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_dra
             return answer
 
     instance = Instance(np.zeros((1, 8, 8), dtype=np.float32), 0, "a", "test")
-    side = Side("run", cast("Any", Explorer()), instance)
-    request = ExplorerRequest((side,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 0)
+    run = ComparedRun("run", cast("Any", Explorer()), instance)
+    request = ExplorerRequest((run,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 0)
     drawing = TsneMap()
     assert "still being computed" in drawing.draw(drawing.compute(request, silent), request).sentence
     second = drawing.draw(drawing.compute(request, silent), request)
@@ -307,7 +306,7 @@ def test_a_late_echo_does_not_undo_which_runs_the_page_chose(monkeypatch: pytest
     controls = ExplorerControls(state, lambda line: None)
     controls.offer_runs(["newer", "older"])
     controls.ignore_echoes()
-    controls.run.value, controls.other.value = "older", "none"
+    controls.run.value, controls.other.value = "older", ""
     assert (state.run, state.other) == (controls.run.value, controls.other.value) == ("newer", "older")
     monkeypatch.setattr("dashboards.explorer.controls.ECHO_S", 0.0)
     controls.ignore_echoes()

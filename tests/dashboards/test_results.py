@@ -22,6 +22,7 @@ from dashboards.lab.library import RunLibrary
 from dashboards.results import rows, words
 from dashboards.results.page import ResultsPage
 from dashboards.results.state import ResultsState, dims_of, methods_of
+from dashboards.widgets.table import Heading, Item, ResultsTable, TableContent, TableLine
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
@@ -153,6 +154,7 @@ def test_ours_stand_beside_the_paper_and_can_be_sorted_filtered_and_saved(offlin
     heading.get_by_role("button").press("Enter")
     expect(heading).to_have_attribute("aria-sort", "descending")
     expect(rows.first).to_contain_text("GPVAE")
+    expect(heading.get_by_role("button")).to_be_focused()
     heading.get_by_role("button").press("Enter")
     expect(heading).to_have_attribute("aria-sort", "ascending")
     expect(rows.first).to_contain_text("690.5")
@@ -339,6 +341,41 @@ def test_failures_are_counted_and_explained(tmp_path: Path) -> None:
     assert "1 failed" in words.standing(sheet)
     assert words.standing(sheet).endswith("out of memory")
     assert sweep.setup_key() == sheet.setup.setup
+
+
+def shown_rows(table: ResultsTable) -> list[tuple[str, str]]:
+    """Classes and method of each row."""
+    found = re.findall(r'<tr class="([^"]*)">.*?<th scope="row"[^>]*>([^<]*)<', table.body, re.DOTALL)
+    return [(look.strip(), name) for look, name in found]
+
+
+def test_sorting_goes_round_and_what_changes_is_fresh() -> None:
+    heads = (Heading("method", "Method", "", False), Heading("n", "n", ""))
+    known: dict[str, float | None] = {"IAF(16)": 2.0, "IAF(4)": None, "<VAE>": 3.0}
+
+    def content(known: Mapping[str, float | None]) -> TableContent:
+        lines = [TableLine(name, (Item(name, name), Item(str(n), n)), name[:3]) for name, n in known.items()]
+        return TableContent(columns=heads, rows=tuple(lines), scope="file")
+
+    table = ResultsTable(lambda kind: None)
+    table.show(content(known))
+    plain = [("", "IAF(16)"), ("", "IAF(4)"), ("group", "&lt;VAE&gt;")]
+    assert shown_rows(table) == plain
+    orders = {
+        "n": [["&lt;VAE&gt;", "IAF(16)", "IAF(4)"], ["IAF(16)", "&lt;VAE&gt;", "IAF(4)"]],
+        "method": [["&lt;VAE&gt;", "IAF(4)", "IAF(16)"], ["IAF(16)", "IAF(4)", "&lt;VAE&gt;"]],
+    }
+    for key, both in orders.items():
+        for order in both:
+            table._handle_msg({"sort": key})
+            assert shown_rows(table) == [("", name) for name in order]
+        table._handle_msg({"sort": key})
+        assert shown_rows(table) == plain
+    table._handle_msg({"sort": "n"})
+    table.show(content({**known, "IAF(4)": 9.0}))
+    assert shown_rows(table) == [("fresh", "IAF(4)"), ("", "&lt;VAE&gt;"), ("", "IAF(16)")]
+    table.show(replace(content(known), scope="another file"))
+    assert "fresh" not in table.body
 
 
 def test_the_words_of_numbers() -> None:

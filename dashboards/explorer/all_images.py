@@ -1,0 +1,155 @@
+"""An image among all of its data set: on the map of the latents, and by how uncertain the encoder is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from dashboards.explorer.request import ExplorerPane, ExplorerRequest
+from dashboards.explorer.state import AGAINST
+from dashboards.widgets.card import Content, Select, as_json
+from gpvae_core.inspection import export
+from gpvae_core.inspection.memo import Memo
+from gpvae_core.inspection.views import Array, MapView, UncertaintyView
+from gpvae_core.plots import tsne, uncertainty
+from gpvae_core.plots.theme import message
+from gpvae_core.progress import Progress
+
+COLOUR_WORDS = {
+    "class": "",
+    "uncertainty": ", coloured by how unsure the encoder is of it",
+    "gap": ", coloured by the nats its answer loses",
+}
+COLOUR_NAMES = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
+NO_UNCERTAINTY = (
+    "This run's encoder is a plain network and states no uncertainty of its own. Choose or train one with --method gp "
+    "to see it here."
+)
+
+
+class TsneMap(ExplorerPane):
+    """The test images as points to pick from.
+
+    Another image only moves a ring: the figure is kept until the run or the colour changes.
+    """
+
+    name = "map"
+    title = "Map of the latents"
+    needs = frozenset({"map"})
+    to_csv = staticmethod(export.tsne_map)
+
+    def __init__(self) -> None:
+        self._drawn = Memo(1)
+
+    def key(self, request: ExplorerRequest) -> Hashable:
+        return request.focal.name, "gaps" in request.focal.explorer.ready, request.identity
+
+    def compute(self, request: ExplorerRequest, progress: Progress) -> MapView:
+        return request.focal.explorer.map_view()
+
+    def draw(self, view: MapView, request: ExplorerRequest) -> Content:
+        run = request.focal
+        colour, excuse = _possible_colour(view, request.colour)
+        chosen = _position(view, request)
+        # By what is drawn, not by what is ready: the gaps may become ready between the view and this line.
+        points = run.name, colour, request.theme.name
+        where = "ringed" if chosen is not None else "not among the points of the sample"
+        return Content(
+            figure=self._drawn.get(points, lambda: as_json(tsne.figure(view, request.theme, colour))),
+            sub=run.name,
+            sentence=f"{excuse}Each point is one of {view.sample_note}{COLOUR_WORDS[colour]}; neighbours have similar "
+            "codes (t-SNE keeps no distances). Click to pick, hover to see the image, scroll to zoom, double-click to "
+            "reset.",
+            alt=f"t-SNE map of {view.sample_note}, coloured by {COLOUR_NAMES[colour]}; {run.instance.title} is {where}",
+            selects=(Select("colour", "colour", tuple(COLOUR_NAMES.items()), request.colour),),
+            overlay={"shapes": tsne.highlight(chosen, request.theme)},
+            picks=True,
+            hovers=True,
+            pictures=run.name,
+        )
+
+
+def _possible_colour(view: MapView, colour: str) -> tuple[str, str]:
+    """Return the colour shown, and a sentence where it is not the one chosen."""
+    if colour == "uncertainty" and view.uncertainty is None:
+        return "class", "This run's encoder states no uncertainty, so classes are coloured instead. "
+    if colour == "gap" and view.gap is None:
+        return "class", "The gaps are still being computed, so classes are coloured meanwhile. "
+    return colour, ""
+
+
+def _position(view: MapView, request: ExplorerRequest) -> Array | None:
+    """Return the place (2,) of the chosen instance: its point, else where it is put among the others."""
+    instance = request.focal.instance
+    shown = [] if instance.index is None else np.flatnonzero(view.index == instance.index)
+    return view.xy[shown[0]] if len(shown) else request.focal.explorer.place_on_map(instance)
+
+
+class EncoderUncertainty(ExplorerPane):
+    """The uncertainty of this image among all: histograms, per dimension, and the scatter against a gap.
+
+    The figure is kept until the data set's part of it changes.
+    """
+
+    name = "uncertainty"
+    title = "GP uncertainty"
+    needs = frozenset({"encodings"})
+    to_csv = staticmethod(export.uncertainty)
+
+    def __init__(self) -> None:
+        self._drawn = Memo(1)
+
+    def key(self, request: ExplorerRequest) -> Hashable:
+        return request.focal.name, request.identity, request.focal.explorer.ready & {"gaps", "correlations"}
+
+    def compute(self, request: ExplorerRequest, progress: Progress) -> UncertaintyView | None:
+        return request.focal.explorer.uncertainty_view(request.focal.instance)
+
+    def draw(self, view: UncertaintyView | None, request: ExplorerRequest) -> Content:
+        name, theme, against = request.focal.name, request.theme, request.against
+        if view is None:
+            empty = message(theme, "no uncertainty stated by this encoder", uncertainty.WIDTH, uncertainty.HEIGHT)
+            return Content(as_json(empty), name, NO_UNCERTAINTY, NO_UNCERTAINTY)
+        # What the figure holds of the data set; another instance moves shapes alone.
+        backdrop = (name, against, theme.name, tuple(view.scatter), view.correlations, uncertainty.limits(view))
+        return Content(
+            figure=self._drawn.get(backdrop, lambda: as_json(uncertainty.figure(view, theme, against))),
+            overlay=uncertainty.moving(view, theme, against),
+            sub=name,
+            sentence=_relation(view, against),
+            alt=f"{request.focal.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}; {rank(view)}",
+            selects=(Select("against", "against", _known_gaps(view, against), against),),
+        )
+
+
+def rank(view: UncertaintyView) -> str:
+    """Say how sure the encoder is of this image among all."""
+    n = len(view.all_trace_f)
+    surer = round(view.percentile / 100 * n)
+    if surer == 0:
+        return "the encoder is surer here than on any test image"
+    if surer >= n - 1:
+        return "the encoder is less sure here than on any other test image"
+    return f"the encoder is less sure here than on {view.percentile:.0f} % of the test images"
+
+
+def _known_gaps(view: UncertaintyView, against: str) -> tuple[tuple[str, str], ...]:
+    """Offer what is known for this run, once it is known."""
+    known = [name for name in AGAINST if name in view.scatter or name == against] if view.scatter else AGAINST
+    return tuple((name, name) for name in known)
+
+
+def _relation(view: UncertaintyView, against: str) -> str:
+    known = [c for c in view.correlations if c.against == against]
+    start = f"Red: this image; {rank(view)}."
+    if view.scatter and against not in view.scatter:
+        return f"{start} The {against} is not known for this run (it needs two latent dimensions): choose another."
+    if not known:
+        return f"{start} Once the gaps are known, the scatter tells whether being unsure goes with a larger {against}."
+    c = known[0]
+    relation = "it does" if c.low > 0 else "the opposite holds" if c.high < 0 else "no clear relation"
+    return (
+        f"{start} Does being unsure go with a larger {against}? Spearman's ρ = {c.rho:.2f} (95 %: {c.low:.2f} to "
+        f"{c.high:.2f}) over {c.n} images: {relation}."
+    )
