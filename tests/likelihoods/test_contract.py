@@ -10,7 +10,8 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.likelihoods import LIKELIHOODS, Likelihood
 from gpvae_core.run_config import parse_config
-from gpvae_core.truth.grid import Atlas, true_posterior
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import true_posterior
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 

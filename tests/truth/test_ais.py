@@ -10,7 +10,8 @@ import torch
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings, ais, reverse_ais, sigmoid_schedule
-from gpvae_core.truth.grid import Atlas, true_posteriors
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import true_posteriors
 from tests.oracles import LinearGaussianVAE, curved
 
 SHAPE = (1, 4, 4)

@@ -11,12 +11,13 @@ import torch
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings
+from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.bidirectional import Bidirectional, bidirectional
 from gpvae_core.truth.estimators.ais import Annealing
 from gpvae_core.truth.estimators.base import AT_ONCE
 from gpvae_core.truth.evidence import Array
-from gpvae_core.truth.grid import Atlas, true_posteriors
+from gpvae_core.truth.grid import true_posteriors
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings
 from tests.oracles import LinearGaussianVAE, curved

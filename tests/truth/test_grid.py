@@ -14,7 +14,8 @@ from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.nets.fc import FullyConnectedConfig
-from gpvae_core.truth.grid import Atlas, GridPosterior, true_posterior, true_posteriors
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import GridPosterior, true_posterior, true_posteriors
 from gpvae_core.truth.importance import iwae_log_px
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
