@@ -61,7 +61,7 @@ def test_the_inverse_undoes_the_flow(kind: str, d: int) -> None:
     q = encoder(kind, d, flows=8)(digits(4))
     z_0 = torch.randn((6, 4, d), generator=torch.Generator().manual_seed(1))
     there = q.flow.forward(z_0, q.h)
-    back = q.flow.forward(there.z, q.h, back=True)
+    back = q.flow.forward(there.z, q.h, inverse=True)
     assert float((there.z - z_0).abs().max()) > 0.1
     assert torch.allclose(back.z, z_0, atol=1e-4)
     assert torch.allclose(back.log_det, -there.log_det, atol=1e-4)

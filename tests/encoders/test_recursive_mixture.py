@@ -20,7 +20,7 @@ from gpvae_core.encoders.recursive_mixture import (
     bounded_kl,
     cross_entropy,
     greedy_reward,
-    part,
+    sub_mixture,
 )
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianConfig
@@ -58,7 +58,7 @@ def bound(vae: VAE, x: Tensor, components: int = 9) -> Tensor:
     """ELBO of each image, (B,), by quadrature; of the first `components` alone, where there are more."""
     z = AXIS.view(-1, 1, 1).expand(-1, len(x), -1)
     log_joint = vae.log_joint(x, z)
-    log_q = part(vae.encoder(x), 0, components).log_prob(z)
+    log_q = sub_mixture(vae.encoder(x), 0, components).log_prob(z)
     return (log_q.exp() * (log_joint - log_q)).sum(0) * (AXIS[1] - AXIS[0])
 
 
@@ -132,7 +132,7 @@ def test_a_new_component_follows_the_elbo_with_its_whole_weight(share: float) ->
     m, s = torch.tensor([[[1.2], [0.4]]]), torch.tensor([[[0.3], [0.3]]])
     q, z = GaussianMixture(log_w, m.requires_grad_(), s.requires_grad_()), AXIS.view(-1, 1, 1)
     worth = (vae.log_joint(x[:1], z) - q.log_prob(z)).detach()
-    weight = part(q, 1, 2).log_prob(z).exp() * (AXIS[1] - AXIS[0])
+    weight = sub_mixture(q, 1, 2).log_prob(z).exp() * (AXIS[1] - AXIS[0])
     wanted = torch.autograd.grad((1 - share) * (weight * worth).sum(), [m, s])
 
     leaves = [value.detach().expand(n, -1, *value.shape[2:]).clone().requires_grad_() for value in (m, s, log_w)]
@@ -161,7 +161,7 @@ def test_the_bounded_kl_has_its_value_and_a_gradient_in_the_new_component_alone(
     log_w = torch.randn(2, 3).log_softmax(-1).requires_grad_()
     m, s = torch.randn(2, 3, 2).requires_grad_(), (torch.rand(2, 3, 2) + 0.5).requires_grad_()
     q = GaussianMixture(log_w, m, s)
-    old, new = part(q, 0, 2), part(q, 2, 3)
+    old, new = sub_mixture(q, 0, 2), sub_mixture(q, 2, 3)
     z = old.sample(100_000, torch.Generator().manual_seed(1))
     kl = (old.log_prob(z) - new.log_prob(z)).mean(0)
     found = torch.stack([bounded_kl(q, 3, 100.0, torch.Generator().manual_seed(i)) for i in range(400)])

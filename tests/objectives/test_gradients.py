@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gpvae_core import bounds
-from gpvae_core.objectives.base import BatchAnswers, ObjectiveConfig
+from gpvae_core.objectives.base import BatchPosteriors, ObjectiveConfig
 from gpvae_core.objectives.ciwae import CiwaeConfig
 from gpvae_core.objectives.cubo import CuboConfig
 from gpvae_core.objectives.elbo import ElboConfig
@@ -65,7 +65,9 @@ def gradient(objective: ObjectiveConfig, k: int, draws: int, nodes: int, kl_weig
     eps, weights = hermite(draws, nodes)
     vae = model()
     m, s = START[0:1].clone().requires_grad_(), START[1:2].clone().requires_grad_()
-    found = objective.estimate(BatchAnswers(vae, images(len(weights)), NodeGaussian(m, s, eps), k, kl_weight=kl_weight))
+    found = objective.estimate(
+        BatchPosteriors(vae, images(len(weights)), NodeGaussian(m, s, eps), k, kl_weight=kl_weight)
+    )
     (weights @ found.surrogate).backward()
     grads = [m.grad, s.grad, next(vae.decoder.parameters()).grad]
     assert not found.value.requires_grad
@@ -122,12 +124,12 @@ def test_at_the_posterior_the_gradient_of_every_single_sample_is_zero(objective:
     vae = model()
     m, s = (v.clone().requires_grad_() for v in posterior(vae))
     eps, _ = hermite(2, 6)
-    found = objective.estimate(BatchAnswers(vae, images(36), NodeGaussian(m, s, eps), 2))
+    found = objective.estimate(BatchPosteriors(vae, images(36), NodeGaussian(m, s, eps), 2))
     assert torch.allclose(found.value, torch.full((36,), log_evidence(vae), dtype=torch.float64), atol=1e-9)
     for row in range(0, 36, 7):
         for value in torch.autograd.grad(found.surrogate[row], [m, s], retain_graph=True):
             assert float(value.abs().max()) < 1e-10
-    noisy = type(objective)().estimate(BatchAnswers(vae, images(36), NodeGaussian(m, s, eps), 2))
+    noisy = type(objective)().estimate(BatchPosteriors(vae, images(36), NodeGaussian(m, s, eps), 2))
     assert isinstance(objective, ElboConfig) or float(torch.autograd.grad(noisy.surrogate[0], s)[0].abs()) > 0.1
 
 
@@ -136,7 +138,7 @@ def signal_to_noise(objective: ObjectiveConfig, k: int, vae: VAE) -> float:
     eps = torch.randn(k, 4000, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
     m = torch.full((4000, 1), -0.1, dtype=torch.float64, requires_grad=True)
     q = NodeGaussian(m, torch.full_like(m.detach(), 0.8), eps)
-    objective.estimate(BatchAnswers(vae, images(4000), q, k)).surrogate.sum().backward()
+    objective.estimate(BatchPosteriors(vae, images(4000), q, k)).surrogate.sum().backward()
     assert m.grad is not None
     return float(m.grad.mean().abs() / m.grad.std())
 
@@ -176,7 +178,7 @@ def test_the_encoder_descends_on_the_cubo_and_the_decoder_climbs_to_the_evidence
     vae = model()
     m, s = START[0:1].clone().requires_grad_(), START[1:2].clone().requires_grad_()
     found = CuboConfig(order=order).estimate(
-        BatchAnswers(vae, images(1), NodeGaussian(m, s, stratified(100_000)), 100_000)
+        BatchPosteriors(vae, images(1), NodeGaussian(m, s, stratified(100_000)), 100_000)
     )
     found.surrogate.sum().backward()
     grads = [m.grad, s.grad, next(vae.decoder.parameters()).grad]
@@ -193,6 +195,6 @@ def test_one_sample_says_nothing_about_the_chi_divergence() -> None:
     eps, weights = hermite(1, 60)
     vae = model()
     m, s = START[0:1].clone().requires_grad_(), START[1:2].clone().requires_grad_()
-    found = CuboConfig().estimate(BatchAnswers(vae, images(60), NodeGaussian(m, s, eps), 1))
+    found = CuboConfig().estimate(BatchPosteriors(vae, images(60), NodeGaussian(m, s, eps), 1))
     for value in torch.autograd.grad(weights @ found.surrogate, [m, s]):
         assert float(value.abs()) < 1e-9

@@ -55,8 +55,8 @@ def test_full_svi_reaches_the_posterior(d: int) -> None:
     vae, x = bad_encoder(oracle), oracle.images(6)
     q = build("svi:150,covariance=full", d)(vae, x, vae.encoder(x))
     assert isinstance(q, RefinedPosterior)
-    assert isinstance(q.answer, FullGaussian)
-    covariance = q.answer.chol @ q.answer.chol.mT
+    assert isinstance(q.refined, FullGaussian)
+    covariance = q.refined.chol @ q.refined.chol.mT
     assert torch.allclose(covariance[0].double(), oracle.posterior_covariance, rtol=1e-2, atol=1e-5)
     found = oracle.elbo(x, q.mean, covariance[0])
     assert torch.allclose(found, oracle.log_px(x), atol=1e-3)
