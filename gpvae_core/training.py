@@ -89,9 +89,9 @@ class Training:
             self.best = {}
 
     def _diverged(self) -> UserError:
-        kept = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
+        saved = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
         return UserError(
-            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {kept} kept in "
+            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {saved} kept in "
             f"{self.folder.path}; a smaller --set lr=... may help"
         )
 

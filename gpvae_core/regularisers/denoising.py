@@ -29,5 +29,5 @@ class DenoisingConfig(RegulariserConfig):
 
     def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        kept = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) >= self.dropout
-        return (x + self.corruption * noise) * kept
+        keep = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) >= self.dropout
+        return (x + self.corruption * noise) * keep

@@ -231,8 +231,8 @@ def test_too_short_a_warm_up_from_afar_does_not_pass_for_mixed() -> None:
 def test_sampling_can_be_cancelled_and_repeats_with_the_generator() -> None:
     x, vae = MODEL.images(2), MODEL.vae()
     start = vae.prior(x)
-    how = HMCSettings(warmup=5, draws=5, leapfrog=2)
-    one, again = (posterior_samples(vae, x, start, how, seeded(3)) for _ in range(2))
+    settings = HMCSettings(warmup=5, draws=5, leapfrog=2)
+    one, again = (posterior_samples(vae, x, start, settings, seeded(3)) for _ in range(2))
     assert torch.equal(one.z, again.z)
     assert all(p.grad is None for p in vae.parameters())
 
@@ -242,4 +242,4 @@ def test_sampling_can_be_cancelled_and_repeats_with_the_generator() -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        posterior_samples(vae, x, start, how, seeded(), progress=stop)
+        posterior_samples(vae, x, start, settings, seeded(), progress=stop)
