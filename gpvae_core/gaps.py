@@ -145,6 +145,7 @@ class GapTable:
                 columns = {name: file[name] for name in file.files}
             truth = str(columns.pop("truth"))
             k, steps = _count(columns.pop("k", None)), _count(columns.pop("steps", None))
+            # Fields without a default that are None are not in the file; neither are fields added since it was written.
             optional = dict.fromkeys(("negentropy", "n_modes", "passed", "uncertainty_f", "uncertainty_h"))
             return GapTable(**{**optional, **columns}, truth=truth, k=k, steps=steps)
         except FileNotFoundError:

@@ -57,6 +57,7 @@ def spearman(a: ArrayLike, b: ArrayLike, n_boot: int = 1000, seed: int = 0) -> t
     if np.isnan(rho):
         return np.nan, np.nan, np.nan
     rng = np.random.default_rng(seed)
+    # Resamples in chunks of about BOOT_CHUNK values.
     sizes = [len(part) for part in np.array_split(np.arange(n_boot), -(-n_boot * len(a) // BOOT_CHUNK))]
     resamples = (rng.integers(len(a), size=(size, len(a))) for size in sizes)
     resampled = np.concatenate([_rank_correlation(a[index], b[index]) for index in resamples])

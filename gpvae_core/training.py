@@ -45,6 +45,7 @@ class Training:
     def __init__(self, config: RunConfig, data: Dataset, out: Path, device: torch.device) -> None:
         self.config, self.data, self.device = config, data, device
         self.folder = RunFolder(out, config)
+        # NOTE: layers draw their initial weights from torch's global generator; fork_rng restores its state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = config.build(data.event_shape).to(device)
@@ -195,6 +196,8 @@ class Training:
         NOTE: the bound is summed on the device and read once, at the end, as each read would wait for the device.
         """
         cfg, n = self.config.train, len(self.images)
+        # The order comes from the generator's state at the epoch's start, which is saved: an epoch that is resumed
+        # half way has the same order, while the noise of its remaining steps continues from the saved `rng`.
         if self.state.step == 0:
             self.state.epoch_rng = rng_text(self.generator)
         order = inference.order(self._epoch_generator())

@@ -43,6 +43,7 @@ class GenerativeModel(nn.Module):
 
     def log_prior(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         """Return log p(z) in nats of latents of any leading shape; p(z) is the same for all images."""
+        # All latents as K samples of a single image, whose prior is that of any other.
         flat = z.reshape(-1, 1, self.latent_dim)
         return self.prior(z.new_empty(1)).log_prob(flat).reshape(z.shape[:-1])
 

@@ -181,6 +181,7 @@ class Gaussian(Posterior):
     ) -> Float[Tensor, " B"]:
         """Return KL(N(m, Diag(v)) || p) to this Gaussian p in nats; v and `log_v` enter linearly and may be means."""
         scale = self.scale
+        # KL = 1/2 sum_d (v_d / s_d^2 + (m_d - mean_d)^2 / s_d^2 - 1 - log v_d + log s_d^2)
         if scale is None:
             return self.kl_from(m, torch.diag_embed(v.sqrt()), 0.5 * log_v.sum(-1))
         # NOTE: in this order nothing is rounded if this is N(0, I): x / 1, x - 0 and log 1 = 0 are exact.

@@ -186,5 +186,6 @@ class MovableFullByRows(FullCovariance):
     def moved(self, coordinates: Sequence[Tensor]) -> MovableFullByRows:
         a, b, c = coordinates
         s = self.chol.diagonal(dim1=-2, dim2=-1)
+        # c.tril(-1) has a zero diagonal: that of the new factor is exp(b) s, positive for all coordinates.
         chol = b.exp().unsqueeze(-1) * (self.chol + s.unsqueeze(-1) * c.tril(-1))
         return MovableFullByRows(self.m + s * a, chol)

@@ -30,6 +30,7 @@ class FixedScaleNorm(nn.Module):
     def __init__(self, features: int, scale: float, momentum: float = 0.1) -> None:
         super().__init__()
         self.momentum, self.tracks_statistics = momentum, True
+        # The scale is a buffer, not a parameter: if it were learned, training could shrink it and the KL vanish.
         self.shift = nn.Parameter(torch.zeros(features))
         self.scale = nn.Buffer(torch.full((features,), scale))
         self.mean = nn.Buffer(torch.zeros(features))

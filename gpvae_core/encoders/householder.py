@@ -47,6 +47,7 @@ class HouseholderEncoder(BaseFunctionEncoder):
     def forward(self, x: Float[Tensor, "B C H W"]) -> RotatedGaussian:
         features = self.base.trunk(x)
         b, c = self.base.from_features(features)
+        # v_1 from the features, v_t from the unnormalised v_{t-1}; all are normalised at the end.
         v = [self.first(features).to(b.dtype)]
         for layer in self.further:
             v.append(layer(v[-1]).to(b.dtype))

@@ -76,6 +76,7 @@ class MixtureEncoder(Encoder):
     def take_base(self, base: BaseFunctions) -> None:
         """Start all components near the Gaussian of a trained VAE."""
         self.trunk.load_state_dict(base.trunk.state_dict())
+        # C copies of the VAE's mean and scale rows; the random parts keep the components from being identical.
         weight = SPREAD * self.head.weight + base.head.weight.repeat(self.components, 1)
         bias = SPREAD * self.head.bias + base.head.bias.repeat(self.components)
         self.head.load_state_dict({"weight": weight, "bias": bias})

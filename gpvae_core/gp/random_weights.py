@@ -158,6 +158,7 @@ class Variances:
         parameters = [p for w in self._weights for p in (w.below, w.log_diagonal)]
         if any(p.requires_grad for p in parameters):
             return self._packed()
+        # The version counts changes in place; the address changes when a parameter is replaced or moved.
         version = [(p._version, p.device, p.data_ptr()) for p in parameters]
         if self._cache[0] != version:
             self._cache = version, self._packed()

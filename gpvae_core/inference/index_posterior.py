@@ -60,7 +60,7 @@ class IndexInference(Inference):
         """Return the mean of log 1/M sum_i p(x|f(g(x_i))) over the validation points (eq. 4), from M codes."""
         n = len(self._setup.train)
         self._setup.vae.eval()
-        codes = torch.arange(0, n, -(-n // SCORE_CODES))
+        codes = torch.arange(0, n, -(-n // SCORE_CODES))  # step rounded up, so that there are at most SCORE_CODES
         return float(self._model.log_likelihood(self._setup.validation.all(), codes).mean())
 
     def finish(self, progress: Progress) -> dict[str, float]:
@@ -132,5 +132,6 @@ def on_cpu(generator: torch.Generator) -> torch.Generator:
     """Return the generator if it is on the CPU, else one on the CPU whose seed is drawn from it."""
     if generator.device.type == "cpu":
         return generator
+    # Drawing the seed advances the generator, so that each call has new noise and a resumed run the same.
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
     return torch.Generator().manual_seed(int(seed))

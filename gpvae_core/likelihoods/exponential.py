@@ -28,6 +28,7 @@ class LogitTable(LikelihoodTable):
 
     def log_prob(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
         flat = x.to(self._g).flatten(1)
+        # x'(g_i - c) - sum A(g_i) + x'c
         log_p = (flat @ self._g.T).cpu().double().numpy()
         log_p -= self._log_partition
         log_p += (flat.cpu().double() @ self._c.cpu().double()).numpy()[:, None]

@@ -25,6 +25,7 @@ class DistanceTable(LikelihoodTable):
         self._c = g.mean(0).flatten()
         self._g = g.flatten(1).sub_(self._c)
         self._precision = sigma_x**-2
+        # In parts, as a float64 copy of all decoder outputs would double the memory.
         g_square = torch.cat([part.cpu().double().square().sum(1) for part in self._g.split(4096)]).numpy()
         log_scale = math.log(sigma_x) + 0.5 * math.log(2 * math.pi)
         self._offset = -0.5 * self._precision * g_square - self._g.shape[1] * log_scale
@@ -51,6 +52,7 @@ class GaussianLikelihood(Likelihood):
         return self.log_sigma_x.exp()
 
     def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+        # log N(x; g, sigma_x^2 I) = -|x - g|^2 / (2 sigma_x^2) - P (log sigma_x + 1/2 log(2 pi)) for P pixels
         square = (x - g).square().sum(dim=(-3, -2, -1))
         pixels = math.prod(g.shape[-3:])
         log_scale = self.log_sigma_x + 0.5 * math.log(2 * math.pi)

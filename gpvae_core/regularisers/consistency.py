@@ -68,4 +68,5 @@ class ConsistencyConfig(RegulariserConfig):
             copy_q = vae.infer(copy, generator)
         z, log_q = copy_q.rsample_and_log_prob(1, generator)
         elbo = vae.log_likelihood(copy, z).mean(0) - vae.kl(copy, copy_q, generator, (z, log_q))
+        # The same sample serves the copy's ELBO and the KL from its posterior to the image's.
         return self.consistency * sampled_kl((z, log_q), q) - elbo

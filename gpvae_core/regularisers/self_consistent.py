@@ -39,4 +39,5 @@ class SelfConsistentConfig(RegulariserConfig):
             own_q = vae.encoder(own_x)
         z, log_q = own_q.rsample_and_log_prob(1, generator)
         elbo = latent_log_likelihood(vae, own_x, z).mean(0) - vae.kl(own_x, own_q, generator, (z, log_q))
+        # Relative to the training images' term, which has weight 1 instead of 1 - own_share.
         return -self.own_share / (1.0 - self.own_share) * elbo

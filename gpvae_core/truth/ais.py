@@ -82,6 +82,7 @@ def sigmoid_schedule(steps: int) -> Float[Tensor, " T"]:
 
     b_t is sigmoid(delta (2t/T - 1)), shifted and scaled to [0, 1] (Wu et al. 2017, supplement).
     """
+    # In float64, as differences of neighbouring b_t multiply log ratios of thousands of nats.
     raw = torch.sigmoid(SHARPNESS * torch.linspace(-1, 1, steps + 1, dtype=torch.float64))
     return (raw - raw[0]) / (raw[-1] - raw[0])
 
@@ -202,6 +203,8 @@ class AnnealingPath:
 
     def forward(self, chains: int, steps: Float[Tensor, "T B"], report: AnnealingProgress) -> AISEstimate:
         """Anneal from the start to the posterior, with the step sizes that `pilot` returned."""
+        # Step t - 1 -> t of the path raises the exponent of p(x, z) / q(z) by b_t - b_{t-1}: the weight changes at the
+        # old state, before the transition at the new temperature. After the last change no transition is needed.
         state = self._begin(chains)
         log_w = float(self.betas[1]) * _log_ratio(state)
         rates: list[Tensor] = []
@@ -216,6 +219,8 @@ class AnnealingPath:
         self, z: Float[Tensor, "C B D"], steps: Float[Tensor, "T B"], report: AnnealingProgress
     ) -> AISEstimate:
         """Anneal from exact samples z of the posterior to the start; log w is that of the same path walked forward."""
+        # The same sum from its last term to its first: each transition is at the temperature between two changes.
+        # HMC transitions are reversible, so that they are their own reversals.
         state = evaluate(self.densities, z)
         log_w = float(self.betas[-1] - self.betas[-2]) * _log_ratio(state)
         rates: list[Tensor] = []
@@ -263,6 +268,7 @@ def _log_ratio(state: ChainState) -> Float[Tensor, "C B"]:
 
 def joined(parts: Sequence[AISEstimate]) -> AISEstimate:
     """Return the estimate of all chains from those of its parts."""
+    # The mean acceptance over all chains is that of the parts weighted by their numbers of chains.
     sizes = torch.tensor([len(part.log_w) for part in parts], dtype=torch.float32)
     rates = torch.stack([part.acceptance.cpu() for part in parts])
     return AISEstimate(torch.cat([part.log_w for part in parts]), (sizes / sizes.sum()) @ rates)

@@ -63,6 +63,7 @@ class Atlas:
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         around = Surroundings(extent)
         z = torch.cat([torch.stack([x, y], dim=-1).reshape(-1, 2), torch.from_numpy(around.z)])
+        # NOTE: nodes are decoded in float32, but coordinates and prior stay in float64.
         points = z.float().to(next(vae.parameters()).device)
         g = torch.empty((len(z), *vae.event_shape), device=points.device)
         chunk = decodes_at_once(points.device)

@@ -158,6 +158,7 @@ def _best_of_chunk(vae: VAE, x: Tensor, seed: int, modes: Sequence[Tensor] | Non
     eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, seed).to(x)
     encoder_elbo = elbos(vae, x, encoder, eps)
     diagonal, diagonal_elbo = _polish(vae, x, best_starts, (encoder, encoder_elbo), eps, seed + 2)
+    # The full ascent starts from the diagonal optimum, so that its ELBO cannot end below the diagonal one's.
     start = MovableFullByRows.matching(diagonal.posterior())
     full, full_elbo = _polish(vae, x, start, (start, diagonal_elbo), eps, seed + 3)
     return BestGaussians(diagonal.m, diagonal.s, diagonal_elbo, full.m, full.chol, full_elbo, encoder_elbo)

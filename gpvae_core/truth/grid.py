@@ -109,6 +109,7 @@ class GridPosterior:
 
     def negentropy(self) -> float:
         """Return the entropy of the Gaussian with the same moments minus the entropy, in nats; 0 for a Gaussian."""
+        # 1/2 log det(2 pi e Sigma); rounding may leave a tiny negative difference
         gaussian = 0.5 * np.linalg.slogdet(2.0 * np.pi * np.e * self.covariance)[1]
         return max(0.0, float(gaussian - self.entropy()))
 
@@ -182,6 +183,7 @@ def _fine_enough(lattice: Lattice) -> bool:
 def _extended(lattice: Lattice, around: Array, atlas: Atlas, log_joint: LogJoint) -> tuple[Lattice, float]:
     """Return the lattice, extended beyond the atlas where there is mass, and the share of the mass left outside."""
     coarse = atlas.surroundings.coarse(lattice, around)
+    # The mass outside over that inside, an upper estimate; at most 1, as exp could overflow.
     share = math.exp(min(0.0, atlas.surroundings.log_mass(coarse) - lattice.log_mass()))
     if lattice.border_mass() + share <= MAX_BORDER_MASS:
         return lattice, share

@@ -54,6 +54,7 @@ def log_weights(
     q = vae.infer(x) if proposal is None else proposal
     at_once = max(1, (chunk or decodes_at_once(x.device)) // len(x))
     parts = []
+    # The samples are split, not the images, so that all images draw from the generator in one order.
     for start in range(0, k, at_once):
         z, log_q = q.rsample_and_log_prob(min(at_once, k - start), generator)
         parts.append((vae.log_joint(x, z) - log_q).cpu().double())

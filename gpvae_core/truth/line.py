@@ -161,6 +161,7 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
         progress(halving, MAX_HALVINGS, "placing panels on the latent line")
         middle = 0.5 * (left + right)
         g_middle = _flat(model, middle)
+        # bend: deviation of the middle from the chord, as the second difference measures curvature
         move = (g_right - g_left).norm(dim=1)
         bend = (g_middle - 0.5 * (g_left + g_right)).norm(dim=1)
         coarse = (move > MAX_MOVE * unit) | (bend > MAX_BEND * unit)

@@ -109,6 +109,8 @@ class Annealing(Estimator):
         sizes, images_at_once = chains_at_once(chains, most), max(1, most // chains)
         indices = range(len(x))[block]
         parts = [slice(low, min(low + images_at_once, indices.stop)) for low in indices[::images_at_once]]
+        # NOTE: generators are used by the pilot first and by the chains after it, so that both must run per block: an
+        # image then draws the same noise in the same order whatever the number of images that run together.
         generators = image_generators(x[block], seed)
         block_path = self._path(x[block], start.rows(block), generators)
         report = AnnealingProgress(progress, (1 + len(parts) * len(sizes)) * block_path.moves)
