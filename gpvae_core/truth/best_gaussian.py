@@ -188,5 +188,5 @@ def elbos(
     parts = []
     for rows in torch.arange(len(x), device=x.device).split(chunk):
         parts.append(gaussian_elbo(vae, x[rows], q.rows(rows), eps.unsqueeze(1)))
-        progress(min(int(rows[-1]) + 1, len(x)), len(x), "scoring answers")
+        progress(min(int(rows[-1]) + 1, len(x)), len(x), "scoring posteriors")
     return torch.cat(parts)
