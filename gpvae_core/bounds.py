@@ -12,14 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Bound:
-    """A bound per instance in nats, and the scalar whose gradient is followed (mean over the batch)."""
+    """A bound of each image in nats, and the surrogate: the scalar to differentiate, a mean over the batch."""
 
     value: Float[Tensor, " B"]
     surrogate: Float[Tensor, ""]
 
 
 def elbo(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
-    """Return E_q[log p(x,z) - log q(z|x)], Monte Carlo over K samples (Kim & Pavlovic 2021, eq. 2)."""
+    """Return E_q[log p(x,z) - log q(z|x)] in nats, the mean over K samples (Kim & Pavlovic 2021, eq. 2)."""
     return log_w.mean(0)
 
 
@@ -29,7 +29,7 @@ def iwae(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
 
 
 def ciwae(log_w: Float[Tensor, "K B"], beta: float) -> Float[Tensor, " B"]:
-    """Return beta ELBO + (1 - beta) IWAE, the combination of Rainforth et al. 2018 (review, sec. 5.1)."""
+    """Return beta ELBO + (1 - beta) IWAE, the combination of Rainforth et al. 2018 (Ganguly et al. 2023, sec. 5.1)."""
     return beta * elbo(log_w) + (1.0 - beta) * iwae(log_w)
 
 
@@ -47,11 +47,11 @@ def piwae(log_w: Float[Tensor, "M K B"]) -> tuple[Float[Tensor, " B"], Float[Ten
 
 
 def renyi(log_w: Float[Tensor, "K B"], alpha: float) -> Float[Tensor, " B"]:
-    """Return 1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha), the Renyi bound (Li & Turner 2016; review, eq. 29).
+    """Return the Renyi bound 1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha).
 
     alpha = 1 is the ELBO and alpha = 0 IWAE. As K grows it lies below log p(x) for alpha > 0 and above it for
-    alpha < 0; at any K it does not increase with alpha. The sum is taken about its largest term by expm1 and log1p,
-    which keeps it exact where alpha is almost 1.
+    alpha < 0; at any K it does not increase with alpha (Li & Turner 2016; Ganguly et al. 2023, eq. 29). The sum is
+    taken relative to its largest term by expm1 and log1p, which keeps it accurate for alpha close to 1.
     """
     if alpha == 1.0:
         return elbo(log_w)
@@ -63,8 +63,9 @@ def renyi(log_w: Float[Tensor, "K B"], alpha: float) -> Float[Tensor, " B"]:
 
 
 def cubo(log_w: Float[Tensor, "K B"], order: float) -> Float[Tensor, " B"]:
-    """Return 1/n log 1/K sum_k w_k^n, the chi upper bound of order n >= 1 (Dieng et al. 2017; review, eq. 27).
+    """Return the chi upper bound 1/n log 1/K sum_k w_k^n of order n >= 1.
 
-    It is `renyi` with alpha = 1 - n. Above log p(x) is its limit in K; the mean over K samples lies below that limit.
+    It is `renyi` with alpha = 1 - n. The limit for large K lies above log p(x); the mean of the K-sample estimate lies
+    below that limit (Dieng et al. 2017; Ganguly et al. 2023, eq. 27).
     """
     return renyi(log_w, 1.0 - order)

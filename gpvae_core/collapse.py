@@ -1,6 +1,6 @@
-"""Posterior collapse: latent dimensions that say nothing about the image.
+"""Measures of posterior collapse, the state in which latent dimensions carry no information about the image.
 
-Only means and variances of q(z|x) are used, which every family has.
+They need only the means and variances of q(z|x), which every family has.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ ACTIVE = 0.01
 def moment_kl(mean: Float[Tensor, "N D"], variance: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     """Return KL(N(mean_d, variance_d) || N(0, 1)) of each image and dimension, in nats.
 
-    It is the KL of q(z_d|x) where that is Gaussian, and a lower bound on it elsewhere; the sum over dimensions is the
-    KL of a diagonal Gaussian q(z|x), and a lower bound on that of any other with the same means and variances.
+    It is the KL of q(z_d|x) if that is Gaussian, else a lower bound of it. The sum over dimensions is the KL of a
+    diagonal Gaussian q(z|x), and a lower bound of the KL of any other density with the same means and variances.
     """
     return 0.5 * (variance + mean.square() - 1.0 - variance.log())
 

@@ -1,4 +1,4 @@
-"""Which device computes: the best one there is, or the one asked for."""
+"""Choice of the device: the best available one, or the one requested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gpvae_core.errors import UserError
 
 
 def available_devices() -> list[str]:
-    """What this machine has, best first."""
+    """Return the names of the available devices, best first."""
     names = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         names.append("mps")
@@ -16,20 +16,20 @@ def available_devices() -> list[str]:
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """`name` ('cpu', 'cuda', 'cuda:1', 'mps') or, for None or 'auto', the best device there is.
+    """Return the device `name` ('cpu', 'cuda', 'cuda:1', 'mps'); for None or 'auto', the best available device.
 
     Raises:
-        UserError: a device that this machine or this build of PyTorch does not have.
+        UserError: this machine or this build of PyTorch does not have the device.
     """
-    found = available_devices()
+    available = available_devices()
     if name is None or name == "auto":
-        return torch.device(found[0])
-    wanted = "cuda:0" if name == "cuda" else name
-    if wanted not in found:
-        raise UserError(f"wanted device '{name}', this machine has: {', '.join(found)}")
-    return torch.device(wanted)
+        return torch.device(available[0])
+    requested = "cuda:0" if name == "cuda" else name
+    if requested not in available:
+        raise UserError(f"wanted device '{name}', this machine has: {', '.join(available)}")
+    return torch.device(requested)
 
 
 def decodes_at_once(device: torch.device) -> int:
-    """Latents to decode together: on a CPU a convolution is 1.6 times as fast on 512 as on 4096."""
+    """Return how many latents to decode together: on a CPU convolutions are 1.6 times as fast on 512 as on 4096."""
     return 512 if device.type == "cpu" else 4096

@@ -1,12 +1,12 @@
-"""How far an encoder's ELBO is from log p(x), instance by instance, and why (Cremer et al. 2018).
+"""The inference gap of each image, split into approximation and amortization gap (Cremer et al. 2018).
 
     inference gap     = log p(x) - ELBO(encoder)
-    approximation gap = log p(x) - ELBO(best diagonal Gaussian)                 what a diagonal Gaussian cannot do
-    amortization gap  = ELBO(best diagonal Gaussian) - ELBO(encoder)            how far the encoder is from that
+    approximation gap = log p(x) - ELBO(best diagonal Gaussian)             due to the family of diagonal Gaussians
+    amortization gap  = ELBO(best diagonal Gaussian) - ELBO(encoder)        due to the encoder
 
 The reference is the best diagonal Gaussian whatever the encoder's family, so that methods are comparable on one
-decoder. A richer family (a full Gaussian, a flow, a mixture) can beat it; its amortization gap is then negative.
-Beside it stands log p(x) - ELBO(best full Gaussian), what no Gaussian can do.
+decoder. A richer family (a full Gaussian, a flow, a mixture) can have a larger ELBO; its amortization gap is then
+negative. The table also has log p(x) - ELBO(best full Gaussian), the approximation gap of all Gaussians.
 
 The encoder's ELBO is the ordinary one, with the exact log q(z|x) of the (marginalised) encoder: not the training bound.
 """
@@ -38,17 +38,19 @@ from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.vae import VAE
 
 ELBO_SAMPLES = 2000
-FEW, SAMPLE = 500, 200
+"""Number of samples of the encoder's ELBO where q is not a diagonal Gaussian."""
+MAX_COMPLETE, SAMPLE = 500, 200
+"""Largest number of images of which all are used by default, and the size of the sample from more."""
 
 
 def default_sample_size(n: int) -> int:
-    """Of how many of n instances the gaps are computed by default: of all where there are at most 500, else of 200."""
-    return n if n <= FEW else SAMPLE
+    """Return the default number of images for which gaps are computed: all n up to 500, else 200."""
+    return n if n <= MAX_COMPLETE else SAMPLE
 
 
 @dataclass(frozen=True)
 class GapTable:
-    """One row an instance, in nats (uncertainties in squared latent units).
+    """Gaps of B images, one row for each, in nats (uncertainties in squared latent units).
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
@@ -58,72 +60,94 @@ class GapTable:
     """
 
     index: NDArray[np.int64]
+    """(B,) numbers of the images."""
     elbo: Array
+    """(B,) ELBO of the encoder."""
     best_diagonal_elbo: Array
+    """(B,) ELBO of the best diagonal Gaussian."""
     best_full_elbo: Array
+    """(B,) ELBO of the best full Gaussian."""
     log_px: Array
+    """(B,) log p(x)."""
     truth: str
-    """'line', 'grid', 'ais' or 'iwae'; with the last two log_px is a lower bound, and so are the inference and the
-    approximation gap."""
+    """Estimator of log p(x): 'line', 'grid', 'ais' or 'iwae'. With the last two log_px, the inference gap and the
+    approximation gap are lower bounds in expectation."""
     k: int | None
-    """Importance samples ('iwae') or chains ('ais')."""
+    """Number of importance samples ('iwae') or chains ('ais')."""
     negentropy: Array | None
+    """(B,) negentropy of the true posterior ('line', 'grid')."""
     n_modes: NDArray[np.int64] | None
+    """(B,) number of modes of the true posterior ('grid')."""
     passed: NDArray[np.bool_] | None
+    """(B,) whether the checks of the quadrature passed ('line', 'grid')."""
     uncertainty_f: Array | None
-    """(B, D), V[f_j(x)]."""
+    """(B, D) V[f_j(x)] of a Bayesian encoder."""
     uncertainty_h: Array | None
-    """(B, D), V[h_j(x)]."""
+    """(B, D) V[h_j(x)] of a Bayesian encoder."""
     log_px_se: Array | None = None
-    """Standard error of each log_px, and so of its inference and approximation gap, nats."""
+    """(B,) standard error of log_px, and so of the inference and the approximation gap."""
     ess: Array | None = None
-    """Effective sample size of each log_px, of k."""
+    """(B,) effective sample size of log_px, at most k."""
     k_hat: Array | None = None
-    """Pareto-k of each log_px ('iwae')."""
+    """(B,) Pareto-k of log_px ('iwae')."""
     steps: int | None = None
-    """Temperatures ('ais')."""
+    """Number of temperatures ('ais')."""
 
     def __len__(self) -> int:
         return len(self.elbo)
 
     @property
     def evidence(self) -> Evidence:
-        """What the table keeps of log p(x) and of how it was found."""
-        kept = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat}
-        grid = {"negentropy": self.negentropy, "n_modes": self.n_modes, "passed": self.passed}
-        return Evidence(self.truth, self.log_px, self.k, self.steps, **kept, **grid)
+        """log p(x) with those of its diagnostics that the table contains."""
+        sampling = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat}
+        quadrature = {"negentropy": self.negentropy, "n_modes": self.n_modes, "passed": self.passed}
+        return Evidence(self.truth, self.log_px, self.k, self.steps, **sampling, **quadrature)
 
     @property
     def inference(self) -> Array:
+        """(B,) inference gap, log p(x) - ELBO(encoder)."""
         return self.log_px - self.elbo
 
     @property
     def approximation(self) -> Array:
+        """(B,) approximation gap, log p(x) - ELBO(best diagonal Gaussian)."""
         return self.log_px - self.best_diagonal_elbo
 
     @property
     def approximation_full(self) -> Array:
+        """(B,) approximation gap of all Gaussians, log p(x) - ELBO(best full Gaussian)."""
         return self.log_px - self.best_full_elbo
 
     @property
     def amortization(self) -> Array:
+        """(B,) amortization gap, ELBO(best diagonal Gaussian) - ELBO(encoder)."""
         return self.best_diagonal_elbo - self.elbo
 
     def save(self, path: Path) -> None:
-        """As an .npz file: written under a temporary name, then renamed. Raises UserError on a full disk."""
-        known = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        """Write the table as an .npz file, under a temporary name that is then replaced.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        columns = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
         with replacing(path) as file:
-            np.savez(file, **known)
+            np.savez(file, **columns)
 
     @staticmethod
     def load(path: Path) -> GapTable:
-        """Raises UserError where the file is missing, damaged or something else."""
+        """Return the table that `save` wrote.
+
+        Raises:
+            UserError: the file is missing, damaged or not a gap table.
+        """
         try:
             with np.load(path, allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
-            truth, k, steps = str(found.pop("truth")), _count(found.pop("k", None)), _count(found.pop("steps", None))
+                columns = {name: file[name] for name in file.files}
+            truth = str(columns.pop("truth"))
+            k, steps = _count(columns.pop("k", None)), _count(columns.pop("steps", None))
+            # Fields without a default that are None are not in the file; neither are fields added since it was written.
             optional = dict.fromkeys(("negentropy", "n_modes", "passed", "uncertainty_f", "uncertainty_h"))
-            return GapTable(**{**optional, **found}, truth=truth, k=k, steps=steps)
+            return GapTable(**{**optional, **columns}, truth=truth, k=k, steps=steps)
         except FileNotFoundError:
             raise UserError(f"there is no gap table '{path}'") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -146,9 +170,9 @@ def instance_gaps(
     """Return the gaps of each image.
 
     Args:
-        truth: what is asked for log p(x), such as a run's own; by default a new `truth_for(vae)`.
-        indices: what the instances are called in `GapTable.index` (default: 0, 1, ...).
-        evidence: what it says of these images, where it has been asked already.
+        truth: the truth about the model, such as a run's; by default a new `truth_for(vae)`.
+        indices: numbers of the images for `GapTable.index` (default: 0, 1, ...).
+        evidence: log p(x) of these images, where it is already known.
     """
     return gaps_and_best(vae, x, truth, seed, progress, indices, evidence)[0]
 
@@ -162,19 +186,20 @@ def gaps_and_best(
     indices: Sequence[int] | NDArray[np.int64] | None = None,
     evidence: Evidence | None = None,
 ) -> tuple[GapTable, BestGaussians]:
-    """Return the same as `instance_gaps`, with the best Gaussians that were found on the way."""
-    asked = truth or truth_for(vae)
-    if evidence is None and asked.exact:  # the modes that quadrature finds are starts of the best Gaussians
-        evidence = asked.log_px(x, seed, progress)
+    """Return the gaps of each image as `instance_gaps`, and the best Gaussians computed for them."""
+    model_truth = truth or truth_for(vae)
+    if evidence is None and model_truth.exact:  # quadrature comes first: its modes are starts of the best Gaussians
+        evidence = model_truth.log_px(x, seed, progress)
     modes = None if evidence is None or evidence.modes is None else [torch.as_tensor(m) for m in evidence.modes]
     best = best_gaussians(vae, x, seed, modes, progress)
-    known = evidence or asked.log_px(x, seed, progress, best)
-    return _table(vae, x, known, best, seed, np.arange(len(x)) if indices is None else np.asarray(indices)), best
+    # Sampling comes second: it starts from the best Gaussians.
+    evidence = evidence or model_truth.log_px(x, seed, progress, best)
+    return _table(vae, x, evidence, best, seed, np.arange(len(x)) if indices is None else np.asarray(indices)), best
 
 
 @torch.no_grad()
 def encoder_elbos(vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, seed: int) -> Float[Tensor, " B"]:
-    """ELBO of q(z|x) in nats. A diagonal Gaussian shares the best one's samples, so that noise cancels in the gap."""
+    """Return the ELBO of q(z|x) in nats; a diagonal Gaussian shares the best one's noise, which cancels in the gap."""
     generator = torch.Generator(x.device).manual_seed(seed)
     if is_diagonal_gaussian(vae.infer(x), generator):
         return best.encoder_elbo

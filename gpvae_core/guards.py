@@ -1,4 +1,4 @@
-"""Guards around a training: signals ask for a stop, and a folder is trained in by one process at a time."""
+"""Context managers around a training: one turns signals into a stop event, one locks the run folder."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gpvae_core.errors import UserError
 
 @contextmanager
 def stop_on(*signals: int) -> Iterator[threading.Event]:
-    """Set the event at the first of these signals; at a second one the program stops as it would by itself.
+    """Yield an event that the first of these signals sets; a second signal has its usual effect.
 
-    NOTE: only the main thread may set handlers; in any other the event is never set.
+    NOTE: only the main thread may install signal handlers; in other threads the event is never set.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -25,7 +25,7 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
         return
     previous = {number: signal.getsignal(number) for number in signals}
 
-    def ask(*_: object) -> None:
+    def handle(*_: object) -> None:
         stop.set()
         restore()
 
@@ -34,7 +34,7 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
     for number in previous:
-        signal.signal(number, ask)
+        signal.signal(number, handle)
     try:
         yield stop
     finally:
@@ -43,7 +43,11 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the folder for this training alone. Raises UserError where another process trains in it."""
+    """Lock the run folder for this process.
+
+    Raises:
+        UserError: another process trains in the folder, or it cannot be written to.
+    """
     lock = FileLock(out.parent / f".{out.name}.lock")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

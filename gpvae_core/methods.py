@@ -1,7 +1,7 @@
-"""A method is a named combination of encoder, refiner, objective, regulariser and inference.
+"""Methods: named combinations of encoder, refiner, objective, regulariser and inference.
 
-Each of these families offers a method under its own name (a plain Gaussian encoder stands in for what is not named),
-and names are combined by '+': 'gp+sa:8+iwae'. The number behind a colon is a count, as the flows in 'iaf:4'.
+Each part that has a method name is a method by itself (all other parts are those of a plain VAE), and names are
+combined by '+': 'gp+sa:8+iwae'. The number after a colon is a count, as of the flows in 'iaf:4'.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ FAMILIES: dict[str, Registry[Any]] = {
     "regulariser": REGULARISERS,
     "inference": INFERENCES,
 }
-"""The parts of a method; each is a part of the same name in a run's config."""
+"""Part of a method -> its registry; a run's config has the same names of parts."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """The parts and settings that `gpvae train --method NAME` trains.
+    """Parts and settings of the model that `gpvae train --method NAME` trains.
 
     >>> from gpvae_core.methods import get_method
     >>> get_method("gp+sa:8").refiner
@@ -47,16 +47,16 @@ class Method:
     regulariser: str = "none"
     inference: str = "amortized"
     count: str = ""
-    """Dotted key of the setting that the number in 'name:number' sets; '' where there is none."""
+    """Dotted key of the setting that the number in 'name:number' sets; '' if there is none."""
     counts: tuple[int, ...] = ()
     """The numbers that the papers compare."""
     settings: tuple[tuple[str, Any], ...] = ()
-    """Settings that the method brings, as dotted keys; those of a run's own stand above them."""
+    """Default settings of the method, by dotted keys; the settings of a run override them."""
     instead_of_conv: str = ""
-    """The kind of decoder that the method needs in place of a convolutional one; '' where it takes that."""
+    """Kind of decoder that the method needs in place of a convolutional one; '' if it works with that."""
 
     def names(self) -> list[str]:
-        """Return the method with each number that the papers compare, as iaf:1, iaf:2; else its plain name."""
+        """Return the method's name with each number that the papers compare (iaf:1, iaf:2), else its plain name."""
         return [f"{self.name}:{count}" for count in self.counts] or [self.name]
 
     def kinds(self) -> dict[str, str]:
@@ -64,16 +64,18 @@ class Method:
         return {part: getattr(self, part) for part in FAMILIES}
 
     def as_dict(self) -> dict[str, str]:
+        """Return name, summary, parts and the key of its number, as plain data."""
         return {"name": self.name, "summary": self.summary, **self.kinds(), "number": self.count}
 
 
 def methods() -> dict[str, Method]:
-    """Return the methods that each family offers by itself, sorted by name."""
+    """Return the methods that consist of one part, sorted by name."""
     offered = [method for part, registry in FAMILIES.items() for method in _offered(part, registry)]
     return {method.name: method for method in sorted(offered, key=lambda m: m.name)}
 
 
 def _offered(part: str, registry: Registry[Any]) -> Iterator[Method]:
+    """Yield the method of each registered part that has a method name."""
     for kind, summary in registry.summaries().items():
         config = registry.get(kind)
         if not config.method:
@@ -88,17 +90,18 @@ def get_method(name: str) -> Method:
     """Return the method called `name`, such as 'gp', 'iaf:4' or 'gp+sa:8'.
 
     Raises:
-        UserError: a part that is missing or unknown (with the nearest right name), a number where none belongs,
-            two parts that exclude each other.
+        UserError: a name is missing or unknown (the message suggests the nearest one), a number does not belong there,
+            or two names select the same part.
     """
     names = name.split("+")
     if len(names) > 1 and "" in names:
         raise UserError(f"a name is missing in '{name}'")
-    parts = [_get_one(part) for part in names]
+    parts = [_get_single(part) for part in names]
     return replace(reduce(_combined, parts), name=name)
 
 
-def _get_one(name: str) -> Method:
+def _get_single(name: str) -> Method:
+    """Return the method of one part, such as 'iaf:4'."""
     head, colon, number = name.partition(":")
     known = methods()
     if head not in known:
@@ -117,7 +120,7 @@ def parse_refiner(text: str) -> RefinerConfig:
     """Return the config of 'svi:8' or 'svi:8,step_size=0.05'; the name is the refiner's kind or its method's ('sa').
 
     Raises:
-        UserError: unknown refiner (with the nearest right name) or setting, or a value out of range.
+        UserError: the refiner or a setting is unknown (the message suggests the nearest name), or a value is invalid.
     """
     head, *settings = text.split(",")
     name, colon, number = head.partition(":")
@@ -138,12 +141,13 @@ def parse_refiner(text: str) -> RefinerConfig:
 
 
 def _combined(a: Method, b: Method) -> Method:
+    """Return the method with the parts and settings of both."""
     plain = Method("", "").kinds()
-    taken = {part for part, kind in a.kinds().items() if kind != plain[part]}
-    new = {part: kind for part, kind in b.kinds().items() if kind != plain[part]}
-    both = sorted(taken & new.keys())
-    if both:
-        raise UserError(f"'{a.name}' and '{b.name}' both name the {both[0]}: leave out one")
+    parts_of_a = {part for part, kind in a.kinds().items() if kind != plain[part]}
+    parts_of_b = {part: kind for part, kind in b.kinds().items() if kind != plain[part]}
+    common = sorted(parts_of_a & parts_of_b.keys())
+    if common:
+        raise UserError(f"'{a.name}' and '{b.name}' both name the {common[0]}: leave out one")
     return replace(
         a,
         summary=f"{a.summary} {b.summary}",
@@ -151,5 +155,5 @@ def _combined(a: Method, b: Method) -> Method:
         counts=(),
         settings=(*a.settings, *b.settings),
         instead_of_conv=a.instead_of_conv or b.instead_of_conv,
-        **new,
+        **parts_of_b,
     )

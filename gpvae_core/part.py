@@ -1,4 +1,4 @@
-"""The config of a part of a method, such as an encoder or an objective, and configs from plain data."""
+"""Configs of the parts of a method, such as an encoder or an objective, and their validation from plain data."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class PartConfig(BaseModel, ABC):
-    """Settings of one part: only its own fields, each described, with defaults that work."""
+    """Settings of one part: only its own fields, each with a description and a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
-    """The name it is registered and written under."""
+    """Name under which the part is registered and written in files."""
     method: ClassVar[str]
-    """The name under which a plain model with this part is offered (`gpvae train --method`); '' where it is not."""
+    """Name of the method (`gpvae train --method`) that is a plain VAE with this part; '' if there is none."""
     count: ClassVar[str] = ""
-    """The field (or dotted key) that the number in 'name:number' sets, as the flows in iaf:4; '' for none."""
+    """The field (or dotted key) that the number in 'name:number' sets, as the flows in iaf:4; '' if there is none."""
     counts: ClassVar[tuple[int, ...]] = ()
-    """The numbers that the papers compare, which benches and dashboards offer; empty where there is none."""
+    """The numbers that the papers compare, which benches and dashboards offer."""
     wants: ClassVar[dict[str, Any]] = {}
     """Settings (dotted keys) that a run with this part has by default, such as a number of samples."""
     instead_of_conv: ClassVar[str] = ""
-    """The kind of decoder that a run with this part has by default where it would be convolutional; '' for that one."""
+    """Kind of decoder that a run with this part has by default in place of a convolutional one; '' for no change."""
 
 
 def parse_model(model: type[M], raw: Mapping[str, Any]) -> M:
-    """A frozen config of any kind from plain data. Raises UserError naming the field, what was wanted and what came."""
+    """Return a frozen config of the class `model` from plain data.
+
+    Raises:
+        UserError: a field is invalid; the message names it, what was wanted and what came.
+    """
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -40,6 +44,7 @@ def parse_model(model: type[M], raw: Mapping[str, Any]) -> M:
 
 
 def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return the first of pydantic's errors as one line."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""Progress of anything that lasts: a callback, so that computing knows neither terminal nor page."""
+"""Progress of long computations, reported to a callback, so that computing depends on no terminal and no page."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rich.progress import Progress as RichProgress
 
 @runtime_checkable
 class Progress(Protocol):
-    """Called as work goes on: `done` of `total` steps of `what`. Raising Cancelled inside it stops the work."""
+    """Callback that is told that `done` of `total` steps of `what` are done; it stops the work by raising Cancelled."""
 
     def __call__(self, done: int, total: int, what: str) -> None: ...
 
 
 class Cancelled(Exception):
-    """Raised from a progress callback to stop the work it reports on."""
+    """Raised by a progress callback to stop the work on which it reports."""
 
 
 def silent(done: int, total: int, what: str) -> None:
@@ -29,9 +29,9 @@ def silent(done: int, total: int, what: str) -> None:
 
 
 def share_of(progress: Progress, low: int, size: int, whole: int, words: str = "{}") -> Progress:
-    """Return the progress of a part of `size`, from number `low` on, as that of the `whole`.
+    """Return a progress that reports a part of `size` items, from number `low` on, as progress of the `whole`.
 
-    `words` name the work; the part's own name stands in place of {}.
+    `words` is the name of the work, with {} for the name of the part's own work.
     """
 
     def report(done: int, total: int, what: str) -> None:
@@ -41,7 +41,7 @@ def share_of(progress: Progress, low: int, size: int, whole: int, words: str = "
 
 
 def stoppable(progress: Progress, stop: threading.Event) -> Progress:
-    """Return a progress that ends the work it reports on where a stop was asked for."""
+    """Return a progress that raises Cancelled once `stop` is set."""
 
     def report(done: int, total: int, what: str) -> None:
         progress(done, total, what)
@@ -52,7 +52,7 @@ def stoppable(progress: Progress, stop: threading.Event) -> Progress:
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time as '2 d 3 h', '5 h 12 min', '3 min 20 s' or '12 s'; '?' where it is not known."""
+    """Return a time as '2 d 3 h', '5 h 12 min', '3 min 20 s' or '12 s'; '?' if it is None."""
     if seconds is None:
         return "?"
     whole = round(seconds)
@@ -77,7 +77,7 @@ def terminal_progress() -> Iterator[Progress]:
 
     def report(done: int, total: int, what: str) -> None:
         if what not in tasks:
-            bars.start()  # not before: without a terminal even an empty display prints a line
+            bars.start()  # NOTE: not earlier, as without a terminal even an empty display prints a line
             tasks[what] = bars.add_task(what, total=total)
         bars.update(tasks[what], completed=done, total=total)  # pyright: ignore[reportArgumentType]
 

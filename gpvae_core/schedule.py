@@ -1,4 +1,4 @@
-"""The schedule of training: the encoder's stages, the warm-up of the KL, and early stopping."""
+"""The training schedule: the encoder's stages, the KL warm-up, and early stopping."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from gpvae_core.run_files import State
 
 
 def stage_number(stages: Sequence[Stage], done: float) -> int:
-    """Return which stage (from 0) training is in when the share `done` of all epochs is over."""
-    over = 0.0
+    """Return the number (from 0) of the stage after the fraction `done` of all epochs."""
+    end = 0.0
     for number, stage in enumerate(stages):
-        over += stage.share
-        if done < over - 1e-9:
+        end += stage.share
+        if done < end - 1e-9:  # shares such as 1/3 do not add up exactly
             return number
     return len(stages) - 1
 
 
 def enter_stage(stages: Sequence[Stage], state: State, epochs: int) -> Stage:
-    """Note the stage of the epoch that begins. A run that is made longer goes on with the stage that it had."""
+    """Return the stage of the epoch that begins, and record it in `state`; a run never returns to an earlier stage.
+
+    So a finished run that is trained longer stays in its last stage.
+    """
     number = max(state.stage, stage_number(stages, state.epoch / epochs))
     if number > state.stage:
         state.stage, state.stage_epoch = number, state.epoch
@@ -28,14 +31,14 @@ def enter_stage(stages: Sequence[Stage], state: State, epochs: int) -> Stage:
 
 
 def kl_weight(cfg: TrainConfig, epoch: int) -> float:
-    """Return the weight of the KL to the prior after `epoch` epochs: it grows in a line over the warm-up."""
+    """Return the weight of the KL to the prior after `epoch` epochs, which grows linearly over the warm-up."""
     if epoch >= cfg.kl_warmup:
         return 1.0
     return cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup
 
 
 def waited_enough(cfg: TrainConfig, state: State, stages: int) -> bool:
-    """Whether `patience` epochs brought no better validation ELBO, counted in the last stage and after the warm-up."""
+    """Return whether `patience` epochs in the last stage and after the warm-up brought no better validation score."""
     if not cfg.patience or state.stage < stages - 1:
         return False
     since = max(state.best_epoch, state.stage_epoch, cfg.kl_warmup)

@@ -1,4 +1,4 @@
-"""Summaries over instances: means with standard errors, rank correlations with bootstrap intervals."""
+"""Summary statistics over images: means with standard errors, rank correlations with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gpvae_core.errors import UserError
 INTERVAL = (2.5, 97.5)
 """Percentiles of the bootstrap interval."""
 BOOT_CHUNK = 4_000_000
-"""Resampled values ranked at a time."""
+"""Number of resampled values ranked together; bounds the memory."""
 
 
 class MeanSE(TypedDict):
-    """Mean, its standard error, and the number of finite values; None where they are too few."""
+    """Mean, its standard error, and the number of finite values; mean or error are None with too few values."""
 
     mean: float | None
     se: float | None
@@ -24,7 +24,7 @@ class MeanSE(TypedDict):
 
 
 def mean_se(values: ArrayLike) -> MeanSE:
-    """Mean and standard error (sample standard deviation over sqrt n) of the finite values."""
+    """Return mean and standard error (sample standard deviation over sqrt n) of the finite values."""
     v = np.asarray(values, dtype=np.float64)
     v = v[np.isfinite(v)]
     mean = float(v.mean()) if len(v) else None
@@ -33,15 +33,15 @@ def mean_se(values: ArrayLike) -> MeanSE:
 
 
 def seeded_order(n: int, seed: int) -> NDArray[np.int64]:
-    """Return 0 ... n - 1 in a random order; its beginnings are the seeded samples of n instances."""
+    """Return a random permutation of 0 ... n - 1, whose first m entries are the seeded sample of size m."""
     return np.random.default_rng(seed).permutation(n)
 
 
 def spearman(a: ArrayLike, b: ArrayLike, n_boot: int = 1000, seed: int = 0) -> tuple[float, float, float]:
-    """Spearman's rank correlation and its 95 % percentile bootstrap interval (rho, low, high).
+    """Return Spearman's rank correlation and its 95 % percentile bootstrap interval (rho, low, high).
 
-    Pairs with a value that is not finite are left out. NaN where fewer than three pairs remain or one side is constant;
-    resamples in which a side is constant are left out of the interval.
+    Pairs with a value that is not finite are left out. All three are NaN with fewer than three pairs or a constant
+    variable; resamples in which a variable is constant are left out of the interval.
 
     Raises:
         UserError: the two differ in length.
@@ -49,24 +49,25 @@ def spearman(a: ArrayLike, b: ArrayLike, n_boot: int = 1000, seed: int = 0) -> t
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1:
         raise UserError(f"wanted two lists of the same length for a correlation, got shapes {a.shape} and {b.shape}")
-    known = np.isfinite(a) & np.isfinite(b)
-    a, b = a[known], b[known]
+    finite = np.isfinite(a) & np.isfinite(b)
+    a, b = a[finite], b[finite]
     if len(a) < 3:
         return np.nan, np.nan, np.nan
     rho = float(_rank_correlation(a[None], b[None])[0])
     if np.isnan(rho):
         return np.nan, np.nan, np.nan
     rng = np.random.default_rng(seed)
+    # Resamples in chunks of about BOOT_CHUNK values.
     sizes = [len(part) for part in np.array_split(np.arange(n_boot), -(-n_boot * len(a) // BOOT_CHUNK))]
-    picks = (rng.integers(len(a), size=(size, len(a))) for size in sizes)
-    resampled = np.concatenate([_rank_correlation(a[pick], b[pick]) for pick in picks])
+    resamples = (rng.integers(len(a), size=(size, len(a))) for size in sizes)
+    resampled = np.concatenate([_rank_correlation(a[index], b[index]) for index in resamples])
     low, high = np.nanpercentile(resampled, INTERVAL)
     return rho, float(low), float(high)
 
 
 def _rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson's correlation of each row's ranks (ties share their mean), (R, n) -> (R,); NaN for constants."""
-    from scipy.stats import rankdata  # half a second to import
+    """Return Pearson's correlation of each row's ranks (ties have the mean rank), (R, n) -> (R,); NaN for constants."""
+    from scipy.stats import rankdata  # takes half a second to import
 
     ranks = [rankdata(v, axis=1) for v in (a, b)]
     u, v = (r - r.mean(axis=1, keepdims=True) for r in ranks)

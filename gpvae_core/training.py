@@ -1,4 +1,4 @@
-"""One training loop for every model: Adam, mini-batches, best on validation, early stopping, exact resume."""
+"""The training loop of all models: Adam on mini-batches, best weights by validation, early stopping, exact resume."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ from gpvae_core.validation import DeviceSplit, validation_elbo
 
 log = logging.getLogger(__name__)
 SAVE_SECONDS = 10.0
-"""A kill loses at most about this much work (and one step)."""
+"""Seconds between saves; a killed run loses at most the work since the last one (and one step)."""
 
 OnEpoch = Callable[[int, VAE, dict[str, Any]], None]
-"""Called after each epoch with its number (from 1), the model and the epoch's line of metrics."""
+"""Function called after each epoch with its number (from 1), the model and the epoch's row of metrics."""
 
 
 class Training:
-    """A run in progress."""
+    """A run in training: model, optimizer, data and state."""
 
     def __init__(self, config: RunConfig, data: Dataset, out: Path, device: torch.device) -> None:
         self.config, self.data, self.device = config, data, device
         self.folder = RunFolder(out, config)
+        # NOTE: layers draw their initial weights from torch's global generator; fork_rng restores its state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = config.build(data.event_shape).to(device)
@@ -60,18 +61,18 @@ class Training:
         self.unsaved: list[dict[str, Any]] = []
         self.saved_at = time.monotonic()
 
-    # -- the folder -------------------------------------------------------------------------------------------------
+    # -- the run folder ---------------------------------------------------------------------------------------------
 
     def create(self, origin: Mapping[str, str | None]) -> None:
-        """Make the run folder before the first step. Raises UserError as `RunFolder.create`."""
+        """Create the run folder before the first step; raises a UserError as `RunFolder.create`."""
         parameters = sum(p.numel() for p in self.model.parameters())
         self.folder.create(meta_of(self.config, self.data, self.device, parameters, origin), self.save)
 
     def save(self) -> None:
-        """Save weights, optimizer and state of this moment, and the best weights where they changed.
+        """Save the current weights, optimizer and state, and the best weights if they changed.
 
         Raises:
-            UserError: training diverged. Then `last` keeps what it held, and the best weights so far are saved.
+            UserError: training diverged. `last` is then not overwritten, and the best weights so far are saved.
         """
         self._save_results()
         if not (math.isfinite(self.state.bound_sum) and all(bool(p.isfinite().all()) for p in self.model.parameters())):
@@ -81,7 +82,7 @@ class Training:
         self.saved_at = time.monotonic()
 
     def _save_results(self) -> None:
-        """Save the metrics, and the best weights where they changed."""
+        """Save the metrics, and the best weights if they changed."""
         append_metrics(self.folder.path / "metrics.jsonl", self.unsaved)
         self.unsaved = []
         if self.best:
@@ -89,17 +90,17 @@ class Training:
             self.best = {}
 
     def _diverged(self) -> UserError:
-        kept = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
+        saved = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
         return UserError(
-            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {kept} kept in "
+            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {saved} kept in "
             f"{self.folder.path}; a smaller --set lr=... may help"
         )
 
     def restore(self) -> None:
-        """Go back to what `last` holds.
+        """Restore weights, optimizer and state from `last`.
 
         Raises:
-            UserError: it is missing, damaged, or does not fit the run's config.
+            UserError: `last` is missing, damaged, or does not fit the run's config.
         """
         folder, self.state, weights, optimizer = self.folder.read_last()
         try:
@@ -111,7 +112,10 @@ class Training:
         self.folder.forget_after(self.state.epoch)
 
     def _restore_noise(self) -> None:
-        """Set the generator as it was; on another kind of device the epoch begins anew, with noise of its own."""
+        """Restore the generator's state; on another kind of device the epoch is repeated with new noise.
+
+        NOTE: the state of a generator cannot be transferred between kinds of devices.
+        """
         state = self.state
         if state.device == self.device.type:
             set_rng(self.generator, state.rng)
@@ -125,7 +129,7 @@ class Training:
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     def run(self, progress: Progress, on_epoch: OnEpoch | None, stop: threading.Event) -> None:
-        """Train until the last epoch, early stopping, or a stop; what is done is saved in each case."""
+        """Train until the last epoch, early stopping, or a stop; the result is saved in each case."""
         if self.config.train.compile:
             compile_networks(self.model, self.device)
         try:
@@ -142,7 +146,7 @@ class Training:
         self.folder.update_meta(self.device, self.state.seconds)
 
     def _begin(self, progress: Progress, stop: threading.Event) -> Inference:
-        """Prepare inference for the data. Where it does not fit them, a run created just now leaves nothing behind."""
+        """Prepare inference for the data; if it does not suit them, the folder of a new run is removed."""
         cfg = self.config
         data = self.images, self.validation
         setup = TrainingSetup(self.model, *data, cfg.likelihood.kind, cfg.train.samples, cfg.seed)
@@ -158,9 +162,9 @@ class Training:
         return self.state.finished or self.state.epoch >= cfg.epochs or waited_enough(cfg, self.state, stages)
 
     def _finish(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
-        """Make the best weights a model to be used, after the last epoch; then the run is done.
+        """Turn the best weights into the finished model, after the last epoch, and mark the run as finished.
 
-        What training itself left stays in `last` and `unfinished`, so that the run can be trained longer.
+        The weights of training itself stay in `last` and `unfinished`, so that the run can be trained longer.
         """
         if self.config.inference.finishes:
             trained = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -175,7 +179,7 @@ class Training:
         self.save()
 
     def _enter_stage(self) -> None:
-        """Let the parameters move that the encoder's stage of this epoch names."""
+        """Enter the encoder's stage of this epoch: its parameters require gradients, all others do not."""
         stage = enter_stage(self.model.encoder.stages(), self.state, self.config.train.epochs)
         if stage.enter is not None:
             stage.enter()
@@ -187,13 +191,19 @@ class Training:
         self.bound_settings = BoundSettings(cfg.objective, cfg.regulariser, weight, stage.reward)
 
     def _epoch(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
-        """Train the rest of the current epoch. The bound is summed on the device and read once, at the end."""
+        """Train the rest of the current epoch.
+
+        NOTE: the bound is summed on the device and read once, at the end, as each read would wait for the device.
+        """
         cfg, n = self.config.train, len(self.images)
+        # The order comes from the generator's state at the epoch's start, which is saved: an epoch that is resumed
+        # half way has the same order, while the noise of its remaining steps continues from the saved `rng`.
         if self.state.step == 0:
             self.state.epoch_rng = rng_text(self.generator)
         order = inference.order(self._epoch_generator())
         if self.state.step == 0:
-            inference.order(self.generator)  # NOTE: the noise of the steps goes on behind that of the order
+            # NOTE: the generator is advanced by the order's draws, so that the steps' noise continues after them.
+            inference.order(self.generator)
         steps = -(-n // cfg.batch_size)
         bound_sum = torch.tensor(self.state.bound_sum, device=self.device)
         started, before = time.monotonic(), self.state.seconds
@@ -214,11 +224,13 @@ class Training:
             self.state.seconds = before + time.monotonic() - started
 
     def _epoch_generator(self) -> torch.Generator:
+        """Return a generator in the state at the epoch's start, from which a resumed epoch draws the same order."""
         generator = torch.Generator(self.device)
         set_rng(generator, self.state.epoch_rng)
         return generator
 
     def _step(self, inference: Inference, index: Tensor) -> Tensor:
+        """Take one step of the optimizer; return the bound of each image of the batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.bfloat16):
             step = inference.step(index, self.bound_settings, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
@@ -262,16 +274,16 @@ def train(
     progress: Progress = silent,
     on_epoch: OnEpoch | None = None,
 ) -> Path:
-    """Train a new run into `out` (which must not hold one) and return it.
+    """Train a new run into the folder `out`, which must be empty or missing, and return the folder.
 
     Args:
-        init_from: name and model of a trained run from whose decoder, likelihood and encoder this one starts.
+        init_from: name and model of a trained run whose decoder, likelihood and encoder are the initial weights.
         decoder_from: name and model of the run whose decoder and likelihood a config with `freeze_decoder` keeps.
         data: the data set of `config.data`, where the caller has loaded it already.
 
     Raises:
-        UserError: `out` is taken, the disk is full, the model to start from does not fit, training diverged.
-        Cancelled: stopped by Ctrl-C or from `progress`; `resume(out)` goes on to the same weights.
+        UserError: `out` is not empty, the disk is full, the initial model does not fit, or training diverged.
+        Cancelled: stopped by Ctrl-C or from `progress`; `resume(out)` continues to the same weights.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         resume_it = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
@@ -297,13 +309,13 @@ def resume(
     progress: Progress = silent,
     on_epoch: OnEpoch | None = None,
 ) -> Path:
-    """Go on with a stopped run; it ends with the same weights as one that was never stopped.
+    """Continue a stopped run; it ends with the same weights as a run that was never stopped.
 
     Args:
-        epochs: a new total, to train a finished run longer.
+        epochs: a new total number of epochs, to train a finished run longer.
 
     Raises:
-        UserError: no run, a damaged one, other data than it was trained on, fewer `epochs` than are done.
+        UserError: there is no run, it is damaged, its data changed, or `epochs` is less than the epochs trained.
         Cancelled: stopped again.
     """
     config = read_config(out)

@@ -1,4 +1,4 @@
-"""The training bound: an objective at the (refined) answer, less the regulariser and the global KL."""
+"""The training bound: an objective at the (refined) posterior, minus the global KL and, in the surrogate, a penalty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from gpvae_core.bounds import Bound
 from gpvae_core.densities.base import Posterior
 from gpvae_core.encoders.base import LogJoint
-from gpvae_core.objectives.base import BatchAnswers, ObjectiveConfig
+from gpvae_core.objectives.base import BatchPosteriors, ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.regularisers.base import RegulariserConfig
 from gpvae_core.regularisers.none import NoRegulariserConfig
@@ -23,14 +23,14 @@ Reward = Callable[[LogJoint, Tensor, Posterior, torch.Generator | None], Tensor]
 
 @dataclass(frozen=True)
 class BoundSettings:
-    """Settings of the training bound: the parts of a method, and what changes in the course of training."""
+    """Settings of the training bound: objective and regulariser, and what the training schedule changes."""
 
     objective: ObjectiveConfig = field(default_factory=ElboConfig)
     regulariser: RegulariserConfig = field(default_factory=NoRegulariserConfig)
     kl_weight: float = 1.0
     """Weight of the KL to the prior in the surrogate (KL warm-up)."""
     reward: Reward | None = None
-    """A term that the encoder's training stage adds to the surrogate, (B,) nats."""
+    """Function whose value, (B,) nats, the encoder's training stage adds to the surrogate."""
 
 
 def training_bound(
@@ -41,14 +41,14 @@ def training_bound(
     generator: torch.Generator | None = None,
     settings: BoundSettings = BoundSettings(),
 ) -> Bound:
-    """Return objective - global KL / N, with N = `n_total` training instances, and the surrogate that is followed.
+    """Return objective - global KL / N with N = `n_total` training images, and the surrogate to differentiate.
 
-    Kim & Pavlovic 2021, eq. 15: for the GP encoder q(z|x) is the marginalised encoder (eq. 13), the KL term is
+    It is Kim & Pavlovic 2021, eq. 15: for the GP encoder q(z|x) is the marginalised encoder (eq. 13), the KL term is
     eq. 16 and the global KL is KL(q(W,U) || N(0,I)). For a plain encoder it is the usual ELBO.
     """
     regulariser, weight = settings.regulariser, settings.kl_weight
     q = vae.infer(x, generator, regulariser.encoder_input(x, generator))
-    estimate = settings.objective.estimate(BatchAnswers(vae, x, q, k, generator, weight))
+    estimate = settings.objective.estimate(BatchPosteriors(vae, x, q, k, generator, weight))
     global_kl = vae.encoder.global_kl() / n_total
     surrogate = estimate.surrogate - weight * global_kl - regulariser.penalty(vae, x, q, generator)
     if settings.reward is not None:

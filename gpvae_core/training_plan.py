@@ -1,4 +1,4 @@
-"""The plan of a training: what is trained on what, from which weights and into which folder, all of it checked."""
+"""The validated plan of a training: configuration, data, initial weights and run folder."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ DEFAULT_METHOD, DEFAULT_DATASET, DEFAULT_ROOT = "vae", "digits", Path("runs")
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A training that can start."""
+    """A validated training that is ready to start."""
 
     config: RunConfig
     data: Dataset
     folder: Path
     init_from: Run | None
-    """The run whose weights it starts from."""
+    """The run whose weights are the initial weights."""
     decoder_from: Run | None
-    """The run whose decoder and likelihood stay as they are."""
+    """The run whose decoder and likelihood are kept fixed."""
 
     def train(self, device: str | None = None, progress: Progress = silent) -> Path:
-        """Train, and return the run's folder. Raises UserError and Cancelled as `training.train`."""
-        start, kept = self.init_from, self.decoder_from
+        """Train, and return the run's folder; raises UserError and Cancelled as `training.train`."""
+        start, decoder_run = self.init_from, self.decoder_from
         return train(
             self.config,
             self.folder,
             device=device,
             init_from=(str(start.dir), start.model) if start else None,
-            decoder_from=(str(kept.dir), kept.model) if kept else None,
+            decoder_from=(str(decoder_run.dir), decoder_run.model) if decoder_run else None,
             data=self.data,
             progress=progress,
         )
@@ -53,37 +53,41 @@ def plan_training(
     decoder_from: Path | None = None,
     out: Path | None = None,
 ) -> TrainingPlan:
-    """Load the data, build the configuration and find a folder.
+    """Load the data, build the configuration and choose the run folder.
 
     Args:
         method: a name such as 'gp' or 'iaf:4+iwae:10'; by default the plain VAE.
-        dataset: by default that of the run whose decoder is kept, else the digits.
+        dataset: name of a data set; by default that of the run whose decoder is kept, else the digits.
         settings: values by dotted keys, or by the last part of a key where only one setting has it.
-        out: by default `runs/DATASET-METHOD-dD-sSEED`, with a number behind it where that is taken.
+        preset: name of a preset of settings.
+        init_from: folder of the run whose weights are the initial weights.
+        decoder_from: folder of the run whose decoder and likelihood are kept fixed.
+        out: run folder; by default `runs/DATASET-METHOD-dD-sSEED`, with a number appended if that exists.
 
     Raises:
-        UserError: an unknown name or setting, missing data, a run that cannot be loaded or makes images of another
+        UserError: a name or setting is unknown, data are missing, or a run cannot be loaded or has images of another
             shape.
     """
-    kept = load_run(decoder_from, device="cpu") if decoder_from else None
+    source = load_run(decoder_from, device="cpu") if decoder_from else None
     overrides = dict(settings or {})
-    name = dataset if dataset is not None else kept.config.data.name if kept else DEFAULT_DATASET
-    data_config = take_data_config(absolute_name(name), overrides, kept.config.data if kept else None)
+    name = dataset if dataset is not None else source.config.data.name if source else DEFAULT_DATASET
+    data_config = take_data_config(absolute_name(name), overrides, source.config.data if source else None)
     data = load(data_config)
-    if kept is not None and data.event_shape != kept.model.event_shape:
+    if source is not None and data.event_shape != source.model.event_shape:
         raise UserError(
-            f"the decoder of '{decoder_from}' makes images of shape {kept.model.event_shape}: wanted a data set of "
+            f"the decoder of '{decoder_from}' makes images of shape {source.model.event_shape}: wanted a data set of "
             f"such images, got '{name}' with {data.event_shape}"
         )
-    wanted = DEFAULT_METHOD if method is None else method
-    config = make_config(wanted, data_config, data.event_shape, overrides, preset, kept.config if kept else None)
+    method_name = DEFAULT_METHOD if method is None else method
+    source_config = source.config if source else None
+    config = make_config(method_name, data_config, data.event_shape, overrides, preset, source_config)
     start = load_run(init_from, device="cpu") if init_from else None
     stem = f"{short_name(name)}-{config.method}-d{config.latent_dim}-s{config.seed}"
-    return TrainingPlan(config, data, out or free_folder(DEFAULT_ROOT, stem), start, kept)
+    return TrainingPlan(config, data, out or free_folder(DEFAULT_ROOT, stem), start, source)
 
 
 def free_folder(root: Path, stem: str) -> Path:
-    """Return `root/stem`, or the first of stem-2, stem-3, ... that is not there yet."""
+    """Return `root/stem`, or the first of stem-2, stem-3, ... that does not exist."""
     number = 1
     while (root / (stem if number == 1 else f"{stem}-{number}")).exists():
         number += 1

@@ -1,4 +1,4 @@
-"""Shaped aliases and the checks at public boundaries.
+"""Aliases of shaped tensors, and the validation of images at public boundaries.
 
 Axis letters (see NOTATION.md): N data, B batch, K samples, D latent dimensions, P features, G grid points,
 C channels, H rows, W columns; `*event` is the shape of one image, (C, H, W).
@@ -22,13 +22,13 @@ EventShape: TypeAlias = tuple[int, int, int]
 
 
 def as_images(x: Tensor, event_shape: EventShape, pixels: bool = True) -> Images:
-    """Check one image (C,H,W) or a batch (B,C,H,W), and return a float32 batch.
+    """Return one image (C, H, W) or a batch (B, C, H, W) as a validated float32 batch.
 
     Args:
-        pixels: whether the values are pixels in [0, 1]; points of a synthetic data set may be anywhere.
+        pixels: whether values must be pixels in [0, 1]; points of a synthetic data set need not be.
 
     Raises:
-        UserError: wrong shape, NaN, or pixels outside [0, 1].
+        UserError: the shape is wrong, the batch is empty, or values are NaN, infinite or not in [0, 1].
     """
     if x.ndim == len(event_shape):
         x = x.unsqueeze(0)

@@ -1,4 +1,4 @@
-"""A VAE: the generative model and what infers its latents (Kim & Pavlovic 2021, eq. 1-3)."""
+"""The VAE: a generative model with an encoder and a refiner that infer its latents (Kim & Pavlovic 2021, eq. 1-3)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gpvae_core.types import EventShape
 
 
 class GenerativeModel(nn.Module):
-    """A model p(z) p(x|z) with p(z) = N(0, I) and p(x|z) = likelihood(x; g_theta(z)).
+    """Generative model p(z) p(x|z) with p(z) = N(0, I) and p(x|z) = likelihood(x; g_theta(z)).
 
-    `prior` alone says what p(z) is. A model with another prior overrides it, and all that is here follows.
+    A model with another prior overrides `prior`, from which all other methods take p(z).
     """
 
     def __init__(self, decoder: nn.Module, likelihood: Likelihood, latent_dim: int, event_shape: EventShape) -> None:
@@ -34,15 +34,16 @@ class GenerativeModel(nn.Module):
         return flat.reshape(*z.shape[:-1], *self.event_shape)
 
     def prior(self, x: Float[Tensor, "B ..."]) -> Posterior:
-        """Return p(z) of each of B rows, N(0, I). Override in a model with another prior.
+        """Return p(z) for each of B images, N(0, I). Override in a model with another prior.
 
         Args:
-            x: the images; here only their number, device and type matter.
+            x: the images; here only their number, device and dtype matter.
         """
         return DiagonalGaussian.standard(x, self.latent_dim)
 
     def log_prior(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
-        """Return log p(z) in nats, for latents of no image in particular: p(z) is the same for all."""
+        """Return log p(z) in nats of latents of any leading shape; p(z) is the same for all images."""
+        # All latents as K samples of a single image, whose prior is that of any other.
         flat = z.reshape(-1, 1, self.latent_dim)
         return self.prior(z.new_empty(1)).log_prob(flat).reshape(z.shape[:-1])
 
@@ -66,7 +67,7 @@ class GenerativeModel(nn.Module):
 
 
 class VAE(GenerativeModel):
-    """A generative model with q(z|x) = refiner(encoder(x))."""
+    """Generative model with q(z|x) = refiner(encoder(x))."""
 
     def __init__(
         self,
@@ -87,12 +88,16 @@ class VAE(GenerativeModel):
         generator: torch.Generator | None = None,
         encoder_input: Float[Tensor, "B C H W"] | None = None,
     ) -> Posterior:
-        """Return q(z|x): the encoder's answer, to `encoder_input` where that is not x itself, refined."""
+        """Return q(z|x), the refined posterior of the encoder.
+
+        Args:
+            encoder_input: input of the encoder where it is not x itself, such as x with noise.
+        """
         return self.refiner(self, x, self.encoder(x if encoder_input is None else encoder_input), generator)
 
     def log_weights(
         self, x: Float[Tensor, "B C H W"], k: int, generator: torch.Generator | None = None
     ) -> Float[Tensor, "K B"]:
-        """Return log w = log p(x,z) - log q(z|x) for k samples z ~ q(z|x) of each image."""
+        """Return log w = log p(x,z) - log q(z|x) in nats for k samples z ~ q(z|x) of each image."""
         z, log_q = self.infer(x, generator).rsample_and_log_prob(k, generator)
         return self.log_joint(x, z) - log_q

@@ -1,4 +1,4 @@
-"""The images of a split on the device, and the score by which training keeps its best weights."""
+"""The images of a split on the device, and the validation ELBO by which the best weights are chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpvae_core.vae import VAE
 
 
 class DeviceSplit:
-    """A split kept on the device as it is stored; pixels become float32 in [0, 1] when a batch is taken."""
+    """A split on the device in its stored dtype; a batch is converted to float32 pixels in [0, 1] when it is taken."""
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self.images = torch.from_numpy(split.images).to(device)
@@ -21,17 +21,17 @@ class DeviceSplit:
         return len(self.images)
 
     def batch(self, index: Tensor) -> Tensor:
-        """Return these images, (B, C, H, W)."""
+        """Return the images with these indices, (B, C, H, W), float32."""
         return self.images[index].to(torch.float32) * self.scale
 
     def all(self) -> Tensor:
-        """Return every image, (N, C, H, W)."""
+        """Return all images, (N, C, H, W), float32."""
         return self.batch(torch.arange(len(self), device=self.images.device))
 
 
 @torch.no_grad()
 def validation_elbo(model: VAE, images: DeviceSplit, seed: int, chunk: int = 1000) -> float:
-    """Return the mean ELBO of the validation images in nats, by one sample each and the same noise at every call."""
+    """Return the mean ELBO of the validation images in nats, from one sample of each with the same noise every time."""
     model.eval()
     generator = torch.Generator(images.images.device).manual_seed(seed)
     total = torch.zeros((), dtype=torch.float64)

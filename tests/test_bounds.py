@@ -51,14 +51,14 @@ def test_renyi_goes_to_the_elbo_with_the_slope_of_half_the_variance(step: float)
 
 @pytest.mark.parametrize("alpha", [-0.5, 0.0, 0.5, 0.999, 2.0])
 def test_renyi_of_many_samples_is_the_integral(alpha: float) -> None:
-    found = float(renyi(normal_log_weights(400_000, 0.2, 1.4), alpha))
-    assert found == pytest.approx(renyi_by_quadrature(alpha, 0.2, 1.4), abs=3e-3)
+    actual = float(renyi(normal_log_weights(400_000, 0.2, 1.4), alpha))
+    assert actual == pytest.approx(renyi_by_quadrature(alpha, 0.2, 1.4), abs=3e-3)
 
 
 def test_cubo_of_order_two_is_the_integral_and_above_the_evidence() -> None:
-    found = float(cubo(normal_log_weights(400_000, 0.2, 1.4), 2.0))
-    assert found == pytest.approx(renyi_by_quadrature(-1.0, 0.2, 1.4), abs=3e-3)
-    assert found > math.log(3.0) + 0.01
+    actual = float(cubo(normal_log_weights(400_000, 0.2, 1.4), 2.0))
+    assert actual == pytest.approx(renyi_by_quadrature(-1.0, 0.2, 1.4), abs=3e-3)
+    assert actual > math.log(3.0) + 0.01
 
 
 def test_bounds_stand_in_order_around_the_evidence() -> None:

@@ -71,14 +71,14 @@ def test_the_evaluation_shows_the_report_of_the_whole_split(
     data = load(DataConfig(name="digits"))
     settings = {"epochs": 3, "net.hidden": 32, "latent_dim": 3, "lr": 2e-3}
     run = load_run(train(make_config("vae", DataConfig(name="digits"), data.event_shape, settings), tmp_path / "vae"))
-    found = evaluate(run, EvaluationSettings(instances=2, k=2, truth=TruthSettings(name="iwae")))
+    actual = evaluate(run, EvaluationSettings(instances=2, k=2, truth=TruthSettings(name="iwae")))
     q = run.model.infer(data.test.pixels(slice(None)))
     units = active_units(q.mean.numpy())
-    assert found.active_units.count == units.count
-    assert found.active_units.variance == pytest.approx(units.variance, rel=1e-4)
+    assert actual.active_units.count == units.count
+    assert actual.active_units.variance == pytest.approx(units.variance, rel=1e-4)
     kl = collapse(q.mean.numpy(), q.variance.numpy()).moment_kl
-    assert found.collapse.moment_kl == pytest.approx(kl, rel=1e-4)
-    monkeypatch.setattr("gpvae_core.evaluation.evaluate.evaluate", lambda *_, **__: found)
+    assert actual.collapse.moment_kl == pytest.approx(kl, rel=1e-4)
+    monkeypatch.setattr("gpvae_core.evaluation.evaluate.evaluate", lambda *_, **__: actual)
     with pytest.raises(SystemExit, match="0"):
         main(["evaluate", str(tmp_path / "vae")])
-    assert f"active latent dimensions: {found.active_units.count} of 3" in capsys.readouterr().out
+    assert f"active latent dimensions: {actual.active_units.count} of 3" in capsys.readouterr().out

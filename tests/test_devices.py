@@ -28,13 +28,13 @@ def doubles(call: ast.Call) -> bool:
 
 def in_double_on_a_device(source: str) -> list[int]:
     """Lines that make doubles before they move to the CPU, or with one `.to` for both (which converts first)."""
-    found = []
+    actual = []
     for call in calls(ast.parse(source)):
         before = method(call) == "cpu" and any(doubles(inner) for inner in calls(call.func))
         both = method(call) == "to" and doubles(call) and len(call.args) + len(call.keywords) > 1
         if before or both:
-            found.append(call.lineno)
-    return found
+            actual.append(call.lineno)
+    return actual
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -130,9 +130,9 @@ def test_an_encoder_that_is_no_gaussian_is_scored_with_its_own_density() -> None
     log_q = encoder(x).log_prob(z).double()
     with torch.no_grad():
         expected = (log_q.exp() * (vae.log_joint(x, z).double() - log_q)).sum(0) * float(axis[1] - axis[0]) ** 2
-    found = instance_gaps(vae, x)
+    actual = instance_gaps(vae, x)
     spread = (vae.log_weights(x, 2000, torch.Generator().manual_seed(0)).std(0) / 2000**0.5).detach().numpy()
-    assert (np.abs(found.elbo - expected.numpy()) < 4 * spread).all()
+    assert (np.abs(actual.elbo - expected.numpy()) < 4 * spread).all()
     moments = best_gaussians(vae, x).encoder_elbo.numpy()
     assert (np.abs(moments - expected.numpy()) > 5 * spread).any(), "a Gaussian with the same moments must differ"
 
@@ -216,27 +216,27 @@ def test_a_truth_and_what_it_said_can_be_handed_in(table: GapTable) -> None:
 def test_a_table_comes_back_from_its_file(table: GapTable, tmp_path: Path) -> None:
     path = tmp_path / "gaps.npz"
     table.save(path)
-    found = GapTable.load(path)
+    actual = GapTable.load(path)
     for name in GapTable.__dataclass_fields__:
-        np.testing.assert_array_equal(getattr(found, name), getattr(table, name))
+        np.testing.assert_array_equal(getattr(actual, name), getattr(table, name))
     assert [p.name for p in tmp_path.iterdir()] == ["gaps.npz"]
-    assert len(found) == 5
-    assert found.k is None
+    assert len(actual) == 5
+    assert actual.k is None
     sampled = instance_gaps(off(SPACE), SPACE.images(2))
     sampled.save(path)
-    found = GapTable.load(path)
-    assert (found.truth, found.k, found.steps) == ("ais", 64, 30)
+    actual = GapTable.load(path)
+    assert (actual.truth, actual.k, actual.steps) == ("ais", 64, 30)
     for name in ("log_px", "log_px_se", "ess"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(sampled, name))
+        np.testing.assert_array_equal(getattr(actual, name), getattr(sampled, name))
 
 
 def test_a_table_of_an_earlier_version_can_be_read(table: GapTable, tmp_path: Path) -> None:
     new = {"log_px_se", "ess", "k_hat", "steps"}
     columns = {k: v for k, v in dataclasses.asdict(table).items() if v is not None and k not in new}
     np.savez(tmp_path / "gaps.npz", **columns, k=5000)
-    found = GapTable.load(tmp_path / "gaps.npz")
-    assert (found.k, found.steps, found.log_px_se, found.ess, found.k_hat) == (5000, None, None, None, None)
-    np.testing.assert_array_equal(found.log_px, table.log_px)
+    actual = GapTable.load(tmp_path / "gaps.npz")
+    assert (actual.k, actual.steps, actual.log_px_se, actual.ess, actual.k_hat) == (5000, None, None, None, None)
+    np.testing.assert_array_equal(actual.log_px, table.log_px)
 
 
 def test_a_damaged_table_is_one_clear_line(table: GapTable, tmp_path: Path) -> None:

@@ -15,16 +15,16 @@ SHAPE = (1, 8, 8)
 
 
 def test_each_family_offers_its_method() -> None:
-    found = methods()
-    assert found["vae"].kinds() == {
+    actual = methods()
+    assert actual["vae"].kinds() == {
         "encoder": "gaussian",
         "refiner": "none",
         "objective": "elbo",
         "regulariser": "none",
         "inference": "amortized",
     }
-    assert found["gp"].encoder == "gp"
-    assert "" not in found
+    assert actual["gp"].encoder == "gp"
+    assert "" not in actual
 
 
 @pytest.mark.parametrize(

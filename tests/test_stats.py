@@ -18,10 +18,10 @@ def scipy_rho(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_mean_and_standard_error() -> None:
     values = np.random.default_rng(0).normal(size=50)
-    found = mean_se([*values, math.nan, math.inf])
-    assert found["n"] == 50
-    assert found["mean"] == pytest.approx(np.mean(values))
-    assert found["se"] == pytest.approx(scipy_stats.sem(values))
+    actual = mean_se([*values, math.nan, math.inf])
+    assert actual["n"] == 50
+    assert actual["mean"] == pytest.approx(np.mean(values))
+    assert actual["se"] == pytest.approx(scipy_stats.sem(values))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.nets.conv import ConvConfig
 from gpvae_core.progress import Progress
-from gpvae_core.truth.grid import Atlas
+from gpvae_core.truth.atlas import Atlas
 from gpvae_core.vae import VAE
 
 SHAPE, SIDE = (1, 28, 28), 201

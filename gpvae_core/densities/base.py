@@ -1,7 +1,7 @@
-"""The contract of a density of latents (an encoder's answer, a prior, a proposal), and what Gaussians have in common.
+"""The interface of a density of latents (an encoder's posterior, a prior, a proposal), and the algebra of Gaussians.
 
-No density knows the prior of a model. The KL is to a density that is given, and the model gives its own. From one
-Gaussian to another it is in closed form, whatever their means and covariances.
+A density does not know the prior of a model: the KL is taken to a density that is passed in, and a model passes its
+own. From one Gaussian to another it is in closed form, whatever their means and covariances.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 KL_SAMPLES = 16
-"""Fresh samples for a KL without a closed form where the caller gives none."""
+"""Number of fresh samples for a KL without a closed form where the caller passes none."""
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """How unsure a Bayesian encoder is about an instance, per latent dimension (Kim & Pavlovic 2021, sec. 5.3).
+    """Uncertainty of a Bayesian encoder about each image, by latent dimension (Kim & Pavlovic 2021, sec. 5.3).
 
     f: V[f_j(x)|D], variance of the mean function, (B, D), in squared latent units.
     h: V[h_j(x)|D], variance of the standard-deviation function, (B, D), in squared latent units.
@@ -37,15 +37,17 @@ class Uncertainty:
 
     @property
     def trace_f(self) -> Float[Tensor, " B"]:
+        """Tr V[f], the sum over latent dimensions."""
         return self.f.sum(-1)
 
     @property
     def trace_h(self) -> Float[Tensor, " B"]:
+        """Tr V[h], the sum over latent dimensions."""
         return self.h.sum(-1)
 
     @property
     def total(self) -> Float[Tensor, " B"]:
-        """Tr V[f] + Tr V[h], the quantity of Fig. 1."""
+        """Tr V[f] + Tr V[h], the uncertainty shown in Fig. 1."""
         return self.trace_f + self.trace_h
 
 
@@ -54,7 +56,7 @@ Samples = tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]
 
 
 class Posterior(ABC):
-    """q(z|x) for a batch of B instances; a prior p(z) of B rows is one too.
+    """Density q(z|x) for each of B images; a prior p(z) is one too, with B equal rows.
 
     >>> import torch
     >>> from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
@@ -65,7 +67,7 @@ class Posterior(ABC):
 
     @abstractmethod
     def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:
-        """Draw `k` reparametrised samples of each instance; return them with their log q(z|x) in nats."""
+        """Draw `k` reparametrised samples for each image; return them with their log q(z|x) in nats."""
 
     @abstractmethod
     def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
@@ -74,37 +76,37 @@ class Posterior(ABC):
     @property
     @abstractmethod
     def mean(self) -> Float[Tensor, "B D"]:
-        """E_q[z]."""
+        """E_q[z], (B, D)."""
 
     @property
     @abstractmethod
     def variance(self) -> Float[Tensor, "B D"]:
-        """Marginal variances of q(z|x)."""
+        """Marginal variances of q(z|x), (B, D)."""
 
     @abstractmethod
     def detached(self) -> Posterior:
-        """Return the same density cut off from its parameters: log_prob(z) has a gradient in z alone."""
+        """Return the same density detached from its parameters, so that log_prob(z) has a gradient in z alone."""
 
     def kl(
         self, prior: Posterior, generator: torch.Generator | None = None, samples: Samples | None = None
     ) -> Float[Tensor, " B"]:
-        """Return the KL term of the training bound for each instance, KL(q || prior) in nats.
+        """Return the KL term of the training bound for each image, KL(q || prior) in nats.
 
-        Here it is estimated from `samples` of this density (z and log q), or from fresh ones where there are none.
-        Override where there is a closed form, or where the bound has another term.
+        By default it is estimated from `samples` of this density (z and log q), or from KL_SAMPLES fresh ones. Override
+        it where there is a closed form, or where the bound has another term.
         """
         return sampled_kl(samples or self.rsample_and_log_prob(KL_SAMPLES, generator), prior)
 
     def as_gaussian(self) -> Gaussian | None:
-        """Return the Gaussian that has this density; None, as here, where there is none. Override where there is."""
+        """Return this density as a Gaussian if it is one, else None (the default)."""
         return None
 
     def base(self) -> Posterior:
-        """Return what the density was made from; itself here. Override where it is a map or a step from another."""
+        """Return the density from which this one was derived by a map or by refinement; by default itself."""
         return self
 
     def uncertainty(self) -> Uncertainty | None:
-        """Return the encoder's own uncertainty; None here. Override in the density of a Bayesian encoder."""
+        """Return the uncertainty of a Bayesian encoder about each image; None (the default) for other encoders."""
         return None
 
 
@@ -120,7 +122,7 @@ def log_standard_normal(z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]
 
 
 class Gaussian(Posterior):
-    """N(m, L L'), L lower triangular with a positive diagonal.
+    """Gaussian N(m, L L') with L lower triangular and a positive diagonal.
 
     With W = L_p^-1 L_q and e = L_p^-1 (m_q - m_p),
 
@@ -128,7 +130,7 @@ class Gaussian(Posterior):
     """
 
     same_in_every_frame: bool = False
-    """Whether it is made as N(0, s^2 I), which no rotation changes."""
+    """Whether it is N(0, s^2 I) by construction, so that no rotation changes it."""
 
     @abstractmethod
     def lower_factor(self) -> Float[Tensor, "B D D"]:
@@ -145,7 +147,7 @@ class Gaussian(Posterior):
     @property
     @abstractmethod
     def scale(self) -> Float[Tensor, "B E"] | None:
-        """Standard deviations of a diagonal covariance, (B, D), or (B, 1) of a multiple of I; None of any other."""
+        """Standard deviations of a diagonal covariance, (B, D), or (B, 1) for a multiple of I; None for any other."""
 
     @abstractmethod
     def kl_to(self, p: Gaussian) -> Float[Tensor, " B"]:
@@ -159,7 +161,7 @@ class Gaussian(Posterior):
     def kl(
         self, prior: Posterior, generator: torch.Generator | None = None, samples: Samples | None = None
     ) -> Float[Tensor, " B"]:
-        """Return KL(q || prior) in nats: in closed form, without randomness, where the prior is a Gaussian too."""
+        """Return KL(q || prior) in nats, in closed form where the prior is a Gaussian too."""
         p = prior.as_gaussian()
         return super().kl(prior, generator, samples) if p is None else self.kl_to(p)
 
@@ -167,8 +169,8 @@ class Gaussian(Posterior):
     def kl_from(
         self, m: Float[Tensor, "B D"], factor: Float[Tensor, "B D D"], log_det: Float[Tensor, " B"]
     ) -> Float[Tensor, " B"]:
-        """Return KL(N(m, A A') || this) in nats for any square root A of a covariance and `log_det` = log |det A|."""
-        # |W|^2 = tr(Sigma_p^-1 A A') is the same for every square root A.
+        """Return KL(N(m, A A') || p) to this Gaussian p in nats, for any square root A and `log_det` = log |det A|."""
+        # |W|^2 = tr(Sigma_p^-1 A A') is the same for every square root A of the covariance.
         w, e = self.whiten(factor), self.whiten((m - self.mean).unsqueeze(-1)).squeeze(-1)
         square = w.square().sum(-1).sum(-1) + e.square().sum(-1)
         return 0.5 * (square - m.shape[-1]) - (log_det - self.log_det())
@@ -177,10 +179,11 @@ class Gaussian(Posterior):
     def kl_from_diagonal(
         self, m: Float[Tensor, "B D"], v: Float[Tensor, "B D"], log_v: Float[Tensor, "B D"]
     ) -> Float[Tensor, " B"]:
-        """Return KL(N(m, Diag(v)) || this) in nats; linear in v and `log_v`, which may be expectations."""
+        """Return KL(N(m, Diag(v)) || p) to this Gaussian p in nats; v and `log_v` enter linearly and may be means."""
         scale = self.scale
+        # KL = 1/2 sum_d (v_d / s_d^2 + (m_d - mean_d)^2 / s_d^2 - 1 - log v_d + log s_d^2)
         if scale is None:
             return self.kl_from(m, torch.diag_embed(v.sqrt()), 0.5 * log_v.sum(-1))
-        # NOTE: in this order nothing is rounded where this is N(0, I): x / 1, x - 0 and log 1 = 0 are exact.
+        # NOTE: in this order nothing is rounded if this is N(0, I): x / 1, x - 0 and log 1 = 0 are exact.
         e = (m - self.mean) / scale
         return 0.5 * (v / scale.square() + e.square() - 1.0 - (log_v - 2.0 * scale.log())).sum(-1)

@@ -1,4 +1,4 @@
-"""A proposal for importance sampling that covers the posterior: mostly a full Gaussian, partly another density."""
+"""A defensive mixture for importance sampling: mostly a full Gaussian, partly a density that covers its gaps."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch import Tensor
 from gpvae_core.densities.base import Posterior, Samples
 from gpvae_core.densities.full_gaussian import FullGaussian
 
-WIDER = 1.1
-"""The Gaussian's standard deviations are scaled by this: tails lighter than the posterior's make weights explode."""
+WIDENING = 1.1
+"""Factor of the Gaussian's standard deviations, as tails lighter than the posterior's give infinite variance."""
 OTHER_SHARE = 0.1
+"""Weight of the other density in the mixture."""
 
 
 class DefensiveMixture(Posterior):
-    """(1 - s) N(mean, (w L)(w L)') + s q(z|x), with w = WIDER; q is the encoder's answer, or another such as the prior.
+    """(1 - s) N(mean, (w L)(w L)') + s q(z|x), with w = WIDENING and q the encoder's posterior or the prior.
 
-    Importance weights of a posterior p are then at most p / (s q), wherever the Gaussian misses some of it.
+    Where the Gaussian misses mass of a posterior p, the importance weights are still at most p / (s q).
     """
 
     def __init__(
@@ -29,10 +30,10 @@ class DefensiveMixture(Posterior):
         other: Posterior,
         share: float = OTHER_SHARE,
     ) -> None:
-        self._gaussian, self._other, self._share = FullGaussian(mean, WIDER * chol), other, share
+        self._gaussian, self._other, self._share = FullGaussian(mean, WIDENING * chol), other, share
 
     def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:
-        """Draw samples, reparametrised within a component; which component it is has no gradient."""
+        """Draw samples, reparametrised within a component; the choice of the component has no gradient."""
         m, chol = self._gaussian.m, self._gaussian.chol
         like = {"generator": generator, "device": m.device, "dtype": m.dtype}
         # NOTE: einsum multiplies all k samples of an image in one product; `chol @ eps` would copy chol k times.
@@ -58,4 +59,4 @@ class DefensiveMixture(Posterior):
 
     def detached(self) -> DefensiveMixture:
         gaussian = self._gaussian.detached()
-        return DefensiveMixture(gaussian.m, gaussian.chol / WIDER, self._other.detached(), self._share)
+        return DefensiveMixture(gaussian.m, gaussian.chol / WIDENING, self._other.detached(), self._share)

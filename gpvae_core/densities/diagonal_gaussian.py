@@ -1,4 +1,4 @@
-"""A Gaussian whose dimensions are independent, N(m, Diag(s)^2)."""
+"""The Gaussian with diagonal covariance, N(m, Diag(s)^2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpvae_core.densities.base import Gaussian, Posterior, Samples, log_standard
 
 
 class DiagonalGaussian(Gaussian):
-    """N(m, Diag(s)^2); with one column, s (B, 1) is the same for all dimensions: N(m, s^2 I).
+    """Diagonal Gaussian N(m, Diag(s)^2); s (B, 1) is common to all dimensions: N(m, s^2 I).
 
     >>> q = DiagonalGaussian(torch.zeros(1, 2), torch.full((1, 2), 0.5))
     >>> q.kl(DiagonalGaussian.standard(torch.zeros(1), 2))  # 2 * (0.25 - 1 - 2 log 0.5) / 2
@@ -25,25 +25,26 @@ class DiagonalGaussian(Gaussian):
 
     @staticmethod
     def standard(like: Float[Tensor, "B ..."], d: int) -> DiagonalGaussian:
-        """Return N(0, I) in `d` dimensions for each row of `like`, with its device and type."""
+        """Return N(0, I) in `d` dimensions for each row of `like`, with its device and dtype."""
         standard = DiagonalGaussian(like.new_zeros(len(like), d), like.new_ones(len(like), 1))
         standard.same_in_every_frame = True
         return standard
 
     @staticmethod
     def matching(q: Posterior) -> DiagonalGaussian:
-        """Return the one with the mean and the variances of q, which may be of any family."""
+        """Return the diagonal Gaussian with the mean and the variances of q, which may be of any family."""
         return DiagonalGaussian(q.mean, q.variance.sqrt())
 
     def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:
         eps = torch.randn((k, *self.m.shape), generator=generator, device=self.m.device, dtype=self.m.dtype)
-        return self.m + self.s * eps, self._log_prob_of(eps)
+        return self.m + self.s * eps, self._log_prob_of_noise(eps)
 
     def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        return self._log_prob_of((z - self.m) / self.s)
+        return self._log_prob_of_noise((z - self.m) / self.s)
 
-    def _log_prob_of(self, eps: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        if self._scale is not self.s:
+    def _log_prob_of_noise(self, eps: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+        """Return log q(m + s eps) in nats."""
+        if self._scale is not self.s:  # one s for all dimensions: its logarithm is taken once
             return log_standard_normal(eps) - eps.shape[-1] * self._scale.log().squeeze(-1)
         return (-0.5 * eps.square() - self.s.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
 
@@ -76,10 +77,10 @@ class DiagonalGaussian(Gaussian):
 
 
 def is_diagonal_gaussian(q: Posterior, generator: torch.Generator | None = None) -> bool:
-    """Tell whether q is a Gaussian with a diagonal covariance.
+    """Return whether q is a Gaussian with a diagonal covariance.
 
-    A density that knows so says it. Of others (a mixture with one component, a flow that does nothing) log q(z|x) at
-    a few samples is compared with that of the Gaussian with q's mean and variances.
+    A `Gaussian` tells by its class. For other families (a mixture with one component, a flow that is the identity)
+    log q(z|x) at a few samples is compared with that of the Gaussian with q's mean and variances.
     """
     gaussian = q.as_gaussian()
     if gaussian is not None and gaussian.scale is not None:

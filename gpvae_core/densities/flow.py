@@ -1,4 +1,4 @@
-"""A diagonal Gaussian carried through invertible maps: the posterior of the flow encoders.
+"""A diagonal Gaussian transformed by invertible maps: the posterior of the flow encoders.
 
 z_0 ~ N(b(x), Diag(c(x))^2), z = f_T(... f_1(z_0; h) ...; h) with a context h(x), and
 log q(z|x) = log q(z_0|x) - sum_t log |det df_t/dz_{t-1}| (Rezende & Mohamed 2015, eq. 13).
@@ -19,43 +19,46 @@ from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.densities.noise import sobol_noise
 
 MOMENT_PAIRS = 1024
-"""Antithetic pairs of noise from which mean and variance are computed."""
+"""Number of antithetic pairs of noise from which mean and variance are computed."""
 LATENTS_AT_ONCE = 1 << 15
-"""Latents that go through the flows at once: more of them leave the processor's cache."""
+"""Number of latents that go through the flows together; more do not fit into the processor's cache."""
 
 
-class Mapped(NamedTuple):
-    """Where an invertible map takes z, and the log |det| of its Jacobian in that direction."""
+class FlowOutput(NamedTuple):
+    """Image of z under an invertible map, and the log |det| of the map's Jacobian there."""
 
     z: Float[Tensor, "K B D"]
     log_det: Float[Tensor, "K B"]
 
 
 class Flow(ABC):
-    """An invertible map of z given a context h, in both directions."""
+    """Invertible map of z given a context h, in both directions."""
 
     @abstractmethod
-    def forward(self, z: Float[Tensor, "K B D"], h: Float[Tensor, "B H"], back: bool = False) -> Mapped:
-        """Return f(z; h), or its inverse where `back`."""
+    def forward(self, z: Float[Tensor, "K B D"], h: Float[Tensor, "B H"], inverse: bool = False) -> FlowOutput:
+        """Return f(z; h), or its inverse where `inverse`."""
 
     @abstractmethod
     def detached(self) -> Flow:
-        """Return the same map cut off from its parameters."""
+        """Return the same map detached from its parameters."""
 
 
 @cache
 def common_noise(d: int) -> Float[Tensor, "M D"]:
-    """Return 2 MOMENT_PAIRS standard normal points, the same for every image: Sobol points and their mirror images.
+    """Return 2 MOMENT_PAIRS standard normal points, the same for every image: Sobol points and their negatives.
 
-    Odd functions of the noise (the linear part of a flow) average to zero exactly.
+    Odd functions of the noise (the linear part of a flow) then average to zero exactly.
     """
     eps = sobol_noise(MOMENT_PAIRS, d, seed=0, dtype=torch.float64)
-    eps = eps / eps.square().mean(0).sqrt()
+    eps = eps / eps.square().mean(0).sqrt()  # second moments of exactly 1
     return torch.cat([eps, -eps]).float()
 
 
 class FlowPosterior(Posterior):
-    """N(m, Diag(s)^2) carried through a flow. The KL is sampled; mean and variance are averages over common noise."""
+    """Diagonal Gaussian transformed by a flow; its KL is sampled, its mean and variance averages over common noise.
+
+    log q(z|x) = log q(z_0|x) - log |det dz/dz_0| for z = f(z_0; h).
+    """
 
     def __init__(self, start: DiagonalGaussian, flow: Flow, h: Float[Tensor, "B H"]) -> None:
         self.start, self.flow, self.h = start, flow, h
@@ -66,19 +69,20 @@ class FlowPosterior(Posterior):
         return z, log_q - log_det
 
     def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        z_0, log_det = self.flow.forward(z, self.h, back=True)
+        z_0, log_det = self.flow.forward(z, self.h, inverse=True)
         return self.start.log_prob(z_0) + log_det
 
     @cached_property
     def _moments(self) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
-        """Return mean and variance over the common noise, about where the flow takes the start's mean."""
+        """Return mean and variance over the common noise."""
         m, s = self.start.m, self.start.s
         eps = common_noise(m.shape[-1]).to(m).unsqueeze(1)
+        # Moments about a point near the mean, as E[z^2] - E[z]^2 would cancel where the mean is large.
         centre = self.flow.forward(m.unsqueeze(0), self.h).z[0]
         first, second = torch.zeros_like(m), torch.zeros_like(m)
         for part in eps.split(max(1, LATENTS_AT_ONCE // len(m))):
-            off = self.flow.forward(m + s * part, self.h).z - centre
-            first, second = first + off.sum(0), second + off.square().sum(0)
+            deviation = self.flow.forward(m + s * part, self.h).z - centre
+            first, second = first + deviation.sum(0), second + deviation.square().sum(0)
         first, second = first / len(eps), second / len(eps)
         return centre + first, second - first.square()
 

@@ -1,4 +1,4 @@
-"""A Gaussian with full covariance, N(m, L L'), kept by its Cholesky factor L."""
+"""The Gaussian with full covariance, N(m, L L'), parametrised by its Cholesky factor L."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpvae_core.densities.base import Gaussian, Samples
 
 
 class FullGaussian(Gaussian):
-    """N(m, L L') with L lower triangular, its diagonal positive.
+    """Full Gaussian N(m, L L') with L lower triangular and a positive diagonal.
 
     >>> q = FullGaussian(torch.zeros(1, 2), torch.tensor([[[1.0, 0.0], [0.6, 0.8]]]))
     >>> q.variance
@@ -24,15 +24,16 @@ class FullGaussian(Gaussian):
 
     def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:
         eps = torch.randn((k, *self.m.shape), generator=generator, device=self.m.device, dtype=self.m.dtype)
-        # NOTE: a product in half precision would give samples of another density than log q is of.
+        # NOTE: with the product in half precision the samples would not have the density log q.
         with torch.autocast(eps.device.type, enabled=False):
-            return self.m + (self.chol @ eps.unsqueeze(-1)).squeeze(-1), self._log_prob_of(eps)
+            return self.m + (self.chol @ eps.unsqueeze(-1)).squeeze(-1), self._log_prob_of_noise(eps)
 
     def log_prob(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        off = (z - self.m).unsqueeze(-1)
-        return self._log_prob_of(torch.linalg.solve_triangular(self.chol, off, upper=False).squeeze(-1))
+        deviation = (z - self.m).unsqueeze(-1)
+        return self._log_prob_of_noise(torch.linalg.solve_triangular(self.chol, deviation, upper=False).squeeze(-1))
 
-    def _log_prob_of(self, eps: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+    def _log_prob_of_noise(self, eps: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+        """Return log q(m + L eps) = log N(eps; 0, I) - log det L in nats."""
         d = eps.shape[-1]
         return -0.5 * eps.square().sum(-1) - self.log_det() - 0.5 * d * math.log(2 * math.pi)
 

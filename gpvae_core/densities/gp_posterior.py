@@ -19,11 +19,12 @@ from gpvae_core.gp.log_square import expected_log_square, sampled_log_square
 
 ExpectedKL = Literal["monte_carlo", "closed_form"]
 MIN_VARIANCE = 1e-12
+"""Lower bound of v, whose square root is taken."""
 
 
 @dataclass(frozen=True)
 class FunctionMoments:
-    """Moments of b + f and c + h under q(W,U) at a batch of images; each (B, D)."""
+    """Moments under q(W,U) of the random functions b + f and c + h at a batch of images; each (B, D)."""
 
     b: Float[Tensor, "B D"]
     c: Float[Tensor, "B D"]
@@ -34,16 +35,19 @@ class FunctionMoments:
 
     @property
     def m(self) -> Float[Tensor, "B D"]:
-        """m_j of eq. 13."""
+        """Mean m of the marginalised encoder (eq. 13)."""
         return self.b + self.f_mean
 
     @property
     def v(self) -> Float[Tensor, "B D"]:
-        """v_j of eq. 13, as the sum of squares (c + eta' psi)^2 + psi' Sigma psi + psi' Gamma psi."""
+        """Variance v of the marginalised encoder (eq. 13).
+
+        As a sum of squares, (c + eta' psi)^2 + psi' Sigma psi + psi' Gamma psi, it cannot become negative by rounding.
+        """
         return (self.c + self.h_mean).square() + self.f_var + self.h_var
 
     def sample(self, k: int, generator: torch.Generator | None = None) -> Float[Tensor, "K B D"]:
-        """Draw z ~ q(z|x,W,U) with W and U drawn anew for each of k samples."""
+        """Draw k samples z ~ q(z|x,W,U) for each image, each with its own draw of W and U."""
         shape = (3, k, *self.b.shape)
         f, h, eps = torch.randn(shape, generator=generator, device=self.b.device, dtype=self.b.dtype)
         mean, std = self.m + self.f_var.sqrt() * f, self.c + self.h_mean + self.h_var.sqrt() * h
@@ -51,7 +55,7 @@ class FunctionMoments:
 
 
 class GPPosterior(Posterior):
-    """The marginalised encoder N(m, Diag(v)) with what it was marginalised from."""
+    """The marginalised encoder N(m, Diag(v)), with the moments of the random functions that were marginalised out."""
 
     def __init__(self, moments: FunctionMoments, expected_kl: ExpectedKL, kl_samples: int) -> None:
         self.moments = moments
@@ -81,12 +85,12 @@ class GPPosterior(Posterior):
         if p is not None:
             # For a Gaussian prior the KL is linear in E[z z'], of which W and U leave m and v, and in E log (c + h)^2.
             return p.kl_from_diagonal(self.moments.m, self.moments.v, log_square)
-        # Any other prior: -E H(q(z|x,W,U)) - E log p(z), the latter by samples of W, U and z.
+        # For any other prior it is -E H(q(z|x,W,U)) - E log p(z), the second term by samples of W, U and z.
         entropy = 0.5 * (log_square + 1.0 + math.log(2 * math.pi)).sum(-1)
         return -entropy - prior.log_prob(self.moments.sample(KL_SAMPLES, generator)).mean(0)
 
     def _expected_log_square(self, generator: torch.Generator | None) -> Float[Tensor, "B D"]:
-        """Return E log (c + h)^2, h ~ N(h_mean, h_var)."""
+        """Return E log (c + h)^2 for h ~ N(h_mean, h_var), the last term of eq. 16."""
         a, t = self.moments.c + self.moments.h_mean, self.moments.h_var
         if self._expected_kl == "closed_form":
             return expected_log_square(a, t)
@@ -99,9 +103,9 @@ class GPPosterior(Posterior):
         return self._marginal.detached()
 
     def base(self) -> DiagonalGaussian:
-        """Return N(b(x), c(x)^2), the dots of Fig. 1."""
+        """Return the base encoder N(b(x), Diag(c(x))^2), shown as dots in Fig. 1."""
         return DiagonalGaussian(self.moments.b, self.moments.c)
 
     def uncertainty(self) -> Uncertainty:
-        """Return psi_m' Sigma_j psi_m and psi_s' Gamma_j psi_s for each latent dimension j."""
+        """Return V[f_j] = psi_m' Sigma_j psi_m and V[h_j] = psi_s' Gamma_j psi_s for each latent dimension j."""
         return Uncertainty(self.moments.f_var, self.moments.h_var)

@@ -1,4 +1,4 @@
-"""Noise that is the same for every image, so that an answer depends on no other image in the batch."""
+"""Noise that is common to all images, so that the result for an image does not depend on the others in its batch."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 FIXED_SEED = 0
-"""Where no generator is given, every call has the same noise: asking twice gives one answer."""
+"""Seed of the noise where no generator is passed: repeated calls then give the same result."""
 
 
 def step_noise(
     steps: int, k: int, like: Float[Tensor, "B D"], generator: torch.Generator | None = None
 ) -> list[Float[Tensor, "K 1 D"]]:
-    """Draw k standard normal samples for each step, with the device and type of `like`.
+    """Draw k standard normal samples for each step, with the device and dtype of `like`.
 
-    An even k gives antithetic pairs whose second moments are matched to 1: all of them where k/2 >= D, those of each
-    dimension elsewhere. The gradient of an expected quadratic is then exact (but for its mixed terms where k/2 < D).
-    With few samples the noise is not normal in its fourth moment, E eps^4 = 3 k / (k + 4) (1.5 at k = 4, 2 at 8, 2.4 at
-    16, towards 3), so that the gradient of an expected log p(x|z) that is not quadratic is biased a little.
+    An even k gives antithetic pairs whose second moments are matched: to I where k/2 >= D, else to 1 in each dimension.
+    The gradient of an expected quadratic is then exact (except for its mixed terms where k/2 < D). With few samples the
+    fourth moment is not that of a normal variable, E eps^4 = 3 k / (k + 4) (1.5 at k = 4, 2 at 8, 2.4 at 16, 3 in the
+    limit), so that the gradient of an expected log p(x|z) that is not quadratic has a small bias.
     """
     source = torch.Generator().manual_seed(FIXED_SEED) if generator is None else generator
     with torch.autocast(source.device.type, enabled=False):
@@ -40,8 +40,8 @@ def matched_noise(
 
 def whitened(half: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     """Return `half` R^-1 sqrt(N) for `half` = Q R, whose second moments are I; N >= D; float64 on the CPU."""
-    # NOTE: Q is orthogonal however badly conditioned `half` is, which a square matrix of normal numbers often is. With
-    # a positive diagonal of R it is the only one, the same as by Cholesky factors of half' half.
+    # NOTE: Q is orthogonal even if `half` is ill-conditioned, as square matrices of normal numbers often are. With a
+    # positive diagonal of R it is unique, and the same as by the Cholesky factor of half' half.
     q, r = torch.linalg.qr(half.cpu().double())
     return math.sqrt(len(half)) * q * torch.where(r.diagonal() < 0, -1.0, 1.0)
 
@@ -49,5 +49,5 @@ def whitened(half: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
 def sobol_noise(k: int, d: int, seed: int, dtype: torch.dtype = torch.float32) -> Float[Tensor, "K D"]:
     """Return k scrambled Sobol points mapped to N(0, I): unbiased, with less variance than independent samples."""
     u = torch.quasirandom.SobolEngine(d, scramble=True, seed=seed).draw(k, dtype=torch.float64)
-    tiny = 2.0**-33  # below the smallest point that is not zero, and ndtri(0) is infinite
+    tiny = 2.0**-33  # below the smallest positive point; a point may be 0, where ndtri is infinite
     return torch.special.ndtri(u.clamp(tiny, 1.0 - tiny)).to(dtype)

@@ -1,4 +1,4 @@
-"""A diagonal Gaussian turned by reflections: the posterior of the Householder flow (Tomczak & Welling 2016)."""
+"""A diagonal Gaussian rotated by reflections: the posterior of the Householder flow (Tomczak & Welling 2016)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def reflect(z: Float[Tensor, "K B D"], v: Float[Tensor, "B D"]) -> Float[Tensor,
 
 
 class RotatedGaussian(Gaussian):
-    """N(Q m, Q Diag(s)^2 Q') with Q = H_T ... H_1, H_t the reflection along the unit vector v[t-1]."""
+    """Rotated Gaussian N(Q m, Q Diag(s)^2 Q') with Q = H_T ... H_1, H_t the reflection along the unit vector v[t-1]."""
 
     def __init__(self, start: DiagonalGaussian, v: Float[Tensor, "T B D"]) -> None:
         self.start, self.v = start, v
@@ -72,7 +72,7 @@ class RotatedGaussian(Gaussian):
         return self.factor.square().sum(-1)
 
     def kl_to(self, p: Gaussian) -> Float[Tensor, " B"]:
-        # The KL is the same in every frame, and in the one before the rotation q is diagonal.
+        # The KL does not change if both densities are rotated by Q', which makes q diagonal and leaves such a p alone.
         if p.same_in_every_frame:
             return self.start.kl_to(p)
         return p.kl_from(self.mean, self.factor, self.log_det())

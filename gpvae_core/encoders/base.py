@@ -1,4 +1,4 @@
-"""The contract of an encoder: what makes "one file per family" true."""
+"""The interface of an encoder: a family is one file that implements it and registers its config."""
 
 from __future__ import annotations
 
@@ -26,62 +26,76 @@ LogJoint = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training: its name, the parameters it moves, and its share of the epochs."""
+    """A stage of training: its name, the parameters that it trains, and its share of the epochs."""
 
     name: str
     parameters: tuple[str, ...]
-    """Prefixes of names in the VAE ('encoder.', 'decoder.'); '' stands for all."""
+    """Prefixes of parameter names in the VAE ('encoder.', 'decoder.'); '' selects all."""
     share: float
+    """Fraction of the epochs."""
     enter: Callable[[], None] | None = None
-    """It is called before each epoch of the stage, to put the encoder into its state; a second call changes nothing."""
+    """Puts the encoder into the state of this stage; called before each of its epochs, and idempotent."""
     reward: Callable[[LogJoint, Tensor, Posterior, torch.Generator | None], Tensor] | None = None
-    """It gives what the stage adds to the training surrogate of each image, (B,) nats: (log_joint, x, q, generator)."""
+    """Function (log_joint, x, q, generator) -> (B,) nats that are added to each image's training surrogate."""
 
 
 ALL_AT_ONCE = (Stage("all", ("",), 1.0),)
+"""A single stage that trains all parameters."""
 
 
 class Encoder(nn.Module, ABC):
-    """The map x -> q(z|x)."""
+    """Network x -> q(z|x)."""
 
     @abstractmethod
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Posterior: ...
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Posterior:
+        """Return q(z|x) of each image."""
 
     def global_kl(self) -> Float[Tensor, ""]:
-        """Return the KL of the encoder's own random weights to their prior, in nats; zero here.
+        """Return the KL of the encoder's random weights to their prior, in nats; zero by default.
 
         Override in a Bayesian encoder.
         """
         return torch.zeros((), device=next(itertools.chain(self.parameters(), self.buffers())).device)
 
     def stages(self) -> tuple[Stage, ...]:
-        """Return what is trained when; all at once here. Override where the family grows, or has a reward."""
+        """Return the stages of training; by default one that trains everything.
+
+        Override where the family grows during training or has a reward.
+        """
         return ALL_AT_ONCE
 
     def size(self) -> Any:
-        """Return what encoders of this family must have in common to take over each other's weights; None here.
+        """Return a value that two encoders of this family must share to load each other's weights; None by default.
 
-        Override where there are sizes beside those of the networks.
+        Override where there are sizes besides those of the networks.
         """
         return None
 
     @property
     def origins(self) -> str:
-        """Say what this encoder can start from, for the message where it cannot. Override with the family's name."""
+        """Clause that names the runs from which this encoder can start, for the error message. Override it."""
         return "an encoder of this family can start only from a run trained with the same method and sizes"
 
     def plain_base(self) -> BaseFunctions | None:
-        """Return b(x) and c(x) where q(z|x) = N(b, Diag(c)^2); None here. Override in the plain encoder alone."""
+        """Return b(x) and c(x) if q(z|x) = N(b, Diag(c)^2), else None (the default)."""
         return None
 
     def take_base(self, base: BaseFunctions) -> None:
-        """Start from a trained VAE's b(x) and c(x); refused here. Override where the family can. Raises UserError."""
+        """Initialise this encoder from a trained VAE's b(x) and c(x). Override where the family can.
+
+        Raises:
+            UserError: the family cannot (the default).
+        """
         raise UserError(self.origins)
 
     @final
     @torch.no_grad()
     def start_from(self, other: Encoder) -> None:
-        """Take over what a trained encoder of this or a simpler family knows. Raises UserError where nothing fits."""
+        """Initialise this encoder from a trained one: its weights if the family is the same, else its b(x) and c(x).
+
+        Raises:
+            UserError: neither the family and size nor the base functions fit.
+        """
         base = other.plain_base()
         if type(other) is type(self) and other.size() == self.size():
             self.load_state_dict(other.state_dict())
@@ -92,19 +106,19 @@ class Encoder(nn.Module, ABC):
 
 
 class BaseFunctionEncoder(Encoder):
-    """An encoder that is built on b(x) and c(x), and can take these over from a trained VAE."""
+    """Encoder that is built on b(x) and c(x), and can load these from a trained VAE."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
         super().__init__()
         self.base = BaseFunctions(net, event_shape, latent_dim)
 
     def take_base(self, base: BaseFunctions) -> None:
-        """Take over b(x) and c(x). Override where more of a VAE is of use."""
+        """Load b(x) and c(x) from a trained VAE. Override where the family can use more of it."""
         self.base.load_state_dict(base.state_dict())
 
 
 class EncoderConfig(PartConfig):
-    """Settings of one family: only its own fields, defaults that work.
+    """Settings of one family of encoders: only its own fields, all with defaults.
 
     >>> from gpvae_core.encoders.mixture import MixtureConfig
     >>> from gpvae_core.nets.fc import FullyConnectedConfig
@@ -114,7 +128,7 @@ class EncoderConfig(PartConfig):
 
     @abstractmethod
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Encoder:
-        """Return the untrained encoder; random weights come from torch's global generator."""
+        """Return the untrained encoder, its weights drawn from torch's global generator."""
 
 
 ENCODERS: Registry[type[EncoderConfig]] = Registry("encoder", "gpvae_core.encoders")

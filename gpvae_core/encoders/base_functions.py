@@ -10,7 +10,7 @@ from gpvae_core.types import EventShape
 
 
 class BaseFunctions(nn.Module):
-    """A trunk and one linear layer for b(x) and c(x); c is kept positive by softplus."""
+    """Network x -> b(x), c(x) of one trunk and one linear layer; c is positive by a softplus."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
         super().__init__()
@@ -18,8 +18,11 @@ class BaseFunctions(nn.Module):
         self.head = nn.Linear(net.feature_dim, 2 * latent_dim)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """Return b(x) and c(x)."""
         return self.from_features(self.trunk(x))
 
     def from_features(self, features: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """Return b(x) and c(x) from the trunk's features of x."""
+        # Under autocast the trunk's features may be in half precision; b and c have the dtype of the weights.
         b, raw = self.head(features).to(self.head.weight.dtype).chunk(2, dim=-1)
         return b, nn.functional.softplus(raw) + 1e-6

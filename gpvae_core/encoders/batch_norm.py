@@ -17,52 +17,52 @@ from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
 EPSILON = 1e-8
-"""Added to the batch variance of b: far below it, or small b would escape the normalisation."""
+"""Added to the batch variance of b; small, as otherwise the normalisation would have no effect on small b."""
 
 
 class FixedScaleNorm(nn.Module):
-    """The map b -> (b - mean) / std over the batch, times a fixed `scale`, plus a learned shift.
+    """Batch normalisation b -> (b - mean) / std with a fixed `scale` and a learned shift.
 
-    In evaluation, mean and std are the running ones.
-
-    A batch of one image, which has no variance, is normalised by the running moments in training too. Where `gathers`
-    is false, a batch leaves no trace in the running moments.
+    In evaluation, mean and std are the running ones; so they are in training for a batch of one image, which has no
+    variance. Where `tracks_statistics` is false, a batch does not change the running moments.
     """
 
     def __init__(self, features: int, scale: float, momentum: float = 0.1) -> None:
         super().__init__()
-        self.momentum, self.gathers = momentum, True
+        self.momentum, self.tracks_statistics = momentum, True
+        # The scale is a buffer, not a parameter: if it were learned, training could shrink it and the KL vanish.
         self.shift = nn.Parameter(torch.zeros(features))
         self.scale = nn.Buffer(torch.full((features,), scale))
         self.mean = nn.Buffer(torch.zeros(features))
         self.variance = nn.Buffer(torch.ones(features))
 
     def forward(self, b: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        of_batch = self.training and len(b) > 1
-        mean, variance = (None, None) if of_batch and not self.gathers else (self.mean, self.variance)
-        return nn.functional.batch_norm(b, mean, variance, self.scale, self.shift, of_batch, self.momentum, EPSILON)
+        use_batch = self.training and len(b) > 1
+        # NOTE: batch_norm updates the running moments that it is given in place, so that None leaves them alone.
+        mean, variance = (None, None) if use_batch and not self.tracks_statistics else (self.mean, self.variance)
+        return nn.functional.batch_norm(b, mean, variance, self.scale, self.shift, use_batch, self.momentum, EPSILON)
 
 
 @contextmanager
 def frozen_statistics(encoder: nn.Module) -> Iterator[None]:
-    """Make a context within which answers leave the encoder's running moments as they are, in training too.
+    """Return a context in which the encoder's running moments do not change, even in training.
 
-    For images that evaluation does not see (the model's own, changed copies): running moments of a mixture with them
-    would not be those of the images. A batch is still normalised by its own moments.
+    It is for images that do not occur in evaluation (samples of the model, changed copies), which would bias the
+    running moments. A batch is still normalised by its own moments.
     """
     norms = [module for module in encoder.modules() if isinstance(module, FixedScaleNorm)]
-    before = [norm.gathers for norm in norms]
+    before = [norm.tracks_statistics for norm in norms]
     try:
         for norm in norms:
-            norm.gathers = False
+            norm.tracks_statistics = False
         yield
     finally:
-        for norm, gathers in zip(norms, before, strict=True):
-            norm.gathers = gathers
+        for norm, tracked in zip(norms, before, strict=True):
+            norm.tracks_statistics = tracked
 
 
 class BatchNormEncoder(BaseFunctionEncoder):
-    """The encoder x -> N(norm(b(x)), Diag(c(x))^2). Of a trained VAE it takes b up to shift and scale, and c."""
+    """Encoder x -> N(norm(b(x)), Diag(c(x))^2); from a trained VAE it loads c, and b up to shift and scale."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, scale: float) -> None:
         super().__init__(net, event_shape, latent_dim)
@@ -81,8 +81,8 @@ class BatchNormEncoder(BaseFunctionEncoder):
 class BatchNormEncoderConfig(EncoderConfig):
     """Gaussian encoder with batch-normalised means, against posterior collapse (Zhu et al. 2020).
 
-    Over a batch the means have the variance gamma^2 in every dimension, so that the mean KL is at least
-    d gamma^2 / 2 nats (review, sec. 5.2.4).
+    Over a batch the posterior means have variance gamma^2 in every dimension, so that the mean KL is at least
+    d gamma^2 / 2 nats (Ganguly et al. 2023, sec. 5.2.4).
     """
 
     kind: ClassVar[str] = "batch_norm"

@@ -1,4 +1,4 @@
-"""Coupling flow (Dinh et al. 2017, RealNVP), a flow that is cheap in both directions."""
+"""Affine coupling flow (Dinh et al. 2017, RealNVP), which takes one network pass in either direction."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from gpvae_core.types import EventShape
 
 
 class CouplingStep(FlowStep):
-    """The dimensions in `kept` go through unchanged and give shift and scale of the others."""
+    """Coupling step: the dimensions in `mask` stay unchanged and determine shift and scale of the others."""
 
-    def __init__(self, kept: Bool[Tensor, " D"], width: int, context: int) -> None:
+    def __init__(self, mask: Bool[Tensor, " D"], width: int, context: int) -> None:
         super().__init__()
-        self.kept = nn.Buffer(kept, persistent=False)
-        a = int(kept.sum())
-        inputs, outputs = torch.ones(width, a, dtype=torch.bool), torch.ones(len(kept) - a, width, dtype=torch.bool)
+        self.mask = nn.Buffer(mask, persistent=False)
+        a = int(mask.sum())
+        # Within the network nothing is masked: every hidden unit has all unchanged dimensions as inputs.
+        inputs, outputs = torch.ones(width, a, dtype=torch.bool), torch.ones(len(mask) - a, width, dtype=torch.bool)
         self.net = ShiftAndScale(inputs, outputs, context)
 
     def forward(self, h: Float[Tensor, "B H"]) -> CouplingTransform:
-        return CouplingTransform(self.net.given(h), self.kept)  # pyright: ignore[reportArgumentType]
+        return CouplingTransform(self.net.conditioned_on(h), self.mask)  # pyright: ignore[reportArgumentType]
 
 
 @ENCODERS.register("coupling")
 class CouplingConfig(FlowConfig):
     """Affine coupling flows on a diagonal Gaussian (Dinh et al. 2017); coupling:8 has 8.
 
-    One half of z_{t-1} goes through unchanged and, with the context h, gives shift and scale of the other half; the
-    halves (even and odd dimensions) take turns. Samples and log q of a z from elsewhere both take one pass.
+    One half of z_{t-1} stays unchanged and, with the context h, determines shift and scale of the other half; the
+    halves (even and odd dimensions) alternate. Sampling and evaluating log q at any z both take one pass.
     """
 
     kind: ClassVar[str] = "coupling"

@@ -1,4 +1,4 @@
-"""The plain encoder with a least KL to the prior (Razavi et al. 2019)."""
+"""The plain encoder with a lower bound on its KL to the prior (Razavi et al. 2019)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
 LARGEST_DELTA = 10.0
-"""s is then 2.8e-5: a mean of order one plus s times noise still has its digits in float32."""
+"""Largest delta. There s is 2.8e-5, so that a mean of order one plus s times noise is still resolved in float32."""
 
 
 def largest_std(delta: float) -> float:
     """Return the s < 1 with KL(N(0, s^2) || N(0, 1)) = (s^2 - 1) / 2 - log s = `delta` nats, by bisection."""
+    # At s = exp(-delta - 1/2) the KL is delta + s^2 / 2, above delta; at 1 it is zero.
     low, high = math.exp(-delta - 0.5), 1.0
     for _ in range(60):
         middle = 0.5 * (low + high)
@@ -29,7 +30,7 @@ def largest_std(delta: float) -> float:
 
 
 class DeltaEncoder(BaseFunctionEncoder):
-    """The encoder x -> N(b(x), Diag(s)^2) with s = c(x) / (1 + c(x) / s_max), below s_max and so below a VAE's."""
+    """Encoder x -> N(b(x), Diag(s)^2) with s = c(x) / (1 + c(x) / s_max), which is below s_max and below c(x)."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, delta: float) -> None:
         super().__init__(net, event_shape, latent_dim)
@@ -48,8 +49,8 @@ class DeltaEncoder(BaseFunctionEncoder):
 class DeltaEncoderConfig(EncoderConfig):
     """Gaussian encoder whose KL to the prior is at least delta in each dimension (Razavi et al. 2019).
 
-    The standard deviations are kept below the s with KL(N(0, s^2) || N(0, 1)) = delta (review, sec. 5.2.4), for the
-    prior N(0, I); the paper's other way, a prior that is an autoregression in time, has no place here.
+    For the prior N(0, I) the standard deviations are kept below the s with KL(N(0, s^2) || N(0, 1)) = delta (Ganguly et
+    al. 2023, sec. 5.2.4). The paper's other variant, a prior that is autoregressive in time, does not apply to images.
     """
 
     kind: ClassVar[str] = "delta"

@@ -1,4 +1,4 @@
-"""x -> base Gaussian and context of a flow: what the flow encoders share."""
+"""The network that the flow encoders share: x -> base Gaussian and context of a flow."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gpvae_core.types import EventShape
 
 
 class FlowConfig(EncoderConfig):
-    """The base of the encoders with a conditional flow."""
+    """Settings that all encoders with a conditional flow have."""
 
-    flows: int = Field(default=4, ge=1, le=64, description="flows that z goes through")
-    context: int = Field(default=64, ge=1, description="numbers the encoder network hands to each flow beside b and c")
+    flows: int = Field(default=4, ge=1, le=64, description="number of flow steps")
+    context: int = Field(default=64, ge=1, description="size of the context h(x) that each flow gets besides b and c")
     flow_width: int = Field(default=128, ge=1, description="units of the hidden layer of each flow's network")
 
 
 class FlowEncoder(BaseFunctionEncoder):
-    """The encoder x -> N(b, c^2) carried through flows that know the context h(x)."""
+    """Encoder x -> N(b, Diag(c)^2) transformed by flows that are conditioned on a context h(x)."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One affine flow z -> sigma(z, h) z + mu(z, h) as a network and zuko's transform made from it."""
+"""One affine flow z -> sigma(z, h) z + mu(z, h): a network and the zuko transform that it parametrises."""
 
 from __future__ import annotations
 
@@ -12,35 +12,44 @@ from zuko.transforms import AutoregressiveTransform, CouplingTransform, Dependen
 
 Bijection: TypeAlias = AutoregressiveTransform | CouplingTransform
 START = 0.01
-"""Factor on the start of the last layer: the first answers are close to those without flows."""
+"""Factor of the last layer's initial weights, with which each flow starts near the identity."""
 
 
 class ShiftAndScale(nn.Module):
-    """The network (z, h) -> mu and log sigma, with one hidden layer whose connections to z are masked.
+    """Network (z, h) -> mu and log sigma, with one hidden layer whose connections to z are masked.
 
-    What h adds to both layers is computed once for each image, however many z there are. zuko's affine transform keeps
-    sigma within (1e-3, 1e3).
+    Args:
+        input_mask: (W, A) which of A inputs each of W hidden units sees.
+        output_mask: (E, W) which hidden units each of E outputs sees.
+        context: size of h.
+
+    The terms of h in both layers are computed once for each image, for all of its samples z. zuko's affine transform
+    keeps sigma within (1e-3, 1e3).
     """
 
-    def __init__(self, seen: Bool[Tensor, "W A"], used: Bool[Tensor, "E W"], context: int) -> None:
+    def __init__(self, input_mask: Bool[Tensor, "W A"], output_mask: Bool[Tensor, "E W"], context: int) -> None:
         super().__init__()
-        (width, a), e = seen.shape, used.shape[0]
+        (width, a), e = input_mask.shape, output_mask.shape[0]
         self.first, self.last = nn.Linear(a, width, bias=False), nn.Linear(width, 2 * e, bias=False)
         self.first_context, self.last_context = nn.Linear(context, width), nn.Linear(context, 2 * e)
-        self.seen, self.used = nn.Buffer(seen, persistent=False), nn.Buffer(used.repeat(2, 1), persistent=False)
+        self.input_mask = nn.Buffer(input_mask, persistent=False)
+        self.output_mask = nn.Buffer(output_mask.repeat(2, 1), persistent=False)  # for mu and for log sigma
         with torch.no_grad():
             for parameter in (*self.last.parameters(), *self.last_context.parameters()):
                 parameter.mul_(START)
 
-    def given(self, h: Float[Tensor, "B H"]) -> ConditionalAffine:
-        """Return the affine map of z for these contexts."""
+    def conditioned_on(self, h: Float[Tensor, "B H"]) -> ConditionalAffine:
+        """Return the function z -> affine transform for these contexts."""
         return ConditionalAffine(
-            self.seen * self.first.weight, self.used * self.last.weight, self.first_context(h), self.last_context(h)
+            self.input_mask * self.first.weight,
+            self.output_mask * self.last.weight,
+            self.first_context(h),
+            self.last_context(h),
         )
 
 
 class ConditionalAffine:
-    """The map of z to its affine transform, with the context's part of the network computed already."""
+    """Function z -> affine transform, with the context's terms of the network already computed."""
 
     def __init__(self, first: Tensor, last: Tensor, first_context: Tensor, last_context: Tensor) -> None:
         self.first, self.last, self.first_context, self.last_context = first, last, first_context, last_context
@@ -52,10 +61,10 @@ class ConditionalAffine:
 
 
 class FlowStep(nn.Module, ABC):
-    """One flow."""
+    """One step of a flow, an invertible map of z for each context."""
 
     net: ShiftAndScale
 
     @abstractmethod
     def forward(self, h: Float[Tensor, "B H"]) -> Bijection:
-        """Return the map of z given the context."""
+        """Return the map of z given the context h."""

@@ -1,4 +1,4 @@
-"""A Gaussian encoder with full covariance, q(z|x) = N(b(x), L(x) L(x)')."""
+"""The Gaussian encoder with full covariance, q(z|x) = N(b(x), L(x) L(x)')."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
 START = 0.01
-"""Factor on the start of the layer of N(x): the first answers are close to a VAE's."""
+"""Factor of the initial weights of the layer for N(x), with which the posterior starts nearly diagonal."""
 
 
 class FullCovarianceEncoder(BaseFunctionEncoder):
-    """The encoder x -> N(b, L L') with L = Diag(c) (I + N), N strictly lower triangular.
+    """Encoder x -> N(b, L L') with L = Diag(c) (I + N), N strictly lower triangular.
 
-    Every row of L is scaled by its c, so that N has no unit and stays of order one where q is narrow. Started from a
-    trained VAE's b and c, N stays small.
+    Every row of L is scaled by its c, so that N has no unit and stays of order one where q is narrow.
     """
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
@@ -47,9 +46,9 @@ class FullCovarianceEncoder(BaseFunctionEncoder):
     def forward(self, x: Float[Tensor, "B C H W"]) -> FullGaussian:
         features = self.base.trunk(x)
         b, c = self.base.from_features(features)
-        unit = torch.diag_embed(torch.ones_like(c))
-        unit[:, self.rows, self.columns] = self.below(features).to(c.dtype)
-        return FullGaussian(b, c.unsqueeze(-1) * unit)
+        unit_factor = torch.diag_embed(torch.ones_like(c))
+        unit_factor[:, self.rows, self.columns] = self.below(features).to(c.dtype)
+        return FullGaussian(b, c.unsqueeze(-1) * unit_factor)  # L = Diag(c) (I + N)
 
 
 @ENCODERS.register("full")

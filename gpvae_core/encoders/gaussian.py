@@ -15,7 +15,7 @@ from gpvae_core.types import EventShape
 
 
 class GaussianEncoder(BaseFunctionEncoder):
-    """The encoder x -> N(b(x), Diag(c(x))^2)."""
+    """Plain encoder x -> N(b(x), Diag(c(x))^2)."""
 
     @property
     def origins(self) -> str:

@@ -22,7 +22,7 @@ from gpvae_core.types import EventShape
 
 
 class GPEncoder(BaseFunctionEncoder):
-    """The encoder x -> N(m(x), Diag(v(x))), marginalised over its random functions (eq. 13)."""
+    """Encoder x -> N(m(x), Diag(v(x))), marginalised over its random functions (eq. 13)."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, config: GPEncoderConfig) -> None:
         super().__init__(net, event_shape, latent_dim)
@@ -34,11 +34,11 @@ class GPEncoder(BaseFunctionEncoder):
         self._variances = Variances(self.w, self.u)
 
     def moments(self, x: Float[Tensor, "B C H W"]) -> FunctionMoments:
-        """Return the base functions, and mean and variance of f and h at x."""
+        """Return the base functions b and c, and the means and variances of f and h, at x."""
         b, c = self.base(x)
         psi_m, psi_s = self.psi_m(x).to(self.w.mu.dtype), self.psi_s(x).to(self.u.mu.dtype)
         with torch.autocast(x.device.type, enabled=False):  # the GP algebra stays in float32
-            # Both ways give the same variances: one has gradients, the other one product for W and U together.
+            # Both branches compute the same variances: the first with gradients, the second by one product for W and U.
             if torch.is_grad_enabled():
                 f_var, h_var = self.w.variance(psi_m), self.u.variance(psi_s)
             else:
@@ -53,11 +53,11 @@ class GPEncoder(BaseFunctionEncoder):
         return GPPosterior(self.moments(x), self.config.expected_kl, self.config.kl_samples)
 
     def global_kl(self) -> Float[Tensor, ""]:
-        """Return KL(q(W,U) || N(0,I)) in nats, taken over N in eq. 15."""
+        """Return KL(q(W,U) || N(0,I)) in nats, which eq. 15 divides by N."""
         return self.w.kl() + self.u.kl()
 
     def take_base(self, base: BaseFunctions) -> None:
-        """Take over b and c, and their features as the first psi."""
+        """Load b and c from a trained VAE, and their features as initial values of psi_m and psi_s."""
         super().take_base(base)
         self.psi_m.load_state_dict(base.trunk.state_dict())
         self.psi_s.load_state_dict(base.trunk.state_dict())
@@ -69,9 +69,9 @@ class GPEncoderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "gp"
     method: ClassVar[str] = "gp"
-    expected_kl: ExpectedKL = Field(default="monte_carlo", description="how E[log(c + u'psi)^2] of eq. 16 is computed")
-    kl_samples: int = Field(default=1, ge=1, description="samples of the Monte Carlo expected KL")
-    start_scale: float = Field(default=0.05, gt=0, description="standard deviation of W and U at the start (mean 0)")
+    expected_kl: ExpectedKL = Field(default="monte_carlo", description="estimator of E[log(c + u'psi)^2] in eq. 16")
+    kl_samples: int = Field(default=1, ge=1, description="number of samples of the Monte Carlo expected KL")
+    start_scale: float = Field(default=0.05, gt=0, description="initial standard deviation of W and U (mean 0)")
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> GPEncoder:
         return GPEncoder(net, event_shape, latent_dim, self)

@@ -2,7 +2,7 @@
 
 z_0 ~ N(b(x), Diag(c(x))^2), z_t = (I - 2 v_t v_t' / |v_t|^2) z_{t-1}, v_1 from the encoder network, v_t a linear layer
 of v_{t-1}. The reflections have |det| = 1 and are linear, so q(z|x) is the Gaussian N(Q b, Q Diag(c)^2 Q') with
-Q = H_T ... H_1: everything about it is in closed form.
+Q = H_T ... H_1, whose density, moments and KL are in closed form.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
 START = 0.01
-"""Factor on the start of the layers of v: at first all v point the same way and the reflections undo each other."""
+"""Factor of the initial weights of the layers for v, with which all v start in one direction and reflections cancel."""
 
 
 class HouseholderEncoder(BaseFunctionEncoder):
-    """The encoder x -> N(Q b, Q Diag(c)^2 Q'), with the reflections that make up Q from its network."""
+    """Encoder x -> N(Q b, Q Diag(c)^2 Q'), with Q a product of reflections whose vectors come from its network."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, flows: int) -> None:
         super().__init__(net, event_shape, latent_dim)
@@ -36,7 +36,7 @@ class HouseholderEncoder(BaseFunctionEncoder):
 
     @torch.no_grad()
     def _start_along_the_first_axis(self) -> None:
-        """Put all v_t near e_1: an even number of reflections is then the identity, an odd one turns z_1 round."""
+        """Start all v_t near e_1, so that an even number of reflections is the identity and an odd one negates z_1."""
         for parameter in (*self.first.parameters(), *self.further.parameters()):
             parameter.mul_(START)
         self.first.bias[0] += 1.0
@@ -47,6 +47,7 @@ class HouseholderEncoder(BaseFunctionEncoder):
     def forward(self, x: Float[Tensor, "B C H W"]) -> RotatedGaussian:
         features = self.base.trunk(x)
         b, c = self.base.from_features(features)
+        # v_1 from the features, v_t from the unnormalised v_{t-1}; all are normalised at the end.
         v = [self.first(features).to(b.dtype)]
         for layer in self.further:
             v.append(layer(v[-1]).to(b.dtype))
@@ -63,14 +64,14 @@ class HouseholderEncoder(BaseFunctionEncoder):
         )
 
     def take_base(self, base: BaseFunctions) -> None:
-        """Take over b and c so that q is the VAE's: b_1 changes its sign where the reflections turn z_1 round."""
+        """Load b and c so that q is the VAE's posterior: b_1 changes its sign if the reflections negate z_1."""
         super().take_base(base)
         if len(self.further) % 2 == 0:
-            # An odd number of reflections at e_1 is Diag(-1, 1, ..., 1), which leaves the diagonal covariance as it is.
+            # An odd number of reflections along e_1 is Diag(-1, 1, ..., 1), which does not change the covariance.
             head = self.base.head
-            turn = torch.ones_like(head.bias)
-            turn[0] = -1.0
-            head.load_state_dict({"weight": turn.unsqueeze(1) * head.weight, "bias": turn * head.bias})
+            sign = torch.ones_like(head.bias)
+            sign[0] = -1.0
+            head.load_state_dict({"weight": sign.unsqueeze(1) * head.weight, "bias": sign * head.bias})
 
 
 @ENCODERS.register("householder")
@@ -81,7 +82,7 @@ class HouseholderConfig(EncoderConfig):
     method: ClassVar[str] = "hf"
     count: ClassVar[str] = "flows"
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
-    flows: int = Field(default=4, ge=1, le=64, description="reflections that z goes through")
+    flows: int = Field(default=4, ge=1, le=64, description="number of reflections")
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> HouseholderEncoder:
         return HouseholderEncoder(net, event_shape, latent_dim, self.flows)

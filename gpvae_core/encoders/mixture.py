@@ -1,8 +1,8 @@
 """Mixture encoder ME: a mixture of diagonal Gaussians from one network (Kim & Pavlovic 2021, sec. 5).
 
-Means and scales follow the objective through the samples. The weights follow the ELBO at the training images by an
-estimate of their own (`weights_reward`), with any objective, with no KL warm-up; regularisers that draw samples of an
-answer do not move them.
+Means and scales are trained by the objective through the samples. The weights are trained by the ELBO of the training
+images with an estimator of their own (`weights_reward`), whatever the objective and without KL warm-up; regularisers
+that sample the posterior do not train them.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from gpvae_core.nets.base import NetConfig
 from gpvae_core.types import EventShape
 
 SPREAD = 0.01
-"""How much of its own random start each component keeps when all start as one VAE's Gaussian."""
+"""Factor of each component's random initial weights when all components start as the Gaussian of one VAE."""
 
 
 def weights_reward(
     log_joint: LogJoint, x: Float[Tensor, "B C H W"], q: Posterior, generator: torch.Generator | None = None
 ) -> Float[Tensor, " B"]:
-    """Return zero, with the gradient of the ELBO in the weights of the encoder's own mixture, `q.base()`.
+    """Return zeros that have the gradient of the ELBO in the weights of the encoder's own mixture, `q.base()`.
 
-    It is sum_c dw_c E_c[log p(x,z) - log q(z|x)], by one z of each component: unbiased however far apart the components
-    lie, for a decoder pass for each of them.
+    The gradient is sum_c dw_c E_c[log p(x,z) - log q(z|x)], estimated by one z of each component: unbiased however
+    distant the components are, at the cost of one decoder pass for each component.
     """
     mixture = q.base()
     assert isinstance(mixture, GaussianMixture)
     with torch.no_grad():
         z = mixture.sample_components(generator)
-        worth = (log_joint(x, z) - mixture.log_prob(z)).T
-        # E_q[dlog q] = 0 drops out. The mean worth may be taken off, as sum_c dw_c = 0: with less variance.
-        worth = worth - (mixture.log_w.exp() * worth).sum(-1, keepdim=True)
-    return (gradient_only(mixture.log_w.exp()) * worth).sum(-1)
+        log_w = (log_joint(x, z) - mixture.log_prob(z)).T
+        # The term E_q[dlog q] = 0 drops out. As sum_c dw_c = 0, the mean may be subtracted, which reduces the variance.
+        advantage = log_w - (mixture.log_w.exp() * log_w).sum(-1, keepdim=True)
+    return (gradient_only(mixture.log_w.exp()) * advantage).sum(-1)
 
 
 class MixtureEncoder(Encoder):
-    """The encoder x -> weights, means and standard deviations of C components, from one trunk."""
+    """Encoder x -> weights, means and standard deviations of C components, from one trunk."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, components: int) -> None:
         super().__init__()
@@ -74,24 +74,25 @@ class MixtureEncoder(Encoder):
         )
 
     def take_base(self, base: BaseFunctions) -> None:
-        """Put all components near the VAE's Gaussian."""
+        """Start all components near the Gaussian of a trained VAE."""
         self.trunk.load_state_dict(base.trunk.state_dict())
+        # C copies of the VAE's mean and scale rows; the random parts keep the components from being identical.
         weight = SPREAD * self.head.weight + base.head.weight.repeat(self.components, 1)
         bias = SPREAD * self.head.bias + base.head.bias.repeat(self.components)
         self.head.load_state_dict({"weight": weight, "bias": bias})
 
 
 class ComponentsConfig(EncoderConfig):
-    """Settings that all mixtures have: the number of components."""
+    """Settings that all mixture encoders have: the number of components."""
 
     count: ClassVar[str] = "components"
     counts: ClassVar[tuple[int, ...]] = (2, 3, 4, 5)
-    components: int = Field(default=3, ge=1, le=64, description="Gaussians in the mixture")
+    components: int = Field(default=3, ge=1, le=64, description="number of Gaussians in the mixture")
 
 
 @ENCODERS.register("mixture")
 class MixtureConfig(ComponentsConfig):
-    """Mixture of diagonal Gaussians, trained blindly, all components at once; me:5 has 5."""
+    """Mixture of diagonal Gaussians, all components trained together; me:5 has 5."""
 
     kind: ClassVar[str] = "mixture"
     method: ClassVar[str] = "me"

@@ -2,17 +2,17 @@
 
 Q_1 = q_1, Q_m = (1 - e_m(x)) Q_{m-1} + e_m(x) q_m with q_m a diagonal Gaussian. In stage m all components so far (or,
 with `freeze_earlier`, only q_m and e_m) and the decoder maximise the bound under Q_m plus
-eta min(C, KL(Q_{m-1} || q_m)), which keeps q_m from doing what Q_{m-1} does already. Of the KL, per image, what depends
-on q_m is in closed form, the entropy of Q_{m-1} by sampling. The ELBO's own gradient in q_m is e_m times that of
-E_{q_m}[log p(x,z) - log Q_m(z|x)], which the unscaled push would drown while e_m is small: so in its stage q_m follows
-the whole of it (`greedy_reward`), whatever e_m. The weights e_m follow the ELBO by an estimate of their own
-(`weights_reward`); with another objective than the ELBO both still follow the ELBO, with no KL warm-up.
+eta min(C, KL(Q_{m-1} || q_m)), which keeps q_m from copying Q_{m-1}. The part of the KL that depends on q_m is in
+closed form, the entropy of Q_{m-1} is sampled. The ELBO's own gradient in q_m is e_m times that of
+E_{q_m}[log p(x,z) - log Q_m(z|x)], and while e_m is small the KL would dominate it: so in its stage q_m follows the
+gradient without the factor (`greedy_reward`). The weights e_m follow the ELBO by an estimator of their own
+(`weights_reward`). With an objective other than the ELBO both still follow the ELBO, without KL warm-up.
 
-Readings where the paper leaves a choice: q_m starts as a copy of q_1 with a small e_m. The bound is concave in Q, so at
-that moment it is at least (1 - e_m) F(Q_{m-1}) + e_m F(q_1): for m = 2 exactly what it was, later less by no more than
-e_m (F(Q_{m-1}) - F(q_1)). The decoder is trained in every stage, on the mixture of that stage, so that a run gets as
-many decoder steps as any other method; with a frozen decoder only the encoder moves. While the decoder moves, earlier
-components that stood still would fall behind it: so they go on by default; the bounded KL moves q_m alone.
+Readings where the paper leaves a choice: q_m starts as a copy of q_1 with a small e_m. The bound F is concave in Q, so
+that at the start it is at least (1 - e_m) F(Q_{m-1}) + e_m F(q_1): unchanged for m = 2, later lower by at most
+e_m (F(Q_{m-1}) - F(q_1)). The decoder is trained in every stage, on the mixture of that stage, so that a run has as
+many decoder steps as with any other method; with a frozen decoder only the encoder is trained. As a changing decoder
+would leave fixed earlier components behind, they are trained on by default; the bounded KL trains q_m alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gpvae_core.densities.base import Posterior
-from gpvae_core.densities.mixture import GaussianMixture
+from gpvae_core.densities.mixture import GaussianMixture, gradient_only
 from gpvae_core.encoders.base import ENCODERS, Encoder, LogJoint, Stage
 from gpvae_core.encoders.base_functions import BaseFunctions
 from gpvae_core.encoders.mixture import ComponentsConfig, weights_reward
@@ -38,13 +38,13 @@ from gpvae_core.types import EventShape
 SHARED = ("decoder.", "likelihood.", "refiner.")
 """Parameters that are trained in every stage."""
 ENTROPY_SAMPLES = 8
-"""Samples of Q_{m-1} for its entropy, which only decides where the KL is cut off."""
-FRESH = 0
-"""State of an encoder that no stage was entered with: it answers with all its components."""
+"""Number of samples of Q_{m-1} for its entropy, which has no gradient and only decides where the KL reaches C."""
+BEFORE_STAGES = 0
+"""State of an encoder before its first stage, in which it uses all its components."""
 
 
 class Component(nn.Module):
-    """The network for q_m and the logit of e_m, with one trunk."""
+    """Network x -> mean and standard deviations of q_m and the logit of e_m, with one trunk."""
 
     def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Component(nn.Module):
 
 
 class RecursiveMixtureEncoder(Encoder):
-    """The encoder x -> Q_m, m the number of components added so far."""
+    """Encoder x -> Q_m, m the number of components added so far."""
 
     def __init__(
         self, net: NetConfig, event_shape: EventShape, latent_dim: int, config: RecursiveMixtureConfig
@@ -70,7 +70,7 @@ class RecursiveMixtureEncoder(Encoder):
         self.first = BaseFunctions(net, event_shape, latent_dim)
         further = (Component(net, event_shape, latent_dim) for _ in range(config.components - 1))
         self.further = nn.ModuleList(further)
-        self.added = nn.Buffer(torch.tensor(FRESH))
+        self.added = nn.Buffer(torch.tensor(BEFORE_STAGES))
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> GaussianMixture:
         m, s = self.first(x)
@@ -79,11 +79,12 @@ class RecursiveMixtureEncoder(Encoder):
             m, s, logit = component(x)
             means.append(m)
             scales.append(s)
-            log_w = _with_share(log_w, logit)
+            log_w = _with_component(log_w, logit)
         return GaussianMixture(log_w, torch.stack(means, dim=1), torch.stack(scales, dim=1))
 
     @property
     def components_in_use(self) -> int:
+        """m, the number of components in the mixture."""
         return int(self.added) or self.config.components
 
     def stages(self) -> tuple[Stage, ...]:
@@ -104,14 +105,15 @@ class RecursiveMixtureEncoder(Encoder):
 
     @torch.no_grad()
     def add_up_to(self, m: int) -> None:
-        """Add components until there are m; does nothing where there are as many (a longer run goes on with them)."""
-        if int(self.added) == FRESH:
+        """Add components until there are m; does nothing if there are m already, as in a continued run."""
+        if int(self.added) == BEFORE_STAGES:
             self.added.fill_(1)
         start = self.config.start_weight
         for i in range(int(self.added) - 1, m - 1):
             component = self.further[i]
             assert isinstance(component, Component)
             component.base.load_state_dict(self.first.state_dict())
+            # With zero weights and the logit of `start_weight` as bias, e_m(x) is start_weight for every x.
             bias = torch.full_like(component.share.bias, math.log(start / (1 - start)))
             component.share.load_state_dict({"weight": torch.zeros_like(component.share.weight), "bias": bias})
         self.added.clamp_(min=m)
@@ -127,16 +129,16 @@ class RecursiveMixtureEncoder(Encoder):
         )
 
     def take_base(self, base: BaseFunctions) -> None:
-        """Make the VAE's Gaussian the first component."""
+        """Load the Gaussian of a trained VAE as the first component."""
         self.first.load_state_dict(base.state_dict())
 
 
-def _with_share(log_w: Float[Tensor, "B M"], logit: Float[Tensor, " B"]) -> Float[Tensor, "B N"]:
+def _with_component(log_w: Float[Tensor, "B M"], logit: Float[Tensor, " B"]) -> Float[Tensor, "B N"]:
     """Return the log weights of (1 - e) Q + e q for e = sigmoid(logit)."""
-    # log(1 - e) = logsigmoid(-logit), without rounding where e is almost 0 or 1
+    # log(1 - e) = logsigmoid(-logit), without cancellation where e is close to 0 or 1
     logit = logit.unsqueeze(-1)
-    rest = nn.functional.logsigmoid(-logit)
-    return torch.cat([log_w + rest, nn.functional.logsigmoid(logit)], dim=-1)
+    log_rest = nn.functional.logsigmoid(-logit)
+    return torch.cat([log_w + log_rest, nn.functional.logsigmoid(logit)], dim=-1)
 
 
 def stage_reward(
@@ -148,13 +150,16 @@ def stage_reward(
     eta: float,
     bound: float,
 ) -> Float[Tensor, " B"]:
-    """Return eta min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats, with the rest of the gradient in q_m and that in
-    the weights, all of the encoder's own answer where q was refined.
+    """Return the reward of stage m = `number` for each image, in nats.
+
+    Its value is eta min(C, KL(Q_{m-1} || q_m)); its gradient has those of `greedy_reward` and `weights_reward` besides.
+    Where q was refined, all are of the encoder's own mixture.
     """
     mixture = q.base()
     assert isinstance(mixture, GaussianMixture)
-    pushed = eta * bounded_kl(mixture, number, bound, generator)
-    return pushed + greedy_reward(log_joint, x, mixture, number, generator) + weights_reward(log_joint, x, q, generator)
+    kl_reward = eta * bounded_kl(mixture, number, bound, generator)
+    greedy = greedy_reward(log_joint, x, mixture, number, generator)
+    return kl_reward + greedy + weights_reward(log_joint, x, q, generator)
 
 
 def greedy_reward(
@@ -164,40 +169,41 @@ def greedy_reward(
     number: int,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, " B"]:
-    """Return zero, with the gradient of (1 - e_m) E_{q_m}[log p(x,z) - log Q_m(z|x)] in q_m alone, m = `number`, one z.
+    """Return zeros that have the gradient of (1 - e_m) E_{q_m}[log p(x,z) - log Q_m(z|x)] in q_m alone, by one z.
 
-    The ELBO's gradient in q_m is e_m times that of the expectation; with the rest it is the whole, however small e_m.
+    m is `number`. The ELBO's gradient in q_m is e_m times that of the expectation; the sum of both has the factor 1,
+    however small e_m is.
     """
-    z = part(q, number - 1, number).sample_components(generator)
+    z = sub_mixture(q, number - 1, number).sample_components(generator)
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
-        worth = log_joint(x, leaf) - q.detached().log_prob(leaf)
-        (slope,) = torch.autograd.grad(worth.sum(), leaf)
-    rest = 1.0 - q.log_w[:, number - 1].exp().detach()
-    # z - z is zero and has the gradient of z: the reward is zero, with slope dz/d(m, s) as its gradient
-    return rest * (slope * (z - z.detach())).sum((0, -1))
+        log_w = log_joint(x, leaf) - q.detached().log_prob(leaf)
+        (gradient,) = torch.autograd.grad(log_w.sum(), leaf)
+    factor = 1.0 - q.log_w[:, number - 1].exp().detach()
+    # gradient_only(z) is zero and has the gradient of z: the sum is zero and has the gradient dlog w/dz dz/d(m, s).
+    return factor * (gradient * gradient_only(z)).sum((0, -1))
 
 
 def bounded_kl(
     q: GaussianMixture, number: int, bound: float, generator: torch.Generator | None = None
 ) -> Float[Tensor, " B"]:
     """Return min(C, KL(Q_{m-1} || q_m)) for m = `number`, in nats."""
-    old, new = part(q, 0, number - 1).detached(), part(q, number - 1, number)
+    old, new = sub_mixture(q, 0, number - 1).detached(), sub_mixture(q, number - 1, number)
     # KL(Q || q) = E_Q[log Q] - E_Q[log q]: the first by samples and without a gradient, the second in closed form
     log_old = old.log_prob(old.sample(ENTROPY_SAMPLES, generator)).mean(0)
     return (log_old + cross_entropy(old, new)).clamp_max(bound)
 
 
-def cross_entropy(q: GaussianMixture, one: GaussianMixture) -> Float[Tensor, " B"]:
-    """Return -E_q[log p] for p the mixture `one` of a single component, in closed form, in nats."""
+def cross_entropy(q: GaussianMixture, p: GaussianMixture) -> Float[Tensor, " B"]:
+    """Return -E_q[log p] in nats, in closed form, for p with a single component."""
     # E[(z - m')^2] = s^2 + (m - m')^2 for z ~ N(m, s^2)
-    square = (q.s.square() + (q.m - one.m).square()) / one.s.square()
-    each = (0.5 * square + one.s.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
-    return (q.log_w.exp() * each).sum(-1)
+    square = (q.s.square() + (q.m - p.m).square()) / p.s.square()
+    by_component = (0.5 * square + p.s.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
+    return (q.log_w.exp() * by_component).sum(-1)
 
 
-def part(q: GaussianMixture, first: int, end: int) -> GaussianMixture:
-    """Return the mixture of components first..end-1 alone, their weights scaled to sum to one."""
+def sub_mixture(q: GaussianMixture, first: int, end: int) -> GaussianMixture:
+    """Return the mixture of the components first to end - 1, with their weights normalised."""
     return GaussianMixture(q.log_w[:, first:end].log_softmax(-1), q.m[:, first:end], q.s[:, first:end])
 
 
@@ -208,13 +214,11 @@ class RecursiveMixtureConfig(ComponentsConfig):
     kind: ClassVar[str] = "recursive_mixture"
     method: ClassVar[str] = "rme"
     eta: float = Field(default=1.0, ge=0, description="weight of the bounded KL that pushes a new component away")
-    kl_bound: float = Field(default=10.0, gt=0, description="C, nats beyond which pushing it further gains nothing")
-    start_weight: float = Field(default=0.05, gt=0, lt=1, description="weight that a new component starts with")
-    freeze_earlier: bool = Field(
-        default=False, description="keep earlier components as they are while a new one is trained"
-    )
+    kl_bound: float = Field(default=10.0, gt=0, description="C, upper bound of that KL in nats")
+    start_weight: float = Field(default=0.05, gt=0, lt=1, description="initial weight of a new component")
+    freeze_earlier: bool = Field(default=False, description="keep earlier components fixed while a new one is trained")
     first_share: float = Field(
-        default=0.5, gt=0, lt=1, description="share of the epochs for the first component; the others share the rest"
+        default=0.5, gt=0, lt=1, description="fraction of the epochs for the first component; the others share the rest"
     )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> RecursiveMixtureEncoder:

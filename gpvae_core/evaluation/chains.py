@@ -13,7 +13,7 @@ from gpvae_core.evaluation.mean import Mean
 from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, LargestMean, SmallestMean
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.ais import AISSettings
-from gpvae_core.truth.bidirectional import FEWEST, bidirectional
+from gpvae_core.truth.bidirectional import MIN_IMAGES, bidirectional
 from gpvae_core.truth.evidence import Array
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
@@ -22,8 +22,8 @@ from gpvae_core.vae import VAE
 
 def check_counts(simulated: int, hmc: int, sample: int) -> None:
     """Raises UserError where so many images cannot be simulated, or so many of `sample` instances not be sampled."""
-    if simulated != 0 and simulated < FEWEST:
-        raise UserError(f"wanted 0 or at least {FEWEST} simulated images, got {simulated}")
+    if simulated != 0 and simulated < MIN_IMAGES:
+        raise UserError(f"wanted 0 or at least {MIN_IMAGES} simulated images, got {simulated}")
     if not 0 <= hmc <= sample:
         raise UserError(
             f"wanted HMC samples of 0 to {sample} instances, the size of the sample for the gaps, got {hmc}"

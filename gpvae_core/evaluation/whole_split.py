@@ -38,7 +38,7 @@ def whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -
         x = split.pixels(slice(low, low + at_once)).to(run.device)
         q = vae.infer(x)
         log_w = log_weights(vae, x, k, generator, proposal=q)
-        weighted = ImportanceEstimate.of(log_w)
+        weighted = ImportanceEstimate.from_log_weights(log_w)
         shown = vae.likelihood.mean(vae.decode(q.mean))
         uncertainty = q.uncertainty()
         traces = {} if uncertainty is None else {"f": uncertainty.trace_f, "h": uncertainty.trace_h}

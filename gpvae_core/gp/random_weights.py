@@ -1,4 +1,4 @@
-"""q(W) = prod_j N(w_j; mu_j, Sigma_j): the random last layer of a linear deep kernel (Kim & Pavlovic 2021, eq. 9, 11).
+"""The random last layer of a linear deep kernel, q(W) = prod_j N(w_j; mu_j, Sigma_j) (Kim & Pavlovic 2021, eq. 9, 11).
 
 A function f_j(x) = w_j' psi(x) with w_j ~ N(0, I) is a GP with kernel psi(x)' psi(x'). Sigma_j = L_j L_j' with L_j
 lower triangular and its diagonal positive.
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from gpvae_core.errors import UserError
 
 BLOCKS = 8
-"""Column blocks of L: block j needs only the rows from j on, so 8 blocks do 56 % of the dense product's work."""
+"""Number of column blocks of L. As block j needs only rows from j on, 8 blocks take 56 % of the dense work."""
 
 
 def pack(below: Float[Tensor, "D P P"], log_diagonal: Float[Tensor, "D P"]) -> list[Tensor]:
-    """Return the column blocks of all L_j that are not zero, each as one (rows, D * columns) matrix."""
+    """Return the column blocks of all L_j without their zero rows, each as one (rows, D * columns) matrix."""
     p = below.shape[1]
     step = max(1, math.ceil(p / BLOCKS))
     blocks = []
@@ -39,6 +39,7 @@ def _columns(blocks: list[Tensor], psi: Float[Tensor, "B P"]) -> list[Tensor]:
 
 
 def _sum_of_squares(columns: list[Tensor], d: int) -> Float[Tensor, "B D"]:
+    """Return |psi' L_j|^2 = psi' L_j L_j' psi from the blocks of psi' L_j."""
     total = columns[0].new_zeros(columns[0].shape[0], d)
     for part in columns:
         total = total + part.view(part.shape[0], d, -1).square().sum(-1)
@@ -46,8 +47,10 @@ def _sum_of_squares(columns: list[Tensor], d: int) -> Float[Tensor, "B D"]:
 
 
 class _VarianceForm(torch.autograd.Function):
-    """psi' L_j L_j' psi with its gradients written block by block: autograd would fill and add the whole of L's
-    gradient once for every block."""
+    """psi' L_j L_j' psi with gradients computed block by block.
+
+    Autograd would allocate and add a gradient of the size of L for every block.
+    """
 
     @staticmethod
     def forward(ctx: Any, below: Tensor, log_diagonal: Tensor, psi: Tensor) -> Tensor:
@@ -79,9 +82,9 @@ class _VarianceForm(torch.autograd.Function):
 
 
 class RandomWeights(nn.Module):
-    """q(W) for d rows of p weights, with full covariances by Cholesky factors.
+    """Density q(W) of d rows of p weights, with full covariances parametrised by their Cholesky factors.
 
-    `below` holds L_j under the diagonal. On and above it, it is zero at the start and its gradient there is exactly
+    `below` contains L_j below the diagonal. On and above the diagonal it is initially zero and its gradient is exactly
     zero, so that it stays zero.
     """
 
@@ -93,14 +96,18 @@ class RandomWeights(nn.Module):
 
     @torch.no_grad()
     def zero_(self) -> None:
-        """Make q(W) a point mass at 0: the encoder is then exactly its base (text below eq. 13). Its KL is infinite."""
+        """Make q(W) a point mass at 0: the encoder equals its base (text below eq. 13), and the KL is infinite."""
         self.mu.zero_()
         self.below.zero_()
         self.log_diagonal.fill_(-math.inf)
 
     @torch.no_grad()
     def set_cholesky(self, L: Float[Tensor, "D P P"]) -> None:
-        """Take L_j as given. Raises UserError where it is not lower triangular with a positive diagonal."""
+        """Set the factors L_j.
+
+        Raises:
+            UserError: a factor is not lower triangular with a positive diagonal.
+        """
         diagonal = L.diagonal(dim1=-2, dim2=-1)
         if bool((L.triu(1) != 0).any()) or bool((diagonal <= 0).any()):
             raise UserError("wanted lower triangular factors with a positive diagonal")
@@ -108,15 +115,15 @@ class RandomWeights(nn.Module):
         self.log_diagonal.copy_(diagonal.log())
 
     def cholesky(self) -> Float[Tensor, "D P P"]:
-        """Return L_j: what `below` holds under the diagonal, and exp(log_diagonal) on it."""
+        """Return L_j: `below` below the diagonal, exp(log_diagonal) on it."""
         return self.below + torch.diag_embed(self.log_diagonal.exp())
 
     def mean(self, psi: Float[Tensor, "B P"]) -> Float[Tensor, "B D"]:
-        """Return mu_j' psi(x)."""
+        """Return the mean mu_j' psi(x) of f_j(x)."""
         return psi @ self.mu.T
 
     def variance(self, psi: Float[Tensor, "B P"]) -> Float[Tensor, "B D"]:
-        """Return psi(x)' Sigma_j psi(x), never negative."""
+        """Return the variance psi(x)' Sigma_j psi(x) of f_j(x); as a sum of squares it is never negative."""
         return _VarianceForm.apply(self.below, self.log_diagonal, psi)  # pyright: ignore[reportReturnType]
 
     def kl(self) -> Float[Tensor, ""]:
@@ -127,15 +134,15 @@ class RandomWeights(nn.Module):
 
 
 class Variances:
-    """psi' Sigma_j psi of several q(W) at once, without gradients: one batched product for each column block of all."""
+    """Computes psi' Sigma_j psi of several q(W) without gradients, by one batched product for each column block."""
 
     def __init__(self, *weights: RandomWeights) -> None:
         self._weights = weights
-        self._kept: tuple[object, list[Tensor]] = (None, [])
+        self._cache: tuple[object, list[Tensor]] = (None, [])
 
     @torch.no_grad()
     def __call__(self, psi: Float[Tensor, "S B P"]) -> Float[Tensor, "S B D"]:
-        """Return the variance of each of the S weights at its own features."""
+        """Return the variances (S, B, D), those of each of the S weights at its own features."""
         s, b, p = psi.shape
         d = self._weights[0].mu.shape[0]
         total = psi.new_zeros(s, b, d)
@@ -145,17 +152,18 @@ class Variances:
         return total
 
     def _blocks(self) -> list[Tensor]:
-        """Return the packed factors, each (S, rows, D * columns). Those of frozen parameters are kept."""
-        # NOTE: a fused optimizer changes a parameter without raising its version, so a version alone does not tell
-        # whether one that is being trained has changed.
+        """Return the packed factors, each (S, rows, D * columns); those of frozen parameters are cached."""
+        # NOTE: a fused optimizer changes a parameter without incrementing its version, so that the version does not
+        # tell whether a parameter in training has changed.
         parameters = [p for w in self._weights for p in (w.below, w.log_diagonal)]
         if any(p.requires_grad for p in parameters):
             return self._packed()
+        # The version counts changes in place; the address changes when a parameter is replaced or moved.
         version = [(p._version, p.device, p.data_ptr()) for p in parameters]
-        if self._kept[0] != version:
-            self._kept = version, self._packed()
-        return self._kept[1]
+        if self._cache[0] != version:
+            self._cache = version, self._packed()
+        return self._cache[1]
 
     def _packed(self) -> list[Tensor]:
-        each = [pack(w.below, w.log_diagonal) for w in self._weights]
-        return [torch.stack(blocks) for blocks in zip(*each, strict=True)]
+        packed = [pack(w.below, w.log_diagonal) for w in self._weights]
+        return [torch.stack(blocks) for blocks in zip(*packed, strict=True)]

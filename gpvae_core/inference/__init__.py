@@ -1,1 +1,1 @@
-"""The ways to fit a run's generative model: with an encoder (amortized), or with MAPA's index posteriors."""
+"""Kinds of inference by which a run's model is trained: by an encoder (amortized), or by MAPA's index posteriors."""

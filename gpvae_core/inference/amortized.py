@@ -1,4 +1,4 @@
-"""Inference by an encoder, trained with the decoder."""
+"""Amortized inference: an encoder that is trained together with the decoder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.validation import validation_elbo
 
 EXTENT, NODES = 6.0, 801
-"""Reach in prior standard deviations, and nodes, of the quadrature by which weights may be kept."""
+"""Extent in prior standard deviations, and number of nodes, of the quadrature that scores weights."""
 
 
 class Amortized(Inference):
-    """Train encoder and decoder together by the bound of `training_bound`."""
+    """Inference by an encoder: trains encoder and decoder together on the bound of `training_bound`."""
 
     def __init__(self, setup: TrainingSetup, score: Callable[[TrainingSetup], float]) -> None:
         self._setup = setup
@@ -39,42 +39,44 @@ class Amortized(Inference):
         return self._score(self._setup)
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Do nothing, as the model is ready as it is."""
+        """Do nothing, as the trained model is complete."""
         return {}
 
 
 def elbo_score(setup: TrainingSetup) -> float:
-    """Return the mean ELBO of the validation images, nats."""
+    """Return the mean ELBO of the validation images in nats."""
     return validation_elbo(setup.vae, setup.validation, setup.seed)
 
 
 @torch.no_grad()
 def log_px_score(setup: TrainingSetup) -> float:
-    """Return the mean log p(x) of the validation points, nats, by the trapezium rule along the latent line (d = 1).
+    """Return the mean log p(x) of the validation points in nats, by the rectangle rule along the latent line (d = 1).
 
-    The nodes are the same for every decoder and epoch: enough to choose weights by, and two hundred times as fast as
-    `Line`.
+    The nodes are the same for every decoder and epoch: precise enough to compare epochs, and two hundred times as fast
+    as `Line`.
     """
     vae, x = setup.vae, setup.validation.all()
     vae.eval()
+    # log p(x) = log sum_i p(x|z_i) p(z_i) dz; the half weights of the two end nodes do not matter at |z| = 6.
     z = torch.linspace(-EXTENT, EXTENT, NODES, device=x.device)[:, None]
     log_weight = vae.log_prior(z).cpu().double() + math.log(2 * EXTENT / (NODES - 1))
     return float(torch.logsumexp(vae.likelihood.grid_table(vae.decode(z)).log_prob(x) + log_weight, 1).mean())
 
 
 SCORES: dict[str, Callable[[TrainingSetup], float]] = {"elbo": elbo_score, "log_px": log_px_score}
+"""Value of `kept_by` -> score by which the best weights are chosen."""
 
 
 @INFERENCES.register("amortized")
 class AmortizedConfig(InferenceConfig):
-    """Encoder and decoder are trained together."""
+    """Amortized inference: encoder and decoder are trained together."""
 
     kind: ClassVar[str] = "amortized"
     method: ClassVar[str] = ""
     kept_by: Literal["elbo", "log_px"] = Field(
         default="elbo",
-        description="what the best weights are chosen by: the validation ELBO, or log_px, log p(x) of the validation "
-        "points by quadrature (d = 1), as fair to decoders whose posteriors no encoder fits",
+        description="score by which the best weights are chosen: elbo, the validation ELBO, or log_px, log p(x) of the "
+        "validation points by quadrature (d = 1), which does not depend on how well the encoder fits the posteriors",
     )
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> Amortized:
@@ -90,7 +92,7 @@ class AmortizedConfig(InferenceConfig):
 
     @property
     def finishes(self) -> bool:
-        """Weights that were kept by another score have their ELBO found at the end."""
+        """True where the best weights were chosen by another score, as their ELBO is then computed at the end."""
         return self.kept_by != "elbo"
 
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:

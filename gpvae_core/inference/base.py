@@ -1,4 +1,4 @@
-"""The contract of inference in training: what a batch contributes, how weights are scored, what comes at the end."""
+"""The interface of inference in training: the bound of a batch, the score of the weights, and the final step."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from gpvae_core.validation import DeviceSplit
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """The model, the data and the settings that inference works on."""
+    """The model, the data and the settings with which inference is set up."""
 
     vae: VAE
     train: DeviceSplit
     validation: DeviceSplit
     likelihood: str
-    """Kind of the likelihood."""
+    """Kind of the likelihood, its name in the registry."""
     samples: int
-    """Samples of z for each image and step (`train.samples`)."""
+    """Number of samples of z for each image and step (`train.samples`)."""
     seed: int
 
 
@@ -40,29 +40,29 @@ class Step:
 
     bound: Bound
     passes: int | None = None
-    """Codes that were encoded and decoded for it, where inference counts them."""
+    """Number of codes that were encoded and decoded for it; None where inference does not count them."""
 
 
 class Inference(ABC):
-    """Inference in a run in progress; it holds what it derived from the data, and no state that training changes."""
+    """Inference of a run in training; it has what it derived from the data, but no state that training changes."""
 
     @abstractmethod
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        """Return the training images in the order of this epoch, each once; batches are cut from it."""
+        """Return the indices of all training images in the order of this epoch, from which batches are taken."""
 
     @abstractmethod
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
-        """Return the bound of these training images, and the surrogate to follow."""
+        """Return the bound of these training images, and the surrogate to differentiate."""
 
     @abstractmethod
     def score(self) -> float:
-        """BoundSettings good the weights are now, by the validation images, in nats; larger is better."""
+        """Return the score of the current weights on the validation images, in nats; larger is better."""
 
     @abstractmethod
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Make the model, which holds the best weights, one that is used as any VAE; twice gives the same.
+        """Turn the model, which has the best weights, into one that can be used as any VAE; idempotent.
 
-        It returns figures of how that went, by name; none where nothing was to be done.
+        Returns figures of merit by name; an empty dictionary where nothing is to be done.
         """
 
 
@@ -80,11 +80,15 @@ class InferenceConfig(PartConfig):
     @property
     @abstractmethod
     def finishes(self) -> bool:
-        """True where the model can be used only after `Inference.finish`; its validation ELBO is computed then."""
+        """Whether the model can be used only after `Inference.finish`, where its validation ELBO is then computed."""
 
     @abstractmethod
     def begin(self, setup: TrainingSetup, progress: Progress) -> Inference:
-        """Find what is needed of the data before the first step. Raises UserError where model or data do not fit."""
+        """Derive what inference needs from the data before the first step.
+
+        Raises:
+            UserError: the model or the data do not suit this inference.
+        """
 
     @abstractmethod
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
-"""Inference by index posteriors: an empiricalized model is trained by its bound, whatever proposes the indices.
+"""Inference by index posteriors: an empiricalized model is trained by its bound, with indices from any proposal.
 
-The codes are the means of a plain Gaussian encoder, g; its variance has no part in training. At the end the prior is
-recovered from the codes and the encoder is fitted, so that what comes out is an ordinary VAE.
+The codes are the means of a plain Gaussian encoder, g; its variances are not used in training. At the end the prior is
+recovered from the codes and the encoder is fitted, so that the result is an ordinary VAE.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import BoundSettings
 
-SCORED_BY = 10_000
-"""Training codes, evenly spaced, that stand for all of them in the score."""
+SCORE_CODES = 10_000
+"""Largest number of training codes in the score, evenly spaced."""
 
 
 @dataclass(frozen=True)
 class IndexSampling:
-    """The draws of indices and batches, prepared from the data before the first step."""
+    """The proposal of indices and the batches, prepared from the data before the first step."""
 
     proposal: Proposal
     batching: Batching
 
 
 class IndexInference(Inference):
-    """Train by eq. 29 of each batch, whose distinct codes are encoded and decoded once."""
+    """Inference by the bound of Yacoby et al. 2024, eq. 29; each distinct code of a batch is decoded once."""
 
     def __init__(
         self, setup: TrainingSetup, config: IndexInferenceConfig, model: EmpiricalizedModel, sampling: IndexSampling
@@ -57,10 +57,10 @@ class IndexInference(Inference):
         return Step(Bound(value.detach(), value.mean()), codes + draw.passes)
 
     def score(self) -> float:
-        """Return the mean log 1/M sum_i p(x|f(g(x_i))) of the validation points (eq. 4) by at most SCORED_BY codes."""
+        """Return the mean of log 1/M sum_i p(x|f(g(x_i))) over the validation points (eq. 4), from M codes."""
         n = len(self._setup.train)
         self._setup.vae.eval()
-        codes = torch.arange(0, n, -(-n // SCORED_BY))
+        codes = torch.arange(0, n, -(-n // SCORE_CODES))  # step rounded up, so that there are at most SCORE_CODES
         return float(self._model.log_likelihood(self._setup.validation.all(), codes).mean())
 
     def finish(self, progress: Progress) -> dict[str, float]:
@@ -68,7 +68,7 @@ class IndexInference(Inference):
 
 
 class IndexInferenceConfig(RecoverySettings, InferenceConfig):
-    """Settings that all inference by index posteriors has, whatever proposes the indices."""
+    """Settings of inference by index posteriors that do not depend on the proposal."""
 
     count: ClassVar[str] = "draws"
     counts: ClassVar[tuple[int, ...]] = (50,)
@@ -84,18 +84,23 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
     draws: int = Field(
         default=50,
         ge=0,
-        description="S, indices drawn for each point and step beside the most probable; 0 with neighbours=1 is an "
-        "autoencoder where a point is its own most probable (MAPA with a Gaussian or Bernoulli kernel)",
+        description="S, number of indices drawn for each point and step besides the most probable ones; 0 with "
+        "neighbours=1 is an autoencoder if each point is its own most probable index (MAPA with a Gaussian or "
+        "Bernoulli kernel)",
     )
     neighbours: int | None = Field(
         default=None,
         ge=0,
-        description="k, most probable indices that each point's bound sums over (default: 10 % of draws, at least 1)",
+        description="k, number of most probable indices in each point's bound (default: 10 % of draws, at least 1)",
     )
 
     @abstractmethod
     def prepare(self, setup: TrainingSetup, model: EmpiricalizedModel, progress: Progress) -> IndexSampling:
-        """Choose proposal and batches for these data. Raises UserError where the settings do not go with them."""
+        """Return the proposal and the batches for these data.
+
+        Raises:
+            UserError: the settings do not suit the data.
+        """
 
     @property
     def score_name(self) -> str:
@@ -113,19 +118,20 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
         return IndexInference(setup, self, model, self.prepare(setup, model, progress))
 
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
-        """Let the copula recover the prior in one dimension; in more a flow does."""
+        """Return a flow as the prior for more than one dimension; in one the Gaussian copula recovers it."""
         return {"prior.kind": "flow"} if latent_dim > 1 else {}
 
     def summed(self, n_total: int) -> int:
-        """Return k, the number of most probable indices that each point's bound sums over."""
+        """Return k, the number of most probable indices in the bound of each point."""
         if self.neighbours is not None:
             return self.neighbours
         return max(1, min(round(self.draws / 10), n_total - 1))
 
 
 def on_cpu(generator: torch.Generator) -> torch.Generator:
-    """Return the generator where it is the CPU's; else one on the CPU whose seed is drawn from it."""
+    """Return the generator if it is on the CPU, else one on the CPU whose seed is drawn from it."""
     if generator.device.type == "cpu":
         return generator
+    # Drawing the seed advances the generator, so that each call has new noise and a resumed run the same.
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
     return torch.Generator().manual_seed(int(seed))

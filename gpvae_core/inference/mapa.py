@@ -1,4 +1,4 @@
-"""Inference by MAPA: index posteriors from the data alone, found once before training (Yacoby et al. 2024)."""
+"""Inference by MAPA: index posteriors computed from the data alone, once before training (Yacoby et al. 2024)."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from gpvae_core.validation import DeviceSplit
 log = logging.getLogger(__name__)
 
 DENSE = 5120
-"""Up to so many training points, all of them are stored for each: their table has 12 bytes for each pair, at most
+"""Largest number of training points for which all pairs are stored: the table has 12 bytes for each pair, at most
 0.8 GB, and the posterior in training 16 more."""
 SMALL = 2048
-"""Up to so many, their table is found as fast as it is read, and not kept on disk."""
+"""Largest number of training points for which the table is not cached on disk, as computing it is as fast."""
 STORED = 256
-"""Of more than DENSE training points so many are stored for each, or twice k."""
-TAIL = 0.1
-"""Mean mass of what is not stored above which that is said."""
+"""Number of indices stored for each of more than DENSE training points (or twice k, if that is more)."""
+MAX_TAIL = 0.1
+"""Mean mass of the indices that are not stored above which there is a warning."""
 GROUP = 5
-"""`gpvae bench batches`: larger groups save more passes, and learn less in a step."""
+"""Default size of a group: larger ones save more passes, and learn less in a step (`gpvae bench batches`)."""
 
 
-def _a_bandwidth(value: Any) -> Any:
-    """Refuse anything that is no bandwidth, in one line."""
-    numbers = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is None or value in BANDWIDTHS or (numbers and 0 < value < math.inf):
+def _check_bandwidth(value: Any) -> Any:
+    """Return the value if it is a bandwidth, else raise a ValueError of one line."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)  # a bool is an int in Python
+    if value is None or value in BANDWIDTHS or (is_number and 0 < value < math.inf):
         return value
     raise ValueError(f"wanted bandwidth as a number above 0 or one of {', '.join(BANDWIDTHS)}, got {value!r}")
 
 
 @INFERENCES.register("mapa")
 class MapaConfig(IndexInferenceConfig):
-    """Trained by MAPA, an index posterior found from the data before any model (images: bandwidth=validation)."""
+    """MAPA: an index posterior computed from the data before any model (for images: bandwidth=validation)."""
 
     kind: ClassVar[str] = "mapa"
     method: ClassVar[str] = "mapa"
-    bandwidth: Annotated[float | Bandwidth | None, BeforeValidator(_a_bandwidth)] = Field(
+    bandwidth: Annotated[float | Bandwidth | None, BeforeValidator(_check_bandwidth)] = Field(
         default=None,
-        description="width of the Gaussian kernel in the units of x: a number; sigma_x, the likelihood's at the start "
+        description="width of the Gaussian kernel in the units of x: a number; sigma_x, the likelihood's initial scale "
         "(the default); or validation, the best on validation points (recommended for images)",
     )
     rho: float | None = Field(
@@ -69,26 +69,27 @@ class MapaConfig(IndexInferenceConfig):
     temperature: float | None = Field(
         default=None,
         gt=0,
-        description="divides the log kernel of grey images: above 1 a flatter posterior (default: 1)",
+        description="divisor of the log kernel of grey images; above 1 the posterior is flatter (default: 1)",
     )
     stored: int | None = Field(
         default=None,
         ge=1,
-        description="most probable indices that are stored for each point; the others share what is left evenly "
-        f"(default: all of up to {DENSE} points, {STORED} or twice k of more)",
+        description="number of most probable indices stored for each point; the remaining mass is spread evenly over "
+        f"the others (default: all for up to {DENSE} points, else {STORED} or twice k)",
     )
     search: Literal["exact", "approximate"] = Field(
-        default="exact", description="search for the most probable: exact, or approximate (faster on many points)"
+        default="exact",
+        description="search for the most probable indices: exact, or approximate (faster on many points)",
     )
     batching: Literal["random", "neighbours"] = Field(
-        default="random", description="batches of any points, or of neighbours, which need fewer network passes"
+        default="random", description="batches of random points, or of neighbours, which need fewer network passes"
     )
     group_size: int | None = Field(
-        default=None, ge=2, description=f"points of a group with batching=neighbours (default: {GROUP})"
+        default=None, ge=2, description=f"number of points in a group with batching=neighbours (default: {GROUP})"
     )
 
     @model_validator(mode="after")
-    def _groups_are_of_neighbours(self) -> MapaConfig:
+    def _check_group_size(self) -> MapaConfig:
         if self.group_size is not None and self.batching == "random":
             raise ValueError("group_size has no effect without batching=neighbours: leave it out, or set that too")
         return self
@@ -96,7 +97,7 @@ class MapaConfig(IndexInferenceConfig):
     def prepare(self, setup: TrainingSetup, model: EmpiricalizedModel, progress: Progress) -> IndexSampling:
         n, x_train = len(setup.train), matrix(setup.train)
         kernel = build_kernel(setup.likelihood, self._kernel_settings(setup, x_train, progress))
-        # The same for every seed of a run, so that restarts share it.
+        # The table does not depend on the seed of a run, so that restarts share it.
         find = find_neighbours if n <= SMALL else load_or_find
         table = find(x_train, kernel, self.stored_of(n), method=self.search, progress=progress)
         posterior = table.posterior(kernel)
@@ -106,20 +107,24 @@ class MapaConfig(IndexInferenceConfig):
     def _kernel_settings(
         self, setup: TrainingSetup, x_train: Float[Tensor, "N P"], progress: Progress
     ) -> dict[str, Any]:
-        """Return the kernel's settings: those that were given, and a bandwidth where it has one."""
-        given = {"rho": self.rho, "temperature": self.temperature, "bandwidth": self.bandwidth}
-        chosen = {name: value for name, value in given.items() if value is not None}
+        """Return the settings of the kernel that are not None, with a bandwidth if the kernel has one."""
+        optional = {"rho": self.rho, "temperature": self.temperature, "bandwidth": self.bandwidth}
+        settings = {name: value for name, value in optional.items() if value is not None}
         if "bandwidth" not in kernel_settings(setup.likelihood):
-            return chosen
-        found: dict[Any, Callable[[], float | None]] = {
+            return settings
+        computed: dict[Any, Callable[[], float | None]] = {
             "sigma_x": setup.vae.likelihood.noise_scale,
             "validation": lambda: choose_bandwidth(x_train, matrix(setup.validation), progress=progress),
         }
-        width = self.bandwidth or "sigma_x"
-        return {**chosen, "bandwidth": found[width]() if width in found else width}
+        bandwidth = self.bandwidth or "sigma_x"
+        return {**settings, "bandwidth": computed[bandwidth]() if bandwidth in computed else bandwidth}
 
     def stored_of(self, n_total: int) -> int:
-        """Return K, the number of most probable indices that are stored for each point."""
+        """Return the number of most probable indices that are stored for each point.
+
+        Raises:
+            UserError: `stored` is not between the k neighbours and the number of points.
+        """
         k = self.summed(n_total)
         if self.stored is None:
             return n_total if n_total <= DENSE else min(n_total, max(STORED, 2 * k))
@@ -137,9 +142,9 @@ class MapaConfig(IndexInferenceConfig):
 
 
 def warn_of_tail(posterior: SparsePosterior) -> None:
-    """Warn where so much of the posterior is spread evenly that little of MAPA is left."""
+    """Log a warning if much of the posterior's mass is spread evenly, so that it differs from MAPA."""
     mass, stored = float(posterior.log_tail.exp().mean()), posterior.index.shape[1]
-    if mass > TAIL:
+    if mass > MAX_TAIL:
         log.warning(
             "MAPA: the %d stored of %d indices hold %.0f %% of the posterior (mean); the rest is spread evenly over "
             "the others, and a larger --set stored=... follows the data more closely",
@@ -150,5 +155,5 @@ def warn_of_tail(posterior: SparsePosterior) -> None:
 
 
 def matrix(split: DeviceSplit) -> Float[Tensor, "N P"]:
-    """Return the points of a split as rows, on the CPU."""
+    """Return the points of a split as rows of a matrix, on the CPU."""
     return split.all().flatten(1).cpu()

@@ -14,7 +14,7 @@ from gpvae_core.progress import Progress
 
 @INFERENCES.register("mapa_gt")
 class MapaGtConfig(IndexInferenceConfig):
-    """MAPA's bound by the model's own index posterior: each step decodes all codes (a yardstick for small data)."""
+    """MAPA's bound with the model's own index posterior; each step decodes all codes (a reference for small data)."""
 
     kind: ClassVar[str] = "mapa_gt"
     method: ClassVar[str] = "mapa-gt"

@@ -14,7 +14,7 @@ from gpvae_core.progress import Progress
 
 @INFERENCES.register("mapa_naive")
 class MapaNaiveConfig(IndexInferenceConfig):
-    """MAPA's bound by indices drawn evenly: what it is worth without MAPA (a yardstick)."""
+    """MAPA's bound with uniformly drawn indices (a baseline that shows what MAPA contributes)."""
 
     kind: ClassVar[str] = "mapa_naive"
     method: ClassVar[str] = "mapa-naive"

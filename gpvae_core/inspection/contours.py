@@ -12,7 +12,8 @@ from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
 from gpvae_core.inspection.views import Array, GaussianShape, Plane
-from gpvae_core.truth.grid import Atlas, GridPosterior
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import GridPosterior
 from gpvae_core.truth.importance import decodes_at_once
 from gpvae_core.vae import VAE
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from gpvae_core.inspection.contours import evaluate
 from gpvae_core.inspection.local import LocalPosterior
 from gpvae_core.inspection.views import Array, CoordinateTrace, Plane
-from gpvae_core.truth.grid import Atlas, GridPosterior
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import GridPosterior
 from gpvae_core.vae import VAE
 
 SHOWN_NATS = 30.0

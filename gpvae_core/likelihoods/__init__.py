@@ -1,4 +1,4 @@
-"""log p(x|z): one file per likelihood."""
+"""Likelihoods p(x|z), one in each file."""
 
 from gpvae_core.likelihoods.base import LIKELIHOODS, Likelihood, LikelihoodConfig, LikelihoodTable
 from gpvae_core.likelihoods.bernoulli import BernoulliConfig, BernoulliLikelihood

@@ -1,4 +1,4 @@
-"""The contract of a likelihood, log p(x|z)."""
+"""The interface of a likelihood p(x|z)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpvae_core.registry import Registry
 
 
 class LikelihoodTable(ABC):
-    """log p(x|z_i) of any image at G latents with known decoder outputs, kept as the likelihood evaluates it best."""
+    """Evaluates log p(x|z_i) of any image at G latents whose decoder outputs are known."""
 
     @abstractmethod
     def log_prob(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
@@ -22,7 +22,7 @@ class LikelihoodTable(ABC):
 
 
 class Likelihood(nn.Module, ABC):
-    """p(x | decoder output), summed over the pixels of an image.
+    """Density p(x|g) of an image given the decoder's output g, independent over pixels.
 
     >>> import torch
     >>> from gpvae_core.likelihoods import BernoulliLikelihood
@@ -40,22 +40,22 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def grid_table(self, g: Float[Tensor, "G C H W"]) -> LikelihoodTable:
-        """Make the decoder outputs `g` ready for many images; it takes them over (their memory may be reused).
+        """Return a table for the decoder outputs `g`, with the likelihood's current parameters.
 
-        It keeps the likelihood's parameters as they are now.
+        The table takes ownership of `g` and may overwrite its memory.
         """
 
     @abstractmethod
     def mean(self, g: Tensor) -> Tensor:
-        """Return E[x | g], the reconstruction that is shown."""
+        """Return E[x | g], shown as the reconstruction."""
 
     @abstractmethod
     def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw one image from p(x|g) for each decoder output, of its shape; without a gradient."""
+        """Draw one image from p(x|g) for each decoder output, of the same shape and without a gradient."""
 
     @abstractmethod
     def noise_scale(self) -> float | None:
-        """Return the scale of the pixel noise, sigma_x, as it is now; None for a likelihood without."""
+        """Return the current scale sigma_x of the pixel noise; None for a likelihood that has none."""
 
 
 class LikelihoodConfig(BaseModel, ABC):
@@ -66,7 +66,7 @@ class LikelihoodConfig(BaseModel, ABC):
 
     @abstractmethod
     def build(self) -> Likelihood:
-        """Return the likelihood with its start values."""
+        """Return the likelihood with its initial parameters."""
 
 
 LIKELIHOODS: Registry[type[LikelihoodConfig]] = Registry("likelihood", "gpvae_core.likelihoods")

@@ -12,16 +12,16 @@ from gpvae_core.likelihoods.exponential import ExponentialFamily
 
 
 class BernoulliLikelihood(ExponentialFamily):
-    """Minus the binary cross entropy with logits g, in nats.
+    """Bernoulli likelihood with logits g: log p(x|g) is minus the binary cross entropy, in nats.
 
-    It is the log probability of black and white images (x in {0, 1}). Grey pixels in between are taken too, as is
-    custom: the value is then the mean log probability over black and white images drawn with the grey levels as
-    probabilities, and no density on [0, 1], whose integral is below one. The continuous Bernoulli's is one.
+    It is the log probability of black and white images (x in {0, 1}). As is customary, grey pixels are accepted too:
+    the value is then the mean log probability over black and white images drawn with the grey levels as probabilities.
+    As a density on [0, 1] it would not be normalised; the continuous Bernoulli is.
     """
 
     def log_partition(self, g: Tensor) -> Tensor:
         """Return A(g) = log(1 + e^g)."""
-        return -nn.functional.logsigmoid(-g)
+        return -nn.functional.logsigmoid(-g)  # does not overflow for large g
 
     def mean(self, g: Tensor) -> Tensor:
         """Return lambda = sigmoid(g)."""
@@ -35,7 +35,7 @@ class BernoulliLikelihood(ExponentialFamily):
 
 @LIKELIHOODS.register("bernoulli")
 class BernoulliConfig(LikelihoodConfig):
-    """Bernoulli likelihood for black and white images; the decoder gives logits (grey levels are taken as well)."""
+    """Bernoulli likelihood for black and white images; the decoder's output is a logit (grey levels are accepted)."""
 
     kind: ClassVar[str] = "bernoulli"
 

@@ -1,4 +1,4 @@
-"""Pixel densities p(x|g) = exp(x g - A(g)) with the decoder output g as natural parameter (a logit)."""
+"""Exponential families p(x|g) = exp(x g - A(g)) of pixels, with the decoder output g as natural parameter (a logit)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 from gpvae_core.likelihoods.base import Likelihood, LikelihoodTable
 
 CHUNK = 4096
-"""Decoder outputs whose log partitions are held at a time."""
+"""Number of decoder outputs whose log partitions are computed together."""
 
 
 class LogitTable(LikelihoodTable):
-    """log p(x|z_i) = x'(g_i - c) + x'c - sum A(g_i) by one matrix product.
+    """Evaluates log p(x|z_i) = x'(g_i - c) + x'c - sum A(g_i) by one matrix product.
 
-    c is the mean decoder output: without it the product, in float32, is larger and rounded more. All but the product is
-    summed in float64, and in numpy, as in the Gaussian's table.
+    c is the mean decoder output; without it the product, in float32, would be larger and have larger rounding errors.
+    The other terms are summed in float64 and in numpy, as in `DistanceTable`.
     """
 
     def __init__(self, g: Float[Tensor, "G C H W"], log_partition: Float[Tensor, " G"]) -> None:
@@ -28,6 +28,7 @@ class LogitTable(LikelihoodTable):
 
     def log_prob(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
         flat = x.to(self._g).flatten(1)
+        # x'(g_i - c) - sum A(g_i) + x'c
         log_p = (flat @ self._g.T).cpu().double().numpy()
         log_p -= self._log_partition
         log_p += (flat.cpu().double() @ self._c.cpu().double()).numpy()[:, None]
@@ -35,20 +36,20 @@ class LogitTable(LikelihoodTable):
 
 
 class ExponentialFamily(Likelihood, ABC):
-    """p(x|g) = exp(x g - A(g)) for each pixel, with no parameters of its own."""
+    """Likelihood p(x|g) = exp(x g - A(g)) of each pixel, without parameters of its own."""
 
     @abstractmethod
     def log_partition(self, g: Tensor) -> Tensor:
-        """Return A(g) in nats, pixel by pixel: smooth and accurate for every logit, as are its derivatives."""
+        """Return A(g) of each pixel in nats; it and its derivatives must be accurate for every logit."""
 
     def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        logit = g.to(x.dtype)  # an autocast decoder's output is coarse
+        logit = g.to(x.dtype)  # under autocast the decoder's output is in half precision
         return (x * logit - self.log_partition(logit)).sum(dim=(-3, -2, -1))
 
     def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        """Return A(other) - A(g) - (other - g) A'(g), as A' is the mean of x."""
-        change = self.log_partition(other) - self.log_partition(g) - (other - g) * self.mean(g)
-        return change.sum(dim=(-3, -2, -1))
+        """Return KL(p(x|g) || p(x|other)) = A(other) - A(g) - (other - g) A'(g) in nats, as A'(g) = E[x|g]."""
+        divergence = self.log_partition(other) - self.log_partition(g) - (other - g) * self.mean(g)
+        return divergence.sum(dim=(-3, -2, -1))
 
     @torch.no_grad()
     def grid_table(self, g: Float[Tensor, "G C H W"]) -> LogitTable:

@@ -15,16 +15,17 @@ from gpvae_core.likelihoods.base import LIKELIHOODS, Likelihood, LikelihoodConfi
 
 
 class DistanceTable(LikelihoodTable):
-    """log N(x; g_i, sigma_x^2 I) by one matrix product, from |x-g|^2 = |x-c|^2 - 2 (x-c)'(g-c) + |g-c|^2.
+    """Evaluates log N(x; g_i, sigma_x^2 I) by one matrix product: |x-g|^2 = |x-c|^2 - 2 (x-c)'(g-c) + |g-c|^2.
 
-    c is the mean decoder output: without it the three terms cancel and float32 leaves errors of 0.1 nats. All but the
-    product is in float64, and in numpy: threads cost more than they bring on so few numbers, most on a busy machine.
+    c is the mean decoder output; without it the three terms nearly cancel, with errors of 0.1 nats in float32. The
+    other terms are computed in float64, and in numpy, as starting torch's threads costs more than so few numbers take.
     """
 
     def __init__(self, g: Float[Tensor, "G C H W"], sigma_x: float) -> None:
         self._c = g.mean(0).flatten()
         self._g = g.flatten(1).sub_(self._c)
         self._precision = sigma_x**-2
+        # In parts, as a float64 copy of all decoder outputs would double the memory.
         g_square = torch.cat([part.cpu().double().square().sum(1) for part in self._g.split(4096)]).numpy()
         log_scale = math.log(sigma_x) + 0.5 * math.log(2 * math.pi)
         self._offset = -0.5 * self._precision * g_square - self._g.shape[1] * log_scale
@@ -39,7 +40,7 @@ class DistanceTable(LikelihoodTable):
 
 
 class GaussianLikelihood(Likelihood):
-    """N(x; g, sigma_x^2 I); sigma_x is kept as log sigma_x."""
+    """Gaussian likelihood N(x; g, sigma_x^2 I), parametrised by log sigma_x."""
 
     def __init__(self, sigma_x: float, learn: bool) -> None:
         super().__init__()
@@ -47,16 +48,18 @@ class GaussianLikelihood(Likelihood):
 
     @property
     def sigma_x(self) -> Float[Tensor, ""]:
+        """Scale of the pixel noise, a standard deviation in the units of x."""
         return self.log_sigma_x.exp()
 
     def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+        # log N(x; g, sigma_x^2 I) = -|x - g|^2 / (2 sigma_x^2) - P (log sigma_x + 1/2 log(2 pi)) for P pixels
         square = (x - g).square().sum(dim=(-3, -2, -1))
         pixels = math.prod(g.shape[-3:])
         log_scale = self.log_sigma_x + 0.5 * math.log(2 * math.pi)
         return -0.5 * square * torch.exp(-2 * self.log_sigma_x) - pixels * log_scale
 
     def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        """Return |g - other|^2 / (2 sigma_x^2)."""
+        """Return KL(p(x|g) || p(x|other)) = |g - other|^2 / (2 sigma_x^2) in nats."""
         return 0.5 * (g - other).square().sum(dim=(-3, -2, -1)) * torch.exp(-2 * self.log_sigma_x)
 
     @torch.no_grad()
@@ -80,7 +83,7 @@ class GaussianConfig(LikelihoodConfig):
 
     kind: ClassVar[str] = "gaussian"
     sigma_x: float = Field(
-        default=0.2, gt=0, description="scale of the pixel noise; the start value where it is learned"
+        default=0.2, gt=0, description="scale of the pixel noise; its initial value if it is learned"
     )
     learn_sigma_x: bool = Field(default=True, description="learn sigma_x with the decoder (False keeps it fixed)")
 

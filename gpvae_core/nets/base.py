@@ -1,4 +1,4 @@
-"""The contract of a network stack: an encoder trunk x -> features, and a decoder z -> image."""
+"""The interface of a network stack: an encoder trunk x -> features, and a decoder z -> image."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gpvae_core.registry import Registry
 from gpvae_core.types import EventShape
 
 HIDDEN = "units of the fully connected layer(s), h (conv at 32x32 and 64x64: 512)"
-"""The description of `hidden`, the same in every stack, of an encoder as of a decoder."""
+"""Help text of `hidden`, which is the same in every stack."""
 
 
 class NetConfig(BaseModel, ABC):
-    """Settings of one stack."""
+    """Settings of one network stack."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]

@@ -17,7 +17,7 @@ LAYERS = "convolutional layers, L (4 for 64x64)"
 
 
 def sides(side: int, layers: int) -> list[int]:
-    """Return feature map sides from the image down: each (4x4, stride 2) convolution halves, rounding down."""
+    """Return the sides of the feature maps from the image on; each convolution halves them, rounding down."""
     out = [side]
     for _ in range(layers):
         out.append((out[-1] + 2 * PADDING - KERNEL) // STRIDE + 1)
@@ -68,6 +68,7 @@ class ConvConfig(NetConfig):
             nn.Unflatten(1, (64, s[0], s[0])),
         ]
         for (c_in, c_out), (side, target) in zip(pairwise(widths), pairwise(s), strict=True):
+            # Convolutions round sides down, which the output padding of the transposed ones makes up for.
             extra = target - ((side - 1) * STRIDE - 2 * PADDING + KERNEL)
             blocks += [nn.ConvTranspose2d(c_in, c_out, KERNEL, STRIDE, PADDING, output_padding=extra), nn.ReLU()]
         return nn.Sequential(*blocks[:-1])

@@ -1,4 +1,4 @@
-"""Fully connected stack, the default for 8x8 images."""
+"""The fully connected stack, the default for 8x8 images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FullyConnectedConfig(NetConfig):
 
     kind: ClassVar[str] = "fc"
     hidden: int = Field(default=128, gt=0, description=HIDDEN)
-    depth: int = Field(default=2, gt=0, description="fully connected layers")
+    depth: int = Field(default=2, gt=0, description="number of hidden layers")
 
     @property
     def feature_dim(self) -> int:

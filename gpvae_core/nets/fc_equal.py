@@ -15,12 +15,16 @@ from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.types import EventShape
 
 
-def closest_width(wanted: int, latent_dim: int, pixels: int) -> int:
-    """Return the width w >= 1 of two hidden layers whose parameters, w^2 + w (d + P + 2) + P, are nearest `wanted`."""
+def closest_width(parameters: int, latent_dim: int, pixels: int) -> int:
+    """Return the width w >= 1 of two hidden layers with which a decoder has about so many parameters.
+
+    A decoder with d latent dimensions and P pixels has w^2 + w (d + P + 2) + P parameters.
+    """
+    # The positive root of w^2 + b w + P = parameters, b = d + P + 2.
     b = latent_dim + pixels + 2
-    root = 0.5 * (math.sqrt(b**2 + 4.0 * max(wanted - pixels, 0)) - b)
+    root = 0.5 * (math.sqrt(b**2 + 4.0 * max(parameters - pixels, 0)) - b)
     candidates = max(1, math.floor(root)), max(1, math.ceil(root))
-    return min(candidates, key=lambda w: abs(w * (w + b) + pixels - wanted))
+    return min(candidates, key=lambda w: abs(w * (w + b) + pixels - parameters))
 
 
 @NETS.register("fc_equal")
@@ -43,8 +47,9 @@ class EqualConfig(NetConfig):
         return self._conv.trunk(event_shape)
 
     def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
-        """Return Linear, ReLU, Linear, ReLU, Linear: the convolutional decoder is only counted, without its memory."""
+        """Return Linear, ReLU, Linear, ReLU, Linear with about as many parameters as the convolutional decoder."""
+        # On the meta device the convolutional decoder has shapes but no memory: only its parameters are counted.
         with torch.device("meta"):
-            wanted = sum(p.numel() for p in self._conv.decoder(latent_dim, event_shape).parameters())
-        width = closest_width(wanted, latent_dim, math.prod(event_shape))
+            parameters = sum(p.numel() for p in self._conv.decoder(latent_dim, event_shape).parameters())
+        width = closest_width(parameters, latent_dim, math.prod(event_shape))
         return FullyConnectedConfig(hidden=width, depth=2).decoder(latent_dim, event_shape)

@@ -1,4 +1,4 @@
-"""The contract of an objective: a bound on log p(x) at an encoder's answers, and the surrogate to follow."""
+"""The interface of an objective: a bound on log p(x) at an encoder's posteriors, and the surrogate to differentiate."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from gpvae_core.vae import VAE
 
 @dataclass(frozen=True)
 class Estimate:
-    """A bound and its surrogate, per instance, in nats: the first is reported, the second differentiated."""
+    """A bound and its surrogate for each image, in nats: the bound is reported, the surrogate differentiated."""
 
     value: Float[Tensor, " B"]
     surrogate: Float[Tensor, " B"]
 
 
 @dataclass(frozen=True)
-class BatchAnswers:
-    """The answers q(z|x) about the images of a mini-batch, and how a bound at them is estimated."""
+class BatchPosteriors:
+    """The posteriors q(z|x) of a mini-batch, with the settings by which a bound is estimated."""
 
     vae: VAE
     x: Float[Tensor, "B C H W"]
     q: Posterior
     k: int
-    """Samples of each image."""
+    """Number of samples for each image."""
     generator: torch.Generator | None = None
     kl_weight: float = 1.0
-    """Scale of log q(z|x) - log p(z) in the surrogate alone (KL warm-up); the value is the bound itself."""
+    """Factor of log q(z|x) - log p(z) in the surrogate (KL warm-up); the reported value has no such factor."""
 
     def elbo_terms(self) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """Return E_q[log p(x|z)] by K samples, and the KL term of the encoder's family, both in nats."""
         samples = self.q.rsample_and_log_prob(self.k, self.generator)
-        fit = self.vae.log_likelihood(self.x, samples[0]).mean(0)
-        return fit, self.vae.kl(self.x, self.q, self.generator, samples)
+        log_likelihood = self.vae.log_likelihood(self.x, samples[0]).mean(0)
+        return log_likelihood, self.vae.kl(self.x, self.q, self.generator, samples)
 
 
 class ObjectiveConfig(PartConfig):
-    """One objective. It has settings but no parameters, so the config is the objective."""
+    """One objective; as it has settings but no parameters, the config is the objective itself."""
 
     @abstractmethod
-    def estimate(self, answers: BatchAnswers) -> Estimate:
-        """Return the bound at the answers, without the encoder's global KL."""
+    def estimate(self, batch: BatchPosteriors) -> Estimate:
+        """Return the bound for each image of the batch, without the encoder's global KL."""
 
 
 OBJECTIVES: Registry[type[ObjectiveConfig]] = Registry("objective", "gpvae_core.objectives")

@@ -7,18 +7,20 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from gpvae_core.bounds import elbo
-from gpvae_core.objectives.base import OBJECTIVES, BatchAnswers, Estimate, ObjectiveConfig
+from gpvae_core.objectives.base import OBJECTIVES, BatchPosteriors, Estimate, ObjectiveConfig
 from gpvae_core.objectives.gradients import GRADIENT, through_samples
 
 
-def _with_kl_term(answers: BatchAnswers) -> Estimate:
-    fit, kl = answers.elbo_terms()
-    return Estimate((fit - kl).detach(), fit - answers.kl_weight * kl)
+def _with_kl_term(batch: BatchPosteriors) -> Estimate:
+    """Return the ELBO with the family's KL term, in closed form where there is one."""
+    log_likelihood, kl = batch.elbo_terms()
+    return Estimate((log_likelihood - kl).detach(), log_likelihood - batch.kl_weight * kl)
 
 
-def _sticking_the_landing(answers: BatchAnswers) -> Estimate:
-    draws = through_samples(answers)
-    return Estimate(elbo(draws.measured), elbo(draws.log_w(answers.kl_weight)))
+def _sticking_the_landing(batch: BatchPosteriors) -> Estimate:
+    """Return the ELBO as the mean of log w, whose gradient goes through the samples alone."""
+    draws = through_samples(batch)
+    return Estimate(elbo(draws.detached_log_w), elbo(draws.log_w(batch.kl_weight)))
 
 
 _ESTIMATORS = {"standard": _with_kl_term, "stl": _sticking_the_landing}
@@ -32,9 +34,9 @@ class ElboConfig(ObjectiveConfig):
     method: ClassVar[str] = ""
     gradient: Literal["standard", "stl"] = Field(default="standard", description=GRADIENT)
 
-    def estimate(self, answers: BatchAnswers) -> Estimate:
-        """Return E_q[log p(x|z)] - KL term. For the GP encoder q is the marginalised encoder and the KL term eq. 16.
+    def estimate(self, batch: BatchPosteriors) -> Estimate:
+        """Return E_q[log p(x|z)] minus the KL term: for the GP encoder, q of eq. 13 and the term of eq. 16.
 
-        Sticking the landing samples the KL of q itself: for the GP encoder that of the marginalised encoder.
+        Sticking the landing samples the KL of q itself, which for the GP encoder is that of the marginalised encoder.
         """
-        return _ESTIMATORS[self.gradient](answers)
+        return _ESTIMATORS[self.gradient](batch)

@@ -20,6 +20,7 @@ class IwaeConfig(MultiSampleConfig):
     method: ClassVar[str] = "iwae"
 
     def bound(self, log_w: Tensor) -> Tensor:
+        """Return log 1/K sum_k w_k in nats."""
         return iwae(log_w)
 
     def damping(self, log_w: Tensor) -> Tensor:

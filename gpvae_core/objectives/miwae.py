@@ -20,9 +20,10 @@ class MiwaeConfig(MultiSampleConfig):
     kind: ClassVar[str] = "miwae"
     method: ClassVar[str] = "miwae"
     wants: ClassVar[dict[str, Any]] = {"train.samples": 5}
-    groups: int = Field(default=4, ge=1, description="groups of train.samples samples each, M")
+    groups: int = Field(default=4, ge=1, description="number M of groups, each of train.samples samples")
 
     def bound(self, log_w: Tensor) -> Tensor:
+        """Return the mean of the groups' importance-weighted bounds in nats."""
         return miwae(log_w.unflatten(0, (self.groups, -1)))
 
     def damping(self, log_w: Tensor) -> Tensor:
@@ -30,4 +31,5 @@ class MiwaeConfig(MultiSampleConfig):
         return 1.0 - torch.softmax(log_w.unflatten(0, (self.groups, -1)), 1).flatten(0, 1)
 
     def draws(self, k: int) -> int:
+        """Return M k, k samples for each group."""
         return self.groups * k

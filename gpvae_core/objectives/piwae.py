@@ -1,4 +1,4 @@
-"""Importance-weighted bounds of different size for decoder and encoder."""
+"""PIWAE: importance-weighted bounds with different numbers of samples for decoder and encoder."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.bounds import iwae, piwae
-from gpvae_core.objectives.base import OBJECTIVES, BatchAnswers, Estimate, ObjectiveConfig
-from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw, encoder_fit
+from gpvae_core.objectives.base import OBJECTIVES, BatchPosteriors, Estimate, ObjectiveConfig
+from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw, latent_log_likelihood
 
 
 @OBJECTIVES.register("piwae")
 class PiwaeConfig(ObjectiveConfig):
     """Importance-weighted bound of all samples for the decoder, mean bound of their groups for the encoder.
 
-    Rainforth et al. 2018: the decoder wants a tight bound, the encoder one whose gradient has a signal. The reported
-    value is the tight one. The images are decoded twice, once for each gradient. As for every K-sample bound, q(z|x) of
-    the GP encoder is the marginalised one.
+    A tight bound is best for the decoder, while the encoder's gradient loses its signal-to-noise ratio as the bound
+    becomes tight (Rainforth et al. 2018). The reported value is the tight bound. The images are decoded twice, once for
+    each gradient. As for every K-sample bound, q(z|x) of the GP encoder is the marginalised one.
     """
 
     kind: ClassVar[str] = "piwae"
     method: ClassVar[str] = "piwae"
     count: ClassVar[str] = "train.samples"
     wants: ClassVar[dict[str, Any]] = {"train.samples": 5}
-    groups: int = Field(default=4, ge=1, description="groups of train.samples samples each, M")
+    groups: int = Field(default=4, ge=1, description="number M of groups, each of train.samples samples")
     gradient: Gradient = Field(default="standard", description=GRADIENT)
 
     def _in_groups(self, log_w: Tensor) -> Tensor:
@@ -36,10 +36,11 @@ class PiwaeConfig(ObjectiveConfig):
         """Return F_kk / F_k of the encoder's bound, one minus the weight normalised within its group."""
         return 1.0 - torch.softmax(self._in_groups(log_w), 1).flatten(0, 1)
 
-    def estimate(self, answers: BatchAnswers) -> Estimate:
-        weight = answers.kl_weight
-        draws = draw(self.gradient, answers, self.groups * answers.k, self._damping, fit=encoder_fit)
-        decoder_log_w = answers.vae.log_likelihood(answers.x, draws.z.detach()) - weight * draws.excess.detach()
+    def estimate(self, batch: BatchPosteriors) -> Estimate:
+        weight = batch.kl_weight
+        draws = draw(self.gradient, batch, self.groups * batch.k, self._damping, latent_log_likelihood)
+        # Decoder: log w at constant z. Encoder: log w with a constant decoder. So each gradient is that of its bound.
+        decoder_log_w = batch.vae.log_likelihood(batch.x, draws.z.detach()) - weight * draws.log_ratio.detach()
         _, encoder_bound = piwae(self._in_groups(draws.log_w(weight)))
-        value, _ = piwae(self._in_groups(draws.measured))
+        value, _ = piwae(self._in_groups(draws.detached_log_w))
         return Estimate(value, iwae(decoder_log_w) + encoder_bound)

@@ -17,7 +17,8 @@ from gpvae_core.objectives.multi_sample import MultiSampleConfig
 class RenyiConfig(MultiSampleConfig):
     """Variational Renyi bound of K samples (Li & Turner 2016): alpha = 1 is the ELBO, alpha = 0 is IWAE.
 
-    With alpha < 0 the K-sample mean may lie above log p(x); it is maximised all the same, as Li & Turner do.
+    With alpha < 0 the mean of the K-sample estimate may lie above log p(x); it is maximised nevertheless, as Li &
+    Turner do.
     """
 
     kind: ClassVar[str] = "renyi"
@@ -25,6 +26,7 @@ class RenyiConfig(MultiSampleConfig):
     alpha: float = Field(default=0.5, allow_inf_nan=False, description="order of the Renyi divergence")
 
     def bound(self, log_w: Tensor) -> Tensor:
+        """Return 1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha) in nats."""
         return renyi(log_w, self.alpha)
 
     def damping(self, log_w: Tensor) -> Tensor:

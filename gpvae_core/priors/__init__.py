@@ -1,1 +1,1 @@
-"""Priors on the latents, as maps from N(0, I) that stand before the decoder."""
+"""Priors of the latents, as maps from N(0, I) that precede the decoder."""

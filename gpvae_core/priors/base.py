@@ -1,7 +1,7 @@
-"""The contract of a prior: N(0, I) pushed through a map, which becomes a part of the decoder.
+"""The interface of a prior: the pushforward of N(0, I) by a map, which becomes a part of the decoder.
 
-With u ~ N(0, I) and z = h(u), decoding f(h(u)) is the same model as decoding f(z) with the prior of h(u). So a model
-whatever its prior has latents u with the prior N(0, I), and everything that holds for one holds for all.
+With u ~ N(0, I) and z = h(u), decoding f(h(u)) is the same model as decoding f(z) with the prior of h(u). So the
+latents u of every model have the prior N(0, I), and inference need not know h.
 """
 
 from __future__ import annotations

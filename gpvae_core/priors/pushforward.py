@@ -1,4 +1,4 @@
-"""A decoder behind a map of the latents: f(h(u)) with u ~ N(0, I), where z = h(u) has the prior that h makes."""
+"""A decoder composed with a map of the latents: f(h(u)) with u ~ N(0, I), so that z = h(u) has another prior."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpvae_core.densities.base import log_standard_normal
 
 
 class LatentMap(nn.Module, ABC):
-    """An invertible map h: u ~ N(0, I) -> z, in the latent space."""
+    """Invertible map h of the latent space, z = h(u) with u ~ N(0, I)."""
 
     @abstractmethod
     def forward(self, u: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
@@ -23,7 +23,7 @@ class LatentMap(nn.Module, ABC):
 
     @abstractmethod
     def start_at(self, m: Float[Tensor, " D"], chol: Float[Tensor, "D D"]) -> None:
-        """Put location and scale at u -> m + L u, for a fit to points that have this mean and the covariance LL'."""
+        """Initialise the map to u -> m + L u, for a fit to points with mean m and covariance L L'."""
 
     def log_density(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
         """Return log p(z) in nats: log N(u; 0, I) + log |det du/dz|."""
@@ -32,7 +32,7 @@ class LatentMap(nn.Module, ABC):
 
 
 class Pushforward(nn.Module):
-    """A decoder of u, u -> f(h(u))."""
+    """Decoder u -> f(h(u))."""
 
     def __init__(self, h: LatentMap, f: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The contract of a refiner: (model, x, q) -> a better q, at test time or, trained through, in training."""
+"""The interface of a refiner: (model, x, q) -> a better q, at test time or as a part of training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gpvae_core.types import EventShape
 
 @runtime_checkable
 class Model(Protocol):
-    """The part of a VAE that a refiner works with (`gpvae_core.vae.VAE`, which stands above this module)."""
+    """Protocol of the members of a VAE that a refiner uses; `gpvae_core.vae.VAE` is in a layer above this module."""
 
     decoder: nn.Module
     likelihood: Any
@@ -38,48 +38,41 @@ class Model(Protocol):
 
 
 class Refiner(nn.Module, ABC):
-    """Makes an encoder's answer better, step by step."""
+    """Improves an encoder's posterior step by step."""
 
     @abstractmethod
     def path(
-        self,
-        model: Model,
-        x: Float[Tensor, "B C H W"],
-        q: Posterior,
-        generator: torch.Generator | None = None,
+        self, model: Model, x: Float[Tensor, "B C H W"], q: Posterior, generator: torch.Generator | None = None
     ) -> Sequence[Posterior]:
-        """Return q itself, and the answer after each step; the last one is the refined posterior.
+        """Return q and the posterior after each step; the last one is the refined posterior.
 
-        Gradients with respect to z or to q's parameters are had even under `torch.no_grad()`. Where gradients are
-        enabled, the steps stay in the graph, so that training goes through them; the answers are detached elsewhere.
-        `base()` of every answer is q, the encoder's own answer.
+        A refiner computes the gradients that it needs in z or in q's parameters even under `torch.no_grad()`. Where
+        gradients are enabled, the steps stay in the autograd graph, so that training differentiates through them;
+        elsewhere the posteriors are detached. `base()` of every posterior is q, the encoder's own.
         """
 
     def check(self, model: Model) -> None:
-        """Raise UserError where this refiner cannot refine answers about `model`; it can always, here.
+        """Raise a UserError if this refiner cannot work with `model`; by default it can.
 
-        Override where more is needed of a model than the gradient of log p(x|z).
+        Override where a refiner needs more of a model than the gradient of log p(x|z).
         """
 
     def forward(
-        self,
-        model: Model,
-        x: Float[Tensor, "B C H W"],
-        q: Posterior,
-        generator: torch.Generator | None = None,
+        self, model: Model, x: Float[Tensor, "B C H W"], q: Posterior, generator: torch.Generator | None = None
     ) -> Posterior:
+        """Return the refined posterior, the last one of `path`."""
         return self.path(model, x, q, generator)[-1]
 
 
 class RefinerConfig(PartConfig):
-    """Settings of one refiner: only its own fields, defaults that work."""
+    """Settings of one refiner: only its own fields, all with defaults."""
 
     second_derivatives: ClassVar[bool] = False
-    """Whether training goes through second derivatives of the decoder, which a compiled one does not have."""
+    """Whether training needs second derivatives of the decoder, which a compiled decoder does not have."""
 
     @abstractmethod
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Refiner:
-        """Return the untrained refiner; random weights come from torch's global generator."""
+        """Return the untrained refiner, its weights drawn from torch's global generator."""
 
 
 REFINERS: Registry[type[RefinerConfig]] = Registry("refiner", "gpvae_core.refiners")

@@ -1,13 +1,13 @@
-"""Iterative amortized inference (Marino et al. 2018): a network turns the ELBO's gradient into the next answer.
+"""Iterative amortized inference (Marino et al. 2018): a network maps the ELBO's gradient to an update of the posterior.
 
-It sees the mean, the log standard deviations and the ELBO's gradient of an image, and says how far to move each
-coordinate and how far to open a gate:
+Its inputs are the mean, the log standard deviations and the ELBO's gradient of an image, its outputs a move and a gate
+for each coordinate:
 
     m <- m + s gate_m reach tanh(move_m),    log s <- log s + gate_s reach tanh(move_s)
 
-As in the paper what it sees is cut from the graph, so no second derivatives are needed: training reaches the encoder
-through the sum above and the network through the moves. The bound is that of the last answer. The last layer starts at
-zero, so that an untrained network leaves the encoder's answer as it is.
+As in the paper the inputs are detached, so that no second derivatives are needed: training reaches the encoder through
+the sums above and the network through moves and gates. The bound is that of the last posterior. The last layer starts
+at zero, so that an untrained network leaves the encoder's posterior unchanged.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from gpvae_core.refiners.rows import Parts, in_rows
 from gpvae_core.types import EventShape
 
 REACH = 2.0
-"""Longest move of a coordinate in one step: standard deviations (mean) and nats (log standard deviation)."""
+"""Largest move of a coordinate in one step, in standard deviations (mean) or nats (log standard deviation)."""
 
 
 def log_scaled(g: Tensor) -> Tensor:
-    """Return sign(g) log(1 + |g|), which tells gradients of every size apart (Andrychowicz et al. 2016)."""
+    """Return sign(g) log(1 + |g|), which brings gradients of all magnitudes to one scale (Andrychowicz et al. 2016)."""
     return g.sign() * g.abs().log1p()
 
 
 class Update(nn.Module):
-    """The network (m, log s, gradient) -> a move of each coordinate between -REACH and REACH."""
+    """Network (m, log s, gradient) -> a move of each coordinate between -REACH and REACH."""
 
     def __init__(self, latent_dim: int, hidden: int) -> None:
         super().__init__()
@@ -52,9 +52,10 @@ class Update(nn.Module):
         nn.init.zeros_(self.move.bias)
 
     def forward(
-        self, q: MovableDiagonal, uphill: Sequence[Tensor]
+        self, q: MovableDiagonal, gradients: Sequence[Tensor]
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
-        inputs = torch.cat([q.m, q.s.log(), *(log_scaled(g) for g in uphill)], dim=-1).detach()
+        """Return the moves (a, b) of mean and log standard deviations, in the coordinates of `q`."""
+        inputs = torch.cat([q.m, q.s.log(), *(log_scaled(g) for g in gradients)], dim=-1).detach()
         features = self.body(inputs)
         moves = self.gate(features).sigmoid() * REACH * self.move(features).tanh()
         a, b = moves.to(q.m.dtype).chunk(2, dim=-1)
@@ -62,7 +63,7 @@ class Update(nn.Module):
 
 
 class Iterative(Refiner):
-    """`steps` updates by one network; gradients are in standard deviations and nats, from `samples` samples."""
+    """Refiner by `steps` updates of one network, with gradients estimated from `samples` samples."""
 
     def __init__(self, latent_dim: int, hidden: int, steps: int, samples: int) -> None:
         super().__init__()
@@ -75,25 +76,25 @@ class Iterative(Refiner):
         start = MovableDiagonal.matching(q)
         noise = step_noise(self.steps, self.samples, start.m, generator)
 
-        def climb(some: Tensor, parts: Parts, through: bool) -> list[Parts]:
+        def ascent(images: Tensor, parts: Parts, through: bool) -> list[Parts]:
             current = start.from_parts(parts)
             path = [current]
             for eps in noise:
-                # As in the paper, the network's inputs are cut from the graph: no second derivatives of the decoder.
-                cut = start.from_parts([part.detach() for part in current.parts()])
-                _, gradients = elbo_and_gradients(model, some, cut, cut.origin(), eps)
-                current = current.moved(self.update(cut, gradients))
+                # As in the paper, the network's inputs are detached: no second derivatives of the decoder.
+                detached = start.from_parts([part.detach() for part in current.parts()])
+                _, gradients = elbo_and_gradients(model, images, detached, detached.origin(), eps)
+                current = current.moved(self.update(detached, gradients))
                 path.append(current)
             return [step.parts() for step in path]
 
         rows = max(1, DECODES_AT_ONCE // self.samples)
-        path = in_rows(climb, model, x, start.parts(), rows, own=self.parameters())
+        path = in_rows(ascent, model, x, start.parts(), rows, parameters=self.parameters())
         return refined_path(q, [start.from_parts(parts) for parts in path])
 
 
 @REFINERS.register("iterative")
 class IterativeConfig(RefinerConfig):
-    """Iterative amortized inference (Marino et al. 2018): a network, fed with gradients, improves the answer."""
+    """Iterative amortized inference (Marino et al. 2018): a network maps gradients to updates of the posterior."""
 
     kind: ClassVar[str] = "iterative"
     method: ClassVar[str] = "iai"

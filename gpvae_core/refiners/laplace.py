@@ -1,14 +1,14 @@
 """The variational Laplace autoencoder (Park et al. 2019): a Gaussian at the mode, by linearising the decoder.
 
 Around mu_t the decoder is g + W (z - mu_t), and the log likelihood to second order -1/2 (z - mu_t)' W'HW (z - mu_t)
-+ r'W (z - mu_t), with r and -H its first and second derivatives by the pixels' decoder outputs. With the prior N(0, I)
-that is a Gaussian with precision P = W'HW + I and mean mu_t + P^-1 (W'r - mu_t). For a Gaussian likelihood H = I /
-sigma_x^2 and this is Park et al.'s Sigma W'(x - b) / sigma_x^2; for others it is the generalised Gauss-Newton step.
++ r'W (z - mu_t), with r and -H its first and second derivatives by the decoder's outputs. With the prior N(0, I) the
+posterior is a Gaussian with precision P = W'HW + I and mean mu_t + P^-1 (W'r - mu_t). For a Gaussian likelihood H = I /
+sigma_x^2, which gives Park et al.'s Sigma W'(x - b) / sigma_x^2; for others it is the generalised Gauss-Newton step.
 
 The mean is damped as in their public code, mu_{t+1} = (1 - a_t) mu_t + a_t (new mean), a_t = step_size / (t + 1), and
-the covariance is P^-1 at the last mean. Training takes the ELBO of the last Gaussian. The decoder is trained through
-mu, W and P. W does not change with mu_t, so the encoder's mean is trained through the factors 1 - a_t alone, and with
-step_size = 1 not at all; the encoder's variances are neither used nor trained.
+the covariance is P^-1 at the last mean. Training maximises the ELBO of the last Gaussian. The decoder is trained
+through mu, W and P. As W is piecewise constant in mu_t, the encoder's mean is trained through the factors 1 - a_t
+alone, and with step_size = 1 not at all; the encoder's variances are neither used nor trained.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.refiners.linearise import layers_of, linearised
-from gpvae_core.refiners.rows import Climb, Parts, in_rows
+from gpvae_core.refiners.rows import Parts, in_rows
 from gpvae_core.types import EventShape
 
 JITTER = 1e-6
-"""First addition to a precision that is not positive definite, relative to its largest diagonal entry."""
+"""First multiple of I added to a precision that is not positive definite, relative to its largest diagonal entry."""
 MAX_JITTERS = 7
+"""Number of attempts, each with ten times the jitter."""
 TANGENTS_AT_ONCE = 4096
-"""Derivatives along one latent axis held together where the steps are not trained through; bounds the memory."""
+"""Number of derivatives along latent axes in memory together where steps are not differentiated."""
 
 
-def in_double(t: Tensor) -> Tensor:
-    """Return t in float64; on the CPU where the device has none."""
+def _float64_anywhere(t: Tensor) -> Tensor:
+    """Return t in float64, moved to the CPU from a device without float64 (MPS)."""
     return t.cpu().double() if t.device.type == "mps" else t.double()
 
 
 def covariance_chol(precision: Float[Tensor, "B D D"]) -> Float[Tensor, "B D D"]:
     """Return L lower triangular with L L' = P^-1.
 
-    Rows that rounding left indefinite get a growing multiple of I.
+    A matrix that is indefinite by rounding gets a jitter, a growing multiple of I.
 
     Raises:
-        UserError: a precision that stays indefinite, or is not finite.
+        UserError: a precision stays indefinite, or is not finite.
     """
     eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
     scale = precision.detach().diagonal(dim1=-2, dim2=-1).amax(-1)
@@ -60,7 +61,7 @@ def covariance_chol(precision: Float[Tensor, "B D D"]) -> Float[Tensor, "B D D"]
             break
         jitter = torch.where(info > 0, JITTER * 10.0**attempt * scale, jitter)
     # P = R R' with R upper triangular gives P^-1 = R^-T R^-1 = L L' with L = R^-T lower triangular, without an inverse
-    # of P. Turned round (rows and columns reversed), R is lower triangular: the Cholesky factor of the turned P.
+    # of P. With rows and columns reversed R is lower triangular: it is the Cholesky factor of P reversed likewise.
     flipped, info = torch.linalg.cholesky_ex((precision + jitter[:, None, None] * eye).flip(-2, -1))
     if bool(info.any()):
         raise _not_positive(precision.detach(), info)
@@ -80,12 +81,12 @@ def _not_positive(precision: Float[Tensor, "B D D"], info: Int[Tensor, " B"]) ->
 def pixel_derivatives(
     model: Model, x: Float[Tensor, "B C H W"], g: Tensor, through: bool
 ) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"]]:
-    """Return r and the diagonal of H: d log p(x|g) / dg and -d^2 log p(x|g) / dg^2 (not below 0), pixel by pixel."""
-    # Pixels are independent given g, so that H is diagonal, and the gradient of the sum of r is its diagonal.
+    """Return r and the diagonal of H: d log p(x|g) / dg and -d^2 log p(x|g) / dg^2 (clipped at 0), pixel by pixel."""
+    # Pixels are independent given g, so that H is diagonal, and minus the gradient of the sum of r is that diagonal.
     with torch.enable_grad():
-        at = g if g.requires_grad else g.detach().requires_grad_()
-        (r,) = torch.autograd.grad(model.likelihood.log_prob(x, at).sum(), at, create_graph=True)
-        (second,) = torch.autograd.grad(r.sum(), at, create_graph=through, retain_graph=True)
+        leaf = g if g.requires_grad else g.detach().requires_grad_()
+        (r,) = torch.autograd.grad(model.likelihood.log_prob(x, leaf).sum(), leaf, create_graph=True)
+        (second,) = torch.autograd.grad(r.sum(), leaf, create_graph=through, retain_graph=True)
     r, h = (r, -second) if through else (r.detach(), -second)
     return r.flatten(1), h.flatten(1).clamp_min(0.0)
 
@@ -93,10 +94,10 @@ def pixel_derivatives(
 def linearised_posterior(
     model: Model, x: Float[Tensor, "B C H W"], mu: Float[Tensor, "B D"], through: bool
 ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D D"]]:
-    """Return mean mu + P^-1 (W'r - mu) and Cholesky factor of P^-1 for the decoder linearised at mu.
+    """Return the mean mu + P^-1 (W'r - mu) and the Cholesky factor of P^-1 for the decoder linearised at mu.
 
-    P is factorised in float64. What is not finite, of an image whose decoder output overflows, counts as zero: its mean
-    moves towards the prior's.
+    P is factorised in float64. Where the decoder's output overflows, terms that are not finite become zero, so that the
+    mean moves towards the prior's.
     """
     with torch.autocast(x.device.type, enabled=False):
         g, tangents = linearised(model.decoder, mu)
@@ -104,15 +105,15 @@ def linearised_posterior(
         wt = tangents.transpose(0, 1)
         # W'HW, and the gradient W'r - mu of log p(x, z) at z = mu
         gram = ((wt * h.unsqueeze(1)) @ wt.mT).nan_to_num(0.0, 0.0, 0.0)
-        uphill = (wt @ r.unsqueeze(-1)).squeeze(-1).nan_to_num(0.0, 0.0, 0.0) - mu
-        gram = in_double(gram)
+        gradient = (wt @ r.unsqueeze(-1)).squeeze(-1).nan_to_num(0.0, 0.0, 0.0) - mu
+        gram = _float64_anywhere(gram)
         L = covariance_chol(gram + torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)).to(mu)
         # P^-1 u = L L'u
-        return mu + (L @ (L.mT @ uphill.unsqueeze(-1))).squeeze(-1), L
+        return mu + (L @ (L.mT @ gradient.unsqueeze(-1))).squeeze(-1), L
 
 
 class Laplace(Refiner):
-    """`steps` damped linearisations from the encoder's mean; the covariance is the last one's."""
+    """Refiner by `steps` damped linearisations from the encoder's mean, with the covariance of the last one."""
 
     def __init__(self, steps: int, step_size: float) -> None:
         super().__init__()
@@ -121,26 +122,25 @@ class Laplace(Refiner):
     def path(
         self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
     ) -> Sequence[Posterior]:
-        """Return N(mu_t, P^-1) with P at mu_t after each step t; no randomness is needed."""
-        rows = max(1, TANGENTS_AT_ONCE // q.mean.shape[-1])
-        path = in_rows(self._climb(model), model, x, [q.mean], rows)
-        return [q, *(RefinedPosterior(FullGaussian(mu, chol), q) for mu, chol in path)]
+        """Return q and N(mu_t, P^-1) with P at mu_t after each step t; the steps are deterministic."""
 
-    def _climb(self, model: Model) -> Climb:
-        def climb(x: Tensor, start: Parts, through: bool) -> list[Parts]:
-            path: list[Parts] = []
+        def ascent(images: Tensor, start: Parts, through: bool) -> list[Parts]:
+            steps: list[Parts] = []
             mu = start[0]
-            better, _ = linearised_posterior(model, x, mu, through)
+            new_mean, _ = linearised_posterior(model, images, mu, through)
             for t in range(self.steps):
                 rate = self.step_size / (t + 1)
-                mu = (1.0 - rate) * mu + rate * better
-                better, chol = linearised_posterior(model, x, mu, through)
-                path.append((mu, chol))
-            return path
+                mu = (1.0 - rate) * mu + rate * new_mean
+                new_mean, chol = linearised_posterior(model, images, mu, through)
+                steps.append((mu, chol))
+            return steps
 
-        return climb
+        rows = max(1, TANGENTS_AT_ONCE // q.mean.shape[-1])
+        path = in_rows(ascent, model, x, [q.mean], rows)
+        return [q, *(RefinedPosterior(FullGaussian(mu, chol), q) for mu, chol in path)]
 
     def check(self, model: Model) -> None:
+        """Raise a UserError unless the decoder is a fully connected ReLU network."""
         layers_of(model.decoder)
 
 
@@ -155,7 +155,7 @@ class LaplaceConfig(RefinerConfig):
     instead_of_conv: ClassVar[str] = "fc_equal"
     steps: int = Field(default=4, ge=1, description="linearisations for each image")
     step_size: float = Field(
-        default=0.5, gt=0, le=1, description="share of the way to the linearised mean, divided by t in the t-th step"
+        default=0.5, gt=0, le=1, description="fraction of the way to the linearised mean, divided by t in the t-th step"
     )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Laplace:

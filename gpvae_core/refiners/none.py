@@ -1,4 +1,4 @@
-"""No refinement: the encoder's answer stands."""
+"""No refinement: the posterior is the encoder's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpvae_core.types import EventShape
 
 
 class NoRefiner(Refiner):
-    """The identity, q -> q."""
+    """The identity refiner, q -> q."""
 
     def path(
         self, model: Model, x: Tensor, q: Posterior, generator: torch.Generator | None = None
@@ -25,7 +25,7 @@ class NoRefiner(Refiner):
 
 @REFINERS.register("none")
 class NoRefinerConfig(RefinerConfig):
-    """No refinement: the encoder's answer stands."""
+    """No refinement: the posterior is the encoder's."""
 
     kind: ClassVar[str] = "none"
     method: ClassVar[str] = ""

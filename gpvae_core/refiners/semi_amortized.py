@@ -1,8 +1,8 @@
-"""The semi-amortized VAE (Kim et al. 2018): SVI steps from the encoder's answer that training goes through.
+"""The semi-amortized VAE (Kim et al. 2018): SVI steps from the encoder's posterior, differentiated in training.
 
-The encoder thus learns where to start, and the decoder what the steps make of it. The surrogate is differentiated
-exactly, with second derivatives of log p(x|z); a step costs one pass forwards and back through the decoder, twice that
-in training. The steps climb the plain ELBO, without the weight of a KL warm-up.
+So the encoder learns a good start, and the decoder is trained on the refined posterior. The surrogate is differentiated
+exactly, with second derivatives of log p(x|z); a step costs one forward and one backward pass of the decoder, twice
+that in training. The steps maximise the plain ELBO, without the weight of a KL warm-up.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ STARTS: dict[str, Start] = {"latent": MovableInLatentUnits.matching, "std": Mova
 
 @REFINERS.register("semi_amortized")
 class SemiAmortizedConfig(RefinerConfig):
-    """Semi-amortized VAE (Kim et al. 2018): gradient steps from the encoder's answer, trained through.
+    """Semi-amortized VAE (Kim et al. 2018): gradient steps from the encoder's posterior, trained end to end.
 
-    The default step is Kim & Pavlovic 2021's, 1e-3 in latent units (mean) and nats (log standard deviation), of one
-    image's ELBO. In public code of Kim et al. the loss is a mean over the batch, so that an image's step is the nominal
-    one over the batch size; here it is the nominal one.
+    The default step is that of Kim & Pavlovic 2021: 1e-3 in latent units (mean) and nats (log standard deviation), for
+    the ELBO of one image. In the public code of Kim et al. the loss is a mean over the batch, so that the step of an
+    image is the nominal one divided by the batch size; here it is the nominal one.
     """
 
     kind: ClassVar[str] = "semi_amortized"
@@ -38,9 +38,9 @@ class SemiAmortizedConfig(RefinerConfig):
     steps: int = Field(default=4, ge=1, description="refinement steps for each image")
     step_size: float = Field(default=1e-3, gt=0, description="length of a refinement step")
     step_unit: Literal["latent", "std"] = Field(
-        default="latent", description="what a step of the mean is measured in: latent units or standard deviations"
+        default="latent", description="unit of the mean's steps: latent units or standard deviations"
     )
-    momentum: float = Field(default=0.0, ge=0, lt=1, description="share of the last step that the next one keeps")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="fraction of the last step that the next one keeps")
     clip: float = Field(default=5.0, gt=0, description="largest norm of an image's gradient in a refinement step")
     svi_samples: int = Field(default=1, ge=1, description="samples of z for the gradient of a refinement step")
 

@@ -1,8 +1,8 @@
-"""Stochastic variational inference for each image, from the encoder's answer (Hoffman et al. 2013).
+"""Stochastic variational inference for each image, from the encoder's posterior (Hoffman et al. 2013).
 
-The start is the Gaussian with the mean and the variances of the encoder's answer, so that any encoder can be refined;
-with covariance=full, that of an answer which is a Gaussian is its own. What else a flow or a mixture knows of the
-posterior's shape is lost in the first step.
+The start is the Gaussian with the mean and the variances of the encoder's posterior, so that any encoder can be
+refined; with covariance=full it has the covariance of a Gaussian posterior. Any other shape, such as a flow's or a
+mixture's, is lost in the first step.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gpvae_core.types import EventShape
 
 Start: TypeAlias = Callable[[Posterior], MovableGaussian]
 STARTS: dict[str, tuple[Start, int]] = {"diagonal": (MovableDiagonal.matching, 0), "full": (MovableFull.matching, 2)}
-"""The Gaussian that the steps start from for each covariance, and the fewest samples for each latent dimension.
+"""Covariance -> function that returns the start, and smallest number of samples for each latent dimension.
 
-With fewer than 2 D samples the mixed moments of the noise are those of chance, and so is where correlations go.
+With fewer than 2 D samples the mixed second moments of the noise are random, and so are the steps of correlations.
 """
 
 
 class GradientRefiner(Refiner):
-    """Gradient steps on the ELBO from start(q)."""
+    """Refiner by gradient steps on the ELBO from start(q)."""
 
     def __init__(self, start: Start, settings: MomentumSteps) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class GradientRefiner(Refiner):
 
 @REFINERS.register("svi")
 class SVIConfig(RefinerConfig):
-    """Stochastic variational inference from the encoder's answer, at test time: a few gradient steps for each image.
+    """Stochastic variational inference from the encoder's posterior, at test time: a few gradient steps for each image.
 
-    The step is that of one image's ELBO (a sum over pixels), not divided by a batch size, in standard deviations of the
-    current answer (mean) and nats (log standard deviation); see `densities/movable.py`.
+    Steps follow the ELBO of one image (a sum over pixels), not divided by a batch size, in standard deviations of the
+    current posterior (mean) and nats (log standard deviation); see `densities/movable.py`.
     """
 
     kind: ClassVar[str] = "svi"
@@ -56,7 +56,7 @@ class SVIConfig(RefinerConfig):
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     steps: int = Field(default=8, ge=1, description="refinement steps for each image")
     step_size: float = Field(default=0.2, gt=0, description="length of a refinement step")
-    momentum: float = Field(default=0.5, ge=0, lt=1, description="share of the last step that the next one keeps")
+    momentum: float = Field(default=0.5, ge=0, lt=1, description="fraction of the last step that the next one keeps")
     clip: float = Field(default=5.0, gt=0, description="largest norm of an image's gradient in a refinement step")
     svi_samples: int = Field(
         default=8, ge=1, description="samples of z for the gradient of a refinement step; at least 2 d for 'full'"
@@ -66,6 +66,6 @@ class SVIConfig(RefinerConfig):
     )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> GradientRefiner:
-        start, fewest = STARTS[self.covariance]
-        samples = max(self.svi_samples, fewest * latent_dim)
+        start, samples_by_dimension = STARTS[self.covariance]
+        samples = max(self.svi_samples, samples_by_dimension * latent_dim)
         return GradientRefiner(start, MomentumSteps(self.steps, self.step_size, self.momentum, self.clip, samples))

@@ -1,4 +1,4 @@
-"""The contract of a regulariser of amortized inference, which training adds so that the encoder generalises better."""
+"""The interface of a regulariser of amortized inference, used in training so that the encoder generalises better."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from gpvae_core.vae import VAE
 
 
 class RegulariserConfig(PartConfig):
-    """One regulariser. It has settings but no parameters, so the config is the regulariser.
+    """One regulariser; as it has settings but no parameters, the config is the regulariser itself.
 
-    Each of its three parts does nothing here: override the ones that the regulariser is made of.
+    By default its three methods do nothing: override those that the regulariser needs.
     """
 
     def prepare(self, encoder: Encoder) -> None:
-        """Change how the encoder's weights are parametrised, once, before training and before weights are loaded."""
+        """Reparametrise the encoder's weights; called once, before training and before weights are loaded."""
 
     def encoder_input(
         self, x: Float[Tensor, "B C H W"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "B C H W"]:
-        """Return what the encoder sees of `x` in training."""
+        """Return the encoder's input in training for the images `x`."""
         return x
 
     def penalty(
         self, vae: VAE, x: Float[Tensor, "B C H W"], q: Posterior, generator: torch.Generator | None = None
     ) -> Float[Tensor, " B"]:
-        """Return what is taken off the surrogate for each image, in nats; the reported bound stays as it is.
+        """Return the penalty of each image in nats, which is subtracted from the surrogate but not from the bound.
 
-        It asks the encoder about other images than x within `frozen_statistics` (encoders/batch_norm.py).
+        Images other than x are encoded within `frozen_statistics` (encoders/batch_norm.py).
         """
         return x.new_zeros(len(x))
 

@@ -1,4 +1,4 @@
-"""Consistency: an image and its shifted, turned or scaled copy have the same answer."""
+"""Consistency regularisation: an image and its shifted, rotated or scaled copy have similar posteriors."""
 
 from __future__ import annotations
 
@@ -22,35 +22,38 @@ def affine(
     scale: Float[Tensor, " B"],
     shift: Float[Tensor, "B 2"],
 ) -> Float[Tensor, "B C H W"]:
-    """Turn each image counter-clockwise by `angle` (radians), scale it by `scale`, and move it right and down.
+    """Rotate each image counter-clockwise by `angle` (radians), scale it by `scale`, and shift it right and down.
 
-    `shift` is a share of the sides. Pixels between others are interpolated, those from outside are the nearest inside.
+    `shift` is a fraction of the sides. Pixels are interpolated bilinearly; outside the image the nearest pixel is used.
     """
+    # affine_grid takes the inverse map, from the copy to the image, in coordinates from -1 to 1 along each side: hence
+    # the division by the scale, the aspect ratio of sides of different length, and the factor -2 of the shift.
     cos, sin, aspect = angle.cos() / scale, angle.sin() / scale, x.shape[-2] / x.shape[-1]
-    turn = torch.stack([torch.stack([cos, -aspect * sin], -1), torch.stack([sin / aspect, cos], -1)], -2)
-    move = -2.0 * (turn @ shift.unsqueeze(-1))
-    grid = nn.functional.affine_grid(torch.cat([turn, move], -1), list(x.shape), align_corners=False)
+    rotation = torch.stack([torch.stack([cos, -aspect * sin], -1), torch.stack([sin / aspect, cos], -1)], -2)
+    translation = -2.0 * (rotation @ shift.unsqueeze(-1))
+    grid = nn.functional.affine_grid(torch.cat([rotation, translation], -1), list(x.shape), align_corners=False)
+    # The centres of the outermost pixels, to which positions outside are clamped.
     edge = 1.0 - 1.0 / torch.tensor([x.shape[-1], x.shape[-2]], device=x.device, dtype=x.dtype)
     return nn.functional.grid_sample(x, torch.clamp(grid, -edge, edge), align_corners=False)
 
 
 @REGULARISERS.register("consistency")
 class ConsistencyConfig(RegulariserConfig):
-    """Consistency: answers about an image and a shifted, turned, scaled copy are drawn together (Sinha & Dieng 2021).
+    """Consistency: the posterior of a shifted, rotated, scaled copy is drawn to that of the image (Sinha & Dieng 2021).
 
-    Review, eq. 24: the copy x~ adds its ELBO, less consistency * KL(q(z|x~) || q(z|x)), one sample of each. The amounts
-    of the changes are uniform between minus and plus what is set. The copy's ELBO has no KL warm-up.
+    The copy x~ adds its ELBO minus consistency * KL(q(z|x~) || q(z|x)), by one sample (Ganguly et al. 2023, eq. 24).
+    Shifts, rotations and scalings are uniform between minus and plus the largest. The copy's ELBO has no KL warm-up.
     """
 
     kind: ClassVar[str] = "consistency"
     method: ClassVar[str] = "cr-vae"
     consistency: float = Field(default=0.1, ge=0, description="weight of the KL between copy and image, lambda")
-    shift: float = Field(default=0.05, ge=0, lt=1, description="largest shift of the copy, as a share of the side")
+    shift: float = Field(default=0.05, ge=0, lt=1, description="largest shift of the copy, as a fraction of the side")
     rotation: float = Field(default=10.0, ge=0, le=180, description="largest rotation of the copy, in degrees")
     scaling: float = Field(default=0.1, ge=0, lt=1, description="largest relative change of the copy's size")
 
     def copies(self, x: Float[Tensor, "B C H W"], generator: torch.Generator | None = None) -> Float[Tensor, "B C H W"]:
-        """Draw x~ ~ t(x~|x)."""
+        """Draw a copy x~ ~ t(x~|x) of each image."""
         amounts = 2.0 * torch.rand((4, len(x)), generator=generator, device=x.device, dtype=x.dtype) - 1.0
         return affine(
             x,
@@ -65,4 +68,5 @@ class ConsistencyConfig(RegulariserConfig):
             copy_q = vae.infer(copy, generator)
         z, log_q = copy_q.rsample_and_log_prob(1, generator)
         elbo = vae.log_likelihood(copy, z).mean(0) - vae.kl(copy, copy_q, generator, (z, log_q))
+        # The same sample serves the copy's ELBO and the KL from its posterior to the image's.
         return self.consistency * sampled_kl((z, log_q), q) - elbo

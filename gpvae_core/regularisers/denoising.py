@@ -15,18 +15,19 @@ from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 class DenoisingConfig(RegulariserConfig):
     """Denoising: in training the encoder sees the image with noise, the likelihood without (Im et al. 2017).
 
-    log p(x, z) - log q(z|x~) with x~ = (x + corruption * N(0, I)) * Bernoulli(1 - dropout). Any q bounds log p(x), so
-    the training bound stays one. The noise makes the encoder smooth: Shu et al. 2018; review, sec. 5.2.3.
+    The bound is E[log p(x, z) - log q(z|x~)] with x~ = (x + corruption * N(0, I)) * Bernoulli(1 - dropout). It is a
+    lower bound of log p(x), as it is for any q. The noise makes the encoder smooth (Shu et al. 2018; Ganguly et al.
+    2023, sec. 5.2.3).
     """
 
     kind: ClassVar[str] = "denoising"
     method: ClassVar[str] = "dvae"
     corruption: float = Field(
-        default=0.1, ge=0, description="standard deviation of the noise that the encoder sees, in pixel units"
+        default=0.1, ge=0, description="standard deviation of the noise in the encoder's input, in pixel units"
     )
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of pixels that the encoder sees as black")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="fraction of pixels set to 0 in the encoder's input")
 
     def encoder_input(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        kept = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) >= self.dropout
-        return (x + self.corruption * noise) * kept
+        keep = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) >= self.dropout
+        return (x + self.corruption * noise) * keep

@@ -9,7 +9,7 @@ from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 
 @REGULARISERS.register("none")
 class NoRegulariserConfig(RegulariserConfig):
-    """No regulariser: the encoder is trained on the images as they are."""
+    """No regulariser: the encoder is trained on the unchanged images."""
 
     kind: ClassVar[str] = "none"
     method: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""Sleep: the encoder finds the latents that the model's own images were made from."""
+"""The sleep phase: the encoder is trained to predict the latents of images drawn from the model."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gpvae_core.vae import VAE
 
 @REGULARISERS.register("sleep")
 class SleepConfig(RegulariserConfig):
-    """Sleep phase: the encoder also maximises log q(z|x') at the model's own pairs z, x' (Hinton et al. 1995).
+    """Sleep phase: the encoder also maximises log q(z|x') at pairs z, x' drawn from the model (Hinton et al. 1995).
 
-    z ~ p(z), x' ~ p(x|z). It minimises KL(p(z|x') || q(z|x')) in the mean over the model's images, which covers all of
-    the posterior, where the ELBO's other direction picks a mode. The decoder does not move with it, and the answer
-    about x' is the encoder's own, without a refiner.
+    With z ~ p(z) and x' ~ p(x|z) it minimises the mean of KL(p(z|x') || q(z|x')) over the model's images. In this
+    direction the KL makes q cover the whole posterior, in the ELBO's direction it makes q seek a mode. It does not
+    train the decoder, and q(z|x') is the encoder's, without a refiner.
     """
 
     kind: ClassVar[str] = "sleep"
     method: ClassVar[str] = "sleep"
-    sleep: float = Field(default=1.0, ge=0, description="weight of log q(z|x') at the model's own pairs")
+    sleep: float = Field(default=1.0, ge=0, description="weight of log q(z|x') at pairs drawn from the model")
 
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
-        z, own = own_samples(vae, x, generator)
+        z, own_x = own_samples(vae, x, generator)
         with frozen_statistics(vae.encoder):
-            answer = vae.encoder(own)
-        return -self.sleep * answer.log_prob(z.unsqueeze(0)).squeeze(0)
+            own_q = vae.encoder(own_x)
+        return -self.sleep * own_q.log_prob(z.unsqueeze(0)).squeeze(0)

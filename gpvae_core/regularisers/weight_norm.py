@@ -1,4 +1,4 @@
-"""Weight normalisation: the encoder's layers are kept from becoming steep."""
+"""Weight normalisation: a bound on the norms of the encoder's weights, and so on its slope."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gpvae_core.encoders.base import Encoder
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 
 ORIGINAL = "parametrizations.weight.original"
-"""Where torch keeps v, the unrestricted weight."""
+"""Name under which torch stores v, the unrestricted weight."""
 
 
 class BoundedNorm(nn.Module):
-    """The map v -> w, each unit's incoming weights: w = v where |v| <= `norm`, else norm v / |v|."""
+    """Parametrisation v -> w of each unit's incoming weights: w = v if |v| <= `norm`, else norm v / |v|."""
 
     def __init__(self, norm: float) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class BoundedNorm(nn.Module):
         return v * (self.norm / size.clamp_min(self.norm))
 
     def right_inverse(self, w: Tensor) -> Tensor:
-        """Take a weight to start from as v."""
+        """Return the weight itself as v, which is exact for weights within the norm."""
         return w
 
 
@@ -39,7 +39,7 @@ def layers_of(encoder: Encoder) -> Iterator[nn.Linear | nn.Conv2d]:
 
 
 def _take_plain_weight(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Load a layer that was trained without normalisation as v."""
+    """Rename the weight of a layer that was trained without normalisation, so that it is loaded as v."""
     if f"{prefix}weight" in state:
         state[f"{prefix}{ORIGINAL}"] = state.pop(f"{prefix}weight")
 
@@ -49,9 +49,10 @@ class WeightNormConfig(RegulariserConfig):
     """Weight normalisation: the norm of every encoder unit's incoming weights is bounded (Shu et al. 2018).
 
     w = v min(1, H / |v|) for each row of each fully connected and convolutional layer, which bounds the encoder's
-    slope; biases and random weights (GP) are free. Weight normalisation (Salimans & Kingma 2016; review, sec. 5.2.3)
-    scales by H / |v| always; here shorter weights stay as they are, so that a layer may start at zero.
-    A run trained without can be started from; the reverse is refused, as its weights are not those of a plain encoder.
+    slope; biases and random weights (GP) are not bounded. The weight normalisation of Salimans & Kingma 2016 (Ganguly
+    et al. 2023, sec. 5.2.3) always scales by H / |v|; here shorter weights do not change, so that a layer may start at
+    zero. A run with it can start from a run without it, but not the reverse, as its weights are not those of a plain
+    encoder.
     """
 
     kind: ClassVar[str] = "weight_norm"

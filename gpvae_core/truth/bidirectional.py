@@ -1,8 +1,8 @@
-"""Bidirectional Monte Carlo (Grosse et al. 2015; Wu et al. 2017): how far annealing is from log p(x), both sides known.
+"""Bidirectional Monte Carlo (Grosse et al. 2015; Wu et al. 2017): bounds of log p(x) from both sides, by annealing.
 
-On images that the model draws itself, z ~ p(z) and x ~ p(x|z), the z that made an image is an exact sample of its
-posterior. From it the chains of annealed importance sampling run backwards, which gives an upper bound of log p(x) in
-expectation; forwards they give a lower one. What lies between the two bounds the error of both.
+On images drawn from the model, z ~ p(z) and x ~ p(x|z), the latent z of an image is an exact sample of its posterior.
+Chains of annealed importance sampling that run backwards from it give an upper bound of log p(x) in expectation, chains
+that run forwards a lower bound. The gap between the two bounds the error of both.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ from gpvae_core.truth.evidence import Array
 from gpvae_core.truth.settings import ANNEALING
 from gpvae_core.vae import VAE
 
-FEWEST = 2
-"""Of fewer images the gap has no standard error."""
-WORDS = "simulated images: {}"
+MIN_IMAGES = 2
+"""The mean gap of fewer images has no standard error."""
+PROGRESS_TEXT = "simulated images: {}"
 
 
 @dataclass(frozen=True)
 class Bidirectional:
-    """Both bounds of log p(x) of N images that the model made, nats."""
+    """Lower and upper bounds of log p(x), in nats, of N images drawn from the model."""
 
     x: Float[Tensor, "N C H W"]
+    """The images."""
     lower: Array
-    """Below log p(x) in expectation, (N,); with the same settings, what `Annealing.log_px` gives."""
+    """(N,) lower bounds in expectation, by `Annealing.log_px`."""
     upper: Array
-    """Above log p(x) in expectation, (N,)."""
+    """(N,) upper bounds in expectation, by `Annealing.upper_bound`."""
 
     @property
     def gap(self) -> Array:
-        """upper - lower; its mean is not below the mean error of `lower`, (N,)."""
+        """(N,) upper minus lower bound; in expectation at least the error of `lower`."""
         return self.upper - self.lower
 
 
@@ -49,20 +50,20 @@ class Bidirectional:
 def bidirectional(
     vae: VAE, n: int, settings: AISSettings = ANNEALING, seed: int = 0, progress: Progress = silent
 ) -> Bidirectional:
-    """Return both bounds on n images of the model's own, annealed from where real images are annealed from.
+    """Return both bounds for n images drawn from the model, with the start that real images have too.
 
-    The bounds hold only where nothing of an image's z reaches the start of its chains: the images have a seed of their
-    own, and the best Gaussians see x alone.
+    The upper bound holds only if the start of the chains does not depend on an image's z: so the images are drawn with
+    a seed of their own, and the best Gaussians are fitted to x alone.
 
     Raises:
         UserError: fewer than two images.
     """
-    if n < FEWEST:
-        raise UserError(f"wanted at least {FEWEST} simulated images, got {n}: one alone has no standard error")
-    images, forward, backward = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
+    if n < MIN_IMAGES:
+        raise UserError(f"wanted at least {MIN_IMAGES} simulated images, got {n}: one alone has no standard error")
+    image_seed, forward_seed, backward_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(3))
     like = next(vae.decoder.parameters()).new_empty(n, *vae.event_shape)
-    z, x = own_samples(vae, like, torch.Generator(like.device).manual_seed(images))
-    report = share_of(progress, 0, n, n, WORDS)
+    z, x = own_samples(vae, like, torch.Generator(like.device).manual_seed(image_seed))
+    report = share_of(progress, 0, n, n, PROGRESS_TEXT)
     best, annealing = best_gaussians(vae, x, seed, progress=report), Annealing(vae, settings)
-    lower = annealing.log_px(x, forward, report, best).log_px
-    return Bidirectional(x, lower, annealing.upper_bound(x, z, backward, report, best))
+    lower = annealing.log_px(x, forward_seed, report, best).log_px
+    return Bidirectional(x, lower, annealing.upper_bound(x, z, backward_seed, report, best))

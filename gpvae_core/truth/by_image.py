@@ -1,8 +1,8 @@
-"""log p(x|z) of many latents of several images, rounded for an image in the same way whichever others are beside it.
+"""log p(x|z) of many latents of several images, rounded for each image alike whatever the others in its batch.
 
-A chain of HMC magnifies a difference in the last bit until a proposal is accepted here and rejected there, and an
-ascent until a window of steps gains enough here and too little there. Where an image's log p(x) must not depend on the
-batch that it is asked in, not even that bit may differ.
+Chains of HMC amplify a difference in the last bit until a proposal is accepted in one batch and rejected in another; so
+does gradient ascent with a stopping rule. Where an image's log p(x) must not depend on its batch, not even the last bit
+may differ.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.vae import VAE, GenerativeModel
 
 TILE = 4
-"""Rows that products of matrices compute together; each image has whole tiles of its own."""
+"""Number of rows that a matrix product computes together; the latents of each image fill whole tiles."""
 
 
 def in_double(values: Tensor) -> Tensor:
-    """Return the values in float64, on a device that has it.
+    """Return the values in float64; unchanged on a device without float64 (MPS).
 
-    NOTE: exp and log round the last elements of a tensor, which do not fill a vector of the processor, in another way.
-    From float64 the result in float32 is the same all the same.
+    NOTE: exp and log round the last elements of a tensor, which do not fill a SIMD vector, differently from the others.
+    Computed in float64, the result is the same once it is rounded to float32.
     """
     return values if values.device.type == "mps" else values.double()
 
 
 def in_whole_tiles(z: Float[Tensor, "K B D"]) -> Float[Tensor, "B T D"]:
-    """Return the latents of each image side by side, K rounded up to whole tiles.
+    """Return the latents image by image, padded with zeros to T latents each, the next multiple of TILE.
 
-    NOTE: a library for products of matrices rounds a row by where in its tile the row stands, and by whether the tile
-    is full. In whole tiles row k of any image always has the same place.
+    NOTE: BLAS rounds a row depending on its position in a tile of rows and on whether the tile is full. With whole
+    tiles row k of any image is always at the same position.
     """
-    side_by_side, missing = z.transpose(0, 1), -len(z) % TILE
-    return torch.nn.functional.pad(side_by_side, (0, 0, 0, missing)) if missing else side_by_side
+    image_by_image, missing = z.transpose(0, 1), -len(z) % TILE
+    return torch.nn.functional.pad(image_by_image, (0, 0, 0, missing)) if missing else image_by_image
 
 
 def log_joint_by_image(model: GenerativeModel, x: Float[Tensor, "B C H W"]) -> Callable[[Tensor], Tensor]:
-    """Return z (C, B, D) -> log p(x, z) (C, B) in nats."""
+    """Return the function z (C, B, D) -> log p(x, z) (C, B) in nats, with batch-independent rounding."""
 
     def log_joint(z: Float[Tensor, "C B D"]) -> Float[Tensor, "C B"]:
         tiles = in_whole_tiles(z)
@@ -51,7 +51,7 @@ def log_joint_by_image(model: GenerativeModel, x: Float[Tensor, "B C H W"]) -> C
 
 
 class ElboByImage:
-    """The two terms of a model's ELBO, in float64 but for the decoder."""
+    """The two terms of a model's ELBO with batch-independent rounding; all but the decoder runs in float64."""
 
     def __init__(self, model: GenerativeModel) -> None:
         self._model = model
@@ -67,6 +67,6 @@ class ElboByImage:
 
 
 @torch.no_grad()
-def inferred_one_by_one(vae: VAE, x: Float[Tensor, "B C H W"]) -> list[Posterior]:
-    """Return q(z|x) of each image, found without the others."""
-    return [vae.infer(one) for one in x.split(1)]
+def infer_each(vae: VAE, x: Float[Tensor, "B C H W"]) -> list[Posterior]:
+    """Return q(z|x) of each image, inferred in a batch of its own."""
+    return [vae.infer(image) for image in x.split(1)]

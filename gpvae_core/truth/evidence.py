@@ -1,4 +1,4 @@
-"""log p(x) of several instances, how it was found, and how far each is to be trusted."""
+"""Estimates of log p(x) of several images, with the diagnostics that tell which of them can be trusted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gpvae_core.truth.pareto import K_HAT_LIMIT
 
 Array = NDArray[np.float64]
 MIN_ESS = 10.0
-"""Effective samples (or chains) below which an estimate is not trusted: its standard error is then 0.3 nats or more."""
+"""An estimate from fewer effective samples (or chains) is not trusted: its standard error is 0.3 nats or more."""
 QUADRATURES = ("line", "grid")
-"""Kinds of evidence that are quadrature; the others are lower bounds in expectation."""
+"""Kinds of evidence that are computed by quadrature; the others are lower bounds in expectation."""
 
 
 @runtime_checkable
@@ -36,12 +36,12 @@ class KnownPosterior(Protocol):
 
 @dataclass(frozen=True)
 class Evidence:
-    """log p(x) of B instances in nats, how it was found and how surely; what is not known of its kind is None.
+    """log p(x) of B images in nats, with its diagnostics; a diagnostic that the estimator does not have is None.
 
     >>> import numpy as np
-    >>> error, ess = np.array([0.1, 0.4]), np.array([40.0, 5.0])
-    >>> found = Evidence("ais", np.array([-7.9, -8.1]), k=64, steps=30, se=error, ess=ess)
-    >>> found.exact, found.trusted.tolist()
+    >>> se, ess = np.array([0.1, 0.4]), np.array([40.0, 5.0])
+    >>> evidence = Evidence("ais", np.array([-7.9, -8.1]), k=64, steps=30, se=se, ess=ess)
+    >>> evidence.exact, evidence.trusted.tolist()
     (False, [True, False])
     """
 
@@ -49,53 +49,54 @@ class Evidence:
     """'line' or 'grid' (quadrature at d = 1 or 2); 'ais' or 'iwae' (annealed or plain importance sampling, lower bounds
     in expectation)."""
     log_px: Array
+    """(B,) log p(x) in nats."""
     k: int | None = None
-    """Importance samples ('iwae') or chains ('ais')."""
+    """Number of importance samples ('iwae') or chains ('ais') of each image."""
     steps: int | None = None
-    """Temperatures ('ais')."""
+    """Number of temperatures ('ais')."""
     se: Array | None = None
-    """Standard error of each log_px, nats."""
+    """(B,) standard error of log_px in nats ('ais', 'iwae')."""
     ess: Array | None = None
-    """Effective sample size of each, of k."""
+    """(B,) effective sample size, at most k ('ais', 'iwae')."""
     k_hat: Array | None = None
-    """Pareto-k of each one's weights ('iwae')."""
+    """(B,) Pareto-k of the importance weights ('iwae')."""
     negentropy: Array | None = None
-    """Entropy of the Gaussian with the posterior's moments minus the posterior's, nats ('grid', as what follows; this
-    and `passed` also 'line')."""
+    """(B,) entropy of the Gaussian with the posterior's moments minus the posterior's entropy ('line', 'grid')."""
     n_modes: NDArray[np.int64] | None = None
+    """(B,) number of modes of the posterior ('grid')."""
     passed: NDArray[np.bool_] | None = None
-    """Whether the checks of the quadrature (mass outside, halving the step, cells spanned) passed."""
+    """(B,) whether the checks of the quadrature passed ('line', 'grid'): outside mass, halved step, cells spanned."""
     refined: NDArray[np.bool_] | None = None
-    """Whether the atlas was too coarse or too small, so that a grid was decoded for this instance."""
+    """(B,) whether the atlas was too coarse or too small, so that a grid was decoded for this image ('grid')."""
     modes: tuple[Array, ...] | None = None
-    """Modes (J, 2) of each instance, highest first."""
+    """Modes (J, 2) of each image, in order of falling density ('grid')."""
 
     @staticmethod
     def of_posteriors(kind: str, posteriors: Sequence[KnownPosterior]) -> Evidence:
-        """Return what posteriors by quadrature say, without computing anything again."""
-        modes = tuple(one.modes() for one in posteriors)
+        """Return the evidence of images whose true posteriors are known, without computing anything again."""
+        modes = tuple(posterior.modes() for posterior in posteriors)
         return Evidence(
             kind=kind,
-            log_px=np.array([one.log_px for one in posteriors]),
-            negentropy=np.array([one.negentropy() for one in posteriors]),
+            log_px=np.array([posterior.log_px for posterior in posteriors]),
+            negentropy=np.array([posterior.negentropy() for posterior in posteriors]),
             n_modes=np.array([len(m) for m in modes]),
-            passed=np.array([one.passed for one in posteriors]),
+            passed=np.array([posterior.passed for posterior in posteriors]),
             modes=modes,
         )
 
     @property
     def exact(self) -> bool:
-        """Whether log_px is by quadrature; otherwise it is a lower bound in expectation."""
+        """Whether log_px is computed by quadrature; otherwise it is a lower bound in expectation."""
         return self.kind in QUADRATURES
 
     def first(self, n: int) -> Evidence:
-        """Return the evidence of the first n instances."""
+        """Return the evidence of the first n images."""
         columns = {name: getattr(self, name) for name in COLUMNS}
         return dataclasses.replace(self, **{name: None if v is None else v[:n] for name, v in columns.items()})
 
     @staticmethod
     def joined(parts: Sequence[Evidence]) -> Evidence:
-        """Return the evidence of all instances from that of its parts, all found in the same way."""
+        """Return the evidence of all images from that of its parts, which come from the same estimator."""
         columns = {name: [getattr(part, name) for part in parts] for name in COLUMNS}
         modes = None if parts[0].modes is None else sum((part.modes or () for part in parts), ())
         whole = {name: None if v[0] is None else np.concatenate(v) for name, v in columns.items() if name != "modes"}
@@ -103,24 +104,29 @@ class Evidence:
 
     @property
     def untrusted(self) -> NDArray[np.bool_]:
-        """Failed checks of the quadrature, k_hat above K_HAT_LIMIT, or fewer than MIN_ESS effective samples; (B,)."""
-        bad = np.zeros(len(self.log_px), dtype=bool)
+        """(B,) whether an estimate cannot be trusted.
+
+        True where a check of the quadrature failed, k_hat is above K_HAT_LIMIT, or the effective sample size is below
+        MIN_ESS.
+        """
+        untrusted = np.zeros(len(self.log_px), dtype=bool)
         if self.passed is not None:
-            bad |= ~self.passed
+            untrusted |= ~self.passed
         if self.k_hat is not None:
-            bad |= self.k_hat > K_HAT_LIMIT
+            # A k-hat of NaN (too few weights to fit a tail) does not condemn an estimate; an ESS of NaN does.
+            untrusted |= self.k_hat > K_HAT_LIMIT
         if self.ess is not None:
-            bad |= ~(self.ess >= MIN_ESS)
-        return bad
+            untrusted |= ~(self.ess >= MIN_ESS)
+        return untrusted
 
     @property
     def trusted(self) -> NDArray[np.bool_]:
-        """Whether each log_px is to be trusted, (B,)."""
+        """(B,) whether an estimate can be trusted; the opposite of `untrusted`."""
         return ~self.untrusted
 
     @property
     def how_words(self) -> str:
-        """How it was found, in words that follow 'by'."""
+        """The estimator and its settings, as words that complete "computed by ...": "512 importance samples"."""
         words = {
             "line": "quadrature along the latent line",
             "grid": "quadrature on a grid",
@@ -131,9 +137,9 @@ class Evidence:
 
     @property
     def rms_error(self) -> float | None:
-        """Root mean square of the standard errors, nats; None where there are none, as for quadrature."""
+        """Root mean square of the standard errors in nats; None for quadrature, which has none."""
         return None if self.se is None else float(np.sqrt(np.mean(np.square(self.se))))
 
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(Evidence) if f.name not in ("kind", "k", "steps"))
-"""Fields of Evidence that have an entry for each instance."""
+"""Fields of Evidence that have one entry for each image."""

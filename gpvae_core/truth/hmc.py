@@ -1,8 +1,8 @@
-"""Hamiltonian Monte Carlo (Neal 2011) on many chains of many instances at once, on a product of densities.
+"""Hamiltonian Monte Carlo (Neal 2011) on many chains of many images at once, on a product of densities.
 
-The density is log f = sum_j c_j log f_j: the posterior alone, or a geometric path between a start and the posterior.
-Values and gradients of the parts are kept apart, so that a change of the c_j costs no evaluation. An instance moves in
-u with z = L u, L its `scale`: the mass matrix is (L L')^-1.
+The target is log f = sum_j c_j log f_j: the posterior alone, or a point on the geometric path between a start and the
+posterior. Values and gradients of the factors are kept apart, so that a change of the c_j costs no evaluation. Chains
+move in u with z = L u, L the `scale` of their image: the mass matrix is (L L')^-1.
 """
 
 from __future__ import annotations
@@ -20,172 +20,193 @@ from gpvae_core.truth.noise import Generators, normal, uniform
 LogDensity = Callable[[Tensor], Tensor]
 """log f_j: z (C, B, D) -> (C, B), unnormalised, in nats; rows are independent of each other."""
 TARGET_ACCEPTANCE = 0.65
-"""Wu et al. 2017; the best rate in many dimensions (Neal 2011)."""
+"""Acceptance to which step sizes are adapted (Wu et al. 2017); the best rate in many dimensions (Neal 2011)."""
 JITTER = 0.2
-"""Step sizes are scaled by up to this, at random."""
+"""Step sizes are multiplied by a random factor from 1 - JITTER to 1 + JITTER."""
 STEP_RANGE = (1e-4, 2.0)
+"""Smallest and largest step size, in units of the scale."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """Positions of C chains of B instances, with the values of J log densities and their gradients there."""
+class ChainState:
+    """Positions of C chains of B images, with the values of J log densities and their gradients there."""
 
     z: Float[Tensor, "C B D"]
     values: Float[Tensor, "J C B"]
     gradients: Float[Tensor, "J C B D"]
 
-    def where(self, condition: Bool[Tensor, "C B"], other: Point) -> Point:
-        """This point where `condition`, the other elsewhere."""
-        return Point(
+    def where(self, condition: Bool[Tensor, "C B"], other: ChainState) -> ChainState:
+        """Return this state where `condition` holds, the other elsewhere."""
+        return ChainState(
             torch.where(condition[..., None], self.z, other.z),
             torch.where(condition, self.values, other.values),
             torch.where(condition[..., None], self.gradients, other.gradients),
         )
 
-    def chains(self, some: slice) -> Point:
-        return Point(self.z[some], self.values[:, some], self.gradients[:, some])
+    def chains(self, index: slice) -> ChainState:
+        """Return the state of some chains."""
+        return ChainState(self.z[index], self.values[:, index], self.gradients[:, index])
 
-    def dealt(self, order: Int[Tensor, "C B"]) -> Point:
-        """Chain c of instance b is the one that was order[c, b]."""
-        instance = torch.arange(order.shape[1], device=order.device)
-        return Point(self.z[order, instance], self.values[:, order, instance], self.gradients[:, order, instance])
+    def permuted(self, order: Int[Tensor, "C B"]) -> ChainState:
+        """Return the state with the chains of each image in a new order: chain c of image b is chain order[c, b]."""
+        image = torch.arange(order.shape[1], device=order.device)
+        return ChainState(self.z[order, image], self.values[:, order, image], self.gradients[:, order, image])
 
     @staticmethod
-    def joined(parts: Sequence[Point]) -> Point:
-        return Point(
+    def joined(parts: Sequence[ChainState]) -> ChainState:
+        """Return the state of all chains from that of its parts."""
+        return ChainState(
             torch.cat([part.z for part in parts]),
             torch.cat([part.values for part in parts], 1),
             torch.cat([part.gradients for part in parts], 1),
         )
 
 
-def evaluate(densities: Sequence[LogDensity], z: Float[Tensor, "C B D"]) -> Point:
-    """Values and gradients at z. No parameter collects a gradient, and a caller's no_grad does not matter."""
+def evaluate(densities: Sequence[LogDensity], z: Float[Tensor, "C B D"]) -> ChainState:
+    """Return the values and gradients of the log densities at z."""
+    # NOTE: enable_grad works within a caller's no_grad, and autograd.grad leaves the .grad of parameters alone.
     with torch.enable_grad():
         free = z.detach().requires_grad_()
         values = [density(free) for density in densities]
+        # The sum over rows has the gradient of each row, as rows are independent.
         gradients = [torch.autograd.grad(value.sum(), free)[0] for value in values]
-    return Point(z.detach(), torch.stack([v.detach() for v in values]), torch.stack(gradients))
+    return ChainState(z.detach(), torch.stack([v.detach() for v in values]), torch.stack(gradients))
 
 
-def _mix(coefficients: Float[Tensor, " J"], parts: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Target:
+    """log f = sum_j c_j log f_j for B images, with the units in which the chains of each image step."""
+
+    densities: Sequence[LogDensity]
+    coefficients: Float[Tensor, " J"]
+    scale: Float[Tensor, "B D D"]
+    """L, a square root of the covariance in whose units chains step."""
+
+    def log_prob(self, state: ChainState) -> Float[Tensor, "C B"]:
+        """Return log f in nats."""
+        return _weighted_sum(self.coefficients, state.values)
+
+    def gradient(self, state: ChainState) -> Float[Tensor, "C B D"]:
+        """Return the gradient of log f with respect to u = L^-1 z.
+
+        Components that are not finite become 0: the proposal is then a poor one, but the transition stays valid.
+        """
+        gradient = _weighted_sum(self.coefficients, state.gradients)
+        return _times(gradient, self.scale.mT).nan_to_num(0.0, 0.0, 0.0)  # d/du = L' d/dz
+
+    def moved(self, state: ChainState, du: Float[Tensor, "C B D"]) -> ChainState:
+        """Return the state at u + du."""
+        return evaluate(self.densities, state.z + _times(du, self.scale))  # dz = L du
+
+
+def _weighted_sum(coefficients: Float[Tensor, " J"], parts: Tensor) -> Tensor:
     """Return sum_j c_j parts_j over the first axis.
 
-    NOTE: element by element, not as a product of matrices, whose rounding depends on how many instances there are.
+    NOTE: element by element, not as a product of matrices, whose rounding depends on how many images there are.
     """
     return (coefficients.view(-1, *[1] * (parts.ndim - 1)) * parts).sum(0)
 
 
 def _times(vectors: Float[Tensor, "C B D"], matrices: Float[Tensor, "B D D"]) -> Float[Tensor, "C B D"]:
-    """Return M v of each chain and instance; as sums over the last axis, for the same reason."""
+    """Return M v of each chain and image; as sums over the last axis, for the same reason."""
     return (matrices.contiguous() * vectors[..., None, :]).sum(-1)
 
 
 def leapfrog(
-    densities: Sequence[LogDensity],
-    coefficients: Float[Tensor, " J"],
-    start: Point,
-    momentum: Float[Tensor, "C B D"],
-    step: Float[Tensor, "*C B"],
-    scale: Float[Tensor, "B D D"],
-    steps: int,
-) -> tuple[Point, Float[Tensor, "C B D"]]:
-    """`steps` leapfrog steps of size `step` in u = L^-1 z, with momentum of unit mass there (Neal 2011)."""
+    target: Target, start: ChainState, momentum: Float[Tensor, "C B D"], step: Float[Tensor, "*C B"], steps: int
+) -> tuple[ChainState, Float[Tensor, "C B D"]]:
+    """Return state and momentum after `steps` leapfrog steps of size `step` in u, with unit mass (Neal 2011)."""
     size = step[..., None]
-    point, p = start, momentum
+    state, p = start, momentum
     for _ in range(steps):
-        p = p + 0.5 * size * _slope(coefficients, point, scale)
-        point = evaluate(densities, point.z + _times(size * p, scale))  # dz = L p
-        p = p + 0.5 * size * _slope(coefficients, point, scale)
-    return point, p
+        p = p + 0.5 * size * target.gradient(state)
+        state = target.moved(state, size * p)
+        p = p + 0.5 * size * target.gradient(state)
+    return state, p
 
 
-def _slope(coefficients: Tensor, point: Point, scale: Tensor) -> Float[Tensor, "C B D"]:
-    """Gradient of log f with respect to u; 0 where it is not finite, which costs a step its aim, not its validity."""
-    return _times(_mix(coefficients, point.gradients), scale.mT).nan_to_num(0.0, 0.0, 0.0)  # d/du = L' d/dz
+def _draw_lengths(chains: int, steps: int, generator: torch.Generator | None, device: torch.device) -> list[int]:
+    """Draw the trajectory length of each of C chains, in leapfrog steps; each length is uniform on 1 to `steps`."""
+    return _lengths(chains, steps, int(torch.randint(steps, (), generator=generator, device=device)))
 
 
-def _lengths(chains: int, steps: int, generator: torch.Generator | None, device: torch.device) -> list[int]:
-    """Draw leapfrog steps of C chains: which lengths have a chain more is uniform, and so is the length of a chain."""
-    return _shared_lengths(chains, steps, int(torch.randint(steps, (), generator=generator, device=device)))
+def _lengths(chains: int, steps: int, offset: int) -> list[int]:
+    """Return the lengths 1 to `steps` in turn for C chains, beginning with 1 + offset, in falling order."""
+    return sorted((1 + (offset + c) % steps for c in range(chains)), reverse=True)
 
 
-def _shared_lengths(chains: int, steps: int, first: int) -> list[int]:
-    """Share the lengths 1 to `steps` out among C chains, longest first; those from `first` on have a chain more."""
-    return sorted((1 + (first + c) % steps for c in range(chains)), reverse=True)
-
-
-def _each_its_length(
-    densities: Sequence[LogDensity],
-    coefficients: Float[Tensor, " J"],
-    start: Point,
+def _leapfrog_by_length(
+    target: Target,
+    start: ChainState,
     momentum: Float[Tensor, "C B D"],
     step: Float[Tensor, "C B"],
-    scale: Float[Tensor, "B D D"],
     lengths: Sequence[int],
-) -> tuple[Point, Float[Tensor, "C B D"]]:
-    """Chain c takes lengths[c] leapfrog steps; `lengths` do not increase, and chains that are done are left out."""
-    done: list[tuple[Point, Tensor]] = []
-    point, p, taken = start, momentum, 0
+) -> tuple[ChainState, Float[Tensor, "C B D"]]:
+    """Take lengths[c] leapfrog steps with chain c; `lengths` do not increase, and finished chains cost nothing."""
+    finished: list[tuple[ChainState, Tensor]] = []
+    state, p, taken = start, momentum, 0
     for length in sorted(set(lengths)):
-        going = sum(one >= length for one in lengths)
-        if going < len(p):
-            done.append((point.chains(slice(going, None)), p[going:]))
-        point, p = leapfrog(
-            densities, coefficients, point.chains(slice(going)), p[:going], step[:going], scale, length - taken
-        )
+        # Chains are in order of falling length, so that those that go on are the first ones.
+        active = sum(n >= length for n in lengths)
+        if active < len(p):
+            finished.append((state.chains(slice(active, None)), p[active:]))
+        state, p = leapfrog(target, state.chains(slice(active)), p[:active], step[:active], length - taken)
         taken = length
-    done.append((point, p))
-    points, momenta = zip(*reversed(done), strict=True)
-    return Point.joined(points), torch.cat(momenta)
+    finished.append((state, p))
+    states, momenta = zip(*reversed(finished), strict=True)
+    return ChainState.joined(states), torch.cat(momenta)
 
 
 def transition(
-    densities: Sequence[LogDensity],
-    coefficients: Float[Tensor, " J"],
-    start: Point,
+    target: Target,
+    start: ChainState,
     step: Float[Tensor, " B"],
-    scale: Float[Tensor, "B D D"],
     steps: int,
     generators: Generators,
-    turn: int | None = None,
-) -> tuple[Point, Float[Tensor, " B"]]:
-    """One HMC transition that leaves f invariant, and the mean probability of acceptance of each instance's chains.
+    iteration: int | None = None,
+) -> tuple[ChainState, Float[Tensor, " B"]]:
+    """Make one HMC transition that leaves f invariant; return the state and each image's mean acceptance probability.
 
-    Of 1 to `steps` leapfrog steps, at random: a fixed length can be a period of the motion, which leads back to where
-    it began (Neal 2011, sec. 3.2). An instance's chains share the lengths out among them by lot, and each has a step
-    size of its own: common ones would give all estimates of a batch one error, which no spread over chains or instances
-    shows. What remains common is which lengths have a chain more, and what the caller shares (an instance's `step`). A
-    transition costs as many evaluations as with one length, in up to `steps` calls.
+    A trajectory has 1 to `steps` leapfrog steps, at random: a fixed length can be a period of the motion, which leads
+    back to where it began (Neal 2011, sec. 3.2). The lengths are divided among the chains of an image at random, and
+    each chain has a step size of its own. Common ones would give all estimates of a batch a common error, which no
+    spread over chains or images shows. What remains common is which lengths have one chain more than the others, and
+    what the caller shares (the `step` of an image). A transition costs as many evaluations as with one length for all
+    chains, in up to `steps` calls.
+
+    A proposal whose energy is not finite is rejected; from a start whose energy is not finite any finite one is
+    accepted.
 
     Args:
-        generators: one for all instances, or one for each; then `turn` is wanted, for what instances have in common.
-        turn: number of the transition: which lengths have a chain more goes round with it. Where there is none, it is
-            drawn.
-
-    A proposal whose energy is not finite is rejected; from where that is so, any finite one is accepted.
+        step: step size of each image in units of the scale.
+        generators: one for all images, or one for each; the latter need `iteration`, as lengths are common to images.
+        iteration: number of the transition, which then determines the lengths; drawn from the generator if None.
     """
-    chains, instances, _ = start.z.shape
+    chains, images, _ = start.z.shape
     momentum = normal(start.z.shape, generators, start.z)
-    dealing, jitter, chance = uniform((chains, instances, 3), generators, start.z).unbind(-1)
-    lot = dealing.argsort(0)
-    start = start.dealt(lot)
+    sort_keys, jitter, chance = uniform((chains, images, 3), generators, start.z).unbind(-1)
+    # Chains in a random order, for the lengths are in falling order; the inverse permutation undoes it.
+    permutation = sort_keys.argsort(0)
+    start = start.permuted(permutation)
     jittered = step * (1 + JITTER * (2 * jitter - 1))
-    if turn is None:
+    if iteration is None:
         shared = generators if isinstance(generators, torch.Generator) else None
-        lengths = _lengths(chains, steps, shared, start.z.device)
+        lengths = _draw_lengths(chains, steps, shared, start.z.device)
     else:
-        lengths = _shared_lengths(chains, steps, turn)
-    end, p = _each_its_length(densities, coefficients, start, momentum, jittered, scale, lengths)
-    before = _mix(coefficients, start.values) - 0.5 * momentum.square().sum(-1)
-    after = _mix(coefficients, end.values) - 0.5 * p.square().sum(-1)
+        lengths = _lengths(chains, steps, iteration)
+    end, p = _leapfrog_by_length(target, start, momentum, jittered, lengths)
+    # log f - |p|^2 / 2 is minus the energy; its gain is the log of the Metropolis ratio.
+    before = target.log_prob(start) - 0.5 * momentum.square().sum(-1)
+    after = target.log_prob(end) - 0.5 * p.square().sum(-1)
     log_ratio = in_double(torch.where(before.isfinite(), after - before, 0.0))
     probability = torch.where(after.isfinite(), log_ratio, -torch.inf).clamp(max=0.0).exp()
     accepted = chance < probability
-    return end.where(accepted, start).dealt(lot.argsort(0)), probability.T.contiguous().mean(1).to(step)
+    end = end.where(accepted, start).permuted(permutation.argsort(0))
+    # NOTE: the mean over chains is taken along contiguous rows, so that it is rounded alike in every batch.
+    return end, probability.T.contiguous().mean(1).to(step)
 
 
 def adapted(step: Float[Tensor, " B"], acceptance: Float[Tensor, " B"], gain: float) -> Float[Tensor, " B"]:
-    """Larger where more than TARGET_ACCEPTANCE is accepted, smaller where less: log step moves by gain x excess."""
+    """Return the step size moved towards TARGET_ACCEPTANCE: log step grows by `gain` times the excess acceptance."""
     factor = (gain * (in_double(acceptance) - TARGET_ACCEPTANCE)).exp().to(step)
     return (step * factor).clamp(*STEP_RANGE)

@@ -1,4 +1,4 @@
-"""Importance-weighted lower bounds on log p(x), any latent dimension, in bounded memory."""
+"""Importance-weighted lower bounds on log p(x) for any latent dimension, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from gpvae_core.vae import VAE
 
 @dataclass(frozen=True)
 class ImportanceEstimate:
-    """log p(x) of B instances from K importance weights each, and whether it can be trusted."""
+    """log p(x) of B images from K importance weights each, with the diagnostics of the weights."""
 
     log_px: Float[Tensor, " B"]
-    """log 1/K sum_k w_k, nats: a lower bound in expectation."""
+    """log 1/K sum_k w_k in nats, a lower bound of log p(x) in expectation."""
     se: Float[Tensor, " B"]
-    """Its standard error, nats; it means nothing where k_hat is above K_HAT_LIMIT."""
+    """Standard error of log_px in nats; not reliable where k_hat is above K_HAT_LIMIT."""
     ess: Float[Tensor, " B"]
-    """Effective sample size, of K."""
+    """Effective sample size, at most K."""
     k_hat: Float[Tensor, " B"]
-    """Shape of the weights' tail, NaN where K is too small to tell."""
+    """Pareto shape of the weights' tail, NaN where K is too small to fit one."""
 
     @staticmethod
-    def of(log_w: Float[Tensor, "K B"]) -> ImportanceEstimate:
+    def from_log_weights(log_w: Float[Tensor, "K B"]) -> ImportanceEstimate:
+        """Return the estimate with its diagnostics."""
         return ImportanceEstimate(
             bounds.iwae(log_w), log_mean_error(log_w), effective_sample_size(log_w), pareto_k(log_w)
         )
@@ -44,15 +45,16 @@ def log_weights(
     proposal: Posterior | None = None,
     chunk: int | None = None,
 ) -> Float[Tensor, "K B"]:
-    """log w = log p(x,z) - log q(z|x) in nats for k samples z ~ q of each image; float64 on the CPU.
+    """Return log w = log p(x,z) - log q(z|x) in nats for k samples z ~ q of each image; float64 on the CPU.
 
     Args:
-        proposal: q for these B images; the encoder's where there is none.
-        chunk: latents decoded at a time (at least one for each image); what the device is fastest on by default.
+        proposal: q of these B images, by default the encoder's.
+        chunk: latents decoded at a time (at least one for each image), by default the device's fastest number.
     """
     q = vae.infer(x) if proposal is None else proposal
     at_once = max(1, (chunk or decodes_at_once(x.device)) // len(x))
     parts = []
+    # The samples are split, not the images, so that all images draw from the generator in one order.
     for start in range(0, k, at_once):
         z, log_q = q.rsample_and_log_prob(min(at_once, k - start), generator)
         parts.append((vae.log_joint(x, z) - log_q).cpu().double())
@@ -67,5 +69,8 @@ def iwae_log_px(
     proposal: Posterior | None = None,
     chunk: int | None = None,
 ) -> Float[Tensor, " B"]:
-    """log 1/K sum_k w_k in nats: a lower bound of log p(x) in expectation, exact as K grows (Burda et al. 2016)."""
+    """Return log 1/K sum_k w_k in nats, a lower bound of log p(x) in expectation; its arguments are `log_weights`'.
+
+    It converges to log p(x) as K grows (Burda et al. 2016).
+    """
     return bounds.iwae(log_weights(vae, x, k, generator, proposal, chunk))

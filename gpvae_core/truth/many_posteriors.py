@@ -1,4 +1,4 @@
-"""HMC samples of p(z|x) of many instances, few in memory, begun in the encoder's answer."""
+"""HMC samples of p(z|x) of many images, a few images at a time, by chains that start in samples of q(z|x)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.progress import Progress, share_of, silent
-from gpvae_core.truth.by_image import inferred_one_by_one, log_joint_by_image
+from gpvae_core.truth.by_image import infer_each, log_joint_by_image
 from gpvae_core.truth.estimators.base import AT_ONCE
 from gpvae_core.truth.noise import image_generators
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples, chains_from
@@ -23,20 +23,20 @@ def many_posteriors(
     seed: int = 0,
     progress: Progress = silent,
 ) -> PosteriorSamples:
-    """Draw from p(z|x) of each image; what an image gets does not depend on the others.
+    """Draw from p(z|x) of each image; the samples of an image do not depend on the others in the batch.
+
+    Chains start in samples of q(z|x). A mode that none of them reaches is missed, and R-hat does not show it.
 
     Args:
-        scale: factor of the covariance in whose units chains step, such as that of the best full Gaussian.
-
-    Chains begin in samples of q(z|x). A mode that none of them falls into is not found, and R-hat does not show it.
+        scale: factor L of a covariance L L' in whose units chains step, such as that of the best full Gaussian.
     """
     settings = settings or HMCSettings()
     parts: list[PosteriorSamples] = []
     for low in range(0, len(x), AT_ONCE):
-        some, units = x[low : low + AT_ONCE], scale[low : low + AT_ONCE]
-        report = share_of(progress, low, len(some), len(x))
-        begin, generators = _begin(vae, some, settings.chains, seed), image_generators(some, seed + 1)
-        parts.append(chains_from(begin, log_joint_by_image(vae, some), units, settings, generators, report))
+        images, factors = x[low : low + AT_ONCE], scale[low : low + AT_ONCE]
+        report = share_of(progress, low, len(images), len(x))
+        begin, generators = _begin(vae, images, settings.chains, seed), image_generators(images, seed + 1)
+        parts.append(chains_from(begin, log_joint_by_image(vae, images), factors, settings, generators, report))
     return PosteriorSamples(
         torch.cat([part.z for part in parts], 2),
         torch.cat([part.step for part in parts]),
@@ -45,6 +45,6 @@ def many_posteriors(
 
 
 def _begin(vae: VAE, x: Float[Tensor, "B C H W"], chains: int, seed: int) -> Float[Tensor, "K B D"]:
-    """Draw where the chains of each image begin, from the encoder's answer."""
-    answers = zip(inferred_one_by_one(vae, x), image_generators(x, seed, x.device), strict=True)
-    return torch.cat([q.rsample_and_log_prob(chains, generator)[0] for q, generator in answers], 1)
+    """Draw the latents in which the chains of each image start, from q(z|x)."""
+    posteriors = zip(infer_each(vae, x), image_generators(x, seed, x.device), strict=True)
+    return torch.cat([q.rsample_and_log_prob(chains, generator)[0] for q, generator in posteriors], 1)

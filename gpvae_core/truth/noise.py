@@ -1,7 +1,7 @@
-"""Random numbers of several instances at once: from one generator, or for each instance from a generator of its own.
+"""Random numbers for a batch of images, from one generator or from one generator for each image.
 
-With one of its own, what an instance draws depends on the seed and its pixels alone, not on the batch that it is asked
-in; and two instances share no noise, so that their errors stay independent.
+With a generator of its own, an image draws noise that depends on the seed and its pixels alone and not on its batch;
+and as no two images share noise, their errors are independent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from gpvae_core.hashes import hexdigest
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
-"""One for all instances (None: torch's global one), or one for each."""
+"""One generator for all images (None: torch's global one), or one for each image."""
 
 
 def image_generators(
@@ -23,28 +23,29 @@ def image_generators(
 ) -> list[torch.Generator]:
     """Return a generator for each image, seeded by a hash of `seed` and the image's pixels.
 
-    On the CPU, as by default, an image draws the same numbers whatever device decodes.
+    With generators on the CPU (the default), an image draws the same numbers on whatever device the model is.
     """
     return [torch.Generator(device).manual_seed(_image_seed(image, seed)) for image in x.detach().cpu().float()]
 
 
 def _image_seed(image: Float[Tensor, "C H W"], seed: int) -> int:
     digest = hexdigest([f"{seed} ", image.contiguous().numpy().tobytes()])
-    return int(digest[:16], 16) >> 1  # manual_seed takes 63 bits
+    return int(digest[:16], 16) >> 1  # of the 64 bits, as manual_seed takes 63
 
 
 def normal(shape: Sequence[int], generators: Generators, like: Tensor) -> Tensor:
-    """Draw N(0, 1); `shape` is (C, B, ...), with the instances on its second axis."""
+    """Draw from N(0, 1); `shape` is (C, B, ...), with the images on its second axis."""
     return _drawn(torch.randn, shape, generators, like)
 
 
 def uniform(shape: Sequence[int], generators: Generators, like: Tensor) -> Tensor:
-    """Draw U(0, 1); `shape` is (C, B, ...), with the instances on its second axis."""
+    """Draw from U(0, 1); `shape` is (C, B, ...), with the images on its second axis."""
     return _drawn(torch.rand, shape, generators, like)
 
 
 def _drawn(draw: Callable[..., Tensor], shape: Sequence[int], generators: Generators, like: Tensor) -> Tensor:
     if generators is None or isinstance(generators, torch.Generator):
         return draw(*shape, generator=generators, device=like.device, dtype=like.dtype)
-    each = (shape[0], *shape[2:])
-    return torch.stack([draw(*each, generator=one, dtype=like.dtype) for one in generators], 1).to(like.device)
+    shape_of_image = (shape[0], *shape[2:])
+    noise = [draw(*shape_of_image, generator=generator, dtype=like.dtype) for generator in generators]
+    return torch.stack(noise, 1).to(like.device)

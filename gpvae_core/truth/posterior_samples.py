@@ -1,4 +1,4 @@
-"""Samples of p(z|x) by Hamiltonian Monte Carlo, any latent dimension, with the diagnostics that say if they mixed."""
+"""Samples of p(z|x) by Hamiltonian Monte Carlo for any latent dimension, with the diagnostics of their mixing."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.by_image import in_double
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT, Array, bulk_ess, split_r_hat
-from gpvae_core.truth.hmc import LogDensity, Point, adapted, evaluate, transition
+from gpvae_core.truth.hmc import ChainState, LogDensity, Target, adapted, evaluate, transition
 from gpvae_core.truth.noise import Generators
 from gpvae_core.vae import VAE
 
 FIRST_STEP = 0.3
-FIRST_GAIN, GAIN_FALL = 1.0, 0.6
-"""In the warm-up log step moves by FIRST_GAIN / t^GAIN_FALL times the excess of acceptance (Robbins & Monro)."""
+"""Step size of the first transition, in units of the scale."""
+FIRST_GAIN, GAIN_DECAY = 1.0, 0.6
+"""The warm-up's t-th transition changes log step by FIRST_GAIN / t^GAIN_DECAY times the excess acceptance (Robbins and
+Monro)."""
 ESS_FOR_EACH_CHAIN = 100
-"""Fewer, and R-hat itself is not reliable (Vehtari et al. 2021, sec. 4)."""
+"""With fewer effective draws in each chain R-hat itself is not reliable (Vehtari et al. 2021, sec. 4)."""
 
 
 class HMCSettings(BaseModel):
-    """Settings of the chains that sample the posterior: how many there are, and how long.
+    """Settings of the HMC chains that sample the posterior: their number and their lengths.
 
     >>> import gpvae_core as gpvae
     >>> gpvae.HMCSettings(draws=1000).chains
@@ -38,46 +40,49 @@ class HMCSettings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    chains: int = Field(default=4, ge=2, description="chains of each instance")
-    warmup: int = Field(default=300, ge=1, description="transitions that adapt the step size and are thrown away")
+    chains: int = Field(default=4, ge=2, description="number of chains of each image")
+    warmup: int = Field(default=300, ge=1, description="transitions that adapt the step size and are discarded")
     draws: int = Field(default=500, ge=4, description="transitions of each chain that are kept")
-    leapfrog: int = Field(default=10, ge=1, description="most leapfrog steps of a transition")
+    leapfrog: int = Field(default=10, ge=1, description="largest number of leapfrog steps of a transition")
 
 
 @dataclass(frozen=True)
 class PosteriorSamples:
-    """N draws of C chains of B instances.
+    """N draws from the true posterior of B images, from each of C chains.
 
-    >>> draws = torch.randn(200, 4, 1, 2, generator=torch.Generator().manual_seed(0))
-    >>> found = PosteriorSamples(draws, step=torch.tensor([0.5]), acceptance=torch.tensor([0.8]))
-    >>> bool((found.r_hat < 1.01).all()), found.mixed.tolist()
+    >>> z = torch.randn(200, 4, 1, 2, generator=torch.Generator().manual_seed(0))
+    >>> samples = PosteriorSamples(z, step=torch.tensor([0.5]), acceptance=torch.tensor([0.8]))
+    >>> bool((samples.r_hat < 1.01).all()), samples.mixed.tolist()
     (True, [True])
     """
 
     z: Float[Tensor, "N C B D"]
+    """Latents, draws first."""
     step: Float[Tensor, " B"]
     """Step size after the warm-up, in units of `scale`."""
     acceptance: Float[Tensor, " B"]
+    """Acceptance probability after the warm-up, averaged over chains and draws."""
 
     @cached_property
     def r_hat(self) -> Array:
-        """Rank-normalised split R-hat, (B, D)."""
-        return self._each(split_r_hat)
+        """(B, D) rank-normalised split R-hat."""
+        return self._by_dimension(split_r_hat)
 
     @cached_property
     def ess(self) -> Array:
-        """Bulk effective sample size, (B, D)."""
-        return self._each(bulk_ess)
+        """(B, D) bulk effective sample size."""
+        return self._by_dimension(bulk_ess)
 
     @property
     def mixed(self) -> NDArray[np.bool_]:
-        """Whether all dimensions of an instance have R-hat <= 1.01 and 100 effective draws a chain, (B,)."""
-        enough = ESS_FOR_EACH_CHAIN * self.z.shape[1]
-        return np.asarray((self.r_hat <= R_HAT_LIMIT).all(1) & (self.ess >= enough).all(1))
+        """(B,) whether all latent dimensions have R-hat <= 1.01 and at least 100 effective draws for each chain."""
+        min_ess = ESS_FOR_EACH_CHAIN * self.z.shape[1]
+        return np.asarray((self.r_hat <= R_HAT_LIMIT).all(1) & (self.ess >= min_ess).all(1))
 
-    def _each(self, statistic: Callable[[Array], float]) -> Array:
-        draws = self.z.permute(2, 3, 1, 0).cpu().double().numpy()
-        return np.array([[statistic(one) for one in instance] for instance in draws])
+    def _by_dimension(self, statistic: Callable[[Array], float]) -> Array:
+        """Return (B, D), a statistic of the draws (C, N) of each latent dimension of each image."""
+        images = self.z.permute(2, 3, 1, 0).cpu().double().numpy()
+        return np.array([[statistic(draws) for draws in image] for image in images])
 
 
 @torch.no_grad()
@@ -92,11 +97,12 @@ def posterior_samples(
 ) -> PosteriorSamples:
     """Draw from p(z|x) of each image, all with one generator.
 
-    Args:
-        start: where chains start: q(z|x), or the prior (`vae.prior`), from which R-hat sees more.
-        scale: factor of the covariance in whose units chains step, by default the start's standard deviations.
+    All C x B latents are decoded together: pass few images at a time.
 
-    C x B latents are decoded together: give few images at a time.
+    Args:
+        start: density in which chains start: q(z|x), or the prior (`vae.prior`), which spreads them more widely, so
+            that R-hat detects more.
+        scale: factor L of a covariance L L' in whose units chains step, by default the start's standard deviations.
     """
     settings = settings or HMCSettings()
     factor = torch.diag_embed(start.variance.sqrt()) if scale is None else scale
@@ -113,28 +119,28 @@ def chains_from(
     generators: Generators,
     progress: Progress = silent,
 ) -> PosteriorSamples:
-    """Run C chains of each of B images from where they begin, with one generator, or with one for each image."""
+    """Run C chains for each of B images from the latents `begin`, with one generator or with one for each image."""
     step = scale.new_full((len(scale),), FIRST_STEP)
-    point, weights = evaluate((log_joint,), begin), begin.new_ones(1)
-    each_its_own = isinstance(generators, Sequence)
+    target = Target((log_joint,), begin.new_ones(1), scale)
+    state = evaluate(target.densities, begin)
+    generator_for_each = isinstance(generators, Sequence)
 
-    def moved(point: Point, step: Tensor, t: int) -> tuple[Point, Tensor]:
-        turn = t if each_its_own else None
-        return transition((log_joint,), weights, point, step, scale, settings.leapfrog, generators, turn)
+    def move(state: ChainState, step: Tensor, t: int) -> tuple[ChainState, Tensor]:
+        return transition(target, state, step, settings.leapfrog, generators, t if generator_for_each else None)
 
     total = settings.warmup + settings.draws
-    logs: list[Tensor] = []
+    log_steps: list[Tensor] = []
     for t in range(1, settings.warmup + 1):
-        point, rate = moved(point, step, t)
-        step = adapted(step, rate, FIRST_GAIN / t**GAIN_FALL)
-        logs.append(in_double(step).log())
+        state, rate = move(state, step, t)
+        step = adapted(step, rate, FIRST_GAIN / t**GAIN_DECAY)
+        log_steps.append(in_double(step).log())
         progress(t, total, "samples of the true posterior")
-    # The warm-up's later half, after the first large steps of the search.
-    step = torch.stack(logs[math.floor(0.5 * settings.warmup) :]).mean(0).exp().to(step)
+    # Average the iterates (Polyak), but only those of the warm-up's second half: the first ones are far off.
+    step = torch.stack(log_steps[math.floor(0.5 * settings.warmup) :]).mean(0).exp().to(step)
     draws, rates = [], []
     for t in range(settings.warmup + 1, total + 1):
-        point, rate = moved(point, step, t)
-        draws.append(point.z)
+        state, rate = move(state, step, t)
+        draws.append(state.z)
         rates.append(rate)
         progress(t, total, "samples of the true posterior")
     return PosteriorSamples(torch.stack(draws), step, torch.stack(rates).mean(0))

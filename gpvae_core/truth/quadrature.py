@@ -1,4 +1,4 @@
-"""p(z|x) by quadrature where there is one: the line at d = 1, the grid at d = 2. The latent space is decoded once."""
+"""The true posterior p(z|x) by quadrature over a latent line (d = 1) or plane (d = 2) that is decoded once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.grid import Atlas, GridPosterior, true_posteriors
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import GridPosterior, true_posteriors
 from gpvae_core.truth.line import Line
 from gpvae_core.truth.line_posterior import LinePosterior, line_posteriors
 from gpvae_core.vae import GenerativeModel
@@ -22,7 +23,7 @@ TruePosterior = GridPosterior | LinePosterior
 
 
 class BuiltOnce(Generic[T]):
-    """A value that the first thread to ask builds and the others wait for; a build that fails is tried again."""
+    """A value that is built at its first use: one thread builds it, others wait; a build that fails is tried again."""
 
     def __init__(self, build: Callable[[Progress], T]) -> None:
         self._build = build
@@ -31,42 +32,56 @@ class BuiltOnce(Generic[T]):
 
     @property
     def ready(self) -> bool:
+        """Whether the value is built."""
         return self._value is not None
 
     def get(self, progress: Progress = silent) -> T:
-        with self._lock:
+        """Return the value, after building it where that is not done yet."""
+        with self._lock:  # held while building, so that a second thread waits instead of building another one
             if self._value is None:
                 self._value = self._build(progress)
             return self._value
 
 
 class Quadrature(ABC):
-    """The true posterior of any image under one model, from a latent space that is decoded at the first question."""
+    """The true posteriors of one model, from a latent space that is decoded at the first use."""
 
     @property
     @abstractmethod
     def ready(self) -> bool:
-        """Whether nothing is left to decode before the first image."""
+        """Whether the latent space is already decoded."""
 
     @abstractmethod
     def prepare(self, progress: Progress = silent) -> None:
-        """Decode what is left to decode."""
+        """Decode the latent space where that is not done yet."""
 
     @abstractmethod
     def posteriors(self, x: Float[Tensor, "B C H W"], progress: Progress = silent) -> Sequence[TruePosterior]:
-        """Return p(z|x) of each image. Raises UserError where there is no quadrature."""
+        """Return p(z|x) of each image.
+
+        Raises:
+            UserError: the model has more than 2 latent dimensions.
+        """
 
     @abstractmethod
     def line(self, progress: Progress = silent) -> Line:
-        """Return the decoded latent line. Raises UserError unless d = 1."""
+        """Return the decoded latent line.
+
+        Raises:
+            UserError: the model does not have exactly 1 latent dimension.
+        """
 
     @abstractmethod
     def atlas(self, progress: Progress = silent) -> Atlas:
-        """Return the decoded latent plane. Raises UserError unless d = 2."""
+        """Return the decoded latent plane.
+
+        Raises:
+            UserError: the model does not have exactly 2 latent dimensions.
+        """
 
 
 class LineQuadrature(Quadrature):
-    """Quadrature along the latent line, d = 1."""
+    """Quadrature along the latent line, for d = 1."""
 
     def __init__(self, model: GenerativeModel) -> None:
         self._line = BuiltOnce(lambda progress: Line.build(model, progress=progress))
@@ -89,7 +104,7 @@ class LineQuadrature(Quadrature):
 
 
 class GridQuadrature(Quadrature):
-    """Quadrature on a checked grid over the latent plane, d = 2."""
+    """Quadrature on a checked grid over the latent plane, for d = 2."""
 
     def __init__(self, model: GenerativeModel) -> None:
         self._model = model
@@ -113,7 +128,7 @@ class GridQuadrature(Quadrature):
 
 
 class NoQuadrature(Quadrature):
-    """More latent dimensions than a quadrature can take: every question is refused in one clear line."""
+    """Stand-in for d > 2, where quadrature is not feasible; its methods raise a UserError."""
 
     def __init__(self, model: GenerativeModel) -> None:
         self._latent_dim = model.latent_dim
@@ -123,7 +138,7 @@ class NoQuadrature(Quadrature):
         return True
 
     def prepare(self, progress: Progress = silent) -> None:
-        pass  # there is nothing to decode
+        pass  # nothing to decode
 
     def posteriors(self, x: Float[Tensor, "B C H W"], progress: Progress = silent) -> Sequence[TruePosterior]:
         raise UserError(
@@ -138,13 +153,13 @@ class NoQuadrature(Quadrature):
         raise _no_quadrature(2, self._latent_dim)
 
 
-def _no_quadrature(wanted: int, got: int) -> UserError:
-    where = {1: "along a line wants 1 latent dimension", 2: "on a grid wants 2 latent dimensions"}[wanted]
-    return UserError(f"the true posterior by quadrature {where}, this model has {got}")
+def _no_quadrature(required: int, latent_dim: int) -> UserError:
+    requirement = {1: "along a line wants 1 latent dimension", 2: "on a grid wants 2 latent dimensions"}[required]
+    return UserError(f"the true posterior by quadrature {requirement}, this model has {latent_dim}")
 
 
 QUADRATURE_OF = {1: LineQuadrature, 2: GridQuadrature}
-"""Latent dimensions -> the quadrature there is."""
+"""Number of latent dimensions -> class of the quadrature."""
 
 
 def quadrature_for(model: GenerativeModel) -> Quadrature:

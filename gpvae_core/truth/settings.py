@@ -1,4 +1,4 @@
-"""How the truth about a model is found."""
+"""Settings of the estimator of log p(x)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from gpvae_core.truth.ais import AISSettings
 
 AUTO = "auto"
 ANNEALING = AISSettings(steps=30, chains=64, leapfrog=5)
-"""From the best Gaussian few temperatures do: standard errors of 0.1 nats at d = 2 to 50 on digits and MNIST."""
+"""Chains that start in the best Gaussian need few temperatures: standard errors are 0.1 nats at d = 2 to 50 on digits
+and MNIST."""
 IWAE_SAMPLES = 5000
 
 
 class TruthSettings(BaseModel):
-    """Settings of how log p(x) is found. The seed of the noise is an argument of each question.
+    """Settings of the estimator of log p(x); the seed of its noise is an argument of `Truth.log_px`.
 
     >>> import gpvae_core as gpvae
     >>> gpvae.TruthSettings(name="iwae").samples
@@ -22,7 +23,8 @@ class TruthSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(
-        default=AUTO, description="'line' (d = 1), 'grid' (d = 2), 'ais', 'iwae', or 'auto': quadrature, else 'ais'"
+        default=AUTO,
+        description="'line' (d = 1), 'grid' (d = 2), 'ais', 'iwae', or 'auto': quadrature for d <= 2, else 'ais'",
     )
     annealing: AISSettings = Field(default=ANNEALING, description="temperatures and chains of 'ais'")
-    samples: int = Field(default=IWAE_SAMPLES, ge=1, description="importance samples of each image of 'iwae'")
+    samples: int = Field(default=IWAE_SAMPLES, ge=1, description="importance samples of each image for 'iwae'")

@@ -1,7 +1,7 @@
-"""The truth about a model: log p(x) and p(z|x) of any image, stated with their error. Whoever wants it asks here.
+"""The evidence log p(x) and the true posterior p(z|x) of any image under a trained model, with their errors.
 
-At d = 1 and 2 it is quadrature, beyond annealed importance sampling; the same image and seed get the same answer in
-whatever batch they are asked.
+At d = 1 and 2 both are computed by quadrature; in more dimensions log p(x) is estimated by annealed importance sampling
+and p(z|x) is sampled by HMC. The estimate of an image depends on the seed and its pixels, not on its batch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.progress import Progress, silent
+from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.truth.estimators.ais import Annealing
 from gpvae_core.truth.estimators.base import Estimator
@@ -21,7 +22,6 @@ from gpvae_core.truth.estimators.grid import GridEvidence
 from gpvae_core.truth.estimators.iwae import ImportanceSampling
 from gpvae_core.truth.estimators.line import LineEvidence
 from gpvae_core.truth.evidence import Array, Evidence
-from gpvae_core.truth.grid import Atlas
 from gpvae_core.truth.line import Line
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
@@ -29,20 +29,22 @@ from gpvae_core.truth.quadrature import Quadrature, TruePosterior, quadrature_fo
 from gpvae_core.truth.settings import AUTO, TruthSettings
 from gpvae_core.vae import VAE, GenerativeModel
 
-Build = Callable[[GenerativeModel, TruthSettings, Quadrature], Estimator]
-ESTIMATORS: dict[str, Build] = {
+EstimatorBuilder = Callable[[GenerativeModel, TruthSettings, Quadrature], Estimator]
+ESTIMATORS: dict[str, EstimatorBuilder] = {
     "line": lambda model, settings, quadrature: LineEvidence(quadrature),
     "grid": lambda model, settings, quadrature: GridEvidence(model, quadrature),
     "ais": lambda model, settings, quadrature: Annealing(_with_encoder(model), settings.annealing),
     "iwae": lambda model, settings, quadrature: ImportanceSampling(_with_encoder(model), settings.samples),
 }
-"""Name of a way to log p(x) -> how it is built."""
+"""Name of an estimator of log p(x) -> function that builds it."""
 DIMENSIONS = {"line": 1, "grid": 2}
-"""The latent dimensions that quadrature needs."""
+"""Name of a quadrature -> number of latent dimensions that it needs."""
 
 
 class Truth:
-    """The truth about one frozen model. What is built once (the line, the atlas) is shared by all threads that ask.
+    """The evidence and the true posteriors of one frozen model.
+
+    Safe to use from several threads: what is decoded once (the line, the atlas) is shared by all of them.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
@@ -58,10 +60,10 @@ class Truth:
         self._quadrature = quadrature
 
     def by(self, settings: TruthSettings) -> Truth:
-        """Return the truth about the same model found in another way; what is built is shared.
+        """Return the truth about the same model by another estimator; the decoded latent space is shared.
 
         Raises:
-            UserError: no such way, or quadrature where it needs another number of latent dimensions.
+            UserError: the estimator is unknown, or is a quadrature for another number of latent dimensions.
         """
         return Truth(self.model, settings, self._quadrature)
 
@@ -71,38 +73,42 @@ class Truth:
 
     @property
     def exact(self) -> bool:
-        """Whether log p(x) is by quadrature; otherwise it is a lower bound in expectation, with a standard error."""
+        """Whether log p(x) is computed by quadrature; otherwise it is a lower bound in expectation, with an error."""
         return self.name in DIMENSIONS
 
     # -- log p(x) ---------------------------------------------------------------------------------------------------
 
     def log_px(
-        self,
-        x: Float[Tensor, "B C H W"],
-        seed: int = 0,
-        progress: Progress = silent,
-        best: BestGaussians | None = None,
+        self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
         """Return log p(x) of each image in nats, with its standard error where it is an estimate.
 
         Args:
-            seed: of the noise; an image's noise is its own, drawn from the seed and its pixels.
-            best: the images' best Gaussians where they are known: a sampler starts from them.
+            seed: seed of the noise; the noise of an image is drawn from the seed and a hash of its pixels.
+            best: best Gaussians of the images, from which a sampler starts; computed where they are not given.
         """
         return self._estimator.log_px(x, seed, progress, best)
 
     def quick(self, x: Float[Tensor, "B C H W"], seed: int = 0) -> Evidence:
-        """Return the same where it is by quadrature, else a looser lower bound from samples of the encoder."""
+        """Return log p(x) by quadrature where there is one, else a looser lower bound from samples of the encoder."""
         return self._estimator.quick(x, seed)
 
     # -- p(z|x) -----------------------------------------------------------------------------------------------------
 
     def posterior(self, x: Float[Tensor, "B C H W"], progress: Progress = silent) -> Sequence[TruePosterior]:
-        """Return p(z|x) of each image by quadrature, however log p(x) is found. Raises UserError where d > 2."""
+        """Return p(z|x) of each image by quadrature, whatever the estimator of log p(x).
+
+        Raises:
+            UserError: the model has more than 2 latent dimensions.
+        """
         return self._quadrature.posteriors(x, progress)
 
     def modes(self, x: Float[Tensor, "B C H W"]) -> list[Array]:
-        """Return the modes (J, D) of p(z|x) of each image, highest first. Raises UserError where d > 2."""
+        """Return the modes (J, D) of p(z|x) of each image, in order of falling density.
+
+        Raises:
+            UserError: the model has more than 2 latent dimensions.
+        """
         return [posterior.modes() for posterior in self.posterior(x)]
 
     def samples(
@@ -113,52 +119,61 @@ class Truth:
         progress: Progress = silent,
         best: BestGaussians | None = None,
     ) -> PosteriorSamples:
-        """Draw from p(z|x) of each image by Hamiltonian Monte Carlo, any d; `r_hat`, `ess`, `mixed` say how surely.
+        """Draw from p(z|x) of each image by Hamiltonian Monte Carlo, for any number of latent dimensions.
 
-        Chains begin in samples of q(z|x) and step in units of the best full Gaussian, which is found where it is not
-        given. A mode far from all of them is missed without a sign of it; `posterior` sees every mode.
+        Chains start in samples of q(z|x) and step in units of the best full Gaussian, which is computed where it is
+        not given. `r_hat`, `ess` and `mixed` of the result tell whether they mixed. A mode that no chain reaches is
+        missed, and no diagnostic shows it; `posterior` finds every mode.
         """
         vae = _with_encoder(self.model)
         units = best or best_gaussians(vae, x, seed, progress=progress)
         return many_posteriors(vae, x, units.full_chol, settings, seed, progress)
 
-    # -- what is decoded once ---------------------------------------------------------------------------------------
+    # -- the decoded latent space -----------------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
-        """Whether nothing is left to decode before the first image."""
+        """Whether the latent space is already decoded, so that the first image costs no more than the next."""
         return self._quadrature.ready
 
     def prepare(self, progress: Progress = silent) -> None:
-        """Decode what quadrature needs, where there is one."""
+        """Decode the latent space for the quadrature; does nothing where d > 2."""
         self._quadrature.prepare(progress)
 
     def line(self, progress: Progress = silent) -> Line:
-        """Return the decoded latent line. Raises UserError unless d = 1."""
+        """Return the decoded latent line.
+
+        Raises:
+            UserError: the model does not have exactly 1 latent dimension.
+        """
         return self._quadrature.line(progress)
 
     def atlas(self, progress: Progress = silent) -> Atlas:
-        """Return the decoded latent plane. Raises UserError unless d = 2."""
+        """Return the decoded latent plane.
+
+        Raises:
+            UserError: the model does not have exactly 2 latent dimensions.
+        """
         return self._quadrature.atlas(progress)
 
 
 def truth_for(model: GenerativeModel, settings: TruthSettings | None = None) -> Truth:
-    """Return the truth about a frozen model; nothing is computed before the first question.
+    """Return the truth about a frozen model; the latent space is decoded at the first use.
 
     Raises:
-        UserError: no such way, or quadrature where it needs another number of latent dimensions.
+        UserError: the estimator is unknown, or is a quadrature for another number of latent dimensions.
     """
     return Truth(model, settings or TruthSettings(), quadrature_for(model))
 
 
 def resolved_name(name: str, latent_dim: int) -> str:
-    """Return the way that `name` stands for: 'auto' is the line at d = 1, the grid at d = 2, else 'ais'.
+    """Return the name of the estimator that `name` selects: 'auto' is 'line' at d = 1, 'grid' at d = 2, else 'ais'.
 
     Raises:
-        UserError: no such way, or quadrature where it needs another number of latent dimensions.
+        UserError: the estimator is unknown, or is a quadrature for another number of latent dimensions.
     """
     if name == AUTO:
-        return next((way for way, d in DIMENSIONS.items() if d == latent_dim), "ais")
+        return next((quadrature for quadrature, d in DIMENSIONS.items() if d == latent_dim), "ais")
     if name not in ESTIMATORS:
         raise unknown("truth", name, [*ESTIMATORS, AUTO])
     if latent_dim != DIMENSIONS.get(name, latent_dim):

@@ -49,10 +49,10 @@ def as_torch(q: Gaussian) -> MultivariateNormal:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_gaussian_to_every_gaussian_is_the_closed_form(kind: str, prior: str) -> None:
     q, p = gaussian(kind, 0), gaussian(prior, 10)
-    wanted = kl_divergence(as_torch(q), as_torch(p))
-    assert float(wanted.min()) > 0.3
-    torch.testing.assert_close(q.kl(p), wanted)
-    torch.testing.assert_close(RefinedPosterior(q, p).kl(RefinedPosterior(p, q)), wanted)
+    expected = kl_divergence(as_torch(q), as_torch(p))
+    assert float(expected.min()) > 0.3
+    torch.testing.assert_close(q.kl(p), expected)
+    torch.testing.assert_close(RefinedPosterior(q, p).kl(RefinedPosterior(p, q)), expected)
     torch.testing.assert_close(q.kl(q), torch.zeros(B).double(), atol=1e-12, rtol=0)
 
 
@@ -116,11 +116,11 @@ def test_without_a_closed_form_the_kl_is_sampled(family: str, prior: str) -> Non
     m, s = normal((B, 2), 0), (0.3 * normal((B, 2), 1)).exp()
     p = two_modes(2) if prior == "two modes" else FullGaussian(m.flip(0), gaussian("full", 5).lower_factor()[:, :2, :2])
     q = DiagonalGaussian(m, s) if family == "diagonal" else two_modes(2)
-    wanted = on_a_grid(q, p)
-    torch.testing.assert_close(mean_of_many(q, p), wanted, atol=0.05, rtol=0.05)
+    expected = on_a_grid(q, p)
+    torch.testing.assert_close(mean_of_many(q, p), expected, atol=0.05, rtol=0.05)
     samples = q.rsample_and_log_prob(20_000, torch.Generator().manual_seed(2))
     torch.testing.assert_close(q.kl(two_modes(2), samples=samples), sampled_kl(samples, two_modes(2)))
-    torch.testing.assert_close(sampled_kl(samples, p), wanted, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(sampled_kl(samples, p), expected, atol=0.05, rtol=0.05)
 
 
 def random_functions(closed: bool = True) -> GPPosterior:
@@ -151,8 +151,8 @@ def test_eq_16_to_any_prior_is_the_average_kl_of_sampled_encoders(prior: str, cl
 
 def test_as_a_prior_the_marginalised_encoder_is_its_gaussian() -> None:
     p, q = random_functions(), gaussian("full", 0)
-    wanted = kl_divergence(as_torch(q), MultivariateNormal(p.mean, torch.diag_embed(p.variance)))
-    torch.testing.assert_close(q.kl(p), wanted)
+    expected = kl_divergence(as_torch(q), MultivariateNormal(p.mean, torch.diag_embed(p.variance)))
+    torch.testing.assert_close(q.kl(p), expected)
 
 
 def test_a_density_that_is_diagonal_in_effect_is_found_out() -> None:

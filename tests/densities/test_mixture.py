@@ -37,11 +37,11 @@ def f(z: Tensor) -> Tensor:
 def test_density_and_moments_are_those_of_torchs_mixture(d: int) -> None:
     q = mixture(*parameters(d, b=4))
     components = torch.distributions.Independent(torch.distributions.Normal(q.m, q.s), 1)
-    wanted = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=q.log_w), components)
+    expected = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=q.log_w), components)
     z, log_q = q.rsample_and_log_prob(50_000, torch.Generator().manual_seed(0))
-    assert torch.allclose(log_q, wanted.log_prob(z))
-    assert torch.allclose(q.mean, wanted.mean)
-    assert torch.allclose(q.variance, wanted.variance)
+    assert torch.allclose(log_q, expected.log_prob(z))
+    assert torch.allclose(q.mean, expected.mean)
+    assert torch.allclose(q.variance, expected.variance)
     assert torch.all((z.mean(0) - q.mean).abs() < 0.02 * q.variance.sqrt())
     assert torch.allclose(z.var(0) / q.variance, torch.ones_like(q.variance), atol=0.03)
     share = q.log_joint(z).softmax(-1).mean(0)
@@ -57,15 +57,15 @@ def test_gradients_of_an_expectation_are_unbiased(d: int) -> None:
     grid = torch.cartesian_prod(*[axis] * d).view(-1, 1, d)
     log_q = mixture(logits, *values).log_prob(grid)
     integral = (log_q.exp() * (f(grid) + log_q)).sum() * (axis[1] - axis[0]) ** d
-    wanted = torch.autograd.grad(integral, values)
+    expected = torch.autograd.grad(integral, values)
 
     n, parts, generator = 2000, 40, torch.Generator().manual_seed(1)
-    found: list[list[Tensor]] = []
+    actual: list[list[Tensor]] = []
     for _ in range(parts):
         z, log_q = mixture(logits, *values).rsample_and_log_prob(n, generator)
-        found.append(list(torch.autograd.grad((f(z) + log_q).mean(), values)))
-    for i, exact in enumerate(wanted):
-        each = torch.stack([grads[i] for grads in found])
+        actual.append(list(torch.autograd.grad((f(z) + log_q).mean(), values)))
+    for i, exact in enumerate(expected):
+        each = torch.stack([grads[i] for grads in actual])
         error = each.std(0) / math.sqrt(parts)
         assert float(error.max()) < 0.1 * float(exact.abs().max())
         assert torch.all((each.mean(0) - exact).abs() < 4 * error + 1e-6)
@@ -76,9 +76,9 @@ def test_one_component_is_the_gaussian_encoder() -> None:
     m, s = q.m.requires_grad_(), q.s.requires_grad_()
     z, _ = q.rsample_and_log_prob(6, torch.Generator().manual_seed(0))
     eps = ((z - m[:, 0]) / s[:, 0]).detach()
-    wanted = torch.autograd.grad(f(m[:, 0] + s[:, 0] * eps).sum(), [m, s])
-    for found, exact in zip(torch.autograd.grad(f(z).sum(), [m, s]), wanted, strict=True):
-        assert torch.allclose(found, exact, rtol=1e-4, atol=1e-5)
+    expected = torch.autograd.grad(f(m[:, 0] + s[:, 0] * eps).sum(), [m, s])
+    for actual, exact in zip(torch.autograd.grad(f(z).sum(), [m, s]), expected, strict=True):
+        assert torch.allclose(actual, exact, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_stay_finite_between_far_components() -> None:
@@ -102,12 +102,12 @@ def test_the_kl_has_its_gradient_in_everything() -> None:
     log_q = mixture(logits, far, log_s).log_prob(grid)
     log_p = -0.5 * grid[..., 0].square() - 0.5 * math.log(2 * math.pi)
     integral = (log_q.exp() * (log_q - log_p)).sum() * (grid[1] - grid[0]).squeeze()
-    wanted = torch.autograd.grad(integral, (logits, m, log_s), retain_graph=True)
+    expected = torch.autograd.grad(integral, (logits, m, log_s), retain_graph=True)
     q, generator = mixture(logits, far, log_s), torch.Generator().manual_seed(0)
     kl = torch.stack([kl_to_standard_normal(q, generator) for _ in range(1000)])
     assert float(kl.detach().mean()) == pytest.approx(float(integral.detach()), rel=0.02)
-    for found, exact in zip(torch.autograd.grad(kl.mean(), (logits, m, log_s)), wanted, strict=True):
-        assert torch.allclose(found, exact, rtol=0.05, atol=0.05)
+    for actual, exact in zip(torch.autograd.grad(kl.mean(), (logits, m, log_s)), expected, strict=True):
+        assert torch.allclose(actual, exact, rtol=0.05, atol=0.05)
 
 
 def test_moments_keep_their_gradient_after_samples_were_drawn() -> None:

@@ -82,8 +82,8 @@ def test_rows_are_picked_replaced_and_chosen(kind: type[MovableGaussian]) -> Non
     other = q.moved([torch.ones_like(t) for t in q.origin()])
     condition = torch.tensor([True, False])
     for mixed in (q.where(condition, other), q.replaced(torch.tensor([1]), other.rows(torch.tensor([1])))):
-        for found, own, its in zip(mixed.parts(), q.parts(), other.parts(), strict=True):
-            assert torch.equal(found, torch.stack([own[0], its[1]]))
+        for value, own, its in zip(mixed.parts(), q.parts(), other.parts(), strict=True):
+            assert torch.equal(value, torch.stack([own[0], its[1]]))
 
 
 @pytest.mark.parametrize("d", [2, 6])

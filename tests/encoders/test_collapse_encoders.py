@@ -57,10 +57,10 @@ def test_evaluation_uses_the_moments_that_training_gathered() -> None:
     for _ in range(200):
         encoder.train()(x)
     b, _ = encoder.base(x)
-    wanted = (b - b.mean(0)) / (b.var(0) + EPSILON).sqrt() * 0.7
-    assert torch.allclose(encoder.eval()(x).mean, wanted, atol=1e-4)
-    assert torch.allclose(encoder(x[:1]).mean, wanted[:1], atol=1e-4)
-    assert torch.allclose(encoder.train()(x[:1]).mean, wanted[:1], atol=1e-4)
+    expected = (b - b.mean(0)) / (b.var(0) + EPSILON).sqrt() * 0.7
+    assert torch.allclose(encoder.eval()(x).mean, expected, atol=1e-4)
+    assert torch.allclose(encoder(x[:1]).mean, expected[:1], atol=1e-4)
+    assert torch.allclose(encoder.train()(x[:1]).mean, expected[:1], atol=1e-4)
 
 
 @torch.no_grad()

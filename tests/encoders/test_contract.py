@@ -73,11 +73,11 @@ def test_the_kl_term_agrees_with_sampling(kind: str) -> None:
     sampled = sampled_kl(
         q.rsample_and_log_prob(20_000, torch.Generator().manual_seed(1)), DiagonalGaussian.standard(q.mean, 2)
     )
-    found = torch.stack([kl_to_standard_normal(q, torch.Generator().manual_seed(i)) for i in range(200)]).mean(0)
+    actual = torch.stack([kl_to_standard_normal(q, torch.Generator().manual_seed(i)) for i in range(200)]).mean(0)
     if q.uncertainty() is None:
-        assert torch.allclose(found, sampled, rtol=0.1, atol=0.1)
+        assert torch.allclose(actual, sampled, rtol=0.1, atol=0.1)
     else:
-        assert torch.all(found > sampled - 0.1)
+        assert torch.all(actual > sampled - 0.1)
 
 
 @torch.no_grad()

@@ -32,13 +32,13 @@ def config(kind: str, **settings: int) -> EncoderConfig:
 def encoder(kind: str, d: int, flows: int = 3) -> FlowEncoder:
     """One whose flows bend: every layer as large as torch makes it by default, and a last layer of its own."""
     torch.manual_seed(0)
-    made = config(kind, flows=flows, context=6, flow_width=24).build(NET, SHAPE, d)
-    assert isinstance(made, FlowEncoder)
-    for step in made.flow.steps:
+    module = config(kind, flows=flows, context=6, flow_width=24).build(NET, SHAPE, d)
+    assert isinstance(module, FlowEncoder)
+    for step in module.flow.steps:
         assert isinstance(step, FlowStep)
         nn.init.normal_(step.net.last.weight, std=0.12)
         nn.init.normal_(step.net.last_context.weight, std=0.12)
-    return made
+    return module
 
 
 @pytest.mark.parametrize(("kind", "d"), [("iaf", 1), ("iaf", 2), ("iaf", 5), ("coupling", 2), ("coupling", 5)])
@@ -48,10 +48,10 @@ def test_log_det_is_that_of_the_autodiff_jacobian(kind: str, d: int) -> None:
     _, log_det = q.flow.forward(z, q.h)
     for i in range(3):
         jacobian = torch.func.jacrev(lambda one, i=i: q.flow.forward(one.view(1, 1, d), q.h[i : i + 1]).z.flatten())
-        wanted = torch.linalg.slogdet(jacobian(z[0, i]))
-        assert float(wanted.sign) == 1.0
-        assert abs(float(wanted.logabsdet)) > 0.01
-        assert float(log_det[0, i]) == pytest.approx(float(wanted.logabsdet), abs=1e-9)
+        expected = torch.linalg.slogdet(jacobian(z[0, i]))
+        assert float(expected.sign) == 1.0
+        assert abs(float(expected.logabsdet)) > 0.01
+        assert float(log_det[0, i]) == pytest.approx(float(expected.logabsdet), abs=1e-9)
 
 
 @torch.no_grad()
@@ -61,7 +61,7 @@ def test_the_inverse_undoes_the_flow(kind: str, d: int) -> None:
     q = encoder(kind, d, flows=8)(digits(4))
     z_0 = torch.randn((6, 4, d), generator=torch.Generator().manual_seed(1))
     there = q.flow.forward(z_0, q.h)
-    back = q.flow.forward(there.z, q.h, back=True)
+    back = q.flow.forward(there.z, q.h, inverse=True)
     assert float((there.z - z_0).abs().max()) > 0.1
     assert torch.allclose(back.z, z_0, atol=1e-4)
     assert torch.allclose(back.log_det, -there.log_det, atol=1e-4)
@@ -72,9 +72,9 @@ def test_the_inverse_undoes_the_flow(kind: str, d: int) -> None:
 @torch.no_grad()
 def test_iaf_is_autoregressive_in_the_stated_order() -> None:
     """Dimension i of the first flow's answer depends on z_1..z_i, that of the second on z_i..z_D."""
-    made = encoder("iaf", 4, flows=2)
+    module = encoder("iaf", 4, flows=2)
     h = torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
-    for step, triangle in zip(made.flow.steps, (torch.tril, torch.triu), strict=True):
+    for step, triangle in zip(module.flow.steps, (torch.tril, torch.triu), strict=True):
         jacobian = torch.func.jacrev(step(h))(torch.tensor([[0.3, -0.2, 0.5, 0.1]])).view(4, 4)
         assert torch.equal(jacobian, triangle(jacobian))
         assert int((jacobian.abs() > 1e-6).sum()) == 10
@@ -108,18 +108,18 @@ def test_mean_and_variance_are_those_of_many_samples(kind: str, d: int) -> None:
 def test_it_starts_from_a_vae(kind: str) -> None:
     torch.manual_seed(7)
     plain, x = GaussianEncoderConfig().build(NET, SHAPE, 3), digits(8)
-    made = config(kind).build(NET, SHAPE, 3)
-    made.start_from(plain)
-    q = made(x)
+    module = config(kind).build(NET, SHAPE, 3)
+    module.start_from(plain)
+    q = module(x)
     assert isinstance(q, FlowPosterior)
     assert torch.equal(q.base().mean, plain(x).mean)
     assert torch.all((q.mean - plain(x).mean).abs() < 0.05)
     assert torch.allclose(q.variance, plain(x).variance, rtol=0.05)
     again = config(kind).build(NET, SHAPE, 3)
-    again.start_from(made)
+    again.start_from(module)
     assert torch.equal(again(x).mean, q.mean)
     with pytest.raises(UserError, match="the same flows"):
-        config(kind, flows=5).build(NET, SHAPE, 3).start_from(made)
+        config(kind, flows=5).build(NET, SHAPE, 3).start_from(module)
 
 
 def test_one_dimension_cannot_be_coupled() -> None:

@@ -35,13 +35,13 @@ def encoder() -> FullCovarianceEncoder:
 def test_density_and_kl_are_those_of_torchs_multivariate_normal() -> None:
     q = encoder()(digits(6))
     chol = q.chol.double()
-    wanted = torch.distributions.MultivariateNormal(q.mean.double(), chol @ chol.mT)
-    assert float((wanted.covariance_matrix.tril(-1)).abs().amax()) > 0.3
+    expected = torch.distributions.MultivariateNormal(q.mean.double(), chol @ chol.mT)
+    assert float((expected.covariance_matrix.tril(-1)).abs().amax()) > 0.3
     z, log_q = q.rsample_and_log_prob(9, torch.Generator().manual_seed(1))
-    assert torch.allclose(log_q.double(), wanted.log_prob(z.double()), atol=1e-4)
+    assert torch.allclose(log_q.double(), expected.log_prob(z.double()), atol=1e-4)
     prior = torch.distributions.MultivariateNormal(torch.zeros(D).double(), torch.eye(D).double())
     assert torch.allclose(
-        kl_to_standard_normal(q).double(), torch.distributions.kl_divergence(wanted, prior), rtol=1e-4
+        kl_to_standard_normal(q).double(), torch.distributions.kl_divergence(expected, prior), rtol=1e-4
     )
 
 
@@ -49,10 +49,12 @@ def test_density_and_kl_are_those_of_torchs_multivariate_normal() -> None:
 def test_the_covariance_of_its_samples_is_l_times_l() -> None:
     q = encoder()(digits(3))
     z, _ = q.rsample_and_log_prob(60_000, torch.Generator().manual_seed(2))
-    for i, found in enumerate(z.unbind(1)):
-        wanted = q.chol[i] @ q.chol[i].T
-        scale = wanted.diagonal().sqrt()
-        assert torch.allclose(torch.cov(found.T) / scale / scale[:, None], wanted / scale / scale[:, None], atol=0.03)
+    for i, actual in enumerate(z.unbind(1)):
+        expected = q.chol[i] @ q.chol[i].T
+        scale = expected.diagonal().sqrt()
+        assert torch.allclose(
+            torch.cov(actual.T) / scale / scale[:, None], expected / scale / scale[:, None], atol=0.03
+        )
 
 
 def test_it_learns_a_posterior_that_no_diagonal_gaussian_reaches() -> None:

@@ -105,7 +105,7 @@ def test_eq_15_puts_its_terms_together() -> None:
     x, n_total = digits(6), 500
     gp = encoder(expected_kl="closed_form")
     vae = model(gp)
-    found = training_bound(vae, x, n_total, k=4000, generator=torch.Generator().manual_seed(5)).value
+    actual = training_bound(vae, x, n_total, k=4000, generator=torch.Generator().manual_seed(5)).value
     moments = gp.moments(x)
     log_square = expected_log_square(moments.c + moments.h_mean, moments.h_var)
     expected_kl = 0.5 * (moments.v + moments.m.square() - 1 - log_square).sum(-1)
@@ -116,24 +116,24 @@ def test_eq_15_puts_its_terms_together() -> None:
         L = weights.cholesky()
         trace, logdet = L.square().sum(), 2 * L.diagonal(dim1=-2, dim2=-1).log().sum()
         global_kl += 0.5 * float(trace + weights.mu.square().sum() - weights.mu.numel() - logdet)
-    wanted = reconstruction.mean(0) - expected_kl - global_kl / n_total
+    expected = reconstruction.mean(0) - expected_kl - global_kl / n_total
     error = reconstruction.std(0) / math.sqrt(4000)
-    assert torch.all((found - wanted).abs() < 6 * error + 1e-3)
+    assert torch.all((actual - expected).abs() < 6 * error + 1e-3)
 
 
 @torch.no_grad()
 def test_uncertainty_is_the_dense_quadratic_form_of_each_function() -> None:
     """V[f_j] = psi_m' Sigma_j psi_m from W, V[h_j] = psi_s' Gamma_j psi_s from U, with the covariances written out."""
     gp, x = encoder(), digits(5)
-    found, wanted = gp(x).uncertainty(), []
+    actual, expected = gp(x).uncertainty(), []
     for weights, psi in ((gp.w, gp.psi_m(x)), (gp.u, gp.psi_s(x))):
         L = weights.below.tril(-1) + torch.diag_embed(weights.log_diagonal.exp())
-        wanted.append(torch.stack([((psi @ (one @ one.T)) * psi).sum(1) for one in L], dim=1))
-    f, h = wanted
+        expected.append(torch.stack([((psi @ (one @ one.T)) * psi).sum(1) for one in L], dim=1))
+    f, h = expected
     assert not torch.allclose(f, h, rtol=0.1), "the two are alike: the test could not tell them apart"
-    assert torch.allclose(found.f, f, rtol=1e-4)
-    assert torch.allclose(found.h, h, rtol=1e-4)
-    assert torch.allclose(found.total, f.sum(1) + h.sum(1), rtol=1e-4)
+    assert torch.allclose(actual.f, f, rtol=1e-4)
+    assert torch.allclose(actual.h, h, rtol=1e-4)
+    assert torch.allclose(actual.total, f.sum(1) + h.sum(1), rtol=1e-4)
 
 
 @torch.no_grad()
@@ -142,10 +142,10 @@ def test_the_base_is_the_encoder_without_its_random_functions() -> None:
     gp, x = encoder(), digits(5)
     plain = GaussianEncoderConfig().build(NET, SHAPE, D)
     plain.base.load_state_dict(gp.base.state_dict())
-    q, found, wanted = gp(x), gp(x).base(), plain(x)
-    assert float((q.mean - wanted.mean).abs().min()) > 1e-3
-    assert torch.allclose(found.mean, wanted.mean)
-    assert torch.allclose(found.variance, wanted.variance)
+    q, actual, expected = gp(x), gp(x).base(), plain(x)
+    assert float((q.mean - expected.mean).abs().min()) > 1e-3
+    assert torch.allclose(actual.mean, expected.mean)
+    assert torch.allclose(actual.variance, expected.variance)
 
 
 @pytest.mark.parametrize("settings", [{"expected_kl": "closed_form"}, {}, {"kl_samples": 3}], ids=str)
@@ -164,8 +164,8 @@ def test_gradients_of_the_bound_are_finite_differences(settings: dict[str, objec
         direction = torch.randn(value.shape, generator=generator, dtype=torch.float64)
         if name.endswith("below"):
             direction = direction.tril(-1)
-        wanted = directional(bound, [value], [direction], 1e-5)
-        assert float((grads[name] * direction).sum()) == pytest.approx(wanted, rel=1e-3, abs=1e-3), name
+        expected = directional(bound, [value], [direction], 1e-5)
+        assert float((grads[name] * direction).sum()) == pytest.approx(expected, rel=1e-3, abs=1e-3), name
 
 
 @torch.no_grad()

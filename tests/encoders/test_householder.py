@@ -28,10 +28,10 @@ def digits(n: int) -> Tensor:
 def encoder(d: int, flows: int) -> HouseholderEncoder:
     """One whose vectors point in many directions."""
     torch.manual_seed(0)
-    made = HouseholderConfig(flows=flows).build(NET, SHAPE, d)
-    for parameter in (*made.first.parameters(), *made.further.parameters()):
+    module = HouseholderConfig(flows=flows).build(NET, SHAPE, d)
+    for parameter in (*module.first.parameters(), *module.further.parameters()):
         nn.init.normal_(parameter)
-    return made.double()
+    return module.double()
 
 
 def dense(q: RotatedGaussian, i: int) -> Tensor:
@@ -55,14 +55,14 @@ def test_it_is_the_gaussian_of_the_dense_rotation(d: int, flows: int) -> None:
     for i in range(4):
         rotation = dense(q, i)
         covariance = rotation @ q.start.variance[i].diag() @ rotation.T
-        wanted = torch.distributions.MultivariateNormal(rotation @ q.start.mean[i], covariance)
+        expected = torch.distributions.MultivariateNormal(rotation @ q.start.mean[i], covariance)
         assert float(covariance.tril(-1).abs().max()) > 1e-4
-        assert torch.allclose(q.mean[i], wanted.mean, atol=1e-12)
+        assert torch.allclose(q.mean[i], expected.mean, atol=1e-12)
         assert torch.allclose(q.variance[i], covariance.diagonal(), atol=1e-12)
-        assert torch.allclose(log_q[:, i], wanted.log_prob(z[:, i]), atol=1e-9)
-        assert torch.allclose(q.log_prob(z)[:, i], wanted.log_prob(z[:, i]), atol=1e-9)
+        assert torch.allclose(log_q[:, i], expected.log_prob(z[:, i]), atol=1e-9)
+        assert torch.allclose(q.log_prob(z)[:, i], expected.log_prob(z[:, i]), atol=1e-9)
         assert float(kl_to_standard_normal(q)[i]) == pytest.approx(
-            float(torch.distributions.kl_divergence(wanted, prior)), abs=1e-9
+            float(torch.distributions.kl_divergence(expected, prior)), abs=1e-9
         )
 
 
@@ -87,20 +87,20 @@ def test_its_jacobian_is_the_rotation_with_determinant_of_one(d: int) -> None:
 @pytest.mark.parametrize("flows", [1, 2])
 def test_the_reflections_learn(flows: int) -> None:
     """The gradient of a loss that knows the frame is that of finite differences, in every parameter of the vectors."""
-    made, x = encoder(3, flows), digits(3)
+    module, x = encoder(3, flows), digits(3)
 
     def loss() -> Tensor:
-        z, log_q = made(x).rsample_and_log_prob(5, torch.Generator().manual_seed(3))
+        z, log_q = module(x).rsample_and_log_prob(5, torch.Generator().manual_seed(3))
         return (z * torch.tensor([1.0, 2.0, -1.0])).pow(3).sum() + log_q.sum()
 
     loss().backward()
-    for parameter in (made.first.weight, *made.further.parameters()):
+    for parameter in (module.first.weight, *module.further.parameters()):
         grad = parameter.grad
         assert grad is not None
         direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-        wanted = directional(loss, [parameter], [direction], 1e-6)
-        assert abs(wanted) > 1e-3
-        assert float((grad * direction).sum()) == pytest.approx(wanted, rel=1e-4)
+        expected = directional(loss, [parameter], [direction], 1e-6)
+        assert abs(expected) > 1e-3
+        assert float((grad * direction).sum()) == pytest.approx(expected, rel=1e-4)
 
 
 @torch.no_grad()
@@ -110,16 +110,16 @@ def test_it_starts_from_a_vae(flows: int, norm: float | None) -> None:
     """With weights that are normalised too, here by a norm that leaves those of the VAE as they are."""
     torch.manual_seed(7)
     plain, x = GaussianEncoderConfig().build(NET, SHAPE, 3), digits(8).float()
-    made = HouseholderConfig(flows=flows).build(NET, SHAPE, 3)
+    module = HouseholderConfig(flows=flows).build(NET, SHAPE, 3)
     if norm is not None:
-        WeightNormConfig(norm=norm).prepare(made)
-    made.start_from(plain)
-    assert torch.allclose(made(x).mean, plain(x).mean, atol=0.05)
-    assert torch.allclose(made(x).variance, plain(x).variance, rtol=0.05)
+        WeightNormConfig(norm=norm).prepare(module)
+    module.start_from(plain)
+    assert torch.allclose(module(x).mean, plain(x).mean, atol=0.05)
+    assert torch.allclose(module(x).variance, plain(x).variance, rtol=0.05)
     again = HouseholderConfig(flows=flows).build(NET, SHAPE, 3)
     if norm is not None:
         WeightNormConfig(norm=norm).prepare(again)
-    again.start_from(made)
-    assert torch.equal(again(x).mean, made(x).mean)
+    again.start_from(module)
+    assert torch.equal(again(x).mean, module(x).mean)
     with pytest.raises(UserError, match="as many flows"):
-        HouseholderConfig(flows=flows + 1).build(NET, SHAPE, 3).start_from(made)
+        HouseholderConfig(flows=flows + 1).build(NET, SHAPE, 3).start_from(module)

@@ -37,21 +37,21 @@ def test_it_starts_from_a_vae(norm: float | None) -> None:
     """With weights that are normalised too, here by a norm that leaves those of the VAE as they are."""
     torch.manual_seed(7)
     plain, x = GaussianEncoderConfig().build(NET, SHAPE, 3), digits(8)
-    made = MixtureConfig(components=4).build(NET, SHAPE, 3)
+    module = MixtureConfig(components=4).build(NET, SHAPE, 3)
     if norm is not None:
-        WeightNormConfig(norm=norm).prepare(made)
-    made.start_from(plain)
-    q = made(x)
+        WeightNormConfig(norm=norm).prepare(module)
+    module.start_from(plain)
+    q = module(x)
     assert torch.allclose(q.m, plain(x).mean.unsqueeze(1).expand(8, 4, 3), atol=0.02)
     assert torch.allclose(q.variance, plain(x).variance, rtol=0.05)
     assert float((q.m[:, 0] - q.m[:, 1]).abs().min()) > 0
     again = MixtureConfig(components=4).build(NET, SHAPE, 3)
     if norm is not None:
         WeightNormConfig(norm=norm).prepare(again)
-    again.start_from(made)
+    again.start_from(module)
     assert torch.equal(again(x).mean, q.mean)
     with pytest.raises(UserError, match="as many components"):
-        MixtureConfig(components=2).build(NET, SHAPE, 3).start_from(made)
+        MixtureConfig(components=2).build(NET, SHAPE, 3).start_from(module)
 
 
 def test_the_reward_of_the_weights_has_the_gradient_of_the_elbo() -> None:
@@ -67,13 +67,13 @@ def test_the_reward_of_the_weights_has_the_gradient_of_the_elbo() -> None:
     grid = torch.linspace(-14, 14, 8001, dtype=torch.float64).view(-1, 1, 1)
     log_q = GaussianMixture(logits.log_softmax(-1), m, s).log_prob(grid)
     integral = (log_q.exp() * (log_joint(x, grid) - log_q)).sum() * (grid[1] - grid[0]).squeeze()
-    (wanted,) = torch.autograd.grad(integral, logits)
+    (expected,) = torch.autograd.grad(integral, logits)
     q, generator = GaussianMixture(logits.log_softmax(-1), m, s), torch.Generator().manual_seed(0)
     rewards = torch.stack([weights_reward(log_joint, x, q, generator) for _ in range(4000)])
     assert float(rewards.detach().abs().max()) == 0.0
-    (found,) = torch.autograd.grad(rewards.mean(), logits)
-    assert float(wanted.abs().max()) > 0.1
-    assert torch.allclose(found, wanted, atol=0.02)
+    (actual,) = torch.autograd.grad(rewards.mean(), logits)
+    assert float(expected.abs().max()) > 0.1
+    assert torch.allclose(actual, expected, atol=0.02)
 
 
 class TwoModes(nn.Module):
@@ -114,19 +114,19 @@ def gradient_of_the_elbo_by_quadrature(a: float) -> float:
 
 
 @pytest.mark.parametrize("objective", [ElboConfig(), ElboConfig(gradient="stl"), IwaeConfig(), FreeBitsConfig()])
-@pytest.mark.parametrize("apart", [0, 6, 20])
-def test_the_weights_follow_the_elbo_under_any_objective(objective: ObjectiveConfig, apart: int) -> None:
-    """Components `apart` standard deviations apart; what a training step follows, against quadrature."""
-    vae, generator = model_of_two_modes(0.25 * apart), torch.Generator().manual_seed(0)
-    encoder, x, found = vae.encoder, torch.zeros(500, 1, 1, 1), []
+@pytest.mark.parametrize("distance", [0, 6, 20])
+def test_the_weights_follow_the_elbo_under_any_objective(objective: ObjectiveConfig, distance: int) -> None:
+    """Components `distance` standard deviations apart; what a training step follows, against quadrature."""
+    vae, generator = model_of_two_modes(0.25 * distance), torch.Generator().manual_seed(0)
+    encoder, x, actual = vae.encoder, torch.zeros(500, 1, 1, 1), []
     assert isinstance(encoder, MixtureEncoder)
-    how = BoundSettings(objective, reward=encoder.stages()[0].reward)
+    settings = BoundSettings(objective, reward=encoder.stages()[0].reward)
     for _ in range(30):
-        surrogate = training_bound(vae, x, len(x), 10, generator, how).surrogate
-        found.append(torch.autograd.grad(surrogate, encoder.weights.bias)[0][0])
-    each, exact = torch.stack(found), gradient_of_the_elbo_by_quadrature(0.25 * apart)
-    error = float(each.std()) / math.sqrt(len(found))
+        surrogate = training_bound(vae, x, len(x), 10, generator, settings).surrogate
+        actual.append(torch.autograd.grad(surrogate, encoder.weights.bias)[0][0])
+    each, exact = torch.stack(actual), gradient_of_the_elbo_by_quadrature(0.25 * distance)
+    error = float(each.std()) / math.sqrt(len(actual))
     assert float(each.mean()) == pytest.approx(exact, abs=4 * error + 1e-6)
-    if apart:
+    if distance:
         assert exact > 0.3
         assert error < 0.02

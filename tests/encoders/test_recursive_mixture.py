@@ -20,7 +20,7 @@ from gpvae_core.encoders.recursive_mixture import (
     bounded_kl,
     cross_entropy,
     greedy_reward,
-    part,
+    sub_mixture,
 )
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianConfig
@@ -58,7 +58,7 @@ def bound(vae: VAE, x: Tensor, components: int = 9) -> Tensor:
     """ELBO of each image, (B,), by quadrature; of the first `components` alone, where there are more."""
     z = AXIS.view(-1, 1, 1).expand(-1, len(x), -1)
     log_joint = vae.log_joint(x, z)
-    log_q = part(vae.encoder(x), 0, components).log_prob(z)
+    log_q = sub_mixture(vae.encoder(x), 0, components).log_prob(z)
     return (log_q.exp() * (log_joint - log_q)).sum(0) * (AXIS[1] - AXIS[0])
 
 
@@ -132,8 +132,8 @@ def test_a_new_component_follows_the_elbo_with_its_whole_weight(share: float) ->
     m, s = torch.tensor([[[1.2], [0.4]]]), torch.tensor([[[0.3], [0.3]]])
     q, z = GaussianMixture(log_w, m.requires_grad_(), s.requires_grad_()), AXIS.view(-1, 1, 1)
     worth = (vae.log_joint(x[:1], z) - q.log_prob(z)).detach()
-    weight = part(q, 1, 2).log_prob(z).exp() * (AXIS[1] - AXIS[0])
-    wanted = torch.autograd.grad((1 - share) * (weight * worth).sum(), [m, s])
+    weight = sub_mixture(q, 1, 2).log_prob(z).exp() * (AXIS[1] - AXIS[0])
+    expected = torch.autograd.grad((1 - share) * (weight * worth).sum(), [m, s])
 
     leaves = [value.detach().expand(n, -1, *value.shape[2:]).clone().requires_grad_() for value in (m, s, log_w)]
     of_decoder = torch.ones((), requires_grad=True)
@@ -148,7 +148,7 @@ def test_a_new_component_follows_the_elbo_with_its_whole_weight(share: float) ->
     of_m, of_s, of_weights, none = torch.autograd.grad(reward.sum(), [*leaves, of_decoder], allow_unused=True)
     assert none is None
     assert of_weights is None or not of_weights.any()
-    for grad, exact in zip((of_m, of_s), wanted, strict=True):
+    for grad, exact in zip((of_m, of_s), expected, strict=True):
         assert grad is not None
         assert float(grad[:, 0].abs().max()) == 0.0
         error = float(grad[:, 1].std()) / n**0.5
@@ -161,13 +161,13 @@ def test_the_bounded_kl_has_its_value_and_a_gradient_in_the_new_component_alone(
     log_w = torch.randn(2, 3).log_softmax(-1).requires_grad_()
     m, s = torch.randn(2, 3, 2).requires_grad_(), (torch.rand(2, 3, 2) + 0.5).requires_grad_()
     q = GaussianMixture(log_w, m, s)
-    old, new = part(q, 0, 2), part(q, 2, 3)
+    old, new = sub_mixture(q, 0, 2), sub_mixture(q, 2, 3)
     z = old.sample(100_000, torch.Generator().manual_seed(1))
     kl = (old.log_prob(z) - new.log_prob(z)).mean(0)
-    found = torch.stack([bounded_kl(q, 3, 100.0, torch.Generator().manual_seed(i)) for i in range(400)])
-    assert torch.allclose(found.mean(0), kl, rtol=0.05)
+    actual = torch.stack([bounded_kl(q, 3, 100.0, torch.Generator().manual_seed(i)) for i in range(400)])
+    assert torch.allclose(actual.mean(0), kl, rtol=0.05)
     assert torch.allclose(cross_entropy(old, new), -new.log_prob(z).mean(0), rtol=0.02)
-    found[0].sum().backward()
+    actual[0].sum().backward()
     for value in (m, s):
         assert value.grad is not None
         assert float(value.grad[:, 2].abs().min()) > 0
@@ -182,24 +182,24 @@ def test_weights_are_those_of_the_recursion() -> None:
     torch.manual_seed(1)
     encoder = RecursiveMixtureConfig(components=4).build(NET, SHAPE, 2)
     x = torch.rand(5, *SHAPE)
-    wanted = torch.ones(5, 1)
+    expected = torch.ones(5, 1)
     for component in encoder.further:
         e = component(x)[2].sigmoid().unsqueeze(1)
-        wanted = torch.cat([(1 - e) * wanted, e], dim=1)
-    assert torch.allclose(encoder(x).log_w.exp(), wanted, atol=1e-6)
+        expected = torch.cat([(1 - e) * expected, e], dim=1)
+    assert torch.allclose(encoder(x).log_w.exp(), expected, atol=1e-6)
 
 
 def test_training_goes_through_the_stages_and_keeps_how_many_components_are_in_use(tmp_path: Path) -> None:
     data = DataConfig(name="digits")
     settings = {"epochs": 6, "net.hidden": 16, "components": 3, "encoder.first_share": 0.3, "lr": 2e-3}
-    seen: list[int] = []
+    in_use: list[int] = []
 
     def on_epoch(epoch: int, vae: VAE, row: dict[str, object]) -> None:
         assert isinstance(vae.encoder, RecursiveMixtureEncoder)
-        seen.append(vae.encoder.components_in_use)
+        in_use.append(vae.encoder.components_in_use)
 
     run = train(make_config("rme", data, (1, 8, 8), settings), tmp_path / "rme", device="cpu", on_epoch=on_epoch)
-    assert seen == [1, 1, 2, 2, 3, 3]
+    assert in_use == [1, 1, 2, 2, 3, 3]
     assert int(read_tensors(run / "last" / "weights.safetensors")["encoder.added"]) == 3
     assert int(read_tensors(run / "best" / "weights.safetensors")["encoder.added"]) in (1, 2, 3)
 
@@ -210,11 +210,11 @@ def test_stages_that_were_passed_over_are_made_up_for_and_a_longer_run_loses_no_
     assert encoder.components_in_use == 4, "as built, before any stage"
     enter = [stage.enter for stage in encoder.stages()]
     assert math.isclose(sum(stage.share for stage in encoder.stages()), 1.0)
-    for m, wanted in ((1, 1), (1, 1), (3, 3), (2, 3), (4, 4), (1, 4)):
+    for m, expected in ((1, 1), (1, 1), (3, 3), (2, 3), (4, 4), (1, 4)):
         go = enter[m - 1]
         assert go is not None
         go()
-        assert encoder.components_in_use == wanted
+        assert encoder.components_in_use == expected
 
 
 @torch.no_grad()
@@ -223,15 +223,15 @@ def test_it_starts_from_a_vae(norm: float | None) -> None:
     """With weights that are normalised too, here by a norm that leaves those of the VAE as they are."""
     torch.manual_seed(7)
     plain, x = GaussianEncoderConfig().build(NET, SHAPE, 2), torch.rand(6, *SHAPE)
-    made = RecursiveMixtureConfig(components=2).build(NET, SHAPE, 2)
+    module = RecursiveMixtureConfig(components=2).build(NET, SHAPE, 2)
     if norm is not None:
-        WeightNormConfig(norm=norm).prepare(made)
-    made.start_from(plain)
+        WeightNormConfig(norm=norm).prepare(module)
+    module.start_from(plain)
     for m in (1, 2):
-        made.add_up_to(m)
-        assert torch.allclose(made(x).mean, plain(x).mean, atol=1e-6)
-        assert torch.allclose(made(x).variance, plain(x).variance, rtol=1e-5)
-    start = made.config.start_weight
-    assert torch.allclose(made(x).log_w.exp(), torch.tensor([[1 - start, start]]).expand(6, 2))
+        module.add_up_to(m)
+        assert torch.allclose(module(x).mean, plain(x).mean, atol=1e-6)
+        assert torch.allclose(module(x).variance, plain(x).variance, rtol=1e-5)
+    start = module.config.start_weight
+    assert torch.allclose(module(x).log_w.exp(), torch.tensor([[1 - start, start]]).expand(6, 2))
     with pytest.raises(UserError, match="as many components"):
-        RecursiveMixtureConfig(components=3).build(NET, SHAPE, 2).start_from(made)
+        RecursiveMixtureConfig(components=3).build(NET, SHAPE, 2).start_from(module)

@@ -43,12 +43,12 @@ def test_gradients_of_the_variance(p: int) -> None:
     weights, psi = dense(3, p), torch.randn(4, p, dtype=torch.float64, requires_grad=True)
     grad = torch.randn(4, 3, dtype=torch.float64)
     parameters = (weights.below, weights.log_diagonal, psi)
-    found = torch.autograd.grad(weights.variance(psi), parameters, grad)
+    actual = torch.autograd.grad(weights.variance(psi), parameters, grad)
     plain = torch.einsum("bp,dpq->bdq", psi, weights.cholesky()).square().sum(-1)
     wanted = torch.autograd.grad(plain, parameters, grad)
-    assert torch.allclose(found[0], wanted[0].tril(-1), rtol=1e-10)
-    assert torch.allclose(found[1], wanted[1], rtol=1e-10)
-    assert torch.allclose(found[2], wanted[2], rtol=1e-10)
+    assert torch.allclose(actual[0], wanted[0].tril(-1), rtol=1e-10)
+    assert torch.allclose(actual[1], wanted[1], rtol=1e-10)
+    assert torch.allclose(actual[2], wanted[2], rtol=1e-10)
 
 
 @pytest.mark.parametrize("frozen", [True, False])

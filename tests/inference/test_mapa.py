@@ -154,8 +154,8 @@ def test_a_light_tail_is_not(stored: int, caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_all_indices_are_stored_while_that_is_cheap() -> None:
-    found = {n: MapaConfig().stored_of(n) for n in (100, 5000, 5120, 5121, 60_000)}
-    assert found == {100: 100, 5000: 5000, 5120: 5120, 5121: 256, 60_000: 256}
+    actual = {n: MapaConfig().stored_of(n) for n in (100, 5000, 5120, 5121, 60_000)}
+    assert actual == {100: 100, 5000: 5000, 5120: 5120, 5121: 256, 60_000: 256}
 
 
 KILLED = """
@@ -370,7 +370,7 @@ def test_a_flow_is_the_prior_in_more_dimensions() -> None:
 
 
 def test_k_is_a_tenth_of_the_draws_where_it_is_not_given() -> None:
-    found = {draws: MapaConfig(draws=draws).summed(1000) for draws in (0, 5, 50, 200)}
-    assert found == {0: 1, 5: 1, 50: 5, 200: 20}
+    actual = {draws: MapaConfig(draws=draws).summed(1000) for draws in (0, 5, 50, 200)}
+    assert actual == {0: 1, 5: 1, 50: 5, 200: 20}
     assert MapaConfig(draws=50).summed(3) == 2
     assert MapaConfig(draws=50, neighbours=45).summed(1000) == 45

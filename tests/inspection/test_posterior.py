@@ -15,7 +15,8 @@ from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.local import local_posterior
 from gpvae_core.inspection.planes import latent_plane, on_plane
 from gpvae_core.inspection.views import GaussianShape, Plane
-from gpvae_core.truth.grid import Atlas, GridPosterior
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import GridPosterior
 from tests.inspection.conftest import LinearRun, log_normal
 from tests.oracles import LinearEncoder
 

@@ -59,10 +59,10 @@ def test_the_normaliser_and_its_derivatives_near_a_half_and_far_out(
     value = ContinuousBernoulliLikelihood().log_partition(g)
     (first,) = torch.autograd.grad(value, g, create_graph=True)
     (second,) = torch.autograd.grad(first, g)
-    wanted = exact(float(g.detach()))
-    found = float(value.detach()), float(first.detach()), float(second)
-    np.testing.assert_allclose(found, wanted, rtol=accuracy, atol=accuracy)
-    assert float(ContinuousBernoulliLikelihood().mean(g.detach())) == pytest.approx(wanted[1], abs=accuracy)
+    expected = exact(float(g.detach()))
+    actual = float(value.detach()), float(first.detach()), float(second)
+    np.testing.assert_allclose(actual, expected, rtol=accuracy, atol=accuracy)
+    assert float(ContinuousBernoulliLikelihood().mean(g.detach())) == pytest.approx(expected[1], abs=accuracy)
 
 
 def test_log_c_is_as_published() -> None:

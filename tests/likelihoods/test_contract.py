@@ -10,7 +10,8 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.likelihoods import LIKELIHOODS, Likelihood
 from gpvae_core.run_config import parse_config
-from gpvae_core.truth.grid import Atlas, true_posterior
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import true_posterior
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -35,11 +36,11 @@ def outputs(*lead: int, scale: float = 4.0) -> torch.Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_broadcasts_and_sums_over_the_pixels(kind: str) -> None:
     likelihood, x, g = built(kind).double(), images(5), outputs(7, 5)
-    found = likelihood.log_prob(x, g)
-    assert found.shape == (7, 5)
+    actual = likelihood.log_prob(x, g)
+    assert actual.shape == (7, 5)
     for k, b in ((0, 0), (6, 4), (2, 3)):
         rows = [likelihood.log_prob(x[b, :, i : i + 1], g[k, b, :, i : i + 1]) for i in range(SHAPE[1])]
-        torch.testing.assert_close(found[k, b], torch.stack(rows).sum())
+        torch.testing.assert_close(actual[k, b], torch.stack(rows).sum())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,9 +49,9 @@ def test_its_table_is_its_log_prob(kind: str) -> None:
     likelihood = built(kind)
     x, g = images(6).float(), outputs(300, scale=12.0).float()
     exact = built(kind).double().log_prob(x.double()[:, None], g.double())
-    found = likelihood.grid_table(g.clone()).log_prob(x)
-    assert found.dtype == torch.float64
-    torch.testing.assert_close(found, exact.detach(), atol=2e-3, rtol=1e-6)
+    actual = likelihood.grid_table(g.clone()).log_prob(x)
+    assert actual.dtype == torch.float64
+    torch.testing.assert_close(actual, exact.detach(), atol=2e-3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,10 +61,10 @@ def test_its_kl_is_the_mean_log_ratio_of_its_samples(kind: str) -> None:
     generator = torch.Generator().manual_seed(2)
     x = likelihood.sample(g.expand(20000, *g.shape).flatten(0, 1), generator).unflatten(0, (20000, 5))
     ratio = (likelihood.log_prob(x, g) - likelihood.log_prob(x, other)).detach()
-    found = likelihood.kl(g, other).detach()
+    actual = likelihood.kl(g, other).detach()
     error = ratio.std(0) / 20000**0.5
-    assert bool((found > 10 * error).all())
-    assert bool(((found - ratio.mean(0)).abs() < 4 * error).all())
+    assert bool((actual > 10 * error).all())
+    assert bool(((actual - ratio.mean(0)).abs() < 4 * error).all())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,9 +126,9 @@ def test_log_px_by_the_grid_is_a_brute_force_sum(kind: str) -> None:
     for image in x:
         log_joint = double.log_prob(image.double(), g) + log_prior
         brute = float(torch.logsumexp(log_joint, 0)) + 2 * np.log(float(axis[1] - axis[0]))
-        found = true_posterior(vae, atlas, image)
-        assert found.passed
-        assert found.log_px == pytest.approx(brute, abs=1e-3)
-        assert np.exp(found.log_density).sum() * found.cell == pytest.approx(1.0, abs=1e-3)
+        actual = true_posterior(vae, atlas, image)
+        assert actual.passed
+        assert actual.log_px == pytest.approx(brute, abs=1e-3)
+        assert np.exp(actual.log_density).sum() * actual.cell == pytest.approx(1.0, abs=1e-3)
         weights = torch.softmax(log_joint, 0)
-        np.testing.assert_allclose(found.mean, weights @ z, atol=2e-3)
+        np.testing.assert_allclose(actual.mean, weights @ z, atol=2e-3)

@@ -44,16 +44,16 @@ def explorer(run: Run) -> Explorer:
 
 
 def test_evaluation_orders_its_bounds(run: Run) -> None:
-    found = evaluated(run, instances=6, k=20)
-    assert found["elbo"]["mean"] <= found["iwae"]["mean"] <= found["log_px"]["mean"] + 0.05
-    assert found["checks"]["grid"]["failed"] == 0
-    assert found["gaps"]["amortization"]["mean"] >= 0
-    assert found["best_gaussian_elbo"]["diagonal"]["mean"] <= found["best_gaussian_elbo"]["full"]["mean"]
-    assert 0.1 < found["reconstruction_rmse"] < 0.5
-    assert found["sigma_x"] == run.model.likelihood.noise_scale()
-    with_sigma_x = found["sigma_x"] is not None
-    assert (found["mapa"]["source"] == "sigma_x of the likelihood") is with_sigma_x
-    assert found["mapa"]["bandwidth"] > 0
+    actual = evaluated(run, instances=6, k=20)
+    assert actual["elbo"]["mean"] <= actual["iwae"]["mean"] <= actual["log_px"]["mean"] + 0.05
+    assert actual["checks"]["grid"]["failed"] == 0
+    assert actual["gaps"]["amortization"]["mean"] >= 0
+    assert actual["best_gaussian_elbo"]["diagonal"]["mean"] <= actual["best_gaussian_elbo"]["full"]["mean"]
+    assert 0.1 < actual["reconstruction_rmse"] < 0.5
+    assert actual["sigma_x"] == run.model.likelihood.noise_scale()
+    with_sigma_x = actual["sigma_x"] is not None
+    assert (actual["mapa"]["source"] == "sigma_x of the likelihood") is with_sigma_x
+    assert actual["mapa"]["bandwidth"] > 0
 
 
 def test_every_view_has_numbers(explorer: Explorer) -> None:
@@ -87,10 +87,10 @@ def test_reconstructions_are_the_likelihoods_means(run: Run, explorer: Explorer)
     items = {item.name: item for item in view.items}
     with torch.no_grad():
         g = run.model.decode(run.posterior(torch.as_tensor(instance.image)).mean)
-        wanted = run.model.likelihood.mean(g)[0].numpy()
+        expected = run.model.likelihood.mean(g)[0].numpy()
     shown = items["GP encoder (marginalised)"]
-    np.testing.assert_allclose(shown.image, wanted, atol=1e-5)
-    assert shown.rmse == pytest.approx(float(np.sqrt(((wanted - instance.image) ** 2).mean())), abs=1e-5)
+    np.testing.assert_allclose(shown.image, expected, atol=1e-5)
+    assert shown.rmse == pytest.approx(float(np.sqrt(((expected - instance.image) ** 2).mean())), abs=1e-5)
     assert items["posterior mode"].rmse < 0.5
     assert view.samples.shape[1:] == FEW.event_shape
 
@@ -103,9 +103,9 @@ def test_traces_weigh_the_codes_by_the_likelihood(run: Run, explorer: Explorer) 
         codes = run.posterior(FEW.train.pixels()).mean
         log_p = run.model.likelihood.log_prob(torch.as_tensor(instance.image), run.model.decode(codes)).double()
         shift = np.log(len(codes)) + run.model.log_prior(codes).double()
-    wanted = np.sort((torch.log_softmax(log_p, 0) + shift).numpy())[::-1][:10]
+    expected = np.sort((torch.log_softmax(log_p, 0) + shift).numpy())[::-1][:10]
     shown = view.traces[0].empirical
-    np.testing.assert_allclose(np.sort(shown[np.isfinite(shown)])[::-1][:10], wanted, atol=0.01)
+    np.testing.assert_allclose(np.sort(shown[np.isfinite(shown)])[::-1][:10], expected, atol=0.01)
     assert (view.bandwidth_source == "sigma_x of the likelihood") is (explorer.bandwidths == BANDWIDTHS)
     assert (run.model.likelihood.noise_scale() is None) is (explorer.bandwidths == ("validation",))
 

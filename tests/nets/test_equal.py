@@ -38,15 +38,15 @@ def size(network: nn.Module) -> int:
 def test_decoders_are_of_equal_size(shape: EventShape, hidden: int, layers: int, latent_dim: int) -> None:
     """Within 1 %, and no other width comes closer."""
     conv, equal = ConvConfig(hidden=hidden, layers=layers), EqualConfig(hidden=hidden, layers=layers)
-    wanted, decoder = size(conv.decoder(latent_dim, shape)), equal.decoder(latent_dim, shape)
-    assert size(decoder) == pytest.approx(wanted, rel=0.01)
+    expected, decoder = size(conv.decoder(latent_dim, shape)), equal.decoder(latent_dim, shape)
+    assert size(decoder) == pytest.approx(expected, rel=0.01)
     first = decoder.get_submodule("0")
     assert isinstance(first, nn.Linear)
     width = first.out_features
     for other in (width - 1, width + 1):
         d, p = latent_dim, math.prod(shape)
         count = (d * other + other) + (other * other + other) + (other * p + p)
-        assert abs(count - wanted) >= abs(size(decoder) - wanted)
+        assert abs(count - expected) >= abs(size(decoder) - expected)
 
 
 @torch.no_grad()
@@ -91,6 +91,6 @@ def test_a_run_trains_with_it(tmp_path: Path) -> None:
     settings = {"net.kind": "fc_equal", "net.hidden": 16, "latent_dim": 2, "epochs": 2, "batch_size": 16}
     config = make_config("vae", DataConfig(name=f"array:{tmp_path / 'few.npz'}"), (1, 28, 28), settings)
     run = load_run(train(config, tmp_path / "run", device="cpu"), device="cpu")
-    wanted = size(ConvConfig(hidden=16).decoder(2, (1, 28, 28)))
-    assert size(run.model.decoder) == pytest.approx(wanted, rel=0.01)
+    expected = size(ConvConfig(hidden=16).decoder(2, (1, 28, 28)))
+    assert size(run.model.decoder) == pytest.approx(expected, rel=0.01)
     assert [type(layer) for layer in run.model.decoder.children()][-1] is nn.Unflatten

@@ -74,8 +74,8 @@ def described(module: nn.Module) -> str:
 
 def layers(*networks: nn.Module) -> list[str]:
     """In the order in which they are applied; those that only change the shape are left out."""
-    found = [part for network in networks for part in [*network.children()] or [network]]
-    return [described(part) for part in found if not isinstance(part, nn.Flatten | nn.Unflatten)]
+    actual = [part for network in networks for part in [*network.children()] or [network]]
+    return [described(part) for part in actual if not isinstance(part, nn.Flatten | nn.Unflatten)]
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gpvae_core import bounds
-from gpvae_core.objectives.base import BatchAnswers, ObjectiveConfig
+from gpvae_core.objectives.base import BatchPosteriors, ObjectiveConfig
 from gpvae_core.objectives.ciwae import CiwaeConfig
 from gpvae_core.objectives.cubo import CuboConfig
 from gpvae_core.objectives.elbo import ElboConfig
@@ -65,11 +65,13 @@ def gradient(objective: ObjectiveConfig, k: int, draws: int, nodes: int, kl_weig
     eps, weights = hermite(draws, nodes)
     vae = model()
     m, s = START[0:1].clone().requires_grad_(), START[1:2].clone().requires_grad_()
-    found = objective.estimate(BatchAnswers(vae, images(len(weights)), NodeGaussian(m, s, eps), k, kl_weight=kl_weight))
-    (weights @ found.surrogate).backward()
+    actual = objective.estimate(
+        BatchPosteriors(vae, images(len(weights)), NodeGaussian(m, s, eps), k, kl_weight=kl_weight)
+    )
+    (weights @ actual.surrogate).backward()
     grads = [m.grad, s.grad, next(vae.decoder.parameters()).grad]
-    assert not found.value.requires_grad
-    return torch.cat([g.flatten()[:1] for g in grads if g is not None]), float(weights @ found.value)
+    assert not actual.value.requires_grad
+    return torch.cat([g.flatten()[:1] for g in grads if g is not None]), float(weights @ actual.value)
 
 
 CASES: list[tuple[ObjectiveConfig, Bound, Bound, int, int]] = [
@@ -105,14 +107,14 @@ def test_expected_gradients_are_derivatives_of_the_bound(
 ) -> None:
     objective, of_encoder, of_decoder, k, draws = case
     nodes = {1: 60, 2: 60, 3: 30, 4: 16}[draws]
-    found, value = gradient(objective, k, draws, nodes, kl_weight)
-    wanted = torch.cat(
+    actual, value = gradient(objective, k, draws, nodes, kl_weight)
+    expected = torch.cat(
         [
             slope(of, draws, nodes, kl_weight)[part]
             for of, part in ((of_encoder, slice(0, 2)), (of_decoder, slice(2, 3)))
         ]
     )
-    assert torch.allclose(found, wanted, rtol=2e-4, atol=2e-4)
+    assert torch.allclose(actual, expected, rtol=2e-4, atol=2e-4)
     eps, weights = hermite(draws, nodes)
     assert value == pytest.approx(float(weights @ of_decoder(log_w(START, eps, 1.0))), abs=1e-9)
 
@@ -122,12 +124,12 @@ def test_at_the_posterior_the_gradient_of_every_single_sample_is_zero(objective:
     vae = model()
     m, s = (v.clone().requires_grad_() for v in posterior(vae))
     eps, _ = hermite(2, 6)
-    found = objective.estimate(BatchAnswers(vae, images(36), NodeGaussian(m, s, eps), 2))
-    assert torch.allclose(found.value, torch.full((36,), log_evidence(vae), dtype=torch.float64), atol=1e-9)
+    actual = objective.estimate(BatchPosteriors(vae, images(36), NodeGaussian(m, s, eps), 2))
+    assert torch.allclose(actual.value, torch.full((36,), log_evidence(vae), dtype=torch.float64), atol=1e-9)
     for row in range(0, 36, 7):
-        for value in torch.autograd.grad(found.surrogate[row], [m, s], retain_graph=True):
+        for value in torch.autograd.grad(actual.surrogate[row], [m, s], retain_graph=True):
             assert float(value.abs().max()) < 1e-10
-    noisy = type(objective)().estimate(BatchAnswers(vae, images(36), NodeGaussian(m, s, eps), 2))
+    noisy = type(objective)().estimate(BatchPosteriors(vae, images(36), NodeGaussian(m, s, eps), 2))
     assert isinstance(objective, ElboConfig) or float(torch.autograd.grad(noisy.surrogate[0], s)[0].abs()) > 0.1
 
 
@@ -136,7 +138,7 @@ def signal_to_noise(objective: ObjectiveConfig, k: int, vae: VAE) -> float:
     eps = torch.randn(k, 4000, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
     m = torch.full((4000, 1), -0.1, dtype=torch.float64, requires_grad=True)
     q = NodeGaussian(m, torch.full_like(m.detach(), 0.8), eps)
-    objective.estimate(BatchAnswers(vae, images(4000), q, k)).surrogate.sum().backward()
+    objective.estimate(BatchPosteriors(vae, images(4000), q, k)).surrogate.sum().backward()
     assert m.grad is not None
     return float(m.grad.mean().abs() / m.grad.std())
 
@@ -175,17 +177,17 @@ def cubo_slope(order: float, index: int) -> float:
 def test_the_encoder_descends_on_the_cubo_and_the_decoder_climbs_to_the_evidence(order: float) -> None:
     vae = model()
     m, s = START[0:1].clone().requires_grad_(), START[1:2].clone().requires_grad_()
-    found = CuboConfig(order=order).estimate(
-        BatchAnswers(vae, images(1), NodeGaussian(m, s, stratified(100_000)), 100_000)
+    actual = CuboConfig(order=order).estimate(
+        BatchPosteriors(vae, images(1), NodeGaussian(m, s, stratified(100_000)), 100_000)
     )
-    found.surrogate.sum().backward()
+    actual.surrogate.sum().backward()
     grads = [m.grad, s.grad, next(vae.decoder.parameters()).grad]
     values = [float(g.flatten()[0]) for g in grads if g is not None]
     assert values[0] == pytest.approx(-cubo_slope(order, 0), rel=0.01)
     assert values[1] == pytest.approx(-cubo_slope(order, 1), rel=0.02)
     assert values[2] == pytest.approx(cubo_slope(1.0, 2), rel=0.01)
-    assert float(found.value) == pytest.approx(log_integral(START, order) / order, abs=2e-3)
-    assert float(found.value) > log_evidence(vae)
+    assert float(actual.value) == pytest.approx(log_integral(START, order) / order, abs=2e-3)
+    assert float(actual.value) > log_evidence(vae)
 
 
 def test_one_sample_says_nothing_about_the_chi_divergence() -> None:
@@ -193,6 +195,6 @@ def test_one_sample_says_nothing_about_the_chi_divergence() -> None:
     eps, weights = hermite(1, 60)
     vae = model()
     m, s = START[0:1].clone().requires_grad_(), START[1:2].clone().requires_grad_()
-    found = CuboConfig().estimate(BatchAnswers(vae, images(60), NodeGaussian(m, s, eps), 1))
-    for value in torch.autograd.grad(weights @ found.surrogate, [m, s]):
+    actual = CuboConfig().estimate(BatchPosteriors(vae, images(60), NodeGaussian(m, s, eps), 1))
+    for value in torch.autograd.grad(weights @ actual.surrogate, [m, s]):
         assert float(value.abs()) < 1e-9

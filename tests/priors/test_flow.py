@@ -86,9 +86,9 @@ def test_it_starts_where_it_is_told() -> None:
 @pytest.mark.parametrize("d", range(2, 18))
 def test_any_two_coordinates_are_once_in_different_halves(d: int) -> None:
     h = SplineFlow(d, 2 * (d - 1).bit_length(), 2, 2)
-    halves = [torch.isin(torch.arange(d), step.kept) for step in h.steps if isinstance(step, Coupling)]
-    apart = torch.stack([half[:, None] != half[None, :] for half in halves]).any(0)
-    assert bool((apart | torch.eye(d, dtype=torch.bool)).all())
+    halves = [torch.isin(torch.arange(d), step.unchanged) for step in h.steps if isinstance(step, Coupling)]
+    separated = torch.stack([half[:, None] != half[None, :] for half in halves]).any(0)
+    assert bool((separated | torch.eye(d, dtype=torch.bool)).all())
     assert all(0 < int(half.sum()) < d for half in halves)
 
 
@@ -112,9 +112,9 @@ def test_a_run_with_it_loads_and_gives_its_decoder_to_others(tmp_path: Path) -> 
     data = load(DATA)
     source = load_run(train(config(), tmp_path / "source", data=data))
     assert isinstance(source.model.decoder, Pushforward)
-    asked = make_config("gp", DATA, data.event_shape, {"train.epochs": 1}, decoder_of=source.config)
-    assert asked.prior == source.config.prior
-    after = load_run(train(asked, tmp_path / "gp", data=data, decoder_from=("source", source.model)))
+    gp_config = make_config("gp", DATA, data.event_shape, {"train.epochs": 1}, decoder_of=source.config)
+    assert gp_config.prior == source.config.prior
+    after = load_run(train(gp_config, tmp_path / "gp", data=data, decoder_from=("source", source.model)))
     assert after.decoder_fingerprint == source.decoder_fingerprint
     x = data.test.pixels([0, 1])
     left, right = (run.true_posterior(x) for run in (source, after))

@@ -50,9 +50,9 @@ def test_a_path_starts_at_the_encoders_answer(refiner: Refiner, vae: VAE, x: Ten
     assert len(path) == 4
     assert path[0] is q
     assert all(step.base() is q for step in path)
-    found = tensors(list(path))
-    assert bool(found.isfinite().all())
-    assert torch.all((found[1:] - found[:-1]).abs().amax((1, 2, 3)) > 1e-6)
+    actual = tensors(list(path))
+    assert bool(actual.isfinite().all())
+    assert torch.all((actual[1:] - actual[:-1]).abs().amax((1, 2, 3)) > 1e-6)
     assert torch.equal(refiner(vae, x, q).mean, path[-1].mean)
 
 
@@ -109,8 +109,8 @@ def test_overflow_leaves_finite_answers(refiner: Refiner, vae: VAE, x: Tensor) -
             layer for layer in vae.decoder.modules() if isinstance(layer, nn.Linear) and layer.out_features == 64
         )
         last.weight.mul_(1e30)
-        found = tensors(list(refiner.path(vae, x, vae.encoder(x))))
-    assert bool(found.isfinite().all())
+        actual = tensors(list(refiner.path(vae, x, vae.encoder(x))))
+    assert bool(actual.isfinite().all())
 
 
 @torch.no_grad()
@@ -131,9 +131,9 @@ def test_a_refined_gp_answer_keeps_the_encoders_uncertainty(vae: VAE, x: Tensor)
     q = ENCODERS.get("gp")().build(NET, SHAPE, 2)(x)
     answer = build("svi:2")(vae, x, q)
     assert isinstance(answer, RefinedPosterior)
-    found, own = answer.uncertainty(), q.uncertainty()
-    assert found is not None
-    assert torch.equal(found.total, own.total)
+    actual, own = answer.uncertainty(), q.uncertainty()
+    assert actual is not None
+    assert torch.equal(actual.total, own.total)
     assert answer.base() is q
 
 

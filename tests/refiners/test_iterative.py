@@ -36,12 +36,14 @@ def test_the_encoder_is_trained_through_an_untrained_network(vae: VAE, x: torch.
     """With no moves its gradient is that of the plain ELBO at the same samples."""
     vae.requires_grad_(True)
     weights = list(vae.encoder.parameters())
-    found = []
+    actual = []
     for refiner in (vae.refiner, build("iterative:3")):
         q = refiner(vae, x, vae.encoder(x))
         z, _ = q.rsample_and_log_prob(2, torch.Generator().manual_seed(0))
-        found.append(torch.autograd.grad((vae.log_likelihood(x, z).mean(0) - kl_to_standard_normal(q)).mean(), weights))
-    for plain, through in zip(*found, strict=True):
+        actual.append(
+            torch.autograd.grad((vae.log_likelihood(x, z).mean(0) - kl_to_standard_normal(q)).mean(), weights)
+        )
+    for plain, through in zip(*actual, strict=True):
         assert torch.allclose(plain, through, atol=1e-4, rtol=1e-3)
 
 

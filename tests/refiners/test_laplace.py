@@ -37,8 +37,8 @@ def build(text: str) -> Refiner:
 
 def answer(q: object) -> FullGaussian:
     assert isinstance(q, RefinedPosterior)
-    assert isinstance(q.answer, FullGaussian)
-    return q.answer
+    assert isinstance(q.refined, FullGaussian)
+    return q.refined
 
 
 @torch.no_grad()

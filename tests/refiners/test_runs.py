@@ -37,9 +37,9 @@ def test_trained_and_evaluated(method: str, tmp_path: Path) -> None:
     rows = run.metrics
     assert rows[-1]["validation_elbo"] > rows[0]["validation_elbo"]
     run._data = FEW
-    found = evaluated(run, instances=3, k=20, truths=3)
-    assert found["method"] == method
-    assert found["elbo"]["mean"] <= found["iwae"]["mean"] <= found["log_px"]["mean"] + 0.3
+    actual = evaluated(run, instances=3, k=20, truths=3)
+    assert actual["method"] == method
+    assert actual["elbo"]["mean"] <= actual["iwae"]["mean"] <= actual["log_px"]["mean"] + 0.3
     x = FEW.test.pixels(slice(5))
     q = run.posterior(x)
     assert torch.equal(q.base().base().mean, run.model.encoder(x).base().mean)
@@ -47,12 +47,12 @@ def test_trained_and_evaluated(method: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("refiner", ["svi:8", "svi:8,covariance=full", "laplace:4"])
 def test_a_run_evaluated_with_another_refiner(refiner: str, vae_run: Path) -> None:
-    found = []
-    for how in (None, refiner):
-        run = load_run(vae_run, device="cpu", refiner=how)
+    actual = []
+    for refiner_text in (None, refiner):
+        run = load_run(vae_run, device="cpu", refiner=refiner_text)
         run._data = FEW
-        found.append(evaluated(run, instances=3, k=20, truths=3))
-    plain, refined = found
+        actual.append(evaluated(run, instances=3, k=20, truths=3))
+    plain, refined = actual
     assert refined["elbo"]["mean"] > plain["elbo"]["mean"]
     assert refined["iwae"]["mean"] > plain["iwae"]["mean"] - 0.05
     assert refined["log_px"]["mean"] == pytest.approx(plain["log_px"]["mean"], abs=1e-3)

@@ -43,8 +43,8 @@ def test_diagonal_svi_reaches_the_best_diagonal_gaussian(d: int) -> None:
     std = oracle.precision.diagonal().rsqrt()
     assert torch.allclose(q.variance.sqrt().double() / std, torch.ones(6, d).double(), atol=1e-3)
     assert torch.all((q.mean - oracle.posterior_mean(x)).abs() < 2e-3 * std)
-    found = oracle.elbo(x, q.mean, torch.diag(q.variance[0]))
-    assert torch.allclose(found, oracle.best_diagonal_elbo(x), atol=1e-4)
+    actual = oracle.elbo(x, q.mean, torch.diag(q.variance[0]))
+    assert torch.allclose(actual, oracle.best_diagonal_elbo(x), atol=1e-4)
 
 
 @torch.no_grad()
@@ -55,11 +55,11 @@ def test_full_svi_reaches_the_posterior(d: int) -> None:
     vae, x = bad_encoder(oracle), oracle.images(6)
     q = build("svi:150,covariance=full", d)(vae, x, vae.encoder(x))
     assert isinstance(q, RefinedPosterior)
-    assert isinstance(q.answer, FullGaussian)
-    covariance = q.answer.chol @ q.answer.chol.mT
+    assert isinstance(q.refined, FullGaussian)
+    covariance = q.refined.chol @ q.refined.chol.mT
     assert torch.allclose(covariance[0].double(), oracle.posterior_covariance, rtol=1e-2, atol=1e-5)
-    found = oracle.elbo(x, q.mean, covariance[0])
-    assert torch.allclose(found, oracle.log_px(x), atol=1e-3)
+    actual = oracle.elbo(x, q.mean, covariance[0])
+    assert torch.allclose(actual, oracle.log_px(x), atol=1e-3)
     assert torch.all(oracle.best_diagonal_elbo(x) < oracle.log_px(x) - 0.05)
 
 

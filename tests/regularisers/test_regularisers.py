@@ -73,15 +73,15 @@ def test_the_reported_bound_is_that_of_the_objective_alone(kind: str) -> None:
     """At the answer about what the encoder saw; only the surrogate is less the penalty."""
     regulariser = REGULARISERS.get(kind)()
     vae, x = built(), digits(5)
-    found = training_bound(vae, x, 100, 1, noise(), BoundSettings(regulariser=regulariser))
+    actual = training_bound(vae, x, 100, 1, noise(), BoundSettings(regulariser=regulariser))
     generator = noise()
     q = vae.infer(x, generator, regulariser.encoder_input(x, generator))
     z, _ = q.rsample_and_log_prob(1, generator)
     elbo = vae.log_likelihood(x, z).mean(0) - kl_to_standard_normal(q)
     penalty = regulariser.penalty(vae, x, q, generator)
     assert penalty.shape == (5,)
-    assert torch.allclose(found.value, elbo)
-    assert torch.allclose(found.surrogate, (elbo - penalty).mean())
+    assert torch.allclose(actual.value, elbo)
+    assert torch.allclose(actual.surrogate, (elbo - penalty).mean())
 
 
 @pytest.mark.parametrize("kind", sorted(REGULARISERS.summaries()))
@@ -92,26 +92,26 @@ def test_running_moments_are_those_of_what_the_encoder_sees_in_place_of_the_imag
     for step in range(2):
         plain.encoder(regulariser.encoder_input(x, noise(step)))
         training_bound(vae, x, 100, 1, noise(step), BoundSettings(regulariser=regulariser)).surrogate.backward()
-        wanted, found = dict(plain.encoder.named_buffers()), dict(vae.encoder.named_buffers())
-        assert found.keys() == wanted.keys() >= {"norm.mean", "norm.variance"}
-        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-    assert not torch.equal(found["norm.mean"], dict(built("bn-vae").encoder.named_buffers())["norm.mean"])
+        expected, actual = dict(plain.encoder.named_buffers()), dict(vae.encoder.named_buffers())
+        assert actual.keys() == expected.keys() >= {"norm.mean", "norm.variance"}
+        assert all(torch.equal(actual[name], expected[name]) for name in expected)
+    assert not torch.equal(actual["norm.mean"], dict(built("bn-vae").encoder.named_buffers())["norm.mean"])
 
 
 def test_denoising_noise_has_the_scale_and_the_share_that_are_set() -> None:
     x = torch.full((200, 1, 20, 20), 0.5)
-    seen = DenoisingConfig(corruption=0.3, dropout=0.25).encoder_input(x, noise())
-    black = seen == 0.0
+    corrupted = DenoisingConfig(corruption=0.3, dropout=0.25).encoder_input(x, noise())
+    black = corrupted == 0.0
     assert float(black.float().mean()) == pytest.approx(0.25, abs=0.01)
-    assert float(seen[~black].mean()) == pytest.approx(0.5, abs=0.01)
-    assert float(seen[~black].std()) == pytest.approx(0.3, abs=0.01)
+    assert float(corrupted[~black].mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(corrupted[~black].std()) == pytest.approx(0.3, abs=0.01)
     assert torch.equal(DenoisingConfig(corruption=0.0).encoder_input(x, noise()), x)
 
 
 def weight(encoder: nn.Module, layer: str) -> Tensor:
-    found = encoder.get_submodule(layer)
-    assert isinstance(found, nn.Linear)
-    return found.weight
+    actual = encoder.get_submodule(layer)
+    assert isinstance(actual, nn.Linear)
+    return actual.weight
 
 
 def test_weight_norm_bounds_every_row_and_leaves_short_ones() -> None:
@@ -182,15 +182,15 @@ def test_consistency_is_the_kl_between_the_answers_less_the_bound_at_the_copy() 
         other = DiagonalGaussian(q.mean + 0.3, 0.8 * q.variance.sqrt())
         parts = [ConsistencyConfig(consistency=2.0, **mild).penalty(vae, x, other, noise(i)) for i in range(300)]
         bound = [ConsistencyConfig(consistency=0.0, **mild).penalty(vae, x, other, noise(i)) for i in range(300)]
-        found = torch.stack(parts).mean(0) - torch.stack(bound).mean(0)
+        actual = torch.stack(parts).mean(0) - torch.stack(bound).mean(0)
         normal = torch.distributions.Normal
-        wanted = torch.distributions.kl_divergence(
+        expected = torch.distributions.kl_divergence(
             normal(q.mean, q.variance.sqrt()), normal(other.mean, other.variance.sqrt())
         ).sum(-1)
         z, _ = q.rsample_and_log_prob(300, noise(5))
         elbo = vae.log_likelihood(x, z).mean(0) - kl_to_standard_normal(q)
-    assert torch.allclose(found, 2.0 * wanted, rtol=0.1, atol=0.35)
-    assert float(found.mean()) == pytest.approx(float(2.0 * wanted.mean()), rel=0.03)
+    assert torch.allclose(actual, 2.0 * expected, rtol=0.1, atol=0.35)
+    assert float(actual.mean()) == pytest.approx(float(2.0 * expected.mean()), rel=0.03)
     assert float(torch.stack(bound).mean()) == pytest.approx(-float(elbo.mean()), rel=0.02)
 
 
@@ -209,8 +209,8 @@ def test_own_samples_are_the_models_joint_distribution() -> None:
     oracle = LinearGaussianVAE.make(2, (1, 2, 3), 0.5)
     z, own = own_samples(oracle.vae(), torch.zeros(60_000, 1, 2, 3), noise())
     x = own.flatten(1).double()
-    wanted = oracle.w @ oracle.w.T + 0.25 * torch.eye(6, dtype=torch.float64)
-    assert torch.allclose(torch.cov(x.T), wanted, atol=0.02)
+    expected = oracle.w @ oracle.w.T + 0.25 * torch.eye(6, dtype=torch.float64)
+    assert torch.allclose(torch.cov(x.T), expected, atol=0.02)
     error = z.double() - oracle.posterior_mean(own)
     assert torch.allclose(error.T @ error / len(error), oracle.posterior_covariance, atol=0.02)
 
@@ -219,9 +219,9 @@ def test_self_consistency_is_the_elbo_at_own_images_for_the_encoder_alone() -> N
     oracle = LinearGaussianVAE.make(2, (1, 2, 3), 0.5)
     vae, x = oracle.vae(), torch.zeros(4000, 1, 2, 3)
     q = vae.infer(x)
-    found = SelfConsistentConfig(own_share=0.25).penalty(vae, x, q, noise(3))
+    actual = SelfConsistentConfig(own_share=0.25).penalty(vae, x, q, noise(3))
     _, own = own_samples(vae, x, noise(3))
-    assert float(found.mean()) == pytest.approx(-float(oracle.best_diagonal_elbo(own).mean()) / 3, rel=0.02)
+    assert float(actual.mean()) == pytest.approx(-float(oracle.best_diagonal_elbo(own).mean()) / 3, rel=0.02)
     trained = built()
     x = digits(9)
     SelfConsistentConfig().penalty(trained, x, trained.infer(x), noise()).sum().backward()

@@ -77,9 +77,9 @@ def test_nothing_is_lost_where_the_encoder_is_best_already() -> None:
     best = best_gaussians(vae, x)
     assert (best.full_elbo >= best.diagonal_elbo).all()
     assert (best.diagonal_elbo >= best.encoder_elbo).all()
-    kept = best.diagonal_elbo == best.encoder_elbo
-    assert kept.any()
-    torch.testing.assert_close(best.diagonal_mean[kept], vae.encoder(x).mean[kept])
+    unimproved = best.diagonal_elbo == best.encoder_elbo
+    assert unimproved.any()
+    torch.testing.assert_close(best.diagonal_mean[unimproved], vae.encoder(x).mean[unimproved])
     torch.testing.assert_close(best.full_elbo.double(), model.log_px(x), atol=0.02, rtol=0)
 
 
@@ -112,7 +112,7 @@ def test_of_two_modes_the_better_one_is_covered(start: list[float]) -> None:
     def loss(theta: np.ndarray) -> float:
         return -parabola_elbo(theta[:2], np.exp(theta[2:]), sigma_x)
 
-    optimum = min((minimize(loss, [m, 0, -2, -2], tol=1e-10) for m in (-1.0, 1.0)), key=lambda found: found.fun)
+    optimum = min((minimize(loss, [m, 0, -2, -2], tol=1e-10) for m in (-1.0, 1.0)), key=lambda actual: actual.fun)
     x = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)
     best = best_gaussians(parabola_vae(start, sigma_x), x, starts=[torch.tensor([[-1.0, 0.0], [1.0, 0.0]])])
     assert float(best.diagonal_elbo[0]) == pytest.approx(-optimum.fun, abs=0.02)
@@ -134,9 +134,9 @@ def test_the_callers_starts_are_used() -> None:
     vae = VAE(Bump(), GaussianLikelihood(0.05, learn=False), constant_encoder([0.0, 0.0], 1.0, 1), 2, (1, 1, 1))
     x = torch.ones(1, 1, 1, 1)
     without = best_gaussians(vae, x)
-    given = best_gaussians(vae, x, starts=[torch.tensor([Bump.c])])
-    assert float(given.diagonal_elbo[0]) > float(without.diagonal_elbo[0]) + 50
-    assert (given.diagonal_mean[0] - torch.tensor(Bump.c)).abs().max() < 0.1
+    with_starts = best_gaussians(vae, x, starts=[torch.tensor([Bump.c])])
+    assert float(with_starts.diagonal_elbo[0]) > float(without.diagonal_elbo[0]) + 50
+    assert (with_starts.diagonal_mean[0] - torch.tensor(Bump.c)).abs().max() < 0.1
 
 
 def test_the_decoder_collects_no_gradients_and_no_grad_does_not_matter() -> None:

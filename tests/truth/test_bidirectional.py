@@ -11,12 +11,13 @@ import torch
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings
+from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.bidirectional import Bidirectional, bidirectional
 from gpvae_core.truth.estimators.ais import Annealing
 from gpvae_core.truth.estimators.base import AT_ONCE
 from gpvae_core.truth.evidence import Array
-from gpvae_core.truth.grid import Atlas, true_posteriors
+from gpvae_core.truth.grid import true_posteriors
 from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings
 from tests.oracles import LinearGaussianVAE, curved
@@ -32,9 +33,9 @@ def mean_and_error(values: Array) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
 
 
-def assert_between(found: Bidirectional, exact: Array) -> None:
+def assert_between(actual: Bidirectional, exact: Array) -> None:
     """log p(x) lies between the means of the bounds, within three standard errors of each difference."""
-    for difference in (exact - found.lower, found.upper - exact):
+    for difference in (exact - actual.lower, actual.upper - exact):
         mean, error = mean_and_error(difference)
         assert mean > -3 * error - 1e-4
 
@@ -75,12 +76,12 @@ def test_a_latent_that_did_not_make_the_image_gives_no_upper_bound() -> None:
 
 def test_the_grid_lies_between_where_posteriors_are_no_gaussians() -> None:
     vae = curved(SIGMA)
-    found = bidirectional(vae, 60, AISSettings(steps=6, chains=4, leapfrog=3), seed=1)
-    grids = true_posteriors(vae, Atlas.build(vae), found.x)
+    actual = bidirectional(vae, 60, AISSettings(steps=6, chains=4, leapfrog=3), seed=1)
+    grids = true_posteriors(vae, Atlas.build(vae), actual.x)
     assert max(grid.negentropy() for grid in grids) > 0.3, "one posterior at least must be far from Gaussian"
     assert all(grid.passed for grid in grids)
-    assert_between(found, np.array([grid.log_px for grid in grids]))
-    mean, error = mean_and_error(found.gap)
+    assert_between(actual, np.array([grid.log_px for grid in grids]))
+    mean, error = mean_and_error(actual.gap)
     assert mean > 3 * error
 
 
@@ -100,13 +101,13 @@ def test_fewer_than_two_images_are_refused() -> None:
 
 
 def test_its_progress_is_named_counts_all_images_and_can_stop_it() -> None:
-    seen: dict[str, tuple[int, int]] = {}
+    reports: dict[str, tuple[int, int]] = {}
 
     def note(done: int, total: int, what: str) -> None:
-        seen[what] = done, total
+        reports[what] = done, total
 
     bidirectional(MODEL.vae(), N, FEW, progress=note)
-    assert seen == {
+    assert reports == {
         "simulated images: best Gaussians": (N, N),
         "simulated images: log p(x) by annealed importance sampling": (N, N),
         "simulated images: log p(x) by annealed importance sampling, backwards": (N, N),
@@ -125,13 +126,13 @@ def test_posteriors_in_parts_have_each_instances_own_moments() -> None:
     n = AT_ONCE + 3
     x, vae, exact = MODEL.images(n), MODEL.vae(), MODEL.posterior_covariance
     scale = torch.linalg.cholesky(exact).float().expand(n, 3, 3)
-    found = many_posteriors(vae, x, scale, HMCSettings(warmup=80, draws=250, leapfrog=4), seed=2)
-    assert found.z.shape == (250, 4, n, 3)
-    assert found.step.shape == found.acceptance.shape == (n,)
-    assert (found.r_hat < 1.1).all()
-    assert (found.r_hat < 1.05).mean() > 0.97
-    draws = found.z.double().flatten(0, 1)
-    error = torch.tensor(found.ess).rsqrt() * exact.diagonal().sqrt()
+    actual = many_posteriors(vae, x, scale, HMCSettings(warmup=80, draws=250, leapfrog=4), seed=2)
+    assert actual.z.shape == (250, 4, n, 3)
+    assert actual.step.shape == actual.acceptance.shape == (n,)
+    assert (actual.r_hat < 1.1).all()
+    assert (actual.r_hat < 1.05).mean() > 0.97
+    draws = actual.z.double().flatten(0, 1)
+    error = torch.tensor(actual.ess).rsqrt() * exact.diagonal().sqrt()
     z = (draws.mean(0) - MODEL.posterior_mean(x)) / error
     assert z.abs().max() < 4.5
     assert z.square().mean().sqrt() == pytest.approx(1.0, abs=0.3)

@@ -30,8 +30,8 @@ def test_ess_of_an_autoregression(rho: float) -> None:
 def test_ess_is_the_variance_of_the_mean() -> None:
     """Over many repetitions: Var(mean) = Var(x) / ess."""
     means = [autoregression(0.7, 2, 500, seed).mean() for seed in range(400)]
-    found = np.mean([ess(autoregression(0.7, 2, 500, seed)) for seed in range(40)])
-    assert found == pytest.approx(1 / np.var(means), rel=0.15)
+    actual = np.mean([ess(autoregression(0.7, 2, 500, seed)) for seed in range(40)])
+    assert actual == pytest.approx(1 / np.var(means), rel=0.15)
 
 
 def test_a_stuck_chain_has_a_large_r_hat_and_few_effective_draws() -> None:

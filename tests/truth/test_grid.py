@@ -14,7 +14,8 @@ from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.nets.fc import FullyConnectedConfig
-from gpvae_core.truth.grid import Atlas, GridPosterior, true_posterior, true_posteriors
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import GridPosterior, true_posterior, true_posteriors
 from gpvae_core.truth.importance import iwae_log_px
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
@@ -83,14 +84,14 @@ def two_hills(sigma_x: float, m: float) -> tuple[GridPosterior, float, float]:
     b, end = 0.17, TwoHills.END
     encoder = LinearGaussianVAE.make(2, (1, 1, 2), sigma_x).vae().encoder
     vae = VAE(TwoHills(m), GaussianLikelihood(sigma_x, learn=False), encoder, 2, (1, 1, 2)).eval()
-    found = true_posterior(vae, Atlas.build(vae, side=101), torch.tensor([0.0, b]).reshape(1, 1, 2))
+    actual = true_posterior(vae, Atlas.build(vae, side=101), torch.tensor([0.0, b]).reshape(1, 1, 2))
     z = np.linspace(-12, 12, 400_001)
     error = (z * (end - z) / 2) ** 2 + m * (1 - z / end)
     log_f = -0.5 * (error / sigma_x) ** 2 - math.log(sigma_x) - 0.5 * z**2 - math.log(2 * math.pi)
     log_c = quadrature(log_f, z)[0]
     share = np.trapezoid(np.where(z > 4, np.exp(log_f - log_c), 0.0), z)
     variance = 1 + sigma_x**2
-    return found, log_c - 0.5 * math.log(2 * math.pi * variance) - 0.5 * b**2 / variance, float(share)
+    return actual, log_c - 0.5 * math.log(2 * math.pi * variance) - 0.5 * b**2 / variance, float(share)
 
 
 def quadrature(log_f: np.ndarray, z: np.ndarray) -> tuple[float, float, float]:
@@ -115,10 +116,10 @@ def test_linear_decoder_gives_the_closed_form(sigma_x: float) -> None:
     """From a posterior wider than many atlas cells to one that lies between two of its nodes."""
     oracle = LinearGaussianVAE.make(2, SHAPE, sigma_x)
     vae, x = oracle.vae(), oracle.images(4)
-    found = true_posteriors(vae, Atlas.build(vae, side=101), x)
+    actual = true_posteriors(vae, Atlas.build(vae, side=101), x)
     mean, covariance, log_px = oracle.posterior_mean(x).numpy(), oracle.posterior_covariance.numpy(), oracle.log_px(x)
     scale = np.sqrt(np.diag(covariance))
-    for i, p in enumerate(found):
+    for i, p in enumerate(actual):
         assert p.passed
         assert p.log_px == pytest.approx(float(log_px[i]), abs=5e-3)
         np.testing.assert_allclose((p.mean - mean[i]) / scale, 0.0, atol=5e-3)
@@ -132,10 +133,10 @@ def test_atlas_agrees_with_the_model(digits_vae: VAE) -> None:
     """Rows are z2 and columns z1; the matrix product loses less than 0.01 nats at sigma_x = 0.1."""
     sharp = VAE(digits_vae.decoder, GaussianLikelihood(0.1, learn=False), digits_vae.encoder, 2, SHAPE)
     atlas, x = Atlas.build(sharp, side=21, extent=3.0), digits(5)
-    found = atlas.log_joint(x)
+    actual = atlas.log_joint(x)
     for row, column in ((0, 0), (3, 17), (10, 10), (20, 4)):
         z = torch.tensor([float(atlas.axis[column]), float(atlas.axis[row])]).expand(1, 5, 2)
-        torch.testing.assert_close(found[:, row, column], sharp.log_joint(x, z)[0].double(), atol=1e-2, rtol=0)
+        torch.testing.assert_close(actual[:, row, column], sharp.log_joint(x, z)[0].double(), atol=1e-2, rtol=0)
 
 
 def test_table_keeps_its_digits_far_from_the_origin() -> None:
@@ -149,17 +150,17 @@ def test_table_keeps_its_digits_far_from_the_origin() -> None:
 
 def test_against_a_finer_grid_and_importance_sampling(digits_vae: VAE) -> None:
     x = digits(12)
-    found = true_posteriors(digits_vae, Atlas.build(digits_vae), x)
+    actual = true_posteriors(digits_vae, Atlas.build(digits_vae), x)
     fine = Atlas.build(digits_vae, side=801, extent=5.0)
     cell = 2 * math.log(float(fine.axis[1] - fine.axis[0]))
     finer = torch.cat([torch.logsumexp(fine.log_joint(one).flatten(1), dim=1) + cell for one in x.split(1)])
-    np.testing.assert_allclose([p.log_px for p in found], finer.numpy(), atol=5e-3)
-    assert all(p.passed for p in found)
-    mean = torch.tensor(np.stack([p.mean for p in found]), dtype=torch.float32)
-    std = torch.tensor(np.stack([np.sqrt(np.diag(p.covariance)) for p in found]), dtype=torch.float32)
+    np.testing.assert_allclose([p.log_px for p in actual], finer.numpy(), atol=5e-3)
+    assert all(p.passed for p in actual)
+    mean = torch.tensor(np.stack([p.mean for p in actual]), dtype=torch.float32)
+    std = torch.tensor(np.stack([np.sqrt(np.diag(p.covariance)) for p in actual]), dtype=torch.float32)
     generator = torch.Generator().manual_seed(0)
     sampled = iwae_log_px(digits_vae, x, 40_000, generator, DiagonalGaussian(mean, 1.5 * std + 0.05))
-    np.testing.assert_allclose([p.log_px for p in found], sampled.numpy(), atol=0.05)
+    np.testing.assert_allclose([p.log_px for p in actual], sampled.numpy(), atol=0.05)
 
 
 def test_refines_a_posterior_between_the_nodes() -> None:

@@ -12,8 +12,9 @@ from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.hmc import (
     TARGET_ACCEPTANCE,
-    _each_its_length,
-    _lengths,
+    Target,
+    _draw_lengths,
+    _leapfrog_by_length,
     adapted,
     evaluate,
     leapfrog,
@@ -62,8 +63,8 @@ def test_leapfrog_comes_back_when_the_momentum_is_reversed() -> None:
     z, p, scale = state()
     step = torch.tensor([0.05, 0.1], dtype=torch.float64)
     start = evaluate((quartic,), z)
-    end, q = leapfrog((quartic,), ONE, start, p, step, scale, 20)
-    back, r = leapfrog((quartic,), ONE, end, -q, step, scale, 20)
+    end, q = leapfrog(Target((quartic,), ONE, scale), start, p, step, 20)
+    back, r = leapfrog(Target((quartic,), ONE, scale), end, -q, step, 20)
     assert (end.z - z).abs().max() > 0.1
     torch.testing.assert_close(back.z, z)
     torch.testing.assert_close(-r, p)
@@ -75,7 +76,7 @@ def test_the_energy_error_is_of_second_order() -> None:
 
     def error(step: float) -> float:
         sizes = torch.full((2,), step, dtype=torch.float64)
-        end, q = leapfrog((quartic,), ONE, start, p, sizes, scale, round(0.8 / step))
+        end, q = leapfrog(Target((quartic,), ONE, scale), start, p, sizes, round(0.8 / step))
         energy = 0.5 * (q.square() - p.square()).sum(-1) - (end.values[0] - start.values[0])
         return float(energy.abs().mean())
 
@@ -89,7 +90,7 @@ def test_leapfrog_preserves_volume() -> None:
 
     def flow(v: Tensor) -> Tensor:
         point = evaluate((quartic,), v[None, None, :2])
-        end, q = leapfrog((quartic,), ONE, point, v[None, None, 2:], torch.full((1,), 0.2).double(), scale, 5)
+        end, q = leapfrog(Target((quartic,), ONE, scale), point, v[None, None, 2:], torch.full((1,), 0.2).double(), 5)
         return torch.cat([end.z.flatten(), q.flatten()])
 
     at, h = torch.cat([z.flatten(), p.flatten()]), 1e-5
@@ -107,7 +108,7 @@ def test_transitions_leave_a_mixture_of_densities_invariant(weights: list[float]
     step, scale = torch.full((1,), 1.4 / math.sqrt(precision)).double(), torch.eye(2, dtype=torch.float64)[None]
     generator, rates = seeded(7), []
     for _ in range(5):
-        point, rate = transition(densities, coefficients, point, step, scale, 3, generator)
+        point, rate = transition(Target(densities, coefficients, scale), point, step, 3, generator)
         rates.append(float(rate))
     assert 0.1 < min(rates) < 0.95, "there must be something to reject"
     assert point.z.var().item() == pytest.approx(1 / precision, rel=0.03)
@@ -121,9 +122,8 @@ def test_a_proposal_that_is_not_finite_is_rejected() -> None:
 
     point = evaluate((walled,), torch.full((50, 1, 2), 0.1, dtype=torch.float64))
     for seed in range(5):
-        point, rate = transition(
-            (walled,), ONE, point, torch.ones(1).double(), torch.eye(2)[None].double(), 2, seeded(seed)
-        )
+        target = Target((walled,), ONE, torch.eye(2)[None].double())
+        point, rate = transition(target, point, torch.ones(1).double(), 2, seeded(seed))
         assert 0 < float(rate) < 1
     assert (point.z[..., 0] > 0).all()
     assert point.values.isfinite().all()
@@ -139,7 +139,7 @@ def test_a_start_without_density_is_left_for_any_finite_point_and_never_for_an_i
     point = evaluate((island,), torch.full((400, 1, 2), 0.1, dtype=torch.float64))
     assert not bool(point.values.isfinite().any())
     step, scale = torch.ones(1).double(), torch.eye(2)[None].double()
-    end, rate = transition((island,), ONE, point, step, scale, 1, seeded())
+    end, rate = transition(Target((island,), ONE, scale), point, step, 1, seeded())
     left = (end.z != point.z).any(-1)
     assert float(left.double().mean()) == pytest.approx(0.46, abs=0.1)  # P(step p < -0.1)
     assert float(rate) == pytest.approx(float(left.double().mean()))
@@ -151,33 +151,34 @@ def test_a_start_without_density_is_left_for_any_finite_point_and_never_for_an_i
 def test_lengths_are_shared_out_evenly_and_each_chain_takes_its_own(chains: int, steps: int) -> None:
     generator, counts = seeded(), torch.zeros(steps)
     for _ in range(2000):
-        lengths = torch.tensor(_lengths(chains, steps, generator, torch.device("cpu")))
+        lengths = torch.tensor(_draw_lengths(chains, steps, generator, torch.device("cpu")))
         assert torch.equal(lengths, lengths.sort(descending=True).values)
         each = lengths.bincount(minlength=steps + 1)[1:]
         assert int(each.max() - each.min()) <= 1
         counts += each
     assert torch.allclose(counts / counts.sum(), torch.full((steps,), 1 / steps), rtol=0.12)
     z, p, scale = state(chains)
-    start, step = evaluate((quartic,), z), 0.05 + 0.05 * torch.rand(chains, 2, generator=seeded(), dtype=torch.float64)
-    end, q = _each_its_length((quartic,), ONE, start, p, step, scale, lengths.tolist())
+    target, start = Target((quartic,), ONE, scale), evaluate((quartic,), z)
+    step = 0.05 + 0.05 * torch.rand(chains, 2, generator=seeded(), dtype=torch.float64)
+    end, q = _leapfrog_by_length(target, start, p, step, lengths.tolist())
     for c, length in enumerate(lengths.tolist()):
         alone = slice(c, c + 1)
-        wanted, r = leapfrog((quartic,), ONE, evaluate((quartic,), z[alone]), p[alone], step[alone], scale, length)
-        for found, one in ((end.z, wanted.z), (q, r)):
-            torch.testing.assert_close(found[alone], one)
-        torch.testing.assert_close(end.gradients[:, alone], wanted.gradients)
-        torch.testing.assert_close(end.values[:, alone], wanted.values)
+        expected, r = leapfrog(target, evaluate((quartic,), z[alone]), p[alone], step[alone], length)
+        torch.testing.assert_close(end.z[alone], expected.z)
+        torch.testing.assert_close(q[alone], r)
+        torch.testing.assert_close(end.gradients[:, alone], expected.gradients)
+        torch.testing.assert_close(end.values[:, alone], expected.values)
 
 
-def test_chains_are_dealt_out_and_back() -> None:
+def test_chains_are_permuted_and_back() -> None:
     z, _, _ = state(6, 3)
     point = evaluate((quartic, normal), z)
-    lot = torch.rand(6, 3, generator=seeded()).argsort(0)
-    dealt = point.dealt(lot)
-    torch.testing.assert_close(dealt.values[1], normal(dealt.z))
-    torch.testing.assert_close(dealt.gradients[1], -dealt.z)
-    assert torch.equal(dealt.z[2, 1], z[lot[2, 1], 1])
-    assert torch.equal(dealt.dealt(lot.argsort(0)).z, z)
+    order = torch.rand(6, 3, generator=seeded()).argsort(0)
+    permuted = point.permuted(order)
+    torch.testing.assert_close(permuted.values[1], normal(permuted.z))
+    torch.testing.assert_close(permuted.gradients[1], -permuted.z)
+    assert torch.equal(permuted.z[2, 1], z[order[2, 1], 1])
+    assert torch.equal(permuted.permuted(order.argsort(0)).z, z)
 
 
 def test_instances_and_chains_have_errors_of_their_own() -> None:
@@ -185,9 +186,8 @@ def test_instances_and_chains_have_errors_of_their_own() -> None:
     chains, instances = 10, 100
     point = evaluate((normal,), torch.zeros(chains, instances, 1, dtype=torch.float64))
     step, scale = torch.full((instances,), 0.3).double(), torch.ones(instances, 1, 1).double()
-    far = torch.stack(
-        [transition((normal,), ONE, point, step, scale, 5, seeded(seed))[0].z[..., 0].square() for seed in range(150)]
-    )
+    target = Target((normal,), ONE, scale)
+    far = torch.stack([transition(target, point, step, 5, seeded(seed))[0].z[..., 0].square() for seed in range(150)])
     means = far.mean(1)
     of_one, of_all, of_chains = means.var(0).mean(), means.mean(1).var(), far.var(1).mean() / chains
     assert float(of_one) == pytest.approx(float(of_chains), rel=0.2)
@@ -204,16 +204,16 @@ def test_samples_have_the_posteriors_moments_and_diagnostics() -> None:
     x, vae = MODEL.images(3), MODEL.vae()
     with torch.no_grad():
         start = vae.encoder(x)
-    found = posterior_samples(vae, x, start, HMCSettings(warmup=150, draws=700, leapfrog=4), seeded())
-    assert found.z.shape == (700, 4, 3, 3)
-    assert found.mixed.all()
-    assert (found.r_hat < 1.01).all()
-    torch.testing.assert_close(found.acceptance, torch.full((3,), TARGET_ACCEPTANCE), atol=0.12, rtol=0)
+    samples = posterior_samples(vae, x, start, HMCSettings(warmup=150, draws=700, leapfrog=4), seeded())
+    assert samples.z.shape == (700, 4, 3, 3)
+    assert samples.mixed.all()
+    assert (samples.r_hat < 1.01).all()
+    torch.testing.assert_close(samples.acceptance, torch.full((3,), TARGET_ACCEPTANCE), atol=0.12, rtol=0)
     exact = MODEL.posterior_covariance
-    error = torch.tensor(found.ess).rsqrt() * exact.diagonal().sqrt()
-    mean = found.z.double().mean((0, 1))
+    error = torch.tensor(samples.ess).rsqrt() * exact.diagonal().sqrt()
+    mean = samples.z.double().mean((0, 1))
     assert ((mean - MODEL.posterior_mean(x)).abs() < 4 * error).all()
-    centred = (found.z.double() - mean).reshape(-1, 3)
+    centred = (samples.z.double() - mean).reshape(-1, 3)
     covariance = centred.T @ centred / len(centred)
     torch.testing.assert_close(covariance, exact, atol=0.12 * float(exact.diagonal().max()), rtol=0)
 
@@ -221,18 +221,18 @@ def test_samples_have_the_posteriors_moments_and_diagnostics() -> None:
 def test_too_short_a_warm_up_from_afar_does_not_pass_for_mixed() -> None:
     x, vae = MODEL.images(2), MODEL.vae()
     far = DiagonalGaussian(torch.full((2, 3), 30.0), torch.full((2, 3), 10.0))
-    found = posterior_samples(
+    samples = posterior_samples(
         vae, x, far, HMCSettings(warmup=1, draws=8, leapfrog=1), seeded(), torch.eye(3).expand(2, 3, 3)
     )
-    assert not found.mixed.any()
-    assert (found.r_hat.max(1) > 1.05).all()
+    assert not samples.mixed.any()
+    assert (samples.r_hat.max(1) > 1.05).all()
 
 
 def test_sampling_can_be_cancelled_and_repeats_with_the_generator() -> None:
     x, vae = MODEL.images(2), MODEL.vae()
     start = vae.prior(x)
-    how = HMCSettings(warmup=5, draws=5, leapfrog=2)
-    one, again = (posterior_samples(vae, x, start, how, seeded(3)) for _ in range(2))
+    settings = HMCSettings(warmup=5, draws=5, leapfrog=2)
+    one, again = (posterior_samples(vae, x, start, settings, seeded(3)) for _ in range(2))
     assert torch.equal(one.z, again.z)
     assert all(p.grad is None for p in vae.parameters())
 
@@ -242,4 +242,4 @@ def test_sampling_can_be_cancelled_and_repeats_with_the_generator() -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        posterior_samples(vae, x, start, how, seeded(), progress=stop)
+        posterior_samples(vae, x, start, settings, seeded(), progress=stop)

@@ -26,8 +26,8 @@ def oracle() -> LinearGaussianVAE:
 @pytest.mark.parametrize("chunk", [64, 4096])
 def test_large_k_gives_log_px(oracle: LinearGaussianVAE, chunk: int) -> None:
     x = oracle.images(5)
-    found = iwae_log_px(oracle.vae(), x, 5_000, seeded(), chunk=chunk)
-    torch.testing.assert_close(found, oracle.log_px(x), atol=0.02, rtol=0)
+    actual = iwae_log_px(oracle.vae(), x, 5_000, seeded(), chunk=chunk)
+    torch.testing.assert_close(actual, oracle.log_px(x), atol=0.02, rtol=0)
 
 
 def test_the_true_posterior_as_proposal_is_exact_with_one_sample() -> None:
@@ -43,8 +43,8 @@ def test_the_true_posterior_as_proposal_is_exact_with_one_sample() -> None:
 def test_a_proposal_off_the_encoder_changes_the_samples_not_the_answer(oracle: LinearGaussianVAE) -> None:
     x = oracle.images(3)
     wide = DiagonalGaussian(torch.zeros(3, 3), torch.full((3, 3), 1.5))
-    found = iwae_log_px(oracle.vae(shift=torch.full((3,), 50.0)), x, 200_000, seeded(), wide)
-    torch.testing.assert_close(found, oracle.log_px(x), atol=0.1, rtol=0)
+    actual = iwae_log_px(oracle.vae(shift=torch.full((3,), 50.0)), x, 200_000, seeded(), wide)
+    torch.testing.assert_close(actual, oracle.log_px(x), atol=0.1, rtol=0)
 
 
 def test_is_a_lower_bound_that_rises_with_k(oracle: LinearGaussianVAE) -> None:
@@ -60,10 +60,10 @@ def test_is_a_lower_bound_that_rises_with_k(oracle: LinearGaussianVAE) -> None:
 def test_decodes_no_more_than_a_chunk_at_a_time(oracle: LinearGaussianVAE) -> None:
     vae, sizes = oracle.vae(), []
     vae.decoder.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-    found = log_weights(vae, oracle.images(6), 101, seeded(), chunk=60)
+    actual = log_weights(vae, oracle.images(6), 101, seeded(), chunk=60)
     assert max(sizes) <= 60
     assert sum(sizes) == 6 * 101
-    assert found.shape == (101, 6)
+    assert actual.shape == (101, 6)
 
 
 def test_decodes_by_default_what_a_cpu_is_fastest_on(oracle: LinearGaussianVAE) -> None:

@@ -147,9 +147,9 @@ class Wavy(nn.Module):
 def test_another_likelihood_sums_to_one_over_all_images() -> None:
     wavy = GenerativeModel(Wavy(), BernoulliLikelihood(), 1, (1, 2, 2))
     every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).reshape(16, 1, 2, 2)
-    found = Line.build(wavy)
-    assert float(found.log_px(every).exp().sum()) == pytest.approx(1.0, abs=1e-9)
-    assert float(found.error(every).max()) < 1e-9
+    actual = Line.build(wavy)
+    assert float(actual.log_px(every).exp().sum()) == pytest.approx(1.0, abs=1e-9)
+    assert float(actual.error(every).max()) < 1e-9
 
 
 class Stairs(nn.Module):
@@ -167,9 +167,9 @@ def test_what_quadrature_cannot_do_is_told() -> None:
     with torch.no_grad():
         far.decoder[0].weight.fill_(1.0)  # pyright: ignore
         far.decoder[0].bias.zero_()  # pyright: ignore
-    found = Line.build(far)
-    assert float(found.end_mass(x)) > 0.5  # the posterior is N(20, 1/2)
-    assert not bool(found.passed(x))
+    actual = Line.build(far)
+    assert float(actual.end_mass(x)) > 0.5  # the posterior is N(20, 1/2)
+    assert not bool(actual.passed(x))
     stairs = Line.build(GenerativeModel(Stairs(), GaussianLikelihood(1.0, False), 1, (1, 1, 1)))
     assert float(stairs.error(torch.zeros(1, 1, 1, 1))) < MAX_ERROR  # the step is in a panel of no width
     with pytest.raises(UserError, match="wants 1 latent dimension, this model has 2"):

@@ -15,10 +15,10 @@ from gpvae_core.truth.pareto import effective_sample_size, log_mean_error, paret
 @pytest.mark.parametrize("shape", [-0.3, 0.1, 0.5, 0.9, 1.5])
 def test_the_shape_of_pareto_draws(shape: float) -> None:
     draws = genpareto(shape, scale=3.0).rvs(size=(20, 4000), random_state=np.random.default_rng(0))
-    found = pareto_shape(torch.tensor(np.sort(draws, axis=1).T)).numpy()
+    actual = pareto_shape(torch.tensor(np.sort(draws, axis=1).T)).numpy()
     spread = (1 + shape) / math.sqrt(4000)  # the asymptotic standard error of the maximum likelihood estimate
-    assert np.mean(found) == pytest.approx(shape, abs=4 * spread / math.sqrt(20) + 0.005)
-    assert np.std(found) == pytest.approx(spread, rel=0.5)
+    assert np.mean(actual) == pytest.approx(shape, abs=4 * spread / math.sqrt(20) + 0.005)
+    assert np.std(actual) == pytest.approx(spread, rel=0.5)
 
 
 def test_the_fit_is_near_scipys_maximum_of_the_likelihood() -> None:

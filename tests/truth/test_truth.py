@@ -17,7 +17,7 @@ from gpvae_core.truth.line_posterior import LinePosterior
 from gpvae_core.truth.noise import image_generators, normal, uniform
 from gpvae_core.truth.quadrature import BuiltOnce
 from gpvae_core.truth.settings import TruthSettings
-from gpvae_core.truth.start import PRIOR_SHARE, WIDER, AnnealingStart, rounded_start
+from gpvae_core.truth.start import PRIOR_SHARE, WIDENING, AnnealingStart, rounded_start
 from gpvae_core.truth.truth import truth_for
 from gpvae_core.vae import GenerativeModel
 from tests.oracles import LinearGaussianVAE
@@ -70,7 +70,7 @@ def test_a_start_is_a_density_and_what_is_drawn_from_it() -> None:
     torch.testing.assert_close(drawn.mean(0).double(), mean, atol=0.02, rtol=0)
     torch.testing.assert_close(mean[0], (1 - PRIOR_SHARE) * start.mean[0].double(), atol=1e-4, rtol=0)
     second = (mass[..., None, None] * z[..., None] * z[..., None, :]).sum(0)[0]
-    own = WIDER**2 * chol[0] @ chol[0].T + start.mean[0][:, None] * start.mean[0]
+    own = WIDENING**2 * chol[0] @ chol[0].T + start.mean[0][:, None] * start.mean[0]
     torch.testing.assert_close(second, (1 - PRIOR_SHARE) * own.double() + PRIOR_SHARE * torch.eye(2), atol=1e-3, rtol=0)
 
 

@@ -13,7 +13,8 @@ from gpvae_core.inspection.contours import Contours, latent_contours, slice_cont
 from gpvae_core.inspection.local import LocalPosterior
 from gpvae_core.inspection.planes import on_plane
 from gpvae_core.inspection.views import Array, GaussianShape, Plane, PosteriorView
-from gpvae_core.truth.grid import Atlas, GridPosterior
+from gpvae_core.truth.atlas import Atlas
+from gpvae_core.truth.grid import GridPosterior
 from gpvae_core.vae import VAE
 
 IN_WINDOW = 0.25

@@ -1,4 +1,4 @@
-"""log p(x) by annealed importance sampling from the best Gaussian, any latent dimension; and its bound from above."""
+"""Lower and upper bounds of log p(x) by annealed importance sampling from the best Gaussian, any latent dimension."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpvae_core.truth.ais import (
     AISEstimate,
     AISSettings,
     AnnealingPath,
-    Counter,
+    AnnealingProgress,
     chains_at_once,
     ends_of_chains,
     joined,
@@ -29,11 +29,12 @@ from gpvae_core.truth.noise import image_generators
 from gpvae_core.truth.start import AnnealingStart, rounded_start
 from gpvae_core.vae import VAE
 
-Run = Callable[[AnnealingPath, slice, list[int], Tensor, Counter], AISEstimate]
+Anneal = Callable[[AnnealingPath, slice, list[int], Tensor, AnnealingProgress], AISEstimate]
+"""Runs the chains of some images forward or backward: (path, images, sizes of the parts, step sizes, progress)."""
 
 
 class Annealing(Estimator):
-    """Annealing from the best full Gaussian, mixed with the prior, to the posterior."""
+    """Estimator that anneals from the best full Gaussian, mixed with the prior, to the posterior."""
 
     exact: ClassVar[bool] = False
 
@@ -42,18 +43,22 @@ class Annealing(Estimator):
 
     @torch.no_grad()
     def log_px(
-        self,
-        x: Float[Tensor, "B C H W"],
-        seed: int = 0,
-        progress: Progress = silent,
-        best: BestGaussians | None = None,
+        self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
-        def forward(path: AnnealingPath, part: slice, sizes: list[int], steps: Tensor, report: Counter) -> AISEstimate:
+        def forward(
+            path: AnnealingPath, images: slice, sizes: list[int], steps: Tensor, report: AnnealingProgress
+        ) -> AISEstimate:
             return joined([path.forward(size, steps, report) for size in sizes])
 
-        found = self._annealed(x, seed, progress, best, forward, "log p(x) by {}")
-        columns = [torch.cat([values(one) for one in found]).numpy() for values in (_log_px, _se, _ess)]
-        return Evidence("ais", columns[0], self._settings.chains, self._settings.steps, columns[1], columns[2])
+        estimates = self._anneal_all(x, seed, progress, best, forward, "log p(x) by {}")
+        return Evidence(
+            kind="ais",
+            log_px=torch.cat([estimate.log_px for estimate in estimates]).numpy(),
+            k=self._settings.chains,
+            steps=self._settings.steps,
+            se=torch.cat([estimate.se for estimate in estimates]).numpy(),
+            ess=torch.cat([estimate.ess for estimate in estimates]).numpy(),
+        )
 
     @torch.no_grad()
     def upper_bound(
@@ -64,66 +69,59 @@ class Annealing(Estimator):
         progress: Progress = silent,
         best: BestGaussians | None = None,
     ) -> Array:
-        """Return log p(x) from above, in expectation, by the same chains run backwards, (B,) nats.
+        """Return (B,) upper bounds of log p(x) in expectation, in nats, by the same chains run backwards.
 
         Args:
-            z: an exact sample of each image's posterior, such as what the image was drawn from.
+            z: an exact sample of each image's posterior, such as the latent from which the image was drawn.
+            seed, best: as for `log_px`.
         """
 
-        def backward(path: AnnealingPath, part: slice, sizes: list[int], steps: Tensor, report: Counter) -> AISEstimate:
-            ends = ends_of_chains(z[None, part], self._settings.chains).split(sizes)
+        def backward(
+            path: AnnealingPath, images: slice, sizes: list[int], steps: Tensor, report: AnnealingProgress
+        ) -> AISEstimate:
+            ends = ends_of_chains(z[None, images], self._settings.chains).split(sizes)
             return joined([path.backward(end, steps, report) for end in ends])
 
-        found = self._annealed(x, seed, progress, best, backward, "log p(x) by {}, backwards")
-        return torch.cat([one.upper_bound for one in found]).numpy()
+        estimates = self._anneal_all(x, seed, progress, best, backward, "log p(x) by {}, backwards")
+        return torch.cat([estimate.upper_bound for estimate in estimates]).numpy()
 
     def quick(self, x: Float[Tensor, "B C H W"], seed: int = 0) -> Evidence:
         return quick_bound(self._vae, x, seed)
 
-    def _annealed(
-        self, x: Tensor, seed: int, progress: Progress, best: BestGaussians | None, run: Run, words: str
+    def _anneal_all(
+        self, x: Tensor, seed: int, progress: Progress, best: BestGaussians | None, anneal: Anneal, text: str
     ) -> list[AISEstimate]:
-        """Run the chains of all images, those of few images at a time; the parts do not depend on the batch."""
-        found = best or best_gaussians(self._vae, x, seed, progress=progress)
-        start = rounded_start(found.full_mean, found.full_chol)
+        """Run the chains of all images, a few images at a time; results do not depend on how images are grouped."""
+        gaussians = best or best_gaussians(self._vae, x, seed, progress=progress)
+        start = rounded_start(gaussians.full_mean, gaussians.full_chol)
         estimates: list[AISEstimate] = []
         for low in range(0, len(x), AT_ONCE):
             block = slice(low, low + AT_ONCE)
-            report = share_of(progress, low, len(x[block]), len(x), words)
-            estimates += self._block(x, start, block, seed, run, report)
+            report = share_of(progress, low, len(x[block]), len(x), text)
+            estimates += self._anneal_block(x, start, block, seed, anneal, report)
         return estimates
 
-    def _block(
-        self, x: Tensor, start: AnnealingStart, block: slice, seed: int, run: Run, progress: Progress
+    def _anneal_block(
+        self, x: Tensor, start: AnnealingStart, block: slice, seed: int, anneal: Anneal, progress: Progress
     ) -> list[AISEstimate]:
-        """Find the step sizes of AT_ONCE images together, then run their chains, all of an image's side by side."""
+        """Adapt the step sizes of all images of the block together, then run the chains of as many as fit at once."""
         chains, most = self._settings.chains, decodes_at_once(x.device)
-        sizes, images = chains_at_once(chains, most), max(1, most // chains)
-        everyone = range(len(x))[block]
-        parts = [slice(low, min(low + images, everyone.stop)) for low in everyone[::images]]
+        sizes, images_at_once = chains_at_once(chains, most), max(1, most // chains)
+        indices = range(len(x))[block]
+        parts = [slice(low, min(low + images_at_once, indices.stop)) for low in indices[::images_at_once]]
+        # NOTE: generators are used by the pilot first and by the chains after it, so that both must run per block: an
+        # image then draws the same noise in the same order whatever the number of images that run together.
         generators = image_generators(x[block], seed)
-        wide = self._path(x[block], start.of(block), generators)
-        report = Counter(progress, (1 + len(parts) * len(sizes)) * wide.moves)
-        steps = wide.pilot(report)
+        block_path = self._path(x[block], start.rows(block), generators)
+        report = AnnealingProgress(progress, (1 + len(parts) * len(sizes)) * block_path.moves)
+        steps = block_path.pilot(report)
         estimates = []
         for part in parts:
-            own = slice(part.start - everyone.start, part.stop - everyone.start)
-            path = self._path(x[part], start.of(part), generators[own])
-            estimates.append(run(path, part, sizes, steps[:, own], report))
+            within_block = slice(part.start - indices.start, part.stop - indices.start)
+            path = self._path(x[part], start.rows(part), generators[within_block])
+            estimates.append(anneal(path, part, sizes, steps[:, within_block], report))
         return estimates
 
     def _path(self, x: Tensor, start: AnnealingStart, generators: list[torch.Generator]) -> AnnealingPath:
         densities = (start.log_prob, log_joint_by_image(self._vae, x))
         return AnnealingPath(densities, lambda k: start.draw(k, generators), start.chol, self._settings, generators)
-
-
-def _log_px(one: AISEstimate) -> Tensor:
-    return one.log_px
-
-
-def _se(one: AISEstimate) -> Tensor:
-    return one.se
-
-
-def _ess(one: AISEstimate) -> Tensor:
-    return one.ess

@@ -1,4 +1,4 @@
-"""The protocol of a way to log p(x)."""
+"""The interface of the estimators of log p(x)."""
 
 from __future__ import annotations
 
@@ -13,29 +13,26 @@ from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.evidence import Evidence
 
 AT_ONCE = 32
-"""Posteriors, importance weights or chains of so many images held at a time."""
+"""Number of images whose posteriors, importance weights or chains are in memory together."""
 
 
 class Estimator(ABC):
-    """A way to log p(x) of any image under one model; the same for an image whatever batch it is asked in."""
+    """An estimator of log p(x) under one model; its result for an image does not depend on the image's batch."""
 
     exact: ClassVar[bool]
-    """Whether it is quadrature; otherwise it is a lower bound in expectation."""
+    """Whether log p(x) is computed by quadrature; otherwise the estimate is a lower bound in expectation."""
 
     @abstractmethod
     def log_px(
-        self,
-        x: Float[Tensor, "B C H W"],
-        seed: int = 0,
-        progress: Progress = silent,
-        best: BestGaussians | None = None,
+        self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
-        """Return log p(x) of each image.
+        """Return log p(x) of each image in nats.
 
         Args:
-            best: the images' best Gaussians, from which a sampler starts; it finds them where they are not given.
+            seed: seed of the noise; quadrature has none.
+            best: best Gaussians of the images, from which a sampler starts; computed where they are not given.
         """
 
     @abstractmethod
     def quick(self, x: Float[Tensor, "B C H W"], seed: int = 0) -> Evidence:
-        """Return what can be said in tens of milliseconds an image: the same by quadrature, else a looser bound."""
+        """Return log p(x) within tens of milliseconds for each image: by quadrature if exact, else a looser bound."""

@@ -1,4 +1,4 @@
-"""log p(x) by quadrature on a checked grid over the latent plane, d = 2."""
+"""log p(x) by quadrature on a checked grid over the latent plane, for d = 2."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.progress import Progress, silent
+from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.estimators.base import AT_ONCE, Estimator
 from gpvae_core.truth.evidence import Evidence
-from gpvae_core.truth.grid import Atlas, GridPosterior, true_posteriors
+from gpvae_core.truth.grid import GridPosterior, true_posteriors
 from gpvae_core.truth.quadrature import Quadrature
 from gpvae_core.vae import GenerativeModel
 
 
 class GridEvidence(Estimator):
-    """log p(x), negentropy and modes on the grid, with few posteriors in memory."""
+    """Estimator of log p(x), negentropy and modes on the grid, with a few posteriors in memory at a time."""
 
     exact: ClassVar[bool] = True
 
@@ -28,11 +29,7 @@ class GridEvidence(Estimator):
         self._model, self._quadrature = model, quadrature
 
     def log_px(
-        self,
-        x: Float[Tensor, "B C H W"],
-        seed: int = 0,
-        progress: Progress = silent,
-        best: BestGaussians | None = None,
+        self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
         atlas = self._quadrature.atlas(progress)
         parts: list[Evidence] = []
@@ -46,6 +43,6 @@ class GridEvidence(Estimator):
 
 
 def _evidence(grids: Sequence[GridPosterior], atlas: Atlas) -> Evidence:
-    """Return what is kept of the posteriors; `refined` says that the nodes of one are not the atlas's."""
+    """Return the evidence from the posteriors; one is `refined` if its nodes are not those of the atlas."""
     refined = np.array([not np.array_equal(grid.x, atlas.axis.numpy()) for grid in grids])
     return replace(Evidence.of_posteriors("grid", grids), refined=refined)

@@ -1,4 +1,4 @@
-"""log p(x) by importance sampling, any latent dimension: tight where the proposal covers the posterior."""
+"""log p(x) by importance sampling, for any latent dimension; tight where the proposal covers the posterior."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from gpvae_core.truth.start import rounded_start
 from gpvae_core.vae import VAE
 
 QUICK_SAMPLES = 1000
+"""Number of importance samples of the quick bound."""
 
 
 class ImportanceSampling(Estimator):
-    """A lower bound on log p(x) from samples of the best full Gaussian, mixed with the encoder."""
+    """Estimator of log p(x) by samples from a mixture of the best full Gaussian and the encoder's posterior."""
 
     exact: ClassVar[bool] = False
 
@@ -32,50 +33,48 @@ class ImportanceSampling(Estimator):
 
     @torch.no_grad()
     def log_px(
-        self,
-        x: Float[Tensor, "B C H W"],
-        seed: int = 0,
-        progress: Progress = silent,
-        best: BestGaussians | None = None,
+        self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
         vae, k = self._vae, self._samples
-        given = best or best_gaussians(vae, x, seed, progress=progress)
-        near = rounded_start(given.full_mean, given.full_chol)  # the same in whatever batch it was found
-        found: list[ImportanceEstimate] = []
-        for i, (one, generator) in enumerate(_one_by_one(x, seed)):
-            full = near.of(slice(i, i + 1))
-            proposal = DefensiveMixture(full.mean, full.chol, vae.infer(one, generator))
-            found.append(ImportanceEstimate.of(log_weights(vae, one, k, generator, proposal)))
+        gaussians = best or best_gaussians(vae, x, seed, progress=progress)
+        rounded = rounded_start(gaussians.full_mean, gaussians.full_chol)  # does not depend on the images' batch
+        estimates: list[ImportanceEstimate] = []
+        for i, (image, generator) in enumerate(_with_generators(x, seed)):
+            gaussian = rounded.rows(slice(i, i + 1))
+            proposal = DefensiveMixture(gaussian.mean, gaussian.chol, vae.infer(image, generator))
+            estimates.append(ImportanceEstimate.from_log_weights(log_weights(vae, image, k, generator, proposal)))
             progress(i + 1, len(x), f"log p(x) by {k} importance samples")
-        return _evidence(found, k)
+        return _evidence(estimates, k)
 
     @torch.no_grad()
     def quick(self, x: Float[Tensor, "B C H W"], seed: int = 0) -> Evidence:
-        """Return the bound of QUICK_SAMPLES samples of the encoder itself."""
+        """Return the bound from QUICK_SAMPLES samples of the encoder's posterior alone."""
         return quick_bound(self._vae, x, seed)
 
 
 @torch.no_grad()
 def quick_bound(vae: VAE, x: Float[Tensor, "B C H W"], seed: int = 0) -> Evidence:
-    """Return a lower bound on log p(x) from QUICK_SAMPLES samples of the encoder; loose where it is far off."""
-    weights = [log_weights(vae, one, QUICK_SAMPLES, generator) for one, generator in _one_by_one(x, seed)]
-    return _evidence([ImportanceEstimate.of(log_w) for log_w in weights], QUICK_SAMPLES)
+    """Return a lower bound on log p(x) from QUICK_SAMPLES samples of q(z|x); loose where q is far from p(z|x)."""
+    weights = [log_weights(vae, image, QUICK_SAMPLES, generator) for image, generator in _with_generators(x, seed)]
+    return _evidence([ImportanceEstimate.from_log_weights(log_w) for log_w in weights], QUICK_SAMPLES)
 
 
-def _one_by_one(x: Float[Tensor, "B C H W"], seed: int) -> Iterator[tuple[Tensor, torch.Generator]]:
-    """Yield each image as a batch of its own, with a generator of its own: its answer depends on no other image."""
+def _with_generators(x: Float[Tensor, "B C H W"], seed: int) -> Iterator[tuple[Tensor, torch.Generator]]:
+    """Yield each image as a batch of its own with a generator of its own, so that it depends on no other image."""
     return zip(x.split(1), image_generators(x, seed, x.device), strict=True)
 
 
-def _evidence(found: Sequence[ImportanceEstimate], k: int) -> Evidence:
-    def column(values: Callable[[ImportanceEstimate], Tensor]) -> Array:
-        return torch.cat([values(one).cpu().double() for one in found]).numpy()
+def _evidence(estimates: Sequence[ImportanceEstimate], k: int) -> Evidence:
+    """Return the evidence of all images from estimates of one image each."""
+
+    def column(field: Callable[[ImportanceEstimate], Tensor]) -> Array:
+        return torch.cat([field(estimate).cpu().double() for estimate in estimates]).numpy()
 
     return Evidence(
         kind="iwae",
-        log_px=column(lambda one: one.log_px),
+        log_px=column(lambda estimate: estimate.log_px),
         k=k,
-        se=column(lambda one: one.se),
-        ess=column(lambda one: one.ess),
-        k_hat=column(lambda one: one.k_hat),
+        se=column(lambda estimate: estimate.se),
+        ess=column(lambda estimate: estimate.ess),
+        k_hat=column(lambda estimate: estimate.k_hat),
     )

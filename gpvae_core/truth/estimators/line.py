@@ -1,4 +1,4 @@
-"""log p(x) by quadrature along the latent line, d = 1."""
+"""log p(x) by quadrature along the latent line, for d = 1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpvae_core.truth.quadrature import Quadrature
 
 
 class LineEvidence(Estimator):
-    """log p(x) and negentropy on the nodes of the line."""
+    """Estimator of log p(x) and negentropy on the nodes of the line."""
 
     exact: ClassVar[bool] = True
 
@@ -25,11 +25,7 @@ class LineEvidence(Estimator):
 
     @torch.no_grad()
     def log_px(
-        self,
-        x: Float[Tensor, "B C H W"],
-        seed: int = 0,
-        progress: Progress = silent,
-        best: BestGaussians | None = None,
+        self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
         line = self._quadrature.line(progress)
         moments = line.moments(x)
