@@ -1,6 +1,6 @@
-"""gpvae_core: variational autoencoders whose inference can be examined, instance by instance.
+"""gpvae_core: variational autoencoders whose amortized inference can be examined image by image.
 
-The names below are the public interface, imported when they are first used; all else may change.
+The names below are the public interface; each is imported at its first use. Everything else may change.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDu
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name at its first use, so that the plots and the command line's help need no torch."""
+    """Import a public name at its first use, so that the plots and the command line's help do not import torch."""
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'gpvae_core' has no attribute '{name}'")
