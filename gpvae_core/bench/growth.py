@@ -14,7 +14,7 @@ from torch import Tensor
 from gpvae_core.bench.base import BENCHES, DrawnBench, Row
 from gpvae_core.bench.surface import near_a_surface
 from gpvae_core.mapa.kernels.base import Metric
-from gpvae_core.mapa.neighbours import SAMPLE, SEARCHES, Task
+from gpvae_core.mapa.neighbours import SAMPLE, SEARCHES, SearchTask
 from gpvae_core.mapa.search import nearest, share
 from gpvae_core.plots.growth import GrowthCurve, figure
 from gpvae_core.plots.theme import LIGHT
@@ -45,11 +45,11 @@ def measure(method: str, x: Tensor, device: torch.device) -> GrowthPoint:
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     chosen = order[:QUERIES]
     target = device if device.type == "cuda" else torch.device("cpu")
-    task = Task(x, Metric.SQUARED_DISTANCE, NEIGHBOURS, x[order[-SAMPLE:]], 0, target)
+    task = SearchTask(x, Metric.SQUARED_DISTANCE, NEIGHBOURS, x[order[-SAMPLE:]], 0, target)
     start = time.perf_counter()
     search = SEARCHES[method](task)
     built = time.perf_counter()
-    places = search.place(x[chosen]).sort(stable=True).indices
+    places = search.group(x[chosen]).sort(stable=True).indices
     found = nearest(search, x[chosen[places]], NEIGHBOURS, chosen[places])
     queried = time.perf_counter()
     total = built - start + (queried - built) * len(x) / len(chosen)

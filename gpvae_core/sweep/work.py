@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from gpvae_core import bounds
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.density import density_scores, passes_of
+from gpvae_core.evaluation.density import density_scores, passes_per_point
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import BestState, read_config, read_record, snapshot_folder
@@ -104,7 +104,7 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
 
 
 def _passes(run: Run, data: Dataset) -> dict[str, float]:
-    found = passes_of(run, data)
+    found = passes_per_point(run, data)
     return {} if found is None else {f"{name}_passes": value for name, value in found.to_json().items()}
 
 

@@ -137,7 +137,7 @@ def evenly(n: int, stored: int) -> SparsePosterior:
     """Every index alike."""
     index = torch.arange(stored).repeat(n, 1)
     left = torch.full((n,), math.log(n - stored) if stored < n else -math.inf, dtype=torch.float64)
-    return SparsePosterior.of(index, torch.zeros(n, stored, dtype=torch.float64), left, n)
+    return SparsePosterior.normalized(index, torch.zeros(n, stored, dtype=torch.float64), left, n)
 
 
 def test_a_heavy_tail_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -329,8 +329,8 @@ def test_a_frozen_decoder_is_refused_by_the_option_that_asks_for_it() -> None:
 @pytest.mark.parametrize(
     ("settings", "wrong"),
     [
-        ({"rho": 0.8}, "'rho' is no setting of the kernel that goes with the 'gaussian' likelihood"),
-        ({"temperature": 2.0}, "'temperature' is no setting of the kernel"),
+        ({"rho": 0.8}, "'rho' is not a setting of the kernel for the 'gaussian' likelihood"),
+        ({"temperature": 2.0}, "'temperature' is not a setting of the kernel"),
         ({"neighbours": 1001, "draws": 0}, "wanted k from 0 to the 1000 training points"),
         ({"neighbours": 1000}, "k=1000 takes in every training point"),
         ({"neighbours": 0, "draws": 0}, "leave the bound without a term"),
@@ -338,7 +338,7 @@ def test_a_frozen_decoder_is_refused_by_the_option_that_asks_for_it() -> None:
         ({"stored": 2000}, "to the 1000 training points, got 2000"),
         ({"latent_dim": 2, "prior.kind": "normal"}, "wants a flow before the decoder"),
         ({"likelihood.kind": "bernoulli"}, "wanted binary images"),
-        ({"likelihood.kind": "bernoulli", "bandwidth": 0.2}, "'bandwidth' is no setting of the kernel"),
+        ({"likelihood.kind": "bernoulli", "bandwidth": 0.2}, "'bandwidth' is not a setting of the kernel"),
     ],
 )
 def test_what_does_not_go_with_the_data_leaves_no_folder(tmp_path: Path, settings: dict[str, Any], wrong: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.recovery.fitting import FitSettings, codes_of
+from gpvae_core.mapa.recovery.fitting import FitSettings, encoder_means
 from gpvae_core.mapa.recovery.flow import compare, fit_flow, mean_log_density, recover_by_flow
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.priors.flow import SplineFlow
@@ -125,11 +125,11 @@ def test_the_model_keeps_its_decoder_and_its_reconstructions() -> None:
     vae, points = model(2, flow=True), points_with_codes(CENTRES[0] - 3.0 + 0.8 * noise(600, 2))
     assert isinstance(vae.decoder, Pushforward)
     before = {name: value.clone() for name, value in vae.decoder.f.state_dict().items()}
-    codes = codes_of(vae, points)
+    codes = encoder_means(vae, points)
     found = recover_by_flow(vae, points, RecoverySettings(recovery_epochs=80, recovery_lr=3e-3), 0, silent)
     assert all(torch.equal(before[name], value) for name, value in vae.decoder.f.state_dict().items())
     with torch.no_grad():
-        u = codes_of(vae, points)
+        u = encoder_means(vae, points)
         back = vae.decoder.h(u)
     np.testing.assert_allclose(u.mean(0).numpy(), 0.0, atol=0.15)
     np.testing.assert_allclose(u.std(0).numpy(), 1.0, atol=0.15)

@@ -13,7 +13,7 @@ from scipy.stats import pearsonr, spearmanr
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.trend import SUPPORT, compare, log_index_likelihood, trend
-from gpvae_core.mapa.trend_table import DrawOfKnownTruth, TrendRow, evidence_gap, trend_table
+from gpvae_core.mapa.trend_table import SyntheticDraw, TrendRow, evidence_gap, trend_table
 from gpvae_core.truth.line import Line
 from gpvae_core.vae import GenerativeModel
 from tests.oracles import LinearGaussianVAE
@@ -143,7 +143,7 @@ def test_mapa_does_not_know_which_of_two_decoders_made_the_points(rows: list[Tre
 
 def test_the_evidence_gap_is_red_against_black() -> None:
     """log(N p(i|x)) - log(p(z_i|x) / p(z_i)) is that number whatever the i."""
-    known = DrawOfKnownTruth.of(load(DataConfig(name="figure-8")), 60)
+    known = SyntheticDraw.from_dataset(load(DataConfig(name="figure-8")), 60)
     x = known.x_train[:4]
     red = torch.log_softmax(log_index_likelihood(known.model, known.codes, x), 1) + math.log(60)
     z, log_posterior = Line.build(known.model).posterior(x)

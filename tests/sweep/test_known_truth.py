@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gpvae_core.data.base import load
-from gpvae_core.evaluation.density import RowCounter, passes_of
+from gpvae_core.evaluation.density import RowCounter, passes_per_point
 from gpvae_core.mapa.density import line_density, true_log_px
 from gpvae_core.refiners.svi import SVIConfig
 from gpvae_core.runs import load_run
@@ -99,7 +99,7 @@ def test_a_refined_run_has_no_count(done: tuple[Path, dict[str, Any]], jobs: dic
         run.model.decode(torch.zeros(3, 4, 1))
     assert counter.rows == 12
     run.config = run.config.model_copy(update={"refiner": SVIConfig()})
-    assert passes_of(run, run.data) is None
+    assert passes_per_point(run, run.data) is None
 
 
 def test_evaluate_says_density_kl_and_passes(done: tuple[Path, dict[str, Any]], jobs: dict[str, Job]) -> None:

@@ -20,10 +20,10 @@ from gpvae_core.inspection.mapa_lab.views import MapaSettings
 from gpvae_core.inspection.views import Array, Value
 from gpvae_core.mapa.batches import RandomBatches
 from gpvae_core.mapa.bound import mapa_bound
-from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse
+from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_sparse, draw_uniform
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
 from gpvae_core.mapa.neighbours import find_neighbours
-from gpvae_core.mapa.passes import Passes, iwae_passes, mapa_passes, most_passes, share_of_samples
+from gpvae_core.mapa.passes import Passes, iwae_passes, k_from_percent, mapa_passes, max_passes
 from gpvae_core.mapa.proposals import MapaProposal
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.progress import Progress, silent
@@ -51,7 +51,7 @@ class Rule:
 def rules(k: int) -> tuple[Rule, ...]:
     """10 % and 90 % of S, as the paper has them (C.2), and k as it is chosen."""
     shares = tuple(
-        Rule(f"k = {percent} % of S", lambda s, percent=percent: share_of_samples(s, percent)) for percent in PERCENTS
+        Rule(f"k = {percent} % of S", lambda s, percent=percent: k_from_percent(s, percent)) for percent in PERCENTS
     )
     return (*shares, Rule(f"k = {k}", lambda s: k))
 
@@ -61,7 +61,7 @@ def _drawers(log_p: Float64[Tensor, "B N"], mapa: SparsePosterior) -> dict[str, 
     return {
         "MAPA": lambda k, s, generator: draw_sparse(mapa, k, s, generator),
         "MAPA-GT": lambda k, s, generator: draw_dense(log_p, k, s, generator),
-        "MAPA-naive": lambda k, s, generator: draw_evenly(b, n, k, s, generator),
+        "MAPA-naive": lambda k, s, generator: draw_uniform(b, n, k, s, generator),
     }
 
 
@@ -123,11 +123,11 @@ def passes_view(points: Array, bandwidth: float, seed: int = 0, progress: Progre
         measured = []
         for j, s in enumerate(PASS_DRAWS):
             progress(number * len(PASS_DRAWS) + j, len(PERCENTS) * len(PASS_DRAWS), "counting passes")
-            if (k := share_of_samples(s, percent)) < n:
+            if (k := k_from_percent(s, percent)) < n:
                 measured.append(mapa_passes(proposal, batching, s, k, n, BATCH, BATCHES, seed))
         curves.append(_pass_curve(f"MAPA, k = {percent} % of S", measured))
     curves.append(_pass_curve("IWAE", [iwae_passes(s) for s in PASS_DRAWS]))
-    curves.append(_pass_curve("MAPA max", [most_passes(s, n, BATCH) for s in PASS_DRAWS]))
+    curves.append(_pass_curve("MAPA max", [max_passes(s, n, BATCH) for s in PASS_DRAWS]))
     progress(1, 1, "counting passes")
     return PassesView(tuple(curves), min(BATCH, n), n, bandwidth)
 

@@ -59,7 +59,7 @@ def sparse_of(log_kernel: Float64[Tensor, "B N"]) -> SparsePosterior:
     """Eq. 8 in full (K = N), most probable first, by index where equally probable."""
     b, n = log_kernel.shape
     order = torch.sort(log_kernel, dim=1, descending=True, stable=True)
-    return SparsePosterior.of(order.indices, order.values, torch.full((b,), -torch.inf, dtype=torch.float64), n)
+    return SparsePosterior.normalized(order.indices, order.values, torch.full((b,), -torch.inf, dtype=torch.float64), n)
 
 
 def mapa_of(points: Array, x: Array, settings: MapaSettings) -> PointMapa:
