@@ -1,4 +1,4 @@
-"""Training images with their codes, over which MAPA and the empiricalized model are defined (Yacoby et al. 2024, eq. 6-8)."""
+"""Training images with their codes: the support of MAPA and the empiricalized model (Yacoby et al. 2024, eq. 6-8)."""
 
 from __future__ import annotations
 

@@ -332,7 +332,7 @@ def test_a_frozen_decoder_is_refused_by_the_option_that_asks_for_it() -> None:
         ({"rho": 0.8}, "'rho' is not a setting of the kernel for the 'gaussian' likelihood"),
         ({"temperature": 2.0}, "'temperature' is not a setting of the kernel"),
         ({"neighbours": 1001, "draws": 0}, "wanted k from 0 to the 1000 training points"),
-        ({"neighbours": 1000}, "k=1000 takes in every training point"),
+        ({"neighbours": 1000}, "k=1000 includes every training point"),
         ({"neighbours": 0, "draws": 0}, "leave the bound without a term"),
         ({"stored": 1}, "wanted stored from the 2 neighbours"),
         ({"stored": 2000}, "to the 1000 training points, got 2000"),

@@ -157,7 +157,7 @@ def test_with_every_index_it_is_exact_and_takes_no_draws() -> None:
         assert torch.allclose(value, own.log_likelihood(X, every), atol=1e-6)
         assert codes == N
     whole, one = torch.zeros(2, 5), torch.zeros(2, 1)
-    with pytest.raises(UserError, match="k=5 takes in every training point"):
+    with pytest.raises(UserError, match="k=5 includes every training point"):
         mapa_bound(whole, one, one, 5)
     with pytest.raises(UserError, match="wanted k from 0 to the 4 training points"):
         mapa_bound(whole, one[:, :0], one[:, :0], 4)
