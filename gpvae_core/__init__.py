@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpvae_core.api import resume as resume
     from gpvae_core.api import train as train
     from gpvae_core.data.base import Dataset as Dataset
-    from gpvae_core.data.base import Split as Split
+    from gpvae_core.data.split import Split as Split
     from gpvae_core.densities.base import Posterior as Posterior
     from gpvae_core.densities.base import Uncertainty as Uncertainty
     from gpvae_core.errors import UserError as UserError
@@ -42,7 +42,8 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "api": ("train", "resume", "load_dataset", "list_methods", "list_datasets"),
-    "data.base": ("Dataset", "Split"),
+    "data.base": ("Dataset",),
+    "data.split": ("Split",),
     "densities.base": ("Posterior", "Uncertainty"),
     "errors": ("UserError",),
     "evaluation.evaluate": ("evaluate",),

@@ -116,7 +116,7 @@ def remote_client(address: str) -> Iterator[Client]:
     """A client of the scheduler at `address`.
 
     Raises:
-        UserError: it is no address, nothing answers there, or what answers is no Dask scheduler.
+        UserError: it is no address, nothing answers there, or what answers is not a Dask scheduler.
     """
     check_scheduler(address)
     from distributed import Client
@@ -136,7 +136,7 @@ def check_scheduler(address: str) -> None:
     A client asks for longer, and takes what another kind of server says for the length of a message.
 
     Raises:
-        UserError: it is no address, nothing answers there, or what answers is no Dask scheduler.
+        UserError: it is no address, nothing answers there, or what answers is not a Dask scheduler.
     """
     check_address(address)
     importlib.import_module("distributed")  # seconds on a busy machine, which are not the scheduler's
@@ -151,7 +151,7 @@ def check_scheduler(address: str) -> None:
         raise _no_answer(address, error)
     if error is not None:
         raise UserError(
-            f"what answers at '{address}' is no Dask scheduler ({type(error).__name__}): is it another server's port?"
+            f"what answers at '{address}' is not a Dask scheduler ({type(error).__name__}): is it another server's port?"
         )
 
 

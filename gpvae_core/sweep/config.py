@@ -165,7 +165,7 @@ def read_sweep(path: Path) -> SweepConfig:
     """Return the sweep of a TOML file.
 
     Raises:
-        UserError: the file is missing, is no TOML, or holds a wrong key or value.
+        UserError: the file is missing, is not a TOML, or holds a wrong key or value.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -174,7 +174,7 @@ def read_sweep(path: Path) -> SweepConfig:
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
-        raise UserError(f"'{path}' is no TOML file: {error}") from None
+        raise UserError(f"'{path}' is not a TOML file: {error}") from None
     try:
         return parse_sweep({"name": path.stem, **raw})
     except UserError as error:

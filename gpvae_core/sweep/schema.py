@@ -61,7 +61,7 @@ def _closed_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[Non
         yield
     except sqlite3.Error as error:
         connection.close()
-        raise UserError(f"'{path}' is no results file of this program, or it is damaged: {error}") from None
+        raise UserError(f"'{path}' is not a results file of this program, or it is damaged: {error}") from None
     except UserError:
         connection.close()
         raise
@@ -71,7 +71,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     """Return the file opened for the one process that writes; made where it is missing.
 
     Raises:
-        UserError: it cannot be written, is no results file, or was written by a newer version.
+        UserError: it cannot be written, is not a results file, or was written by a newer version.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """Return the file opened to read only, while another process may write.
 
     Raises:
-        UserError: it is missing, is no results file, or was written by a newer version.
+        UserError: it is missing, is not a results file, or was written by a newer version.
     """
     if not path.is_file():
         raise UserError(f"there are no results '{path}': wanted the results.sqlite of a sweep")

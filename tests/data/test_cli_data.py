@@ -88,7 +88,7 @@ def test_verify_decodes_every_image(tmp_path: Path, capsys: Streams) -> None:
     path = write_zip(tmp_path / "set.zip", {f"a/{i}.png": b"broken" for i in range(9)})
     code, out, err = run(capsys, "verify", f"images:{path}")
     assert (code, out) == (2, "")
-    assert "is no picture that can be read" in err
+    assert "is not a picture that can be read" in err
 
 
 def test_a_subset_is_called_one(home: Path, digits: Digits, capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:

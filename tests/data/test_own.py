@@ -167,16 +167,16 @@ PARTS = {f"{part}/0/{i}.png": BLACK for i in range(3) for part in ("train", "tes
         (folder_with({}, beside=False), "set' holds no image"),
         (folder_with({"a/notes.txt": b"x"}, beside=False), "set' holds no image"),
         (folder_with({"0/a.jpg": encode(NOISE, "JPEG")[:-500]}), r"a\.jpg' is truncated or damaged"),
-        (folder_with({"0/a.png": b"not a picture"}), r"a\.png' is no picture that can be read"),
+        (folder_with({"0/a.png": b"not a picture"}), r"a\.png' is not a picture that can be read"),
         (folder_with({"0/a.png": b""}), r"a\.png' is empty"),
         (folder_with(PARTS, beside=False), "wanted only train/, test/ and perhaps validation/ on that level"),
         (
             folder_with({"0/a.png": BLACK}, beside=False),
             "set': wanted at least 3 images, one each .* got 1",
         ),
-        (truncated_zip, "set' is no zip of images, or is truncated"),
+        (truncated_zip, "set' is not a zip of images, or is truncated"),
         (damaged_member, "in '.*set' is (truncated or )?damaged"),
-        (not_a_zip, "set' is no zip of images"),
+        (not_a_zip, "set' is not a zip of images"),
     ],
 )
 def test_bad_folders_and_zips_give_one_line(

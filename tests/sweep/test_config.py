@@ -159,11 +159,11 @@ def test_files_that_are_no_sweep(tmp_path: Path) -> None:
         read_sweep(tmp_path / "none.toml")
     file = tmp_path / "bad.toml"
     file.write_text("datasets = [")
-    with pytest.raises(UserError, match="is no TOML file"):
+    with pytest.raises(UserError, match="is not a TOML file"):
         read_sweep(file)
     file.write_text('metods = ["vae"]')
     with pytest.raises(UserError, match=r"bad.toml': unknown key 'metods'; did you mean 'methods'"):
         read_sweep(file)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="is no TOML file"):
+    with pytest.raises(UserError, match="is not a TOML file"):
         read_sweep(file)

@@ -1,4 +1,4 @@
-"""What stands at the address of --scheduler and is no Dask scheduler."""
+"""What stands at the address of --scheduler and is not a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -107,5 +107,5 @@ def test_a_scheduler_is_told_from_its_workers() -> None:
     with local_client(1) as client:
         check_scheduler(client.cluster.scheduler_address)  # pyright: ignore
         (worker,) = client.scheduler_info(n_workers=-1)["workers"]
-        with pytest.raises(UserError, match=r"is no Dask scheduler \(TypeError\)"):
+        with pytest.raises(UserError, match=r"is not a Dask scheduler \(TypeError\)"):
             check_scheduler(worker)

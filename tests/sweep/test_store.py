@@ -143,7 +143,7 @@ def test_files_of_newer_versions_and_of_others_are_refused(tmp_path: Path) -> No
     with pytest.raises(UserError, match="database of another program"):
         open_results(foreign)
     (tmp_path / "text.sqlite").write_text("no database at all, only text" * 100)
-    with pytest.raises(UserError, match="is no results file"):
+    with pytest.raises(UserError, match="is not a results file"):
         open_results(tmp_path / "text.sqlite")
     with pytest.raises(UserError, match="there are no results"):
         open_results(tmp_path / "nothing")
