@@ -46,8 +46,8 @@ def test_growth_measures_each_size_and_draws_it(tmp_path: Path) -> None:
     result = run_bench("growth", "cpu", 1, silent, tmp_path / "growth.html")
     found = {(row["case"], row["metric"]): row["value"] for row in result["rows"]}
     assert {case for case, _ in found} == {
-        *(f"{way}, N = {n:,}" for way in growth.WAYS for n in SIZES),
-        *growth.WAYS,
+        *(f"{way}, N = {n:,}" for way in growth.METHODS for n in SIZES),
+        *growth.METHODS,
     }
     assert all(value > 0 for key, value in found.items() if key[1] != growth.EXPONENT)
     assert all(value > 0.9 for (_, metric), value in found.items() if metric == "recall")

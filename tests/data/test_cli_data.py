@@ -114,7 +114,7 @@ def test_no_command_shows_the_help_alone(capsys: Streams) -> None:
 
 
 def test_fetch_of_what_needs_no_download(home: Path, capsys: Streams) -> None:
-    assert run(capsys, "fetch", "digits")[:2] == (0, "digits: nothing to fetch, it is there\n")
+    assert run(capsys, "fetch", "digits")[:2] == (0, "digits: nothing to fetch, it is already there\n")
     assert run(capsys, "fetch", "images:here")[:2] == (0, "images:here: nothing to fetch, the path is your own\n")
     code, out, err = run(capsys, "fetch", "celeba")
     assert (code, out) == (2, "")

@@ -316,7 +316,7 @@ def with_value(value: float) -> np.ndarray:
         ({"images": np.zeros((30, 2, 2), np.uint8)}, r"sides of 4 to 256 pixels, got \(30, 1, 2, 2\)"),
         ({"images": X[:0]}, "wanted images, got none"),
         ({"images": X.astype(np.int64)}, r"wanted bytes \(uint8\) or floats in \[0, 1\], got int64"),
-        ({"images": np.array([object()] * 30)}, "no .npz of plain numbers"),
+        ({"images": np.array([object()] * 30)}, "not an .npz of plain numbers"),
         ({"images": with_value(np.nan)}, "got NaN or infinity"),
         ({"images": with_value(np.inf)}, "got NaN or infinity"),
         ({"images": with_value(255.0)}, r"wanted pixels in \[0, 1\], got 0 to 255; divide by 255"),
@@ -343,7 +343,7 @@ def test_truncated_archives_give_one_line(tmp_path: Path, digits: Digits, share:
     (np.savez_compressed if compressed else np.savez)(path, images=digits[0])
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(UserError, match=r"a\.npz' is no \.npz of plain numbers, is damaged or truncated"):
+    with pytest.raises(UserError, match=r"a\.npz' is not an \.npz of plain numbers, is damaged or truncated"):
         read(f"array:{path}")
 
 
@@ -351,5 +351,5 @@ def test_a_plain_array_is_no_archive(tmp_path: Path, digits: Digits) -> None:
     file = io.BytesIO()
     np.save(file, digits[0])
     (tmp_path / "a.npy").write_bytes(file.getvalue())
-    with pytest.raises(UserError, match=r"is no \.npz of plain numbers"):
+    with pytest.raises(UserError, match=r"is not an \.npz of plain numbers"):
         read(f"array:{tmp_path / 'a.npy'}")

@@ -177,7 +177,7 @@ def test_a_held_run_is_waited_for_and_then_given_up(
     quick_jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "LOCK_SECONDS", 0.1)
-    with coordinating(tmp_path) as token, work._held(tmp_path / "runs" / quick_jobs[0].folder):
+    with coordinating(tmp_path) as token, work._locked(tmp_path / "runs" / quick_jobs[0].folder):
         found = answer(quick_jobs[0], tmp_path, token)
     assert found["state"] == "failed"
     assert "is held by another worker" in found["message"]
