@@ -197,7 +197,7 @@ def _is_in(value: object, chosen: tuple[object, ...]) -> bool:
 
 
 def _chosen_setup(key: str, setups: Sequence[Setup], rows: Sequence[Result]) -> Setup | None:
-    """Return the setup `key` if it has jobs for this table, else the one with the most results, the latest of equals."""
+    """Return the setup `key` if it has jobs for this table, else the one with most results, the latest of equals."""
     done = Counter(row.setup for row in rows if row.status == "done")
     fullest = max(setups, key=lambda setup: done[setup.setup], default=None)
     return next((setup for setup in setups if setup.setup == key), fullest)

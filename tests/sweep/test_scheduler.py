@@ -78,7 +78,10 @@ def test_another_server_is_one_clear_line_in_time(server: object, monkeypatch: p
     monkeypatch.setattr("gpvae_core.sweep.cluster.CONNECT_SECONDS", TIMEOUT)
     with server() as address:  # pyright: ignore
         started = time.monotonic()
-        with pytest.raises(UserError, match=r"no Dask scheduler") as error, remote_client(address):
+        with (
+            pytest.raises(UserError, match=r"no Dask scheduler answers|is not a Dask scheduler") as error,
+            remote_client(address),
+        ):
             pass
         assert time.monotonic() - started < 5.0
     assert "\n" not in str(error.value)
