@@ -60,7 +60,7 @@ def gaps(run: Run, index: np.ndarray) -> GapTable:
 @pytest.fixture(scope="module")
 def same(run: Run) -> Same:
     tolerance = TOLERANCE[KINDS[run.model.latent_dim]]
-    return lambda found, wanted: np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
+    return lambda actual, expected: np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
 
 
 def test_a_batch_gives_each_image_what_it_has_alone(run: Run, index: np.ndarray, gaps: GapTable, same: Same) -> None:
@@ -78,11 +78,11 @@ def test_the_best_gaussians_are_the_same_in_every_batch(run: Run) -> None:
     for part in ([7], [11], [5, 3], [*range(MANY - 1, 0, -3)], [*range(MANY)][::-1]):
         some = best_gaussians(run.model, x[part], SEED)
         for name in BestGaussians.__dataclass_fields__:
-            found, wanted = getattr(some, name), getattr(whole, name)[part]
-            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6, msg=f"{name} in {part}")
+            actual, expected = getattr(some, name), getattr(whole, name)[part]
+            torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6, msg=f"{name} in {part}")
         if not run.truth.exact:
-            found = run.truth.log_px(x[part], SEED, best=some).log_px
-            np.testing.assert_allclose(found, log_px[part], rtol=0, atol=1e-9)
+            actual = run.truth.log_px(x[part], SEED, best=some).log_px
+            np.testing.assert_allclose(actual, log_px[part], rtol=0, atol=1e-9)
 
 
 def test_samples_of_the_posterior_are_the_same_in_every_batch(run: Run) -> None:
@@ -108,39 +108,39 @@ def test_gpvae_evaluate(run: Run, index: np.ndarray, gaps: GapTable, same: Same)
 
 
 def test_a_sweeps_score(run: Run, gaps: GapTable, same: Same) -> None:
-    found = truth_scores(run, DATA, ScoreConfig(seed=SEED, truths=SOME), silent)
-    same(found["truth_log_px"], gaps.log_px.mean())
-    assert (found["truth"], found["truth_images"]) == (gaps.truth, SOME)
-    assert (found["truth_error"] is None) == run.truth.exact
+    actual = truth_scores(run, DATA, ScoreConfig(seed=SEED, truths=SOME), silent)
+    same(actual["truth_log_px"], gaps.log_px.mean())
+    assert (actual["truth"], actual["truth_images"]) == (gaps.truth, SOME)
+    assert (actual["truth_error"] is None) == run.truth.exact
     assert truth_scores(run, DATA, ScoreConfig(seed=SEED), silent) == {}
 
 
 def test_the_explorer(run: Run, index: np.ndarray, gaps: GapTable, same: Same) -> None:
     explorer = Explorer(run, seed=SEED)
-    for i, wanted in zip(index, gaps.log_px, strict=True):
+    for i, expected in zip(index, gaps.log_px, strict=True):
         instance = explorer.instance(int(i))
         quick = explorer.gap_view(instance)
         assert quick.exact == run.truth.exact
         explorer.best_gaussian(instance)
         view = explorer.gap_view(instance)
-        same(view.log_px, wanted)
+        same(view.log_px, expected)
         assert view.log_px_truth == gaps.truth
         assert (view.log_px_se is None) == run.truth.exact
         if run.truth.exact:
-            same(quick.log_px, wanted)
+            same(quick.log_px, expected)
 
 
 def test_the_gap_lab(run: Run, same: Same) -> None:
     lab = GapLab(decoders({"one": run})[0], {"one": run}, seed=SEED, sample=3)
-    wanted = run.gaps(DATA.validation.pixels(lab.sample), SEED)
-    same(lab.sample_reference().table.log_px, wanted.log_px)
-    same(lab.stacks(["one"], int(lab.sample[1])).log_px.mean, wanted.log_px[1])
+    expected = run.gaps(DATA.validation.pixels(lab.sample), SEED)
+    same(lab.sample_reference().table.log_px, expected.log_px)
+    same(lab.stacks(["one"], int(lab.sample[1])).log_px.mean, expected.log_px[1])
     assert lab.stacks(["one"], int(lab.sample[1])).exact == run.truth.exact
 
 
 def test_the_true_posterior(run: Run, index: np.ndarray, gaps: GapTable, same: Same) -> None:
     if not run.truth.exact:
         return
-    found = run.true_posterior(DATA.test.pixels(index))
-    assert isinstance(found, list)
-    same([one.log_px for one in found], gaps.log_px)
+    actual = run.true_posterior(DATA.test.pixels(index))
+    assert isinstance(actual, list)
+    same([one.log_px for one in actual], gaps.log_px)

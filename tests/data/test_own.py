@@ -39,9 +39,9 @@ def test_folders_are_classes_and_pixels_stay(tmp_path: Path, digits: Digits, zip
     labels = np.concatenate([raw.train.labels, raw.test.labels])
     # Grey and 8x8 as they are.
     assert both.shape == (100, 1, 8, 8)
-    found = sorted((*image.ravel(), label) for image, label in zip(both, labels, strict=True))
-    wanted = zip(digits[0][:100], digits[1][:100], strict=True)
-    assert found == sorted((*image.ravel(), label) for image, label in wanted)
+    actual = sorted((*image.ravel(), label) for image, label in zip(both, labels, strict=True))
+    expected = zip(digits[0][:100], digits[1][:100], strict=True)
+    assert actual == sorted((*image.ravel(), label) for image, label in expected)
     assert len(raw.test) == 20
 
 
@@ -272,8 +272,8 @@ def test_floats_stay_floats_and_texts_are_class_names(tmp_path: Path, digits: Di
     raw = read(save(tmp_path / "a.npz", images=digits[0] / 255.0, labels=names))
     assert raw.class_names == ("even", "odd")
     assert raw.train.images.dtype == np.float32
-    wanted = {image.tobytes() for image in (digits[0] / 255.0).astype(np.float32)}
-    assert {image.tobytes() for image in raw.train.images} <= wanted
+    expected = {image.tobytes() for image in (digits[0] / 255.0).astype(np.float32)}
+    assert {image.tobytes() for image in raw.train.images} <= expected
     assert float(raw.train.pixels().max()) == pytest.approx(240 / 255)
     binary = read(save(tmp_path / "b.npz", images=digits[0] > 100))
     assert set(np.unique(binary.train.pixels().numpy())) == {0.0, 1.0}

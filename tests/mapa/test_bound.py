@@ -175,8 +175,8 @@ def test_one_neighbour_and_no_draws_are_the_autoencoder() -> None:
 
 def gradients(vae: VAE, value: Tensor) -> list[Tensor]:
     parameters = [p for p in vae.parameters() if p.requires_grad]
-    found = torch.autograd.grad(value.mean(), parameters, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+    actual = torch.autograd.grad(value.mean(), parameters, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, actual, strict=True)]
 
 
 def pair_by_pair(vae: VAE, index: Tensor, draw: IndexDraw) -> Tensor:
@@ -272,6 +272,6 @@ def test_mapa_is_a_better_proposal_than_none() -> None:
 def test_distinct_indices_are_those_of_unique() -> None:
     pairs = torch.randint(50, (4, 9), generator=generator())
     distinct, place = distinct_indices(pairs, 50)
-    wanted, inverse = torch.unique(pairs, return_inverse=True)
-    assert torch.equal(distinct, wanted)
+    expected, inverse = torch.unique(pairs, return_inverse=True)
+    assert torch.equal(distinct, expected)
     assert torch.equal(place, inverse)

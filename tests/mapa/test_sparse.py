@@ -103,10 +103,10 @@ def test_ranks_of_the_others_against_a_loop() -> None:
     generator = torch.Generator().manual_seed(0)
     for k in (1, 4, N - 1):
         index = torch.stack([torch.randperm(N, generator=generator)[:k] for _ in range(20)]).sort(1).values
-        found = not_stored(index, torch.arange(N - k).repeat(20, 1))
+        actual = not_stored(index, torch.arange(N - k).repeat(20, 1))
         for n in range(20):
             inside = set(index[n].tolist())
-            assert found[n].tolist() == [i for i in range(N) if i not in inside]
-        asked = torch.arange(N).repeat(20, 1)
+            assert actual[n].tolist() == [i for i in range(N) if i not in inside]
+        requested = torch.arange(N).repeat(20, 1)
         expected = torch.zeros(20, N, dtype=torch.bool).scatter(1, index, True)
-        assert torch.equal(is_stored(index, asked), expected)
+        assert torch.equal(is_stored(index, requested), expected)

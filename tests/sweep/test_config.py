@@ -35,10 +35,10 @@ def test_a_file_says_what_its_dictionary_says(tmp_path: Path) -> None:
             "evaluate": {"k": 10},
         }
     )
-    found = read_sweep(file)
-    assert found.setup() == same.setup()
-    assert found.name == "mine"
-    assert [job.key for job in plan(found)] == [job.key for job in plan(same)]
+    actual = read_sweep(file)
+    assert actual.setup() == same.setup()
+    assert actual.name == "mine"
+    assert [job.key for job in plan(actual)] == [job.key for job in plan(same)]
 
 
 def test_the_plan_is_the_product_and_every_job_has_the_settings_meant_for_it() -> None:

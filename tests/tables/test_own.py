@@ -71,8 +71,8 @@ def test_an_own_table_has_means_tests_and_what_is_missing() -> None:
     gp, vae = cells["gp", 2], cells["vae", 2]
     assert gp.mean == pytest.approx((30.0 + 31.0 + 32.5) / 3)
     assert gp.mark == BEST
-    wanted = ttest_ind([20.0, 21.0, 20.5], [30.0, 31.0, 32.5], equal_var=False)
-    assert vae.p == pytest.approx(wanted.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+    expected = ttest_ind([20.0, 21.0, 20.5], [30.0, 31.0, 32.5], equal_var=False)
+    assert vae.p == pytest.approx(expected.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
     assert vae.mark == BEHIND
     assert vae.paper_mean is None
     lone = cells["newcomer", 2]
