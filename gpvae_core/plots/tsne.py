@@ -71,8 +71,8 @@ def _ticks(low: float, high: float, shown: Array) -> tuple[list[float], list[str
     steps = (1.0,) if high / low > 1e3 else (1.0, 2.0, 5.0) if high / low < 1e2 else (1.0, 3.0)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     between = [step * 10.0**k for k in decades for step in steps]
-    apart = (high / low) ** 0.07
-    values = [low, *(v for v in between if low * apart < v < high / apart), high]
+    spacing = (high / low) ** 0.07  # smallest ratio of a tick to either end
+    values = [low, *(v for v in between if low * spacing < v < high / spacing), high]
     return [math.log10(v) for v in values], _labels(values, shown)
 
 

@@ -26,7 +26,7 @@ class ResultFiles:
     def found(self) -> dict[str, Path]:
         """Return the results files by name, the last modified first."""
         files = {path.resolve(): (path, _name(path, place)) for place in self._places for path in _below(place, DEPTH)}
-        newest = sorted(files.values(), key=lambda found: max(signature(found[0]), default=(0, 0)), reverse=True)
+        newest = sorted(files.values(), key=lambda file: max(signature(file[0]), default=(0, 0)), reverse=True)
         names = [name for _, name in newest]
         return {name if names.count(name) == 1 else str(path): path for path, name in newest}
 

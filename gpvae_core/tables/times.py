@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def bench_rows(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: the file is missing or is not what `gpvae bench inference --json` prints.
     """
-    try:
+    with _output_errors(path):
         content = json.loads(path.read_text(encoding="utf-8"))
         device = content["machine"]["device"]
         return [
@@ -55,6 +56,13 @@ def bench_rows(path: Path) -> list[dict[str, Any]]:
             }
             for row in content["rows"]
         ]
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a stored bench into UserError."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):
@@ -82,12 +90,8 @@ def bench_times(path: Path) -> Times:
     Raises:
         UserError: the file is missing or is not what that command prints.
     """
-    try:
+    with _output_errors(path):
         content = json.loads(path.read_text(encoding="utf-8"))
         rows = [row for row in content["rows"] if row["metric"] == BENCH_METRIC]
         milliseconds = {str(row["case"]): float(row["value"]) for row in rows}
         return Times(milliseconds, str(content["machine"]["device"]), int(content["machine"]["threads"]))
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"'{path}' is not what `gpvae bench inference --json` prints") from None
