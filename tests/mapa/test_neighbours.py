@@ -263,7 +263,7 @@ def test_k_is_from_one_to_n(k: int) -> None:
         find_neighbours(points(30, 3), GAUSSIAN, k)
 
 
-@pytest.mark.parametrize(("shape", "asked"), [((0, 3), None), ((5, 0), None), ((5, 3), (0, 3)), ((5, 3), (4, 2))])
+@pytest.mark.parametrize(("shape", "requested"), [((0, 3), None), ((5, 0), None), ((5, 3), (0, 3)), ((5, 3), (4, 2))])
 def test_points_that_are_none_or_of_another_size_are_refused(
     shape: tuple[int, int], requested: tuple[int, int] | None
 ) -> None:
