@@ -310,7 +310,7 @@ def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], w
     [
         ("mapa+gp", r"method 'mapa\+gp': mapa works only with a plain encoder, got the encoder 'gp'"),
         ("mapa+iwae", r"method 'mapa\+iwae': mapa works only with a plain encoder, got the objective 'iwae'"),
-        ("mapa-gt+vlae:2", r"method 'mapa-gt\+vlae:2': mapa-gt works with "),
+        ("mapa-gt+vlae:2", r"method 'mapa-gt\+vlae:2': mapa-gt works only with "),
         ("mapa+sa:2", "got the refiner 'semi_amortized'"),
         ("mapa+dvae", "got the regulariser 'denoising'"),
         ("mapa+mapa-gt", "both name the inference"),
