@@ -1,6 +1,6 @@
-"""gpvae_core: variational autoencoders whose inference can be examined, instance by instance.
+"""gpvae_core: variational autoencoders whose amortized inference can be examined image by image.
 
-The names below are the public interface, imported when they are first used; all else may change.
+The names below are the public interface; each is imported at its first use. Everything else may change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpvae_core.api import resume as resume
     from gpvae_core.api import train as train
     from gpvae_core.data.base import Dataset as Dataset
-    from gpvae_core.data.base import Split as Split
+    from gpvae_core.data.split import Split as Split
     from gpvae_core.densities.base import Posterior as Posterior
     from gpvae_core.densities.base import Uncertainty as Uncertainty
     from gpvae_core.errors import UserError as UserError
@@ -42,7 +42,8 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "api": ("train", "resume", "load_dataset", "list_methods", "list_datasets"),
-    "data.base": ("Dataset", "Split"),
+    "data.base": ("Dataset",),
+    "data.split": ("Split",),
     "densities.base": ("Posterior", "Uncertainty"),
     "errors": ("UserError",),
     "evaluation.evaluate": ("evaluate",),
@@ -64,7 +65,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDu
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name at its first use, so that the plots and the command line's help need no torch."""
+    """Import a public name at its first use, so that the plots and the command line's help do not import torch."""
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'gpvae_core' has no attribute '{name}'")

@@ -1,6 +1,6 @@
-"""What `import gpvae_core` offers: train, resume, load, evaluate, list and explore. All else may change.
+"""The functions of the public interface that train, resume and list.
 
-Every function raises `UserError` with one line on bad input: what was wanted, what came, the likely cause.
+On bad input every function raises `UserError` with one line: what was expected, what came, the likely cause.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gpvae_core.training import resume as resume_training
 from gpvae_core.training_plan import plan_training
 
 Setting: TypeAlias = bool | int | float | str
-"""The value of a setting; `gpvae list settings` shows all."""
+"""Type of a setting's value; `gpvae list settings` shows all settings."""
 
 
 def train(
@@ -37,19 +37,20 @@ def train(
     """Train a method on a data set and return the run with its best weights.
 
     Args:
-        method: a name of `list_methods`, or several combined by '+': 'gp', 'iaf:4', 'sa:8+iwae:10'.
-        dataset: a name of `list_datasets`, or 'images:PATH' or 'array:PATH.npz' for data of your own.
+        method: a name from `list_methods`, or several combined by '+': 'gp', 'iaf:4', 'sa:8+iwae:10'.
+        dataset: a name from `list_datasets`, or 'images:PATH' or 'array:PATH.npz' for data of your own.
         out: a new folder for the run; by default `runs/DATASET-METHOD-dD-sSEED`.
         settings: any other setting, as {'latent_dim': 10, 'epochs': 50, 'encoder.expected_kl': 'closed_form'}.
-        preset: the settings of a paper, 'kim2021'.
-        init_from: a trained run from whose weights this one starts.
-        decoder_from: a trained run whose decoder and likelihood are kept frozen; an encoder alone is trained.
-        device: 'cpu', 'cuda', 'cuda:1' or 'mps'; by default the best there is.
-        progress: called as training goes on; by default a bar on standard error with the time left.
+        preset: name of a paper's settings, 'kim2021'.
+        init_from: a trained run whose weights initialize this one.
+        decoder_from: a trained run whose decoder and likelihood are kept frozen; only an encoder is trained.
+        device: 'cpu', 'cuda', 'cuda:1' or 'mps'; by default the fastest that is available.
+        progress: called as training proceeds; by default a bar on standard error with the time left.
 
     Raises:
-        UserError: an unknown name or setting, missing data, a folder that is taken, a full disk, training diverged.
-        Cancelled: stopped by Ctrl-C; `resume` goes on to the very weights that it would have had.
+        UserError: a name or setting is unknown, the data are missing, the folder exists already, the disk is full, or
+            training diverged.
+        Cancelled: training was stopped by Ctrl-C; `resume` continues it and ends with the same weights.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", out="runs/example", settings={"epochs": 1}, progress=gpvae.silent)
@@ -57,28 +58,29 @@ def train(
     torch.Size([1, 2])
     """
     plan = plan_training(method, dataset, settings, preset, _path(init_from), _path(decoder_from), _path(out))
-    with _shown(progress) as report:
+    with _progress_or_bar(progress) as report:
         return load_run(plan.train(device, report), device=device)
 
 
 def resume(
     folder: str | Path, *, epochs: int | None = None, device: str | None = None, progress: Progress | None = None
 ) -> Run:
-    """Go on with a stopped run, which ends with the same weights as one that was never stopped, and return it.
+    """Resume a stopped run and return it; it ends with the same weights as an uninterrupted run.
 
     Args:
-        epochs: a new total, to train a finished run longer.
+        epochs: a new total number of epochs, to train a finished run longer.
 
     Raises:
-        UserError: no run, a damaged one, other data than it was trained on, fewer `epochs` than are done.
-        Cancelled: stopped again.
+        UserError: the folder is not a run or is damaged, its data set has changed, or more than `epochs` epochs are
+            completed already.
+        Cancelled: training was stopped again.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
     >>> gpvae.resume(run.dir, epochs=2, progress=gpvae.silent).config.train.epochs
     2
     """
-    with _shown(progress) as report:
+    with _progress_or_bar(progress) as report:
         return load_run(resume_training(Path(folder), epochs=epochs, device=device, progress=report), device=device)
 
 
@@ -86,10 +88,10 @@ def load_dataset(name: str, **settings: Setting) -> Dataset:
     """Load the training, validation and test images of a data set.
 
     Args:
-        settings: those of `DataConfig`, such as split_seed=1 or size=32.
+        settings: fields of `DataConfig`, such as split_seed=1 or size=32.
 
     Raises:
-        UserError: an unknown name (with the nearest right one), missing, truncated or damaged files.
+        UserError: the name is unknown (the message suggests the closest one), or files are missing or damaged.
 
     >>> import gpvae_core as gpvae
     >>> len(gpvae.load_dataset("digits").test)
@@ -99,7 +101,7 @@ def load_dataset(name: str, **settings: Setting) -> Dataset:
 
 
 def list_methods() -> dict[str, str]:
-    """Return the methods that `train` takes, each with a line of what it is.
+    """Return the methods that `train` takes, each with a one-line summary.
 
     >>> import gpvae_core as gpvae
     >>> "gp" in gpvae.list_methods()
@@ -109,7 +111,7 @@ def list_methods() -> dict[str, str]:
 
 
 def list_datasets() -> dict[str, str]:
-    """Return the data sets that `train` and `load_dataset` take, each with a line of what it is.
+    """Return the data sets that `train` and `load_dataset` take, each with a one-line summary.
 
     >>> import gpvae_core as gpvae
     >>> "mnist" in gpvae.list_datasets()
@@ -122,5 +124,5 @@ def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _shown(progress: Progress | None) -> AbstractContextManager[Progress]:
+def _progress_or_bar(progress: Progress | None) -> AbstractContextManager[Progress]:
     return terminal_progress() if progress is None else nullcontext(progress)

@@ -1,4 +1,4 @@
-"""The configuration of a run from a method, data and settings: defaults, presets, and what is typed over them."""
+"""Building a run's configuration from a method, data and settings: defaults, then presets, then overrides."""
 
 from __future__ import annotations
 
@@ -24,32 +24,36 @@ PRESETS: dict[str, dict[str, Any]] = {
         "data": {"validation_fraction": 0.1},
     },
 }
-"""Settings of a paper by name. kim2021: section 8 and 'Experimental setup' of Kim & Pavlovic 2021 (its d is 10, 20 or
-50; sigma_x learned, see NOTATION.md)."""
+"""Settings of a paper, by name. kim2021: section 8 and 'Experimental setup' of Kim & Pavlovic 2021 (they use d = 10, 20
+and 50; sigma_x is learned, see NOTATION.md)."""
 
 
 def default_net(event_shape: EventShape) -> NetConfig:
-    """Return the networks of Tables 6-8 of Kim & Pavlovic 2021 for 28, 32 and 64 pixels a side, else a plain stack."""
-    known = {28: ConvConfig(), 32: ConvConfig(hidden=512), 64: ConvConfig(hidden=512, layers=4)}
+    """Return the default networks for images of shape (C, H, W).
+
+    They are those of Tables 6-8 of Kim & Pavlovic 2021 for square images of 28, 32 and 64 pixels a side, and fully
+    connected ones otherwise.
+    """
+    convolutional = {28: ConvConfig(), 32: ConvConfig(hidden=512), 64: ConvConfig(hidden=512, layers=4)}
     _, height, width = event_shape
-    if height != width or height not in known:
+    if height != width or height not in convolutional:
         return FullyConnectedConfig(hidden=128 if height * width <= 256 else 512)
-    return known[height]
+    return convolutional[height]
 
 
 def take_data_config(name: str, settings: dict[str, Any], defaults: DataConfig | None = None) -> DataConfig:
-    """Take the settings of the data out of `settings` and return them: they decide the shape that the rest depends on.
+    """Remove the data's settings from `settings` and return them as a config: all other defaults depend on the data.
 
     Args:
-        defaults: the data settings of a run whose decoder is kept; they count where it is of the same data set.
+        defaults: the data settings of a run whose decoder is kept; they apply if its data set is the same.
 
     Raises:
-        UserError: a value out of range.
+        UserError: a value is out of range.
     """
     fields = set(DataConfig.model_fields) - {"name"}
-    chosen = {key: settings.pop(key) for key in list(settings) if key.removeprefix("data.") in fields}
-    known = defaults.model_dump() if defaults is not None and defaults.name == name else {"name": name}
-    return parse_model(DataConfig, {**known, **{key.removeprefix("data."): v for key, v in chosen.items()}})
+    given = {key: settings.pop(key) for key in list(settings) if key.removeprefix("data.") in fields}
+    base = defaults.model_dump() if defaults is not None and defaults.name == name else {"name": name}
+    return parse_model(DataConfig, {**base, **{key.removeprefix("data."): v for key, v in given.items()}})
 
 
 def make_config(
@@ -60,14 +64,15 @@ def make_config(
     preset: str | None = None,
     decoder_of: RunConfig | None = None,
 ) -> RunConfig:
-    """Return the defaults for the method, the data and their shape, over them a preset, over that `overrides`.
+    """Return the config of a run: the method's defaults for these data, updated by a preset, then by `overrides`.
 
     Args:
-        overrides: values by dotted keys, or by the last part of a key where only one setting has it.
-        decoder_of: the run whose decoder and likelihood are to be kept frozen; its networks become the defaults.
+        overrides: values by dotted key, or by the last part of a key if only one setting ends in it.
+        decoder_of: config of the run whose decoder and likelihood are kept frozen; its networks become the defaults.
 
     Raises:
-        UserError: unknown method, preset or setting, a value out of range, or one that changes a frozen decoder.
+        UserError: the method, preset or a setting is unknown, a value is out of range or would change a frozen
+            decoder.
     """
     raw = _method_defaults(get_method(method), event_shape, source_of(data).wants)
     raw["data"] = data.model_dump()
@@ -75,6 +80,7 @@ def make_config(
         _merge(raw, _preset(preset))
     if decoder_of is not None:
         raw |= _frozen(decoder_of)
+    # Set kinds first: they determine which other settings exist.
     kinds_first = sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".kind"))
     for key, value in kinds_first:
         set_setting(raw, key, value)
@@ -85,7 +91,7 @@ def make_config(
 
 
 def _method_defaults(method: Method, event_shape: EventShape, data_settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a method has by default for these data, of this shape."""
+    """Return a method's default settings, as plain data, for data of this shape and with these preferred settings."""
     net = default_net(event_shape)
     raw: dict[str, Any] = {
         "method": method.name,
@@ -103,32 +109,31 @@ def _method_defaults(method: Method, event_shape: EventShape, data_settings: Map
 
 
 def _with_inference(config: RunConfig, raw: dict[str, Any], overrides: Mapping[str, Any]) -> RunConfig:
-    """Return the config with what its inference wants for its latent dimension, where nothing else was asked for."""
+    """Return the config with the settings that its inference prefers at its latent dimension, unless overridden."""
     for key, value in config.inference.settings_for(config.latent_dim).items():
-        if key.split(".")[0] not in {given.split(".")[0] for given in overrides}:
+        if key.split(".")[0] not in {override.split(".")[0] for override in overrides}:
             set_setting(raw, key, value)
     return parse_config(raw)
 
 
 def _frozen(other: RunConfig) -> dict[str, Any]:
-    """Return what a run on the frozen decoder of another takes over from it."""
-    given = other.to_json()
-    decoder = dict(given["decoder"] or given["net"])
-    taken = {part: given[part] for part in ("latent_dim", "net", "prior", "likelihood") if part in given}
-    return {**taken, "decoder": decoder, "freeze_decoder": True}
+    """Return the settings that a run on the frozen decoder of `other` shares with it."""
+    raw = other.to_json()
+    shared = {part: raw[part] for part in ("latent_dim", "net", "prior", "likelihood") if part in raw}
+    return {**shared, "decoder": dict(raw["decoder"] or raw["net"]), "freeze_decoder": True}
 
 
 def _check_frozen(config: RunConfig, other: RunConfig) -> None:
-    """Refuse settings that would change the decoder or the likelihood that are kept."""
-    for part, wanted in (
+    """Raise UserError if a setting would change the frozen decoder or likelihood."""
+    for part, expected in (
         ("latent_dim", other.latent_dim),
         ("decoder", other.decoder or other.net),
         ("prior", other.prior),
         ("likelihood", other.likelihood),
     ):
-        if getattr(config, part) != wanted:
-            got = getattr(config, part)
-            raise UserError(f"--decoder-from keeps the {part} of its run: wanted {wanted!r}, got {got!r}")
+        value = getattr(config, part)
+        if value != expected:
+            raise UserError(f"--decoder-from keeps the {part} of its run: wanted {expected!r}, got {value!r}")
 
 
 def _preset(name: str) -> dict[str, Any]:

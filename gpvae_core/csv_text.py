@@ -1,4 +1,4 @@
-"""Tables as CSV text."""
+"""Formatting of tables as CSV text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a table as CSV; None is an empty cell, and a float has all the digits that give it back."""
+    """Return a table as CSV. None becomes an empty cell; floats keep the digits that restore them exactly."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)

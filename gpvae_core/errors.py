@@ -1,4 +1,4 @@
-"""The one error that a user sees as a single line, and the suggestion for a misspelt name."""
+"""The error on bad input, which users see as a single line, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Bad input: what was wanted, what came, the likely cause. Exit code 2 on the command line, a message in a page."""
+    """Bad input; the message says what was expected, what came and the likely cause.
+
+    The command line prints it and exits with code 2; a page shows it.
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to `name`, whatever the case, or None where nothing is close."""
+    """Return the known name closest to `name`, ignoring case, or None if none is close."""
     folded = {option.casefold(): option for option in known}
     matches = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
     return folded[matches[0]] if matches else None
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """Return the error for a name that is not in `known`, with the nearest right one."""
+    """Return the error for a name that is not among `known`, with the closest known one as a suggestion."""
     options = sorted(known)
     close = nearest(name, options)
     hint = f"; did you mean '{close}'?" if close else ""

@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all: under a temporary name, flushed to the disk, then renamed."""
+"""Atomic writing of files and folders: write under a temporary name, flush to the disk, then rename."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gpvae_core.errors import UserError
 
 @contextmanager
 def disk_errors(what: str) -> Iterator[None]:
-    """Report a full or read-only disk in one clear line; `what` names the file that could not be written."""
+    """Turn an error of the disk, such as a full or read-only one, into UserError; `what` names the file in it."""
     try:
         yield
     except OSError as error:
@@ -31,8 +31,8 @@ def disk_errors(what: str) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file or folder to the disk; folders cannot be synced on Windows."""
-    if os.name == "nt" and path.is_dir():
+    """Flush a file or folder to the disk."""
+    if os.name == "nt" and path.is_dir():  # NOTE: Windows cannot open a folder for os.fsync
         return
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -43,9 +43,10 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when the block ends; a kill at any moment leaves the old one.
+    """Open a file that replaces `path` when the block ends; if the process is killed before that, the old one stays.
 
-    One process at a time may write it, so that what a killed one left behind is written over by the next.
+    The temporary name is fixed, so that the next writer overwrites the remains of a killed one. Therefore only one
+    process at a time may write the same file.
 
     Raises:
         UserError: the disk is full or read-only.
@@ -54,37 +55,37 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     with disk_errors(str(path)):
         with temporary.open("wb") as file:
             yield file
-        # NOTE: the bytes first, then the name: after a power cut the new name never stands for an empty file.
+        # NOTE: sync before the rename; otherwise a power cut could leave the final name on an empty file.
         sync(temporary)
         os.replace(temporary, path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file by this text in UTF-8. Raises UserError as `replacing`."""
+    """Replace a file by a text in UTF-8. Raises UserError as `replacing` does."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file by a value as JSON. Raises UserError as `replacing`."""
+    """Replace a file by a value as JSON. Raises UserError as `replacing` does."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def replace_folder(folder: Path, fresh: Path, old: Path) -> None:
-    """Put `fresh` in the place of `folder`; between the two renames it stands beside it as `old`."""
+    """Replace `folder` by `fresh`; between the two renames the previous content is found under `old`."""
     sync(fresh)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
     os.replace(fresh, folder)
-    sync(folder.parent)  # a rename is on the disk once its folder is
+    sync(folder.parent)  # a rename reaches the disk with the parent folder
     shutil.rmtree(old, ignore_errors=True)
 
 
 def write_cached(path: Path, write: Callable[[BinaryIO], object]) -> bool:
-    """Write a file of a cache, and return whether it could be: a full or read-only disk is no error.
+    """Write a cache file and return whether that succeeded: a full or read-only disk is not an error.
 
-    Several processes may write the same file at once. It is not flushed, so its reader must recognise a damaged one.
+    Several processes may write the same file at once. It is not flushed to the disk, so readers must detect damage.
     """
     temporary: str | None = None
     try:

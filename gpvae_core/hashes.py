@@ -1,4 +1,4 @@
-"""Hashes by which data, models and settings are recognised again."""
+"""Hashes that identify data, models and settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def hexdigest(parts: Iterable[str | bytes | memoryview], algorithm: str = "sha256") -> str:
-    """Return the hash of the parts one after the other, text in UTF-8; they need not be in memory together."""
+    """Return the hash, in hexadecimal, of the concatenated parts (text in UTF-8), which are read one by one."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
     for part in parts:
         digest.update(part.encode() if isinstance(part, str) else part)

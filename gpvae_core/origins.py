@@ -1,4 +1,4 @@
-"""Weights taken over from a trained run: to start from (--init-from), or a decoder to keep (--decoder-from)."""
+"""Copying weights from a trained run: to initialize a model (--init-from), or to keep its decoder (--decoder-from)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from gpvae_core.vae import VAE
 
 
 def start_from(model: VAE, other: VAE, config: RunConfig) -> None:
-    """Take over decoder and likelihood of a trained model, and from its encoder what the encoder can.
+    """Copy the decoder and the likelihood of a trained model, and as much of its encoder as this one can use.
 
-    A likelihood that was set otherwise than by default stays as it was set.
+    A likelihood whose settings differ from the defaults keeps them.
+
+    Raises:
+        UserError: shapes, networks, latent dimension or likelihood of the two models differ.
     """
     with _must_fit("--init-from"):
         model.encoder.start_from(other.encoder)
@@ -30,7 +33,7 @@ def start_from(model: VAE, other: VAE, config: RunConfig) -> None:
 
 
 def take_decoder(model: VAE, other: VAE) -> None:
-    """Take over decoder and likelihood of a trained model, to be kept."""
+    """Copy the decoder and the likelihood of a trained model. Raises UserError if they do not fit."""
     with _must_fit("--decoder-from"):
         model.decoder.load_state_dict(other.decoder.state_dict())
         model.likelihood.load_state_dict(other.likelihood.state_dict())

@@ -1,4 +1,4 @@
-"""The pages, opened from Python: the one module of the core, beside the command line, that starts them."""
+"""Opening the pages from Python. Apart from the command line, only this module of the core imports them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ FIRST_PORT, PORTS_TRIED = 5006, 50
 
 
 def explore(*runs: str | Path, port: int | None = None, open_browser: bool = True) -> None:
-    """Serve the pages over some runs to this machine alone, until Ctrl-C.
+    """Serve the pages for some runs on this machine, until Ctrl-C; other machines cannot connect.
 
     Args:
-        runs: run folders, or folders of runs; by default `runs/`, or a default pair, which is trained first.
-        port: by default 5006, or the next one that is free.
-        open_browser: whether to open the Posterior Explorer.
+        runs: run folders, or folders that contain runs; by default `runs/`, or a default pair, which is trained first.
+        port: by default 5006, or the next free port after it.
+        open_browser: whether to open the Posterior Explorer in the browser.
 
     Raises:
-        UserError: a folder without runs, a damaged run, a port in use.
+        UserError: a folder contains no run, a run is damaged, or the port is in use.
 
     >>> import gpvae_core as gpvae
     >>> gpvae.explore("runs/digits-gp")  # doctest: +SKIP
     """
-    # NOTE: torch reads it when it is imported. Threads of a training that wait by spinning would take the cores from
-    # the page.
+    # NOTE: torch's OpenMP reads this variable at import. By default idle threads of a training spin, and take the
+    # cores away from the pages.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from dashboards.app import serve_runs  # panel is slow to import
 
@@ -32,7 +32,7 @@ def explore(*runs: str | Path, port: int | None = None, open_browser: bool = Tru
 
 
 def free_port() -> int:
-    """Return the first port from 5006 on that nobody listens at; 5006, which will be refused, where all are taken."""
+    """Return the first free port from 5006 on, or 5006 if none of PORTS_TRIED is free (serving then fails)."""
     for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:

@@ -1,4 +1,4 @@
-"""A registry of classes by name. The modules of a folder register what they define, so a new family is one new file."""
+"""A registry of classes by name. Each module of a package registers its classes, so a new family is one new file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ T = TypeVar("T", bound=type)
 
 
 def _import_below(package: ModuleType) -> None:
-    """Import every module of a package and of the packages in it."""
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        found = importlib.import_module(module.name)
-        if module.ispkg:
-            _import_below(found)
+    """Import every module of a package and of its subpackages."""
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(info.name)
+        if info.ispkg:
+            _import_below(module)
 
 
 class Registry(Generic[C]):
-    """Classes by name. The modules of `package`, and of the folders in it, are imported at the first look-up.
+    """Classes by name. The modules of `package` and its subpackages are imported at the first look-up.
 
     The first line of a class's docstring is its summary in `gpvae list`.
 
@@ -41,31 +41,37 @@ class Registry(Generic[C]):
         self._lock = threading.RLock()
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a class decorator that files the class under `name`."""
+        """Return a class decorator that registers the class as `name`.
 
-        def file(cls: T) -> T:
+        Raises:
+            ValueError: another class has the name.
+        """
+
+        def register_class(cls: T) -> T:
             if name in self._classes and self._classes[name] is not cls:
                 raise ValueError(f"two {self.what}s are called '{name}'")
             self._classes[name] = cls  # pyright: ignore[reportArgumentType]
             return cls
 
-        return file
+        return register_class
 
     def _discover(self) -> None:
         if self._discovered:
             return
-        with self._lock:  # a second thread waits until all are there
+        # NOTE: a second thread waits here until all classes are registered. The lock is re-entrant because a module
+        # that is being imported may look up a class itself.
+        with self._lock:
             _import_below(importlib.import_module(self._package))
             self._discovered = True
 
     def get(self, name: str) -> C:
-        """Return the class filed under `name`. Raises UserError with the nearest right name."""
+        """Return the class registered as `name`. Raises UserError, with the closest name, if there is none."""
         self._discover()
         if name not in self._classes:
             raise unknown(self.what, name, self._classes)
         return self._classes[name]
 
     def summaries(self) -> dict[str, str]:
-        """Return the one-line summary of each class by its name, in the order of names."""
+        """Return the one-line summary of each class, sorted by name."""
         self._discover()
         return {name: (cls.__doc__ or "").strip().splitlines()[0] for name, cls in sorted(self._classes.items())}

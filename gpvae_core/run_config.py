@@ -1,4 +1,4 @@
-"""The configuration of a training run: everything that decides it, frozen, JSON both ways."""
+"""The configuration of a training run: a frozen model of all its settings, with conversion from and to JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from gpvae_core.types import EventShape
 from gpvae_core.vae import VAE
 
 FORMAT = 1
-"""Version of the run folder; a run written by a newer one is refused."""
+"""Version of the run folder's format; loading a run with a higher one raises UserError."""
 
 
 def _by_kind(registry: Registry[Any]) -> BeforeValidator:
@@ -67,9 +67,9 @@ PARTS: dict[str, Registry[Any]] = {
     **FAMILIES,
     "likelihood": LIKELIHOODS,
 }
-"""The parts of a run of which there are several kinds."""
+"""The registry of each part of a run that comes in several kinds."""
 CHOSEN_PARTS = ("net", "decoder", "prior", "likelihood")
-"""The parts whose kind is a setting; the kinds of the others follow from the method."""
+"""The parts whose kind is a setting; the method determines the kinds of the others."""
 
 
 class TrainConfig(BaseModel):
@@ -83,20 +83,20 @@ class TrainConfig(BaseModel):
     patience: int = Field(
         default=0,
         ge=0,
-        description="stop after so many epochs without a better validation ELBO, counted in the encoder's last stage "
-        "and after the warm-up of the KL; 0: never",
+        description="number of epochs without a better validation ELBO after which training stops, counted in the "
+        "encoder's last stage and after the KL warm-up; 0: never",
     )
     kl_warmup: int = Field(
         default=0,
         ge=0,
-        description="epochs over which the weight of the KL to the prior grows from kl_start to 1; 0: it is 1",
+        description="number of epochs over which the weight of the KL term grows from kl_start to 1; 0: it is always 1",
     )
     kl_start: float = Field(default=0.1, ge=0, le=1, description="weight of the KL in the first epoch of a warm-up")
     keep_every: int = Field(
-        default=0, ge=0, description="keep the weights of every so many epochs, to look at training later; 0: none"
+        default=0, ge=0, description="interval, in epochs, at which weights are kept to inspect training; 0: never"
     )
     bfloat16: bool = Field(
-        default=False, description="autocast the networks to bfloat16 (the GP algebra stays in float32)"
+        default=False, description="run the networks in bfloat16 by autocast (the GP algebra stays in float32)"
     )
     compile: bool = Field(
         default=False, description="compile the networks with torch.compile (needs a C++ compiler on CPU)"
@@ -107,11 +107,11 @@ OMITTED_DEFAULTS: dict[str, PriorConfig | InferenceConfig] = {
     "prior": NormalPriorConfig(),
     "inference": AmortizedConfig(),
 }
-"""Parts that a run's JSON has only where they differ from these, as older runs were written without them."""
+"""Defaults of the parts that a run's JSON omits: older runs were written before these parts existed."""
 
 
 class RunConfig(BaseModel):
-    """Everything that decides a run: its method and parts, data, networks, likelihood, training and seed.
+    """All settings of a run: its method and parts, data, networks, likelihood, training and seed.
 
     >>> from gpvae_core.config import make_config
     >>> from gpvae_core.data.base import DataConfig
@@ -125,11 +125,11 @@ class RunConfig(BaseModel):
     latent_dim: int = Field(default=2, ge=1, le=1024, description="latent dimensions, d")
     net: AnyNet
     decoder: AnyNet | None = None
-    """The decoder's network where it is not of the encoder's kind, `net`."""
+    """The decoder's network if it differs in kind from the encoder's, `net`."""
     prior: AnyPrior = NormalPriorConfig()
-    """Prior of the latents: a map before the decoder, and with that a part of it."""
+    """Prior of the latents: the map from N(0, I) to the codes, composed with the decoder."""
     freeze_decoder: bool = False
-    """Whether decoder and likelihood stay as they were given (`--decoder-from`)."""
+    """Whether decoder and likelihood are kept frozen (`--decoder-from`)."""
     encoder: AnyEncoder
     refiner: AnyRefiner = NoRefinerConfig()
     objective: AnyObjective = ElboConfig()
@@ -141,20 +141,20 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _method_and_parts_agree(self) -> RunConfig:
-        for part, wanted in get_method(self.method).kinds().items():
+        for part, expected in get_method(self.method).kinds().items():
             kind = getattr(self, part).kind
-            if kind != wanted:
-                raise ValueError(f"method '{self.method}' has the {part} '{wanted}', not '{kind}'")
+            if kind != expected:
+                raise ValueError(f"method '{self.method}' has the {part} '{expected}', not '{kind}'")
         return self
 
     @model_validator(mode="after")
-    def _inference_goes_with_the_rest(self) -> RunConfig:
+    def _inference_supports_the_settings(self) -> RunConfig:
         raw = self.to_json()
-        for key, wanted in self.inference.only.items():
-            got = reduce(lambda node, name: node[name], key.split("."), raw)
-            got = got["kind"] if key in PARTS else got
-            if got != wanted:
-                raise ValueError(_refusal(self.method, self.inference.method, key, wanted, got))
+        for key, required in self.inference.only.items():
+            value = reduce(lambda node, name: node[name], key.split("."), raw)  # look up a dotted key
+            value = value["kind"] if key in PARTS else value
+            if value != required:
+                raise ValueError(_unsupported(self.method, self.inference.method, key, required, value))
         return self
 
     @model_validator(mode="after")
@@ -164,12 +164,12 @@ class RunConfig(BaseModel):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, in which each part of several kinds has its kind beside its fields.
+        """Return the settings as plain data; each part that comes in several kinds has the entry 'kind'.
 
-        The parts of OMITTED_DEFAULTS are left out where they have those values, so that a run's JSON stays what it was
-        before there were others.
+        Parts equal to their entry in OMITTED_DEFAULTS are left out, so that the JSON of a run without them stays the
+        same from version to version.
         """
-        omitted = {name for name, plain in OMITTED_DEFAULTS.items() if getattr(self, name) == plain}
+        omitted = {name for name, default in OMITTED_DEFAULTS.items() if getattr(self, name) == default}
         out = self.model_dump(exclude=omitted)
         for part in PARTS:
             if out.get(part) is not None:
@@ -177,10 +177,10 @@ class RunConfig(BaseModel):
         return out
 
     def build(self, event_shape: EventShape) -> VAE:
-        """Build the untrained model; its random weights come from torch's global generator.
+        """Build the untrained model for images of shape (C, H, W), with weights from torch's global generator.
 
         Raises:
-            UserError: the networks cannot be made for such images, or the refiner does not fit the decoder.
+            UserError: the networks cannot be built for this shape, or the refiner does not fit the decoder.
         """
         vae = VAE(
             self.prior.wrap((self.decoder or self.net).decoder(self.latent_dim, event_shape), self.latent_dim),
@@ -198,17 +198,17 @@ class RunConfig(BaseModel):
         return vae
 
 
-def _refusal(method: str, inference: str, key: str, wanted: Any, got: Any) -> str:
-    """Return why a part or setting does not go with the inference of that method, named by the option for it."""
+def _unsupported(method: str, inference: str, key: str, required: Any, value: Any) -> str:
+    """Return the message on a part or setting that the method's inference does not support, with its option."""
     if FLAGS.get(key) == "--method":
-        return f"method '{method}': {inference} works with a plain encoder alone, got the {key} '{got}': leave it out"
+        return f"method '{method}': {inference} works only with a plain encoder, got the {key} '{value}': leave it out"
     if key in FLAGS:
         return f"method '{method}' trains its decoder, as {inference} does: leave out {FLAGS[key]}"
-    return f"method '{method}' works with --set {key}={wanted} alone, got {got}: leave it out"
+    return f"method '{method}' works only with --set {key}={required}, got {value}: leave it out"
 
 
 def parse_config(raw: Mapping[str, Any]) -> RunConfig:
-    """Return the RunConfig of plain data. Raises UserError naming the field, what was wanted and what came."""
+    """Return the RunConfig that plain data describe. Raises UserError with the field, the expected and given value."""
     return parse_model(RunConfig, raw)
 
 
@@ -219,4 +219,4 @@ FLAGS = {
     **{key: "--method" for part in FAMILIES for key in (part, f"{part}.kind")},
     "freeze_decoder": "--decoder-from",
 }
-"""Options of their own, by the keys that they decide and that are therefore no settings."""
+"""The command-line option that sets each of these keys, which `--set` therefore does not take."""

@@ -1,11 +1,11 @@
-"""The files of a run folder, written so that a kill at any moment leaves the last good state. No pickle anywhere.
+"""Reading and writing the files of a run folder; a kill at any moment leaves the last complete state. No pickle.
 
     config.json  meta.json  metrics.jsonl
-    best/   weights.safetensors  state.json                             (best on validation)
-    epochs/N/  the same for every epoch N that train.keep_every names
-    last/   weights.safetensors  optimizer.safetensors  state.json      (to resume from)
+    best/      weights.safetensors  state.json                             (best validation score)
+    epochs/N/  weights.safetensors  state.json                             (epochs selected by train.keep_every)
+    last/      weights.safetensors  optimizer.safetensors  state.json      (to resume from)
 
-`best` and `last` are folders, replaced as a whole, so that weights never stand beside another epoch's optimizer.
+`best` and `last` are replaced as whole folders, so that weights and optimizer always belong to the same epoch.
 """
 
 from __future__ import annotations
@@ -27,37 +27,40 @@ from gpvae_core.files import disk_errors, replace_folder, sync, write_json, writ
 from gpvae_core.run_config import FORMAT, RunConfig, parse_config
 
 T = TypeVar("T")
-RAW = "unfinished"
-"""Folder of the best weights of a run whose inference has to finish them (`Inference.finish`)."""
-KEPT = "epochs"
-"""Folder of the weights of single epochs (train.keep_every), one folder each."""
+UNFINISHED = "unfinished"
+"""Folder of the best weights of training that inference has not finished yet (`Inference.finish`)."""
+EPOCHS = "epochs"
+"""Folder of the weights of selected epochs (train.keep_every), with one subfolder per epoch."""
 
 
 @dataclass
-class State:
-    """Where training stands; with the weights and the optimizer it is all that a resumed run needs."""
+class TrainingState:
+    """Progress of training; together with the weights and the optimizer it is all that resuming needs."""
 
     epoch: int = 0
-    """Epochs completed."""
+    """Number of completed epochs."""
     step: int = 0
-    """Steps done in the current epoch."""
+    """Number of steps taken in the current epoch."""
     bound_sum: FiniteFloat = 0.0
-    """Training bound summed over the images seen in the current epoch, nats."""
+    """Sum of the training bound over the images of the current epoch so far, nats."""
     seconds: float = 0.0
+    """Wall time of training so far."""
     best_epoch: int = 0
     best_elbo: FiniteFloat | None = None
+    """Best validation score so far, nats."""
     finished: bool = False
     stage: int = 0
-    """The encoder's training stage that was reached (from 0)."""
+    """Index of the encoder's current training stage, from 0."""
     stage_epoch: int = 0
-    """Epochs done when it was entered."""
+    """Number of completed epochs when that stage began."""
     device: str = "cpu"
-    """Type of the device, to which the generator's state belongs."""
+    """Type of the device that the generator's state belongs to."""
     epoch_rng: str = ""
-    """Generator state (hexadecimal) at the start of the epoch, from which its order of images follows."""
+    """Generator state (hexadecimal) at the start of the epoch; it determines the epoch's order of images."""
     rng: str = ""
+    """Generator state (hexadecimal) now."""
     passes: int = 0
-    """Distinct codes encoded and decoded in the current epoch, where inference counts them."""
+    """Distinct codes encoded and decoded in the current epoch, if inference counts them."""
 
 
 class BestState(BaseModel):
@@ -67,8 +70,8 @@ class BestState(BaseModel):
     validation_elbo: FiniteFloat
 
 
-class Meta(BaseModel):
-    """The content of meta.json. A run can be used where the first two entries are there; the others are for people."""
+class RunMetadata(BaseModel):
+    """The content of meta.json. Loading a run needs the first two entries; the others are information for people."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     event_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
@@ -80,11 +83,11 @@ class Meta(BaseModel):
     images: dict[str, int] = Field(default_factory=dict)
     """Number of images of each split."""
     parameters: int | None = None
-    """Number of the model's parameters."""
+    """Number of parameters of the model."""
     init_from: str | None = None
-    """Name of the run whose weights training began with."""
+    """Name of the run whose weights initialized this one."""
     decoder_from: str | None = None
-    """Name of the run whose decoder this one took over, unchanged."""
+    """Name of the run whose decoder this one keeps frozen."""
     created: str = ""
     """Time at the start of training, UTC."""
     seconds: float = 0.0
@@ -92,7 +95,7 @@ class Meta(BaseModel):
 
 
 class MetricsRow(BaseModel):
-    """The entries that every line of metrics.jsonl has."""
+    """The entries that every line of metrics.jsonl must have."""
 
     model_config = ConfigDict(extra="allow")
     epoch: int = Field(ge=1)
@@ -107,15 +110,15 @@ class EpochMetrics(TypedDict):
     train_bound: float
     """Mean training bound over the epoch, nats."""
     validation_elbo: float
-    """Mean validation ELBO after it, nats."""
+    """Mean validation ELBO at the end of the epoch, nats."""
     seconds: float
-    """Time of training so far."""
+    """Wall time of training so far."""
     passes: NotRequired[float]
-    """Distinct codes that were decoded for each image, where inference counts them."""
+    """Mean number of distinct codes decoded per training image, if inference counts them."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises UserError where the file is missing or damaged."""
+    """Read a JSON object. Raises UserError if the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -129,19 +132,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def check_format(value: Mapping[str, Any], where: Path) -> None:
-    """Refuse a folder that a newer version wrote."""
+def check_format(value: Mapping[str, Any], path: Path) -> None:
+    """Raise UserError if `value`, read from `path`, was written by a newer version or states no format."""
     number = value.get("format")
     if not isinstance(number, int):
-        raise UserError(f"'{where}' is not a run of this program: it states no format")
+        raise UserError(f"'{path}' is not a run of this program: it states no format")
     if number > FORMAT:
         raise UserError(
-            f"'{where}' was written by a newer version (format {number}, this one reads {FORMAT}): upgrade gpvae-core"
+            f"'{path}' was written by a newer version (format {number}, this one reads {FORMAT}): upgrade gpvae-core"
         )
 
 
 def existing_run(folder: Path) -> Path:
-    """Return the folder where it is there. Raises UserError with the nearest folder beside it."""
+    """Return `folder` if it exists; else raise UserError, with the closest name among its siblings."""
     if folder.is_dir():
         return folder
     siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
@@ -150,7 +153,7 @@ def existing_run(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """Read the run's config.json. Raises UserError where it is missing, damaged or from a newer version."""
+    """Read the run's config.json. Raises UserError if it is missing, damaged or from a newer version."""
     path = existing_run(folder) / "config.json"
     raw = read_json(path)
     check_format(raw, folder)
@@ -162,24 +165,28 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def read_record(path: Path, kind: type[T]) -> T:
-    """Read a JSON file of a run as `kind`. Raises UserError where it is missing, damaged or from a newer version."""
+    """Read a JSON file of a run as `kind`. Raises UserError if it is missing, damaged or from a newer version."""
     raw = read_json(path)
     check_format(raw, path)
     raw.pop("format")
-    return _checked(raw, kind, str(path))
+    return _validated(raw, kind, str(path))
 
 
-def _checked(raw: Any, kind: type[T], where: str) -> T:
+def _validated(raw: Any, kind: type[T], source: str) -> T:
     try:
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        raise UserError(f"{where} is damaged: {field + ': ' if field else ''}{first['msg'].lower()}") from None
+        raise UserError(f"{source} is damaged: {field + ': ' if field else ''}{first['msg'].lower()}") from None
 
 
 def write_snapshot(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
-    """Replace `folder` as a whole by one that holds NAME.safetensors for each entry of `tensors`, and state.json."""
+    """Replace `folder` as a whole by a new one with NAME.safetensors for each entry of `tensors`, and state.json.
+
+    Raises:
+        UserError: the disk is full or read-only; the old folder then stays.
+    """
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     with disk_errors(str(folder)):
         shutil.rmtree(fresh, ignore_errors=True)
@@ -189,13 +196,17 @@ def write_snapshot(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], st
             plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             file = fresh / f"{name}.safetensors"
             save_file(plain, file)
-            file.chmod((fresh / "state.json").stat().st_mode)  # NOTE: safetensors would keep it from everyone else
+            # NOTE: safetensors creates files that only their owner can read; give them the usual permissions.
+            file.chmod((fresh / "state.json").stat().st_mode)
             sync(file)
         replace_folder(folder, fresh, old)
 
 
 def snapshot_folder(folder: Path) -> Path | None:
-    """Return the folder to read: itself, or the old one where a kill struck between two renames; else None."""
+    """Return the folder to read a snapshot from, or None if there is none.
+
+    It is `folder`, or `.NAME.old` if the process was killed between the two renames of `replace_folder`.
+    """
     for candidate in (folder, folder.with_name(f".{folder.name}.old")):
         if (candidate / "state.json").is_file():
             return candidate
@@ -203,7 +214,7 @@ def snapshot_folder(folder: Path) -> Path | None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file. Raises UserError where it is missing, truncated or damaged."""
+    """Read the tensors of a safetensors file. Raises UserError if it is missing, truncated or damaged."""
     try:
         return load_file(path)
     except FileNotFoundError:
@@ -215,13 +226,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def append_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add lines to metrics.jsonl."""
+    """Append one line of JSON per row to metrics.jsonl. Raises UserError if the disk is full or read-only."""
     with disk_errors(str(path)), path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def read_metrics(path: Path) -> list[EpochMetrics]:
-    """Read the epochs so far; a last line cut off by a kill is left out. Raises UserError where another is damaged."""
+    """Read the metrics of every epoch. A last line cut off by a kill is skipped; any other damage raises UserError."""
     if not path.is_file():
         return []
     try:
@@ -235,15 +246,15 @@ def read_metrics(path: Path) -> list[EpochMetrics]:
         try:
             raw = json.loads(line)
         except ValueError:
-            if number == len(lines):
+            if number == len(lines):  # the process was killed while it wrote this line
                 break
             raise UserError(f"'{path}' is damaged: line {number} is not JSON") from None
-        _checked(raw, MetricsRow, f"line {number} of '{path}'")
+        _validated(raw, MetricsRow, f"line {number} of '{path}'")
         rows.append(raw)
     return rows
 
 
 def truncate_metrics(path: Path, epoch: int) -> None:
-    """Forget the lines after `epoch`, which a resumed run writes again."""
-    kept = [row for row in read_metrics(path) if row["epoch"] <= epoch]
-    write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+    """Remove the lines of epochs after `epoch`, which a resumed run writes again."""
+    rows = [row for row in read_metrics(path) if row["epoch"] <= epoch]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

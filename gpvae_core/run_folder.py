@@ -1,4 +1,4 @@
-"""The folder of a run in training: written so that a kill at any moment leaves the last good state."""
+"""The folder of a run in training. A kill at any moment leaves the last complete state in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from gpvae_core.errors import UserError
 from gpvae_core.files import disk_errors, write_json
 from gpvae_core.run_config import FORMAT, RunConfig
 from gpvae_core.run_files import (
-    KEPT,
-    RAW,
-    Meta,
-    State,
+    EPOCHS,
+    UNFINISHED,
+    RunMetadata,
+    TrainingState,
     read_record,
     read_tensors,
     snapshot_folder,
@@ -34,7 +34,7 @@ Tensors = Mapping[str, Tensor]
 
 
 class RunFolder:
-    """A run folder as training reads and writes it."""
+    """The run folder that a training reads and writes."""
 
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path, self.config = path, config
@@ -42,10 +42,12 @@ class RunFolder:
         self._created = False
 
     def create(self, meta: Mapping[str, Any], save: Callable[[], None]) -> None:
-        """Make the run before its first step; config.json comes last, so that a folder with one is a whole run.
+        """Create the run folder before the first step of training.
+
+        config.json is written last: a folder that has one is a complete run.
 
         Raises:
-            UserError: it cannot be written; then nothing is left of it.
+            UserError: the folder cannot be written; everything written so far is then removed.
         """
         self._is_new = not self.path.exists()
         try:
@@ -59,8 +61,8 @@ class RunFolder:
             raise
         self._created = True
 
-    def take_back(self) -> None:
-        """Leave nothing of a run that was created just now; one that was there before stays."""
+    def undo_create(self) -> None:
+        """Remove the run if this object created it; a run that existed before stays."""
         if self._created:
             self._discard()
 
@@ -74,49 +76,49 @@ class RunFolder:
         write_json(self.path / "config.json", {"format": FORMAT, **config.to_json()})
 
     def update_meta(self, device: torch.device, seconds: float) -> None:
-        """Write the device and the wall time of training as they are now."""
-        meta = read_record(self.path / "meta.json", Meta).model_dump(exclude_unset=True)
+        """Write the device and the wall time of training, in seconds, into meta.json."""
+        meta = read_record(self.path / "meta.json", RunMetadata).model_dump(exclude_unset=True)
         write_json(self.path / "meta.json", {"format": FORMAT, **meta, "device": str(device), "seconds": seconds})
 
-    def write_last(self, weights: Tensors, optimizer: Tensors, state: State) -> None:
-        """Write all that a resumed run needs."""
+    def write_last(self, weights: Tensors, optimizer: Tensors, state: TrainingState) -> None:
+        """Replace the snapshot from which training resumes: weights, optimizer and progress."""
         tensors = {"weights": weights, "optimizer": optimizer}
         write_snapshot(self.path / "last", tensors, {"format": FORMAT, **asdict(state)})
 
-    def read_last(self) -> tuple[Path, State, dict[str, Tensor], dict[str, Tensor]]:
-        """Return the folder, state, weights and optimizer to go on from, and forget the metrics after them.
+    def read_last(self) -> tuple[Path, TrainingState, dict[str, Tensor], dict[str, Tensor]]:
+        """Return the folder, progress, weights and optimizer state from which training resumes.
 
         Raises:
-            UserError: they are missing or damaged.
+            UserError: one of them is missing or damaged.
         """
         folder = self._snapshot("last")
-        state = read_record(folder / "state.json", State)
+        state = read_record(folder / "state.json", TrainingState)
         weights, optimizer = (read_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
         return folder, state, weights, optimizer
 
-    def forget_after(self, epoch: int) -> None:
-        """Drop the metrics of later epochs, which are trained again."""
+    def drop_metrics_after(self, epoch: int) -> None:
+        """Remove the metrics of epochs after `epoch`, which are trained again."""
         truncate_metrics(self.path / "metrics.jsonl", epoch)
 
     def write_best(self, weights: Tensors, epoch: int, score: float | None) -> None:
-        """Write the best weights of training; where inference has to finish them, so that nobody takes them as done."""
-        which = RAW if self.config.inference.finishes else "best"
+        """Write the best weights of training, into `unfinished` if inference must finish them before they are used."""
+        which = UNFINISHED if self.config.inference.finishes else "best"
         record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score}
         write_snapshot(self.path / which, {"weights": weights}, record)
 
     def read_unfinished(self) -> dict[str, Tensor]:
-        """Return the best weights of training, which inference has to finish. Raises UserError where there are none."""
-        return read_tensors(self._snapshot(RAW) / "weights.safetensors")
+        """Return the best weights of training, for inference to finish. Raises UserError if there are none."""
+        return read_tensors(self._snapshot(UNFINISHED) / "weights.safetensors")
 
     def write_finished(self, weights: Tensors, epoch: int, score: float, figures: Mapping[str, float]) -> None:
-        """Write the weights that inference has finished, and the figures of how that went."""
+        """Write the weights that inference has finished, and the metrics of that step."""
         record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score, "finish": figures}
         write_snapshot(self.path / "best", {"weights": weights}, record)
 
-    def write_kept(self, weights: Tensors, epoch: int, score: float) -> None:
-        """Keep the weights of an epoch, to look at training later."""
+    def write_epoch(self, weights: Tensors, epoch: int, score: float) -> None:
+        """Write the weights of one epoch, by which training can be inspected later."""
         record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score}
-        write_snapshot(self.path / KEPT / str(epoch), {"weights": weights}, record)
+        write_snapshot(self.path / EPOCHS / str(epoch), {"weights": weights}, record)
 
     def _snapshot(self, which: str) -> Path:
         folder = snapshot_folder(self.path / which)
@@ -125,10 +127,10 @@ class RunFolder:
         return folder
 
 
-def meta_of(
+def run_metadata(
     config: RunConfig, data: Dataset, device: torch.device, parameters: int, origin: Mapping[str, str | None]
 ) -> dict[str, Any]:
-    """Return what meta.json says of a run at its start: versions, device, data, size and origin."""
+    """Return the content of meta.json at the start of training: versions, device, data, size and origin."""
     return {
         "versions": {"gpvae_core": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "device": str(device),

@@ -1,4 +1,4 @@
-"""A trained run: load it, ask it for a posterior, the truth and the gaps."""
+"""A trained run on disk: loading it, its posteriors, the true posterior and the gaps of given images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.base import RefinerConfig
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import (
-    KEPT,
+    EPOCHS,
     BestState,
     EpochMetrics,
-    Meta,
-    State,
+    RunMetadata,
+    TrainingState,
     existing_run,
     read_config,
     read_metrics,
@@ -45,7 +45,7 @@ Which = Literal["best", "last"]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How far the training of a run is and how good it was so far: one line of `gpvae runs`.
+    """Progress and best score of a run: one line of `gpvae runs`.
 
     >>> summaries, damaged = list_runs(Path("a folder without runs"))
     >>> [(run.path.name, run.best_elbo) for run in summaries], damaged
@@ -59,28 +59,28 @@ class RunSummary:
     epochs: int
     epochs_wanted: int
     best_elbo: float | None
-    """Best validation ELBO so far, nats; of the finished model, where it is used only after its inference has finished
-    it, and None before."""
+    """Best validation ELBO so far, nats. Where inference finishes the model after training (`Inference.finish`), it is
+    the ELBO of the finished model, and None before that."""
     score: float | None
-    """Best so far of what the best weights are chosen by, nats."""
+    """Best value so far of the score by which the best weights are chosen, nats."""
     score_name: str
     finished: bool
 
 
 class Run:
-    """A trained run that `load_run` gives: its model, its config, its data, and answers to questions about images.
+    """A trained run as `load_run` returns it: its model, config and data, and the posteriors and gaps of given images.
 
     >>> run = load_run("runs/vae")  # doctest: +SKIP
     >>> x = run.data.test.pixels([0, 1])  # doctest: +SKIP
     >>> run.posterior(x).mean, run.truth.log_px(x).log_px, run.gaps(x).amortization  # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, config: RunConfig, model: VAE, meta: Meta, device: torch.device) -> None:
+    def __init__(self, folder: Path, config: RunConfig, model: VAE, meta: RunMetadata, device: torch.device) -> None:
         self.dir, self.config, self.model, self.meta, self.device = folder, config, model, meta, device
         self.refiner = config.refiner.kind
-        """What refines the encoder's answers: the run's own refiner, or the one that `load_run` was asked for."""
+        """Name of the refiner applied to q(z|x): the run's own, or the one passed to `load_run`."""
         self.truth: Truth = truth_for(model)
-        """What knows log p(x) and p(z|x); what it decodes once is shared by all who ask."""
+        """Estimators of log p(x) and p(z|x). All callers share the grid points it has decoded."""
         self._data_lock = threading.Lock()
         self._data: Dataset | None = None
 
@@ -90,18 +90,18 @@ class Run:
 
     @property
     def is_images(self) -> bool:
-        """Whether its data are pixels in [0, 1]."""
+        """Whether the run was trained on images, with pixels in [0, 1], and not on points."""
         return DATASETS.get(parse_name(self.config.data.name)[0]).is_images
 
     @property
     def metrics(self) -> list[EpochMetrics]:
-        """One entry for each epoch: train_bound and validation_elbo in nats, seconds."""
+        """The metrics of each epoch: train_bound and validation_elbo in nats, seconds of training so far."""
         return read_metrics(self.dir / "metrics.jsonl")
 
     @property
     def data(self) -> Dataset:
-        """The data set, loaded at the first use. Raises UserError where it is not the one the run was trained on."""
-        with self._data_lock:
+        """The data set, loaded at the first use. Raises UserError if it differs from the one used for training."""
+        with self._data_lock:  # the threads of several pages share one Run
             if self._data is None:
                 data = self._load_data()
                 if data.fingerprint != self.meta.data_fingerprint:
@@ -117,14 +117,14 @@ class Run:
 
     @cached_property
     def decoder_fingerprint(self) -> str:
-        """SHA-256 of decoder and likelihood: runs with the same one have the same true posteriors."""
+        """SHA-256 of decoder and likelihood. Runs with equal fingerprints have the same true posteriors."""
         parts = (self.model.decoder, self.model.likelihood)
         named = (item for part in parts for item in sorted(part.state_dict().items()))
         return hexdigest(item for name, value in named for item in (name, value.detach().cpu().numpy().tobytes()))
 
     @property
     def kept_epochs(self) -> list[int]:
-        """Epochs of which the weights were kept (train.keep_every), for `load_run(..., epoch=n)`."""
+        """Epochs whose weights were kept (train.keep_every), for `load_run(..., epoch=n)`."""
         return kept_epochs(self.dir)
 
     def _images(self, x: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class Run:
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> Posterior:
-        """Return q(z|x), refined where the run has a refiner.
+        """Return q(z|x), refined if the run has a refiner.
 
         Args:
             x: one image (C,H,W) or a batch (B,C,H,W), pixels in [0, 1].
@@ -140,13 +140,13 @@ class Run:
         return self.model.infer(self._images(x))
 
     def gaps(self, x: Tensor, seed: int = 0) -> GapTable:
-        """Return inference, approximation and amortization gap of each image, in nats."""
+        """Return the inference, approximation and amortization gap of each image, (B,) each, in nats."""
         return instance_gaps(self.model, self._images(x), self.truth, seed)
 
     def true_posterior(self, x: Tensor) -> TruePosterior | list[TruePosterior]:
-        """Return p(z|x) by quadrature: one for one image, a list for a batch.
+        """Return p(z|x) by quadrature: one posterior for one image (C,H,W), a list for a batch (B,C,H,W).
 
-        It is a `LinePosterior` at d = 1, a `GridPosterior` at d = 2. Raises UserError where d > 2.
+        Each is a `LinePosterior` at d = 1 and a `GridPosterior` at d = 2. Raises UserError if d > 2.
         """
         posteriors = list(self.truth.posterior(self._images(x)))
         return posteriors[0] if torch.as_tensor(x).ndim == len(self.model.event_shape) else posteriors
@@ -154,12 +154,12 @@ class Run:
     def posterior_samples(
         self, x: Tensor, settings: HMCSettings | None = None, seed: int = 0, progress: Progress = silent
     ) -> PosteriorSamples:
-        """Draw from p(z|x) by Hamiltonian Monte Carlo, any d, of one image (C,H,W) or a batch (B,C,H,W).
+        """Draw from p(z|x) by Hamiltonian Monte Carlo, at any d, for one image (C,H,W) or a batch (B,C,H,W).
 
-        `z` (N, C, B, D) holds N draws of C chains, B = 1 for one image; `r_hat`, `ess` and `mixed` say how far they are
-        to be trusted. Chains begin in samples of q(z|x) and step in units of the best full Gaussian, which is found
-        first. A mode far from all of them is missed without a sign of it; at d = 1 and 2 `true_posterior` sees every
-        mode.
+        `z` (N, C, B, D) holds N draws of each of C chains, B = 1 for one image; `r_hat`, `ess` and `mixed` are the
+        chains' diagnostics. Chains start at samples of q(z|x); their step sizes are scaled by the best full Gaussian,
+        which is optimized first. A mode far from all starting points can be missed without any diagnostic showing it;
+        at d = 1 and 2 `true_posterior` covers every mode.
         """
         return self.truth.samples(self._images(x), settings, seed, progress)
 
@@ -171,15 +171,15 @@ def load_run(
     refiner: str | RefinerConfig | None = None,
     epoch: int | None = None,
 ) -> Run:
-    """Return the run in `folder` with its best (on validation) or last weights, ready to be asked.
+    """Load the run in `folder` with its best (by the validation score) or its last weights, in evaluation mode.
 
     Args:
-        refiner: refines the encoder's answers in place of the run's own refiner: 'svi:8', 'none', or a config.
-        epoch: weights kept of this epoch (train.keep_every) in place of `which`.
+        refiner: refines q(z|x) in place of the run's own refiner: 'svi:8', 'none', or a config.
+        epoch: load the weights that were kept of this epoch (train.keep_every), in place of `which`.
 
     Raises:
-        UserError: no such run, a damaged one, one from a newer version, one without a finished epoch, a refiner that
-            is unknown, has parameters to be trained, or does not fit the run's decoder.
+        UserError: the folder is not a run, is damaged, was written by a newer version, or has no finished epoch; or
+            the refiner is unknown, has parameters that need training, or does not fit the run's decoder.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
@@ -189,16 +189,16 @@ def load_run(
     if which not in get_args(Which):
         raise unknown("weights", which, get_args(Which))
     path = existing_run(Path(folder))
-    config, meta = read_config(path), read_record(path / "meta.json", Meta)
+    config, meta = read_config(path), read_record(path / "meta.json", RunMetadata)
     target = pick_device(device)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # initial weights, soon replaced, must not advance the caller's generator
         model = config.build(meta.event_shape)
     if epoch is not None and epoch not in kept_epochs(path):
         raise UserError(f"run '{path}' kept no weights of epoch {epoch}: train it with --set keep_every=N")
-    snapshot = snapshot_folder(path / (which if epoch is None else f"{KEPT}/{epoch}"))
+    snapshot = snapshot_folder(path / (which if epoch is None else f"{EPOCHS}/{epoch}"))
     if snapshot is None:
         raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
-    read_record(snapshot / "state.json", State if which == "last" and epoch is None else BestState)
+    read_record(snapshot / "state.json", TrainingState if which == "last" and epoch is None else BestState)
     _load_weights(model, snapshot / "weights.safetensors")
     run = Run(path, config, model.to(target).eval().requires_grad_(False), meta, target)
     if refiner is not None:
@@ -208,19 +208,21 @@ def load_run(
 
 
 def kept_epochs(folder: Path) -> list[int]:
-    """Return the epochs of which a run folder holds the weights (train.keep_every)."""
-    kept = (folder / KEPT).iterdir() if (folder / KEPT).is_dir() else ()
-    return sorted(int(path.name) for path in kept if path.name.isdecimal() and (path / "state.json").is_file())
+    """Return the epochs whose weights a run folder holds (train.keep_every), in ascending order."""
+    paths = (folder / EPOCHS).iterdir() if (folder / EPOCHS).is_dir() else ()
+    return sorted(int(path.name) for path in paths if path.name.isdecimal() and (path / "state.json").is_file())
 
 
 def replace_refiner(model: VAE, config: RunConfig, refiner: str | RefinerConfig) -> None:
-    """Refine the model's answers by `refiner` ('svi:8', or a config) from now on. Raises UserError as `load_run`."""
-    chosen = parse_refiner(refiner) if isinstance(refiner, str) else refiner
-    built = chosen.build(config.net, model.event_shape, model.latent_dim)
-    if any(True for _ in built.parameters()):
-        raise UserError(f"refiner '{chosen.kind}' has parameters of its own: train a run with --method {chosen.method}")
-    built.check(model)
-    model.refiner = built.to(next(model.decoder.parameters()).device)
+    """Replace the model's refiner in place by `refiner` ('svi:8', or a config). Raises UserError as `load_run` does."""
+    settings = parse_refiner(refiner) if isinstance(refiner, str) else refiner
+    module = settings.build(config.net, model.event_shape, model.latent_dim)
+    if any(True for _ in module.parameters()):
+        raise UserError(
+            f"refiner '{settings.kind}' has parameters of its own: train a run with --method {settings.method}"
+        )
+    module.check(model)
+    model.refiner = module.to(next(model.decoder.parameters()).device)
 
 
 def _load_weights(model: VAE, path: Path) -> None:
@@ -234,13 +236,13 @@ def _load_weights(model: VAE, path: Path) -> None:
 
 
 def summarize(path: Path) -> RunSummary:
-    """Return one run's summary, without reading its weights. Raises UserError where it is damaged."""
+    """Return one run's summary, without reading its weights. Raises UserError if the run is damaged."""
     config = read_config(path)
-    read_record(path / "meta.json", Meta)
+    read_record(path / "meta.json", RunMetadata)
     folder = snapshot_folder(path / "last")
     if folder is None:
         raise UserError(f"'{path}' has no last/state.json: the run is damaged or was only partly copied")
-    state = read_record(folder / "state.json", State)
+    state = read_record(folder / "state.json", TrainingState)
     return RunSummary(
         path=path,
         method=config.method,
@@ -261,7 +263,7 @@ def _finished_elbo(path: Path) -> float | None:
 
 
 def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
-    """Return the runs directly below `root`, and one line for each damaged one.
+    """Return the summaries of the runs directly below `root`, and one line on each damaged run.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpvae_core.encoders.base import Stage
 from gpvae_core.run_config import TrainConfig
-from gpvae_core.run_files import State
+from gpvae_core.run_files import TrainingState
 
 
 def stage_number(stages: Sequence[Stage], done: float) -> int:
@@ -19,7 +19,7 @@ def stage_number(stages: Sequence[Stage], done: float) -> int:
     return len(stages) - 1
 
 
-def enter_stage(stages: Sequence[Stage], state: State, epochs: int) -> Stage:
+def enter_stage(stages: Sequence[Stage], state: TrainingState, epochs: int) -> Stage:
     """Return the stage of the epoch that begins, and record it in `state`; a run never returns to an earlier stage.
 
     So a finished run that is trained longer stays in its last stage.
@@ -37,7 +37,7 @@ def kl_weight(cfg: TrainConfig, epoch: int) -> float:
     return cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup
 
 
-def waited_enough(cfg: TrainConfig, state: State, stages: int) -> bool:
+def waited_enough(cfg: TrainConfig, state: TrainingState, stages: int) -> bool:
     """Return whether `patience` epochs in the last stage and after the warm-up brought no better validation score."""
     if not cfg.patience or state.stage < stages - 1:
         return False

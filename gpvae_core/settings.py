@@ -1,4 +1,4 @@
-"""Settings by their dotted keys: which there are, setting one, and what is said of a key that there is not."""
+"""Settings by dotted key: parsing, setting and listing them, and the messages on unknown keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from gpvae_core.run_config import CHOSEN_PARTS, FLAGS, OMITTED_DEFAULTS, PARTS, 
 
 
 def parse_settings(items: list[str]) -> dict[str, Any]:
-    """Read ['key=value', ...] as {key: value}; a value is JSON where it can be read as that, and text elsewhere."""
+    """Parse ['key=value', ...] into {key: value}; a value that is not valid JSON is taken as text.
+
+    Raises:
+        UserError: an item has no '=' or no key.
+    """
     out: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
@@ -28,7 +32,7 @@ def parse_settings(items: list[str]) -> dict[str, Any]:
 
 
 def set_setting(raw: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key, or a plain name that only one setting has. Raises UserError where there is no such setting."""
+    """Set a dotted key of `raw`, or a key's last part if it is unique. Raises UserError if there is no such setting."""
     if key in {f"{part}.kind" for part in CHOSEN_PARTS}:
         raw[key.removesuffix(".kind")] = {"kind": value}
         return
@@ -37,7 +41,7 @@ def set_setting(raw: dict[str, Any], key: str, value: Any) -> None:
     if len(exact) > 1:
         raise UserError(f"setting '{key}' is ambiguous: write one of {', '.join(exact)}")
     if not exact:
-        raise UserError(_no_such_setting(key, raw))
+        raise UserError(_unknown_setting(key, raw))
     *parents, leaf = exact[0].split(".")
     node = raw
     for parent in parents:
@@ -45,12 +49,12 @@ def set_setting(raw: dict[str, Any], key: str, value: Any) -> None:
     node[leaf] = value
 
 
-def _no_such_setting(key: str, raw: Mapping[str, Any]) -> str:
+def _unknown_setting(key: str, raw: Mapping[str, Any]) -> str:
     known = [path for path in _leaves(_defaults_of(raw)) if path != key]
     if key in FLAGS:
-        return f"'{key}' is no setting: use {FLAGS[key]}"
+        return f"'{key}' is not a setting: use {FLAGS[key]}"
     if key in CHOSEN_PARTS:
-        return f"'{key}' is no setting: use --set {key}.kind=..., or one of {_under(key, known)}"
+        return f"'{key}' is not a setting: use --set {key}.kind=..., or one of {_under(key, known)}"
     elsewhere = [row["setting"] for row in settings_table() if key in (row["setting"], row["setting"].split(".")[-1])]
     if elsewhere:
         part = elsewhere[0].split(".")[0]
@@ -67,6 +71,7 @@ def _under(part: str, paths: Sequence[str]) -> str:
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of each value in a tree of mappings, leaving out the parts' kinds."""
     for key, value in tree.items():
         path = f"{prefix}{key}"
         if isinstance(value, Mapping):
@@ -76,7 +81,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _defaults_of(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tree of all settings that this run's parts have, with their defaults."""
+    """Return the settings of this run's parts with their defaults, as a tree."""
 
     def fields(model: type[BaseModel]) -> dict[str, Any]:
         return {name: field.default for name, field in model.model_fields.items()}
@@ -94,7 +99,7 @@ def _defaults_of(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_table() -> list[dict[str, str]]:
-    """Return every setting of every part: its dotted key, default and meaning, for `gpvae list settings`."""
+    """Return the dotted key, default and meaning of every setting of every part, for `gpvae list settings`."""
     parts: list[tuple[str, type[BaseModel]]] = [("", RunConfig), ("data.", DataConfig), ("train.", TrainConfig)]
     for part, registry in PARTS.items():
         parts += [(f"{part}.", registry.get(name)) for name in registry.summaries()]

@@ -23,8 +23,8 @@ from gpvae_core.inference.base import Inference, TrainingSetup
 from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Cancelled, Progress, silent, stoppable
 from gpvae_core.run_config import RunConfig, parse_config
-from gpvae_core.run_files import Meta, State, append_metrics, read_config, read_record
-from gpvae_core.run_folder import RunFolder, meta_of
+from gpvae_core.run_files import RunMetadata, TrainingState, append_metrics, read_config, read_record
+from gpvae_core.run_folder import RunFolder, run_metadata
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
 from gpvae_core.training_bound import BoundSettings
@@ -53,7 +53,7 @@ class Training:
             [p for p in self.model.parameters() if p.requires_grad], lr=config.train.lr, fused=True
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
-        self.state = State(device=device.type)
+        self.state = TrainingState(device=device.type)
         self.bound_settings = BoundSettings()
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.images, self.validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
@@ -66,7 +66,7 @@ class Training:
     def create(self, origin: Mapping[str, str | None]) -> None:
         """Create the run folder before the first step; raises a UserError as `RunFolder.create`."""
         parameters = sum(p.numel() for p in self.model.parameters())
-        self.folder.create(meta_of(self.config, self.data, self.device, parameters, origin), self.save)
+        self.folder.create(run_metadata(self.config, self.data, self.device, parameters, origin), self.save)
 
     def save(self) -> None:
         """Save the current weights, optimizer and state, and the best weights if they changed.
@@ -109,7 +109,7 @@ class Training:
             self._restore_noise()
         except (RuntimeError, ValueError, LookupError):
             raise UserError(f"'{folder}' does not fit the run's config.json: one of its files was replaced") from None
-        self.folder.forget_after(self.state.epoch)
+        self.folder.drop_metrics_after(self.state.epoch)
 
     def _restore_noise(self) -> None:
         """Restore the generator's state; on another kind of device the epoch is repeated with new noise.
@@ -153,7 +153,7 @@ class Training:
         try:
             return cfg.inference.begin(setup, stoppable(progress, stop))
         except UserError:
-            self.folder.take_back()
+            self.folder.undo_create()
             raise
 
     def _over(self) -> bool:
@@ -256,7 +256,7 @@ class Training:
         state.passes = 0
         self.unsaved.append(row)
         if cfg.keep_every and state.epoch % cfg.keep_every == 0:
-            self.folder.write_kept(self.model.state_dict(), state.epoch, score)
+            self.folder.write_epoch(self.model.state_dict(), state.epoch, score)
         if self._over() or time.monotonic() - self.saved_at > SAVE_SECONDS:
             self.save()
         if on_epoch is not None:
@@ -323,7 +323,7 @@ def resume(
         config = _with_epochs(config, epochs)
     with locked(out), stop_on(signal.SIGINT) as stop:
         data = load(config.data)
-        if data.fingerprint != read_record(out / "meta.json", Meta).data_fingerprint:
+        if data.fingerprint != read_record(out / "meta.json", RunMetadata).data_fingerprint:
             raise UserError(f"the data of '{out}' changed since it was trained: wanted the same images to resume")
         training = Training(config, data, out, pick_device(device))
         training.restore()

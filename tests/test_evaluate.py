@@ -64,20 +64,20 @@ def means(value: Any) -> list[dict[str, Any]]:
 
 
 def test_the_names_others_build_on(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
-    for found, truth in ((result, "grid"), (vae_in_space, "ais")):
-        assert found["iwae"]["k"] == K
-        assert found["log_px"]["truth"] == truth
-        assert set(found["best_gaussian_elbo"]) == {"diagonal", "full"}
-        assert set(found["gaps"]) == {"inference", "approximation", "approximation_full", "amortization"}
-        assert found["units"] == "nats"
-        entries = means(found)
+    for actual, truth in ((result, "grid"), (vae_in_space, "ais")):
+        assert actual["iwae"]["k"] == K
+        assert actual["log_px"]["truth"] == truth
+        assert set(actual["best_gaussian_elbo"]) == {"diagonal", "full"}
+        assert set(actual["gaps"]) == {"inference", "approximation", "approximation_full", "amortization"}
+        assert actual["units"] == "nats"
+        entries = means(actual)
         assert len(entries) >= 9
         assert all({"mean", "se", "n"} <= set(entry) and entry["n"] > 1 and entry["se"] >= 0 for entry in entries)
 
 
 def test_it_is_json_without_nan(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
-    for found in (result, vae_in_space):
-        assert json.loads(json.dumps(found, allow_nan=False)) == found
+    for actual in (result, vae_in_space):
+        assert json.loads(json.dumps(actual, allow_nan=False)) == actual
 
 
 def test_it_says_what_was_evaluated(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
@@ -108,23 +108,23 @@ def test_bounds_are_ordered(result: dict[str, Any]) -> None:
 
 
 def test_the_gap_falls_into_its_parts(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
-    for found in (result, vae_in_space):
-        gaps = {name: entry["mean"] for name, entry in found["gaps"].items()}
+    for actual in (result, vae_in_space):
+        gaps = {name: entry["mean"] for name, entry in actual["gaps"].items()}
         assert gaps["inference"] == pytest.approx(gaps["approximation"] + gaps["amortization"], abs=1e-6)
         assert gaps["amortization"] >= 0
         assert gaps["approximation"] > -0.05
 
 
 def test_the_gaps_name_their_reference(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:
-    for found in (result, vae_in_space):
-        gaps, best = found["gaps"], found["best_gaussian_elbo"]
+    for actual in (result, vae_in_space):
+        gaps, best = actual["gaps"], actual["best_gaussian_elbo"]
         assert gaps["approximation"]["reference"] == gaps["amortization"]["reference"] == "best diagonal Gaussian"
         full = gaps["approximation_full"]
         assert full["reference"] == "best full Gaussian"
         assert full["mean"] == pytest.approx(
             gaps["approximation"]["mean"] - (best["full"]["mean"] - best["diagonal"]["mean"]), abs=1e-6
         )
-        assert (full["truth"], full["estimator_se"]) == (found["log_px"]["truth"], found["log_px"]["estimator_se"])
+        assert (full["truth"], full["estimator_se"]) == (actual["log_px"]["truth"], actual["log_px"]["estimator_se"])
 
 
 @torch.no_grad()
@@ -159,17 +159,17 @@ def test_sigma_x_is_the_models_and_mapas_bandwidth(gp: Run, result: dict[str, An
 
 def test_mapas_bandwidth_on_validation_images_is_the_best_one(gp: Run) -> None:
     """By the kernel density of all validation images in numpy: a little wider or narrower is worse."""
-    found = evaluated(gp, instances=2, k=2, truths=2, bandwidth="validation")["mapa"]
-    assert found["source"] == "chosen on validation images"
-    assert found["train_images"] == len(DIGITS.train)
-    assert found["bandwidth"] != pytest.approx(sigma_x_of(gp), rel=0.01)
+    actual = evaluated(gp, instances=2, k=2, truths=2, bandwidth="validation")["mapa"]
+    assert actual["source"] == "chosen on validation images"
+    assert actual["train_images"] == len(DIGITS.train)
+    assert actual["bandwidth"] != pytest.approx(sigma_x_of(gp), rel=0.01)
     train, validation = (split.pixels().flatten(1).double().numpy() for split in (DIGITS.train, DIGITS.validation))
     square = ((validation[:, None] - train[None]) ** 2).sum(-1)
 
     def score(width: float) -> float:
         return float((logsumexp(-0.5 * square / width**2, axis=1) - train.shape[1] * math.log(width)).mean())
 
-    assert score(found["bandwidth"]) > max(score(found["bandwidth"] * ratio) for ratio in (0.87, 1.15))
+    assert score(actual["bandwidth"]) > max(score(actual["bandwidth"] * ratio) for ratio in (0.87, 1.15))
 
 
 def gpvae(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -322,9 +322,9 @@ def test_each_way_to_the_truth_agrees_with_the_grid(three_ways: dict[str, dict[s
     assert grid["estimator_se"] is None
     assert "bound" not in grid
     for way in ("ais", "iwae"):
-        found = three_ways[way]["log_px"]
-        assert (found["truth"], found["n"], found["bound"]) == (way, 8, "lower")
-        assert found["mean"] == pytest.approx(grid["mean"], abs=4 * found["estimator_se"] / 8**0.5 + 0.01)
+        actual = three_ways[way]["log_px"]
+        assert (actual["truth"], actual["n"], actual["bound"]) == (way, 8, "lower")
+        assert actual["mean"] == pytest.approx(grid["mean"], abs=4 * actual["estimator_se"] / 8**0.5 + 0.01)
         assert three_ways[way]["negentropy"] is None
     assert three_ways["iwae"]["log_px"]["k"] == 5000
     assert {"untrusted", "n", "few_effective", "ess", "k_hat_above_limit"} == set(three_ways["iwae"]["checks"]["iwae"])
@@ -373,5 +373,5 @@ def test_an_unknown_split_is_one_clear_line(gp: Run) -> None:
 
 
 def test_the_sample_for_the_truth_alone_has_its_own_size(gp: Run) -> None:
-    found = evaluated(gp, instances=4, k=2, truths=9)
-    assert (found["gaps"]["inference"]["n"], found["log_px"]["n"], found["negentropy"]["n"]) == (4, 9, 9)
+    actual = evaluated(gp, instances=4, k=2, truths=9)
+    assert (actual["gaps"]["inference"]["n"], actual["log_px"]["n"], actual["negentropy"]["n"]) == (4, 9, 9)

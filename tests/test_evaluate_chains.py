@@ -73,13 +73,13 @@ def test_an_encoder_whose_error_is_known() -> None:
     exact = MODEL.posterior_covariance.diagonal().sqrt()
     x = MODEL.images(6)
     scale = torch.linalg.cholesky(MODEL.posterior_covariance).float().expand(6, 3, 3)
-    found = encoder_and_chains(MODEL.vae(shift, std), x, scale, HMC, seed=1).to_json()
-    assert found["mean_distance"]["mean"] == pytest.approx(float((shift / exact).square().mean().sqrt()), rel=0.08)
-    assert found["std_ratio"]["mean"] == pytest.approx(float((std / exact).log().mean().exp()), rel=0.05)
-    assert (found["n"], found["mean_distance"]["n"], found["chains"], found["draws"]) == (6, 6, 4, 250)
-    assert 1 < found["r_hat"]["mean"] < found["r_hat"]["max"] < 1.05
-    assert 200 < found["ess"]["min"] < found["ess"]["mean"] < 2000
-    assert 0.5 < found["acceptance"] < 0.8
+    actual = encoder_and_chains(MODEL.vae(shift, std), x, scale, HMC, seed=1).to_json()
+    assert actual["mean_distance"]["mean"] == pytest.approx(float((shift / exact).square().mean().sqrt()), rel=0.08)
+    assert actual["std_ratio"]["mean"] == pytest.approx(float((std / exact).log().mean().exp()), rel=0.05)
+    assert (actual["n"], actual["mean_distance"]["n"], actual["chains"], actual["draws"]) == (6, 6, 4, 250)
+    assert 1 < actual["r_hat"]["mean"] < actual["r_hat"]["max"] < 1.05
+    assert 200 < actual["ess"]["min"] < actual["ess"]["mean"] < 2000
+    assert 0.5 < actual["acceptance"] < 0.8
 
 
 def test_errors_of_each_instance_over_its_dimensions_by_hand() -> None:
@@ -89,8 +89,8 @@ def test_errors_of_each_instance_over_its_dimensions_by_hand() -> None:
     with torch.no_grad():
         q = MODEL.vae().infer(MODEL.images(1))
     q.m, q.s = torch.tensor([[1.0, 3.0]]), torch.tensor([[std, 2 * std]])  # pyright: ignore[reportAttributeAccessIssue]
-    apart, wider = encoder_error(q, samples)
-    assert apart.tolist() == pytest.approx([math.sqrt((2 / std) ** 2 / 2)])
+    distance, wider = encoder_error(q, samples)
+    assert distance.tolist() == pytest.approx([math.sqrt((2 / std) ** 2 / 2)])
     assert wider.tolist() == pytest.approx([math.sqrt(2)])
 
 
@@ -98,13 +98,13 @@ def test_the_means_over_simulated_images_enclose_minus_the_entropy() -> None:
     """E[log p(x)] over the model's own images is -1/2 log det(2 pi e S), S the covariance of p(x)."""
     covariance = MODEL.w @ MODEL.w.T + MODEL.sigma_x**2 * torch.eye(16, dtype=torch.float64)
     exact = -0.5 * (torch.logdet(covariance).item() + 16 * math.log(2 * math.pi * math.e))
-    found = simulated_bounds(MODEL.vae(), 240, FEW, seed=3).to_json()
+    actual = simulated_bounds(MODEL.vae(), 240, FEW, seed=3).to_json()
     for side, sign in (("lower", 1), ("upper", -1)):
-        assert sign * (exact - found[side]["mean"]) > -3 * found[side]["se"]
-        assert found[side]["se"] == pytest.approx(math.sqrt(8 / 240), rel=0.3), "Var[log p(x)] is 16 / 2"
-    assert found["gap"]["mean"] == pytest.approx(found["upper"]["mean"] - found["lower"]["mean"])
-    assert found["gap"]["mean"] > 3 * found["gap"]["se"]
-    assert (found["n"], found["chains"], found["temperatures"]) == (240, 4, 5)
+        assert sign * (exact - actual[side]["mean"]) > -3 * actual[side]["se"]
+        assert actual[side]["se"] == pytest.approx(math.sqrt(8 / 240), rel=0.3), "Var[log p(x)] is 16 / 2"
+    assert actual["gap"]["mean"] == pytest.approx(actual["upper"]["mean"] - actual["lower"]["mean"])
+    assert actual["gap"]["mean"] > 3 * actual["gap"]["se"]
+    assert (actual["n"], actual["chains"], actual["temperatures"]) == (240, 4, 5)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +140,15 @@ def test_chains_of_a_run_have_the_grids_moments(plane: Run) -> None:
     x = DIGITS.test.pixels(slice(0, 3))
     grids = plane_posteriors(plane, x)
     longer = HMC.model_copy(update={"draws": 1000})
-    found = plane.posterior_samples(x, longer, seed=2)
-    assert found.z.shape == (1000, 4, 3, 2)
-    assert (found.r_hat < 1.05).all()
-    draws = found.z.double().flatten(0, 1)
+    actual = plane.posterior_samples(x, longer, seed=2)
+    assert actual.z.shape == (1000, 4, 3, 2)
+    assert (actual.r_hat < 1.05).all()
+    draws = actual.z.double().flatten(0, 1)
     for i, grid in enumerate(grids):
         mean, std = moments(grid)
-        assert (np.abs(draws[:, i].mean(0).numpy() - mean) < 4.5 * std / np.sqrt(found.ess[i])).all()
+        assert (np.abs(draws[:, i].mean(0).numpy() - mean) < 4.5 * std / np.sqrt(actual.ess[i])).all()
         assert draws[:, i].std(0).numpy() == pytest.approx(std, rel=0.1)
-    assert torch.equal(plane.posterior_samples(x, longer, seed=2).z, found.z)
+    assert torch.equal(plane.posterior_samples(x, longer, seed=2).z, actual.z)
     assert plane.posterior_samples(x[0], HMCSettings(warmup=2, draws=4)).z.shape == (4, 4, 1, 2)
 
 
@@ -156,10 +156,10 @@ def test_the_encoders_distance_is_that_from_the_grids_moments(plane: Run, result
     x = DIGITS.test.pixels(np.random.default_rng(0).permutation(len(DIGITS.test))[:3])
     q, grids = plane.posterior(x), plane_posteriors(plane, x)
     mean, std = (np.stack(parts) for parts in zip(*map(moments, grids), strict=True))
-    apart = np.sqrt((((q.mean.numpy() - mean) / std) ** 2).mean(1))
+    distance = np.sqrt((((q.mean.numpy() - mean) / std) ** 2).mean(1))
     wider = np.exp(np.log(q.variance.sqrt().numpy() / std).mean(1))
     hmc = result["hmc"]
-    assert hmc["mean_distance"]["mean"] == pytest.approx(apart.mean(), abs=0.15)
+    assert hmc["mean_distance"]["mean"] == pytest.approx(distance.mean(), abs=0.15)
     assert hmc["std_ratio"]["mean"] == pytest.approx(wider.mean(), rel=0.1)
     assert (hmc["n"], hmc["draws"], hmc["start"]) == (3, 250, "encoder")
 
@@ -177,8 +177,8 @@ def test_the_command_says_both_in_words_at_any_d(space: Run, capsys: pytest.Capt
     few = ("--k", 2, "--instances", 2, "--ais-steps", 3, "--ais-chains", 12)
     chains = ("--simulated", 3, "--hmc", 2, "--hmc-draws", 8)
     code, out, _ = gpvae(space.dir, *few, *chains, "--json", capsys=capsys)
-    found = json.loads(out)
-    both, hmc = found["bidirectional"], found["hmc"]
+    actual = json.loads(out)
+    both, hmc = actual["bidirectional"], actual["hmc"]
     assert code == 0
     assert (both["n"], both["chains"], both["temperatures"]) == (3, 12, 3)
     assert (hmc["n"], hmc["draws"], hmc["mixed"]) == (2, 8, 0)
@@ -200,10 +200,10 @@ def test_the_command_says_both_in_words_at_any_d(space: Run, capsys: pytest.Capt
 
 
 def test_without_them_nothing_is_said(space: Run) -> None:
-    found = evaluate(space, EvaluationSettings(instances=2, k=2, truth=TruthSettings(annealing=FEW)))
-    assert (found.bidirectional, found.hmc) == (None, None)
-    assert chains_in_words(found.bidirectional, found.hmc) == []
-    assert not [line for line in found.warnings() if "HMC" in line]
+    actual = evaluate(space, EvaluationSettings(instances=2, k=2, truth=TruthSettings(annealing=FEW)))
+    assert (actual.bidirectional, actual.hmc) == (None, None)
+    assert chains_in_words(actual.bidirectional, actual.hmc) == []
+    assert not [line for line in actual.warnings() if "HMC" in line]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_refiner_can_be_called_as_its_method(method: str, kind: str) -> None:
 
 
 def test_the_parts_of_a_method_are_no_settings() -> None:
-    with pytest.raises(UserError, match=r"'refiner\.kind' is no setting: use --method"):
+    with pytest.raises(UserError, match=r"'refiner\.kind' is not a setting: use --method"):
         make_config("vae", DIGITS, SHAPE, {"refiner.kind": "none"})
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gpvae_core.cli.main import app
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.evaluation.sample import sample_of
+from gpvae_core.evaluation.sample import evaluate_sample
 from gpvae_core.gaps import GapTable
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.gap_lab.lab import GapLab
@@ -95,7 +95,7 @@ def test_samples_of_the_posterior_are_the_same_in_every_batch(run: Run) -> None:
 
 
 def test_gpvae_evaluate(run: Run, index: np.ndarray, gaps: GapTable, same: Same) -> None:
-    sample = sample_of(run, DATA.test, SOME, SOME, SEED, silent, run.truth)
+    sample = evaluate_sample(run, DATA.test, SOME, SOME, SEED, silent, run.truth)
     np.testing.assert_array_equal(sample.gaps.index, index)
     same(sample.gaps.log_px, gaps.log_px)
     arguments = ["evaluate", str(run.dir), "--instances", str(SOME), "--seed", str(SEED), "--k", "2", "--json"]

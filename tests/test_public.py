@@ -45,13 +45,13 @@ def annotations_of(name: str) -> dict[str, str]:
     public = getattr(gpvae_core, name)
     if not inspect.isclass(public):
         return {f"{name}.{k}": str(v) for k, v in inspect.get_annotations(public).items()}
-    found = {f"{name}.{k}": str(v) for k, v in inspect.get_annotations(public).items() if not k.startswith("_")}
+    actual = {f"{name}.{k}": str(v) for k, v in inspect.get_annotations(public).items() if not k.startswith("_")}
     for member, value in members(public).items():
         function = value.fget if isinstance(value, property) else getattr(value, "func", value)
         function = getattr(function, "__func__", function)
         if inspect.isfunction(function):
-            found |= {f"{name}.{member}.{k}": str(v) for k, v in inspect.get_annotations(function).items()}
-    return found
+            actual |= {f"{name}.{member}.{k}": str(v) for k, v in inspect.get_annotations(function).items()}
+    return actual
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import Stage
 from gpvae_core.run_config import TrainConfig
-from gpvae_core.run_files import State, read_metrics, read_record
+from gpvae_core.run_files import TrainingState, read_metrics, read_record
 from gpvae_core.runs import load_run
 from gpvae_core.schedule import enter_stage, stage_number, waited_enough
 from gpvae_core.training import resume, train
@@ -26,7 +26,7 @@ def test_stages_take_their_shares(done: float, number: int) -> None:
 
 
 def test_a_longer_run_never_goes_back_to_an_earlier_stage() -> None:
-    state = State()
+    state = TrainingState()
     entered = []
     for epoch in range(8):
         state.epoch = epoch
@@ -40,18 +40,18 @@ def test_a_longer_run_never_goes_back_to_an_earlier_stage() -> None:
 
 def test_patience_counts_in_the_last_stage_and_after_the_warm_up() -> None:
     cfg = TrainConfig(epochs=100, patience=5, kl_warmup=10)
-    assert not waited_enough(cfg, State(epoch=50, best_epoch=1, stage=1), 3)
-    assert not waited_enough(cfg, State(epoch=54, best_epoch=1, stage=2, stage_epoch=50), 3)
-    assert waited_enough(cfg, State(epoch=55, best_epoch=1, stage=2, stage_epoch=50), 3)
-    assert not waited_enough(cfg, State(epoch=14, best_epoch=1), 1)
-    assert waited_enough(cfg, State(epoch=15, best_epoch=1), 1)
-    assert not waited_enough(TrainConfig(), State(epoch=1000, best_epoch=1), 1)
+    assert not waited_enough(cfg, TrainingState(epoch=50, best_epoch=1, stage=1), 3)
+    assert not waited_enough(cfg, TrainingState(epoch=54, best_epoch=1, stage=2, stage_epoch=50), 3)
+    assert waited_enough(cfg, TrainingState(epoch=55, best_epoch=1, stage=2, stage_epoch=50), 3)
+    assert not waited_enough(cfg, TrainingState(epoch=14, best_epoch=1), 1)
+    assert waited_enough(cfg, TrainingState(epoch=15, best_epoch=1), 1)
+    assert not waited_enough(TrainConfig(), TrainingState(epoch=1000, best_epoch=1), 1)
 
 
 def test_a_mixture_grown_in_stages_has_all_its_components_when_it_stops_early(tmp_path: Path) -> None:
     settings = {"net.hidden": 8, "epochs": 30, "patience": 1, "train.lr": 0.02}
     run = train(make_config("rme:3", DATA, DIGITS.event_shape, settings), tmp_path / "run", data=DIGITS)
-    state = read_record(run / "last" / "state.json", State)
+    state = read_record(run / "last" / "state.json", TrainingState)
     assert state.finished
     assert state.stage == 2
     assert int(load_run(run, "last").model.encoder.added) == 3  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
@@ -60,8 +60,8 @@ def test_a_mixture_grown_in_stages_has_all_its_components_when_it_stops_early(tm
 def test_a_run_that_is_made_longer_goes_on_in_its_last_stage(tmp_path: Path) -> None:
     settings = {"net.hidden": 8, "epochs": 4}
     run = train(make_config("rme:2", DATA, DIGITS.event_shape, settings), tmp_path / "run", data=DIGITS)
-    before = read_record(run / "last" / "state.json", State)
+    before = read_record(run / "last" / "state.json", TrainingState)
     resume(run, epochs=12)
-    after = read_record(run / "last" / "state.json", State)
+    after = read_record(run / "last" / "state.json", TrainingState)
     assert (before.stage, before.stage_epoch) == (after.stage, after.stage_epoch) == (1, 2)
     assert len(read_metrics(run / "metrics.jsonl")) == 12

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"pytorch": "torch"}
 
 
-def wanted() -> dict[str, Requirement]:
+def expected() -> dict[str, Requirement]:
     """The run-time dependencies of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return {canonicalize_name(r.name): r for r in map(Requirement, project["dependencies"])}
@@ -42,8 +42,8 @@ def exact(requirement: Requirement) -> str:
 
 def pinned() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(r.name): exact(r) for r in found}
+    actual = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(r.name): exact(r) for r in actual}
 
 
 def conda() -> dict[str, str]:
@@ -51,25 +51,25 @@ def conda() -> dict[str, str]:
     entries = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     plain = [entry for entry in entries if isinstance(entry, str)]
     plain += [line for entry in entries if isinstance(entry, dict) for line in entry["pip"] if line != "-e ."]
-    found = [Requirement(line) for line in plain]
-    names = {canonicalize_name(CONDA_NAMES.get(r.name, r.name)): r for r in found}
+    actual = [Requirement(line) for line in plain]
+    names = {canonicalize_name(CONDA_NAMES.get(r.name, r.name)): r for r in actual}
     return {name: exact(r) for name, r in names.items() if name not in ("python", "pip")}
 
 
 def test_every_dependency_is_pinned_to_a_version_that_fits() -> None:
-    for requirement in [*wanted().values(), *for_tests()]:
+    for requirement in [*expected().values(), *for_tests()]:
         version = pinned().get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is not in constraints.txt"
         assert requirement.specifier.contains(version), f"{requirement} does not admit {version}"
 
 
 def test_conda_makes_the_same_environment() -> None:
-    assert set(conda()) == set(wanted())
-    assert conda() == {name: pinned()[name] for name in wanted()}
+    assert set(conda()) == set(expected())
+    assert conda() == {name: pinned()[name] for name in expected()}
 
 
 def test_the_packages_asked_for_are_there() -> None:
-    assert {"torch", "jupyterlab", "ipywidgets", "plotly", "panel", "scikit-learn"} <= set(wanted())
+    assert {"torch", "jupyterlab", "ipywidgets", "plotly", "panel", "scikit-learn"} <= set(expected())
 
 
 NOT_IMPORTED = {
@@ -101,11 +101,11 @@ def imported() -> set[str]:
 
 
 def test_every_dependency_is_imported() -> None:
-    assert set(wanted()) - imported() == set(NOT_IMPORTED)
+    assert set(expected()) - imported() == set(NOT_IMPORTED)
 
 
 def test_every_import_is_a_dependency() -> None:
-    assert imported() - set(wanted()) == FOR_MEASURING
+    assert imported() - set(expected()) == FOR_MEASURING
 
 
 @pytest.fixture(scope="module")

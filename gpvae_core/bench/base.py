@@ -1,4 +1,4 @@
-"""Side-by-side measurements: cases timed in turn within one run, so that their ratios hold when the machine drifts."""
+"""Side-by-side measurements: cases are timed in turn, so that a drift of the machine cancels in their ratios."""
 
 from __future__ import annotations
 
@@ -24,40 +24,43 @@ from gpvae_core.registry import Registry
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: the median over the repeats, and its ratio to another case of the same run."""
+    """One result: the median over the repeats, and its ratio to another case of the same run."""
 
     case: str
     metric: str
     value: float
     unit: str
     ratio_to: str | None = None
+    """The other case of the ratio."""
     ratio: float | None = None
     repeats: int = 1
     low: float | None = None
+    """Smallest value over the repeats."""
     high: float | None = None
+    """Largest value over the repeats."""
 
 
 class Bench(ABC):
-    """A named measurement."""
+    """Base class of the benches, each a named measurement."""
 
     @abstractmethod
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
-        """Measure and return the rows."""
+        """Measure and return the results."""
 
 
 class DrawnBench(Bench):
-    """A measurement that has a figure."""
+    """Base class of benches that have a figure."""
 
     @abstractmethod
     def draw(self, rows: Sequence[Row]) -> go.Figure:
-        """Return the figure of what `run` returned."""
+        """Return the figure of the results of `run`."""
 
 
 BENCHES: Registry[type[Bench]] = Registry("bench", "gpvae_core.bench")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Return where the figures were measured."""
+    """Return a description of the machine and the versions of the measurement."""
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -77,21 +80,22 @@ def time_in_turn(
     what: str,
     warmup: int = 2,
 ) -> dict[str, list[float]]:
-    """Return milliseconds of each case, A B C A B C ..., after `warmup` rounds that do not count."""
+    """Return the milliseconds of each repeat of each case, in turn (A B C A B C ...), after `warmup` rounds."""
     times: dict[str, list[float]] = {name: [] for name in cases}
     for round_ in range(warmup + repeats):
         for name, call in cases.items():
-            _settle(device)
+            _synchronize(device)
             start = time.perf_counter()
             call()
-            _settle(device)
+            _synchronize(device)
             if round_ >= warmup:
                 times[name].append(1e3 * (time.perf_counter() - start))
         progress(round_ + 1, warmup + repeats, what)
     return times
 
 
-def _settle(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
+    """Wait until a GPU has finished its queued kernels, which run asynchronously."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -99,7 +103,7 @@ def _settle(device: torch.device) -> None:
 def timed_rows(
     times: Mapping[str, list[float]], metric: str, ratio_to: str | None = None, unit: str = "ms"
 ) -> list[Row]:
-    """Return a row a case; the ratio is the median of the ratios round by round."""
+    """Return one row per case; the ratio is the median over rounds of the ratio within a round."""
     rows = []
     for name, values in times.items():
         ratio = None
@@ -124,11 +128,11 @@ def timed_rows(
 def run_bench(
     name: str, device: str | None, repeats: int, progress: Progress, figure: Path | None = None
 ) -> dict[str, Any]:
-    """The bench called `name`: {'bench', 'machine', 'rows'}; its figure, a page that needs no network, to a file.
+    """Run the bench called `name` and return {'bench', 'machine', 'rows'}; write its figure as a self-contained page.
 
     Raises:
-        UserError: an unknown name (with the nearest right one), a figure of a bench that has none, or to a file that
-            cannot be written.
+        UserError: the name is unknown (the message suggests the closest one), the bench has no figure, or the figure's
+            file cannot be written.
     """
     bench = BENCHES.get(name)()
     if figure is not None and not isinstance(bench, DrawnBench):
@@ -141,7 +145,7 @@ def run_bench(
 
 
 def write_figure(figure: go.Figure, path: Path) -> None:
-    """Write the figure as HTML with everything in it. Raises UserError where the file cannot be written."""
+    """Write the figure as a self-contained HTML page. Raises UserError if the file cannot be written."""
     try:
         figure.write_html(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Training by MAPA in batches of any points and in batches in which neighbours meet."""
+"""Training by MAPA with random batches and with batches of neighbours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpvae_core.training_bound import BoundSettings
 from gpvae_core.validation import DeviceSplit
 
 SETS = {"figure-8": 5, "digits": 1}
-"""Data set -> epochs of a round."""
+"""Number of epochs per round, by data set."""
 SEEDS = 3
 GROUPS = (5, 20, 100)
 CASES: Mapping[str, Mapping[str, Any]] = {
@@ -46,21 +46,22 @@ class Learner:
         self.milliseconds: list[float] = []
 
     def epoch(self) -> None:
+        """Train one epoch, and record its passes and the mean time of a step."""
         batches = self.inference.order(self.generator).split(self.size)
         start = time.perf_counter()
         for index in batches:
-            found = self.inference.step(index, BoundSettings(), self.generator)
+            step = self.inference.step(index, BoundSettings(), self.generator)
             self.optimizer.zero_grad(set_to_none=True)
-            (-found.bound.surrogate).backward()
+            (-step.bound.surrogate).backward()
             self.optimizer.step()
-            self.passes += found.passes or 0
+            self.passes += step.passes or 0
             self.points += len(index)
         self.milliseconds.append(1e3 * (time.perf_counter() - start) / len(batches))
 
 
 @BENCHES.register("batches")
 class Batches(Bench):
-    """MAPA with random batches against batches of neighbours: passes, time of a step, score after as many steps."""
+    """MAPA with random batches and with batches of neighbours: passes, time per step, score after equal steps."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         rows: list[Row] = []
@@ -72,28 +73,28 @@ class Batches(Bench):
                     learners[case].append(Learner(data, settings, seed, device))
                 for round_ in range(repeats):
                     progress(seed * repeats + round_, SEEDS * repeats, f"batches of {name}")
-                    for of_case in learners.values():  # in turn, so that ratios hold when the machine drifts
+                    for case_learners in learners.values():  # in turn, so that a drift of the machine cancels in ratios
                         for _ in range(epochs):
-                            of_case[seed].epoch()
+                            case_learners[seed].epoch()
             progress(SEEDS * repeats, SEEDS * repeats, f"batches of {name}")
             rows += _rows(name, learners, repeats * epochs)
         return rows
 
 
 def _rows(name: str, learners: Mapping[str, Sequence[Learner]], epochs: int) -> list[Row]:
-    figures = {
-        ("passes per point", "1"): lambda one: one.passes / one.points,
-        ("time per step", "ms"): lambda one: statistics.median(one.milliseconds),
-        (f"validation log-likelihood after {epochs} epochs", "nats"): lambda one: one.inference.score(),
+    metrics = {
+        ("passes per point", "1"): lambda learner: learner.passes / learner.points,
+        ("time per step", "ms"): lambda learner: statistics.median(learner.milliseconds),
+        (f"validation log-likelihood after {epochs} epochs", "nats"): lambda learner: learner.inference.score(),
     }
     rows = []
-    for (metric, unit), figure in figures.items():
-        values = {case: [figure(one) for one in of_case] for case, of_case in learners.items()}
-        for case, found in values.items():
+    for (metric, unit), measure in metrics.items():
+        by_case = {case: [measure(learner) for learner in of_seeds] for case, of_seeds in learners.items()}
+        for case, values in by_case.items():
             ratio = None
             if case != "random" and unit != "nats":
-                ratio = statistics.median(a / b for a, b in zip(found, values["random"], strict=True))
-            beside = "random" if ratio is not None else None
-            middle = statistics.median(found)
-            rows.append(Row(f"{name}, {case}", metric, middle, unit, beside, ratio, len(found), min(found), max(found)))
+                ratio = statistics.median(a / b for a, b in zip(values, by_case["random"], strict=True))
+            ratio_to = "random" if ratio is not None else None
+            row = (f"{name}, {case}", metric, statistics.median(values), unit, ratio_to, ratio)
+            rows.append(Row(*row, len(values), min(values), max(values)))
     return rows

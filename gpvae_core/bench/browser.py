@@ -1,6 +1,6 @@
-"""Drive the pages in a real browser, and measure how long a person waits: from a click to the last view painted.
+"""Control of the pages in a real browser, and measurement of the time from a click to the last painted view.
 
-Uses playwright, which comes with the test dependencies; nothing here is imported by the pages.
+It needs playwright, a test dependency; the pages do not import this module.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from gpvae_core.errors import UserError
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+# The pages record in `window.gpvaePainted[view]` the `stamp` of the request that a view shows and the time `at` which
+# it was painted (milliseconds of `performance.now`). The scripts below evaluate these in the page.
 MAP = "section[data-view=map] .plot"
 VIEWS = ("map", "posterior", "uncertainty", "traces", "reconstructions", "gaps")
 READY = "names => names.every(name => (window.gpvaePainted?.[name]?.stamp ?? 0) > 0)"
@@ -38,7 +40,7 @@ POINTS = """plot => {
 
 @contextmanager
 def open_tab(browser: str | None = None) -> Iterator[Page]:
-    """Open a tab in the Chromium at `browser`, playwright's own where None; both are closed at the end."""
+    """Open a tab in the Chromium at `browser`, by default playwright's own; close both at the end."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -55,22 +57,24 @@ def wait_until_ready(page: Page, timeout_s: float = 120.0) -> None:
 
 
 def wait_until_quiet(page: Page, still_ms: int = 800, timeout_s: float = 120.0) -> None:
-    """Wait until all views are there and none has been painted for `still_ms`: nothing is being prepared any more."""
+    """Wait until all views are painted, no preparation is running, and no view has been painted for `still_ms`."""
     wait_until_ready(page, timeout_s)
-    for _ in range(2):  # what was prepared last is still to be painted
+    for _ in range(2):  # twice, because the result of the last preparation is painted after it has ended
         page.wait_for_function(QUIET, arg=[list(VIEWS), still_ms], timeout=1000 * timeout_s)
         page.locator(".preparing").wait_for(state="hidden", timeout=1000 * timeout_s)
 
 
 def map_points(page: Page) -> list[tuple[float, float]]:
-    """Return where the map's points are on the screen, in pixels of the window."""
+    """Return the positions of the map's points, in pixels of the window."""
     plot: Any = page.locator(MAP)
     plot.scroll_into_view_if_needed()
     return [(float(x), float(y)) for x, y in plot.evaluate(POINTS)]
 
 
 def _hover(page: Page, x: float, y: float) -> None:
-    """Rest the pointer on a point until plotly knows which one it is: a click picks what is under the pointer."""
+    """Move the pointer to a point until plotly reports it as hovered; raise UserError if there is none."""
+    # NOTE: plotly's click event refers to the point under the pointer at the last hover, which it computes with a
+    # delay; small movements trigger it.
     plot = page.locator(MAP)
     for nudge in range(40):
         page.mouse.move(x + nudge % 2, y)
@@ -81,10 +85,10 @@ def _hover(page: Page, x: float, y: float) -> None:
 
 
 def click_and_wait(page: Page, x: float, y: float, timeout_s: float = 10.0) -> float:
-    """Click at a point; return the milliseconds from the release of the button until all six views follow.
+    """Click at a point; return the milliseconds from the release of the button until all six views are repainted.
 
     Raises:
-        UserError: nothing was picked within `timeout_s`.
+        UserError: the views did not change within `timeout_s`.
     """
     from playwright.sync_api import TimeoutError as Waited
 
@@ -103,8 +107,8 @@ def click_to_repaint(url: str, n: int = 30, browser: str | None = None, settle_m
     """Return the milliseconds from click to repaint of all six views, for `n` clicks on the map of the page at `url`.
 
     Args:
-        browser: the Chromium to run; playwright's own where None.
-        settle_ms: pause between clicks, in which the best Gaussian of the instance before is finished.
+        browser: path of the Chromium to run; by default playwright's own.
+        settle_ms: pause between clicks, in which the best Gaussian of the previous instance is completed.
     """
     with open_tab(browser) as page:
         page.goto(url)

@@ -1,4 +1,4 @@
-"""The first `gpvae explore` on a machine with nothing trained: seconds to the page, and to everything filled."""
+"""Time of the first `gpvae explore` without trained runs: until the page is up, and until all views are filled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FirstStartBench(Bench):
     """First start of the Explorer with nothing trained: page up, default models trained, six views filled."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
-        """Measure one start, whatever `repeats` says: it takes about a minute, on the CPU whatever `device` says."""
+        """Measure one start on the CPU, which takes about a minute; `repeats` and `device` are ignored."""
         with tempfile.TemporaryDirectory() as folder, open_tab(find_browser()) as page:
             progress(0, 2, "first start")
             with explorer(Path(folder)) as (url, started):

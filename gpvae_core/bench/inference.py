@@ -1,4 +1,4 @@
-"""Inference per batch as in Tables 5 and 11: every method beside the VAE, and the GP encoder's own algebra."""
+"""Inference time per batch as in Tables 5 and 11: every method compared with the VAE, and the GP encoder's algebra."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from gpvae_core.vae import VAE
 
 BATCH, SHAPE = 128, (1, 28, 28)
 D = 50
-"""Latent dimensions of Tables 5 and 11."""
+"""Number of latent dimensions of Tables 5 and 11."""
 OTHER_DIMENSIONS = (10, 20)
-"""At these the GP encoder's algebra is timed as well."""
+"""Further numbers of latent dimensions at which the GP encoder's algebra is timed."""
 
 
 def loop_over_dimensions(encoder: GPEncoder, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Eq. 13 as the paper computes it (footnote 9): one dense Sigma_j after the other. Returns m and v, (B, D)."""
+    """Return m and v (B, D) of eq. 13, computed as in the paper (footnote 9): one dense Sigma_j after the other."""
     b, c = encoder.base(x)
     psi_m, psi_s = encoder.psi_m(x), encoder.psi_s(x)
     L_w, L_u = encoder.w.cholesky(), encoder.u.cholesky()
     means, variances = [], []
     for j in range(b.shape[1]):
+        # psi_m' Sigma_j psi_m with Sigma_j = L_j L_j', and the second moment of c_j + u_j' psi_s likewise
         f_var = ((psi_m @ L_w[j]) @ L_w[j].T * psi_m).sum(-1)
         h_mean = psi_s @ encoder.u.mu[j]
         h_var = ((psi_s @ L_u[j]) @ L_u[j].T * psi_s).sum(-1)
@@ -38,7 +39,7 @@ def loop_over_dimensions(encoder: GPEncoder, x: Tensor) -> tuple[Tensor, Tensor]
 
 
 def randomize(encoder: GPEncoder) -> GPEncoder:
-    """Return a q(W,U) with dense factors, as after training."""
+    """Give the encoder a q(W,U) with dense Cholesky factors, as after training, and return it."""
     with torch.no_grad():
         for weights in (encoder.w, encoder.u):
             L = torch.randn(weights.below.shape).mul_(0.02).tril_(-1)
@@ -49,7 +50,10 @@ def randomize(encoder: GPEncoder) -> GPEncoder:
 
 
 def names_of_methods() -> list[str]:
-    """Every way of inference with each number that the papers compare; how a model is trained does not matter here."""
+    """Return the methods that differ in inference, with each number that the papers compare.
+
+    Methods that differ only in training (objective, regulariser, MAPA) are left out.
+    """
     return [
         name
         for method in methods().values()
@@ -59,7 +63,7 @@ def names_of_methods() -> list[str]:
 
 
 def model(name: str, d: int, device: torch.device) -> VAE:
-    """An untrained model of this method for 28x28 images, in the paper's networks; a GP encoder's factors are dense."""
+    """Return an untrained model of a method for 28x28 images, with the paper's networks and dense GP factors."""
     torch.manual_seed(0)
     vae = make_config(name, DataConfig(name="mnist"), SHAPE, {"latent_dim": d}).build(SHAPE)
     if isinstance(vae.encoder, GPEncoder):
@@ -68,7 +72,7 @@ def model(name: str, d: int, device: torch.device) -> VAE:
 
 
 def answer(vae: VAE, x: Tensor) -> Callable[[], object]:
-    """Return the posterior of a batch, with one sample of each and its density: what any use of it needs."""
+    """Return a function that computes q(z|x) of a batch and one sample with its log density."""
     return lambda: vae.infer(x).rsample_and_log_prob(1)
 
 
@@ -88,7 +92,7 @@ class InferenceBench(Bench):
 
 
 def gp_rows(d: int, x: Tensor, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
-    """The moments alone, without a sample: VAE, GP encoder looping over dimensions as in the paper, and as shipped."""
+    """Time the moments of q(z|x) alone: VAE, GP encoder with a loop over dimensions as in the paper, and as shipped."""
     vae, gp = model("vae", d, device), model("gp", d, device).encoder
     assert isinstance(gp, GPEncoder)
     m, v = loop_over_dimensions(gp, x)

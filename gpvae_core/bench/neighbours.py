@@ -1,4 +1,4 @@
-"""MAPA's neighbours of all training images: exact and approximate, each in a process of its own for its memory."""
+"""Exact and approximate search for the neighbours of all training images, each in its own process for its memory."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours, recall
 from gpvae_core.progress import Progress
 
 POINTS, PIXELS, NEIGHBOURS = 60_000, 784, 200
-WAYS = ("exact", "approximate")
+METHODS = ("exact", "approximate")
 MOST_SECONDS, MOST_GB, LEAST_RATIO, LEAST_RECALL = 120, 3, 5, 0.95
-"""Targets: seconds of the exact search, GB of either, exact over approximate in seconds, and recall."""
+"""Targets: seconds of the exact search, GB of either, ratio of exact to approximate time, and recall."""
 TIME = {"exact": f"time (target: at most {MOST_SECONDS} s)", "approximate": "time, with building the lists"}
 
 
 def pictures(points: int) -> tuple[str, Tensor]:
-    """MNIST's training images where they are there, else as many points of as many values."""
+    """Return MNIST's training images with their name, or as many synthetic points if MNIST is not present."""
     if DATASETS.get("mnist").present():
         return "MNIST", source_of(DataConfig(name="mnist")).read().train.pixels().flatten(1)[:points]
     return "synthetic", near_a_surface(points, PIXELS)
 
 
 def peak_gb() -> float | None:
-    """Return the most memory that this process has had; None on Windows, which does not say."""
+    """Return the peak memory of this process in GB; None on Windows, which does not report it."""
     if sys.platform == "win32":
         return None
     import resource
 
+    # NOTE: ru_maxrss is in bytes on macOS and in KiB on Linux.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 @dataclass(frozen=True)
 class SearchMeasurement:
-    """One search."""
+    """Time, peak memory and result of one search."""
 
     data: str
     seconds: float
@@ -56,7 +57,7 @@ class SearchMeasurement:
 
 
 def _search(method: str, points: int, device: str, file: Path, pipe: Connection) -> None:
-    """Search in a process of its own. The table goes to a file; progress, and in the end the figures, into the pipe."""
+    """Search in a separate process: write the table to `file`, and send progress and then the results into the pipe."""
 
     def report(done: int, total: int, what: str) -> None:
         pipe.send((done, total, what))
@@ -70,13 +71,13 @@ def _search(method: str, points: int, device: str, file: Path, pipe: Connection)
 
 
 def measure(method: str, device: torch.device, file: Path, progress: Progress) -> SearchMeasurement:
-    """Return one search in a fresh process. Raises UserError where that ends before its time."""
+    """Measure one search in a new process. Raises UserError if the process dies."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     target = str(device) if device.type == "cuda" else "cpu"
     process = context.Process(target=_search, args=(method, POINTS, target, file, theirs))
     process.start()
-    theirs.close()
+    theirs.close()  # so that `recv` raises EOFError if the other process dies
     try:
         while len(message := ours.recv()) == 3:
             done, total, what = message
@@ -84,7 +85,7 @@ def measure(method: str, device: torch.device, file: Path, progress: Progress) -
     except EOFError:
         raise UserError(f"the {method} search ended before its time; is the memory full?") from None
     finally:
-        process.terminate()  # it has ended, unless progress was cancelled
+        process.terminate()  # without effect unless `progress` cancelled the search
         process.join()
     data, seconds, gb, _ = message
     table = read(file)
@@ -94,17 +95,17 @@ def measure(method: str, device: torch.device, file: Path, progress: Progress) -
 
 
 def rows(exact: SearchMeasurement, approximate: SearchMeasurement) -> list[Row]:
-    """Return the figures beside their targets."""
-    found: list[Row] = []
-    for method, case in zip(WAYS, (exact, approximate), strict=True):
+    """Return the results with their targets."""
+    results: list[Row] = []
+    for method, case in zip(METHODS, (exact, approximate), strict=True):
         name = f"{method}, {case.data}"
-        ratio = {} if case is exact else {"ratio_to": WAYS[0], "ratio": case.seconds / exact.seconds}
-        found.append(Row(name, TIME[method], case.seconds, "s", **ratio))
+        ratio = {} if case is exact else {"ratio_to": METHODS[0], "ratio": case.seconds / exact.seconds}
+        results.append(Row(name, TIME[method], case.seconds, "s", **ratio))
         if case.gb is not None:
-            found.append(Row(name, f"peak memory of the process (target: at most {MOST_GB} GB)", case.gb, "GB"))
+            results.append(Row(name, f"peak memory of the process (target: at most {MOST_GB} GB)", case.gb, "GB"))
     faster = exact.seconds / approximate.seconds
     return [
-        *found,
+        *results,
         Row(name, f"times as fast as exact (target: at least {LEAST_RATIO})", faster, "1"),
         Row(name, f"recall of all (target: at least {LEAST_RECALL})", recall(exact.table, approximate.table), "1"),
         Row(name, "recall that the search itself measured on a sample", approximate.table.recall, "1"),
@@ -116,9 +117,9 @@ class NeighboursBench(Bench):
     """MAPA's 200 neighbours of 60,000 images of 784 pixels: exact and approximate; time, memory, recall."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
-        """Return one search of each, whatever `repeats` says: the exact one takes about a minute."""
+        """Measure each method once (`repeats` is ignored); the exact search takes about a minute."""
         with tempfile.TemporaryDirectory() as folder:
             exact, approximate = (
-                measure(method, device, Path(folder) / f"{method}.safetensors", progress) for method in WAYS
+                measure(method, device, Path(folder) / f"{method}.safetensors", progress) for method in METHODS
             )
         return rows(exact, approximate)

@@ -1,4 +1,4 @@
-"""Network passes of MAPA and IWAE on the synthetic sets, as Fig. 4 and 5 of Yacoby et al. 2024 count them."""
+"""Network passes of MAPA and IWAE on the synthetic sets, counted as in Fig. 4 and 5 of Yacoby et al. 2024."""
 
 from __future__ import annotations
 
@@ -15,39 +15,40 @@ from gpvae_core.progress import Progress, silent
 
 SETS = ("absolute-value", "circle", "clusters", "figure-8", "spiral-dots")
 POINTS = (1000, 5000)
-"""N: of a data set here; and a larger one, because the paper states none and N / 100 is the most that MAPA can need."""
+"""Numbers of training points: that of a data set, and a larger one. The paper states none, and MAPA needs up to N / 100
+passes."""
 SAMPLES = (50, 200)
 STORED = 512
 
 
 @BENCHES.register("passes")
 class NetworkPasses(Bench):
-    """Network passes per point of a batch of 100: MAPA, k = 10 % and 90 % of S, beside IWAE, on the synthetic sets."""
+    """Network passes per point of a batch of 100 on the synthetic sets: MAPA with k = 10 % and 90 % of S, and IWAE."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         rows: list[Row] = []
         for number, name in enumerate(SETS):
             progress(number, len(SETS), "counting passes")
             for n in POINTS:
-                rows += _rows(f"{name}, N={n}", _counted(name, n, repeats))
+                rows += _rows(f"{name}, N={n}", _count_passes(name, n, repeats))
         progress(len(SETS), len(SETS), "counting passes")
         return rows
 
 
-def _counted(name: str, n: int, batches: int) -> list[Passes]:
+def _count_passes(name: str, n: int, batches: int) -> list[Passes]:
     x, kernel = torch.from_numpy(draw(name, n, 0).points).flatten(1), GaussianKernel(get_example(name).sigma)
     posterior = find_neighbours(x, kernel, min(STORED, n), progress=silent).posterior(kernel)
     return pass_table(MapaProposal(posterior), RandomBatches(n), n, SAMPLES, batches=batches)
 
 
-def _rows(where: str, counted: list[Passes]) -> list[Row]:
-    """Fig. 4 counts decoder passes, Fig. 5 those of encoder and decoder; ratios are to IWAE with the same S."""
+def _rows(label: str, table: list[Passes]) -> list[Row]:
+    """Return decoder passes (Fig. 4) and all passes (Fig. 5), with ratios to IWAE with the same S."""
     rows = []
-    for metric, of in (("decoder", lambda one: one.decoder), ("encoder and decoder", lambda one: one.both)):
-        iwae = {one.samples: of(one) for one in counted if one.method == "IWAE"}
-        for one in counted:
-            k = "" if one.k is None else f", k={one.k}"
-            case, rival = f"{where}: {one.method}, S={one.samples}{k}", f"IWAE, S={one.samples}"
-            ratio = None if one.method == "IWAE" else of(one) / iwae[one.samples]
-            rows.append(Row(case, f"{metric} passes per point", of(one), "1", ratio and rival, ratio))
+    for metric, count in (("decoder", lambda passes: passes.decoder), ("encoder and decoder", lambda p: p.both)):
+        iwae = {passes.samples: count(passes) for passes in table if passes.method == "IWAE"}
+        for passes in table:
+            k = "" if passes.k is None else f", k={passes.k}"
+            case, rival = f"{label}: {passes.method}, S={passes.samples}{k}", f"IWAE, S={passes.samples}"
+            ratio = None if passes.method == "IWAE" else count(passes) / iwae[passes.samples]
+            rows.append(Row(case, f"{metric} passes per point", count(passes), "1", ratio and rival, ratio))
     return rows

@@ -1,4 +1,4 @@
-"""The true posterior of one instance on a 201x201 grid: from an atlas decoded once, against decoding each time."""
+"""The true posterior of one instance on a 201x201 grid: from an atlas decoded once, or decoding for each instance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPE, SIDE = (1, 28, 28), 201
 
 @BENCHES.register("posterior")
 class PosteriorBench(Bench):
-    """True posterior of one 28x28 image on a 201x201 grid (d = 2): decoding each time against an atlas."""
+    """True posterior of one 28x28 image on a 201x201 grid (d = 2): decoding each time, or from an atlas."""
 
     @torch.no_grad()
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Click to repaint: from a click on the map to the last of six views painted in Chromium, and the computing in it."""
+"""Time from a click on the map to the last of six views painted in Chromium, and the time to compute the views."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gpvae_core.runs import load_run
 
 
 def summary(case: str, values: list[float]) -> list[Row]:
-    """Return median and 95th percentile in milliseconds."""
+    """Return the median and the 95th percentile, in milliseconds."""
     ends = {"repeats": len(values), "low": min(values), "high": max(values)}
     return [
         Row(case, "median", statistics.median(values), "ms", **ends),
@@ -30,7 +30,7 @@ def summary(case: str, values: list[float]) -> list[Row]:
 
 
 def computing(prepared: Explorer, n: int) -> list[float]:
-    """Return the milliseconds to compute the six views of one test image after the other."""
+    """Return the milliseconds to compute the six views of each of the first `n` test images."""
     views: list[Callable[..., object]] = [
         prepared.posterior_view,
         prepared.uncertainty_view,
@@ -51,7 +51,7 @@ def computing(prepared: Explorer, n: int) -> list[float]:
 
 @BENCHES.register("repaint")
 class RepaintBench(Bench):
-    """Click on the map to six views repainted in Chromium (digits, default pair), and the computing in it."""
+    """Click on the map to six views repainted in Chromium (digits, default pair), and time to compute the views."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         browser = find_browser()

@@ -1,4 +1,4 @@
-"""The Explorer in a process of its own, as `gpvae explore` starts it, for the benches that measure it in a browser."""
+"""The Explorer in its own process, started as by `gpvae explore`, for benches that measure it in a browser."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def find_browser() -> str:
-    """Return the system's Chromium. Raises UserError where there is none."""
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if found is None:
+    """Return the path of the system's Chromium. Raises UserError if there is none."""
+    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if browser is None:
         raise UserError(f"this bench needs a Chromium: none of {', '.join(BROWSERS)} is installed")
-    return found
+    return browser
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 @contextmanager
 def explorer(folder: Path, *runs: str) -> Iterator[tuple[str, float]]:
-    """Serve `folder` (its `runs/` by default); gives the address and the moment it was started."""
+    """Serve the runs (by default those in `folder`/runs) and yield the address and the start time."""
     port = free_port()
     command = [sys.executable, "-m", "gpvae_core.cli", "explore", *runs, "--no-open", "--port", str(port)]
     started = time.perf_counter()
@@ -50,7 +50,7 @@ def explorer(folder: Path, *runs: str) -> Iterator[tuple[str, float]]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], timeout_s: float = 60.0) -> None:
-    """Wait until the page answers."""
+    """Wait until the page answers. Raises UserError if the process ends or does not answer in time."""
     deadline = time.perf_counter() + timeout_s
     while time.perf_counter() < deadline:
         if process.poll() is not None:

@@ -1,4 +1,4 @@
-"""Points near a bent surface, for measurements at any size."""
+"""Synthetic points near a curved surface, for measurements at any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHUNK = 1 << 16
 
 
 def near_a_surface(n: int, dimensions: int, seed: int = 0) -> Float32[Tensor, "n d"]:
-    """z ~ N(0, I) of two dimensions, through sines of random slopes and phases, and noise in all `dimensions`."""
+    """Return n points near a two-dimensional surface: sines of random projections of z ~ N(0, I), plus noise."""
     shape = torch.Generator().manual_seed(99)
     slopes, phases = torch.randn(2, BENDS, generator=shape), 6.3 * torch.rand(BENDS, generator=shape)
     weights = torch.randn(BENDS, dimensions, generator=shape) / BENDS**0.5

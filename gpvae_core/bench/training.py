@@ -1,4 +1,4 @@
-"""A training step of the GP encoder beside one of the VAE."""
+"""Time of a training step of the GP encoder, compared with the VAE."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH, SHAPE, N_TRAIN = 128, (1, 28, 28), 54_000
 
 
 def step(encoder: EncoderConfig, d: int, device: torch.device) -> Callable[[], None]:
-    """Return one optimizer step on a fixed batch."""
+    """Return a function that takes one optimizer step on a fixed batch."""
     torch.manual_seed(0)
     net = ConvConfig()
     model = VAE(net.decoder(d, SHAPE), GaussianConfig().build(), encoder.build(net, SHAPE, d), d, SHAPE).to(device)
@@ -38,7 +38,7 @@ def step(encoder: EncoderConfig, d: int, device: torch.device) -> Callable[[], N
 
 @BENCHES.register("training")
 class TrainingStep(Bench):
-    """One training step (batch 128, 28x28 networks): VAE against GP encoder; d = 2, 10."""
+    """One training step (batch of 128, 28x28 networks) of the VAE and the GP encoder at d = 2, 10."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         rows: list[Row] = []

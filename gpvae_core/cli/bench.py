@@ -1,4 +1,4 @@
-"""`gpvae bench NAME`: measure side by side and print ratios."""
+"""`gpvae bench NAME`: time alternatives side by side and print their ratios."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gpvae_core.progress import terminal_progress
 
 def command(
     name: Annotated[str, typer.Argument(help="Name of the measurement: see `gpvae list benches`.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Number of rounds that count.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of measured rounds.")] = 20,
     device: Annotated[
-        str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the best there is]")
+        str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
     ] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Write the figure of the result to this HTML file (growth).", show_default=False)
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Measure a part of the program against its rivals, in one run.
+    """Measure a part of the program and its alternatives side by side, in one run.
 
     Example: gpvae bench inference --json
     """

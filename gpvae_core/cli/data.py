@@ -1,4 +1,4 @@
-"""`gpvae data`: which data sets there are, fetching them, checking them."""
+"""`gpvae data`: list, fetch and verify data sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AVAILABLE = {True: "yes", False: "no", None: "your own"}
 
 @app.command("list")
 def list_command(json_: _Json = False) -> None:
-    """Show the data sets: shape of an image, whether the files are there, one line each.
+    """List the data sets: the shape of an image, whether the files are present, and a summary.
 
     Example: gpvae data list --json
     """
@@ -34,7 +34,7 @@ def list_command(json_: _Json = False) -> None:
     if json_:
         typer.echo(json.dumps(rows, indent=1))
     else:
-        print_table([row | {"shape": _times(row["shape"]), "available": _there(row["available"])} for row in rows])
+        print_table([row | {"shape": _shape(row["shape"]), "available": _available(row["available"])} for row in rows])
 
 
 def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
@@ -46,23 +46,23 @@ def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
     }
 
 
-def _there(present: bool | str | None) -> str:
-    """Say it in a word; a subset is in words already."""
+def _available(present: bool | str | None) -> str:
+    """Return the entry of the column; a text describes a part of the files that is present."""
     return present if isinstance(present, str) else _AVAILABLE[present]
 
 
-def _times(shape: tuple[int, ...] | None) -> str:
+def _shape(shape: tuple[int, ...] | None) -> str:
     return "x".join(map(str, shape)) if shape else ""
 
 
 @app.command("fetch")
 def fetch_command(
     names: _Names,
-    mirror: Annotated[str | None, typer.Option(help="Another web folder that holds the same files.")] = None,
+    mirror: Annotated[str | None, typer.Option(help="URL of another web folder with the same files.")] = None,
 ) -> None:
-    """Download data sets and check what came. Files that are there and right are kept.
+    """Download data sets and verify their checksums. Files that are present and correct are kept.
 
-    They go into the folder named by GPVAE_DATA_DIR if it is set and can be written, else into the user's cache.
+    They are written to the folder GPVAE_DATA_DIR if it is set and writable, otherwise to the user's cache.
 
     Example: gpvae data fetch mnist omniglot
     """
@@ -79,14 +79,14 @@ def fetch_command(
         elif source.takes_path:
             typer.echo(f"{name}: nothing to fetch, the path is your own")
         elif source.present():
-            typer.echo(f"{name}: nothing to fetch, it is there")
+            typer.echo(f"{name}: nothing to fetch, it is already there")
         else:
             raise UserError(f"'{name}' cannot be fetched freely: {source.by_hand}")
 
 
 @app.command("verify")
 def verify_command(names: _Names, json_: _Json = False) -> None:
-    """Check the files' sums, decode every image, and print the counts and the fingerprint.
+    """Verify the files' checksums, decode every image, and print the counts and the fingerprint.
 
     Example: gpvae data verify digits images:my-pictures.zip
     """
@@ -104,8 +104,8 @@ def _verify(name: str) -> dict[str, Any]:
     from gpvae_core.data.downloads import verify
 
     config = _config(name)
-    source_of(config)  # a wrong name is said before a damaged file
-    checked = verify(parse_name(name)[0])
+    source_of(config)  # so that an unknown name is reported before a damaged file
+    checksums = verify(parse_name(name)[0])
     data = load(config)
     return {
         "name": name,
@@ -114,7 +114,7 @@ def _verify(name: str) -> dict[str, Any]:
         "validation": len(data.validation),
         "test": len(data.test),
         "classes": len(data.class_names),
-        "checksums": {path.name: checksum for path, checksum in checked},
+        "checksums": {path.name: checksum for path, checksum in checksums},
         "fingerprint": data.fingerprint,
         "note": data.note,
     }
@@ -127,14 +127,14 @@ def surrogates_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the weights.  [default: where they are read from, so that the data change]"),
+        typer.Option(help="Folder for the weights.  [default: the installed ones, which changes the data]"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first start.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first restart.")] = 0,
 ) -> None:
-    """Fit the networks that stand for the true decoders of the synthetic data again, and print how close each comes.
+    """Refit the networks that replace the true decoders of the synthetic data, and print the error of each.
 
-    Weights of another machine or release of PyTorch differ a little, and so do the points that they make: runs trained
-    on the former points are then refused. Give --out to leave the installed weights as they are.
+    On another machine or release of PyTorch the weights differ slightly, and with them the points: runs trained on the
+    former points then refuse to load their data. Give --out to keep the installed weights.
 
     Example: gpvae data surrogates circle --out /tmp/surrogates
     """
@@ -142,11 +142,11 @@ def surrogates_command(
     from gpvae_core.data.synthetic.fit import fit_surrogate
     from gpvae_core.data.synthetic.surrogate import MAX_MSE, WEIGHTS, save_surrogate
 
-    chosen = list(dict.fromkeys(names or CURVES))
-    for name in chosen:
+    selected = list(dict.fromkeys(names or CURVES))
+    for name in selected:
         if name not in CURVES:
             raise unknown("surrogate", name, CURVES)
-    for name in chosen:
+    for name in selected:
         with terminal_progress() as progress:
             fit = fit_surrogate(name, CURVES[name], seed, progress)
         path = save_surrogate(fit.net, name, out or WEIGHTS)
@@ -167,5 +167,5 @@ def _sentence(row: dict[str, Any]) -> str:
     note = f"; note: {row['note']}" if row["note"] else ""
     return (
         f"{row['name']}: {row['train']} training, {row['validation']} validation and {row['test']} test images of "
-        f"{_times(row['shape'])} in {row['classes']} classes{sums}; fingerprint {row['fingerprint']}{note}"
+        f"{_shape(row['shape'])} in {row['classes']} classes{sums}; fingerprint {row['fingerprint']}{note}"
     )

@@ -1,4 +1,4 @@
-"""`gpvae evaluate RUN`: bounds, truth and gaps on the test set."""
+"""`gpvae evaluate RUN`: bounds, log p(x) and gaps on the test set."""
 
 from __future__ import annotations
 
@@ -24,55 +24,56 @@ if TYPE_CHECKING:
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
-    split: Annotated[str, typer.Option(help="Evaluate the images of test or of validation.")] = "test",
-    k: Annotated[int, typer.Option(min=1, help="Importance samples of the IWAE bound.")] = 100,
+    split: Annotated[str, typer.Option(help="Images to evaluate: test or validation.")] = "test",
+    k: Annotated[int, typer.Option(min=1, help="Number of importance samples of the IWAE bound.")] = 100,
     instances: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Size of the seeded sample for truth and gaps.  [default: all of at most 500, else 200]"
+            min=2, help="Size of the seeded sample for log p(x) and gaps.  [default: all of up to 500, else 200]"
         ),
     ] = None,
     truths: Annotated[
         int | None,
-        typer.Option(
-            min=2, help="Size of the sample for the true posterior alone (d = 2), if larger.  [default: 1000]"
-        ),
+        typer.Option(min=2, help="Size of the sample for the true posterior (d = 2), if larger.  [default: 1000]"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the sample and the noise.")] = 0,
     bandwidth: Annotated[
-        str, typer.Option(help="Width of MAPA's kernel: sigma_x, or validation (the best on validation images).")
+        str, typer.Option(help="Width of MAPA's kernel: sigma_x, or validation (highest validation likelihood).")
     ] = "sigma_x",
     refiner: Annotated[
         str | None,
         typer.Option(
-            help="Refine the encoder's answers, as svi:8 or svi:8,step_size=0.05 (none: not at all); see "
-            "`gpvae list refiners`.  [default: as the run was trained]"
+            help="Refiner of q(z|x), such as svi:8, svi:8,step_size=0.05 or none; see `gpvae list refiners`.  "
+            "[default: the run's own]"
         ),
     ] = None,
     truth: Annotated[
         str,
-        typer.Option(help="Estimator of log p(x): line (d = 1), grid (d = 2), ais or iwae; auto goes by d, else ais."),
+        typer.Option(
+            help="Estimator of log p(x): line (d = 1), grid (d = 2), ais, iwae, or auto (by d, ais if d > 2)."
+        ),
     ] = "auto",
     ais_steps: Annotated[
-        int | None, typer.Option("--ais-steps", min=2, help="Temperatures of ais.  [default: 30]")
+        int | None, typer.Option("--ais-steps", min=2, help="Number of temperatures of ais.  [default: 30]")
     ] = None,
     ais_chains: Annotated[
-        int | None, typer.Option("--ais-chains", min=2, help="Chains of ais for each image.  [default: 64]")
+        int | None, typer.Option("--ais-chains", min=2, help="Number of chains of ais per image.  [default: 64]")
     ] = None,
     simulated: Annotated[
         int,
         typer.Option(
-            min=0, help="Images to draw from the model, on which log p(x) is bounded from both sides (2 or more)."
+            min=0, help="Number of images to simulate, to bound their log p(x) from both sides (0, or at least 2)."
         ),
     ] = 0,
     hmc: Annotated[
         int,
         typer.Option(
-            min=0, help="Instances of the sample whose posteriors are sampled by HMC, to compare the encoder with them."
+            min=0, help="Number of instances whose posteriors are sampled by HMC and compared with the encoder's."
         ),
     ] = 0,
     hmc_draws: Annotated[
-        int | None, typer.Option("--hmc-draws", min=4, help="Draws of each of the 4 chains of --hmc.  [default: 1000]")
+        int | None,
+        typer.Option("--hmc-draws", min=4, help="Number of draws of each of the 4 HMC chains.  [default: 1000]"),
     ] = None,
     mixture: Annotated[
         bool,
@@ -84,34 +85,34 @@ def command(
     ] = False,
     mixture_samples: Annotated[
         int | None,
-        typer.Option("--mixture-samples", min=1, help="Samples of the bound of --mixture.  [default: 20000]"),
+        typer.Option("--mixture-samples", min=1, help="Number of samples of --mixture's bound.  [default: 20000]"),
     ] = None,
     mixture_epochs: Annotated[
         int | None,
-        typer.Option("--mixture-epochs", min=0, help="Epochs in which the mixture is fitted.  [default: 100]"),
+        typer.Option("--mixture-epochs", min=0, help="Number of epochs of the mixture's fit.  [default: 100]"),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the best there is]")
+        str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Compute bounds on log p(x), log p(x) itself, the best Gaussian and the gaps, in nats, with standard errors.
 
-    With 1 or 2 latent dimensions log_px is by quadrature (log_px.truth is 'line' or 'grid'), with more a lower bound
-    by annealed importance sampling with Hamiltonian Monte Carlo from the best Gaussian (log_px.truth is 'ais'), or with
-    --truth iwae by plain importance sampling; log_px.estimator_se is the standard error of an instance's log p(x), and
-    the inference and the approximation gap are lower bounds as well.
+    With 1 or 2 latent dimensions, log_px is computed by quadrature (log_px.truth is 'line' or 'grid'). With more, it is
+    a lower bound by annealed importance sampling with Hamiltonian Monte Carlo from the best Gaussian (log_px.truth is
+    'ais'), or by plain importance sampling with --truth iwae. Then log_px.estimator_se is the standard error of one
+    instance's log p(x), and the inference and approximation gaps are lower bounds as well.
 
-    The approximation and the amortization gap are measured against the best diagonal Gaussian, whatever the encoder's
-    family; one richer than that can beat it, and its amortization gap is then negative.
+    The approximation and amortization gaps refer to the best diagonal Gaussian, whatever the encoder's family. A richer
+    family can exceed its ELBO; the amortization gap is then negative.
 
-    The option --simulated tells how tight such a bound is: images that the model draws have a known latent, from which
-    the chains run backwards to an upper bound. Both bounds hold in expectation; for real images the gap is a guide.
+    The option --simulated shows how tight such a bound is: for images drawn from the model a latent is known, from
+    which reverse chains give an upper bound. Both bounds hold in expectation; for real images their gap is a guide.
 
-    density is the mean log p(x) by quadrature with 1 latent dimension, and with --mixture by the estimator of Yacoby et
-    al. 2024, a lower bound for any number; test_kl is the KL from the true distribution, on synthetic points where that
-    is known, and by --mixture an upper bound in expectation, over the n instances of the sample; passes are decoder and
-    encoder passes for each point of a training step.
+    density is the mean log p(x), by quadrature with 1 latent dimension, and by the estimator of Yacoby et al. 2024 with
+    --mixture, a lower bound at any dimension. test_kl is the KL from the true distribution, for synthetic data whose
+    distribution is known; by --mixture it is an upper bound in expectation. passes are the decoder and encoder passes
+    per point of a training step.
 
     Examples:
 
@@ -132,15 +133,15 @@ def command(
     if split not in ("test", "validation"):
         raise UserError(f"wanted --split test or validation, got '{split}'")
     loaded = load_run(run, device=device, refiner=refiner)
-    way = resolved_name(truth, loaded.model.latent_dim)
-    _refuse_unread(
+    estimator = resolved_name(truth, loaded.model.latent_dim)
+    _refuse_without_effect(
         {
             "--hmc-draws": (hmc_draws, hmc > 0, "--hmc"),
-            "--ais-steps": (ais_steps, way == "ais" or simulated > 0, "--truth ais or --simulated"),
-            "--ais-chains": (ais_chains, way == "ais" or simulated > 0, "--truth ais or --simulated"),
+            "--ais-steps": (ais_steps, estimator == "ais" or simulated > 0, "--truth ais or --simulated"),
+            "--ais-chains": (ais_chains, estimator == "ais" or simulated > 0, "--truth ais or --simulated"),
             "--mixture-samples": (mixture_samples, mixture, "--mixture"),
             "--mixture-epochs": (mixture_epochs, mixture, "--mixture"),
-            "--truths": (truths, way == "grid", "2 latent dimensions and --truth grid"),
+            "--truths": (truths, estimator == "grid", "2 latent dimensions and --truth grid"),
         }
     )
     settings = EvaluationSettings(
@@ -164,11 +165,15 @@ def command(
         _print(result)
 
 
-def _refuse_unread(options: dict[str, tuple[int | None, bool, str]]) -> None:
-    """UserError for an option that was given where it is not read; each has its value, whether it is read, and when."""
-    for name, (value, read, needs) in options.items():
-        if value is not None and not read:
-            raise UserError(f"{name} has no effect without {needs}")
+def _refuse_without_effect(options: dict[str, tuple[int | None, bool, str]]) -> None:
+    """Raise UserError for an option that is given but has no effect.
+
+    Args:
+        options: for each option its value, whether it has an effect, and what it needs to have one.
+    """
+    for name, (value, effective, requirement) in options.items():
+        if value is not None and not effective:
+            raise UserError(f"{name} has no effect without {requirement}")
 
 
 def _mixture(samples: int | None, epochs: int | None) -> MixtureProposalSettings:
@@ -186,20 +191,20 @@ def _annealing(steps: int | None, chains: int | None) -> AISSettings:
 
 
 def _label(name: str, value: Mean) -> str:
-    """Return the row's name, with the reference where the name does not say it."""
+    """Return the row's name, marked if the gap refers to the best diagonal Gaussian."""
     from gpvae_core.evaluation.sample import DIAGONAL
 
     return f"{name} (diagonal)" if getattr(value, "reference", "") == DIAGONAL else name
 
 
 def _unit(name: str) -> str:
-    """Return the unit: nats but for counts, the uncertainties (squared latent units) and the figures of HMC."""
+    """Return the unit of a mean, by its dotted name; nats unless listed here."""
     units = {"n_modes": "count", "hmc.ess": "count", "hmc.mean_distance": "sd", "hmc.r_hat": "", "hmc.std_ratio": ""}
     return units.get(name, "latent²" if name.startswith("uncertainty.") else "nats")
 
 
 def _correlations(correlations: Mapping[str, Mapping[str, Correlation]]) -> Table:
-    """Tabulate Spearman's rho of each trace of the uncertainty, as '0.16 (0.05 to 0.26)'."""
+    """Return a table of Spearman's rho for each trace of the uncertainty, as '0.16 (0.05 to 0.26)'."""
     table = Table(title="Spearman's rho of the GP encoder's uncertainty with ... (95 % bootstrap interval)")
     for column in ("quantity", "with", "rho", "n"):
         table.add_column(column, justify="left" if column in ("quantity", "with") else "right")

@@ -14,15 +14,15 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs to explore, or folders of runs.  [default: runs/, or the default pair, trained first]"
+            help="Run folders, or folders that contain runs.  [default: runs/, or a default pair, trained first]"
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5006,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port on this machine.")] = 5006,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
 ) -> None:
-    """Open the Posterior Explorer in the browser; it is served to this machine alone.
+    """Open the Posterior Explorer in the browser; other machines cannot connect to it.
 
-    With nothing trained yet it trains a VAE and a GP encoder on the digits first, and shows that.
+    If there are no runs yet, a VAE and a GP encoder are trained on the digits first.
 
     Example: gpvae explore runs/digits-vae runs/digits-gp --port 5010 --no-open
     """

@@ -1,4 +1,4 @@
-"""Commands with commands of their own, such as `gpvae data list`."""
+"""Commands with subcommands, such as `gpvae data list`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typer
 
 
 def group(text: str) -> typer.Typer:
-    """Return a command that, called by itself, prints its help and ends with exit code 2."""
+    """Return a command that prints its help and exits with code 2 if it is called without a subcommand."""
     app = typer.Typer(help=text, invoke_without_command=True)
 
     @app.callback()

@@ -1,4 +1,4 @@
-"""`gpvae list` and `gpvae runs`: methods, data sets, settings and runs as tables."""
+"""`gpvae list` and `gpvae runs`: tables of methods, data sets, settings and runs."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _named(summaries: dict[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "summary": summary} for name, summary in summaries.items()]
 
 
-def _rows_of(what: str) -> list[dict[str, Any]]:
-    """Return the rows of one of KINDS."""
+def _rows(kind: str) -> list[dict[str, Any]]:
+    """Return the rows of the list named `kind`, one of KINDS."""
     from gpvae_core.bench.base import BENCHES
     from gpvae_core.config import PRESETS
     from gpvae_core.data.base import DATASETS
@@ -63,37 +63,37 @@ def _rows_of(what: str) -> list[dict[str, Any]]:
         "benches": lambda: _named(BENCHES.summaries()),
         "devices": lambda: _named(dict.fromkeys(available_devices(), "")),
     }
-    return rows[what]()
+    return rows[kind]()
 
 
 def list_command(
     what: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")],
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
 ) -> None:
-    """Show what can be chosen, one line each.
+    """List the available methods, data sets, parts, settings, presets, benches or devices, one per line.
 
     Example: gpvae list methods
     """
     if what not in KINDS:
         raise unknown("list", what, KINDS)
-    rows = _rows_of(what)
+    rows = _rows(what)
     if json_:
         typer.echo(json.dumps(rows, indent=1))
     elif what == "methods":
         print_table([{"method": _numbered(row), "what it is": row["summary"]} for row in rows])
-        typer.echo("What stands in brackets is optional. Names combine, as gp+iwae; `--json` names the parts of each.")
+        typer.echo("Parts in brackets are optional. Names combine, as in gp+iwae; `--json` lists the parts of each.")
     else:
         print_table(rows)
 
 
 def _numbered(row: dict[str, Any]) -> str:
-    """Return 'iaf[:FLOWS]' for a method that takes a number."""
+    """Return the name with its number, such as 'iaf[:FLOWS]', if the method takes one."""
     count = row["number"].rsplit(".", 1)[-1].upper()
     return f"{row['name']}[:{count}]" if count else row["name"]
 
 
 def runs_command(
-    root: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = DEFAULT_ROOT,
+    root: Annotated[Path, typer.Argument(help="Folder that contains the runs.")] = DEFAULT_ROOT,
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
 ) -> None:
     """List the runs in a folder, with their progress.

@@ -1,4 +1,4 @@
-"""`gpvae`: gathers the commands, and turns bad input into one clear line with exit code 2."""
+"""`gpvae`: the command line's entry point, which reports bad input as one line with exit code 2."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Exit codes: 0, 2 for bad input (one line on stderr), 130 for a stop by Ctrl-C."""
+    """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         code = app(args=arguments, standalone_mode=False)
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, Cancelled):
         print("gpvae: stopped", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
@@ -71,6 +71,6 @@ def _usage(error: TyperException) -> str:
 
 
 def _fail(message: str) -> None:
-    """One line on standard error, whatever the message's own line breaks."""
+    """Print the message on one line of standard error, and exit with code 2."""
     print(f"gpvae: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

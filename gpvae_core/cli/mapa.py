@@ -1,4 +1,4 @@
-"""`gpvae mapa`: how well MAPA follows the true index posterior, and the comparison of methods, as tables."""
+"""`gpvae mapa`: tables of MAPA's error as an index posterior, and of the methods' test KL."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 SETS = ("figure-8", "circle", "absolute-value", "clusters", "spiral-dots")
 SHORT = ("set", "N", "bandwidth", "KL(p||q)", "uniform", "captured", "rank")
-"""Columns of the trend that fit a terminal."""
+"""Columns of `gpvae mapa trend` that fit a terminal."""
 DEFAULT_OUT = Path("sweeps/mapa")
 app = group(
-    "MAPA, the model-agnostic posterior approximation, in numbers (Yacoby et al. 2024).\n\n"
+    "Evaluate MAPA, the model-agnostic posterior approximation (Yacoby et al. 2024).\n\n"
     "Example: gpvae mapa trend figure-8 clusters"
 )
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -31,31 +31,34 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on st
 @app.command("trend")
 def trend_command(
     sets: Annotated[
-        list[str] | None, typer.Argument(metavar="[SET]...", help="Data sets of known truth.  [default: the five]")
+        list[str] | None,
+        typer.Argument(metavar="[SET]...", help="Synthetic data sets with a known distribution.  [default: all five]"),
     ] = None,
-    n: Annotated[str, typer.Option("--n", help="Training points, or several numbers as 100,1000.")] = "1000",
+    n: Annotated[
+        str, typer.Option("--n", help="Number of training points, or several separated by commas: 100,1000.")
+    ] = "1000",
     bandwidth: Annotated[
         str,
         typer.Option(
-            help="Width of MAPA's kernel: sigma_x (the noise's), validation (best on validation points), best (the "
-            "least KL, which takes the truth to know), or numbers; several as a list with commas."
+            help="Width of MAPA's kernel: sigma_x (of the noise), validation (highest validation likelihood), best "
+            "(smallest KL, which requires the true posterior), or a number; several separated by commas."
         ),
     ] = "sigma_x,validation,best",
-    points: Annotated[str, typer.Option(help="Compute the posteriors of training or of test points.")] = "training",
-    draws: Annotated[int, typer.Option(min=1, help="Draws of each data set (split seeds 0, 1, ...).")] = 1,
+    points: Annotated[str, typer.Option(help="Points whose posteriors are compared: training or test.")] = "training",
+    draws: Annotated[int, typer.Option(min=1, help="Number of draws of each data set (split seeds 0, 1, ...).")] = 1,
     all_: Annotated[
-        bool, typer.Option("--all", help="Print all figures, in a wide table (--json has them anyway).")
+        bool, typer.Option("--all", help="Print all columns, in a wide table (--json always has them).")
     ] = False,
     json_: _Json = False,
 ) -> None:
-    """MAPA q(i|x) against the true index posterior p(i|x) of the model that made the data (nats, means over points).
+    """Compare MAPA q(i|x) with the true index posterior p(i|x) of the generating model (nats, means over points).
 
-    KL(p||q) stands beside the KL of a uniform q, which knows nothing; captured is 1 - their ratio. rank is Spearman's
-    correlation of log q with log p over the indices that hold 99 % of p.
+    KL(p||q) is shown with the KL of a uniform q; captured is 1 minus their ratio. rank is Spearman's correlation of
+    log q with log p over the indices that hold 99 % of p.
 
-    With --all also Pearson's (linear), Spearman's over all indices ('rank, all'), and the standard deviation of
-    log q - log p over the former (spread). evidence is the root mean square of log 1/N sum_i p(x|z_i) - log p(x): by
-    so much the empirical posterior, scaled by N, differs from the continuous one at the codes.
+    --all adds Pearson's correlation over these indices (linear), Spearman's over all indices ('rank, all'), and the
+    standard deviation of log q - log p over the 99 % (spread). evidence is the root mean square of
+    log 1/N sum_i p(x|z_i) - log p(x), the difference in log evidence between the empirical and the continuous prior.
 
     Examples:
 
@@ -80,17 +83,17 @@ def trend_command(
 
 
 def _list(option: str, text: str) -> list[str]:
-    found = [part.strip() for part in text.split(",")]
-    if "" in found:
+    items = [part.strip() for part in text.split(",")]
+    if "" in items:
         raise UserError(f"wanted {option} as a list like a,b, got '{text}'")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(items))
 
 
 def _whole_numbers(text: str) -> list[int]:
-    found = _list("--n", text)
-    if not all(part.isdecimal() for part in found):
+    items = _list("--n", text)
+    if not all(item.isdecimal() for item in items):
         raise UserError(f"wanted --n as whole numbers like 100,1000, got '{text}'")
-    return [int(part) for part in found]
+    return [int(item) for item in items]
 
 
 def _line(row: TrendRow) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def _line(row: TrendRow) -> dict[str, Any]:
 
 
 def _short(row: TrendRow) -> dict[str, Any]:
-    """Return the columns SHORT; of the uniform's KL, which is a yardstick, without its error."""
+    """Return the columns SHORT, with the KL of a uniform q without its standard error."""
     line = _line(row) | {"uniform": _figure({**row.uniform_kl, "se": None}, 2)}
     return {name: line[name] for name in SHORT}
 
@@ -129,16 +132,16 @@ def table_command(
     out: Annotated[Path, typer.Option(help="Folder of a sweep's results.")] = DEFAULT_OUT,
     setup: Annotated[
         str | None,
-        typer.Option(help="Name of the sweep, where a folder holds several.  [default: that of the most methods]"),
+        typer.Option(help="Name of the sweep, if the folder holds several.  [default: the one with most methods]"),
     ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the tables to a Markdown file.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write every figure to a CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write all values to a CSV file.")] = None,
     json_: _Json = False,
 ) -> None:
-    """Test KL of each method on each data set, from a sweep's results, and whether what the paper says holds here.
+    """Tabulate each method's test KL on each data set, from a sweep's results, and test the paper's statements.
 
-    Nothing is trained. The paper has no numbers in its text; each of its statements gets a mark for each data set and
-    S: yes, no (paired t-test over draws, p < 0.05), or unsure.
+    Nothing is trained. The paper prints no numbers; each of its statements is marked for each data set and S as yes, no
+    (paired t-test over draws, p < 0.05), or unsure.
 
     Examples:
 
@@ -150,15 +153,15 @@ def table_command(
     from gpvae_core.tables.mapa import comparison
     from gpvae_core.tables.mapa_text import READING, about, kl_rows, to_csv, to_markdown, verdict_rows
 
-    found = comparison(out, setup)
+    table = comparison(out, setup)
     for path, text in ((markdown, to_markdown), (csv, to_csv)):
         if path is not None:
             with disk_errors(str(path)):
-                path.write_text(text(found), encoding="utf-8")
+                path.write_text(text(table), encoding="utf-8")
     if json_:
-        typer.echo(json.dumps(asdict(found), indent=1))
+        typer.echo(json.dumps(asdict(table), indent=1))
         return
-    print_table(kl_rows(found))
+    print_table(kl_rows(table))
     typer.echo("test KL[p_GT || p_model] in nats, mean ± standard error over draws; * smallest of the data set")
-    print_table(verdict_rows(found))
-    typer.echo(f"{about(found)} {READING}")
+    print_table(verdict_rows(table))
+    typer.echo(f"{about(table)} {READING}")

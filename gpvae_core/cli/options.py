@@ -1,4 +1,4 @@
-"""Checks of options that several commands share."""
+"""Checks of command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from gpvae_core.errors import UserError
 
 
-def refuse(options: Mapping[str, Any], why: str) -> None:
-    """Raise UserError where any of the options that would be ignored is given."""
+def refuse(options: Mapping[str, Any], reason: str) -> None:
+    """Raise UserError with `reason` if any of these options, which would be ignored, is given."""
     given = [name for name, value in options.items() if value not in (None, [])]
     if given:
-        raise UserError(f"{why}: leave out {', '.join(given)}")
+        raise UserError(f"{reason}: leave out {', '.join(given)}")

@@ -1,4 +1,4 @@
-"""`gpvae table N`: a table of Kim & Pavlovic 2021, ours beside theirs."""
+"""`gpvae table N`: reproduce a table of Kim & Pavlovic 2021 beside the printed values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gpvae_core.cli.sweep import (
     Json,
     Scheduler,
     Workers,
-    cluster_of,
+    cluster_settings,
     cost_sentence,
-    end,
-    known,
+    known_or_measured,
+    report_failures,
     run_with_bar,
     show_plan,
-    workers_of,
+    worker_count,
 )
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = Path("sweeps/kim2021")
 MARKS = {"best": "best", "close": "p > 0.01", "behind": "", None: ""}
-HELP = """Fill a table of Kim & Pavlovic 2021 and print ours beside theirs.
+HELP = """Reproduce a table of Kim & Pavlovic 2021 and print it beside the printed values.
 
-Tables: 1 MNIST, 2 OMNIGLOT, 3 SVHN, 4 CelebA, 9 CIFAR10, 10 fully connected against convolutional decoders (all test
-log-likelihoods, IWAE with 100 samples, nats); 5 and 11 are inference times. Without options it is the paper's whole
-experiment: 2000 epochs, 10 splits, 3 restarts, d = 10, 20, 50, every method. See the cost first with --dry-run. All
-tables share one folder of results; a table that was stopped goes on where it was.
+Tables: 1 MNIST, 2 OMNIGLOT, 3 SVHN, 4 CelebA, 9 CIFAR10, 10 fully connected and convolutional decoders compared (all
+test log-likelihoods, IWAE with 100 samples, nats); 5 and 11 are inference times. Without options the command runs the
+paper's whole experiment: 2000 epochs, 10 splits, 3 restarts, d = 10, 20, 50, every method. Check its cost with
+--dry-run first. All tables share one folder of results; the same command continues a table that was stopped.
 
-The mark in a column is 'best', or 'p > 0.01' where the two-sided t-test (Welch's) sees little evidence of difference to
-the best.
+The mark is 'best' for the method with the highest mean, and 'p > 0.01' for one that a two-sided t-test (Welch's) does
+not distinguish from it.
 
 Examples:
 
@@ -65,44 +65,49 @@ def command(
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training.  [default: 2000]")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Number of train/validation splits.  [default: 10]")] = None,
     restarts: Annotated[
-        int | None, typer.Option(min=1, help="Number of trainings of each split.  [default: 3]")
+        int | None, typer.Option(min=1, help="Number of random restarts of each split.  [default: 3]")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting of every run, key=value; repeatable.")
+        list[str] | None, typer.Option("--set", help="Any other setting of all runs, key=value; repeatable.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of runs and results.")] = DEFAULT_OUT,
     scheduler: Scheduler = None,
     workers: Workers = None,
     device: Device = None,
     dry_run: DryRun = False,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Train nothing: only show what there is.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="Also write the table to a CSV file; of times, the paper's.")] = None,
-    latex: Annotated[Path | None, typer.Option(help="Also write it to a LaTeX file.")] = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Train nothing; show the results so far.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the table to a CSV file (tables 5 and 11: the printed times).")
+    ] = None,
+    latex: Annotated[Path | None, typer.Option(help="Also write the table to a LaTeX file.")] = None,
     bench: Annotated[
         Path | None,
-        typer.Option(help="Read the times of tables 5 and 11 from this output of `gpvae bench inference --json`."),
+        typer.Option(help="Output of `gpvae bench inference --json`, the measured times for tables 5 and 11."),
     ] = None,
     json_: Json = False,
 ) -> None:
     from gpvae_core.tables.paper import NATS, paper_table
 
     table = paper_table(number)
-    chosen = _whole_numbers(dims), _names("--methods", methods, "vae,gp,iaf:4")
-    places = {"--scheduler": scheduler, "--workers": workers, "--device": device}
-    of_runs = {
+    selection = _whole_numbers(dims), _names("--methods", methods, "vae,gp,iaf:4")
+    worker_options = {"--scheduler": scheduler, "--workers": workers, "--device": device}
+    training_options = {
         "--epochs": epochs,
         "--runs": runs,
         "--restarts": restarts,
         "--set": set_,
         "--out": None if out == DEFAULT_OUT else out,
-        **places,
+        **worker_options,
         "--dry-run": dry_run or None,
         "--no-run": no_run or None,
     }
     _check_files(csv, latex)
     if table.unit != NATS:
-        refuse(of_runs, f"Table {number} is of times, which `gpvae bench inference` measures, and nothing is trained")
-        _show_times(table, *chosen, bench, csv, latex, json_)
+        refuse(
+            training_options,
+            f"Table {number} is of times, which `gpvae bench inference` measures, and nothing is trained",
+        )
+        _show_times(table, *selection, bench, csv, latex, json_)
         return
     if bench is not None:
         raise UserError(f"--bench belongs to the tables of times, 5 and 11: Table {number} is of log-likelihoods")
@@ -110,19 +115,19 @@ def command(
         files = {"--csv": csv, "--latex": latex, "--no-run": no_run or None}
         refuse(files, "--dry-run shows the plan and its cost, and makes no table")
     if no_run:
-        refuse(places, "--no-run trains nothing")
+        refuse(worker_options, "--no-run trains nothing")
     from gpvae_core.settings import parse_settings
     from gpvae_core.tables.build import table_sweeps
 
-    sweeps = table_sweeps(table, *chosen, epochs, runs, restarts, parse_settings(set_ or []))
-    cluster = cluster_of(scheduler, workers, device)
+    sweeps = table_sweeps(table, *selection, epochs, runs, restarts, parse_settings(set_ or []))
+    cluster = cluster_settings(scheduler, workers, device)
     if dry_run:
         show_plan(_planned(sweeps), out, cluster, json_)
         return
     outcomes = [] if no_run else _run(_planned(sweeps), out, cluster, f"gpvae table {number}")
-    _show(table, _compare(table, sweeps, out, runs, restarts, *chosen), csv, latex, json_)
+    _show(table, _compare(table, sweeps, out, runs, restarts, *selection), csv, latex, json_)
     for outcome in outcomes:
-        end(outcome)
+        report_failures(outcome)
 
 
 def _planned(sweeps: Sequence[SweepConfig]) -> list[tuple[SweepConfig, list[Job]]]:
@@ -132,7 +137,7 @@ def _planned(sweeps: Sequence[SweepConfig]) -> list[tuple[SweepConfig, list[Job]
 
 
 def _show(table: PaperTable, cells: Sequence[Cell], csv: Path | None, latex: Path | None, json_: bool) -> None:
-    """Write the files that were asked for, and print the table."""
+    """Write the requested files, and print the table."""
     from gpvae_core.tables.export import to_csv, to_latex
 
     _write(csv, to_csv(cells), latex, to_latex(table, cells))
@@ -144,14 +149,14 @@ def _show(table: PaperTable, cells: Sequence[Cell], csv: Path | None, latex: Pat
 
 
 def _check_files(*paths: Path | None) -> None:
-    """Raises UserError where a file cannot be written, before anything is trained for it."""
+    """Raise UserError, before any training starts, if a file cannot be written."""
     for path in paths:
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise UserError(f"wanted a file in a folder that is there, got '{path}'")
+            raise UserError(f"wanted a file in an existing folder, got '{path}'")
 
 
 def _names(option: str, text: str | None, example: str) -> list[str]:
-    """Return the names between commas; none where the option is not given."""
+    """Return the names between commas; an empty list if the option is not given."""
     names = [part.strip() for part in (text or "").split(",") if part.strip()]
     if text is not None and not names:
         raise UserError(f"wanted {option} with commas, as {example}, got '{text}'; leave it out for the table's")
@@ -169,15 +174,15 @@ def _whole_numbers(text: str | None) -> list[int]:
 def _run(
     sweeps: Sequence[tuple[SweepConfig, list[Job]]], out: Path, cluster: ClusterSettings, again: str
 ) -> list[Outcome]:
-    """Say what it will cost, then run."""
+    """Print the estimated cost, then run the sweeps."""
     from gpvae_core.sweep.cost import cell_costs
     from gpvae_core.sweep.run import check_cluster
 
     jobs = [job for _, part in sweeps for job in part]
     check_cluster(cluster, jobs, out)  # before the cost is measured
-    statuses, costs = known(jobs, out, cluster)
+    statuses, costs = known_or_measured(jobs, out, cluster)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
-    typer.echo(cost_sentence(rows, workers_of(cluster)), err=True)
+    typer.echo(cost_sentence(rows, worker_count(cluster)), err=True)
     return [
         run_with_bar(sweep, part, out, cluster, f"the same command, {again} ... --out {out}", costs)
         for sweep, part in sweeps
@@ -193,7 +198,7 @@ def _compare(
     dims: Sequence[int],
     methods: Sequence[str],
 ) -> list[Cell]:
-    """Return the chosen cells with what the folder holds; nothing of ours where it holds nothing."""
+    """Return the selected cells with the results in the folder; without results only the printed values."""
     from gpvae_core.sweep.results import FILE, open_results
     from gpvae_core.tables.compare import compare
 
@@ -217,7 +222,7 @@ def _print(table: PaperTable, cells: Sequence[Cell]) -> None:
     from gpvae_core.tables.paper import notes
 
     typer.echo(f"{table.title}, {table.unit} ({table.source})")
-    several = len(table.decoders) > 1  # then also several data sets
+    several = len(table.decoders) > 1  # Table 10, which has several data sets too
     print_table([_row(cell, several) for cell in cells])
     missing = [cell for cell in cells if cell.missing]
     if missing:
@@ -257,7 +262,7 @@ def _show_times(
     latex: Path | None,
     json_: bool,
 ) -> None:
-    """The paper's times, and what the bench measured here; the files hold the paper's."""
+    """Print the paper's times and the measured ones; the files contain the paper's."""
     from gpvae_core.tables.export import times_to_csv, times_to_latex
     from gpvae_core.tables.times import bench_rows, time_rows
 

@@ -1,4 +1,4 @@
-"""`gpvae sweep FILE`: many trainings on Dask, one SQLite file of results."""
+"""`gpvae sweep FILE`: run many trainings on Dask and store the results in one SQLite file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from gpvae_core.sweep.results import Cost
     from gpvae_core.sweep.run import OnChange, Outcome, Standing
 
-HELP = """Train data sets x methods x d x splits x restarts, score each, keep the results in OUT/results.sqlite.
+HELP = """Train data sets x methods x d x splits x restarts, score each run, store the scores in OUT/results.sqlite.
 
-A sweep that was stopped or killed goes on where it was when the same command is given again. The best restart of each
-split, by validation, is what counts. Worker processes on this machine do the work, one a core or one a GPU, or those of
-a Dask scheduler that is there already (--scheduler; its workers must see the folder OUT).
+If a sweep was stopped or killed, the same command continues it. The restart of each split with the best validation
+score is reported. The work is done by processes on this machine, one per core or per GPU, or by the workers of a
+running Dask scheduler (--scheduler), which must see the folder OUT.
 
 Examples:
 
@@ -61,10 +61,11 @@ Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.  [default: a cluster on this machine]")
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Worker processes on this machine.  [default: one a GPU, or one a core]")
+    int | None,
+    typer.Option(min=1, help="Number of worker processes on this machine.  [default: one per GPU, else per core]"),
 ]
-Device = Annotated[str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the best each worker has]")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost (measured on a few steps).")]
+Device = Annotated[str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest on each worker]")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, estimated from a few steps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -87,7 +88,7 @@ def command(
     except UserError as error:
         raise UserError(f"'{file}': {error}") from None
     target = out or Path("sweeps") / sweep.name
-    cluster = cluster_of(scheduler, workers, device)
+    cluster = cluster_settings(scheduler, workers, device)
     if dry_run:
         show_plan([(sweep, jobs)], target, cluster, json_)
         return
@@ -98,14 +99,15 @@ def command(
         typer.echo(json.dumps({**asdict(outcome), "out": str(target), "cells": summary}, indent=1))
     else:
         print_table([{key: _short(value) for key, value in row.items()} for row in summary])
-    end(outcome)
+    report_failures(outcome)
 
 
-def cluster_of(scheduler: str | None, workers: int | None, device: str | None) -> ClusterSettings:
-    """Return the processes that are to do the jobs.
+def cluster_settings(scheduler: str | None, workers: int | None, device: str | None) -> ClusterSettings:
+    """Return the settings of the Dask cluster that runs the jobs.
 
     Raises:
-        UserError: the address is none, the device is not here, or --workers beside --scheduler.
+        UserError: the address is malformed, this machine does not have the device, or both --workers and --scheduler
+            are given.
     """
     from gpvae_core.sweep.cluster import ClusterSettings, check_address
 
@@ -118,8 +120,8 @@ def cluster_of(scheduler: str | None, workers: int | None, device: str | None) -
     return cluster
 
 
-def end(outcome: Outcome) -> None:
-    """Say what failed; exit code 1 if anything did."""
+def report_failures(outcome: Outcome) -> None:
+    """Print each failed job; exit with code 1 if there is one."""
     for line in outcome.failed:
         typer.echo(f"failed: {line}", err=True)
     if outcome.failed:
@@ -127,7 +129,7 @@ def end(outcome: Outcome) -> None:
 
 
 def summarize_cells(best: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return mean and standard deviation over splits of each data set, method and d, nats."""
+    """Return the mean and standard deviation over splits of the test score, nats, by data set, method and d."""
     import statistics
 
     cells: dict[tuple[str, str, int], list[float]] = {}
@@ -158,7 +160,7 @@ def run_with_bar(
     again: str,
     costs: Mapping[str, Cost] | None = None,
 ) -> Outcome:
-    """Run with a bar on standard error; after a stop, say how to go on."""
+    """Run a sweep with a bar on standard error; if it is stopped, print the command `again` that continues it."""
     from gpvae_core.sweep.run import run_sweep
 
     try:
@@ -171,7 +173,7 @@ def run_with_bar(
 
 @contextmanager
 def _bar(total: int) -> Iterator[OnChange]:
-    """A bar over the jobs with the time left, from the first news on; each job that ends leaves a line."""
+    """Show a bar over the jobs with the time left, from the first report on; print a line for each finished job."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -196,13 +198,13 @@ def _bar(total: int) -> Iterator[OnChange]:
 def show_plan(
     sweeps: Sequence[tuple[SweepConfig, Sequence[Job]]], out: Path, cluster: ClusterSettings, json_: bool
 ) -> None:
-    """Print what is to do and what it will cost; nothing is written."""
+    """Print the jobs left to do and their estimated cost, without writing anything."""
     from gpvae_core.sweep.cost import cell_costs, total_seconds
 
     jobs = [job for _, part in sweeps for job in part]
-    statuses, costs = known(jobs, out, cluster)
+    statuses, costs = known_or_measured(jobs, out, cluster)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
-    seconds, workers = total_seconds(rows), workers_of(cluster)
+    seconds, workers = total_seconds(rows), worker_count(cluster)
     if json_:
         content = {
             "names": [sweep.name for sweep, _ in sweeps],
@@ -234,7 +236,7 @@ def _plan_row(row: CellCost) -> dict[str, Any]:
 
 
 def cost_sentence(rows: Sequence[CellCost], workers: int | None) -> str:
-    """Say what is to do, and how long it takes."""
+    """Return a sentence on the jobs left to do and the time they take."""
     from gpvae_core.sweep.cost import total_seconds
 
     seconds, to_do = total_seconds(rows), sum(row.to_do for row in rows)
@@ -245,8 +247,10 @@ def cost_sentence(rows: Sequence[CellCost], workers: int | None) -> str:
     )
 
 
-def known(jobs: Sequence[Job], out: Path, cluster: ClusterSettings) -> tuple[dict[str, str], dict[str, Cost]]:
-    """Return each job's status and each kind's cost: from the results where they are there, else measured now."""
+def known_or_measured(
+    jobs: Sequence[Job], out: Path, cluster: ClusterSettings
+) -> tuple[dict[str, str], dict[str, Cost]]:
+    """Return the status of each job and the cost of each kind of job, which is measured if no result has it yet."""
     from gpvae_core.sweep.cost import measure_unknown
     from gpvae_core.sweep.results import FILE, open_results
 
@@ -260,6 +264,6 @@ def known(jobs: Sequence[Job], out: Path, cluster: ClusterSettings) -> tuple[dic
         return statuses, costs | measure_unknown(todo, costs, cluster.device, progress)
 
 
-def workers_of(cluster: ClusterSettings) -> int | None:
-    """Return the number of the local cluster's workers; None for a scheduler, whose number is not known."""
+def worker_count(cluster: ClusterSettings) -> int | None:
+    """Return the number of local workers; None with a remote scheduler, whose number of workers is unknown."""
     return None if cluster.scheduler else cluster.local()[0]

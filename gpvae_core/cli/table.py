@@ -1,4 +1,4 @@
-"""Rows as a table on standard output."""
+"""Printing tables on standard output."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-UNCUT = 100_000
-"""Characters of a line where no terminal's edge has to be kept to."""
+UNLIMITED = 100_000
+"""Width in characters, in effect unlimited, of tables that are not printed on a terminal."""
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """The rows as a table, their keys as its head."""
+    """Print rows as a table whose header is the rows' keys."""
     table = Table()
     for column in rows[0] if rows else ("nothing here",):
         table.add_column(column, overflow="fold")
@@ -24,5 +24,5 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def show(table: Table) -> None:
-    """Print on a terminal as wide as that is; in a pipe or file, which has no edge, as wide as the table needs."""
-    Console(width=None if sys.stdout.isatty() else UNCUT).print(table)
+    """Print a table, wrapped to the terminal's width; in a pipe or file, as wide as the table needs."""
+    Console(width=None if sys.stdout.isatty() else UNLIMITED).print(table)

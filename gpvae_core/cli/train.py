@@ -1,4 +1,4 @@
-"""`gpvae train`: train a method on a data set into a run folder, or go on with a stopped run."""
+"""`gpvae train`: train a method on a data set into a run folder, or resume a stopped run."""
 
 from __future__ import annotations
 
@@ -33,18 +33,20 @@ Examples:
 
   gpvae train --method mapa:20 --dataset circle --epochs 3 --set recovery_epochs=5 --set encoder_epochs=5
 
---epochs of mapa are those before prior recovery and the fit of the encoder, which have up to 500 epochs of their own.
-
   gpvae train --resume runs/gp
+
+For mapa, --epochs does not include prior recovery and the fit of the encoder, which take up to 500 epochs each.
 """
 
 
 def command(
-    method: Annotated[str | None, typer.Option(help="What to train: see `gpvae list methods`.  [default: vae]")] = None,
+    method: Annotated[str | None, typer.Option(help="Method: see `gpvae list methods`.  [default: vae]")] = None,
     dataset: Annotated[str | None, typer.Option(help="Data set: see `gpvae list datasets`.  [default: digits]")] = None,
-    latent_dim: Annotated[int | None, typer.Option(help="Latent dimensions, d.  [default: 2; of points 1]")] = None,
+    latent_dim: Annotated[
+        int | None, typer.Option(help="Number of latent dimensions, d.  [default: 2; for points 1]")
+    ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training images.  [default: 200; of points 500]")
+        int | None, typer.Option(help="Passes over the training images.  [default: 200; for points 500]")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of weights, batches and noise.  [default: 0]")
@@ -56,16 +58,18 @@ def command(
         list[str] | None,
         typer.Option("--set", help="Any other setting, key=value; repeatable. See `gpvae list settings`."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Settings of a paper: kim2021.")] = None,
-    init_from: Annotated[Path | None, typer.Option(help="Start from the weights of this trained run.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Name of a paper's settings: kim2021.")] = None,
+    init_from: Annotated[Path | None, typer.Option(help="Trained run whose weights initialize this one.")] = None,
     decoder_from: Annotated[
         Path | None,
-        typer.Option(help="Keep decoder and likelihood of this run frozen and train an encoder alone."),
+        typer.Option(help="Trained run whose decoder and likelihood are kept frozen; only an encoder is trained."),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this stopped run (only --epochs and --device apply).")
+        Path | None, typer.Option(help="Stopped run to resume (only --epochs and --device apply).")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.  [default: the best there is]")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Compute on cpu, cuda, cuda:1 or mps.  [default: the fastest available]")
+    ] = None,
 ) -> None:
     new_run = {
         "--method": method,
@@ -95,7 +99,7 @@ def command(
         typer.echo(f"{plan.data.name}: {plan.data.note}", err=True)
     if plan.config.inference.finishes:
         typer.echo(
-            "after training follow prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "
+            "training is followed by prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "
             "recovery_epochs and encoder_epochs",
             err=True,
         )
@@ -103,7 +107,7 @@ def command(
 
 
 def _report(run: Callable[[Progress], Path], folder: Path) -> None:
-    """Train with a bar, then say where the run is and how good; after a stop, how to go on."""
+    """Train with a bar, then print the run's folder and best score; if stopped, the command that resumes it."""
     try:
         with terminal_progress() as progress:
             run(progress)
@@ -122,17 +126,17 @@ def _report(run: Callable[[Progress], Path], folder: Path) -> None:
     summary = summarize(folder)
     typer.echo(
         f"{folder}: {epochs} epoch{'' if epochs == 1 else 's'} in {sum_seconds(rows):.0f} s; best {summary.score_name} "
-        f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}{_of_finished(summary)}"
+        f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}{_finished_score(summary)}"
     )
 
 
-def _of_finished(summary: RunSummary) -> str:
-    """Return the finished model's score, where the best weights were chosen by another."""
+def _finished_score(summary: RunSummary) -> str:
+    """Return the finished model's ELBO as text, if the best weights were chosen by another score."""
     if summary.best_elbo == summary.score or summary.best_elbo is None:
         return ""
     return f"; finished model: validation ELBO {summary.best_elbo:.1f} nats"
 
 
 def sum_seconds(rows: Sequence[EpochMetrics]) -> float:
-    """Return the training time so far; each row holds the time since the start."""
+    """Return the wall time of training, in seconds: each row holds the time since the start."""
     return float(rows[-1]["seconds"])

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, PathSource, RawData, Split, own_path, stratified_test_split
+from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.damage import check_readable, short
+from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.errors import UserError
 
 MAX_BYTES = 8_000_000_000
@@ -36,9 +37,10 @@ Arrays = Mapping[str, np.ndarray]
 
 @DATASETS.register("array")
 class ArrayFile(PathSource):
-    """An .npz: images (or train_images and test_images) as bytes or as floats in [0, 1], perhaps labels; no pickle.
+    """An .npz with images (or train_images and test_images) as bytes or floats in [0, 1], optionally labels; no pickle.
 
-    Images are (N, H, W), (N, H, W, C) or (N, C, H, W). Without a partition a seeded 20 % of each class is the test set.
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W). Without a partition, a seeded 20 % of each class is the test
+    set.
     """
 
     def read(self) -> RawData:
@@ -70,33 +72,34 @@ class ArrayFile(PathSource):
         return RawData(Split(train, classes[: len(train)], levels), Split(test, classes[len(train) :], levels), names)
 
 
-def read_npz(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz whose names are wanted.
+def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz with these names, as far as it has them.
 
     Raises:
-        UserError: not there, not to be read, no .npz, truncated, Python objects inside, too large for memory.
+        UserError: the file does not exist, cannot be read, is not an .npz, is truncated, contains Python objects, or
+            exceeds MAX_BYTES.
     """
     check_readable(path)
     if not path.is_file():
         raise UserError(f"'{path}' is not there: wanted an .npz file")
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in wanted)
+            size = sum(info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in names)
         if size > MAX_BYTES:
             raise UserError(f"'{path}' holds {size / 1e9:.0f} GB: wanted at most {MAX_BYTES / 1e9:.0f} GB")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in wanted}
+            return {name: file[name] for name in file.files if name in names}
     except UserError:
         raise
     except _DAMAGE as error:
-        raise UserError(f"'{path}' is no .npz of plain numbers, is damaged or truncated ({short(error)})") from None
+        raise UserError(f"'{path}' is not an .npz of plain numbers, is damaged or truncated ({short(error)})") from None
 
 
 def as_pixels(array: np.ndarray, where: str) -> tuple[NDArray[np.uint8 | np.float32], int]:
-    """(images (N, C, H, W) as uint8 or float32, levels) of an array that `where` names.
+    """Return (images (N, C, H, W) as uint8 or float32, levels) of an array; `where` is its name in error messages.
 
     Raises:
-        UserError: other shapes, other types, NaN, values outside [0, 1].
+        UserError: the shape or type is not supported, or a value is NaN or outside of [0, 1].
     """
     images = np.ascontiguousarray(_channels_first(array, where))
     if images.dtype == np.bool_:
@@ -116,7 +119,7 @@ def as_pixels(array: np.ndarray, where: str) -> tuple[NDArray[np.uint8 | np.floa
 
 
 def _channels_first(array: np.ndarray, where: str) -> np.ndarray:
-    """(N, C, H, W) from any of the three orders."""
+    """Return the array in the order (N, C, H, W)."""
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[3] in _CHANNELS and array.shape[1] not in _CHANNELS:
@@ -133,7 +136,7 @@ def _channels_first(array: np.ndarray, where: str) -> np.ndarray:
 
 
 def _labels(arrays: Arrays, name: str, count: int, path: Path) -> np.ndarray:
-    """Return the labels called `name`, checked; one class of all where there are none."""
+    """Return the checked labels called `name`; a single class if there are none."""
     if name not in arrays:
         return np.full(count, "images")
     labels = arrays[name]
@@ -145,6 +148,6 @@ def _labels(arrays: Arrays, name: str, count: int, path: Path) -> np.ndarray:
 
 
 def _classes(labels: np.ndarray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """(names of the classes, number of each image's class)."""
+    """Return (names of the classes, index of each image's class)."""
     names, classes = np.unique(labels, return_inverse=True)
     return tuple(str(name) for name in names), classes.astype(np.int64)

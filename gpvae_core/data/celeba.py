@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.files import ENVIRONMENT, find_file, find_folder
+from gpvae_core.data.split import Split
 from gpvae_core.data.tree import decode_all, open_tree
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
@@ -16,15 +17,15 @@ from gpvae_core.types import EventShape
 FOLDER = "img_align_celeba"
 SIZE = 64
 SHARES = (0.8, 0.1)
-"""Shares of training and validation images; the rest is the test set."""
+"""Shares of training and validation images; the others are the test set."""
 FEWEST = 8
-"""From so many on no part is empty."""
+"""Smallest number of images with which no split is empty."""
 _PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
 
 @DATASETS.register("celeba")
 class CelebA(Source):
-    """CelebA, aligned faces in colour, cropped in the middle and resized to 64x64; a seeded split 80/10/10."""
+    """CelebA, aligned faces in colour, centre-cropped and resized to 64x64; seeded splits of 80, 10 and 10 %."""
 
     shape: EventShape | None = (3, SIZE, SIZE)
     resizable: ClassVar[bool] = True
@@ -47,7 +48,7 @@ class CelebA(Source):
                 raise UserError(f"'{location}': wanted at least {FEWEST} faces for three parts, got {len(pictures)}")
             order = np.random.default_rng(self.config.split_seed).permutation(len(pictures))
             cuts = [round(len(order) * share) for share in np.cumsum(SHARES)]
-            # Each part is decoded by itself: the whole and its parts together would take twice the memory.
+            # Decode each split separately: decoding all images and then copying them would take twice the memory.
             train, validation, test = (
                 _faces(decode_all([pictures[i] for i in np.sort(part)], 3, size, f"celeba {name}"))
                 for name, part in zip(("training", "validation", "test"), np.split(order, cuts), strict=True)
@@ -56,7 +57,7 @@ class CelebA(Source):
 
 
 def _location() -> Path | None:
-    """Return the folder of faces, the zip, or None."""
+    """Return the folder or the zip of faces; None if neither is present."""
     return find_folder("celeba", FOLDER) or find_file("celeba", (f"{FOLDER}.zip",))
 
 

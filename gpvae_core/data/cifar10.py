@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.damage import cannot_read, check_readable, short
 from gpvae_core.data.files import find_file, missing
+from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
@@ -21,7 +22,7 @@ TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = ("test_batch.bin",)
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000
-"""In each file."""
+"""Number of records in each file."""
 _PIXELS = 3 * 32 * 32
 _RECORD = 1 + _PIXELS
 
@@ -59,7 +60,7 @@ def _content(path: Path) -> bytes:
 
 
 def _members(archive: Path) -> dict[str, bytes]:
-    """Return the record files of the tar.gz, by name; of each no more than one byte too many is read."""
+    """Return the content of the record files in the tar.gz, by name."""
     files: dict[str, bytes] = {}
     check_readable(archive)
     try:
@@ -68,7 +69,7 @@ def _members(archive: Path) -> dict[str, bytes]:
                 name = Path(member.name).name
                 file = tar.extractfile(member) if member.isfile() and name in TRAIN + TEST else None
                 if file is not None:
-                    files[name] = file.read(RECORDS * _RECORD + 1)
+                    files[name] = file.read(RECORDS * _RECORD + 1)  # one byte more reveals a file that is too long
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise UserError(f"'{archive}' is damaged or truncated ({short(error)}): fetch it again") from None
     if lacking := [name for name in TRAIN + TEST if name not in files]:
@@ -83,7 +84,7 @@ def _split(files: dict[str, bytes], names: Sequence[str]) -> Split:
 
 
 def _records(data: bytes, name: str) -> np.ndarray:
-    """Return rows of a label and the pixels, channel by channel. Raises UserError on a wrong length or label."""
+    """Return one row per record: the label, then the pixels by channel. Raises UserError if the data are damaged."""
     if len(data) != RECORDS * _RECORD:
         raise UserError(
             f"CIFAR-10's {name} is truncated or another file: wanted {RECORDS} records of {_RECORD} bytes, "

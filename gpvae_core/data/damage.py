@@ -1,4 +1,4 @@
-"""Messages about files that are damaged, or that are there and cannot be read."""
+"""Messages about damaged and unreadable files."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from gpvae_core.errors import UserError
 
 
 def short(what: object, most: int = 80) -> str:
-    """Return the first printable characters of an error or a name, in one line: damage can put any bytes there."""
+    """Return the first printable characters of an error or name on one line; damaged files can put any bytes there."""
     text = "".join(letter for letter in " ".join(str(what).split()) if letter.isprintable())
     return text[:most] or type(what).__name__
 
 
 def cannot_read(path: Path, error: OSError) -> UserError:
-    """Return the error for a file or folder that the system refuses to read."""
+    """Return the UserError for a file or folder that the system refuses to read."""
     return UserError(f"'{path}' cannot be read ({error.strerror or short(error)})")
 
 
 def check_readable(path: Path) -> None:
-    """Say so where a file or folder cannot be read, before a reader takes that for damage; nothing if it is not there.
+    """Raise UserError if a file or folder exists but cannot be read, which a reader could mistake for damage.
 
-    Raises:
-        UserError: no permission, a name too long, a failing disk.
+    Causes are missing permissions, a name that is too long, or a failing disk.
     """
     try:
         path.stat()

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
+from gpvae_core.data.base import DATASETS, RawData, Source
+from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.types import EventShape
 
 
@@ -21,7 +22,7 @@ class Digits(Source):
         return True
 
     def read(self) -> RawData:
-        from sklearn.datasets import load_digits  # takes half a second to import; other data sets do without
+        from sklearn.datasets import load_digits  # takes half a second to import, and other data sets do not need it
 
         bunch: Any = load_digits()
         images = Split(bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.int64), levels=16)

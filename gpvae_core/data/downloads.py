@@ -1,4 +1,4 @@
-"""Files that can be downloaded, with their checksums; fetching and checking them."""
+"""Downloadable files with their checksums: fetching and verifying them."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Download:
     """One file on the web, at the address `base` + `file`."""
 
     base: str
-    """Address of its folder, with a slash at the end."""
+    """Address of its folder, with a trailing slash."""
     file: str
     checksum: str
     """The published checksum, "md5:..." or "sha256:..."."""
     content: str | None = None
-    """Checksum of the uncompressed bytes, by which a file compressed anew (or not at all) is known too."""
+    """Checksum of the uncompressed bytes, which identifies the file if it is compressed differently, or not at all."""
     stand_in: bool = False
-    """Read where the others are not there, and so never fetched."""
+    """Whether the file is only read if the others are missing; such a file is never fetched."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names under which the file may lie in a folder."""
+        """Names that the file may have in a folder."""
         return (self.file, self.file.removesuffix(".gz")) if self.content else (self.file,)
 
 
@@ -103,7 +103,7 @@ DOWNLOADS: dict[str, tuple[Download, ...]] = {
 
 @dataclass
 class _Bar:
-    """The bar that pooch moves as a file comes in, passed on to a progress callback."""
+    """Adapter from the progress bar that pooch expects to a progress callback."""
 
     progress: Progress
     what: str
@@ -118,65 +118,67 @@ class _Bar:
         self.done = 0
 
     def close(self) -> None:
-        """The bar belongs to the caller, who closes it."""
+        """Do nothing: the caller closes the bar."""
 
 
 def fetch(name: str, progress: Progress, mirror: str | None = None) -> list[Path]:
-    """Download the files of data set `name` that are not there or are damaged; the paths of all of them.
+    """Download the missing and damaged files of data set `name`, and return the paths of all its files.
 
-    `mirror` is the address of a web folder to take them from in place of the published one. Nothing is kept of a file
-    that comes incomplete or with another checksum.
+    A file that arrives incomplete or with another checksum is discarded.
+
+    Args:
+        mirror: address of another web folder with the same files.
 
     Raises:
-        UserError: a mirror that is no address, no network, no such page, another checksum, a file that cannot be read,
-            a folder that cannot be written, a full disk.
+        UserError: the mirror's address is malformed, there is no network or no such page, a checksum differs, a file
+            cannot be read, or the folder cannot be written.
     """
     if mirror is not None:
         _check_address(mirror)
-    wanted = [download for download in DOWNLOADS[name] if not download.stand_in]
-    return [
-        _fetch_one(name, replace(item, base=f"{mirror.rstrip('/')}/") if mirror else item, progress) for item in wanted
-    ]
+    downloads = [download for download in DOWNLOADS[name] if not download.stand_in]
+    if mirror is not None:
+        downloads = [replace(download, base=f"{mirror.rstrip('/')}/") for download in downloads]
+    return [_fetch_one(name, download, progress) for download in downloads]
 
 
 def _check_address(mirror: str) -> None:
     try:
         parts = urlsplit(mirror)
         host = (parts.hostname or "").encode("idna")
-        good = parts.scheme in ("http", "https") and host and parts.port != 0
-    except ValueError:  # a port that is no number, brackets that do not close, dots with nothing between
-        good = False
-    if not good or mirror.split() != [mirror]:
+        valid = parts.scheme in ("http", "https") and host and parts.port != 0
+    except ValueError:  # the port is not a number, a bracket is not closed, or a part of the host is empty
+        valid = False
+    if not valid or mirror.split() != [mirror]:
         raise UserError(f"wanted a mirror's address, http://HOST/FOLDER or https://HOST/FOLDER, got '{mirror}'")
 
 
 def verify(name: str) -> list[tuple[Path, str]]:
-    """Return (path, checksum) of each file of data set `name` that is there and has its published sum.
+    """Return (path, checksum) of each present file of data set `name`, after comparing it with the published one.
 
     Raises:
-        UserError: files with other sums (all of them named), or one that cannot be read.
+        UserError: checksums differ (the message names all such files), or a file cannot be read.
     """
-    checked, wrong = [], []
+    verified, wrong = [], []
     for download in DOWNLOADS.get(name, ()):
         path = find_file(name, download.names)
         if path is None:
             continue
-        (checked if matches(download, path) else wrong).append((path, download.content or download.checksum))
+        (verified if matches(download, path) else wrong).append((path, download.content or download.checksum))
     if wrong:
         lines = [f"'{path}' is damaged or another file: its checksum is not {checksum}" for path, checksum in wrong]
         raise UserError(f"{'; '.join(lines)}; delete what is named and run 'gpvae data fetch {name}'")
-    return checked
+    return verified
 
 
 def matches(download: Download, path: Path) -> bool:
-    """Return whether the file has the published checksum, of itself or of its uncompressed content."""
+    """Return whether the file, or its uncompressed content, has the published checksum."""
     if path.name == download.file and _digest(path, download.checksum) == download.checksum:
         return True
     return download.content is not None and _digest(path, download.content, uncompress=True) == download.content
 
 
 def _digest(path: Path, like: str, uncompress: bool = False) -> str | None:
-    """Checksum of a file (or of what a .gz holds) in the manner of `like`; None for a damaged .gz."""
+    """Return the checksum of a file, or of a .gz file's content, by the algorithm of `like`; None for a damaged .gz."""
     algorithm = like.partition(":")[0]
     try:
         with gzip.open(path, "rb") if uncompress and path.suffix == ".gz" else path.open("rb") as file:
@@ -193,7 +195,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _folder(name: str) -> Path:
-    """Return where downloads go: into the folder named by the environment if it can be written, else into the cache."""
+    """Return the folder for downloads: below that of the environment variable if it is writable, else the cache."""
     own = own_folder()
     if own and os.access(own, os.W_OK):
         return own / name
@@ -201,10 +203,10 @@ def _folder(name: str) -> Path:
 
 
 def _fetch_one(name: str, download: Download, progress: Progress) -> Path:
-    there = find_file(name, download.names)
-    if there is not None and matches(download, there):
-        return there
-    folder = there.parent if there is not None else _folder(name)
+    present = find_file(name, download.names)
+    if present is not None and matches(download, present):
+        return present
+    folder = present.parent if present is not None else _folder(name)
     url = download.base + download.file
     pooch.get_logger().setLevel("WARNING")
     downloader: Any = pooch.HTTPDownloader(progressbar=_Bar(progress, download.file), chunk_size=CHUNK)  # pyright: ignore[reportArgumentType]
@@ -221,17 +223,17 @@ def _fetch_one(name: str, download: Download, progress: Progress) -> Path:
             "nothing was kept, try again"
         ) from None
     except OSError as error:
-        refused = error.strerror or os.strerror(errno.EACCES)  # pooch puts a text of its own into PermissionError
+        reason = error.strerror or os.strerror(errno.EACCES)  # NOTE: pooch's own PermissionError has no strerror
         raise UserError(
-            f"could not write '{folder / download.file}' ({refused}): set {ENVIRONMENT} to a folder that can be written"
+            f"could not write '{folder / download.file}' ({reason}): set {ENVIRONMENT} to a folder that can be written"
         ) from None
     finally:
-        with suppress(OSError):  # a folder made for a file that did not come; one that holds anything stays
+        with suppress(OSError):  # remove a folder that is empty because the download failed; `rmdir` keeps others
             folder.rmdir()
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Return the short of what went wrong: the page's status, or the host that did not answer."""
+    """Return a short reason: the status of the page, or the host that did not answer."""
     if error.response is not None:
         return f"the server answers {error.response.status_code}"
     host = urlsplit(str(error.request.url)).hostname if error.request is not None else None

@@ -1,4 +1,4 @@
-"""The places where files of a data set lie: `GPVAE_DATA_DIR`, the cache, or a download with checksum and progress."""
+"""Locating the files of a data set, in the folder `GPVAE_DATA_DIR` and in the user's cache."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ENVIRONMENT = "GPVAE_DATA_DIR"
 
 
 def own_folder() -> Path | None:
-    """Return the folder that the environment names, or None where it names none.
+    """Return the folder named by the environment variable, or None if it is not set.
 
     Raises:
-        UserError: no such folder, a file, no permission to look into it.
+        UserError: it is not a folder, or cannot be read.
     """
     text = os.environ.get(ENVIRONMENT)
     if not text:
         return None
     folder = Path(os.path.expanduser(text))
     try:
-        os.scandir(f"{folder}/.").close()  # the dot asks for the right to look at files, beside that to list them
+        os.scandir(f"{folder}/.").close()  # "/." also requires the permission to access files, not only to list them
     except OSError as error:
         raise UserError(
             f"{ENVIRONMENT} is '{text}', which cannot be read ({error.strerror}): "
@@ -36,23 +36,24 @@ def own_folder() -> Path | None:
 
 
 def data_folder(name: str) -> list[Path]:
-    """Folders in which the files of data set `name` are looked for, in order. Raises UserError as `own_folder`."""
+    """Return the folders in which files of data set `name` are searched, in order. Raises UserError as `own_folder`."""
     own = own_folder()
     return [*([own / name, own] if own else []), Path(pooch.os_cache("gpvae")) / name]
 
 
 def find_file(name: str, candidates: Iterable[str]) -> Path | None:
-    """The first of `candidates` that is there, or None. Raises UserError where a folder cannot be looked into."""
+    """Return the path of the first candidate that exists, or None. Raises UserError if a folder cannot be accessed."""
     return _first([folder / candidate for folder in data_folder(name) for candidate in candidates], stat.S_ISREG)
 
 
 def find_folder(name: str, candidate: str) -> Path | None:
-    """The folder `candidate` where it is there, or None. Raises UserError where a folder cannot be looked into."""
+    """Return the path of the folder `candidate`, or None. Raises UserError if a folder cannot be accessed."""
     return _first([folder / candidate for folder in data_folder(name)], stat.S_ISDIR)
 
 
 def _first(paths: Iterable[Path], is_kind: Callable[[int], bool]) -> Path | None:
-    """Return the first that is there and of this kind. Not `Path.is_file`: from Python 3.14 on it hides a refusal."""
+    """Return the first path that exists and is of this kind, or None."""
+    # NOTE: `Path.is_file` would hide a PermissionError from Python 3.14 on.
     for path in paths:
         try:
             if is_kind(path.stat().st_mode):
@@ -65,7 +66,7 @@ def _first(paths: Iterable[Path], is_kind: Callable[[int], bool]) -> Path | None
 
 
 def missing(name: str, files: Iterable[str]) -> UserError:
-    """Return the error for files that are neither there nor to be had."""
+    """Return the error for missing files of a data set."""
     return UserError(
         f"the files of '{name}' ({', '.join(files)}) are not there: run 'gpvae data fetch {name}', "
         f"or set {ENVIRONMENT} to a folder that holds them"

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, PathSource, RawData, Split, own_path, stratified_test_split
+from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.decode import picture_size
+from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.errors import UserError
 
@@ -22,7 +23,7 @@ _PARTS |= {"validation": "validation"}
 
 @DATASETS.register("images")
 class ImageTree(PathSource):
-    """Any folder or zip of images, one subfolder a class; train/ and test/ above the classes are honoured."""
+    """Any folder or zip of images with one subfolder per class, optionally below train/ and test/."""
 
     resizable: ClassVar[bool] = True
 
@@ -30,7 +31,7 @@ class ImageTree(PathSource):
         path = own_path(self.argument)
         with open_tree(path) as pictures:
             size = self.config.size or own_size(pictures)
-            pixels = _without_idle_colour(decode_all(pictures, 3, size, path.name))
+            pixels = _grey_if_possible(decode_all(pictures, 3, size, path.name))
         parts, classes = partition([picture.folders for picture in pictures], path.stem)
         names, labels = np.unique(np.array(classes), return_inverse=True)
         everything = Split(pixels, labels.astype(np.int64), levels=255)
@@ -38,7 +39,7 @@ class ImageTree(PathSource):
 
 
 def own_size(pictures: Sequence[ImageFile]) -> int:
-    """Return the images' common size if they are square and small, else 28."""
+    """Return the common side of the images in pixels if they are square and small, else DEFAULT_SIZE."""
     first = picture_size(pictures[0].read(), pictures[0].where)
     if first[0] != first[1] or not 4 <= first[0] <= LARGEST_OWN_SIZE:
         return DEFAULT_SIZE
@@ -47,33 +48,40 @@ def own_size(pictures: Sequence[ImageFile]) -> int:
 
 
 def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str] | None, list[str]]:
-    """(part of each image or None, class of each image) from the folders they lie in; `whole` names a single class.
+    """Return (split of each image or None, class of each image) from the folders that contain them.
 
-    Folders that all images share tell no classes apart and are dropped. The rest is the class, several levels joined by
-    "/" (alphabet/character), behind train/, test/ and validation/ where these are the first level.
+    Leading folders shared by all images are dropped. If train/ and test/ are the next level, they give the split. The
+    remaining levels, joined by "/" (alphabet/character), are the class.
+
+    Args:
+        whole: name of the class of images without such a folder.
+
+    Raises:
+        UserError: there are other folders beside train/ and test/.
     """
     shared = _shared_depth(folders)
     rest = [folder[shared:] for folder in folders]
     first = {folder[0].lower() if folder else "" for folder in rest}
     if not {"train", "training"} & first or "test" not in first:
         return None, ["/".join(folder) or whole for folder in rest]
-    if strange := sorted(first - set(_PARTS)):
+    if others := sorted(first - set(_PARTS)):
         raise UserError(
-            f"'{whole}' has train/ and test/ and beside them '{strange[0] or 'images in no folder'}': "
+            f"'{whole}' has train/ and test/ and beside them '{others[0] or 'images in no folder'}': "
             "wanted only train/, test/ and perhaps validation/ on that level"
         )
     return [_PARTS[folder[0].lower()] for folder in rest], ["/".join(folder[1:]) or whole for folder in rest]
 
 
 def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
-    """Count the folders from the root on that all images share; the innermost of a single class is not counted."""
+    """Return the number of leading folders that all images share, without the innermost one of a single class."""
+    # The common prefix of all folders is that of the lexicographically smallest and largest.
     low, high = min(folders), max(folders)
     depth = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     return max(depth - 1, 0) if low == high else depth
 
 
-def _without_idle_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return one channel where all images are grey, else the three."""
+def _grey_if_possible(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return one channel if all images are grey, else all three."""
     grey = all(np.array_equal(pixels[:, 0], pixels[:, channel]) for channel in (1, 2))
     return np.ascontiguousarray(pixels[:, :1]) if grey else pixels
 
@@ -81,6 +89,8 @@ def _without_idle_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _raw(everything: Split, parts: list[str] | None, names: tuple[str, ...], seed: int, path: Path) -> RawData:
     if parts is None:
         return RawData(*stratified_test_split(everything, seed, f"'{path}'"), names)
-    of = np.array(parts)
-    train, test, validation = (everything.take(np.flatnonzero(of == part)) for part in ("train", "test", "validation"))
+    part_of = np.array(parts)
+    train, test, validation = (
+        everything.take(np.flatnonzero(part_of == part)) for part in ("train", "test", "validation")
+    )
     return RawData(train, test, names, validation if len(validation) else None)

@@ -1,4 +1,4 @@
-"""The model that synthetic data were drawn from: z ~ N(0, I), x|z ~ N(f(z), sigma^2 I) (Yacoby et al. 2024, C.1)."""
+"""The generating model of synthetic data: z ~ N(0, I), x|z ~ N(f(z), sigma^2 I) (Yacoby et al. 2024, C.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class KnownTruth:
-    """f, sigma, and the latents that made each point: (theta^GT, Z^GT) of the paper."""
+    """The true f and sigma, and the latents that generated each point: (theta^GT, Z^GT) of the paper."""
 
     decoder: nn.Module
     """f: (B, d) -> (B, C, H, W), float32, without trainable parameters."""
@@ -19,6 +19,6 @@ class KnownTruth:
     """Standard deviation of the noise, sigma_epsilon, in the units of x."""
     latent_dim: int
     train: Float64[np.ndarray, "N d"]
-    """Latents of the training points, in their order; the two below likewise."""
+    """Latents of the training points, in the same order; likewise for validation and test points."""
     validation: Float64[np.ndarray, "V d"]
     test: Float64[np.ndarray, "T d"]

@@ -1,4 +1,4 @@
-"""MNIST: IDX files, compressed or not (LeCun et al. 1998)."""
+"""MNIST: IDX files, optionally compressed (LeCun et al. 1998)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.damage import check_readable, short
 from gpvae_core.data.files import find_file, missing
+from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
@@ -20,15 +21,16 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """An IDX file of bytes with so many dimensions. Raises UserError where it is truncated or of another kind."""
+    """Read an IDX file of bytes with this number of dimensions. Raises UserError if it is truncated or another file."""
     check_readable(path)
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"'{path}' is damaged or truncated ({short(error)}): fetch it again") from None
+    # IDX: two zero bytes, the type (8: unsigned byte), the number of dimensions, then each size as big-endian int32.
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes((0, 0, 8, dimensions)):
-        raise UserError(f"'{path}' is no IDX file of bytes with {dimensions} dimensions: was another file renamed?")
+        raise UserError(f"'{path}' is not an IDX file of bytes with {dimensions} dimensions: was another file renamed?")
     shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions))
     if len(data) - header != math.prod(shape):
         raise UserError(f"'{path}' is truncated: wanted {math.prod(shape)} bytes of {shape}, got {len(data) - header}")
@@ -47,20 +49,20 @@ class Mnist(Source):
 
     @staticmethod
     def paths() -> list[Path | None]:
-        """Return where each of FILES is, compressed or not; None for one that is not there."""
+        """Return the path of each of FILES, compressed or not; None for a missing one."""
         return [find_file("mnist", (f"{name}.gz", name)) for name in FILES]
 
     def read(self) -> RawData:
         paths = self.paths()
-        found = [path for path in paths if path is not None]
-        if len(found) < len(FILES):
+        present = [path for path in paths if path is not None]
+        if len(present) < len(FILES):
             raise missing("mnist", FILES)
-        train, test = _part(*found[:2]), _part(*found[2:])
+        train, test = _part(*present[:2]), _part(*present[2:])
         return RawData(train, test, tuple("0123456789"))
 
 
 def _part(images_path: Path, labels_path: Path) -> Split:
-    """Return images and labels of two files. Raises UserError where they are no MNIST or not of one set."""
+    """Return images and labels of two files. Raises UserError if they are not MNIST's or do not belong together."""
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if len(images) == 0 or images.shape[1:] != (28, 28):
         raise UserError(f"'{images_path}': wanted N > 0 images (N, 28, 28), got {images.shape}; is it MNIST's?")

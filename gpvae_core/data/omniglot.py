@@ -1,4 +1,4 @@
-"""OMNIGLOT: the published zips of drawings, one folder a character (Lake, Salakhutdinov, Tenenbaum 2015)."""
+"""OMNIGLOT: the published zips of drawings, with one folder per character (Lake, Salakhutdinov, Tenenbaum 2015)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split, stratified_test_split
+from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.files import find_file, missing
+from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.types import EventShape
 
@@ -27,8 +28,8 @@ NOTE = (
 class Omniglot(Source):
     """OMNIGLOT, handwritten characters, white on black, resized to 28x28: 19,280 background + 13,180 evaluation images.
 
-    Where only the two small background zips are there, their union (Greek and Latin are in both) with a seeded 20 % of
-    each character as the test set; likelihoods are then not comparable with published ones.
+    If only the two small background zips are present, the data are their union (Greek and Latin are in both) with a
+    seeded 20 % of each character as the test set; likelihoods are then not comparable with published ones.
     """
 
     shape: EventShape | None = (1, SIZE, SIZE)
@@ -63,7 +64,7 @@ class Omniglot(Source):
         return RawData(*stratified_test_split(everything, self.config.split_seed, where), names, note=NOTE)
 
     def _read(self, path: Path, known: set[tuple[str, str]] | None = None) -> tuple[NDArray[np.uint8], list[str]]:
-        """(inverted pixels, character of each) of a zip, without the drawings in `known`, which then grows by them."""
+        """Return (inverted pixels, character of each) of a zip's drawings that are not in `known`; add them to it."""
         with open_tree(path) as pictures:
             new = [picture for picture in pictures if known is None or _key(picture) not in known]
             if known is not None:
@@ -74,13 +75,13 @@ class Omniglot(Source):
 
 
 def _paths(files: tuple[str, ...]) -> list[Path] | None:
-    """Return where the files are, or None if one is not there."""
-    found = [path for path in (find_file("omniglot", (file,)) for file in files) if path is not None]
-    return found if len(found) == len(files) else None
+    """Return the paths of the files; None if one is missing."""
+    paths = [path for path in (find_file("omniglot", (file,)) for file in files) if path is not None]
+    return paths if len(paths) == len(files) else None
 
 
 def _character(picture: ImageFile) -> str:
-    """Greek/character01"""
+    """Return the character's name, such as 'Greek/character01'."""
     return "/".join(picture.folders[-2:])
 
 

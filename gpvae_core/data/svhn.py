@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gpvae_core.data.base import DATASETS, RawData, Source, Split
+from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.damage import check_readable, short
 from gpvae_core.data.files import find_file, missing
+from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
@@ -37,10 +38,10 @@ class Svhn(Source):
 
 
 def read_mat(path: Path) -> Split:
-    """X (32, 32, 3, N) and y (N, 1), in which the digit 0 is written 10.
+    """Read a .mat file with X (32, 32, 3, N) and y (N, 1), in which the label 10 is the digit 0.
 
     Raises:
-        UserError: damaged, truncated, other shapes, labels outside 1 to 10.
+        UserError: the file is damaged or truncated, a shape is wrong, or a label is not from 1 to 10.
     """
     pixels, digits = _variables(path)
     if pixels.shape[:3] != (32, 32, 3) or pixels.ndim != 4 or pixels.dtype != np.uint8:

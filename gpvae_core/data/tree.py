@@ -1,4 +1,4 @@
-"""Pictures in a folder or a zip, read one by one into memory (nothing is unpacked to disk)."""
+"""Pictures in a folder or a zip, read one by one into memory; nothing is extracted to the disk."""
 
 from __future__ import annotations
 
@@ -23,46 +23,48 @@ from gpvae_core.progress import silent, terminal_progress
 MAX_MEMBER_BYTES = 50_000_000
 MAX_ARRAY_BYTES = 8_000_000_000
 MANY = 2000
-"""Above so many pictures a progress bar is shown."""
+"""Number of pictures above which a progress bar is shown."""
 _BATCH = 256
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A picture file: the folders it lies in below the root, its name, and how to read its bytes."""
+    """A picture file in a folder or zip."""
 
     folders: tuple[str, ...]
+    """Folders below the root that contain it."""
     name: str
     where: str
-    """How an error calls it."""
+    """Its name in error messages."""
     read: Callable[[], bytes]
+    """Function that returns its bytes."""
 
 
 @contextmanager
 def open_tree(path: Path) -> Iterator[list[ImageFile]]:
-    """The pictures of a folder or zip, in the order of their paths. Hidden files and __MACOSX are left out.
+    """Open a folder or zip and yield its pictures, sorted by path, without hidden files and __MACOSX.
 
     Links to folders are not followed.
 
     Raises:
-        UserError: not there, not to be read, neither folder nor zip, a damaged zip, no picture in it.
+        UserError: the path does not exist, cannot be read, is neither folder nor zip, is damaged, or has no picture.
     """
     check_readable(path)
     if path.is_dir():
-        yield _some(path, _in_folder(path))
+        yield _sorted(path, _in_folder(path))
     elif path.is_file():
         with _open_zip(path) as archive:
-            yield _some(path, _in_zip(path, archive))
+            yield _sorted(path, _in_zip(path, archive))
     else:
         raise UserError(f"'{path}' is not there: wanted a folder or a zip of images")
 
 
 def decode_all(pictures: Sequence[ImageFile], channels: int, size: int, what: str) -> NDArray[np.uint8]:
-    """Return pixels (N, C, size, size) from 0 to 255, with a progress bar on standard error where there are many.
+    """Return pixels (N, C, size, size) from 0 to 255; shows a progress bar on standard error if there are many.
 
     Raises:
-        UserError: a picture that is truncated or damaged (named), or more than memory should hold.
+        UserError: a picture is truncated or damaged, or the pixels would exceed MAX_ARRAY_BYTES.
     """
     shape = (len(pictures), channels, size, size)
     if (need := int(np.prod(shape))) > MAX_ARRAY_BYTES:
@@ -70,13 +72,14 @@ def decode_all(pictures: Sequence[ImageFile], channels: int, size: int, what: st
             f"{what}: {len(pictures)} images of {size}x{size} take {need / 1e9:.0f} GB; choose a smaller size"
         )
     pixels = np.empty(shape, np.uint8)
-    one = partial(_decode_one, channels=channels, size=size)
-    # Pillow lets go of the interpreter's lock while it decodes; batches keep a stop or an error from waiting for all.
-    shown = terminal_progress() if len(pictures) > MANY else nullcontext(silent)
-    with shown as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+    decode_one = partial(_decode_one, channels=channels, size=size)
+    # Pillow releases the interpreter's lock while it decodes, so that threads run in parallel. With batches, a stop or
+    # an error takes effect before all pictures are decoded.
+    bar = terminal_progress() if len(pictures) > MANY else nullcontext(silent)
+    with bar as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(pictures), _BATCH):
             batch = pictures[start : start + _BATCH]
-            for i, image in enumerate(pool.map(one, batch), start):
+            for i, image in enumerate(pool.map(decode_one, batch), start):
                 pixels[i] = image
             progress(start + len(batch), len(pictures), f"reading {what}")
     return pixels
@@ -86,17 +89,18 @@ def _decode_one(picture: ImageFile, channels: int, size: int) -> NDArray[np.uint
     return decode(picture.read(), picture.where, channels, size, size)
 
 
-def _some(path: Path, pictures: list[ImageFile]) -> list[ImageFile]:
+def _sorted(path: Path, pictures: list[ImageFile]) -> list[ImageFile]:
+    """Return the pictures sorted by path. Raises UserError if there are none."""
     if not pictures:
         raise UserError(f"'{path}' holds no image (PNG, JPEG, BMP, WebP or GIF): is it the right folder or zip?")
     return sorted(pictures, key=lambda picture: (*picture.folders, picture.name))
 
 
-def _wanted(parts: Sequence[str]) -> bool:
-    return is_picture(parts[-1]) and all(map(_shown, parts))
+def _is_visible_picture(parts: Sequence[str]) -> bool:
+    return is_picture(parts[-1]) and all(map(_is_visible, parts))
 
 
-def _shown(part: str) -> bool:
+def _is_visible(part: str) -> bool:
     return not part.startswith(".") and part != "__MACOSX"
 
 
@@ -104,29 +108,29 @@ def _in_folder(root: Path) -> list[ImageFile]:
     def refuse(error: OSError) -> None:
         raise cannot_read(Path(error.filename), error) from None
 
-    found = []
+    pictures = []
     for folder, folders, names in os.walk(root, onerror=refuse):
-        folders[:] = [name for name in folders if _shown(name)]
+        folders[:] = [name for name in folders if _is_visible(name)]  # in place: `os.walk` descends into these only
         for name in names:
             file = Path(folder) / name
             parts = file.relative_to(root).parts
-            if _wanted(parts):
-                found.append(ImageFile(parts[:-1], name, f"'{file}'", partial(_read_file, file)))
-    return found
+            if _is_visible_picture(parts):
+                pictures.append(ImageFile(parts[:-1], name, f"'{file}'", partial(_read_file, file)))
+    return pictures
 
 
 def _in_zip(path: Path, archive: zipfile.ZipFile) -> list[ImageFile]:
-    found = []
+    pictures = []
     for info in archive.infolist():
         parts = PurePosixPath(info.filename.replace("\\", "/")).parts
-        if parts and not info.is_dir() and _wanted(parts):
+        if parts and not info.is_dir() and _is_visible_picture(parts):
             read = partial(_read_member, path, archive, info)
-            found.append(ImageFile(parts[:-1], parts[-1], _where(path, info), read))
-    return found
+            pictures.append(ImageFile(parts[:-1], parts[-1], _where(path, info), read))
+    return pictures
 
 
 def _where(path: Path, info: zipfile.ZipInfo) -> str:
-    """Return how an error calls a member; damage can make its name any bytes, many of them."""
+    """Return a member's name in error messages, shortened: in a damaged zip it can be any number of any bytes."""
     return f"'{short(info.filename, 200)}' in '{path}'"
 
 
@@ -135,7 +139,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except _DAMAGE as error:
         raise UserError(
-            f"'{path}' is no zip of images, or is truncated ({short(error)}): copy or fetch it again"
+            f"'{path}' is not a zip of images, or is truncated ({short(error)}): copy or fetch it again"
         ) from None
 
 
@@ -148,7 +152,8 @@ def _read_file(file: Path) -> bytes:
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of a member; zipfile itself stops at the size that was checked."""
+    """Return the bytes of a member."""
+    # A zip bomb cannot pass this check by stating a small size: zipfile reads no more than the stated size.
     _check_size(info.file_size, _where(path, info))
     try:
         return archive.read(info)

@@ -1,4 +1,4 @@
-"""A picture that someone uploads -> one image of a run's shape."""
+"""Conversion of an uploaded picture to an image of a run's shape."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gpvae_core.types import EventShape
 
 
 def image_from_bytes(data: bytes, event_shape: EventShape, max_bytes: int = 5_000_000) -> Float[Tensor, "C H W"]:
-    """float32 pixels in [0, 1] of a PNG, JPEG, BMP, WebP or GIF (its first frame).
+    """Return float32 pixels in [0, 1] of a PNG, JPEG, BMP, WebP or GIF (its first frame).
 
-    Cropped in the middle to the shape's aspect, resized, made grey or RGB as the shape asks.
+    The picture is cropped around its centre to the shape's aspect ratio, resized, and converted to grey or RGB.
 
     Raises:
-        UserError: empty, too large, no picture, too many pixels, truncated; one line each.
+        UserError: the file is empty, too large, truncated or not a picture, or has too many pixels.
     """
     if len(data) > max_bytes:
         raise UserError(f"wanted a picture of at most {max_bytes / 1e6:g} MB, got {len(data) / 1e6:.1f} MB")

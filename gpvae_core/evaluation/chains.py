@@ -1,4 +1,4 @@
-"""Chains in an evaluation: log p(x) from both sides on simulated images, and HMC beside the encoder."""
+"""Markov chains in an evaluation: bidirectional bounds on simulated images, and HMC to check the encoder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gpvae_core.vae import VAE
 
 
 def check_counts(simulated: int, hmc: int, sample: int) -> None:
-    """Raises UserError where so many images cannot be simulated, or so many of `sample` instances not be sampled."""
+    """Raise UserError if `simulated` is 1 or negative, or `hmc` exceeds the `sample` instances that have gaps."""
     if simulated != 0 and simulated < MIN_IMAGES:
         raise UserError(f"wanted 0 or at least {MIN_IMAGES} simulated images, got {simulated}")
     if not 0 <= hmc <= sample:
@@ -33,7 +33,7 @@ def check_counts(simulated: int, hmc: int, sample: int) -> None:
 def simulated_bounds(
     vae: VAE, n: int, settings: AISSettings, seed: int, progress: Progress = silent
 ) -> BidirectionalMeans:
-    """Bound log p(x) of n images of the model's own from both sides, in nats."""
+    """Return mean lower and upper bounds, in nats, on log p(x) of n images drawn from the model."""
     bounds = bidirectional(vae, n, settings, seed, progress)
     return BidirectionalMeans(
         n=n,
@@ -53,7 +53,10 @@ def encoder_and_chains(
     seed: int,
     progress: Progress = silent,
 ) -> ChainsReport:
-    """Sample the posterior of each image by HMC, and compare q(z|x) with the samples' moments."""
+    """Sample the posterior of each image by HMC, and compare the moments of q(z|x) with those of the samples.
+
+    `scale` holds Cholesky factors of covariances, in whose units HMC steps.
+    """
     samples = many_posteriors(vae, x, scale, settings, seed, progress)
     with torch.no_grad():
         distance, ratio = encoder_error(vae.infer(x), samples)
@@ -73,16 +76,16 @@ def encoder_and_chains(
 
 
 def encoder_error(q: Posterior, samples: PosteriorSamples) -> tuple[Array, Array]:
-    """Return how far q(z|x)'s mean is off, in posterior standard deviations, and how many times as wide it is, (B,).
+    """Return the error of q(z|x)'s mean, in posterior standard deviations, and the ratio of its width, (B,) each.
 
-    sqrt(1/D sum_j ((m_j - E z_j) / s_j)^2), the root mean square over dimensions, and the geometric mean over them of
-    sqrt(V_q[z_j]) / s_j, with s_j^2 = V[z_j] over all draws of all chains. With N effective draws the first is about
-    1 / sqrt(N) for an encoder without error.
+    The error is sqrt(1/D sum_j ((m_j - E z_j) / s_j)^2), the root mean square over dimensions; the ratio is the
+    geometric mean over dimensions of sqrt(V_q[z_j]) / s_j. E z_j and s_j^2 = V[z_j] are taken over all draws of all
+    chains. For an exact encoder and N effective draws the error is about 1 / sqrt(N).
     """
     mean, variance = (value.cpu().double().numpy() for value in (q.mean, q.variance))
-    draws = samples.z.flatten(0, 1).cpu().double().numpy()
+    draws = samples.z.flatten(0, 1).cpu().double().numpy()  # (N * C, B, D)
     centre, std = draws.mean(0), draws.std(0, ddof=1)
-    with np.errstate(divide="ignore"):  # chains that never moved
+    with np.errstate(divide="ignore"):  # std is 0 where no chain ever moved
         distance = np.sqrt(np.square((mean - centre) / std).mean(1))
         ratio = np.exp((0.5 * np.log(variance) - np.log(std)).mean(1))
     return distance, ratio

@@ -1,4 +1,4 @@
-"""The score of a run's generative model as a density, and the network passes of a training step."""
+"""Scores of a run's generative model as a density, and the network passes of a training step."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from gpvae_core.runs import Run
 from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 
-COUNTED = 100
-"""Points of the batch on which passes are counted, as in D.2 of Yacoby et al. 2024."""
+PASSES_BATCH = 100
+"""Number of points in the batch on which passes are counted, as in D.2 of Yacoby et al. 2024."""
 
 
 @dataclass(frozen=True)
 class DensityReport:
-    """The mean log p(x) and the KL from the true distribution by each way there is ('line', 'mixture'), in nats."""
+    """Mean log p(x) and KL from the true distribution, in nats, by estimator ('line', 'mixture')."""
 
     density: Mapping[str, DensityMean]
     test_kl: Mapping[str, Mean]
-    """Empty where the true distribution is not known."""
+    """Empty if the true distribution is unknown."""
 
 
 def density_report(
@@ -41,51 +41,51 @@ def density_report(
     seed: int = 0,
     progress: Progress = silent,
 ) -> DensityReport:
-    """Compute log p(x) as a density, and the KL from the truth where that is known.
+    """Compute log p(x) as a density, and the KL from the true distribution if that is known.
 
     Args:
-        index: the instances for quadrature, at d = 1.
-        mixture_index: those for the mixture proposal, which is asked for by its settings.
+        index: the instances for quadrature, which is used at d = 1.
+        mixture_index: the instances for the mixture proposal, which is used if `mixture` is given.
     """
-    asked: dict[str, tuple[NDArray[np.int64], Density]] = {}
+    estimates: dict[str, tuple[NDArray[np.int64], Density]] = {}
     if run.model.latent_dim == 1:
-        asked["line"] = index, line_density(run.truth, split.pixels(index))
+        estimates["line"] = index, line_density(run.truth, split.pixels(index))
     if mixture is not None:
         x = split.pixels(mixture_index).to(run.device)
-        asked["mixture"] = mixture_index, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
-    true = {name: true_log_px(run.data, split.pixels(which)) for name, (which, _) in asked.items()}
+        estimates["mixture"] = mixture_index, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
+    true = {name: true_log_px(run.data, split.pixels(rows)) for name, (rows, _) in estimates.items()}
     return DensityReport(
-        {name: DensityMean.over(one.log_px, how=one.how, **one.trust()) for name, (_, one) in asked.items()},
-        {name: Mean(**kl_from_truth(p, asked[name][1].log_px)) for name, p in true.items() if p is not None},
+        {name: DensityMean.over(d.log_px, how=d.how, **d.trust()) for name, (_, d) in estimates.items()},
+        {name: Mean(**kl_from_truth(p, estimates[name][1].log_px)) for name, p in true.items() if p is not None},
     )
 
 
 def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
-    """Scores of a run on data of known truth, in nats, all by quadrature; empty elsewhere, and at d > 1.
+    """Return a run's scores by quadrature, in nats; empty if the true distribution is unknown, or d > 1.
 
-    `failed_checks` counts the points at which quadrature did not pass its checks, as of a model that is hardly trained.
+    `failed_checks` counts the points at which the quadrature failed its checks, as it may for a barely trained model.
     """
     true = true_log_px(data, data.test.pixels()) if run.model.latent_dim == 1 else None
     if true is None:
         return {}
     x = torch.cat([data.validation.pixels(), data.test.pixels()]).to(run.device)
-    found = line_density(run.truth, x)
-    validation, test = np.split(found.log_px, [len(data.validation)])
+    density = line_density(run.truth, x)
+    validation, test = np.split(density.log_px, [len(data.validation)])
     kl = kl_from_truth(true, test)
     return {
         "validation_log_px": float(validation.mean()),
         "test_log_px": float(test.mean()),
         "test_kl": kl["mean"],
         "test_kl_se": kl["se"],
-        "failed_checks": float(found.failed),
+        "failed_checks": float(density.failed),
     }
 
 
-def passes_of(run: Run, data: Dataset) -> PassesPerPoint | None:
-    """Return decoder and encoder passes for each point of a training step; None for a run whose answers are refined.
+def passes_per_point(run: Run, data: Dataset) -> PassesPerPoint | None:
+    """Return the decoder and encoder passes per point of a training step; None for a run with a refiner.
 
-    From the metrics where inference counted them (MAPA encodes and decodes each distinct code of a batch once); else
-    counted in one step on a batch of the training points: what goes through the two networks, forwards.
+    They are read from the metrics if inference counted them (MAPA encodes and decodes each distinct code of a batch
+    once). Otherwise they are the rows in the forward passes of one step on a batch of training points.
     """
     counted = [row["passes"] for row in run.metrics if "passes" in row]
     if counted:
@@ -93,21 +93,21 @@ def passes_of(run: Run, data: Dataset) -> PassesPerPoint | None:
         return PassesPerPoint(decoder=mean, encoder=mean)
     if run.config.refiner.kind != "none":
         return None
-    x = data.train.pixels(slice(COUNTED)).to(run.device)
+    x = data.train.pixels(slice(PASSES_BATCH)).to(run.device)
     with RowCounter(run.model.decoder) as decoder, RowCounter(run.model.encoder) as encoder:
-        _one_step(run, x)
+        _compute_bound(run, x)
     return PassesPerPoint(decoder=decoder.rows / len(x), encoder=encoder.rows / len(x))
 
 
-def _one_step(run: Run, x: Tensor) -> None:
-    """The bound of a batch as training computes it, but for what an encoder's stage may add."""
+def _compute_bound(run: Run, x: Tensor) -> None:
+    """Compute the bound of a batch as training does, but without the terms of an encoder's training stage."""
     c = run.config
     settings = BoundSettings(c.objective, c.regulariser)
     training_bound(run.model, x, len(x), c.train.samples, torch.Generator(run.device).manual_seed(0), settings)
 
 
 class RowCounter:
-    """Counts the rows that go through a module while it is entered."""
+    """Context manager that counts the rows passing forward through a module."""
 
     def __init__(self, module: nn.Module) -> None:
         self.rows = 0

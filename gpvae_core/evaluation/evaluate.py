@@ -1,4 +1,4 @@
-"""The evaluation of a run on a split: bounds over all of it, truth and gaps on a seeded sample."""
+"""Evaluation of a run on a split: bounds over the whole split, log p(x) and gaps on a seeded sample of it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from gpvae_core.errors import unknown
 from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, simulated_bounds
-from gpvae_core.evaluation.density import density_report, passes_of
+from gpvae_core.evaluation.density import density_report, passes_per_point
 from gpvae_core.evaluation.mean import Mean
 from gpvae_core.evaluation.result import Evaluation, KernelWidth, SampleSizes
 from gpvae_core.evaluation.sample import (
     best_gaussian_elbo,
-    check,
     correlations,
-    first,
+    count_untrusted,
+    evaluate_sample,
     log_px,
     mean_gaps,
     optional_mean,
-    sample_of,
+    sample_index,
 )
 from gpvae_core.evaluation.settings import SPLITS, EvaluationSettings
 from gpvae_core.evaluation.whole_split import active_units, collapse, iwae_score, uncertainty_means, whole_split
@@ -32,17 +32,17 @@ from gpvae_core.runs import Run
 
 DEFAULT = EvaluationSettings()
 MAX_KERNEL_FLOATS = 50_000_000
-"""Training pixels from which MAPA's bandwidth is chosen (200 MB); a seeded sample stands for a larger training set."""
+"""Limit on the training pixels with which MAPA's bandwidth is chosen (200 MB); above it a seeded sample is used."""
 
 
 def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progress = silent) -> Evaluation:
-    """Compute ELBO and IWAE over a whole split; truth, best Gaussians, gaps and correlations on a seeded sample of it.
+    """Compute ELBO and IWAE over a whole split, and log p(x), best Gaussians, gaps and correlations on a sample of it.
 
-    All in nats; every mean with its standard error and the number of instances. What is not defined is None.
+    All bounds are in nats. Every mean has its standard error and the number of instances; undefined values are None.
 
     Raises:
-        UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, the truth is
-            unknown or does not exist for so many latent dimensions, or a number of images is out of range.
+        UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, the estimator of
+            log p(x) is unknown or does not support this latent dimension, or a number of images is out of range.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
@@ -61,9 +61,9 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     check_counts(settings.simulated, settings.hmc, size)
     k, seed, hmc = settings.k, settings.seed, settings.hmc
     whole = whole_split(run, split, k, seed, progress)
-    sample = sample_of(run, split, size, settings.truths, seed, progress, truth)
+    sample = evaluate_sample(run, split, size, settings.truths, seed, progress, truth)
     densities = density_report(
-        run, split, first(split, settings.truths, seed), sample.index, settings.mixture, seed, progress
+        run, split, sample_index(split, settings.truths, seed), sample.index, settings.mixture, seed, progress
     )
     chains = None
     if hmc:
@@ -99,10 +99,10 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         sigma_x=run.model.likelihood.noise_scale(),
         mapa=kernel_width(run, settings.bandwidth, seed, progress),
         sample=SampleSizes(seed=seed, gaps=len(sample.index), truth=len(sample.truth_index), of=len(split)),
-        checks={sample.truth.kind: check(sample.truth)},
+        checks={sample.truth.kind: count_untrusted(sample.truth)},
         density=densities.density or None,
         test_kl=densities.test_kl or None,
-        passes=passes_of(run, run.data),
+        passes=passes_per_point(run, run.data),
         bidirectional=bidirectional,
         hmc=chains,
         seconds=round(time.monotonic() - started, 2),
@@ -110,14 +110,18 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
 
 
 def kernel_width(run: Run, bandwidth: str, seed: int, progress: Progress) -> KernelWidth:
-    """Return the width of MAPA's kernel: sigma_x, or (also where there is none) the best on validation images."""
+    """Return the width of MAPA's kernel, in pixel units.
+
+    It is the likelihood's sigma_x, or the width with the highest validation likelihood if `bandwidth` asks for that
+    or the likelihood has no sigma_x.
+    """
     sigma_x = run.model.likelihood.noise_scale()
     if bandwidth == "sigma_x" and sigma_x is not None:
         return KernelWidth(bandwidth=sigma_x, source="sigma_x of the likelihood")
     train, validation = run.data.train, run.data.validation
-    at_most = max(1, MAX_KERNEL_FLOATS // math.prod(run.model.event_shape))
-    index = np.sort(np.random.default_rng(seed).permutation(len(train))[:at_most])
-    every = slice(None, None, -(-len(validation) // MAX_VALIDATION))
-    x_train, x = (pixels.flatten(1).to(run.device) for pixels in (train.pixels(index), validation.pixels(every)))
-    chosen = choose_bandwidth(x_train, x, progress=progress)
-    return KernelWidth(bandwidth=chosen, source="chosen on validation images", train_images=len(index))
+    max_images = max(1, MAX_KERNEL_FLOATS // math.prod(run.model.event_shape))
+    index = np.sort(np.random.default_rng(seed).permutation(len(train))[:max_images])
+    every_nth = slice(None, None, -(-len(validation) // MAX_VALIDATION))  # -(-a // b) rounds up
+    x_train, x = (pixels.flatten(1).to(run.device) for pixels in (train.pixels(index), validation.pixels(every_nth)))
+    width = choose_bandwidth(x_train, x, progress=progress)
+    return KernelWidth(bandwidth=width, source="chosen on validation images", train_images=len(index))

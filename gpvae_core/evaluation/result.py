@@ -1,4 +1,4 @@
-"""The result of an evaluation: frozen, typed, and JSON both ways."""
+"""The result of an evaluation, as frozen, typed classes that convert from and to JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class IwaeScore(Mean):
 
     k: int
     ess: Number
-    """Median effective sample size of an instance's weights, of `k`."""
+    """Median over instances of the effective sample size of the `k` weights."""
     untrusted: int | None
-    """Instances whose Pareto-k is above the limit; None where the weights are too few to tell."""
+    """Number of instances whose k-hat is above the limit; None if k is too small to compute k-hat."""
 
     def warnings(self) -> list[str]:
-        """Say where the bound is not to be trusted as an estimate of log p(x)."""
+        """Return a warning if the bound is unreliable as an estimate of log p(x) for some instances."""
         if not self.untrusted:
             return []
         return [
@@ -32,7 +32,7 @@ class IwaeScore(Mean):
 
 
 class LogPx(Mean):
-    """log p(x) in nats, and how it was found."""
+    """Mean log p(x), in nats, and how it was estimated."""
 
     omitted = frozenset({"chains", "temperatures", "k", "bound"})
     truth: str
@@ -44,37 +44,37 @@ class LogPx(Mean):
     k: int | None = None
     """Importance samples."""
     bound: str | None = None
-    """'lower' where the estimate is a lower bound in expectation."""
+    """'lower' if the estimate is a lower bound in expectation."""
 
 
 class BestGaussianElbo(EvaluationPart):
-    """ELBO of the best Gaussian of each instance, in nats."""
+    """Mean ELBO of each instance's best Gaussian, in nats."""
 
     diagonal: Mean
     full: Mean
 
 
 class InferenceGap(Mean):
-    """log p(x) - ELBO of the encoder, in nats."""
+    """Mean of log p(x) minus the encoder's ELBO, in nats."""
 
     truth: str
     estimator_se: Number
 
 
 class ApproximationGap(InferenceGap):
-    """log p(x) - ELBO of the `reference`, in nats."""
+    """Mean of log p(x) minus the ELBO of `reference`, in nats."""
 
     reference: str
 
 
 class AmortizationGap(Mean):
-    """ELBO of the `reference` - ELBO of the encoder, in nats."""
+    """Mean of the ELBO of `reference` minus the encoder's ELBO, in nats."""
 
     reference: str
 
 
 class Gaps(EvaluationPart):
-    """The distance of the encoder's ELBO from log p(x), in its parts (Cremer et al. 2018)."""
+    """Mean inference gap and its parts, the approximation and the amortization gap (Cremer et al. 2018)."""
 
     inference: InferenceGap
     approximation: ApproximationGap
@@ -83,7 +83,7 @@ class Gaps(EvaluationPart):
 
 
 class ActiveUnits(EvaluationPart):
-    """Latent dimensions whose posterior mean moves with the image (Burda et al. 2016)."""
+    """Latent dimensions whose posterior mean varies over the images (Burda et al. 2016)."""
 
     count: int
     of: int
@@ -92,15 +92,16 @@ class ActiveUnits(EvaluationPart):
 
 
 class Collapse(EvaluationPart):
-    """Latent dimensions whose posterior is the prior, whatever the image."""
+    """Posterior collapse: latent dimensions whose posterior equals the prior for every image."""
 
     fraction: float
+    """Share of dimensions that are not active."""
     moment_kl: tuple[Number, ...]
-    """KL to the prior of each dimension's Gaussian with the same moments, nats, mean over images."""
+    """KL to the prior of the Gaussian with the moments of each dimension's posterior, nats, mean over images."""
 
 
 class UncertaintyMeans(EvaluationPart):
-    """A Bayesian encoder's own uncertainty (Kim & Pavlovic 2021, Fig. 1), in squared latent units."""
+    """Mean uncertainty that a Bayesian encoder reports (Kim & Pavlovic 2021, Fig. 1), in squared latent units."""
 
     f: Mean
     """Tr V[f]."""
@@ -110,7 +111,7 @@ class UncertaintyMeans(EvaluationPart):
 
 
 class Correlation(EvaluationPart):
-    """Spearman's rho with its 95 % bootstrap interval, over `n` instances; None where it is not defined."""
+    """Spearman's rho over `n` instances with its 95 % bootstrap interval; each is None if it is undefined."""
 
     rho: Number
     low: Number
@@ -125,11 +126,11 @@ class KernelWidth(EvaluationPart):
     bandwidth: float
     source: str
     train_images: int | None = None
-    """Training images that it was chosen with."""
+    """Number of training images with which it was chosen."""
 
 
 class SampleSizes(EvaluationPart):
-    """The numbers of instances of truth and gaps, and how those were chosen."""
+    """Sizes of the samples for gaps and log p(x), of a split of `of` instances, and how they were drawn."""
 
     how: str = "seeded, without replacement"
     seed: int
@@ -139,23 +140,23 @@ class SampleSizes(EvaluationPart):
 
 
 class Check(EvaluationPart):
-    """The number of `n` values of log p(x) that are not to be trusted, by reason."""
+    """Counts of the unreliable estimates among `n` values of log p(x), by reason."""
 
     omitted = frozenset({"refined", "failed", "untrusted", "few_effective", "ess", "k_hat_above_limit"})
     refined: int | None = None
-    """Posteriors for which the grid was refined beyond the atlas."""
+    """Number of posteriors for which the grid was refined beyond the shared coarse grid."""
     failed: int | None = None
-    """Posteriors by quadrature that failed a check."""
+    """Number of posteriors by quadrature that failed a check."""
     untrusted: int | None = None
     n: int
     few_effective: int | None = None
-    """Estimates with too few effective samples."""
+    """Number of estimates with too few effective samples."""
     ess: Number = None
     """Median effective sample size."""
     k_hat_above_limit: int | None = None
 
     def warnings(self, truth: str) -> list[str]:
-        """Say which values are not to be trusted, and why; `truth` names the way to them."""
+        """Return a warning for each reason that applies; `truth` names the estimator of log p(x)."""
         reasons = {
             "a check of the quadrature failed": self.failed,
             f"fewer than {MIN_ESS:g} effective samples": self.few_effective,
@@ -169,7 +170,7 @@ class Check(EvaluationPart):
 
 
 class DensityMean(Mean):
-    """log p(x) of the generative model as a density, in nats."""
+    """Mean log p(x) of the generative model as a density, in nats."""
 
     omitted = frozenset({"failed", "samples", "ess", "bound"})
     how: str
@@ -181,7 +182,7 @@ class DensityMean(Mean):
 
 
 class PassesPerPoint(EvaluationPart):
-    """Network passes for each point of a training step."""
+    """Forward passes through each network per point of a training step."""
 
     decoder: float
     encoder: float
@@ -199,19 +200,19 @@ class BidirectionalMeans(EvaluationPart):
 
 
 class LargestMean(Mean):
-    """A mean with the largest value."""
+    """A mean, and the largest value."""
 
     max: Number
 
 
 class SmallestMean(Mean):
-    """A mean with the smallest value."""
+    """A mean, and the smallest value."""
 
     min: Number
 
 
 class ChainsReport(EvaluationPart):
-    """The diagnostics of HMC's chains, and the encoder's distance from their moments."""
+    """Diagnostics of HMC on `n` instances, and the error of the encoder's moments against those of the draws."""
 
     n: int
     chains: int
@@ -219,15 +220,17 @@ class ChainsReport(EvaluationPart):
     draws: int
     start: str = "encoder"
     mixed: int
+    """Number of instances whose chains have mixed."""
     r_hat: LargestMean
     ess: SmallestMean
     acceptance: float
     mean_distance: Mean
-    """In posterior standard deviations."""
+    """Distance of the encoder's mean from the posterior mean, in posterior standard deviations."""
     std_ratio: Mean
+    """Ratio of the encoder's standard deviations to the posterior's."""
 
     def warnings(self) -> list[str]:
-        """Say for how many instances the chains have not mixed."""
+        """Return a warning if the chains of some instances have not mixed."""
         if self.mixed == self.n:
             return []
         return [
@@ -237,9 +240,9 @@ class ChainsReport(EvaluationPart):
 
 
 class Evaluation(EvaluationPart):
-    """The result of `evaluate`: bounds over a whole split, truth and gaps on a seeded sample of it.
+    """The result of `evaluate`: bounds over a whole split, log p(x) and gaps on a seeded sample of it.
 
-    Its parts are attributes, and JSON both ways, as the whole is:
+    The result and each of its parts convert from and to JSON:
 
     >>> from gpvae_core.evaluation.result import Correlation
     >>> Correlation.from_json({"rho": 0.3, "low": 0.1, "high": 0.5, "n": 200}).rho
@@ -267,7 +270,7 @@ class Evaluation(EvaluationPart):
     collapse: Collapse
     uncertainty: UncertaintyMeans | None
     correlations: Mapping[str, Mapping[str, Correlation]]
-    """Of each trace of the uncertainty with gaps, negentropy and number of modes."""
+    """Correlation of each trace of the uncertainty with the gaps, the negentropy and the number of modes."""
     reconstruction_rmse: float
     sigma_x: float | None
     mapa: KernelWidth
@@ -275,18 +278,18 @@ class Evaluation(EvaluationPart):
     checks: Mapping[str, Check]
     density: Mapping[str, DensityMean] | None
     test_kl: Mapping[str, Mean] | None
-    """KL from the true distribution, where that is known, in nats."""
+    """KL from the true distribution to the model, in nats, if the true distribution is known."""
     passes: PassesPerPoint | None
     bidirectional: BidirectionalMeans | None
     hmc: ChainsReport | None
     seconds: float
 
     def means(self) -> list[tuple[str, Mean]]:
-        """Return every mean with its dotted name, such as ('gaps.inference', ...)."""
+        """Return every mean with its dotted name, such as 'gaps.inference'."""
         return list(_means(self, ""))
 
     def warnings(self) -> list[str]:
-        """Say in whole sentences what is not to be trusted; empty where everything passed its checks."""
+        """Return a sentence on each group of unreliable values; empty if everything passed its checks."""
         checks = [line for name, check in self.checks.items() for line in check.warnings(name)]
         return [*checks, *(self.hmc.warnings() if self.hmc is not None else ()), *self.iwae.warnings()]
 

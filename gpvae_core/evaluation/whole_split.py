@@ -1,4 +1,4 @@
-"""The evaluation of a whole split: bounds, reconstruction error, moments and uncertainty of q(z|x)."""
+"""Evaluation of a whole split: bounds, reconstruction error, moments and uncertainty of q(z|x)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 
 WEIGHTS_AT_ONCE = 4096
-"""Importance weights held at a time."""
+"""Importance weights that are computed in one batch."""
 
 
 @torch.no_grad()
 def whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -> dict[str, Array]:
-    """Return elbo, iwae, training_bound (nats), ess, k_hat, square_error (of a pixel), mean and variance.
+    """Return elbo, iwae, training_bound (nats), ess, k_hat, square_error (mean over pixels), mean and variance.
 
-    Each has a row an instance: (N,), or (N, D) for mean and variance of q(z|x). With a Bayesian encoder also the traces
-    f and h, squared latent units.
+    Each has one row per instance: (N,), or (N, D) for mean and variance of q(z|x). A Bayesian encoder adds the traces
+    f and h, (N,), in squared latent units.
     """
     vae, n_train = run.model, len(run.data.train)
     generator = torch.Generator(run.device).manual_seed(seed)
@@ -60,33 +60,33 @@ def whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -
 
 
 def iwae_score(whole: Mapping[str, Array], k: int) -> IwaeScore:
-    """Return the IWAE-k score of the split, and how many of its instances are not to be trusted as log p(x)."""
-    judged = not np.isnan(whole["k_hat"]).all()
-    untrusted = int((whole["k_hat"] > K_HAT_LIMIT).sum()) if judged else None
+    """Return the IWAE-k score of the split, and the number of instances for which it is unreliable as log p(x)."""
+    has_k_hat = not np.isnan(whole["k_hat"]).all()  # NaN for every instance if k is too small
+    untrusted = int((whole["k_hat"] > K_HAT_LIMIT).sum()) if has_k_hat else None
     return IwaeScore.over(whole["iwae"], k=k, ess=float(np.median(whole["ess"])), untrusted=untrusted)
 
 
 def active_units(mean: Array) -> ActiveUnits:
-    """Count the dimensions whose posterior `mean` (N, D) moves over the images."""
-    moved = activity(torch.from_numpy(mean))
-    return ActiveUnits(count=int((moved > ACTIVE).sum()), of=len(moved), variance=tuple(moved.tolist()))
+    """Count the dimensions whose posterior `mean` (N, D) varies over the images."""
+    variance = activity(torch.from_numpy(mean))
+    return ActiveUnits(count=int((variance > ACTIVE).sum()), of=len(variance), variance=tuple(variance.tolist()))
 
 
 def collapse(mean: Array, variance: Array) -> Collapse:
-    """Return the share of dimensions that are not active, and each one's KL of moments to the prior; (N, D) both."""
+    """Return the share of inactive dimensions, and each dimension's KL to the prior, of moments (N, D) of q(z|x)."""
     active = active_units(mean)
     kl = moment_kl(torch.from_numpy(mean), torch.from_numpy(variance)).mean(0)
     return Collapse(fraction=1.0 - active.count / active.of, moment_kl=tuple(kl.tolist()))
 
 
 def traces(whole: Mapping[str, Array]) -> dict[str, Array]:
-    """Return Tr V[f], Tr V[h] and their sum, (N,) each; empty for an encoder without uncertainty."""
+    """Return Tr V[f], Tr V[h] and their sum, (N,) each; empty for an encoder that reports no uncertainty."""
     if "f" not in whole:
         return {}
     return {"f": whole["f"], "h": whole["h"], "total": whole["f"] + whole["h"]}
 
 
 def uncertainty_means(whole: Mapping[str, Array]) -> UncertaintyMeans | None:
-    """Return the mean of each trace; None for an encoder without uncertainty."""
+    """Return the mean of each trace; None for an encoder that reports no uncertainty."""
     means = {name: Mean.over(values) for name, values in traces(whole).items()}
     return UncertaintyMeans(**means) if means else None

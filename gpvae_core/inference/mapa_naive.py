@@ -8,7 +8,7 @@ from gpvae_core.inference.base import INFERENCES, TrainingSetup
 from gpvae_core.inference.index_posterior import IndexInferenceConfig, IndexSampling
 from gpvae_core.mapa.batches import RandomBatches
 from gpvae_core.mapa.empirical import EmpiricalizedModel
-from gpvae_core.mapa.proposals import EvenProposal
+from gpvae_core.mapa.proposals import UniformProposal
 from gpvae_core.progress import Progress
 
 
@@ -20,4 +20,4 @@ class MapaNaiveConfig(IndexInferenceConfig):
     method: ClassVar[str] = "mapa-naive"
 
     def prepare(self, setup: TrainingSetup, model: EmpiricalizedModel, progress: Progress) -> IndexSampling:
-        return IndexSampling(EvenProposal(model.n_total), RandomBatches(model.n_total))
+        return IndexSampling(UniformProposal(model.n_total), RandomBatches(model.n_total))

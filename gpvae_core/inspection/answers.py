@@ -1,4 +1,4 @@
-"""The answers about one instance: truth, best Gaussian, posterior, traces, reconstructions, gaps."""
+"""Results for one instance: true posterior, best Gaussian, posterior view, traces, reconstructions and gaps."""
 
 from __future__ import annotations
 
@@ -43,50 +43,50 @@ T = TypeVar("T")
 BASE_SAMPLES = 200
 ELBO_SAMPLES = 1000
 STARTS = 3
-"""Samples of the encoder from which the mode is sought, besides its mean, its base's and the prior's."""
-KEPT = 512
-"""Results for single instances that are kept; each is at most some hundred kilobytes."""
+"""Samples of the encoder from which the search for the mode starts, besides its mean, its base's and the prior's."""
+CACHED = 512
+"""Number of cached results for single instances, of at most a few hundred kilobytes each."""
 
 
 def instance_key(instance: Instance) -> str:
-    """Return a test image by its index, any other by its pixels."""
+    """Return a key of the instance: the index of a test image, a hash of the pixels of any other image."""
     if instance.index is not None:
         return f"test {instance.index}"
     return hexdigest([np.ascontiguousarray(instance.image).tobytes()], "sha1")
 
 
 class InstanceAnswers:
-    """Answers for single instances, computed once while they are in use; safe to ask from several threads."""
+    """Results for single instances, cached while in use; safe to use from several threads."""
 
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
         self._run, self._vae, self._seed = stages.run, stages.run.model, stages.seed
-        self._memo = Memo(KEPT)
+        self._memo = Memo(CACHED)
         self._mapa = MapaAnswers(stages)
 
     @property
     def planar(self) -> bool:
-        """True at d = 2, where the latent space is the plane that is shown."""
+        """Whether d = 2, where the displayed plane is the latent space itself."""
         return self._vae.latent_dim == 2
 
     def _once(self, what: str, instance: Instance, compute: Callable[[], T]) -> T:
         return self._memo.get((what, instance_key(instance)), compute)
 
     def _x(self, instance: Instance) -> Tensor:
-        """(1, C, H, W) on the model's device."""
+        """Return the image as a batch (1, C, H, W) on the model's device."""
         return torch.as_tensor(instance.image, dtype=torch.float32, device=self._run.device)[None]
 
     def _generator(self, device: torch.device | None = None) -> torch.Generator:
         return torch.Generator(device or self._run.device).manual_seed(self._seed)
 
-    # -- what the encoder says --------------------------------------------------------------------------------------
+    # -- the encoder's posterior ------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def _posterior(self, instance: Instance) -> Posterior:
         return self._vae.infer(self._x(instance))
 
     def encoding(self, instance: Instance) -> Encodings:
-        """Return the encoder on this instance, a batch of 1; for a test image the stored one."""
+        """Return the moments of q(z|x), a batch of 1; those of a test image come from the stage `encodings`."""
         if instance.index is None:
             return self._once("encoding", instance, lambda: encode_batch(self._vae, self._x(instance)))
         everyone = self._stages.encodings().arrays()
@@ -96,23 +96,27 @@ class InstanceAnswers:
         return q.base() is not q
 
     def encoder_name(self, q: Posterior) -> str:
+        """Return the displayed name of the encoder, with a mark if its posterior is refined."""
         name = "encoder" if q.uncertainty() is None else "GP encoder (marginalised)"
         return name if isinstance(self._vae.refiner, NoRefiner) else f"{name}, refined"
 
     # -- truth ------------------------------------------------------------------------------------------------------
 
     def truth(self, instance: Instance) -> GridPosterior:
-        """d = 2: p(z|x) by quadrature."""
+        """Return p(z|x) by quadrature, at d = 2."""
 
         def compute() -> GridPosterior:
-            (found,) = self._run.truth.posterior(self._x(instance))
-            assert isinstance(found, GridPosterior)
-            return found
+            (posterior,) = self._run.truth.posterior(self._x(instance))
+            assert isinstance(posterior, GridPosterior)
+            return posterior
 
         return self._once("truth", instance, compute)
 
     def local(self, instance: Instance) -> LocalPosterior:
-        """Mode and Laplace approximation, from the encoder's mean, samples of it, its base's mean and the prior's."""
+        """Return the mode and the Laplace approximation there.
+
+        The search starts at the means of the encoder, its base and the prior, and at samples of the encoder.
+        """
 
         def compute() -> LocalPosterior:
             one = self.encoding(instance)
@@ -128,14 +132,14 @@ class InstanceAnswers:
         return self.truth(instance).modes()[0] if self.planar else self.local(instance).mode
 
     def log_px(self, instance: Instance) -> float:
-        """Return log p(x) in nats: the run's truth by quadrature or once it is known, else a quick lower bound."""
+        """Return log p(x) in nats: by the run's estimator if it is exact or computed already, else a quick bound."""
         known = self._gaps_if_known(instance)
         if known is not None:
             return float(known[0].columns["log_px"][known[1]])
         return float(self._quick(instance).log_px[0])
 
     def _quick(self, instance: Instance) -> Evidence:
-        """Return log p(x) as it is known at once: by quadrature, else a bound from the encoder's samples."""
+        """Return a quick estimate of log p(x): by quadrature, else a lower bound from the encoder's samples."""
         if self.planar:
             return Evidence.of_posteriors("grid", [self.truth(instance)])
         return self._once("quick", instance, lambda: self._run.truth.quick(self._x(instance), self._seed))
@@ -143,16 +147,16 @@ class InstanceAnswers:
     # -- best Gaussian ----------------------------------------------------------------------------------------------
 
     def _gaps_if_known(self, instance: Instance) -> tuple[GapSample, int] | None:
-        """Return the table that holds this instance's gaps and best Gaussians, and its row."""
+        """Return the table with this instance's gaps and best Gaussians, and its row; None if not computed yet."""
         sample = self._stages.gaps_if_ready()
         row = sample.row(instance.index) if sample is not None else None
         if sample is not None and row is not None:
             return sample, row
-        found: GapSample | None = self._memo.peek(("gaps", instance_key(instance)))
-        return None if found is None else (found, 0)
+        single: GapSample | None = self._memo.peek(("gaps", instance_key(instance)))
+        return None if single is None else (single, 0)
 
     def best_gaussian(self, instance: Instance) -> BestGaussian:
-        """Optimise for this instance now where it is not known yet, and find log p(x) by the run's truth with it."""
+        """Return the best Gaussians; if they are not known yet, optimize them and estimate log p(x) with them."""
 
         def compute() -> GapSample:
             index = np.array([-1 if instance.index is None else instance.index])
@@ -163,18 +167,21 @@ class InstanceAnswers:
         return table.best_gaussian(row)
 
     def best_if_known(self, instance: Instance) -> BestGaussian | None:
+        """Return the best Gaussians if they are computed already; else None."""
         known = self._gaps_if_known(instance)
         return None if known is None else known[0].best_gaussian(known[1])
 
     # -- view 1 -----------------------------------------------------------------------------------------------------
 
     def plane(self, instance: Instance, kind: str, dims: tuple[int, int]) -> Plane:
+        """Return the displayed plane, as `Explorer.plane` describes it. Raises UserError at d = 1."""
         if self._vae.latent_dim < 2:
             raise UserError("this run has one latent dimension: wanted at least two for a plane")
         return latent_plane() if self.planar else choose_plane(kind, self.local(instance), dims)
 
     @torch.no_grad()
     def posterior_view(self, instance: Instance, plane: Plane) -> PosteriorView:
+        """Return view 1 on this plane."""
         x, q = self._x(instance), self._posterior(instance)
         shapes = self._gaussians(instance, plane, q)
         if self.planar:
@@ -201,7 +208,7 @@ class InstanceAnswers:
         )
 
     def _gaussians(self, instance: Instance, plane: Plane, q: Posterior) -> tuple[GaussianShape, ...]:
-        """Return the encoder's and, where known, the best Gaussians, on the plane."""
+        """Return the encoder's shape on the plane, and those of the best Gaussians if they are known."""
         best = self.best_if_known(instance)
         shapes = [encoder_shape(self.encoder_name(q), plane, q, self._generator())]
         if best is not None:
@@ -213,15 +220,16 @@ class InstanceAnswers:
     # -- view 3 -----------------------------------------------------------------------------------------------------
 
     def traces_view(self, instance: Instance, bandwidth: Bandwidth) -> TracesView:
+        """Return view 3 with this rule for the kernel's width."""
         reference, x = self._stages.reference(), self._x(instance)
         width, source = self._mapa.bandwidth(bandwidth)
         log_p = reference.model.log_index_posterior(x)[0].numpy()
         log_q = self._mapa.log_q(reference, x, width)
         shift = np.log(len(reference.index)) + reference.log_prior
         lines, note = self._lines(instance, x)
-        found = traces(lines, reference.codes, log_p + shift, log_q + shift)
+        coordinates = traces(lines, reference.codes, log_p + shift, log_q + shift)
         notes = " ".join(part for part in (note, reference.note) if part)
-        return TracesView(found, width, source, kl(log_p, log_q), notes)
+        return TracesView(coordinates, width, source, kl(log_p, log_q), notes)
 
     @torch.no_grad()
     def _lines(self, instance: Instance, x: Tensor) -> tuple[tuple[Line, ...], str]:
@@ -237,6 +245,7 @@ class InstanceAnswers:
     # -- views 5 and 6 ----------------------------------------------------------------------------------------------
 
     def reconstruction_view(self, instance: Instance) -> ReconstructionView:
+        """Return view 5."""
         x, q, one = self._x(instance), self._posterior(instance), self.encoding(instance)
         latents = {"base encoder": one.base_mean[0]} if self._has_base(q) else {}
         latents[self.encoder_name(q)] = one.mean[0]
@@ -249,6 +258,7 @@ class InstanceAnswers:
         return ReconstructionView(instance.image, pictures.reconstructions(self._vae, x, latents), samples, note)
 
     def _strip(self, instance: Instance, x: Tensor, one: Encodings, best: BestGaussian | None) -> tuple[Array, str]:
+        """Return posterior samples (K, D) to decode, and a sentence on how they were drawn."""
         generator = self._generator(torch.device("cpu"))
         n = pictures.STRIP
         if self.planar:
@@ -265,6 +275,7 @@ class InstanceAnswers:
         return drawn.z, note
 
     def gap_view(self, instance: Instance) -> GapView:
+        """Return view 6, with None for gaps that are not computed yet."""
         known = self._gaps_if_known(instance)
         if known is not None:
             table, row = known
@@ -283,7 +294,7 @@ class InstanceAnswers:
         )
 
     def _elbo(self, instance: Instance) -> float:
-        """Return the encoder's ELBO by ELBO_SAMPLES samples, in nats."""
+        """Return the encoder's ELBO, estimated with ELBO_SAMPLES samples, in nats."""
 
         @torch.no_grad()
         def compute() -> float:

@@ -1,4 +1,4 @@
-"""The two models that are trained where there are none: a VAE, and the GP encoder started from it."""
+"""The default pair of models, trained if there are no runs: a VAE, and a GP encoder initialized from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GP_SETTINGS = {"latent_dim": 2, "train.epochs": 150, "train.lr": 1e-3, "train.ba
 
 
 def default_configs() -> tuple[RunConfig, RunConfig]:
-    """VAE and GP encoder on the digits, d = 2, fully connected."""
+    """Return the configs of a VAE and a GP encoder on the digits, with d = 2 and fully connected networks."""
     data, shape = DataConfig(name="digits"), (1, 8, 8)
     return make_config("vae", data, shape, VAE_SETTINGS), make_config("gp", data, shape, GP_SETTINGS)
 
@@ -26,13 +26,13 @@ def default_configs() -> tuple[RunConfig, RunConfig]:
 def train_default_pair(
     root: Path, progress: Progress = silent, on_epoch: OnEpoch | None = None, device: str | None = "cpu"
 ) -> tuple[Path, Path]:
-    """Train both into `root` and return their folders; what is there already is kept, what is unfinished goes on.
+    """Train both models into `root` and return their folders; finished runs are kept, unfinished ones resumed.
 
-    Networks this small are fastest on the CPU.
+    Networks of this size are fastest on the CPU.
 
     Raises:
-        Cancelled: from `progress`; the next call goes on from there.
-        UserError: a folder in the way that is no run, a full disk.
+        Cancelled: raised by `progress`; the next call resumes the training.
+        UserError: a folder exists that is not a run, or the disk is full.
     """
     vae_config, gp_config = default_configs()
     folders = root / VAE_NAME, root / GP_NAME
@@ -51,7 +51,7 @@ def _named(progress: Progress, name: str) -> Progress:
 def _train_or_resume(
     config: RunConfig, out: Path, origin: Path | None, progress: Progress, on_epoch: OnEpoch | None, device: str | None
 ) -> None:
-    """Nothing for a finished run, the rest of an unfinished one, else all of it."""
+    """Train a run, resume it if it is unfinished, or do nothing if it is finished."""
     if snapshot_folder(out / "last") is None:
         start = None if origin is None else (origin.name, load_run(origin, device=device).model)
         train(config, out, device=device, init_from=start, progress=progress, on_epoch=on_epoch)

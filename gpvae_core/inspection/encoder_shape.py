@@ -1,4 +1,4 @@
-"""The encoder's answer on a plane: an ellipse where it is a diagonal Gaussian, the outline of its density elsewhere."""
+"""Shape of q(z|x) on a plane: an ellipse if q is a diagonal Gaussian, else the outline of its density."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from gpvae_core.inspection.planes import on_plane
 from gpvae_core.inspection.views import GaussianShape, Plane
 
 SAMPLES = 2000
+"""Samples from which the covariance of other densities than diagonal Gaussians is estimated."""
 
 
 def encoder_shape(name: str, plane: Plane, q: Posterior, generator: torch.Generator) -> GaussianShape:
-    """Return the Gaussian with q's mean and covariance on the plane, and q's outline where it is no diagonal Gaussian.
-
-    The covariance is then that of SAMPLES samples.
-    """
+    """Return the Gaussian with q's moments on the plane, and q's outline unless q is a diagonal Gaussian."""
     mean = q.mean[0].cpu().double().numpy()
     if is_diagonal_gaussian(q, generator):
         return on_plane(name, plane, mean, np.diag(q.variance[0].cpu().double().numpy()))

@@ -1,4 +1,4 @@
-"""The encoder's answers about every image of a split, as arrays."""
+"""Moments of q(z|x) of every image of a split, as arrays."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import VAE
 
 CHUNK = 512
+"""Number of images encoded in one batch."""
 
 
 @dataclass(frozen=True)
 class Encodings:
-    """q(z|x) of M images: all arrays (M, D); `f`, `h` are the encoder's uncertainty, None for one without."""
+    """Moments of q(z|x) of M images, (M, D) each.
+
+    `f` and `h` are the encoder's uncertainties V[f] and V[h]; None if it reports none.
+    """
 
     mean: Array
     variance: Array
@@ -38,14 +42,14 @@ class Encodings:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> Encodings:
-        """Raises KeyError where one is missing."""
+        """Return the encodings that `arrays` describes. Raises KeyError if an array is missing."""
         names = ("mean", "variance", "base_mean", "base_variance")
         return Encodings(*(arrays[name] for name in names), f=arrays.get("f"), h=arrays.get("h"))
 
 
 @torch.no_grad()
 def encode_batch(vae: VAE, x: torch.Tensor) -> Encodings:
-    """Return one batch (B, C, H, W), on the model's device."""
+    """Encode one batch (B, C, H, W), on the model's device."""
     q = vae.infer(x)
     base, u = q.base(), q.uncertainty()
     tensors = (q.mean, q.variance, base.mean, base.variance, u.f if u else None, u.h if u else None)
@@ -60,12 +64,12 @@ def encode(
     indices: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> Encodings:
-    """Return the images of a split (or those at `indices`), in chunks."""
-    wanted = np.arange(len(split.images)) if indices is None else indices
+    """Encode the images of a split, or those with these `indices`, in chunks; `what` names the work in the progress."""
+    index = np.arange(len(split.images)) if indices is None else indices
     parts = []
-    for start in range(0, len(wanted), CHUNK):
-        progress(start, len(wanted), what)
-        x = split.pixels(wanted[start : start + CHUNK]).to(device)
+    for start in range(0, len(index), CHUNK):
+        progress(start, len(index), what)
+        x = split.pixels(index[start : start + CHUNK]).to(device)
         parts.append(encode_batch(vae, x).arrays())
-    progress(len(wanted), len(wanted), what)
+    progress(len(index), len(index), what)
     return Encodings.from_arrays({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})

@@ -1,4 +1,4 @@
-"""Everything the Posterior Explorer shows of one run, as plain data. One explorer serves all sessions and threads."""
+"""The content of the Posterior Explorer for one run, as plain data. One explorer serves all sessions and threads."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ Source = Literal["drawn", "uploaded"]
 
 
 class Explorer:
-    """The views of one run. What `prepare` has not computed yet is computed when a view needs it, or left out.
+    """The views of one run. A view computes the stages it needs, or leaves out those that `prepare` has yet to compute.
 
     Args:
-        gap_sample: test instances whose gaps `prepare` computes (a seeded sample); all where there are few, else 200.
-        seed: of every sample: instances, noise, the map.
+        gap_sample: number of test instances, a seeded sample, whose gaps `prepare` computes; by default all of up to
+            500, else 200.
+        seed: seed of the samples of instances, the noise and the map.
     """
 
     def __init__(self, run: Run, gap_sample: int | None = None, seed: int = 0) -> None:
@@ -53,14 +54,14 @@ class Explorer:
 
     @property
     def ready(self) -> frozenset[str]:
-        """Return which of "encodings", "atlas", "reference", "map", "gaps", "correlations" are computed."""
+        """Names of the computed stages, of "encodings", "atlas", "reference", "map", "gaps" and "correlations"."""
         return self._stages.ready
 
     def prepare(self, progress: Progress = silent) -> None:
-        """Compute all stages in order of usefulness; each is published in `ready` at once.
+        """Compute all stages in order of usefulness; each appears in `ready` as soon as it is computed.
 
         Raises:
-            Cancelled: from `progress`; what is done stays done.
+            Cancelled: raised by `progress`; the stages computed so far are kept.
         """
         for number, stage in enumerate(STAGES):
             progress(number, len(STAGES), f"preparing {self.run.name}")
@@ -70,7 +71,7 @@ class Explorer:
     # -- choosing an instance ---------------------------------------------------------------------------------------
 
     def instance(self, index: int) -> Instance:
-        """Return a test image. Raises UserError for an index out of range."""
+        """Return a test image. Raises UserError if the index is out of range."""
         test = self.run.data.test
         if not 0 <= index < len(test):
             raise UserError(f"wanted a test image from 0 to {len(test) - 1}, got {index}")
@@ -81,14 +82,18 @@ class Explorer:
         return names[label] if 0 <= label < len(names) else None
 
     def place(self, image: Tensor | Array, source: Source) -> Instance:
-        """An image of the user's own, (C, H, W). Raises UserError for a wrong shape, NaN, or pixels outside [0, 1]."""
+        """Return the user's own image, (C, H, W), as an instance.
+
+        Raises:
+            UserError: the shape is wrong, or a pixel is NaN or outside of [0, 1].
+        """
         images = as_images(torch.as_tensor(image), self.run.model.event_shape)
         if len(images) != 1:
             raise UserError(f"wanted one image, got {len(images)}")
         return Instance(images[0].cpu().numpy(), None, None, source)
 
     def quick_picks(self) -> dict[str, int | None]:
-        """Test indices of extreme instances; None while unknown, or for an encoder that states no uncertainty."""
+        """Return test indices of extreme instances; None while unknown, or if the encoder reports no uncertainty."""
         uncertainty = self._stages.encodings().total
         gaps = self._stages.gaps_if_ready()
         return {
@@ -99,37 +104,41 @@ class Explorer:
         }
 
     def by_class(self, name: str) -> np.ndarray:
-        """Return test indices of a class. Raises UserError with the nearest right name."""
+        """Return the test indices of a class. Raises UserError, with the closest name, if there is no such class."""
         names = self.run.data.class_names
         if name not in names:
             raise unknown("class", name, names)
         return np.flatnonzero(self.run.data.test.labels == names.index(name))
 
     def neighbours(self, index: int, step: int) -> int:
-        """Return the test index `step` further on (back for a negative one), round the end."""
+        """Return the test index `step` positions later (earlier if negative), modulo the number of test images."""
         return (index + step) % len(self.run.data.test)
 
     # -- one instance -----------------------------------------------------------------------------------------------
 
     def plane(self, instance: Instance, kind: str = "auto", dims: tuple[int, int] = (0, 1)) -> Plane:
-        """d = 2: the latent plane. d > 2: a slice through the posterior mode along two latent dimensions ("dims"), or
-        along the two widest directions of the Laplace approximation there ("principal", and "auto").
+        """Return the plane to display: at d = 2 the latent plane, at d > 2 a slice through the posterior mode.
+
+        Args:
+            kind: direction of the slice: along two latent dimensions ("dims"), or along the two widest directions of
+                the Laplace approximation at the mode ("principal", also "auto").
+            dims: the two latent dimensions, from 0.
 
         Raises:
-            UserError: an unknown kind, dimensions that do not exist, or a run with one latent dimension.
+            UserError: the kind is unknown, a dimension does not exist, or the run has one latent dimension.
         """
         return self._answers.plane(instance, kind, dims)
 
     def posterior_view(self, instance: Instance, plane: Plane | None = None) -> PosteriorView:
-        """View 1, on a plane of this instance (default: the automatic one)."""
+        """Return view 1 on a plane of this instance (default: `plane(instance)`)."""
         return self._answers.posterior_view(instance, plane or self.plane(instance))
 
     def best_gaussian(self, instance: Instance) -> BestGaussian:
-        """The best Gaussians of one instance, optimised now where they are not known; views show them from then on."""
+        """Return the best Gaussians of one instance, optimizing them if necessary; later views show them."""
         return self._answers.best_gaussian(instance)
 
     def uncertainty_view(self, instance: Instance) -> UncertaintyView | None:
-        """View 2; None for an encoder that states no uncertainty. The scatter is empty until the gaps are known."""
+        """Return view 2; None if the encoder reports no uncertainty. The scatter is empty until the gaps are known."""
         sample = self._stages.gaps_if_ready()
         return uncertainty_view(
             self._answers.encoding(instance),
@@ -140,33 +149,33 @@ class Explorer:
         )
 
     def traces_view(self, instance: Instance, bandwidth: Bandwidth = "sigma_x") -> TracesView:
-        """View 3, with MAPA's kernel as wide as the likelihood's sigma_x, or as fits validation images best."""
+        """Return view 3; the kernel's width is the likelihood's sigma_x or chosen on validation images."""
         return self._answers.traces_view(instance, bandwidth)
 
     @property
     def bandwidths(self) -> tuple[Bandwidth, ...]:
-        """Return the sources of MAPA's kernel width: a likelihood without sigma_x leaves the validation images."""
+        """Rules for MAPA's kernel width: only "validation" for a likelihood without sigma_x."""
         return BANDWIDTHS if self.run.model.likelihood.noise_scale() is not None else ("validation",)
 
     def reconstruction_view(self, instance: Instance) -> ReconstructionView:
-        """View 5."""
+        """Return view 5."""
         return self._answers.reconstruction_view(instance)
 
     def gap_view(self, instance: Instance) -> GapView:
-        """View 6."""
+        """Return view 6."""
         return self._answers.gap_view(instance)
 
     # -- all instances ----------------------------------------------------------------------------------------------
 
     @property
     def figure_one_note(self) -> str:
-        """One sentence: how the six instances were chosen, or why there are none."""
+        """One sentence on the choice of the six instances, or on why there are none."""
         if self._stages.encodings().total is None:
             return "This run's encoder states no uncertainty, so there is no order to show; a GP encoder does."
         return "Test images at 0, 20, 40, 60, 80 and 100 % of the order by Tr V[f] + Tr V[h]; none is picked by hand."
 
     def figure_one(self) -> tuple[FigureOneItem, ...]:
-        """Six test instances in order of uncertainty, the least uncertain first; empty for an encoder without."""
+        """Return six test instances in ascending order of uncertainty; empty if the encoder reports none."""
         uncertainty = self._stages.encodings().total
         if uncertainty is None:
             return ()
@@ -180,21 +189,21 @@ class Explorer:
         return FigureOneItem(index, uncertainty, self.posterior_view(instance), instance.image, reconstruction)
 
     def map_view(self) -> MapView:
-        """View 4."""
-        index, drawn = self._stages.map_index(), self._stages.map()
+        """Return view 4."""
+        index, embedding = self._stages.map_index(), self._stages.map()
         data, total = self.run.data, self._stages.encodings().total
         return MapView(
             index=index,
-            xy=drawn.xy,
+            xy=embedding.xy,
             class_index=np.where(data.test.labels[index] < len(data.class_names), data.test.labels[index], -1),
             class_names=data.class_names,
             uncertainty=None if total is None else total[index],
             gap=self._gap_of(index),
-            sample_note=self._sample_note(len(index), len(data.test), drawn.method),
+            sample_note=self._sample_note(len(index), len(data.test), embedding.method),
         )
 
     def _gap_of(self, index: np.ndarray) -> Array | None:
-        """Inference gap of the test instances at `index`, NaN where not computed."""
+        """Return the inference gaps of these test instances, NaN where not computed; None before any is computed."""
         sample = self._stages.gaps_if_ready()
         if sample is None:
             return None
@@ -210,15 +219,15 @@ class Explorer:
         return sample if method == "t-SNE" else f"{sample}, {method}"
 
     def place_on_map(self, instance: Instance) -> Array:
-        """Return the place of an instance on the map, (2,): its own point, or one among the others' latent means."""
-        drawn = self._stages.map()
-        found = [] if instance.index is None else np.flatnonzero(self._stages.map_index() == instance.index)
-        return drawn.xy[found[0]] if len(found) else drawn.place(self._answers.encoding(instance).mean[0])
+        """Return the position of an instance on the map, (2,): its own point, or that of its latent mean."""
+        embedding = self._stages.map()
+        rows = [] if instance.index is None else np.flatnonzero(self._stages.map_index() == instance.index)
+        return embedding.xy[rows[0]] if len(rows) else embedding.place(self._answers.encoding(instance).mean[0])
 
     # -- export -----------------------------------------------------------------------------------------------------
 
     def to_csv(self, view: str, instance: Instance) -> str:
-        """Return the numbers of a view of this instance. Raises UserError for an unknown view."""
+        """Return the numbers of a view of this instance as CSV text. Raises UserError if the view is unknown."""
         writers: dict[str, Callable[[], str]] = {
             "map": lambda: export.tsne_map(self.map_view()),
             "posterior": lambda: export.posterior(self.posterior_view(instance)),

@@ -1,4 +1,4 @@
-"""The numbers of each view as CSV text: tables with a heading each, a blank line between two."""
+"""The numbers of each view as CSV text: one or more tables with a header each, separated by blank lines."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Table = tuple[Sequence[str], Iterable[Sequence[object]]]
 
 
 def csv_tables(*tables: Table) -> str:
-    """Write tables with a heading each, a blank line between two; reading a number gives the same float64."""
+    """Return tables as CSV text, separated by blank lines; numbers keep the digits that restore their float64."""
     return "\n".join(csv_text(heading, (map(_plain, row) for row in rows)) for heading, rows in tables)
 
 
 def _plain(value: object) -> object:
-    """Return a number as Python's own; nothing for NaN and None."""
+    """Return a number as a Python scalar; an empty text for NaN and None."""
     if isinstance(value, np.generic):
         value = value.item()
     return "" if value is None or (isinstance(value, float) and np.isnan(value)) else value
@@ -39,7 +39,7 @@ def _columns(**columns: Array | np.ndarray) -> Table:
 
 
 def posterior(view: PosteriorView) -> str:
-    """Return the grid in long form; levels; Gaussians; points."""
+    """Return the grid in long form, the density levels, the Gaussians and the points."""
     x, y = np.meshgrid(view.x, view.y)
     grid = _columns(x=x.ravel(), y=y.ravel(), log_density=view.log_density.ravel())
     shapes = [(s.name, *s.mean, s.covariance[0, 0], s.covariance[0, 1], s.covariance[1, 1]) for s in view.gaussians]
@@ -57,23 +57,28 @@ def posterior(view: PosteriorView) -> str:
 
 
 def uncertainty(view: UncertaintyView | None) -> str:
-    """This instance; all instances; the scatter; correlations. The heading alone for an encoder without."""
-    one = (
+    """Return tables of this instance, all instances, the scatter and the correlations.
+
+    For an encoder that reports no uncertainty it is the header alone.
+    """
+    header = (
         "quantity",
         "trace",
         *(f"dimension_{j + 1}" for j in range(0 if view is None else len(view.per_dimension_f))),
     )
     if view is None:
-        return csv_tables((one, ()))
+        return csv_tables((header, ()))
     rows = [("V[f]", view.trace_f, *view.per_dimension_f), ("V[h]", view.trace_h, *view.per_dimension_h)]
     everyone = _columns(index=np.arange(len(view.all_trace_f)), trace_f=view.all_trace_f, trace_h=view.all_trace_h)
     scatter = _columns(index=view.scatter_index, uncertainty=view.scatter_uncertainty, **view.scatter)
-    found = [(c.against, c.rho, c.low, c.high, c.n) for c in view.correlations]
-    return csv_tables((one, rows), everyone, scatter, (("against", "spearman_rho", "low_95", "high_95", "n"), found))
+    correlations = [(c.against, c.rho, c.low, c.high, c.n) for c in view.correlations]
+    return csv_tables(
+        (header, rows), everyone, scatter, (("against", "spearman_rho", "low_95", "high_95", "n"), correlations)
+    )
 
 
 def traces(view: TracesView) -> str:
-    """Return lines and points of every coordinate in long form."""
+    """Return the lines and points of every coordinate in long form, and the kernel's bandwidth."""
     rows: list[Sequence[object]] = []
     for t in view.traces:
         rows += [(t.coordinate, "true", z, v) for z, v in zip(t.line_z, t.line, strict=True)]
@@ -84,7 +89,7 @@ def traces(view: TracesView) -> str:
 
 
 def tsne_map(view: MapView) -> str:
-    """Return one row a point."""
+    """Return one row per point."""
     n = len(view.index)
     names = [view.class_names[c] if 0 <= c < len(view.class_names) else "" for c in view.class_index]
     empty = np.full(n, np.nan)
@@ -94,7 +99,7 @@ def tsne_map(view: MapView) -> str:
 
 
 def reconstructions(view: ReconstructionView) -> str:
-    """Return every pixel of the input, the reconstructions and the samples; the errors."""
+    """Return the errors, and every pixel of the input, the reconstructions and the samples."""
     named = [("input", view.image), *((item.name, item.image) for item in view.items)]
     named += [(f"posterior sample {k + 1}", image) for k, image in enumerate(view.samples)]
     rows = [(name, *place, value) for name, image in named for place, value in np.ndenumerate(image)]
@@ -106,13 +111,13 @@ def reconstructions(view: ReconstructionView) -> str:
 
 
 def gaps(view: GapView) -> str:
-    """Return one row."""
+    """Return one row with the fields of the view."""
     values = asdict(view)
     return csv_tables((tuple(values), [tuple(values.values())]))
 
 
 def figure_one(items: Sequence[FigureOneItem]) -> str:
-    """Return the six instances, and their posteriors in long form."""
+    """Return the six instances with their uncertainty, and their posteriors in long form."""
     rows: list[Sequence[object]] = []
     for item in items:
         x, y = np.meshgrid(item.posterior.x, item.posterior.y)

@@ -1,4 +1,4 @@
-"""The gaps of a sample of test instances, and of a single one, as plain arrays."""
+"""Gaps and best Gaussians of a sample of test instances, or of a single one, as plain arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = (
     "n_modes",
 )
 OPTIONAL = ("log_px_se",)
-"""Columns that older files lack; unknown throughout they are NaN."""
+"""Columns that files of older versions lack; they are then NaN."""
 QUANTITIES = {
     "inference gap": "inference",
     "approximation gap": "approximation",
@@ -33,12 +33,12 @@ QUANTITIES = {
     "negentropy": "negentropy",
     "number of modes": "n_modes",
 }
-"""What the uncertainty is compared with: name shown -> column."""
+"""Quantities with which the uncertainty is compared: displayed name -> column."""
 
 
 @dataclass(frozen=True)
 class BestGaussian:
-    """The best Gaussians of one instance: diagonal (D,), (D,), and full with a lower triangular factor (D, D)."""
+    """Best Gaussians of one instance: diagonal, with (D,) each, and full, with a lower-triangular factor (D, D)."""
 
     diagonal_mean: Array
     diagonal_std: Array
@@ -48,44 +48,45 @@ class BestGaussian:
 
 @dataclass(frozen=True)
 class GapSample:
-    """Columns (M,) in nats over the test instances at `index` (M,), and their best Gaussians."""
+    """Gaps of the M test instances `index`, as columns (M,) in nats, and their best Gaussians."""
 
     index: np.ndarray
     truth: str
-    """How log p(x) was found: 'line', 'grid', 'ais' or 'iwae'."""
+    """Estimator of log p(x): 'line', 'grid', 'ais' or 'iwae'."""
     columns: dict[str, Array]
     best: dict[str, Array]
     """The fields of BestGaussian, each with a leading axis M."""
 
     def row(self, index: int | None) -> int | None:
-        """Where a test instance stands in the sample; None where it does not."""
-        found = np.flatnonzero(self.index == index) if index is not None else np.empty(0)
-        return int(found[0]) if len(found) else None
+        """Return the row of a test instance in the sample; None if it is not in the sample."""
+        rows = np.flatnonzero(self.index == index) if index is not None else np.empty(0)
+        return int(rows[0]) if len(rows) else None
 
     def best_gaussian(self, row: int) -> BestGaussian:
+        """Return the best Gaussians of the instance in this row."""
         return BestGaussian(**{name: values[row] for name, values in self.best.items()})
 
     def quantities(self) -> dict[str, Array]:
-        """What is compared with the uncertainty; one that is not known for any instance is left out."""
+        """Return the columns with which the uncertainty is compared, by displayed name, without all-NaN ones."""
         named = {name: self.columns[column] for name, column in QUANTITIES.items()}
         return {name: values for name, values in named.items() if np.isfinite(values).any()}
 
     def extreme(self, largest: bool) -> int | None:
-        """Test index of the instance with the largest (smallest) inference gap."""
+        """Return the test index of the instance with the largest or smallest inference gap; None if all are NaN."""
         gap = self.columns["inference"]
         if not np.isfinite(gap).any():
             return None
         return int(self.index[np.nanargmax(gap) if largest else np.nanargmin(gap)])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As named arrays, for a file."""
+        """Return the content as named arrays, for a file."""
         best = {f"best_{name}": values for name, values in self.best.items()}
         columns = {f"column_{name}": values for name, values in self.columns.items()}
         return {"index": self.index, "truth": np.array(self.truth), **columns, **best}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> GapSample:
-        """Raises KeyError where one is missing."""
+        """Return the sample that `arrays` describes. Raises KeyError if an array is missing."""
         columns = {name: arrays[f"column_{name}"] for name in COLUMNS}
         unknown = np.full(len(arrays["index"]), np.nan)
         columns |= {name: arrays.get(f"column_{name}", unknown) for name in OPTIONAL}
@@ -94,15 +95,14 @@ class GapSample:
 
 
 def named_truth(truth: Truth) -> dict[str, str]:
-    """Return what a file of gaps depends on besides model and data: how log p(x) is found, unless by the grid.
-
-    Files at d = 1 that name no truth hold lower bounds by importance sampling, from before there was the line.
-    """
+    """Return the cache settings for gaps that depend on the estimator of log p(x)."""
+    # NOTE: the grid is not named because older files do not name it either. At d = 1 a name is needed: older files
+    # without one hold lower bounds by importance sampling, from versions without quadrature along the line.
     return {} if truth.name == "grid" else {"truth": truth.name}
 
 
 def _plain(values: object, n: int) -> Array:
-    """A column of a gap table as float64; one that was not computed is NaN throughout."""
+    """Return a column of a gap table as float64; all NaN if it was not computed."""
     return np.full(n, np.nan) if values is None else np.asarray(values, dtype=np.float64)
 
 
@@ -111,7 +111,7 @@ def _array(values: Tensor) -> Array:
 
 
 def plain_best(best: BestGaussians) -> dict[str, Array]:
-    """The fields of BestGaussian from a batch of best Gaussians, as float64 arrays."""
+    """Return the fields of BestGaussian for a batch of best Gaussians, as float64 arrays."""
     return {
         "diagonal_mean": _array(best.diagonal_mean),
         "diagonal_std": _array(best.diagonal_std),
@@ -121,7 +121,7 @@ def plain_best(best: BestGaussians) -> dict[str, Array]:
 
 
 def gap_view(run: str, truth: str, columns: Mapping[str, Array], row: int) -> GapView:
-    """One row of the columns as a view."""
+    """Return one row of the columns as a view."""
     value = {name: float(columns[name][row]) for name in (*COLUMNS, *OPTIONAL)}
     known = {name: None if np.isnan(v) else v for name, v in value.items()}
     return GapView(
@@ -138,6 +138,6 @@ def gap_view(run: str, truth: str, columns: Mapping[str, Array], row: int) -> Ga
 
 
 def sample_from(table: GapTable, best: BestGaussians, index: np.ndarray) -> GapSample:
-    """Gap table and best Gaussians of the test instances at `index`."""
+    """Return the gap table and best Gaussians of the test instances `index` as plain arrays."""
     columns = {name: _plain(getattr(table, name), len(index)) for name in (*COLUMNS, *OPTIONAL)}
     return GapSample(index, str(table.truth), columns, plain_best(best))

@@ -1,4 +1,4 @@
-"""MAPA's answer about one instance of the Explorer: its kernel's width, and the codes on which its mass lies."""
+"""MAPA for one instance of the Explorer: the kernel's width, and the codes that carry its mass."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gpvae_core.mapa import BANDWIDTHS, Bandwidth
 from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 
 MASS, POINTS = 0.99, 60
-"""Share of the mass that the points shown hold, and how many they are at most."""
+"""Share of the mass that the displayed points hold, and their largest number."""
 
 
 class MapaAnswers:
-    """MAPA over the training images of one run; safe to ask from several threads."""
+    """MAPA over the training images of one run; safe to use from several threads."""
 
     def __init__(self, stages: Stages) -> None:
         self._stages, self._run = stages, stages.run
         self._bandwidths = Memo()
 
     def bandwidth(self, kind: Bandwidth) -> tuple[float, str]:
-        """Return the kernel's width in pixel units and where it comes from."""
+        """Return the kernel's width, in pixel units, and its source. Raises UserError for an unknown kind."""
         if kind == "validation":
             return self._bandwidths.get(kind, self._chosen_bandwidth), "chosen on validation images"
         if kind != "sigma_x":
@@ -39,16 +39,16 @@ class MapaAnswers:
         return float(choose_bandwidth(self._stages.reference().pixels, validation, None))
 
     def log_q(self, reference: TrainingReference, x: Float[Tensor, "1 C H W"], bandwidth: float) -> Array:
-        """Return log q(i|n) over the training images, (N,)."""
+        """Return log q(i|n) over the training images, (N,), nats."""
         return mapa(reference.pixels, x.flatten(1), bandwidth)[0].cpu().double().numpy()
 
     def points(self, x: Float[Tensor, "1 C H W"], plane: Plane) -> tuple[Array, Array]:
-        """Return the codes with the largest q(i|n), on the plane, that hold MASS of the mass, and their q(i|n)."""
+        """Return the most probable codes that hold MASS of q(i|n), as points on the plane, and their q(i|n)."""
         reference = self._stages.reference_if_quick()
         if reference is None:
             return np.empty((0, 2)), np.empty(0)
         weights = np.exp(self.log_q(reference, x, self.bandwidth("sigma_x")[0]))
         order = np.argsort(-weights, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(weights[order]), MASS)) + 1
-        chosen = order[: min(enough, POINTS)]
-        return plane.coordinates(reference.codes[chosen]), weights[chosen]
+        count = int(np.searchsorted(np.cumsum(weights[order]), MASS)) + 1
+        index = order[: min(count, POINTS)]
+        return plane.coordinates(reference.codes[index]), weights[index]

@@ -1,4 +1,4 @@
-"""Results shared between threads: computed once, kept while recently used."""
+"""A thread-safe cache of results, each of which is computed once; the least recently used ones are dropped."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ T = TypeVar("T")
 
 
 class Memo:
-    """Key -> result. A key that is being computed is waited for, not computed twice; nothing is locked meanwhile.
+    """Least-recently-used cache of at most `size` results, which threads may share.
 
-    A computation that fails or is cancelled leaves no trace: whoever waited for it computes it himself.
+    If several threads ask for the same key, one computes the result and the others wait for it. If the computation
+    fails or is cancelled, it leaves no entry, and one of the waiting threads computes it again.
     """
 
     def __init__(self, size: int | None = None) -> None:
@@ -23,8 +24,10 @@ class Memo:
         self._entries: OrderedDict[Hashable, Future[Any]] = OrderedDict()
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return the result under `key`, from `compute` where there is none."""
+        """Return the result for `key`; call `compute` if there is none."""
         while True:
+            # The lock guards the dictionary only: computing and waiting happen outside of it, so that a slow result
+            # does not block other keys.
             with self._lock:
                 entry = self._entries.get(key)
                 mine = entry is None
@@ -33,13 +36,13 @@ class Memo:
                 self._entries.move_to_end(key)
             if mine:
                 return self._fill(key, entry, compute)
-            if entry.exception() is None:
+            if entry.exception() is None:  # waits until the other thread has finished
                 return entry.result()
 
     def _fill(self, key: Hashable, entry: Future[Any], compute: Callable[[], T]) -> T:
         try:
             value = compute()
-        except BaseException as error:
+        except BaseException as error:  # also Cancelled and KeyboardInterrupt: waiting threads must not wait forever
             with self._lock:
                 self._entries.pop(key, None)
             entry.set_exception(error)
@@ -54,13 +57,13 @@ class Memo:
                 self._entries.popitem(last=False)
 
     def peek(self, key: Hashable) -> Any | None:
-        """Return the result under `key` where it is there already, else None."""
+        """Return the result for `key` if it is computed already; else None."""
         with self._lock:
             entry = self._entries.get(key)
         return entry.result() if entry is not None and entry.done() and entry.exception() is None else None
 
     def put(self, key: Hashable, value: object) -> None:
-        """File a result that came from elsewhere."""
+        """Store a result that was computed elsewhere."""
         entry: Future[Any] = Future()
         entry.set_result(value)
         with self._lock:

@@ -1,4 +1,4 @@
-"""The plane of latent space that is shown, and Gaussians on it."""
+"""The displayed plane of latent space, and Gaussians restricted to it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SLICE = (
 
 
 def latent_plane() -> Plane:
-    """d = 2: the latent plane itself."""
+    """Return the latent plane itself, at d = 2."""
     return Plane(np.zeros(2), np.eye(2), "z1", "z2", is_slice=False, note="")
 
 
 def dims_plane(local: LocalPosterior, dims: tuple[int, int]) -> Plane:
-    """The slice along two latent dimensions (counted from 0) through the mode. Raises UserError for a wrong choice."""
+    """Return the slice through the mode along two latent dimensions, from 0. Raises UserError if they are invalid."""
     d, (i, j) = len(local.mode), dims
     if i == j or not (0 <= i < d and 0 <= j < d):
         raise UserError(f"wanted two different latent dimensions from 0 to {d - 1}, got {i} and {j}")
@@ -32,7 +32,7 @@ def dims_plane(local: LocalPosterior, dims: tuple[int, int]) -> Plane:
 
 
 def principal_plane(local: LocalPosterior) -> Plane:
-    """Return the slice along the two widest directions of the Laplace approximation at the mode."""
+    """Return the slice through the mode along the two widest directions of the Laplace approximation."""
     share = _share_of_variance(local)
     note = (
         "The widest and the second widest direction of the posterior around its mode (Laplace approximation; "
@@ -47,7 +47,7 @@ def _share_of_variance(local: LocalPosterior) -> float:
 
 
 def choose_plane(kind: str, local: LocalPosterior, dims: tuple[int, int]) -> Plane:
-    """'auto' or 'principal', or 'dims', for d > 2."""
+    """Return the slice of this kind at d > 2: 'dims', or 'principal' (also 'auto'). Raises UserError for others."""
     if kind == "dims":
         return dims_plane(local, dims)
     if kind in ("auto", "principal"):
@@ -56,12 +56,13 @@ def choose_plane(kind: str, local: LocalPosterior, dims: tuple[int, int]) -> Pla
 
 
 def on_plane(name: str, plane: Plane, mean: Array, covariance: Array) -> GaussianShape:
-    """N(mean, covariance), mean (D,), covariance (D, D), on the plane.
+    """Return N(mean, covariance), with mean (D,) and covariance (D, D), restricted to the plane.
 
-    On the latent plane that is the Gaussian itself. On a slice its density is restricted as the posterior's is: for
-    precision Lambda and axes A (2, D) it is N(u, (A Lambda A')^-1), u = (A Lambda A')^-1 A Lambda (mean - origin).
+    On the latent plane that is the Gaussian itself. On a slice with axes A (2, D), and with the precision
+    Lambda = covariance^-1, it is N(u, (A Lambda A')^-1) with u = (A Lambda A')^-1 A Lambda (mean - origin).
     """
-    # A Lambda by a solve, without the inverse of the covariance
+    # Completing the square in w for z = origin + A'w: (z - mean)' Lambda (z - mean) is quadratic in w with precision
+    # A Lambda A'. A Lambda comes from a linear solve, without the inverse of the covariance.
     weighted = np.linalg.solve(covariance, plane.axes.T).T
     precision = weighted @ plane.axes.T
     mean_on_plane = np.linalg.solve(precision, weighted @ (mean - plane.origin))

@@ -1,4 +1,4 @@
-"""The training images that MAPA and the empiricalized model put their probability on (Yacoby et al. 2024, eq. 6-8)."""
+"""Training images with their codes: the support of MAPA and the empiricalized model (Yacoby et al. 2024, eq. 6-8)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import VAE
 
 MAX_FLOATS = 50_000_000
-"""Pixels kept as float32 (200 MB), and as many decoded; a seeded sample stands for a larger training set."""
+"""Largest number of float32 pixels in memory (200 MB), and of decoded ones; above it a seeded sample is used."""
 
 
 @dataclass(frozen=True)
 class TrainingReference:
-    """N training images with their amortized codes z_i = E_q[z|x_i] and what the decoder makes of these."""
+    """N training images with their amortized codes z_i = E_q[z|x_i] and the decoded codes."""
 
     index: np.ndarray
-    """(N,) positions in the training set."""
+    """(N,) indices in the training set."""
     pixels: Float[Tensor, "N P"]
     codes: Array
     """(N, D)."""
     model: DecodedCodes
     """The empiricalized model with these codes."""
     note: str
-    """Names the sample where it is one; empty where it is the whole training set."""
+    """One sentence that describes the sample; empty if it is the whole training set."""
 
     @property
     def log_prior(self) -> Array:
@@ -42,7 +42,7 @@ class TrainingReference:
 
 
 def reference_index(split: Split, seed: int) -> np.ndarray:
-    """Return the training images that stand for the training set: all, or as many as fit."""
+    """Return the indices of all training images, or of a seeded sample if they exceed MAX_FLOATS."""
     images = split.images
     pixels = int(np.prod(images.shape[1:]))
     return seeded_sample(len(images), max(1, MAX_FLOATS // pixels), seed)
@@ -51,9 +51,11 @@ def reference_index(split: Split, seed: int) -> np.ndarray:
 def build_reference(
     vae: VAE, split: Split, index: np.ndarray, codes: Array, device: torch.device, progress: Progress = silent
 ) -> TrainingReference:
-    """Return the images at `index` with their codes (N, D)."""
+    """Return the images `index` with their codes (N, D), decoded."""
     pixels = split.pixels(index).to(device).flatten(1)
     model = DecodedCodes.build(vae, torch.as_tensor(codes, dtype=torch.float32), progress)
-    n, of = len(index), len(split.images)
-    note = "" if n == of else f"A seeded sample of {n:,} of {of:,} training images stands for the training set."
+    n, n_total = len(index), len(split.images)
+    note = (
+        "" if n == n_total else f"A seeded sample of {n:,} of {n_total:,} training images stands for the training set."
+    )
     return TrainingReference(index, pixels, np.asarray(codes, dtype=np.float64), model, note)

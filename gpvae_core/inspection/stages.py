@@ -1,4 +1,4 @@
-"""The stages that an explorer computes once for a run, the most useful first, kept on disk where that saves time."""
+"""Results that an explorer computes once for a run, the most useful first, and caches on disk if that saves time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gpvae_core.runs import Run
 
 T = TypeVar("T")
 STAGES = ("encodings", "atlas", "reference", "map", "gaps", "correlations")
-"""In the order in which they are computed."""
+"""Names of the stages in the order in which they are computed."""
 AT_ONCE = 5_000_000
-"""Training pixels up to which the reference is made at the first question, without waiting for `prepare`."""
+"""Number of training pixels up to which the reference is built on demand, without waiting for `prepare`."""
 
 
 class Stages:
-    """The results of STAGES for one run. Shared by threads; each is computed once."""
+    """The results of STAGES for one run. Each is computed once, and threads may share the object."""
 
     def __init__(self, run: Run, gap_sample: int | None, seed: int) -> None:
         if gap_sample is not None and gap_sample < 1:
@@ -39,12 +39,12 @@ class Stages:
 
     @property
     def ready(self) -> frozenset[str]:
-        """Names of the stages that are computed; "atlas" is always among them where d > 2 needs none."""
+        """Names of the computed stages; "atlas" is always among them at d > 2, which does not need it."""
         decoded = {"atlas"} if self.run.truth.ready else set()
         return frozenset(name for name in STAGES if name in decoded or self._memo.peek(name) is not None)
 
     def compute(self, name: str, progress: Progress) -> None:
-        """Compute one stage, or wait for whoever does."""
+        """Compute one stage, or wait for the thread that computes it."""
         getters: dict[str, Callable[[Progress], object]] = {
             "encodings": self.encodings,
             "atlas": self.decode_latents,
@@ -63,13 +63,13 @@ class Stages:
         pack: Callable[[T], Mapping[str, np.ndarray]],
         unpack: Callable[[Mapping[str, np.ndarray]], T],
     ) -> T:
-        """Read it from the disk where it is there and whole, else compute and write it."""
+        """Return a result from the disk cache, or compute and cache it."""
         arrays = self._disk.read(name, settings)
         if arrays is not None:
             try:
                 return unpack(arrays)
             except (KeyError, ValueError, IndexError):
-                pass  # a file of the right name with other contents: as good as none
+                pass  # the file has this name but other arrays, as an older version wrote them: compute again
         value = compute()
         self._disk.write(name, settings, pack(value))
         return value
@@ -85,7 +85,7 @@ class Stages:
     # -- the stages -------------------------------------------------------------------------------------------------
 
     def encodings(self, progress: Progress = silent) -> Encodings:
-        """Return every test image."""
+        """Return the moments of q(z|x) of every test image."""
         test = self.run.data.test
         return self._memo.get(
             "encodings",
@@ -99,15 +99,16 @@ class Stages:
         )
 
     def decode_latents(self, progress: Progress = silent) -> None:
-        """Decode what quadrature needs, at d = 1 or 2. Decoding again is as fast as reading it from a disk."""
+        """Decode the latents at which quadrature evaluates p(x|z), at d = 1 or 2."""
+        # Not cached on disk: decoding is as fast as reading.
         self.run.truth.prepare(progress)
 
     def reference(self, progress: Progress = silent) -> TrainingReference:
-        """Return the training images with their codes; the codes are kept on disk."""
+        """Return the training images with their codes, which are cached on disk."""
         return self._memo.get("reference", lambda: self._build_reference(progress))
 
     def reference_if_quick(self) -> TrainingReference | None:
-        """Return the reference where it is there, or takes no time; else None."""
+        """Return the reference if it is computed already or quick to compute; else None."""
         quick = self.run.data.train.images.size <= AT_ONCE
         return self.reference() if quick else self._memo.peek("reference")
 
@@ -124,7 +125,7 @@ class Stages:
         return build_reference(model, train, index, codes, device, progress)
 
     def map_index(self) -> np.ndarray:
-        """Return test indices of the points of the map."""
+        """Return the test indices of the points of the map."""
         return seeded_sample(len(self.run.data.test), MAX_POINTS, self.seed)
 
     def map(self, progress: Progress = silent) -> Embedding:
@@ -132,24 +133,25 @@ class Stages:
         means = self.encodings(progress).mean[self.map_index()]
 
         def compute() -> Embedding:
-            found = self._stored(
+            embedding = self._stored(
                 "map",
                 {"points": len(means)},
                 lambda: Embedding(means, self.seed, progress=progress),
-                lambda found: {"xy": found.xy},
+                lambda embedding: {"xy": embedding.xy},
                 lambda arrays: Embedding(means, self.seed, arrays["xy"]),
             )
-            found.prepare_placing()
-            return found
+            embedding.prepare_placing()
+            return embedding
 
         return self._memo.get("map", compute)
 
     def gap_index(self) -> np.ndarray:
-        """Return test indices of the instances whose gaps are computed ahead."""
+        """Return the test indices of the instances whose gaps are computed by `prepare`."""
         n = len(self.run.data.test)
         return seeded_sample(n, self._gap_sample or default_sample_size(n), self.seed)
 
     def gaps(self, progress: Progress = silent) -> GapSample:
+        """Return the gaps of the instances `gap_index`, which are cached on disk."""
         index = self.gap_index()
         return self._memo.get(
             "gaps",
@@ -163,6 +165,7 @@ class Stages:
         )
 
     def gaps_if_ready(self) -> GapSample | None:
+        """Return the gaps if they are computed already; else None."""
         return self._memo.peek("gaps")
 
     def _compute_gaps(self, index: np.ndarray, progress: Progress) -> GapSample:
@@ -172,7 +175,7 @@ class Stages:
         return sample_from(table, best, index)
 
     def correlations(self) -> tuple[UncertaintyCorrelation, ...]:
-        """Return the uncertainty's with each gap; none for an encoder without."""
+        """Return the correlation of the uncertainty with each gap; empty if the encoder reports no uncertainty."""
         uncertainty = self.encodings().total
         if uncertainty is None:
             return self._memo.get("correlations", lambda: ())
@@ -182,4 +185,5 @@ class Stages:
         )
 
     def correlations_if_ready(self) -> tuple[UncertaintyCorrelation, ...]:
+        """Return the correlations if they are computed already; else an empty tuple."""
         return self._memo.peek("correlations") or ()

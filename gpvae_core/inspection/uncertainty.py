@@ -1,4 +1,4 @@
-"""View 2: the GP encoder's uncertainty against the data set's, and against the gaps."""
+"""View 2: the GP encoder's uncertainty of one image, compared with all test images and with the gaps."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from gpvae_core.inspection.views import Array, UncertaintyCorrelation, Uncertain
 from gpvae_core.stats import spearman
 
 PICTURES = 6
+"""Number of instances of Fig. 1."""
 
 
 def correlations(uncertainty: Array, quantities: Mapping[str, Array], seed: int) -> tuple[UncertaintyCorrelation, ...]:
-    """Spearman's rho of Tr V[f] + Tr V[h] (M,) with each quantity (M,), over the instances where both are known."""
-    found = []
+    """Return Spearman's rho of Tr V[f] + Tr V[h] (M,) with each quantity (M,), over instances with both finite.
+
+    Quantities with fewer than three such instances, or with a constant value, are left out.
+    """
+    result = []
     for name, values in quantities.items():
         known = np.isfinite(uncertainty) & np.isfinite(values)
         if known.sum() < 3 or np.ptp(values[known]) == 0 or np.ptp(uncertainty[known]) == 0:
             continue
         rho, low, high = spearman(uncertainty[known], values[known], seed=seed)
-        found.append(UncertaintyCorrelation(name, float(rho), float(low), float(high), int(known.sum())))
-    return tuple(found)
+        result.append(UncertaintyCorrelation(name, float(rho), float(low), float(high), int(known.sum())))
+    return tuple(result)
 
 
 def quantile_picks(uncertainty: Array) -> np.ndarray:
-    """Positions of the six instances at 0, 20, ..., 100 % of the order by uncertainty; fewer where there are fewer."""
+    """Return the indices of six instances at 0, 20, ..., 100 % of the order by uncertainty; all if there are fewer."""
     order = np.argsort(uncertainty, kind="stable")
     ranks = np.round(np.linspace(0, len(order) - 1, min(PICTURES, len(order)))).astype(int)
     return order[ranks]
@@ -42,9 +46,9 @@ def uncertainty_view(
     everyone: Encodings,
     scatter_index: np.ndarray,
     scatter: Mapping[str, Array],
-    found: tuple[UncertaintyCorrelation, ...],
+    correlations: tuple[UncertaintyCorrelation, ...],
 ) -> UncertaintyView | None:
-    """Return one instance (`one`, a batch of 1) among all; None for an encoder that states no uncertainty."""
+    """Return the uncertainty of one instance, a batch of 1, among all; None if the encoder reports no uncertainty."""
     total, all_total = one.total, everyone.total
     if one.f is None or one.h is None or everyone.f is None or everyone.h is None or total is None or all_total is None:
         return None
@@ -60,5 +64,5 @@ def uncertainty_view(
         scatter_uncertainty=all_total[scatter_index],
         per_dimension_range=_positive_range(everyone.f, everyone.h),
         scatter=dict(scatter),
-        correlations=found,
+        correlations=correlations,
     )

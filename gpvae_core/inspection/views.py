@@ -1,7 +1,7 @@
-"""The views of the Posterior Explorer as plain numpy data, and the ideas that the labs share with them.
+"""The views of the Posterior Explorer as plain numpy data, and base classes that the labs' views share.
 
-Computing fills these; plots draw them.
-Units: latent coordinates are in prior standard deviations, log densities and gaps in nats, pixels in [0, 1].
+`gpvae_core.inspection` computes views, and `gpvae_core.plots` draws them. Latent coordinates are in prior standard
+deviations, log densities and gaps in nats, and pixels in [0, 1].
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Value:
 
 @dataclass(frozen=True)
 class PlaneGrid:
-    """A rectangular grid over a plane; its points may lie closer together where more happens."""
+    """A rectangular grid over a plane, whose spacing may vary."""
 
     x: Array
     """(Gx,) coordinates along the first axis."""
     y: Array
-    """(Gy,) along the second."""
+    """(Gy,) coordinates along the second axis."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class GridDensity(PlaneGrid):
 
 @dataclass(frozen=True)
 class LabelledMap:
-    """Images as M labelled points in the plane."""
+    """M images as labelled points in the plane."""
 
     index: Indices
     """(M,) index of each image in its split."""
     xy: Array
     """(M, 2)."""
     class_index: Indices
-    """(M,), -1 without labels."""
+    """(M,) index of each image's class in `class_names`; -1 if it has no label."""
     class_names: tuple[str, ...]
 
 
@@ -59,34 +59,34 @@ class PosteriorTrace:
     """A true posterior along one latent coordinate, and two index posteriors at N codes, on one scale in nats."""
 
     line_z: Array
-    """(L,) places along the coordinate."""
+    """(L,) values of the coordinate."""
     line: Array
-    """(L,) log p(z|x) there; NaN far below its maximum."""
+    """(L,) log p(z|x) at these values; NaN far below its maximum."""
     z: Array
     """(N,) the coordinate of each code."""
     empirical: Array
-    """(N,) the empiricalized model's index posterior at each; NaN far below what is shown."""
+    """(N,) the empiricalized model's index posterior at each code; NaN below the displayed range."""
     mapa: Array
-    """(N,) MAPA likewise."""
+    """(N,) MAPA at each code; NaN below the displayed range."""
 
 
 @dataclass(frozen=True)
 class IndexComparison:
-    """MAPA q(i|n) of eq. 8 beside the index posterior p(i|n) of eq. 7, for one point (Yacoby et al. 2024)."""
+    """Comparison of MAPA q(i|n), eq. 8, with the index posterior p(i|n), eq. 7, of one point (Yacoby et al. 2024)."""
 
     kl: float
     """KL(p || q), nats."""
     kl_uniform: float
-    """KL(p || uniform) = log N - H(p), nats: the yardstick of `kl`."""
+    """KL(p || uniform) = log N - H(p), nats, for comparison with `kl`."""
     effective: float
-    """exp H(p): the number of training points that matter to the model."""
+    """exp H(p), the effective number of training points under the model."""
     effective_mapa: float
-    """exp H(q): the number that matter to MAPA."""
+    """exp H(q), the effective number of training points under MAPA."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One image under examination: a test image (index) or one drawn or uploaded (index None)."""
+    """An image under examination: a test image, or a drawn or uploaded one (index None)."""
 
     image: Array
     """(C, H, W) in [0, 1]."""
@@ -97,6 +97,7 @@ class Instance:
 
     @property
     def title(self) -> str:
+        """The image in words, such as 'test image 3, class 7'."""
         if self.index is None:
             return f"{self.source} image"
         return f"test image {self.index}" + (f", class {self.label}" if self.label is not None else "")
@@ -104,39 +105,42 @@ class Instance:
 
 @dataclass(frozen=True)
 class Plane:
-    """The plane of latent space that is shown: origin + u e1 + w e2."""
+    """A plane of latent space: the points origin + u e1 + w e2."""
 
     origin: Array
     """(D,)."""
     axes: Array
-    """(2, D), orthonormal rows."""
+    """(2, D), the orthonormal rows e1 and e2."""
     x_label: str
     y_label: str
     is_slice: bool
-    """True where d > 2: the density is that of a slice through `origin`, not a marginal."""
+    """Whether d > 2: a density on the plane is then a slice through `origin`, not a marginal."""
     note: str
-    """One sentence naming the slice; empty for d = 2."""
+    """One sentence that describes the slice; empty at d = 2."""
 
     def coordinates(self, z: Array) -> Array:
-        """(..., D) -> (..., 2): coordinates of the projection onto the plane."""
+        """Return the coordinates (..., 2) of the projection of z (..., D) onto the plane."""
         return (z - self.origin) @ self.axes.T
 
 
 @dataclass(frozen=True)
 class GaussianShape:
-    """A Gaussian in the plane, to be drawn as an ellipse: name, mean (2,), covariance (2, 2)."""
+    """A Gaussian in the plane, drawn as an ellipse, with mean (2,) and covariance (2, 2)."""
 
     name: str
     mean: Array
     covariance: Array
     outline: Array | None = None
-    """(P, 2), NaN between pieces: where the 90 % region ends of a density with these moments that is no diagonal
+    """(P, 2) boundary of the 90 % region, NaN between pieces, of a density with these moments that is not a diagonal
     Gaussian; drawn in place of the ellipse."""
 
 
 @dataclass(frozen=True)
 class PosteriorView(GridDensity):
-    """View 1: log p(z|x) over the plane (of a slice normalised over what is shown) with the encoders' answers."""
+    """View 1: log p(z|x) over the plane, with the encoder's and the best Gaussian posteriors.
+
+    On a slice the density is normalised over the displayed window.
+    """
 
     plane: Plane
     hpd_levels: tuple[tuple[float, float], ...]
@@ -144,13 +148,13 @@ class PosteriorView(GridDensity):
     base_samples: Array
     """(S, 2) samples of the base encoder N(b, c^2)."""
     gaussians: tuple[GaussianShape, ...]
-    """The (marginalised) encoder and the best Gaussians, where they are known."""
+    """Shapes of the (marginalised) encoder, and of the best Gaussians if they are known."""
     mapa_points: Array
     """(M, 2) codes of the training instances with the largest MAPA probability."""
     mapa_weights: Array
-    """(M,) their probability q(i|n)."""
+    """(M,) probability q(i|n) of each."""
     modes: Array
-    """(J, 2) local maxima of the posterior, highest first; on a slice its highest one alone, the origin."""
+    """(J, 2) local maxima of the posterior, highest first; on a slice only the highest one, the origin."""
 
 
 @dataclass(frozen=True)
@@ -166,26 +170,26 @@ class UncertaintyCorrelation:
 
 @dataclass(frozen=True)
 class UncertaintyView:
-    """View 2: this instance's GP uncertainty against the data set's."""
+    """View 2: the GP encoder's uncertainty of one instance, among all test instances, in squared latent units."""
 
     trace_f: float
     trace_h: float
     per_dimension_f: Array
-    """(D,)."""
+    """(D,) V[f_j]."""
     per_dimension_h: Array
-    """(D,)."""
+    """(D,) V[h_j]."""
     all_trace_f: Array
-    """(N,) over the test instances."""
+    """(N,) Tr V[f] of the test instances."""
     all_trace_h: Array
-    """(N,)."""
+    """(N,) Tr V[h] of the test instances."""
     percentile: float
     """Share of test instances with a smaller Tr V[f] + Tr V[h], 0 to 100."""
     scatter_index: Indices
-    """(M,) test indices of the instances in the scatter (those with gaps computed)."""
+    """(M,) test indices of the instances in the scatter, those with computed gaps."""
     scatter_uncertainty: Array
-    """(M,)."""
+    """(M,) Tr V[f] + Tr V[h] of these."""
     per_dimension_range: tuple[float, float]
-    """Smallest and largest positive V[f_j], V[h_j] over the test instances; (0, 0) where there is none."""
+    """Smallest and largest positive V[f_j], V[h_j] over the test instances; (0, 0) if there is none."""
     scatter: dict[str, Array] = field(default_factory=dict)
     """Quantity -> (M,): 'inference gap', 'approximation gap', 'amortization gap', 'negentropy' in nats, and, at d = 2,
     'number of modes'."""
@@ -205,7 +209,7 @@ class FigureOneItem:
 
 @dataclass(frozen=True)
 class CoordinateTrace(PosteriorTrace):
-    """The line is the largest log p(z|x) over the other coordinates (d = 2), or that along the slice (d > 2)."""
+    """Trace along one coordinate; its line is the profile over the other coordinate (d = 2) or a slice (d > 2)."""
 
     coordinate: str
 
@@ -221,7 +225,7 @@ class TracesView:
     kl_mapa: float
     """KL(empiricalized || MAPA) between the two index posteriors, in nats."""
     note: str
-    """One sentence: what the line is (profile or slice)."""
+    """One sentence on the line: profile or slice."""
 
 
 @dataclass(frozen=True)
@@ -229,11 +233,11 @@ class MapView(LabelledMap):
     """View 4: the t-SNE map of the latents of the test set."""
 
     uncertainty: Array | None
-    """(M,) or None for an encoder without."""
+    """(M,) Tr V[f] + Tr V[h]; None if the encoder reports no uncertainty."""
     gap: Array | None
-    """(M,) inference gap in nats, NaN where not computed; None before it is known."""
+    """(M,) inference gap in nats, NaN where not computed; None before any is computed."""
     sample_note: str
-    """States the sample: 'all 360 test images' or 'a seeded sample of 5,000 of 10,000 test images'."""
+    """Description of the sample: 'all 360 test images' or 'a seeded sample of 5,000 of 10,000 test images'."""
 
 
 @dataclass(frozen=True)
@@ -250,18 +254,18 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class ReconstructionView:
-    """View 5."""
+    """View 5: reconstructions of the input, and decoded samples of the posterior."""
 
     image: Array
     items: tuple[Reconstruction, ...]
     samples: Array
-    """(S, C, H, W): decoded samples of the true posterior (or, for d > 2, of the importance-resampled one)."""
+    """(S, C, H, W) decoded samples of the true posterior; at d > 2 by importance resampling."""
     samples_note: str
 
 
 @dataclass(frozen=True)
 class GapView:
-    """View 6: one instance's gaps under one run, in nats."""
+    """View 6: gaps of one instance under one run, in nats."""
 
     run: str
     log_px: float
@@ -269,14 +273,14 @@ class GapView:
     """'line' or 'grid' (quadrature), 'ais' or 'iwae' (then a lower bound)."""
     best_full_elbo: float | None
     best_diagonal_elbo: float | None
-    """None while not yet optimised."""
+    """Both ELBOs are None until the best Gaussians are optimized."""
     encoder_elbo: float
     negentropy: float | None
     modes: int | None
     log_px_se: float | None = None
-    """Standard error of log_px, nats; None by quadrature, or while it is not known."""
+    """Standard error of log_px, nats; None for quadrature, or while it is unknown."""
 
     @property
     def exact(self) -> bool:
-        """True where log_px is by quadrature; otherwise it is a lower bound, and so are the gaps."""
+        """Whether log_px is by quadrature; otherwise it is a lower bound, and so are the gaps."""
         return self.log_px_truth in ("line", "grid")

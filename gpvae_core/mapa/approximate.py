@@ -1,8 +1,8 @@
-"""Approximate search by FAISS: lists of near points in their principal directions, then the whole vectors.
+"""Approximate search by FAISS: an inverted file over principal directions, then exact distances of the candidates.
 
-The N vectors are projected on a few principal directions and put into about 2 sqrt(N) lists by k-means. Of a query, the
-lists around it are read and the nearest in the projection become candidates; `search.nearest` orders these by their
-whole vectors. How many directions, lists and candidates is settled on a sample of queries whose neighbours are known.
+The N vectors are projected onto a few principal directions and partitioned by k-means into about 2 sqrt(N) lists. For
+a query, the nearest lists are read and the nearest projections become candidates; `search.nearest` orders these by
+their full vectors. The numbers of directions, lists and candidates are tuned on queries whose neighbours are known.
 """
 
 from __future__ import annotations
@@ -22,75 +22,77 @@ from gpvae_core.mapa.kernels.base import Metric
 from gpvae_core.mapa.search import FAISS, Candidates, Search, nearest, share
 
 RECALL = 0.96
-"""Wanted of the sample, so that all queries have 0.95."""
+"""Recall required on the sample, so that all queries together reach 0.95."""
 PROJECTED_RECALL = 0.98
-"""Wanted of the projection alone, were all lists read."""
+"""Recall required of the projection alone, if all lists are read."""
 DIRECTIONS, MOST_CANDIDATES = 64, 2.0
-"""Directions at first; doubled until MOST_CANDIDATES times k candidates are enough."""
+"""Initial number of directions, which is doubled until MOST_CANDIDATES times k candidates suffice."""
 PCA_ROWS, PCA_SPARE, PCA_ROUNDS = 16384, 16, 3
+"""Rows used by the randomized PCA, its oversampling, and its number of power iterations."""
 KMEANS_ROUNDS, KMEANS_POINTS = 10, 64
-"""Iterations, and points for each list on which these run."""
+"""Iterations of k-means, and training points per list."""
 PROBE_STEP = 1.25
+"""Factor by which the number of lists read grows while it is tuned."""
 
 
 def principal_directions(x: Float32[Tensor, "N Q"], count: int, generator: torch.Generator) -> Float32[Tensor, "Q d"]:
-    """Return the first `count` principal directions of x, most variance first, by power iterations on a block."""
+    """Return the first `count` principal directions of x by subspace iteration, in descending order of variance."""
     x = x[:: -(-len(x) // PCA_ROWS)]
     x = x - x.mean(0)
     width = min(count + PCA_SPARE, x.shape[1])
     block = torch.randn(x.shape[1], width, generator=generator)
     for _ in range(PCA_ROUNDS):
-        # Subspace iteration: X'X raises the share of the directions with most variance; QR keeps them independent.
+        # Subspace iteration: X'X amplifies the directions of largest variance; QR keeps the columns independent.
         block = torch.linalg.qr(x.T @ (x @ block)).Q
-    # Rayleigh-Ritz: principal directions within the block, in float64; eigh sorts from the smallest, so flip.
-    turn = torch.linalg.eigh((x @ block).double().T @ (x @ block).double()).eigenvectors.flip(1)
-    return (block @ turn.float())[:, :count].contiguous()
+    # Rayleigh-Ritz: the principal directions within the block, in float64; eigh sorts in ascending order, so flip.
+    rotation = torch.linalg.eigh((x @ block).double().T @ (x @ block).double()).eigenvectors.flip(1)
+    return (block @ rotation.float())[:, :count].contiguous()
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Vectors in their first principal directions."""
+    """Projection of the vectors onto their first principal directions."""
 
     basis: Float32[Tensor, "Q d"]
     vectors: Float32[Tensor, "N d"]
     candidates: int
-    """So many of the nearest in the projection hold PROJECTED_RECALL of the k nearest."""
+    """Number of nearest projections that contain PROJECTED_RECALL of the k nearest vectors."""
 
 
 @dataclass(frozen=True)
 class KnownQueries:
-    """Queries whose neighbours are known."""
+    """Queries with their exact neighbours."""
 
     queries: Float32[Tensor, "b Q"]
     index: Int64[Tensor, "b k"]
 
 
 class FaissApproximate(Search):
-    """An inverted file over principal directions, with the whole vectors beside it."""
+    """Inverted file over principal directions, together with the full vectors."""
 
     def __init__(
         self, vectors: Float32[Tensor, "N Q"], metric: Metric, queries: Float32[Tensor, "b Q"], k: int, seed: int
     ) -> None:
-        """`queries` is a sample of those to come, on which the search is settled for their k nearest."""
+        """Build the index and tune it for the k nearest vectors of `queries`, a sample of the later queries."""
         exact = self.exact = FaissExact(vectors, metric)
         self.metric, self.measure, self.size = metric, exact.measure, exact.size
         self.vectors, self.centre = exact.vectors, exact.centre
         sample = KnownQueries(queries, nearest(exact, queries, k).index)
         projection = self._project(sample, torch.Generator().manual_seed(seed))
-        self.basis, self.fetched = projection.basis, projection.candidates
-        self.lists = self._file(projection.vectors, seed)
+        self.basis, self.count = projection.basis, projection.candidates
+        self.lists = self._inverted_file(projection.vectors, seed)
         self.probes = self._probes(sample)
 
     def first_count(self, k: int) -> int:
-        return self.fetched
+        return self.count
 
-    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
-        """Return the list that each query reads first."""
+    def group(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
+        """Return the list nearest to each query."""
         return torch.from_numpy(self.lists.quantizer.search(self._projected(queries), 1)[1][:, 0])
 
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
-        every = count > self.fetched or count == self.size
-        return Candidates(self._read(queries, count, self.lists.nlist if every else self.probes), None)
+        exhaustive = count > self.count or count == self.size  # a repeated search reads all lists
+        return Candidates(self._read(queries, count, self.lists.nlist if exhaustive else self.probes), None)
 
     def recall(
         self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
@@ -108,26 +110,26 @@ class FaissApproximate(Search):
         return torch.from_numpy(self.lists.search(self._projected(queries), count, params=settings)[1])
 
     def _project(self, sample: KnownQueries, generator: torch.Generator) -> Projection:
-        """Directions are doubled until few enough candidates are needed."""
-        k, whole = sample.index.shape[1], self.vectors.shape[1]
+        """Return a projection, doubling its directions until few enough candidates reach PROJECTED_RECALL."""
+        k, full = sample.index.shape[1], self.vectors.shape[1]
         most = min(math.ceil(MOST_CANDIDATES * k) + 1, self.size)
-        d = min(DIRECTIONS, whole)
+        d = min(DIRECTIONS, full)
         while True:
             basis = principal_directions(self.vectors, d, generator)
             projected = self.vectors @ basis - self.vectors.mean(0) @ basis
-            found = FAISS.knn(
+            index = FAISS.knn(
                 ((sample.queries - self.centre) @ basis).numpy(),
                 projected.numpy(),
                 most,
                 metric=self.measure.faiss_metric,
             )[1]
-            enough = _enough(sample, torch.from_numpy(found))
-            if enough is not None or d == whole:
-                return Projection(basis, projected, enough or most)
-            d = min(2 * d, whole)
+            candidates = _fewest_candidates(sample, torch.from_numpy(index))
+            if candidates is not None or d == full:
+                return Projection(basis, projected, candidates or most)
+            d = min(2 * d, full)
 
-    def _file(self, projected: Tensor, seed: int) -> Any:
-        """Lists by Euclidean k-means whatever the metric; which of them a query reads is by the metric."""
+    def _inverted_file(self, projected: Tensor, seed: int) -> Any:
+        """Return a FAISS index whose lists come from Euclidean k-means; queries choose lists by the metric."""
         d, count = projected.shape[1], max(min(round(2 * math.sqrt(self.size)), self.size // 8), 1)
         points = projected.numpy()
         kmeans = FAISS.Kmeans(
@@ -140,23 +142,25 @@ class FaissApproximate(Search):
         )
         kmeans.train(points)
         lists = FAISS.IndexIVFFlat(FAISS.IndexFlat(d, self.measure.faiss_metric), d, count, self.measure.faiss_metric)
+        # NOTE: FAISS would assign vectors to lists by the index's metric; for an inner product that puts most of them
+        # into the lists of the longest centroids. So train by hand and assign by Euclidean distance.
         lists.quantizer.add(kmeans.centroids)
         lists.is_trained = True
         add_preassigned(lists, points, FAISS.knn(points, kmeans.centroids, 1)[1][:, 0])
         return lists
 
     def _probes(self, sample: KnownQueries) -> int:
-        """Return the fewest lists to read for the wanted recall of the sample."""
+        """Return the smallest number of lists to read that reaches RECALL on the sample."""
         probes = 1
         while probes < self.lists.nlist:
-            if share(sample.index, self._read(sample.queries, self.fetched, probes)) >= RECALL:
+            if share(sample.index, self._read(sample.queries, self.count, probes)) >= RECALL:
                 return probes
             probes = math.ceil(PROBE_STEP * probes)
         return self.lists.nlist
 
 
-def _enough(sample: KnownQueries, index: Int64[Tensor, "b c"]) -> int | None:
-    """Return the fewest first candidates with PROJECTED_RECALL of the sample's neighbours; None where all have less."""
+def _fewest_candidates(sample: KnownQueries, index: Int64[Tensor, "b c"]) -> int | None:
+    """Return the smallest number of leading candidates that reaches PROJECTED_RECALL; None if all do not."""
     k, most = sample.index.shape[1], index.shape[1]
     for count in range(k, most + 1, max(k // 20, 1)):
         if share(sample.index, index[:, :count]) >= PROJECTED_RECALL:

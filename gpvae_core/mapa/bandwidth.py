@@ -1,7 +1,7 @@
-"""MAPA by a Gaussian kernel over all training images, and the choice of its bandwidth (Yacoby et al. 2024).
+"""Dense MAPA with a Gaussian kernel over all training images, and the choice of its bandwidth (Yacoby et al. 2024).
 
-Eq. 8: q(i|n) = k(x_n | x_i) / sum_j k(x_n | x_j) with k(x | x_i) = N(x; x_i, bandwidth^2 I). The bandwidth is a scale
-in pixel units, as sigma_x is. For many images see `neighbours`, which keeps the nearest training images alone.
+Eq. 8: q(i|n) = k(x_n | x_i) / sum_j k(x_n | x_j) with k(x | x_i) = N(x; x_i, bandwidth^2 I). The bandwidth is a
+standard deviation in pixel units, as sigma_x is. For many images see `neighbours`, which stores only the nearest ones.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gpvae_core.mapa.distances import squared_distances
 from gpvae_core.progress import Progress, silent
 
 QUERY_CHUNK = 128
-"""Images compared with all training images at once."""
+"""Number of images compared with all training images in one batch."""
 MAX_VALIDATION = 512
-"""Validation images, evenly spaced, on which a bandwidth is chosen: one number needs no more."""
+"""Largest number of validation images, evenly spaced, with which a bandwidth is chosen; a scalar needs no more."""
 CANDIDATE_RATIO, MAX_CANDIDATES, SMALLEST = 1.1, 32, 1e-3
-"""Where no bandwidths are given to try: the ratio of one to the next, their largest number, and the least of them."""
+"""Grid of default bandwidths: ratio of neighbouring values, largest number of values, and smallest value."""
 
 
 def _check_bandwidth(bandwidth: float) -> None:
@@ -41,10 +41,10 @@ def _check_pixels(x_train: Tensor, x: Tensor) -> None:
 
 @torch.no_grad()
 def mapa(x_train: Float[Tensor, "N P"], x: Float[Tensor, "B Q"], bandwidth: float) -> Float64[Tensor, "B N"]:
-    """Return log q(i|n) of eq. 8 over the training images in nats, for each image (Q = P pixels); float64 on the CPU.
+    """Return log q(i|n) of eq. 8 for each image over the training images, in nats; Q = P pixels, float64 on the CPU.
 
     Raises:
-        UserError: a bandwidth that is not positive, or images with another number of pixels.
+        UserError: the bandwidth is not positive, or the images have another number of pixels.
     """
     _check_bandwidth(bandwidth)
     _check_pixels(x_train, x)
@@ -58,7 +58,7 @@ def log_density(
     bandwidths: Sequence[float],
     progress: Progress = silent,
 ) -> Float64[Tensor, "S B"]:
-    """Return log 1/N sum_i k(x|x_i) of each image in nats, for each of S bandwidths."""
+    """Return the kernel density log 1/N sum_i k(x|x_i) of each image, in nats, for each of S bandwidths."""
     for bandwidth in bandwidths:
         _check_bandwidth(bandwidth)
     _check_pixels(x_train, x)
@@ -67,11 +67,13 @@ def log_density(
         progress(start, len(x), "choosing the kernel's bandwidth")
         square = squared_distances(x_train, x[start : start + QUERY_CHUNK])
         nearest = square.min(dim=1, keepdim=True).values
-        # NOTE: relative to the largest term float32 is exact enough, and several times faster.
-        rest = (square - nearest).float()
-        sums = [(rest * (-0.5 / s**2)).exp_().sum(1).double().log() - 0.5 * nearest[:, 0] / s**2 for s in bandwidths]
+        # log-sum-exp: log sum_i exp(-d_i / 2s^2) = log sum_i exp(-(d_i - d_min) / 2s^2) - d_min / 2s^2
+        # NOTE: relative to the largest term float32 is accurate enough, and several times faster.
+        excess = (square - nearest).float()
+        sums = [(excess * (-0.5 / s**2)).exp_().sum(1).double().log() - 0.5 * nearest[:, 0] / s**2 for s in bandwidths]
         parts.append(torch.stack(sums))
     progress(len(x), len(x), "choosing the kernel's bandwidth")
+    # normalizer of N(x; x_i, s^2 I) and the 1/N of the mean
     constants = [-x.shape[1] * (math.log(s) + 0.5 * math.log(2 * math.pi)) - math.log(len(x_train)) for s in bandwidths]
     return torch.cat(parts, dim=1) + torch.tensor(constants, dtype=torch.float64)[:, None]
 
@@ -82,31 +84,31 @@ def choose_bandwidth(
     candidates: Sequence[float] | None = None,
     progress: Progress = silent,
 ) -> float:
-    """Return the candidate with the largest mean log 1/N sum_i k(x|x_i) over at most MAX_VALIDATION validation images.
+    """Return the bandwidth with the highest mean kernel density of at most MAX_VALIDATION validation images.
 
     Args:
-        candidates: bandwidths to try; without them the range in which the best one lies.
+        candidates: bandwidths to compare; by default a grid over the range that contains the optimum.
 
     Raises:
-        UserError: no validation images or of another number of pixels, no candidates, or one that is not positive.
+        UserError: there are no validation images, they have another number of pixels, there are no candidates, or one
+            is not positive.
     """
     if len(x_validation) == 0:
         raise UserError("wanted validation images to choose the kernel's bandwidth on, got none")
     _check_pixels(x_train, x_validation)
     x_validation = x_validation[:: -(-len(x_validation) // MAX_VALIDATION)]
-    tried = _default_candidates(x_train, x_validation) if candidates is None else list(candidates)
-    if not tried:
+    bandwidths = _default_candidates(x_train, x_validation) if candidates is None else list(candidates)
+    if not bandwidths:
         raise UserError("wanted at least one bandwidth to choose from, got none")
-    return tried[int(log_density(x_train, x_validation, tried, progress).mean(1).argmax())]
+    return bandwidths[int(log_density(x_train, x_validation, bandwidths, progress).mean(1).argmax())]
 
 
 def _default_candidates(x_train: Float[Tensor, "N P"], x_validation: Float[Tensor, "V P"]) -> list[float]:
-    """Return bandwidths from the root-mean-square pixel distance to the nearest training image to that to all of them.
-
-    At the best bandwidth s^2 is the mean of |x - x_i|^2 / P over q(i|n), the derivative's root, and so between the two.
-    """
+    """Return a grid of bandwidths between the RMS pixel distance to the nearest and that to all training images."""
+    # The derivative of the mean log density in s vanishes where s^2 = mean of |x - x_i|^2 / P under q(i|n). That is a
+    # weighted mean of squared distances, and therefore between their minimum and their plain mean.
     square = squared_distances(x_train, x_validation[:: -(-len(x_validation) // QUERY_CHUNK)]) / x_train.shape[1]
-    # A sample of the images has given the range, so a step more on either side.
+    # The range comes from a sample of the images, so extend it by one step on either side.
     low = max(math.sqrt(float(square.min(1).values.mean())), SMALLEST) / CANDIDATE_RATIO
     high = max(math.sqrt(float(square.mean())), low) * CANDIDATE_RATIO
     n = min(math.ceil(math.log(high / low) / math.log(CANDIDATE_RATIO)) + 1, MAX_CANDIDATES)

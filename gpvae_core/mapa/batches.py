@@ -1,7 +1,7 @@
-"""Orders of the training points in an epoch, in which neighbours meet in a batch or do not.
+"""Orders of the training points in an epoch: random, or with neighbours in the same batch.
 
-What a batch costs is the number of distinct codes that its points' bounds need (D.2 of Yacoby et al. 2024). Neighbours
-need the same ones, so that a batch of neighbours costs less; but its gradient is that of a part of the data.
+The cost of a batch is the number of distinct codes in its points' bounds (D.2 of Yacoby et al. 2024). Neighbours share
+codes, so that a batch of neighbours costs less, but its gradient represents only a part of the data.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from gpvae_core.errors import UserError
 
 
 class Batching(ABC):
-    """An order of the training points."""
+    """Base class of orders of the training points."""
 
     @abstractmethod
     def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        """Return every training point once, on the generator's device; batches are cut from it."""
+        """Return a permutation of the training points, on the generator's device, to be split into batches."""
 
 
 class RandomBatches(Batching):
-    """Any order alike."""
+    """Uniformly random order."""
 
     def __init__(self, n_total: int) -> None:
         self._n_total = n_total
@@ -35,17 +35,17 @@ class RandomBatches(Batching):
 
 
 class NeighbourBatches(Batching):
-    """Points in random order, each followed by its nearest that were not taken before, in groups of `size`.
+    """Groups of `size` points: a random point and its nearest neighbours that are in no earlier group.
 
-    A group is smaller where all stored neighbours are taken. Groups follow each other in the order of their first
-    points, so that a batch holds groups from anywhere.
+    A group is smaller if all its stored neighbours are in earlier groups. The first points of the groups are in random
+    order, so that a batch contains groups from different parts of the data.
     """
 
     def __init__(self, neighbours: Int64[Tensor, "N K"], size: int) -> None:
-        """Args: neighbours: training points nearest to each, nearest first; itself may be among them.
+        """Store the neighbours of each training point, nearest first; a point may be among its own neighbours.
 
         Raises:
-            UserError: a size below 2, or of more than there are neighbours.
+            UserError: the size is below 2, or exceeds the number of neighbours plus one.
         """
         if not 2 <= size <= neighbours.shape[1] + 1:
             raise UserError(
@@ -63,8 +63,8 @@ class NeighbourBatches(Batching):
             if not free[seed]:
                 continue
             free[seed] = False
-            near = self._neighbours[seed]
-            group = near[free[near]][: self._size - 1]
+            neighbours = self._neighbours[seed]
+            group = neighbours[free[neighbours]][: self._size - 1]
             free[group] = False
             order[done] = seed
             order[done + 1 : done + 1 + len(group)] = group

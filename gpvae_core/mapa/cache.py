@@ -1,7 +1,7 @@
-"""Neighbour tables kept on disk: they depend on the data alone, not on the kernel's width (Yacoby et al. 2024, 5).
+"""Disk cache of neighbour tables, which depend on the data but not on the kernel's width (Yacoby et al. 2024, 5).
 
-They lie in the user's cache folder (on Linux that of XDG_CACHE_HOME) under a name that hashes all they depend on.
-What cannot be read is computed again, what cannot be written is not kept.
+Tables are stored in the user's cache folder (on Linux XDG_CACHE_HOME) under a hash of everything they depend on. A
+table that cannot be read is computed again, and one that cannot be written is not cached.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.progress import Progress, silent
 
 VERSION = 1
-"""Raised when what a search finds changes, so that older files are not read."""
+"""Version of the searches' results; increasing it invalidates the files of older versions."""
 KEPT_BYTES = 4 << 30
-"""Size of all tables together; the longest unused go first. One of 60,000 points and 200 neighbours has 111 MB."""
+"""Largest total size of the cache. A table of 60,000 points and 200 neighbours has 111 MB."""
 ABANDONED = 86400
-"""Seconds after which a temporary file is nobody's."""
+"""Age in seconds at which a temporary file counts as left behind by a killed process."""
 ROWS = 4096
+"""Number of rows hashed in one batch."""
 
 
 def cache_folder() -> Path:
-    """Return where tables are kept unless another folder is named."""
+    """Return the default folder of the cache."""
     return Path(pooch.os_cache("gpvae")) / "neighbours"
 
 
 def fingerprint(x: Float[Tensor, "N P"]) -> str:
-    """Return the SHA-256 of shape, type and values."""
+    """Return the SHA-256 of the shape, type and values of `x`."""
     values = (part.cpu().contiguous().numpy().data for part in x.split(ROWS))
     return hexdigest(chain([f"{tuple(x.shape)} {x.dtype}"], values))
 
@@ -50,7 +51,7 @@ def fingerprint(x: Float[Tensor, "N P"]) -> str:
 def key(
     x_train: Float[Tensor, "N P"], kernel: Kernel, k: int, x: Float[Tensor, "B Q"] | None, method: str, seed: int
 ) -> str:
-    """Return a hash of all that a table depends on: the points, and of the kernel what the search depends on."""
+    """Return a hash of everything a table depends on: the points, the search and the kernel's search settings."""
     depends_on = {
         "version": VERSION,
         "train": fingerprint(x_train),
@@ -58,7 +59,7 @@ def key(
         "kernel": type(kernel).__name__,
         "settings": kernel.settings(),
         "k": k,
-        "how": method,  # NOTE: the old name of the field; with another one all stored tables would be searched anew
+        "how": method,  # NOTE: renaming this key would change all hashes and invalidate every cached table
         "seed": seed,
     }
     return hexdigest([json.dumps(depends_on, sort_keys=True)])[:32]
@@ -76,10 +77,10 @@ def load_or_find(
     device: str | None = None,
     folder: Path | None = None,
 ) -> NeighbourTable:
-    """`find_neighbours` with the same arguments, from the disk where it was found before.
+    """Return the cached result of `find_neighbours` with these arguments; compute and cache it if there is none.
 
     Raises:
-        UserError: as `find_neighbours`.
+        UserError: as `find_neighbours` does.
     """
     kernel.check(x_train)
     if x is not None:
@@ -93,13 +94,13 @@ def load_or_find(
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return SHA-256 of all values, by which a file damaged in the middle is known."""
+    """Return the SHA-256 of all names, shapes and values, which detects damaged files."""
     named = sorted(tensors.items())
     return hexdigest(part for name, t in named for part in (f"{name} {tuple(t.shape)}", t.numpy().data))
 
 
 def read(path: Path) -> NeighbourTable | None:
-    """Return the table of a file; None where there is none, or it is damaged."""
+    """Return the table in a file; None if the file is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
@@ -109,7 +110,7 @@ def read(path: Path) -> NeighbourTable | None:
     if digest != _digest(tensors):
         return None
     with suppress(OSError):
-        os.utime(path)
+        os.utime(path)  # mark as used: the cache evicts the least recently used tables first
     return NeighbourTable(
         tensors["index"].long(),
         tensors["statistic"],
@@ -120,7 +121,7 @@ def read(path: Path) -> NeighbourTable | None:
 
 
 def write(path: Path, table: NeighbourTable) -> None:
-    """Write under a temporary name, then rename; a read-only or full disk is no error."""
+    """Cache a table under `path` and evict old ones; a read-only or full disk is not an error."""
     tensors = {
         "index": table.index.int(),
         "statistic": table.statistic.contiguous(),
@@ -131,11 +132,11 @@ def write(path: Path, table: NeighbourTable) -> None:
     content = save(tensors, {"sha256": _digest(tensors)})
     if write_cached(path, lambda file: file.write(content)):
         with suppress(OSError):
-            _forget_old(path.parent)
+            _evict(path.parent)
 
 
-def _forget_old(folder: Path) -> None:
-    """The longest unused tables beyond KEPT_BYTES, and what a killed program left behind."""
+def _evict(folder: Path) -> None:
+    """Delete the least recently used tables beyond KEPT_BYTES, and the temporary files of killed processes."""
     for file in folder.glob(".*.tmp"):
         if time.time() - file.stat().st_mtime > ABANDONED:
             file.unlink(missing_ok=True)

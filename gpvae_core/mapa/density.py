@@ -1,8 +1,8 @@
-"""Log-likelihood of a trained model and its KL from the true data distribution (Yacoby et al. 2024, sec. 6, D.1).
+"""Log-likelihood of a trained model, and its KL from the true data distribution (Yacoby et al. 2024, sec. 6, D.1).
 
-KL[p_GT || p_model] is the mean of log p_GT(x) - log p_model(x) over test points x, which p_GT made. In one latent
-dimension both are integrals over a line and exact; in others p_model is a lower bound by a mixture proposal, and the KL
-by so much too large.
+KL[p_GT || p_model] is the mean of log p_GT(x) - log p_model(x) over test points x drawn from p_GT. In one latent
+dimension both densities are computed exactly, by quadrature. Otherwise log p_model is a lower bound by a mixture
+proposal, so that the KL is overestimated by the bound's gap.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Density:
-    """log p(x) of B points, nats."""
+    """Estimates of log p(x) of B points, in nats, and their diagnostics."""
 
     log_px: Array
     how: str
     """'line' (quadrature, d = 1) or 'mixture' (a lower bound in expectation)."""
     samples: int | None = None
-    """Samples of the mixture's bound; None by quadrature."""
+    """Number of samples of the mixture's bound; None for quadrature."""
     ess: Array | None = None
-    """Effective sample size of each, of `samples`."""
+    """Effective sample size of each point's weights, at most `samples`."""
     failed: int = 0
-    """Points at which quadrature did not pass its checks."""
+    """Number of points at which the quadrature failed a check."""
 
     def summary(self) -> dict[str, object]:
-        """Return mean with its standard error, and how it was found; JSON-ready."""
+        """Return the mean with its standard error, and the estimator with its diagnostics; JSON-ready."""
         return {**mean_se(self.log_px), "how": self.how, **self.trust()}
 
     def trust(self) -> dict[str, object]:
-        """Samples and median effective sample size of a bound; of quadrature how many points failed its checks."""
+        """Return the diagnostics: samples and median effective sample size of a bound, or the failed quadratures."""
         if self.ess is None:
             return {"failed": self.failed}
         return {"samples": self.samples, "ess": float(np.median(self.ess)), "bound": "lower"}
 
 
 def line_density(truth: Truth, x: Float[Tensor, "B C H W"]) -> Density:
-    """Return the density by quadrature. Raises UserError where the model has other than one latent dimension."""
-    found = truth.by(TruthSettings(name="line")).log_px(x)
-    return Density(found.log_px, "line", failed=int(found.untrusted.sum()))
+    """Return log p(x) by quadrature. Raises UserError unless the model has one latent dimension."""
+    evidence = truth.by(TruthSettings(name="line")).log_px(x)
+    return Density(evidence.log_px, "line", failed=int(evidence.untrusted.sum()))
 
 
 def mixture_density(
@@ -66,23 +66,23 @@ def mixture_density(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Density:
-    """Return the density by the paper's estimator, a mixture of Gaussians fitted to these points by a `net` encoder."""
+    """Return log p(x) by the paper's estimator: importance sampling from a mixture of Gaussians fitted to `x`."""
     encoder = fit_mixture_proposal(model, x, net, settings, seed, progress)
-    found = mixture_log_px(model, x, encoder, settings.bound_samples, seed, progress)
-    return Density(_array(found.log_px), "mixture", settings.bound_samples, _array(found.ess))
+    estimate = mixture_log_px(model, x, encoder, settings.bound_samples, seed, progress)
+    return Density(_array(estimate.log_px), "mixture", settings.bound_samples, _array(estimate.ess))
 
 
 def true_log_px(data: Dataset, x: Float[Tensor, "B C H W"]) -> Array | None:
-    """Return log p_GT(x) in nats by quadrature; None where the truth is not known, or not of one latent dimension."""
+    """Return log p_GT(x) in nats by quadrature; None unless p_GT is known and has one latent dimension."""
     if data.truth is None or data.truth.latent_dim != 1:
         return None
     return line_density(truth_for(ground_truth(data.truth, data.event_shape)), x.cpu()).log_px
 
 
 def kl_from_truth(true: Array, model: Array) -> MeanSE:
-    """KL[p_GT || p_model] in nats from the log densities of the same test points, with its standard error.
+    """Return KL[p_GT || p_model] in nats, from log densities of the same test points, with its standard error.
 
-    The mean over finitely many points may be slightly below 0.
+    It is a mean over finitely many points and may be slightly negative.
     """
     return mean_se(true - model)
 

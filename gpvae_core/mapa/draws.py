@@ -1,4 +1,4 @@
-"""Draws of indices for the bound: the k most probable, and S of the others (Yacoby et al. 2024, eq. 9)."""
+"""Draws of indices for the bound: the k most probable, and S draws of the others (Yacoby et al. 2024, eq. 9)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gpvae_core.mapa.sparse import SparsePosterior
 
 @dataclass(frozen=True)
 class IndexDraw:
-    """Indices for the bounds of B points, on the CPU."""
+    """Indices in the bounds of B points, on the CPU."""
 
     head: Int64[Tensor, "B k"]
-    """B_n(k), each once."""
+    """B_n(k), the k most probable indices, which are distinct."""
     tail: Int64[Tensor, "B S"]
-    """i_s ~ q~^k(i|n), outside of B_n(k)."""
+    """Draws i_s ~ q~^k(i|n) from outside of B_n(k)."""
     log_q: Float64[Tensor, "B S"]
     """log q~^k(i_s|n), nats."""
     passes: int = 0
-    """Codes encoded and decoded to find them."""
+    """Number of codes encoded and decoded to obtain the draws."""
 
 
 def draw_sparse(
@@ -31,33 +31,33 @@ def draw_sparse(
     k: int,
     samples: int,
     generator: torch.Generator,
-    which: Int64[Tensor, " B"] | None = None,
+    points: Int64[Tensor, " B"] | None = None,
 ) -> IndexDraw:
-    """Draw by a stored posterior, of all its points or of some of them."""
-    head = posterior.index[:, :k] if which is None else posterior.index[which, :k]
+    """Draw from a sparse posterior for the given points, by default for all."""
+    head = posterior.index[:, :k] if points is None else posterior.index[points, :k]
     if samples == 0:
         empty = head[:, :0]
         return IndexDraw(head, empty, empty.double())
-    tail = posterior.tail(k, samples, generator, which)
+    tail = posterior.tail(k, samples, generator, points)
     return IndexDraw(head, tail.index, tail.log_q)
 
 
 def draw_dense(log_p: Float64[Tensor, "B N"], k: int, samples: int, generator: torch.Generator) -> IndexDraw:
-    """Draw by a posterior that is known in full; log_p in nats, up to a constant for each point."""
+    """Draw from a dense posterior; `log_p` is in nats, up to a constant for each point."""
     head = log_p.topk(k, dim=1).indices
     if samples == 0:
         return IndexDraw(head, head[:, :0], log_p[:, :0])
-    # eq. 9: q~^k(i|n) is q(i|n) without the k largest, scaled to sum to one
+    # eq. 9: q~^k(i|n) is q(i|n) without its k largest entries, renormalised
     log_q = torch.log_softmax(log_p.scatter(1, head, -torch.inf), 1)
     tail = torch.multinomial(log_q.exp(), samples, replacement=True, generator=generator)
     return IndexDraw(head, tail, log_q.gather(1, tail))
 
 
-def draw_evenly(b: int, n_total: int, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
-    """Draw by the uniform distribution: its k largest are a tie, broken at random for each point anew."""
+def draw_uniform(b: int, n_total: int, k: int, samples: int, generator: torch.Generator) -> IndexDraw:
+    """Draw from the uniform distribution, whose k "largest" entries are chosen at random for each point."""
     stored = max(k, 1)
-    # The order of independent uniform numbers is a random permutation: its first entries are distinct indices.
+    # Sorting independent uniform numbers gives a random permutation; its first entries are distinct random indices.
     index = torch.rand(b, n_total, generator=generator).topk(stored, dim=1).indices
     log_k = torch.zeros(b, stored, dtype=torch.float64)
     log_rest = torch.full((b,), math.log(max(n_total - stored, 1)), dtype=torch.float64)
-    return draw_sparse(SparsePosterior.of(index, log_k, log_rest, n_total), k, samples, generator)
+    return draw_sparse(SparsePosterior.normalized(index, log_k, log_rest, n_total), k, samples, generator)

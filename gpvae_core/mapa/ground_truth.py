@@ -1,4 +1,4 @@
-"""The model that synthetic data were drawn from, as one that can be evaluated."""
+"""The generative model from which synthetic data were drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Each point's nearest training points by the kernel's statistic, found once; its settings are applied after (B.2)."""
+"""Tables of each point's nearest training points by a kernel's statistic (Yacoby et al. 2024, B.2).
+
+The search is done once; the kernel's bandwidth or temperature is applied to the stored statistics afterwards.
+"""
 
 from __future__ import annotations
 
@@ -20,75 +23,74 @@ from gpvae_core.mapa.sparse import SparsePosterior, is_stored, not_stored
 from gpvae_core.progress import Progress, silent
 
 REST = 64
-"""Training points outside of the table, for each row, from which the mass of all of these is estimated."""
+"""Number of training points outside of each row, from which the mass of all points outside is estimated."""
 QUERIES = 2048
-"""Points searched for together: progress and Ctrl-C come between."""
-
-
+"""Number of queries in one search; progress is reported, and Ctrl-C handled, between searches."""
 SAMPLE = 256
-"""Points on which an approximate search is settled, and others on which its recall is measured."""
+"""Number of queries with which an approximate search is tuned, and of others on which its recall is measured."""
 
 
 @dataclass(frozen=True)
 class NeighbourTable:
-    """The K nearest of N training points for each of B points, and a sample of the others.
+    """The K nearest of N training points for each of B points, and a random sample of the others.
 
-    The statistic is the kernel's, a squared distance or an inner product; so one table serves every bandwidth.
+    The table stores the kernel's statistic, a squared distance or an inner product, so that it serves any bandwidth.
     """
 
     index: Int64[Tensor, "B K"]
-    """Nearest first; by index where equally near."""
+    """Indices of the neighbours, nearest first; ties are ordered by index."""
     statistic: Float32[Tensor, "B K"]
     rest_statistic: Float32[Tensor, "B M"]
-    """Statistic of M points that are not stored, drawn evenly; all of them where there are no more than REST."""
+    """Statistic of M points that are not stored, drawn uniformly; all of them if there are at most REST."""
     n_total: int
-    """N."""
+    """Number of training points, N."""
     recall: float = 1.0
-    """Share of the true K nearest that the table has, measured on a sample where the search was approximate."""
+    """Share of the true K nearest points in the table; measured on a sample if the search was approximate."""
 
     def posterior(self, kernel: Kernel) -> SparsePosterior:
-        """Return q(i|n) of eq. 8 under `kernel`; what is not stored has (N - K) times the mean k of the sample."""
+        """Return q(i|n) of eq. 8 under `kernel`, with an estimate of the mass that is not stored."""
         log_k, log_rest = kernel.log_kernel(self.statistic), kernel.log_kernel(self.rest_statistic)
         others, drawn = self.n_total - self.index.shape[1], self.rest_statistic.shape[1]
+        # The sum of k over the N - K others is estimated by (N - K) times its mean over the M drawn.
         log_tail = torch.logsumexp(log_rest, 1) + (math.log(others / drawn) if drawn else 0.0)
-        return SparsePosterior.of(self.index, log_k, log_tail, self.n_total)
+        return SparsePosterior.normalized(self.index, log_k, log_tail, self.n_total)
 
-    def rows(self, which: Int64[Tensor, " b"]) -> NeighbourTable:
-        """Return the table of some of the points."""
+    def rows(self, points: Int64[Tensor, " b"]) -> NeighbourTable:
+        """Return the rows of the table for the points with these indices."""
         return NeighbourTable(
-            self.index[which], self.statistic[which], self.rest_statistic[which], self.n_total, self.recall
+            self.index[points], self.statistic[points], self.rest_statistic[points], self.n_total, self.recall
         )
 
 
 def recall(exact: NeighbourTable, table: NeighbourTable) -> float:
-    """Return share of the exact table's neighbours that the other has, for the same points."""
+    """Return the share of the exact neighbours that `table` contains, for the same points."""
     return share(exact.index, table.index)
 
 
 @dataclass(frozen=True)
-class Task:
-    """The vectors, the metric and the queries that a search is prepared for."""
+class SearchTask:
+    """The vectors, the metric and a sample of the queries for which a search is built."""
 
     vectors: Float32[Tensor, "N Q"]
     metric: Metric
     k: int
     sample: Float32[Tensor, "b Q"]
-    """Some of the queries to come."""
+    """A sample of the queries, with which an approximate search is tuned."""
     seed: int
     device: torch.device
 
 
-def _exact(task: Task) -> Search:
+def _exact(task: SearchTask) -> Search:
     if task.device.type == "cpu":
         return FaissExact(task.vectors, task.metric)
     return TorchExact(task.vectors, task.metric, task.device)
 
 
-def _approximate(task: Task) -> Search:
+def _approximate(task: SearchTask) -> Search:
     return FaissApproximate(task.vectors, task.metric, task.sample, task.k, task.seed)
 
 
-SEARCHES: dict[str, Callable[[Task], Search]] = {"exact": _exact, "approximate": _approximate}
+SEARCHES: dict[str, Callable[[SearchTask], Search]] = {"exact": _exact, "approximate": _approximate}
 
 
 def find_neighbours(
@@ -101,16 +103,16 @@ def find_neighbours(
     progress: Progress = silent,
     device: str | None = None,
 ) -> NeighbourTable:
-    """Return the k nearest training points of each point of `x`, or of each training point.
+    """Return a table of the k nearest training points of each point of `x`, by default of each training point.
 
     Args:
-        method: "exact", or "approximate" for many points (see `recall` of the table).
-        seed: of the sample of what is not stored, and of the approximate search.
-        device: "cpu" (FAISS on all cores) or "cuda"; without it CUDA where there is one.
+        method: "exact", or "approximate" for many points (the table then states its recall).
+        seed: seed of the sample of points that are not stored, and of the approximate search.
+        device: "cpu" (FAISS on all cores) or "cuda"; by default CUDA if available.
 
     Raises:
-        UserError: k that is not from 1 to N, no training points, values that the kernel does not take, points of
-            another size, an unknown way of search.
+        UserError: k is not from 1 to N, there are no training points, the kernel is not defined for some values, the
+            points differ in size, or the method is unknown.
     """
     _check(x_train, k, x)
     if method not in SEARCHES:
@@ -119,21 +121,21 @@ def find_neighbours(
     if x is not None:
         kernel.check(x)
     vectors = kernel.indexed(x_train.cpu())
-    wanted = x_train if x is None else x
-    progress(0, len(wanted), "finding neighbours")
-    order = torch.randperm(len(wanted), generator=torch.Generator().manual_seed(seed))
-    sample = kernel.queried(wanted[order[:SAMPLE]].cpu())
-    search = SEARCHES[method](Task(vectors, kernel.metric, k, sample, seed, _device(device)))
-    table = _table(search, kernel, wanted, k, x is None, seed, progress)
-    measured = order[-SAMPLE:]
-    own = measured if x is None else None
-    found = search.recall(kernel.queried(wanted[measured].cpu()), table.index[measured], own)
-    return replace(table, recall=found)
+    points = x_train if x is None else x
+    progress(0, len(points), "finding neighbours")
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
+    sample = kernel.queried(points[order[:SAMPLE]].cpu())
+    search = SEARCHES[method](SearchTask(vectors, kernel.metric, k, sample, seed, _device(device)))
+    table = _table(search, kernel, points, k, x is None, seed, progress)
+    # Recall is measured on other queries than those with which the search was tuned (if there are 2 * SAMPLE).
+    checked = order[-SAMPLE:]
+    own = checked if x is None else None
+    return replace(table, recall=search.recall(kernel.queried(points[checked].cpu()), table.index[checked], own))
 
 
 def _device(name: str | None) -> torch.device:
-    """CUDA where there is one; other accelerators are not faster at this than FAISS."""
-    cuda = [found for found in available_devices() if found.startswith("cuda")]
+    """Return the named device; by default CUDA if available, else the CPU, where FAISS beats other accelerators."""
+    cuda = [device for device in available_devices() if device.startswith("cuda")]
     return pick_device(name or (cuda or ["cpu"])[0])
 
 
@@ -149,30 +151,31 @@ def _table(
     for rows in _order(search, kernel, x).split(QUERIES):
         progress(done, size, "finding neighbours")
         queries = kernel.queried(x[rows].cpu())
-        found = nearest(search, queries, k, rows if own else None)
-        index[rows], statistic[rows] = found.index, found.statistic
-        rest[rows] = search.pairs(queries, _others(found.index, search.size, generator))
+        neighbours = nearest(search, queries, k, rows if own else None)
+        index[rows], statistic[rows] = neighbours.index, neighbours.statistic
+        rest[rows] = search.pairs(queries, _others(neighbours.index, search.size, generator))
         done += len(rows)
     progress(size, size, "finding neighbours")
     return NeighbourTable(index, statistic, rest, search.size)
 
 
 def _order(search: Search, kernel: Kernel, x: Tensor) -> Int64[Tensor, " B"]:
-    """Return rows in the order in which they are best searched for."""
-    places = [search.place(kernel.queried(part.cpu())) for part in x.split(QUERIES)]
-    return torch.cat(places).sort(stable=True).indices
+    """Return an order of the rows in which queries that read the same memory follow each other."""
+    groups = [search.group(kernel.queried(part.cpu())) for part in x.split(QUERIES)]
+    return torch.cat(groups).sort(stable=True).indices
 
 
 def _others(index: Int64[Tensor, "b K"], n_total: int, generator: torch.Generator) -> Int64[Tensor, "b M"]:
-    """Return training points that are not stored: all where they are few, else REST drawn evenly with replacement.
+    """Return training points that are not stored: all if there are at most REST, else REST drawn with replacement.
 
-    The rows are given the same draws, whose vectors then stay in the processor's cache; a row that has stored one of
-    them draws another. Each row's are evenly distributed over what it has not stored.
+    The draws of each row are uniform over the points it has not stored.
     """
     b, others = len(index), n_total - index.shape[1]
     ordered = index.sort(1).values
     if others <= REST:
         return not_stored(ordered, torch.arange(others).repeat(b, 1))
+    # All rows share their draws, whose vectors then stay in the processor's cache. A row that has stored one of the
+    # shared points replaces it by a draw of its own: rejection, after which draws are uniform over the others.
     shared = torch.randint(n_total, (REST,), generator=generator).repeat(b, 1)
     own = not_stored(ordered, torch.randint(others, (b, REST), generator=generator))
     return torch.where(is_stored(ordered, shared), own, shared)

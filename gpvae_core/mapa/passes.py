@@ -1,6 +1,6 @@
-"""Network passes for a gradient, as Yacoby et al. 2024 count them (D.2): per training point of a batch.
+"""Network passes per gradient step and training point, counted as in Yacoby et al. 2024 (D.2).
 
-MAPA encodes and decodes every distinct index of a batch once. IWAE encodes each point once and decodes S samples of it.
+MAPA encodes and decodes each distinct index of a batch once. IWAE encodes each point once and decodes S samples of it.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from torch import Tensor
 
 from gpvae_core.mapa.batches import Batching
 from gpvae_core.mapa.bound import check_counts
-from gpvae_core.mapa.empirical import distinct_of
+from gpvae_core.mapa.empirical import distinct_indices
 from gpvae_core.mapa.proposals import Proposal
 from gpvae_core.progress import Progress, silent
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Passes per point of a batch; mean over the batches."""
+    """Passes per point of a batch, as means over batches."""
 
     method: str
-    """'MAPA', 'IWAE', or 'MAPA max', the most that MAPA can need."""
+    """'MAPA', 'IWAE', or 'MAPA max', an upper bound for MAPA."""
     samples: int
-    """S."""
+    """Number of drawn indices or samples, S."""
     k: int | None
-    """Indices summed over, where the method has any."""
+    """Number of indices summed over, if the method has any."""
     decoder: float
-    """Codes decoded for each point."""
+    """Codes decoded per point."""
     encoder: float
-    """Images encoded for each point."""
+    """Images encoded per point."""
 
     @property
     def both(self) -> float:
@@ -40,8 +40,8 @@ class Passes:
         return self.decoder + self.encoder
 
 
-def share_of_samples(samples: int, percent: int) -> int:
-    """k as the paper sets it, in percent of S (C.2); at least 1."""
+def k_from_percent(samples: int, percent: int) -> int:
+    """Return k as a percentage of S, as the paper sets it (C.2), but at least 1."""
     return max(1, round(samples * percent / 100))
 
 
@@ -55,28 +55,28 @@ def mapa_passes(
     batches: int = 10,
     seed: int = 0,
 ) -> Passes:
-    """Measured over `batches` batches; codes decoded to find the indices count as passes too.
+    """Measure MAPA's passes over `batches` batches, including the codes decoded to draw the indices.
 
     Raises:
-        UserError: k and S that do not go together, or with N.
+        UserError: k, S and N do not define a bound.
     """
     check_counts(k, samples, n_total)
     generator = torch.Generator().manual_seed(seed)
     codes = points = 0
     for index in _batches(batching, batch_size, batches, generator):
         draw = proposal.draw(index, k, samples, generator)
-        codes += len(distinct_of(torch.cat([draw.head, draw.tail], dim=1), n_total)[0]) + draw.passes
+        codes += len(distinct_indices(torch.cat([draw.head, draw.tail], dim=1), n_total)[0]) + draw.passes
         points += len(index)
     return Passes("MAPA", samples, k, codes / points, codes / points)
 
 
 def iwae_passes(samples: int) -> Passes:
-    """S decoder passes and one encoder pass a point."""
+    """Return IWAE's passes: S decoder passes and one encoder pass per point."""
     return Passes("IWAE", samples, None, float(samples), 1.0)
 
 
-def most_passes(samples: int, n_total: int, batch_size: int = 100) -> Passes:
-    """ "MAPA max": all N codes in every batch."""
+def max_passes(samples: int, n_total: int, batch_size: int = 100) -> Passes:
+    """Return the upper bound "MAPA max": all N codes in every batch."""
     share = n_total / min(batch_size, n_total)
     return Passes("MAPA max", samples, None, share, share)
 
@@ -92,23 +92,23 @@ def pass_table(
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[Passes]:
-    """Fig. 4 and 5: MAPA with k = 10 % and 90 % of S, IWAE and MAPA's most, for each S.
+    """Return the passes of Fig. 4 and 5: MAPA with k = 10 % and 90 % of S, IWAE and the bound MAPA max, for each S.
 
-    An S whose k leaves nothing of N to draw is left out for MAPA.
+    MAPA has no row at an S whose k leaves none of the N indices to draw.
     """
-    found: list[Passes] = []
+    table: list[Passes] = []
     for number, s in enumerate(samples):
         progress(number, len(samples), "counting passes")
-        for k in dict.fromkeys(share_of_samples(s, percent) for percent in percents):
+        for k in dict.fromkeys(k_from_percent(s, percent) for percent in percents):
             if k < n_total:
-                found.append(mapa_passes(proposal, batching, s, k, n_total, batch_size, batches, seed))
-        found += [iwae_passes(s), most_passes(s, n_total, batch_size)]
+                table.append(mapa_passes(proposal, batching, s, k, n_total, batch_size, batches, seed))
+        table += [iwae_passes(s), max_passes(s, n_total, batch_size)]
     progress(len(samples), len(samples), "counting passes")
-    return found
+    return table
 
 
 def _batches(batching: Batching, size: int, count: int, generator: torch.Generator) -> Iterator[Int64[Tensor, " B"]]:
-    """The first `count` whole batches of as many epochs as they take."""
+    """Yield the first `count` full batches, over as many epochs as needed."""
     done = 0
     while done < count:
         order = batching.order(generator)

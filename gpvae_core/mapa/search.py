@@ -1,7 +1,7 @@
-"""Nearest training vectors: candidates by a fast search, then their statistics again, without cancellation.
+"""Search for nearest training vectors: a fast search proposes candidates, whose statistics are recomputed accurately.
 
-A fast search multiplies out |a - b|^2 = |a|^2 + |b|^2 - 2 a'b, which in float32 loses the digits of what is near. So it
-only proposes candidates, and `pairs` computes their statistics by differences.
+A fast search expands |a - b|^2 = |a|^2 + |b|^2 - 2 a'b, which in float32 suffers from cancellation for near vectors. It
+therefore only proposes candidates, and `pairs` recomputes their statistics from differences.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from gpvae_core.mapa.distances import square_of_difference
 from gpvae_core.mapa.kernels.base import Metric
 
 FAISS: Any = faiss
-"""FAISS without its type information, in which the C++ functions used here are missing."""
+"""FAISS without its type stubs, which lack the C++ functions used here."""
 MARGIN = 32
-"""Candidates beyond the k that are wanted, so that most rows are settled at once."""
+"""Number of candidates beyond k, so that most rows are certain after the first search."""
 GROWTH = 4
-"""Factor by which more are fetched for rows that are not settled."""
+"""Factor by which the number of candidates grows for rows that are still uncertain."""
 CANDIDATES = 1 << 22
-"""Candidates held at once."""
+"""Largest number of candidates in memory."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The computing of a metric; `sign` times the statistic is smallest for the nearest."""
+    """Functions that compute a metric's statistic; `sign` times the statistic is smallest for the nearest vectors."""
 
     sign: float
     faiss_metric: int
     faiss_pairs: Callable[..., None]
     scores: Callable[[Tensor, Tensor], Tensor]
-    """sign * statistic of all pairs, by products; (b, Q), (N, Q) -> (b, N)."""
+    """sign * statistic of all pairs, from products; (b, Q), (N, Q) -> (b, N)."""
     pairs: Callable[[Tensor, Tensor], Tensor]
-    """Statistic of each pair, by differences; (b, 1, Q), (b, c, Q) -> (b, c)."""
+    """Statistic of each pair, from differences; (b, 1, Q), (b, c, Q) -> (b, c)."""
 
 
 def _square_scores(queries: Tensor, vectors: Tensor) -> Tensor:
@@ -62,61 +62,63 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidates that a fast search proposes for b queries."""
+    """Candidates that a fast search proposes for b queries."""
 
     index: Int64[Tensor, "b c"]
-    """In any order; -1 where fewer were found."""
+    """Indices of the candidates in any order; -1 pads rows with fewer."""
     beyond: Float32[Tensor, " b"] | None
-    """sign * statistic of whatever is not a candidate is at least this; None where the search promises nothing."""
+    """Lower bound on sign * statistic of all vectors that are not candidates; None if the search has no such bound."""
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """The k nearest of b queries, nearest first, and by index where they are equally near."""
+    """The k nearest vectors of b queries, nearest first; ties are ordered by index."""
 
     index: Int64[Tensor, "b k"]
     statistic: Float32[Tensor, "b k"]
 
 
 class Search(ABC):
-    """Training vectors made ready to be searched."""
+    """An index over the training vectors."""
 
     measure: Measure
     size: int
-    """N."""
+    """Number of vectors, N."""
 
     @abstractmethod
     def first_count(self, k: int) -> int:
-        """Candidates to fetch at first for the k nearest."""
+        """Return the number of candidates in the first search for the k nearest."""
 
     @abstractmethod
-    def place(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
-        """A number for each query; those with the same read the same memory, and are best searched for together."""
+    def group(self, queries: Float32[Tensor, "b Q"]) -> Int64[Tensor, " b"]:
+        """Return a number for each query; queries with equal numbers read the same memory."""
 
     @abstractmethod
     def candidates(self, queries: Float32[Tensor, "b Q"], count: int) -> Candidates:
-        """Return at least `count` candidates (or -1) for each query."""
+        """Return at least `count` candidates for each query, padded with -1."""
 
     @abstractmethod
     def recall(
         self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b k"], own: Int64[Tensor, " b"] | None
     ) -> float:
-        """Return share of the queries' true k nearest that were found."""
+        """Return the share of the queries' true k nearest vectors that `index` contains."""
 
     @abstractmethod
     def pairs(self, queries: Float32[Tensor, "b Q"], index: Int64[Tensor, "b c"]) -> Float32[Tensor, "b c"]:
-        """Return statistic of each query and each of its candidates, by differences; on the CPU."""
+        """Return the statistic of each query and each of its candidates, from differences; on the CPU."""
 
 
 def share(known: Int64[Tensor, "b k"], candidates: Int64[Tensor, "b c"]) -> float:
-    """Return share of the known indices that are among those found in the same row, where -1 is none."""
-    # Indices are unique in each of the two, so that equal neighbours in the sorted row are in both.
+    """Return the share of the known indices that are among the candidates of the same row, ignoring -1."""
+    # Indices are unique in each of the two, so that two equal entries in a sorted row mean one index in both.
     both = torch.cat([known, candidates], dim=1).sort(1).values
     return float((both[:, 1:] == both[:, :-1]).logical_and(both[:, 1:] >= 0).sum() / known.numel())
 
 
 def rounding(queries: Float32[Tensor, "b Q"], longest: float) -> Float32[Tensor, " b"]:
-    """Return by how much a sum of products may be off, for vectors up to `longest` long: sqrt(Q) roundings and some."""
+    """Return a bound on the rounding error of the expanded statistic, for vectors of norm up to `longest`."""
+    # 2^-24 is the unit roundoff of float32. Rounding errors of Q terms add up like a random walk, to about sqrt(Q)
+    # units; 8 allows for the remaining operations.
     unit = 2.0**-24 * (8.0 + queries.shape[1] ** 0.5)
     return unit * (queries.norm(dim=1) + longest) ** 2
 
@@ -128,58 +130,61 @@ def nearest(
     own: Int64[Tensor, " b"] | None = None,
     count: int | None = None,
 ) -> Nearest:
-    """Return the k nearest of each query. Of an exact search: exactly these, whatever ties there are.
+    """Return the k nearest vectors of each query; for an exact search the result is exact, with ties.
 
-    Where more points than were fetched might be among the k (many duplicates, or distances that differ by less than
-    the fast search can tell), more are fetched for these queries.
+    If vectors that are not candidates might be among the k nearest (many duplicates, or distances that differ by less
+    than the fast search resolves), the query is searched again with more candidates.
 
     Args:
-        own: index of each query's own point, where it is a training point: kept among the k if it ties with the last.
-        count: candidates to fetch at first.
+        own: index of each query itself, if it is a training point: it stays among the k if it ties with the last one.
+        count: number of candidates in the first search.
     """
     count = min(count or search.first_count(k), search.size)
-    found = search.candidates(queries, count)
-    index = found.index if own is None else _with_own(found.index, own)
+    candidates = search.candidates(queries, count)
+    index = candidates.index if own is None else _with_own(candidates.index, own)
     statistic = search.pairs(queries, index)
-    chosen = _first(index, statistic, k, search.measure.sign)
+    result = _first(index, statistic, k, search.measure.sign)
     if own is not None:
-        chosen = _keep_own(chosen, index, statistic, own)
-    # What is no candidate is no nearer than `beyond`: the k are settled where the last of them is nearer than that.
-    unsettled = chosen.index[:, -1] < 0
-    if found.beyond is not None and count < search.size:
-        unsettled |= search.measure.sign * chosen.statistic[:, -1] >= found.beyond
-    if count == search.size or not unsettled.any():
-        return chosen
-    return _fetch_more(search, queries, k, own, count, chosen, unsettled)
+        result = _keep_own(result, index, statistic, own)
+    # No other vector is nearer than `beyond`, so that a row is certain if the last of its k is nearer than that.
+    uncertain = result.index[:, -1] < 0
+    if candidates.beyond is not None and count < search.size:
+        uncertain |= search.measure.sign * result.statistic[:, -1] >= candidates.beyond
+    if count == search.size or not uncertain.any():
+        return result
+    return _search_again(search, queries, k, own, count, result, uncertain)
 
 
-def _fetch_more(
+def _search_again(
     search: Search,
     queries: Tensor,
     k: int,
     own: Tensor | None,
     count: int,
-    chosen: Nearest,
-    unsettled: Tensor,
+    result: Nearest,
+    uncertain: Tensor,
 ) -> Nearest:
+    """Return the result with the uncertain rows searched again, with GROWTH times as many candidates."""
     count = min(GROWTH * max(count, k), search.size)
-    for rows in unsettled.nonzero()[:, 0].split(max(CANDIDATES // count, 1)):
+    for rows in uncertain.nonzero()[:, 0].split(max(CANDIDATES // count, 1)):
         more = nearest(search, queries[rows], k, None if own is None else own[rows], count)
-        chosen.index[rows], chosen.statistic[rows] = more.index, more.statistic
-    return chosen
+        result.index[rows], result.statistic[rows] = more.index, more.statistic
+    return result
 
 
 def _with_own(index: Int64[Tensor, "b c"], own: Int64[Tensor, " b"]) -> Int64[Tensor, "b c"]:
-    """Return the candidates with each query's own point among them, in place of the last where it was missing."""
+    """Return the candidates including each query's own point, which replaces the last one if it was missing."""
     missing = ~(index == own[:, None]).any(1)
     index[missing, -1] = own[missing]
     return index
 
 
 def _first(index: Int64[Tensor, "b c"], statistic: Float32[Tensor, "b c"], k: int, sign: float) -> Nearest:
-    """Return the first k by (sign * statistic, index), by one sort of both packed into an integer; -1 comes last."""
-    near = torch.where(index < 0, torch.inf, sign * statistic) + 0.0  # which makes 0.0 of -0.0
-    # The bits of a float32, read as an integer, order as the floats do; below zero, backwards: they are flipped.
+    """Return the first k in the order of (sign * statistic, index); -1 comes last."""
+    # One sort of int64 keys, with the statistic in the upper and the index in the lower 32 bits, orders by both.
+    near = torch.where(index < 0, torch.inf, sign * statistic) + 0.0  # + 0.0 turns -0.0 into 0.0
+    # The bits of a float32, read as a signed integer, are ordered as the floats are, except that negative floats are
+    # in reverse order: flipping all bits but the sign restores it, and flipping again undoes it.
     bits = near.view(torch.int32).long()
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     packed = ((ordered << 32) | (index & 0xFFFFFFFF)).sort(1).values[:, :k]
@@ -188,9 +193,9 @@ def _first(index: Int64[Tensor, "b c"], statistic: Float32[Tensor, "b c"], k: in
     return Nearest(torch.where(near == torch.inf, -1, index), sign * near)
 
 
-def _keep_own(chosen: Nearest, index: Tensor, statistic: Tensor, own: Tensor) -> Nearest:
-    """Return each query's own point in the last place where it is as near as what stands there, and not further up."""
+def _keep_own(result: Nearest, index: Tensor, statistic: Tensor, own: Tensor) -> Nearest:
+    """Return the result with each query's own point in place of the last one, if these tie and it is missing."""
     own_statistic = statistic.where(index == own[:, None], 0.0).sum(1)
-    tied = (own_statistic == chosen.statistic[:, -1]) & ~(chosen.index == own[:, None]).any(1)
-    chosen.index[tied, -1] = own[tied]
-    return chosen
+    tied = (own_statistic == result.statistic[:, -1]) & ~(result.index == own[:, None]).any(1)
+    result.index[tied, -1] = own[tied]
+    return result

@@ -1,4 +1,4 @@
-"""The trend of D.3 over data sets, draws, sample sizes and bandwidths, as rows of a table."""
+"""Agreement of MAPA with the true index posterior over data sets, draws, sample sizes and bandwidths (D.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpvae_core.data.base import DATASETS, DataConfig, Dataset, load
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 from gpvae_core.mapa.ground_truth import ground_truth
-from gpvae_core.mapa.trend import Trend, joined, kl, log_index_likelihood, trend
+from gpvae_core.mapa.trend import Trend, concatenated, kl, log_index_likelihood, trend
 from gpvae_core.part import parse_model
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import MeanSE, mean_se
@@ -25,25 +25,27 @@ from gpvae_core.vae import GenerativeModel
 
 POINTS = ("training", "test")
 RATIO, AROUND, SOUGHT_ON = 1.1, 16, 128
-"""'best' is sought among bandwidths of this ratio, so many on either side of sigma, on so many points evenly spaced."""
+"""Grid for the bandwidth 'best': ratio of neighbouring values, their number on either side of sigma, and the largest
+number of points, evenly spaced, at which they are compared."""
 
 
 @dataclass(frozen=True)
 class TrendRow:
-    """MAPA with one bandwidth against the true index posterior: means over the points of all draws, nats."""
+    """Agreement of MAPA at one bandwidth with the true index posterior: means over the points of all draws, nats."""
 
     dataset: str
     n: int
-    """Training points, N."""
+    """Number of training points, N."""
     points: str
     """The points x whose posteriors are compared: 'training' (each is among the indices) or 'test'."""
     bandwidth: str
-    """How the bandwidth was chosen."""
+    """Rule by which the bandwidth was chosen."""
     width: float
     """The bandwidth, mean over the draws, in the units of x."""
     sigma: float
     """Standard deviation of the noise."""
     draws: int
+    """Number of draws of the data set."""
     kl: MeanSE
     """KL(p || q)."""
     reverse_kl: MeanSE
@@ -53,29 +55,29 @@ class TrendRow:
     rank: MeanSE
     """Spearman's correlation over the support."""
     linear: MeanSE
-    """Pearson's."""
+    """Pearson's correlation over the support."""
     rank_of_all: MeanSE
-    """Spearman's over all indices."""
+    """Spearman's correlation over all indices."""
     shift: MeanSE
     spread: MeanSE
     effective_p: float
     """Median of exp(H(p))."""
     effective_q: float
     evidence_gap: MeanSE | None
-    """log 1/N sum_i p(x|z_i) - log p(x): red against black; None at d > 1."""
+    """log 1/N sum_i p(x|z_i) - log p(x); None at d > 1."""
     evidence_rms: float | None
     """Root mean square of the evidence gap."""
 
     @property
     def captured(self) -> float | None:
-        """1 - KL(p || q) / KL(p || uniform): 1 is the truth, 0 no better than knowing nothing."""
+        """1 - KL(p || q) / KL(p || uniform): 1 if q equals p, 0 if q is no better than the uniform."""
         kl, uniform = self.kl["mean"], self.uniform_kl["mean"]
         return None if kl is None or not uniform else 1.0 - kl / uniform
 
 
 @dataclass(frozen=True)
-class DrawOfKnownTruth:
-    """A draw with known truth, cut to its first N training points."""
+class SyntheticDraw:
+    """A synthetic data set with its generating model, restricted to its first N training points."""
 
     model: GenerativeModel
     codes: Tensor
@@ -85,8 +87,8 @@ class DrawOfKnownTruth:
     sigma: float
 
     @staticmethod
-    def of(data: Dataset, n: int) -> DrawOfKnownTruth:
-        """Raises UserError where the truth is not known, or there are fewer than `n` training points."""
+    def from_dataset(data: Dataset, n: int) -> SyntheticDraw:
+        """Return the draw; raise UserError if its model is unknown or it has fewer than `n` training points."""
         if data.truth is None:
             raise UserError(f"the model behind '{data.name}' is not known: wanted synthetic points such as figure-8")
         if not 2 <= n <= len(data.train):
@@ -95,32 +97,34 @@ class DrawOfKnownTruth:
         codes = torch.from_numpy(data.truth.train[first]).float()
         model = ground_truth(data.truth, data.event_shape)
         parts = (data.train.pixels(first), data.validation.pixels(), data.test.pixels())
-        return DrawOfKnownTruth(model, codes, *parts, data.truth.sigma)
+        return SyntheticDraw(model, codes, *parts, data.truth.sigma)
 
 
-def _best_width(known: DrawOfKnownTruth, x: Tensor) -> float:
-    """Return the bandwidth with the least mean KL(p || q): what could be had by one who knows the truth."""
-    some = x[:: max(1, -(-len(x) // SOUGHT_ON))]
-    log_p = torch.log_softmax(log_index_likelihood(known.model, known.codes, some), dim=1)
-    points = known.x_train.flatten(1), some.flatten(1)
-    widths = [known.sigma * RATIO**step for step in range(-AROUND, AROUND + 1)]
+def _best_width(draw: SyntheticDraw, x: Tensor) -> float:
+    """Return the bandwidth with the smallest mean KL(p || q), which requires the true posterior p."""
+    sample = x[:: max(1, -(-len(x) // SOUGHT_ON))]
+    log_p = torch.log_softmax(log_index_likelihood(draw.model, draw.codes, sample), dim=1)
+    points = draw.x_train.flatten(1), sample.flatten(1)
+    widths = [draw.sigma * RATIO**step for step in range(-AROUND, AROUND + 1)]
     return min(widths, key=lambda width: float(kl(log_p, mapa(*points, width)).mean()))
 
 
-def _validation_width(known: DrawOfKnownTruth, x: Tensor) -> float:
-    return choose_bandwidth(known.x_train.flatten(1), known.validation.flatten(1))
+def _validation_width(draw: SyntheticDraw, x: Tensor) -> float:
+    return choose_bandwidth(draw.x_train.flatten(1), draw.validation.flatten(1))
 
 
-WIDTHS: dict[str, Callable[[DrawOfKnownTruth, Tensor], float]] = {
-    "sigma_x": lambda known, x: known.sigma,
+WidthRule = Callable[[SyntheticDraw, Tensor], float]
+"""Function from a draw and its compared points to a bandwidth."""
+WIDTHS: dict[str, WidthRule] = {
+    "sigma_x": lambda draw, x: draw.sigma,
     "validation": _validation_width,
     "best": _best_width,
 }
-"""Ways to a bandwidth: the noise's, the best on validation points, and (with the truth) the best there is."""
+"""Rules for the bandwidth: the noise's standard deviation, the highest validation likelihood, and the smallest KL."""
 
 
-def parse_width(text: str) -> Callable[[DrawOfKnownTruth, Tensor], float]:
-    """Return a name of WIDTHS, or a number. Raises UserError on anything else, and on one that is not positive."""
+def parse_width(text: str) -> WidthRule:
+    """Return the rule of this name in WIDTHS, or one for a fixed number. Raises UserError on any other text."""
     if text in WIDTHS:
         return WIDTHS[text]
     try:
@@ -129,15 +133,15 @@ def parse_width(text: str) -> Callable[[DrawOfKnownTruth, Tensor], float]:
         raise unknown("bandwidth (or wanted a number)", text, WIDTHS) from None
     if not (width > 0 and math.isfinite(width)):
         raise UserError(f"wanted a bandwidth above 0 in the units of x, got {text}")
-    return partial(_given, width)
+    return partial(_constant, width)
 
 
-def _given(width: float, known: DrawOfKnownTruth, x: Tensor) -> float:
+def _constant(width: float, draw: SyntheticDraw, x: Tensor) -> float:
     return width
 
 
 def known_sets() -> list[str]:
-    """Return the data sets whose points are synthetic, by name."""
+    """Return the names of the synthetic data sets."""
     return [name for name in DATASETS.summaries() if not DATASETS.get(name).is_images]
 
 
@@ -152,8 +156,8 @@ def trend_table(
     """Return a row for each data set, size and bandwidth.
 
     Raises:
-        UserError: unknown names (with the nearest right ones), data of unknown truth, sizes or bandwidths that cannot
-            be.
+        UserError: a name is unknown (the message suggests the closest one), the model of a data set is unknown, or a
+            size or bandwidth is out of range.
     """
     if points not in POINTS:
         raise unknown("points", points, POINTS)
@@ -163,71 +167,72 @@ def trend_table(
     cells = list(product(datasets, sizes))
     rows: list[TrendRow] = []
     for number, (name, n) in enumerate(cells, 1):
-        of_draws = [
-            DrawOfKnownTruth.of(load(parse_model(DataConfig, {"name": name, "split_seed": s})), n) for s in draws
+        synthetic = [
+            SyntheticDraw.from_dataset(load(parse_model(DataConfig, {"name": name, "split_seed": s})), n) for s in draws
         ]
-        evidence = _evidence_gaps(of_draws, points)
-        rows += [_row(name, n, points, of_draws, width, rule, evidence) for width, rule in rules.items()]
+        evidence = _evidence_gaps(synthetic, points)
+        rows += [_row(name, n, points, synthetic, width, rule, evidence) for width, rule in rules.items()]
         progress(number, len(cells), "comparing index posteriors")
     return rows
 
 
-def _asked(known: DrawOfKnownTruth, points: str) -> Tensor:
-    return {"training": known.x_train, "test": known.test}[points]
+def _points(draw: SyntheticDraw, name: str) -> Tensor:
+    return {"training": draw.x_train, "test": draw.test}[name]
 
 
-def _evidence_gaps(of_draws: Sequence[DrawOfKnownTruth], points: str) -> np.ndarray | None:
-    if any(known.model.latent_dim != 1 for known in of_draws):
+def _evidence_gaps(draws: Sequence[SyntheticDraw], points: str) -> np.ndarray | None:
+    if any(draw.model.latent_dim != 1 for draw in draws):
         return None
-    return np.concatenate([evidence_gap(known.model, known.codes, _asked(known, points)) for known in of_draws])
+    return np.concatenate([evidence_gap(draw.model, draw.codes, _points(draw, points)) for draw in draws])
 
 
 @torch.no_grad()
 def evidence_gap(model: GenerativeModel, codes: Tensor, x: Tensor) -> np.ndarray:
-    """Return log 1/N sum_i p(x|z_i) - log p(x) in nats of each x, (B,); d = 1."""
+    """Return log 1/N sum_i p(x|z_i) - log p(x) of each x, (B,), in nats; d = 1."""
     log_p = torch.logsumexp(log_index_likelihood(model, codes, x), 1) - math.log(len(codes))
     return log_p.numpy() - truth_for(model).log_px(x).log_px
 
 
-def _over_draws(of_draws: Sequence[np.ndarray]) -> MeanSE:
-    """The mean with its error over draws, as the points of one share their training points; of one, over its points."""
-    if len(of_draws) == 1:
-        return mean_se(of_draws[0])
-    return mean_se([entry["mean"] for entry in map(mean_se, of_draws) if entry["mean"] is not None])
+def _over_draws(values: Sequence[np.ndarray]) -> MeanSE:
+    """Return the mean with its standard error over draws; for one draw, the standard error over its points."""
+    # The points of one draw share their training points, and are therefore not independent.
+    if len(values) == 1:
+        return mean_se(values[0])
+    return mean_se([entry["mean"] for entry in map(mean_se, values) if entry["mean"] is not None])
 
 
 def _row(
     name: str,
     n: int,
     points: str,
-    of_draws: Sequence[DrawOfKnownTruth],
+    draws: Sequence[SyntheticDraw],
     width: str,
-    way: Callable[[DrawOfKnownTruth, Tensor], float],
+    rule: WidthRule,
     evidence: np.ndarray | None,
 ) -> TrendRow:
-    found: list[Trend] = []
-    chosen: list[float] = []
-    for known in of_draws:
-        x = _asked(known, points)
-        chosen.append(way(known, x))
-        found.append(trend(known.model, known.codes, known.x_train, x, chosen[-1]))
-    all_points = joined(found)
+    trends: list[Trend] = []
+    widths: list[float] = []
+    for draw in draws:
+        x = _points(draw, points)
+        widths.append(rule(draw, x))
+        trends.append(trend(draw.model, draw.codes, draw.x_train, x, widths[-1]))
+    all_points = concatenated(trends)
     return TrendRow(
         dataset=name,
         n=n,
         points=points,
         bandwidth=width,
-        width=float(np.mean(chosen)),
-        sigma=of_draws[0].sigma,
-        draws=len(of_draws),
-        kl=_over_draws([one.kl for one in found]),
-        reverse_kl=_over_draws([one.reverse_kl for one in found]),
-        uniform_kl=_over_draws([one.uniform_kl for one in found]),
-        rank=_over_draws([one.rank for one in found]),
-        linear=_over_draws([one.linear for one in found]),
-        rank_of_all=_over_draws([one.rank_of_all for one in found]),
-        shift=_over_draws([one.shift for one in found]),
-        spread=_over_draws([one.spread for one in found]),
+        width=float(np.mean(widths)),
+        sigma=draws[0].sigma,
+        draws=len(draws),
+        kl=_over_draws([t.kl for t in trends]),
+        reverse_kl=_over_draws([t.reverse_kl for t in trends]),
+        uniform_kl=_over_draws([t.uniform_kl for t in trends]),
+        rank=_over_draws([t.rank for t in trends]),
+        linear=_over_draws([t.linear for t in trends]),
+        rank_of_all=_over_draws([t.rank_of_all for t in trends]),
+        shift=_over_draws([t.shift for t in trends]),
+        spread=_over_draws([t.spread for t in trends]),
         effective_p=float(np.median(all_points.effective_p)),
         effective_q=float(np.median(all_points.effective_q)),
         evidence_gap=None if evidence is None else mean_se(evidence),

@@ -1,1 +1,1 @@
-"""Figures: one file per figure, plain data -> plotly Figure. No torch here."""
+"""Figures: one file per figure, each with a function from plain data to a plotly Figure; torch is not imported."""

@@ -1,4 +1,4 @@
-"""Accuracy against the time for a batch, one mark for each method; refinements of one encoder are joined."""
+"""Accuracy against the time per batch, with one mark per method; refinements of one encoder are joined by a line."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gpvae_core.plots.theme import Theme, axis, frame, shortened
 
 WIDTH, HEIGHT = 440, 300
 QUANTITIES = ("inference gap", "ELBO")
-"""Quantities that can be drawn upwards: the gap with zero at the top, or the ELBO."""
+"""Quantities of the vertical axis, better ones upwards: the gap with zero at the top, or the ELBO."""
 LABEL = 16
 SPREAD = 1.6
-"""The time axis reaches beyond the bars by this factor."""
+"""Factor by which the time axis extends beyond the bars."""
 MARGIN = (56, 12, 8, 42)
 """Left, right, top, bottom in pixels."""
 CORNERS = ("top right", "top left", "bottom right", "bottom left")
 RADIUS, LETTER = 7.0, (5.6, 12.0)
-"""Sizes of a mark, and of a letter beside it, in pixels."""
+"""Radius of a mark, and width and height of a letter beside it, in pixels."""
 Range = tuple[float, float]
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels from the frame's upper left."""
+"""A rectangle (left, top, right, bottom) in pixels from the frame's upper left corner."""
 
 
 def _y(point: TimedMethod, quantity: str) -> tuple[float, float]:
@@ -58,7 +58,7 @@ def _mark(point: TimedMethod, quantity: str, style: MethodStyle, position: str, 
 
 
 def _chains(view: TimesView, quantity: str, theme: Theme) -> list[Mark]:
-    """Return a thin line from each encoder through its refined answers, by time."""
+    """Return a thin line from each encoder through its refinements, in the order of their times."""
     groups: dict[str, list[TimedMethod]] = {}
     plain = {point.method for point in view.points}
     for point in view.points:
@@ -79,7 +79,7 @@ def _chains(view: TimesView, quantity: str, theme: Theme) -> list[Mark]:
 
 
 def figure(view: TimesView, styles: Mapping[str, MethodStyle], theme: Theme, quantity: str) -> go.Figure:
-    """Better is up and to the left; `quantity` is one of QUANTITIES."""
+    """Return the figure, in which better methods are up and to the left; `quantity` is one of QUANTITIES."""
     layout = frame(theme, WIDTH, HEIGHT, MARGIN)
     ends = _time_range(view)
     reach = _range(view, quantity)
@@ -102,20 +102,20 @@ def figure(view: TimesView, styles: Mapping[str, MethodStyle], theme: Theme, qua
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two powers of ten: 1, 2, 5, or powers alone over more than two decades."""
+    """Return ticks from 10^low to 10^high: 1, 2 and 5 times powers of ten, or powers alone over two decades."""
     steps = (1.0,) if high - low > 2.0 else (1.0, 2.0, 5.0)
-    found = [step * 10.0**k for k in range(int(np.floor(low)), int(np.ceil(high)) + 1) for step in steps]
-    return [tick for tick in found if low <= np.log10(tick) <= high]
+    ticks = [step * 10.0**k for k in range(int(np.floor(low)), int(np.ceil(high)) + 1) for step in steps]
+    return [tick for tick in ticks if low <= np.log10(tick) <= high]
 
 
 def _time_range(view: TimesView) -> Range:
-    """Powers of ten around the ends of all bars."""
+    """Return the log10 range of the time axis, which contains all bars."""
     low, high = min((p.low for p in view.points), default=1.0), max((p.high for p in view.points), default=10.0)
     return float(np.log10(low / SPREAD)), float(np.log10(high * SPREAD))
 
 
 def _range(view: TimesView, quantity: str) -> Range:
-    """Return the ranges from the ends of the bars, with room for the names; the gap's axis points down."""
+    """Return the range of the vertical axis, which contains all bars and the names; the gap's axis points down."""
     ys = [_y(point, quantity) for point in view.points]
     low, high = min((y - se for y, se in ys), default=0.0), max((y + se for y, se in ys), default=1.0)
     pad = 0.14 * max(high - low, 1e-3)
@@ -123,7 +123,7 @@ def _range(view: TimesView, quantity: str) -> Range:
 
 
 def _positions(view: TimesView, quantity: str, names: Mapping[str, str], ranges: tuple[Range, Range]) -> dict[str, str]:
-    """Return where each name stands: the corner of its mark at which it covers least of bars, marks and other names."""
+    """Return the position of each name: the corner of its mark with the least overlap with bars, marks and names."""
     (left, right), (bottom, top) = ranges
     wide, tall = WIDTH - MARGIN[0] - MARGIN[1], HEIGHT - MARGIN[2] - MARGIN[3]
 
@@ -153,7 +153,7 @@ def _positions(view: TimesView, quantity: str, names: Mapping[str, str], ranges:
 
 
 def _name_box(x: float, y: float, letters: int, corner: str) -> Box:
-    """Return pixels that a name at a corner of the mark at (x, y) takes."""
+    """Return the box of a name at a corner of the mark at (x, y)."""
     width, height = LETTER[0] * letters, LETTER[1]
     left = x + RADIUS if corner.endswith("right") else x - RADIUS - width
     top = y - RADIUS - height if corner.startswith("top") else y + RADIUS
@@ -161,10 +161,10 @@ def _name_box(x: float, y: float, letters: int, corner: str) -> Box:
 
 
 def _overlap(a: Box, b: Box) -> float:
-    """Square pixels that two boxes share."""
+    """Return the area of the intersection of two boxes, in square pixels."""
     return max(min(a[2], b[2]) - max(a[0], b[0]), 0.0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
 
 
 def _outside(box: Box, size: tuple[float, float]) -> float:
-    """Square pixels of a box that lie outside the frame."""
+    """Return the area of a box outside of the frame, in square pixels."""
     return (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, (0.0, 0.0, *size))

@@ -1,4 +1,4 @@
-"""MAPA Lab: what depends on S, the number of importance samples (Yacoby et al. 2024, Fig. 2-5)."""
+"""MAPA Lab: curves against S, the number of importance samples (Yacoby et al. 2024, Fig. 2-5)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from gpvae_core.inspection.views import Array, Value
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis
 
-APART = 1.8
-"""Ratio of one tick to the next at least."""
+TICK_RATIO = 1.8
+"""Smallest ratio of neighbouring ticks."""
 SE_SHOWN = {"type": "data", "thickness": 1, "width": 3}
 
 
 def curve(
     draws: Array, values: Sequence[Value], name: str, unit: str, style: dict[str, Any], theme: Theme, **more: Any
 ) -> Mark:
-    """Return means with bars of one standard error. `style` has colour, dash and symbol."""
+    """Return a curve of means with bars of one standard error; `style` has 'colour', 'dash' and 'symbol'."""
     errors = [value.se for value in values]
     bars = {**SE_SHOWN, "array": [se or 0.0 for se in errors], "color": style["colour"]}
     return scatter(
@@ -38,8 +38,8 @@ def curve(
     )
 
 
-def across(draws: Sequence[float], level: Value, name: str, colour: str, dash: str, unit: str) -> Mark:
-    """Return a level that does not depend on S."""
+def level_line(draws: Sequence[float], level: Value, name: str, colour: str, dash: str, unit: str) -> Mark:
+    """Return a horizontal line for a value that does not depend on S."""
     return scatter(
         x=[min(draws), max(draws)], y=[level.mean, level.mean], mode="lines", name=name,
         line={"color": colour, "dash": dash, "width": 1.8},
@@ -47,11 +47,11 @@ def across(draws: Sequence[float], level: Value, name: str, colour: str, dash: s
     )  # fmt: skip
 
 
-def axis_of_draws(theme: Theme, draws: Sequence[float]) -> dict[str, Any]:
-    """S on a logarithmic axis, ticks where it was tried and there is room."""
+def draws_axis(theme: Theme, draws: Sequence[float]) -> dict[str, Any]:
+    """Return a logarithmic axis of S, with ticks at the values of S as far as there is room."""
     ticks: list[float] = []
     for s in sorted(set(draws), reverse=True):
-        if not ticks or ticks[-1] >= APART * s:
+        if not ticks or ticks[-1] >= TICK_RATIO * s:
             ticks.append(s)
     return axis(
         theme,
@@ -63,7 +63,7 @@ def axis_of_draws(theme: Theme, draws: Sequence[float]) -> dict[str, Any]:
 
 
 def legend_below(theme: Theme) -> dict[str, Any]:
-    """Return the legend under the horizontal axis."""
+    """Return the layout of a legend below the horizontal axis."""
     return {
         "orientation": "h", "x": 0.0, "y": -0.16, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",

@@ -1,4 +1,4 @@
-"""One column of a table of scores: for each method the paper's mean and ours, with standard deviations, in nats."""
+"""One column of a table of scores: the paper's mean and ours of each method, with standard deviations, in nats."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gpvae_core.tables.compare import Cell
 WIDTH = 440
 MARGIN = (64, 12, 6, 66)
 """Left, right, top, bottom in pixels."""
-ROW, APART, AT_LEAST = 18, 0.17, 10
-"""Pixels of a method; how far ours and the paper's lie from its middle; methods that have room in the lowest figure."""
+ROW, OFFSET, MIN_ROWS = 18, 0.17, 10
+"""Height of a method's row in pixels, distance of both marks from its middle in rows, and smallest number of rows."""
 OURS, PAPER = "ours", "paper"
 
 
 def height(methods: int) -> int:
-    """Return pixels of a figure of so many methods."""
-    return MARGIN[2] + MARGIN[3] + ROW * max(methods, AT_LEAST)
+    """Return the height in pixels of a figure with this number of methods."""
+    return MARGIN[2] + MARGIN[3] + ROW * max(methods, MIN_ROWS)
 
 
 def _points(
     name: str, values: Sequence[tuple[float | None, float | None, str]], shift: float, symbol: str, colour: str
 ) -> Mark:
-    """Return (mean, sd, words) of each method, from the top; those without a mean are left out."""
+    """Return marks of (mean, sd, hover text) of each method, from the top, without those that have no mean."""
     known = [(mean, sd, words, k) for k, (mean, sd, words) in enumerate(values) if mean is not None]
     return scatter(
         x=[mean for mean, _, _, _ in known],
@@ -45,14 +45,14 @@ def _points(
 
 
 def words(name: str, mean: float | None, sd: float | None, runs: int | None) -> str:
-    """Return the text beside the pointer."""
+    """Return the hover text of a mean."""
     spread = "" if sd is None else f" ± {sd:.1f}"
     count = "" if runs is None else f", {runs} run{'s' if runs != 1 else ''}"
     return "" if mean is None else f"{name}: {mean:.1f}{spread} nats{count}".replace("-", "−")
 
 
 def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
-    """Return the cells of one column (same data, d and decoder), in the table's order from the top."""
+    """Return the figure of one column's cells (same data, d and decoder), in the table's order from the top."""
     paper = [(c.paper_mean, c.paper_sd, words(c.name, c.paper_mean, c.paper_sd, None)) for c in cells]
     ours = [(c.mean, c.sd, words(c.name, c.mean, c.sd, c.runs)) for c in cells]
     tall = height(len(cells))
@@ -66,6 +66,6 @@ def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
         "orientation": "h", "x": 0.0, "y": -44 / (tall - MARGIN[2] - MARGIN[3]), "xanchor": "left", "yanchor": "top",
         "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
-    first = _points(PAPER, paper, -APART, "circle-open", theme.muted)
-    second = _points(OURS, ours, APART, "diamond", theme.gaussians[0].colour)
+    first = _points(PAPER, paper, -OFFSET, "circle-open", theme.muted)
+    second = _points(OURS, ours, OFFSET, "diamond", theme.gaussians[0].colour)
     return go.Figure([first, second], layout)

@@ -1,4 +1,4 @@
-"""MAPA Lab: the codes of the training images, with those that are near to a test image marked."""
+"""MAPA Lab: the codes of the training images, with the neighbours of a test image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ WIDTH, HEIGHT = 560, 440
 
 
 def _classes(view: CodesView, theme: Theme) -> list[Mark]:
-    """Return a trace for each class: colours in an array nested in a marker would be lost."""
+    """Return one trace per class."""
+    # NOTE: a single trace with an array of colours would not do: Panel loses arrays nested in a marker at an update.
     traces = []
     for c in np.unique(view.class_index):
         rows = view.class_index == c
@@ -50,7 +51,7 @@ def _neighbours(view: CodesView, rows: Indices, name: str, marker: dict[str, Any
 
 
 def figure(view: CodesView, theme: Theme) -> go.Figure:
-    """Return points with `customdata` = training index; rings are the model's neighbours, diamonds MAPA's."""
+    """Return the map with rings at the model's neighbours, diamonds at MAPA's; `customdata` is the training index."""
     diamond = {"symbol": "diamond-open", "size": 12, "color": theme.gaussians[0].colour, "line": {"width": 2.2}}
     ring = {"symbol": "circle-open", "size": 12, "color": theme.base, "line": {"width": 2.2}}
     star = {"symbol": "star", "size": 15, "color": theme.highlight, "line": {"color": theme.edge, "width": 1}}

@@ -1,4 +1,4 @@
-"""MAPA Lab: the density of a trained model beside the true one, on one scale of colour."""
+"""MAPA Lab: the densities of the ground truth and of a trained model, on one colour scale."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _panel(view: DensityView, log_density: Array, name: str, theme: Theme, numbe
 
 
 def figure(view: DensityView, theme: Theme) -> go.Figure:
-    """p_GT(x) on the left, p_model(x) on the right, both with the test points."""
+    """Return p_GT(x) on the left and p_model(x) on the right, both with the test points."""
     top = float(np.exp(view.log_true).max())
     model = f"p(x) of {shortened(view.name, LABEL)}"
     points = view.points[:MOST_SHOWN]

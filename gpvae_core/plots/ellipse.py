@@ -1,4 +1,4 @@
-"""The outline of a Gaussian that holds a given mass."""
+"""The ellipse of a two-dimensional Gaussian that contains a given mass."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ Array = NDArray[np.floating]
 
 
 def ellipse(mean: Array, covariance: Array, mass: float = 0.9, points: int = 73) -> Array:
-    """(points, 2) on the contour of N(mean (2,), covariance (2,2)) inside which `mass` lies, closed.
-
-    In two dimensions the squared Mahalanobis radius r^2 that holds `mass` solves 1 - exp(-r^2/2) = mass.
-    """
+    """Return the contour (points, 2) of N(mean (2,), covariance (2, 2)) that contains `mass`, as a closed line."""
+    # In two dimensions the squared Mahalanobis radius is exponential: 1 - exp(-r^2 / 2) = mass. With the root
+    # covariance = R R', the contour is mean + r R (cos t, sin t).
     radius = math.sqrt(-2.0 * math.log1p(-mass))
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.clip(values, 0.0, None))

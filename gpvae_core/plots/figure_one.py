@@ -1,4 +1,4 @@
-"""Fig. 1 of Kim & Pavlovic (2021), live: six instances in order of uncertainty."""
+"""Fig. 1 of Kim & Pavlovic (2021) for a run: six instances in the order of uncertainty."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpvae_core.plots.theme import Theme, frame, heading
 WIDTH, HEIGHT = 960, 308
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 24, 24
 PANEL_FLOOR = 0.42
-"""Contour panels fill the figure from here up, the images lie below; in paper coordinates."""
+"""Lower end of the contour panels in paper coordinates; the images are below."""
 GAP = 0.03
 KEY = (
     "dark lines: the regions that hold 50, 90, 99 % of the true posterior; red dots: samples of the base encoder; "
@@ -44,7 +44,7 @@ def _heading(item: FigureOneItem) -> str:
 
 
 def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
-    """Contours with the base encoder's dots above, input and reconstruction below, least uncertain first."""
+    """Return contours with the base encoder's samples, above input and reconstruction; the least uncertain is first."""
     layout = frame(theme, WIDTH, HEIGHT, (LEFT, RIGHT, TOP, BOTTOM))
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     traces: list[Mark] = []

@@ -35,7 +35,7 @@ def _curve(
 
 
 def figure(view: CurveView, theme: Theme) -> go.Figure:
-    """Inference gap and its two parts; bars are standard errors over the images."""
+    """Return the inference gap and its two parts, with standard errors over the images."""
     curves = (
         ("inference gap", view.inference, theme.text, "solid", "circle"),
         ("amortization gap", view.amortization, theme.bar_other, "dash", "diamond"),
@@ -44,8 +44,8 @@ def figure(view: CurveView, theme: Theme) -> go.Figure:
     marks = [_curve(view, name, values, colour, dash, symbol, theme) for name, values, colour, dash, symbol in curves]
     highest = max(value.mean + (value.se or 0.0) for value in view.inference)
     layout = frame(theme, WIDTH, HEIGHT, (50, 10, 8, 64), showlegend=True)
-    how = {"type": "log", "dtick": 1} if view.logarithmic else {}
-    layout["xaxis"] = axis(theme, view.x_label, **how)
+    scale = {"type": "log", "dtick": 1} if view.logarithmic else {}
+    layout["xaxis"] = axis(theme, view.x_label, **scale)
     layout["yaxis"] = axis(theme, "mean gap (nats)", range=[min(0.0, -0.02 * highest), 1.08 * max(highest, 1e-3)])
     layout["legend"] = {
         "orientation": "h", "x": 0.0, "y": -0.16, "xanchor": "left", "yanchor": "top",

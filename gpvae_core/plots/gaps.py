@@ -1,4 +1,4 @@
-"""View 6: how far below log p(x) the encoder's ELBO lies, and why, in nats, one stack for each run."""
+"""View 6: the inference gap and its parts, in nats, with one stack per run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ WIDTH, HEIGHT = 440, 260
 MARGIN = (14, 14, 6, 76)
 """Left, right, top, bottom in pixels."""
 BAR, ABOVE, BELOW = 0.3, 0.23, 0.22
-"""Height of a bar; from its middle to the numbers above it and to the triangle below."""
+"""Height of a bar, and distances from its middle to the numbers above it and the triangle below it, in rows."""
 LETTER = 7.0
-"""Pixels of a bold digit."""
+"""Width of a bold digit in pixels."""
 NAME_LENGTH = 14
-"""Letters of a run's name that leave room for its numbers."""
+"""Largest length of a run's name, which leaves room for its numbers."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One part of a stack: what it is called and how it is filled."""
+    """Name and fill of one part of a stack."""
 
     name: str
     colour: str
@@ -41,7 +41,7 @@ def _pieces(theme: Theme) -> tuple[Piece, Piece, Piece]:
 
 
 def parts(view: GapView) -> tuple[float, float, float]:
-    """(approximation, amortization, not yet split) in nats; they add up to log p(x) - ELBO."""
+    """Return (approximation gap, amortization gap, gap not yet split), which add up to log p(x) - ELBO, in nats."""
     if view.best_diagonal_elbo is None:
         return 0.0, 0.0, view.log_px - view.encoder_elbo
     return (
@@ -52,12 +52,12 @@ def parts(view: GapView) -> tuple[float, float, float]:
 
 
 def nats(value: float) -> str:
-    """Return two decimals with a true minus sign."""
+    """Format a number with two decimals and a typographic minus sign."""
     return f"{value:.2f}".replace("-", "−")
 
 
 def _lines(view: GapView) -> str:
-    """Return the values behind one bar."""
+    """Return the text above one bar."""
     bound = "" if view.exact else "≥ "
     name, gap = shortened(view.run, NAME_LENGTH), nats(view.log_px - view.encoder_elbo)
     first = f"<b>{name}</b>: log p(x) {bound}{nats(view.log_px)}, "
@@ -100,7 +100,7 @@ def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
 
 
 def _numbers(view: GapView, row: int, per_pixel: float, theme: Theme) -> list[dict[str, Any]]:
-    """Return the length of each part, within it where it is wide enough, else above the bar; all of one size."""
+    """Return the length of each part as an annotation: inside the part if it is wide enough, else above the bar."""
     notes, ends, taken = [], {True: 0.0, False: 0.0}, 0.0
     for length in (part for part in parts(view) if part != 0.0):
         start = ends[length > 0.0]
@@ -135,7 +135,7 @@ def _full_marks(views: Sequence[GapView], theme: Theme) -> Mark:
 
 
 def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
-    """Return a bar for each run from log p(x) (0, left) to the encoder's ELBO: approximation, then amortization gap."""
+    """Return one bar per run from log p(x) (left, at 0) to the encoder's ELBO: approximation and amortization gap."""
     notes: list[dict[str, Any]] = [
         {
             "text": _lines(view), "hovertext": view.run, "x": 0.0, "y": k - 0.31, "xref": "paper", "yref": "y",

@@ -1,7 +1,7 @@
-"""MAPA Lab: Fig. 1 of Yacoby et al. 2024: how points come about, and what each says of its latent.
+"""MAPA Lab: the generative process and the posteriors of drawn points, as in Fig. 1 of Yacoby et al. 2024.
 
-One column for each function: above, draws on the joint density p(x, z) with the marginal p(x) beside it; below, the
-posterior of each drawn point.
+Each function has one column: draws on the joint density p(x, z) with the marginal p(x) at the top, and the posterior of
+each drawn point below.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading
 
 WIDTH, HEIGHT = 460, 520
-"""Pixels of one column."""
+"""Size of one column in pixels."""
 EVERY = 4
-"""The joint density is drawn on every so many latents of the grid."""
+"""Stride of the grid of latents on which the joint density is drawn."""
 ROW = (0.42, 0.95)
 """Lower and upper end of the joint density's panel, in shares of the height."""
 BELOW = (0.0, 0.30)
 MAIN, BESIDE = 0.78, 0.15
-"""Widths of the panels in shares of a column."""
+"""Widths of the joint density's and the marginal's panels, in shares of a column."""
 GAP = 0.05
 
 
 def _styles(n: int, theme: Theme) -> list[dict[str, Any]]:
-    """Colour, dash and symbol of each drawn point."""
+    """Return colour, dash and symbol of each drawn point."""
     colours = [colour for colour in theme.classes if colour != PALE]
     return [
         {
@@ -64,16 +64,16 @@ def _joint(view: ProcessView, theme: Theme, axes: dict[str, str]) -> list[Mark]:
 
 
 def _draws(view: ProcessView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
-    """Draw for each point the path z_i -> f(z_i) -> x_i: up from the axis, on by the noise."""
+    """Return the path z_i -> f(z_i) -> x_i of each point: up from the axis, then on by the noise."""
     floor = float(view.x[0])
     marks = []
     for i, style in enumerate(_styles(len(view.latents), theme)):
-        z, mean, seen = (float(values[i]) for values in (view.latents, view.means, view.observed))
+        z, mean, x = (float(values[i]) for values in (view.latents, view.means, view.observed))
         label = f"x<sub>{i + 1}</sub>"
         marks.append(
             scatter(
                 x=[z, z, z],
-                y=[floor, mean, seen],
+                y=[floor, mean, x],
                 mode="lines+markers",
                 name=label,
                 legendgroup=label,
@@ -87,7 +87,7 @@ def _draws(view: ProcessView, theme: Theme, axes: dict[str, str], legend: bool) 
                 text=["z", "f(z)", "x = f(z) + ε"],
                 hovertemplate=(
                     f"%{{text}}, point {i + 1}: z = {z:.3f}, f(z) = {mean:.3f}, ε = {view.noise[i]:.3f}, "
-                    f"x = {seen:.3f}<extra></extra>"
+                    f"x = {x:.3f}<extra></extra>"
                 ),
                 **axes,
             )
@@ -138,7 +138,7 @@ def _posteriors(view: ProcessView, theme: Theme, axes: dict[str, str]) -> list[M
 
 
 def index_heights(view: ProcessView, q: Array) -> Array:
-    """(n, n): n q(i|n) p(z_i), the height of an index posterior in the units of p(z|x)."""
+    """Return n q(i|n) p(z_i), (n, n), the height of an index posterior on the scale of p(z|x)."""
     prior = np.exp(np.interp(view.latents, view.z, view.log_prior))
     return len(view.latents) * q * prior
 
@@ -172,7 +172,7 @@ def _density_range(view: ProcessView, mapa: bool) -> list[float]:
 def _column(
     view: ProcessView, theme: Theme, number: int, columns: int, mapa: bool
 ) -> tuple[list[Mark], dict[str, Any]]:
-    """Marks and axes of one view: axes 3 k + 1 (joint), + 2 (marginal), + 3 (posteriors)."""
+    """Return marks and axes of view k: axes 3 k + 1 (joint), 3 k + 2 (marginal) and 3 k + 3 (posteriors)."""
     width = 1.0 / columns
     left = number * width + (GAP / 2 if number else 0.0)
     main = [left, left + MAIN * (width - GAP / 2)]
@@ -207,7 +207,7 @@ def _column(
 
 
 def figure(views: Sequence[ProcessView], theme: Theme, mapa: bool = False) -> go.Figure:
-    """A column for each view; with `mapa`, MAPA over the drawn points as marks of height n q(i|n) p(z_i) at z_i."""
+    """Return one column per view; with `mapa`, also marks of MAPA over the drawn points, n q(i|n) p(z_i) at z_i."""
     layout = frame(theme, WIDTH * len(views), HEIGHT, (54, 8, 34, 42), showlegend=True, hovermode="closest")
     layout["legend"] = {
         "orientation": "h", "x": 0.0, "y": 1.0, "xanchor": "left", "yanchor": "bottom",

@@ -1,4 +1,4 @@
-"""The time of finding neighbours as the data grow: exact and approximate, on two logarithmic axes."""
+"""Time of the exact and approximate search for neighbours against the number of points, on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gpvae_core.plots.theme import Theme, axis, frame
 WIDTH, HEIGHT = 520, 360
 MARGIN = (64, 16, 28, 46)
 STYLES = (("#0072B2", "circle", "solid"), ("#D55E00", "square", "dash"))
-"""Colours of Okabe and Ito, told apart by symbol and dash as well."""
+"""Colour, symbol and dash of the curves, with colours of Okabe and Ito."""
 
 
 @dataclass(frozen=True)
 class GrowthCurve:
-    """Cost of one way of search."""
+    """Time of one search method."""
 
     name: str
     sizes: Sequence[int]
     seconds: Sequence[float]
-    """To build and to find the neighbours of all points."""
+    """Seconds to build the index and search for the neighbours of all points."""
     recall: Sequence[float]
     exponent: float
     """Slope of log seconds against log N over the larger sizes."""
@@ -44,10 +44,10 @@ def _lines(curve: GrowthCurve, style: tuple[str, str, str], theme: Theme) -> Mar
     )
 
 
-def figure(curves: Sequence[GrowthCurve], theme: Theme, words: str) -> go.Figure:
-    """Return seconds against N; `words` say on what data, how many neighbours, and what was measured of it."""
+def figure(curves: Sequence[GrowthCurve], theme: Theme, title: str) -> go.Figure:
+    """Return seconds against N, with a title that describes the data and the measurement."""
     layout = frame(theme, WIDTH, HEIGHT, MARGIN, showlegend=True)
-    layout["title"] = {"text": words, "font": {"size": 11, "color": theme.text}, "x": 0.02, "y": 0.98}
+    layout["title"] = {"text": title, "font": {"size": 11, "color": theme.text}, "x": 0.02, "y": 0.98}
     layout["legend"] = {"x": 0.03, "y": 0.97, "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11, "color": theme.text}}
     layout["xaxis"] = axis(theme, "training points N", **_decades([n for curve in curves for n in curve.sizes]))
     layout["yaxis"] = axis(theme, "time for all points (s)", **_decades([s for curve in curves for s in curve.seconds]))

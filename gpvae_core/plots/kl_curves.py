@@ -1,11 +1,11 @@
-"""MAPA Lab: test KL to the true data distribution against S, of a finished comparison (Yacoby et al. 2024, Fig. 3)."""
+"""MAPA Lab: test KL from the true data distribution against S, from a comparison (Yacoby et al. 2024, Fig. 3)."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.mapa_lab.curve_views import KlView
-from gpvae_core.plots.against_draws import across, axis_of_draws, curve, legend_below
+from gpvae_core.plots.against_draws import curve, draws_axis, legend_below, level_line
 from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
 
@@ -13,28 +13,28 @@ WIDTH, HEIGHT = 560, 380
 
 
 def figure(view: KlView, theme: Theme) -> go.Figure:
-    """Return means over draws of the data with their standard errors; methods without an S are lines across."""
+    """Return means over draws of the data with standard errors; methods without S are horizontal lines."""
     colours = [colour for colour in theme.classes if colour != PALE]
-    draws = [float(s) for one in view.curves for s in one.draws] or [1.0, 100.0]
+    draws = [float(s) for c in view.curves for s in c.draws] or [1.0, 100.0]
     marks = [
         curve(
-            one.draws, one.kl, one.method, "nats",
+            c.draws, c.kl, c.method, "nats",
             {
                 "colour": colours[k % len(colours)],
                 "dash": DASHES[k % len(DASHES)],
                 "symbol": CLASS_SYMBOLS[k % len(CLASS_SYMBOLS)],
             },
-            theme, customdata=list(one.n),
+            theme, customdata=list(c.n),
         )
-        for k, one in enumerate(view.curves)
+        for k, c in enumerate(view.curves)
     ]  # fmt: skip
     shades = (theme.text, theme.muted)
     marks += [
-        across(draws, level, name, shades[k % 2], DASHES[-1 - k % 3], "nats")
+        level_line(draws, level, name, shades[k % 2], DASHES[-1 - k % 3], "nats")
         for k, (name, level) in enumerate(view.flat)
     ]
     layout = frame(theme, WIDTH, HEIGHT, (56, 10, 10, 110), showlegend=True)
-    layout["xaxis"] = axis_of_draws(theme, draws)
+    layout["xaxis"] = draws_axis(theme, draws)
     layout["yaxis"] = axis(theme, "test KL(p_GT ‖ p_model) (nats)", rangemode="tozero")
     layout["legend"] = legend_below(theme)
     return go.Figure(marks, layout)

@@ -23,7 +23,7 @@ def figure(
     title: str,
     theme: Theme,
 ) -> go.Figure:
-    """Return means (N, D >= 1) in prior standard deviations: the first two coordinates, one trace for each class."""
+    """Return the first two coordinates of means (N, D), in prior standard deviations, with one trace per class."""
     x, y = means[:, 0], means[:, min(1, means.shape[1] - 1)]
     traces: list[Any] = []
     for c in np.unique(class_index):

@@ -1,4 +1,4 @@
-"""MAPA Lab: the points in the plane over their density, the chosen one, and its neighbours."""
+"""MAPA Lab: the training points in the plane over their density, with the chosen point and its neighbours."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gpvae_core.plots.theme import Theme, axis, frame
 WIDTH, HEIGHT = 440, 350
 COLOURS = ("z", "q")
 LEVELS = (-0.5, -1.5, -3.0, -5.0)
-"""Levels of the contours in nats below the highest density."""
+"""Levels of the contours relative to the highest log density, nats."""
 SHOWN_NATS = 12.0
-"""Range of log q that is coloured: everything less probable has the palest colour."""
+"""Range of the colour scale of log q, nats; less probable points have the palest colour."""
 SVG_UP_TO = 2500
 Z_REACH = 2.5
-"""Latents beyond have the colour of the end."""
+"""Largest |z| of the colour scale of latents."""
 
 
 def contours(x: Array, y: Array, log_density: Array, colour: str, name: str, dash: str = "solid", **more: Any) -> Mark:
-    """Return lines of equal density at LEVELS below the maximum, as one trace."""
+    """Return contours at LEVELS below the maximum, as one trace."""
     top = float(log_density.max())
     gap = np.full((1, 2), np.nan)
     pieces = [part for level in LEVELS for part in (level_lines(x, y, log_density, top + level), gap)]
@@ -36,7 +36,7 @@ def contours(x: Array, y: Array, log_density: Array, colour: str, name: str, das
 
 
 def equal_axes(theme: Theme, x: Array, y: Array) -> dict[str, Any]:
-    """Return both coordinates on one scale."""
+    """Return axes of both coordinates with equal scales."""
     return {
         "xaxis": axis(theme, "x₁ (data units)", range=[float(x[0]), float(x[-1])], constrain="domain"),
         "yaxis": axis(theme, "x₂ (data units)", range=[float(y[0]), float(y[-1])], scaleanchor="x", constrain="domain"),
@@ -62,7 +62,7 @@ def _points(view: PlaneView, theme: Theme, colour: str) -> Mark:
         name="training points",
         marker={
             "size": 4.5 if len(view.points) <= SVG_UP_TO else 3,
-            "color": values.tolist(),  # a list: arrays nested in a marker are lost at the first update
+            "color": values.tolist(),  # NOTE: a list, because Panel loses arrays nested in a marker at an update
             "colorscale": theme.sequential_scale,
             **limits,
             "colorbar": {
@@ -88,10 +88,10 @@ def _marked(view: PlaneView, rows: Indices, name: str, marker: dict[str, Any]) -
 
 
 def figure(view: PlaneView, theme: Theme, colour: str = "z") -> go.Figure:
-    """Return points with `customdata` = training index, coloured by their true latent ("z") or by log q(i|n) ("q").
+    """Return the points, coloured by their true latent ("z") or log q(i|n) ("q"); `customdata` is the training index.
 
     Raises:
-        UserError: another colour.
+        UserError: the colour is not one of COLOURS.
     """
     if colour not in COLOURS:
         raise unknown("colour of the plane", colour, COLOURS)

@@ -17,13 +17,13 @@ WIDTH, HEIGHT = 540, 350
 TRUE, EMPIRICAL, MAPA = "true posterior", "empiricalized", "MAPA"
 HEAD, DRAWN = "k most probable", "drawn"
 REACH = 4.0
-"""Beyond, the prior has 6e-5 of its mass: the line is shown no further unless it lies there altogether."""
+"""Largest |z| of the displayed line, unless all of it is beyond; the prior has a mass of 6e-5 there."""
 SVG_UP_TO = 2500
-"""Points of one kind; more are drawn by WebGL, of which a page has only a few contexts."""
+"""Largest number of points drawn as SVG. More are drawn by WebGL, which allows only a few contexts per page."""
 
 
 def _cloud(view: TraceView, rows: Indices, values: Array, name: str, marker: dict[str, Any], **more: Any) -> Mark:
-    """Return the rows that are on the scale; `customdata` is the training index."""
+    """Return the points `rows` with finite values; `customdata` is the training index."""
     rows = rows[np.isfinite(values[rows])]
     draw = scatter if len(rows) <= SVG_UP_TO else scattergl
     return draw(
@@ -40,7 +40,7 @@ def _cloud(view: TraceView, rows: Indices, values: Array, name: str, marker: dic
 
 
 def panel(view: TraceView, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
-    """Return the line and the points; the k most probable are filled, the drawn ones ringed."""
+    """Return the line and the points; the k most probable ones are filled, and the drawn ones have rings."""
     blue = theme.gaussians[0].colour
     rest = np.setdiff1d(np.arange(len(view.z)), view.head)
     more = {**axes, "showlegend": legend}
@@ -68,7 +68,7 @@ def panel(view: TraceView, theme: Theme, axes: dict[str, str], legend: bool) -> 
 
 
 def span(views: Sequence[TraceView]) -> list[float]:
-    """Return one vertical range for all that is on the scale."""
+    """Return the vertical range of all finite values."""
     values = np.concatenate([part for view in views for part in (view.line, view.empirical, view.mapa)])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (-1.0, 0.0)
@@ -77,7 +77,7 @@ def span(views: Sequence[TraceView]) -> list[float]:
 
 
 def extent(view: TraceView) -> list[float]:
-    """Return where the line lies, within REACH, and the points on the scale."""
+    """Return the horizontal range of the line, within REACH, and of the points with finite values."""
     on_scale = np.isfinite(view.empirical) | np.isfinite(view.mapa)
     line = view.line_z[np.isfinite(view.line)]
     inside = line[np.abs(line) <= REACH]
@@ -87,7 +87,7 @@ def extent(view: TraceView) -> list[float]:
 
 
 def legend(theme: Theme, y: float = 1.0) -> dict[str, Any]:
-    """Across the top."""
+    """Return the layout of a horizontal legend above the figure."""
     return {
         "orientation": "h", "x": 0.0, "y": y, "xanchor": "left", "yanchor": "bottom",
         "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant",
@@ -95,7 +95,7 @@ def legend(theme: Theme, y: float = 1.0) -> dict[str, Any]:
 
 
 def figure(view: TraceView, theme: Theme) -> go.Figure:
-    """Log posterior against the latent; points carry their training index as `customdata`."""
+    """Return log posteriors against the latent; `customdata` of the points is the training index."""
     layout = frame(theme, WIDTH, HEIGHT, (50, 10, 48, 40), showlegend=True, hovermode="closest")
     layout["legend"] = legend(theme)
     layout["xaxis"] = axis(theme, f"{view.latent} (prior sd)", range=extent(view), nticks=8)

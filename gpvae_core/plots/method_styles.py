@@ -1,4 +1,4 @@
-"""The style of each method, the same in every pane: short name, colour, dash, symbol."""
+"""The style of each method, which is the same in every pane: short name, colour, dash and symbol."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme
 
 PALE = "#F0E442"
-"""Too pale for a thin line on white."""
+"""The class colour that is too pale for a thin line on white."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 @dataclass(frozen=True)
 class MethodStyle:
-    """`label` is what the method is called beside its mark."""
+    """Label, colour, dash and symbol of a method."""
 
     label: str
     colour: str
@@ -23,13 +23,13 @@ class MethodStyle:
 
 
 def short_name(method: str, decoder: str) -> str:
-    """Return a method's name without that of the decoder's run, with which most begin."""
+    """Return a method's name without the name of the decoder's run, if it begins with that."""
     rest = method.removeprefix(decoder)
     return rest[1:] if len(rest) > 1 and rest[0] in "-+" and rest != method else method
 
 
 def method_styles(methods: Sequence[str], decoder: str, theme: Theme) -> Mapping[str, MethodStyle]:
-    """Return a style by the place among all methods offered, so that a choice among them changes no colour."""
+    """Return the style of each method by its position among all available ones, so that a selection keeps colours."""
     colours = [colour for colour in theme.classes if colour != PALE]
     return {
         method: MethodStyle(

@@ -1,4 +1,4 @@
-"""MAPA Lab: the training images nearest to a test image, by the pixels alone and by the trained model."""
+"""MAPA Lab: the most probable training images of a test image, under MAPA and under the trained model."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from gpvae_core.plots.theme import Theme, bare_axis, frame, heading
 WIDTH = 860
 COLUMNS = 10
 CELL = 1.0
-"""Axis units a side; a picture fills PICTURE of it, its caption the rest."""
+"""Side of a cell in axis units."""
 PICTURE, CAPTION, TITLE = 0.84, 0.5, 0.55
+"""Sizes of a picture, its caption and a list's title, in axis units."""
 INPUT = 2.2
-"""Units that the test image and its reconstruction take, left of the lists."""
+"""Width of the test image and its reconstruction, left of the lists, in axis units."""
 PIXELS = 70
-"""Width of one unit."""
+"""Pixels per axis unit."""
 
 
 def _rows(count: int) -> int:
     return max(1, -(-count // COLUMNS))
 
 
-def _caption(one: Neighbour) -> str:
-    label = "" if one.label is None else f"{one.label} · "
-    return f"{label}{one.probability:.2g}"
+def _caption(neighbour: Neighbour) -> str:
+    label = "" if neighbour.label is None else f"{neighbour.label} · "
+    return f"{label}{neighbour.probability:.2g}"
 
 
-def _hover(one: Neighbour, name: str) -> str:
-    label = "" if one.label is None else f", class {one.label}"
+def _hover(neighbour: Neighbour, name: str) -> str:
+    label = "" if neighbour.label is None else f", class {neighbour.label}"
     return (
-        f"{name}: training image {one.index}{label}<br>probability {one.probability:.3g}<br>"
-        f"distance {one.distance:.3f} (root mean square, pixel units)<br>"
-        f"distance of the codes {one.latent_distance:.3f} prior sd<br>"
-        f"{'in both lists' if one.shared else 'in this list alone'}"
+        f"{name}: training image {neighbour.index}{label}<br>probability {neighbour.probability:.3g}<br>"
+        f"distance {neighbour.distance:.3f} (root mean square, pixel units)<br>"
+        f"distance of the codes {neighbour.latent_distance:.3f} prior sd<br>"
+        f"{'in both lists' if neighbour.shared else 'in this list alone'}"
     )
 
 
 def _place(number: int, top: float) -> tuple[float, float]:
-    """Upper left corner of the picture."""
+    """Return the upper left corner of a picture."""
     row, column = divmod(number, COLUMNS)
     return INPUT + column * CELL, top - row * (CELL + CAPTION)
 
@@ -52,36 +53,39 @@ def _place(number: int, top: float) -> tuple[float, float]:
 def _list(
     items: Sequence[Neighbour], name: str, top: float, theme: Theme, colour: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Mark, list[dict[str, Any]]]:
-    """Pictures, captions, a mark over each to point at, and frames; an image of both lists has a full frame."""
+    """Return the pictures, captions, hover targets and frames of a list; images in both lists have a solid frame."""
     pictures, notes, frames = [], [], []
     xs, ys = [], []
-    for number, one in enumerate(items):
+    for number, neighbour in enumerate(items):
         x, y = _place(number, top)
-        pictures.append(placed(one.image, x, y, PICTURE))
+        pictures.append(placed(neighbour.image, x, y, PICTURE))
         notes.append(
             heading(
-                theme, _caption(one), x + PICTURE / 2, y - PICTURE - 0.02, xref="x", yref="y", xanchor="center",
+                theme, _caption(neighbour), x + PICTURE / 2, y - PICTURE - 0.02, xref="x", yref="y", xanchor="center",
                 yanchor="top", font={"size": 10, "color": theme.muted},
             )
         )  # fmt: skip
         frames.append(
             {
                 "type": "rect", "xref": "x", "yref": "y", "x0": x, "x1": x + PICTURE, "y0": y - PICTURE, "y1": y,
-                "line": {"color": colour, "width": 2.5 if one.shared else 1, "dash": "solid" if one.shared else "dot"},
+                "line": {
+                    "color": colour, "width": 2.5 if neighbour.shared else 1,
+                    "dash": "solid" if neighbour.shared else "dot",
+                },
             }
         )  # fmt: skip
         xs.append(x + PICTURE / 2)
         ys.append(y - PICTURE / 2)
     marks = scatter(
-        x=xs, y=ys, mode="markers", name=name, customdata=[one.index for one in items],
-        text=[_hover(one, name) for one in items], hovertemplate="%{text}<extra></extra>",
+        x=xs, y=ys, mode="markers", name=name, customdata=[neighbour.index for neighbour in items],
+        text=[_hover(neighbour, name) for neighbour in items], hovertemplate="%{text}<extra></extra>",
         marker={"symbol": "square", "size": int(PIXELS * PICTURE), "color": "rgba(0,0,0,0)"},
     )  # fmt: skip
     return pictures, notes, marks, frames
 
 
 def _input(view: NeighboursView, top: float, theme: Theme) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the test image, and below it what the decoder makes of its code."""
+    """Return the test image, and below it its reconstruction, with their titles."""
     images: tuple[tuple[Array, str, float], ...] = (
         (view.image, view.title, top),
         (view.reconstruction, "decoded from its code", top - CELL - CAPTION - TITLE),
@@ -92,7 +96,7 @@ def _input(view: NeighboursView, top: float, theme: Theme) -> tuple[list[dict[st
 
 
 def figure(view: NeighboursView, theme: Theme) -> go.Figure:
-    """Two rows of pictures with class and probability; `customdata` is the training index. Full frames: in both."""
+    """Return both lists of pictures with class and probability; `customdata` is the training index."""
     rows = _rows(max(len(view.mapa), len(view.empirical)))
     block = rows * (CELL + CAPTION) + TITLE
     height = 2 * block

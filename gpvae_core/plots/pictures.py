@@ -1,4 +1,4 @@
-"""Images as PNG data addresses, enlarged without smoothing, for `layout.images` and for pages."""
+"""Conversion of images to PNG data URLs, enlarged without smoothing, for `layout.images` and for pages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Array = NDArray[np.floating]
 
 
 def as_bytes(image: Array) -> NDArray[np.uint8]:
-    """(C, H, W) in [0, 1] -> (H, W) or (H, W, 3) bytes; values outside are clipped, as a screen would."""
+    """Return an image (C, H, W) in [0, 1] as bytes (H, W) or (H, W, 3); values outside are clipped."""
     levels = (np.clip(np.nan_to_num(image), 0.0, 1.0) * 255).round().astype(np.uint8)
     return levels[0] if levels.shape[0] == 1 else np.moveaxis(levels[:3], 0, -1)
 
 
 def png_address(image: Array, side: int = 96) -> str:
-    """The image (C, H, W) as `data:image/png;base64,...`, enlarged by a whole factor to at least `side` pixels."""
+    """Return an image (C, H, W) as `data:image/png;base64,...`, enlarged by an integer to at least `side` pixels."""
     levels = as_bytes(image)
     factor = max(1, -(-side // max(levels.shape[:2])))
     enlarged = levels.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,4 +1,4 @@
-"""A panel of a figure that shows a plane at one scale on both axes, and what lies outside of it."""
+"""A panel of a figure that shows a plane at equal scales, and arrows to what lies outside of it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gpvae_core.inspection.views import Array, PlaneGrid
 from gpvae_core.plots.theme import Theme, axis
 
 ARROW = 22.0
-"""Length in pixels of the arrow towards what is outside."""
+"""Length of an arrow to a target outside, in pixels."""
 
 
 @dataclass(frozen=True)
 class PlanePanel:
-    """A panel's axes ("" or "2", ...), its place in paper coordinates and what of the plane it shows."""
+    """A panel: the number of its axes ("", "2", ...), its position in paper coordinates, and the range it shows."""
 
     number: str
     x: tuple[float, float]
@@ -29,10 +29,11 @@ class PlanePanel:
 
     @property
     def axes(self) -> dict[str, str]:
+        """The axes of a trace in this panel."""
         return {"xaxis": f"x{self.number}", "yaxis": f"y{self.number}"}
 
     def layout(self, theme: Theme, x_title: str, y_title: str, nticks: int) -> dict[str, Any]:
-        """Return the two axes, which keep one scale when they are zoomed."""
+        """Return the two axes, whose scales stay equal under zooming."""
         common = {"showgrid": False, "nticks": nticks}
         return {
             f"xaxis{self.number}": axis(
@@ -48,7 +49,7 @@ class PlanePanel:
 def panel(
     view: PlaneGrid, number: str, x: tuple[float, float], y: tuple[float, float], size: tuple[float, float]
 ) -> PlanePanel:
-    """Return the panel of a grid at one scale on both axes, in a figure whose plotting area is `size` pixels."""
+    """Return the panel of a grid at equal scales, in a figure whose plotting area has `size` pixels."""
     wide, high = (x[1] - x[0]) * size[0], (y[1] - y[0]) * size[1]
     scale = max((view.x[-1] - view.x[0]) / wide, (view.y[-1] - view.y[0]) / high)
 
@@ -60,17 +61,19 @@ def panel(
 
 
 def inside(points: Array, place: PlanePanel) -> NDArray[np.bool_]:
-    """Return which of the points (N, 2) a panel shows."""
+    """Return whether each of the points (N, 2) is within the range of a panel."""
     (x0, x1), (y0, y1) = place.x_range, place.y_range
     return (points[:, 0] >= x0) & (points[:, 0] <= x1) & (points[:, 1] >= y0) & (points[:, 1] <= y1)
 
 
 def arrow(target: Array, place: PlanePanel, theme: Theme) -> dict[str, Any]:
-    """Return the arrow from inside the panel to its edge, towards a target outside."""
+    """Return an arrow inside the panel that ends at its edge and points to a target outside."""
     ends = np.array([place.x_range, place.y_range])
     centre, half = ends.mean(1), 0.5 * (ends[:, 1] - ends[:, 0])
     direction = target - centre
     edge = centre + direction / np.abs(direction / half).max()
+    # The ray from the centre leaves the panel where its larger relative coordinate reaches 1. An annotation's tail is
+    # in pixels, with the vertical axis pointing down.
     tail = -ARROW * direction / np.linalg.norm(direction) * (1.0, -1.0)
     return {
         "name": "outside", "text": "", "x": float(edge[0]), "y": float(edge[1]), "ax": float(tail[0]),

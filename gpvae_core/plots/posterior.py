@@ -1,4 +1,4 @@
-"""View 1: the true posterior over the latent plane with what the encoders say about it."""
+"""View 1: the true posterior over the latent plane, with the encoder's and the best Gaussian posteriors."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from gpvae_core.plots.theme import Theme, frame, heading, shortened, with_unit, 
 WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
 NATS_SHOWN = 10.0
-"""Log density is shaded down to this far below its peak, where a Gaussian fades before it meets the grid's border."""
+"""Range of the shaded log density below its maximum, nats; a Gaussian fades out before the border of the grid."""
 NAME_LENGTH = 22
-"""Letters of a run's name that fit above its panel."""
+"""Largest length of a run's name above its panel."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
 MAPA_SMALLEST, MAPA_GROWTH = 4.0, 12.0
-"""Diameter in pixels of a MAPA point without probability, and what all of it adds: by its square root."""
+"""A MAPA point of probability q has a diameter of MAPA_SMALLEST + MAPA_GROWTH sqrt(q) pixels."""
 
 
 def density_traces(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool = True) -> list[Mark]:
-    """Shaded log density and one line at each HPD threshold."""
+    """Return the shaded log density, and a contour at each HPD threshold."""
     z = view.log_density.astype(np.float32)
     peak = float(np.nanmax(z))
     shade = heatmap(
@@ -86,7 +86,7 @@ def base_dots(
 
 
 def _outline(shape: GaussianShape) -> Array:
-    """(P, 2): the border of the region that holds ELLIPSE_MASS, NaN between two lines."""
+    """Return the boundary (P, 2) of the region of mass ELLIPSE_MASS, with NaN between separate pieces."""
     return ellipse(shape.mean, shape.covariance, ELLIPSE_MASS) if shape.outline is None else shape.outline
 
 
@@ -148,7 +148,7 @@ def _points(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: boo
 
 
 def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool, lines: bool) -> list[Mark]:
-    """Return all of a panel; `lines`: the legend names the contours as well."""
+    """Return all traces of a panel; `lines` says whether the legend includes the contours."""
     return [
         *density_traces(view, theme, axes, lines),
         base_dots(view, theme, axes, 4.5, legend),
@@ -158,12 +158,12 @@ def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool
 
 
 def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[str, Any]]:
-    """Mark what is out of view: the encoder with its distance from the highest mode, and MAPA points."""
+    """Return notes on what is out of view: the encoder with its distance from the highest mode, and MAPA points."""
     arrows, lines, side = [], [], "top"
     for shape in view.gaussians[:1]:
         if not inside(shape.mean[None], place)[0]:
-            away = float(np.linalg.norm(shape.mean - view.modes[0]))
-            lines.append(f"encoder is outside,<br>{away:.2g} prior sd away")
+            distance = float(np.linalg.norm(shape.mean - view.modes[0]))
+            lines.append(f"encoder is outside,<br>{distance:.2g} prior sd away")
             arrows.append(arrow(shape.mean, place, theme))
             side = "bottom" if arrows[0]["y"] > sum(place.y_range) / 2 else "top"
         elif not inside(_outline(shape), place).any():
@@ -181,8 +181,10 @@ def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[
 
 
 def figure(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
-    """One panel per run (one or two), side by side; a legend beside one panel, below two, where it leaves out the
-    contours to leave room for the panels."""
+    """Return one panel for each of one or two runs.
+
+    The legend is beside a single panel, and below two; there it omits the contours, for lack of room.
+    """
     return _single(views[0], theme) if len(views) == 1 else _pair(views, names, theme)
 
 
@@ -206,7 +208,7 @@ def _single(view: PosteriorView, theme: Theme) -> go.Figure:
     return go.Figure(_marks(view, theme, place.axes, True, True), layout)
 
 
-def _with_encoder_called(view: PosteriorView, name: str) -> PosteriorView:
+def _with_encoder_name(view: PosteriorView, name: str) -> PosteriorView:
     first, *others = view.gaussians
     return replace(view, gaussians=(replace(first, name=name), *others))
 
@@ -230,7 +232,7 @@ def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) ->
     layout["legend"] = _legend(theme, x=0.0, y=-0.2, xanchor="left", yanchor="top", orientation="h")
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))
     if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
-        views = [_with_encoder_called(view, "encoder") for view in views]
+        views = [_with_encoder_name(view, "encoder") for view in views]
     traces = [
         mark
         for k, (view, place) in enumerate(zip(views, places, strict=True))

@@ -17,7 +17,7 @@ TOP_ROW, ERROR_ROW, SAMPLE_ROW = 28.0, 104.0, 212.0
 """Upper edges of the three rows, in pixels from the top."""
 SAMPLE_SIZE = 48.0
 FULL_NAMES = {"best Gaussian": "best Gaussian (full)"}
-"""The Gaussian decoded is the one with a full covariance."""
+"""Displayed names: the decoded best Gaussian is the one with full covariance."""
 
 
 def _note(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _error_map(
 
 
 def _frame(x: float, y: float, size: float, shape: tuple[int, ...], theme: Theme) -> dict[str, Any]:
-    """A thin line around an image (C, H, W) placed at (x, y): one with a white border has an edge on white paper."""
+    """Return a thin frame around an image (C, H, W) at (x, y), which shows its extent if its border is white."""
     rows, columns = shape[-2:]
     wide, high = size * columns / max(rows, columns), size * rows / max(rows, columns)
     left, top = x + 0.5 * (size - wide), y + 0.5 * (size - high)
@@ -78,7 +78,7 @@ def _samples(view: ReconstructionView, theme: Theme) -> tuple[list[dict[str, Any
 
 
 def figure(view: ReconstructionView, theme: Theme) -> go.Figure:
-    """First row images, second row signed errors on one symmetric scale, third row samples."""
+    """Return images in the first row, signed errors on one symmetric scale in the second, and samples in the third."""
     column = WIDTH / (len(view.items) + 1)
     size = min(column - 6.0, ERROR_ROW - TOP_ROW - 6.0)
     limit = max([float(np.abs(item.error).max()) for item in view.items] + [1e-3])

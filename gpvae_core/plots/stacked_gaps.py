@@ -1,4 +1,4 @@
-"""The distance of each method's ELBO from log p(x), in its parts: one stack for each method, hanging from log p(x)."""
+"""The inference gap of each method and its parts, as one stack per method that hangs from log p(x)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
 WIDTH, HEIGHT = 440, 330
 BAR = 0.56
 LABEL = 15
-"""Letters of a method's name below its stack."""
+"""Largest length of a method's name below its stack."""
 FEW = 4
-"""So many names stand side by side; more are turned."""
+"""Largest number of horizontal names; more are rotated."""
 
 
 def _piece(name: str, bases: list[float], lengths: list[float], fill: tuple[str, str, str], theme: Theme) -> Mark:
-    """Bars filled with a colour, a pattern and the pattern's colour."""
+    """Return bars with a fill: colour, pattern and the pattern's colour."""
     colour, pattern, ink = fill
     return bar(
         x=list(range(len(lengths))),
@@ -41,9 +41,9 @@ def _piece(name: str, bases: list[float], lengths: list[float], fill: tuple[str,
 
 
 def pieces(view: StacksView) -> tuple[list[float], list[float], list[float]]:
-    """Return of each method, in nats, its approximation gap, its amortization gap and what it wins back.
+    """Return the approximation gap, the amortization gap and the regained nats of each method.
 
-    An answer better than every diagonal Gaussian leaves less of the approximation gap; the rest is won back.
+    A posterior that exceeds the best diagonal Gaussian regains a part of the approximation gap, which is then shorter.
     """
     whole = view.approximation.mean
     amortization = [stack.amortization.mean for stack in view.stacks]
@@ -88,7 +88,7 @@ def _lines(view: StacksView, theme: Theme) -> list[Mark]:
 
 
 def _ends(view: StacksView, theme: Theme) -> Mark:
-    """Return where each ELBO lies, with its standard error."""
+    """Return a mark at each ELBO, with its standard error."""
     return scatter(
         x=list(range(len(view.stacks))),
         y=[stack.inference.mean for stack in view.stacks],
@@ -110,7 +110,7 @@ def _ends(view: StacksView, theme: Theme) -> Mark:
 
 
 def _number(stack: GapStack, k: int, shift: float, theme: Theme) -> dict[str, Any]:
-    """Return the inference gap, below its stack."""
+    """Return the value of the inference gap as an annotation below its stack."""
     end = stack.inference.mean + (stack.inference.se or 0.0)
     return {
         "text": f"<b>{nats(stack.inference.mean)}</b>", "x": k, "y": end + shift, "showarrow": False, "yanchor": "top",
@@ -119,7 +119,7 @@ def _number(stack: GapStack, k: int, shift: float, theme: Theme) -> dict[str, An
 
 
 def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
-    """Stacks from log p(x), at the top, down to each ELBO; lines at the best Gaussians' ELBOs."""
+    """Return stacks from log p(x), at the top, down to each ELBO, with lines at the best Gaussians' ELBOs."""
     count = len(view.stacks)
     deepest = max([s.inference.mean + (s.inference.se or 0.0) for s in view.stacks] + [view.approximation.mean, 1e-3])
     highest = min([s.inference.mean for s in view.stacks] + [0.0])

@@ -1,6 +1,6 @@
-"""SVI step by step: the outlines over the true posterior, the ELBO against the step, and the frames that move on both.
+"""SVI step by step: outlines over the true posterior, ELBO against the step, and the frames of the animation of both.
 
-What moves is drawn as shapes, which a browser redraws in a fraction of a figure's time.
+The moving parts are drawn as shapes, which a browser redraws in a fraction of the time of a figure.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from gpvae_core.plots.theme import Theme, axis, frame, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 320
 DIGITS = 4
-"""Decimals of a frame's coordinates, in prior standard deviations."""
+"""Decimals of the coordinates of a frame, which are in prior standard deviations."""
 LABEL = 18
 
 
 def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
-    """Return the true posterior's regions, and the outline and the centre of each method's answer."""
+    """Return the contours of the true posterior, and the outline and centre of each method's posterior."""
     left, right, top, bottom = margin = (50, 4, 8, 38)
     truth = view.truth
     place = panel(truth, "", (0.0, 0.68), (0.0, 1.0), (WIDTH - left - right, HEIGHT - top - bottom))
@@ -36,8 +36,8 @@ def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme
         "bgcolor": "rgba(0,0,0,0)", "itemwidth": 30, "tracegroupgap": 0,
     }  # fmt: skip
     marks = density_traces(truth, theme, place.axes)
-    for one in view.outlines:
-        marks += _outline(one.name, one.line, one.centre, styles[one.name], place.axes)
+    for outline in view.outlines:
+        marks += _outline(outline.name, outline.line, outline.centre, styles[outline.name], place.axes)
     return go.Figure(marks, layout)
 
 
@@ -54,7 +54,7 @@ def _outline(name: str, line: Array, centre: Array, style: MethodStyle, axes: di
 
 
 def bound(view: SviView, theme: Theme) -> go.Figure:
-    """Return ELBO after each step, with log p(x) and the best Gaussians' ELBOs as lines."""
+    """Return the ELBO after each step, with log p(x) and the best Gaussians' ELBOs as lines."""
     steps = np.arange(len(view.elbo))
     finite = view.elbo[np.isfinite(view.elbo)]
     top = max(float(finite.max(initial=view.log_px)), view.log_px)
@@ -92,7 +92,7 @@ def bound(view: SviView, theme: Theme) -> go.Figure:
 
 
 def svg_path(line: Array) -> str:
-    """Return a line (P, 2) with NaN between its pieces as an SVG path in the figure's coordinates; '' for none."""
+    """Return a line (P, 2), with NaN between its pieces, as an SVG path in the figure's coordinates."""
     parts, pen = [], "M"
     for x, y in np.round(line, DIGITS):
         if not np.isfinite(x):
@@ -104,10 +104,10 @@ def svg_path(line: Array) -> str:
 
 
 def frames(view: SviView, theme: Theme) -> dict[str, Any]:
-    """Return what the player shows of each step: outline, centre, ELBO (None where it is no number); and its colour."""
+    """Return the data of the animation's player: outline, centre and ELBO (None if not finite) of each step."""
     return {
-        "paths": [svg_path(one.line) for one in view.outlines],
-        "centres": [[round(float(c), DIGITS) for c in one.centre] for one in view.outlines],
+        "paths": [svg_path(outline.line) for outline in view.outlines],
+        "centres": [[round(float(c), DIGITS) for c in outline.centre] for outline in view.outlines],
         "elbo": [round(float(e), 3) if np.isfinite(e) else None for e in view.elbo],
         "log_px": round(view.log_px, 3),
         "colour": theme.base,

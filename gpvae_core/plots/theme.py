@@ -1,6 +1,7 @@
-"""Light and dark: colours that survive colour blindness and a grey printer, and the frame that every figure shares.
+"""The light and dark themes, and the layout that all figures share.
 
-Categorical colours are Okabe and Ito's. What must be told apart is also drawn with another symbol, dash or edge.
+Categorical colours are Okabe and Ito's, which remain distinct for colour-blind readers. Different things also differ in
+symbol, dash or edge, so that they are distinct in grey.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ CLASS_SYMBOLS = (
     "hexagon",
     "triangle-down",
 )
-"""With ten colours alone some pairs are close in grey; the symbol tells them apart."""
+"""Symbols of the classes: in grey some pairs of the ten colours are too similar."""
 
 
 ColourScale = list[list[float | str]]
@@ -58,7 +59,7 @@ class LineStyle(NamedTuple):
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one appearance; `density` runs from no mass to the peak."""
+    """Colours of the light or the dark appearance."""
 
     name: str
     paper: str
@@ -67,16 +68,17 @@ class Theme:
     grid: str
     contour: str
     edge: str
-    """Outline of markers, against the paper."""
+    """Outline of markers."""
     base: str
-    """The base encoder's dots, red as in Fig. 1."""
+    """Samples of the base encoder, red as in Fig. 1."""
     mapa: str
     highlight: str
     density: tuple[str, ...]
+    """Colours of a density from zero to its maximum."""
     diverging: tuple[str, str, str]
-    """Negative, zero, positive."""
+    """Colours of negative values, zero and positive values."""
     sequential: tuple[str, ...]
-    """Viridis, without the end that the paper would swallow."""
+    """Viridis without the end that has too little contrast with the paper."""
     bar: str
     bar_other: str
     gaussians: tuple[LineStyle, ...]
@@ -96,13 +98,13 @@ class Theme:
 
 
 def _scale(colours: tuple[str, ...]) -> ColourScale:
-    """Return these colours at even distances from 0 to 1, as Plotly wants them."""
+    """Return a Plotly colour scale of these colours at equal distances from 0 to 1."""
     last = len(colours) - 1
     return [[k / last, colour] for k, colour in enumerate(colours)]
 
 
 _STROKES = (("solid", 2.5), ("dash", 2.2), ("dot", 2.4), ("dashdot", 2.0))
-"""Dash and width in pixels of the Gaussians, which are told apart on a grey printer too."""
+"""Dash and width in pixels of the Gaussians' lines, which also distinguish them in grey."""
 
 
 def _gaussians(*colours: str) -> tuple[LineStyle, ...]:
@@ -131,7 +133,7 @@ _VERSIONS: dict[str, tuple[Any, Any]] = {
     "gaussians": (_gaussians(*LINE_COLOURS), _gaussians("#6CC3FF", "#3DDBA8", "#F29ACB", "#E0A96D")),
     "classes": (CLASS_COLOURS, CLASS_COLOURS_ON_DARK),
 }
-"""Each field of `Theme` on light and on dark paper."""
+"""Values of each field of `Theme` for light and for dark paper."""
 
 LIGHT, DARK = (Theme(**{field: versions[paper] for field, versions in _VERSIONS.items()}) for paper in (0, 1))
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
@@ -163,7 +165,7 @@ def with_unit(label: str) -> str:
 
 
 def wrapped(name: str, width: int) -> str:
-    """Return the name on two lines at most, broken at the space nearest the middle, where it is longer than `width`."""
+    """Return the name, broken into two lines at the space nearest its middle if it is longer than `width`."""
     spaces = [k for k, letter in enumerate(name) if letter == " "]
     if len(name) <= width or not spaces:
         return name
@@ -172,7 +174,7 @@ def wrapped(name: str, width: int) -> str:
 
 
 def shortened(name: str, width: int) -> str:
-    """Return the name with its middle left out where it is longer than `width` letters: both ends tell runs apart."""
+    """Return the name, with its middle omitted if it is longer than `width`: run names differ at both ends."""
     if len(name) <= width:
         return name
     head = (width - 1) // 2
@@ -180,7 +182,7 @@ def shortened(name: str, width: int) -> str:
 
 
 def bare_axis(**more: Any) -> dict[str, Any]:
-    """Return an axis that only places things: no line, ticks, grid."""
+    """Return an axis without line, ticks and grid."""
     return {"visible": False, "fixedrange": True, **more}
 
 
@@ -191,7 +193,7 @@ def frame(
     margin: tuple[int, int, int, int],
     **more: Any,
 ) -> dict[str, Any]:
-    """The layout all figures share. `margin` is left, right, top, bottom in pixels; the size is fixed in pixels."""
+    """Return the layout that all figures share; sizes and `margin` (left, right, top, bottom) are in pixels."""
     left, right, top, bottom = margin
     return {
         "template": "none",
@@ -224,7 +226,7 @@ def heading(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[st
 
 
 def message(theme: Theme, text: str, width: int, height: int) -> go.Figure:
-    """Return an empty figure with one sentence in the middle, for what is not there (yet)."""
+    """Return an empty figure with one sentence in the middle, in place of a figure without data."""
     note = heading(
         theme,
         text,

@@ -14,7 +14,7 @@ from gpvae_core.plots.theme import Theme, axis, frame, with_unit
 
 WIDTH, HEIGHT = 440, 260
 NATS_SHOWN = 30.0
-"""The scale reaches at most this far below the highest value."""
+"""Largest range of the vertical axis below the highest value, nats."""
 
 
 def _points(
@@ -72,7 +72,7 @@ def _panel(trace: CoordinateTrace, theme: Theme, number: str, legend: bool) -> l
 
 
 def _span(traces: Sequence[CoordinateTrace]) -> list[float]:
-    """Return one vertical range for all panels: the highest value down to at most NATS_SHOWN below it."""
+    """Return the vertical range of all panels, from the highest value down to at most NATS_SHOWN below it."""
     values = np.concatenate([np.concatenate([t.line, t.empirical, t.mapa]) for t in traces])
     values = values[np.isfinite(values)]
     if values.size == 0:
@@ -83,10 +83,10 @@ def _span(traces: Sequence[CoordinateTrace]) -> list[float]:
 
 
 def _line_extent(trace: CoordinateTrace, floor: float) -> list[float]:
-    """Return where the true line lies on the scale, and the points shown on it."""
-    seen = [trace.line_z[trace.line >= floor]]
-    seen += [trace.z[values >= floor] for values in (trace.empirical, trace.mapa)]
-    x = np.concatenate(seen)
+    """Return the horizontal range of the true line and the points above `floor`."""
+    parts = [trace.line_z[trace.line >= floor]]
+    parts += [trace.z[values >= floor] for values in (trace.empirical, trace.mapa)]
+    x = np.concatenate(parts)
     x = x if x.size else trace.line_z
     low, high = float(x.min()), float(x.max())
     pad = 0.04 * (high - low) + 1e-3
@@ -94,7 +94,7 @@ def _line_extent(trace: CoordinateTrace, floor: float) -> list[float]:
 
 
 def figure(view: TracesView, theme: Theme, shown: Sequence[int] = (0, 1)) -> go.Figure:
-    """Return the traces of the coordinates `shown` (positions in the view) side by side on one vertical scale."""
+    """Return the traces of the coordinates `shown` (indices in the view) side by side on one vertical scale."""
     traces = [view.traces[k] for k in shown]
     span = _span(traces)
     layout = frame(theme, WIDTH, HEIGHT, (46, 8, 26, 38), showlegend=True)

@@ -59,7 +59,7 @@ def _by_class(view: MapView, theme: Theme) -> list[Mark]:
 
 
 def _labels(ticks: list[float], shown: Array) -> list[str]:
-    """Plain values; an end says so where values lie beyond it."""
+    """Return the ticks as text; the first and last are marked with ≤ or ≥ if values exceed them."""
     text = [f"{v:.2g}" if v < 100 else f"{v:.0f}" for v in ticks]
     text[0] = ("≤ " if shown.min() < ticks[0] else "") + text[0]
     text[-1] = ("≥ " if shown.max() > ticks[-1] else "") + text[-1]
@@ -67,19 +67,19 @@ def _labels(ticks: list[float], shown: Array) -> list[str]:
 
 
 def _ticks(low: float, high: float, shown: Array) -> tuple[list[float], list[str]]:
-    """log10 of both ends and of round values between them, and what they say in plain values."""
+    """Return ticks at both ends and at round values between them: their log10, and their labels."""
     steps = (1.0,) if high / low > 1e3 else (1.0, 2.0, 5.0) if high / low < 1e2 else (1.0, 3.0)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     between = [step * 10.0**k for k in decades for step in steps]
-    apart = (high / low) ** 0.07
-    values = [low, *(v for v in between if low * apart < v < high / apart), high]
+    spacing = (high / low) ** 0.07  # smallest ratio of a tick to either end
+    values = [low, *(v for v in between if low * spacing < v < high / spacing), high]
     return [math.log10(v) for v in values], _labels(values, shown)
 
 
 def _scale(known: Array) -> tuple[Array, dict[str, Any], dict[str, Any]]:
-    """Return the coloured values, their limits and ticks: log10 where all are positive and span more than a decade.
+    """Return the values to colour by, their limits (2nd and 98th percentile) and ticks.
 
-    The limits are the 2nd and the 98th percentile.
+    The scale is logarithmic if all values are positive and span more than a decade.
     """
     low, high = (float(v) for v in np.percentile(known, [2, 98]))
     if known.min() <= 0.0 or high <= 10.0 * low:
@@ -91,7 +91,7 @@ def _scale(known: Array) -> tuple[Array, dict[str, Any], dict[str, Any]]:
 
 
 def _by_value(view: MapView, values: Array, theme: Theme, title: str) -> list[Mark]:
-    """Known values in colour (on the scale of `_scale`), unknown ones hollow and pale."""
+    """Return finite values in colour, on the scale of `_scale`, and missing ones as pale open circles."""
     known = np.isfinite(values)
     traces = []
     if not known.all():
@@ -131,10 +131,9 @@ def _traces(view: MapView, theme: Theme, colour: str) -> list[Mark]:
 
 
 def highlight(xy: Array | None, theme: Theme) -> list[dict[str, Any]]:
-    """Return the ring around the chosen instance at `xy` (2,), in pixels so that zooming keeps its size; [] for none.
-
-    A layout shape: moving it does not touch the points.
-    """
+    """Return a ring around the chosen instance at `xy` (2,); [] if there is none."""
+    # The ring is a shape of the layout, so that moving it does not redraw the points, and its size is in pixels, so
+    # that zooming does not change it.
     if xy is None:
         return []
     ring = {
@@ -159,7 +158,7 @@ def highlight(xy: Array | None, theme: Theme) -> list[dict[str, Any]]:
 
 
 def figure(view: MapView, theme: Theme, colour: str = "class", chosen: Array | None = None) -> go.Figure:
-    """Return points with `customdata` = test index. Raises UserError where the run has nothing to colour by."""
+    """Return the map; `customdata` is the test index. Raises UserError if the run lacks the values to colour by."""
     layout = frame(
         theme,
         WIDTH,

@@ -1,4 +1,4 @@
-"""View 2: how unsure the GP encoder is about this instance, against the data set, the gaps and non-Gaussianity."""
+"""View 2: the GP encoder's uncertainty of one instance, compared with the test set, the gaps and non-Gaussianity."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ OUTLINES = {
     "circle": "M 4 0 C 4 2.2 2.2 4 0 4 C -2.2 4 -4 2.2 -4 0 C -4 -2.2 -2.2 -4 0 -4 C 2.2 -4 4 -2.2 4 0 Z",
     "diamond-open": "M -6 0 L 0 6 L 6 0 L 0 -6 Z",
 }
-"""In pixels around the value: plotly.js flattens a circle given in pixels on a logarithmic axis."""
+"""SVG paths of the symbols, in pixels around the value. NOTE: plotly.js distorts its own circle shape in pixels on a
+logarithmic axis."""
 UNITS = {"number of modes": "modes"}
-"""Units of the quantities that the uncertainty is compared with, where they are not in nats."""
+"""Units of the compared quantities that are not in nats."""
 
 
 def on_log_scale(values: Array) -> bool:
-    """Uncertainties spread over orders of magnitude; zeros and negative values have no logarithm.
+    """Return whether values are shown on a logarithmic scale: all are positive and they span a factor of ten.
 
-    From a factor of ten on, there is a power of ten among the values, so that the axis has a labelled tick.
+    With that span the axis contains a power of ten, and therefore a labelled tick.
     """
     low, high = _range(values)
     return 0.0 < 10.0 * low <= high
@@ -37,7 +38,7 @@ def _range(values: Array) -> tuple[float, float]:
 
 
 def _binned(values: Array) -> tuple[Array, Array, Array]:
-    """Centres, counts and widths of the bins, equal in the logarithm where there is one."""
+    """Return centres, counts and widths of the bins, which are equal in the logarithm on a logarithmic scale."""
     finite = values[np.isfinite(values)]
     if on_log_scale(finite):
         edges = np.geomspace(0.999 * finite.min(), 1.001 * finite.max(), BINS + 1)
@@ -51,7 +52,7 @@ Limits = tuple[float, float]
 
 
 def _limits(values: Array, *more: float) -> Limits:
-    """The stretch of an axis that shows all of `values`, and `more` where they lie outside; in log10 on a log scale."""
+    """Return the range of an axis that contains `values` and `more`; in log10 on a logarithmic scale."""
     low, high = _range(np.append(values, [v for v in more if np.isfinite(v)]))
     if on_log_scale(values) and low > 0:
         low, high = np.log10(low), np.log10(high)
@@ -60,7 +61,7 @@ def _limits(values: Array, *more: float) -> Limits:
 
 
 def _scale(values: Array, limits: Limits) -> dict[str, Any]:
-    """Return how an axis of such values is scaled; over few decades 2 and 5 are labelled as well."""
+    """Return the type and ticks of an axis of these values; over few decades 2 and 5 are labelled too."""
     if not on_log_scale(values):
         return {"nticks": 5, "exponentformat": "power", "range": limits}
     low, high = _range(values)
@@ -69,7 +70,7 @@ def _scale(values: Array, limits: Limits) -> dict[str, Any]:
 
 
 def _histogram(values: Array, theme: Theme, name: str, axes: dict[str, str]) -> Mark:
-    """Return all test instances as bars."""
+    """Return the histogram of all test instances."""
     centres, counts, widths = _binned(values)
     return bar(
         x=centres,
@@ -84,7 +85,10 @@ def _histogram(values: Array, theme: Theme, name: str, axes: dict[str, str]) -> 
 
 
 def _kinds(view: UncertaintyView, theme: Theme) -> tuple[tuple[str, Array, str, str], ...]:
-    """(name, values (D,), colour, symbol). They differ by orders of magnitude: symbols on a log scale, not bars."""
+    """Return (name, values (D,), colour, symbol) of V[f] and V[h].
+
+    Both differ by orders of magnitude, and are therefore shown as symbols on a logarithmic scale, not as bars.
+    """
     return (
         ("V[f]", view.per_dimension_f, theme.gaussians[0].colour, "circle"),
         ("V[h]", view.per_dimension_h, theme.bar_other, "diamond-open"),
@@ -92,7 +96,7 @@ def _kinds(view: UncertaintyView, theme: Theme) -> tuple[tuple[str, Array, str, 
 
 
 def _legend(view: UncertaintyView, theme: Theme) -> list[Mark]:
-    """Return the symbols' names, and the dimensions along the axis; the symbols themselves are shapes."""
+    """Return empty traces for the legend and the axis of dimensions; the symbols themselves are shapes."""
     dimension = [f"z{j + 1}" for j in range(len(view.per_dimension_f))]
     return [
         scatter(
@@ -110,9 +114,9 @@ def _legend(view: UncertaintyView, theme: Theme) -> list[Mark]:
 
 
 def _symbols(view: UncertaintyView, theme: Theme) -> list[dict[str, Any]]:
-    """This instance's variance of each dimension: filled circles for V[f], open diamonds for V[h]."""
+    """Return this instance's variances by dimension: filled circles for V[f], open diamonds for V[h]."""
     place = {"type": "path", "xsizemode": "pixel", "ysizemode": "pixel", "xref": "x3", "yref": "y3"}
-    found = []
+    shapes = []
     for name, values, colour, symbol in _kinds(view, theme):
         for j, value in enumerate(values):
             if not value > 0:
@@ -120,20 +124,20 @@ def _symbols(view: UncertaintyView, theme: Theme) -> list[dict[str, Any]]:
             line = {"color": colour, "width": 2}
             shape = place | {"name": f"{name}, z{j + 1}", "xanchor": j, "yanchor": float(value), "line": line}
             fill = "rgba(0,0,0,0)" if symbol.endswith("open") else colour
-            found.append(shape | {"path": OUTLINES[symbol], "fillcolor": fill})
-    return found
+            shapes.append(shape | {"path": OUTLINES[symbol], "fillcolor": fill})
+    return shapes
 
 
-def _line(here: float, number: str, theme: Theme) -> dict[str, Any]:
-    """Return where this instance lies on an axis of uncertainties."""
+def _line(value: float, number: str, theme: Theme) -> dict[str, Any]:
+    """Return a vertical line at this instance's value on an axis of uncertainties."""
     return {
         "type": "line", "name": "this image", "xref": f"x{number}", "yref": f"y{number} domain",
-        "x0": here, "x1": here, "y0": 0.0, "y1": 1.0, "line": {"color": theme.base, "width": 2.5},
+        "x0": value, "x1": value, "y0": 0.0, "y1": 1.0, "line": {"color": theme.base, "width": 2.5},
     }  # fmt: skip
 
 
 def _caption(text: str, y: float, theme: Theme) -> dict[str, Any]:
-    """Return a heading over the left column at height y, as the label of a line that is not drawn."""
+    """Return a heading over the left column at height y, as the label of an invisible line."""
     label = {
         "text": text,
         "textposition": "start",
@@ -164,7 +168,7 @@ def _cloud(view: UncertaintyView, theme: Theme, against: str) -> Mark:
 
 
 def correlation_text(correlation: UncertaintyCorrelation) -> str:
-    """Spearman's rho with its interval."""
+    """Return Spearman's rho with its interval as text."""
     interval = f"[{correlation.low:.2f}, {correlation.high:.2f}]"
     return f"ρ = {correlation.rho:.2f} {interval}".replace("-", "−")
 
@@ -172,12 +176,12 @@ def correlation_text(correlation: UncertaintyCorrelation) -> str:
 def _scatter_heading(view: UncertaintyView, against: str) -> str:
     if against not in view.scatter:
         return f"{against}: not known for this run" if view.scatter else "gaps are still being computed"
-    found = [c for c in view.correlations if c.against == against]
-    return f"{against}: {correlation_text(found[0])}" if found else f"{against}: correlation not yet known"
+    correlation = next((c for c in view.correlations if c.against == against), None)
+    return f"{against}: {correlation_text(correlation)}" if correlation else f"{against}: correlation not yet known"
 
 
 def limits(view: UncertaintyView) -> tuple[Limits, Limits, Limits, Limits]:
-    """Return the limits of Tr V[f], Tr V[h], their sum and a dimension's variance: the same for most instances."""
+    """Return the limits of Tr V[f], Tr V[h], their sum and a dimension's variance; most instances share them."""
     lowest, highest = view.per_dimension_range
     dimensions = np.append(view.per_dimension_f, view.per_dimension_h)
     shown = np.append(dimensions[dimensions > 0], [v for v in (lowest, highest) if v > 0])
@@ -193,10 +197,8 @@ def limits(view: UncertaintyView) -> tuple[Limits, Limits, Limits, Limits]:
 
 
 def moving(view: UncertaintyView, theme: Theme, against: str) -> dict[str, Any]:
-    """Return the part of the layout that shows this instance.
-
-    NOTE: it is made of shapes alone, as a new annotation would draw the whole figure again.
-    """
+    """Return the part of the layout that shows this instance."""
+    # NOTE: it consists of shapes alone, because plotly.js redraws the whole figure for a new annotation.
     lines = [_line(view.trace_f, "", theme), _line(view.trace_h, "2", theme)]
     if against in view.scatter:
         lines.append(_line(view.trace_f + view.trace_h, "4", theme))
@@ -208,7 +210,7 @@ def moving(view: UncertaintyView, theme: Theme, against: str) -> dict[str, Any]:
 
 
 def figure(view: UncertaintyView, theme: Theme, against: str) -> go.Figure:
-    """Histograms of Tr V[f] and Tr V[h] (left), variances per latent dimension and the scatter against `against`."""
+    """Return histograms of Tr V[f] and Tr V[h] (left), and variances per dimension and the scatter (right)."""
     layout = frame(theme, WIDTH, HEIGHT, (38, 8, 20, 36), bargap=0.0, showlegend=True)
     known = against in view.scatter
     shown = view.scatter[against] if known else np.empty(0)

@@ -13,16 +13,16 @@ from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
 
 WIDTH, HEIGHT = 440, 620
-"""Pixels of one column, where there are no more than two."""
+"""Size in pixels of one column; with more than two columns they are narrower."""
 MOST_WIDE = 960
-"""Width of the widest figure, pixels."""
+"""Largest width of the figure in pixels."""
 ABOVE, BELOW = (0.55, 0.93), (0.0, 0.42)
 GAP = 0.07
 MOST_SHOWN = 600
-"""Training points drawn behind each decoder."""
+"""Largest number of training points drawn behind each decoder."""
 LABEL = 40
 REACH = 3.3
-"""Latents shown, prior sd."""
+"""Largest displayed |z|, in prior standard deviations."""
 
 
 def _against_latent(
@@ -52,7 +52,7 @@ def _against_latent(
 
 
 def _in_plane(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str, str], legend: bool) -> list[Mark]:
-    """The decoder's curve coloured by its latent, over the points; the legend's column has the scale of colours."""
+    """Return the decoder's curve, coloured by its latent, over the points; the first column has the colour bar."""
     points = view.points[:MOST_SHOWN]
     behind = scatter(
         x=points[:, 0], y=points[:, 1], mode="markers", name="training points", showlegend=False, hoverinfo="skip",
@@ -104,7 +104,7 @@ def _plane_axes(theme: Theme, number: str, first: bool) -> dict[str, Any]:
 
 
 DECODERS = {"z": (_against_latent, _latent_axes), "plane": (_in_plane, _plane_axes)}
-"""How a decoder is drawn: its coordinates against z, or its curve in the plane."""
+"""The drawings of a decoder, with their axes: its coordinates against z, or its curve in the plane."""
 
 
 def _titles(variant: Variant, theme: Theme, left: float) -> list[dict[str, Any]]:
@@ -116,10 +116,13 @@ def _titles(variant: Variant, theme: Theme, left: float) -> list[dict[str, Any]]
 
 
 def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
-    """Return a column for each variant; the posteriors share one vertical scale. `decoder` is one of DECODERS.
+    """Return one column per variant; the posteriors share one vertical scale.
+
+    Args:
+        decoder: drawing of the decoders, one of DECODERS.
 
     Raises:
-        UserError: another way to draw the decoders.
+        UserError: `decoder` is not one of DECODERS.
     """
     if decoder not in DECODERS:
         raise unknown("drawing of the decoders", decoder, DECODERS)
@@ -150,7 +153,7 @@ def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
 def _below(
     variant: Variant, theme: Theme, b: str, domain: list[float], span: list[float], first: bool
 ) -> dict[str, Any]:
-    """Return axes of the posteriors."""
+    """Return the axes of a column's posteriors."""
     latent = f"{shortened(variant.trace.latent, LABEL)} (prior sd)"
     title = "log posterior density (nats)" if first else ""
     return {

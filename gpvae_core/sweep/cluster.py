@@ -1,8 +1,8 @@
-"""The cluster of a sweep: worker processes on this machine by default, or a Dask scheduler that is there already.
+"""The cluster of a sweep: worker processes on this machine by default, or a running Dask scheduler.
 
-Dask's own protocol runs code that its peers send. The local cluster therefore listens on the loopback address alone,
-which keeps out other machines but not other users of this one; a scheduler named by --scheduler is trusted by whoever
-names it. Dask and what it imports take a second, so they are imported here where they are needed.
+Dask's protocol executes code sent by its peers. The local cluster therefore listens only on the loopback address, which
+excludes other machines but not other users of this one; a scheduler given by --scheduler is trusted. Importing Dask
+takes a second, so that functions import it when they need it.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 GRACE_SECONDS = 0.5
-"""For the thread that asks a scheduler to say that it waited in vain."""
+"""Extra time in which the thread that asks a scheduler can report its own timeout."""
 FIRST_WORKER_SECONDS = 60.0
+"""Time to wait for the first worker."""
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx", "ucxx")
 LOOPBACK = "127.0.0.1"
 NO_DASHBOARD = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
-"""Dask serves its health page all the same: on any free port, to this machine alone."""
+"""Settings against Dask's dashboard. Dask still serves its health page, on a free port of the loopback address."""
 LOCAL_SETTINGS: dict[str, Any] = {
-    "distributed.scheduler.allowed-failures": 5,  # workers that may die under one job before it counts as failed
-    "distributed.scheduler.worker-ttl": None,  # reading a large data set keeps a worker from answering for minutes
+    "distributed.scheduler.allowed-failures": 5,  # workers that may die with one job before it counts as failed
+    "distributed.scheduler.worker-ttl": None,  # a worker that reads a large data set may not answer for minutes
     "distributed.comm.timeouts.connect": "60s",
 }
 
 
 def cores() -> int:
-    """Cores this process may use, also inside a container."""
+    """Return the number of cores that this process may use, also inside a container."""
     from dask.system import CPU_COUNT
 
     return CPU_COUNT
@@ -48,32 +49,32 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """The processes that do a sweep's jobs."""
+    """Settings of the processes that do a sweep's jobs."""
 
     scheduler: str | None = None
     """Address of a Dask scheduler; None for a cluster on this machine."""
     workers: int | None = None
-    """Processes of the local cluster; None for one a core. On GPUs at most one each."""
+    """Number of local worker processes; None for one per GPU or core. There is at most one per GPU."""
     device: str | None = None
-    """cpu, cuda, ...; None for the best a worker has."""
+    """'cpu', 'cuda', ...; None for the fastest on each worker."""
 
     def local(self) -> tuple[int, int]:
         """Return the numbers of workers and GPUs of the local cluster.
 
         Raises:
-            UserError: a device that this machine does not have.
+            UserError: this machine does not have the device.
         """
         if self.device is not None and self.scheduler is None:
             pick_device(self.device)
-        there = ["cpu"] if self.device == "cpu" else available_devices()
-        gpus = sum(name.startswith("cuda") for name in there)
+        devices = ["cpu"] if self.device == "cpu" else available_devices()
+        gpus = sum(name.startswith("cuda") for name in devices)
         if gpus:
             return min(self.workers or gpus, gpus), gpus
-        return self.workers or (1 if "mps" in there else cores()), 0
+        return self.workers or (1 if "mps" in devices else cores()), 0
 
 
 def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:
-    """Return one process a worker, each with one thread; with GPUs, one worker a GPU, which sees that GPU alone."""
+    """Return the specification of each worker, a process with one thread; with GPUs, each worker sees only its own."""
     from distributed import Nanny
 
     options = {
@@ -97,7 +98,7 @@ def worker_specs(workers: int, gpus: int) -> dict[int, dict[str, Any]]:
 
 @contextmanager
 def local_client(workers: int, gpus: int = 0) -> Iterator[Client]:
-    """A client of worker processes on this machine. They end with this process, however it ends."""
+    """Start worker processes on this machine and yield their client; they end when this process ends or dies."""
     from dask import config
     from distributed import Client, Scheduler, SpecCluster
 
@@ -113,10 +114,10 @@ def local_client(workers: int, gpus: int = 0) -> Iterator[Client]:
 
 @contextmanager
 def remote_client(address: str) -> Iterator[Client]:
-    """A client of the scheduler at `address`.
+    """Yield a client of the scheduler at `address`.
 
     Raises:
-        UserError: it is no address, nothing answers there, or what answers is no Dask scheduler.
+        UserError: the address is malformed, nothing answers there, or what answers is not a Dask scheduler.
     """
     check_scheduler(address)
     from distributed import Client
@@ -131,48 +132,49 @@ def remote_client(address: str) -> Iterator[Client]:
 
 
 def check_scheduler(address: str) -> None:
-    """Ask the scheduler at `address` who it is, for CONNECT_SECONDS at most; Ctrl-C ends the wait.
-
-    A client asks for longer, and takes what another kind of server says for the length of a message.
+    """Check within CONNECT_SECONDS that a Dask scheduler answers at `address`; Ctrl-C ends the wait.
 
     Raises:
-        UserError: it is no address, nothing answers there, or what answers is no Dask scheduler.
+        UserError: the address is malformed, nothing answers there, or what answers is not a Dask scheduler.
     """
+    # NOTE: `Client` retries for longer, and interprets the first bytes of another kind of server as a message length.
+    # The question is therefore asked in a thread, so that this one can time out and react to Ctrl-C.
     check_address(address)
-    importlib.import_module("distributed")  # seconds on a busy machine, which are not the scheduler's
-    ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    importlib.import_module("distributed")  # may take seconds, which must not count as waiting for the scheduler
+    result: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     with quiet():
-        threading.Thread(target=_ask, args=(address, ended), daemon=True).start()
+        threading.Thread(target=_ask, args=(address, result), daemon=True).start()
         try:
-            error = ended.get(timeout=CONNECT_SECONDS + GRACE_SECONDS)
+            error = result.get(timeout=CONNECT_SECONDS + GRACE_SECONDS)
         except queue.Empty:
             error = TimeoutError()
     if isinstance(error, OSError):  # TimeoutError is one
         raise _no_answer(address, error)
     if error is not None:
         raise UserError(
-            f"what answers at '{address}' is no Dask scheduler ({type(error).__name__}): is it another server's port?"
+            f"what answers at '{address}' is not a Dask scheduler ({type(error).__name__}): "
+            "is it another server's port?"
         )
 
 
-def _ask(address: str, ended: queue.SimpleQueue[Exception | None]) -> None:
-    """Puts None for a scheduler, else what went wrong: any error at all, for anything may answer."""
+def _ask(address: str, result: queue.SimpleQueue[Exception | None]) -> None:
+    """Put None into the queue if a scheduler answers, else the error."""
     try:
         asyncio.run(asyncio.wait_for(_identify(address), CONNECT_SECONDS))
-        ended.put(None)
-    except Exception as error:
-        ended.put(error)
+        result.put(None)
+    except Exception as error:  # of any kind, because any server may answer
+        result.put(error)
 
 
 async def _identify(address: str) -> None:
-    """Raises TypeError where another part of Dask answers, such as a worker."""
+    """Raise TypeError if another part of Dask answers, such as a worker."""
     from distributed import Security, rpc
 
     security = Security().get_connection_args("client")
     async with rpc(address, timeout=CONNECT_SECONDS, connection_args=security) as peer:
-        who: Any = await peer.identity()
-    if who["type"] != "Scheduler":
-        raise TypeError(who["type"])
+        identity: Any = await peer.identity()
+    if identity["type"] != "Scheduler":
+        raise TypeError(identity["type"])
 
 
 def _no_answer(address: str, error: Exception) -> UserError:
@@ -183,19 +185,19 @@ def _no_answer(address: str, error: Exception) -> UserError:
 
 
 def check_address(address: str) -> None:
-    """Raises UserError where `address` cannot be one."""
+    """Raise UserError if `address` is malformed."""
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     try:
-        there = parts.scheme in SCHEMES and parts.hostname and parts.port
-    except ValueError:  # a port that is no number
-        there = False
-    if not there:
+        valid = parts.scheme in SCHEMES and parts.hostname and parts.port
+    except ValueError:  # the port is not a number
+        valid = False
+    if not valid:
         raise UserError(f"wanted the address of a Dask scheduler like tcp://host:8786, got '{address}'")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Dask's log kept from the terminal: what a user should know is said by the sweep."""
+    """Suppress Dask's log; the sweep itself reports what a user should know."""
     log = logging.getLogger("distributed")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -207,10 +209,10 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def client_of(scheduler: str | None, workers: int, gpus: int) -> Iterator[Client]:
-    """The cluster at `scheduler`, or one on this machine for None, with at least one worker.
+    """Yield a client of `scheduler`, or of a cluster on this machine if it is None, with at least one worker.
 
     Raises:
-        UserError: nothing answers at `scheduler`, or no worker comes.
+        UserError: nothing answers at `scheduler`, or no worker registers within FIRST_WORKER_SECONDS.
     """
     with remote_client(scheduler) if scheduler else local_client(workers, gpus) as client:
         try:
@@ -224,7 +226,7 @@ def client_of(scheduler: str | None, workers: int, gpus: int) -> Iterator[Client
 
 
 def slots(client: Client) -> tuple[int, dict[str, float]]:
-    """Return how many jobs to give out at a time, and the needs of each: a GPU where any worker offers one."""
+    """Return the number of jobs to run at a time, and the resources of each: a GPU if any worker offers one."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     with_gpu = sum(int(worker["resources"].get("GPU", 0)) for worker in workers)
     return (with_gpu, {"GPU": 1.0}) if with_gpu else (len(workers), {})

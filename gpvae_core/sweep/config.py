@@ -1,4 +1,4 @@
-"""SweepConfig: data sets x methods x d x splits x restarts, from a TOML file, with did-you-mean on a wrong key."""
+"""The configuration of a sweep, data sets x methods x d x splits x restarts, and reading it from a TOML file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpvae_core.hashes import hexdigest
 from gpvae_core.part import parse_model
 
 SPLITS, RESTARTS = 2**32, 2**20
-"""Above these a split and a restart would share their seed with others."""
+"""Upper limits of split and restart seeds, so that `run_seed` is unique."""
 AXES = {
     "method": "methods",
     "name": "datasets",
@@ -27,18 +27,18 @@ AXES = {
     "epochs": "epochs",
     "train.epochs": "epochs",
 }
-"""Settings of a run that the sweep decides, and the field of the sweep file that does."""
+"""Settings of a run that the sweep sets, and the field of the sweep file that determines each."""
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    twice = sorted({value for value in values if values.count(value) > 1})
-    if twice:
-        raise ValueError(f"wanted each value once, got {', '.join(map(str, twice))} twice")
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"wanted each value once, got {', '.join(map(str, repeated))} twice")
     return values
 
 
 def _list(values: Any) -> Any:
-    """Pydantic would call these tuples."""
+    """Return `values` if they are a non-empty list; pydantic's own message would ask for a tuple."""
     if not isinstance(values, list | tuple):
         raise ValueError(f"wanted a list like [{json.dumps(values, default=str)}], got {values!r}")
     if not values:
@@ -54,19 +54,19 @@ RestartSeeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=RESTARTS, strict=Tr
 
 
 class ScoreConfig(BaseModel):
-    """The score of a trained run on the whole test set."""
+    """Settings of the score of a trained run on the test set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     k: int = Field(default=100, ge=1, strict=True, description="importance samples of the IWAE score")
     seed: int = Field(default=0, ge=0, lt=2**63, strict=True, description="seed of the score's noise")
     truths: int = Field(
-        default=0, ge=0, strict=True, description="test images whose log p(x) is found by the run's truth; 0 for none"
+        default=0, ge=0, strict=True, description="number of test images whose log p(x) is estimated; 0 for none"
     )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain data, from which jobs get their keys.
+        """Return the settings as plain data, from which the keys of jobs are computed.
 
-        What came later is left out where it has its default, so that the keys of earlier results stay.
+        Fields that were added later are omitted at their default, so that the keys of earlier results stay valid.
         """
         return {name: value for name, value in self.model_dump().items() if name != "truths" or value}
 
@@ -81,28 +81,30 @@ class SweepConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str = Field(default="sweep", min_length=1, description="how the sweep is called")
+    name: str = Field(default="sweep", min_length=1, description="name of the sweep")
     datasets: Names = Field(description="data sets, as in `gpvae train --dataset`")
     methods: Names = Field(description="methods, as in `gpvae train --method`")
     latent_dims: Dims = Field(default=(2,), description="latent dimensions, d")
     splits: SplitSeeds = Field(default=(0,), description="seeds of the train/validation splits (data.split_seed)")
-    restarts: RestartSeeds = Field(default=(0,), description="restarts of each split; the best by validation counts")
+    restarts: RestartSeeds = Field(
+        default=(0,), description="seeds of the restarts of each split, of which the best by validation counts"
+    )
     epochs: int | None = Field(default=None, ge=1, strict=True, description="passes over the training images")
-    preset: str | None = Field(default=None, description="settings of a paper, as in `gpvae train --preset`")
+    preset: str | None = Field(default=None, description="name of a paper's settings, as in `gpvae train --preset`")
     set: dict[str, Any] = Field(default_factory=dict, description="other settings of every run, as in --set")
     method_settings: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="settings of one method alone: 'iaf' for every count, or 'iaf:4'"
+        default_factory=dict, description="settings of single methods: by 'iaf' for every number, or by 'iaf:4'"
     )
-    evaluate: ScoreConfig = Field(default=ScoreConfig(), description="how a trained run is scored")
+    evaluate: ScoreConfig = Field(default=ScoreConfig(), description="settings of the score of each trained run")
 
     def overrides(self, method: str) -> dict[str, Any]:
-        """`set`, then the method's own settings, then those of the method with its count; dotted keys."""
+        """Return the settings of a method by dotted key: `set`, updated by those of its family, then by its own."""
         family = method.partition(":")[0]
         own = [self.method_settings.get(name, {}) for name in dict.fromkeys((family, method))]
         return _flat(self.set) | {key: value for part in own for key, value in _flat(part).items()}
 
     def setup(self) -> dict[str, Any]:
-        """Return what makes two results comparable: everything but the name and what is crossed."""
+        """Return the settings that comparable results share: everything but the name and the axes of the sweep."""
         return {
             "epochs": self.epochs,
             "preset": self.preset,
@@ -112,22 +114,22 @@ class SweepConfig(BaseModel):
         }
 
     def setup_key(self) -> str:
-        """Return a short name of the setup, under which the results are found together."""
+        """Return a short hash of the setup, by which results are grouped."""
         return digest(self.setup())[:12]
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the value's canonical JSON."""
+    """Return the SHA-256 of the value's canonical JSON."""
     return hexdigest([json.dumps(value, sort_keys=True, separators=(",", ":"))])
 
 
 def run_seed(split: int, restart: int) -> int:
-    """Return the seed of a training: the restart's own at split 0, and never shared between two splits."""
+    """Return the seed of a training, which is unique for each split and restart, and the restart's own at split 0."""
     return split * RESTARTS + restart
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{'net': {'hidden': 8}} -> {'net.hidden': 8}; TOML reads a dotted key as a table."""
+    """Return nested tables as dotted keys: {'net': {'hidden': 8}} -> {'net.hidden': 8}."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
         out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -135,13 +137,15 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parse_sweep(raw: Mapping[str, Any]) -> SweepConfig:
-    """Return a SweepConfig from plain data.
+    """Return the SweepConfig that plain data describe.
 
     Raises:
-        UserError: a wrong key (with the nearest right one), a value out of range, or a setting that the sweep decides.
+        UserError: a key is unknown (the message suggests the closest one), a value is out of range, or a setting is an
+            axis of the sweep.
     """
     for key in raw:
-        if key not in SweepConfig.model_fields:  # before a missing field is said, which may be this one misspelt
+        # Before the parser reports a missing field, which may be this one, misspelt.
+        if key not in SweepConfig.model_fields:
             raise unknown("key", key, SweepConfig.model_fields)
     config = parse_model(SweepConfig, raw)
     families = {name.partition(":")[0] for name in config.methods} | set(config.methods)
@@ -162,10 +166,10 @@ def _refuse_axes(keys: Sequence[str] | Mapping[str, Any]) -> None:
 
 
 def read_sweep(path: Path) -> SweepConfig:
-    """Return the sweep of a TOML file.
+    """Return the sweep described by a TOML file.
 
     Raises:
-        UserError: the file is missing, is no TOML, or holds a wrong key or value.
+        UserError: the file is missing, is not TOML, or has an invalid key or value.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -174,7 +178,7 @@ def read_sweep(path: Path) -> SweepConfig:
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
-        raise UserError(f"'{path}' is no TOML file: {error}") from None
+        raise UserError(f"'{path}' is not a TOML file: {error}") from None
     try:
         return parse_sweep({"name": path.stem, **raw})
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The cost of a sweep: seconds of an epoch and of a score, measured on a few steps, and of all that is to do."""
+"""The cost of a sweep in seconds, extrapolated from a few measured steps of each kind of job."""
 
 from __future__ import annotations
 
@@ -39,17 +39,16 @@ class Stopwatch:
             raise Cancelled
 
     def step_seconds(self) -> float:
-        """Return mean over the steps after the warm-up; over what there is of a training of fewer steps."""
+        """Return the mean time of the steps after the warm-up, or of all steps if there are too few."""
         times = self._times[WARM_UP:] if len(self._times) > WARM_UP + 1 else self._times
         return (times[-1] - times[0]) / max(1, len(times) - 1)
 
 
 def measure(job: Job, device: str | None = None) -> Cost:
-    """Train a few steps and score a few test images, on this machine, with one thread as a worker has.
+    """Measure the cost of a job: train a few steps and score a few test images, on this machine with one thread.
 
-    Left out: validation after an epoch (about one forward pass of the validation images), the truth of a sample of test
-    images where it is wanted, and, for a method that trains in stages, that later stages may cost more or less than the
-    first.
+    The estimate omits validation (about one forward pass of the validation images per epoch), the estimation of log
+    p(x) of test images, and, for a method that trains in stages, the differences between stages.
     """
     target, data = pick_device(device), data_of(job.config.data)
     watch = Stopwatch(target)
@@ -59,7 +58,7 @@ def measure(job: Job, device: str | None = None) -> Cost:
             train(job.config, folder, device=device, data=data, progress=watch)
         run = load_run(folder, which="last", device=device)
         images = min(len(data.test), max(1, WEIGHTS_AT_ONCE // job.score.k))
-        score_run(run, data, job.score, _ignore, images)
+        score_run(run, data, job.score, _ignore, images)  # warm-up
         started = time.perf_counter()
         score_run(run, data, job.score, _ignore, images)
         seconds = time.perf_counter() - started
@@ -68,12 +67,12 @@ def measure(job: Job, device: str | None = None) -> Cost:
 
 
 def _ignore(done: int, total: int, what: str) -> None:
-    """The score's own progress is too short to show."""
+    """Ignore the progress of the score, which takes too short a time to show."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread, as it does in a worker."""
+    """Restrict torch to one thread, as in a worker."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -84,7 +83,7 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class CellCost:
-    """One line of the plan."""
+    """One line of the plan: the jobs of a data set, method and d, and their cost."""
 
     dataset: str
     method: str
@@ -93,37 +92,38 @@ class CellCost:
     done: int
     to_do: int
     job_seconds: float | None
-    """Seconds of one job; None where it is not known."""
+    """Seconds of one job; None if unknown."""
     seconds: float | None
-    """Of what is to do, one job after the other."""
+    """Seconds of the remaining jobs, one after the other; None if unknown."""
 
 
 def measure_unknown(
     jobs: Sequence[Job], known: Mapping[str, Cost], device: str | None, progress: Progress
 ) -> dict[str, Cost]:
-    """Return the costs of those jobs' kinds that `known` has not, by cost key."""
+    """Measure the cost of each kind of job that `known` lacks, and return them by cost key."""
+    # Reversed twice: keeps the first job of each kind, in the order of the jobs.
     unknown = {job.cost_key: job for job in reversed(jobs) if job.cost_key not in known}
-    found: dict[str, Cost] = {}
+    costs: dict[str, Cost] = {}
     for number, (key, job) in enumerate(reversed(unknown.items()), 1):
-        found[key] = measure(job, device)
+        costs[key] = measure(job, device)
         progress(number, len(unknown), "measuring the cost")
-    return found
+    return costs
 
 
 def cell_costs(jobs: Sequence[Job], statuses: Mapping[str, str], costs: Mapping[str, Cost]) -> list[CellCost]:
-    """Return the plan, a line for each data set, method and d."""
+    """Return the plan with one line per data set, method and d."""
     rows = []
     for (dataset, method, latent_dim), members in by_cell(jobs).items():
         done = sum(statuses.get(job.key) == "done" for job in members)
         cost = costs.get(members[0].cost_key)
-        each = None if cost is None else cost.job(members[0].config.train.epochs)
+        job_seconds = None if cost is None else cost.job(members[0].config.train.epochs)
         to_do = len(members) - done
-        total = None if each is None else each * to_do
-        rows.append(CellCost(dataset, method, latent_dim, len(members), done, to_do, each, total))
+        total = None if job_seconds is None else job_seconds * to_do
+        rows.append(CellCost(dataset, method, latent_dim, len(members), done, to_do, job_seconds, total))
     return rows
 
 
 def total_seconds(rows: Sequence[CellCost]) -> float | None:
-    """Return the seconds of all that is to do, one job after the other; None where a part is not known."""
+    """Return the seconds of all remaining jobs, one after the other; None if a part is unknown."""
     known = [row.seconds for row in rows if row.to_do]
     return None if None in known else sum(seconds for seconds in known if seconds is not None)

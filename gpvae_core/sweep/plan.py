@@ -1,4 +1,4 @@
-"""The plan of a sweep: every training it asks for, checked before the first one starts."""
+"""The plan of a sweep: all its trainings, checked before the first one starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpvae_core.types import EventShape
 
 @dataclass(frozen=True)
 class Job:
-    """One training and its score."""
+    """A training and its score."""
 
     config: RunConfig
     score: ScoreConfig
@@ -27,19 +27,19 @@ class Job:
 
     @property
     def key(self) -> str:
-        """The same for the same training and score, whichever sweep asks for it."""
+        """Hash of the training's config and the score's settings, equal in every sweep."""
         return digest({"config": self.config.to_json(), "score": self.score.to_json()})
 
     @property
     def folder(self) -> str:
-        """Name of the run folder; it does not depend on how the run is scored."""
+        """Name of the run folder, which does not depend on the score's settings."""
         c = self.config
         words = f"{short_name(c.data.name)}-{c.method}-d{c.latent_dim}-split{self.split}-r{self.restart}"
         return f"{re.sub(r'[^A-Za-z0-9.]+', '-', words)}-{digest(c.to_json())[:10]}"
 
     @property
     def cost_key(self) -> str:
-        """The same for trainings whose epochs cost the same."""
+        """Hash of the settings on which the cost of an epoch and of the score depends."""
         raw = self.config.to_json()
         del raw["seed"], raw["data"]["split_seed"], raw["train"]["epochs"], raw["train"]["patience"]
         score = self.score.to_json()
@@ -48,12 +48,13 @@ class Job:
 
 
 def plan(sweep: SweepConfig) -> list[Job]:
-    """Every job of the sweep; all methods of one split and restart come before the next, so that a table fills evenly.
+    """Return all jobs of the sweep.
 
-    Each data set, method and latent dimension is built once here, so that what does not fit is said beforehand.
+    All methods of one split and restart come before the next, so that a table fills evenly. A model of each data set,
+    method and latent dimension is built once, so that invalid combinations are reported before any training.
 
     Raises:
-        UserError: an unknown data set, method, preset or setting, missing data, or networks that do not fit together.
+        UserError: a data set, method, preset or setting is unknown, data are missing, or networks do not fit together.
     """
     shapes: dict[DataConfig, EventShape] = {}
     cells = [
@@ -64,13 +65,13 @@ def plan(sweep: SweepConfig) -> list[Job]:
         for restart, split in product(sweep.restarts, sweep.splits)
         for config in cells
     ]
-    return list({job.key: job for job in jobs}.values())  # a path may be spelt in two ways
+    return list({job.key: job for job in jobs}.values())  # without duplicates: two names may denote one path
 
 
 def _checked_config(
     sweep: SweepConfig, dataset: str, method: str, latent_dim: int, shapes: dict[DataConfig, EventShape]
 ) -> RunConfig:
-    """Return the config of a cell's first run, and proof that its model can be built."""
+    """Return the config of a data set, method and d, after building its model once as a check."""
     settings = sweep.overrides(method) | {"latent_dim": latent_dim}
     if sweep.epochs is not None:
         settings["train.epochs"] = sweep.epochs
@@ -84,7 +85,7 @@ def _checked_config(
 
 
 def _event_shape(data: DataConfig) -> EventShape:
-    """Return the shape of an image, without reading the images where it is known and the files are there."""
+    """Return the shape of an image; images are only read if the shape is not known beforehand."""
     source = source_of(data)
     known = source.shape is not None and data.size is None and source.present()
     return source.shape if known and source.shape is not None else load(data).event_shape

@@ -1,4 +1,4 @@
-"""The results files that there are, and their changes."""
+"""Finding results files, and detecting their changes."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from gpvae_core.sweep.results import FILE
 
 DEFAULT_PLACES = (Path("sweeps"), Path("tables"), Path("runs"))
 BENCH = "inference*.json"
-"""What `gpvae bench inference --json` printed, stored under such a name."""
+"""Name pattern of files with the output of `gpvae bench inference --json`."""
 DEPTH = 3
-"""How many folders below a place are looked into."""
+"""Depth to which folders are searched."""
 Signature = tuple[tuple[int, int], ...]
 
 
 class ResultFiles:
-    """Results files below some folders, or named themselves."""
+    """Results files in and below some folders; a place may also be a results file itself."""
 
     def __init__(self, places: Sequence[Path] = ()) -> None:
         sweeps = [place.parent for place in places if (place.parent / FILE).is_file()]  # of a sweep's own runs
         self._places = tuple(dict.fromkeys((*places, *sweeps, *DEFAULT_PLACES)))
 
     def found(self) -> dict[str, Path]:
-        """Name -> file, the one written last first."""
+        """Return the results files by name, the last modified first."""
         files = {path.resolve(): (path, _name(path, place)) for place in self._places for path in _below(place, DEPTH)}
-        newest = sorted(files.values(), key=lambda found: max(signature(found[0]), default=(0, 0)), reverse=True)
+        newest = sorted(files.values(), key=lambda file: max(signature(file[0]), default=(0, 0)), reverse=True)
         names = [name for _, name in newest]
         return {name if names.count(name) == 1 else str(path): path for path, name in newest}
 
     def bench(self) -> Path | None:
-        """Return the newest stored bench of inference times directly in a place; None where there is none."""
+        """Return the newest file of inference times directly in a place; None if there is none."""
         files = [path for place in self._places if place.is_dir() for path in place.glob(BENCH)]
         return max(files, key=lambda path: max(signature(path), default=(0, 0)), default=None)
 
 
 def _name(path: Path, place: Path) -> str:
-    """Return the name from the place on: 'sweeps/digits'; a file of another name with that name."""
+    """Return the displayed name, which begins with the place: 'sweeps/digits'."""
     shown = path.parent if path.name == FILE else path
     return str(shown.relative_to(place.parent)) if shown.is_relative_to(place) else str(shown)
 
 
 def _below(place: Path, depth: int) -> Iterator[Path]:
-    """The results file of a folder, else those of its folders; a sweep's own runs are not looked through."""
+    """Yield the results file of a folder, or those of its subfolders; run folders are not searched."""
     if place.is_file():
         yield place
     elif (place / FILE).is_file():
@@ -57,15 +57,14 @@ def _folders(place: Path) -> list[Path]:
     try:
         with os.scandir(place) as entries:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except OSError:  # not there, or not ours to read
+    except OSError:  # the folder does not exist or is not readable
         return []
 
 
 def signature(path: Path) -> Signature:
-    """Return when file and journal were written, in ns, and their bytes; what is written is in the journal first.
-
-    An empty journal is left out: reading makes one.
-    """
+    """Return the modification times in ns and the sizes of the file and its write-ahead log, which detect a change."""
+    # NOTE: SQLite appends changes to the log first, so that the file alone would not show them. Reading creates an
+    # empty log, which is therefore ignored.
     out = []
     for part in (path, path.with_name(f"{path.name}-wal")):
         try:

@@ -1,4 +1,4 @@
-"""Reading a sweep's results as plain data, also while the sweep writes them. No torch."""
+"""Reading a sweep's results as plain data, also while the sweep writes them; torch is not imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "results.sqlite"
 
 @dataclass(frozen=True)
 class Result:
-    """One job of a sweep: a training and its score. What is not known yet is None."""
+    """One job of a sweep: a training and its score. Fields that are not known yet are None."""
 
     key: str
     setup: str
@@ -30,21 +30,21 @@ class Result:
     split: int
     restart: int
     status: str
-    """planned, running, done or failed."""
+    """'planned', 'running', 'done' or 'failed'."""
     message: str | None
-    """Why it failed, one line."""
+    """One line on why the job failed."""
     folder: str
     """Name of the run folder, below runs/."""
     epochs_wanted: int
     k: int
-    """Importance samples of the IWAE score."""
+    """Number of importance samples of the IWAE score."""
     cost_key: str
     started: str | None
     finished: str | None
     validation_elbo: float | None
-    """Of the best epoch, nats: what a restart is chosen by."""
+    """Validation ELBO of the best epoch, nats, by which a restart is chosen."""
     test_iwae: float | None
-    """Mean over the test images, nats: the paper's 'test log-likelihood score'."""
+    """Mean IWAE bound over the test images, nats: the paper's 'test log-likelihood score'."""
     test_iwae_se: float | None
     test_elbo: float | None
     test_elbo_se: float | None
@@ -56,31 +56,33 @@ class Result:
     score_seconds: float | None
     device: str | None
     note: str | None
-    """What a reader should know of the images, as that they are a subset."""
+    """A remark on the images, such as that they are a subset."""
     versions: dict[str, str] | None
     validation_log_px: float | None = None
-    """Mean log p(x) over the validation points, nats, by quadrature; on data of known truth what a restart is chosen
-    by. This and what follows is None in results of before, and where it is not defined."""
+    """Mean log p(x) over the validation points, nats, by quadrature; it chooses the restart if the true distribution is
+    known. This and all further fields are None in older results, and where they are undefined."""
     test_log_px: float | None = None
-    """Over the test points."""
+    """Mean log p(x) over the test points, nats, by quadrature."""
     test_kl: float | None = None
     """KL[p_GT || p_model] over the test points, nats."""
     test_kl_se: float | None = None
     decoder_passes: float | None = None
-    """For each point of a training step."""
+    """Decoder passes per point of a training step."""
     encoder_passes: float | None = None
+    """Encoder passes per point of a training step."""
     truth: str | None = None
-    """How log p(x) of a seeded sample of test images was found: 'line', 'grid', 'ais' or 'iwae'; None where it was not
-    asked for (evaluate.truths in the sweep file)."""
+    """Estimator of log p(x) of a seeded sample of test images: 'line', 'grid', 'ais' or 'iwae'; None if it was not
+    estimated (evaluate.truths in the sweep file)."""
     truth_log_px: float | None = None
-    """Its mean over that sample, nats; beyond two latent dimensions a lower bound in expectation."""
+    """Mean log p(x) over that sample, nats; at d > 2 a lower bound in expectation."""
     truth_log_px_se: float | None = None
-    """Standard error of that mean over images."""
+    """Standard error of that mean over images, nats."""
     truth_error: float | None = None
-    """Root mean square of the standard errors of single images, nats; None by quadrature."""
+    """Root mean square of the standard errors of single images, nats; None for quadrature."""
     truth_images: int | None = None
+    """Number of images of the sample."""
     truth_untrusted: int | None = None
-    """Images of the sample whose log p(x) is not to be trusted."""
+    """Number of images of the sample whose log p(x) is unreliable."""
 
 
 MEASURED = (
@@ -89,7 +91,7 @@ MEASURED = (
     *("validation_log_px", "test_log_px", "test_kl", "test_kl_se", "decoder_passes", "encoder_passes"),
     *("truth", "truth_log_px", "truth_log_px_se", "truth_error", "truth_images", "truth_untrusted"),
 )
-"""Fields that a job returns when it is done."""
+"""Fields of a `Result` that a finished job returns."""
 PLANNED = (
     *(
         "key",
@@ -110,41 +112,44 @@ PLANNED = (
 
 @dataclass(frozen=True)
 class Setup:
-    """Results that may stand in one table: the same epochs, preset, settings and score."""
+    """Settings shared by comparable results: epochs, preset, settings and score."""
 
     setup: str
+    """Key of the setup."""
     name: str
-    """Of the sweep that asked for it last."""
+    """Name of the last sweep with this setup."""
     content: dict[str, Any]
-    """epochs, preset, set, method_settings, evaluate."""
+    """The settings: epochs, preset, set, method_settings, evaluate."""
     updated: str
+    """Time of the last sweep with this setup, UTC."""
 
 
 class Results:
-    """A sweep's SQLite file, opened anew for each question, so that a reader never blocks the sweep."""
+    """The results in a sweep's SQLite file, which is opened for each query so that a reader never blocks the sweep."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def setups(self) -> list[Setup]:
-        """Return the latest first."""
+        """Return the setups, the latest first."""
         rows = self._read("SELECT setup, name, content, updated FROM setups ORDER BY updated DESC, setup")
         return [Setup(row["setup"], row["name"], json.loads(row["content"]), row["updated"]) for row in rows]
 
     def rows(self, setup: str | None = None) -> list[Result]:
-        """Return every job of a setup, or of all setups (a job that two setups share then comes twice)."""
-        found = self._read(
+        """Return the jobs of a setup, or of all setups; a job that belongs to two setups is then returned twice."""
+        # NOTE: a run without "decoder" in its config has the decoder of its "net".
+        rows = self._read(
             "SELECT members.setup, jobs.*, "
             "coalesce(json_extract(config, '$.decoder.kind'), json_extract(config, '$.net.kind')) AS decoder "
             "FROM members JOIN jobs USING (key) WHERE ?1 IS NULL OR setup = ?1 "
             "ORDER BY dataset, latent_dim, method, split, restart, setup",
             setup,
         )
-        return [_result(row) for row in found]
+        return [_result(row) for row in rows]
 
     def costs(self) -> dict[str, Cost]:
-        """Return the seconds of an epoch and a score by cost key: the mean over jobs done, else as measured before."""
-        known = {
+        """Return the cost of each kind of job, by cost key: the mean over finished jobs, else the measured one."""
+        measured = {
             row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"])
             for row in self._read("SELECT cost_key, epoch_seconds, score_seconds FROM costs")
         }
@@ -154,7 +159,7 @@ class Results:
             "avg(json_extract(result, '$.score_seconds')) AS score_seconds "
             "FROM jobs WHERE status = 'done' GROUP BY cost_key"
         )
-        return known | {row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"]) for row in done}
+        return measured | {row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"]) for row in done}
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         with closing(connect_to_read(self.path)) as connection:
@@ -166,20 +171,21 @@ class Results:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one epoch and of one score."""
+    """Cost of a kind of job: seconds of one epoch and of one score."""
 
     epoch_seconds: float
     score_seconds: float
 
     def job(self, epochs: int) -> float:
+        """Return the seconds of a job with this number of epochs."""
         return epochs * self.epoch_seconds + self.score_seconds
 
 
 def open_results(path: Path) -> Results:
-    """Return the results in a sweep's folder, or in the file itself.
+    """Return the results in a sweep's folder, or in a results file.
 
     Raises:
-        UserError: there are none, or a newer version wrote them.
+        UserError: there are no results, or they were written by a newer version.
     """
     results = Results(path / FILE if path.is_dir() else path)
     results.setups()
@@ -193,7 +199,8 @@ def _result(row: sqlite3.Row) -> Result:
 
 
 def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
-    """Return the jobs of each run (data set, method, d, split) all of whose restarts ended, one of them well."""
+    """Return the jobs of each (setup, data set, method, d, split) whose restarts have all ended, at least one of them
+    successfully."""
     runs: dict[tuple[str, str, str, int, int], list[Result]] = {}
     for row in rows:
         runs.setdefault((row.setup, row.dataset, row.method, row.latent_dim, row.split), []).append(row)
@@ -205,12 +212,12 @@ def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
 
 
 def best_restarts(rows: Sequence[Result]) -> list[Result]:
-    """Return the restart of each complete run that is best on validation; test scores do not count."""
+    """Return the restart with the best validation score of each complete run; test scores have no influence."""
     return [_best([row for row in run if row.status == "done"]) for run in complete_runs(rows)]
 
 
 def _best(done: Sequence[Result]) -> Result:
-    """Return the validation log p(x) where all restarts have it (Yacoby et al. 2024, sec. 6), else by the ELBO."""
+    """Return the best job by validation log p(x) if all have it (Yacoby et al. 2024, sec. 6), else by the ELBO."""
     exact = [row.validation_log_px for row in done]
     known = [value for value in exact if value is not None]
     scores = known if len(known) == len(done) else [row.validation_elbo or 0.0 for row in done]

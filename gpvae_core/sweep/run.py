@@ -1,4 +1,4 @@
-"""Running a sweep: one process plans, hands out jobs and writes results; Dask's workers train."""
+"""Running a sweep: one process plans, submits jobs and writes results; Dask's workers train."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 TICK_SECONDS = 1.0
-"""How often the time left is worked out anew."""
+"""Interval at which the time left is estimated again."""
 STOP_SECONDS = 60.0
-"""How long a stop waits for the workers to save where they are."""
+"""Time that a stop allows the workers to save their runs."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Standing:
     failed: int
     running: int
     seconds_left: float | None
-    """None while nothing is known of what is left."""
+    """Estimated time left; None while no cost is known."""
     news: str = ""
-    """What just happened, one line."""
+    """One line on the last event."""
 
 
 OnChange = Callable[[Standing], None]
@@ -51,12 +51,12 @@ OnChange = Callable[[Standing], None]
 
 @dataclass
 class Outcome:
-    """The end of a sweep."""
+    """The result of running a sweep."""
 
     total: int = 0
     done: int = 0
     failed: list[str] = field(default_factory=list)
-    """One line for each job that failed."""
+    """One line per failed job."""
 
 
 def run_sweep(
@@ -67,17 +67,18 @@ def run_sweep(
     on_change: OnChange | None = None,
     costs: Mapping[str, Cost] | None = None,
 ) -> Outcome:
-    """Do every job of the plan that is not done yet; results go to OUT/results.sqlite, runs to OUT/runs.
+    """Do all jobs of the plan that are not done yet; results are written to OUT/results.sqlite, and runs to OUT/runs.
 
-    A job is done once: a stopped, killed or crashed sweep goes on where it was at the next call, a lost worker's job
-    goes on at another worker.
+    The next call continues a sweep that was stopped, was killed or crashed. The job of a lost worker is continued by
+    another worker.
 
     Args:
-        costs: what was measured beforehand, to keep and to tell the time left by.
+        costs: measured costs, which are stored and used to estimate the time left.
 
     Raises:
-        UserError: another sweep runs in `out`, no such device here, no scheduler answers, no worker comes, a full disk.
-        Cancelled: stopped by Ctrl-C or SIGTERM; what is done is kept.
+        UserError: another sweep runs in `out`, the device does not exist, no scheduler answers, no worker registers, or
+            the disk is full.
+        Cancelled: the sweep was stopped by Ctrl-C or SIGTERM; finished jobs are kept.
     """
     root = out.resolve()
     check_cluster(cluster, jobs, root)  # before anything is written
@@ -99,10 +100,10 @@ def run_sweep(
 
 
 def check_cluster(cluster: ClusterSettings, jobs: Sequence[Job], out: Path) -> None:
-    """See that jobs can run at `cluster`, as far as the results in `out` leave any to do.
+    """Check that `cluster` can run jobs, if the results in `out` leave any to do.
 
     Raises:
-        UserError: no such device here, or no scheduler answers.
+        UserError: the device does not exist, or no scheduler answers.
     """
     cluster.local()
     statuses = {row.key: row.status for row in open_results(out).rows()} if (out / FILE).exists() else {}
@@ -111,7 +112,7 @@ def check_cluster(cluster: ClusterSettings, jobs: Sequence[Job], out: Path) -> N
 
 
 class Running:
-    """The jobs of one sweep, handed out as workers become free."""
+    """The jobs of one sweep, which are submitted as workers become free."""
 
     def __init__(
         self,
@@ -133,21 +134,21 @@ class Running:
         self.outcome = Outcome(len(jobs), len(jobs) - len(todo))
 
     def go(self, client: Client, stopped: Callable[[], bool]) -> None:
-        """Hand out and collect until all is done.
+        """Submit jobs and collect their results until all are done.
 
         Raises:
             Cancelled: `stopped()` became true.
-            UserError: the scheduler is gone.
+            UserError: the connection to the scheduler is lost.
         """
         while self._waiting or self._flying:
             if stopped():
                 self._stop()
                 raise Cancelled
-            self._hand_out(client)
+            self._submit(client)
             self._collect(TICK_SECONDS)
 
-    def _hand_out(self, client: Client) -> None:
-        """Hand out as many jobs as there are workers; more would only look as if they ran."""
+    def _submit(self, client: Client) -> None:
+        """Submit as many jobs as there are workers; further ones would count as running while they wait."""
         try:
             free, needs = slots(client)
         except OSError as error:
@@ -163,17 +164,17 @@ class Running:
                 job.folder,
                 self._token,
                 self._device,
-                # NOTE: the token makes the key new: Dask would return what it remembers of a key of an earlier sweep.
+                # NOTE: the token makes the key unique: for a key of an earlier sweep Dask would return its old result.
                 key=f"{job.folder}-{job.key[:8]}-{self._token}",
                 resources=needs,
                 pure=False,
             )
             self._flying[future] = (job, time.monotonic())
-            # NOTE: Dask calls back in a thread of its own: the queue carries the future to this one.
+            # NOTE: Dask calls back in another thread; the queue passes the future to this one.
             future.add_done_callback(self._ended.put)
 
     def _collect(self, timeout: float) -> None:
-        """Enter what ended within `timeout` seconds."""
+        """Store the result of a job that ends within `timeout` seconds."""
         try:
             future = self._ended.get(timeout=timeout)
         except queue.Empty:
@@ -201,7 +202,7 @@ class Running:
         self.tell(news)
 
     def _stop(self) -> None:
-        """Let the workers save where they are, and keep what they finish meanwhile."""
+        """Ask the workers to save and stop, and store the results of jobs that finish meanwhile."""
         call_off(self._root)
         deadline = time.monotonic() + STOP_SECONDS
         while self._flying and time.monotonic() < deadline:
@@ -219,17 +220,17 @@ class Running:
             self._store.put_back(job.key)
 
     def tell(self, news: str = "") -> None:
-        """Report where the sweep stands."""
+        """Report the progress of the sweep, with one line on the last event."""
         if self._on_change is not None:
             o = self.outcome
             left = self._seconds_left()
             self._on_change(Standing(o.total, o.done, len(o.failed), len(self._flying), left, news))
 
     def _seconds_left(self) -> float | None:
-        """Return the seconds left of all jobs, shared among those that run at a time; None where nothing is known."""
+        """Return the estimated seconds left, with as many jobs at a time as run now; None if no cost is known."""
         now = time.monotonic()
         for job, _ in self._flying.values():
-            if job.cost_key not in self._costs and (cost := self._seen_cost(job)):
+            if job.cost_key not in self._costs and (cost := self._cost_so_far(job)):
                 self._costs[job.cost_key] = cost
         seconds = [self._estimate(job) for job in self._waiting]
         seconds += [max(0.0, self._estimate(job) - (now - started)) for job, started in self._flying.values()]
@@ -239,13 +240,13 @@ class Running:
         longest = max(seconds[len(self._waiting) :], default=0.0)
         return max(sum(seconds) / at_once, longest)
 
-    def _seen_cost(self, job: Job) -> Cost | None:
-        """Return the cost by the epochs of a run that is not done, without its score."""
+    def _cost_so_far(self, job: Job) -> Cost | None:
+        """Return the cost estimated from the epochs of an unfinished run so far, without its score."""
         rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
         return Cost(rows[-1]["seconds"] / rows[-1]["epoch"], 0.0) if rows else None
 
     def _estimate(self, job: Job) -> float:
-        """Return seconds of a job; where its kind is not known, the mean over the kinds that are."""
+        """Return the estimated seconds of a job; if its cost is unknown, the mean over the known kinds."""
         epochs = job.config.train.epochs
         if job.cost_key in self._costs:
             return self._costs[job.cost_key].job(epochs)
@@ -254,10 +255,10 @@ class Running:
 
 
 def _answer(future: Any) -> Mapping[str, Any]:
-    """Return what a job returned; what went wrong around it is a failure.
+    """Return the result of a job; an exception that Dask reports becomes a failed job.
 
     Raises:
-        UserError: the scheduler is gone.
+        UserError: the connection to the scheduler is lost.
     """
     if future.status in ("cancelled", "lost"):
         raise _gone(future.status)
@@ -268,7 +269,7 @@ def _answer(future: Any) -> Mapping[str, Any]:
 
 
 def _why(error: BaseException) -> str:
-    """Return one line about what no job is meant to raise."""
+    """Return one line on an exception that `run_job` does not handle itself."""
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):

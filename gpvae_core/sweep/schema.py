@@ -1,4 +1,4 @@
-"""The tables of a sweep's SQLite file, their version, and opening it."""
+"""The schema of a sweep's SQLite file, its version, and connections to it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gpvae_core.errors import UserError
 
 VERSION = 1
 APPLICATION = 0x67707665
-"""'gpve' in SQLite's application_id: what tells this file from any other database."""
+"""'gpve' as SQLite's application_id, which distinguishes this file from other databases."""
 TIMEOUT = 30.0
-"""Seconds to wait for another process that writes."""
+"""Seconds to wait for another process's write lock."""
 
 SCHEMA = """
 CREATE TABLE setups (
@@ -56,22 +56,22 @@ CREATE TABLE costs (
 
 @contextmanager
 def _closed_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """Close the connection where the block fails; SQLite's own errors become a UserError."""
+    """Close the connection if the block fails, and turn SQLite's errors into UserError."""
     try:
         yield
     except sqlite3.Error as error:
         connection.close()
-        raise UserError(f"'{path}' is no results file of this program, or it is damaged: {error}") from None
+        raise UserError(f"'{path}' is not a results file of this program, or it is damaged: {error}") from None
     except UserError:
         connection.close()
         raise
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
-    """Return the file opened for the one process that writes; made where it is missing.
+    """Open the file for writing by the single coordinating process; create it if it is missing.
 
     Raises:
-        UserError: it cannot be written, is no results file, or was written by a newer version.
+        UserError: it cannot be written, is not a results file, or was written by a newer version.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,12 +79,12 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"cannot write '{path}': {error}") from None
     with _closed_on_error(connection, path):
-        with_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if not with_tables:
+        table_count = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if not table_count:
             _create(connection)
         check_version(connection, path)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")  # a result that was reported survives a power cut
+        connection.execute("PRAGMA journal_mode=WAL")  # readers do not block the writer, nor the writer readers
+        connection.execute("PRAGMA synchronous=FULL")  # a committed result survives a power cut, also with WAL
         connection.execute("PRAGMA foreign_keys=ON")
     connection.row_factory = sqlite3.Row
     return connection
@@ -97,10 +97,10 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Return the file opened to read only, while another process may write.
+    """Open the file read-only; another process may write it at the same time.
 
     Raises:
-        UserError: it is missing, is no results file, or was written by a newer version.
+        UserError: it is missing, is not a results file, or was written by a newer version.
     """
     if not path.is_file():
         raise UserError(f"there are no results '{path}': wanted the results.sqlite of a sweep")
@@ -117,7 +117,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises UserError where the file is another program's, or a newer version's."""
+    """Raise UserError if the file belongs to another program or was written by a newer version."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:

@@ -1,4 +1,4 @@
-"""Writing a sweep's results: one process, one SQLite file, each change a transaction."""
+"""Writing a sweep's results: a single process writes one SQLite file, each change in a transaction."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from gpvae_core.sweep.schema import connect_to_write
 
 
 def now() -> str:
+    """Return the time in UTC, in ISO 8601 format."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 @contextmanager
 def open_store(out: Path) -> Iterator[Store]:
-    """The store of a sweep's folder, made where it is missing. The caller is the only one that writes.
+    """Open the results of a sweep's folder for writing; create them if missing. The caller must be the only writer.
 
     Raises:
-        UserError: it cannot be written, or is of a newer version.
+        UserError: the file cannot be written, or was written by a newer version.
     """
     connection = connect_to_write(out / FILE)
     try:
@@ -36,7 +37,7 @@ def open_store(out: Path) -> Iterator[Store]:
 
 
 class Store:
-    """The results file of a sweep, opened to write by `open_store`."""
+    """The results file of a sweep, opened for writing by `open_store`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -44,9 +45,9 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing. Raises UserError where the disk is full or cannot be written."""
+        """Run the block as one transaction. Raises UserError if the file cannot be written, as on a full disk."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE")  # takes the write lock now, and not in the middle of the block
             try:
                 yield self._connection
             except BaseException:
@@ -57,10 +58,10 @@ class Store:
             raise UserError(f"could not write '{self.results.path}': {error}; what was saved is intact") from None
 
     def register(self, sweep: SweepConfig, jobs: Sequence[Job]) -> dict[str, str]:
-        """Enter the plan and return each job's status by key: 'done', or 'planned' for all that is to do.
+        """Store the plan and return each job's status by key: 'done', or 'planned' for jobs that are left to do.
 
-        What ran or failed before is planned again; what an earlier plan of the same setup wanted beyond this one is
-        forgotten unless it is done or failed.
+        Jobs that ran or failed before are planned again. Jobs of an earlier plan of the same setup that are not in this
+        one are deleted, unless they are done or failed.
         """
         setup = sweep.setup_key()
         with self._transaction() as c:
@@ -82,20 +83,21 @@ class Store:
                     _planned(job),
                 )
                 c.execute("INSERT OR IGNORE INTO members VALUES (?, ?)", (setup, job.key))
-            found = c.execute("SELECT key, status FROM members JOIN jobs USING (key) WHERE setup = ?", (setup,))
-            return {row["key"]: row["status"] for row in found}
+            rows = c.execute("SELECT key, status FROM members JOIN jobs USING (key) WHERE setup = ?", (setup,))
+            return {row["key"]: row["status"] for row in rows}
 
     def start(self, key: str) -> None:
+        """Mark a job as running."""
         with self._transaction() as c:
             c.execute("UPDATE jobs SET status = 'running', started = ? WHERE key = ?", (now(), key))
 
     def put_back(self, key: str) -> None:
-        """A job that was stopped is to do again."""
+        """Mark a job that was stopped as planned again."""
         with self._transaction() as c:
             c.execute("UPDATE jobs SET status = 'planned', started = NULL WHERE key = ?", (key,))
 
     def finish(self, key: str, measured: Mapping[str, Any]) -> None:
-        """Enter what a job returned (what it did not measure is None); a job that is done stays as it is."""
+        """Store the result of a job, with None for what it did not measure; a job that is done is not changed."""
         content = json.dumps({name: measured.get(name) for name in MEASURED})
         with self._transaction() as c:
             c.execute(
@@ -105,7 +107,7 @@ class Store:
             )
 
     def fail(self, key: str, message: str) -> None:
-        """Keep why a job failed; the next start tries it again."""
+        """Store why a job failed; the next start of the sweep tries it again."""
         with self._transaction() as c:
             c.execute(
                 "UPDATE jobs SET status = 'failed', finished = ?, message = ? WHERE key = ? AND status != 'done'",
@@ -113,7 +115,7 @@ class Store:
             )
 
     def put_cost(self, cost_key: str, cost: Cost) -> None:
-        """Keep what was measured before anything was trained."""
+        """Store a cost that was measured before the trainings."""
         with self._transaction() as c:
             c.execute(
                 "INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)",
@@ -122,7 +124,7 @@ class Store:
 
 
 def _planned(job: Job) -> tuple[Any, ...]:
-    """Return a row of `jobs` before anything happened."""
+    """Return the row of the table `jobs` for a planned job."""
     c = job.config
     return (
         *(job.key, job.folder, c.data.name, c.method, c.latent_dim, job.split, job.restart, job.cost_key),

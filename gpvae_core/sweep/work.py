@@ -1,4 +1,4 @@
-"""The job of a worker: train one run (or go on with it) and score it. Its answer is plain data."""
+"""The job of a worker: train or resume one run and score it; the result is plain data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from gpvae_core import bounds
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.density import density_scores, passes_of
+from gpvae_core.evaluation.density import density_scores, passes_per_point
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import BestState, read_config, read_record, snapshot_folder
@@ -30,28 +30,28 @@ from gpvae_core.training import resume, train
 from gpvae_core.truth.importance import log_weights
 
 LOOK_SECONDS = 0.5
-"""How often a worker looks whether its sweep is still wanted."""
+"""Interval at which a worker checks whether its sweep still runs."""
 LOCK_SECONDS = 120.0
-"""How long a worker waits for one that is lost but not dead to let go of the run."""
+"""Time to wait for the lock of a run, which a worker that lost its connection may still hold."""
 WEIGHTS_AT_ONCE = 4096
-"""Importance weights held at a time."""
+"""Importance weights that are computed in one batch."""
 _one_at_a_time = threading.Lock()
-"""A worker with several threads trains one run: torch's global generator belongs to one training."""
+"""Lock of a worker with several threads: trainings share torch's global generator, so that only one may run."""
 
 
 def run_job(
     config: Mapping[str, Any], score: Mapping[str, Any], out: str, folder: str, token: str, device: str | None
 ) -> dict[str, Any]:
-    """Train (or go on with) the run in OUT/runs/FOLDER and score it.
+    """Train or resume the run in OUT/runs/FOLDER, and score it.
 
-    Returns {"state": "done", ...}, {"state": "failed", "message"} or, where another process took over, {"state":
-    "stopped"}. Doing a job twice gives the same answer and trains once.
+    Returns {"state": "done", ...}, {"state": "failed", "message"}, or {"state": "stopped"} if the sweep was stopped or
+    another process coordinates it. Repeating a job gives the same result without training again.
     """
     root = Path(out)
     with _one_at_a_time:
         try:
             watch, run = Watch(root, token), root / "runs" / folder
-            with _held(run):
+            with _locked(run):
                 return {"state": "done", **_job(parse_config(config), ScoreConfig(**score), run, device, watch)}
         except Cancelled:
             return {"state": "stopped"}
@@ -60,23 +60,23 @@ def run_job(
 
 
 class Watch:
-    """A progress callback that stops the work when another process coordinates the sweep, or none."""
+    """Progress callback that raises Cancelled if this sweep's coordinator is gone or replaced by another one."""
 
     def __init__(self, root: Path, token: str) -> None:
-        self._root, self._token, self._looked = root, token, -math.inf
+        self._root, self._token, self._checked = root, token, -math.inf
         self(0, 0, "start")
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+        if time.monotonic() - self._checked < LOOK_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         if token_in(self._root) != self._token:
             raise Cancelled
 
 
 @contextmanager
-def _held(run: Path) -> Iterator[None]:
-    """The run for this worker alone, training and score; a dead worker's lock is free."""
+def _locked(run: Path) -> Iterator[None]:
+    """Lock a run for this worker, for training and score. The operating system releases the lock of a dead worker."""
     run.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run.parent / f".{run.name}.job")
     try:
@@ -104,12 +104,12 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
 
 
 def _passes(run: Run, data: Dataset) -> dict[str, float]:
-    found = passes_of(run, data)
-    return {} if found is None else {f"{name}_passes": value for name, value in found.to_json().items()}
+    passes = passes_per_point(run, data)
+    return {} if passes is None else {f"{name}_passes": value for name, value in passes.to_json().items()}
 
 
 def data_of(config: DataConfig) -> Dataset:
-    """Return the data set, kept for the worker's next job."""
+    """Return the data set; the last one is cached for the worker's next job."""
     return _load(config.model_dump_json())
 
 
@@ -119,9 +119,9 @@ def _load(config: str) -> Dataset:
 
 
 def _train(config: RunConfig, folder: Path, data: Dataset, device: str | None, watch: Progress) -> None:
-    """Train a new run, go on with a stopped one, or leave a finished one."""
+    """Train a new run, resume a stopped one, or do nothing if it is finished."""
     if not (folder / "config.json").is_file():
-        shutil.rmtree(folder, ignore_errors=True)  # a kill before config.json was written leaves no run
+        shutil.rmtree(folder, ignore_errors=True)  # without config.json, which is written last, it is not a run
         train(config, folder, device=device, data=data, progress=watch)
         return
     if read_config(folder) != config:
@@ -134,9 +134,15 @@ def _train(config: RunConfig, folder: Path, data: Dataset, device: str | None, w
 def score_run(
     run: Run, data: Dataset, score: ScoreConfig, progress: Progress, images: int | None = None
 ) -> dict[str, Any]:
-    """IWAE-k and ELBO of the test images (of the first `images` of them), in nats, with standard errors.
+    """Return mean IWAE-k and ELBO of the test images, in nats, with standard errors.
 
-    The score of Kim & Pavlovic 2021, sec. 10: the mean over images of log 1/K sum_k p(x,z_k)/q(z_k|x).
+    This is the score of Kim & Pavlovic 2021, sec. 10: the mean over images of log 1/K sum_k p(x,z_k)/q(z_k|x).
+
+    Args:
+        images: score only this number of test images, the first ones.
+
+    Raises:
+        UserError: the score of some image is not finite.
     """
     generator = torch.Generator(run.device).manual_seed(score.seed)
     at_once = max(1, WEIGHTS_AT_ONCE // score.k)
@@ -148,36 +154,36 @@ def score_run(
         iwae.append(bounds.iwae(log_w))
         elbo.append(bounds.elbo(log_w))
         progress(min(low + at_once, total), total, f"IWAE-{score.k}")
-    found = {"test_iwae": mean_se(torch.cat(iwae).numpy()), "test_elbo": mean_se(torch.cat(elbo).numpy())}
-    if found["test_iwae"]["n"] < total:
-        raise UserError(f"the score of '{run.dir}' is not a number on {total - found['test_iwae']['n']} test images")
-    flat = {name: entry["mean"] for name, entry in found.items()}
-    return flat | {f"{name}_se": entry["se"] for name, entry in found.items()} | {"test_images": total}
+    scores = {"test_iwae": mean_se(torch.cat(iwae).numpy()), "test_elbo": mean_se(torch.cat(elbo).numpy())}
+    if scores["test_iwae"]["n"] < total:
+        raise UserError(f"the score of '{run.dir}' is not a number on {total - scores['test_iwae']['n']} test images")
+    means = {name: entry["mean"] for name, entry in scores.items()}
+    return means | {f"{name}_se": entry["se"] for name, entry in scores.items()} | {"test_images": total}
 
 
 def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress) -> dict[str, Any]:
-    """Return log p(x) of a seeded sample of test images by the run's truth, in nats; nothing where none is wanted.
+    """Return the mean log p(x) of a seeded sample of test images, in nats, with its diagnostics; empty for truths = 0.
 
-    The sample and each image's log p(x) are those of `gpvae evaluate --instances TRUTHS` (at d = 2 `--truths`) with the
-    score's seed.
+    The sample and the estimates are those of `gpvae evaluate --instances TRUTHS` (at d = 2 `--truths`) with the same
+    seed.
     """
     if not score.truths:
         return {}
     index = seeded_order(len(data.test), score.seed)[: score.truths]
-    known = run.truth.log_px(data.test.pixels(index).to(run.device), score.seed, progress)
-    found = mean_se(known.log_px)
+    evidence = run.truth.log_px(data.test.pixels(index).to(run.device), score.seed, progress)
+    mean = mean_se(evidence.log_px)
     return {
-        "truth": known.kind,
-        "truth_log_px": found["mean"],
-        "truth_log_px_se": found["se"],
-        "truth_error": known.rms_error,
+        "truth": evidence.kind,
+        "truth_log_px": mean["mean"],
+        "truth_log_px_se": mean["se"],
+        "truth_error": evidence.rms_error,
         "truth_images": len(index),
-        "truth_untrusted": int(known.untrusted.sum()),
+        "truth_untrusted": int(evidence.untrusted.sum()),
     }
 
 
 def _about(run: Run, data: Dataset) -> dict[str, Any]:
-    """Return the figures of the training."""
+    """Return the metrics of the training."""
     folder = snapshot_folder(run.dir / "best")
     if folder is None:
         raise UserError(f"'{run.dir}' has no best weights")

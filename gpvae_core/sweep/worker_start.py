@@ -1,4 +1,4 @@
-"""The code that Dask runs in each local worker process as it starts."""
+"""Start-up code that Dask runs in each local worker process."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import signal
 
 
 def dask_setup(worker: object) -> None:
-    """Ctrl-C reaches every process of a terminal; the sweep itself asks its workers to save and stop."""
+    """Ignore SIGINT: Ctrl-C reaches every process of the terminal, but the sweep asks workers to save and stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

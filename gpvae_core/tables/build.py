@@ -1,4 +1,4 @@
-"""The sweeps that fill a table of the paper."""
+"""The sweeps that compute a table of the paper."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ PRESET = "kim2021"
 DECODER_SETTINGS: dict[str, dict[str, Any]] = {"conv": {}, "fc": {"net.kind": "fc_equal"}}
 """The paper's decoders as settings; the convolutional one is the default for the paper's image sizes."""
 DECODER_KINDS = {"conv": "conv", "fc": "fc_equal"}
-"""Kind of network that a run's decoder has."""
+"""Kind of the decoder's network in a run's config, by the paper's decoders."""
 
 
 def with_methods(table: PaperTable, methods: Sequence[str]) -> PaperTable:
-    """Return the table with a row for each of `methods` that the paper does not have; its cells of the paper are empty.
+    """Return the table with an empty row for each of `methods` that the paper does not have.
 
     Raises:
-        UserError: a name that is no method, or a method that a comparison of decoders cannot have.
+        UserError: a method is unknown, or cannot use both decoders of a table that compares decoders.
     """
     known = {row.method for row in table.rows}
     new = [method for method in dict.fromkeys(methods) if method not in known]
     if not new:
         return table
-    from gpvae_core.methods import get_method  # torch, which a page that shows the paper's rows does without
+    from gpvae_core.methods import get_method  # imports torch, which pages with the paper's rows alone do not need
 
     for method in new:
         if get_method(method).instead_of_conv and len(table.decoders) > 1:
@@ -39,12 +39,12 @@ def with_methods(table: PaperTable, methods: Sequence[str]) -> PaperTable:
 
 
 def added(row: PaperRow) -> bool:
-    """True for a row that the paper does not have."""
+    """Return whether the row is not in the paper."""
     return not any(row.cells)
 
 
 def choose(table: PaperTable, dims: Sequence[int], methods: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Return the chosen dimensions and methods of the table, in its order; all of them where none is chosen.
+    """Return the selected dimensions and methods of the table, in its order; by default all.
 
     Raises:
         UserError: the table has no such dimension or method.
@@ -72,10 +72,10 @@ def table_sweeps(
     restarts: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> list[SweepConfig]:
-    """Return one sweep for each kind of decoder; by default the whole table as the paper trained it.
+    """Return one sweep per kind of decoder; by default for the whole table, trained as in the paper.
 
     Raises:
-        UserError: a table of times, which no sweep fills; a dimension that the table does not have; no such method.
+        UserError: the table is of times, does not have a dimension, or a method is unknown.
     """
     from gpvae_core.sweep.config import parse_sweep
 
@@ -86,13 +86,13 @@ def table_sweeps(
     sweeps = []
     for decoder in table.decoders:
         columns = [i for i, column in enumerate(table.columns) if column.decoder == decoder]
-        there = [row.method for row in table.rows if added(row) or any(row.cells[i] is not None for i in columns)]
-        wanted = [method for method in chosen_methods if method in there]
-        if wanted:
+        present = [row.method for row in table.rows if added(row) or any(row.cells[i] is not None for i in columns)]
+        sweep_methods = [method for method in chosen_methods if method in present]
+        if sweep_methods:
             raw = {
                 "name": f"table {table.number}",
                 "datasets": list(dict.fromkeys(table.columns[i].dataset for i in columns)),
-                "methods": wanted,
+                "methods": sweep_methods,
                 "latent_dims": chosen_dims,
                 "splits": list(range(runs or table.runs)),
                 "restarts": list(range(restarts or table.restarts)),
@@ -105,7 +105,7 @@ def table_sweeps(
 
 
 def table_setups(table: PaperTable, content: Mapping[str, Any]) -> list[str]:
-    """Keys of the setups that fill the table together, given the content of the one with convolutional decoders."""
+    """Return the keys of the setups of a table, from the settings of the one with convolutional decoders."""
     from gpvae_core.sweep.config import digest
 
     return [

@@ -1,4 +1,4 @@
-"""The command that computes what a table lacks."""
+"""The command that computes the missing runs of a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpvae_core.tables.build import DECODER_SETTINGS, PRESET
 from gpvae_core.tables.paper import NATS, PaperTable
 
 SCORE = {"k": 100, "seed": 0}
-"""How the paper's tables are scored; `gpvae table` knows no other way."""
+"""Settings of the score of the paper's tables, the only ones that `gpvae table` uses."""
 
 
 def table_command(
@@ -24,21 +24,21 @@ def table_command(
     restarts: int | None = None,
     out: Path | None = None,
 ) -> str:
-    """`gpvae table N ...` for some of the table's cells.
+    """Return the command `gpvae table N ...` for some of the table's cells.
 
     Args:
-        dims, methods: which cells; empty for all.
-        content: of the setup (`Setup.content`) that the cells are to join; None for the paper's own.
-        runs, restarts: wanted for each cell; None for the paper's.
+        dims, methods: selected cells; empty for all.
+        content: settings (`Setup.content`) of the setup of the cells; None for the paper's own.
+        runs, restarts: requested numbers for each cell; None for the paper's.
         out: the sweep's folder; None for the default.
     """
     if table.unit != NATS:
         return "gpvae bench inference"
-    given = content or {"epochs": None, "set": {}}
+    setup = content or {"epochs": None, "set": {}}
     options: dict[str, Any] = {
         "--dims": ",".join(map(str, dims)),
         "--methods": ",".join(methods),
-        "--epochs": given["epochs"],
+        "--epochs": setup["epochs"],
         "--runs": None if runs == table.runs else runs,
         "--restarts": None if restarts == table.restarts else restarts,
         "--out": out,
@@ -46,22 +46,22 @@ def table_command(
     parts = ["gpvae", "table", str(table.number)]
     for name, value in options.items():
         parts += [name, str(value)] if value else []
-    for key, value in without_decoder(given["set"]).items():
+    for key, value in without_decoder(setup["set"]).items():
         parts += ["--set", f"{key}={json.dumps(value)}"]
     return shlex.join(parts)
 
 
 def sweep_command(name: str, out: Path) -> str:
-    """`gpvae sweep FILE` for results that `gpvae table` does not make; the file's name is the sweep's by default."""
+    """Return the command `gpvae sweep FILE`, for results that `gpvae table` cannot make; FILE is named by the sweep."""
     return shlex.join(["gpvae", "sweep", f"{name}.toml", "--out", str(out)])
 
 
-def of_table(content: Mapping[str, Any]) -> bool:
-    """True where `gpvae table` can make results of this setup."""
+def is_table_setup(content: Mapping[str, Any]) -> bool:
+    """Return whether `gpvae table` can make results of this setup."""
     return content["preset"] == PRESET and not content["method_settings"] and content["evaluate"] == SCORE
 
 
 def without_decoder(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings without those that a table itself makes for a kind of decoder."""
-    made = [pair for part in DECODER_SETTINGS.values() for pair in part.items()]
-    return {key: value for key, value in settings.items() if (key, value) not in made}
+    """Return the settings without those by which a table selects a kind of decoder."""
+    of_decoders = [pair for part in DECODER_SETTINGS.values() for pair in part.items()]
+    return {key: value for key, value in settings.items() if (key, value) not in of_decoders}

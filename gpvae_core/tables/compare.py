@@ -1,8 +1,8 @@
-"""A paper table beside ours, cell by cell: pure functions on the paper's numbers and the rows of a sweep.
+"""Comparison of a paper table with our results, cell by cell, from the printed numbers and the rows of a sweep.
 
-Ours: mean and standard deviation over runs (splits), of each run the restart with the best validation ELBO. The paper
-does not say whether its standard deviations are over runs, nor which two-sided t-test it made. Here they are taken as
-over its 10 runs, and the test is Welch's (unequal variances), for the paper's numbers and for ours.
+Our numbers are means and standard deviations over runs (splits), with the restart of the best validation ELBO for each
+run. The paper does not state whether its standard deviations are over runs, nor which two-sided t-test it uses. Here
+they are taken as over its 10 runs, and the test is Welch's (unequal variances), for both the paper's numbers and ours.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gpvae_core.tables.build import DECODER_KINDS, added, with_methods
 from gpvae_core.tables.paper import NATS, Column, PaperRow, PaperTable, PaperValue
 
 P_THRESHOLD = 0.01
-"""Above it the paper sees 'little evidence of difference' to the best (Table 1)."""
+"""p-value above which the paper sees 'little evidence of difference' from the best (Table 1)."""
 BEST, CLOSE, BEHIND = "best", "close", "behind"
-"""Marks: the largest mean of a column, p > 0.01 against it, and p <= 0.01."""
+"""Marks: the largest mean of a column; p > 0.01 compared with it; and p <= 0.01."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one data set at one d: the paper's figures and ours. What is not known is None."""
+    """One method on one data set at one d: the paper's values and ours; unknown ones are None."""
 
     table: int
     name: str
@@ -32,30 +32,30 @@ class Cell:
     dataset: str
     latent_dim: int
     decoder: str
-    """conv or fc."""
+    """'conv' or 'fc'."""
     unit: str
     paper_mean: float | None
     paper_sd: float | None
     paper_p: float | None
-    """Welch's t-test against the paper's best of the column, recomputed from means and standard deviations."""
+    """p-value of Welch's t-test with the paper's best of the column, computed from means and standard deviations."""
     paper_mark: str | None
     mean: float | None
     sd: float | None
-    """Over runs, with n - 1; None for fewer than two."""
+    """Sample standard deviation over runs; None for fewer than two."""
     runs: int
     p: float | None
-    """Welch's t-test against our best of the column; None where either has fewer than two runs."""
+    """p-value of Welch's t-test with our best of the column; None if either has fewer than two runs."""
     mark: str | None
     wanted: int
-    """Runs that the cell is to have."""
+    """Number of requested runs."""
     missing: int
-    """Runs that it has not."""
+    """Number of missing runs."""
     failed: int
-    """Trainings that failed, and are tried again at the next start."""
+    """Number of failed trainings, which the next start tries again."""
     missing_seconds: float | None
-    """Time of the trainings still to do, one after the other; 0.0 where nothing is missing."""
+    """Time of the remaining trainings, one after the other; 0.0 if nothing is missing."""
     note: str | None
-    """A remark on our images, as that they are a subset."""
+    """A remark on our images, such as that they are a subset."""
 
 
 def compare(
@@ -67,13 +67,13 @@ def compare(
     dims: Sequence[int] = (),
     methods: Sequence[str] = (),
 ) -> list[Cell]:
-    """Return the table's cells, column by column. Cells that the paper leaves empty are left out.
+    """Return the table's cells, column by column, without the cells that are empty in the paper.
 
     Args:
-        rows: of the setups that belong to the table; those of other data sets, methods or decoders do not matter.
-        costs: what jobs cost, by cost key (`Results.costs()`), for the time of what is missing.
-        runs, restarts: wanted for each cell; the paper's by default.
-        dims, methods: which cells; all the paper's by default. A method that the paper does not have comes last.
+        rows: results of the table's setups; rows of other data sets, methods or decoders are ignored.
+        costs: costs of jobs by cost key (`Results.costs()`), from which the time of missing runs is estimated.
+        runs, restarts: requested numbers for each cell; by default the paper's.
+        dims, methods: selected cells; by default all of the paper's. Methods that the paper does not have come last.
     """
     table = with_methods(table, methods)
     by_cell: dict[tuple[str, str, int, str], list[Result]] = {}
@@ -85,16 +85,16 @@ def compare(
             continue
         members = [row for row in table.rows if not methods or row.method in methods]
         ours = {row.method: _results_of(by_cell, table, column, row) for row in members}
-        scores = {method: [row.test_iwae or math.nan for row in best_restarts(found)] for method, found in ours.items()}
+        scores = {m: [row.test_iwae or math.nan for row in best_restarts(results)] for m, results in ours.items()}
         theirs: list[Test] = [(None, None)] * len(table.rows)
-        if table.unit == NATS:  # the paper marks no times
+        if table.unit == NATS:  # the paper has no marks in its tables of times
             theirs = paper_marks([row.cells[i] for row in table.rows], table.runs)
         tests = dict(zip(scores, our_marks(list(scores.values())), strict=True))
         for row, paper in zip(table.rows, theirs, strict=True):
             if row.method in ours and (row.cells[i] is not None or added(row)):
-                progress = missing_of(ours[row.method], costs or {}, runs or table.runs, restarts or table.restarts)
+                progress = count_missing(ours[row.method], costs or {}, runs or table.runs, restarts or table.restarts)
                 cells.append(
-                    cell_of(table, column, row, row.cells[i], paper, scores[row.method], tests[row.method], progress)
+                    make_cell(table, column, row, row.cells[i], paper, scores[row.method], tests[row.method], progress)
                 )
     return cells
 
@@ -104,17 +104,17 @@ def _results_of(
 ) -> list[Result]:
     """Return the results of one cell.
 
-    A method that the paper does not have may bring a decoder of its own, where none are compared.
+    A method that the paper does not have may use any kind of decoder, unless the table compares decoders.
     """
-    own = added(row) and len(table.decoders) == 1
-    kinds = [kind for *_, kind in by_cell] if own else [DECODER_KINDS[column.decoder]]
-    place = (column.dataset, row.method, column.latent_dim)
-    return [result for kind in dict.fromkeys(kinds) for result in by_cell.get((*place, kind), [])]
+    any_decoder = added(row) and len(table.decoders) == 1
+    kinds = [kind for *_, kind in by_cell] if any_decoder else [DECODER_KINDS[column.decoder]]
+    cell = (column.dataset, row.method, column.latent_dim)
+    return [result for kind in dict.fromkeys(kinds) for result in by_cell.get((*cell, kind), [])]
 
 
 @dataclass(frozen=True)
 class Missing:
-    """The runs that a cell still lacks: the last five fields of `Cell`."""
+    """The missing runs of a cell: the last five fields of `Cell`."""
 
     wanted: int
     missing: int
@@ -124,10 +124,10 @@ class Missing:
 
 
 Test = tuple[float | None, str | None]
-"""p-value and mark."""
+"""A p-value and a mark."""
 
 
-def cell_of(
+def make_cell(
     table: PaperTable,
     column: Column,
     row: PaperRow,
@@ -137,6 +137,7 @@ def cell_of(
     ours: Test,
     progress: Missing,
 ) -> Cell:
+    """Return the cell of a column and row, from the paper's value, our scores and both tests."""
     return Cell(
         table=table.number,
         name=row.name,
@@ -160,21 +161,23 @@ def cell_of(
     )
 
 
-def missing_of(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, restarts: int) -> Missing:
-    """Count the runs that a cell still lacks, and their time where the cost of their kind is known."""
+def count_missing(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, restarts: int) -> Missing:
+    """Count the missing runs of a cell, and estimate their time if the cost of a job is known."""
     complete = best_restarts(rows)
-    wanted = max(runs, len(complete))
-    missing = wanted - len(complete)
+    requested = max(runs, len(complete))
+    missing = requested - len(complete)
     splits = {row.split for row in complete}
     jobs = missing * restarts - sum(row.status == "done" and row.split not in splits for row in rows)
     known = [costs[row.cost_key].job(row.epochs_wanted) for row in rows if row.cost_key in costs]
     seconds = 0.0 if missing == 0 else max(0, jobs) * known[0] if known else None
     notes = [row.note for row in rows if row.note]
-    return Missing(wanted, missing, sum(row.status == "failed" for row in rows), seconds, notes[0] if notes else None)
+    return Missing(
+        requested, missing, sum(row.status == "failed" for row in rows), seconds, notes[0] if notes else None
+    )
 
 
 def our_marks(scores: Sequence[Sequence[float]]) -> list[Test]:
-    """Return Welch's p of each list of scores of a column against the list with the largest mean, and its mark."""
+    """Return the p-value of Welch's t-test of each method's scores with the best method's, and the mark."""
     known = [i for i, values in enumerate(scores) if values]
     if not known:
         return [(None, None)] * len(scores)
@@ -189,7 +192,7 @@ def our_marks(scores: Sequence[Sequence[float]]) -> list[Test]:
 
 
 def paper_marks(values: Sequence[PaperValue | None], runs: int) -> list[Test]:
-    """Return the same from printed means and standard deviations over `runs` runs; no p-value where none is printed."""
+    """Return the tests from printed means and standard deviations over `runs` runs; p is None without the latter."""
     known = [(value.mean, i) for i, value in enumerate(values) if value is not None]
     best = max(known)[1] if known else -1
     top = values[best] if known else None
@@ -213,11 +216,11 @@ def _welch(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def welch_p(mean_a: float, sd_a: float | None, n_a: int, mean_b: float, sd_b: float | None, n_b: int) -> float | None:
-    """Return two-sided p-value of Welch's t-test; None without standard deviations, 0 or 1 where both are zero."""
+    """Return the two-sided p-value of Welch's t-test; None without standard deviations, 0 or 1 if both are zero."""
     if sd_a is None or sd_b is None:
         return None
     if sd_a == sd_b == 0:
         return 1.0 if mean_a == mean_b else 0.0
-    from scipy.stats import ttest_ind_from_stats  # half a second to import
+    from scipy.stats import ttest_ind_from_stats  # takes half a second to import
 
     return float(ttest_ind_from_stats(mean_a, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False).pvalue)

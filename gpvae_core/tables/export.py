@@ -1,4 +1,4 @@
-"""A comparison as CSV and as LaTeX."""
+"""Export of a comparison as CSV and as LaTeX."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ DATASETS = {"mnist": "MNIST", "omniglot": "OMNIGLOT", "svhn": "SVHN", "celeba": 
 
 
 def to_csv(cells: Sequence[Cell]) -> str:
-    """Return a line for each cell, with every field of `Cell`; empty where a value is not known."""
+    """Return one line per cell with all fields of `Cell`; unknown values are empty."""
     names = [field.name for field in fields(Cell)]
     return csv_text(names, ([getattr(cell, name) for name in names] for cell in cells))
 
 
 def to_latex(table: PaperTable, cells: Sequence[Cell]) -> str:
-    """Ours with the standard deviation as superscript and the paper's mean in brackets.
+    """Return a LaTeX table of our means with standard deviations as superscripts, and the paper's means in brackets.
 
-    Bold is the best mean of a column, underlined is p > 0.01 against it. Wants the package booktabs.
+    The best mean of a column is bold, and means with p > 0.01 compared with it are underlined. The table requires the
+    package booktabs.
     """
     columns = list(dict.fromkeys((c.dataset, c.latent_dim, c.decoder) for c in cells))
     names = list(dict.fromkeys(cell.name for cell in cells))
-    found = {(c.name, c.dataset, c.latent_dim, c.decoder): c for c in cells}
+    by_place = {(c.name, c.dataset, c.latent_dim, c.decoder): c for c in cells}
     head = " & ".join(["", *(_head(*column, several=len(table.decoders) > 1) for column in columns)])
-    lines = [" & ".join([_name(name), *(_entry(found.get((name, *column))) for column in columns)]) for name in names]
+    lines = [
+        " & ".join([_name(name), *(_entry(by_place.get((name, *column))) for column in columns)]) for name in names
+    ]
     note = f"{table.source}; ours: mean over runs, standard deviation, (paper's mean), in {table.unit}"
     return _tabular(note, len(columns), head, lines)
 
 
 def times_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the rows of `time_rows`: the paper's times in milliseconds for a batch of 128; empty where it has none."""
+    """Return the rows of `time_rows`, the paper's milliseconds per batch of 128, as CSV; missing ones are empty."""
     return csv_text(list(rows[0]), ([row[name] for name in rows[0]] for row in rows))
 
 
 def times_to_latex(table: PaperTable, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the rows of `time_rows`: the paper's times. Wants the package booktabs."""
+    """Return the rows of `time_rows`, the paper's times, as a LaTeX table that requires the package booktabs."""
     names = {row.method: row.name for row in table.rows}
     heads = [name for name in rows[0] if name != "method"]
     lines = [

@@ -1,4 +1,4 @@
-"""The statements of Yacoby et al. 2024 on its methods, and whether they hold in a sweep's results. No torch."""
+"""The statements of Yacoby et al. 2024 on its methods, tested with a sweep's results; torch is not imported."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpvae_core.stats import mean_se
-from gpvae_core.tables.mapa_entries import SETS, Entry, place_of
+from gpvae_core.tables.mapa_entries import SETS, Entry, sort_key
 
 P_THRESHOLD, ALIKE = 0.05, 0.02
-"""Value of p below which a difference counts, and nats by which a KL may be higher and count as alike."""
+"""p-value below which a difference is significant, and nats by which a KL may be higher and still count as alike."""
 HOLDS, UNSURE, FAILS = "yes", "unsure", "no"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper's text about a method beside a rival with the same S."""
+    """A statement of the paper's text that compares a method with a rival at the same S."""
 
     words: str
     method: str
     rival: str
     sign: int
-    """Sign of KL(method) - KL(rival): -1 lower, 1 higher, 0 alike."""
+    """Claimed sign of KL(method) - KL(rival): -1 for lower, 1 for higher, 0 for alike."""
     datasets: tuple[str, ...]
 
 
@@ -34,7 +34,7 @@ CLAIMS = (
     Claim("MAPA-GT like MAPA", "mapa-gt", "mapa", 0, SETS),
     Claim("MAPA-naive poor: above MAPA", "mapa-naive", "mapa", 1, SETS),
 )
-"""Claims of sec. 6 and D.1."""
+"""The claims of sec. 6 and D.1."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,27 @@ class Verdict:
     se: float | None
     n: int
     p: float | None
-    """Two-sided paired t-test; None for fewer than two draws."""
+    """p-value of the two-sided paired t-test; None for fewer than two draws."""
     holds: str
-    """'yes', 'no' or 'unsure'. Ordered: by the sign where p is below P_THRESHOLD. Alike (as good as): yes where the
-    whole interval of the difference at that level lies below ALIKE, no where it lies above."""
+    """'yes', 'no' or 'unsure'. A claim of order is decided by the sign of the difference if p < P_THRESHOLD. A claim of
+    equality holds if the confidence interval of the difference at that level is below ALIKE, and fails if it is above.
+    """
 
 
 def verdicts(entries: Sequence[Entry]) -> tuple[Verdict, ...]:
-    """Judge every claim on every data set and S for which both methods have a draw in common."""
-    found = {(entry.dataset, entry.method): entry for entry in entries}
+    """Test every claim on every data set and S for which both methods have a draw in common."""
+    by_method = {(entry.dataset, entry.method): entry for entry in entries}
     out = []
     for claim in CLAIMS:
         for entry in entries:
             if entry.family != claim.method or entry.dataset not in claim.datasets:
                 continue
             suffix = entry.method.removeprefix(entry.family)
-            rival = found.get((entry.dataset, claim.rival + suffix)) or found.get((entry.dataset, claim.rival))
+            keys = ((entry.dataset, claim.rival + suffix), (entry.dataset, claim.rival))
+            rival = by_method.get(keys[0]) or by_method.get(keys[1])
             if rival is not None and set(entry.draws) & set(rival.draws):
                 out.append(_verdict(claim, entry, rival))
-    return tuple(sorted(out, key=lambda one: place_of(one.method)[2]))
+    return tuple(sorted(out, key=lambda verdict: sort_key(verdict.method)[2]))
 
 
 def _verdict(claim: Claim, entry: Entry, rival: Entry) -> Verdict:
@@ -83,28 +85,28 @@ def _verdict(claim: Claim, entry: Entry, rival: Entry) -> Verdict:
     )
 
 
-def _ordered(along: float, p: float | None) -> str:
-    """Judge a claim of order; `along` is the difference in its direction."""
+def _ordered(signed_difference: float, p: float | None) -> str:
+    """Decide a claim of order; `signed_difference` is positive in the claimed direction."""
     if p is None or not p < P_THRESHOLD:
         return UNSURE
-    return HOLDS if along > 0 else FAILS
+    return HOLDS if signed_difference > 0 else FAILS
 
 
 def _as_good(difference: float, se: float | None, n: int) -> str:
-    """Judge 'performs as well as': the KL is not higher by ALIKE."""
-    from scipy.stats import t  # half a second to import
+    """Decide 'performs as well as', a non-inferiority test: the KL is higher by at most ALIKE."""
+    from scipy.stats import t  # takes half a second to import
 
     if se is None:
         return UNSURE
-    reach = float(t.isf(P_THRESHOLD / 2, n - 1)) * se
-    if difference + reach <= ALIKE:
+    half_width = float(t.isf(P_THRESHOLD / 2, n - 1)) * se
+    if difference + half_width <= ALIKE:
         return HOLDS
-    return FAILS if difference - reach > ALIKE else UNSURE
+    return FAILS if difference - half_width > ALIKE else UNSURE
 
 
 def _paired_p(mean: float | None, se: float | None, n: int) -> float | None:
-    """Return p of the two-sided t-test of paired differences; None for fewer than two."""
-    from scipy.stats import t  # half a second to import
+    """Return the p-value of the two-sided t-test of paired differences; None for fewer than two."""
+    from scipy.stats import t  # takes half a second to import
 
     if mean is None or se is None:
         return None

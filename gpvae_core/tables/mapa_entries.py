@@ -1,4 +1,4 @@
-"""One method on one data set of the comparison of Yacoby et al. 2024: its test KL over the draws, and its passes."""
+"""The entries of the comparison of Yacoby et al. 2024: test KL over draws and passes, by data set and method."""
 
 from __future__ import annotations
 
@@ -16,43 +16,48 @@ METHODS = ("vae", "iwae", "mapa", "mapa-gt", "mapa-naive")
 
 @dataclass(frozen=True)
 class Entry:
-    """One method with its S, such as 'mapa:50', on one data set. What is not known is None."""
+    """Results of one method with its S, such as 'mapa:50', on one data set; unknown values are None."""
 
     dataset: str
     method: str
     draws: tuple[int, ...]
+    """Seeds of the draws whose restarts have all ended."""
     kl: tuple[float, ...]
-    """Test KL in nats of each draw all of whose restarts ended; `draws` are their seeds."""
+    """Test KL of each of these draws, nats."""
     mean: float | None
+    """Mean test KL over the draws, nats."""
     se: float | None
-    """Mean test KL over the draws, and its standard error, which fewer than two draws do not have."""
+    """Standard error of the mean over draws; None for fewer than two draws."""
     restarts: int
     missing: int
-    """Draws that are planned and not there yet."""
+    """Number of planned draws that are not complete yet."""
     decoder_passes: float | None
+    """Decoder passes per point of a training step."""
     encoder_passes: float | None
+    """Encoder passes per point of a training step."""
     train_seconds: float | None
-    """Passes for each point of a training step, and the time of one training."""
+    """Mean time of one training."""
 
     @property
     def family(self) -> str:
+        """The method without its S."""
         return self.method.partition(":")[0]
 
     @property
     def samples(self) -> int | None:
-        """S, which the VAE does not have."""
+        """S; None for a method without it, such as the VAE."""
         number = self.method.partition(":")[2]
         return int(number) if number else None
 
 
-def place_of(method: str) -> tuple[int, str, int]:
-    """Return the place of a method in a table: by family, then by S."""
+def sort_key(method: str) -> tuple[int, str, int]:
+    """Return the key by which a table sorts its methods: family, then S."""
     family, _, number = method.partition(":")
     return (METHODS.index(family) if family in METHODS else len(METHODS), family, int(number or 0))
 
 
-def entries_of(rows: Sequence[Result]) -> tuple[Entry, ...]:
-    """Return an entry for each data set and method of the results."""
+def make_entries(rows: Sequence[Result]) -> tuple[Entry, ...]:
+    """Return one entry per data set and method of the results."""
     cells: dict[tuple[str, str], list[Result]] = {}
     for row in rows:
         cells.setdefault((row.dataset, row.method), []).append(row)

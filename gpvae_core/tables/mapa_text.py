@@ -1,4 +1,4 @@
-"""The comparison of Yacoby et al. 2024 as rows of a terminal's table, as Markdown and as CSV."""
+"""The comparison of Yacoby et al. 2024 as rows of a terminal table, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from gpvae_core.csv_text import csv_text
 from gpvae_core.tables.mapa import Comparison
 from gpvae_core.tables.mapa_claims import ALIKE, CLAIMS, P_THRESHOLD
-from gpvae_core.tables.mapa_entries import Entry, place_of
+from gpvae_core.tables.mapa_entries import Entry, sort_key
 
 READING = (
     "difference of the KLs in nats, paired over draws; yes, no: paired t-test, "
     f"p < {P_THRESHOLD:g}, each on its own, of so many some are chance; 'like': yes where the {1 - P_THRESHOLD:.0%} "
     f"interval ends below {ALIKE:g} nats"
 )
-"""How the marks of `verdict_rows` are read."""
+"""Explanation of the marks of `verdict_rows`."""
 
 
 def kl_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """Return method by data set: 'mean ± standard error', the smallest of a data set with a star, and the passes."""
+    """Return one row per method: 'mean ± standard error' on each data set, a star at the smallest, and the passes."""
     rows = []
     for method in comparison.methods:
         row = {"method": method}
@@ -32,11 +32,11 @@ def kl_rows(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def _is_best(comparison: Comparison, entry: Entry) -> bool:
-    """Return whether the entry has the smallest mean of its data set; none has while they have different draws."""
-    there = [one for one in comparison.entries if one.dataset == entry.dataset]
-    means = [one.mean for one in there if one.mean is not None]
-    same = len({one.draws for one in there}) == 1
-    return same and entry.mean is not None and entry.mean <= min(means)
+    """Return whether the entry has the smallest mean of its data set, and all entries have the same draws."""
+    rivals = [other for other in comparison.entries if other.dataset == entry.dataset]
+    means = [other.mean for other in rivals if other.mean is not None]
+    same_draws = len({other.draws for other in rivals}) == 1
+    return same_draws and entry.mean is not None and entry.mean <= min(means)
 
 
 def _figure(entry: Entry, best: bool) -> str:
@@ -48,7 +48,7 @@ def _figure(entry: Entry, best: bool) -> str:
 
 
 def _passes(entries: Sequence[Entry | None]) -> str:
-    known = [one.decoder_passes for one in entries if one is not None and one.decoder_passes is not None]
+    known = [e.decoder_passes for e in entries if e is not None and e.decoder_passes is not None]
     if not known:
         return ""
     low, high = min(known), max(known)
@@ -56,25 +56,25 @@ def _passes(entries: Sequence[Entry | None]) -> str:
 
 
 def verdict_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """Return the paper's claims by S, with a mark for each data set: whether it holds, and by how many nats."""
+    """Return one row per claim and S: whether the claim holds on each data set, and the difference in nats."""
     rows: dict[tuple[str, int], dict[str, str]] = {}
-    for one in comparison.verdicts:
-        samples = place_of(one.method)[2]
-        empty = {"the paper says": one.claim, "S": str(samples), **dict.fromkeys(comparison.datasets, "")}
-        row = rows.setdefault((one.claim, samples), empty)
-        row[one.dataset] = f"{one.holds} ({one.difference:+.3f})"
+    for verdict in comparison.verdicts:
+        samples = sort_key(verdict.method)[2]
+        empty = {"the paper says": verdict.claim, "S": str(samples), **dict.fromkeys(comparison.datasets, "")}
+        row = rows.setdefault((verdict.claim, samples), empty)
+        row[verdict.dataset] = f"{verdict.holds} ({verdict.difference:+.3f})"
     order = [claim.words for claim in CLAIMS]
     return [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))]
 
 
 def about(comparison: Comparison) -> str:
-    """Name the sweep that the figures are of."""
+    """Return a sentence that names the sweep of the results."""
     others = f"; others in the folder: {', '.join(comparison.others)}" if comparison.others else ""
     return f"Sweep '{comparison.name}'{others}."
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """Return both tables, with what their figures are."""
+    """Return both tables with explanations, as Markdown."""
     draws = max((len(entry.draws) for entry in comparison.entries), default=0)
     restarts = max((entry.restarts for entry in comparison.entries), default=0)
     return "\n".join(
@@ -94,11 +94,11 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return a line for each draw of each method on each data set."""
+    """Return one line per data set, method and draw, as CSV."""
     rows = (
-        [one.dataset, one.method, one.samples, draw, kl, one.decoder_passes, one.encoder_passes]
-        for one in comparison.entries
-        for draw, kl in zip(one.draws, one.kl, strict=True)
+        [entry.dataset, entry.method, entry.samples, draw, kl, entry.decoder_passes, entry.encoder_passes]
+        for entry in comparison.entries
+        for draw, kl in zip(entry.draws, entry.kl, strict=True)
     )
     return csv_text(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"], rows)
 

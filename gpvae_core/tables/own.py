@@ -1,4 +1,4 @@
-"""Results that no table of the paper has (digits, other d, other methods), as a table of their own."""
+"""Tables of results that are in no table of the paper: other data sets, numbers of dimensions or methods."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from functools import cache
 
 from gpvae_core.sweep.results import Cost, Result, best_restarts
 from gpvae_core.tables.build import DECODER_KINDS
-from gpvae_core.tables.compare import Cell, cell_of, missing_of, our_marks
+from gpvae_core.tables.compare import Cell, count_missing, make_cell, our_marks
 from gpvae_core.tables.paper import NATS, Column, PaperRow, PaperTable, paper_table, table_numbers
 
 OWN = 0
-"""Number of a table that is not the paper's."""
+"""Number of the tables that are not in the paper."""
 PAPER_NAMES = {row.method: row.name for number in (1, 10) for row in paper_table(number).rows}
-"""The paper's names of its methods."""
+"""The paper's names of its methods, by our names."""
 
 
-Place = tuple[str, int, str, str]
-"""Data set, d, kind of the decoder's network, method."""
+CellKey = tuple[str, int, str, str]
+"""Data set, d, kind of the decoder's network, and method of a cell."""
 
 
 @cache
-def places(number: int) -> frozenset[Place]:
-    """Return where a table of scores has cells; none for a table of times."""
+def table_cells(number: int) -> frozenset[CellKey]:
+    """Return the cells of a table of scores; empty for a table of times."""
     table = paper_table(number)
     return frozenset(
         (column.dataset, column.latent_dim, DECODER_KINDS[column.decoder], row.method)
@@ -33,33 +33,33 @@ def places(number: int) -> frozenset[Place]:
     )
 
 
-def place_of(row: Result) -> Place:
-    """Return which cell a result belongs to."""
+def cell_key(row: Result) -> CellKey:
+    """Return the cell of a result."""
     return row.dataset, row.latent_dim, row.decoder, row.method
 
 
 def own_datasets(rows: Sequence[Result]) -> list[str]:
-    """Data sets with a result that no table of the paper has."""
-    known = frozenset().union(*(places(number) for number in table_numbers()))
-    return sorted({row.dataset for row in rows if place_of(row) not in known})
+    """Return the data sets with a result that is in no table of the paper."""
+    known = frozenset().union(*(table_cells(number) for number in table_numbers()))
+    return sorted({row.dataset for row in rows if cell_key(row) not in known})
 
 
 def own_table(dataset: str, rows: Sequence[Result]) -> PaperTable:
-    """Return the frame of all results of a data set: a column for each d and kind of decoder, a row for each method."""
-    mine = [row for row in rows if row.dataset == dataset]
-    columns = sorted({(row.latent_dim, row.decoder) for row in mine})
+    """Return an empty table for all results of a data set: a column per d and kind of decoder, a row per method."""
+    members = [row for row in rows if row.dataset == dataset]
+    columns = sorted({(row.latent_dim, row.decoder) for row in members})
     order = list(PAPER_NAMES)
     methods = sorted(
-        {row.method for row in mine}, key=lambda m: (order.index(m) if m in order else len(order), m)
-    )  # new methods after the paper's
+        {row.method for row in members}, key=lambda m: (order.index(m) if m in order else len(order), m)
+    )  # the paper's methods in its order, then the others by name
     return PaperTable(
         number=OWN,
         title=f"{dataset}: test log-likelihood scores",
         quantity="test log-likelihood, IWAE",
         unit=NATS,
         source="results of a sweep, in no table of the paper",
-        runs=max((len({r.split for r in mine if r.method == m}) for m in methods), default=1),
-        restarts=max((len({r.restart for r in mine if r.method == m}) for m in methods), default=1),
+        runs=max((len({r.split for r in members if r.method == m}) for m in methods), default=1),
+        restarts=max((len({r.restart for r in members if r.method == m}) for m in methods), default=1),
         columns=tuple(Column(dataset, latent_dim, decoder) for latent_dim, decoder in columns),
         rows=tuple(PaperRow(PAPER_NAMES.get(method, method), method, (None,) * len(columns)) for method in methods),
     )
@@ -68,15 +68,15 @@ def own_table(dataset: str, rows: Sequence[Result]) -> PaperTable:
 def own_cells(
     table: PaperTable, rows: Sequence[Result], costs: Mapping[str, Cost] | None = None, runs: int | None = None
 ) -> list[Cell]:
-    """Return the cells of such a table, column by column; those without any job are left out."""
+    """Return the cells of such a table, column by column, without those that have no job."""
     cells: list[Cell] = []
     for column in table.columns:
-        place = (column.dataset, column.latent_dim, column.decoder)
-        here = [row for row in rows if (row.dataset, row.latent_dim, row.decoder) == place]
-        ours = {member: [row for row in here if row.method == member.method] for member in table.rows}
-        ours = {member: found for member, found in ours.items() if found}
-        scores = [[row.test_iwae or math.nan for row in best_restarts(found)] for found in ours.values()]
-        for (member, found), values, test in zip(ours.items(), scores, our_marks(scores), strict=True):
-            progress = missing_of(found, costs or {}, runs or table.runs, table.restarts)
-            cells.append(cell_of(table, column, member, None, (None, None), values, test, progress))
+        key = (column.dataset, column.latent_dim, column.decoder)
+        in_column = [row for row in rows if (row.dataset, row.latent_dim, row.decoder) == key]
+        by_method = {row: [result for result in in_column if result.method == row.method] for row in table.rows}
+        by_method = {row: results for row, results in by_method.items() if results}
+        scores = [[row.test_iwae or math.nan for row in best_restarts(results)] for results in by_method.values()]
+        for (row, results), values, test in zip(by_method.items(), scores, our_marks(scores), strict=True):
+            progress = count_missing(results, costs or {}, runs or table.runs, table.restarts)
+            cells.append(make_cell(table, column, row, None, (None, None), values, test, progress))
     return cells

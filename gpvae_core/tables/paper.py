@@ -1,4 +1,4 @@
-"""Tables 1-5 and 9-11 of Kim & Pavlovic 2021 as data, read from kim_pavlovic_2021.json beside this file."""
+"""Tables 1-5 and 9-11 of Kim & Pavlovic 2021 as data, read from kim_pavlovic_2021.json in this package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Column(NamedTuple):
 
 
 class PaperValue(NamedTuple):
-    """A printed cell: the mean and its superscript, the standard deviation over runs, where there is one."""
+    """A printed cell: the mean, and its superscript, the standard deviation over runs, if there is one."""
 
     mean: float
     sd: float | None
@@ -30,7 +30,7 @@ class PaperValue(NamedTuple):
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A method as the paper calls it, as we call it, and its cells; None where the paper has none."""
+    """A method by the paper's name and ours, with its cells; None where the paper has none."""
 
     name: str
     method: str
@@ -39,7 +39,7 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper, of a quantity in nats or ms."""
+    """A table of the paper, of log-likelihoods in nats or of times in ms."""
 
     number: int
     title: str
@@ -47,15 +47,15 @@ class PaperTable:
     unit: str
     source: str
     runs: int
+    """Number of train/validation splits over which a cell is a mean."""
     restarts: int
-    """A cell is the mean over `runs` train/validation splits, each trained so often, of which the best by validation
-    counts."""
+    """Number of trainings of each split, of which the best by validation counts."""
     columns: tuple[Column, ...]
     rows: tuple[PaperRow, ...]
 
     @property
     def decoders(self) -> tuple[str, ...]:
-        """Kinds of decoder, in the order of the columns."""
+        """The kinds of decoder, in the order of the columns."""
         return tuple(dict.fromkeys(column.decoder for column in self.columns))
 
 
@@ -65,16 +65,17 @@ def _content() -> dict[str, Any]:
 
 
 def table_numbers() -> tuple[int, ...]:
+    """Return the numbers of the available tables."""
     return tuple(int(number) for number in _content()["tables"])
 
 
 def notes() -> tuple[str, ...]:
-    """Return remarks for a reader of these tables."""
+    """Return remarks for readers of these tables."""
     return tuple(_content()["notes"])
 
 
 def paper_table(number: int) -> PaperTable:
-    """Table `number`. Raises UserError where there is none of that number."""
+    """Return the table with this number. Raises UserError if there is none."""
     content = _content()
     if str(number) not in content["tables"]:
         known = ", ".join(content["tables"])

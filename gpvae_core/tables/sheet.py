@@ -1,4 +1,4 @@
-"""The content of the results page, as plain data, from a results file and what a person chose."""
+"""The content of the results page, as plain data, from a results file and the user's selection."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from gpvae_core.errors import UserError
 from gpvae_core.sweep.results import Cost, Result, Setup, open_results
 from gpvae_core.tables.build import table_setups
-from gpvae_core.tables.command import of_table, sweep_command, table_command, without_decoder
+from gpvae_core.tables.command import is_table_setup, sweep_command, table_command, without_decoder
 from gpvae_core.tables.compare import Cell, compare
-from gpvae_core.tables.own import OWN, own_cells, own_datasets, own_table, place_of, places
+from gpvae_core.tables.own import OWN, cell_key, own_cells, own_datasets, own_table, table_cells
 from gpvae_core.tables.paper import NATS, PaperTable, paper_table, table_numbers
 from gpvae_core.tables.times import BENCH_COLUMNS, Times
 
@@ -20,12 +20,12 @@ TABLES = {str(number): paper_table(number) for number in table_numbers()}
 TIME_TABLES = frozenset(key for key, table in TABLES.items() if table.unit != NATS)
 BENCH_COMMAND = "gpvae bench inference --json > sweeps/inference.json"
 OWN_PREFIX = "data-"
-"""Of the key of a table that is not the paper's."""
+"""Prefix of the keys of tables that are not in the paper."""
 
 
 @dataclass(frozen=True)
 class SheetChoice:
-    """The choice of a person; '', 0 and () stand for what suits best."""
+    """The user's selection; '', 0, () and None stand for defaults."""
 
     path: Path | None = None
     table: str = ""
@@ -37,21 +37,21 @@ class SheetChoice:
 
 @dataclass(frozen=True)
 class StoredResults:
-    """The content of a results file; nothing where there is none."""
+    """The content of a results file; empty if there is no file."""
 
     setups: tuple[Setup, ...] = ()
-    """The latest first."""
+    """The setups, the latest first."""
     rows: tuple[Result, ...] = ()
     costs: Mapping[str, Cost] = field(default_factory=dict)
     times: Times | None = None
-    """What the bench measured, where it is stored."""
+    """Times of a stored bench, if there is one."""
 
 
 def read(path: Path | None) -> StoredResults:
-    """Return the file's content.
+    """Return the content of a results file.
 
     Raises:
-        UserError: it is missing, damaged, or a newer version's.
+        UserError: the file is missing or damaged, or was written by a newer version.
     """
     if path is None:
         return StoredResults()
@@ -61,18 +61,18 @@ def read(path: Path | None) -> StoredResults:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table, ready to be put into words."""
+    """One table with the results of a setup."""
 
     table: PaperTable
     key: str
     setup: Setup | None
     setups: tuple[Setup, ...]
-    """Those with results for this table."""
+    """The setups with results for this table."""
     rows: tuple[Result, ...]
-    """The jobs that belong to it."""
+    """The jobs that belong to the table."""
     every_cell: tuple[Cell, ...]
     cells: tuple[Cell, ...]
-    """Those chosen; marks and p-values are of the whole table."""
+    """The selected cells; marks and p-values refer to the whole table."""
     runs: int
     restarts: int
     path: Path | None
@@ -80,34 +80,36 @@ class Sheet:
 
     @property
     def own(self) -> bool:
-        """True for a table that is not in the paper."""
+        """Whether the table is not in the paper."""
         return self.table.number == OWN
 
     @property
     def of_scores(self) -> bool:
-        """True for a table of log-likelihoods, else of times."""
+        """Whether the table is of log-likelihoods, and not of times."""
         return self.table.unit == NATS
 
     @property
     def dims(self) -> tuple[int, ...]:
+        """The numbers of latent dimensions of the table."""
         return tuple(sorted({cell.latent_dim for cell in self.every_cell}))
 
     @property
     def methods(self) -> tuple[tuple[str, str], ...]:
-        """(method, name) in the table's order."""
-        there = {cell.method for cell in self.every_cell}
-        return tuple((row.method, row.name) for row in self.table.rows if row.method in there)
+        """(method, name) of the methods in the table's order."""
+        present = {cell.method for cell in self.every_cell}
+        return tuple((row.method, row.name) for row in self.table.rows if row.method in present)
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """That the trainings were given."""
+        """The numbers of epochs of the trainings."""
         return tuple(sorted({row.epochs_wanted for row in self.rows}))
 
     def count(self, status: str) -> int:
+        """Return the number of jobs with this status."""
         return sum(row.status == status for row in self.rows)
 
     def command(self, cells: Sequence[Cell]) -> str:
-        """Return the command that computes these cells' missing runs; '' where nothing is missing."""
+        """Return the command that computes the missing runs of these cells; '' if nothing is missing."""
         if not self.of_scores:
             return BENCH_COMMAND
         lacking = [cell for cell in cells if cell.missing]
@@ -115,17 +117,17 @@ class Sheet:
             return ""
         out = None if self.path is None else self.path.parent
         content = None if self.setup is None else self.setup.content
-        if self.setup is not None and out is not None and (self.own or not of_table(self.setup.content)):
+        if self.setup is not None and out is not None and (self.own or not is_table_setup(self.setup.content)):
             return sweep_command(self.setup.name, out)
         dims = sorted({cell.latent_dim for cell in lacking})
         methods = list(dict.fromkeys(cell.method for cell in lacking))
-        some = dims if dims != list(self.dims) else []
-        named = methods if methods != [method for method, _ in self.methods] else []
-        return table_command(self.table, some, named, content, self.runs, self.restarts, out)
+        dims_option = dims if dims != list(self.dims) else []
+        methods_option = methods if methods != [method for method, _ in self.methods] else []
+        return table_command(self.table, dims_option, methods_option, content, self.runs, self.restarts, out)
 
 
 def table_options(stored: StoredResults) -> dict[str, str]:
-    """Key -> words of every table there is to choose."""
+    """Return the label of each available table, by key."""
     out = {key: f"Table {key} · {table.title.partition(':')[0]}" for key, table in TABLES.items()}
     out |= {"5": "Table 5 · Inference times", "10": "Table 10 · FC and conv decoders"}
     out |= {"11": "Table 11 · Times by decoder"}
@@ -134,31 +136,31 @@ def table_options(stored: StoredResults) -> dict[str, str]:
 
 
 def default_table(stored: StoredResults) -> str:
-    """Return the paper's table with the most results, then jobs; a table of our own where only that has any."""
+    """Return the paper's table with the most results, then jobs; another table if only such a table has any."""
     own = [f"{OWN_PREFIX}{name}" for name in own_datasets(stored.rows)]
-    jobs = {key: _worth(_members(key, stored.rows)) for key in (*TABLES, *own)}
+    jobs = {key: _counts(_members(key, stored.rows)) for key in (*TABLES, *own)}
     papers, ours = (max(keys, key=lambda key: jobs[key], default="") for keys in (TABLES, own))
     (done, planned), (own_done, _) = jobs[papers], jobs.get(ours, (0, 0))
     return ours if ours and (not planned or (own_done and not done)) else papers
 
 
-def _worth(rows: Sequence[Result]) -> tuple[int, int]:
-    """(results, jobs)."""
+def _counts(rows: Sequence[Result]) -> tuple[int, int]:
+    """Return the numbers of results and of jobs."""
     return sum(row.status == "done" for row in rows), len(rows)
 
 
 def _members(key: str, rows: Sequence[Result]) -> list[Result]:
     if key.startswith(OWN_PREFIX):
         return [row for row in rows if row.dataset == key.removeprefix(OWN_PREFIX)]
-    there = places(int(key))
-    return [row for row in rows if place_of(row) in there]
+    cells = table_cells(int(key))
+    return [row for row in rows if cell_key(row) in cells]
 
 
 def make_sheet(stored: StoredResults, choice: SheetChoice) -> Sheet:
-    """Return what the choice shows.
+    """Return the sheet of a selection.
 
     Raises:
-        UserError: a table, setup, d or method that is not there.
+        UserError: the table does not exist.
     """
     key = choice.table or default_table(stored)
     options = table_options(stored)
@@ -185,7 +187,7 @@ def make_sheet(stored: StoredResults, choice: SheetChoice) -> Sheet:
 
 
 def _timed(cell: Cell, times: Times | None) -> Cell:
-    """A cell of a table of times, with what the bench measured; no sweep fills it, so that no runs are missing."""
+    """Return a cell of a table of times with the bench's measurement; no runs are missing, as no sweep fills it."""
     measured = times is not None and (cell.dataset, cell.latent_dim, cell.decoder) in BENCH_COLUMNS
     return replace(cell, mean=times.milliseconds.get(cell.method) if measured and times else None, wanted=0, missing=0)
 
@@ -194,15 +196,15 @@ def _is_in(value: object, chosen: tuple[object, ...]) -> bool:
     return not chosen or value in chosen
 
 
-def _chosen_setup(wanted: str, setups: Sequence[Setup], rows: Sequence[Result]) -> Setup | None:
-    """The one wanted; where it has nothing for this table, the one with the most results, of several the latest."""
+def _chosen_setup(key: str, setups: Sequence[Setup], rows: Sequence[Result]) -> Setup | None:
+    """Return the setup `key` if it has jobs for this table, else the one with most results, the latest of equals."""
     done = Counter(row.setup for row in rows if row.status == "done")
     fullest = max(setups, key=lambda setup: done[setup.setup], default=None)
-    return next((setup for setup in setups if setup.setup == wanted), fullest)
+    return next((setup for setup in setups if setup.setup == key), fullest)
 
 
 def _rows_of(table: PaperTable, setup: Setup, rows: Sequence[Result]) -> list[Result]:
-    """Return the setup's rows; for a table with several kinds of decoder those of the setups it is made of."""
+    """Return the rows of the setup; a table with several kinds of decoder includes one setup for each kind."""
     base = {**setup.content, "set": without_decoder(setup.content["set"])}
     together = {setup.setup}
     if len(table.decoders) > 1 and table.number != OWN:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from gpvae_core.tables.paper import PaperTable
 
 
 def time_rows(table: PaperTable, dims: Sequence[int] = (), methods: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return a row for each method, a column for each data set, d and decoder, in milliseconds for a batch of 128.
+    """Return one row per method, with the paper's milliseconds per batch of 128 by data set, d and decoder.
 
     Raises:
         UserError: the table has no such dimension or method.
@@ -37,12 +38,12 @@ def time_rows(table: PaperTable, dims: Sequence[int] = (), methods: Sequence[str
 
 
 def bench_rows(path: Path) -> list[dict[str, Any]]:
-    """Return what a stored bench measured: case, median, ratio and where.
+    """Return the rows of a stored bench: case, metric, median, ratio and device.
 
     Raises:
         UserError: the file is missing or is not what `gpvae bench inference --json` prints.
     """
-    try:
+    with _output_errors(path):
         content = json.loads(path.read_text(encoding="utf-8"))
         device = content["machine"]["device"]
         return [
@@ -55,6 +56,13 @@ def bench_rows(path: Path) -> list[dict[str, Any]]:
             }
             for row in content["rows"]
         ]
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a stored bench into UserError."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):
@@ -63,15 +71,15 @@ def bench_rows(path: Path) -> list[dict[str, Any]]:
 
 BENCH_METRIC = "time per batch of 128"
 BENCH_COLUMNS = frozenset({("mnist", 50, "conv"), ("omniglot", 50, "conv")})
-"""Data set, d and decoder of the columns that the bench times: both have the networks for 28x28 images."""
+"""Data set, d and decoder of the columns whose networks, those for 28x28 images, the bench times."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Return what a stored bench measured of the columns BENCH_COLUMNS."""
+    """The times of a stored bench for the columns BENCH_COLUMNS."""
 
     milliseconds: Mapping[str, float]
-    """Median by method."""
+    """Median time per batch by method."""
     device: str
     threads: int
 
@@ -82,12 +90,8 @@ def bench_times(path: Path) -> Times:
     Raises:
         UserError: the file is missing or is not what that command prints.
     """
-    try:
+    with _output_errors(path):
         content = json.loads(path.read_text(encoding="utf-8"))
         rows = [row for row in content["rows"] if row["metric"] == BENCH_METRIC]
-        found = {str(row["case"]): float(row["value"]) for row in rows}
-        return Times(found, str(content["machine"]["device"]), int(content["machine"]["threads"]))
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"'{path}' is not what `gpvae bench inference --json` prints") from None
+        milliseconds = {str(row["case"]): float(row["value"]) for row in rows}
+        return Times(milliseconds, str(content["machine"]["device"]), int(content["machine"]["threads"]))

@@ -32,8 +32,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def table(index: list[list[int]], recall: float) -> NeighbourTable:
-    found = torch.tensor(index)
-    return NeighbourTable(found, found.float(), found.float(), 9, recall)
+    actual = torch.tensor(index)
+    return NeighbourTable(actual, actual.float(), actual.float(), 9, recall)
 
 
 def test_an_exponent_is_the_slope_on_logarithmic_axes() -> None:
@@ -44,18 +44,18 @@ def test_an_exponent_is_the_slope_on_logarithmic_axes() -> None:
 @pytest.mark.usefixtures("small")
 def test_growth_measures_each_size_and_draws_it(tmp_path: Path) -> None:
     result = run_bench("growth", "cpu", 1, silent, tmp_path / "growth.html")
-    found = {(row["case"], row["metric"]): row["value"] for row in result["rows"]}
-    assert {case for case, _ in found} == {
-        *(f"{way}, N = {n:,}" for way in growth.WAYS for n in SIZES),
-        *growth.WAYS,
+    actual = {(row["case"], row["metric"]): row["value"] for row in result["rows"]}
+    assert {case for case, _ in actual} == {
+        *(f"{way}, N = {n:,}" for way in growth.METHODS for n in SIZES),
+        *growth.METHODS,
     }
-    assert all(value > 0 for key, value in found.items() if key[1] != growth.EXPONENT)
-    assert all(value > 0.9 for (_, metric), value in found.items() if metric == "recall")
+    assert all(value > 0 for key, value in actual.items() if key[1] != growth.EXPONENT)
+    assert all(value > 0.9 for (_, metric), value in actual.items() if metric == "recall")
     assert (tmp_path / "growth.html").read_text(encoding="utf-8").count("training points N") == 1
     drawn: Any = GrowthBench().draw([Row(**row) for row in result["rows"]])
     exact = drawn.data[0]
     assert list(exact.x) == list(SIZES)
-    assert list(exact.y) == [found[f"exact, N = {n:,}", growth.TIME] for n in SIZES]
+    assert list(exact.y) == [actual[f"exact, N = {n:,}", growth.TIME] for n in SIZES]
     assert drawn.layout.xaxis.type == drawn.layout.yaxis.type == "log"
     assert drawn.layout.yaxis.title.text == "time for all points (s)"
     assert len({(trace.line.dash, trace.marker.symbol) for trace in drawn.data}) == 2
@@ -78,12 +78,12 @@ def test_neighbours_are_measured_in_another_process(tmp_path: Path, monkeypatch:
     def listen(done: int, total: int, what: str) -> None:
         told.append(what)
 
-    found = measure("exact", torch.device("cpu"), tmp_path / "table.safetensors", listen)
+    actual = measure("exact", torch.device("cpu"), tmp_path / "table.safetensors", listen)
     expected = find_neighbours(near_a_surface(260, 784), GaussianKernel(1.0), 200, device="cpu")
-    assert torch.equal(found.table.index, expected.index)
-    assert found.data == "synthetic"
-    assert found.seconds > 0
-    assert found.gb is None or 0.05 < found.gb < 3
+    assert torch.equal(actual.table.index, expected.index)
+    assert actual.data == "synthetic"
+    assert actual.seconds > 0
+    assert actual.gb is None or 0.05 < actual.gb < 3
     assert set(told) == {"finding neighbours, exact"}
 
 
@@ -102,12 +102,12 @@ def test_stopping_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_figures_stand_beside_their_targets() -> None:
     exact = SearchMeasurement("MNIST", 50.0, 0.9, table([[0, 1], [1, 2]], 1.0))
     approximate = SearchMeasurement("MNIST", 10.0, None, table([[0, 1], [1, 5]], 0.8))
-    found = {row.metric: row for row in rows(exact, approximate)}
-    assert found["time (target: at most 120 s)"].value == 50.0
-    assert found["time, with building the lists"].ratio == 0.2
-    assert found["times as fast as exact (target: at least 5)"].value == 5.0
-    assert found["recall of all (target: at least 0.95)"].value == 0.75
-    assert found["recall that the search itself measured on a sample"].value == 0.8
+    actual = {row.metric: row for row in rows(exact, approximate)}
+    assert actual["time (target: at most 120 s)"].value == 50.0
+    assert actual["time, with building the lists"].ratio == 0.2
+    assert actual["times as fast as exact (target: at least 5)"].value == 5.0
+    assert actual["recall of all (target: at least 0.95)"].value == 0.75
+    assert actual["recall that the search itself measured on a sample"].value == 0.8
     assert [row.case for row in rows(exact, approximate) if "memory" in row.metric] == ["exact, MNIST"]
 
 

@@ -146,9 +146,9 @@ def test_bad_input_is_one_clear_line(runs: Path, arguments: list[str], parts: li
     one_line_error(gpvae(*arguments, cwd=runs), *parts)
 
 
-@pytest.mark.parametrize(("option", "wanted"), [("--method", "unknown method ''"), ("--dataset", "''")])
-def test_an_empty_name_is_not_the_default(option: str, wanted: str, tmp_path: Path) -> None:
-    one_line_error(gpvae("train", "--epochs", "1", option, "", cwd=tmp_path), wanted)
+@pytest.mark.parametrize(("option", "message"), [("--method", "unknown method ''"), ("--dataset", "''")])
+def test_an_empty_name_is_not_the_default(option: str, message: str, tmp_path: Path) -> None:
+    one_line_error(gpvae("train", "--epochs", "1", option, "", cwd=tmp_path), message)
     assert not (tmp_path / "runs").exists()
 
 

@@ -84,8 +84,8 @@ def test_the_comparison_as_a_table_and_as_files(tmp_path: Path) -> None:
     assert "yes (-0.100)" in (tmp_path / "table.md").read_text(encoding="utf-8")
     lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 5
-    found = json.loads(gpvae("mapa", "table", "--out", tmp_path, "--json", cwd=tmp_path).stdout)
-    assert {entry["method"] for entry in found["entries"]} == {"vae", "mapa:10"}
+    actual = json.loads(gpvae("mapa", "table", "--out", tmp_path, "--json", cwd=tmp_path).stdout)
+    assert {entry["method"] for entry in actual["entries"]} == {"vae", "mapa:10"}
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_what_a_sweep_finishes_appears_by_itself(
 @pytest.mark.page
 def test_a_damaged_file_is_said_in_one_line_and_others_can_be_chosen(offline_page: Any, url: str) -> None:
     page = opened(offline_page, f"{url}?file=sweeps/damaged&d=ten")
-    expect(page.locator(".notice")).to_contain_text("is no results file of this program, or it is damaged")
+    expect(page.locator(".notice")).to_contain_text("is not a results file of this program, or it is damaged")
     expect(page.locator(".notice")).to_contain_text("d: wanted latent dimensions such as 10,50, got 'ten'")
     expect(entry(page, "VAE", "paper")).to_have_text("685.1 ± 1.8")
     page.get_by_role("combobox", name="Results").click()

@@ -88,7 +88,7 @@ def test_verify_decodes_every_image(tmp_path: Path, capsys: Streams) -> None:
     path = write_zip(tmp_path / "set.zip", {f"a/{i}.png": b"broken" for i in range(9)})
     code, out, err = run(capsys, "verify", f"images:{path}")
     assert (code, out) == (2, "")
-    assert "is no picture that can be read" in err
+    assert "is not a picture that can be read" in err
 
 
 def test_a_subset_is_called_one(home: Path, digits: Digits, capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_no_command_shows_the_help_alone(capsys: Streams) -> None:
 
 
 def test_fetch_of_what_needs_no_download(home: Path, capsys: Streams) -> None:
-    assert run(capsys, "fetch", "digits")[:2] == (0, "digits: nothing to fetch, it is there\n")
+    assert run(capsys, "fetch", "digits")[:2] == (0, "digits: nothing to fetch, it is already there\n")
     assert run(capsys, "fetch", "images:here")[:2] == (0, "images:here: nothing to fetch, the path is your own\n")
     code, out, err = run(capsys, "fetch", "celeba")
     assert (code, out) == (2, "")

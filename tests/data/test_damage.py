@@ -81,7 +81,7 @@ def test_truncated_idx(home: Path, digits: Digits, share: float, packed: bool, n
     cut(path, share)
     line = complaint("mnist")
     assert str(path) in line
-    assert "truncated" in line or "is no IDX file" in line
+    assert "truncated" in line or "is not an IDX file" in line
 
 
 def test_mixed_up_idx(home: Path, digits: Digits) -> None:
@@ -89,7 +89,7 @@ def test_mixed_up_idx(home: Path, digits: Digits) -> None:
     paths["train-labels-idx1-ubyte"].write_bytes(idx(digits[1][:99]))
     assert "100 images but 99 labels" in complaint("mnist")
     paths["train-labels-idx1-ubyte"].write_bytes(idx(digits[0][:100]))
-    assert "is no IDX file of bytes with 1 dimensions" in complaint("mnist")
+    assert "is not an IDX file of bytes with 1 dimensions" in complaint("mnist")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_truncated_omniglot(home: Path, digits: Digits) -> None:
         root = f"images_background_small{number}"
         write_zip(home / f"{root}.zip", drawings(digits, root, {"Greek": 5}))
     cut(home / "images_background_small2.zip", 0.9)
-    assert "images_background_small2.zip' is no zip of images, or is truncated" in complaint("omniglot")
+    assert "images_background_small2.zip' is not a zip of images, or is truncated" in complaint("omniglot")
 
 
 def test_too_few_faces(home: Path) -> None:

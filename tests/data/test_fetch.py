@@ -141,8 +141,8 @@ def test_a_mirror_that_is_no_address(mirror: str, home: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit) as stop:
         main(["data", "fetch", "mnist", "--mirror", mirror])
     assert stop.value.code == 2
-    wanted = f"gpvae: wanted a mirror's address, http://HOST/FOLDER or https://HOST/FOLDER, got '{mirror}'\n"
-    assert capsys.readouterr() == ("", wanted)
+    expected = f"gpvae: wanted a mirror's address, http://HOST/FOLDER or https://HOST/FOLDER, got '{mirror}'\n"
+    assert capsys.readouterr() == ("", expected)
     assert everything(home) == []
 
 
@@ -216,8 +216,8 @@ def test_a_folder_that_may_not_be_written(web: str, home: Path, monkeypatch: pyt
     for _ in range(2):
         with pytest.raises(UserError) as error:
             fetch("small", silent)
-        wanted = "(Permission denied): set GPVAE_DATA_DIR to a folder that can be written"
-        assert str(error.value) == f"could not write '{home / 'small' / 'set.gz'}' {wanted}"
+        expected = "(Permission denied): set GPVAE_DATA_DIR to a folder that can be written"
+        assert str(error.value) == f"could not write '{home / 'small' / 'set.gz'}' {expected}"
         (home / "small").mkdir(exist_ok=True)
 
 
@@ -238,8 +238,8 @@ def test_a_data_folder_that_is_none(
     monkeypatch.setenv("GPVAE_DATA_DIR", value)
     with pytest.raises(SystemExit) as stop:
         main(["data", *command])
-    wanted = f"gpvae: GPVAE_DATA_DIR is '{value}', which cannot be read ({reason}): set it to a folder that is there"
-    assert (stop.value.code, capsys.readouterr()) == (2, ("", f"{wanted}, or unset it\n"))
+    expected = f"gpvae: GPVAE_DATA_DIR is '{value}', which cannot be read ({reason}): set it to a folder that is there"
+    assert (stop.value.code, capsys.readouterr()) == (2, ("", f"{expected}, or unset it\n"))
 
 
 def test_a_data_folder_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,9 +39,9 @@ def test_folders_are_classes_and_pixels_stay(tmp_path: Path, digits: Digits, zip
     labels = np.concatenate([raw.train.labels, raw.test.labels])
     # Grey and 8x8 as they are.
     assert both.shape == (100, 1, 8, 8)
-    found = sorted((*image.ravel(), label) for image, label in zip(both, labels, strict=True))
-    wanted = zip(digits[0][:100], digits[1][:100], strict=True)
-    assert found == sorted((*image.ravel(), label) for image, label in wanted)
+    actual = sorted((*image.ravel(), label) for image, label in zip(both, labels, strict=True))
+    expected = zip(digits[0][:100], digits[1][:100], strict=True)
+    assert actual == sorted((*image.ravel(), label) for image, label in expected)
     assert len(raw.test) == 20
 
 
@@ -167,16 +167,16 @@ PARTS = {f"{part}/0/{i}.png": BLACK for i in range(3) for part in ("train", "tes
         (folder_with({}, beside=False), "set' holds no image"),
         (folder_with({"a/notes.txt": b"x"}, beside=False), "set' holds no image"),
         (folder_with({"0/a.jpg": encode(NOISE, "JPEG")[:-500]}), r"a\.jpg' is truncated or damaged"),
-        (folder_with({"0/a.png": b"not a picture"}), r"a\.png' is no picture that can be read"),
+        (folder_with({"0/a.png": b"not a picture"}), r"a\.png' is not a picture that can be read"),
         (folder_with({"0/a.png": b""}), r"a\.png' is empty"),
         (folder_with(PARTS, beside=False), "wanted only train/, test/ and perhaps validation/ on that level"),
         (
             folder_with({"0/a.png": BLACK}, beside=False),
             "set': wanted at least 3 images, one each .* got 1",
         ),
-        (truncated_zip, "set' is no zip of images, or is truncated"),
+        (truncated_zip, "set' is not a zip of images, or is truncated"),
         (damaged_member, "in '.*set' is (truncated or )?damaged"),
-        (not_a_zip, "set' is no zip of images"),
+        (not_a_zip, "set' is not a zip of images"),
     ],
 )
 def test_bad_folders_and_zips_give_one_line(
@@ -272,8 +272,8 @@ def test_floats_stay_floats_and_texts_are_class_names(tmp_path: Path, digits: Di
     raw = read(save(tmp_path / "a.npz", images=digits[0] / 255.0, labels=names))
     assert raw.class_names == ("even", "odd")
     assert raw.train.images.dtype == np.float32
-    wanted = {image.tobytes() for image in (digits[0] / 255.0).astype(np.float32)}
-    assert {image.tobytes() for image in raw.train.images} <= wanted
+    expected = {image.tobytes() for image in (digits[0] / 255.0).astype(np.float32)}
+    assert {image.tobytes() for image in raw.train.images} <= expected
     assert float(raw.train.pixels().max()) == pytest.approx(240 / 255)
     binary = read(save(tmp_path / "b.npz", images=digits[0] > 100))
     assert set(np.unique(binary.train.pixels().numpy())) == {0.0, 1.0}
@@ -316,7 +316,7 @@ def with_value(value: float) -> np.ndarray:
         ({"images": np.zeros((30, 2, 2), np.uint8)}, r"sides of 4 to 256 pixels, got \(30, 1, 2, 2\)"),
         ({"images": X[:0]}, "wanted images, got none"),
         ({"images": X.astype(np.int64)}, r"wanted bytes \(uint8\) or floats in \[0, 1\], got int64"),
-        ({"images": np.array([object()] * 30)}, "no .npz of plain numbers"),
+        ({"images": np.array([object()] * 30)}, "not an .npz of plain numbers"),
         ({"images": with_value(np.nan)}, "got NaN or infinity"),
         ({"images": with_value(np.inf)}, "got NaN or infinity"),
         ({"images": with_value(255.0)}, r"wanted pixels in \[0, 1\], got 0 to 255; divide by 255"),
@@ -343,7 +343,7 @@ def test_truncated_archives_give_one_line(tmp_path: Path, digits: Digits, share:
     (np.savez_compressed if compressed else np.savez)(path, images=digits[0])
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(UserError, match=r"a\.npz' is no \.npz of plain numbers, is damaged or truncated"):
+    with pytest.raises(UserError, match=r"a\.npz' is not an \.npz of plain numbers, is damaged or truncated"):
         read(f"array:{path}")
 
 
@@ -351,5 +351,5 @@ def test_a_plain_array_is_no_archive(tmp_path: Path, digits: Digits) -> None:
     file = io.BytesIO()
     np.save(file, digits[0])
     (tmp_path / "a.npy").write_bytes(file.getvalue())
-    with pytest.raises(UserError, match=r"is no \.npz of plain numbers"):
+    with pytest.raises(UserError, match=r"is not an \.npz of plain numbers"):
         read(f"array:{tmp_path / 'a.npy'}")

@@ -31,8 +31,8 @@ def test_digits_are_scikit_learns(digits: Digits) -> None:
     # Each image is in one of the two parts, with its own label.
     both = np.concatenate([raw.train.images, raw.test.images])[:, 0]
     labels = np.concatenate([raw.train.labels, raw.test.labels])
-    found = sorted((*image.ravel(), label) for image, label in zip(both * 15, labels, strict=True))
-    assert found == sorted((*image.ravel(), label) for image, label in zip(*digits, strict=True))
+    actual = sorted((*image.ravel(), label) for image, label in zip(both * 15, labels, strict=True))
+    assert actual == sorted((*image.ravel(), label) for image, label in zip(*digits, strict=True))
     assert (len(raw.train), len(raw.test)) == (1438, 359)
     assert raw.train.pixels().max() == 1.0
 
@@ -133,8 +133,8 @@ def test_omniglot_is_white_on_black_and_published_parts_win(home: Path, digits: 
     assert (len(raw.train), len(raw.test)) == (4, 2)
     assert [raw.class_names[label] for label in raw.test.labels] == ["Angelic/character01", "Angelic/character02"]
     ink = torch.from_numpy(enlarge(digits[0][:1], 105)[0] > 100).to(torch.float32)
-    wanted = torch.nn.functional.interpolate(ink[None, None], (28, 28), mode="area")[0, 0]
-    assert float((raw.train.pixels()[0, 0] - wanted).abs().mean()) < 0.05
+    expected = torch.nn.functional.interpolate(ink[None, None], (28, 28), mode="area")[0, 0]
+    assert float((raw.train.pixels()[0, 0] - expected).abs().mean()) < 0.05
     assert read("omniglot", size=14).train.images.shape == (4, 1, 14, 14)
 
 

@@ -212,8 +212,10 @@ def test_a_run_has_the_truths_settings_unless_asked(method: str) -> None:
     assert (config.latent_dim, config.net) == (1, ARCHITECTURE)
     assert (config.train.epochs, config.train.batch_size, config.train.lr) == (500, 100, 1e-3)
     assert config.to_json()["likelihood"] == {"kind": "gaussian", "sigma_x": 0.1, "learn_sigma_x": False}
-    asked = make_config(method, DataConfig(name="circle"), EVENT_SHAPE, {"latent_dim": 2, "epochs": 3, "hidden": 20})
-    assert (asked.latent_dim, asked.train.epochs, asked.net.model_dump()["hidden"]) == (2, 3, 20)
+    requested = make_config(
+        method, DataConfig(name="circle"), EVENT_SHAPE, {"latent_dim": 2, "epochs": 3, "hidden": 20}
+    )
+    assert (requested.latent_dim, requested.train.epochs, requested.net.model_dump()["hidden"]) == (2, 3, 20)
 
 
 @pytest.mark.parametrize("method", ["vae", "iwae:5", "gp"])
@@ -225,12 +227,12 @@ def test_runs_on_points_train_and_are_evaluated_along_the_line(
     assert not run.is_images
     evaluated = ["evaluate", str(run.dir), "--instances", "4", "--device", "cpu", "--k", "5"]
     assert gpvae(*evaluated, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["log_px"]["truth"] == "line"
-    assert found["checks"]["line"] == {"failed": 0, "n": 4}
-    assert found["gaps"]["inference"]["mean"] > -1e-3
+    actual = json.loads(capsys.readouterr().out)
+    assert actual["log_px"]["truth"] == "line"
+    assert actual["checks"]["line"] == {"failed": 0, "n": 4}
+    assert actual["gaps"]["inference"]["mean"] > -1e-3
     x = run.data.test.pixels(np.random.default_rng(0).permutation(1000)[:4])
-    assert found["log_px"]["mean"] == pytest.approx(float(Line.build(run.model).log_px(x).mean()))
+    assert actual["log_px"]["mean"] == pytest.approx(float(Line.build(run.model).log_px(x).mean()))
     assert gpvae(*evaluated, "--truth", "grid") == 2
     assert "1 latent dimension, got 'grid': quadrature needs exactly 2" in capsys.readouterr().err
 

@@ -27,7 +27,7 @@ from gpvae_core.mapa.recovery.finish import finish
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_config import RunConfig, parse_config
-from gpvae_core.run_files import RAW, read_json, read_metrics, read_tensors
+from gpvae_core.run_files import UNFINISHED, read_json, read_metrics, read_tensors
 from gpvae_core.runs import load_run, summarize
 from gpvae_core.training import Training, resume, train
 from gpvae_core.validation import DeviceSplit, validation_elbo
@@ -47,7 +47,7 @@ def weights(run: Path, which: str) -> dict[str, Tensor]:
 
 
 def assert_same(a: Path, b: Path) -> None:
-    for which in (RAW, "best", "last"):
+    for which in (UNFINISHED, "best", "last"):
         left, right = weights(a, which), weights(b, which)
         assert left.keys() == right.keys()
         assert all(torch.equal(left[name], right[name]) for name in left), which
@@ -128,7 +128,7 @@ def test_the_finished_model_is_made_from_the_best_weights_not_the_last(
         finish(vae, DeviceSplit(POINTS.train, torch.device("cpu")), one.inference, one.seed)
         return vae.state_dict()
 
-    best, of_best, of_last = weights(run, "best"), finished(RAW), finished("last")
+    best, of_best, of_last = weights(run, "best"), finished(UNFINISHED), finished("last")
     assert all(torch.equal(best[name], of_best[name]) for name in best)
     assert any(not torch.equal(best[name], of_last[name]) for name in best)
 
@@ -137,7 +137,7 @@ def evenly(n: int, stored: int) -> SparsePosterior:
     """Every index alike."""
     index = torch.arange(stored).repeat(n, 1)
     left = torch.full((n,), math.log(n - stored) if stored < n else -math.inf, dtype=torch.float64)
-    return SparsePosterior.of(index, torch.zeros(n, stored, dtype=torch.float64), left, n)
+    return SparsePosterior.normalized(index, torch.zeros(n, stored, dtype=torch.float64), left, n)
 
 
 def test_a_heavy_tail_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -219,11 +219,11 @@ def split(folder: Path, which: str = "validation") -> Any:
 def test_the_score_is_the_likelihood_of_the_empiricalized_model(whole: Path) -> None:
     """Eq. 4 of the raw weights of the best epoch, pair by pair."""
     vae = config().build(POINTS.event_shape)
-    vae.load_state_dict(weights(whole, RAW))
+    vae.load_state_dict(weights(whole, UNFINISHED))
     g = vae.decode(vae.encoder(POINTS.train.pixels()).mean).double()
     log_p = vae.likelihood.double().log_prob(POINTS.validation.pixels().double()[:, None], g[None])
     exact = float((torch.logsumexp(log_p, 1) - np.log(len(g))).mean())
-    assert read_json(whole / RAW / "state.json")["validation_elbo"] == pytest.approx(exact, abs=1e-4)
+    assert read_json(whole / UNFINISHED / "state.json")["validation_elbo"] == pytest.approx(exact, abs=1e-4)
 
 
 def test_passes_are_counted_for_each_point(whole: Path) -> None:
@@ -296,8 +296,8 @@ def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
         ({"bandwidth": "sigma"}, "wanted bandwidth as a number above 0"),
         ({"draws": -1}, "greater than or equal to 0"),
         ({"group_size": 5}, "group_size has no effect without batching=neighbours"),
-        ({"train.samples": 2}, r"method 'mapa:20' works with --set train\.samples=1 alone, got 2"),
-        ({"kl_warmup": 2}, r"works with --set train\.kl_warmup=0 alone"),
+        ({"train.samples": 2}, r"method 'mapa:20' works only with --set train\.samples=1, got 2"),
+        ({"kl_warmup": 2}, r"works only with --set train\.kl_warmup=0"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], wrong: str) -> None:
@@ -308,9 +308,9 @@ def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], w
 @pytest.mark.parametrize(
     ("method", "wrong"),
     [
-        ("mapa+gp", r"method 'mapa\+gp': mapa works with a plain encoder alone, got the encoder 'gp'"),
-        ("mapa+iwae", r"method 'mapa\+iwae': mapa works with a plain encoder alone, got the objective 'iwae'"),
-        ("mapa-gt+vlae:2", r"method 'mapa-gt\+vlae:2': mapa-gt works with "),
+        ("mapa+gp", r"method 'mapa\+gp': mapa works only with a plain encoder, got the encoder 'gp'"),
+        ("mapa+iwae", r"method 'mapa\+iwae': mapa works only with a plain encoder, got the objective 'iwae'"),
+        ("mapa-gt+vlae:2", r"method 'mapa-gt\+vlae:2': mapa-gt works only with "),
         ("mapa+sa:2", "got the refiner 'semi_amortized'"),
         ("mapa+dvae", "got the regulariser 'denoising'"),
         ("mapa+mapa-gt", "both name the inference"),
@@ -329,16 +329,16 @@ def test_a_frozen_decoder_is_refused_by_the_option_that_asks_for_it() -> None:
 @pytest.mark.parametrize(
     ("settings", "wrong"),
     [
-        ({"rho": 0.8}, "'rho' is no setting of the kernel that goes with the 'gaussian' likelihood"),
-        ({"temperature": 2.0}, "'temperature' is no setting of the kernel"),
+        ({"rho": 0.8}, "'rho' is not a setting of the kernel for the 'gaussian' likelihood"),
+        ({"temperature": 2.0}, "'temperature' is not a setting of the kernel"),
         ({"neighbours": 1001, "draws": 0}, "wanted k from 0 to the 1000 training points"),
-        ({"neighbours": 1000}, "k=1000 takes in every training point"),
+        ({"neighbours": 1000}, "k=1000 includes every training point"),
         ({"neighbours": 0, "draws": 0}, "leave the bound without a term"),
         ({"stored": 1}, "wanted stored from the 2 neighbours"),
         ({"stored": 2000}, "to the 1000 training points, got 2000"),
         ({"latent_dim": 2, "prior.kind": "normal"}, "wants a flow before the decoder"),
         ({"likelihood.kind": "bernoulli"}, "wanted binary images"),
-        ({"likelihood.kind": "bernoulli", "bandwidth": 0.2}, "'bandwidth' is no setting of the kernel"),
+        ({"likelihood.kind": "bernoulli", "bandwidth": 0.2}, "'bandwidth' is not a setting of the kernel"),
     ],
 )
 def test_what_does_not_go_with_the_data_leaves_no_folder(tmp_path: Path, settings: dict[str, Any], wrong: str) -> None:

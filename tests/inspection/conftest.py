@@ -13,7 +13,7 @@ import torch
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, Dataset, Split, load
 from gpvae_core.run_config import RunConfig
-from gpvae_core.run_files import Meta
+from gpvae_core.run_files import RunMetadata
 from gpvae_core.runs import Run
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder, LinearGaussianVAE
@@ -23,7 +23,7 @@ SHAPE = (1, 4, 4)
 
 def make_run(folder: Path, config: RunConfig, model: VAE, data: Dataset) -> Run:
     """A run of this model and data, as load_run would give it."""
-    meta = Meta(data_fingerprint=data.fingerprint, event_shape=data.event_shape)
+    meta = RunMetadata(data_fingerprint=data.fingerprint, event_shape=data.event_shape)
     run = Run(folder, config, model.eval().requires_grad_(False), meta, torch.device("cpu"))
     run._data = data
     return run

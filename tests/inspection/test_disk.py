@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpvae_core.inspection import stages
-from gpvae_core.inspection.disk import KEPT, DiskCache, fingerprint
+from gpvae_core.inspection.disk import FILES_PER_STAGE, DiskCache, fingerprint
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.runs import Run
 
@@ -116,11 +116,11 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_old_files_are_forgotten(tmp_path: Path) -> None:
-    for weights in range(KEPT + 2):
+    for weights in range(FILES_PER_STAGE + 2):
         DiskCache(tmp_path, {"weights": weights}).write("map", {}, {"xy": np.array([weights])})
         DiskCache(tmp_path, {"weights": weights}).write("gaps", {}, {"xy": np.array([weights])})
-    assert len(list(tmp_path.glob("map-*.npz"))) == KEPT
-    assert len(list(tmp_path.glob("gaps-*.npz"))) == KEPT
-    newest = DiskCache(tmp_path, {"weights": KEPT + 1}).read("map", {})
+    assert len(list(tmp_path.glob("map-*.npz"))) == FILES_PER_STAGE
+    assert len(list(tmp_path.glob("gaps-*.npz"))) == FILES_PER_STAGE
+    newest = DiskCache(tmp_path, {"weights": FILES_PER_STAGE + 1}).read("map", {})
     assert newest is not None
-    assert newest["xy"] == [KEPT + 1]
+    assert newest["xy"] == [FILES_PER_STAGE + 1]

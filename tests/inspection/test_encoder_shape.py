@@ -32,9 +32,9 @@ def test_the_outline_of_a_correlated_gaussian_is_its_ellipse() -> None:
     covariance = (L @ L.mT)[0].double().numpy()
     assert np.allclose(shape.covariance, covariance, atol=0.06)
     assert shape.outline is not None
-    found = radii(shape.outline, MEAN[0].double().numpy(), covariance)
-    assert found.mean() == pytest.approx(chi2(2).ppf(0.9), rel=0.05)
-    assert found.std() < 0.05 * found.mean()
+    actual = radii(shape.outline, MEAN[0].double().numpy(), covariance)
+    assert actual.mean() == pytest.approx(chi2(2).ppf(0.9), rel=0.05)
+    assert actual.std() < 0.05 * actual.mean()
 
 
 def test_on_a_slice_the_outline_is_that_of_the_restricted_density() -> None:
@@ -45,8 +45,8 @@ def test_on_a_slice_the_outline_is_that_of_the_restricted_density() -> None:
     plane = Plane(mean[0].double().numpy(), np.eye(2, 3), "z1", "z2", is_slice=True, note="")
     shape = encoder_shape("encoder", plane, FullGaussian(mean, chol), generator())
     assert shape.outline is not None
-    found = radii(shape.outline, np.zeros(2), (L @ L.mT)[0].numpy())
-    assert found.mean() == pytest.approx(chi2(2).ppf(0.9), rel=0.05)
+    actual = radii(shape.outline, np.zeros(2), (L @ L.mT)[0].numpy())
+    assert actual.mean() == pytest.approx(chi2(2).ppf(0.9), rel=0.05)
 
 
 def test_a_diagonal_gaussian_keeps_its_ellipse() -> None:

@@ -37,9 +37,9 @@ def trained(folder: Path, method: str, latent_dim: int) -> Run:
 @pytest.mark.parametrize("method", WAYS)
 def test_a_run_is_evaluated_and_shown(method: str, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", method, 2)
-    found = evaluated(run, instances=3, k=20)
-    assert found["elbo"]["mean"] <= found["iwae"]["mean"]
-    assert found["gaps"]["inference"]["mean"] > 0
+    actual = evaluated(run, instances=3, k=20)
+    assert actual["elbo"]["mean"] <= actual["iwae"]["mean"]
+    assert actual["gaps"]["inference"]["mean"] > 0
     explorer = Explorer(run, gap_sample=2)
     explorer.prepare()
     instance = explorer.instance(3)

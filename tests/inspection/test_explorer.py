@@ -164,18 +164,18 @@ def test_uncertainty_view_ranks_the_instance(digits_run: Callable[..., Run]) -> 
     np.testing.assert_allclose(
         after.scatter_uncertainty, u.total[torch.as_tensor(after.scatter_index)].double(), rtol=1e-4
     )
-    for found in after.correlations:
-        exact = spearmanr(after.scatter_uncertainty, after.scatter[found.against])[0]
-        assert found.rho == pytest.approx(exact)
-        assert found.low <= found.rho <= found.high
-        assert found.n == 8
-    assert "inference gap" in {found.against for found in after.correlations}
+    for actual in after.correlations:
+        exact = spearmanr(after.scatter_uncertainty, after.scatter[actual.against])[0]
+        assert actual.rho == pytest.approx(exact)
+        assert actual.low <= actual.rho <= actual.high
+        assert actual.n == 8
+    assert "inference gap" in {actual.against for actual in after.correlations}
 
 
 def test_correlations_leave_out_what_cannot_be_ranked() -> None:
     u = np.arange(6.0)
-    found = correlations(u, {"same": np.ones(6), "few": np.array([1, 2, *[np.nan] * 4]), "down": -u}, seed=0)
-    assert [(c.against, c.rho, c.n) for c in found] == [("down", pytest.approx(-1.0), 6)]
+    actual = correlations(u, {"same": np.ones(6), "few": np.array([1, 2, *[np.nan] * 4]), "down": -u}, seed=0)
+    assert [(c.against, c.rho, c.n) for c in actual] == [("down", pytest.approx(-1.0), 6)]
 
 
 def test_quantile_picks_with_few_instances() -> None:

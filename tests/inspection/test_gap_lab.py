@@ -132,11 +132,11 @@ def test_an_outline_holds_its_mass(correlated: bool) -> None:
     chol = torch.tensor([[[0.6, 0.0], [0.4 * correlated, 0.05]]])
     mean = torch.tensor([[1.0, -2.0]])
     q = FullGaussian(mean, chol) if correlated else DiagonalGaussian(mean, chol.diagonal(dim1=-2, dim2=-1))
-    found = outline_of("q", q, latent_plane())
+    actual = outline_of("q", q, latent_plane())
     precision = np.linalg.inv((chol[0] @ chol[0].T).double().numpy())
-    off = found.line - mean[0].numpy()
+    off = actual.line - mean[0].numpy()
     np.testing.assert_allclose(np.einsum("pi,ij,pj->p", off, precision, off), -2 * np.log(1 - MASS), rtol=0.06)
-    np.testing.assert_allclose(found.centre, mean[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(actual.centre, mean[0].numpy(), atol=1e-6)
 
 
 def test_on_a_slice_an_outline_is_that_of_the_restricted_density() -> None:
@@ -146,11 +146,11 @@ def test_on_a_slice_an_outline_is_that_of_the_restricted_density() -> None:
     plane = Plane(np.array([0.1, 0.0, 0.3]), turn[:2], "u", "w", True, "")
     covariance = (chol[0] @ chol[0].T).double().numpy()
     known = on_plane("q", plane, mean, covariance)
-    found = outline_of("q", FullGaussian(torch.as_tensor(mean[None], dtype=torch.float32), chol), plane)
-    off = found.line - known.mean
+    actual = outline_of("q", FullGaussian(torch.as_tensor(mean[None], dtype=torch.float32), chol), plane)
+    off = actual.line - known.mean
     radii = np.einsum("pi,ij,pj->p", off, np.linalg.inv(known.covariance), off)
     np.testing.assert_allclose(radii, -2 * np.log(1 - MASS), rtol=0.04)
-    np.testing.assert_allclose(found.centre, plane.coordinates(mean), atol=1e-6)
+    np.testing.assert_allclose(actual.centre, plane.coordinates(mean), atol=1e-6)
 
 
 def test_contours_show_the_truth_and_reach_to_a_start_that_is_far_off(linear_run: LinearRuns, tmp_path: Path) -> None:
@@ -205,19 +205,19 @@ def test_runs_are_grouped_by_their_decoder(linear_run: LinearRuns, tmp_path: Pat
     frozen = one.run.config.model_copy(update={"freeze_decoder": True})
     taken = make_run(tmp_path / "taken", frozen, one.oracle.vae(SHIFT), one.run.data)
     taken.meta = taken.meta.model_copy(update={"decoder_from": "gone"})
-    found = decoders({"other": other.run, "taken": taken, "own": one.run})
-    assert [(d.name, d.runs) for d in found] == [("own", ("own", "taken")), ("other", ("other",))]
+    actual = decoders({"other": other.run, "taken": taken, "own": one.run})
+    assert [(d.name, d.runs) for d in actual] == [("own", ("own", "taken")), ("other", ("other",))]
     assert decoders({"taken": taken})[0].name == "gone"
 
 
 def test_times_take_turns_and_are_what_the_clock_says(linear: tuple[GapLab, LinearRun]) -> None:
     lab, base = linear
     ticks = count()
-    asked: list[str] = []
+    requested: list[str] = []
     models = {name: lab.model(name) for name in ("best", "off")}
     x = base.run.data.validation.pixels([0, 1])
-    times = batch_times(models, x, lambda done, total, what: asked.append(what), lambda: 0.25 * next(ticks))
-    assert asked[:4] == ["timing best", "timing off"] * 2
+    times = batch_times(models, x, lambda done, total, what: requested.append(what), lambda: 0.25 * next(ticks))
+    assert requested[:4] == ["timing best", "timing off"] * 2
     for values in times.values():
         assert REPEATS >= len(values) >= FEWEST
         np.testing.assert_allclose(values, 250.0)

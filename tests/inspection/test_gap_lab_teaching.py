@@ -34,8 +34,8 @@ def test_the_teaching_set_is_every_family_that_fits_and_trains_on_the_decoder(or
     folders = teaching.train_planned(tmp_path, two, origin)
     runs = {path.name: load_run(path, device="cpu") for path in folders}
     assert set(runs) == {"origin-vae", "origin-full"}
-    found = decoders({"origin": origin, **runs})
-    assert [(d.name, len(d.runs)) for d in found] == [("origin", 3)]
+    actual = decoders({"origin": origin, **runs})
+    assert [(d.name, len(d.runs)) for d in actual] == [("origin", 3)]
 
 
 def test_a_cancelled_training_goes_on_and_a_finished_one_is_kept(origin: Run, tmp_path: Path) -> None:

@@ -85,8 +85,8 @@ def test_points_are_those_with_most_mapa_probability(linear_run: Callable[..., L
 def test_kl_is_a_sum_over_indices() -> None:
     p, q = np.array([0.5, 0.25, 0.25, 0.0]), np.array([0.25, 0.25, 0.4, 0.1])
     with np.errstate(divide="ignore"):
-        found = kl(np.log(p), np.log(q))
-    assert found == pytest.approx(0.5 * np.log(2) + 0.25 * np.log(0.25 / 0.4))
+        actual = kl(np.log(p), np.log(q))
+    assert actual == pytest.approx(0.5 * np.log(2) + 0.25 * np.log(0.25 / 0.4))
 
 
 def test_far_points_are_left_out() -> None:

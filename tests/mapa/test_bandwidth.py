@@ -83,11 +83,11 @@ def test_mapa_needs_no_model() -> None:
 def test_log_density_against_a_double_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandwidth_module, "QUERY_CHUNK", 3)
     x_train, x = images(12, 0), images(7, 1)
-    found = log_density(x_train, x, [0.1, 0.6])
+    actual = log_density(x_train, x, [0.1, 0.6])
     for s, bandwidth in enumerate((0.1, 0.6)):
         for n in range(7):
             k = [gaussian(x[n], x_train[i], bandwidth) for i in range(12)]
-            assert float(found[s, n]) == pytest.approx(np.logaddexp.reduce(k) - math.log(12), abs=5e-3)
+            assert float(actual[s, n]) == pytest.approx(np.logaddexp.reduce(k) - math.log(12), abs=5e-3)
 
 
 def test_the_best_bandwidth_is_chosen() -> None:

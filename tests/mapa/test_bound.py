@@ -14,9 +14,9 @@ from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LIKELIHOODS, GaussianConfig
 from gpvae_core.mapa import empirical
 from gpvae_core.mapa.bound import mapa_bound
-from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse
-from gpvae_core.mapa.empirical import EmpiricalizedModel, distinct_of
-from gpvae_core.mapa.proposals import EvenProposal, MapaProposal, ModelProposal
+from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_sparse, draw_uniform
+from gpvae_core.mapa.empirical import EmpiricalizedModel, distinct_indices
+from gpvae_core.mapa.proposals import MapaProposal, ModelProposal, UniformProposal
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.priors.flow import FlowPriorConfig
@@ -44,7 +44,7 @@ def log_kernel(x: Tensor = X) -> Tensor:
 def posterior(x: Tensor = X, stored: int = N) -> SparsePosterior:
     log_k, index = log_kernel(x).sort(1, descending=True)
     rest = torch.logsumexp(log_k[:, stored:], 1) if stored < len(x) else torch.full((len(x),), -torch.inf).double()
-    return SparsePosterior.of(index[:, :stored], log_k[:, :stored], rest, len(x))
+    return SparsePosterior.normalized(index[:, :stored], log_k[:, :stored], rest, len(x))
 
 
 def likelihood_of(vae: VAE, n: int, i: int) -> float:
@@ -152,12 +152,12 @@ def test_the_models_own_posterior_makes_it_exact() -> None:
 def test_with_every_index_it_is_exact_and_takes_no_draws() -> None:
     vae, every = model(), torch.arange(N)
     own = empiricalized(vae)
-    for proposal in (MapaProposal(posterior()), ModelProposal(own), EvenProposal(N)):
+    for proposal in (MapaProposal(posterior()), ModelProposal(own), UniformProposal(N)):
         value, codes = own.bound(every, proposal.draw(every, N, 0, generator()))
         assert torch.allclose(value, own.log_likelihood(X, every), atol=1e-6)
         assert codes == N
     whole, one = torch.zeros(2, 5), torch.zeros(2, 1)
-    with pytest.raises(UserError, match="k=5 takes in every training point"):
+    with pytest.raises(UserError, match="k=5 includes every training point"):
         mapa_bound(whole, one, one, 5)
     with pytest.raises(UserError, match="wanted k from 0 to the 4 training points"):
         mapa_bound(whole, one[:, :0], one[:, :0], 4)
@@ -175,8 +175,8 @@ def test_one_neighbour_and_no_draws_are_the_autoencoder() -> None:
 
 def gradients(vae: VAE, value: Tensor) -> list[Tensor]:
     parameters = [p for p in vae.parameters() if p.requires_grad]
-    found = torch.autograd.grad(value.mean(), parameters, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+    actual = torch.autograd.grad(value.mean(), parameters, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, actual, strict=True)]
 
 
 def pair_by_pair(vae: VAE, index: Tensor, draw: IndexDraw) -> Tensor:
@@ -239,7 +239,7 @@ def test_draws_are_outside_of_the_head_with_their_probabilities(k: int) -> None:
     for draw in (
         draw_sparse(posterior(stored=6).rows(torch.tensor([0])), k, 40_000, generator()),
         draw_dense(log_q, k, 40_000, generator()),
-        draw_evenly(1, N, k, 40_000, generator()),
+        draw_uniform(1, N, k, 40_000, generator()),
     ):
         assert not set(draw.head[0].tolist()) & set(draw.tail[0].tolist())
         for i in set(draw.tail[0].tolist()):
@@ -251,12 +251,12 @@ def test_draws_are_outside_of_the_head_with_their_probabilities(k: int) -> None:
 
 @pytest.mark.parametrize("k", [0, 1, 5])
 def test_even_draws_are_even(k: int) -> None:
-    log_q = draw_evenly(3, N, k, 20, generator()).log_q
+    log_q = draw_uniform(3, N, k, 20, generator()).log_q
     assert torch.allclose(log_q, torch.full_like(log_q, -math.log(N - k)))
 
 
 def test_without_mapa_the_even_proposal_draws_any_head() -> None:
-    heads = [tuple(draw_evenly(1, N, 2, 1, generator(seed)).head[0].tolist()) for seed in range(30)]
+    heads = [tuple(draw_uniform(1, N, 2, 1, generator(seed)).head[0].tolist()) for seed in range(30)]
     assert len(set(heads)) > 20
     assert all(len(set(head)) == 2 for head in heads)
 
@@ -264,14 +264,14 @@ def test_without_mapa_the_even_proposal_draws_any_head() -> None:
 def test_mapa_is_a_better_proposal_than_none() -> None:
     log_p, rng = noisy_truth(), generator(7)
     mapa = mean_bound(log_p, 1, 2)
-    even = sum(float(of_table(log_p, draw_evenly(N, N, 1, 2, rng)).mean()) for _ in range(400)) / 400
+    even = sum(float(of_table(log_p, draw_uniform(N, N, 1, 2, rng)).mean()) for _ in range(400)) / 400
     assert even < mapa - 0.3
     assert mapa < float((torch.logsumexp(log_p, 1) - math.log(N)).mean())
 
 
 def test_distinct_indices_are_those_of_unique() -> None:
     pairs = torch.randint(50, (4, 9), generator=generator())
-    distinct, place = distinct_of(pairs, 50)
-    wanted, inverse = torch.unique(pairs, return_inverse=True)
-    assert torch.equal(distinct, wanted)
+    distinct, place = distinct_indices(pairs, 50)
+    expected, inverse = torch.unique(pairs, return_inverse=True)
+    assert torch.equal(distinct, expected)
     assert torch.equal(place, inverse)

@@ -40,7 +40,7 @@ def points(seed: int = 0) -> Tensor:
     return torch.rand(100, 4, generator=torch.Generator().manual_seed(seed))
 
 
-def found(folder: Path, **other: object) -> NeighbourTable:
+def actual(folder: Path, **other: object) -> NeighbourTable:
     arguments = {"x_train": points(), "kernel": KERNEL, "k": 7, "device": "cpu", "folder": folder, **other}
     return load_or_find(**arguments)  # pyright: ignore[reportArgumentType]
 
@@ -51,7 +51,7 @@ def same(a: NeighbourTable, b: NeighbourTable) -> bool:
 
 
 def test_a_table_is_found_once(tmp_path: Path) -> None:
-    first, second = found(tmp_path), found(tmp_path)
+    first, second = actual(tmp_path), actual(tmp_path)
     assert len(SEARCHED) == 1
     assert same(first, second)
     assert same(first, find_neighbours(points(), KERNEL, 7, device="cpu"))
@@ -59,8 +59,8 @@ def test_a_table_is_found_once(tmp_path: Path) -> None:
 
 
 def test_a_bandwidth_needs_no_other_table(tmp_path: Path) -> None:
-    found(tmp_path)
-    wide = found(tmp_path, kernel=GaussianKernel(3.0)).posterior(GaussianKernel(3.0))
+    actual(tmp_path)
+    wide = actual(tmp_path, kernel=GaussianKernel(3.0)).posterior(GaussianKernel(3.0))
     assert len(SEARCHED) == 1
     expected = find_neighbours(points(), GaussianKernel(3.0), 7, device="cpu").posterior(GaussianKernel(3.0))
     assert torch.equal(wide.log_q, expected.log_q)
@@ -79,10 +79,10 @@ def test_a_bandwidth_needs_no_other_table(tmp_path: Path) -> None:
     ids=lambda other: next(iter(other)),
 )
 def test_what_the_search_depends_on_is_in_the_name(tmp_path: Path, other: dict[str, object]) -> None:
-    found(tmp_path)
-    changed = found(tmp_path, **other)
+    actual(tmp_path)
+    changed = actual(tmp_path, **other)
     assert len(SEARCHED) == 2
-    assert same(changed, found(tmp_path, **other))
+    assert same(changed, actual(tmp_path, **other))
     assert len(SEARCHED) == 2
 
 
@@ -111,18 +111,18 @@ def _flip(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [_cut, _flip, lambda _: b"", lambda _: b"not a table"])
 def test_a_damaged_file_is_computed_again(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    first = found(tmp_path)
+    first = actual(tmp_path)
     (file,) = tmp_path.iterdir()
     file.write_bytes(damage(file.read_bytes()))
-    assert same(found(tmp_path), first)
+    assert same(actual(tmp_path), first)
     assert len(SEARCHED) == 2
-    assert same(found(tmp_path), first)
+    assert same(actual(tmp_path), first)
     assert len(SEARCHED) == 2
 
 
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert found(tmp_path / "file" / "below").n_total == 100
+    assert actual(tmp_path / "file" / "below").n_total == 100
     assert len(SEARCHED) == 1
 
 
@@ -132,7 +132,7 @@ def test_a_full_or_read_only_disk_is_no_error(tmp_path: Path, monkeypatch: pytes
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr({"mkstemp": files.tempfile, "replace": files.os}[failing], failing, refuse)
-    assert found(tmp_path).n_total == 100
+    assert actual(tmp_path).n_total == 100
     assert list(tmp_path.iterdir()) == []
 
 
@@ -140,15 +140,15 @@ def test_a_table_on_a_read_only_disk_is_read(tmp_path: Path, monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    found(tmp_path)
+    actual(tmp_path)
     monkeypatch.setattr(cache.os, "utime", refuse)
-    found(tmp_path)
+    actual(tmp_path)
     assert len(SEARCHED) == 1
 
 
 def test_the_longest_unused_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(3):
-        found(tmp_path, seed=seed)
+        actual(tmp_path, seed=seed)
     files = sorted(tmp_path.iterdir(), key=lambda file: file.stat().st_mtime_ns)
     for age, file in zip((300, 200, 100), files, strict=True):
         os.utime(file, (time.time() - age, time.time() - age))
@@ -156,20 +156,20 @@ def test_the_longest_unused_are_forgotten(tmp_path: Path, monkeypatch: pytest.Mo
     for file in (abandoned, current):
         file.write_text("")
     os.utime(abandoned, (1.0, 1.0))
-    found(tmp_path, seed=0)
+    actual(tmp_path, seed=0)
     monkeypatch.setattr(cache, "KEPT_BYTES", int(3.5 * files[0].stat().st_size))
-    found(tmp_path, seed=3)
+    actual(tmp_path, seed=3)
     assert len(list(tmp_path.glob("*.safetensors"))) == 3
     assert not abandoned.exists()
     assert current.exists()
-    found(tmp_path, seed=0)
+    actual(tmp_path, seed=0)
     assert len(SEARCHED) == 4, "used last, so it is still there"
 
 
 def test_values_that_the_kernel_does_not_take_are_refused_though_another_kernel_has_the_table(tmp_path: Path) -> None:
-    found(tmp_path)
+    actual(tmp_path)
     with pytest.raises(UserError, match="binary images"):
-        found(tmp_path, kernel=BernoulliKernel())
+        actual(tmp_path, kernel=BernoulliKernel())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems name the folder otherwise")

@@ -54,13 +54,13 @@ def fill(out: Path, sweep: dict[str, Any] = SWEEP, but: tuple[str, ...] = ()) ->
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Comparison:
+def actual(tmp_path: Path) -> Comparison:
     fill(tmp_path)
     return comparison(tmp_path)
 
 
-def test_a_draws_kl_is_that_of_the_restart_best_by_validation(found: Comparison) -> None:
-    entry = found.entry("figure-8", "iwae:10")
+def test_a_draws_kl_is_that_of_the_restart_best_by_validation(actual: Comparison) -> None:
+    entry = actual.entry("figure-8", "iwae:10")
     assert entry is not None
     assert entry.kl == pytest.approx([0.25, 0.27, 0.24])
     assert entry.mean == pytest.approx(sum(entry.kl) / 3)
@@ -70,26 +70,26 @@ def test_a_draws_kl_is_that_of_the_restart_best_by_validation(found: Comparison)
     assert (entry.decoder_passes, entry.encoder_passes, entry.train_seconds) == (10.0, 1.0, 4.0)
 
 
-def test_sets_stand_as_in_the_paper_and_methods_by_s(found: Comparison) -> None:
-    assert found.datasets == ("clusters", "figure-8")
-    assert found.methods == ("vae", "iwae:10", "iwae:50")
-    assert [row["method"] for row in kl_rows(found)] == list(found.methods)
-    assert "*" in kl_rows(found)[2]["figure-8"]
-    assert "*" not in kl_rows(found)[0]["figure-8"]
-    assert kl_rows(found)[1]["decoder passes"] == "10.0"
+def test_sets_stand_as_in_the_paper_and_methods_by_s(actual: Comparison) -> None:
+    assert actual.datasets == ("clusters", "figure-8")
+    assert actual.methods == ("vae", "iwae:10", "iwae:50")
+    assert [row["method"] for row in kl_rows(actual)] == list(actual.methods)
+    assert "*" in kl_rows(actual)[2]["figure-8"]
+    assert "*" not in kl_rows(actual)[0]["figure-8"]
+    assert kl_rows(actual)[1]["decoder passes"] == "10.0"
 
 
-def renamed(found: Comparison, names: dict[str, str]) -> Comparison:
+def renamed(actual: Comparison, names: dict[str, str]) -> Comparison:
     """The same figures under other methods' names."""
 
-    entries = tuple(dataclasses.replace(one, method=names.get(one.method, one.method)) for one in found.entries)
-    methods = tuple(names.get(method, method) for method in found.methods)
-    return dataclasses.replace(found, methods=methods, entries=entries, verdicts=verdicts(entries))
+    entries = tuple(dataclasses.replace(one, method=names.get(one.method, one.method)) for one in actual.entries)
+    methods = tuple(names.get(method, method) for method in actual.methods)
+    return dataclasses.replace(actual, methods=methods, entries=entries, verdicts=verdicts(entries))
 
 
-def test_claims_are_tested_draw_by_draw(found: Comparison) -> None:
+def test_claims_are_tested_draw_by_draw(actual: Comparison) -> None:
     """'mapa:10' stands 0.1 below 'iwae:10' on every draw."""
-    other = renamed(found, {"iwae:50": "mapa:10"})
+    other = renamed(actual, {"iwae:50": "mapa:10"})
     of = {(one.claim, one.dataset): one for one in other.verdicts}
     below = of["MAPA below IWAE", "figure-8"]
     assert (below.method, below.rival, below.n) == ("mapa:10", "iwae:10", 3)
@@ -98,41 +98,41 @@ def test_claims_are_tested_draw_by_draw(found: Comparison) -> None:
     assert of["MAPA below VAE", "figure-8"].rival == "vae"
     less = of["MAPA less accurate than IWAE", "clusters"]
     assert (less.holds, ("MAPA below IWAE", "clusters") in of) == ("no", False)
-    swapped = renamed(found, {"iwae:50": "iwae:10", "iwae:10": "mapa:10"})
+    swapped = renamed(actual, {"iwae:50": "iwae:10", "iwae:10": "mapa:10"})
     assert {one.holds for one in swapped.verdicts if one.claim == "MAPA below IWAE"} == {"no"}
 
 
-def test_the_p_value_is_the_paired_t_tests(found: Comparison) -> None:
+def test_the_p_value_is_the_paired_t_tests(actual: Comparison) -> None:
     noisy = [0.1, 0.3, 0.15]
     entries = [
         dataclasses.replace(one, method="mapa:10", kl=tuple(noisy)) if one.method == "iwae:50" else one
-        for one in found.entries
+        for one in actual.entries
     ]
 
     (one,) = [v for v in verdicts(entries) if (v.claim, v.dataset) == ("MAPA below IWAE", "figure-8")]
-    theirs = found.entry("figure-8", "iwae:10")
+    theirs = actual.entry("figure-8", "iwae:10")
     assert theirs is not None
     assert one.p == pytest.approx(ttest_rel(noisy, theirs.kl)[1])
     assert one.holds == "unsure"
 
 
-def as_good(found: Comparison, theirs: list[float]) -> str:
+def as_good(actual: Comparison, theirs: list[float]) -> str:
     """The verdict on MAPA-GT with these KLs, where MAPA's are those of 'iwae:10'."""
     entries = [
         dataclasses.replace(one, method="mapa-gt:10", kl=tuple(theirs)) if one.method == "iwae:50" else one
-        for one in renamed(found, {"iwae:10": "mapa:10"}).entries
+        for one in renamed(actual, {"iwae:10": "mapa:10"}).entries
     ]
     return next(v for v in verdicts(entries) if (v.claim, v.dataset) == ("MAPA-GT like MAPA", "figure-8")).holds
 
 
-def test_as_good_needs_an_interval_below_the_margin(found: Comparison) -> None:
-    base = found.entry("figure-8", "iwae:10")
+def test_as_good_needs_an_interval_below_the_margin(actual: Comparison) -> None:
+    base = actual.entry("figure-8", "iwae:10")
     assert base is not None
-    assert as_good(found, [kl + 0.015 for kl in base.kl]) == "yes"
-    assert as_good(found, [kl - 0.1 for kl in base.kl]) == "yes"
-    assert as_good(found, [kl + 0.1 for kl in base.kl]) == "no"
-    noisy = [kl + apart for kl, apart in zip(base.kl, (0.5, -0.5, 0.01), strict=True)]
-    assert as_good(found, noisy) == "unsure"
+    assert as_good(actual, [kl + 0.015 for kl in base.kl]) == "yes"
+    assert as_good(actual, [kl - 0.1 for kl in base.kl]) == "yes"
+    assert as_good(actual, [kl + 0.1 for kl in base.kl]) == "no"
+    noisy = [kl + distance for kl, distance in zip(base.kl, (0.5, -0.5, 0.01), strict=True)]
+    assert as_good(actual, noisy) == "unsure"
 
 
 def test_one_draw_decides_nothing(tmp_path: Path) -> None:
@@ -148,22 +148,22 @@ def test_what_is_not_there_yet_is_said(tmp_path: Path) -> None:
     assert kl_rows(comparison(tmp_path))[2]["figure-8"] == "(3 to do)"
 
 
-def test_a_draw_that_is_missing_is_said_and_no_star_given(found: Comparison) -> None:
+def test_a_draw_that_is_missing_is_said_and_no_star_given(actual: Comparison) -> None:
     entries = tuple(
         dataclasses.replace(one, draws=one.draws[:1], kl=one.kl[:1], missing=2) if one.method == "vae" else one
-        for one in found.entries
+        for one in actual.entries
     )
-    rows = kl_rows(dataclasses.replace(found, entries=entries))
+    rows = kl_rows(dataclasses.replace(actual, entries=entries))
     assert "(1 of 3 draws)" in rows[0]["figure-8"]
     assert not any("*" in row["figure-8"] for row in rows)
 
 
-def test_markdown_and_json_hold_the_figures(found: Comparison) -> None:
-    text = to_markdown(renamed(found, {"iwae:50": "mapa:10"}))
+def test_markdown_and_json_hold_the_figures(actual: Comparison) -> None:
+    text = to_markdown(renamed(actual, {"iwae:50": "mapa:10"}))
     assert "| mapa:10 |" in text
     assert "3 draws (best of 2 restarts" in text
     assert "| MAPA below IWAE | 10 |" in text
-    assert json.loads(json.dumps(dataclasses.asdict(found)))["entries"][0]["kl"]
+    assert json.loads(json.dumps(dataclasses.asdict(actual)))["entries"][0]["kl"]
 
 
 def test_results_without_a_test_kl_are_refused(tmp_path: Path) -> None:

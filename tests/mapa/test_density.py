@@ -46,14 +46,14 @@ def test_the_stratified_bound_is_unbiased_for_the_evidence_and_below_its_logarit
     x, n = of.images(4), 1000
     with torch.no_grad():
         generator = torch.Generator().manual_seed(0)
-        found = torch.stack(
+        actual = torch.stack(
             [stratified_bound(of.vae(), x, off_mixture(4, d), 15, generator) for _ in range(n)]
         ).double()
-    wanted = of.log_px(x)
-    ratio = (found - wanted).exp()
+    expected = of.log_px(x)
+    ratio = (actual - expected).exp()
     assert ((ratio.mean(0) - 1.0).abs() < 4 * ratio.std(0) / math.sqrt(n)).all()
     assert (ratio.std(0) / math.sqrt(n) < 0.05).all(), "the test can tell"
-    assert (found.mean(0) < wanted).all()
+    assert (actual.mean(0) < expected).all()
 
 
 @pytest.mark.parametrize("d", [1, 2])
@@ -61,11 +61,11 @@ def test_the_bound_is_the_evidence_of_a_linear_model(d: int) -> None:
     of = LinearGaussianVAE.make(d, SHAPE, 0.2)
     vae, x = of.vae(), of.images(40)
     encoder = fit_mixture_proposal(vae, x, NET, SMALL)
-    found = mixture_log_px(vae, x, encoder, 4000)
-    apart = found.log_px - of.log_px(x)
-    assert (apart < 4 * found.se).all()
-    assert float(apart.mean()) == pytest.approx(0.0, abs=0.03)
-    assert ((apart / found.se).square().mean() < 3.0).all(), "the stated standard errors hold"
+    actual = mixture_log_px(vae, x, encoder, 4000)
+    distance = actual.log_px - of.log_px(x)
+    assert (distance < 4 * actual.se).all()
+    assert float(distance.mean()) == pytest.approx(0.0, abs=0.03)
+    assert ((distance / actual.se).square().mean() < 3.0).all(), "the stated standard errors hold"
 
 
 def test_fitting_makes_better_proposals() -> None:
@@ -137,35 +137,35 @@ def test_the_truth_is_at_no_distance_from_itself_and_another_noise_is(circle: Da
         0.0, abs=1e-9
     )
     for sigma in (0.05, 0.2):
-        found = kl_from_truth(true, line_density(truth_for(truth_of(circle, sigma)), x).log_px)
-        assert found["mean"] is not None
-        assert found["se"] is not None
-        assert found["mean"] > 10 * found["se"]
+        actual = kl_from_truth(true, line_density(truth_for(truth_of(circle, sigma)), x).log_px)
+        assert actual["mean"] is not None
+        assert actual["se"] is not None
+        assert actual["mean"] > 10 * actual["se"]
 
 
 def test_the_kl_is_that_of_two_gaussians_in_closed_form() -> None:
     """Linear models with equal W and other noise: KL of N(b, WW' + s^2 I) and N(b, WW' + t^2 I), by sampling x."""
     of, wider = (LinearGaussianVAE.make(1, SHAPE, sigma) for sigma in (0.3, 0.4))
     x = of.images(4000)
-    found = kl_from_truth(line_density(truth_for(of.vae()), x).log_px, line_density(truth_for(wider.vae()), x).log_px)
+    actual = kl_from_truth(line_density(truth_for(of.vae()), x).log_px, line_density(truth_for(wider.vae()), x).log_px)
     first, second = (one.w @ one.w.T + one.sigma_x**2 * torch.eye(4, dtype=torch.float64) for one in (of, wider))
     of_first, of_second = (torch.distributions.MultivariateNormal(of.bias, cov) for cov in (first, second))
-    wanted = float(torch.distributions.kl_divergence(of_first, of_second))
-    assert found["se"] is not None
-    assert found["mean"] == pytest.approx(wanted, abs=4 * found["se"])
-    assert found["se"] < 0.1 * wanted
+    expected = float(torch.distributions.kl_divergence(of_first, of_second))
+    assert actual["se"] is not None
+    assert actual["mean"] == pytest.approx(expected, abs=4 * actual["se"])
+    assert actual["se"] < 0.1 * expected
 
 
 def test_the_mixture_is_near_quadrature_and_never_above_it(circle: Dataset) -> None:
     x = circle.test.pixels(slice(60))
     exact = line_density(truth_for(truth_of(circle)), x).log_px
     settings = MixtureProposalSettings(components=20, samples=100, epochs=20, lr=5e-3, bound_samples=10_000)
-    found = mixture_density(truth_of(circle), x, NET, settings)
-    apart = found.log_px - exact
-    assert found.ess is not None
-    assert (apart < 4 / np.sqrt(found.ess)).all()
-    assert apart.mean() == pytest.approx(0.0, abs=0.02)
-    assert found.summary()["bound"] == "lower"
+    actual = mixture_density(truth_of(circle), x, NET, settings)
+    distance = actual.log_px - exact
+    assert actual.ess is not None
+    assert (distance < 4 / np.sqrt(actual.ess)).all()
+    assert distance.mean() == pytest.approx(0.0, abs=0.02)
+    assert actual.summary()["bound"] == "lower"
 
 
 def test_where_there_is_no_truth_there_is_no_kl() -> None:

@@ -90,8 +90,8 @@ def test_continuous_bernoulli_is_its_likelihood_at_softened_images(rho: float) -
         g = torch.log(lam / (1 - lam))
         for n in range(5):
             expected[n, i] = (x[n].double() * g - likelihood.log_partition(g)).sum()
-    found = log_posterior(ContinuousBernoulliKernel(rho), x_train, x)
-    torch.testing.assert_close(found, expected.log_softmax(1), atol=1e-4, rtol=1e-5)
+    actual = log_posterior(ContinuousBernoulliKernel(rho), x_train, x)
+    torch.testing.assert_close(actual, expected.log_softmax(1), atol=1e-4, rtol=1e-5)
 
 
 def test_continuous_bernoulli_density_integrates_to_one() -> None:

@@ -69,10 +69,10 @@ def test_products_on_a_device_find_what_faiss_finds(kernel: Kernel, monkeypatch:
     x_train = points(400, 30)
     x_train[50:90] = x_train[7]
     vectors, queries, own = kernel.indexed(x_train), kernel.queried(x_train), torch.arange(400)
-    found = nearest(TorchExact(vectors, kernel.metric, CPU), queries, 20, own)
+    actual = nearest(TorchExact(vectors, kernel.metric, CPU), queries, 20, own)
     expected = nearest(FaissExact(vectors, kernel.metric), queries, 20, own)
-    assert torch.equal(found.index, expected.index)
-    torch.testing.assert_close(found.statistic, expected.statistic, atol=1e-4, rtol=1e-6)
+    assert torch.equal(actual.index, expected.index)
+    torch.testing.assert_close(actual.statistic, expected.statistic, atol=1e-4, rtol=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
@@ -86,14 +86,14 @@ def test_cuda_finds_what_faiss_finds() -> None:
 def test_statistics_keep_the_digits_that_products_lose() -> None:
     """Points far from zero and close together: |a|^2 + |b|^2 - 2 a'b has no right digit in float32."""
     x = 1000 + 1e-2 * points(200, 40)
-    found = find_neighbours(x, GAUSSIAN, 10, device="cpu")
+    actual = find_neighbours(x, GAUSSIAN, 10, device="cpu")
     expected = by_loop(GAUSSIAN, x, x).sort(dim=1, stable=True)
-    torch.testing.assert_close(found.statistic.double(), expected.values[:, :10], atol=0, rtol=1e-4)
-    assert torch.equal(found.index, expected.indices[:, :10])
+    torch.testing.assert_close(actual.statistic.double(), expected.values[:, :10], atol=0, rtol=1e-4)
+    assert torch.equal(actual.index, expected.indices[:, :10])
     for searching in (FaissExact(x, GAUSSIAN.metric), TorchExact(x, GAUSSIAN.metric, CPU)):
         searching.centred, searching.centre = x, torch.zeros(40)  # as if nothing were done against it
         searching.longest = float(x.norm(dim=1).max())
-        assert torch.equal(nearest(searching, x, 10, torch.arange(200)).index, found.index)
+        assert torch.equal(nearest(searching, x, 10, torch.arange(200)).index, actual.index)
 
 
 @pytest.mark.parametrize("method", ["exact", "approximate"])
@@ -116,10 +116,10 @@ def test_ties_are_ordered_by_index_and_a_point_is_among_its_neighbours(
 
 def test_exact_neighbours_are_the_first_by_distance_and_index() -> None:
     x = points(500, 6).round()
-    found = find_neighbours(x, BernoulliKernel(), 20, points(40, 6, 1).round(), device="cpu")
+    actual = find_neighbours(x, BernoulliKernel(), 20, points(40, 6, 1).round(), device="cpu")
     expected = by_loop(BernoulliKernel(), x, points(40, 6, 1).round()).sort(dim=1, stable=True)
-    assert torch.equal(found.index, expected.indices[:, :20])
-    assert torch.equal(found.statistic.double(), expected.values[:, :20])
+    assert torch.equal(actual.index, expected.indices[:, :20])
+    assert torch.equal(actual.statistic.double(), expected.values[:, :20])
 
 
 def test_of_nothing_but_copies_each_has_itself() -> None:
@@ -159,9 +159,9 @@ def test_the_tail_of_many_others_is_right_on_average() -> None:
     for seed in range(60):
         table = find_neighbours(x_train, wide, 20, x, seed=seed, device="cpu")
         masses.append(480 * wide.log_kernel(table.rest_statistic).exp().mean(1))
-    found = torch.stack(masses)
-    error = found.std(0) / math.sqrt(60)
-    assert ((found.mean(0) - k[:, 20:].sum(1)).abs() < 4 * error).all()
+    actual = torch.stack(masses)
+    error = actual.std(0) / math.sqrt(60)
+    assert ((actual.mean(0) - k[:, 20:].sum(1)).abs() < 4 * error).all()
     assert (error / k[:, 20:].sum(1) < 0.05).all()
 
 
@@ -191,15 +191,15 @@ def test_another_bandwidth_after_the_fact_is_as_searching_again(bandwidth: float
 def test_an_approximate_search_says_its_recall() -> None:
     x = clustered(4000, 100)
     exactly = find_neighbours(x, GAUSSIAN, 50, device="cpu")
-    found = find_neighbours(x, GAUSSIAN, 50, method="approximate", device="cpu")
-    truth = recall(exactly, found)
+    actual = find_neighbours(x, GAUSSIAN, 50, method="approximate", device="cpu")
+    truth = recall(exactly, actual)
     assert truth > 0.95
-    assert abs(found.recall - truth) < 0.02
-    shared = (found.index[:, :, None] == exactly.index[:, None]).any(2)
+    assert abs(actual.recall - truth) < 0.02
+    shared = (actual.index[:, :, None] == exactly.index[:, None]).any(2)
     assert abs(float(shared.double().mean()) - truth) < 1e-6
-    assert (found.index == torch.arange(4000)[:, None]).any(1).all()
-    same = found.index[:, 0] == exactly.index[:, 0]
-    assert torch.equal(found.statistic[same, 0], exactly.statistic[same, 0])
+    assert (actual.index == torch.arange(4000)[:, None]).any(1).all()
+    same = actual.index[:, 0] == exactly.index[:, 0]
+    assert torch.equal(actual.statistic[same, 0], exactly.statistic[same, 0])
 
 
 def test_inner_products_are_approximated_too() -> None:
@@ -218,10 +218,10 @@ def test_recall_counts_what_is_shared() -> None:
 
 def test_principal_directions_are_those_of_the_covariance() -> None:
     x = torch.randn(3000, 20, generator=torch.Generator().manual_seed(0)) * torch.logspace(0.5, -1, 20) + 3
-    found = approximate.principal_directions(x, 4, torch.Generator().manual_seed(1))
+    actual = approximate.principal_directions(x, 4, torch.Generator().manual_seed(1))
     expected = torch.linalg.eigh(torch.cov(x.T)).eigenvectors.flip(1)[:, :4]
-    torch.testing.assert_close((found.T @ expected).abs(), torch.eye(4), atol=2e-2, rtol=0)
-    torch.testing.assert_close(found.T @ found, torch.eye(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close((actual.T @ expected).abs(), torch.eye(4), atol=2e-2, rtol=0)
+    torch.testing.assert_close(actual.T @ actual, torch.eye(4), atol=1e-5, rtol=0)
 
 
 def test_digits_sparse_against_dense(data_dir: Path) -> None:
@@ -263,12 +263,12 @@ def test_k_is_from_one_to_n(k: int) -> None:
         find_neighbours(points(30, 3), GAUSSIAN, k)
 
 
-@pytest.mark.parametrize(("shape", "asked"), [((0, 3), None), ((5, 0), None), ((5, 3), (0, 3)), ((5, 3), (4, 2))])
+@pytest.mark.parametrize(("shape", "requested"), [((0, 3), None), ((5, 0), None), ((5, 3), (0, 3)), ((5, 3), (4, 2))])
 def test_points_that_are_none_or_of_another_size_are_refused(
-    shape: tuple[int, int], asked: tuple[int, int] | None
+    shape: tuple[int, int], requested: tuple[int, int] | None
 ) -> None:
     with pytest.raises(UserError, match=r"wanted (training )?points"):
-        find_neighbours(torch.zeros(shape), GAUSSIAN, 1, None if asked is None else torch.zeros(asked))
+        find_neighbours(torch.zeros(shape), GAUSSIAN, 1, None if requested is None else torch.zeros(requested))
 
 
 def test_an_unknown_way_is_refused_with_the_nearest() -> None:

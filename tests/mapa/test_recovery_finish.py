@@ -31,7 +31,7 @@ def test_the_finished_model_is_an_ordinary_vae() -> None:
     vae, points = model(1), noisy(torch.nn.functional.softplus(2.0 * noise(500, 1)))
     labels: list[str] = []
     settings = RecoverySettings(recovery_epochs=60, recovery_lr=2e-3, encoder_epochs=120, encoder_lr=3e-3)
-    found = finish(vae, points, settings, 0, lambda done, total, what: labels.append(what))
+    actual = finish(vae, points, settings, 0, lambda done, total, what: labels.append(what))
     steps = 500 // 100
     counts = {label: labels.count(label) // steps for label in dict.fromkeys(labels)}
     assert counts == {
@@ -39,7 +39,7 @@ def test_the_finished_model_is_an_ordinary_vae() -> None:
         "recovering the prior: decoder": 60,
         "fitting the encoder": 120,
     }
-    assert set(found) == {"mean_error", "decoder_kl"}
+    assert set(actual) == {"mean_error", "decoder_kl"}
     u = torch.linspace(-7, 7, 3001)
     log_weights = -0.5 * u.double().square() - 0.5 * math.log(2 * math.pi) + math.log(14 / 3000)
     with torch.no_grad():
@@ -137,8 +137,8 @@ def test_points_that_leave_nothing_to_recover_are_refused_before_training(x: Ten
 
 def test_as_few_points_as_there_must_be_are_enough() -> None:
     for n, flow in ((10, True), (2, False)):
-        found = finish(model(1, flow), noisy(noise(n, 1)), QUICK, 0)
-        assert "mean_error" in found
+        actual = finish(model(1, flow), noisy(noise(n, 1)), QUICK, 0)
+        assert "mean_error" in actual
 
 
 def test_a_fit_that_diverges_says_so() -> None:

@@ -23,7 +23,7 @@ def stored(k: int, seed: int = 0) -> SparsePosterior:
     """The k largest, the others with their true mass together."""
     ordered = log_kernel(seed).sort(dim=1, descending=True)
     rest = torch.logsumexp(ordered.values[:, k:], dim=1) if k < N else torch.full((B,), -torch.inf).double()
-    return SparsePosterior.of(ordered.indices[:, :k], ordered.values[:, :k], rest, N)
+    return SparsePosterior.normalized(ordered.indices[:, :k], ordered.values[:, :k], rest, N)
 
 
 def test_all_stored_is_the_dense_posterior() -> None:
@@ -77,7 +77,7 @@ def test_nothing_is_stored_behind_k() -> None:
 def test_mass_that_underflows_leaves_even_draws() -> None:
     index = torch.arange(3).repeat(2, 1)
     log_k = torch.tensor([[0.0, -2000.0, -3000.0]]).double().repeat(2, 1)
-    posterior = SparsePosterior.of(index, log_k, torch.full((2,), -torch.inf).double(), 8)
+    posterior = SparsePosterior.normalized(index, log_k, torch.full((2,), -torch.inf).double(), 8)
     draw = posterior.tail(3, 4000, torch.Generator().manual_seed(0))
     assert set(draw.index.unique().tolist()) == {3, 4, 5, 6, 7}
     torch.testing.assert_close(draw.log_q, torch.full((2, 4000), -math.log(5)).double())
@@ -103,10 +103,10 @@ def test_ranks_of_the_others_against_a_loop() -> None:
     generator = torch.Generator().manual_seed(0)
     for k in (1, 4, N - 1):
         index = torch.stack([torch.randperm(N, generator=generator)[:k] for _ in range(20)]).sort(1).values
-        found = not_stored(index, torch.arange(N - k).repeat(20, 1))
+        actual = not_stored(index, torch.arange(N - k).repeat(20, 1))
         for n in range(20):
             inside = set(index[n].tolist())
-            assert found[n].tolist() == [i for i in range(N) if i not in inside]
-        asked = torch.arange(N).repeat(20, 1)
+            assert actual[n].tolist() == [i for i in range(N) if i not in inside]
+        requested = torch.arange(N).repeat(20, 1)
         expected = torch.zeros(20, N, dtype=torch.bool).scatter(1, index, True)
-        assert torch.equal(is_stored(index, asked), expected)
+        assert torch.equal(is_stored(index, requested), expected)

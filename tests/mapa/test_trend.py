@@ -13,7 +13,7 @@ from scipy.stats import pearsonr, spearmanr
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.trend import SUPPORT, compare, log_index_likelihood, trend
-from gpvae_core.mapa.trend_table import DrawOfKnownTruth, TrendRow, evidence_gap, trend_table
+from gpvae_core.mapa.trend_table import SyntheticDraw, TrendRow, evidence_gap, trend_table
 from gpvae_core.truth.line import Line
 from gpvae_core.vae import GenerativeModel
 from tests.oracles import LinearGaussianVAE
@@ -28,50 +28,50 @@ def random_posteriors(seed: int, b: int = 4, n: int = 40, sharpness: float = 2.0
 
 def test_every_number_is_the_sum_it_stands_for() -> None:
     log_p, log_q = random_posteriors(0), random_posteriors(1)
-    found = compare(log_p, log_q)
+    actual = compare(log_p, log_q)
     for b in range(len(log_p)):
         p, q = log_p[b].exp().tolist(), log_q[b].exp().tolist()
-        assert found.kl[b] == pytest.approx(sum(a * math.log(a / c) for a, c in zip(p, q, strict=True)))
-        assert found.reverse_kl[b] == pytest.approx(sum(c * math.log(c / a) for a, c in zip(p, q, strict=True)))
-        assert found.uniform_kl[b] == pytest.approx(sum(a * math.log(a * len(p)) for a in p))
-        assert found.effective_p[b] == pytest.approx(math.exp(-sum(a * math.log(a) for a in p)))
-        assert found.effective_q[b] == pytest.approx(math.exp(-sum(c * math.log(c) for c in q)))
+        assert actual.kl[b] == pytest.approx(sum(a * math.log(a / c) for a, c in zip(p, q, strict=True)))
+        assert actual.reverse_kl[b] == pytest.approx(sum(c * math.log(c / a) for a, c in zip(p, q, strict=True)))
+        assert actual.uniform_kl[b] == pytest.approx(sum(a * math.log(a * len(p)) for a in p))
+        assert actual.effective_p[b] == pytest.approx(math.exp(-sum(a * math.log(a) for a in p)))
+        assert actual.effective_q[b] == pytest.approx(math.exp(-sum(c * math.log(c) for c in q)))
         order, held, support = sorted(range(len(p)), key=lambda i: -p[i]), 0.0, []
         for i in order:
             if held < SUPPORT:
                 support.append(i)
                 held += p[i]
         a, c = log_p[b, support].numpy(), log_q[b, support].numpy()
-        assert found.rank[b] == pytest.approx(spearmanr(a, c)[0])
-        assert found.linear[b] == pytest.approx(pearsonr(a, c)[0])
-        assert found.rank_of_all[b] == pytest.approx(spearmanr(log_p[b].numpy(), log_q[b].numpy())[0])
-        assert found.shift[b] == pytest.approx((c - a).mean())
-        assert found.spread[b] == pytest.approx((c - a).std())
+        assert actual.rank[b] == pytest.approx(spearmanr(a, c)[0])
+        assert actual.linear[b] == pytest.approx(pearsonr(a, c)[0])
+        assert actual.rank_of_all[b] == pytest.approx(spearmanr(log_p[b].numpy(), log_q[b].numpy())[0])
+        assert actual.shift[b] == pytest.approx((c - a).mean())
+        assert actual.spread[b] == pytest.approx((c - a).std())
 
 
 def test_a_posterior_against_itself_is_perfect() -> None:
     log_p = random_posteriors(2)
-    found = compare(log_p, log_p)
-    assert np.allclose(found.kl, 0.0, atol=1e-12)
-    assert np.allclose(found.rank, 1.0)
-    assert np.allclose(found.linear, 1.0)
-    assert np.allclose(found.spread, 0.0)
+    actual = compare(log_p, log_p)
+    assert np.allclose(actual.kl, 0.0, atol=1e-12)
+    assert np.allclose(actual.rank, 1.0)
+    assert np.allclose(actual.linear, 1.0)
+    assert np.allclose(actual.spread, 0.0)
 
 
 def test_a_tempered_posterior_keeps_the_ranks_and_has_a_spread() -> None:
     log_p = random_posteriors(3)
-    found = compare(log_p, (0.5 * log_p).log_softmax(1))
-    assert np.allclose(found.rank, 1.0)
-    assert (found.kl > 0.01).all()
-    assert (found.spread > 0.1).all()
+    actual = compare(log_p, (0.5 * log_p).log_softmax(1))
+    assert np.allclose(actual.rank, 1.0)
+    assert (actual.kl > 0.01).all()
+    assert (actual.spread > 0.1).all()
 
 
 def test_no_mass_costs_nothing_where_the_truth_has_none_and_everything_where_it_has() -> None:
     log_p = torch.tensor([[math.log(0.5), math.log(0.5), -math.inf]], dtype=torch.float64)
     log_q = torch.tensor([[math.log(0.25), math.log(0.75), -math.inf]], dtype=torch.float64)
-    found = compare(log_p, log_q)
-    assert found.kl[0] == pytest.approx(0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
-    assert math.isnan(found.rank[0]), "two points make no correlation"
+    actual = compare(log_p, log_q)
+    assert actual.kl[0] == pytest.approx(0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
+    assert math.isnan(actual.rank[0]), "two points make no correlation"
     missed = compare(log_q, log_q.flip(1))
     assert (missed.kl[0], missed.shift[0]) == (math.inf, -math.inf)
 
@@ -88,16 +88,16 @@ def test_the_truth_is_eq_7_and_mapa_eq_8_by_double_loops() -> None:
     noise = 0.3 * torch.randn(12, 3, generator=generator)
     x_train = (codes @ of.w.T.float() + of.bias.float() + noise).reshape(-1, *SHAPE)
     x, bandwidth = x_train[:3], 0.4
-    found = trend(model, codes, x_train, x, bandwidth)
+    actual = trend(model, codes, x_train, x, bandwidth)
     for b in range(3):
         weights, kernels = [], []
         for i in range(12):
             g = codes[i].double() * of.w[:, 0] + of.bias
             weights.append(math.exp(-0.5 * float((x[b].flatten().double() - g).square().sum()) / 0.3**2))
-            apart = float((x[b].flatten().double() - x_train[i].flatten().double()).square().sum())
-            kernels.append(math.exp(-0.5 * apart / bandwidth**2))
+            distance = float((x[b].flatten().double() - x_train[i].flatten().double()).square().sum())
+            kernels.append(math.exp(-0.5 * distance / bandwidth**2))
         p, q = np.array(weights) / sum(weights), np.array(kernels) / sum(kernels)
-        assert found.kl[b] == pytest.approx((p * np.log(p / q)).sum(), abs=1e-5)
+        assert actual.kl[b] == pytest.approx((p * np.log(p / q)).sum(), abs=1e-5)
     with pytest.raises(UserError, match="a code for each of 12"):
         trend(model, codes[:5], x_train, x, bandwidth)
 
@@ -107,8 +107,8 @@ def test_a_generative_model_without_an_encoder_will_do() -> None:
     model = GenerativeModel(vae.decoder, vae.likelihood, 1, SHAPE)
     codes = torch.linspace(-2, 2, 9)[:, None]
     x = model.decode(codes).detach()
-    found = trend(model, codes, x, x, 1e-3)
-    assert np.allclose(found.effective_q, 1.0), "at a bandwidth of almost 0 each point is its own neighbour alone"
+    actual = trend(model, codes, x, x, 1e-3)
+    assert np.allclose(actual.effective_q, 1.0), "at a bandwidth of almost 0 each point is its own neighbour alone"
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_mapa_does_not_know_which_of_two_decoders_made_the_points(rows: list[Tre
 
 def test_the_evidence_gap_is_red_against_black() -> None:
     """log(N p(i|x)) - log(p(z_i|x) / p(z_i)) is that number whatever the i."""
-    known = DrawOfKnownTruth.of(load(DataConfig(name="figure-8")), 60)
+    known = SyntheticDraw.from_dataset(load(DataConfig(name="figure-8")), 60)
     x = known.x_train[:4]
     red = torch.log_softmax(log_index_likelihood(known.model, known.codes, x), 1) + math.log(60)
     z, log_posterior = Line.build(known.model).posterior(x)
@@ -156,7 +156,7 @@ def test_the_evidence_gap_is_red_against_black() -> None:
 
 
 def test_bad_input_of_the_table_is_one_line() -> None:
-    for wanted, given in [
+    for expected, given in [
         ("did you mean 'figure-8'", {"datasets": ["figure8"]}),
         ("is not known", {"datasets": ["digits"], "sizes": [10]}),
         ("2 to 1000 training points", {"datasets": ["figure-8"], "sizes": [1001]}),
@@ -164,5 +164,5 @@ def test_bad_input_of_the_table_is_one_line() -> None:
         ("above 0", {"datasets": ["figure-8"], "widths": ["0"]}),
         ("did you mean 'test'", {"datasets": ["figure-8"], "points": "tests"}),
     ]:
-        with pytest.raises(UserError, match=wanted):
+        with pytest.raises(UserError, match=expected):
             trend_table(**given)

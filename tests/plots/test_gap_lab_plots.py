@@ -33,9 +33,9 @@ STYLES = method_styles(METHODS, "base", LIGHT)
 
 def named(fig: go.Figure, name: str) -> Any:
     """The one trace of that name."""
-    found = [trace for trace in fig.data if (trace.name or "").replace("<br>", " ") == name]
-    assert len(found) == 1, [trace.name for trace in fig.data]
-    return found[0]
+    actual = [trace for trace in fig.data if (trace.name or "").replace("<br>", " ") == name]
+    assert len(actual) == 1, [trace.name for trace in fig.data]
+    return actual[0]
 
 
 def stacks_view(se: float | None = None) -> StacksView:

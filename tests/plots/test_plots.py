@@ -36,9 +36,9 @@ from gpvae_core.plots.theme import CLASS_COLOURS, CLASS_SYMBOLS, DARK, LIGHT, TH
 
 def named(fig: go.Figure, name: str) -> Any:
     """The one trace of that name."""
-    found = [trace for trace in fig.data if (trace.name or "").replace("<br>", " ") == name]
-    assert len(found) == 1, [trace.name for trace in fig.data]
-    return found[0]
+    actual = [trace for trace in fig.data if (trace.name or "").replace("<br>", " ") == name]
+    assert len(actual) == 1, [trace.name for trace in fig.data]
+    return actual[0]
 
 
 # The ellipse

@@ -23,8 +23,8 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
     """What `condition` returns once it is true."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if found := condition():
-            return found
+        if actual := condition():
+            return actual
         time.sleep(0.05)
     pytest.fail(f"waited {PATIENCE:.0f} s for {what}")
 
@@ -71,7 +71,7 @@ def undisturbed(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> di
     out = tmp_path_factory.mktemp("undisturbed")
     with one_thread(), coordinating(out) as token:
         answers = {job.key: answer(job, out, token) for job in jobs}
-    return {key: {name: found[name] for name in SCORES} for key, found in answers.items()}
+    return {key: {name: actual[name] for name in SCORES} for key, actual in answers.items()}
 
 
 def answer(job: Job, out: Path, token: str) -> dict[str, Any]:

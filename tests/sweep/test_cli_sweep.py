@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import typer
 
-from gpvae_core.cli.sweep import duration, end
+from gpvae_core.cli.sweep import duration, report_failures
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import FILE, MEASURED
@@ -99,7 +99,7 @@ LINES = [
     (("table", "5", "--epochs", "3", "--device", "x", "--dry-run"), "leave out --epochs, --device, --dry-run"),
     (("table", "1", "--dry-run", "--csv", "t.csv"), "leave out --csv"),
     (("table", "1", "--no-run", "--device", "cpu"), "--no-run trains nothing: leave out --device"),
-    (("table", "1", "--csv", "no/such/t.csv"), "wanted a file in a folder that is there, got 'no/such/t.csv'"),
+    (("table", "1", "--csv", "no/such/t.csv"), "wanted a file in an existing folder, got 'no/such/t.csv'"),
     (("table", "1", "--set", "epochs=3"), "'epochs' is decided by the sweep's 'epochs'"),
 ]
 
@@ -204,10 +204,10 @@ def test_what_is_missing_is_said_with_its_time(mnist: Path) -> None:
 
 def test_what_failed_is_said_and_makes_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as stop:
-        end(Outcome(total=2, done=1, failed=["run-1: training diverged"]))
+        report_failures(Outcome(total=2, done=1, failed=["run-1: training diverged"]))
     assert stop.value.exit_code == 1
     assert capsys.readouterr().err == "failed: run-1: training diverged\n"
-    end(Outcome(total=1, done=1))
+    report_failures(Outcome(total=1, done=1))
 
 
 @pytest.mark.parametrize(

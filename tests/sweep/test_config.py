@@ -35,10 +35,10 @@ def test_a_file_says_what_its_dictionary_says(tmp_path: Path) -> None:
             "evaluate": {"k": 10},
         }
     )
-    found = read_sweep(file)
-    assert found.setup() == same.setup()
-    assert found.name == "mine"
-    assert [job.key for job in plan(found)] == [job.key for job in plan(same)]
+    actual = read_sweep(file)
+    assert actual.setup() == same.setup()
+    assert actual.name == "mine"
+    assert [job.key for job in plan(actual)] == [job.key for job in plan(same)]
 
 
 def test_the_plan_is_the_product_and_every_job_has_the_settings_meant_for_it() -> None:
@@ -159,11 +159,11 @@ def test_files_that_are_no_sweep(tmp_path: Path) -> None:
         read_sweep(tmp_path / "none.toml")
     file = tmp_path / "bad.toml"
     file.write_text("datasets = [")
-    with pytest.raises(UserError, match="is no TOML file"):
+    with pytest.raises(UserError, match="is not a TOML file"):
         read_sweep(file)
     file.write_text('metods = ["vae"]')
     with pytest.raises(UserError, match=r"bad.toml': unknown key 'metods'; did you mean 'methods'"):
         read_sweep(file)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="is no TOML file"):
+    with pytest.raises(UserError, match="is not a TOML file"):
         read_sweep(file)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gpvae_core.data.base import load
-from gpvae_core.evaluation.density import RowCounter, passes_of
+from gpvae_core.evaluation.density import RowCounter, passes_per_point
 from gpvae_core.mapa.density import line_density, true_log_px
 from gpvae_core.refiners.svi import SVIConfig
 from gpvae_core.runs import load_run
@@ -52,7 +52,7 @@ def done(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 def test_log_p_and_kl_are_integrals_over_the_line(done: tuple[Path, dict[str, Any]], jobs: dict[str, Job]) -> None:
     """By a trapezium over z, in numpy, and the true density likewise."""
-    out, found = done
+    out, actual = done
     run, data = load_run(out / "runs" / jobs["vae"].folder, device="cpu"), load(jobs["vae"].config.data)
     assert data.truth is not None
     z = torch.linspace(-8, 8, 20_001)[:, None]
@@ -77,20 +77,20 @@ def test_log_p_and_kl_are_integrals_over_the_line(done: tuple[Path, dict[str, An
     whole = line_density(run.truth, data.test.pixels()).log_px
     true = true_log_px(data, data.test.pixels())
     assert true is not None
-    assert found["vae"]["test_log_px"] == pytest.approx(whole.mean())
-    assert found["vae"]["test_kl"] == pytest.approx((true - whole).mean())
-    assert found["vae"]["test_kl_se"] == pytest.approx((true - whole).std(ddof=1) / np.sqrt(len(whole)))
+    assert actual["vae"]["test_log_px"] == pytest.approx(whole.mean())
+    assert actual["vae"]["test_kl"] == pytest.approx((true - whole).mean())
+    assert actual["vae"]["test_kl_se"] == pytest.approx((true - whole).std(ddof=1) / np.sqrt(len(whole)))
     assert line_density(run.truth, v).log_px == pytest.approx(log_px(run.model.decoder, sigma, v), abs=1e-3)
     mean = line_density(run.truth, data.validation.pixels()).log_px.mean()
-    assert found["vae"]["validation_log_px"] == pytest.approx(mean)
+    assert actual["vae"]["validation_log_px"] == pytest.approx(mean)
 
 
 def test_passes_are_counted(done: tuple[Path, dict[str, Any]]) -> None:
-    _, found = done
-    assert (found["vae"]["decoder_passes"], found["vae"]["encoder_passes"]) == (1.0, 1.0)
-    assert (found["iwae:5"]["decoder_passes"], found["iwae:5"]["encoder_passes"]) == (5.0, 1.0)
-    assert 1.0 <= found["mapa:5"]["decoder_passes"] <= 6.0, "at most k + S a point, less what points share"
-    assert found["mapa:5"]["decoder_passes"] == found["mapa:5"]["encoder_passes"]
+    _, actual = done
+    assert (actual["vae"]["decoder_passes"], actual["vae"]["encoder_passes"]) == (1.0, 1.0)
+    assert (actual["iwae:5"]["decoder_passes"], actual["iwae:5"]["encoder_passes"]) == (5.0, 1.0)
+    assert 1.0 <= actual["mapa:5"]["decoder_passes"] <= 6.0, "at most k + S a point, less what points share"
+    assert actual["mapa:5"]["decoder_passes"] == actual["mapa:5"]["encoder_passes"]
 
 
 def test_a_refined_run_has_no_count(done: tuple[Path, dict[str, Any]], jobs: dict[str, Job]) -> None:
@@ -99,7 +99,7 @@ def test_a_refined_run_has_no_count(done: tuple[Path, dict[str, Any]], jobs: dic
         run.model.decode(torch.zeros(3, 4, 1))
     assert counter.rows == 12
     run.config = run.config.model_copy(update={"refiner": SVIConfig()})
-    assert passes_of(run, run.data) is None
+    assert passes_per_point(run, run.data) is None
 
 
 def test_evaluate_says_density_kl_and_passes(done: tuple[Path, dict[str, Any]], jobs: dict[str, Job]) -> None:
@@ -118,9 +118,9 @@ def test_images_have_none_of_it(small: Any, tmp_path: Path) -> None:
     """But the passes."""
     job = plan(parse_sweep({**small.model_dump(exclude={"preset"}), "epochs": 1}))[0]
     with one_thread(), coordinating(tmp_path) as token:
-        found = answer(job, tmp_path, token)
-    assert found["state"] == "done"
-    assert [found.get(name) for name in LATER] == [None, None, None, None, 1.0, 1.0]
+        actual = answer(job, tmp_path, token)
+    assert actual["state"] == "done"
+    assert [actual.get(name) for name in LATER] == [None, None, None, None, 1.0, 1.0]
 
 
 def test_a_restart_is_chosen_by_log_p_where_all_have_it(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def test_what_ran_or_failed_is_planned_again(tmp_path: Path, small: SweepConfig,
         store.fail(jobs[1].key, "diverged\nin epoch 3")
         store.start(jobs[2].key)
         store.put_back(jobs[2].key)
-    found = by_key(tmp_path)
-    assert [found[job.key].status for job in jobs] == ["running", "failed", "planned", "planned"]
-    assert found[jobs[1].key].message == "diverged in epoch 3"
+    actual = by_key(tmp_path)
+    assert [actual[job.key].status for job in jobs] == ["running", "failed", "planned", "planned"]
+    assert actual[jobs[1].key].message == "diverged in epoch 3"
     with open_store(tmp_path) as store:
         assert set(store.register(small, jobs).values()) == {"planned"}
 
@@ -143,7 +143,7 @@ def test_files_of_newer_versions_and_of_others_are_refused(tmp_path: Path) -> No
     with pytest.raises(UserError, match="database of another program"):
         open_results(foreign)
     (tmp_path / "text.sqlite").write_text("no database at all, only text" * 100)
-    with pytest.raises(UserError, match="is no results file"):
+    with pytest.raises(UserError, match="is not a results file"):
         open_results(tmp_path / "text.sqlite")
     with pytest.raises(UserError, match="there are no results"):
         open_results(tmp_path / "nothing")

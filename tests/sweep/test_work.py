@@ -63,10 +63,10 @@ def test_a_truth_is_scored_where_it_is_wanted_and_kept(first: tuple[Path, dict[s
     (job, *others), (folder, before) = plan(sweep), first
     shutil.copytree(folder / "runs", tmp_path / "runs")
     with one_thread(), coordinating(tmp_path) as token, open_store(tmp_path) as store:
-        found = answer(job, tmp_path, token)
+        actual = answer(job, tmp_path, token)
         store.register(sweep, [job, *others])
-        store.finish(job.key, found)
-    assert same_scores(found, before)
+        store.finish(job.key, actual)
+    assert same_scores(actual, before)
     assert "truth_log_px" not in before
     run, index = load_run(tmp_path / "runs" / job.folder, device="cpu"), np.random.default_rng(0)
     x = run.data.test.pixels(index.permutation(len(run.data.test))[:3])
@@ -76,18 +76,18 @@ def test_a_truth_is_scored_where_it_is_wanted_and_kept(first: tuple[Path, dict[s
 
 
 def test_an_answer_says_what_the_run_folder_holds(first: tuple[Path, dict[str, Any]], quick_jobs: list[Job]) -> None:
-    out, found = first
+    out, actual = first
     loaded = load_run(out / "runs" / quick_jobs[0].folder, device="cpu")
-    assert found["state"] == "done"
-    assert found["validation_elbo"] == max(row["validation_elbo"] for row in loaded.metrics)
-    assert found["parameters"] == sum(p.numel() for p in loaded.model.parameters())
-    assert (found["epochs"], found["test_images"]) == (2, len(loaded.data.test))
-    assert found["train_seconds"] == loaded.metrics[-1]["seconds"]
+    assert actual["state"] == "done"
+    assert actual["validation_elbo"] == max(row["validation_elbo"] for row in loaded.metrics)
+    assert actual["parameters"] == sum(p.numel() for p in loaded.model.parameters())
+    assert (actual["epochs"], actual["test_images"]) == (2, len(loaded.data.test))
+    assert actual["train_seconds"] == loaded.metrics[-1]["seconds"]
 
 
 def test_the_score_is_the_mean_iwae_bound(first: tuple[Path, dict[str, Any]], quick_jobs: list[Job]) -> None:
     """Section 10 of the paper written out in numpy, on the same noise."""
-    out, found = first
+    out, actual = first
     loaded = load_run(out / "runs" / quick_jobs[0].folder, device="cpu")
     data, model, k = load(quick_jobs[0].config.data), loaded.model, quick_jobs[0].score.k
     generator = torch.Generator().manual_seed(quick_jobs[0].score.seed)
@@ -105,9 +105,9 @@ def test_the_score_is_the_mean_iwae_bound(first: tuple[Path, dict[str, Any]], qu
     log_p += (-0.5 * z.double().numpy() ** 2 - 0.5 * math.log(2 * math.pi)).sum(-1)
     log_w = log_p - log_q.double().numpy()
     iwae = np.log(np.exp(log_w - log_w.max(0)).mean(0)) + log_w.max(0)
-    assert found["test_iwae"] == pytest.approx(iwae.mean(), abs=1e-3)
-    assert found["test_elbo"] == pytest.approx(log_w.mean(), abs=1e-3)
-    assert found["test_iwae_se"] == pytest.approx(iwae.std(ddof=1) / math.sqrt(len(x)), rel=1e-3)
+    assert actual["test_iwae"] == pytest.approx(iwae.mean(), abs=1e-3)
+    assert actual["test_elbo"] == pytest.approx(log_w.mean(), abs=1e-3)
+    assert actual["test_iwae_se"] == pytest.approx(iwae.std(ddof=1) / math.sqrt(len(x)), rel=1e-3)
 
 
 def test_a_job_done_twice_trains_once_and_answers_the_same(
@@ -118,9 +118,9 @@ def test_a_job_done_twice_trains_once_and_answers_the_same(
 
     monkeypatch.setattr(work, "train", train)
     monkeypatch.setattr(work, "resume", train)
-    out, found = first
+    out, actual = first
     with one_thread(), coordinating(out) as token:
-        assert same_scores(answer(quick_jobs[0], out, token), found)
+        assert same_scores(answer(quick_jobs[0], out, token), actual)
 
 
 def test_what_a_kill_before_the_first_save_left_is_begun_anew(
@@ -168,19 +168,19 @@ def test_another_run_in_the_jobs_folder_is_left_alone(
 ) -> None:
     shutil.copytree(first[0] / "runs" / quick_jobs[0].folder, tmp_path / "runs" / quick_jobs[1].folder)
     with coordinating(tmp_path) as token:
-        found = answer(quick_jobs[1], tmp_path, token)
-    assert found["state"] == "failed"
-    assert "holds another run" in found["message"]
+        actual = answer(quick_jobs[1], tmp_path, token)
+    assert actual["state"] == "failed"
+    assert "holds another run" in actual["message"]
 
 
 def test_a_held_run_is_waited_for_and_then_given_up(
     quick_jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "LOCK_SECONDS", 0.1)
-    with coordinating(tmp_path) as token, work._held(tmp_path / "runs" / quick_jobs[0].folder):
-        found = answer(quick_jobs[0], tmp_path, token)
-    assert found["state"] == "failed"
-    assert "is held by another worker" in found["message"]
+    with coordinating(tmp_path) as token, work._locked(tmp_path / "runs" / quick_jobs[0].folder):
+        actual = answer(quick_jobs[0], tmp_path, token)
+    assert actual["state"] == "failed"
+    assert "is held by another worker" in actual["message"]
 
 
 # -- how the sweep takes it --------------------------------------------------------------------------------------------
@@ -189,8 +189,8 @@ def test_a_held_run_is_waited_for_and_then_given_up(
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     """A scheduler and a worker in this process."""
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as found:
-        yield found
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as actual:
+        yield actual
 
 
 def go(sweep: SweepConfig, jobs: list[Job], out: Path, client: Client, told: list[Standing]) -> run.Outcome:
@@ -251,7 +251,7 @@ def test_the_time_left_follows_from_what_is_known(quick: SweepConfig, quick_jobs
 
 def test_workers_of_each_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "cores", lambda: 8)
-    for devices, where, wanted in [
+    for devices, where, expected in [
         (["cpu"], ClusterSettings(), (8, 0)),
         (["cpu"], ClusterSettings(workers=3), (3, 0)),
         (["cuda:0", "cuda:1", "cpu"], ClusterSettings(), (2, 2)),
@@ -260,8 +260,8 @@ def test_workers_of_each_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> Non
         (["cuda:0", "cpu"], ClusterSettings(device="cpu"), (8, 0)),
         (["mps", "cpu"], ClusterSettings(), (1, 0)),
     ]:
-        monkeypatch.setattr(cluster, "available_devices", lambda found=devices: found)
-        assert where.local() == wanted
+        monkeypatch.setattr(cluster, "available_devices", lambda actual=devices: actual)
+        assert where.local() == expected
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------

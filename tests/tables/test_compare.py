@@ -126,8 +126,8 @@ def test_a_choice_of_cells_is_marked_among_itself(table: PaperTable, rows: list[
 def test_decoders_are_told_apart() -> None:
     conv, fc = result("vae", 0, 0, -1.0, 680.0), result("vae", 0, 0, -1.0, 560.0, decoder="fc_equal")
     cells = compare(paper_table(10), [conv, fc], dims=[10], methods=["vae", "vlae:1"])
-    found = {(cell.dataset, cell.decoder, cell.method): cell.mean for cell in cells}
-    assert found == {
+    actual = {(cell.dataset, cell.decoder, cell.method): cell.mean for cell in cells}
+    assert actual == {
         ("mnist", "fc", "vae"): 560.0,
         ("mnist", "fc", "vlae:1"): None,
         ("mnist", "conv", "vae"): 680.0,
@@ -177,10 +177,10 @@ def test_a_method_that_the_paper_does_not_have_is_a_row_after_its_own(rows: list
     ]
     cells = compare(table, [*rows, *ours], dims=[10], methods=names)
     assert [cell.method for cell in cells] == ["vae", "gp+iwae:5", "full", "iaf:3", "vlae:2"]
-    found = {cell.method: cell for cell in cells}
-    assert (found["full"].paper_mean, found["full"].paper_mark) == (None, None)
-    assert found["full"].mean == found["vlae:2"].mean == pytest.approx(statistics.fmean(GP))
-    assert (found["full"].mark, found["iaf:3"].runs, found["iaf:3"].missing) == (BEST, 0, 10)
+    actual = {cell.method: cell for cell in cells}
+    assert (actual["full"].paper_mean, actual["full"].paper_mark) == (None, None)
+    assert actual["full"].mean == actual["vlae:2"].mean == pytest.approx(statistics.fmean(GP))
+    assert (actual["full"].mark, actual["iaf:3"].runs, actual["iaf:3"].missing) == (BEST, 0, 10)
     assert [sweep.methods for sweep in table_sweeps(paper_table(10), [10], ["full"])] == [("full",), ("full",)]
     assert len(compare(paper_table(10), [], dims=[10], methods=["full"])) == 4
     with pytest.raises(UserError, match="Table 10 compares decoders, and method 'vlae:3'"):

@@ -20,10 +20,10 @@ from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.results import Cost, Result, open_results
 from gpvae_core.sweep.store import open_store
 from gpvae_core.tables.build import table_sweeps
-from gpvae_core.tables.command import of_table, sweep_command, table_command
+from gpvae_core.tables.command import is_table_setup, sweep_command, table_command
 from gpvae_core.tables.compare import BEHIND, BEST
 from gpvae_core.tables.export import to_latex
-from gpvae_core.tables.own import OWN, own_cells, own_datasets, own_table, place_of, places
+from gpvae_core.tables.own import OWN, cell_key, own_cells, own_datasets, own_table, table_cells
 from gpvae_core.tables.paper import paper_table
 
 
@@ -57,10 +57,10 @@ def test_what_the_paper_has_no_cell_for_is_found() -> None:
     assert own_datasets([*mnist, result("mnist", "vae", 2, 0, 300.0)]) == ["mnist"]
     assert own_datasets([*mnist, result("mnist", "newcomer", 10, 0, 700.0)]) == ["mnist"]
     assert own_datasets([*mnist, *DIGITS]) == ["digits"]
-    assert place_of(mnist[0]) in places(1)
-    assert place_of(mnist[1]) in places(10)
-    assert place_of(mnist[1]) not in places(1)
-    assert places(5) == frozenset()
+    assert cell_key(mnist[0]) in table_cells(1)
+    assert cell_key(mnist[1]) in table_cells(10)
+    assert cell_key(mnist[1]) not in table_cells(1)
+    assert table_cells(5) == frozenset()
 
 
 def test_an_own_table_has_means_tests_and_what_is_missing() -> None:
@@ -71,8 +71,8 @@ def test_an_own_table_has_means_tests_and_what_is_missing() -> None:
     gp, vae = cells["gp", 2], cells["vae", 2]
     assert gp.mean == pytest.approx((30.0 + 31.0 + 32.5) / 3)
     assert gp.mark == BEST
-    wanted = ttest_ind([20.0, 21.0, 20.5], [30.0, 31.0, 32.5], equal_var=False)
-    assert vae.p == pytest.approx(wanted.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+    expected = ttest_ind([20.0, 21.0, 20.5], [30.0, 31.0, 32.5], equal_var=False)
+    assert vae.p == pytest.approx(expected.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
     assert vae.mark == BEHIND
     assert vae.paper_mean is None
     lone = cells["newcomer", 2]
@@ -105,7 +105,7 @@ def test_the_command_goes_on_with_the_very_setup_it_was_made_from(tmp_path: Path
     sweep = table_sweeps(paper_table(1), [10], ["vae"], epochs=5, runs=2, restarts=1, settings=settings)[0]
     store(tmp_path / "a folder", sweep, [600.0, 604.0])
     setup = open_results(tmp_path / "a folder").setups()[0]
-    assert of_table(setup.content)
+    assert is_table_setup(setup.content)
     command = table_command(paper_table(1), [10], ["vae"], setup.content, 2, 1, tmp_path / "a folder")
     words = shlex.split(command)
     assert words[:3] == ["gpvae", "table", "1"]
@@ -134,5 +134,5 @@ def test_a_table_of_two_decoders_makes_their_settings_itself() -> None:
 def test_what_gpvae_table_cannot_make_is_left_to_the_sweep(more: dict[str, object]) -> None:
     raw = {"name": "my sweep", "datasets": ["mnist"], "methods": ["vae"], "preset": "kim2021"}
     sweep = parse_sweep(raw | more)
-    assert not of_table(sweep.setup())
+    assert not is_table_setup(sweep.setup())
     assert sweep_command(sweep.name, Path("sweeps/a b")) == "gpvae sweep 'my sweep.toml' --out 'sweeps/a b'"

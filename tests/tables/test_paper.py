@@ -110,21 +110,21 @@ def numbers(line: str) -> list[float]:
 
 def blocks(text: str) -> list[list[list[float]]]:
     """The numbers of each run of lines that hold tabs and decimals: one block for each table of results."""
-    found: list[list[list[float]]] = [[]]
+    actual: list[list[list[float]]] = [[]]
     for line in text.splitlines():
         if "\t" in line and numbers(line) and "relu" not in line.lower():  # the tables of networks
-            found[-1].append(numbers(line))
-        elif found[-1]:
-            found.append([])
-    return [block for block in found if len(block) >= 5]
+            actual[-1].append(numbers(line))
+        elif actual[-1]:
+            actual.append([])
+    return [block for block in actual if len(block) >= 5]
 
 
 def test_every_number_is_that_of_the_text(text: str) -> None:
     """In reading order, table by table, against the numbers that a plain pattern finds in the lines of the tables."""
-    wanted = [
+    expected = [
         [[n for n in row if n is not None] for row in _printed(paper_table(t))] for t in (1, 2, 3, 4, 5, 9, 10, 11)
     ]
-    assert blocks(text) == wanted
+    assert blocks(text) == expected
 
 
 def _printed(table: PaperTable) -> list[list[float | None]]:

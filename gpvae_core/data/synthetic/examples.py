@@ -1,4 +1,4 @@
-"""The synthetic examples: true decoder, noise and classes of each, and draws of any size (Yacoby et al. 2024, C.1)."""
+"""The synthetic examples: their true decoders, noise and classes, and draws of any size (Yacoby et al. 2024, C.1)."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class Example:
     sigma: float
     """sigma_epsilon, a standard deviation in the units of x; the paper prints its square."""
     decoder: Callable[[], nn.Module]
-    """f: (B, 1) -> (B, 1, 1, 2), checked as it is loaded."""
+    """Function that loads f: (B, 1) -> (B, 1, 1, 2)."""
     points_of: Example | None = None
-    """The example whose points this one explains by another decoder; None where they are its own.
+    """The example with the same points and another decoder; None if the points are this example's own.
 
-    p(x) is the same but for the surrogates' error: the KL is (5 +- 5) 1e-5 nats for circle-fold, below 1e-6 for
+    p(x) is equal up to the surrogates' error: the KL is (5 +- 5) 1e-5 nats for circle-fold, and below 1e-6 for
     absolute-value-fold.
     """
     latents: Callable[[Latents1, Latents1], Latents1] = lambda z, sign: z
-    """Turns the latents that made the points, with a random sign each, into those that make them by this decoder."""
+    """Function from the latents of `points_of`, and a random sign each, to latents of this decoder's same points."""
     class_of: Callable[[Latents1], Int64[np.ndarray, " N"]] = lambda z: np.zeros(len(z), np.int64)
     class_names: tuple[str, ...] = ("point",)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Points of an example, and the latents that made them."""
+    """Points of an example, and the latents that generated them."""
 
     points: Float32[np.ndarray, "n 1 1 2"]
     latents: Float64[np.ndarray, "n 1"]
@@ -60,7 +60,7 @@ CURVES: dict[str, Curve] = {
     "clusters": curves.clusters,
     "spiral-dots": curves.spiral_dots,
 }
-"""The decoders that have a surrogate network."""
+"""The decoders with a surrogate network."""
 
 
 def _surrogate(name: str) -> Callable[[], nn.Module]:
@@ -88,7 +88,7 @@ def _fitted(name: str, variance: float, **classes: Any) -> Example:
 
 
 def _folded(maker: Example) -> Example:
-    """Return the example with another's points, explained by a decoder that passes each of them twice."""
+    """Return the example with the points of `maker` and a decoder that passes each of them twice."""
     name = f"{maker.name}-fold"
     return Example(name, maker.sigma, _surrogate(name), points_of=maker, latents=curves.folded_latents)
 
@@ -105,11 +105,11 @@ _EXAMPLES = (
     Example("linear-gaussian", linear.SIGMA, linear.linear_decoder),
 )
 EXAMPLES = {example.name: example for example in _EXAMPLES}
-"""Every example by its name, which is that of its data set."""
+"""All examples by name, which is also the name of their data set."""
 
 
 def get_example(name: str) -> Example:
-    """Return the example of this name. Raises UserError with the nearest right one."""
+    """Return the example of this name. Raises UserError, with the closest name, if there is none."""
     if name not in EXAMPLES:
         raise unknown("synthetic data set", name, EXAMPLES)
     return EXAMPLES[name]
@@ -118,14 +118,14 @@ def get_example(name: str) -> Example:
 def draw(name: str, n: int, seed: int, part: int = 0) -> Draw:
     """Draw n points of an example, with their latents.
 
-    Variants with the same points have them for the same n, seed and part. Everything is computed in float64 and the
-    points rounded at the end, so that they are the same on every machine.
+    Variants of an example have equal points for equal n, seed and part.
 
     Args:
-        seed: of the draw; `part` (0, 1, 2 for training, validation and test) gives independent points of one draw.
+        seed: seed of the draw.
+        part: split of the draw (0, 1, 2 for training, validation and test); splits are independent.
 
     Raises:
-        UserError: no such example, n < 1, a negative seed, or a surrogate network that is not as it should be.
+        UserError: there is no such example, n < 1, the seed is negative, or the surrogate network is damaged.
     """
     example = get_example(name)
     if n < 1:
@@ -135,13 +135,14 @@ def draw(name: str, n: int, seed: int, part: int = 0) -> Draw:
     rng = np.random.default_rng([seed, part])
     z, noise, sign = rng.standard_normal(n), rng.standard_normal((n, 2)), rng.choice([-1.0, 1.0], n)
     maker = example.points_of or example
+    # Computed in float64 and rounded to float32 at the end, so that the points are equal on every machine.
     x = decode(maker.decoder(), z) + maker.sigma * noise
     return Draw(x.astype(np.float32).reshape(n, *EVENT_SHAPE), example.latents(z, sign)[:, None], example.class_of(z))
 
 
 @torch.no_grad()
 def decode(decoder: nn.Module, z: Latents1) -> Float64[np.ndarray, "N 2"]:
-    """Return f(z) in float64, computed in parts that fit any memory; the decoder itself is left as it is."""
+    """Return f(z), computed in float64 on a copy of the decoder, in chunks of bounded memory."""
     exact = copy.deepcopy(decoder).double()
     parts = torch.from_numpy(z)[:, None].split(65_536)
     return torch.cat([exact(part).flatten(1) for part in parts]).numpy()

@@ -1,4 +1,4 @@
-"""Fitting a surrogate network to a curve with full supervision: L-BFGS in float64, from broken lines on."""
+"""Fit of a surrogate network to a curve with full supervision: L-BFGS in float64 from a piecewise linear start."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress, silent
 
 NODES = 6000
+"""Number of quantiles of N(0, 1) over which the error is minimised."""
 TAIL, TAIL_NODES, TAIL_WEIGHT = 6.0, 201, 1e-4
-"""Latents out to +-TAIL, evenly spaced, count with a small weight: z ~ N(0, 1) has hardly any beyond 4."""
+"""Uniform grid on [-TAIL, TAIL] that enters the loss with a small weight, because N(0, 1) has little mass beyond 4."""
 AT_ONCE, MEMORY = 50, 100
-"""Steps between two looks at the error, and gradients that L-BFGS remembers."""
+"""Steps between two evaluations of the error, and history size of L-BFGS."""
 GOOD, MOST_STEPS = 1e-5, 6000
-"""A fit ends at this mean squared error, a tenth of what is asked for, or after so many steps."""
+"""Mean squared error at which a fit ends, a tenth of MAX_MSE, and its largest number of steps."""
 SEEDS = 3
-"""Starts that are tried until one is good enough."""
+"""Largest number of restarts."""
 
 
 @dataclass(frozen=True)
 class SurrogateFit:
-    """A fitted surrogate and how far it is from the curve."""
+    """A fitted surrogate and its error."""
 
     net: nn.Module
-    """float32."""
+    """The network, in float32."""
     mse: float
+    """Mean squared error of a coordinate over quantiles of N(0, 1)."""
     largest: float
-    """Largest distance between the two at the quantiles of N(0, 1) on which `mse` is the mean."""
+    """Largest distance from the curve at these quantiles."""
     seed: int
 
 
 def fit_surrogate(
     name: str, curve: Curve, seed: int = 0, progress: Progress = silent, good: float = GOOD, most: int = MOST_STEPS
 ) -> SurrogateFit:
-    """Return the first of SEEDS starts, from `seed` on, whose mean squared error over z ~ N(0, 1) is below MAX_MSE.
+    """Return the first fit, of SEEDS restarts from `seed` on, whose mean squared error is below MAX_MSE.
 
     Raises:
-        UserError: none is.
+        UserError: no restart reaches MAX_MSE.
     """
     best = float("inf")
     for start in range(seed, seed + SEEDS):
@@ -57,7 +59,7 @@ def fit_surrogate(
 
 
 def _descend(net: nn.Module, curve: Curve, good: float, most: int, progress: Progress, what: str) -> None:
-    """Minimise the mean squared error over z ~ N(0, 1), with a little weight on the tails."""
+    """Minimise the mean squared error over z ~ N(0, 1), plus TAIL_WEIGHT times that on the tail's grid."""
     tail = np.linspace(-TAIL, TAIL, TAIL_NODES)
     z, x = (torch.from_numpy(values) for values in (quantiles(NODES), curve(quantiles(NODES))))
     tail_z, tail_x = torch.from_numpy(tail), torch.from_numpy(curve(tail))
@@ -72,8 +74,8 @@ def _descend(net: nn.Module, curve: Curve, good: float, most: int, progress: Pro
 
     def loss() -> Float64[Tensor, ""]:
         lbfgs.zero_grad()
-        off = (net(z[:, None]).flatten(1) - x).square().mean()
-        value = off + TAIL_WEIGHT * (net(tail_z[:, None]).flatten(1) - tail_x).square().mean()
+        mse = (net(z[:, None]).flatten(1) - x).square().mean()
+        value = mse + TAIL_WEIGHT * (net(tail_z[:, None]).flatten(1) - tail_x).square().mean()
         value.backward()
         return value
 

@@ -1,23 +1,24 @@
-"""Synthetic points as data sets: 1,000 for training, validation and test, and the model that made them."""
+"""Synthetic points as data sets: 1,000 points per split, with the model that generated them."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source, Split
+from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source
 from gpvae_core.data.known_truth import KnownTruth
+from gpvae_core.data.split import Split
 from gpvae_core.data.synthetic.examples import EXAMPLES, SUMMARIES, Draw, Example, draw
 from gpvae_core.data.synthetic.surrogate import ARCHITECTURE, EVENT_SHAPE
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
 COUNT = 1000
-"""Points for each of training, validation and test."""
+"""Number of points in each of the training, validation and test splits."""
 NOTE = "synthetic points of known origin, drawn by split_seed, not images"
 
 
 def settings_of(example: Example) -> dict[str, Any]:
-    """Return the settings that a run on these points has by default: those of the truth, and the training of C.2."""
+    """Return the default settings of a run on these points: those of the true model, and the training of C.2."""
     return {
         "latent_dim": 1,
         "net.kind": ARCHITECTURE.kind,
@@ -33,7 +34,7 @@ def settings_of(example: Example) -> dict[str, Any]:
 
 
 class Points(Source):
-    """Points (x_1, x_2), kept as images of one row and two columns; `split_seed` decides the draw."""
+    """Base class of the synthetic sets: points (x_1, x_2) as images of one row and two columns, drawn by split_seed."""
 
     shape: EventShape | None = EVENT_SHAPE
     is_images: ClassVar[bool] = False
@@ -47,17 +48,17 @@ class Points(Source):
         _check_fraction(self.config)
         parts = [draw(self.example.name, COUNT, self.config.split_seed, part) for part in range(3)]
         train, validation, test = map(_split, parts)
-        latents = (one.latents for one in parts)
+        latents = (part.latents for part in parts)
         truth = KnownTruth(self.example.decoder(), self.example.sigma, 1, *latents)
         return RawData(train, test, self.example.class_names, validation, NOTE, truth)
 
 
-def _split(one: Draw) -> Split:
-    return Split(one.points, one.labels, levels=1)
+def _split(points: Draw) -> Split:
+    return Split(points.points, points.labels, levels=1)
 
 
 def _check_fraction(config: DataConfig) -> None:
-    """Refuse a share of validation points, which would be ignored: they are drawn by themselves."""
+    """Raise UserError if a validation share is set, which would be ignored: validation points are drawn separately."""
     default = DataConfig.model_fields["validation_fraction"].default
     if config.validation_fraction != default:
         raise UserError(
@@ -67,7 +68,7 @@ def _check_fraction(config: DataConfig) -> None:
 
 
 def source_of(example: Example) -> type[Points]:
-    """Return the data set of an example, with its summary as the docstring."""
+    """Return the source of an example, a class with the example's summary as its docstring."""
     settings = {"__doc__": SUMMARIES[example.name], "example": example, "wants": settings_of(example)}
     return type(f"Points[{example.name}]", (Points,), settings)
 

@@ -1,1 +1,1 @@
-"""The computing of the Gap Lab: several ways to infer z under one decoder, against that decoder's true posterior."""
+"""Computations of the Gap Lab: several methods of inference under one decoder, compared with its true posterior."""

@@ -1,4 +1,4 @@
-"""Gaps over training epochs, and over the size of the encoder: the teaching plots of the amortization gap."""
+"""Gaps against training epochs and against the size of the encoder, which illustrate the amortization gap."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run, load_run
 
 EPOCH_SAMPLE = 24
-"""Validation images of each epoch, where every epoch has a truth of its own."""
+"""Number of validation images per epoch; with a trained decoder, each epoch has its own log p(x) of them."""
 SIZE = "hidden"
-"""The network setting that makes an encoder larger."""
+"""The network setting that determines the encoder's size."""
 Columns = dict[str, Array]
-"""'epoch', and 'inference', 'approximation', 'amortization' of each epoch's images, (E, M) nats."""
+"""'epoch' (E,), and 'inference', 'approximation' and 'amortization' gaps of M images, (E, M) nats."""
 
 
 def epoch_columns(
     load: Callable[[int], Run], epochs: Sequence[int], x: Tensor, seed: int, progress: Progress = silent
 ) -> Columns:
-    """Return gaps of the images `x` under the weights kept of each epoch.
+    """Return the gaps of the images `x` under the weights of each epoch.
 
-    Where the decoder stays the same (a frozen one), log p(x) and the best Gaussians are found once.
+    With a frozen decoder, log p(x) and the best Gaussians are computed only once.
     """
     references: dict[str, GapReference] = {}
     rows: list[tuple[Array, Array, Array]] = []
@@ -42,7 +42,7 @@ def epoch_columns(
         key = run.decoder_fingerprint
         if key not in references:
             references[key] = GapReference.from_model(
-                run.model, images, run.truth, seed, _stop_only(progress, number, len(epochs))
+                run.model, images, run.truth, seed, _epochs_only(progress, number, len(epochs))
             )
         table, elbo = references[key].table, references[key].elbos(run.model)
         best = table.best_diagonal_elbo
@@ -53,8 +53,8 @@ def epoch_columns(
     return {"epoch": np.asarray(epochs, dtype=np.float64), **columns}
 
 
-def _stop_only(progress: Progress, number: int, epochs: int) -> Progress:
-    """Lets a cancel through while the parts of one epoch are computed, without their counts."""
+def _epochs_only(progress: Progress, number: int, epochs: int) -> Progress:
+    """Return a progress callback for the work within one epoch: it can cancel, but only reports whole epochs."""
 
     def report(done: int, total: int, what: str) -> None:
         progress(number, epochs, "epochs")
@@ -63,7 +63,7 @@ def _stop_only(progress: Progress, number: int, epochs: int) -> Progress:
 
 
 def epoch_view(name: str, columns: Mapping[str, Array], exact: bool) -> CurveView:
-    """Return means over the images against the epoch."""
+    """Return the mean gaps over the images against the epoch."""
     epochs = columns["epoch"]
     return CurveView(
         x=epochs,
@@ -78,10 +78,12 @@ def epoch_view(name: str, columns: Mapping[str, Array], exact: bool) -> CurveVie
 
 
 def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: Progress = silent) -> CurveView:
-    """Return mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept; kept on disk.
+    """Return the mean gaps of a fixed sample of validation images at each epoch whose weights `run` kept.
+
+    The gaps are cached on disk.
 
     Raises:
-        UserError: it kept none.
+        UserError: the run kept no weights.
     """
     epochs = run.kept_epochs
     if not epochs:
@@ -103,9 +105,9 @@ def epoch_curve(run: Run, seed: int = 0, sample: int = EPOCH_SAMPLE, progress: P
 
 
 def size_series(runs: Mapping[str, Run]) -> list[str]:
-    """The longest series of runs that differ in nothing but the size of the encoder's network, the smallest first.
+    """Return the longest series of runs that differ only in the size of the encoder's network, smallest first.
 
-    Empty where no two runs are such.
+    It is empty if no two runs form such a series.
     """
     series: dict[str, dict[int, str]] = {}
     for name, run in runs.items():
@@ -118,14 +120,14 @@ def size_series(runs: Mapping[str, Run]) -> list[str]:
 
 
 def encoder_parameters(run: Run) -> int:
-    """Return numbers that the encoder has learned."""
+    """Return the number of parameters of the run's encoder."""
     return sum(parameter.numel() for parameter in run.model.encoder.parameters())
 
 
 def size_view(
     runs: Mapping[str, Run], names: Sequence[str], reference: GapReference, elbos: Mapping[str, Array]
 ) -> CurveView:
-    """Mean gaps against the number of the encoder's parameters; all share the decoder, and so the approximation gap."""
+    """Return the mean gaps against the number of the encoder's parameters; all runs share the approximation gap."""
     table = reference.table
     return CurveView(
         x=np.array([encoder_parameters(runs[name]) for name in names], dtype=np.float64),

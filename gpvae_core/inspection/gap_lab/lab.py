@@ -1,6 +1,6 @@
-"""Everything the Gap Lab shows of one decoder, as plain data. One lab serves all pages and threads.
+"""The content of the Gap Lab for one decoder, as plain data. One lab serves all pages and threads.
 
-Images are those of the validation split throughout: what is tried out here must not look at the test images.
+All images are from the validation split: methods are compared and tuned here, which must not use the test images.
 """
 
 from __future__ import annotations
@@ -44,15 +44,18 @@ from gpvae_core.truth.quadrature import TruePosterior
 from gpvae_core.vae import VAE
 
 SAMPLE = 64
-"""Validation images of the means."""
-KEPT = 512
+"""Number of validation images over which means are taken."""
+CACHED = 512
+"""Number of cached results."""
 
 
 class GapLab:
-    """`runs` are those of `decoder`. Answers are computed once while they are in use.
+    """Methods of inference under one decoder; results are cached while they are in use.
 
     Args:
-        sample: validation images of which means are taken (a seeded sample).
+        decoder: the decoder with the names of its runs.
+        runs: runs by name, among them all of `decoder`.
+        sample: number of validation images, a seeded sample, over which means are taken.
     """
 
     def __init__(
@@ -67,62 +70,63 @@ class GapLab:
         self.runs = {name: runs[name] for name in decoder.runs}
         self.origin = self.runs[decoder.runs[0]]
         self._sample = sample
-        self._memo = memo or Memo(KEPT)
+        self._memo = memo or Memo(CACHED)
 
     def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> GapLab:
-        """Return a lab of the same decoder with other runs on it; what is known stays known."""
+        """Return a lab of the same decoder with other runs, which shares the cached results of this one."""
         return GapLab(decoder, runs, self.seed, self._sample, self._memo)
 
     # -- images and methods -----------------------------------------------------------------------------------------
 
     @property
     def planar(self) -> bool:
-        """d = 2: log p(x) by quadrature."""
+        """Whether d = 2, where the displayed plane is the latent space itself."""
         return self.origin.model.latent_dim == 2
 
     @property
     def size(self) -> int:
-        """Validation images."""
+        """Number of validation images."""
         return len(self.origin.data.validation)
 
     def title(self, index: int) -> str:
+        """Return the image in words, such as 'validation image 3, class 7'."""
         validation, names = self.origin.data.validation, self.origin.data.class_names
         label = int(validation.labels[index])
         return f"validation image {index}" + (f", class {names[label]}" if 0 <= label < len(names) else "")
 
     def _x(self, index: Sequence[int] | np.ndarray) -> Tensor:
-        wrong = [int(k) for k in index if not 0 <= k < self.size]
-        if wrong:
-            raise UserError(f"wanted a validation image from 0 to {self.size - 1}, got {wrong[0]}")
+        invalid = [int(k) for k in index if not 0 <= k < self.size]
+        if invalid:
+            raise UserError(f"wanted a validation image from 0 to {self.size - 1}, got {invalid[0]}")
         return self.origin.data.validation.pixels(np.asarray(index)).to(self.origin.device)
 
     def model(self, method: str) -> VAE:
-        """Raises UserError for a run or a refiner that does not exist or does not fit."""
+        """Return the model of a method. Raises UserError if its run or refiner does not exist or does not fit."""
         run, refiner = split_method(method, list(self.runs))
         return self._memo.get(("model", method), lambda: model_of(self.runs[run], refiner))
 
     @torch.no_grad()
-    def _answer(self, method: str, index: int) -> Posterior:
-        return self._memo.get(("answer", method, index), lambda: self.model(method).infer(self._x([index])))
+    def _posterior(self, method: str, index: int) -> Posterior:
+        return self._memo.get(("posterior", method, index), lambda: self.model(method).infer(self._x([index])))
 
     def picture(self, methods: Sequence[str], index: int) -> ReconstructedImage:
-        """Return the image, and what is decoded from each answer's mean."""
+        """Return the image, and its reconstruction from the mean of each method's q(z|x)."""
         x = self._x([index])
         decoded = {}
         for method in methods:
-            mean = self._answer(method, index).mean.cpu().double().numpy()
+            mean = self._posterior(method, index).mean.cpu().double().numpy()
             decoded[method] = decode_means(self.model(method), mean, x)[0]
         return ReconstructedImage(self.title(index), x[0].cpu().numpy(), decoded)
 
     # -- truth ------------------------------------------------------------------------------------------------------
 
     def _truth(self, index: int) -> TruePosterior:
-        """p(z|x) by quadrature, d = 1 or 2."""
+        """Return p(z|x) by quadrature, at d = 1 or 2."""
         return self._memo.get(("truth", index), lambda: self.origin.truth.posterior(self._x([index]))[0])
 
     def _local(self, index: int) -> LocalPosterior:
         def compute() -> LocalPosterior:
-            starts = [self._answer(name, index).mean[0].cpu().double().numpy() for name in self.runs]
+            starts = [self._posterior(name, index).mean[0].cpu().double().numpy() for name in self.runs]
             return local_posterior(
                 self.origin.model, self._x([index]), np.stack([*starts, np.zeros(self.origin.model.latent_dim)])
             )
@@ -139,11 +143,11 @@ class GapLab:
 
     @cached_property
     def sample(self) -> np.ndarray:
-        """The validation images of which means are taken."""
+        """Indices of the validation images over which means are taken."""
         return seeded_sample(self.size, self._sample, self.seed)
 
     def sample_reference(self, progress: Progress = silent) -> GapReference:
-        """Return log p(x) and the best Gaussians of the sample; kept on disk."""
+        """Return log p(x) and the best Gaussians of the sample, which are cached on disk."""
 
         def compute() -> GapReference:
             model, truth = self.origin.model, self.origin.truth
@@ -152,7 +156,7 @@ class GapLab:
         return self._memo.get("sample", compute)
 
     def sample_ready(self) -> bool:
-        """True where `sample_reference` needs no computing."""
+        """Return whether `sample_reference` is computed already."""
         return self._memo.peek("sample") is not None
 
     @property
@@ -163,7 +167,7 @@ class GapLab:
     # -- gaps -------------------------------------------------------------------------------------------------------
 
     def stacks(self, methods: Sequence[str], index: int) -> StacksView:
-        """Return the gaps of one image."""
+        """Return the gaps of one image under each method."""
         reference = self.reference(index)
         elbos = {
             name: self._memo.get(("elbo", name, index), lambda name=name: reference.elbos(self.model(name)))
@@ -172,7 +176,7 @@ class GapLab:
         return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference))
 
     def mean_stacks(self, methods: Sequence[str], progress: Progress = silent) -> StacksView:
-        """Return mean gaps over the sample."""
+        """Return the mean gaps over the sample under each method."""
         reference = self.sample_reference(progress)
         elbos = {name: self.sample_elbos(name, progress) for name in methods}
         what = f"mean of {len(self.sample)} validation images"
@@ -187,7 +191,7 @@ class GapLab:
         return self._memo.get(("elbos", method), compute)
 
     def largest_gap(self, method: str, progress: Progress = silent) -> int:
-        """Return the validation image of the sample on which the method loses most."""
+        """Return the validation image of the sample with the largest inference gap under the method."""
         reference = self.sample_reference(progress)
         return int(self.sample[np.argmax(reference.table.log_px - self.sample_elbos(method, progress))])
 
@@ -211,12 +215,12 @@ class GapLab:
         return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
 
     def contours(self, methods: Sequence[str], index: int, start: str = "") -> ContoursView:
-        """The true posterior and each method's answer; the window reaches to the answer of `start`, however far off."""
+        """Return the true posterior and the outline of each method's; the window always contains that of `start`."""
         plane = self.plane(index)
-        answers = {name: self._answer(name, index) for name in methods}
-        outlines = tuple(outline_of(name, q, plane) for name, q in answers.items())
-        shapes = [window.shape(name, q, plane) for name, q in answers.items()]
-        first = [window.shape(start, self._answer(start, index), plane)] if start else []
+        posteriors = {name: self._posterior(name, index) for name in methods}
+        outlines = tuple(outline_of(name, q, plane) for name, q in posteriors.items())
+        shapes = [window.shape(name, q, plane) for name, q in posteriors.items()]
+        first = [window.shape(start, self._posterior(start, index), plane)] if start else []
         return ContoursView(self._true_posterior(index, plane, first, shapes), outlines, MASS)
 
     def _true_posterior(
@@ -232,7 +236,7 @@ class GapLab:
     # -- refinement, step by step -----------------------------------------------------------------------------------
 
     def svi(self, start: str, settings: SviSettings, index: int, progress: Progress = silent) -> SviView:
-        """SVI from the answer of the encoder of run `start`, and its ELBO after each step."""
+        """Return the path of SVI from q(z|x) of the encoder of run `start`, and its ELBO after each step."""
 
         def compute() -> SviView:
             run, x = self.runs[split_method(start, list(self.runs))[0]], self._x([index])
@@ -255,17 +259,17 @@ class GapLab:
     # -- accuracy against time --------------------------------------------------------------------------------------
 
     def times(self, methods: Sequence[str], progress: Progress = silent) -> TimesView:
-        """Measured now, side by side; accuracy is that of the sample."""
+        """Measure the time of each method, side by side, and return it with the accuracy on the sample."""
         reference = self.sample_reference(progress)
         elbos = {name: self.sample_elbos(name, progress) for name in methods}
         batch = self._x(np.arange(BATCH) % self.size)
-        taken = batch_times({name: self.model(name) for name in methods}, batch, progress)
+        milliseconds = batch_times({name: self.model(name) for name in methods}, batch, progress)
         points = []
         for name in methods:
-            low, median, high = np.percentile(taken[name], (25, 50, 75))
+            low, median, high = np.percentile(milliseconds[name], (25, 50, 75))
             gap = value(reference.table.log_px - elbos[name])
             points.append(TimedMethod(name, float(median), float(low), float(high), value(elbos[name]), gap))
-        repeats = min((len(times) for times in taken.values()), default=0)
+        repeats = min((len(times) for times in milliseconds.values()), default=0)
         return TimesView(
             tuple(points), BATCH, repeats, len(self.sample), self.origin.device.type.upper(), reference.exact
         )
@@ -273,11 +277,11 @@ class GapLab:
     # -- teaching curves --------------------------------------------------------------------------------------------
 
     def size_series(self) -> list[str]:
-        """Runs on this decoder that differ only in the size of their encoder."""
+        """Return the runs on this decoder that differ only in the size of their encoder."""
         return curves.size_series(self.runs)
 
     def size_curve(self, progress: Progress = silent) -> CurveView | None:
-        """Return gaps over encoder size; None where there is no such series."""
+        """Return the gaps against the encoder's size; None if there is no such series of runs."""
         names = self.size_series()
         if not names:
             return None

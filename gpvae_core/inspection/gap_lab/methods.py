@@ -1,4 +1,4 @@
-"""The runs that share a decoder, and the methods on it: each run, plain or refined at test time."""
+"""Runs that share a decoder, and the methods of inference on it: each run, with or without a refiner at test time."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from gpvae_core.vae import VAE
 
 @dataclass(frozen=True)
 class Decoder:
-    """Runs with one decoder and likelihood, and so with the same true posteriors."""
+    """Runs with equal decoder and likelihood, and therefore equal true posteriors."""
 
     name: str
-    """The run that it was trained in, where that is known."""
+    """Name of the run that trained the decoder, if it is known."""
     fingerprint: str
     runs: tuple[str, ...]
-    """Names; the run that the decoder was trained in comes first, where it is among them."""
+    """Names of the runs; the run that trained the decoder comes first if it is among them."""
 
 
 def decoders(runs: Mapping[str, Run]) -> list[Decoder]:
-    """Return the decoders of these runs, those with most runs first; runs keep their order."""
+    """Return the decoders of these runs, in descending order of their number of runs; runs keep their order."""
     groups: dict[str, list[str]] = {}
     for name, run in runs.items():
         groups.setdefault(run.decoder_fingerprint, []).append(name)
-    found = [_decoder(fingerprint, names, runs) for fingerprint, names in groups.items()]
-    return sorted(found, key=lambda decoder: -len(decoder.runs))
+    unordered = [_decoder(fingerprint, names, runs) for fingerprint, names in groups.items()]
+    return sorted(unordered, key=lambda decoder: -len(decoder.runs))
 
 
 def _decoder(fingerprint: str, names: Sequence[str], runs: Mapping[str, Run]) -> Decoder:
     own = [name for name in names if not runs[name].config.freeze_decoder]
-    given = [given for name in names if (given := runs[name].meta.decoder_from)]
+    sources = [source for name in names if (source := runs[name].meta.decoder_from)]
     ordered = [*own, *(name for name in names if name not in own)]
-    return Decoder((own or given or ordered)[0], fingerprint, tuple(ordered))
+    return Decoder((own or sources or ordered)[0], fingerprint, tuple(ordered))
 
 
 def split_method(method: str, runs: Sequence[str]) -> tuple[str, str]:
-    """'run+svi:8' -> ('run', 'svi:8'); ('run', '') for a plain run. A run's name may hold a '+' itself.
+    """Split a method into run and refiner: 'run+svi:8' -> ('run', 'svi:8'), and 'run' -> ('run', '').
 
     Raises:
-        UserError: no such run on this decoder.
+        UserError: there is no such run on this decoder.
     """
     if method in runs:
         return method, ""
     refined = [name for name in runs if method.startswith(f"{name}+")]
     if not refined:
         raise unknown("run on this decoder", method.partition("+")[0], runs)
-    name = max(refined, key=len)
+    name = max(refined, key=len)  # a run's name may contain a '+' itself: take the longest that matches
     return name, method[len(name) + 1 :]
 
 
 def model_of(run: Run, refiner: str) -> VAE:
-    """Return the run's model, or one that shares its networks and refines by `refiner` ('svi:8,step_size=0.1').
+    """Return the run's model, or one with the same networks and another refiner, such as 'svi:8,step_size=0.1'.
 
     Raises:
-        UserError: an unknown refiner or setting, one that has parameters to be trained or does not fit the decoder.
+        UserError: the refiner or a setting is unknown, has parameters that need training, or does not fit the decoder.
     """
     if not refiner:
         return run.model

@@ -1,4 +1,4 @@
-"""The outline of a method's answer, with its name and centre."""
+"""The outline of a method's posterior, with its name and centre."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from gpvae_core.inspection.views import Plane
 
 
 def outline_of(name: str, q: Posterior, plane: Plane, side: int = 81) -> Outline:
-    """Return the outline of q, the answer about one image; `side`: points of the grid along each side."""
+    """Return the outline of q, the posterior of one image, from a grid with `side` points along each side."""
     return Outline(name, outline(q, plane, side), plane.coordinates(q.mean[0].cpu().double().numpy()))

@@ -1,4 +1,4 @@
-"""ELBOs of any method against one decoder's truth: log p(x) and the best Gaussians are found once, for all methods."""
+"""ELBOs of any method compared with log p(x) and the best Gaussians, which are computed once per decoder."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from gpvae_core.vae import VAE
 
 
 class GapReference:
-    """log p(x) and the best Gaussians of M images under one decoder, with the noise under which a method is scored."""
+    """log p(x) and best Gaussians of M images under one decoder, and the seed of the noise in every method's ELBO."""
 
     def __init__(self, x: Float[Tensor, "M C H W"], table: GapTable, best: BestGaussians, seed: int) -> None:
         self.x, self.table, self.best, self.seed = x, table, best, seed
 
     @staticmethod
     def from_model(vae: VAE, x: Float[Tensor, "M C H W"], truth: Truth, seed: int, progress: Progress) -> GapReference:
-        """Return log p(x) and the best Gaussians, whose ascent starts, among others, from `vae`'s own answers."""
+        """Compute log p(x) and the best Gaussians; one start of their optimization is the posterior of `vae` itself."""
         return GapReference(x, *gaps_and_best(vae, x, truth, seed, progress), seed)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return named arrays, for a file; without the images."""
+        """Return the content without the images as named arrays, for a file."""
         table = {f"table_{f.name}": getattr(self.table, f.name) for f in fields(self.table)}
         known = {name: np.asarray(values) for name, values in table.items() if values is not None}
         return {**known, **{f"best_{f.name}": getattr(self.best, f.name).cpu().numpy() for f in fields(self.best)}}
 
     @staticmethod
     def from_arrays(x: Float[Tensor, "M C H W"], arrays: Mapping[str, np.ndarray], seed: int) -> GapReference:
-        """Raises KeyError or TypeError where something is missing."""
+        """Return the reference that `arrays` describes. Raises KeyError or TypeError if an array is missing."""
         table: dict[str, Any] = {f.name: arrays.get(f"table_{f.name}") for f in fields(GapTable)}
         whole = {name: None if table[name] is None else int(table[name]) for name in ("k", "steps")}
         best = {f.name: torch.from_numpy(arrays[f"best_{f.name}"]).to(x) for f in fields(BestGaussians)}
@@ -55,11 +55,13 @@ class GapReference:
 
     @property
     def exact(self) -> bool:
-        """True where log p(x) is by quadrature."""
+        """Whether log p(x) is by quadrature."""
         return self.table.evidence.exact
 
     def elbos(self, vae: VAE, progress: Progress = silent) -> Array:
-        """Return the ELBO of vae.infer(x), (M,) nats. A diagonal Gaussian has the best one's samples: noise cancels."""
+        """Return the ELBO of vae.infer(x), (M,) nats."""
+        # Common random numbers: a diagonal Gaussian is scored with the same noise as the best one, so that the noise
+        # cancels in the amortization gap.
         eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, self.seed).to(self.x)
         with torch.no_grad():
             matching = elbos(vae, self.x, MovableDiagonal.matching(vae.infer(self.x)), eps, progress)
@@ -70,11 +72,11 @@ class GapReference:
 def stored_reference(
     disk: DiskCache, vae: VAE, x: Float[Tensor, "M C H W"], truth: Truth, seed: int, progress: Progress = silent
 ) -> GapReference:
-    """Return the reference of these images from the disk, or compute and store it."""
+    """Return the reference of these images from the disk cache, or compute and cache it."""
     settings = {"sample": len(x), **named_truth(truth)}
     stored = disk.read("labtruth", settings)
     if stored is not None:
-        # NOTE: a file of the right name may hold other arrays, as an older version wrote them: then compute anew.
+        # NOTE: a file of this name may contain other arrays, written by an older version; then compute again.
         with suppress(KeyError, ValueError, TypeError):
             return GapReference.from_arrays(x, stored, seed)
     reference = GapReference.from_model(vae, x, truth, seed, progress)
@@ -83,13 +85,13 @@ def stored_reference(
 
 
 def value(values: Array) -> Value:
-    """Return their mean with its standard error; that of a single one has none."""
+    """Return the mean of `values` with its standard error, which is None for a single value."""
     summary = mean_se(values)
     return Value(np.nan if summary["mean"] is None else summary["mean"], summary["se"])
 
 
 def stacks_view(what: str, reference: GapReference, elbos: dict[str, Array], truth: str) -> StacksView:
-    """Return the gaps of the methods whose ELBOs (M,) are given, over the images of the reference."""
+    """Return the mean gaps over the M images of the reference, from the ELBOs (M,) of each method."""
     table = reference.table
     return StacksView(
         what=what,
@@ -106,7 +108,7 @@ def stacks_view(what: str, reference: GapReference, elbos: dict[str, Array], tru
 
 
 def bound_words(reference: GapReference) -> str:
-    """Say how log p(x) was bounded from below, and how sure that is."""
+    """Describe the lower bound on log p(x) and its reliability."""
     evidence = reference.table.evidence
     words = f"log p(x) is a lower bound here, by {evidence.how_words}"
     if evidence.se is not None:

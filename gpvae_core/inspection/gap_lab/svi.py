@@ -1,4 +1,4 @@
-"""Stochastic variational inference from an encoder's answer, step by step, as frames of a film."""
+"""Stochastic variational inference from an encoder's posterior, step by step, as frames of an animation."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from gpvae_core.truth.best_gaussian import SCORE_SAMPLES
 from gpvae_core.vae import VAE
 
 SIDE = 41
-"""Points a side of the grid on which a frame's outline is found."""
+"""Grid points per side from which a frame's outline is computed."""
 
 
 @dataclass(frozen=True)
 class SviSettings:
-    """The settings of the refinement; `text` is what `--refiner` takes for the same steps."""
+    """Settings of the refinement; `text` is the value of `--refiner` with the same settings."""
 
     steps: int = 100
     step_size: float = 0.1
@@ -45,24 +45,25 @@ class SviSettings:
 
 @dataclass(frozen=True)
 class SviPath:
-    """The encoder's own answer about one image, and the Gaussian after each step."""
+    """The encoder's own posterior of one image, and the Gaussian after each step."""
 
     model: VAE
-    """Without the run's own refiner."""
+    """The run's model without its refiner."""
     answer: Posterior
     steps: Sequence[MovableGaussian]
 
     @property
     def answers(self) -> list[Posterior]:
+        """The encoder's posterior, followed by that after each step."""
         return [self.answer, *(step.posterior() for step in self.steps)]
 
 
 @torch.no_grad()
 def svi_path(run: Run, x: Float[Tensor, "1 C H W"], settings: SviSettings) -> SviPath:
-    """Refine what the run's encoder says about one image.
+    """Refine the posterior of one image by the run's encoder.
 
     Raises:
-        UserError: a step size, momentum or covariance that svi does not take.
+        UserError: svi does not accept the step size, momentum or covariance.
     """
     own = run.model
     plain = VAE(own.decoder, own.likelihood, own.encoder, own.latent_dim, own.event_shape).eval()
@@ -74,19 +75,19 @@ def svi_path(run: Run, x: Float[Tensor, "1 C H W"], settings: SviSettings) -> Sv
 
 @torch.no_grad()
 def path_elbos(path: SviPath, reference: GapReference, progress: Progress = silent) -> Array:
-    """Return the ELBO of each answer, (S + 1,) nats, with the noise under which the reference scores every method."""
+    """Return the ELBO of each posterior of the path, (S + 1,) nats, with the noise that the reference uses."""
     eps = sobol_noise(SCORE_SAMPLES, path.model.latent_dim, reference.seed).to(reference.x)[:, None]
-    found = [float(reference.elbos(path.model)[0])]
+    elbos = [float(reference.elbos(path.model)[0])]
     for step in path.steps:
-        found.append(float(gaussian_elbo(path.model, reference.x, step, eps)[0]))
-        progress(len(found), len(path.steps) + 1, "scoring steps")
-    return np.array(found)
+        elbos.append(float(gaussian_elbo(path.model, reference.x, step, eps)[0]))
+        progress(len(elbos), len(path.steps) + 1, "scoring steps")
+    return np.array(elbos)
 
 
 def path_outlines(path: SviPath, plane: Plane, progress: Progress = silent) -> tuple[Outline, ...]:
-    """Return the outline of each answer on the plane."""
-    found = []
+    """Return the outline of each posterior of the path on the plane."""
+    outlines = []
     for k, q in enumerate(path.answers):
-        found.append(outline_of(f"step {k}", q, plane, SIDE))
+        outlines.append(outline_of(f"step {k}", q, plane, SIDE))
         progress(k + 1, len(path.steps) + 1, "outlines")
-    return tuple(found)
+    return tuple(outlines)

@@ -1,6 +1,6 @@
-"""Runs trained for the Gap Lab: more methods on a decoder, encoders of several sizes, a run that keeps its epochs.
+"""Runs trained for the Gap Lab: further methods on a decoder, encoders of several sizes, a run with weights per epoch.
 
-Each is small: about STEPS gradient steps, seconds on the digits.
+Each is small: about STEPS gradient steps, which take seconds on the digits.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ PLAIN = "vae"
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """A run to be trained: its name, its config, and whether it keeps another's decoder."""
+    """A run to be trained; its config says whether it keeps the decoder of another run."""
 
     name: str
     config: RunConfig
 
 
 def default_epochs(origin: Run) -> int:
-    """Epochs that make about STEPS steps on the run's data."""
+    """Return the number of epochs with about STEPS steps on the run's data."""
     steps = -(-len(origin.data.train) // origin.config.train.batch_size)
     return max(1, min(MOST_EPOCHS, round(STEPS / steps)))
 
@@ -43,39 +43,39 @@ def default_epochs(origin: Run) -> int:
 def planned(
     origin: Run, method: str, epochs: int | None = None, settings: dict[str, Any] | None = None
 ) -> PlannedTraining:
-    """`method` on the frozen decoder of `origin`.
+    """Plan a training of `method` on the frozen decoder of `origin`.
 
     Raises:
-        UserError: an unknown method, or one that does not fit the decoder.
+        UserError: the method is unknown or does not fit the decoder.
     """
-    chosen = {"train.epochs": epochs or default_epochs(origin), "train.lr": LR, **(settings or {})}
-    config = make_config(method, origin.config.data, origin.model.event_shape, chosen, decoder_of=origin.config)
-    config.build(origin.model.event_shape)  # says now, not in the middle of a set, that the refiner does not fit
+    overrides = {"train.epochs": epochs or default_epochs(origin), "train.lr": LR, **(settings or {})}
+    config = make_config(method, origin.config.data, origin.model.event_shape, overrides, decoder_of=origin.config)
+    config.build(origin.model.event_shape)  # raises now, and not in the middle of a set, if the refiner does not fit
     return PlannedTraining(f"{origin.name}-{_file_name(method)}", config)
 
 
 def teaching_set(origin: Run) -> list[PlannedTraining]:
-    """Every family of posteriors that fits the decoder, by itself: no refiner, other objective or regulariser."""
+    """Plan every family of posteriors that fits the decoder, without refiner, other objective or regulariser."""
     plain = Method("", "").kinds()
     families = [
         method.name
         for method in methods().values()
         if all(method.kinds()[part] == plain[part] for part in FAMILIES if part != "encoder")
     ]
-    found = []
+    plans = []
     for name in families:
         try:
-            found.append(planned(origin, name))
+            plans.append(planned(origin, name))
         except UserError:
-            continue  # one that wants another decoder, or images of another kind
-    return found
+            continue  # the family needs another decoder, or images of another shape
+    return plans
 
 
 def size_set(origin: Run) -> list[PlannedTraining]:
-    """Plain Gaussian encoders of several sizes on the decoder of `origin`.
+    """Plan Gaussian encoders of several sizes on the decoder of `origin`.
 
     Raises:
-        UserError: the run's kind of network has no such setting.
+        UserError: the run's network has no setting for its size.
     """
     return [
         PlannedTraining(f"{origin.name}-hidden{size}", planned(origin, PLAIN, settings={"net.hidden": size}).config)
@@ -84,7 +84,7 @@ def size_set(origin: Run) -> list[PlannedTraining]:
 
 
 def epoch_run(origin: Run) -> PlannedTraining:
-    """Return the method of `origin` trained anew, decoder and all, with the weights of some epochs kept."""
+    """Plan a training of the method of `origin` from scratch that keeps the weights of some epochs."""
     epochs = default_epochs(origin)
     raw = origin.config.to_json()
     raw["train"] |= {"epochs": epochs, "lr": LR, "keep_every": max(1, epochs // KEPT_EPOCHS)}
@@ -93,11 +93,11 @@ def epoch_run(origin: Run) -> PlannedTraining:
 
 
 def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, progress: Progress = silent) -> list[Path]:
-    """Train what is not there yet into `root`; what is finished is kept, what is unfinished goes on.
+    """Train the planned runs into `root` and return their folders; finished runs are kept, unfinished ones resumed.
 
     Raises:
-        Cancelled: from `progress`; the next call goes on from there.
-        UserError: a folder in the way that holds something else, a full disk, a training that diverged.
+        Cancelled: raised by `progress`; the next call resumes the training.
+        UserError: a folder contains another run, the disk is full, or a training diverged.
     """
     return [
         _trained(root / item.name, item, decoder, _named(progress, f"{number} of {len(plan)}, {item.name}"))
@@ -108,8 +108,8 @@ def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, pro
 def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress) -> Path:
     device = decoder.device.type
     if snapshot_folder(out / "last") is None:
-        given = (decoder.name, decoder.model) if item.config.freeze_decoder else None
-        return train(item.config, out, device=device, decoder_from=given, data=decoder.data, progress=progress)
+        frozen = (decoder.name, decoder.model) if item.config.freeze_decoder else None
+        return train(item.config, out, device=device, decoder_from=frozen, data=decoder.data, progress=progress)
     if read_config(out) != item.config:
         raise UserError(f"'{out}' holds a run with other settings: remove or rename it to train this one")
     return out if summarize(out).finished else resume(out, device=device, progress=progress)
@@ -123,5 +123,5 @@ def _named(progress: Progress, name: str) -> Progress:
 
 
 def _file_name(method: str) -> str:
-    """'gp+svi:8' -> 'gp+svi8': a colon is not allowed in every file system."""
+    """Return the method's name without colons, which some file systems do not allow: 'gp+svi:8' -> 'gp+svi8'."""
     return method.replace(":", "")

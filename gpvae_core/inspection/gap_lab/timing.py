@@ -1,4 +1,4 @@
-"""Milliseconds that each method takes for a batch, here and now, side by side."""
+"""Measurement of the time that each method takes for a batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpvae_core.vae import VAE
 BATCH = 128
 REPEATS, FEWEST = 9, 3
 ENOUGH_S = 2.0
-"""A method that has taken so long in all, in at least FEWEST repeats, is not asked again."""
+"""Total time in seconds after which a method is not timed again, if it has at least FEWEST repeats."""
 Clock = Callable[[], float]
 
 
@@ -28,32 +28,33 @@ def batch_times(
     progress: Progress = silent,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Array]:
-    """Milliseconds of each repeat. After one round to warm up the methods take turns, so that all see the same load.
+    """Return the milliseconds of each repeat for each method.
 
-    What is timed is the answer q(z|x) and one sample of it with its log density: the same for every family.
+    The timed work is the computation of q(z|x) and one sample of it with its log density, for every family.
     """
-    found: dict[str, list[float]] = {name: [] for name in models}
+    # Methods take turns, so that a change of the machine's load affects all of them. Turn 0 is a warm-up.
+    times: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(REPEATS + 1):
         for number, (name, model) in enumerate(models.items()):
             progress(turn * len(models) + number, (REPEATS + 1) * len(models), f"timing {name}")
-            if len(found[name]) >= FEWEST and sum(found[name]) > 1000 * ENOUGH_S:
+            if len(times[name]) >= FEWEST and sum(times[name]) > 1000 * ENOUGH_S:
                 continue
-            taken = _once(model, x, clock)
+            milliseconds = _time_once(model, x, clock)
             if turn:
-                found[name].append(taken)
+                times[name].append(milliseconds)
     progress((REPEATS + 1) * len(models), (REPEATS + 1) * len(models), "timing")
-    return {name: np.array(times) for name, times in found.items()}
+    return {name: np.array(values) for name, values in times.items()}
 
 
-def _once(model: VAE, x: Tensor, clock: Clock) -> float:
-    _settle(x)
+def _time_once(model: VAE, x: Tensor, clock: Clock) -> float:
+    _synchronize(x)
     started = clock()
     model.infer(x).rsample_and_log_prob(1)
-    _settle(x)
+    _synchronize(x)
     return 1000.0 * (clock() - started)
 
 
-def _settle(x: Tensor) -> None:
-    """Wait for a GPU's queue."""
+def _synchronize(x: Tensor) -> None:
+    """Wait until the GPU has finished its queued kernels, which run asynchronously."""
     if x.is_cuda:
         torch.cuda.synchronize(x.device)

@@ -22,9 +22,9 @@ class GapStack:
 
     method: str
     inference: Value
-    """log p(x) - ELBO."""
+    """log p(x) minus the method's ELBO."""
     amortization: Value
-    """ELBO of the best diagonal Gaussian - ELBO; negative for an answer that is better than any such Gaussian."""
+    """ELBO of the best diagonal Gaussian minus the method's ELBO; negative if the method exceeds that Gaussian."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,22 @@ class StacksView:
     """Gaps of one image, or their means over a sample, under one decoder."""
 
     what: str
+    """The image or the sample, in words."""
     log_px: Value
     approximation: Value
-    """log p(x) - ELBO of the best diagonal Gaussian."""
+    """log p(x) minus the ELBO of the best diagonal Gaussian."""
     full: Value
-    """log p(x) - ELBO of the best Gaussian with full covariance."""
+    """log p(x) minus the ELBO of the best Gaussian with full covariance."""
     stacks: tuple[GapStack, ...]
     exact: bool
-    """log p(x) by quadrature; otherwise a lower bound, and so are the gaps."""
+    """Whether log p(x) is by quadrature; otherwise it is a lower bound, and so are the gaps."""
     truth: str
-    """One sentence: the estimator of log p(x) and its error."""
+    """One sentence on the estimator of log p(x) and its error."""
 
 
 @dataclass(frozen=True)
 class Outline:
-    """The region of most of one answer on the plane: its boundary (P, 2), NaN between pieces, and its centre (2,)."""
+    """Outline of one posterior on the plane: boundary (P, 2) of its region, NaN between pieces, and centre (2,)."""
 
     name: str
     line: Array
@@ -55,24 +56,25 @@ class Outline:
 
 @dataclass(frozen=True)
 class ContoursView:
-    """The true posterior with the outline of each method's answer."""
+    """The true posterior with the outline of each method's posterior."""
 
     truth: PosteriorView
     outlines: tuple[Outline, ...]
     mass: float
-    """Share of an answer inside its outline."""
+    """Mass of a posterior inside its outline."""
 
 
 @dataclass(frozen=True)
 class SviView:
-    """An encoder's answer refined step by step, S steps: frame 0 is the encoder's own answer."""
+    """An encoder's posterior refined in S steps of SVI; entry 0 is the encoder's own posterior."""
 
     start: str
+    """Name of the run whose encoder gives the start."""
     settings: str
     elbo: Array
-    """(S + 1,)."""
+    """(S + 1,) ELBO after each step, nats."""
     outlines: tuple[Outline, ...]
-    """S + 1 of them."""
+    """S + 1 outlines, one after each step."""
     log_px: float
     best_diagonal_elbo: float
     best_full_elbo: float
@@ -81,14 +83,14 @@ class SviView:
 
 @dataclass(frozen=True)
 class TimedMethod:
-    """One method: how long a batch takes, and how good its answers are."""
+    """Time and accuracy of one method."""
 
     method: str
     milliseconds: float
-    """Median."""
+    """Median time for a batch."""
     low: float
     high: float
-    """Quartiles."""
+    """Quartiles of the time."""
     elbo: Value
     inference: Value
 
@@ -112,7 +114,7 @@ class CurveView:
     x: Array
     x_label: str
     labels: tuple[str, ...]
-    """The name of each point, for whoever hovers over it."""
+    """The name of each point, shown on hovering."""
     inference: tuple[Value, ...]
     approximation: tuple[Value, ...]
     amortization: tuple[Value, ...]

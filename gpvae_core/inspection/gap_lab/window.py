@@ -1,4 +1,4 @@
-"""The true posterior over a window in which the answers are to be seen."""
+"""The true posterior over a window that also contains the approximate posteriors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gpvae_core.truth.grid import GridPosterior
 from gpvae_core.vae import VAE
 
 IN_WINDOW = 0.25
-"""The true posterior spans at least this share of the window: an answer far off is still to be seen."""
+"""Smallest share of the window that the true posterior spans, so that distant approximations are visible too."""
 SMALLEST = 0.02
-"""With the answer from which SVI starts it may be as small as this."""
+"""Smallest share if the window has to contain a given shape, such as the start of SVI."""
 TRUTH_REACH = 3.7
-"""Standard deviations within which a Gaussian holds 99.9 % of its mass."""
+"""Number of standard deviations that contain 99.9 % of a two-dimensional Gaussian's mass."""
 Shapes = Sequence[GaussianShape]
 
 
 def shape(name: str, q: Posterior, plane: Plane) -> GaussianShape:
-    """Return a Gaussian with the moments of the answer for one image, by which the window is chosen."""
+    """Return the Gaussian with the moments of q, the posterior of one image, from which the window is chosen."""
     mean, variance = (t[0].cpu().double().numpy() for t in (q.mean, q.variance))
     return on_plane(name, plane, mean, np.diag(variance))
 
@@ -35,31 +35,36 @@ def shape(name: str, q: Posterior, plane: Plane) -> GaussianShape:
 def on_latent_plane(
     vae: VAE, atlas: Atlas, x: Float[Tensor, "1 C H W"], truth: GridPosterior, plane: Plane, must: Shapes, may: Shapes
 ) -> PosteriorView:
-    """d = 2. All of the posterior, the shapes that `must` be in view, and those that `may` as far as they are near."""
+    """Return the true posterior at d = 2, over a window with all its mass.
+
+    Args:
+        must: shapes that the window has to contain.
+        may: shapes that the window contains unless they are too far away.
+    """
     share = _share(GaussianShape("", truth.mean, truth.covariance), must)
-    drawn = latent_contours(vae, atlas, x, truth, [*must, *may], plane, share)
-    return _view(plane, drawn, np.asarray(truth.modes()))
+    contours = latent_contours(vae, atlas, x, truth, [*must, *may], plane, share)
+    return _view(plane, contours, np.asarray(truth.modes()))
 
 
 def on_slice(
     vae: VAE, x: Float[Tensor, "1 C H W"], local: LocalPosterior, plane: Plane, must: Shapes, may: Shapes
 ) -> PosteriorView:
-    """d > 2: the same on a slice through the mode."""
+    """Return the true posterior at d > 2 on a slice through the mode; for `must` and `may` see `on_latent_plane`."""
     laplace = on_plane("", plane, plane.origin, local.covariance)
-    drawn = slice_contours(vae, x, plane, laplace.covariance, [*must, *may], _share(laplace, must))
-    return _view(plane, drawn, np.zeros((1, 2)))
+    contours = slice_contours(vae, x, plane, laplace.covariance, [*must, *may], _share(laplace, must))
+    return _view(plane, contours, np.zeros((1, 2)))
 
 
-def _view(plane: Plane, drawn: Contours, modes: Array) -> PosteriorView:
-    nothing = np.empty((0, 2))
+def _view(plane: Plane, contours: Contours, modes: Array) -> PosteriorView:
+    empty = np.empty((0, 2))
     return PosteriorView(
-        drawn.x, drawn.y, drawn.log_density, plane, drawn.levels, nothing, (), nothing, np.empty(0), modes
+        contours.x, contours.y, contours.log_density, plane, contours.levels, empty, (), empty, np.empty(0), modes
     )
 
 
 def _share(truth: GaussianShape, must: Shapes) -> float:
-    """The share of the window that the true posterior is left with, so that the shapes that must be are in view."""
+    """Return the share of the window that is left for the true posterior if the window contains the shapes `must`."""
     span = 2.0 * TRUTH_REACH * float(np.sqrt(np.linalg.eigvalsh(truth.covariance)[-1]))
-    reach = [np.abs(one.mean - truth.mean) + TRUTH_REACH * np.sqrt(np.diag(one.covariance)) for one in must]
+    reach = [np.abs(shape.mean - truth.mean) + TRUTH_REACH * np.sqrt(np.diag(shape.covariance)) for shape in must]
     farthest = max((float(part.max()) for part in reach), default=0.0)
     return float(np.clip(0.7 * span / (0.5 * span + farthest), SMALLEST, IN_WINDOW))

@@ -1,4 +1,4 @@
-"""The bound of eq. 10 against S under the ground-truth model, for each proposal; and its network passes (Fig. 2-5)."""
+"""The bound of eq. 10 against S under the ground-truth model, for each proposal, and its network passes (Fig. 2-5)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gpvae_core.inspection.mapa_lab.views import MapaSettings
 from gpvae_core.inspection.views import Array, Value
 from gpvae_core.mapa.batches import RandomBatches
 from gpvae_core.mapa.bound import mapa_bound
-from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_evenly, draw_sparse
+from gpvae_core.mapa.draws import IndexDraw, draw_dense, draw_sparse, draw_uniform
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
 from gpvae_core.mapa.neighbours import find_neighbours
-from gpvae_core.mapa.passes import Passes, iwae_passes, mapa_passes, most_passes, share_of_samples
+from gpvae_core.mapa.passes import Passes, iwae_passes, k_from_percent, mapa_passes, max_passes
 from gpvae_core.mapa.proposals import MapaProposal
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.progress import Progress, silent
@@ -34,24 +34,24 @@ PERCENTS = (10, 90)
 POINTS, REPEATS = 100, 10
 BATCH, BATCHES = 100, 10
 STORED = 1000
-"""Neighbours kept of each point where passes are counted; the rest of a larger set is drawn from evenly."""
+"""Number of neighbours stored per point for counting passes; other points of a larger set are drawn uniformly."""
 
 Drawer = Callable[[int, int, torch.Generator], IndexDraw]
-"""Indices for all points at k and S."""
+"""Function from k, S and a generator to the indices of all points."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The rule by which k follows S."""
+    """A rule for k as a function of S."""
 
     words: str
     k: Callable[[int], int]
 
 
 def rules(k: int) -> tuple[Rule, ...]:
-    """10 % and 90 % of S, as the paper has them (C.2), and k as it is chosen."""
+    """Return the rules for k: 10 % and 90 % of S, as in the paper (C.2), and the constant `k`."""
     shares = tuple(
-        Rule(f"k = {percent} % of S", lambda s, percent=percent: share_of_samples(s, percent)) for percent in PERCENTS
+        Rule(f"k = {percent} % of S", lambda s, percent=percent: k_from_percent(s, percent)) for percent in PERCENTS
     )
     return (*shares, Rule(f"k = {k}", lambda s: k))
 
@@ -61,40 +61,41 @@ def _drawers(log_p: Float64[Tensor, "B N"], mapa: SparsePosterior) -> dict[str, 
     return {
         "MAPA": lambda k, s, generator: draw_sparse(mapa, k, s, generator),
         "MAPA-GT": lambda k, s, generator: draw_dense(log_p, k, s, generator),
-        "MAPA-naive": lambda k, s, generator: draw_evenly(b, n, k, s, generator),
+        "MAPA-naive": lambda k, s, generator: draw_uniform(b, n, k, s, generator),
     }
 
 
 def _bounds(
     log_p: Float64[Tensor, "B N"], draw: Drawer, k: int, s: int, repeats: int, generator: torch.Generator
 ) -> Array:
-    """Return mean bound of each point over `repeats` draws, (B,)."""
-    found = []
+    """Return the mean bound of each point over `repeats` draws, (B,), nats."""
+    bounds = []
     for _ in range(repeats):
-        one = draw(k, s, generator)
-        found.append(mapa_bound(log_p.gather(1, one.head), log_p.gather(1, one.tail), one.log_q, log_p.shape[1]))
-    return torch.stack(found).mean(0).numpy()
+        index = draw(k, s, generator)
+        head, tail = log_p.gather(1, index.head), log_p.gather(1, index.tail)
+        bounds.append(mapa_bound(head, tail, index.log_q, log_p.shape[1]))
+    return torch.stack(bounds).mean(0).numpy()
 
 
 def bound_view(model: PointModel, points: Array, settings: MapaSettings, progress: Progress = silent) -> BoundView:
-    """Return means over a seeded sample of training points, and REPEATS draws of each.
+    """Return the mean bound over a seeded sample of training points and REPEATS draws for each, against S.
 
-    Standard errors are over the points, whose means over the draws differ by both.
+    Standard errors are over the points' means, which vary by the points and by the draws.
     """
     n = len(points)
     x = points[seeded_sample(n, POINTS, settings.seed)]
     log_p = model.log_likelihood(x)
     mapa = sparse_of(log_kernels(points, x, settings.bandwidth))
     exact = (torch.logsumexp(log_p, 1) - math.log(n)).numpy()
-    todo = [(name, draw, rule) for name, draw in _drawers(log_p, mapa).items() for rule in rules(settings.k)]
+    cases = [(name, draw, rule) for name, draw in _drawers(log_p, mapa).items() for rule in rules(settings.k)]
     curves = []
-    for number, (name, draw, rule) in enumerate(todo):
-        # Curves that share a seed share their random numbers where they can: they differ by what they are.
+    for number, (name, draw, rule) in enumerate(cases):
+        # Common random numbers: every curve starts with the same seed, which reduces the noise of their differences.
         generator = torch.Generator().manual_seed(settings.seed)
         pairs = [(s, rule.k(s)) for s in DRAWS if rule.k(s) < n]
         rows = []
         for j, (s, k) in enumerate(pairs):
-            progress(number * len(DRAWS) + j, len(todo) * len(DRAWS), "bounds")
+            progress(number * len(DRAWS) + j, len(cases) * len(DRAWS), "bounds")
             rows.append(_bounds(log_p, draw, k, s, REPEATS, generator))
         curves.append(_curve(name, rule, pairs, rows, exact))
     progress(1, 1, "bounds")
@@ -113,7 +114,7 @@ def _curve(name: str, rule: Rule, pairs: list[tuple[int, int]], rows: list[Array
 
 
 def passes_view(points: Array, bandwidth: float, seed: int = 0, progress: Progress = silent) -> PassesView:
-    """Return passes per point of a random batch, measured for MAPA over BATCHES batches; exact for the others."""
+    """Return the network passes per point of a random batch: measured over BATCHES batches for MAPA, else exact."""
     n = len(points)
     kernel = GaussianKernel(bandwidth)
     table = find_neighbours(torch.from_numpy(points).float(), kernel, min(n, STORED))
@@ -123,19 +124,19 @@ def passes_view(points: Array, bandwidth: float, seed: int = 0, progress: Progre
         measured = []
         for j, s in enumerate(PASS_DRAWS):
             progress(number * len(PASS_DRAWS) + j, len(PERCENTS) * len(PASS_DRAWS), "counting passes")
-            if (k := share_of_samples(s, percent)) < n:
+            if (k := k_from_percent(s, percent)) < n:
                 measured.append(mapa_passes(proposal, batching, s, k, n, BATCH, BATCHES, seed))
         curves.append(_pass_curve(f"MAPA, k = {percent} % of S", measured))
     curves.append(_pass_curve("IWAE", [iwae_passes(s) for s in PASS_DRAWS]))
-    curves.append(_pass_curve("MAPA max", [most_passes(s, n, BATCH) for s in PASS_DRAWS]))
+    curves.append(_pass_curve("MAPA max", [max_passes(s, n, BATCH) for s in PASS_DRAWS]))
     progress(1, 1, "counting passes")
     return PassesView(tuple(curves), min(BATCH, n), n, bandwidth)
 
 
-def _pass_curve(method: str, found: list[Passes]) -> PassCurve:
+def _pass_curve(method: str, passes: list[Passes]) -> PassCurve:
     return PassCurve(
         method,
-        np.array([one.samples for one in found], dtype=np.float64),
-        tuple(Value(one.decoder) for one in found),
-        tuple(Value(one.both) for one in found),
+        np.array([p.samples for p in passes], dtype=np.float64),
+        tuple(Value(p.decoder) for p in passes),
+        tuple(Value(p.both) for p in passes),
     )

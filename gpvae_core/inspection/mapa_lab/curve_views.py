@@ -1,4 +1,4 @@
-"""The curves against S, the number of draws, that the MAPA Lab shows, as plain numpy data."""
+"""The curves against S, the number of draws, in the MAPA Lab, as plain numpy data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpvae_core.inspection.views import Array, Indices, Value
 
 @dataclass(frozen=True)
 class DrawsCurve:
-    """One method at J values of S."""
+    """Base class of a method's results at J values of S."""
 
     method: str
     draws: Array
@@ -21,68 +21,68 @@ class BoundCurve(DrawsCurve):
     """The bound of eq. 10 under one proposal and one rule for k: the method is 'MAPA', 'MAPA-GT' or 'MAPA-naive'."""
 
     rule: str
-    """The rule by which k follows S: 'k = 10 % of S', 'k = 90 % of S', 'k = 5'."""
+    """The rule for k: 'k = 10 % of S', 'k = 90 % of S', 'k = 5'."""
     k: Indices
     """(J,) k at each S."""
     bound: tuple[Value, ...]
-    """J means over points and draws, with their standard error."""
+    """J means over points and draws, with their standard errors."""
     gap: tuple[Value, ...]
-    """J means of log p(x) of the empiricalized model minus the bound: points differ less in it than in the bound."""
+    """J means of log p(x) of the empiricalized model minus the bound, which varies less over points than the bound."""
 
 
 @dataclass(frozen=True)
 class BoundView:
-    """Bound against S under the ground-truth decoder and the true latents."""
+    """The bound against S under the ground-truth decoder and the true latents."""
 
     curves: tuple[BoundCurve, ...]
     empirical: Value
-    """Mean log p(x) of the empiricalized model (eq. 4), which every bound is below."""
+    """Mean log p(x) of the empiricalized model (eq. 4), an upper bound of every bound's mean."""
     true: Value
     """Mean log p(x) of the model with the continuous prior."""
     points: int
-    """Training points of which means are taken, a seeded sample."""
+    """Number of training points over which means are taken, a seeded sample."""
     repeats: int
-    """Draws of each."""
+    """Number of draws per point."""
     bandwidth: float
 
 
 @dataclass(frozen=True)
 class KlCurve(DrawsCurve):
-    """Test KL from a finished comparison."""
+    """Test KL from the results of a comparison."""
 
     kl: tuple[Value, ...]
-    """J means of KL(p_GT || p_model) over draws of the data, with their standard error; nats."""
+    """J means of KL(p_GT || p_model) over draws of the data, with their standard errors; nats."""
     n: tuple[int, ...]
-    """Draws of the data behind each."""
+    """Number of draws of the data in each mean."""
 
 
 @dataclass(frozen=True)
 class KlView:
-    """Fig. 2-3 (left): test KL against S on one data set."""
+    """Test KL against S on one data set, as in Fig. 2-3 (left)."""
 
     dataset: str
     curves: tuple[KlCurve, ...]
     flat: tuple[tuple[str, Value], ...]
-    """Methods without an S (VAE), as lines across."""
+    """Methods without S, such as a VAE, drawn as horizontal lines."""
     claims: tuple[str, ...] = ()
-    """What the paper's text says of this set, and whether it holds here, a line each."""
+    """One line on each statement of the paper about this set, and whether it holds here."""
     sweep: str = ""
-    """Which sweep the figures are of, in words."""
+    """The sweep of the results, in words."""
 
 
 @dataclass(frozen=True)
 class PassCurve(DrawsCurve):
-    """Network passes for each point of a batch."""
+    """Network passes per point of a batch."""
 
     decoder: tuple[Value, ...]
-    """J decoder passes per point (Fig. 4); mean over batches, se None where it is exact."""
+    """J decoder passes per point (Fig. 4), as means over batches."""
     both: tuple[Value, ...]
     """J encoder and decoder passes per point (Fig. 5)."""
 
 
 @dataclass(frozen=True)
 class PassesView:
-    """Fig. 4-5: the cost of a gradient step."""
+    """The cost of a gradient step against S, as in Fig. 4-5."""
 
     curves: tuple[PassCurve, ...]
     batch: int

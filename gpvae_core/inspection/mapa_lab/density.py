@@ -1,4 +1,4 @@
-"""p(x) over the plane, of the ground truth and of trained runs."""
+"""The density p(x) over the plane, of the ground-truth model and of trained runs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from gpvae_core.inspection.views import Array
 SIDE = 140
 """Grid points along each axis."""
 MARGIN = 3.0
-"""Noise deviations that the window reaches beyond the decoder's curve."""
+"""Margin of the window around the decoder's curve, in standard deviations of the noise."""
 NODES = 20_000
-"""Of the quadrature, taken at a time."""
+"""Number of quadrature nodes processed in one batch."""
 FLOOR = -600.0
-"""Nats; a density so low is the same as none."""
+"""Smallest log density, nats; exp of it is still a normal float64."""
 
 
 def window(truth: PointModel, sigma: float) -> tuple[Array, Array]:
-    """Return axes (Gx,), (Gy,) around what the true decoder makes of the prior's central 99.8 %."""
+    """Return axes (Gx,), (Gy,) that contain the true decoder's curve over the central 99.8 % of the prior."""
     _, curve = truth.curve()
     low, high = curve.min(0) - MARGIN * sigma, curve.max(0) + MARGIN * sigma
     return np.linspace(low[0], high[0], SIDE), np.linspace(low[1], high[1], SIDE)
@@ -33,17 +33,16 @@ def window(truth: PointModel, sigma: float) -> tuple[Array, Array]:
 
 @torch.no_grad()
 def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
-    """Return log p(x) at every (x_j, y_i), (Gy, Gx) nats; what is below FLOOR counts as FLOOR.
-
-    p(x, y) = int N(x; f_1(z)) N(y; f_2(z)) p(z) dz factors under the integral, so that one matrix product over the
-    nodes of the quadrature gives the whole grid.
+    """Return log p(x) at every (x_j, y_i), (Gy, Gx), in nats, and at least FLOOR.
 
     Raises:
-        UserError: a likelihood that is not Gaussian.
+        UserError: the likelihood is not Gaussian.
     """
     sigma = model.model.likelihood.noise_scale()
     if sigma is None:
         raise UserError(f"wanted a model with Gaussian noise to draw its density, got '{model.name}' with another")
+    # p(x, y) = int N(x; f_1(z)) N(y; f_2(z)) p(z) dz: the integrand is a product of a function of x and one of y, so
+    # that one matrix product over the quadrature nodes gives the whole grid.
     line = model.line
     density = np.zeros((len(y), len(x)))
     for z, log_weight in zip(line.z.split(NODES), line.log_weight.split(NODES), strict=True):
@@ -59,7 +58,7 @@ def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
 def density_view(
     truth: PointModel, model: PointModel, axes: tuple[Array, Array], log_true: Array, test: Array
 ) -> DensityView:
-    """Both densities, and KL(p_GT || p_model) as the mean of log p_GT(x) - log p_model(x) over the test points."""
+    """Return both densities, and KL(p_GT || p_model) as the mean of log p_GT - log p_model over the test points."""
     log_model = model.log_px(test)
     return DensityView(
         name=model.name,

@@ -1,4 +1,4 @@
-"""The numbers of each card of the MAPA Lab as CSV; numbers with all their digits."""
+"""The numbers of each card of the MAPA Lab as CSV text, with the digits that restore each float64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpvae_core.inspection.mapa_lab.views import DensityView, PlaneView, Process
 
 
 def traces(view: TraceView) -> str:
-    """Return one row for each training point."""
+    """Return one row per training point."""
     head, drawn = set(view.head.tolist()), set(view.drawn.tolist())
     rows = [
         (i, z, e, m, i in head, i in drawn)
@@ -19,23 +19,25 @@ def traces(view: TraceView) -> str:
 
 
 def plane(view: PlaneView) -> str:
-    """Return one row for each training point, in the units of x."""
+    """Return one row per training point, in the units of x."""
     rows = [(i, *x, z, q) for i, (x, z, q) in enumerate(zip(view.points, view.z, view.log_q, strict=True))]
     return csv_text(("point", "x1", "x2", "z", "log_q_nats"), rows)
 
 
 def processes(view: tuple[ProcessView, ...]) -> str:
-    """Return one row for each drawn point of each process."""
+    """Return one row per drawn point of each process."""
     rows = [
-        (one.title, i + 1, z, f, e, x)
-        for one in view
-        for i, (z, f, e, x) in enumerate(zip(one.latents, one.means, one.noise, one.observed, strict=True))
+        (process.title, i + 1, z, f, e, x)
+        for process in view
+        for i, (z, f, e, x) in enumerate(
+            zip(process.latents, process.means, process.noise, process.observed, strict=True)
+        )
     ]
     return csv_text(("function", "point", "z", "f", "epsilon", "x"), rows)
 
 
 def variants(view: VariantsView) -> str:
-    """Return one row for each training point under each decoder."""
+    """Return one row per training point and decoder."""
     rows = [
         (v.name, i, *row)
         for v in view.variants
@@ -45,7 +47,7 @@ def variants(view: VariantsView) -> str:
 
 
 def bound(view: BoundView) -> str:
-    """Return one row for each curve and S, in nats."""
+    """Return one row per curve and S, in nats."""
     rows = [
         (c.method, c.rule, s, k, b.mean, b.se, g.mean, g.se)
         for c in view.curves
@@ -55,7 +57,7 @@ def bound(view: BoundView) -> str:
 
 
 def test_kl(view: KlView | None) -> str:
-    """Return one row for each method and S, in nats; those without S at the end."""
+    """Return one row per method and S, in nats; methods without S come last."""
     curves = view.curves if view is not None else ()
     flat = view.flat if view is not None else ()
     rows = [(c.method, s, kl.mean, kl.se, n) for c in curves for s, kl, n in zip(c.draws, c.kl, c.n, strict=True)]
@@ -63,7 +65,7 @@ def test_kl(view: KlView | None) -> str:
 
 
 def density(view: DensityView) -> str:
-    """Return one row for each point of the grid."""
+    """Return one row per point of the grid."""
     rows = [
         (x, y, view.log_true[j, i], view.log_model[j, i]) for j, y in enumerate(view.y) for i, x in enumerate(view.x)
     ]
@@ -71,7 +73,7 @@ def density(view: DensityView) -> str:
 
 
 def passes(view: PassesView) -> str:
-    """Return one row for each method and S: passes for each point of a step."""
+    """Return one row per method and S: network passes per point of a step."""
     rows = [
         (c.method, s, d.mean, d.se, b.mean, b.se)
         for c in view.curves
@@ -81,11 +83,11 @@ def passes(view: PassesView) -> str:
 
 
 def neighbours(view: NeighboursView) -> str:
-    """Return one row for each image of each list."""
+    """Return one row per image of each list."""
     lists = (("mapa", view.mapa), ("empiricalized", view.empirical))
     rows = [
-        (which, rank + 1, n.index, n.label, n.probability, n.distance, n.latent_distance, n.shared)
-        for which, images in lists
+        (name, rank + 1, n.index, n.label, n.probability, n.distance, n.latent_distance, n.shared)
+        for name, images in lists
         for rank, n in enumerate(images)
     ]
     return csv_text(
@@ -94,7 +96,7 @@ def neighbours(view: NeighboursView) -> str:
 
 
 def codes(view: CodesView) -> str:
-    """Return one row for each code."""
+    """Return one row per code."""
     mapa, empirical = set(view.mapa.tolist()), set(view.empirical.tolist())
     rows = [
         (int(i), *xy, int(c), row in mapa, row in empirical)

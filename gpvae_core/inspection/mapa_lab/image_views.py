@@ -1,4 +1,4 @@
-"""The views of image models that the MAPA Lab shows, as plain numpy data. Pixels are in [0, 1]."""
+"""The views of image models in the MAPA Lab, as plain numpy data. Pixels are in [0, 1]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpvae_core.inspection.views import Array, IndexComparison, Indices, Labelle
 
 @dataclass(frozen=True)
 class Slider:
-    """A hyper-parameter of an image model's kernel, for whoever builds its control."""
+    """Description of the slider that controls a hyper-parameter of a kernel."""
 
     name: str
     label: str
@@ -22,26 +22,26 @@ class Slider:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One training image among the most probable of a list."""
+    """A training image in a list of the most probable ones."""
 
     index: int
-    """In the training split."""
+    """Index in the training split."""
     label: str | None
     image: Array
     """(C, H, W) in [0, 1]."""
     probability: float
-    """Under the list's own index posterior."""
+    """Probability under the list's index posterior."""
     distance: float
     """Root mean square difference to the test image, in pixel units."""
     latent_distance: float
-    """Distance of the two codes, prior sd."""
+    """Distance of the two codes, in prior standard deviations."""
     shared: bool
-    """True where the other list has it too."""
+    """Whether the other list contains the image too."""
 
 
 @dataclass(frozen=True)
 class NeighboursView(IndexComparison):
-    """The training images nearest in latent space: by the pixels alone (MAPA), and by the empiricalized model."""
+    """The most probable training images under MAPA, which uses the pixels alone, and under the empiricalized model."""
 
     title: str
     image: Array
@@ -50,30 +50,30 @@ class NeighboursView(IndexComparison):
     reconstruction: Array
     """(C, H, W) decoded from its code."""
     mapa: tuple[Neighbour, ...]
-    """k of them, most probable first."""
+    """The k most probable images under MAPA, most probable first."""
     empirical: tuple[Neighbour, ...]
-    """k of them, most probable first."""
+    """The k most probable images under the empiricalized model, most probable first."""
     overlap: int
-    """Training images that both lists have."""
+    """Number of training images in both lists."""
     n_total: int
-    """N, training images."""
+    """Number of training images, N."""
     kernel: str
-    """The kernel in words with its hyper-parameters."""
+    """The kernel with its hyper-parameters, in words."""
     note: str
-    """One sentence on what is exact and what is not; empty where all is."""
+    """One sentence on the approximations; empty if everything is exact."""
 
 
 @dataclass(frozen=True)
 class CodesView(LabelledMap):
-    """The codes of training images on a map, those of the neighbours among them."""
+    """A map of the codes of training images, among them the neighbours."""
 
     place: Array
-    """(2,) of the test image's own code."""
+    """(2,) position of the test image's own code."""
     mapa: Indices
-    """Rows of `xy` that are neighbours by MAPA."""
+    """Rows of `xy` of the neighbours under MAPA."""
     empirical: Indices
-    """Rows of `xy` that are neighbours by the empiricalized posterior."""
+    """Rows of `xy` of the neighbours under the empiricalized model."""
     x_label: str
     y_label: str
     note: str
-    """The map in words: the latent plane, or the first two principal components; and the sample shown."""
+    """One sentence on the map (latents or principal components) and the displayed sample."""

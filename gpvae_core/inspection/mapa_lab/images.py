@@ -1,4 +1,4 @@
-"""MAPA beside a trained image model: which training images each finds near, and where their codes lie."""
+"""MAPA compared with a trained image model: their most probable training images, and the map of the codes."""
 
 from __future__ import annotations
 
@@ -30,26 +30,33 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 
 STORED = 2000
-"""Neighbours kept of an image; the mass of all further ones is estimated from a sample of them."""
+"""Number of neighbours stored per image; the mass of all others is estimated from a sample."""
 MOST_SHOWN = 50
+"""Largest number of displayed neighbours."""
 VALIDATION = 64
-"""Validation images on which the kernel is chosen."""
-KEPT = 64
+"""Number of validation images on which the kernel is chosen."""
+CACHED = 64
+"""Number of cached results."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Both index posteriors of one image over the N training images, log probabilities (N,) in nats."""
+    """Both index posteriors of one image over the N training images, as log probabilities (N,) in nats."""
 
     mapa: Array
     empirical: Array
     tail: float
-    """Share of MAPA's mass on the images that are not kept one by one."""
+    """MAPA's mass on the images that are not among the stored neighbours."""
     stored: int
+    """Number of stored neighbours."""
 
 
 class ImageLab:
-    """One trained run on images. Slow parts are computed once, codes are kept in the run's folder."""
+    """MAPA for one trained run on images; results are cached, codes also in the run's folder.
+
+    Raises:
+        UserError: the run is not on images, or its likelihood has no kernel.
+    """
 
     def __init__(self, run: Run, seed: int = 0) -> None:
         self.run, self.seed = run, seed
@@ -57,25 +64,25 @@ class ImageLab:
             raise UserError(f"wanted a run on images, got '{run.name}' on {run.config.data.name}")
         self._controls = controls_of(run.config.likelihood.kind)
         self._stages = Stages(run, None, seed)
-        self._memo = Memo(KEPT)
+        self._memo = Memo(CACHED)
 
     @property
     def size(self) -> int:
-        """Test images."""
+        """Number of test images."""
         return len(self.run.data.test)
 
     @cached_property
     def sliders(self) -> tuple[Slider, ...]:
-        """The kernel's hyper-parameters; the first is the one that `best` chooses."""
+        """Controls of the kernel's hyper-parameters; `best` chooses the first of them."""
         return self._controls.sliders(self.run.model.likelihood)
 
     @property
     def defaults(self) -> dict[str, float]:
-        """A value of each slider."""
+        """The default value of each slider."""
         return {slider.name: slider.default for slider in self.sliders}
 
     def prepare(self, progress: Progress = silent) -> None:
-        """Encode and decode the training images: seconds for thousands, once."""
+        """Encode and decode the training images, which takes seconds for thousands of images."""
         self._reference(progress)
 
     def _reference(self, progress: Progress = silent) -> TrainingReference:
@@ -92,7 +99,7 @@ class ImageLab:
     def _table(
         self, key: object, x: Float[Tensor, "B C H W"], kernel: Kernel, progress: Progress = silent
     ) -> NeighbourTable:
-        """Return neighbours of images under the part of the kernel that a search depends on."""
+        """Return the neighbours of images, cached by the settings on which the kernel's search depends."""
 
         def compute() -> NeighbourTable:
             train = self._reference(progress).pixels
@@ -104,10 +111,10 @@ class ImageLab:
     # -- the two posteriors -----------------------------------------------------------------------------------------
 
     def pair(self, index: int, values: Mapping[str, float], progress: Progress = silent) -> Pair:
-        """MAPA and the empiricalized posterior of a test image.
+        """Return MAPA and the empiricalized posterior of a test image.
 
         Raises:
-            UserError: no such image, values that are missing or outside of what the kernel takes.
+            UserError: the image does not exist, or a value is missing or out of the kernel's range.
         """
         x, kernel = self._test(index), self._controls.kernel(checked(self.sliders, values))
         reference = self._reference(progress)
@@ -116,8 +123,10 @@ class ImageLab:
         return Pair(sparse.dense()[0].numpy(), log_p, math.exp(float(sparse.log_tail[0])), sparse.index.shape[1])
 
     def best(self, progress: Progress = silent) -> dict[str, float]:
-        """The defaults, with the first slider where MAPA is nearest to the model: the least mean KL(empiricalized ||
-        MAPA) over a seeded sample of validation images."""
+        """Return the defaults with the first slider at the smallest mean KL(empiricalized || MAPA).
+
+        The mean is over a seeded sample of validation images.
+        """
         return self._memo.get("best", lambda: self._best(progress))
 
     def best_if_known(self) -> dict[str, float] | None:
@@ -128,29 +137,29 @@ class ImageLab:
         validation = self.run.data.validation
         x = self._x(validation, seeded_sample(len(validation), VALIDATION, self.seed))
         first = self.sliders[0]
-        tried = candidates(first)
+        values = candidates(first)
         reference = self._reference(progress)
         p = reference.model.log_index_posterior(x).exp()
         table = self._table("validation", x, self._controls.kernel(self.defaults), progress)
         costs = []
-        for number, value in enumerate(tried):
-            progress(number, len(tried), "choosing the kernel")
+        for number, value in enumerate(values):
+            progress(number, len(values), "choosing the kernel")
             kernel = self._controls.kernel({**self.defaults, first.name: float(value)})
             log_q = table.posterior(kernel).dense()
-            # KL(p || q) up to the entropy of p, which no kernel changes; what has no mass under p costs nothing.
+            # Cross-entropy: KL(p || q) without the entropy of p, which does not depend on the kernel; 0 log 0 = 0.
             costs.append(-float(torch.where(p > 0, p * log_q, 0.0).sum(1).mean()))
-        progress(len(tried), len(tried), "choosing the kernel")
-        return {**self.defaults, first.name: float(tried[int(np.argmin(costs))])}
+        progress(len(values), len(values), "choosing the kernel")
+        return {**self.defaults, first.name: float(values[int(np.argmin(costs))])}
 
     # -- lists of neighbours ----------------------------------------------------------------------------------------
 
     def neighbours(
         self, index: int, values: Mapping[str, float], k: int, progress: Progress = silent
     ) -> NeighboursView:
-        """Return the k most probable training images by MAPA and by the empiricalized posterior.
+        """Return the k most probable training images under MAPA and under the empiricalized posterior.
 
         Raises:
-            UserError: k below 1, above MOST_SHOWN or N; else as `pair`.
+            UserError: k is below 1 or above MOST_SHOWN or N, or as in `pair`.
         """
         pair, reference = self.pair(index, values, progress), self._reference()
         n = len(reference.index)
@@ -187,11 +196,11 @@ class ImageLab:
     def _note(self, pair: Pair, n: int, sample: str) -> str:
         if pair.stored == n:
             return sample
-        kept = (
+        stored = (
             f"MAPA keeps the {pair.stored:,} nearest of {n:,} training images; the others share "
             f"{pair.tail:.2g} of its mass evenly."
         )
-        return f"{kept} {sample}".strip()
+        return f"{stored} {sample}".strip()
 
     def _label(self, split: Split, index: int) -> str | None:
         label, names = int(split.labels[index]), self.run.data.class_names
@@ -214,12 +223,13 @@ class ImageLab:
     # -- the map ----------------------------------------------------------------------------------------------------
 
     def codes(self, view: NeighboursView, index: int, progress: Progress = silent) -> CodesView:
-        """The training codes, the neighbours among them: the latent plane at d = 2, else principal components."""
+        """Return the map of the training codes with the neighbours: latents at d <= 2, else principal components."""
         reference = self._reference(progress)
-        plane = self._memo.get("plane", lambda: _plane_of(reference.codes))
-        rows_of = {int(i): row for row, i in enumerate(reference.index)}
+        plane = self._memo.get("plane", lambda: _code_plane(reference.codes))
+        row_of = {int(i): row for row, i in enumerate(reference.index)}
         mapa, empirical = (
-            np.array([rows_of[one.index] for one in names], dtype=np.int64) for names in (view.mapa, view.empirical)
+            np.array([row_of[neighbour.index] for neighbour in neighbours], dtype=np.int64)
+            for neighbours in (view.mapa, view.empirical)
         )
         sample = seeded_sample(len(reference.index), MAX_POINTS, self.seed)
         shown = np.union1d(sample, np.concatenate([mapa, empirical]))
@@ -242,7 +252,7 @@ class ImageLab:
 
 @dataclass(frozen=True)
 class CodePlane:
-    """(z - centre) @ axes.T, (..., D) -> (..., 2)."""
+    """The map z -> (z - centre) @ axes.T of codes (..., D) to the plane (..., 2)."""
 
     centre: Array
     axes: Array
@@ -250,17 +260,18 @@ class CodePlane:
     note: str
 
     def place(self, z: Array) -> Array:
+        """Return the position of codes (..., D) on the plane, (..., 2)."""
         return (z - self.centre) @ self.axes.T
 
 
-def _plane_of(codes: Array) -> CodePlane:
-    """The latent plane itself where there are no more than two latents, else the first two principal components."""
+def _code_plane(codes: Array) -> CodePlane:
+    """Return the latent plane itself at d <= 2, else that of the first two principal components."""
     d = codes.shape[1]
     if d <= 2:
         names = ("z₁ (prior sd)", "z₂ (prior sd)" if d == 2 else "")
         return CodePlane(np.zeros(d), np.eye(2, d), names, "Codes")
     centre = codes.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(codes.T))
+    values, vectors = np.linalg.eigh(np.cov(codes.T))  # in ascending order
     share = values[::-1][:2].sum() / values.sum()
     names = ("first principal component (prior sd)", "second principal component (prior sd)")
     return CodePlane(centre, vectors.T[::-1][:2], names, f"Two principal components ({share:.0%} of the variance)")

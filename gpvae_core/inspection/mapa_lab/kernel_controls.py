@@ -1,4 +1,4 @@
-"""The hyper-parameters of each kernel as controls: names, ranges, defaults; one class for each likelihood."""
+"""Controls of each kernel's hyper-parameters: names, ranges and defaults, with one class per likelihood."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from gpvae_core.mapa.kernels.continuous_bernoulli import ContinuousBernoulliKern
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
 
 CANDIDATES = 25
-"""Values of the peakedness that `ImageLab.best` tries."""
-RHO = Slider("rho", "ρ, softening", 0.51, 0.999, 0.9, False, "probability that a pixel is as its neighbour's (eq. 21)")
+"""Number of values of the first hyper-parameter that `ImageLab.best` compares."""
+RHO = Slider("rho", "ρ, softening", 0.51, 0.999, 0.9, False, "probability that a pixel equals its neighbour's (eq. 21)")
 
 
 class KernelControls(ABC):
-    """The hyper-parameters of one kernel. The first slider makes the posterior peaked or flat, after the fact."""
+    """Base class of the controls of one kernel.
+
+    The first slider controls how peaked the posterior is, and can change without a new search for neighbours.
+    """
 
     @abstractmethod
     def sliders(self, likelihood: Likelihood) -> tuple[Slider, ...]:
@@ -30,15 +33,15 @@ class KernelControls(ABC):
 
     @abstractmethod
     def kernel(self, values: Mapping[str, float]) -> Kernel:
-        """Return the kernel. Raises UserError for values outside of what it takes."""
+        """Return the kernel with these hyper-parameters. Raises UserError if a value is out of range."""
 
     @abstractmethod
     def words(self, values: Mapping[str, float]) -> str:
-        """Return the kernel with its hyper-parameters."""
+        """Describe the kernel with these hyper-parameters."""
 
 
 class GaussianControls(KernelControls):
-    """k(x_n|x_i) = N(x_n; x_i, bandwidth^2 I)."""
+    """Controls of the Gaussian kernel k(x_n|x_i) = N(x_n; x_i, bandwidth^2 I)."""
 
     def sliders(self, likelihood: Likelihood) -> tuple[Slider, ...]:
         sigma = likelihood.noise_scale()
@@ -54,7 +57,7 @@ class GaussianControls(KernelControls):
 
 
 class BernoulliControls(KernelControls):
-    """Eq. 21, softened on both sides."""
+    """Controls of the Bernoulli kernel, eq. 21 softened on both sides."""
 
     def sliders(self, likelihood: Likelihood) -> tuple[Slider, ...]:
         return (RHO,)
@@ -67,10 +70,10 @@ class BernoulliControls(KernelControls):
 
 
 class ContinuousBernoulliControls(KernelControls):
-    """The continuous Bernoulli kernel with a temperature."""
+    """Controls of the continuous Bernoulli kernel with a temperature."""
 
     def sliders(self, likelihood: Likelihood) -> tuple[Slider, ...]:
-        words = "divides log k: above 1 the posterior is flatter"
+        words = "divisor of log k; above 1 the posterior is flatter"
         return (Slider("temperature", "temperature", 0.1, 100.0, 1.0, True, words), RHO)
 
     def kernel(self, values: Mapping[str, float]) -> Kernel:
@@ -85,18 +88,18 @@ CONTROLS: Mapping[str, KernelControls] = {
     "bernoulli": BernoulliControls(),
     "continuous_bernoulli": ContinuousBernoulliControls(),
 }
-"""By the kind of the likelihood."""
+"""The controls by the kind of likelihood."""
 
 
 def controls_of(kind: str) -> KernelControls:
-    """Return the controls of a likelihood's kernel. Raises UserError for one without a kernel."""
+    """Return the controls of a likelihood's kernel. Raises UserError if the likelihood has no kernel."""
     if kind not in CONTROLS:
         raise unknown("likelihood with a kernel", kind, CONTROLS)
     return CONTROLS[kind]
 
 
 def checked(sliders: tuple[Slider, ...], values: Mapping[str, float]) -> dict[str, float]:
-    """Return one number for each slider. Raises UserError for missing or unknown names."""
+    """Return one number per slider. Raises UserError if names are missing or unknown."""
     names = [slider.name for slider in sliders]
     if set(values) != set(names):
         raise UserError(f"wanted a value of {', '.join(names)}, got {', '.join(values) or 'none'}")
@@ -104,7 +107,7 @@ def checked(sliders: tuple[Slider, ...], values: Mapping[str, float]) -> dict[st
 
 
 def candidates(slider: Slider) -> Array:
-    """Return values over its range."""
+    """Return CANDIDATES values over the slider's range."""
     if slider.logarithmic:
         return np.geomspace(slider.low, slider.high, CANDIDATES)
     return np.linspace(slider.low, slider.high, CANDIDATES)

@@ -16,29 +16,28 @@ from gpvae_core.tables.mapa_text import about
 
 
 def kl_curves(folder: Path, dataset: str) -> KlView | None:
-    """One data set of the comparison in a sweep's folder; None where there is no such folder, or nothing on that set.
+    """Return test KL against S on one data set, from the comparison in a sweep's folder.
+
+    It is None if the folder does not exist or has no results on that set.
 
     Raises:
         UserError: the folder has results, but none with a test KL, or they are damaged.
     """
     if not folder.exists():
         return None
-    found = comparison(folder)
-    entries = [one for one in found.entries if one.dataset == dataset and one.mean is not None]
+    results = comparison(folder)
+    entries = [entry for entry in results.entries if entry.dataset == dataset and entry.mean is not None]
     if not entries:
         return None
-    families = list(dict.fromkeys(one.family for one in _ordered(entries, found.methods) if one.samples is not None))
+    ordered = sorted(entries, key=lambda entry: results.methods.index(entry.method))
+    families = list(dict.fromkeys(entry.family for entry in ordered if entry.samples is not None))
     return KlView(
         dataset=dataset,
-        curves=tuple(_curve(name, [one for one in entries if one.family == name]) for name in families),
-        flat=tuple((one.method, _value(one)) for one in entries if one.samples is None),
-        claims=tuple(_words(one) for one in found.verdicts if one.dataset == dataset),
-        sweep=about(found),
+        curves=tuple(_curve(name, [entry for entry in entries if entry.family == name]) for name in families),
+        flat=tuple((entry.method, _value(entry)) for entry in entries if entry.samples is None),
+        claims=tuple(_words(verdict) for verdict in results.verdicts if verdict.dataset == dataset),
+        sweep=about(results),
     )
-
-
-def _ordered(entries: Sequence[Entry], methods: Sequence[str]) -> list[Entry]:
-    return sorted(entries, key=lambda one: methods.index(one.method))
 
 
 def _value(entry: Entry) -> Value:
@@ -47,12 +46,12 @@ def _value(entry: Entry) -> Value:
 
 
 def _curve(family: str, entries: Sequence[Entry]) -> KlCurve:
-    ordered = sorted((one for one in entries if one.samples is not None), key=lambda one: one.samples or 0)
+    ordered = sorted((entry for entry in entries if entry.samples is not None), key=lambda entry: entry.samples or 0)
     return KlCurve(
         family,
-        np.array([one.samples for one in ordered], dtype=np.float64),
+        np.array([entry.samples for entry in ordered], dtype=np.float64),
         tuple(map(_value, ordered)),
-        tuple(len(one.kl) for one in ordered),
+        tuple(len(entry.kl) for entry in ordered),
     )
 
 

@@ -1,4 +1,4 @@
-"""A model of points in the plane with one latent, and the code that it gives each training point."""
+"""Models of points in the plane with one latent dimension, and the codes of their training points."""
 
 from __future__ import annotations
 
@@ -20,32 +20,34 @@ from gpvae_core.truth.truth import truth_for
 from gpvae_core.vae import GenerativeModel
 
 PAIRS_AT_ONCE = 2**22
+"""Largest number of pairs of point and code in one batch."""
 CURVE_POINTS, CURVE_REACH = 801, 3.09
-"""The decoder's curve is shown over the central 99.8 % of the prior."""
+"""Number of points of the displayed decoder's curve, and its largest |z|: the central 99.8 % of the prior."""
 
 
 def as_events(x: Array) -> Float64[Tensor, "B 1 1 2"]:
-    """Return points (B, 2) in the shape that the models know."""
+    """Return points (B, 2) in the models' event shape, in float64."""
     return torch.as_tensor(np.asarray(x, dtype=np.float64)).reshape(-1, *EVENT_SHAPE)
 
 
 @dataclass(frozen=True)
 class PointModel:
-    """p(z), p(x|z) with d = 1 in float64, and the codes z_i of N training points."""
+    """A generative model with d = 1 in float64, and the codes z_i of N training points."""
 
     name: str
     latent: str
-    """What the codes are, as an axis names them."""
+    """Label of the codes' axis."""
     codes: Array
-    """(N,)."""
+    """(N,) z_i."""
     decoded: Float64[Tensor, "N 1 1 2"]
     """f(z_i)."""
     line: Line
+    """Quadrature over z."""
 
     @staticmethod
     @torch.no_grad()
-    def of(name: str, latent: str, model: GenerativeModel, codes: Array) -> PointModel:
-        """Return the empiricalized model with the codes decoded in float64."""
+    def build(name: str, latent: str, model: GenerativeModel, codes: Array) -> PointModel:
+        """Return the model with its codes, decoded in float64."""
         line = truth_for(model).line()
         z = np.asarray(codes, dtype=np.float64)
         return PointModel(name, latent, z, line.model.decode(torch.from_numpy(z)[:, None]), line)
@@ -57,55 +59,55 @@ class PointModel:
 
     @property
     def log_prior(self) -> Array:
-        """log N(z_i; 0, 1), (N,)."""
+        """log N(z_i; 0, 1), (N,), nats."""
         return -0.5 * self.codes**2 - 0.5 * np.log(2 * np.pi)
 
     @torch.no_grad()
     def log_likelihood(self, x: Array) -> Float64[Tensor, "B N"]:
-        """Return log p(x_b | f(z_i)) in nats of points (B, 2)."""
+        """Return log p(x_b | f(z_i)) of points (B, 2), in nats."""
         chunk = max(1, PAIRS_AT_ONCE // len(self.codes))
         parts = [self.model.likelihood.log_prob(part[:, None], self.decoded) for part in as_events(x).split(chunk)]
         return torch.cat(parts)
 
     def log_px(self, x: Array) -> Array:
-        """Return log p(x) in nats of points (B, 2), (B,), by quadrature."""
+        """Return log p(x) of points (B, 2) by quadrature, (B,), in nats."""
         return self.line.log_px(as_events(x)).numpy()
 
     def posterior(self, x: Array) -> tuple[Array, Array]:
-        """z (G,) and log p(z|x) (G,) of one point (2,)."""
+        """Return the quadrature's latents (G,) and log p(z|x) there (G,), of one point (2,)."""
         z, log_density = self.line.posterior(as_events(x[None]))
         return z.numpy(), log_density[0].numpy()
 
     @torch.no_grad()
     def log_posterior_at(self, x: Array, z: Array, log_px: float) -> Array:
-        """Return log p(z|x) of one point (2,) at latents of one's own choice (G,), with its log p(x)."""
+        """Return log p(z|x) of one point (2,) at the latents z (G,), given its log p(x)."""
         latents = torch.from_numpy(z)[:, None]
         log_p = self.model.likelihood.log_prob(as_events(x[None]), self.model.decode(latents))
         return (log_p + self.model.log_prior(latents)).numpy() - log_px
 
     @torch.no_grad()
     def curve(self) -> tuple[Array, Array]:
-        """Return latents (G,) and what they decode to, (G, 2)."""
+        """Return the decoder's curve: latents z (G,) and f(z), (G, 2)."""
         z = torch.linspace(-CURVE_REACH, CURVE_REACH, CURVE_POINTS, dtype=torch.float64)
         return z.numpy(), self.model.decode(z[:, None]).flatten(1).numpy()
 
 
 def truth_model(name: str, truth: KnownTruth) -> PointModel:
-    """Return the model that made the points, with the latents that made them (theta^GT, Z^GT)."""
-    return PointModel.of(name, "ground-truth z", ground_truth(truth, EVENT_SHAPE), truth.train[:, 0])
+    """Return the ground-truth model with the latents that generated the points (theta^GT, Z^GT)."""
+    return PointModel.build(name, "ground-truth z", ground_truth(truth, EVENT_SHAPE), truth.train[:, 0])
 
 
 def fits(run: Run) -> bool:
-    """Return True for a run with d = 1 on points in the plane."""
+    """Return whether the run has d = 1 and its data are points in the plane."""
     return run.model.latent_dim == 1 and tuple(run.model.event_shape) == EVENT_SHAPE
 
 
 @torch.no_grad()
 def learned_model(run: Run, points: Array) -> PointModel:
-    """Return a trained run with the means of q(z|x_i) as codes, as D.4 has them.
+    """Return the model of a trained run with the means of q(z|x_i) as codes, as in D.4.
 
     Raises:
-        UserError: a run on other data, or with another number of latents.
+        UserError: the run is on other data, or has more than one latent dimension.
     """
     if not fits(run):
         raise UserError(
@@ -114,4 +116,4 @@ def learned_model(run: Run, points: Array) -> PointModel:
         )
     x = as_events(points).float().to(run.device)
     codes = torch.cat([run.model.infer(part).mean[:, 0] for part in x.split(4096)])
-    return PointModel.of(run.name, f"posterior means of {run.name}", run.model, codes.cpu().double().numpy())
+    return PointModel.build(run.name, f"posterior means of {run.name}", run.model, codes.cpu().double().numpy())

@@ -1,4 +1,4 @@
-"""MAPA over synthetic points whose model is known; nothing has to be trained. One lab serves all pages and threads."""
+"""MAPA over synthetic points whose model is known, without training. One lab serves all pages and threads."""
 
 from __future__ import annotations
 
@@ -47,17 +47,18 @@ ABOUT = {
     "linear-gaussian": "Linear-Gaussian: everything known in closed form",
 }
 SETS = tuple(ABOUT)
-KEPT = 256
+CACHED = 256
+"""Number of cached results per lab."""
 VALIDATION = 1
-"""Part of a draw, as the data sets number them."""
+"""Number of the validation split of a draw."""
 PROCESS_REACH = 3.5
-"""Latents shown of the generative process, prior sd."""
+"""Largest |z| of the displayed generative process, in prior standard deviations."""
 
 _shared = Memo(24)
 
 
 class PointLab:
-    """N points of one draw of a set, the model that made them, and MAPA over them."""
+    """N points of one draw of a set, the model that generated them, and MAPA over them."""
 
     def __init__(self, name: str, size: int, draw_seed: int) -> None:
         self.example = get_example(name)
@@ -65,50 +66,50 @@ class PointLab:
             raise UserError(f"wanted {FEWEST_POINTS} to {MOST_POINTS:,} points, got {size:,}")
         self.name, self.size, self.draw = name, size, draw_seed
         self.sigma = self.example.sigma
-        made = draw(name, max(size, COUNT), draw_seed)
-        self.points = made.points.reshape(-1, 2)[:size].astype(np.float64)
-        self._latents = made.latents[:size]
-        self._memo = Memo(KEPT)
+        drawn = draw(name, max(size, COUNT), draw_seed)
+        self.points = drawn.points.reshape(-1, 2)[:size].astype(np.float64)
+        self._latents = drawn.latents[:size]
+        self._memo = Memo(CACHED)
 
     @staticmethod
     def open(name: str, size: int = COUNT, draw: int = 0) -> PointLab:
-        """Return the lab, shared by whoever asks for the same.
+        """Return the lab of `size` points, which is shared by all callers with equal arguments.
 
-        Up to 1,000 points are the first of the data set's training points of `split_seed` = draw; more are another
-        draw.
+        Up to 1,000 points are the first training points of the data set with `split_seed` = draw; a larger number of
+        points is a different draw.
 
         Raises:
-            UserError: no such set, a size outside 2 ... MOST_POINTS, a negative draw.
+            UserError: there is no such set, the size is not from 2 to MOST_POINTS, or the draw is negative.
         """
         return _shared.get((name, size, draw), lambda: PointLab(name, size, draw))
 
     # -- the chosen point -------------------------------------------------------------------------------------------
 
     def chosen(self, index: int) -> ChosenPoint:
-        """Return a training point. Raises UserError where there is none of this index."""
+        """Return a training point. Raises UserError if the index is out of range."""
         if not 0 <= index < self.size:
             raise UserError(f"wanted a training point from 0 to {self.size - 1:,}, got {index:,}")
         return ChosenPoint(self.points[index], index)
 
     def chosen_at(self, x1: float, x2: float) -> ChosenPoint:
-        """Any place in the plane. Raises UserError where the coordinates are no numbers."""
+        """Return any point in the plane. Raises UserError if a coordinate is not finite."""
         x = np.array([x1, x2], dtype=np.float64)
         if not np.isfinite(x).all():
             raise UserError(f"wanted two finite coordinates, got {x1:g} and {x2:g}")
         return ChosenPoint(x, None)
 
     def nearest(self, x1: float, x2: float) -> int:
-        """Return the training point nearest to a place in the plane."""
+        """Return the index of the training point nearest to a point in the plane."""
         return int(((self.points - self.chosen_at(x1, x2).x) ** 2).sum(1).argmin())
 
     # -- posteriors -------------------------------------------------------------------------------------------------
 
     def check(self, settings: MapaSettings) -> None:
-        """Raises UserError for a bandwidth that is not above 0, k > N, S < 0, k = S = 0, S > 0 where k = N."""
+        """Raise UserError if the bandwidth is not positive, or if k, S and N do not define a bound."""
         check_settings(settings, self.size)
 
     def best_bandwidth(self, progress: Progress = silent) -> float:
-        """Return the bandwidth with the largest kernel density of validation points, found without any model."""
+        """Return the bandwidth with the highest kernel density of validation points, which needs no model."""
 
         def compute() -> float:
             validation = draw(self.name, COUNT, self.draw, VALIDATION).points.reshape(-1, 2)
@@ -119,17 +120,17 @@ class PointLab:
 
     @property
     def truth(self) -> PointModel:
-        """The model that made the points."""
+        """The model that generated the points."""
         return self._model(self.name)
 
     def _model(self, name: str) -> PointModel:
-        """Return a variant's true model, with the latents by which it makes these points."""
+        """Return the true model of a variant, with the latents that generate these points under it."""
 
         def compute() -> PointModel:
             example = get_example(name)
             latents = self._latents if name == self.name else draw(name, max(self.size, COUNT), self.draw).latents
-            kept = latents[: self.size]
-            return truth_model(name, KnownTruth(example.decoder(), example.sigma, 1, kept, kept[:0], kept[:0]))
+            train = latents[: self.size]
+            return truth_model(name, KnownTruth(example.decoder(), example.sigma, 1, train, train[:0], train[:0]))
 
         return self._memo.get(("model", name), compute)
 
@@ -138,11 +139,11 @@ class PointLab:
         return self._memo.get(key, lambda: mapa_of(self.points, chosen.x, settings))
 
     def traces(self, chosen: ChosenPoint, settings: MapaSettings) -> TraceView:
-        """True, empiricalized and MAPA posterior of the point against the ground-truth latents."""
+        """Return the true, empiricalized and MAPA posterior of the point against the ground-truth latents."""
         return trace_of(self.truth, chosen, self._mapa(chosen, settings))
 
     def plane(self, chosen: ChosenPoint, settings: MapaSettings) -> PlaneView:
-        """Return the points over the true density, and the neighbours of the chosen one."""
+        """Return the points over the true density, with MAPA of the chosen point."""
         mapa = self._mapa(chosen, settings)
         x, y = self._window()
         head, drawn = mapa.draw.head[0].numpy(), mapa.draw.tail[0].numpy()
@@ -167,10 +168,10 @@ class PointLab:
     def variants(
         self, chosen: ChosenPoint, settings: MapaSettings, learned: Run | None = None, progress: Progress = silent
     ) -> VariantsView:
-        """Return the set's own model, its second variant where it has one, and a trained run on the same points.
+        """Return the set's own model, its second variant if it has one, and a trained run on the same points.
 
         Raises:
-            UserError: a run that is not one with a single latent on these points.
+            UserError: the run is on other points, or has more than one latent dimension.
         """
         names = [self.name, *(name for name in self.siblings() if name != self.name)]
         models = []
@@ -180,14 +181,14 @@ class PointLab:
         if learned is not None:
             models.append(self._learned(learned))
         mapa = self._mapa(chosen, settings)
-        found = tuple(_variant(model, trace_of(model, chosen, mapa)) for model in models)
+        variants = tuple(_variant(model, trace_of(model, chosen, mapa)) for model in models)
         progress(1, 1, "variants")
-        return VariantsView(found, self.points, chosen, self._variants_note(found, learned))
+        return VariantsView(variants, self.points, chosen, self._variants_note(variants, learned))
 
     def siblings(self) -> list[str]:
-        """Return the sets with the same points, this one among them."""
+        """Return the names of the sets with the same points, including this one."""
         root = (self.example.points_of or self.example).name
-        return [name for name, one in EXAMPLES.items() if (one.points_of or one).name == root]
+        return [name for name, example in EXAMPLES.items() if (example.points_of or example).name == root]
 
     def _learned(self, run: Run) -> PointModel:
         if fits(run) and run.config.data.name not in self.siblings():
@@ -196,8 +197,8 @@ class PointLab:
             )
         return self._memo.get(("learned", run.name, fingerprint(run.model)), lambda: learned_model(run, self.points))
 
-    def _variants_note(self, found: tuple[Variant, ...], learned: Run | None) -> str:
-        if len(found) == 1:
+    def _variants_note(self, variants: tuple[Variant, ...], learned: Run | None) -> str:
+        if len(variants) == 1:
             return (
                 f"{self.name} has no second decoder here; circle and absolute-value have one. Or choose a trained run "
                 "with one latent as the other variant."
@@ -210,10 +211,14 @@ class PointLab:
     # -- the generative process -------------------------------------------------------------------------------------
 
     def process(self, coordinate: int = 0, seed: int = 0, draws: int = 4, noise: float | None = None) -> ProcessView:
-        """Fig. 1 of this set: z against x_1 (coordinate 0) or x_2 (1); `noise` in place of the set's own sigma.
+        """Return Fig. 1 for this set: z against x_1 (coordinate 0) or x_2 (1).
+
+        Args:
+            noise: standard deviation of the noise, in place of the set's own.
 
         Raises:
-            UserError: another coordinate, no draws or more than MOST_DRAWS, a noise that is not above 0.
+            UserError: the coordinate is neither 0 nor 1, the number of draws is not from 1 to MOST_DRAWS, or the noise
+                is not positive.
         """
         sigma = self.sigma if noise is None else noise
         check(draws, sigma)
@@ -233,30 +238,30 @@ class PointLab:
     # -- bound, passes, density -------------------------------------------------------------------------------------
 
     def bound(self, settings: MapaSettings, progress: Progress = silent) -> BoundView:
-        """The bound against S with k = 10 %, 90 % of S and k as chosen; for MAPA, the true posterior and none."""
+        """Return the bound against S with k = 10 % and 90 % of S and k as set, for MAPA, MAPA-GT and MAPA-naive."""
         self.check(settings)
         key = ("bound", settings.bandwidth, settings.k, settings.seed)
         return self._memo.get(key, lambda: bound_view(self.truth, self.points, settings, progress))
 
     def passes(self, bandwidth: float, seed: int = 0, progress: Progress = silent) -> PassesView:
-        """Network passes per point of a batch against S. Raises UserError for a bandwidth that is not above 0."""
+        """Return the network passes per point against S. Raises UserError if the bandwidth is not positive."""
         key = ("passes", bandwidth, seed)
         return self._memo.get(key, lambda: passes_view(self.points, bandwidth, seed, progress))
 
     def density(self, run: Run, progress: Progress = silent) -> DensityView:
-        """p_model(x) of a run on these points beside p_GT(x), and its test KL on the run's own test points.
+        """Return p_model(x) of a run on these points and p_GT(x), and the test KL on the run's test points.
 
         Raises:
-            UserError: a run that is not one with a single latent on these points, or whose data cannot be read.
+            UserError: the run is on other points, has more than one latent dimension, or its data cannot be read.
         """
 
         def compute() -> DensityView:
             progress(0, 2, "reading the run's data")
             test = run.data.test.images.reshape(-1, 2).astype(np.float64)
             progress(1, 2, "densities")
-            found = density_view(self.truth, self._learned(run), self._window(), self._true_density(), test)
+            view = density_view(self.truth, self._learned(run), self._window(), self._true_density(), test)
             progress(2, 2, "densities")
-            return found
+            return view
 
         return self._memo.get(("density", run.name, fingerprint(run.model)), compute)
 

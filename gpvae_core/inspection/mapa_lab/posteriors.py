@@ -1,4 +1,4 @@
-"""MAPA of one point over the training points, and how it compares with a model's own posterior (D.3)."""
+"""MAPA of one point over the training points, and its comparison with a model's own posterior (D.3)."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.mapa.trend import compare
 
 LINE_POINTS = 600
-"""Of a posterior's line as it is shown; a finer one is thinned, evenly along its length on the paper."""
+"""Number of points of a displayed posterior; a finer line is thinned, uniformly along its length in the figure."""
 
 
 @dataclass(frozen=True)
 class PointMapa:
-    """q(i|n) of one point, its k most probable training points and S drawn from the others: no model is involved."""
+    """q(i|n) of one point, its k most probable training points and S draws of the others, without any model."""
 
     log_q: Array
-    """(N,)."""
+    """(N,) log q(i|n)."""
     draw: IndexDraw
-    """Of one row."""
+    """One draw of the indices of the bound."""
     more: IndexDraw
-    """GAP_DRAWS rows, drawn alike: one bound may lie above log p(x), their mean lies below."""
+    """GAP_DRAWS further draws: a single bound may exceed log p(x), but their mean is below it in expectation."""
 
 
 def check_settings(settings: MapaSettings, n: int) -> None:
-    """Raises UserError for a bandwidth that is not above 0, k or S below 0, k > N, too many draws, k = N with draws."""
+    """Raise UserError if the bandwidth is not positive, or if k, S and N = n do not define a bound."""
     GaussianKernel(settings.bandwidth)
     check_counts(settings.k, settings.draws, n)
 
 
 def log_kernels(points: Array, x: Array, bandwidth: float) -> Float64[Tensor, "B N"]:
-    """Return log k(x_b | x_i) + constant in nats, from differences in float64."""
+    """Return log k(x_b | x_i) up to a constant, in nats, from differences in float64."""
     square = ((x[:, None, :] - points[None, :, :]) ** 2).sum(-1)
     return GaussianKernel(bandwidth).log_kernel(torch.from_numpy(square))
 
 
 def sparse_of(log_kernel: Float64[Tensor, "B N"]) -> SparsePosterior:
-    """Eq. 8 in full (K = N), most probable first, by index where equally probable."""
+    """Return the dense index posterior of eq. 8 (K = N); indices with equal probability are in ascending order."""
     b, n = log_kernel.shape
     order = torch.sort(log_kernel, dim=1, descending=True, stable=True)
-    return SparsePosterior.of(order.indices, order.values, torch.full((b,), -torch.inf, dtype=torch.float64), n)
+    return SparsePosterior.normalized(order.indices, order.values, torch.full((b,), -torch.inf, dtype=torch.float64), n)
 
 
 def mapa_of(points: Array, x: Array, settings: MapaSettings) -> PointMapa:
-    """Eq. 8 and 9 of one point (2,). Raises UserError as `check_settings`."""
+    """Return q(i|n) of eq. 8 and draws of eq. 9 for one point (2,). Raises UserError as `check_settings` does."""
     check_settings(settings, len(points))
     posterior = sparse_of(log_kernels(points, x[None], settings.bandwidth))
     generator = torch.Generator().manual_seed(settings.seed)
@@ -74,13 +74,11 @@ def mapa_of(points: Array, x: Array, settings: MapaSettings) -> PointMapa:
 
 
 def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMapa) -> PointComparison:
-    """Return the comparison for one point from log p(x|f(z_i)) of every code and log p(x)."""
+    """Compare MAPA with the model for one point, from log p(x|f(z_i)) of every code and log p(x)."""
     n = len(log_likelihood)
     log_p, log_q = torch.log_softmax(log_likelihood, 0), torch.from_numpy(mapa.log_q)
     trend, draw = compare(log_p[None], log_q[None]), mapa.draw
-    bound, bounds = (
-        mapa_bound(log_likelihood[one.head], log_likelihood[one.tail], one.log_q, n) for one in (draw, mapa.more)
-    )
+    bound, bounds = (mapa_bound(log_likelihood[d.head], log_likelihood[d.tail], d.log_q, n) for d in (draw, mapa.more))
     exact = float(torch.logsumexp(log_likelihood, 0)) - math.log(n)
     return PointComparison(
         kl=float(trend.kl[0]),
@@ -101,11 +99,12 @@ def numbers(log_likelihood: Float64[Tensor, " N"], log_px: float, mapa: PointMap
 
 
 def _thinned(z: Array, line: Array, floor: float) -> Indices:
-    """Nodes from the first to the last that is above the floor, at most LINE_POINTS or so of them."""
-    seen = np.flatnonzero(line >= floor)
-    nodes = np.arange(seen[0], seen[-1] + 1)
+    """Return the nodes from the first to the last one above the floor, thinned to about LINE_POINTS."""
+    above = np.flatnonzero(line >= floor)
+    nodes = np.arange(above[0], above[-1] + 1)
     if len(nodes) <= LINE_POINTS:
         return nodes
+    # Take nodes at equal steps of the line's length, measured with both axes scaled to the figure's extent.
     width, height = np.ptp(z[nodes]), SHOWN_NATS
     steps = np.abs(np.diff(z[nodes])) / width + np.abs(np.diff(np.maximum(line[nodes], floor))) / height
     length = np.concatenate([[0.0], np.cumsum(steps)])
@@ -113,18 +112,19 @@ def _thinned(z: Array, line: Array, floor: float) -> Indices:
 
 
 def trace_of(model: PointModel, chosen: ChosenPoint, mapa: PointMapa) -> TraceView:
-    """Return the true posterior of x, its empiricalized one and MAPA against the model's codes."""
+    """Return the true posterior of x, the empiricalized one and MAPA against the model's codes."""
     log_likelihood = model.log_likelihood(chosen.x[None])[0]
-    found = numbers(log_likelihood, float(model.log_px(chosen.x[None])[0]), mapa)
+    comparison = numbers(log_likelihood, float(model.log_px(chosen.x[None])[0]), mapa)
     z, line = model.posterior(chosen.x)
     floor = float(line.max()) - SHOWN_NATS
-    lift = math.log(found.n) + model.log_prior
-    points = (torch.log_softmax(log_likelihood, 0).numpy() + lift, mapa.log_q + lift)
+    # log(N p(i|n)) + log N(z_i; 0, 1) is on the scale of log p(z|x), see `inspection/traces.py`.
+    shift = math.log(comparison.n) + model.log_prior
+    points = (torch.log_softmax(log_likelihood, 0).numpy() + shift, mapa.log_q + shift)
     empirical, own = (np.where(values >= floor, values, np.nan) for values in points)
     shown = z[_thinned(z, line, floor)]
-    # The quadrature's nodes are few where the decoder is straight: an even grid besides makes the line smooth.
+    # The quadrature has few nodes where the decoder is straight; a uniform grid in addition makes the line smooth.
     line_z = np.union1d(shown, np.linspace(shown[0], shown[-1], LINE_POINTS))
-    line = model.log_posterior_at(chosen.x, line_z, found.log_px)
+    line = model.log_posterior_at(chosen.x, line_z, comparison.log_px)
     return TraceView(
         title=chosen.title,
         latent=model.latent,
@@ -135,5 +135,5 @@ def trace_of(model: PointModel, chosen: ChosenPoint, mapa: PointMapa) -> TraceVi
         mapa=own,
         head=mapa.draw.head[0].numpy(),
         drawn=mapa.draw.tail[0].numpy(),
-        numbers=found,
+        numbers=comparison,
     )

@@ -1,4 +1,4 @@
-"""Fig. 1 of Yacoby et al. 2024: how points come about, and what each says of its own and of the others' latents."""
+"""Fig. 1 of Yacoby et al. 2024: the generative process, its posteriors and the index posteriors of drawn points."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from gpvae_core.inspection.mapa_lab.views import ProcessView
 from gpvae_core.inspection.views import Array
 
 PAPER_SIGMA = 0.02
-"""The paper states no noise for its Fig. 1; this much lets the four points' posteriors overlap as they do there."""
+"""Noise of the paper's Fig. 1, which the paper does not state; with it the posteriors overlap as they do there."""
 MOST_DRAWS = 12
 GRID_Z, GRID_X = 801, 241
 MARGIN = 4.0
-"""Noise deviations that the axis of x reaches beyond f."""
+"""Margin of the axis of x around f, in standard deviations of the noise."""
 
 
 @dataclass(frozen=True)
 class LatentCurve:
-    """A prior on a grid of latents and a function of them with P coordinates."""
+    """A prior on a grid of latents, and a function f of them with P coordinates."""
 
     z: Array
-    """(G,) evenly spaced."""
+    """(G,) latents, evenly spaced."""
     log_prior: Array
-    """(G,)."""
+    """(G,) log p(z)."""
     f: Array
-    """(G, P)."""
+    """(G, P) f(z)."""
 
 
 @dataclass(frozen=True)
 class ProcessDraw:
-    """n points: latents (n,), f(z_i) (n, P) and noise (n, P)."""
+    """n drawn points: latents z_i (n,), means f(z_i) (n, P) and noise epsilon_i (n, P)."""
 
     latents: Array
     means: Array
@@ -43,11 +43,12 @@ class ProcessDraw:
 
     @property
     def x(self) -> Array:
+        """The points x_i = f(z_i) + epsilon_i, (n, P)."""
         return self.means + self.noise
 
 
 def check(draws: int, noise: float) -> None:
-    """Raises UserError unless 1 <= draws <= MOST_DRAWS and the noise is above 0."""
+    """Raise UserError unless 1 <= draws <= MOST_DRAWS and the noise is positive and finite."""
     if not 1 <= draws <= MOST_DRAWS:
         raise UserError(f"wanted 1 to {MOST_DRAWS} points of the generative process, got {draws}")
     if not (noise > 0 and math.isfinite(noise)):
@@ -60,24 +61,25 @@ def log_normal(square: Array, sigma: float, dimensions: int) -> Array:
 
 
 def _squares(x: Array, f: Array) -> Array:
-    """(A, P), (B, P) -> (A, B): squared distances."""
+    """Return the squared distances (A, B) between points (A, P) and (B, P)."""
     return ((x[:, None, :] - f[None, :, :]) ** 2).sum(-1)
 
 
 def log_index(x: Array, centres: Array, sigma: float) -> Array:
-    """(n, P), (n, P) -> (n, n): log of eq. 7 with centres f(z_i), of eq. 8 with centres x_i."""
+    """Return log index posteriors (n, n) of points (n, P): eq. 7 with centres f(z_i), and eq. 8 with centres x_i."""
     return log_softmax(-0.5 * _squares(x, centres) / sigma**2, axis=1)
 
 
 def describe(
     curve: LatentCurve, drawn: ProcessDraw, coordinate: int, sigma: float, *, title: str, label: str, unit: str
 ) -> ProcessView:
-    """Return the view of one coordinate of x; posteriors are those given all of them."""
-    f, step = curve.f[:, coordinate], math.log(curve.z[1] - curve.z[0])
-    seen = np.concatenate([f, drawn.x[:, coordinate]])
-    x = np.linspace(seen.min() - MARGIN * sigma, seen.max() + MARGIN * sigma, GRID_X)
+    """Return the view of one coordinate of x; posteriors are conditioned on all coordinates."""
+    f, log_step = curve.f[:, coordinate], math.log(curve.z[1] - curve.z[0])
+    values = np.concatenate([f, drawn.x[:, coordinate]])
+    x = np.linspace(values.min() - MARGIN * sigma, values.max() + MARGIN * sigma, GRID_X)
     log_joint = curve.log_prior + log_normal((x[:, None] - f) ** 2, sigma, 1)
     unnormalised = curve.log_prior - 0.5 * _squares(drawn.x, curve.f) / sigma**2
+    # Integrals over z are sums over the grid times its step: log int = logsumexp + log_step.
     return ProcessView(
         title=title,
         x_label=label,
@@ -86,12 +88,12 @@ def describe(
         log_prior=curve.log_prior,
         f=f,
         log_joint=log_joint,
-        log_px=np.asarray(logsumexp(log_joint, axis=1)) + step,
+        log_px=np.asarray(logsumexp(log_joint, axis=1)) + log_step,
         latents=drawn.latents,
         means=drawn.means[:, coordinate],
         noise=drawn.noise[:, coordinate],
         observed=drawn.x[:, coordinate],
-        log_posterior=unnormalised - np.asarray(logsumexp(unnormalised, axis=1, keepdims=True)) - step,
+        log_posterior=unnormalised - np.asarray(logsumexp(unnormalised, axis=1, keepdims=True)) - log_step,
         mapa=np.exp(log_index(drawn.x, drawn.x, sigma)),
         empirical=np.exp(log_index(drawn.x, drawn.means, sigma)),
         sigma=sigma,
@@ -100,19 +102,19 @@ def describe(
 
 
 def _paper(title: str, function: Callable[[Array], Array], u: Array, eps: Array, sigma: float) -> ProcessView:
-    z = (np.arange(GRID_Z) + 0.5) / GRID_Z  # midpoints: every one stands for an equal share of [0, 1]
+    z = (np.arange(GRID_Z) + 0.5) / GRID_Z  # midpoint rule on [0, 1]
     curve = LatentCurve(z, np.zeros(GRID_Z), function(z)[:, None])
     drawn = ProcessDraw(u, function(u)[:, None], eps[:, None])
     return describe(curve, drawn, 0, sigma, title=title, label="x", unit="")
 
 
 def paper_processes(seed: int = 0, draws: int = 4, noise: float = PAPER_SIGMA) -> tuple[ProcessView, ProcessView]:
-    """z ~ U[0, 1] under f(z) = (0.5 - z)^2 (variant 1) and f(z) = 0.25 z^2 (variant 2), which share p(x).
+    """Return the paper's two variants, z ~ U[0, 1] with f(z) = (0.5 - z)^2 and f(z) = 0.25 z^2, which share p(x).
 
-    Both columns show the same x_i: with z' = |1 - 2z|, uniform as well, 0.25 z'^2 = (0.5 - z)^2.
+    Both show the same x_i: z' = |1 - 2z| is uniform as well, and 0.25 z'^2 = (0.5 - z)^2.
 
     Raises:
-        UserError: no draws or more than MOST_DRAWS, or a noise that is not above 0.
+        UserError: the number of draws is not from 1 to MOST_DRAWS, or the noise is not positive.
     """
     check(draws, noise)
     generator = np.random.default_rng(seed)

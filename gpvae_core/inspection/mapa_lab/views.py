@@ -1,4 +1,4 @@
-"""The views of points in the plane that the MAPA Lab shows, as plain numpy data.
+"""The views of points in the plane in the MAPA Lab, as plain numpy data.
 
 Latents are in prior standard deviations, points x in the units of the data, log densities and divergences in nats.
 """
@@ -21,21 +21,21 @@ from gpvae_core.inspection.views import (
 FEWEST_POINTS, MOST_POINTS, MOST_SAMPLES = 2, 10_000, 10_000
 """Limits of N and of S."""
 GAP_DRAWS = 32
-"""Draws of S that the mean gap of one point's bound is taken over."""
+"""Number of draws over which the mean gap of one point's bound is taken."""
 
 
 @dataclass(frozen=True)
 class MapaSettings:
-    """MAPA's kernel width and the counts of its bound, as the controls set them."""
+    """Settings of MAPA's kernel and bound."""
 
     bandwidth: float
     """Standard deviation of the Gaussian kernel, in the units of x."""
     k: int
-    """Most probable points that the bound takes whole, 0 to N."""
+    """Number of most probable points over which the bound sums, 0 to N."""
     draws: int
-    """S, points drawn from the rest, 0 or more (0 where k = N)."""
+    """Number of points drawn from the others, S, at least 0 (and 0 if k = N)."""
     seed: int = 0
-    """Of the draws."""
+    """Seed of the draws."""
 
 
 def check_counts(k: int, draws: int, size: int) -> None:
@@ -54,7 +54,7 @@ def check_counts(k: int, draws: int, size: int) -> None:
 
 @dataclass(frozen=True)
 class ChosenPoint:
-    """The point under examination: a training point, or any place in the plane (index None)."""
+    """The point under examination: a training point, or any point in the plane (index None)."""
 
     x: Array
     """(2,)."""
@@ -62,63 +62,64 @@ class ChosenPoint:
 
     @property
     def title(self) -> str:
+        """The point in words, such as 'training point 3, x = (0.10, 0.20)'."""
         place = f"x = ({self.x[0]:.2f}, {self.x[1]:.2f})"
         return place if self.index is None else f"training point {self.index}, {place}"
 
 
 @dataclass(frozen=True)
 class PointComparison(IndexComparison):
-    """MAPA beside the true index posterior for one point, and the bound of eq. 10 with these k and S."""
+    """Comparison of MAPA with the true index posterior of one point, and the bound of eq. 10 with these k and S."""
 
     kl_reverse: float
     """KL(q || p), nats."""
     rank: float
     """Spearman's correlation of log q with log p over the points that hold 99 % of p; NaN for fewer than three."""
     spread: float
-    """Standard deviation of log q - log p over these: the "noise" of MAPA around the truth."""
+    """Standard deviation of log q - log p over the same points, the "noise" of MAPA around the truth; nats."""
     head_mass: float
-    """Share of q on the k most probable points."""
+    """Mass of q on the k most probable points."""
     head_mass_true: float
-    """Share of p on the same k points."""
+    """Mass of p on the same k points."""
     bound: float
-    """The bound of eq. 10 with these k and S draws, under this model; nats. One draw may lie above log p(x)."""
+    """The bound of eq. 10 with these k and S under this model, nats. A single draw may exceed log p(x)."""
     gap: Value
     """Mean over GAP_DRAWS other draws of log p(x) of the empiricalized model minus the bound; nats."""
     log_px_empirical: float
-    """log p(x) of the empiricalized model (eq. 4), which the bound is below on average; nats."""
+    """log p(x) of the empiricalized model (eq. 4), an upper bound of the bound's mean; nats."""
     log_px: float
     """log p(x) of the model itself, by quadrature; nats."""
     n: int
-    """N."""
+    """Number of training points, N."""
 
 
 @dataclass(frozen=True)
 class DrawnIndices:
-    """The training points on which the bound of eq. 10 is taken."""
+    """The training points in the bound of eq. 10."""
 
     head: Indices
     """(k,) the most probable points under MAPA, most probable first."""
     drawn: Indices
-    """(S,) those drawn from the rest; may repeat."""
+    """(S,) points drawn from the others, with replacement."""
 
 
 @dataclass(frozen=True)
 class TraceView(DrawnIndices, PosteriorTrace):
-    """D.3: the posterior of one point against the latents of one model, all in the units of log p(z|x).
+    """The posterior of one point and its index posteriors against the latents of one model, as in D.3.
 
-    Index posteriors are scaled by N and lifted by log N(z_i; 0, 1): log(N p(i|n)) + log N(z_i; 0, 1) tends to
-    log p(z_i|x) as N grows. What lies more than SHOWN_NATS (inspection/traces.py) below the line's maximum is NaN.
+    All are on the scale of log p(z|x): log(N p(i|n)) + log N(z_i; 0, 1) tends to log p(z_i|x) as N grows. Values more
+    than SHOWN_NATS (inspection/traces.py) below the line's maximum are NaN.
     """
 
     title: str
     latent: str
-    """The name of the abscissa: 'ground-truth z', or whose codes."""
+    """Label of the latents' axis, such as 'ground-truth z'."""
     numbers: PointComparison
 
 
 @dataclass(frozen=True)
 class PlaneView(DrawnIndices, GridDensity):
-    """The points in the plane, over log p(x) of the ground truth."""
+    """The training points in the plane, with log p(x) of the ground truth on a grid."""
 
     points: Array
     """(N, 2) training points."""
@@ -131,7 +132,7 @@ class PlaneView(DrawnIndices, GridDensity):
 
 @dataclass(frozen=True)
 class ProcessView:
-    """Fig. 1 for one function: how n points come about, and what each says of its latent."""
+    """Fig. 1 for one function f: the generative process of n points, their posteriors and index posteriors."""
 
     title: str
     x_label: str
@@ -142,7 +143,7 @@ class ProcessView:
     log_prior: Array
     """(Gz,) log p(z)."""
     f: Array
-    """(Gz,) f(z), of the observed coordinate."""
+    """(Gz,) the observed coordinate of f(z)."""
     log_joint: Array
     """(Gx, Gz) log p(x, z)."""
     log_px: Array
@@ -158,42 +159,42 @@ class ProcessView:
     log_posterior: Array
     """(n, Gz) log p(z|x_i), given all coordinates of x_i."""
     mapa: Array
-    """(n, n) q(i|n) over the n drawn points: row n, column i."""
+    """(n, n) q(i|n) over the drawn points, with a row per point n."""
     empirical: Array
-    """(n, n) p(i|n) over the n drawn points."""
+    """(n, n) p(i|n) over the drawn points."""
     sigma: float
     """Standard deviation of the noise."""
     latent_unit: str
-    """'prior sd', or '' where the prior is uniform on [0, 1]."""
+    """'prior sd', or '' if the prior is uniform on [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One of several models of the same points: its decoder, and the posterior of the same x under it."""
+    """One of several models of the same points: its decoder's curve, and the posterior of one x under it."""
 
     name: str
     curve_z: Array
     """(G,) latents along the decoder's curve, over the central 99.8 % of the prior."""
     curve: Array
-    """(G, 2) what they decode to."""
+    """(G, 2) the decoded latents."""
     trace: TraceView
 
 
 @dataclass(frozen=True)
 class VariantsView:
-    """D.4: MAPA is computed once, from the points alone, and compared with the posterior of each variant."""
+    """MAPA, computed from the points alone, compared with the posterior under each variant of the model (D.4)."""
 
     variants: tuple[Variant, ...]
     points: Array
     """(N, 2)."""
     chosen: ChosenPoint
     note: str
-    """One sentence: which variants there are, or why there is only one."""
+    """One sentence on the variants, or on why there is only one."""
 
 
 @dataclass(frozen=True)
 class DensityView(PlaneGrid):
-    """p_model(x) of a trained run beside p_GT(x)."""
+    """The densities p_model(x) of a trained run and p_GT(x)."""
 
     name: str
     log_true: Array
@@ -201,8 +202,8 @@ class DensityView(PlaneGrid):
     log_model: Array
     """(Gy, Gx) log p_model(x)."""
     points: Array
-    """(M, 2) test points of the run's own data."""
+    """(M, 2) test points of the run's data."""
     test_kl: Value
-    """Mean log p_GT(x) - log p_model(x) over the test points, with its standard error over them."""
+    """Mean of log p_GT(x) - log p_model(x) over the test points, with its standard error; nats."""
     test_log_px: Value
-    """Mean log p_model(x) over the test points."""
+    """Mean of log p_model(x) over the test points, nats."""

@@ -1,7 +1,7 @@
-"""The contract of MAPA's kernel k(x_n | x_i): the density of x_n if x_i had no noise (Yacoby et al. 2024, B.2).
+"""Base class of MAPA's kernels k(x_n | x_i): the likelihood of x_n if x_i were noise-free (Yacoby et al. 2024, B.2).
 
-A kernel is split in two: a statistic of the two points that is found once, by a search for neighbours, and kept; and
-the hyper-parameters, which turn it into log k at any time after (end of B.2).
+A kernel has two parts: a statistic of the two points, which a search for neighbours computes once and stores, and
+hyper-parameters, which turn the statistic into log k at any later time (end of B.2).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gpvae_core.registry import Registry
 
 
 class Metric(Enum):
-    """The statistic of two vectors: the squared distance, small for near ones, or the inner product, large for them."""
+    """Statistic of two vectors that a search compares."""
 
     SQUARED_DISTANCE = "squared distance"
     """|a - b|^2; the nearest have the smallest."""
@@ -26,7 +26,7 @@ class Metric(Enum):
 
 
 class Kernel(ABC):
-    """log k(x_n | x_i) up to a constant of x_n, which eq. 8 does not see.
+    """Kernel log k(x_n | x_i) up to a constant that depends on x_n alone, which cancels in eq. 8.
 
     >>> import torch
     >>> from gpvae_core.mapa.kernels.gaussian import GaussianKernel
@@ -38,24 +38,24 @@ class Kernel(ABC):
 
     @abstractmethod
     def check(self, x: Float[Tensor, "B P"]) -> None:
-        """Raises UserError where the kernel is not defined for such values."""
+        """Raise UserError if the kernel is not defined for some of these values."""
 
     @abstractmethod
     def indexed(self, x_train: Float[Tensor, "N P"]) -> Float[Tensor, "N Q"]:
-        """Return the vectors that stand for the training points x_i in the statistic; float32."""
+        """Return the vectors of the training points x_i that enter the statistic; float32."""
 
     @abstractmethod
     def queried(self, x: Float[Tensor, "B P"]) -> Float[Tensor, "B Q"]:
-        """Return the vectors that stand for the points x_n; float32."""
+        """Return the vectors of the points x_n that enter the statistic; float32."""
 
     @abstractmethod
     def log_kernel(self, statistic: Float[Tensor, ...]) -> Float64[Tensor, ...]:
-        """Return log k(x_n | x_i) + constant of n in nats, float64, from the statistic of (n, i); nearer is larger."""
+        """Return log k(x_n | x_i), up to a constant for each n, from the statistic of (n, i); nats, float64."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return the settings that `indexed` and `queried` depend on: where one changes, the search is done again."""
+        """Return the settings on which `indexed` and `queried` depend; changing one requires a new search."""
 
 
 KERNELS: Registry[type[Kernel]] = Registry("kernel", "gpvae_core.mapa.kernels")
-"""By the kind of the likelihood that they belong to."""
+"""The kernels by the kind of likelihood to which they belong."""

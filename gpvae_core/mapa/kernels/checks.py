@@ -1,4 +1,4 @@
-"""Checks that several kernels share."""
+"""Checks shared by several kernels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 
 ROWS = 8192
-"""Rows looked at together, so that no second array of the data's size is made."""
+"""Rows checked in one batch, so that no second array of the data's size is allocated."""
 
 
 def check_finite(x: Float[Tensor, "B P"]) -> None:
-    """Raises UserError where a value is nan or infinite."""
+    """Raise UserError if a value is NaN or infinite."""
     wrong = sum(int((~part.isfinite()).sum()) for part in x.split(ROWS))
     if wrong:
         raise UserError(
@@ -21,6 +21,6 @@ def check_finite(x: Float[Tensor, "B P"]) -> None:
 
 
 def check_rho(rho: float) -> None:
-    """Raises UserError where k does not depend on x_i (rho = 1/2) or is not softened (rho = 1)."""
+    """Raise UserError unless 1/2 < rho < 1: k does not depend on x_i at 1/2, and is not softened at 1."""
     if not 0.5 < rho < 1.0:
         raise UserError(f"wanted the kernel's rho between 0.5 and 1, both left out, as 0.9, got {rho:g}")

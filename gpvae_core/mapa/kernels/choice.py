@@ -1,4 +1,4 @@
-"""The kernel that belongs to a likelihood, with the settings that were given for it."""
+"""Construction of the kernel that belongs to a likelihood, from its settings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gpvae_core.mapa.kernels.base import KERNELS, Kernel
 
 
 def kernel_settings(likelihood: str) -> tuple[str, ...]:
-    """Return names of the settings of this likelihood's kernel. Raises UserError where it has no kernel."""
+    """Return the names of the settings of this likelihood's kernel. Raises UserError if it has no kernel."""
     return tuple(field.name for field in fields(KERNELS.get(likelihood)))  # pyright: ignore[reportArgumentType]
 
 
 def build_kernel(likelihood: str, given: Mapping[str, Any]) -> Kernel:
-    """Return the kernel of this kind of likelihood; what is not given has its default.
+    """Return the kernel of this kind of likelihood with the given settings, and defaults for the others.
 
     Raises:
-        UserError: a setting that it does not have, or a value out of range.
+        UserError: the kernel does not have a given setting, or a value is out of range.
     """
     known = kernel_settings(likelihood)
-    wrong = [name for name in given if name not in known]
-    if wrong:
+    unknown = [name for name in given if name not in known]
+    if unknown:
         raise UserError(
-            f"'{wrong[0]}' is no setting of the kernel that goes with the '{likelihood}' likelihood, which has "
+            f"'{unknown[0]}' is not a setting of the kernel for the '{likelihood}' likelihood, which has "
             f"{' and '.join(known)}: leave it out"
         )
     return KERNELS.get(likelihood)(**given)

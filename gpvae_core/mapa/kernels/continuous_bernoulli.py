@@ -17,10 +17,9 @@ from gpvae_core.mapa.kernels.checks import ROWS, check_finite, check_rho
 
 
 def softened_logit(x: Float[Tensor, "*shape"], rho: float) -> Float64[Tensor, "*shape"]:
-    """g = logit(lambda), lambda = (1 - rho) + (2 rho - 1) x.
-
-    In float64, and 1 - lambda by itself: in float32 a rho close to 1 would make lambda = 1 and g infinite.
-    """
+    """Return g = logit(lambda) with lambda = (1 - rho) + (2 rho - 1) x, in float64."""
+    # NOTE: in float32 a rho close to 1 would round lambda to 1 and make g infinite. 1 - lambda is computed as
+    # (1 - rho) + (2 rho - 1) (1 - x), without cancellation.
     x = x.double()
     return torch.log((1 - rho) + (2 * rho - 1) * x) - torch.log((1 - rho) + (2 * rho - 1) * (1 - x))
 
@@ -28,20 +27,21 @@ def softened_logit(x: Float[Tensor, "*shape"], rho: float) -> Float64[Tensor, "*
 @KERNELS.register("continuous_bernoulli")
 @dataclass(frozen=True)
 class ContinuousBernoulliKernel(Kernel):
-    """log k = (x_n' g_i - sum_d A(g_i)) / temperature, with lambda_i = x_i drawn in from 0 and 1 by rho.
+    """Continuous Bernoulli kernel log k = (x_n' g_i - sum_d A(g_id)) / temperature, g_i = logit(lambda_i).
 
-    An inner product of [g_i, -sum_d A(g_i)] and [x_n, 1]. It is not symmetric, and a point need not be the most
-    probable under its own kernel: the mean of a continuous Bernoulli lies nearer to 1/2 than lambda.
+    lambda_i = (1 - rho) + (2 rho - 1) x_i is x_i moved away from 0 and 1. The statistic is the inner product of
+    [g_i, -sum_d A(g_id)] and [x_n, 1]. It is not symmetric, and a point need not be the most probable one under its own
+    kernel, because the mean of a continuous Bernoulli is nearer to 1/2 than lambda.
 
     Raises:
-        UserError: rho outside of (0.5, 1), a temperature that is not above 0 and finite.
+        UserError: rho is not in (0.5, 1), or the temperature is not positive and finite.
     """
 
     metric: ClassVar[Metric] = Metric.INNER_PRODUCT
     rho: float = 0.9
-    """lambda runs from 1 - rho to rho; the search depends on it."""
+    """Largest lambda; the smallest is 1 - rho. The search depends on it."""
     temperature: float = 1.0
-    """Divides log k; may be changed after the search."""
+    """Divisor of log k; it can be changed after the search."""
 
     def __post_init__(self) -> None:
         check_rho(self.rho)
@@ -58,12 +58,13 @@ class ContinuousBernoulliKernel(Kernel):
             )
 
     def indexed(self, x_train: Float[Tensor, "N P"]) -> Float[Tensor, "N Q"]:
-        found = torch.empty(len(x_train), x_train.shape[1] + 1, dtype=torch.float32, device=x_train.device)
+        vectors = torch.empty(len(x_train), x_train.shape[1] + 1, dtype=torch.float32, device=x_train.device)
         for start in range(0, len(x_train), ROWS):
             g = softened_logit(x_train[start : start + ROWS], self.rho)
-            found[start : start + ROWS, :-1] = g
-            found[start : start + ROWS, -1] = -(0.5 * g + log_sinhc(0.5 * g)).sum(1)
-        return found
+            vectors[start : start + ROWS, :-1] = g
+            # A(g) = log((e^g - 1) / g) = g/2 + log(sinh(g/2) / (g/2)), which is stable for large |g| and at g = 0
+            vectors[start : start + ROWS, -1] = -(0.5 * g + log_sinhc(0.5 * g)).sum(1)
+        return vectors
 
     def queried(self, x: Float[Tensor, "B P"]) -> Float[Tensor, "B Q"]:
         return torch.cat([x.float(), torch.ones(len(x), 1, device=x.device)], dim=1)

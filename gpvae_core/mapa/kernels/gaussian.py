@@ -17,15 +17,15 @@ from gpvae_core.mapa.kernels.checks import check_finite
 @KERNELS.register("gaussian")
 @dataclass(frozen=True)
 class GaussianKernel(Kernel):
-    """log k = -|x_n - x_i|^2 / (2 bandwidth^2) + constant, for values anywhere.
+    """Gaussian kernel log k = -|x_n - x_i|^2 / (2 bandwidth^2) + constant, for real values.
 
     Raises:
-        UserError: a bandwidth that is not above 0 and finite.
+        UserError: the bandwidth is not positive and finite.
     """
 
     metric: ClassVar[Metric] = Metric.SQUARED_DISTANCE
     bandwidth: float
-    """A scale in the units of x, as sigma_x."""
+    """Standard deviation in the units of x, as sigma_x."""
 
     def __post_init__(self) -> None:
         if not (self.bandwidth > 0 and math.isfinite(self.bandwidth)):

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from gpvae_core.errors import UserError
-from gpvae_core.mapa.recovery.fitting import codes_of, fit_codes, mean_over, minimise, training_only
+from gpvae_core.mapa.recovery.fitting import encoder_means, fit_codes, mean_over, minimise, training_only
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.progress import Progress
 from gpvae_core.vae import VAE
@@ -18,13 +18,13 @@ from gpvae_core.validation import DeviceSplit
 
 
 def gaussian_copula(codes: Float[Tensor, " N"]) -> Float64[Tensor, " N"]:
-    """z*_n = (u_n - mean) / deviation with u_n = Phi^-1((rank_n - 1/2) / N), eq. 36 and 37.
+    """Return z*_n = (u_n - mean) / std with normal scores u_n = Phi^-1((rank_n - 1/2) / N), eq. 36 and 37.
 
-    Eq. 36 has rank_n / N, which is 1 for one of the points, where Phi^-1 is infinite; and it counts from the largest
-    code down, which mirrors u. Here ranks count up, so that z* grows with the code. Equal codes share their mean rank.
+    Eq. 36 has rank_n / N, which is 1 for one of the points, where Phi^-1 is infinite. It also ranks from the largest
+    code down, which mirrors u; here ranks ascend, so that z* increases with the code. Ties get their mean rank.
 
     Raises:
-        UserError: all codes are the same, or some are not finite.
+        UserError: all codes are equal, or some are not finite.
     """
     values = codes.detach().cpu().double()
     if not bool(values.isfinite().all()):
@@ -35,7 +35,7 @@ def gaussian_copula(codes: Float[Tensor, " N"]) -> Float64[Tensor, " N"]:
             "other --set seed, lr or bandwidth, or more training points, may help"
         )
     ranks = torch.from_numpy(rankdata(values.numpy()))
-    # eq. 36, with ranks moved by 1/2 so that the last one stays finite; eq. 37 scales to mean 0 and variance 1
+    # eq. 36, with ranks shifted by 1/2 so that the last score is finite; eq. 37 standardises to mean 0 and variance 1
     u = torch.special.ndtri((ranks - 0.5) / len(values))
     return (u - u.mean()) / u.std(correction=0)
 
@@ -43,25 +43,25 @@ def gaussian_copula(codes: Float[Tensor, " N"]) -> Float64[Tensor, " N"]:
 def recover_by_copula(
     vae: VAE, points: DeviceSplit, settings: RecoverySettings, seed: int, progress: Progress
 ) -> dict[str, float]:
-    """New encoder mean g+ from x_n to z*_n (eq. 39), new decoder f+ with f+(g+(x_n)) like f(g(x_n)) (eq. 40).
+    """Fit the encoder mean g+ to z*_n (eq. 39), then the decoder f+ so that f+(g+(x_n)) matches f(g(x_n)) (eq. 40).
 
-    Both networks start from what they are. Returns what the two fits leave: `mean_error`, the root mean square of
+    Both networks start at their current weights. Returns the remaining errors: `mean_error`, the root mean square of
     z*_n - g+(x_n), and `decoder_kl`, the mean of eq. 40 in nats.
 
     Raises:
-        UserError: codes that cannot be ranked, or a fit that diverged.
+        UserError: the codes cannot be ranked, or a fit diverged.
     """
-    old, codes = deepcopy(vae.decoder).eval(), codes_of(vae, points)
-    wanted = gaussian_copula(codes[:, 0]).to(codes)[:, None]
-    fit_codes(vae, points, wanted, settings.recovery_fit(seed, "encoder"), progress)
-    new = codes_of(vae, points)
+    old, codes = deepcopy(vae.decoder).eval(), encoder_means(vae, points)
+    targets = gaussian_copula(codes[:, 0]).to(codes)[:, None]
+    fit_codes(vae, points, targets, settings.recovery_fit(seed, "encoder"), progress)
+    new = encoder_means(vae, points)
 
     def mean_kl(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
-        with torch.no_grad():
+        with torch.no_grad():  # f(g(x_n)) of the old networks is a fixed target
             target = old(codes[index]).reshape(-1, *vae.event_shape)
         return vae.likelihood.kl(target, vae.decode(new[index])).mean()
 
     with training_only(vae, vae.decoder):
         minimise(vae.decoder, mean_kl, len(points), settings.recovery_fit(seed, "decoder"), progress)
-    error = float((new - wanted).square().mean().sqrt())
+    error = float((new - targets).square().mean().sqrt())
     return {"mean_error": error, "decoder_kl": mean_over(mean_kl, len(points), new.device)}

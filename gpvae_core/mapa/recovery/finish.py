@@ -1,4 +1,4 @@
-"""The end of a run with MAPA: codes of any distribution become a VAE with the prior N(0, I)."""
+"""Final step of training with MAPA: turn codes of any distribution into a VAE with the prior N(0, I)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ def finish(
 ) -> dict[str, float]:
     """Recover the prior N(0, I) from the codes g(x_n), then fit the encoder to the finished decoder by the ELBO.
 
-    The way is that of the prior: its flow h where the decoder is f(h(u)), the copula where it is plain and d = 1.
-    The same raw weights and seed give the same weights. Returns figures of the recovery (those functions say which).
+    A decoder f(h(u)) is recovered by its flow h, and a plain decoder at d = 1 by the copula. The result is determined
+    by weights and seed. Returns the errors of the recovery, listed in `recover_by_flow` and `recover_by_copula`.
 
     Raises:
-        UserError: neither way applies, or the codes are no good (collapsed, not finite, too few).
-        Cancelled: raised in `progress`; the model is then half done.
+        UserError: neither method applies, or the codes are collapsed, not finite or too few.
+        Cancelled: raised by `progress`; the model is then left in an intermediate state.
     """
     check_recovery(vae, train)
     recover = recover_by_flow if isinstance(vae.decoder, Pushforward) else recover_by_copula
-    found = recover(vae, train, settings, seed, progress)
+    errors = recover(vae, train, settings, seed, progress)
     fit_encoder(vae, train, settings.encoder_fit(seed), progress)
-    return found
+    return errors
 
 
 def check_recovery(vae: VAE, train: DeviceSplit) -> None:
-    """Check before training what can be known then.
+    """Check the conditions of prior recovery that are known before training.
 
     Raises:
-        UserError: a model whose prior could not be recovered, too few training points for a flow, or equal ones.
+        UserError: the prior of such a model cannot be recovered, or the training points are too few or all equal.
     """
     if vae.latent_dim > 1 and not isinstance(vae.decoder, Pushforward):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Mini-batch Adam on a part of a model, everything else frozen: what prior recovery fits its networks with."""
+"""Fitting one part of a model by mini-batch Adam with the rest frozen, as in prior recovery."""
 
 from __future__ import annotations
 
@@ -16,44 +16,51 @@ from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
 EPOCHS, MAX_STEPS = 500, 20_000
-"""Passes over the data where no number is set: the paper's, or fewer on data so large that these are more steps."""
+"""Default number of epochs, which is the paper's, and limit on the default's number of steps for large data."""
 CHUNK = 1000
+"""Number of points processed in one batch where no gradient is needed."""
 
 Loss = Callable[[Int64[Tensor, " B"], torch.Generator], Float[Tensor, ""]]
-"""Indices of training points, noise -> what is minimised, a mean over them."""
+"""Function from indices of training points and a generator to the loss, a mean over these points."""
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """The settings of a fit."""
+    """Settings of a fit."""
 
     epochs: int | None
     batch: int
     lr: float
     seed: int
-    what: str
-    """Name of the fit in the progress that is shown."""
+    label: str
+    """Name of the fit in progress reports."""
 
     def epochs_for(self, n: int) -> int:
-        """Return the epochs as set, or by EPOCHS and MAX_STEPS."""
+        """Return the number of epochs on n points: as set, or by EPOCHS and MAX_STEPS."""
         return self.epochs or max(1, min(EPOCHS, MAX_STEPS // -(-n // self.batch)))
 
 
 def never() -> bool:
-    """No early stopping."""
+    """Return False: the default of `minimise`, without early stopping."""
     return False
 
 
 def minimise(
-    part: nn.Module, loss: Loss, n: int, settings: FitSettings, progress: Progress, enough: Callable[[], bool] = never
+    part: nn.Module,
+    loss: Loss,
+    n: int,
+    settings: FitSettings,
+    progress: Progress,
+    should_stop: Callable[[], bool] = never,
 ) -> None:
-    """Fit `part` by Adam; the same weights for the same start and seed.
+    """Minimise the loss over the parameters of `part` by Adam; the result is determined by start and seed.
 
     Args:
-        enough: asked after each epoch whether to stop.
+        n: number of training points.
+        should_stop: called after each epoch; the fit stops if it returns True.
 
     Raises:
-        UserError: it diverged.
+        UserError: the fit diverged.
     """
     parameters = [p for p in part.parameters() if p.requires_grad]
     device = parameters[0].device
@@ -66,16 +73,16 @@ def minimise(
             optimizer.zero_grad(set_to_none=True)
             loss(index, generator).backward()
             optimizer.step()
-            progress(epoch * steps + step + 1, epochs * steps, settings.what)
-        if enough():
+            progress(epoch * steps + step + 1, epochs * steps, settings.label)
+        if should_stop():
             break
     if not all(bool(p.isfinite().all()) for p in parameters):
-        raise UserError(f"{settings.what}: weights are not numbers any more; a smaller --set recovery_lr=... may help")
+        raise UserError(f"{settings.label}: weights are not numbers any more; a smaller --set recovery_lr=... may help")
 
 
 @contextmanager
 def training_only(vae: VAE, part: nn.Module) -> Iterator[None]:
-    """Within it, of all of the model's parameters those of `part` alone have a gradient; after it all is as before."""
+    """Enable gradients and training mode for `part` alone; restore all flags and the mode at the end."""
     before = {p: p.requires_grad for p in vae.parameters()}
     mode = vae.training
     try:
@@ -91,15 +98,15 @@ def training_only(vae: VAE, part: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def mean_over(loss: Loss, n: int, device: torch.device) -> float:
-    """Return the loss over all points."""
+    """Return the mean loss over all n points."""
     generator = torch.Generator(device).manual_seed(0)
     parts = torch.arange(n, device=device).split(CHUNK)
     return sum(float(loss(part, generator)) * len(part) for part in parts) / n
 
 
 @torch.no_grad()
-def codes_of(vae: VAE, points: DeviceSplit) -> Float[Tensor, "N D"]:
-    """g(x_n): the encoder's mean of each point."""
+def encoder_means(vae: VAE, points: DeviceSplit) -> Float[Tensor, "N D"]:
+    """Return g(x_n), the encoder's mean of each point."""
     mode = vae.encoder.training
     vae.encoder.eval()
     index = torch.arange(len(points), device=points.images.device)
@@ -111,7 +118,7 @@ def codes_of(vae: VAE, points: DeviceSplit) -> Float[Tensor, "N D"]:
 def fit_codes(
     vae: VAE, points: DeviceSplit, codes: Float[Tensor, "N D"], settings: FitSettings, progress: Progress
 ) -> None:
-    """The encoder's mean by least squares on the codes (eq. 39)."""
+    """Fit the encoder's mean to the codes by least squares (eq. 39)."""
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
         return (vae.encoder(points.batch(index)).mean - codes[index]).square().sum(1).mean()
@@ -121,7 +128,7 @@ def fit_codes(
 
 
 def fit_encoder(vae: VAE, points: DeviceSplit, settings: FitSettings, progress: Progress) -> None:
-    """The encoder by the ELBO, one sample a point and step; the generative model stays as it is."""
+    """Fit the encoder by the ELBO with one sample per point and step; the generative model is fixed."""
 
     def loss(index: Int64[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
         x = points.batch(index)

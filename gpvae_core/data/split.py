@@ -1,0 +1,109 @@
+"""Splits of images, as they are stored, and how data are divided into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpvae_core.errors import UserError
+from gpvae_core.hashes import hexdigest
+
+MIN_IMAGES = 3
+"""Smallest number of images without a published partition: one each for training, validation and test."""
+
+Indices: TypeAlias = slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (N, C, H, W) as stored: integers from 0 to `levels` (uint8), or float32 in [0, 1] with levels = 1.
+
+    >>> import numpy as np
+    >>> from gpvae_core.data.split import Split
+    >>> split = Split(np.full((3, 1, 2, 2), 8, dtype=np.uint8), np.array([0, 1, 1]), levels=16)
+    >>> len(split), float(split.pixels([0]).mean())
+    (3, 0.5)
+    """
+
+    images: NDArray[np.uint8 | np.float32]
+    labels: NDArray[np.int64]
+    """(N,) index of each image's class; -1 for an image without a label."""
+    levels: int
+    """Stored value of a pixel of 1."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def pixels(self, indices: Indices | None = None) -> Tensor:
+        """Return float32 pixels in [0, 1], (N, C, H, W), of all images or of those at `indices`."""
+        stored = self.images if indices is None else self.images[indices]
+        return torch.from_numpy(np.ascontiguousarray(stored)).to(torch.float32) / self.levels
+
+    def take(self, indices: NDArray[np.int64]) -> Split:
+        """Return the split of the images at these indices."""
+        return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices], self.levels)
+
+
+def hold_out(train: Split, fraction: float, seed: int, name: str) -> tuple[Split, Split]:
+    """Return the images without a seeded `fraction` of them, and that fraction, at least one image; order is kept.
+
+    Args:
+        name: name of the data in error messages.
+
+    Raises:
+        UserError: there are fewer than two images.
+    """
+    if len(train) < 2:
+        raise UserError(f"'{name}': wanted at least 2 training images, one of them for validation, got {len(train)}")
+    count = min(_share(len(train), fraction), len(train) - 1)
+    order = np.random.default_rng(seed).permutation(len(train))
+    return train.take(np.sort(order[count:])), train.take(np.sort(order[:count]))
+
+
+def stratified_test_split(images: Split, seed: int, where: str, fraction: float = 0.2) -> tuple[Split, Split]:
+    """Return (train, test) with a seeded `fraction` of each class in the test split, for unpartitioned data.
+
+    Args:
+        where: name of the data in error messages.
+
+    Raises:
+        UserError: there are fewer than MIN_IMAGES images.
+    """
+    if len(images) < MIN_IMAGES:
+        raise UserError(
+            f"{where}: wanted at least {MIN_IMAGES} images, one each for training, validation and test, "
+            f"got {len(images)}"
+        )
+    generator = np.random.default_rng(seed)
+    per_class = [
+        generator.permutation(members)[: round(len(members) * fraction)]
+        for members in (np.flatnonzero(images.labels == label) for label in np.unique(images.labels))
+    ]
+    test = np.sort(np.concatenate(per_class))
+    if len(test) == 0:  # every class is so small that its share rounds to 0: draw from all images together
+        test = np.sort(generator.permutation(len(images))[: _share(len(images), fraction)])
+    train = np.setdiff1d(np.arange(len(images)), test)
+    return images.take(train), images.take(test)
+
+
+def _share(count: int, fraction: float) -> int:
+    """Return the number of held-out images of `count`, at least 1."""
+    return max(1, round(count * fraction))
+
+
+def fingerprint(*splits: Split) -> str:
+    """Return the SHA-256 of shapes, pixels and labels of the splits."""
+
+    def parts(split: Split) -> Iterator[str | memoryview]:
+        yield f"{split.images.dtype} {split.images.shape} {split.levels}"
+        yield np.ascontiguousarray(split.images).data
+        yield np.ascontiguousarray(split.labels).data
+
+    return hexdigest(chain.from_iterable(map(parts, splits)))
