@@ -28,6 +28,11 @@ def silent(done: int, total: int, what: str) -> None:
     """Report nothing."""
 
 
+def renamed(progress: Progress, words: str) -> Progress:
+    """Return a progress that reports under another name: `words`, with {} for the name that the work gives itself."""
+    return lambda done, total, what: progress(done, total, words.replace("{}", what))
+
+
 def share_of(progress: Progress, low: int, size: int, whole: int, words: str = "{}") -> Progress:
     """Return a progress that reports a part of `size` items, from number `low` on, as progress of the `whole`.
 

@@ -36,6 +36,7 @@ LAYERS = [
         "compiled",
         "run_folder",
         "origins",
+        "training_loop",
         "training",
         "training_plan",
         "api",

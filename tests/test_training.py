@@ -100,10 +100,11 @@ def test_a_stopped_run_ends_with_identical_weights(tmp_path: Path, step: int) ->
 
 
 KILLED = """
-import sys, gpvae_core.training as t
+import sys, gpvae_core.training_loop as loop
+from gpvae_core.training import resume
 from pathlib import Path
-t.SAVE_SECONDS = 0.0
-t.resume(Path(sys.argv[1]))
+loop.SAVE_SECONDS = 0.0
+resume(Path(sys.argv[1]))
 """
 
 
@@ -232,7 +233,7 @@ def finite(run: Path, which: str) -> bool:
 def test_divergence_keeps_the_last_good_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_seconds: float
 ) -> None:
-    monkeypatch.setattr("gpvae_core.training.SAVE_SECONDS", save_seconds)
+    monkeypatch.setattr("gpvae_core.training_loop.SAVE_SECONDS", save_seconds)
 
     def spoil(epoch: int, model: VAE, row: dict[str, Any]) -> None:
         if epoch == 3:

@@ -23,7 +23,7 @@ from gpvae_core.progress import Progress
 
 # Torch takes a second to import: the page is up by then.
 if TYPE_CHECKING:
-    from gpvae_core.training import OnEpoch
+    from gpvae_core.training_loop import OnEpoch
     from gpvae_core.vae import VAE
 
 Trainer = Callable[[Path, Progress, "OnEpoch"], Any]

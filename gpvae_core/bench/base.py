@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 import torch
 
 from gpvae_core import __version__
-from gpvae_core.device import pick_device
+from gpvae_core.device import pick_device, synchronize
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress
 from gpvae_core.registry import Registry
@@ -84,20 +84,14 @@ def time_in_turn(
     times: dict[str, list[float]] = {name: [] for name in cases}
     for round_ in range(warmup + repeats):
         for name, call in cases.items():
-            _synchronize(device)
+            synchronize(device)
             start = time.perf_counter()
             call()
-            _synchronize(device)
+            synchronize(device)
             if round_ >= warmup:
                 times[name].append(1e3 * (time.perf_counter() - start))
         progress(round_ + 1, warmup + repeats, what)
     return times
-
-
-def _synchronize(device: torch.device) -> None:
-    """Wait until a GPU has finished its queued kernels, which run asynchronously."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def timed_rows(

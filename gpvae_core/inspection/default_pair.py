@@ -6,11 +6,12 @@ from pathlib import Path
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
-from gpvae_core.progress import Progress, silent
+from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import snapshot_folder
 from gpvae_core.runs import load_run, summarize
-from gpvae_core.training import OnEpoch, resume, train
+from gpvae_core.training import resume, train
+from gpvae_core.training_loop import OnEpoch
 
 VAE_NAME, GP_NAME = "digits-vae", "digits-gp"
 VAE_SETTINGS = {"latent_dim": 2, "train.epochs": 300, "train.lr": 1e-3, "train.batch_size": 128}
@@ -36,16 +37,9 @@ def train_default_pair(
     """
     vae_config, gp_config = default_configs()
     folders = root / VAE_NAME, root / GP_NAME
-    _train_or_resume(vae_config, folders[0], None, _named(progress, VAE_NAME), on_epoch, device)
-    _train_or_resume(gp_config, folders[1], folders[0], _named(progress, GP_NAME), on_epoch, device)
+    _train_or_resume(vae_config, folders[0], None, renamed(progress, f"{{}} {VAE_NAME}"), on_epoch, device)
+    _train_or_resume(gp_config, folders[1], folders[0], renamed(progress, f"{{}} {GP_NAME}"), on_epoch, device)
     return folders
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    def report(done: int, total: int, what: str) -> None:
-        progress(done, total, f"{what} {name}")
-
-    return report
 
 
 def _train_or_resume(

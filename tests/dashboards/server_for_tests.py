@@ -16,7 +16,8 @@ from gpvae_core.data.base import DataConfig
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
-from gpvae_core.training import OnEpoch, train
+from gpvae_core.training import train
+from gpvae_core.training_loop import OnEpoch
 
 
 def quick_pair(root: Path, progress: Progress, on_epoch: OnEpoch) -> None:

@@ -29,7 +29,8 @@ from gpvae_core.progress import Cancelled
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import UNFINISHED, read_json, read_metrics, read_tensors
 from gpvae_core.runs import load_run, summarize
-from gpvae_core.training import Training, resume, train
+from gpvae_core.training import resume, train
+from gpvae_core.training_loop import Training
 from gpvae_core.validation import DeviceSplit, validation_elbo
 
 DATA = DataConfig(name="figure-8")
@@ -161,17 +162,18 @@ def test_all_indices_are_stored_while_that_is_cheap() -> None:
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-import gpvae_core.training as t
+import gpvae_core.training_loop as loop
 from gpvae_core.run_config import parse_config
+from gpvae_core.training import train
 
-t.SAVE_SECONDS = 0.0
+loop.SAVE_SECONDS = 0.0
 what, done = sys.argv[3], int(sys.argv[4])
 
 def progress(d, total, w):
     if (w, d) == (what, done):
         os.kill(os.getpid(), signal.SIGKILL)
 
-t.train(parse_config(json.loads(sys.argv[2])), Path(sys.argv[1]), progress=progress)
+train(parse_config(json.loads(sys.argv[2])), Path(sys.argv[1]), progress=progress)
 """
 
 

@@ -37,7 +37,7 @@ from gpvae_core.inspection.outline import MASS
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.planes import choose_plane, latent_plane
 from gpvae_core.inspection.views import Array, GaussianShape, Plane, PosteriorView
-from gpvae_core.progress import Progress, silent
+from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.runs import Run
 from gpvae_core.truth.grid import GridPosterior
 from gpvae_core.truth.quadrature import TruePosterior
@@ -186,7 +186,7 @@ class GapLab:
         """Return the ELBOs of the sample under one method, (M,) nats."""
 
         def compute() -> Array:
-            return self.sample_reference(progress).elbos(self.model(method), _named(progress, method))
+            return self.sample_reference(progress).elbos(self.model(method), renamed(progress, f"{{}} of {method}"))
 
         return self._memo.get(("elbos", method), compute)
 
@@ -287,10 +287,3 @@ class GapLab:
             return None
         elbos = {name: self.sample_elbos(name, progress) for name in names}
         return curves.size_view(self.runs, names, self.sample_reference(progress), elbos)
-
-
-def _named(progress: Progress, method: str) -> Progress:
-    def report(done: int, total: int, what: str) -> None:
-        progress(done, total, f"{what} of {method}")
-
-    return report

@@ -13,7 +13,7 @@ from typing import Any
 from gpvae_core.config import make_config
 from gpvae_core.errors import UserError
 from gpvae_core.methods import FAMILIES, Method, methods
-from gpvae_core.progress import Progress, silent
+from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_config, snapshot_folder
 from gpvae_core.runs import Run, summarize
@@ -100,7 +100,7 @@ def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, pro
         UserError: a folder contains another run, the disk is full, or a training diverged.
     """
     return [
-        _trained(root / item.name, item, decoder, _named(progress, f"{number} of {len(plan)}, {item.name}"))
+        _trained(root / item.name, item, decoder, renamed(progress, f"{{}} {number} of {len(plan)}, {item.name}: step"))
         for number, item in enumerate(plan, 1)
     ]
 
@@ -113,13 +113,6 @@ def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress)
     if read_config(out) != item.config:
         raise UserError(f"'{out}' holds a run with other settings: remove or rename it to train this one")
     return out if summarize(out).finished else resume(out, device=device, progress=progress)
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    def report(done: int, total: int, what: str) -> None:
-        progress(done, total, f"{what} {name}: step")
-
-    return report
 
 
 def _file_name(method: str) -> str:

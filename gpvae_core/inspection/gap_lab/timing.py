@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.device import synchronize
 from gpvae_core.inspection.views import Array
 from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import VAE
@@ -47,14 +48,8 @@ def batch_times(
 
 
 def _time_once(model: VAE, x: Tensor, clock: Clock) -> float:
-    _synchronize(x)
+    synchronize(x.device)
     started = clock()
     model.infer(x).rsample_and_log_prob(1)
-    _synchronize(x)
+    synchronize(x.device)
     return 1000.0 * (clock() - started)
-
-
-def _synchronize(x: Tensor) -> None:
-    """Wait until the GPU has finished its queued kernels, which run asynchronously."""
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
