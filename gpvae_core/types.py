@@ -1,4 +1,4 @@
-"""Aliases of shaped tensors, and the validation of images at public boundaries.
+"""Aliases of shapes, and the validation of images at public boundaries.
 
 Axis letters (see NOTATION.md): N data, B batch, K samples, D latent dimensions, P features, G grid points,
 C channels, H rows, W columns; `*event` is the shape of one image, (C, H, W).
@@ -15,9 +15,6 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 
 Images: TypeAlias = Float[Tensor, "B C H W"]
-Latents: TypeAlias = Float[Tensor, "K B D"]
-PerInstance: TypeAlias = Float[Tensor, " B"]
-Scalar: TypeAlias = Float[Tensor, ""]
 EventShape: TypeAlias = tuple[int, int, int]
 
 

@@ -140,11 +140,6 @@ def _constant(width: float, draw: SyntheticDraw, x: Tensor) -> float:
     return width
 
 
-def known_sets() -> list[str]:
-    """Return the names of the synthetic data sets."""
-    return [name for name in DATASETS.summaries() if not DATASETS.get(name).is_images]
-
-
 def trend_table(
     datasets: Sequence[str],
     sizes: Sequence[int] = (1000,),

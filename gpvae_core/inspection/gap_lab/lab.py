@@ -155,10 +155,6 @@ class GapLab:
 
         return self._memo.get("sample", compute)
 
-    def sample_ready(self) -> bool:
-        """Return whether `sample_reference` is computed already."""
-        return self._memo.peek("sample") is not None
-
     @property
     def _disk(self) -> DiskCache:
         depends_on = {"decoder": self.decoder.fingerprint, "data": self.origin.data.fingerprint, "seed": self.seed}
