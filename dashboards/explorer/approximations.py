@@ -109,4 +109,4 @@ def verdict(request: ExplorerRequest) -> str:
         lines.append(f"<b>{html.escape(run.name)}</b>: {html.escape(sentence)}")
     picture = png_address(instance.image, 56)
     image = f'<img alt="{html.escape(instance.title)}" src="{picture}" class="chosen">'
-    return f'<div class="verdict" role="status">{image}<div>{"<br>".join(lines)}</div></div>'
+    return f"{image}<div>{'<br>'.join(lines)}</div>"

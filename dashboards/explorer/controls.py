@@ -73,16 +73,15 @@ class ExplorerControls(Controls):
 
     def _from_state(self) -> None:
         state, two = self._state, len(self._state.names) == 2
-        with self.telling():
-            if state.run in self.run.options:
-                self.run.value = state.run
-            self.other.value = state.other if state.other in self.other.options else ""
-            runs = dict(zip(state.names, ("first", "second"), strict=False))
-            self.focus.param.update(options=runs, value=state.focus if two else "first", visible=two)
-            self.index.show(state.index)
-            if state.own_image is not None or state.index not in self._members():
-                self.classes.value = ANY_CLASS
-            self.invert.visible = state.own_image is not None
+        if state.run in self.run.options:
+            self.update(self.run, value=state.run)
+        self.update(self.other, value=state.other if state.other in self.other.options else "")
+        runs = dict(zip(state.names, ("first", "second"), strict=False))
+        self.update(self.focus, options=runs, value=state.focus if two else "first", visible=two)
+        self.index.show(state.index)
+        if state.own_image is not None or state.index not in self._members():
+            self.update(self.classes, value=ANY_CLASS)
+        self.invert.visible = state.own_image is not None
 
     def _members(self) -> Collection[int]:
         """Return the test images of the class chosen, else all."""
@@ -91,22 +90,21 @@ class ExplorerControls(Controls):
         return [int(k) for k in self._explorer.by_class(self.classes.value)]
 
     def offer_runs(self, names: Sequence[str]) -> None:
-        """Offer these runs."""
-        with self.telling():
-            self.run.options, self.other.options = list(names), {NO_RUN: ""} | {name: name for name in names}
+        """Offer these runs in both drop-downs."""
+        self.update(self.run, options=list(names))
+        self.update(self.other, options={NO_RUN: ""} | {name: name for name in names})
         self._from_state()
 
     def offer(self, explorer: Explorer) -> None:
         """Offer what this run's data set has: indices, classes, the size to draw on, quick picks."""
         quick = [{"label": name, "index": index} for name, index in explorer.quick_picks().items() if index is not None]
-        with self.telling():
-            if explorer is not self._explorer:
-                data = explorer.run.data
-                self.index.show(self._state.index, len(data.test.images) - 1)
-                self.classes.param.update(options=[ANY_CLASS, *data.class_names], value=ANY_CLASS)
-                self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
-            if quick != self.quick.items:
-                self.quick.param.update(items=quick, disabled=not quick)
+        if explorer is not self._explorer:
+            data = explorer.run.data
+            self.index.show(self._state.index, len(data.test.images) - 1)
+            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=ANY_CLASS)
+            self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
+        if quick != self.quick.items:
+            self.quick.param.update(items=quick, disabled=not quick)
         self._explorer = explorer
 
     def _class_chosen(self) -> None:

@@ -11,6 +11,7 @@ from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
+from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.views import Instance
 from gpvae_core.plots.theme import Theme
@@ -96,11 +97,10 @@ class ExplorerPane(Pane[ExplorerRequest]):
 
 
 def tables(to_csv: Callable[[Any], str], views: Mapping[str, Any]) -> str:
-    """Return the CSV of each run compared; where there are two, under a line that names the run."""
+    """Return the CSV table of the run shown; of two runs, each table under a line with the run's name."""
     if len(views) == 1:
         return to_csv(*views.values())
-    named = {name.replace('"', '""'): to_csv(view) for name, view in views.items()}
-    return "\n".join(f'run,"{name}"\n{text}' for name, text in named.items())
+    return "\n".join(csv_text(["run", name], []) + to_csv(view) for name, view in views.items())
 
 
 def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | None:

@@ -11,6 +11,7 @@ import panel_material_ui as pmui
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.gap_lab.state import GapLabState
 from dashboards.lab.controls import BAR, FIELD, SMALL, Controls
+from dashboards.lab.page import WIDE
 from dashboards.widgets.chips import Chips
 from dashboards.widgets.player import FilmPlayer
 
@@ -41,20 +42,19 @@ class GapLabControls(Controls):
 
         self.largest.on_click(largest_of)
         self.quick.on_click(lambda _: self.add(QUICK))
-        self.refiner.param.watch(lambda event: self.add(event.new), "value")
+        self.watch(self.refiner, self.add)
         image = (*self.index.widgets, self.index.random(), self.largest)
         self.first = pn.FlexBox(self.decoder, *image, self.quick, self.refiner, **BAR)
-        self.bar = pn.Column(self.first, self.chips, sizing_mode="stretch_width", styles={"flex": "none"})
+        self.bar = pn.Column(self.first, self.chips, **WIDE)
 
     def add(self, text: str) -> None:
         """Show a refinement of the run from which SVI starts, or of the run that is named."""
         text = text.strip()
-        if self._telling or not text:
+        if not text:
             return
         named = any(text == run or text.startswith(f"{run}+") for run in self._runs)
         self._state.show((*self._state.methods, text if named else f"{self._state.start}+{text.removeprefix('+')}"))
-        with self.telling():
-            self.refiner.value = ""
+        self.update(self.refiner, value="")
 
     def _toggled(self, method: str, on: bool) -> None:
         methods = [name for name in self._state.methods if name != method] + [method] * on
@@ -64,11 +64,6 @@ class GapLabControls(Controls):
         else:
             self.complain("at least one method must be shown")
             self.chips.settle()
-
-    def offer_decoders(self, names: list[str]) -> None:
-        """Offer the decoders to choose from."""
-        with self.telling():
-            self.decoder.param.update(options=names, value=self._state.decoder)
 
     def offer(self, request: GapLabRequest) -> None:
         """Offer what there is on the chosen decoder."""
@@ -81,13 +76,12 @@ class GapLabControls(Controls):
             }
             for name, style in styles.items()
         ]  # fmt: skip
-        with self.telling():
-            self.decoder.value = lab.decoder.name
-            self.index.show(request.index, lab.size - 1)
-            self.largest.items = [{"label": styles[name].label, "method": name} for name in request.methods]
-            self.quick.label = f"{styles[request.start].label} + {QUICK}"
-            self.refiner.placeholder = EXAMPLE.format(run=request.start)
-            self.chips.param.update(items=items)
+        self.update(self.decoder, value=lab.decoder.name)
+        self.index.show(request.index, lab.size - 1)
+        self.largest.items = [{"label": styles[name].label, "method": name} for name in request.methods]
+        self.quick.label = f"{styles[request.start].label} + {QUICK}"
+        self.refiner.placeholder = EXAMPLE.format(run=request.start)
+        self.chips.items = items
 
 
 class FilmControls(Controls):
@@ -105,13 +99,12 @@ class FilmControls(Controls):
         self.player = FilmPlayer({}, dark=state.param.dark, sizing_mode="stretch_width", margin=0)
         row = {**BAR, "margin": (2, 0, 4, 0)}
         settings = pn.FlexBox(self.start, self.covariance, self.step_size, self.momentum, **row)
-        self.panel = pn.Column(settings, self.player, sizing_mode="stretch_width", margin=0, styles={"flex": "none"})
+        self.panel = pn.Column(settings, self.player, margin=0, **WIDE)
 
     def offer(self, request: GapLabRequest) -> None:
         """Offer the runs to start from; the player is busy until another film is there."""
         starts = {request.styles[name].label: name for name in request.lab.runs}
-        with self.telling():
-            self.start.param.update(options=starts, value=request.start)
+        self.update(self.start, options=starts, value=request.start)
         self.player.busy = True
 
     def show(self, frames: str, request: GapLabRequest) -> None:

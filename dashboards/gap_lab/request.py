@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards.gap_lab.labs import GapLabs
-from dashboards.gap_lab.state import BETWEEN, methods_of
+from dashboards.gap_lab.state import SEPARATOR
+from dashboards.lab.address import listed
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
 from gpvae_core.plots.method_styles import MethodStyle, method_styles
@@ -78,7 +79,7 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
 def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     """Return those that exist; where there is none, the first runs that are no series of sizes."""
     methods = []
-    for name in methods_of(values["chosen"]):
+    for name in listed(values["chosen"], SEPARATOR):
         try:
             lab.model(name)
             methods.append(name)
@@ -87,5 +88,5 @@ def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     series = set(lab.size_series())
     plain = [name for name in lab.runs if name not in series] or list(lab.runs)
     methods = methods or plain[:FIRST_METHODS]
-    values.correct("chosen", BETWEEN.join(methods))
+    values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import param
 
-from dashboards.lab.address import PageState
+from dashboards.lab.address import PageState, listed
 from gpvae_core.plots.accuracy_time import QUANTITIES
 
-BETWEEN = ";"
-"""Between two methods in the address: a refiner's settings hold commas."""
+SEPARATOR = ";"
+"""Stands between two methods in the address; a comma stands between the settings of a refiner."""
 
 
 class GapLabState(PageState):
@@ -36,13 +36,8 @@ class GapLabState(PageState):
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods shown, in order."""
-        return methods_of(self.chosen)
+        return listed(self.chosen, SEPARATOR)
 
     def show(self, methods: tuple[str, ...]) -> None:
         """Show these methods."""
-        self.chosen = BETWEEN.join(dict.fromkeys(methods))
-
-
-def methods_of(chosen: str) -> tuple[str, ...]:
-    """Return the methods that stand in a text, each once."""
-    return tuple(dict.fromkeys(name for name in chosen.split(BETWEEN) if name))
+        self.chosen = SEPARATOR.join(dict.fromkeys(methods))

@@ -11,6 +11,7 @@ import panel_material_ui as pmui
 import param
 
 from dashboards.lab.controls import BAR, FIELD, Controls
+from dashboards.lab.page import WIDE
 from dashboards.mapa_lab.request import ImageChoice, MapaLabRequest
 from dashboards.mapa_lab.state import BEST, CONTROLS, DEFAULT, SIGMA, MapaLabState, kernel_of
 from dashboards.widgets.dial import Dial
@@ -37,7 +38,7 @@ class MapaLabControls(Controls):
         rows = self._make_fields(), self._make_dials()
         self._widgets = rows[0] | rows[1]
         bars = [pn.FlexBox(*chain.from_iterable(row.values()), **BAR) for row in rows]
-        self.bar = pn.Column(*bars, sizing_mode="stretch_width", styles={"flex": "none"})
+        self.bar = pn.Column(*bars, **WIDE)
         self.arrange("posterior")
 
     def _make_fields(self) -> Widgets:
@@ -49,8 +50,8 @@ class MapaLabControls(Controls):
         self.run = pmui.Select(label="Run", options=[], width=180, **FIELD)
         self.size = self.field("size", "N, points", width=128)
         self.point = self.stepper(
-            "Point", "training point", "index", {"place": ""}, also=self._typed_place, or_else=", or x1, x2", width=130,
-            description="Its number, or any place in the plane: x1, x2",
+            "Point", "training point", "index", {"place": ""}, read_other=self._typed_place, other_form=", or x1, x2",
+            width=130, description="Its number, or any place in the plane: x1, x2",
         )  # fmt: skip
         self.image = self.stepper("Test image", "test image", "image", width=130)
         return {
@@ -114,16 +115,13 @@ class MapaLabControls(Controls):
     def offer(self, request: MapaLabRequest) -> None:
         """Offer what there is to choose, and show what is chosen."""
         state, lab, picture = self._state, request.lab, request.picture
-        with self.telling():
-            # NOTE: options and value in one message, or the browser sends back the first option as a choice.
-            self.run.param.update(options=list(request.image_runs), value=picture.run if picture else self.run.value)
-            self.arrange(state.tab)
-            description = request.sets[lab.name]
-            self.dataset.param.update(options=list(request.sets), value=lab.name, description=description)
-            self.point.show(state.place.replace(",", ", ") or state.index, lab.size - 1)
-            self._show_dials(request)
-            if picture is not None:
-                self._show_image(picture)
+        self.update(self.run, options=list(request.image_runs), value=picture.run if picture else self.run.value)
+        self.arrange(state.tab)
+        self.update(self.dataset, options=list(request.sets), value=lab.name, description=request.sets[lab.name])
+        self.point.show(state.place.replace(",", ", ") or state.index, lab.size - 1)
+        self._show_dials(request)
+        if picture is not None:
+            self._show_image(picture)
 
     def _show_dials(self, request: MapaLabRequest) -> None:
         state, sigma, bandwidth = self._state, request.lab.sigma, request.settings.bandwidth

@@ -117,7 +117,7 @@ class ModelDensity(MapaLabPane):
         return Content(message=f"{missing} This trains one: {train_command(request)}")
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> DensityView:
-        return request.lab.density(request.labs.run(str(self.key(request))), progress)
+        return request.lab.density(request.labs.library.run(str(self.key(request))), progress)
 
     def draw(self, view: DensityView, request: MapaLabRequest) -> Content:
         options = tuple((name, name) for name in request.point_runs)

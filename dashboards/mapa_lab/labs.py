@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from gpvae_core.inspection.mapa_lab.curve_views import KlView
     from gpvae_core.inspection.mapa_lab.images import ImageLab
     from gpvae_core.inspection.mapa_lab.points import PointLab
-    from gpvae_core.runs import Run
 
 IMAGE_LABS = 3
 """Image models that are kept."""
@@ -43,15 +42,11 @@ class MapaLabs:
         same_points = lab.siblings()
         return tuple(name for name, run in summaries.items() if run.dataset in same_points and run.latent_dim == 1)
 
-    def run(self, name: str) -> Run:
-        """Return the run, loaded at the first use. Raises UserError for an unknown or damaged one."""
-        return self.library.explorer(name).run
-
     def images(self, name: str) -> ImageLab:
         """Return the lab of an image model."""
         from gpvae_core.inspection.mapa_lab.images import ImageLab
 
-        run = self.run(name)
+        run = self.library.run(name)
         return self._images.get(run.dir, lambda: ImageLab(run))
 
     def test_kl(self, dataset: str) -> KlView | None:

@@ -204,7 +204,7 @@ class DecoderVariants(PointPane):
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> VariantsView:
         name = request.values["learned"]
-        learned = request.labs.run(name) if name else None
+        learned = request.labs.library.run(name) if name else None
         return request.lab.variants(request.chosen, request.settings, learned=learned, progress=progress)
 
     def draw(self, view: VariantsView, request: MapaLabRequest) -> Content:

@@ -44,14 +44,13 @@ class ResultsControls(Controls):
             for s in sheet.setups
         }
         methods = {name: method for method, name in sheet.methods}
-        with self.telling():
-            self.table.param.update(options={words: key for key, words in request.tables.items()}, value=sheet.key)
-            self.file.param.update(options={name: name for name in request.files} or nothing, value=request.file)
-            chosen = sheet.setup.setup if sheet.setup else ""
-            self.setup.param.update(options=setups or nothing, value=chosen, visible=len(setups) > 1)
-            dims = [d for d in request.dims if d in sheet.dims]
-            self.dims.param.update(options=list(sheet.dims), value=dims, label="d" if dims else "d: all")
-            some = [m for m in request.methods if m in methods.values()]
-            label = "Methods" if some else f"Methods: all {len(methods)}"
-            self.methods.param.update(options=methods, value=some, label=label)
-            self.runs.param.update(value=sheet.runs, visible=sheet.of_scores)
+        self.update(self.table, options={words: key for key, words in request.tables.items()}, value=sheet.key)
+        self.update(self.file, options={name: name for name in request.files} or nothing, value=request.file)
+        chosen = sheet.setup.setup if sheet.setup else ""
+        self.update(self.setup, options=setups or nothing, value=chosen, visible=len(setups) > 1)
+        dims = [d for d in request.dims if d in sheet.dims]
+        self.update(self.dims, options=list(sheet.dims), value=dims, label="d" if dims else "d: all")
+        some = [m for m in request.methods if m in methods.values()]
+        label = "Methods" if some else f"Methods: all {len(methods)}"
+        self.update(self.methods, options=methods, value=some, label=label)
+        self.update(self.runs, value=sheet.runs, visible=sheet.of_scores)

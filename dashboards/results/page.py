@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import panel as pn
 
-from dashboards.lab.page import WHOLE, Page
+from dashboards.lab.page import FULL_HEIGHT, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.results import rows, words
@@ -68,20 +68,17 @@ class ResultsPage(Page[ResultsRequest]):
     title = "Results"
     state_type = ResultsState
     tick_ms = 2000
-    line_style: ClassVar[str] = """
-        p { font-size: 13px; line-height: 1.4; margin: 0; }
-        .standing { opacity: 0.8; margin-top: 6px; }
-    """
+    line_style: ClassVar[str] = "p { margin: 0; } .progress { opacity: 0.8; margin-top: 6px; }"
 
     def make_panes(self) -> Sequence[ColumnPane]:
         return (ColumnPane(),)
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self._files, self._looking = ResultFiles(self.library.places), False
-        self.controls = ResultsControls(self.state, self.notice.say)
+        self.controls = ResultsControls(self.state, self.notice.show)
         self.table = ResultsTable(self._save, dark=self.state.param.dark, sizing_mode="stretch_width", margin=0)
         self.figure = self.session.cards[ColumnPane.name]
-        self.figure.param.update(width=460, styles=WHOLE)
+        self.figure.param.update(width=460, styles=FULL_HEIGHT)
         self.line.margin = (3, 14)
         both = pn.Column(
             self.table, self.figure, stylesheets=[SIDE_BY_SIDE], sizing_mode="stretch_width", margin=(4, 12)
@@ -93,7 +90,7 @@ class ResultsPage(Page[ResultsRequest]):
 
     def line_of(self, request: ResultsRequest) -> str | None:
         sheet = request.sheet
-        texts = [(words.explanation(sheet), ""), (words.remarks(sheet), ""), (words.standing(sheet), "standing")]
+        texts = [(words.explanation(sheet), ""), (words.remarks(sheet), ""), (words.progress(sheet), "progress")]
         lines = [f'<p class="{look}">{html.escape(text)}</p>' for text, look in texts if text]
         return "".join(lines)
 

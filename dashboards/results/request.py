@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dashboards.lab.address import listed
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.results.state import dims_of, methods_of
+from dashboards.results.state import dims_of
 from gpvae_core.errors import unknown
 from gpvae_core.plots.theme import Theme
 from gpvae_core.sweep.result_files import ResultFiles, Signature, signature
@@ -56,7 +57,7 @@ def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
     path, written = _file_of(paths, values["file"]), written_now(files, paths, values["file"])
     if values["file"] and values["file"] not in paths:
         values.complaints.append(str(unknown("results file", values["file"], paths)))
-    dims, methods = dims_of(values["dims"]), methods_of(values["methods"])
+    dims, methods = dims_of(values["dims"]), listed(values["methods"], ",")
     choice = SheetChoice(path, values["table"], values["setup"], dims, methods, values["runs"])
     stored, bench = values.attempt(lambda: read(path), StoredResults()), files.bench()
     if bench is not None and choice.table in TIME_TABLES:
@@ -73,7 +74,7 @@ def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
         written=written,
         theme=values.theme,
     )
-    return Resolved(request, standing=values.complaints)
+    return Resolved(request, lasting=values.complaints)
 
 
 def has_changed(files: ResultFiles, file: str, request: ResultsRequest) -> bool:

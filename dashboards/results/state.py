@@ -25,11 +25,6 @@ def dims_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
 
-def methods_of(text: str) -> tuple[str, ...]:
-    """Return the methods that stand in a text such as vae,iaf:4."""
-    return tuple(part for part in text.split(",") if part)
-
-
 class ResultsState(PageState):
     """The choices of one page; '' and 0 stand for what suits best."""
 

@@ -73,8 +73,8 @@ def explanation(sheet: Sheet) -> str:
     return words + (f"{made[0].upper()}{made[1:]}." if made else "")
 
 
-def standing(sheet: Sheet) -> str:
-    """Say what is done and what goes on."""
+def progress(sheet: Sheet) -> str:
+    """Return how many trainings are done, running and failed, and when the last result was written."""
     if not sheet.rows:
         return ""
     counts = [f"{sheet.count('done')} of {len(sheet.rows)} trainings done"]
