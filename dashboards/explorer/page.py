@@ -94,7 +94,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         return verdict(request) if ExplorerPane.needs <= request.ready else None
 
     def improved(self, request: ExplorerRequest, current: Callable[[], bool]) -> ExplorerRequest | None:
-        """Optimise the best Gaussian of this instance under each run."""
+        """Optimise the best Gaussian of this image under each run."""
         compared = request.compared if ExplorerPane.needs <= request.ready else ()
         if all(run.explorer.gap_view(run.instance).best_diagonal_elbo is not None for run in compared):
             return None

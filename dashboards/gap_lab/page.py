@@ -32,11 +32,11 @@ PLACES = {
     "lab_contours": f"@media {THREE} {{ :host {{ grid-area: 2 / 2; }} }}",
     "lab_bound": f"@media {THREE} {{ :host {{ grid-area: 2 / 3; }} }}",
 }
-"""The film's buttons stand above contours and bound, which they move; where there are two columns, above all cards."""
+"""Place in the grid: the film's buttons are above the two cards that it moves; in two columns, above all cards."""
 ELSEWHERE = f"@media {THREE} {{ :host {{ grid-row: span 2; }} }}"
-"""Other cards are as high as the film's buttons and the two cards below them together."""
+"""Place of all other cards: each is as high as the film's buttons and the cards below them together."""
 PICTURES = 8
-"""Reconstructions shown beside the image."""
+"""Most reconstructions shown beside the image."""
 
 
 class GapLabPage(Page[GapLabRequest]):
@@ -77,12 +77,12 @@ class GapLabPage(Page[GapLabRequest]):
         return resolve(self.labs, values)
 
     def line_of(self, request: GapLabRequest) -> str | None:
-        """Return the image, and what is decoded from the mean of each approximate posterior, as HTML."""
+        """Return the image and its reconstruction from each method's posterior mean, as HTML."""
         picture = request.lab.picture(request.methods[:PICTURES], request.index)
         shown = [("image", picture.title, picture.image, "#7f8a95")]
         for name, decoded in picture.reconstructions.items():
             style = request.styles[name]
-            shown.append((style.label, f"decoded from the mean of {name}'s answer", decoded, style.colour))
+            shown.append((style.label, f"decoded from the posterior mean of {name}", decoded, style.colour))
         figures = [
             f'<figure style="--colour: {colour}"><img alt="{html.escape(title)}" title="{html.escape(title)}" '
             f'src="{png_address(image, 56)}"><figcaption>{html.escape(label)}</figcaption></figure>'
@@ -102,11 +102,11 @@ class GapLabPage(Page[GapLabRequest]):
     # What the user does
 
     def _largest(self, method: str) -> None:
-        """Look at the image on which a method loses most, sought in a thread."""
+        """Find the image with a method's largest inference gap, in a thread, and show it."""
         request = self.session.request
         if request is None:
             return
-        self.notice.show(f"Looking for the image on which {method} loses most…")
+        self.notice.show(f"Looking for the image with the largest gap of {method}…")
 
         def work() -> None:
             index = request.lab.largest_gap(method)

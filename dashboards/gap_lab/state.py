@@ -1,4 +1,4 @@
-"""The choices of the Gap Lab."""
+"""The state of the Gap Lab: the choices that stand in its address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEPARATOR = ";"
 
 
 class GapLabState(PageState):
-    """The choices of one page."""
+    """The choices of one Gap Lab page."""
 
     decoder = param.String(doc="Name of the decoder, that of the run it was trained in")
     index = param.Integer(default=0, bounds=(0, None), doc="Validation image")
@@ -23,7 +23,7 @@ class GapLabState(PageState):
     gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
     start = param.String(doc="Run from whose approximate posterior SVI starts")
     step_size = param.Number(
-        default=0.1, bounds=(1e-4, 2.0), doc="Length of a step, in standard deviations of the current answer"
+        default=0.1, bounds=(1e-4, 2.0), doc="Length of a step, in standard deviations of the current Gaussian"
     )
     momentum = param.Number(default=0.5, bounds=(0.0, 0.99), doc="Share of the last step that the next one keeps")
     covariance = param.Selector(default="diagonal", objects=["diagonal", "full"], doc="Family of the refined Gaussian")
@@ -35,9 +35,9 @@ class GapLabState(PageState):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods shown, in order."""
+        """The methods shown, in their order."""
         return listed(self.chosen, SEPARATOR)
 
     def show(self, methods: tuple[str, ...]) -> None:
-        """Show these methods."""
+        """Show these methods, each once."""
         self.chosen = SEPARATOR.join(dict.fromkeys(methods))

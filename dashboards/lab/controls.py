@@ -28,14 +28,14 @@ class Controls:
     """Widgets bound to a page's state; `complain` shows the user a line about a value that was refused."""
 
     def __init__(self, state: Any, complain: Callable[[str], None]) -> None:
-        self._state, self.complain = state, complain
+        self.state, self.complain = state, complain
         self._updating = False
 
     def set(self, **values: Any) -> bool:
         """Set parameters to what the user chose; return False, after a complaint, where they do not accept it."""
         try:
-            self._state.check(values)
-            self._state.param.update(**values)
+            self.state.check(values)
+            self.state.param.update(**values)
         except ValueError as error:
             self.complain(str(error))
             return False
@@ -61,19 +61,19 @@ class Controls:
 
         def on_choice(value: Any) -> None:
             if value is not None and not self.set(**{name: value}):
-                self.update(widget, value=getattr(self._state, name))
+                self.update(widget, value=getattr(self.state, name))
 
         self.watch(widget, on_choice)
         return widget
 
     def follow(self, widget: Any, name: str) -> None:
         """Show a parameter's value in a widget, now and after each change."""
-        self.update(widget, value=getattr(self._state, name))
-        self._state.param.watch(lambda event: self.update(widget, value=event.new), name)
+        self.update(widget, value=getattr(self.state, name))
+        self.state.param.watch(lambda event: self.update(widget, value=event.new), name)
 
     def field(self, name: str, label: str, **more: Any) -> Any:
         """Return a field bound to the parameter `name`, of the widget for its type, within its bounds or objects."""
-        parameter = self._state.param[name]
+        parameter = self.state.param[name]
         make = next((widget for kind, widget in FIELD_TYPES if isinstance(parameter, kind)), None)
         if make is None:
             raise TypeError(f"there is no field for the {type(parameter).__name__} parameter '{name}'")
@@ -88,7 +88,7 @@ class Controls:
 
     def dial(self, name: str, label: str, **more: Any) -> Dial:
         """Return a slider bound to the number `name`, with a field for values outside the slider's range."""
-        dial = self.slider(self._state.param[name], label, lambda value: self.set(**{name: value}), **more)
+        dial = self.slider(self.state.param[name], label, lambda value: self.set(**{name: value}), **more)
         self.follow(dial, name)
         return dial
 
@@ -116,28 +116,17 @@ class Controls:
 
         dial = Dial(
             {"typed": typed, "choice": lambda key: on_button(str(key))}, label=label, help=parameter.doc or "",
-            whole=isinstance(parameter, param.Integer), dark=self._state.param.dark, margin=(3, 3), **more,
+            whole=isinstance(parameter, param.Integer), dark=self.state.param.dark, margin=(3, 3), **more,
         )  # fmt: skip
         return dial
 
-    def stepper(self, label: str, what: str, name: str, together: Mapping[str, Any] = {}, **more: Any) -> Stepper:
-        """Return a stepper for the parameter `name`: after the last number comes 0; it also sets `together`."""
-
-        def choose(number: int) -> None:
-            self.set(**together, **{name: number})
-
-        def step(by: int) -> None:
-            choose((getattr(self._state, name) + by) % (stepper.last + 1))
-
-        stepper = Stepper(self, label, what, step, choose, **more)
-        return stepper
-
 
 class Stepper:
-    """A field for a number from 0 to `last`, with a button on either side.
+    """A field for a parameter that is a number from 0 to `last`, with a button on either side; after `last` comes 0.
 
-    `read_other` gets a text that is no such number. It returns None if it cannot read it either, a complaint if it
-    reads it as something that does not exist, and '' if it has set what the text says; `other_form` names that form.
+    `together` are other values to set along with the number. `step` replaces what the buttons do. `read_other` gets a
+    text that is no such number. It returns None if it cannot read it either, a complaint if it reads it as something
+    that does not exist, and '' if it has set what the text says; `other_form` names that form.
     """
 
     def __init__(
@@ -145,26 +134,28 @@ class Stepper:
         controls: Controls,
         label: str,
         what: str,
-        step: Callable[[int], None],
-        choose: Callable[[int], None],
+        name: str,
+        together: Mapping[str, Any],
+        step: Callable[[int], None] | None = None,
         read_other: Callable[[str], str | None] = lambda text: None,
         other_form: str = "",
         **field: Any,
     ) -> None:
-        self.step, self._choose, self._label, self.last, self._shown = step, choose, label, 0, "0"
-        self._controls = controls
+        self._controls, self._label, self._name, self._together = controls, label, name, together
+        self.step = step or self._step
+        self.last, self._shown = 0, "0"
         noun = label.split()[-1].lower()
         self.field = pmui.TextInput(label=label, value="0", **{"width": 115, **FIELD, **field})
         self.previous = pmui.IconButton(icon="chevron_left", description=f"Previous {noun} (left arrow key)", margin=0)
         self.next = pmui.IconButton(icon="chevron_right", description=f"Next {noun} (right arrow key)", margin=0)
-        self.previous.on_click(lambda _: step(-1))
-        self.next.on_click(lambda _: step(1))
+        self.previous.on_click(lambda _: self.step(-1))
+        self.next.on_click(lambda _: self.step(1))
         self.widgets: tuple[pn.viewable.Viewable, ...] = (self.previous, self.field, self.next)
 
         def typed(text: str) -> None:
             number = whole_number(text)
             if number is not None and 0 <= number <= self.last:
-                choose(number)
+                self._choose(number)
                 return
             complaint = read_other(text)
             if complaint is None:
@@ -174,6 +165,12 @@ class Stepper:
                 controls.update(self.field, value=self._shown)
 
         controls.watch(self.field, lambda value: typed(str(value).strip()))
+
+    def _choose(self, number: int) -> None:
+        self._controls.set(**self._together, **{self._name: number})
+
+    def _step(self, by: int) -> None:
+        self._choose((getattr(self._controls.state, self._name) + by) % (self.last + 1))
 
     def random(self) -> pmui.Button:
         """Return a button that chooses a number at random."""

@@ -20,7 +20,7 @@ from dashboards.mapa_lab.state import TABS, MapaLabState
 from dashboards.widgets.tabs import TabList
 
 BORDER = 18
-"""Pixels of a card to the left and right of its figure; what is left of a row is shared."""
+"""Pixels by which a card is wider than its figure; the cards of a row share the rest of its width."""
 
 
 class MapaLabPage(Page[MapaLabRequest]):
@@ -62,7 +62,7 @@ class MapaLabPage(Page[MapaLabRequest]):
         return pn.Column(row, margin=(4, 12), **WIDE)
 
     def _arrange(self) -> None:
-        """Show the tab's cards before they are drawn: what is hidden has no size to draw for."""
+        """Show the cards of the tab, before their figures are drawn: a hidden card has no size to draw for."""
         self.show_line("")
         self.tabs.active = self.state.tab
         self.controls.arrange(self.state.tab)
@@ -81,7 +81,7 @@ class MapaLabPage(Page[MapaLabRequest]):
         if aside:
             self.show_line(html.escape(aside))
         if pane.name == images.NeighbourImages.name and self.session.request is not None:
-            self.controls.offer(self.session.request)  # hyper-parameters that were sought are known now
+            self.controls.offer(self.session.request)  # the best hyper-parameters are known now
 
     # What the user does
 
@@ -93,7 +93,7 @@ class MapaLabPage(Page[MapaLabRequest]):
             self.state.pick(index)
 
     def select(self, name: str, value: str) -> None:
-        """Follow a choice in a card's heading; each process has a noise of its own."""
+        """Set the parameter of a choice in a card's heading; another process resets the noise to its own."""
         if name == "example":
             self.change(noise=0.0, example=value)
         else:
@@ -109,12 +109,12 @@ class MapaLabPage(Page[MapaLabRequest]):
     # What changes by itself
 
     def start(self) -> None:
-        """Begin without training anything: points need no run."""
+        """Look for runs, then start; the sets of points need no run."""
         self.notice.add(*self.library.look(finished_only=self.first.running))
         super().start()
 
     def watch(self) -> None:
-        """Follow the training of an image model."""
+        """Show the progress of the training of an image model."""
         if self.training.follow() is not None:
             self.library.look(finished_only=False)
             if self.state.tab == "images":

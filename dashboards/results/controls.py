@@ -1,4 +1,4 @@
-"""The bar on which table, results file, rows and runs wanted are chosen."""
+"""The bar of the Results page, in which table, results file, rows and number of runs are chosen."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from dashboards.results.request import ResultsRequest
 from dashboards.results.state import MAX_RUNS, ResultsState
 from dashboards.results.words import PAPER_EPOCHS, counted
 
-LOW = """
+LOW_FIELDS = """
 .MuiInputLabel-root[data-shrink=false] { transform: translate(14px, 9px) scale(1) !important; }
 .MuiSelect-select { min-height: 23px !important; padding-top: 8px !important; padding-bottom: 8px !important; }
 .MuiSelect-select .MuiChip-root { height: 22px; }
 """
-"""Makes fields with several values as low as the others."""
+"""CSS that makes fields with several values as low as the others."""
 
 
 class ResultsControls(Controls):
-    """Widgets bound both ways to the page's state."""
+    """Widgets that set the page's state and follow it."""
 
     def __init__(self, state: ResultsState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
         self.table = self.bind(pmui.Select(label="Table", options={}, width=270, **FIELD), "table")
         self.file = self.bind(pmui.Select(label="Results", options={}, width=210, **FIELD), "file")
         self.setup = self.bind(pmui.Select(label="Setup", options={}, width=250, visible=False, **FIELD), "setup")
-        self.dims = pmui.MultiChoice(label="d", options=[], width=120, stylesheets=[LOW], margin=(4, 4))
-        self.methods = pmui.MultiChoice(label="Methods", options={}, width=260, stylesheets=[LOW], margin=(4, 4))
+        self.dims = pmui.MultiChoice(label="d", options=[], width=120, stylesheets=[LOW_FIELDS], margin=(4, 4))
+        self.methods = pmui.MultiChoice(label="Methods", options={}, width=260, stylesheets=[LOW_FIELDS], margin=(4, 4))
         self.runs = pmui.IntInput(label="Runs wanted", start=1, end=MAX_RUNS, value=10, width=110, **FIELD)
         self.watch(self.dims, lambda dims: self.set(dims=",".join(map(str, sorted(dims)))))
         self.watch(self.methods, lambda methods: self.set(methods=",".join(methods)))
@@ -37,7 +37,7 @@ class ResultsControls(Controls):
         self.bar = pn.FlexBox(self.table, self.file, self.setup, self.dims, self.methods, self.runs, **BAR)
 
     def offer(self, request: ResultsRequest) -> None:
-        """Offer what there is to choose, and show what is chosen."""
+        """Show the values of the request, and the tables, files, setups and rows that can be chosen."""
         sheet, nothing = request.sheet, {"none": ""}
         setups = {
             f"{s.name}, {counted(s.content['epochs'] or PAPER_EPOCHS, 'epoch')} ({s.setup[:4]})": s.setup

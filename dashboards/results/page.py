@@ -1,4 +1,4 @@
-"""The Results page: a table of the paper beside ours with a figure of a column, up to date while a sweep runs."""
+"""The Results page: a table of the paper beside our results, and a figure of one column, updated while a sweep runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.results import rows, words
 from dashboards.results.controls import ResultsControls
-from dashboards.results.request import ResultsRequest, has_changed, resolve
+from dashboards.results.request import ResultsRequest, resolve, written_now
 from dashboards.results.state import ResultsState
 from dashboards.widgets.card import Content, Select, as_json
 from dashboards.widgets.table import ResultsTable
@@ -31,7 +31,7 @@ SIDE_BY_SIDE = """
 
 
 class ColumnPane(Pane[ResultsRequest]):
-    """Means and deviations of one column of the table: ours beside the paper's, method by method."""
+    """Our means and standard deviations beside the paper's, for each method in one column of the table."""
 
     name = "beside_paper"
     title = "Means and deviations"
@@ -100,7 +100,7 @@ class ResultsPage(Page[ResultsRequest]):
         self.figure.visible = request.sheet.of_scores and bool(request.column)
 
     def watch(self) -> None:
-        """Look, off the event loop, whether a file was written or has appeared."""
+        """Check, in a thread, whether a results file was written or has appeared; if so, show it."""
         if not self._looking:
             self._looking = True
             self.session.latest.aside(self._has_changed, lambda changed: self.session.refresh() if changed else None)
@@ -108,12 +108,12 @@ class ResultsPage(Page[ResultsRequest]):
     def _has_changed(self) -> bool:
         try:
             request = self.session.request
-            return request is not None and has_changed(self._files, self.state.file, request)
+            return request is not None and written_now(self._files, self.state.file) != request.written
         finally:
             self._looking = False
 
     def _save(self, kind: str) -> None:
-        """Send a file of the rows shown."""
+        """Send the rows shown to the browser as a CSV or LaTeX file."""
         if self.session.request is not None:
             sheet = self.session.request.sheet
             name = f"{'' if sheet.own else 'table-'}{sheet.key}.{'csv' if kind == 'CSV' else 'tex'}"

@@ -92,7 +92,7 @@ def test_numbers_that_do_not_go_together_are_one_line_and_the_next_choice_clears
     shown = verdict(page)
     for dial, text, words in (
         ("k", "61", "k: wanted at most 60, the number of points N, got 61"),
-        ("k", "60", "k = N = 60 leaves no rest to draw from, got S = 10"),
+        ("k", "60", "k = N = 60 leaves no points to sample, got S = 10"),
         ("draws", "10001", "S: wanted at most 10,000"),
     ):
         getattr(page.controls, dial)._handle_msg({"typed": text})

@@ -181,7 +181,7 @@ def test_quick_picks_and_classes(explorer_page: OpenAt) -> None:
     page.get_by_role("button", name="Quick picks").click()
     page.get_by_text("most uncertain").click()
     wait_for_repaint(page, before)
-    page.locator(".summary").get_by_text("less sure here than on any other test image").first.wait_for()
+    page.locator(".summary").get_by_text("less certain here than on any other test image").first.wait_for()
     choose(page, "Class", "7")
     page.get_by_text(re.compile(r"test image \d+, class 7")).first.wait_for()
     first = chosen(page)["index"]
@@ -298,7 +298,7 @@ def test_runs_of_different_dimensions_are_compared_and_a_plain_vae_says_it_has_n
     explorer_page: OpenAt,
 ) -> None:
     page = explorer_page("?run=tiny-vae&with=tiny-gp")
-    expect(view(page, "uncertainty").locator(".sentence")).to_contain_text("states no uncertainty")
+    expect(view(page, "uncertainty").locator(".sentence")).to_contain_text("reports no uncertainty")
     for name in ("tiny-vae", "tiny-gp"):
         expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile(name))
     before = stamps(page)
