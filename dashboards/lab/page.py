@@ -64,17 +64,17 @@ class Page(ABC, Generic[R]):
     ) -> None:
         self.library, self.first, self._document = library, first, document
         self.notice = Notice()
-        self.line = pn.pane.HTML("", stylesheets=[SUMMARY, self.line_style], margin=(4, 12))
-        self.line.sizing_mode = "stretch_width"
+        looks = [SUMMARY, self.line_style]
+        self.line = pn.pane.HTML("", stylesheets=looks, sizing_mode="stretch_width", margin=(4, 12))
         self.state: Any = self.state_type()
         self.session = Session(self, self.state, self.make_panes(), document, self.notice)
         self.views = pn.Column(*self.layout(), **WIDE)
-        self.welcome = Welcome(library, first, self.views)
+        self.welcome = Welcome(library, first, self.views) if self.needs_images else None
         self._complaints = self.read(parse_qs(query))
         self.frame = pmui.Page(
             title=self.title,
             header=[] if links is None else [links],
-            main=[self.notice.pane, self.welcome.panel, self.views, ArrowKeys(self.step)],
+            main=[self.notice.pane, *([self.welcome.panel] if self.welcome else []), self.views, ArrowKeys(self.step)],
             sidebar_variant="temporary",
             busy_indicator=None,
             sx=COMPACT,
@@ -160,7 +160,7 @@ class Page(ABC, Generic[R]):
         """Keep the address up to date, show what was wrong with it, and start the session and the clock."""
         self.state.follow()
         self.notice.add(*self._complaints)
-        if self.needs_images:
+        if self.welcome is not None:
             self.notice.add(self.welcome.start())
         self.start()
         if self._document is not None:
@@ -168,7 +168,7 @@ class Page(ABC, Generic[R]):
 
     def tick(self) -> None:
         """Update the page, at each tick of the clock."""
-        if self.needs_images and self.welcome.tick(self.state.dark):
+        if self.welcome is not None and self.welcome.tick(self.state.dark):
             self.runs_changed()
         self.watch()
         self.session.tick()

@@ -248,9 +248,7 @@ def test_the_verdict_names_the_larger_part() -> None:
         "its ELBO is 2.00 nats below log p(x), mostly due to amortization (0.50 approximation + 1.50 amortization); "
         "the true posterior has 2 modes."
     )
-    assert "mostly due to the Gaussian family" in words(
-        GapView("gp", -50.0, "grid", None, -51.8, -52.0, None, 1), None
-    )
+    assert "mostly due to the Gaussian family" in words(GapView("gp", -50.0, "grid", None, -51.8, -52.0, None, 1), None)
     assert words(GapView("gp", -50.0, "iwae", None, None, -52.0, None, None), None) == (
         "its ELBO is 2.00 nats below log p(x)."
     )
