@@ -28,7 +28,7 @@ from gpvae_core.errors import UserError
 
 HOST = "127.0.0.1"
 MAX_MESSAGE = 3 * MAX_UPLOAD
-"""Bytes of one web socket message: an upload in base64, and some."""
+"""Most bytes of one web socket message: an upload in base64 with its envelope."""
 LINKS = """
 nav { color: #ffffff; display: flex; gap: 4px; font-size: 13px; align-items: center; }
 a { color: inherit; text-decoration: none; white-space: nowrap;
@@ -54,7 +54,7 @@ def navigation(pages: Sequence[tuple[str, str]], current: str) -> pn.pane.HTML:
 
 
 def opener(kind: type[Page], library: RunLibrary, first: FirstStart) -> Callable[[], pn.viewable.Viewable]:
-    """Return what makes a page for a browser that just connected; panel shows any callable but a function as text."""
+    """Return a function that makes a page for a browser that connects; panel would show another callable as text."""
 
     def open_page() -> pn.viewable.Viewable:
         location = pn.state.location
@@ -71,7 +71,7 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
     """Return the server, bound to loopback, not yet running.
 
     Raises:
-        UserError: the port is in use, or not to be had.
+        UserError: the port is in use or may not be used.
     """
     pn.extension("plotly")
     origins = [f"{name}:{port}" for name in sorted(LOCAL_NAMES)]
@@ -96,7 +96,7 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
 
 
 def _closed_tabs_are_normal(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Ignore an answer that finds its tab closed; everything else is reported as usual."""
+    """Ignore the error of an answer to a tab that was closed; report every other error as usual."""
     if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
         loop.default_exception_handler(context)
 

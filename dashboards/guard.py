@@ -1,4 +1,4 @@
-"""Who may talk to the server: this machine's own browser, by a local name, from a page of ours.
+"""The check that only this machine's browser, by a local name and from our own pages, reaches the server.
 
 Binding to loopback keeps other machines out. A page from elsewhere can still reach a loopback server through a name
 that resolves here (DNS rebinding); its Host and Origin then agree with one another, so each is checked by itself.
@@ -36,7 +36,7 @@ class Foreign(Matcher):
 
 
 class Refuse(RequestHandler):
-    """403 for every method."""
+    """Answers every request with status 403."""
 
     def prepare(self) -> None:
         self.set_status(403)
@@ -44,7 +44,7 @@ class Refuse(RequestHandler):
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:
-    """Shorten a refused web socket (a tab's token has expired, another program called): it is no fault of ours."""
+    """Log a refused web socket, such as that of a tab whose token has expired, in one line without a traceback."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, ProtocolError):
         record.msg, record.args, record.exc_info = "a web socket was refused: %s", (error,), None
@@ -53,7 +53,7 @@ def _in_one_line(record: logging.LogRecord) -> bool:
 
 
 def guard(server: Server, port: int) -> None:
-    """Put the check in front of all of the server's routes, pages and web sockets alike; say refusals in one line."""
+    """Put the check in front of all routes of the server, of pages and web sockets; log refusals in one line."""
     logging.getLogger("tornado.application").addFilter(_in_one_line)
     application = server._tornado  # bokeh has no public way to its tornado application
     application.default_router.rules.insert(0, Rule(Foreign(port), Refuse))

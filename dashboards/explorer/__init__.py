@@ -1,1 +1,1 @@
-"""The Posterior Explorer: six views of one image, and whether the encoder can be trusted on it."""
+"""The Posterior Explorer: views of one image that show how far the encoder can be trusted on it."""

@@ -1,4 +1,4 @@
-"""An image among all of its data set: on the map of the latents, and by how uncertain the encoder is of it."""
+"""Panes that compare one image with the whole data set: the map of the latents, and the encoder's uncertainty."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from gpvae_core.progress import Progress
 
 COLOUR_WORDS = {
     "class": "",
-    "uncertainty": ", coloured by how unsure the encoder is of it",
-    "gap": ", coloured by the nats its answer loses",
+    "uncertainty": ", coloured by the encoder's uncertainty about it",
+    "gap": ", coloured by its inference gap",
 }
 COLOUR_NAMES = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
 NO_UNCERTAINTY = (
-    "This run's encoder is a plain network and states no uncertainty of its own. Choose or train one with --method gp "
-    "to see it here."
+    "This run's encoder is a plain network and reports no uncertainty of its own. Choose or train one with --method "
+    "gp to see it here."
 )
 
 
 class TsneMap(ExplorerPane):
-    """The test images as points to pick from.
+    """The t-SNE map of the test images, each a point that can be picked.
 
-    Another image only moves a ring: the figure is kept until the run or the colour changes.
+    The figure is kept until the run or the colour changes; another image only moves the ring.
     """
 
     name = "map"
@@ -52,7 +52,7 @@ class TsneMap(ExplorerPane):
         run = request.focal
         colour, excuse = _possible_colour(view, request.colour)
         chosen = _position(view, request)
-        # By what is drawn, not by what is ready: the gaps may become ready between the view and this line.
+        # The colour is that of the view: the gaps may have become ready since the view was computed.
         points = run.name, colour, request.theme.name
         where = "ringed" if chosen is not None else "not among the points of the sample"
         return Content(
@@ -71,25 +71,25 @@ class TsneMap(ExplorerPane):
 
 
 def _possible_colour(view: MapView, colour: str) -> tuple[str, str]:
-    """Return the colour shown, and a sentence where it is not the one chosen."""
+    """Return the colour that the map can show, and a sentence that says why if it is not the chosen one."""
     if colour == "uncertainty" and view.uncertainty is None:
-        return "class", "This run's encoder states no uncertainty, so classes are coloured instead. "
+        return "class", "This run's encoder reports no uncertainty, so classes are coloured instead. "
     if colour == "gap" and view.gap is None:
         return "class", "The gaps are still being computed, so classes are coloured meanwhile. "
     return colour, ""
 
 
 def _position(view: MapView, request: ExplorerRequest) -> Array | None:
-    """Return the place (2,) of the chosen instance: its point, else where it is put among the others."""
+    """Return the position (2,) of the chosen image on the map; one that is not in the sample is placed among it."""
     instance = request.focal.instance
     shown = [] if instance.index is None else np.flatnonzero(view.index == instance.index)
     return view.xy[shown[0]] if len(shown) else request.focal.explorer.place_on_map(instance)
 
 
 class EncoderUncertainty(ExplorerPane):
-    """The uncertainty of this image among all: histograms, per dimension, and the scatter against a gap.
+    """The encoder's uncertainty about this image and all others: histograms, per dimension, and against a gap.
 
-    The figure is kept until the data set's part of it changes.
+    The figure is kept until the part that shows the data set changes; another image only moves shapes.
     """
 
     name = "uncertainty"
@@ -109,9 +109,8 @@ class EncoderUncertainty(ExplorerPane):
     def draw(self, view: UncertaintyView | None, request: ExplorerRequest) -> Content:
         name, theme, against = request.focal.name, request.theme, request.against
         if view is None:
-            empty = message(theme, "no uncertainty stated by this encoder", uncertainty.WIDTH, uncertainty.HEIGHT)
+            empty = message(theme, "this encoder reports no uncertainty", uncertainty.WIDTH, uncertainty.HEIGHT)
             return Content(as_json(empty), name, NO_UNCERTAINTY, NO_UNCERTAINTY)
-        # What the figure holds of the data set; another instance moves shapes alone.
         backdrop = (name, against, theme.name, tuple(view.scatter), view.correlations, uncertainty.limits(view))
         return Content(
             figure=self._drawn.get(backdrop, lambda: as_json(uncertainty.figure(view, theme, against))),
@@ -124,18 +123,18 @@ class EncoderUncertainty(ExplorerPane):
 
 
 def rank(view: UncertaintyView) -> str:
-    """Say how sure the encoder is of this image among all."""
+    """Return in words how certain the encoder is of this image, compared with the test images."""
     n = len(view.all_trace_f)
-    surer = round(view.percentile / 100 * n)
-    if surer == 0:
-        return "the encoder is surer here than on any test image"
-    if surer >= n - 1:
-        return "the encoder is less sure here than on any other test image"
-    return f"the encoder is less sure here than on {view.percentile:.0f} % of the test images"
+    more_certain = round(view.percentile / 100 * n)
+    if more_certain == 0:
+        return "the encoder is more certain here than on any test image"
+    if more_certain >= n - 1:
+        return "the encoder is less certain here than on any other test image"
+    return f"the encoder is less certain here than on {view.percentile:.0f} % of the test images"
 
 
 def _known_gaps(view: UncertaintyView, against: str) -> tuple[tuple[str, str], ...]:
-    """Offer what is known for this run, once it is known."""
+    """Return the quantities to compare with that can be chosen: those known for this run, all while none is known."""
     known = [name for name in AGAINST if name in view.scatter or name == against] if view.scatter else AGAINST
     return tuple((name, name) for name in known)
 
@@ -146,10 +145,10 @@ def _relation(view: UncertaintyView, against: str) -> str:
     if view.scatter and against not in view.scatter:
         return f"{start} The {against} is not known for this run (it needs two latent dimensions): choose another."
     if not known:
-        return f"{start} Once the gaps are known, the scatter tells whether being unsure goes with a larger {against}."
+        return f"{start} Once the gaps are known, the scatter shows whether more uncertainty means a larger {against}."
     c = known[0]
     relation = "it does" if c.low > 0 else "the opposite holds" if c.high < 0 else "no clear relation"
     return (
-        f"{start} Does being unsure go with a larger {against}? Spearman's ρ = {c.rho:.2f} (95 %: {c.low:.2f} to "
+        f"{start} Does more uncertainty mean a larger {against}? Spearman's ρ = {c.rho:.2f} (95 %: {c.low:.2f} to "
         f"{c.high:.2f}) over {c.n} images: {relation}."
     )

@@ -1,4 +1,4 @@
-"""How good an encoder's approximate posterior of an image is: its gaps, its reconstructions, and both in one line."""
+"""Panes about the quality of approximate posteriors of an image, gaps and reconstructions, and a line about both."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gpvae_core.progress import Progress
 
 GAPS_READ = (
     "How far each encoder's ELBO lies below log p(x). Plain: no diagonal Gaussian comes closer; hatched: what a "
-    "Gaussian fitted to this image alone would win back."
+    "Gaussian fitted to this image alone would gain."
 )
 RECONSTRUCTIONS_READ = (
-    "Top: the image decoded from each answer's mean; below: decoded minus input (orange too bright, blue too dark). "
-    "Strip: what the posterior leaves open."
+    "Top: the image decoded from each posterior mean; below: decoded minus input (orange too bright, blue too dark). "
+    "Strip:"
 )
 
 
 class RunGaps(ExplorerPane):
-    """The gaps of each run's encoder on this image, as a stack in nats."""
+    """The gaps of each run's encoder on this image, in nats."""
 
     name = "gaps"
     title = "Gaps"
@@ -49,7 +49,7 @@ class RunGaps(ExplorerPane):
 
 
 def gap_views(request: ExplorerRequest) -> dict[str, GapView]:
-    """Return the gaps of this image for each run compared, by its name."""
+    """Return the gaps on this image by the name of each run compared."""
     return {run.name: run.explorer.gap_view(run.instance) for run in request.compared}
 
 
@@ -62,7 +62,7 @@ def _gaps_alt(view: GapView) -> str:
 
 
 class Reconstructions(ExplorerPane):
-    """The image decoded from the means of encoders and best Gaussian and from the mode; errors; posterior samples."""
+    """Reconstructions from the posterior means and the mode, their errors, and decoded posterior samples."""
 
     name = "reconstructions"
     title = "Reconstructions"
@@ -84,13 +84,14 @@ class Reconstructions(ExplorerPane):
 
 
 def words(gap: GapView, uncertainty: UncertaintyView | None) -> str:
-    """Return one or two sentences about one run; the numbers are in nats."""
+    """Return a sentence about the gaps of one run, in nats, its posterior's modes and its encoder's uncertainty."""
     total = gap.log_px - gap.encoder_elbo
-    text = f"its answer loses {nats(total)} nats of log p(x)"
+    text = f"its ELBO is {nats(total)} nats below log p(x)"
     if gap.best_diagonal_elbo is not None:
         approximation, amortization, _ = gaps.parts(gap)
         larger = "amortization" if amortization > approximation else "the Gaussian family"
-        text += f", mostly to {larger} ({nats(approximation)} approximation + {nats(amortization)} amortization)"
+        parts = f"{nats(approximation)} approximation + {nats(amortization)} amortization"
+        text += f", mostly due to {larger} ({parts})"
     if gap.modes is not None:
         text += f"; the true posterior has {gap.modes} mode{'s' * (gap.modes != 1)}"
     if uncertainty is not None:
@@ -99,7 +100,7 @@ def words(gap: GapView, uncertainty: UncertaintyView | None) -> str:
 
 
 def verdict(request: ExplorerRequest) -> str:
-    """Return the line as HTML: picture, which image, and what each run's encoder makes of it."""
+    """Return the line above the cards as HTML: the image, its title, and a sentence about each run."""
     instance = request.focal.instance
     own = "" if instance.index is not None else " (your own: the address of this page cannot hold it)"
     lines = [f"<b>{html.escape(instance.title)}</b>{own}"]
@@ -109,4 +110,4 @@ def verdict(request: ExplorerRequest) -> str:
         lines.append(f"<b>{html.escape(run.name)}</b>: {html.escape(sentence)}")
     picture = png_address(instance.image, 56)
     image = f'<img alt="{html.escape(instance.title)}" src="{picture}" class="chosen">'
-    return f'<div class="verdict" role="status">{image}<div>{"<br>".join(lines)}</div></div>'
+    return f"{image}<div>{'<br>'.join(lines)}</div>"

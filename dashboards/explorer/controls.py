@@ -1,4 +1,4 @@
-"""The bar on which run and image are chosen."""
+"""The bar of the Posterior Explorer, in which runs and image are chosen."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from gpvae_core.inspection.explorer import Explorer
 
 MAX_UPLOAD = 5_000_000
-"""Bytes; enforced in the browser, here, and on the web socket."""
+"""Most bytes of an image file; checked in the browser, by `Upload`, and by the web socket."""
 ECHO_S = 5.0
+"""Seconds for which `ignore_echoes` ignores what the drop-downs of runs send."""
 NO_RUN = "none"
 ANY_CLASS = "all"
 
 
 class ExplorerControls(Controls):
-    """Widgets bound both ways to the page's state."""
+    """Widgets that set the page's state and follow it."""
 
     def __init__(self, state: ExplorerState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
@@ -35,7 +36,7 @@ class ExplorerControls(Controls):
         self.run = pmui.Select(label="Run", options=[], width=140, **FIELD)
         self.other = pmui.Select(label="Compare with", options={NO_RUN: ""}, width=140, **FIELD)
         self.focus = self.bind(pmui.Select(label="Details of", options={}, width=140, **FIELD), "focus")
-        self.index = Stepper(self, "Image", "test image", self.step, state.pick)
+        self.index = Stepper(self, "Image", "test image", "index", {"own_image": None}, self.step)
         self.classes = pmui.Select(label="Class", options=[ANY_CLASS], value=ANY_CLASS, width=90, **FIELD)
         self.quick = pmui.MenuButton(label="Quick picks", items=[], **SMALL)
         self.upload = Upload(self._uploaded, complain, limit=MAX_UPLOAD, dark=state.param.dark, margin=(4, 6))
@@ -56,7 +57,7 @@ class ExplorerControls(Controls):
         )  # fmt: skip
 
     def _quick_chosen(self, item: Any) -> None:
-        self._state.pick(int(item["index"]))
+        self.state.pick(int(item["index"]))
 
     def _run_chosen(self, **values: str) -> None:
         if time.monotonic() < self._echoes_until:
@@ -65,78 +66,76 @@ class ExplorerControls(Controls):
             self.set(**values)
 
     def ignore_echoes(self) -> None:
-        """Take no choice of runs for some seconds: the page itself has just chosen others.
+        """Ignore choices of runs for some seconds, after the page itself has chosen runs.
 
-        NOTE: rarely the browser sends back, late, the earlier values of the drop-downs, which undoes the page's choice.
+        NOTE: sometimes the browser sends the earlier values of the drop-downs late, which would undo that choice.
         """
         self._echoes_until = time.monotonic() + ECHO_S
 
     def _from_state(self) -> None:
-        state, two = self._state, len(self._state.names) == 2
-        with self.telling():
-            if state.run in self.run.options:
-                self.run.value = state.run
-            self.other.value = state.other if state.other in self.other.options else ""
-            runs = dict(zip(state.names, ("first", "second"), strict=False))
-            self.focus.param.update(options=runs, value=state.focus if two else "first", visible=two)
-            self.index.show(state.index)
-            if state.own_image is not None or state.index not in self._members():
-                self.classes.value = ANY_CLASS
-            self.invert.visible = state.own_image is not None
+        state, two = self.state, len(self.state.names) == 2
+        if state.run in self.run.options:
+            self.update(self.run, value=state.run)
+        self.update(self.other, value=state.other if state.other in self.other.options else "")
+        runs = dict(zip(state.names, ("first", "second"), strict=False))
+        self.update(self.focus, options=runs, value=state.focus if two else "first", visible=two)
+        self.index.show(state.index)
+        if state.own_image is not None or state.index not in self._members():
+            self.update(self.classes, value=ANY_CLASS)
+        self.invert.visible = state.own_image is not None
 
     def _members(self) -> Collection[int]:
-        """Return the test images of the class chosen, else all."""
+        """Return the indices of the test images of the chosen class, or of all where no class is chosen."""
         if self._explorer is None or self.classes.value == ANY_CLASS:
             return range(self.index.last + 1)
         return [int(k) for k in self._explorer.by_class(self.classes.value)]
 
     def offer_runs(self, names: Sequence[str]) -> None:
-        """Offer these runs."""
-        with self.telling():
-            self.run.options, self.other.options = list(names), {NO_RUN: ""} | {name: name for name in names}
+        """Offer these runs in both drop-downs."""
+        self.update(self.run, options=list(names))
+        self.update(self.other, options={NO_RUN: ""} | {name: name for name in names})
         self._from_state()
 
     def offer(self, explorer: Explorer) -> None:
-        """Offer what this run's data set has: indices, classes, the size to draw on, quick picks."""
+        """Adapt the controls to a run: the number of its test images, classes, image size, quick picks."""
         quick = [{"label": name, "index": index} for name, index in explorer.quick_picks().items() if index is not None]
-        with self.telling():
-            if explorer is not self._explorer:
-                data = explorer.run.data
-                self.index.show(self._state.index, len(data.test.images) - 1)
-                self.classes.param.update(options=[ANY_CLASS, *data.class_names], value=ANY_CLASS)
-                self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
-            if quick != self.quick.items:
-                self.quick.param.update(items=quick, disabled=not quick)
+        if explorer is not self._explorer:
+            data = explorer.run.data
+            self.index.show(self.state.index, len(data.test.images) - 1)
+            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=ANY_CLASS)
+            self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
+        if quick != self.quick.items:
+            self.quick.param.update(items=quick, disabled=not quick)
         self._explorer = explorer
 
     def _class_chosen(self) -> None:
         members = self._members()
-        if members and self._state.index not in members:
-            self._state.pick(min(members))
+        if members and self.state.index not in members:
+            self.state.pick(min(members))
 
     def step(self, by: int) -> None:
-        """Look at the next or previous test image, within the class chosen; round at the ends."""
+        """Show the next or previous test image of the chosen class; after the last comes the first."""
         if self._explorer is not None:
             members = self._members() or range(self.index.last + 1)
-            after = [k for k in members if (k - self._state.index) * by > 0]
-            self._state.pick((min if by > 0 else max)(after or members))
+            after = [k for k in members if (k - self.state.index) * by > 0]
+            self.state.pick((min if by > 0 else max)(after or members))
 
     def _uploaded(self, content: bytes) -> None:
         if self._explorer is not None:
             from gpvae_core.data.upload import image_from_bytes
 
             image = image_from_bytes(content, self._explorer.run.model.event_shape)
-            self._state.place("uploaded", image.numpy())
+            self.state.place("uploaded", image.numpy())
 
     def _inverted(self) -> None:
-        if self._state.own_image is not None:
-            source, image = self._state.own_image
-            self._state.place(source, 1.0 - image)
+        if self.state.own_image is not None:
+            source, image = self.state.own_image
+            self.state.place(source, 1.0 - image)
 
     def _drawn(self, levels: object) -> None:
         if self._explorer is None:
             return
         try:
-            self._state.place("drawn", image_from_levels(levels, self._explorer.run.model.event_shape))
+            self.state.place("drawn", image_from_levels(levels, self._explorer.run.model.event_shape))
         except UserError as error:
             self.complain(str(error))

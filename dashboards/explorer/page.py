@@ -1,4 +1,4 @@
-"""The Posterior Explorer: runs, controls, six views and the figure below them, and what is prepared meanwhile."""
+"""The Posterior Explorer: one image under one or two runs, in seven views, and the progress of their preparation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from dashboards.explorer.controls import ExplorerControls
 from dashboards.explorer.posteriors import FigureOne, MapaTraces, TruePosterior
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, resolve
 from dashboards.explorer.state import ExplorerState, plane_dims
-from dashboards.lab.first_start import Welcome
-from dashboards.lab.page import GRID, WIDE, Page
+from dashboards.lab.page import WIDE, Page, card_grid
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
@@ -30,9 +29,10 @@ class ExplorerPage(Page[ExplorerRequest]):
     title = "Posterior Explorer"
     state_type = ExplorerState
     tick_ms = 400
+    needs_images = True
     line_style: ClassVar[str] = """
-        .verdict { display: flex; gap: 10px; align-items: center; font-size: 13px; line-height: 1.4; }
-        .verdict .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
+        .summary { display: flex; gap: 10px; align-items: center; }
+        .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
           border: 1px solid #7f8a95; border-radius: 4px; }
     """
 
@@ -42,23 +42,19 @@ class ExplorerPage(Page[ExplorerRequest]):
         )  # fmt: skip
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
-        self.controls = ExplorerControls(self.state, self.notice.say)
-        self.welcome = Welcome(self.library, self.first)
+        self.controls = ExplorerControls(self.state, self.notice.show)
         self.strip = pn.pane.HTML("", visible=False, sizing_mode="stretch_width", margin=(2, 12))
         self._ready: dict[str, frozenset[str]] = {}
         self.line.param.update(min_height=56, margin=(2, 12))
         *cards, wide = self.session.cards.values()
-        for card in (*cards, wide):
-            card.sizing_mode = "stretch_width"
-        grid = pn.Column(*cards, styles=GRID, margin=(4, 12), sizing_mode="stretch_width")
-        parts = (self.controls.bar, self.controls.pad, self.strip, self.line, grid)
-        self.explorer = pn.Column(*parts, pn.Column(wide, margin=(4, 12), **WIDE), **WIDE)
-        return self.welcome.panel, self.explorer
+        wide.sizing_mode = "stretch_width"
+        above = self.controls.bar, self.controls.pad, self.strip, self.line
+        return *above, card_grid(*cards), pn.Column(wide, margin=(4, 12), **WIDE)
 
     # From the address to the request
 
     def read(self, query: dict[str, list[str]]) -> list[str]:
-        """Choose the newest runs, then what the address says; return what is damaged and what was wrong."""
+        """Choose the newest runs, then what the address names; return a line for each damaged run and wrong value."""
         complaints = self.library.look(finished_only=self.first.running)
         self._choose_default()
         if "run" in query and "with" not in query:
@@ -75,7 +71,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         self.state.param.update(run=run, other=other)
 
     def _known_runs(self) -> list[str]:
-        """Replace runs that are not there by the default; return why."""
+        """Replace chosen runs that do not exist by the default; return a line about each."""
         complaints = []
         for field, default in zip(("run", "other"), self.library.default_choice(), strict=True):
             try:
@@ -98,7 +94,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         return verdict(request) if ExplorerPane.needs <= request.ready else None
 
     def improved(self, request: ExplorerRequest, current: Callable[[], bool]) -> ExplorerRequest | None:
-        """Optimise the best Gaussian of this instance under each run."""
+        """Optimise the best Gaussian of this image under each run."""
         compared = request.compared if ExplorerPane.needs <= request.ready else ()
         if all(run.explorer.gap_view(run.instance).best_diagonal_elbo is not None for run in compared):
             return None
@@ -111,7 +107,7 @@ class ExplorerPage(Page[ExplorerRequest]):
     def offer(self, request: ExplorerRequest) -> None:
         self.controls.offer(request.compared[0].explorer)
 
-    # From the person
+    # What the user does
 
     def step(self, by: int) -> None:
         self.controls.step(by)
@@ -144,19 +140,15 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     # What changes by itself
 
-    def start(self) -> None:
-        self.notice.add(self.welcome.start())
-        self.explorer.visible = bool(self.library.image_names())
-        super().start()
+    def runs_changed(self) -> None:
+        names = self.library.image_names()
+        if names and names != self.controls.run.options:
+            self._choose_default()
+            self.controls.ignore_echoes()
+            self.views.visible = True
 
     def watch(self) -> None:
-        """Follow the first training, and what is being prepared."""
-        if self.welcome.tick(self.state.dark, self.explorer.visible):
-            names = self.library.image_names()
-            if names and names != self.controls.run.options:
-                self._choose_default()
-                self.controls.ignore_echoes()
-                self.explorer.visible = True
+        """Show which runs are being loaded or prepared, and what has become ready."""
         if self.state.run:
             self._watch_preparation([name for name in self.state.names if name in self.library.image_names()])
 

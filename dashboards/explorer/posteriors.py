@@ -1,4 +1,4 @@
-"""The true posterior of an image: over the latent plane, along each coordinate, and of six images side by side."""
+"""Panes of the true posterior: over a latent plane, along each coordinate, and of six images side by side."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ TRACES_READ = (
 )
 BANDWIDTH_WORDS = {"sigma_x": "σx of the model", "validation": "best on validation"}
 FIGURE_ONE_READ = (
-    "Fig. 1 of Kim & Pavlovic (2021), live: six test images from the most to the least certain. If being unsure "
-    "means being hard, posteriors turn less Gaussian to the right. Click a panel to pick its image."
+    "Fig. 1 of Kim & Pavlovic (2021), live: six test images from the most to the least certain. If uncertain "
+    "images are the hard ones, posteriors become less Gaussian to the right. Click a panel to pick its image."
 )
 SLICES = (
     "Each panel is a slice through its own posterior's mode along its two main directions, whatever plane is chosen "
     "above."
 )
 UNORDERED = (
-    "Six images in order of uncertainty appear here for a run whose encoder states its uncertainty (--method gp)."
+    "Six images in order of uncertainty appear here for a run whose encoder reports its uncertainty (--method gp)."
 )
 
 
@@ -66,7 +66,7 @@ class TruePosterior(ExplorerPane):
 
 
 def posterior_view(run: ComparedRun, plane: str) -> PosteriorView:
-    """Return the view of one run on the plane chosen; d = 2 has only one."""
+    """Return the view of one run on the chosen plane; d = 2 has only one plane."""
     kind, dims = plane_dims(plane)
     if run.latent_dim == 2:
         kind, dims = "auto", (0, 1)
@@ -83,7 +83,7 @@ def _contours_alt(name: str, instance: Instance, view: PosteriorView) -> str:
 
 
 def _planes(request: ExplorerRequest) -> tuple[Select, ...]:
-    """Offer, for d > 2, the principal directions or two dimensions."""
+    """Return, for d > 2, the choice between the plane of the principal directions and that of two dimensions."""
     d = min(run.latent_dim for run in request.compared)
     if d <= 2:
         return ()
@@ -124,20 +124,20 @@ class MapaTraces(ExplorerPane):
 
 
 def _pair(first: int, d: int) -> list[int]:
-    """Return the pair of coordinates, counted from 0, that holds coordinate `first`; else the last."""
+    """Return the pair of coordinates, counted from 0, with the coordinate `first`, counted from 1; at most the last."""
     start = min(first - 1, d - 1) // 2 * 2
     return list(range(start, min(start + 2, d)))
 
 
 def _kernel(bandwidths: tuple[Bandwidth, ...], chosen: Bandwidth) -> tuple[Select, ...]:
-    """Offer what the kernel takes its width from, where the run leaves a choice."""
+    """Return the choice of the kernel's bandwidth, where the run has several."""
     if len(bandwidths) < 2:
         return ()
     return (Select("bandwidth", "kernel", tuple((b, BANDWIDTH_WORDS[b]) for b in bandwidths), chosen),)
 
 
 def _coordinates(shown: list[int], d: int) -> tuple[Select, ...]:
-    """Offer, for d > 2, which pair is shown."""
+    """Return, for d > 2, the choice of the pair of coordinates shown."""
     if d <= 2:
         return ()
     pairs = [_pair(k, d) for k in range(1, d + 1, 2)]
@@ -160,7 +160,7 @@ class FigureOne(ExplorerPane):
     def draw(self, view: tuple[FigureOneItem, ...], request: ExplorerRequest) -> Content:
         name = request.focal.name
         if not view:
-            empty = message(request.theme, "no uncertainty stated by this encoder", figure_one.WIDTH, 60)
+            empty = message(request.theme, "this encoder reports no uncertainty", figure_one.WIDTH, 60)
             return Content(as_json(empty), name, UNORDERED, UNORDERED)
         listed = ", ".join(f"image {item.index}: {item.uncertainty:.3g}" for item in view)
         return Content(

@@ -1,4 +1,4 @@
-"""From the state of the Explorer to its request: runs loaded, names and numbers checked."""
+"""The request of the Posterior Explorer: its state, checked, with the runs loaded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
+from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.views import Instance
 from gpvae_core.plots.theme import Theme
@@ -31,7 +32,7 @@ READY_WORDS = {
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One of the runs compared, with the image as an instance of it."""
+    """One of the runs compared, with the image as its model reads it."""
 
     name: str
     explorer: Explorer
@@ -44,7 +45,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class ExplorerRequest:
-    """The state of the Explorer, resolved."""
+    """The state of the Explorer, checked, with the runs loaded."""
 
     compared: tuple[ComparedRun, ...]
     focus: int
@@ -53,16 +54,16 @@ class ExplorerRequest:
     against: str
     bandwidth: Bandwidth
     coordinates: int
-    """The first of the two coordinates that the traces show, from 1; d = 2 has no other."""
+    """The first of the two coordinates that the traces show, counted from 1."""
     theme: Theme
     identity: Hashable
-    """Stands for the image: its index, or a number for one drawn or uploaded."""
+    """A key of the image: its index, or a unique number for a drawn or uploaded one."""
     refined: bool = False
-    """The best Gaussians have been optimised for this request."""
+    """Whether the best Gaussians have been optimised for this request."""
 
     @property
     def focal(self) -> ComparedRun:
-        """The run that the single views show."""
+        """The run shown by the views that show only one."""
         return self.compared[self.focus]
 
     @property
@@ -71,15 +72,15 @@ class ExplorerRequest:
 
     @property
     def ready(self) -> frozenset[str]:
-        """What all runs compared have ready."""
+        """The names of what has been prepared for all runs compared."""
         return frozenset.intersection(*(run.explorer.ready for run in self.compared))
 
 
 class ExplorerPane(Pane[ExplorerRequest]):
-    """One view of the Explorer, which waits for what its runs prepare."""
+    """One view of the Explorer; it waits until its runs have prepared what it needs."""
 
     needs: frozenset[str] = frozenset({"encodings", "atlas"})
-    """What the explorers must have ready."""
+    """What must be prepared for each run before the view can be computed."""
 
     def waits_for(self, request: ExplorerRequest) -> str:
         missing = self.needs - request.ready
@@ -96,15 +97,14 @@ class ExplorerPane(Pane[ExplorerRequest]):
 
 
 def tables(to_csv: Callable[[Any], str], views: Mapping[str, Any]) -> str:
-    """Return the CSV of each run compared; where there are two, under a line that names the run."""
+    """Return the CSV table of the run shown; of two runs, each table under a line with the run's name."""
     if len(views) == 1:
         return to_csv(*views.values())
-    named = {name.replace('"', '""'): to_csv(view) for name, view in views.items()}
-    return "\n".join(f'run,"{name}"\n{text}' for name, text in named.items())
+    return "\n".join(csv_text(["run", name], []) + to_csv(view) for name, view in views.items())
 
 
 def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | None:
-    """Return the request; a run that cannot be loaded and a number that is not there are replaced, and said.
+    """Return the request, None where no run is chosen; values that do not exist are corrected, with a complaint.
 
     Raises:
         UserError: none of the runs can be loaded, or two cannot be compared.
@@ -112,7 +112,7 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
     if not values["run"]:
         return None
     explorers = _loaded(library, values)
-    _settle(values, next(iter(explorers.values())))
+    _correct(values, next(iter(explorers.values())))
     _check_comparable(list(explorers.values()))
     own, index = values["own_image"], values["index"]
     compared = tuple(
@@ -130,7 +130,7 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
 
 
 def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
-    """Return the runs that can be loaded; the others are left out."""
+    """Return the chosen runs that can be loaded; where only one can, the state is corrected to it."""
     names = names_of(values["run"], values["other"])
     tried = {name: values.attempt(partial(library.explorer, name), None) for name in names}
     explorers = {name: explorer for name, explorer in tried.items() if explorer is not None}
@@ -141,8 +141,8 @@ def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
     return explorers
 
 
-def _settle(values: Values, explorer: Explorer) -> None:
-    """Replace an image or a plane that this run does not have."""
+def _correct(values: Values, explorer: Explorer) -> None:
+    """Replace an index or a plane that this run does not have."""
     d = explorer.run.model.latent_dim
     values.below("index", len(explorer.run.data.test.images), "test image")
     kind, dims = plane_dims(values["plane"])

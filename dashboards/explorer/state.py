@@ -1,4 +1,4 @@
-"""What the Posterior Explorer lets one choose."""
+"""The state of the Posterior Explorer: the choices that stand in its address."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def plane_dims(plane: str) -> tuple[str, tuple[int, int]]:
 
 
 class ExplorerState(PageState):
-    """The choices of one page."""
+    """The choices of one Explorer page."""
 
     run = param.String(doc="Name of the run shown")
     other = param.String(doc="Name of the run compared with; empty for none")
-    focus = param.Selector(default="first", objects=["first", "second"], doc="Which of the two the single views show")
+    focus = param.Selector(default="first", objects=["first", "second"], doc="Run in the views of one run")
     index = param.Integer(default=0, bounds=(0, None), doc="Test image")
     plane = Checked(PRINCIPAL, check=plane_dims, doc="Plane for d > 2")
     colour = param.Selector(default="class", objects=list(COLOURS), doc="Colour of the map")
-    against = param.Selector(default=AGAINST[0], objects=list(AGAINST), doc="What uncertainty is compared with")
+    against = param.Selector(default=AGAINST[0], objects=list(AGAINST), doc="Quantity plotted against uncertainty")
     bandwidth = param.Selector(default=BANDWIDTHS[0], objects=list(BANDWIDTHS), doc="Width of MAPA's kernel")
     coordinates = param.Integer(
         default=1, bounds=(1, None), doc="First of the two coordinates of the traces, for d > 2"
@@ -51,18 +51,18 @@ class ExplorerState(PageState):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The runs chosen, one or two."""
+        """The chosen runs, one or two."""
         return names_of(self.run, self.other)
 
     def pick(self, index: int) -> None:
-        """Look at a test image."""
+        """Show a test image."""
         self.param.update(index=index, own_image=None)
 
     def place(self, source: str, image: Array) -> None:
-        """Look at an image that is not in the data set."""
+        """Show an image that was drawn or uploaded."""
         self.own_image = (source, image)
 
 
 def names_of(run: str, other: str) -> tuple[str, ...]:
-    """Return the runs of a choice; the same one twice is one."""
+    """Return the chosen runs; a run is not compared with itself."""
     return (run, other) if other and other != run else (run,)

@@ -1,1 +1,1 @@
-"""The Gap Lab: several ways of inference on one decoder, their gaps, and SVI as a film."""
+"""The Gap Lab: several inference methods on one decoder, their gaps, and SVI as a film."""

@@ -1,4 +1,4 @@
-"""The bar on which decoder, image and methods are chosen."""
+"""The controls of the Gap Lab: the bar for decoder, image and methods, and those of the film of SVI."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import panel_material_ui as pmui
 
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.gap_lab.state import GapLabState
-from dashboards.lab.controls import BAR, FIELD, SMALL, Controls
+from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Stepper
+from dashboards.lab.page import WIDE
 from dashboards.widgets.chips import Chips
 from dashboards.widgets.player import FilmPlayer
 
 QUICK = "svi:8"
-"""The refinement that one click adds."""
+"""The refiner that one click adds."""
 EXAMPLE = "{run}+svi:8,covariance=full"
 
 
 class GapLabControls(Controls):
-    """Widgets bound to the page's state. `largest(method)` looks for the image on which a method loses most."""
+    """Widgets that set the page's state; `largest(method)` finds the image with a method's largest inference gap."""
 
     def __init__(self, state: GapLabState, complain: Callable[[str], None], largest: Callable[[str], None]) -> None:
         super().__init__(state, complain)
         self._runs: tuple[str, ...] = ()
         self.decoder = self.bind(pmui.Select(label="Decoder of", options=[], width=190, **FIELD), "decoder")
-        self.index = self.stepper("Image", "validation image", "index")
+        self.index = Stepper(self, "Image", "validation image", "index", {})
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         toggle = {"toggle": lambda choice: self._toggled(str(choice[0]), bool(choice[1]))}
         self.chips = Chips(toggle, dark=state.param.dark, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
@@ -41,37 +42,31 @@ class GapLabControls(Controls):
 
         self.largest.on_click(largest_of)
         self.quick.on_click(lambda _: self.add(QUICK))
-        self.refiner.param.watch(lambda event: self.add(event.new), "value")
+        self.watch(self.refiner, self.add)
         image = (*self.index.widgets, self.index.random(), self.largest)
         self.first = pn.FlexBox(self.decoder, *image, self.quick, self.refiner, **BAR)
-        self.bar = pn.Column(self.first, self.chips, sizing_mode="stretch_width", styles={"flex": "none"})
+        self.bar = pn.Column(self.first, self.chips, **WIDE)
 
     def add(self, text: str) -> None:
-        """Show a refinement of the run from which SVI starts, or of the run that is named."""
+        """Show a refined run too: `text` is RUN+REFINER, or a refiner of the run from which SVI starts."""
         text = text.strip()
-        if self._telling or not text:
+        if not text:
             return
         named = any(text == run or text.startswith(f"{run}+") for run in self._runs)
-        self._state.show((*self._state.methods, text if named else f"{self._state.start}+{text.removeprefix('+')}"))
-        with self.telling():
-            self.refiner.value = ""
+        self.state.show((*self.state.methods, text if named else f"{self.state.start}+{text.removeprefix('+')}"))
+        self.update(self.refiner, value="")
 
     def _toggled(self, method: str, on: bool) -> None:
-        methods = [name for name in self._state.methods if name != method] + [method] * on
+        methods = [name for name in self.state.methods if name != method] + [method] * on
         order = [*(item["key"] for item in self.chips.items), *methods]
         if methods:
-            self._state.show(tuple(sorted(methods, key=order.index)))
+            self.state.show(tuple(sorted(methods, key=order.index)))
         else:
             self.complain("at least one method must be shown")
             self.chips.settle()
 
-    def offer_decoders(self, names: list[str]) -> None:
-        """Offer the decoders to choose from."""
-        with self.telling():
-            self.decoder.param.update(options=names, value=self._state.decoder)
-
     def offer(self, request: GapLabRequest) -> None:
-        """Offer what there is on the chosen decoder."""
+        """Show the methods on the chosen decoder and the chosen image."""
         lab, styles = request.lab, request.styles
         self._runs = tuple(lab.runs)
         items = [
@@ -81,22 +76,21 @@ class GapLabControls(Controls):
             }
             for name, style in styles.items()
         ]  # fmt: skip
-        with self.telling():
-            self.decoder.value = lab.decoder.name
-            self.index.show(request.index, lab.size - 1)
-            self.largest.items = [{"label": styles[name].label, "method": name} for name in request.methods]
-            self.quick.label = f"{styles[request.start].label} + {QUICK}"
-            self.refiner.placeholder = EXAMPLE.format(run=request.start)
-            self.chips.param.update(items=items)
+        self.update(self.decoder, value=lab.decoder.name)
+        self.index.show(request.index, lab.size - 1)
+        self.largest.items = [{"label": styles[name].label, "method": name} for name in request.methods]
+        self.quick.label = f"{styles[request.start].label} + {QUICK}"
+        self.refiner.placeholder = EXAMPLE.format(run=request.start)
+        self.chips.items = items
 
 
 class FilmControls(Controls):
-    """The film of SVI with its settings."""
+    """The film of SVI, step by step, and its settings."""
 
     def __init__(self, state: GapLabState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
         self._shown: tuple[object, ...] = ()
-        about = "The encoder whose answer SVI starts from"
+        about = "Encoder whose approximate posterior SVI starts from"
         start = pmui.Select(label="SVI from", options={}, width=140, description=about, **FIELD)
         self.start = self.bind(start, "start")
         self.step_size = self.dial("step_size", "Step size", logarithmic=True, low=1e-3, high=2.0, notches=66)
@@ -105,17 +99,16 @@ class FilmControls(Controls):
         self.player = FilmPlayer({}, dark=state.param.dark, sizing_mode="stretch_width", margin=0)
         row = {**BAR, "margin": (2, 0, 4, 0)}
         settings = pn.FlexBox(self.start, self.covariance, self.step_size, self.momentum, **row)
-        self.panel = pn.Column(settings, self.player, sizing_mode="stretch_width", margin=0, styles={"flex": "none"})
+        self.panel = pn.Column(settings, self.player, margin=0, **WIDE)
 
     def offer(self, request: GapLabRequest) -> None:
-        """Offer the runs to start from; the player is busy until another film is there."""
+        """Offer the runs to start from, and mark the player as busy until the new film arrives."""
         starts = {request.styles[name].label: name for name in request.lab.runs}
-        with self.telling():
-            self.start.param.update(options=starts, value=request.start)
+        self.update(self.start, options=starts, value=request.start)
         self.player.busy = True
 
     def show(self, frames: str, request: GapLabRequest) -> None:
-        """Show another film; what comes of a changed setting is played at once."""
+        """Show a new film; it is played at once if it comes of a changed setting."""
         before, self._shown = self._shown, (request.lab.decoder.name, request.start, request.svi)
         self.player.plays = before[:1] == self._shown[:1] and before != self._shown
         self.player.param.update(frames=frames, busy=False)

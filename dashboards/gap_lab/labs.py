@@ -1,4 +1,4 @@
-"""The decoders among a server's runs and a lab for each, shared by all pages; what is trained for them."""
+"""The decoders among a server's runs, with a Gap Lab for each, and the trainings begun for them."""
 
 from __future__ import annotations
 
@@ -13,59 +13,62 @@ from gpvae_core.inspection.memo import Memo
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
     from gpvae_core.inspection.gap_lab.lab import GapLab
-    from gpvae_core.inspection.gap_lab.methods import Decoder
     from gpvae_core.runs import Run
 
 
 class GapLabs:
-    """Loads the runs that the library finds and groups them by decoder. Safe to ask from several threads."""
+    """The runs on images of a library, grouped by their decoder.
+
+    All pages of a server share one. `refresh` may be called from several threads: its lock lets one of them load runs
+    at a time. Readers need no lock.
+    """
 
     def __init__(self, library: RunLibrary) -> None:
         self.library, self.trainings = library, JobSlot()
         self._lock = threading.Lock()
-        self._labs: dict[str, GapLab] = {}
         self._families = Memo()
         self._runs: dict[str, Run] = {}
-        self.decoders: list[Decoder] = []
+        self.labs: dict[str, GapLab] = {}
+        """Name of each decoder -> its lab; `refresh` replaces the mapping as a whole and never changes it."""
         self.complaints: list[str] = []
 
     def refresh(self, finished_only: bool) -> None:
-        """Look again for runs; one that cannot be loaded is left out, and said in `complaints`."""
+        """Look again for runs and load them; those that cannot be loaded are left out and named in `complaints`."""
         from gpvae_core.inspection.gap_lab.lab import GapLab
         from gpvae_core.inspection.gap_lab.methods import decoders
 
         with self._lock:
             self.library.rescan(finished_only)
             runs, complaints = {}, list(self.library.damaged)
-            # Oldest first: what is new comes last, and changes no colour.
+            # Oldest first: a new run comes last, so that the colours of the others stay.
             for name in reversed(self.library.image_names()):
                 try:
-                    runs[name] = self.library.explorer(name).run
+                    runs[name] = self.library.run(name)
                 except UserError as error:
                     complaints.append(str(error))
-            self._runs, self.complaints, self.decoders = runs, complaints, decoders(runs)
-            for decoder in self.decoders:
-                known = self._labs.get(decoder.fingerprint)
-                if known is None or known.decoder != decoder:
-                    lab = GapLab(decoder, runs) if known is None else known.with_runs(decoder, runs)
-                    self._labs[decoder.fingerprint] = lab
+            known, labs = {lab.decoder.fingerprint: lab for lab in self.labs.values()}, {}
+            for decoder in decoders(runs):
+                lab = known.get(decoder.fingerprint) or GapLab(decoder, runs)
+                labs[decoder.name] = lab if lab.decoder == decoder else lab.with_runs(decoder, runs)
+            # Others read these without the lock: each is complete when it is assigned.
+            self._runs, self.complaints, self.labs = runs, complaints, labs
 
     def lab(self, decoder: str) -> GapLab:
-        """Raises UserError with the nearest right name."""
-        fingerprints = {known.name: known.fingerprint for known in self.decoders}
-        if decoder not in fingerprints:
-            raise unknown("decoder", decoder, fingerprints)
-        return self._labs[fingerprints[decoder]]
+        """Return the lab of a decoder. Raises UserError, with the nearest name there is, for one that there is not."""
+        labs = self.labs
+        if decoder not in labs:
+            raise unknown("decoder", decoder, labs)
+        return labs[decoder]
 
     def families(self, lab: GapLab) -> tuple[str, ...]:
-        """Return the methods of the teaching set that fit a decoder; they are looked up once."""
+        """Return the methods of the teaching set that can be trained on a decoder; they are looked up once."""
         from gpvae_core.inspection.gap_lab.teaching import teaching_set
 
         names = lambda: tuple(planned.config.method for planned in teaching_set(lab.origin))  # noqa: E731
         return self._families.get(lab.decoder.fingerprint, names)
 
     def with_epochs(self, lab: GapLab) -> dict[str, Run]:
-        """Return the runs on these data, with this latent dimension, that kept weights of epochs; newest first."""
+        """Return the runs on the lab's data and latent dimension that kept the weights of epochs, newest first."""
         data, dim = lab.origin.meta.data_fingerprint, lab.origin.config.latent_dim
         return {
             name: run

@@ -1,4 +1,4 @@
-"""The Gap Lab: several ways of inference on one decoder, trained here where there is nothing to compare yet."""
+"""The Gap Lab: several inference methods on one decoder, some of which can be trained from the page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
-from dashboards.lab.first_start import Welcome
-from dashboards.lab.page import GRID, WIDE, Page
+from dashboards.lab.page import Page, card_grid
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.plots.pictures import png_address
 
 ONE, TWO, THREE = "(max-width: 960px)", "(min-width: 961px) and (max-width: 1424px)", "(min-width: 1425px)"
-"""Windows in which one card, two cards, and three or more stand side by side."""
+"""Widths of the window at which one card, two cards, and three or more stand side by side."""
 CARDS = f"""
 @media {ONE} {{ :host {{ grid-template-columns: minmax(0, 1fr) !important; }} }}
 @media {TWO} {{ :host {{ grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }} }}
@@ -33,11 +32,11 @@ PLACES = {
     "lab_contours": f"@media {THREE} {{ :host {{ grid-area: 2 / 2; }} }}",
     "lab_bound": f"@media {THREE} {{ :host {{ grid-area: 2 / 3; }} }}",
 }
-"""The film's buttons stand above contours and bound, which they move; where there are two columns, above all cards."""
+"""Place in the grid: the film's buttons are above the two cards that it moves; in two columns, above all cards."""
 ELSEWHERE = f"@media {THREE} {{ :host {{ grid-row: span 2; }} }}"
-"""Other cards are as high as the film's buttons and the two cards below them together."""
+"""Place of all other cards: each is as high as the film's buttons and the cards below them together."""
 PICTURES = 8
-"""Reconstructions shown beside the image."""
+"""Most reconstructions shown beside the image."""
 
 
 class GapLabPage(Page[GapLabRequest]):
@@ -46,8 +45,9 @@ class GapLabPage(Page[GapLabRequest]):
     path = "/gap-lab"
     title = "Gap Lab"
     state_type = GapLabState
+    needs_images = True
     line_style: ClassVar[str] = """
-        .pictures { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; font-size: 13px; }
+        .summary { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
         figure { margin: 0; text-align: center; border-top: 4px solid var(--colour); padding-top: 2px; }
         img { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
         figcaption { font-size: 11px; max-width: 96px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -58,22 +58,18 @@ class GapLabPage(Page[GapLabRequest]):
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(GapLabs)
-        self.controls = GapLabControls(self.state, self.notice.say, self._largest)
-        self.training = TrainingPanel(self.labs, self.notice.say)
-        self.welcome = Welcome(self.library, self.first)
-        self.film = FilmControls(self.state, self.notice.say)
-        self.line.param.update(object="Loading the runs…", min_height=78)
+        self.controls = GapLabControls(self.state, self.notice.show, self._largest)
+        self.training = TrainingPanel(self.labs, self.notice.show)
+        self.film = FilmControls(self.state, self.notice.show)
+        self.line.min_height = 78
+        self.show_line("Loading the runs…")
         self.controls.first.append(self.training.toggle)
-        parts = (self.controls.bar, self.training.panel, self.training.line.panel, self.line, self._grid())
-        self.lab = pn.Column(*parts, **WIDE)
-        return self.welcome.panel, self.lab
-
-    def _grid(self) -> pn.Column:
         cards = self.session.cards
         parts = {"lab_gaps": cards["lab_gaps"], "film": self.film.panel, **cards}
         for name, part in parts.items():
-            part.param.update(sizing_mode="stretch_width", stylesheets=[PLACES.get(name, ELSEWHERE)])
-        return pn.Column(*parts.values(), styles=GRID, stylesheets=[CARDS], margin=(4, 12), sizing_mode="stretch_width")
+            part.stylesheets = [PLACES.get(name, ELSEWHERE)]
+        above = self.controls.bar, self.training.panel, self.training.line.panel, self.line
+        return *above, card_grid(*parts.values(), stylesheets=[CARDS])
 
     # What a request shows
 
@@ -81,21 +77,20 @@ class GapLabPage(Page[GapLabRequest]):
         return resolve(self.labs, values)
 
     def line_of(self, request: GapLabRequest) -> str | None:
-        """Return the image, and what is decoded from the mean of each approximate posterior, as HTML."""
+        """Return the image and its reconstruction from each method's posterior mean, as HTML."""
         picture = request.lab.picture(request.methods[:PICTURES], request.index)
         shown = [("image", picture.title, picture.image, "#7f8a95")]
         for name, decoded in picture.reconstructions.items():
             style = request.styles[name]
-            shown.append((style.label, f"decoded from the mean of {name}'s answer", decoded, style.colour))
+            shown.append((style.label, f"decoded from the posterior mean of {name}", decoded, style.colour))
         figures = [
             f'<figure style="--colour: {colour}"><img alt="{html.escape(title)}" title="{html.escape(title)}" '
             f'src="{png_address(image, 56)}"><figcaption>{html.escape(label)}</figcaption></figure>'
             for label, title, image, colour in shown
         ]
-        return f'<div class="pictures" role="status"><b>{html.escape(picture.title)}</b>{"".join(figures)}</div>'
+        return f"<b>{html.escape(picture.title)}</b>{''.join(figures)}"
 
     def offer(self, request: GapLabRequest) -> None:
-        """Offer what there is on the decoder; the player is busy until another film is there."""
         self.controls.offer(request)
         self.training.offer(request)
         self.film.offer(request)
@@ -104,20 +99,20 @@ class GapLabPage(Page[GapLabRequest]):
         if pane.name == panes.SviBound.name and self.session.request is not None:
             self.film.show(aside, self.session.request)
 
-    # From the person
+    # What the user does
 
     def _largest(self, method: str) -> None:
-        """Look at the image on which a method loses most, sought in a thread."""
+        """Find the image with a method's largest inference gap, in a thread, and show it."""
         request = self.session.request
         if request is None:
             return
-        self.notice.say(f"Looking for the image on which {method} loses most…")
+        self.notice.show(f"Looking for the image with the largest gap of {method}…")
 
         def work() -> None:
             index = request.lab.largest_gap(method)
 
             def show() -> None:
-                self.notice.say("")
+                self.notice.show("")
                 self.state.index = index
 
             self.session.latest.soon(show)
@@ -130,36 +125,34 @@ class GapLabPage(Page[GapLabRequest]):
     def step(self, by: int) -> None:
         self.controls.index.step(by)
 
-    # The runs there are
+    # Which runs there are
 
     def start(self) -> None:
-        self.notice.add(self.welcome.start())
-        self.lab.visible = bool(self.library.image_names())
-        self._look()
+        self.runs_changed()
 
     def watch(self) -> None:
-        """Follow the first training and those that were begun here."""
-        ended = self.training.tick()
-        if self.welcome.tick(self.state.dark, self.lab.visible) or ended:
-            self._look()
+        """Show the progress of a training that was started here."""
+        if self.training.tick():
+            self.runs_changed()
 
-    def _look(self) -> None:
-        """Load what runs there are, in a thread, then show them."""
+    def runs_changed(self) -> None:
+        """Load the runs that there are, in a thread, then offer their decoders."""
         finished_only = self.labs.trainings.running or self.first.running
 
         def work() -> None:
             self.labs.refresh(finished_only)
-            self.session.latest.soon(self._found)
+            self.session.latest.soon(self._show_decoders)
 
         self.session.latest.aside(work)
 
-    def _found(self) -> None:
-        names = [decoder.name for decoder in self.labs.decoders]
+    def _show_decoders(self) -> None:
+        """Offer the decoders found; choose the first where the chosen one is not among them."""
+        names = list(self.labs.labs)
         self.notice.add(*self.labs.complaints)
-        self.lab.visible = bool(names)
+        self.views.visible = bool(names)
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             self.state.decoder = names[0] if names else ""
-        self.controls.offer_decoders(names)
+        self.controls.update(self.controls.decoder, options=names, value=self.state.decoder)
         self.session.start()

@@ -1,4 +1,4 @@
-"""The panes of the Gap Lab: what each computes, and the figure, sentence and alternative text made of it."""
+"""The panes of the Gap Lab: gaps, posteriors, SVI, times, and gaps over epochs and encoder sizes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
 
 SLICE = (
-    " With {d} latent dimensions this is the slice through the posterior mode along its two widest directions, of the "
-    "posterior and of the answers alike, not a marginal."
+    " With {d} latent dimensions this is the slice through the posterior mode along its two widest directions, of all "
+    "posteriors alike, not a marginal."
 )
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
@@ -30,7 +30,7 @@ class GapLabPane(Pane[GapLabRequest]):
 
 
 class GapStacks(GapLabPane):
-    """Stacked gaps: those of the image at once, those of the sample in the background."""
+    """Stacked gaps of each method on the image, or their means over a sample, which a job computes."""
 
     name = "lab_gaps"
     title = "Gaps"
@@ -53,7 +53,7 @@ class GapStacks(GapLabPane):
     def draw(self, view: StacksView, request: GapLabRequest) -> Content:
         read = (
             "Each stack hangs from log p(x) down to the method's ELBO. Plain: what no diagonal Gaussian can reach. "
-            "Hatched: what the encoder misses of the best one, q*. Dotted: what a richer family wins back."
+            "Hatched: what the encoder misses of the best one, q*. Dotted: what a richer family gains over q*."
         )
         bars = " Bars: one standard error over the images." if self.slow(request) else ""
         return Content(
@@ -74,7 +74,7 @@ class PosteriorContours(GapLabPane):
     """The true posterior with the approximate posterior of every chosen method."""
 
     name = "lab_contours"
-    title = "True posterior and answers"
+    title = "True and approximate posteriors"
     to_csv = staticmethod(export.contours)
     depends = ("lab.decoder.fingerprint", "methods", "index", "start")
 
@@ -87,10 +87,10 @@ class PosteriorContours(GapLabPane):
         return Content(
             figure=as_json(svi_path.contours(view, request.styles, request.theme)),
             sub=request.lab.title(request.index),
-            sentence=f"Lines in colour: the region that holds {view.mass:.0%} of each answer. Red: SVI at the current "
-            f"step, and its way there.{slice_words}",
+            sentence=f"Lines in colour: the region that holds {view.mass:.0%} of each approximate posterior. Red: SVI "
+            f"at the current step, and its path so far.{slice_words}",
             alt=f"Contours of the true posterior of {request.lab.title(request.index)} "
-            f"with the answers of {', '.join(outline.name for outline in view.outlines) or 'no method'}",
+            f"with the approximate posteriors of {', '.join(outline.name for outline in view.outlines) or 'no method'}",
         )
 
 
@@ -111,10 +111,10 @@ class SviBound(GapLabPane):
         return Content(
             figure=as_json(svi_path.bound(view, request.theme)),
             sub=view.settings,
-            sentence=f"From {view.start}'s answer, {nats(view.log_px - first)} nats below log p(x), SVI ends "
+            sentence=f"From q(z|x) of {view.start}, {nats(view.log_px - first)} nats below log p(x), SVI ends "
             f"{nats(view.log_px - last)} below; the best {request.svi.covariance} Gaussian lies "
-            f"{nats(view.log_px - best)} below. The first step keeps only mean and variances of an answer that is no "
-            "Gaussian.",
+            f"{nats(view.log_px - best)} below. Of a q(z|x) that is no Gaussian SVI keeps "
+            "only mean and variances.",
             alt=f"ELBO against the step of SVI from {view.start}: {nats(first)} to {nats(last)} nats",
         )
 
@@ -123,7 +123,7 @@ class SviBound(GapLabPane):
 
 
 class AccuracyTime(GapLabPane):
-    """Accuracy against time."""
+    """The accuracy of each method against the time that it takes."""
 
     name = "lab_times"
     title = "Accuracy against time"
@@ -150,12 +150,12 @@ class AccuracyTime(GapLabPane):
 
 
 class CurvePane(GapLabPane):
-    """Gaps along a series of runs, which can be trained where there is none."""
+    """Gaps along a series of runs; where there is no such series, the card offers to train it."""
 
     in_job = True
     to_csv = staticmethod(export.curve)
     what: ClassVar[str] = ""
-    """What the title of the view names."""
+    """What the view's title names, put before it."""
 
     def missing(self, request: GapLabRequest) -> Content:
         return Content(message=self.nothing, actions=((self.name, "Train this series"),))
@@ -172,7 +172,7 @@ class CurvePane(GapLabPane):
 
     @abstractmethod
     def sentence(self, request: GapLabRequest) -> str:
-        """Return how to read the figure."""
+        """Return a sentence about how to read the figure."""
 
     def series(self, request: GapLabRequest) -> tuple[Select, ...]:
         """Return the choice among several series."""
@@ -180,7 +180,7 @@ class CurvePane(GapLabPane):
 
 
 class EpochGaps(CurvePane):
-    """Gaps over training epochs."""
+    """Gaps after each epoch of a training."""
 
     name = "lab_epochs"
     title = "Gaps over training"
@@ -209,7 +209,7 @@ class EpochGaps(CurvePane):
 
 
 class SizeGaps(CurvePane):
-    """Gaps over encoder capacity."""
+    """Gaps of encoders of several sizes on one decoder."""
 
     name = "lab_sizes"
     title = "Gaps over encoder size"

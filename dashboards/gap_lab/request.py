@@ -1,4 +1,4 @@
-"""From the state of the Gap Lab to its request: what does not exist is left out, and said."""
+"""The request of the Gap Lab: its state, checked, with the lab of the chosen decoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards.gap_lab.labs import GapLabs
-from dashboards.gap_lab.state import BETWEEN, methods_of
+from dashboards.gap_lab.state import SEPARATOR
+from dashboards.lab.address import listed
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
 from gpvae_core.plots.method_styles import MethodStyle, method_styles
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from gpvae_core.runs import Run
 
 STEPS = 100
-"""Steps of SVI."""
+"""Number of steps of SVI."""
 FIRST_METHODS = 4
-"""Methods shown where the address names none."""
+"""Number of methods shown where the address names none."""
 
 
 @dataclass(frozen=True)
 class GapLabRequest:
-    """The state of the Gap Lab, resolved."""
+    """The state of the Gap Lab, checked, with the lab of the decoder and all that can be chosen."""
 
     lab: GapLab
     index: int
@@ -44,7 +45,7 @@ class GapLabRequest:
 
 
 def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
-    """Return the request with what had to be corrected for it.
+    """Return the request, None where no decoder is chosen; values that do not exist are corrected, with a complaint.
 
     Raises:
         UserError: no such decoder.
@@ -76,9 +77,9 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
 
 
 def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
-    """Return those that exist; where there is none, the first runs that are no series of sizes."""
+    """Return the chosen methods that exist; if there are none, the first runs outside the series of encoder sizes."""
     methods = []
-    for name in methods_of(values["chosen"]):
+    for name in listed(values["chosen"], SEPARATOR):
         try:
             lab.model(name)
             methods.append(name)
@@ -87,5 +88,5 @@ def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     series = set(lab.size_series())
     plain = [name for name in lab.runs if name not in series] or list(lab.runs)
     methods = methods or plain[:FIRST_METHODS]
-    values.correct("chosen", BETWEEN.join(methods))
+    values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

@@ -1,4 +1,4 @@
-"""The choices of the Gap Lab."""
+"""The state of the Gap Lab: the choices that stand in its address."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import ClassVar
 
 import param
 
-from dashboards.lab.address import PageState
+from dashboards.lab.address import PageState, listed
 from gpvae_core.plots.accuracy_time import QUANTITIES
 
-BETWEEN = ";"
-"""Between two methods in the address: a refiner's settings hold commas."""
+SEPARATOR = ";"
+"""Stands between two methods in the address; a comma stands between the settings of a refiner."""
 
 
 class GapLabState(PageState):
-    """The choices of one page."""
+    """The choices of one Gap Lab page."""
 
     decoder = param.String(doc="Name of the decoder, that of the run it was trained in")
     index = param.Integer(default=0, bounds=(0, None), doc="Validation image")
@@ -23,7 +23,7 @@ class GapLabState(PageState):
     gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
     start = param.String(doc="Run from whose approximate posterior SVI starts")
     step_size = param.Number(
-        default=0.1, bounds=(1e-4, 2.0), doc="Length of a step, in standard deviations of the current answer"
+        default=0.1, bounds=(1e-4, 2.0), doc="Length of a step, in standard deviations of the current Gaussian"
     )
     momentum = param.Number(default=0.5, bounds=(0.0, 0.99), doc="Share of the last step that the next one keeps")
     covariance = param.Selector(default="diagonal", objects=["diagonal", "full"], doc="Family of the refined Gaussian")
@@ -35,14 +35,9 @@ class GapLabState(PageState):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods shown, in order."""
-        return methods_of(self.chosen)
+        """The methods shown, in their order."""
+        return listed(self.chosen, SEPARATOR)
 
     def show(self, methods: tuple[str, ...]) -> None:
-        """Show these methods."""
-        self.chosen = BETWEEN.join(dict.fromkeys(methods))
-
-
-def methods_of(chosen: str) -> tuple[str, ...]:
-    """Return the methods that stand in a text, each once."""
-    return tuple(dict.fromkeys(name for name in chosen.split(BETWEEN) if name))
+        """Show these methods, each once."""
+        self.chosen = SEPARATOR.join(dict.fromkeys(methods))

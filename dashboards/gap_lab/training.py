@@ -1,4 +1,4 @@
-"""Train more on a decoder: what to train, how far it is, and what to do where there is nothing to compare yet."""
+"""The panel that trains more encoders on the chosen decoder, with the progress of the training."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from dashboards.lab.controls import FIELD, SMALL
 from dashboards.lab.progress import ProgressLine
 from gpvae_core.progress import Progress
 
-ALONE = (
+INTRO_OF_FIRST = (
     "Only <b>{name}</b> uses this decoder, so there is nothing to compare yet. Train the families of posteriors on it, "
     "each for some seconds on the digits: the decoder stays as it is, only the encoders learn."
 )
-MORE = "Encoders trained here keep the decoder of <b>{name}</b> and appear as methods by themselves."
+INTRO = "Encoders trained here keep the decoder of <b>{name}</b> and appear as methods by themselves."
 TEACHING_SET = "the teaching set"
 
 
 class TrainingPanel:
-    """Choices, buttons and progress. All pages share one training at a time; new runs go beside the library's."""
+    """Fields, buttons and progress of a training, which all pages share; its runs are saved in the library's root."""
 
     def __init__(self, labs: GapLabs, complain: Callable[[str], None]) -> None:
         self._labs, self._complain = labs, complain
         self._request: GapLabRequest | None = None
         self._numbered: dict[str, bool] = {}
-        """Method -> whether it takes a number."""
+        """Whether each method takes a number after a colon, as in iaf:4."""
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
         self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
         self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
@@ -53,7 +53,7 @@ class TrainingPanel:
         return f"{method}:{self.number.value}" if self._numbered.get(method) else method
 
     def offer(self, request: GapLabRequest) -> None:
-        """Offer what can be trained on the chosen decoder; open where it has one run alone."""
+        """Offer what can be trained on the chosen decoder; the panel is open if the decoder has only one run."""
         from gpvae_core.inspection.gap_lab.teaching import default_epochs
         from gpvae_core.methods import methods
 
@@ -62,14 +62,15 @@ class TrainingPanel:
         if before is not None and before.lab.decoder == lab.decoder:
             return
         self.panel.visible = len(lab.runs) == 1
-        self._intro.object = (ALONE if self.panel.visible else MORE).format(name=html.escape(lab.decoder.name))
+        intro = INTRO_OF_FIRST if self.panel.visible else INTRO
+        self._intro.object = intro.format(name=html.escape(lab.decoder.name))
         self._numbered = {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"}
         self.epochs.value = default_epochs(lab.origin)
         self.set.param.update(options=families, value=families)
         self.method.param.update(options=list(self._numbered), value=next(iter(self._numbered), None))
 
     def start(self, what: str) -> None:
-        """Train the teaching set, a series that a card asks for, or one method."""
+        """Start to train `what`: the teaching set, the series of a card by its name, or one method."""
         if self._request is None:
             return
         run, families, epochs = self._request.lab.origin, [str(name) for name in self.set.value], self.epochs.value
@@ -92,7 +93,7 @@ class TrainingPanel:
         self.tick()
 
     def tick(self) -> bool:
-        """Show how far it is; return True once, when a training has ended."""
+        """Show the progress; return True once, when a training has ended."""
         ended = self.line.follow()
         for button in (self.train_set, self.train_one):
             button.disabled = self._labs.trainings.running

@@ -1,7 +1,8 @@
-"""The choices of a page: what there is to choose, and how it stands in the address."""
+"""The state of a page, and how its parameters are read from the address and written into it."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -13,13 +14,13 @@ import param
 from gpvae_core.errors import UserError
 
 LONGEST = 2000
-"""Characters of a value that are looked at."""
+"""Characters of a value in the address that are read; the rest is ignored."""
 MOST_DIGITS = 9
-"""Digits of a whole number: larger ones count nothing here."""
+"""Most digits of a whole number: nothing on the pages is counted beyond that."""
 
 
 class Checked(param.String):
-    """A text that `check` reads; it raises UserError, with one line, for a text that it cannot read."""
+    """A text parameter that accepts only what `check` can read; for any other text `check` raises UserError."""
 
     __slots__ = ["check"]
 
@@ -33,7 +34,7 @@ class Checked(param.String):
 
 
 class PageState(param.Parameterized):
-    """The choices of one page; its parameters are read from the address when it opens, and kept there.
+    """The choices of one page, as parameters that are read from the address and written back into it.
 
     A parameter with a negative precedence stays out of the address.
     """
@@ -44,54 +45,102 @@ class PageState(param.Parameterized):
 
     @classmethod
     def in_address(cls) -> dict[str, str]:
-        """Return parameter -> its name in the address, in the order of their definition."""
+        """Return the name in the address of each parameter that stands there, in the order of definition."""
         names = [name for name in cls.param if name != "name" and (cls.param[name].precedence or 0) >= 0]
         return {name: cls.address_names.get(name, name) for name in names}
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Raises UserError for a choice that does not go together with what holds."""
+        """Raise UserError if these new values contradict the other parameters of the state."""
 
     def read(self, query: Mapping[str, list[str]]) -> list[str]:
-        """Set the state from an address's query; return a line for each value that was wrong and left as it was."""
+        """Set the parameters that an address's query names; return one line for each value that was not accepted."""
         complaints = []
         for name, key in self.in_address().items():
             if key in query:
                 try:
                     setattr(self, name, parsed(self.param[name], key, query[key][0][:LONGEST]))
-                except UserError as error:
+                except ValueError as error:
                     complaints.append(str(error))
         return complaints
 
     def follow(self) -> None:
-        """Have the address follow the state from now on; nothing happens where there is no browser."""
+        """Keep the address up to date with the state from now on; without a browser, do nothing."""
         if pn.state.location is not None:
             names = self.in_address()
-            # Of what the address said, only what was right; the sync would take over the rest.
-            pn.state.location.search = f"?{urlencode({key: getattr(self, name) for name, key in names.items()})}"
+            # Only accepted values may stand in the address when `sync` begins: it sets the state from what it finds.
+            values = {key: (self.param[name], getattr(self, name)) for name, key in names.items()}
+            texts = {key: as_text(parameter, value) for key, (parameter, value) in values.items() if value is not None}
+            pn.state.location.search = f"?{urlencode(texts)}"
             pn.state.location.sync(self, names, on_error=lambda values: None)
 
 
+def as_text(parameter: param.Parameter, value: Any) -> str:
+    """Return the text of a value in the address, as panel writes it: a text or a date bare, all else as JSON."""
+    plain = parameter.serialize(value)
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
 def parsed(parameter: param.Parameter, key: str, text: str) -> Any:
-    """Return the value of a parameter that stands as `text` under `key`.
+    """Return the value of a parameter that stands as `text` under `key` in the address.
 
     Raises:
-        UserError: no number, out of bounds, none of those to choose from.
+        UserError: the parameter cannot have this value, such as a number out of bounds.
     """
-    if isinstance(parameter, param.Selector) and text not in parameter.objects:
-        raise UserError(f"{key}: wanted one of {', '.join(parameter.objects)}, got '{text[:40]}'")
-    if not isinstance(parameter, param.Number):
-        return text
-    whole = isinstance(parameter, param.Integer)
-    value = whole_number(text) if whole else real_number(text)
-    low, high = parameter.bounds or (None, None)
-    if value is None or (low is not None and value < low) or (high is not None and value > high):
-        raise UserError(f"{key}: wanted a {'whole ' * whole}number{_reach(parameter)}, got '{text[:40]}'")
+    try:
+        value = _value(parameter, text)
+        parameter._validate(value)  # what param itself does when the parameter is set
+    except UserError:
+        raise
+    except (ValueError, TypeError, RecursionError):
+        raise UserError(f"{key}: wanted {_wanted(parameter)}, got '{text[:40]}'") from None
     return value
 
 
+def _value(parameter: param.Parameter, text: str) -> Any:
+    """Return the value that `text` stands for, unchecked. Raises ValueError where it stands for none."""
+    if isinstance(parameter, param.String):
+        return text
+    if choices := _choices(parameter):
+        if text not in choices:
+            raise ValueError
+        return choices[text]
+    # A date is a number to param, but is read as a date.
+    if isinstance(parameter, param.Number) and not isinstance(parameter, param.Date | param.CalendarDate):
+        value = whole_number(text) if isinstance(parameter, param.Integer) else real_number(text)
+        if value is None:
+            raise ValueError
+        return value
+    # NOTE: param makes a tuple of the letters of any text.
+    is_json = text.startswith(("[", "{")) or isinstance(parameter, param.Tuple)
+    return parameter.deserialize(json.loads(text) if is_json else text)
+
+
+def _choices(parameter: param.Parameter) -> dict[str, Any]:
+    """Return the values of a parameter that has one of several, by their text in the address; else {}."""
+    if isinstance(parameter, param.Boolean):
+        return {"true": True, "false": False}
+    if isinstance(parameter, param.Selector) and not isinstance(parameter, param.ListSelector):
+        return {as_text(parameter, value): value for value in parameter.objects}
+    return {}
+
+
+def _wanted(parameter: param.Parameter) -> str:
+    """Return in words which values the parameter can have; of its bounds the soft ones, if it has any."""
+    if choices := _choices(parameter):
+        return f"one of {', '.join(choices)}"
+    if not isinstance(parameter, param.Number) or isinstance(parameter, param.Date | param.CalendarDate):
+        return f"a value such as {as_text(parameter, parameter.default)}"
+    low, high = parameter.softbounds or parameter.bounds or (None, None)
+    kind = f"a {'whole ' * isinstance(parameter, param.Integer)}number"
+    if low is None:
+        return kind if high is None else f"{kind} of at most {high:g}"
+    return f"{kind} from {low:g} on" if high is None else f"{kind} from {low:g} to {high:g}"
+
+
 def whole_number(text: str) -> int | None:
-    """Return the number from 0 on that a text is, None for any other text."""
-    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
+    """Return the whole number that a text is, None for any other text."""
+    digits = text.removeprefix("-")
+    return int(text) if digits.isdecimal() and len(digits) <= MOST_DIGITS else None
 
 
 def real_number(text: str) -> float | None:
@@ -103,9 +152,6 @@ def real_number(text: str) -> float | None:
     return value if math.isfinite(value) else None  # NOTE: nan passes any comparison with a bound
 
 
-def _reach(parameter: param.Number) -> str:
-    """Return the bounds in words; the soft ones, where 0 stands for what suits best."""
-    low, high = parameter.softbounds or parameter.bounds or (None, None)
-    if low is None:
-        return "" if high is None else f" of at most {high:g}"
-    return f" from {low:g} on" if high is None else f" from {low:g} to {high:g}"
+def listed(text: str, separator: str) -> tuple[str, ...]:
+    """Return the parts of a text such as 'vae,iaf:4', each once and none empty."""
+    return tuple(dict.fromkeys(filter(None, text.split(separator))))

@@ -1,10 +1,9 @@
-"""What the bars of controls share: widgets bound to a state, sliders, and a field with a button on either side."""
+"""Widgets bound to a page's state: fields, sliders, and a number field with a button on either side."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import panel as pn
@@ -18,73 +17,78 @@ from gpvae_core.errors import UserError
 FIELD = {"size": "small", "margin": (3, 4)}
 SMALL = {"size": "small", "variant": "outlined", "margin": (3, 4)}
 BAR: dict[str, Any] = {"align_items": "center", "gap": "2px", "sizing_mode": "stretch_width", "margin": (5, 6, 0, 6)}
+FIELD_TYPES: tuple[tuple[type[param.Parameter], Any], ...] = (
+    (param.ListSelector, None), (param.Selector, pmui.Select), (param.Boolean, pmui.Checkbox),
+    (param.Integer, pmui.IntInput), (param.Number, pmui.FloatInput), (param.String, pmui.TextInput),
+)  # fmt: skip
+"""The widget for each type of parameter, None for none; the first type that fits decides."""
 
 
 class Controls:
-    """Widgets bound to a page's state; `complain` shows a line to the person."""
+    """Widgets bound to a page's state; `complain` shows the user a line about a value that was refused."""
 
     def __init__(self, state: Any, complain: Callable[[str], None]) -> None:
-        self._state, self.complain = state, complain
-        self._telling = False
+        self.state, self.complain = state, complain
+        self._updating = False
 
     def set(self, **values: Any) -> bool:
-        """Take a choice of the person's; return False where it cannot be set, which is said."""
+        """Set parameters to what the user chose; return False, after a complaint, where they do not accept it."""
         try:
-            self._state.check(values)
-            self._state.param.update(**values)
+            self.state.check(values)
+            self.state.param.update(**values)
         except ValueError as error:
             self.complain(str(error))
             return False
         return True
 
-    @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Change widgets without that being a choice of the person's."""
-        before, self._telling = self._telling, True
+    def update(self, widget: Any, **values: Any) -> None:
+        """Change a widget's options, value or looks without calling what watches it.
+
+        NOTE: options and value must go in one call, or the browser sends back the first option as the user's choice.
+        """
+        before, self._updating = self._updating, True
         try:
-            yield
+            widget.param.update(**values)
         finally:
-            self._telling = before
+            self._updating = before
 
-    def show_value(self, widget: Any, value: Any) -> None:
-        """Show a value in a widget without that being a choice of the person's."""
-        with self.telling():
-            widget.value = value
-
-    def watch(self, widget: Any, take: Callable[[Any], object]) -> None:
-        """Call `take` with what the person chooses in a widget."""
-        widget.param.watch(lambda event: None if self._telling else take(event.new), "value")
+    def watch(self, widget: Any, on_choice: Callable[[Any], object]) -> None:
+        """Call `on_choice` with each value that the user gives to a widget."""
+        widget.param.watch(lambda event: None if self._updating else on_choice(event.new), "value")
 
     def bind(self, widget: Any, name: str) -> Any:
-        """Have what is chosen in a widget go into a parameter, else show what holds; return the widget."""
+        """Set a parameter to what the user chooses in a widget, and return the widget; a refused value is undone."""
 
-        def take(value: Any) -> None:
+        def on_choice(value: Any) -> None:
             if value is not None and not self.set(**{name: value}):
-                self.show_value(widget, getattr(self._state, name))
+                self.update(widget, value=getattr(self.state, name))
 
-        self.watch(widget, take)
+        self.watch(widget, on_choice)
         return widget
 
     def follow(self, widget: Any, name: str) -> None:
-        """Have a widget show a parameter, now and whenever it changes."""
-        self.show_value(widget, getattr(self._state, name))
-        self._state.param.watch(lambda event: self.show_value(widget, event.new), name)
+        """Show a parameter's value in a widget, now and after each change."""
+        self.update(widget, value=getattr(self.state, name))
+        self.state.param.watch(lambda event: self.update(widget, value=event.new), name)
 
-    def field(self, name: str, label: str, **more: Any) -> pmui.IntInput | pmui.Select:
-        """Return a field for the whole number `name`, within its bounds, or for the one of several that `name` is."""
-        parameter = self._state.param[name]
+    def field(self, name: str, label: str, **more: Any) -> Any:
+        """Return a field bound to the parameter `name`, of the widget for its type, within its bounds or objects."""
+        parameter = self.state.param[name]
+        make = next((widget for kind, widget in FIELD_TYPES if isinstance(parameter, kind)), None)
+        if make is None:
+            raise TypeError(f"there is no field for the {type(parameter).__name__} parameter '{name}'")
         if isinstance(parameter, param.Selector):
-            choice = {"options": list(parameter.objects), "description": parameter.doc}
-            field = pmui.Select(label=label, **choice, **FIELD, **more)
-        else:
-            start, end = parameter.bounds
-            field = pmui.IntInput(label=label, start=start, end=end, **FIELD, **more)
-        self.follow(self.bind(field, name), name)
+            more = {"options": list(parameter.objects), "description": parameter.doc, **more}
+        elif isinstance(parameter, param.Number):
+            start, end = parameter.bounds or (None, None)
+            more = {"start": start, "end": end, **more}
+        field = self.bind(make(label=label, **FIELD, **more), name)
+        self.follow(field, name)
         return field
 
     def dial(self, name: str, label: str, **more: Any) -> Dial:
-        """Return a slider for the number `name`, with a field for numbers beyond it."""
-        dial = self.slider(self._state.param[name], label, lambda value: self.set(**{name: value}), **more)
+        """Return a slider bound to the number `name`, with a field for values outside the slider's range."""
+        dial = self.slider(self.state.param[name], label, lambda value: self.set(**{name: value}), **more)
         self.follow(dial, name)
         return dial
 
@@ -92,43 +96,37 @@ class Controls:
         self,
         parameter: param.Parameter,
         label: str,
-        take: Callable[[Any], bool],
-        choose: Callable[[str], Any] = lambda key: None,
+        set_value: Callable[[Any], bool],
+        on_button: Callable[[str], Any] = lambda key: None,
         **more: Any,
     ) -> Dial:
-        """Return a slider; `take` says whether a number could be set, `choose` gets the key of a button behind it."""
+        """Return a slider for the values of `parameter`.
+
+        `set_value` gets a number and returns whether it was accepted; `on_button` gets the key of a button that stands
+        behind the slider and is pressed.
+        """
 
         def typed(text: Any) -> None:
             try:
-                if take(parsed(parameter, label, str(text)[:LONGEST].strip().lower())):
+                if set_value(parsed(parameter, label, str(text)[:LONGEST].strip().lower())):
                     return
             except UserError as error:
                 self.complain(str(error))
             dial.settle()
 
         dial = Dial(
-            {"typed": typed, "choice": lambda key: choose(str(key))}, label=label, help=parameter.doc or "",
-            whole=isinstance(parameter, param.Integer), dark=self._state.param.dark, margin=(3, 3), **more,
+            {"typed": typed, "choice": lambda key: on_button(str(key))}, label=label, help=parameter.doc or "",
+            whole=isinstance(parameter, param.Integer), dark=self.state.param.dark, margin=(3, 3), **more,
         )  # fmt: skip
         return dial
 
-    def stepper(self, label: str, what: str, name: str, together: Mapping[str, Any] = {}, **more: Any) -> Stepper:
-        """Return a field for the parameter `name`, round at the ends; `together` are values set along with it."""
-
-        def choose(number: int) -> None:
-            self.set(**together, **{name: number})
-
-        def step(by: int) -> None:
-            choose((getattr(self._state, name) + by) % (stepper.last + 1))
-
-        stepper = Stepper(self, label, what, step, choose, **more)
-        return stepper
-
 
 class Stepper:
-    """A field for one of 0 to `last`, with a button on either side.
+    """A field for a parameter that is a number from 0 to `last`, with a button on either side; after `last` comes 0.
 
-    `also` reads what is no number: it returns a complaint, '' where it took the text, None where it is not its to read.
+    `together` are other values to set along with the number. `step` replaces what the buttons do. `read_other` gets a
+    text that is no such number. It returns None if it cannot read it either, a complaint if it reads it as something
+    that does not exist, and '' if it has set what the text says; `other_form` names that form.
     """
 
     def __init__(
@@ -136,45 +134,54 @@ class Stepper:
         controls: Controls,
         label: str,
         what: str,
-        step: Callable[[int], None],
-        choose: Callable[[int], None],
-        also: Callable[[str], str | None] = lambda text: None,
-        or_else: str = "",
+        name: str,
+        together: Mapping[str, Any],
+        step: Callable[[int], None] | None = None,
+        read_other: Callable[[str], str | None] = lambda text: None,
+        other_form: str = "",
         **field: Any,
     ) -> None:
-        self.step, self._choose, self._label, self.last, self._shown = step, choose, label, 0, "0"
+        self._controls, self._label, self._name, self._together = controls, label, name, together
+        self.step = step or self._step
+        self.last, self._shown = 0, "0"
         noun = label.split()[-1].lower()
         self.field = pmui.TextInput(label=label, value="0", **{"width": 115, **FIELD, **field})
         self.previous = pmui.IconButton(icon="chevron_left", description=f"Previous {noun} (left arrow key)", margin=0)
         self.next = pmui.IconButton(icon="chevron_right", description=f"Next {noun} (right arrow key)", margin=0)
-        self.previous.on_click(lambda _: step(-1))
-        self.next.on_click(lambda _: step(1))
+        self.previous.on_click(lambda _: self.step(-1))
+        self.next.on_click(lambda _: self.step(1))
         self.widgets: tuple[pn.viewable.Viewable, ...] = (self.previous, self.field, self.next)
 
         def typed(text: str) -> None:
             number = whole_number(text)
-            if number is not None and number <= self.last:
-                choose(number)
+            if number is not None and 0 <= number <= self.last:
+                self._choose(number)
                 return
-            complaint = also(text)
+            complaint = read_other(text)
             if complaint is None:
-                complaint = f"wanted a {what} from 0 to {self.last}{or_else}, got '{text[:40]}'"
+                complaint = f"wanted a {what} from 0 to {self.last}{other_form}, got '{text[:40]}'"
             if complaint:
                 controls.complain(complaint)
-                controls.show_value(self.field, self._shown)
+                controls.update(self.field, value=self._shown)
 
         controls.watch(self.field, lambda value: typed(str(value).strip()))
 
+    def _choose(self, number: int) -> None:
+        self._controls.set(**self._together, **{self._name: number})
+
+    def _step(self, by: int) -> None:
+        self._choose((getattr(self._controls.state, self._name) + by) % (self.last + 1))
+
     def random(self) -> pmui.Button:
-        """Return a button that chooses one at random."""
+        """Return a button that chooses a number at random."""
         button = pmui.Button(label="Random", icon="casino", **SMALL)
         button.on_click(lambda _: self._choose(random.randint(0, self.last)))
         return button
 
     def show(self, value: object, last: int | None = None) -> None:
-        """Show what holds, and how far the numbers go."""
+        """Show the current value, and the last number there is if that is given."""
         self._shown = str(value)
         if last is not None:
             self.last = last
             self.field.label = f"{self._label}, 0–{last}"
-        self.field.value = self._shown
+        self._controls.update(self.field, value=self._shown)

@@ -1,4 +1,4 @@
-"""With nothing trained yet: train the default pair, and show why, how far it is, and the latent space as it forms."""
+"""The first training where there are no runs: the default pair, with its progress and its latent space as it forms."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Snapshot:
     """The latent means of the test images after an epoch."""
 
     number: int
-    """Counts snapshots, so that a page knows a new one."""
+    """How many snapshots were taken so far: by it a page recognises a new one."""
     title: str
     means: Array
     """(N, D)."""
@@ -51,16 +51,16 @@ class Snapshot:
 
 
 class FirstStart(JobSlot):
-    """One training for all pages; `trainer` (default: of the default pair) writes the runs below `root`."""
+    """The one training of the default pair, shared by all pages; `trainer` writes the runs below `root`."""
 
     def __init__(self, root: Path, trainer: Trainer | None = None) -> None:
         super().__init__()
         self._root, self._trainer = root, trainer
         self.snapshot: Snapshot | None = None
-        """The latest picture, None before the first epoch."""
+        """The latest snapshot, None before the first epoch has ended."""
 
     def start(self) -> None:
-        """Begin, unless it is running; after a cancel or a failure, begin again."""
+        """Start the training unless it is running; after it was cancelled or has failed, start it again."""
         self.begin("training the default pair", self._train)
 
     def _train(self, progress: Progress) -> None:
@@ -84,10 +84,10 @@ class FirstStart(JobSlot):
 
 
 class Welcome:
-    """The panel of the first training, which a page over runs on images begins where there is none."""
+    """The panel of the first training on a page that needs runs on images; `views` is hidden until there are some."""
 
-    def __init__(self, library: RunLibrary, first: FirstStart) -> None:
-        self._library, self._first = library, first
+    def __init__(self, library: RunLibrary, first: FirstStart, views: pn.Column) -> None:
+        self._library, self._first, self._views = library, first, views
         self._names = library.image_names()
         self._drawn: tuple[int, bool] | None = None
         self.line = ProgressLine(first)
@@ -100,23 +100,26 @@ class Welcome:
         self.panel = pn.Column(self.intro, self.line.panel, self.card, visible=False, sizing_mode="stretch_width")
 
     def start(self) -> str:
-        """Train where there are no runs at all; return what to say where there are some, but none on images."""
+        """Start the training if there are no runs at all; return a line where there are some, but none on images."""
         if not self._library.names():
             self._first.start()
         self.panel.visible = self._first.running
+        self._views.visible = bool(self._library.image_names())
         return self._library.without_images()
 
-    def tick(self, dark: bool, views_below: bool) -> bool:
-        """Show how far it is, once there are views below nothing more; return whether there may be other runs now."""
+    def tick(self, dark: bool) -> bool:
+        """Show the progress, and the latent space until there are views; return whether there may be new runs."""
         if not self.panel.visible:
             return False
-        report = self._first.report()  # asked first: what ends while we look is found at the next tick
+        views_below = self._views.visible
+        # Read before the runs are: a training that ends between the two is noticed at the next tick.
+        report = self._first.report()
         self.line.follow()
         self.again.visible = report.outcome in ("cancelled", "failed")
         self.intro.visible = self.card.visible = not views_below
         if not views_below:
             self._show_latents(dark)
-        self._library.rescan(finished_only=True)  # half a training is no run to judge an encoder by
+        self._library.rescan(finished_only=True)  # a run in training is not shown yet
         before, self._names = self._names, self._library.image_names()
         self.panel.visible = report.outcome != "done"
         return report.outcome == "done" or self._names != before

@@ -1,4 +1,4 @@
-"""Work in the background of the server that pages can watch and cancel."""
+"""Jobs in threads of the server, whose progress pages can show and which they can cancel."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gpvae_core.progress import Cancelled, Progress
 log = logging.getLogger(__name__)
 Outcome = Literal["idle", "waiting", "running", "done", "cancelled", "failed"]
 _ONE_AT_A_TIME = threading.Lock()
-"""One lock for the slow panes of all pages: what is timed must not be slowed down by what is computed beside it."""
+"""Held by the one job of all pages' slow panes that may compute: a second one would distort the times it measures."""
 LOOK_S = 0.2
-"""How often a job that waits for its turn looks whether it was cancelled."""
+"""Seconds after which a job that waits for that lock checks again whether it was cancelled."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where a job stands: `done` of `total` steps of `what`; `left` is in seconds, None while unknown."""
+    """The progress of a job: `done` of `total` steps of `what`; `left` is in seconds, None while unknown."""
 
     outcome: Outcome
     what: str = ""
@@ -41,7 +41,7 @@ class Report:
 
     @property
     def words(self) -> str:
-        """The report in one line."""
+        """The progress in one line, for the page."""
         if self.outcome == "cancelled":
             return "Cancelled. What was trained so far is kept; training goes on from there."
         if self.outcome == "failed":
@@ -52,7 +52,7 @@ class Report:
 
 
 def time_left(seconds: float | None) -> str:
-    """Return 'about 40 s left', rounded as it deserves; '' while unknown."""
+    """Return 'about 40 s left', rounded to 5 s or to minutes; '' while unknown."""
     if seconds is None:
         return ""
     if seconds < 90:
@@ -61,7 +61,10 @@ def time_left(seconds: float | None) -> str:
 
 
 class WatchedJob:
-    """`work(progress)` in a thread of its own. Any number of pages may read `report()`."""
+    """A thread that runs `work(progress)`. Any number of pages may read `report()`.
+
+    The thread replaces the frozen report as a whole, so that readers need no lock.
+    """
 
     def __init__(self, name: str, work: Callable[[Progress], Any]) -> None:
         self.name, self._work = name, work
@@ -73,21 +76,21 @@ class WatchedJob:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> WatchedJob:
-        """Begin; returns itself."""
+        """Start the thread; return the job itself."""
         self._report = Report("waiting")
         self._thread.start()
         return self
 
     def cancel(self) -> None:
-        """Ask it to stop; it does at its next report of progress."""
+        """Ask the work to stop; it does so when it next reports progress."""
         self._cancel.set()
 
     def report(self) -> Report:
-        """Return where it stands now."""
+        """Return the progress so far."""
         return self._report
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the end."""
+        """Wait until the work has ended."""
         self._thread.join(timeout)
 
     def _progress(self, done: int, total: int, what: str) -> None:
@@ -119,21 +122,21 @@ class WatchedJob:
         return "done", ""
 
 
-NOTHING = WatchedJob("nothing", lambda progress: None)
-"""A job that is never started."""
+NEVER_STARTED = WatchedJob("nothing", lambda progress: None)
+"""Stands in a slot that has had no job: its report is idle."""
 
 
 class JobSlot:
-    """Room for one job at a time, which all pages share."""
+    """Runs one job at a time, for all pages that share the slot."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._job = NOTHING
+        self._job = NEVER_STARTED
         self.number = 0
-        """Counts jobs, so that a page knows one of which it has not seen the end."""
+        """How many jobs were begun: by it a page tells a new job from one whose end it has shown."""
 
     def begin(self, name: str, work: Callable[[Progress], Any]) -> bool:
-        """Begin a job, unless one is running; return whether it was begun."""
+        """Start a job unless one is running; return whether it was started."""
         with self._lock:
             if self.running:
                 return False
@@ -143,57 +146,61 @@ class JobSlot:
 
     @property
     def running(self) -> bool:
-        """True while the job goes on."""
+        """Whether a job is waiting or running."""
         return self._job.report().running
 
     def cancel(self) -> None:
-        """Stop the job, if there is one, at its next report of progress."""
+        """Cancel the job, if there is one: it stops when it next reports progress."""
         self._job.cancel()
 
     def report(self) -> Report:
-        """Return where the job stands; it is idle where there was none."""
+        """Return the progress of the job; its outcome is idle where there was none."""
         return self._job.report()
 
 
 class Background(JobSlot):
-    """Computes what one pane asks for; a new question ends the work on the old one."""
+    """Computes the view of one slow pane; a request for another view cancels the job of the one before.
+
+    A job can only be cancelled where it reports progress. Until then it runs on in its thread, but its result is never
+    read: the slot has already forgotten it.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
         self.key: Hashable = None
-        """Stands for the question; None for no question."""
+        """What the view computed last depends on, see `Pane.key`; None where none is asked for."""
 
-    def want(self, key: Hashable, compute: Callable[[Progress], Any]) -> None:
-        """Compute this, unless that is what is being or has been computed."""
+    def compute(self, key: Hashable, work: Callable[[Progress], Any]) -> None:
+        """Start a job for the view of this key, unless it is being computed already, or has been."""
         if key != self.key:
-            self.forget()
+            self.discard()
             self.key = key
             if key is not None:
-                self.begin(self._name, lambda progress: _in_turn(compute, progress))
+                self.begin(self._name, lambda progress: _in_turn(work, progress))
 
-    def forget(self) -> None:
-        """Drop the result: the next question is computed even where it is the same."""
+    def discard(self) -> None:
+        """Cancel the job and forget its result: the next request is computed even where its key is the same."""
         self.cancel()
-        self.key, self._job = None, NOTHING
+        self.key, self._job = None, NEVER_STARTED
 
-    def leave(self) -> None:
-        """Drop a question that is still being worked on; a result that is there stays."""
+    def cancel_unfinished(self) -> None:
+        """Cancel a job that is still running; keep the result of one that is done."""
         if self.running:
-            self.forget()
+            self.discard()
 
     @property
     def result(self) -> Any:
-        """What was computed, once it is; else None."""
+        """The view once it is computed, None before."""
         return self._job.result
 
 
-def _in_turn(compute: Callable[[Progress], Any], progress: Progress) -> Any:
-    """Compute once no other slow pane does."""
+def _in_turn(work: Callable[[Progress], Any], progress: Progress) -> Any:
+    """Wait until no other slow pane is computing, then do the work; a job can be cancelled while it waits."""
     progress(0, 0, "waiting for other work")
     while not _ONE_AT_A_TIME.acquire(timeout=LOOK_S):
         progress(0, 0, "waiting for other work")
     try:
-        return compute(progress)
+        return work(progress)
     finally:
         _ONE_AT_A_TIME.release()

@@ -1,4 +1,4 @@
-"""The runs a server shows: found in folders, loaded when asked for, shared by all pages."""
+"""The runs that a server shows: found in folders, loaded at their first use, shared by all pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpvae_core.progress import Progress
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
     from gpvae_core.inspection.explorer import Explorer
-    from gpvae_core.runs import RunSummary
+    from gpvae_core.runs import Run, RunSummary
 
 DEFAULT_ROOT = Path("runs")
 T = TypeVar("T")
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ListedRun:
-    """A run, and whether pages can show it."""
+    """A run that was found, and which pages can show it."""
 
     summary: RunSummary
     on_images: bool
     ready: bool
-    """It has weights to show; a run whose inference finishes its weights has none before."""
+    """Whether it has weights; a method that makes its weights at the end of training has none before."""
 
 
 def _listed(summary: RunSummary) -> ListedRun:
@@ -51,7 +51,7 @@ def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
     """Return the runs of a run folder or a folder of runs, and one line for each that is damaged.
 
     Raises:
-        UserError: it was named and is neither, or is a damaged run.
+        UserError: the place was named by the user and is neither, or is a damaged run.
     """
     if place == DEFAULT_ROOT and not place.is_dir():
         return [], []
@@ -64,7 +64,7 @@ def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
 
 
 def _check_place(place: Path) -> None:
-    """Raises UserError for a folder of other things, among which the default pair would be trained."""
+    """Raise UserError for a folder with files but no runs: the default pair would be trained among them."""
     if place == DEFAULT_ROOT or not any(not path.name.startswith(".") for path in place.iterdir()):
         return
     runs, damaged = _runs_at(place)
@@ -73,7 +73,7 @@ def _check_place(place: Path) -> None:
 
 
 class RunLibrary:
-    """Runs in `places`, each a run folder or a folder of runs, newest first; `opened` makes an Explorer of a folder.
+    """The runs in `places`, each a run folder or a folder of runs; `opened` loads a run folder as an Explorer.
 
     Raises:
         UserError: a place that does not exist or is neither, or that holds only damaged runs.
@@ -93,15 +93,15 @@ class RunLibrary:
 
     @property
     def root(self) -> Path:
-        """Where new runs go."""
+        """The folder in which new runs are trained."""
         return self.places[0]
 
     def shared(self, make: Callable[[RunLibrary], T]) -> T:
-        """Return what all pages over this library share; it is made at the first call."""
+        """Return `make(self)`, made at the first call and shared by all pages over this library."""
         return self._shared.get(make, lambda: make(self))
 
     def rescan(self, finished_only: bool = False) -> None:
-        """Look again for runs that can be shown: those with weights of at least one epoch, or trained to the end."""
+        """Look again for runs: those that are finished or, unless `finished_only`, have the weights of an epoch."""
         summaries: list[RunSummary] = []
         damaged: list[str] = []
         for place in self.places:
@@ -128,21 +128,21 @@ class RunLibrary:
         return list(self._runs)
 
     def ready_names(self) -> list[str]:
-        """Return the runs with weights to show, newest first."""
+        """Return the names of the runs that have weights, newest first."""
         return [name for name, run in self._runs.items() if run.ready]
 
     def image_names(self) -> list[str]:
-        """Return the runs on images that have weights to show, newest first; others are on points, or not finished."""
+        """Return the names of the runs on images that have weights, newest first."""
         return [name for name, run in self._runs.items() if run.ready and run.on_images]
 
     def summary(self, name: str) -> RunSummary:
-        """Raises UserError with the nearest right name."""
+        """Return the summary of a run. Raises UserError, with the nearest name there is, for an unknown run."""
         if name not in self._runs:
             raise unknown("run", name, self._runs)
         return self._runs[name].summary
 
     def check_ready(self, name: str) -> None:
-        """Raises UserError for a run that there is not, or that has no weights to show yet."""
+        """Raise UserError if the run is unknown or has no weights yet."""
         path = self.summary(name).path
         if not self._runs[name].ready:
             raise UserError(
@@ -151,7 +151,7 @@ class RunLibrary:
             )
 
     def image_summary(self, name: str) -> RunSummary:
-        """Raises UserError with the nearest right name, or where the run is on points or has no weights yet."""
+        """Return the summary of a run on images. Raises UserError if it is unknown, on points, or has no weights."""
         summary = self.summary(name)
         if not self._runs[name].on_images:
             raise UserError(f"run '{name}' is on points ({summary.dataset}), not on images: the MAPA Lab shows it")
@@ -159,7 +159,7 @@ class RunLibrary:
         return summary
 
     def without_images(self) -> str:
-        """Say what is missing where there are runs, but none on images that can be shown; else ''."""
+        """Return why no run on images can be shown although there are runs; '' where there are none, or one can."""
         if not self._runs or self.image_names():
             return ""
         if waiting := [name for name, run in self._runs.items() if run.on_images]:
@@ -170,7 +170,7 @@ class RunLibrary:
         )
 
     def default_choice(self) -> tuple[str, str]:
-        """Return the newest run on images, and the next if it has the same data and dimension; '' for none."""
+        """Return the newest run on images, and the second newest if it has the same data and dimension; '' for none."""
         first, second, *_ = [*self.image_names(), "", ""]
         kinds = [(run.dataset, run.latent_dim) for run in map(self.summary, filter(None, (first, second)))]
         return first, second if len(set(kinds)) == 1 else ""
@@ -188,20 +188,24 @@ class RunLibrary:
 
         return self._explorers.get(path, load)
 
+    def run(self, name: str) -> Run:
+        """Return the run, loaded at the first use. Raises UserError for an unknown or damaged run."""
+        return self.explorer(name).run
+
     def is_open(self, name: str) -> bool:
-        """Return whether `explorer(name)` needs no loading."""
+        """Return whether the run is loaded."""
         return self._explorers.peek(self.summary(name).path) is not None
 
     def is_broken(self, name: str) -> bool:
-        """Return whether it could not be loaded."""
+        """Return whether an attempt to load the run has failed."""
         return self.summary(name).path in self._broken
 
     def preparation(self, name: str) -> WatchedJob:
-        """Return the job that computes ahead what the explorer needs; it begins at the first call."""
+        """Return the job that computes what the run's views need; it is started at the first call."""
         explorer = self.explorer(name)
 
         def prepare(progress: Progress) -> None:
-            with self._one_at_a_time:  # two at a time would both be late
+            with self._one_at_a_time:  # one run is ready sooner than two at half the speed
                 explorer.prepare(progress)
 
         return self._jobs.get(self.summary(name).path, lambda: WatchedJob(f"preparing {name}", prepare).start())

@@ -1,4 +1,4 @@
-"""The frame of a page: header, notice, session, address, arrow keys and clock; a page adds its state and its panes."""
+"""The frame of a page: header, notice, session, address, arrow keys and clock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 
-from dashboards.lab.address import PageState, parsed
-from dashboards.lab.first_start import FirstStart
+from dashboards.lab.address import PageState
+from dashboards.lab.first_start import FirstStart, Welcome
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
@@ -21,25 +21,38 @@ from dashboards.widgets.keys import ArrowKeys
 from dashboards.widgets.notice import Notice
 
 COMPACT = {"& .MuiToolbar-root": {"minHeight": "44px"}, "& .MuiAppBar-root .title": {"fontSize": "1.1rem"}}
-WHOLE = {"flex": "none", "max-height": "none"}
-"""Never squeezed: the page scrolls instead."""
-GRID = {**WHOLE, "display": "grid", "grid-template-columns": "repeat(auto-fill, minmax(456px, 1fr))", "gap": "8px"}
-WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": WHOLE}
+FULL_HEIGHT = {"flex": "none", "max-height": "none"}
+"""Keeps a part as high as its contents: the page scrolls instead."""
+GRID = {
+    **FULL_HEIGHT, "display": "grid", "grid-template-columns": "repeat(auto-fill, minmax(456px, 1fr))", "gap": "8px",
+}  # fmt: skip
+WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": FULL_HEIGHT}
+SUMMARY = ".summary { font-size: 13px; line-height: 1.4; }"
+
+
+def card_grid(*parts: pn.viewable.Viewable, **params: Any) -> pn.Column:
+    """Return cards and other parts side by side, as many in a row as the window has room for."""
+    for part in parts:
+        part.sizing_mode = "stretch_width"
+    return pn.Column(*parts, styles=GRID, margin=(4, 12), sizing_mode="stretch_width", **params)
 
 
 class Page(ABC, Generic[R]):
     """One browser tab.
 
     A page names its `path`, `title` and `state_type`, makes its panes, lays them out with its controls, and resolves
-    a state into the request that the panes answer. What else it may do is in the hooks below.
+    a state into the request that the panes answer. The other hooks below do nothing unless a page overrides them.
     """
 
     path: ClassVar[str]
     title: ClassVar[str]
     state_type: ClassVar[type[PageState]]
     tick_ms: ClassVar[int] = 250
-    """How often `watch` is called."""
+    """Milliseconds between two calls of `watch`."""
+    needs_images: ClassVar[bool] = False
+    """Whether the page needs a run on images: where there are no runs at all, the frame trains the default pair."""
     line_style: ClassVar[str] = ""
+    """CSS of the line above the cards, whose class is `summary`."""
 
     def __init__(
         self,
@@ -51,15 +64,17 @@ class Page(ABC, Generic[R]):
     ) -> None:
         self.library, self.first, self._document = library, first, document
         self.notice = Notice()
-        self.line = pn.pane.HTML("", stylesheets=[self.line_style], sizing_mode="stretch_width", margin=(4, 12))
+        looks = [SUMMARY, self.line_style]
+        self.line = pn.pane.HTML("", stylesheets=looks, sizing_mode="stretch_width", margin=(4, 12))
         self.state: Any = self.state_type()
         self.session = Session(self, self.state, self.make_panes(), document, self.notice)
-        main = self.layout()
+        self.views = pn.Column(*self.layout(), **WIDE)
+        self.welcome = Welcome(library, first, self.views) if self.needs_images else None
         self._complaints = self.read(parse_qs(query))
         self.frame = pmui.Page(
             title=self.title,
             header=[] if links is None else [links],
-            main=[self.notice.pane, *main, ArrowKeys(self.step)],
+            main=[self.notice.pane, *([self.welcome.panel] if self.welcome else []), self.views, ArrowKeys(self.step)],
             sidebar_variant="temporary",
             busy_indicator=None,
             sx=COMPACT,
@@ -69,88 +84,98 @@ class Page(ABC, Generic[R]):
 
     @abstractmethod
     def make_panes(self) -> Sequence[Pane[R]]:
-        """Return the page's panes, those that are to be computed first in front."""
+        """Return the page's panes, in the order in which they are computed."""
 
     @abstractmethod
     def layout(self) -> Sequence[pn.viewable.Viewable]:
-        """Make the controls; return what stands below the notice, with the cards of the session."""
+        """Make the controls; return the parts of the page below the notice, with the cards of the session."""
 
     def read(self, query: dict[str, list[str]]) -> list[str]:
-        """Set the state from the address; return what was wrong with it."""
+        """Set the state from the address's query; return a line for each value that was not accepted."""
         return self.state.read(query)
 
     def start(self) -> None:
-        """Begin once the browser is there."""
+        """Start to compute, once the page has loaded."""
         self.session.start()
 
     def watch(self) -> None:
-        """Bring up to date what changes by itself."""
+        """Update what changes without a choice of the user's, such as the progress of a training."""
+
+    def runs_changed(self) -> None:
+        """Show the runs that the first training has finished so far; only called where `needs_images`."""
 
     def step(self, by: int) -> None:
-        """Follow the left (-1) or right (1) arrow key."""
+        """Go to the previous (-1) or next (1) image or point: an arrow key was pressed."""
 
-    # From the session, in a thread
+    # Called by the session in a thread: these must not change widgets
 
     @abstractmethod
     def resolve(self, values: Values) -> Resolved[R] | None:
-        """Return what the values of the state ask for, None where there is nothing to ask for yet; in a thread.
+        """Return the request for these values of the state, None while there is nothing to show yet.
 
         Raises:
-            UserError: nothing can be shown; every card says why.
+            UserError: nothing can be shown; every card shows the message.
         """
 
     def line_of(self, request: R) -> str | None:
-        """Return the line above the cards as HTML, None to leave the one there is; in a thread."""
+        """Return the line above the cards as HTML, None to keep the present one."""
         return None
 
     def improved(self, request: R, current: Callable[[], bool]) -> R | None:
-        """Return a request that shows more, after slow work on one that is answered already; in a thread."""
+        """Do slow work for a request that is already shown; return a request that shows its result, None for none.
+
+        `current` returns False once there is a newer request, for which this one can be given up.
+        """
         return None
 
-    # From the session, with the document's lock: these may change widgets
+    # Called by the session with the document's lock: these may change widgets
 
     def offer(self, request: R) -> None:
-        """Tell the controls what holds and what there is to choose from."""
+        """Show the request's values in the controls, and the options that there are."""
 
     def beside(self, pane: Pane[R], aside: str) -> None:
-        """Show what belongs to a card's view but stands elsewhere on the page."""
+        """Show what `Pane.aside` returned for the view of a card, outside the card."""
 
     def pick(self, index: int) -> None:
-        """Follow a click on a point of a figure."""
+        """Respond to a click on a figure's point, which stands for the image or point `index`."""
 
     def hover(self, pane: Pane[R], index: int) -> None:
-        """Follow the pointer over a point of a figure."""
+        """Respond to the pointer over a point of a figure."""
 
     def act(self, action: str) -> None:
-        """Follow a button in a card's heading."""
+        """Respond to a button in a card's heading."""
 
-    def show_line(self, text: str) -> None:
-        """Show the line above the cards."""
-        self.line.object = text
+    def show_line(self, line: str) -> None:
+        """Show a line of HTML above the cards; a screen reader reads it out."""
+        self.line.object = f'<div class="summary" role="status">{line}</div>'
 
     def select(self, name: str, value: str) -> None:
-        """Follow a choice in a card's heading: it goes into the parameter of its name."""
-        if name in self.state.in_address():
-            self.change(**{name: parsed(self.state.param[name], name, value)})
+        """Follow a choice in a card's heading: set the parameter of its name."""
+        if name in (keys := self.state.in_address()):
+            self.notice.add(*self.state.read({keys[name]: [value]}))
 
     # The frame
 
     def loaded(self) -> None:
-        """Follow the address, say what was wrong with it, begin, and start the clock: the browser is there."""
+        """Keep the address up to date, show what was wrong with it, and start the session and the clock."""
         self.state.follow()
         self.notice.add(*self._complaints)
+        if self.welcome is not None:
+            self.notice.add(self.welcome.start())
         self.start()
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, self.tick_ms)
 
     def tick(self) -> None:
-        """Go on by one tick of the clock."""
+        """Update the page, at each tick of the clock."""
+        if self.welcome is not None and self.welcome.tick(self.state.dark):
+            self.runs_changed()
         self.watch()
         self.session.tick()
 
     def change(self, **values: Any) -> None:
-        """Set the state; what cannot be set is said."""
+        """Set parameters of the state; show a message where they are not accepted."""
         try:
             self.state.param.update(**values)
         except ValueError as error:
-            self.notice.say(str(error))
+            self.notice.show(str(error))

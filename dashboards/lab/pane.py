@@ -1,4 +1,4 @@
-"""What a card is: which request it answers, what it computes, what it draws, and the numbers behind it."""
+"""A pane: the view that one card of a page computes for a request, the figure drawn of it, and its CSV file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dashboards.widgets.card import Content, Select
 from gpvae_core.progress import Progress
 
 R = TypeVar("R")
-"""The request of a page: its state, resolved and checked."""
+"""The request of a page: its state, checked, with the runs and data that it names."""
 
 
 class Pane(ABC, Generic[R]):
-    """One card of a page.
+    """One card of a page. The session calls all of its methods in a thread.
 
     >>> class Square(Pane[int]):
     ...     name, title = "square", "Square"
@@ -31,54 +31,54 @@ class Pane(ABC, Generic[R]):
     looks: ClassVar[str] = "tall"
     """How the card is styled, see `Card.looks`."""
     nothing: ClassVar[str] = "Nothing is chosen here."
-    """What the card says where there is nothing to compute."""
+    """The card's message where there is nothing to compute."""
     depends: ClassVar[tuple[str, ...]] = ()
-    """Attributes of the request on which the computing depends, dotted where they are attributes of an attribute."""
+    """Attributes of the request on which the view depends, such as 'index' or 'lab.name'."""
     in_job: ClassVar[bool] = False
-    """Whether the view is computed in a job that shows how far it is and can be cancelled."""
+    """Whether the view is computed in a job, whose progress is shown and which can be cancelled."""
     to_csv: Callable[[Any], str] = staticmethod(str)
-    """Writes the numbers of the view."""
+    """Returns the numbers of a view as the text of a CSV file."""
 
     def key(self, request: R) -> Hashable:
-        """Return what the computing depends on, and nothing else; None where there is nothing to compute."""
+        """Return all that the view depends on: it is computed again only when this changes. None for no view."""
         return attrgetter(*self.depends)(request)
 
     @abstractmethod
     def compute(self, request: R, progress: Progress) -> Any:
-        """Return the view: plain data, from which the figure and the CSV file are made."""
+        """Return the view: plain data, of which the figure and the CSV file are made."""
 
     @abstractmethod
     def draw(self, view: Any, request: R) -> Content:
-        """Return the figure with its words."""
+        """Return the card's content: the figure of the view with its sentence and alternative text."""
 
     def slow(self, request: R) -> bool:
-        """Return whether this request is computed in a job."""
+        """Return whether the view for this request is computed in a job."""
         return self.in_job
 
     def shown(self, request: R) -> bool:
-        """Return whether the card is on the screen."""
+        """Return whether the card is part of the page for this request."""
         return True
 
     def drawing_key(self, request: R) -> Hashable:
-        """Return what the drawing depends on beside the key, with the theme; None for anything: it is drawn anew."""
+        """Return all that the drawing depends on beside the key, such as the theme; None to draw at every request."""
         return None
 
     def file(self, request: R) -> str:
-        """Return the name of an exported file, without its ending."""
+        """Return the name of the files that the card exports, without its ending."""
         return self.name
 
     def selects(self, request: R) -> tuple[Select, ...]:
-        """Return the choices that stand in the heading whatever the card shows."""
+        """Return the drop-downs that the heading has even while the card shows only a message."""
         return ()
 
     def waits_for(self, request: R) -> str:
-        """Return in words what is not ready yet; '' where all is."""
+        """Return a message about what has to be prepared before the view can be computed; '' for nothing."""
         return ""
 
     def missing(self, request: R) -> Content:
-        """Return what the card shows where there is nothing to compute."""
+        """Return the card's content where `key` is None."""
         return Content(message=self.nothing)
 
     def aside(self, view: Any, request: R) -> str:
-        """Return what the page shows of the view outside the card: a line, a film; '' for nothing."""
+        """Return a text for `Page.beside`, such as a line about the view to show above the cards; '' for none."""
         return ""

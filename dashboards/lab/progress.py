@@ -1,4 +1,4 @@
-"""A line that shows how far a job is, with a button that stops it."""
+"""A line with the progress of a job and a button that cancels it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUTTON = {"size": "small", "margin": (4, 8)}
 
 
 class ProgressLine:
-    """A bar, words and a button to cancel, for the job of a slot; hidden while there is nothing to say."""
+    """A bar, words and a button to cancel, for the job of a slot; hidden where there is no job."""
 
     def __init__(self, slot: JobSlot, about: str = "", cancelled: str = "") -> None:
         self._slot, self._about, self._cancelled = slot, about, cancelled
@@ -26,7 +26,7 @@ class ProgressLine:
         self.panel = pn.Row(*parts, visible=False, align="center", sizing_mode="stretch_width")
 
     def follow(self) -> Report | None:
-        """Show where the job stands; return its report once, when it has ended."""
+        """Show the job's progress; return its report once, when it has ended."""
         if self._ended == self._slot.number:
             return None
         report = self._slot.report()

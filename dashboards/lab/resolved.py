@@ -1,4 +1,4 @@
-"""What a state asks for: the values that hold, the request made of them, and what had to be said about it."""
+"""The step from a page's state to its request, with the values that had to be corrected and why."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Resolved(Generic[R]):
-    """What a state asks for, with all that had to be said about it."""
+    """A request made of a state, with the corrections to the state and the lines that the user is shown."""
 
     request: R
     corrections: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of the state that had to be replaced, and by what."""
+    """New value of each parameter that was replaced because its value does not exist."""
     complaints: Sequence[str] = ()
-    """Said once: why it was corrected."""
-    standing: Sequence[str] = ()
-    """Said as long as the answer to this state has them."""
+    """Why they were replaced; shown until the next choice."""
+    lasting: Sequence[str] = ()
+    """Warnings that are shown as long as this request is."""
     refused: str = ""
-    """Why nothing can be shown of it, such as two numbers that do not go together."""
+    """Why the request cannot be answered, such as two numbers that contradict one another; '' where it can."""
 
 
 class Values(dict[str, Any]):
-    """The values of a state as they hold: what does not exist is replaced, and said.
+    """The values of a state's parameters, in which those that do not exist are replaced, with a complaint.
 
     >>> values = Values({"index": 9})
     >>> values.below("index", 5, "test image"), values.resolved("request").corrections, values.complaints
@@ -47,18 +47,18 @@ class Values(dict[str, Any]):
         return DARK if self["dark"] else LIGHT
 
     def correct(self, name: str, value: Any, complaint: str = "") -> None:
-        """Replace a value, and say why."""
+        """Replace a value, and note the complaint that tells why."""
         self[name] = value
         self.complaints += [complaint] if complaint else []
 
     def below(self, name: str, size: int, what: str) -> int:
-        """Return the number `name` if it is below `size`, else correct it to 0."""
+        """Return the value `name` if it is below `size`; else replace it by 0, with a complaint."""
         if self[name] >= size:
             self.correct(name, 0, f"wanted a {what} from 0 to {size - 1}, got {self[name]}")
         return int(self[name])
 
     def attempt(self, work: Callable[[], T], otherwise: T) -> T:
-        """Return what `work` returns; where it raises UserError, say why and return `otherwise`."""
+        """Return what `work` returns; if it raises UserError, note that as a complaint and return `otherwise`."""
         try:
             return work()
         except UserError as error:
@@ -66,6 +66,6 @@ class Values(dict[str, Any]):
             return otherwise
 
     def resolved(self, request: R, refused: str = "") -> Resolved[R]:
-        """Return the request with all that was corrected and said."""
+        """Return the request with all corrections and complaints."""
         corrections = {name: value for name, value in self.items() if value != self._chosen[name]}
         return Resolved(request, corrections, self.complaints, refused=refused)

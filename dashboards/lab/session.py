@@ -1,4 +1,4 @@
-"""One page at work: from its state to a request, and from the request to what stands in its cards."""
+"""The session of one browser tab: it makes a request of the page's state and shows the answers in the cards."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 UNBOUND = {"max-height": "none"}
-"""A card is as high as what it holds."""
-COMING = "Being computed. This fills by itself."
-NOTHING = "Nothing to show: see the line above."
-PATIENCE_S = 0.6
-"""How long cards may take before they are marked as busy."""
+"""Lets a card grow to the height of its contents."""
+BEING_COMPUTED = "Being computed. This fills by itself."
+NOTHING_TO_SHOW = "Nothing to show: see the line above."
+BUSY_AFTER_S = 0.6
+"""Seconds that a card may take before it is marked as busy."""
 CANCEL, AGAIN = ("cancel", "Cancel"), ("again", "Try again")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a card was given last: the view and its content, and what they depend on; no view for a mere message."""
+    """What a card shows: its content, the view it was drawn from and the keys of both; no view for a mere message."""
 
     content: Content
     key: Hashable = None
@@ -47,13 +47,20 @@ class Answer:
 
 
 class Session(Generic[R]):
-    """Compute what the state asks for and show it in the cards, the newest request alone."""
+    """Computes what the state asks for and shows it in the cards; only the newest request is answered.
+
+    Its methods run in two kinds of thread. In the document's thread, with its lock: what the user or the clock calls,
+    and what `Latest.push` runs (`_begin`, `_refuse`, `_put`). Only these change cards, widgets and the fields below.
+    In the pool: `_answer`, `_draw_all`, `_improve`, `_draw` and `_answer_of`, which call `Page.resolve`, `line_of` and
+    `improved`, and the panes. `_answer_of` reads `_answers`, which `_put` writes: an `Answer` is frozen and replaced
+    as a whole, so that at worst a view is computed again.
+    """
 
     def __init__(
         self, page: Page[R], state: PageState, panes: Sequence[Pane[R]], document: Document | None, notice: Notice
     ) -> None:
         self._page, self._state, self._notice = page, state, notice
-        self.latest = Latest(document, notice.say)
+        self.latest = Latest(document, notice.show)
         self.panes = tuple(panes)
         self.cards = {pane.name: self._card(pane) for pane in self.panes}
         self.request: R | None = None
@@ -61,7 +68,7 @@ class Session(Generic[R]):
         self._answers: dict[str, Answer] = {}
         self._contents: dict[str, Content] = {}
         self._awaited: set[str] = set()
-        """Names of the panes that have not answered the request yet."""
+        """Names of the panes whose answer to the request is not shown yet."""
         self._begun = 0.0
         self._settling, self._started, self._generation = False, False, 0
         state.param.watch(self._chosen, [name for name in state.param if name != "name"])
@@ -76,14 +83,14 @@ class Session(Generic[R]):
         }
         return Card(handlers, view=pane.name, title=pane.title, looks=pane.looks, margin=0, styles=UNBOUND)
 
-    # From the person
+    # Called when the user does something
 
     def _chosen(self, *events: param.parameterized.Event) -> None:
-        """Answer a choice; what was said before it no longer matters."""
+        """Answer the user's choice; messages about the choice before it are removed, unless only the theme changed."""
         if self._settling:
             return
         if any(event.name != "dark" for event in events):
-            self._notice.say("")
+            self._notice.show("")
         self.refresh()
 
     def _act(self, pane: Pane[R], action: str) -> None:
@@ -91,7 +98,7 @@ class Session(Generic[R]):
         if action == CANCEL[0]:
             background.cancel()
         elif action == AGAIN[0]:
-            background.forget()
+            background.discard()
             self.refresh()
         else:
             self._page.act(action)
@@ -105,20 +112,21 @@ class Session(Generic[R]):
     # From the state to the request
 
     def start(self) -> None:
-        """Begin to compute: the page is there and knows what to show."""
+        """Start to compute, once the page has loaded and its state is known."""
         self._started = True
         for pane in self.panes:
             if pane.name not in self._contents:
-                self._show(pane, Content(message=COMING, busy=True))
+                self._show(pane, Content(message=BEING_COMPUTED, busy=True))
         self.refresh()
 
     def refresh(self) -> None:
-        """Compute and show what the state asks for."""
+        """Answer the state as it is now with a new request."""
         if self._started:
             values = Values(self._state.param.values())
             self.latest.ask(lambda generation: self._answer(values, generation))
 
     def _answer(self, values: Values, generation: int) -> None:
+        """Resolve the values into a request and answer it, in the pool."""
         try:
             resolved = self._page.resolve(values)
         except Exception as error:
@@ -135,14 +143,14 @@ class Session(Generic[R]):
         self.latest.afterwards(partial(self._improve, resolved.request), generation)
 
     def _begin(self, resolved: Resolved[R], generation: int) -> None:
-        """Tell the page what holds; what was wrong is corrected without being a choice."""
+        """Correct the state, show why, and start the jobs of slow panes. Corrections do not count as a choice."""
         self._settling = True
         try:
             self._state.param.update(**resolved.corrections)
         finally:
             self._settling = False
         self._notice.add(*resolved.complaints)
-        self._notice.stand([*resolved.standing, resolved.refused])
+        self._notice.set_lasting([*resolved.lasting, resolved.refused])
         request = resolved.request
         self.request, self._generation = None if resolved.refused else request, generation
         self._page.offer(request)
@@ -150,15 +158,18 @@ class Session(Generic[R]):
         self._begun = time.monotonic()
         for pane in self.panes:
             if pane.name in self._awaited and pane.slow(request):
-                self._background[pane.name].want(pane.key(request), partial(pane.compute, request))
+                self._background[pane.name].compute(pane.key(request), partial(pane.compute, request))
             else:
-                self._background[pane.name].leave()  # nobody looks at it any more
+                self._background[pane.name].cancel_unfinished()  # its card is not shown any more
         if resolved.refused:
-            self._refuse(NOTHING, [pane for pane in self.panes if pane.shown(request)])
+            self._refuse(NOTHING_TO_SHOW, [pane for pane in self.panes if pane.shown(request)])
         self.tick()
 
     def _refuse(self, why: str, panes: Sequence[Pane[R]]) -> None:
-        """Say in these cards why there is nothing to show."""
+        """Show in these cards why there is nothing to show; clicks and background jobs have no request any more."""
+        self.request, self._awaited = None, set()
+        for background in self._background.values():
+            background.cancel_unfinished()
         self._page.show_line("")
         for pane in panes:
             self._put(pane, Answer(Content(message=why)))
@@ -166,7 +177,7 @@ class Session(Generic[R]):
     # From the request to the cards
 
     def _draw_all(self, request: R, generation: int) -> None:
-        """Answer every pane that is not slow."""
+        """Compute and draw every pane that needs no job."""
         for pane in self.panes:
             if self.latest.current(generation) and pane.shown(request) and not pane.slow(request):
                 self._draw(pane, request, generation)
@@ -177,7 +188,7 @@ class Session(Generic[R]):
             self._draw_all(better, generation)
 
     def _draw(self, pane: Pane[R], request: R, generation: int) -> None:
-        """Draw in a thread and push at once, so that the browser draws while we go on; an error is a message."""
+        """Compute and draw one card and show it at once, while the others are computed; an error becomes a message."""
         try:
             answer = self._answer_of(pane, request)
         except UserError as error:
@@ -211,24 +222,24 @@ class Session(Generic[R]):
         self._page.beside(pane, answer.aside)
 
     def _show(self, pane: Pane[R], content: Content) -> None:
-        standing = () if self.request is None else pane.selects(self.request)
-        content = replace(content, selects=(*standing, *content.selects), dark=self._state.dark, stamp=self._generation)
+        always = () if self.request is None else pane.selects(self.request)
+        content = replace(content, selects=(*always, *content.selects), dark=self._state.dark, stamp=self._generation)
         self._contents[pane.name] = content
         self.cards[pane.name].show(content)
 
     def _change(self, pane: Pane[R], **changes: Any) -> None:
-        """Change a part of what a card shows: the rest stays, with its stamp, until what comes is there."""
+        """Change parts of a card's content; its figure and stamp stay until the new answer arrives."""
         known = self._contents[pane.name]
         if any(getattr(known, name) != value for name, value in changes.items()):
             self._contents[pane.name] = replace(known, **changes)
             self.cards[pane.name].show(self._contents[pane.name])
 
-    # What takes longer
+    # Called by the clock
 
     def tick(self) -> None:
-        """Mark what lets one wait, and bring the cards of background work up to date."""
-        # NOTE: a mark costs each card a message and a repaint, so that what is answered at once goes without.
-        late, request = time.monotonic() - self._begun > PATIENCE_S, self.request
+        """Mark cards that are late as busy, and show the progress of background jobs in theirs."""
+        # NOTE: a mark costs each card a message and a repaint; cards that are answered at once get none.
+        late, request = time.monotonic() - self._begun > BUSY_AFTER_S, self.request
         for pane in self.panes:
             if request is None or pane.name not in self._awaited:
                 continue

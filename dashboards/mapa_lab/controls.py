@@ -1,4 +1,4 @@
-"""The bar on which set, point and hyper-parameters are chosen; each tab shows what it depends on."""
+"""The bar of the MAPA Lab, in which data set, point and hyper-parameters are chosen, as far as a tab uses them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from dashboards.lab.controls import BAR, FIELD, Controls
+from dashboards.lab.controls import BAR, FIELD, Controls, Stepper
+from dashboards.lab.page import WIDE
 from dashboards.mapa_lab.request import ImageChoice, MapaLabRequest
 from dashboards.mapa_lab.state import BEST, CONTROLS, DEFAULT, SIGMA, MapaLabState, kernel_of
 from dashboards.widgets.dial import Dial
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     from gpvae_core.inspection.mapa_lab.images import ImageLab
 
 Widgets = dict[str, list[pn.viewable.Viewable]]
-"""Parameter of the state -> the widgets by which it is chosen."""
-FAR = 20.0
-"""The sliders of bandwidth and noise reach from sigma / FAR to FAR sigma."""
-NEAREST = "The smallest KL from the model's own index posteriors, on validation images"
+"""The widgets by which each parameter of the state is chosen."""
+SLIDER_REACH = 20.0
+"""The sliders of bandwidth and noise go from sigma / SLIDER_REACH to SLIDER_REACH * sigma."""
+BEST_KERNEL_HELP = "The smallest KL from the model's own index posteriors, on validation images"
 MOST_DRAWS, MOST_SHOWN = 500, 20
 
 
 class MapaLabControls(Controls):
-    """Widgets bound both ways to the page's state."""
+    """Widgets that set the page's state and follow it."""
 
     def __init__(self, state: MapaLabState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
@@ -37,22 +38,23 @@ class MapaLabControls(Controls):
         rows = self._make_fields(), self._make_dials()
         self._widgets = rows[0] | rows[1]
         bars = [pn.FlexBox(*chain.from_iterable(row.values()), **BAR) for row in rows]
-        self.bar = pn.Column(*bars, sizing_mode="stretch_width", styles={"flex": "none"})
+        self.bar = pn.Column(*bars, **WIDE)
         self.arrange("posterior")
 
     def _make_fields(self) -> Widgets:
-        state = self._state
+        state = self.state
         self.dataset = pmui.Select(
             label="Set", options=[state.dataset], value=state.dataset, width=190, description="Points and their model",
             **FIELD,
         )  # fmt: skip
         self.run = pmui.Select(label="Run", options=[], width=180, **FIELD)
         self.size = self.field("size", "N, points", width=128)
-        self.point = self.stepper(
-            "Point", "training point", "index", {"place": ""}, also=self._typed_place, or_else=", or x1, x2", width=130,
+        self.point = Stepper(
+            self, "Point", "training point", "index", {"place": ""}, width=130,
+            read_other=self._typed_place, other_form=", or x1, x2",
             description="Its number, or any place in the plane: x1, x2",
         )  # fmt: skip
-        self.image = self.stepper("Test image", "test image", "image", width=130)
+        self.image = Stepper(self, "Test image", "test image", "image", {}, width=130)
         return {
             "dataset": [self.bind(self.dataset, "dataset")],
             "size": [self.size],
@@ -64,9 +66,9 @@ class MapaLabControls(Controls):
         }
 
     def _make_dials(self) -> Widgets:
-        params = self._state.param
-        choose = lambda text: self.set(bandwidth=text)  # noqa: E731
-        self.bandwidth = self.slider(params.bandwidth, "Bandwidth", choose, choose, logarithmic=True)
+        params = self.state.param
+        set_bandwidth = lambda text: self.set(bandwidth=text)  # noqa: E731
+        self.bandwidth = self.slider(params.bandwidth, "Bandwidth", set_bandwidth, set_bandwidth, logarithmic=True)
         self.noise = self.slider(
             params.noise, "Noise", lambda value: self.set(noise=value), lambda _: self.set(noise=0.0), logarithmic=True
         )
@@ -83,28 +85,28 @@ class MapaLabControls(Controls):
             "kernel": [self.kernel],
         }
 
-    # From the person
+    # What the user does
 
     def _typed_place(self, text: str) -> str | None:
         if "," not in text:
             return None
         try:
-            self._state.place = text.replace(" ", "")
+            self.state.place = text.replace(" ", "")
         except ValueError as error:
             return str(error)
         return ""
 
     def step(self, by: int) -> None:
-        """Look at the next or previous point or image, round at the ends."""
+        """Show the next or previous point or image of the tab; after the last comes the first."""
         for name, stepper in (("index", self.point), ("image", self.image)):
-            if name in CONTROLS[self._state.tab]:
+            if name in CONTROLS[self.state.tab]:
                 stepper.step(by)
 
-    # To the person
+    # What the user is shown
 
     def arrange(self, tab: str) -> None:
-        """Show the controls on which this tab depends."""
-        shown = {*CONTROLS[tab], *(["dataset"] if tab == "process" and self._state.example == "set" else [])}
+        """Show the controls of the parameters on which this tab depends."""
+        shown = {*CONTROLS[tab], *(["dataset"] if tab == "process" and self.state.example == "set" else [])}
         if tab == "images" and not self.run.options:
             shown = set()
         for name, widgets in self._widgets.items():
@@ -112,34 +114,33 @@ class MapaLabControls(Controls):
                 widget.visible = name in shown
 
     def offer(self, request: MapaLabRequest) -> None:
-        """Offer what there is to choose, and show what is chosen."""
-        state, lab, picture = self._state, request.lab, request.picture
-        with self.telling():
-            # NOTE: options and value in one message, or the browser sends back the first option as a choice.
-            self.run.param.update(options=list(request.image_runs), value=picture.run if picture else self.run.value)
-            self.arrange(state.tab)
-            description = request.sets[lab.name]
-            self.dataset.param.update(options=list(request.sets), value=lab.name, description=description)
-            self.point.show(state.place.replace(",", ", ") or state.index, lab.size - 1)
-            self._show_dials(request)
-            if picture is not None:
-                self._show_image(picture)
+        """Show the request's values, and the data sets and runs that can be chosen."""
+        state, lab, picture = self.state, request.lab, request.picture
+        self.update(self.run, options=list(request.image_runs), value=picture.run if picture else self.run.value)
+        self.arrange(state.tab)
+        self.update(self.dataset, options=list(request.sets), value=lab.name, description=request.sets[lab.name])
+        self.point.show(state.place.replace(",", ", ") or state.index, lab.size - 1)
+        self._show_dials(request)
+        if picture is not None:
+            self._show_image(picture)
 
     def _show_dials(self, request: MapaLabRequest) -> None:
-        state, sigma, bandwidth = self._state, request.lab.sigma, request.settings.bandwidth
+        state, sigma, bandwidth = self.state, request.lab.sigma, request.settings.bandwidth
         self.bandwidth.param.update(
-            value=bandwidth, low=sigma / FAR, high=sigma * FAR, note=f"= {bandwidth / sigma:.3g} σ",
+            value=bandwidth, low=sigma / SLIDER_REACH, high=sigma * SLIDER_REACH, note=f"= {bandwidth / sigma:.3g} σ",
             choices=[
                 [SIGMA, "σ", f"The noise of the data, {sigma:.3g}", state.bandwidth == SIGMA],
                 [BEST, "best by validation", "The likeliest on validation points", state.bandwidth == BEST],
             ],
         )  # fmt: skip
-        # With draws from the rest there must be a rest.
+        # With S > 0 at least one training point must remain to be sampled.
         size = request.lab.size
         self.k.param.update(high=size - bool(state.draws), note=f"of {size:,}")
         own = request.own_noise
         choices = [["own", "own", f"That of this process, {own:.3g}", state.noise == 0.0]]
-        self.noise.param.update(value=state.noise or own, low=own / FAR, high=own * FAR, choices=choices)
+        self.noise.param.update(
+            value=state.noise or own, low=own / SLIDER_REACH, high=own * SLIDER_REACH, choices=choices
+        )
 
     def _show_image(self, picture: ImageChoice) -> None:
         lab = picture.lab
@@ -153,17 +154,17 @@ class MapaLabControls(Controls):
             dial.value = values[name]
         *_, last = self._kernel_dials.values()
         last.choices = [
-            [DEFAULT, "default", "The values of the trained likelihood", kernel_of(self._state.kernel) == {}],
-            [BEST, "nearest to the model", NEAREST, picture.kernel is None],
+            [DEFAULT, "default", "The values of the trained likelihood", kernel_of(self.state.kernel) == {}],
+            [BEST, "nearest to the model", BEST_KERNEL_HELP, picture.kernel is None],
         ]
 
     def _kernel_dial(self, slider: Slider) -> Dial:
-        def take(value: float) -> bool:
+        def set_value(value: float) -> bool:
             values = {name: dial.value for name, dial in self._kernel_dials.items()} | {slider.name: value}
             return self.set(kernel=";".join(f"{name}={number:.4g}" for name, number in values.items()))
 
         parameter = param.Number(slider.default, bounds=(slider.low, slider.high), doc=slider.help)
         return self.slider(
-            parameter, slider.label, take, lambda key: self.set(kernel=key), low=slider.low, high=slider.high,
+            parameter, slider.label, set_value, lambda key: self.set(kernel=key), low=slider.low, high=slider.high,
             logarithmic=slider.logarithmic, value=slider.default,
         )  # fmt: skip

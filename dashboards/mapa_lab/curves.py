@@ -1,4 +1,4 @@
-"""Cards that take longer: bound and density against S, and what a training step costs."""
+"""Panes of curves against S: the bound, the test KL, and the network passes of a training step; and a density."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from gpvae_core.plots import bound_curves, density, kl_curves, pass_curves
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
 
-WHAT = (("gap", "how far below log p(x)"), ("bound", "the bound"))
+BOUND_QUANTITIES = (("gap", "how far below log p(x)"), ("bound", "the bound"))
 READ = {"gap": "How far the mean bound lies below the exact log p(x)", "bound": "Mean bound on log p(x)"}
 PAPER_N = 5000
-"""Points with which the paper's Fig. 4-5 agree."""
+"""Number of training points with which the paper's Fig. 4-5 agree."""
 SWEEP = "gpvae sweep docs/mapa.toml --out sweeps/mapa"
 
 
 class BoundCurves(MapaLabPane):
-    """The bound of eq. 10 against S, for each proposal and rule."""
+    """The bound of eq. 10 against S, for each proposal and each rule."""
 
     name = "mapa_bound"
     width = bound_curves.WIDTH
@@ -49,7 +49,7 @@ class BoundCurves(MapaLabPane):
             alt="; ".join(
                 f"{c.method}, {c.rule}: {nats(c.gap[-1].mean)} nats below at S = {c.draws[-1]:.0f}" for c in view.curves
             ),
-            selects=(Select("what", "show", WHAT, what),),
+            selects=(Select("what", "show", BOUND_QUANTITIES, what),),
         )
 
     def aside(self, view: BoundView, request: MapaLabRequest) -> str:
@@ -68,12 +68,12 @@ class BoundCurves(MapaLabPane):
 
 
 def nearest(draws: Array, s: float) -> int:
-    """Return the position of the number of draws that is nearest to S."""
+    """Return the position in `draws` of the number that is nearest to S."""
     return int(np.abs(draws - s).argmin())
 
 
 class KlCurves(MapaLabPane):
-    """Fig. 2-3 drawn anew: test KL against S, from a finished comparison."""
+    """The test KL against S from a finished comparison, as in Fig. 2-3."""
 
     name = "mapa_kl"
     width = kl_curves.WIDTH
@@ -100,7 +100,7 @@ class KlCurves(MapaLabPane):
 
 
 class ModelDensity(MapaLabPane):
-    """p_model(x) of a trained run beside p_GT(x)."""
+    """The density p(x) of a trained run beside the true one."""
 
     name = "mapa_density"
     width = density.WIDTH
@@ -117,7 +117,7 @@ class ModelDensity(MapaLabPane):
         return Content(message=f"{missing} This trains one: {train_command(request)}")
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> DensityView:
-        return request.lab.density(request.labs.run(str(self.key(request))), progress)
+        return request.lab.density(request.labs.library.run(str(self.key(request))), progress)
 
     def draw(self, view: DensityView, request: MapaLabRequest) -> Content:
         options = tuple((name, name) for name in request.point_runs)
@@ -132,7 +132,7 @@ class ModelDensity(MapaLabPane):
 
 
 class PassCurves(MapaLabPane):
-    """Fig. 4 or 5 drawn anew: network passes of a training step, for each point of the batch."""
+    """The network passes of a training step per point of the batch, against S, as in Fig. 4 or 5."""
 
     tab = "passes"
     in_job = True

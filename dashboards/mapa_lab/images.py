@@ -1,4 +1,4 @@
-"""Cards over a trained model of images: which training images are near, by pixels and by latents."""
+"""Panes about a trained image model: the training images nearest to a test image, by MAPA and by the model."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ class NeighbourImages(ImagePane):
     def aside(self, view: NeighboursView, request: MapaLabRequest) -> str:
         same = sum(n.label == view.label for n in view.mapa) if view.label is not None else None
         of_class = "" if same is None else f" {same} of MAPA's are of its class ({view.label})."
-        worse = ": worse than knowing nothing; try “nearest to the model”" if view.kl > view.kl_uniform else ""
+        worse = ": worse than the uniform one; try “nearest to the model”" if view.kl > view.kl_uniform else ""
         return (
             f"By pixels alone and by the trained model, the lists share {view.overlap} of their {len(view.mapa)} most "
-            f"probable training images.{of_class} MAPA keeps {nats(view.kl)} nats from the model's index posterior, "
-            f"where knowing nothing would cost {nats(view.kl_uniform)}{worse}. {count(view.effective)} of "
+            f"probable training images.{of_class} MAPA is {nats(view.kl)} nats from the model's index posterior, "
+            f"from which the uniform one is {nats(view.kl_uniform)} nats away{worse}. {count(view.effective)} of "
             f"{view.n_total:,} images matter to the model, {count(view.effective_mapa)} to MAPA."
         )
 
 
 class CodeMap(ImagePane):
-    """Where the neighbours' codes lie."""
+    """The codes of the training images, with those of the neighbours marked."""
 
     name = "mapa_codes"
     width = code_map.WIDTH

@@ -1,4 +1,4 @@
-"""What all pages of a server share: a lab for each image model, and the runs there are."""
+"""The runs and image models that the MAPA Lab pages of a server share."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from gpvae_core.inspection.mapa_lab.curve_views import KlView
     from gpvae_core.inspection.mapa_lab.images import ImageLab
     from gpvae_core.inspection.mapa_lab.points import PointLab
-    from gpvae_core.runs import Run
 
 IMAGE_LABS = 3
-"""Image models that are kept."""
+"""Number of image models that are kept in memory."""
 
 
 class MapaLabs:
-    """The runs of a library as the MAPA Lab needs them. Safe to ask from several threads."""
+    """Finds the runs of a library that the MAPA Lab can show. All methods may be called from several threads."""
 
     def __init__(self, library: RunLibrary) -> None:
         self.library = library
@@ -29,7 +28,7 @@ class MapaLabs:
         self._results = ResultFiles(library.places)
 
     def why_not(self, run: str, kind: str, offered: tuple[str, ...]) -> str:
-        """Say why a run that is asked for is not among those offered: it is not finished, or there is no such run."""
+        """Return why a chosen run cannot be shown: it is not finished, or it is none of those offered."""
         if run in self.library.names():
             try:
                 self.library.check_ready(run)
@@ -38,24 +37,20 @@ class MapaLabs:
         return str(unknown(kind, run, offered))
 
     def point_runs(self, lab: PointLab) -> tuple[str, ...]:
-        """Return the runs with d = 1 on these points, newest first; a second variant of the set has the same points."""
+        """Return the runs with d = 1 on the points of the lab's set or of its other variant, newest first."""
         summaries = {name: self.library.summary(name) for name in self.library.ready_names()}
         same_points = lab.siblings()
         return tuple(name for name, run in summaries.items() if run.dataset in same_points and run.latent_dim == 1)
-
-    def run(self, name: str) -> Run:
-        """Return the run, loaded at the first use. Raises UserError for an unknown or damaged one."""
-        return self.library.explorer(name).run
 
     def images(self, name: str) -> ImageLab:
         """Return the lab of an image model."""
         from gpvae_core.inspection.mapa_lab.images import ImageLab
 
-        run = self.run(name)
+        run = self.library.run(name)
         return self._images.get(run.dir, lambda: ImageLab(run))
 
     def test_kl(self, dataset: str) -> KlView | None:
-        """Return test KL against S from the newest comparison that has this set; None where there is none."""
+        """Return the test KL against S from the newest comparison on this set, None where there is none."""
         from gpvae_core.inspection.mapa_lab.kl import kl_curves
 
         for path in self._results.found().values():

@@ -1,4 +1,4 @@
-"""The MAPA Lab: tabs of cards, each with the controls on which it depends, over points and over a trained model."""
+"""The MAPA Lab: tabs of cards about sets of points and about a trained image model, each with its own controls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dashboards.mapa_lab.state import TABS, MapaLabState
 from dashboards.widgets.tabs import TabList
 
 BORDER = 18
-"""Pixels of a card to the left and right of its figure; what is left of a row is shared."""
+"""Pixels by which a card is wider than its figure; the cards of a row share the rest of its width."""
 
 
 class MapaLabPage(Page[MapaLabRequest]):
@@ -29,7 +29,7 @@ class MapaLabPage(Page[MapaLabRequest]):
     path = "/mapa-lab"
     title = "MAPA Lab"
     state_type = MapaLabState
-    line_style: ClassVar[str] = ".verdict { font-size: 14px; line-height: 1.45; }"
+    line_style: ClassVar[str] = ".summary { font-size: 14px; line-height: 1.45; }"
 
     def make_panes(self) -> Sequence[MapaLabPane]:
         return *points.PANES, *curves.PANES, *images.PANES
@@ -41,15 +41,14 @@ class MapaLabPage(Page[MapaLabRequest]):
             tabs=[[key, *words] for key, words in TABS.items()],
             sizing_mode="stretch_width", margin=(2, 10, 0, 10), dark=self.state.param.dark,
         )  # fmt: skip
-        self.controls = MapaLabControls(self.state, self.notice.say)
+        self.controls = MapaLabControls(self.state, self.notice.show)
         self.line.param.update(margin=(4, 14), min_height=44)
         self.training = ProgressLine(self.first, "Training the default pair, for the image tab: ")
         self.strip = pn.Column(self.training.panel, sizing_mode="stretch_width")
         self.panels = {tab: self._panel(tab) for tab in TABS}
         self.state.param.watch(lambda *_: self._arrange(), "tab")
         self._arrange()
-        lab = pn.Column(self.tabs, self.controls.bar, self.line, *self.panels.values(), **WIDE)
-        return self.strip, lab
+        return self.strip, self.tabs, self.controls.bar, self.line, *self.panels.values()
 
     def _panel(self, tab: str) -> pn.Column:
         inside = []
@@ -63,7 +62,7 @@ class MapaLabPage(Page[MapaLabRequest]):
         return pn.Column(row, margin=(4, 12), **WIDE)
 
     def _arrange(self) -> None:
-        """Show the tab's cards before they are drawn: what is hidden has no size to draw for."""
+        """Show the cards of the tab, before their figures are drawn: a hidden card has no size to draw for."""
         self.show_line("")
         self.tabs.active = self.state.tab
         self.controls.arrange(self.state.tab)
@@ -78,16 +77,13 @@ class MapaLabPage(Page[MapaLabRequest]):
     def offer(self, request: MapaLabRequest) -> None:
         self.controls.offer(request)
 
-    def show_line(self, text: str) -> None:
-        self.line.object = f'<div class="verdict" role="status" aria-live="polite">{html.escape(text)}</div>'
-
     def beside(self, pane: Pane[MapaLabRequest], aside: str) -> None:
         if aside:
-            self.show_line(aside)
+            self.show_line(html.escape(aside))
         if pane.name == images.NeighbourImages.name and self.session.request is not None:
-            self.controls.offer(self.session.request)  # hyper-parameters that were sought are known now
+            self.controls.offer(self.session.request)  # the best hyper-parameters are known now
 
-    # From the person
+    # What the user does
 
     def step(self, by: int) -> None:
         self.controls.step(by)
@@ -97,7 +93,7 @@ class MapaLabPage(Page[MapaLabRequest]):
             self.state.pick(index)
 
     def select(self, name: str, value: str) -> None:
-        """Follow a choice in a card's heading; each process has a noise of its own."""
+        """Set the parameter of a choice in a card's heading; another process resets the noise to its own."""
         if name == "example":
             self.change(noise=0.0, example=value)
         else:
@@ -113,12 +109,12 @@ class MapaLabPage(Page[MapaLabRequest]):
     # What changes by itself
 
     def start(self) -> None:
-        """Begin without training anything: points need no run."""
+        """Look for runs, then start; the sets of points need no run."""
         self.notice.add(*self.library.look(finished_only=self.first.running))
         super().start()
 
     def watch(self) -> None:
-        """Follow the training of an image model."""
+        """Show the progress of the training of an image model."""
         if self.training.follow() is not None:
             self.library.look(finished_only=False)
             if self.state.tab == "images":

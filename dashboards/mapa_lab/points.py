@@ -1,4 +1,4 @@
-"""Cards over a set of points with nothing trained: traces, plane, generative process, variants."""
+"""Panes about a set of points, which need no trained model: traces, plane, generative process, variants."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
 
 TRACES, PLANE = 525, 410
-"""Pixels: both stand side by side in a window of 1024."""
+"""Widths in pixels: both fit side by side into a window of 1024."""
 CLOSELY, ROUGHLY = 0.1, 0.5
-"""Shares of what knowing nothing costs, up to which MAPA is said to trace a posterior closely, and roughly."""
+"""Largest KL(true ‖ MAPA), as a share of KL(true ‖ uniform), that is called close, and that is called rough."""
 COLOURS = (("z", "true z"), ("q", "log q(i|n)"))
 EXAMPLES = (("paper", "paper's Fig. 1"), ("set", "the chosen set"))
-ALSO = (("no", "no"), ("mapa", "yes"))
+MAPA_SHOWN = (("no", "no"), ("mapa", "yes"))
 
 
 def count(number: float) -> str:
-    """Return 1,234; one decimal below 10."""
+    """Return a number such as 1,234 in whole digits, below 10 with one decimal."""
     return f"{number:.1f}" if number < 9.95 else f"{number:,.0f}"
 
 
 def spread(value: Value) -> str:
-    """Return mean ± standard error, where there is one."""
+    """Return mean ± standard error, or the mean alone where there is no standard error."""
     return nats(round(value.mean, 2) + 0.0) + (f" ± {value.se:.2f}" if value.se is not None else "")
 
 
 def quality(numbers: PointComparison) -> str:
-    """Return a word for how well MAPA traces the true index posterior."""
+    """Return in a word or two how well MAPA traces the true index posterior."""
     share = numbers.kl / max(numbers.kl_uniform, 1e-12)
     names = ((CLOSELY, "closely"), (ROUGHLY, "roughly"), (1.0, "poorly"))
-    return next((name for most, name in names if share <= most), "worse than knowing nothing")
+    return next((name for most, name in names if share <= most), "worse than the uniform distribution does")
 
 
 def bound_words(numbers: PointComparison) -> str:
-    """Say where the bound lies on average, and where the draw that is shown, which may lie above by chance."""
+    """Return a sentence about the gap of the bound, its mean and that of the draw shown, which may be negative."""
     below = numbers.log_px_empirical - numbers.bound
-    mean = f"{spread(numbers.gap)} nats below" if numbers.gap.mean >= -1e-9 else "no more than by chance above"
+    mean = f"{spread(numbers.gap)} nats below" if numbers.gap.mean >= -1e-9 else "above by no more than chance"
     return (
         f"the bound lies, on average over {GAP_DRAWS} draws, {mean} the empiricalized model's log p(x) of "
         f"{nats(numbers.log_px_empirical)} (the model itself: {nats(numbers.log_px)}); the draw shown, by chance, "
@@ -67,7 +67,7 @@ class PointPane(MapaLabPane):
 
 
 class PointTraces(PointPane):
-    """Three log posteriors of appendix D.3 against the true latent."""
+    """The three log posteriors of appendix D.3 of one point, against the true latent."""
 
     name = "mapa_traces"
     width = TRACES
@@ -81,9 +81,9 @@ class PointTraces(PointPane):
         return Content(
             figure=as_json(mapa_traces.figure(view, request.theme).update_layout(width=self.width)),
             sub=request.chosen.title,
-            sentence="Line: true posterior of the model that made the points. Dots: what that model says of each "
-            "training point, log(N p(i|n)) + log p(z_i). Diamonds: MAPA's log(N q(i|n)) + log p(z_i), from distances "
-            "between points alone; filled, the k most probable; ringed, those drawn. A click looks at that point.",
+            sentence="Line: true posterior of the model that made the points. Dots: that model's index posterior at "
+            "each training point, log(N p(i|n)) + log p(z_i). Diamonds: MAPA's log(N q(i|n)) + log p(z_i), from "
+            "distances between points alone; filled, the k most probable; ringed, those drawn. Click to choose one.",
             alt=f"Log posterior of {request.chosen.title}: MAPA is {nats(view.numbers.kl)} nats from the true index "
             f"posterior; the bound is {nats(view.numbers.bound)} nats",
             picks=True,
@@ -92,10 +92,10 @@ class PointTraces(PointPane):
     def aside(self, view: TraceView, request: MapaLabRequest) -> str:
         n, settings = view.numbers, request.settings
         return (
-            f"MAPA traces this posterior {quality(n)}: {nats(n.kl)} nats from the true index posterior, where knowing "
-            f"nothing would cost {nats(n.kl_uniform)}. {count(n.effective)} of {n.n:,} points matter in truth, "
-            f"{count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of its own and "
-            f"{n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, "
+            f"MAPA traces this posterior {quality(n)}: {nats(n.kl)} nats from the true index posterior, from which "
+            f"the uniform one is {nats(n.kl_uniform)} nats away. {count(n.effective)} of {n.n:,} points matter in "
+            f"truth, {count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of "
+            f"its own and {n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, "
             f"{bound_words(n)}."
         )
 
@@ -126,7 +126,7 @@ class PointPlane(PointPane):
 
 
 class GenerativeProcess(MapaLabPane):
-    """Fig. 1 drawn anew: how points come about, and the posterior of each one's latent."""
+    """The generative process of a few points and the posterior of each one's latent, as in Fig. 1."""
 
     name = "mapa_process"
     width = 2 * generative_process.WIDTH
@@ -160,7 +160,7 @@ class GenerativeProcess(MapaLabPane):
             selects=(
                 Select("example", "of", EXAMPLES, values["example"]),
                 *((coordinate,) if values["example"] == "set" else ()),
-                Select("also", "with MAPA", ALSO, values["also"]),
+                Select("also", "with MAPA", MAPA_SHOWN, values["also"]),
             ),
         )
 
@@ -204,7 +204,7 @@ class DecoderVariants(PointPane):
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> VariantsView:
         name = request.values["learned"]
-        learned = request.labs.run(name) if name else None
+        learned = request.labs.library.run(name) if name else None
         return request.lab.variants(request.chosen, request.settings, learned=learned, progress=progress)
 
     def draw(self, view: VariantsView, request: MapaLabRequest) -> Content:

@@ -1,4 +1,4 @@
-"""From the state of the MAPA Lab to its request: what does not exist is replaced, and said."""
+"""The request of the MAPA Lab: its state, checked, with the set of points and the image model."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """The image model, the test image and the kernel."""
+    """The chosen image model, test image and kernel."""
 
     run: str
     lab: ImageLab
     index: int
     kernel: Mapping[str, float] | None
-    """None: the best on validation images, sought when it is needed."""
+    """Hyper-parameters of the kernel; None for the best on validation images, which a pane's job finds."""
 
 
 @dataclass(frozen=True)
 class MapaLabRequest:
-    """The state of the MAPA Lab, resolved."""
+    """The state of the MAPA Lab, checked, with the data and runs that it names."""
 
     tab: str
     labs: MapaLabs
@@ -40,9 +40,9 @@ class MapaLabRequest:
     chosen: ChosenPoint
     settings: MapaSettings
     values: Mapping[str, Any]
-    """All of the state."""
+    """The value of each parameter of the state."""
     sets: Mapping[str, str]
-    """Name of each set of points -> what it is."""
+    """A description of each set of points, by its name."""
     point_runs: tuple[str, ...]
     image_runs: tuple[str, ...]
     picture: ImageChoice | None
@@ -50,36 +50,36 @@ class MapaLabRequest:
 
     @property
     def set_key(self) -> tuple[str, int, int]:
-        """Stands for the points."""
+        """A key of the training points: the name of the set, the draw and the number of points."""
         return self.lab.name, self.lab.draw, self.lab.size
 
     @property
     def place_key(self) -> tuple[float, ...]:
-        """Stands for the chosen point."""
+        """A key of the chosen point: its coordinates."""
         return tuple(float(v) for v in self.chosen.x)
 
     @property
     def own_noise(self) -> float:
-        """The noise of the generative process that is shown, where no other is chosen."""
+        """The standard deviation of the noise of the process shown, unless another is chosen."""
         from gpvae_core.inspection.mapa_lab.process import PAPER_SIGMA
 
         return PAPER_SIGMA if self.values["example"] == "paper" else self.lab.sigma
 
 
 class MapaLabPane(Pane[MapaLabRequest]):
-    """One card of a tab; without a figure it is low."""
+    """One card of a tab; it shrinks while it has no figure."""
 
     looks = "tall shrinks"
     tab: str
     width: int
-    """Pixels of the figure."""
+    """Width of the figure in pixels."""
 
     def shown(self, request: MapaLabRequest) -> bool:
         return request.tab == self.tab
 
 
 def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
-    """Return the request, what of the state had to be corrected for it, and why.
+    """Return the request; values that do not exist are corrected, with a complaint.
 
     Raises:
         UserError: the set of points cannot be opened.
@@ -114,7 +114,7 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
 
 
 def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoice | None:
-    """Return the image model that is asked for, else the newest that can be loaded; None where there is none."""
+    """Return the chosen image model or, if it cannot be loaded, the newest that can; None if there is none."""
     if values["run"] and values["run"] not in runs:
         values.correct("run", "", labs.why_not(values["run"], "run on images", runs))
     for name in dict.fromkeys([values["run"] or runs[0], *runs] if runs else []):
@@ -129,7 +129,7 @@ def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoi
 
 
 def _kernel(lab: ImageLab, values: Values) -> dict[str, float] | None:
-    """Return all hyper-parameters of the run's kernel, None for the best; a name that it does not have is replaced."""
+    """Return the chosen hyper-parameters of the kernel, None for the best; the default if one does not exist."""
     kernel = kernel_of(values["kernel"])
     if unknown_names := [name for name in kernel or {} if name not in lab.defaults]:
         complaint = str(unknown("hyper-parameter of this run's kernel", unknown_names[0], lab.defaults))

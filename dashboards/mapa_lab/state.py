@@ -1,4 +1,4 @@
-"""The choices of the MAPA Lab: parameters, tabs, and the texts that stand for numbers in its address."""
+"""The state of the MAPA Lab: the choices that stand in its address, and the tabs with their controls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABS = {
     "passes": ("Passes", "Network passes that a training step costs (Fig. 4-5)"),
     "images": ("Image model", "A trained model of images: which training images are near, by pixels and by latents"),
 }
-"""Tab -> its name, and what it shows."""
+"""The name of each tab and a sentence about what it shows."""
 SETTINGS = ("dataset", "size", "draw", "bandwidth", "k", "draws", "seed")
 CONTROLS = {
     "posterior": ("index", *SETTINGS),
@@ -32,15 +32,15 @@ CONTROLS = {
     "passes": ("dataset", "size", "draw", "bandwidth", "seed"),
     "images": ("run", "image", "shown", "kernel"),
 }
-"""Tab -> the parameters that it depends on and that have a control above the cards."""
+"""The parameters with a control above the cards on which each tab depends."""
 SIGMA, BEST = "sigma", "best"
-"""Bandwidths that depend on the data: the noise of the set, and the best on validation points."""
+"""Names of bandwidths: the noise of the set, and the one with the largest log p(x) on validation points."""
 DEFAULT = "default"
-"""Hyper-parameters of the kernel as the trained likelihood has them."""
+"""Name of the hyper-parameters that the trained likelihood has."""
 
 
 def bandwidth_of(text: str) -> float | None:
-    """Return the number; None where it depends on the data.
+    """Return the number that a bandwidth is, None for 'sigma' and 'best', which depend on the data.
 
     Raises:
         UserError: the text is neither.
@@ -54,7 +54,7 @@ def bandwidth_of(text: str) -> float | None:
 
 
 def place_of(text: str) -> tuple[float, float] | None:
-    """Return the place 'x1,x2'; None for an empty text.
+    """Return the two coordinates of a place 'x1,x2', None for an empty text.
 
     Raises:
         UserError: there are not two numbers.
@@ -68,10 +68,10 @@ def place_of(text: str) -> tuple[float, float] | None:
 
 
 def kernel_of(text: str) -> dict[str, float] | None:
-    """Return 'name=number;...' as a mapping, empty for 'default'; None for 'best'.
+    """Return the hyper-parameters 'name=number;...' by name: none of them for 'default', None for 'best'.
 
     Raises:
-        UserError: it reads otherwise.
+        UserError: the text has another form.
     """
     if text == BEST:
         return None
@@ -85,24 +85,24 @@ def kernel_of(text: str) -> dict[str, float] | None:
 
 
 class MapaLabState(PageState):
-    """The choices of one page."""
+    """The choices of one MAPA Lab page."""
 
     tab = param.Selector(default="posterior", objects=list(TABS))
     dataset = param.String(default="figure-8", doc="Set of points")
-    draw = param.Integer(default=0, bounds=(0, 999_999), doc="Draw of the data")
+    draw = param.Integer(default=0, bounds=(0, 999_999), doc="Which draw of the data")
     size = param.Integer(default=1000, bounds=(FEWEST_POINTS, MOST_POINTS), doc="N, training points")
     index = param.Integer(default=0, bounds=(0, None), doc="Training point")
-    k = param.Integer(default=20, bounds=(0, None), doc="Most probable training points that the bound takes whole")
-    draws = param.Integer(default=10, bounds=(0, None), doc="Points drawn from the rest of q(i|n), for the bound")
-    seed = param.Integer(default=0, bounds=(0, 999_999), doc="Seed of what is drawn")
+    k = param.Integer(default=20, bounds=(0, None), doc="Most probable points, over which the bound sums")
+    draws = param.Integer(default=10, bounds=(0, None), doc="Samples from the rest of q(i|n), for the bound")
+    seed = param.Integer(default=0, bounds=(0, 999_999), doc="Seed of the random draws")
     colour = param.Selector(default="z", objects=["z", "q"], doc="Colour of the points in the plane")
-    example = param.Selector(default="paper", objects=["paper", "set"], doc="Whose generative process")
-    coordinate = param.Selector(default="1", objects=["1", "2"], doc="Coordinate of x, against z")
+    example = param.Selector(default="paper", objects=["paper", "set"], doc="The generative process")
+    coordinate = param.Selector(default="1", objects=["1", "2"], doc="Coordinate of x drawn against z")
     noise = param.Number(default=0.0, bounds=(0.0, 100.0), doc="Standard deviation of epsilon, in units of x; 0: own")
     points = param.Integer(default=4, bounds=(1, 12), doc="How many points the process draws")
-    also = param.Selector(default="no", objects=["no", "mapa"], doc="MAPA of the drawn points, too")
-    what = param.Selector(default="gap", objects=["gap", "bound"], doc="The bound, or how far below it lies")
-    learned = param.String(doc="Trained run beside the known decoders")
+    also = param.Selector(default="no", objects=["no", "mapa"], doc="Show MAPA of the drawn points")
+    what = param.Selector(default="gap", objects=["gap", "bound"], doc="The bound, or its gap to log p(x)")
+    learned = param.String(doc="Trained run shown beside the known decoders")
     run = param.String(doc="Run on images")
     image = param.Integer(default=0, bounds=(0, None), doc="Test image")
     shown = param.Integer(default=10, bounds=(1, 100), doc="Training images shown of each list")
@@ -114,7 +114,7 @@ class MapaLabState(PageState):
     }  # fmt: skip
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Raises UserError where k, S and N, some of which are new, do not go together although they did before."""
+        """Raise UserError if k, S and N, some of which are new, contradict one another and did not before."""
         before = {name: getattr(self, name) for name in ("k", "draws", "size")}
         try:
             check_counts(**before)
@@ -123,5 +123,5 @@ class MapaLabState(PageState):
         check_counts(**{name: values.get(name, held) for name, held in before.items()})
 
     def pick(self, index: int) -> None:
-        """Look at a training point."""
+        """Show a training point."""
         self.param.update(index=index, place="")

@@ -1,4 +1,4 @@
-"""The Results page: a table of the paper beside ours with a figure of a column, up to date while a sweep runs."""
+"""The Results page: a table of the paper beside our results, and a figure of one column, updated while a sweep runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import panel as pn
 
-from dashboards.lab.page import WHOLE, Page
+from dashboards.lab.page import FULL_HEIGHT, Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.results import rows, words
 from dashboards.results.controls import ResultsControls
-from dashboards.results.request import ResultsRequest, has_changed, resolve
+from dashboards.results.request import ResultsRequest, resolve, written_now
 from dashboards.results.state import ResultsState
 from dashboards.widgets.card import Content, Select, as_json
 from dashboards.widgets.table import ResultsTable
@@ -31,7 +31,7 @@ SIDE_BY_SIDE = """
 
 
 class ColumnPane(Pane[ResultsRequest]):
-    """Means and deviations of one column of the table: ours beside the paper's, method by method."""
+    """Our means and standard deviations beside the paper's, for each method in one column of the table."""
 
     name = "beside_paper"
     title = "Means and deviations"
@@ -68,20 +68,17 @@ class ResultsPage(Page[ResultsRequest]):
     title = "Results"
     state_type = ResultsState
     tick_ms = 2000
-    line_style: ClassVar[str] = """
-        p { font-size: 13px; line-height: 1.4; margin: 0; }
-        .standing { opacity: 0.8; margin-top: 6px; }
-    """
+    line_style: ClassVar[str] = "p { margin: 0; } .progress { opacity: 0.8; margin-top: 6px; }"
 
     def make_panes(self) -> Sequence[ColumnPane]:
         return (ColumnPane(),)
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self._files, self._looking = ResultFiles(self.library.places), False
-        self.controls = ResultsControls(self.state, self.notice.say)
+        self.controls = ResultsControls(self.state, self.notice.show)
         self.table = ResultsTable(self._save, dark=self.state.param.dark, sizing_mode="stretch_width", margin=0)
         self.figure = self.session.cards[ColumnPane.name]
-        self.figure.param.update(width=460, styles=WHOLE)
+        self.figure.param.update(width=460, styles=FULL_HEIGHT)
         self.line.margin = (3, 14)
         both = pn.Column(
             self.table, self.figure, stylesheets=[SIDE_BY_SIDE], sizing_mode="stretch_width", margin=(4, 12)
@@ -93,7 +90,7 @@ class ResultsPage(Page[ResultsRequest]):
 
     def line_of(self, request: ResultsRequest) -> str | None:
         sheet = request.sheet
-        texts = [(words.explanation(sheet), ""), (words.remarks(sheet), ""), (words.standing(sheet), "standing")]
+        texts = [(words.explanation(sheet), ""), (words.remarks(sheet), ""), (words.progress(sheet), "progress")]
         lines = [f'<p class="{look}">{html.escape(text)}</p>' for text, look in texts if text]
         return "".join(lines)
 
@@ -103,7 +100,7 @@ class ResultsPage(Page[ResultsRequest]):
         self.figure.visible = request.sheet.of_scores and bool(request.column)
 
     def watch(self) -> None:
-        """Look, off the event loop, whether a file was written or has appeared."""
+        """Check, in a thread, whether a results file was written or has appeared; if so, show it."""
         if not self._looking:
             self._looking = True
             self.session.latest.aside(self._has_changed, lambda changed: self.session.refresh() if changed else None)
@@ -111,12 +108,12 @@ class ResultsPage(Page[ResultsRequest]):
     def _has_changed(self) -> bool:
         try:
             request = self.session.request
-            return request is not None and has_changed(self._files, self.state.file, request)
+            return request is not None and written_now(self._files, self.state.file) != request.written
         finally:
             self._looking = False
 
     def _save(self, kind: str) -> None:
-        """Send a file of the rows shown."""
+        """Send the rows shown to the browser as a CSV or LaTeX file."""
         if self.session.request is not None:
             sheet = self.session.request.sheet
             name = f"{'' if sheet.own else 'table-'}{sheet.key}.{'csv' if kind == 'CSV' else 'tex'}"

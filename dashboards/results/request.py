@@ -1,4 +1,4 @@
-"""From the state of the Results page to its request: the sheet that is asked for, with what there is to choose."""
+"""The request of the Results page: the table asked for, and all that can be chosen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dashboards.lab.address import listed
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.results.state import dims_of, methods_of
+from dashboards.results.state import dims_of
 from gpvae_core.errors import unknown
 from gpvae_core.plots.theme import Theme
 from gpvae_core.sweep.result_files import ResultFiles, Signature, signature
@@ -16,12 +17,12 @@ from gpvae_core.tables.sheet import TIME_TABLES, Sheet, SheetChoice, StoredResul
 from gpvae_core.tables.times import bench_times
 
 Written = tuple[tuple[str, ...], tuple[Signature, ...]]
-"""Names of the files there are, and when those shown were written."""
+"""The names of all results files, and a signature of those shown, which changes when they are written."""
 
 
 @dataclass(frozen=True)
 class ResultsRequest:
-    """A sheet with what there is to choose from, and when its files were written."""
+    """The sheet shown, the tables, files, rows and columns that can be chosen, and a signature of the files."""
 
     sheet: Sheet
     tables: Mapping[str, str]
@@ -35,7 +36,7 @@ class ResultsRequest:
 
     @property
     def columns(self) -> dict[str, list[Cell]]:
-        """The cells shown, by column; the key goes into the address."""
+        """The cells shown, by the key of their column, which stands in the address."""
         out: dict[str, list[Cell]] = {}
         for cell in self.sheet.cells:
             out.setdefault(f"{cell.dataset}-d{cell.latent_dim}-{cell.decoder}", []).append(cell)
@@ -43,7 +44,7 @@ class ResultsRequest:
 
     @property
     def column(self) -> str:
-        """The column chosen, else the first of those with most of ours; '' where there is none."""
+        """The chosen column or, if there is none, the first of those with most of our results; '' for no columns."""
         columns = self.columns
         if self.chosen_column in columns:
             return self.chosen_column
@@ -51,12 +52,13 @@ class ResultsRequest:
 
 
 def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
-    """Return the sheet; where something is wrong, what can be shown without it."""
-    paths = files.found()
-    path, written = _file_of(paths, values["file"]), written_now(files, paths, values["file"])
+    """Return the request; a choice or file that cannot be read is left out, with a complaint that lasts."""
+    # Read before the files are: one that is written in between is noticed at the next look.
+    written, paths = written_now(files, values["file"]), files.found()
+    path = _file_of(paths, values["file"])
     if values["file"] and values["file"] not in paths:
         values.complaints.append(str(unknown("results file", values["file"], paths)))
-    dims, methods = dims_of(values["dims"]), methods_of(values["methods"])
+    dims, methods = dims_of(values["dims"]), listed(values["methods"], ",")
     choice = SheetChoice(path, values["table"], values["setup"], dims, methods, values["runs"])
     stored, bench = values.attempt(lambda: read(path), StoredResults()), files.bench()
     if bench is not None and choice.table in TIME_TABLES:
@@ -73,20 +75,16 @@ def resolve(files: ResultFiles, values: Values) -> Resolved[ResultsRequest]:
         written=written,
         theme=values.theme,
     )
-    return Resolved(request, standing=values.complaints)
+    return Resolved(request, lasting=values.complaints)
 
 
-def has_changed(files: ResultFiles, file: str, request: ResultsRequest) -> bool:
-    """Return whether a file was written or has appeared since the request was answered."""
-    return written_now(files, files.found(), file) != request.written
-
-
-def written_now(files: ResultFiles, paths: Mapping[str, Path], file: str) -> Written:
-    """Return what tells whether there is something new."""
+def written_now(files: ResultFiles, file: str) -> Written:
+    """Return the names and signature of the results files as they are now."""
+    paths = files.found()
     shown = (_file_of(paths, file), files.bench())
     return tuple(sorted(paths)), tuple(signature(path) for path in shown if path is not None)
 
 
 def _file_of(paths: Mapping[str, Path], name: str) -> Path | None:
-    """Return the file of this name, else the newest."""
+    """Return the file of this name or, if there is none, the newest."""
     return paths.get(name, next(iter(paths.values()), None))

@@ -1,4 +1,4 @@
-"""A sheet as rows: the columns of each kind of table and what a cell says in each."""
+"""The rows of a results table: its columns, and the entry of each cell in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpvae_core.tables.export import DATASETS
 from gpvae_core.tables.sheet import Sheet
 
 Columns = dict[Heading, Callable[[Cell], Item]]
-"""Each column with what a cell says in it."""
+"""The heading of each column, and the function that returns a cell's entry in it."""
 SIGNS = {BEST: "★ ", CLOSE: "≈ "}
 RATIO = "As a multiple of the VAE's time on the same machine."
 
@@ -82,7 +82,7 @@ def _columns(sheet: Sheet) -> Columns:
 
 
 def _time_columns(sheet: Sheet) -> Columns:
-    """Return ours, and both as multiples of the VAE's time on the same machine, which can be compared."""
+    """Return the columns of our times and, to compare machines, of both as multiples of the VAE's time."""
     vaes = [cell for cell in sheet.every_cell if cell.method == "vae"]
     papers, ours = {_column(c): c.paper_mean for c in vaes}, {_column(c): c.mean for c in vaes}
     measured: Columns = {Heading("ours", "Ours (ms)", "Measured on this machine."): lambda c: _number(c.mean, 2)}
@@ -118,10 +118,10 @@ def _column(cell: Cell) -> str:
 
 
 def table_content(sheet: Sheet) -> TableContent:
-    """Return the rows of the cells chosen, column by column of the paper."""
+    """Return the table of the chosen cells: one row for each, in the order of the paper's columns."""
     columns = _columns(sheet)
     rows = [
-        TableLine(f"{cell.method}/{_column(cell)}", tuple(says(cell) for says in columns.values()), _column(cell))
+        TableLine(f"{cell.method}/{_column(cell)}", tuple(entry(cell) for entry in columns.values()), _column(cell))
         for cell in sheet.cells
     ]
     key = "" if not sheet.of_scores else OWN_KEY if sheet.own else KEY

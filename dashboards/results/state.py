@@ -1,4 +1,4 @@
-"""What the Results page lets one choose."""
+"""The state of the Results page: the choices that stand in its address."""
 
 from __future__ import annotations
 
@@ -15,23 +15,18 @@ MAX_RUNS = 1000
 
 
 def dims_of(text: str) -> tuple[int, ...]:
-    """Return the latent dimensions that stand in a text such as 10,50; none for an empty one.
+    """Return the latent dimensions of a text such as '10,50'; none for an empty text.
 
     Raises:
-        UserError: the text reads otherwise.
+        UserError: the text has another form.
     """
     if not re.fullmatch(r"(\d{1,4}(,\d{1,4})*)?", text):
         raise UserError(f"d: wanted latent dimensions such as 10,50, got '{text[:40]}'")
     return tuple(int(part) for part in text.split(",") if part)
 
 
-def methods_of(text: str) -> tuple[str, ...]:
-    """Return the methods that stand in a text such as vae,iaf:4."""
-    return tuple(part for part in text.split(",") if part)
-
-
 class ResultsState(PageState):
-    """The choices of one page; '' and 0 stand for what suits best."""
+    """The choices of one Results page; for '' and 0 the page chooses itself."""
 
     table = param.String(doc="1-5, 9-11, or data-NAME for a data set that is in no table of the paper")
     file = param.String(doc="Name of the results file")

@@ -1,4 +1,4 @@
-"""A sheet in sentences: what the figures and marks mean, how ours were made, what is going on, what to run."""
+"""The sentences of the Results page: the meaning of numbers and marks, the setup, the progress, commands to run."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ FIRST_COMMAND = "gpvae table 1 --dims 10 --methods vae,gp --epochs 20 --runs 2 -
 
 
 def number(value: float, digits: int = 1, sign: bool = False) -> str:
-    """Return the number with a true minus sign."""
+    """Return the number with `digits` decimals and the typographic minus sign."""
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
 
 def p_words(p: float) -> str:
-    """Return two digits; what is smaller than any reader cares for as '< 0.001'."""
+    """Return a p-value with two digits, or as '< 0.001'."""
     return f"< {SMALLEST_P:g}" if p < SMALLEST_P else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def setup_words(sheet: Sheet) -> str:
-    """Say how ours were trained, against the paper's epochs."""
+    """Return how our runs were trained: epochs beside the paper's, preset, settings and score."""
     if sheet.setup is None:
         return ""
     content = sheet.setup.content
@@ -58,7 +58,7 @@ def setup_words(sheet: Sheet) -> str:
 
 
 def explanation(sheet: Sheet) -> str:
-    """Say what the figures are, in two lines."""
+    """Return the meaning of the numbers in the table, and the setup of our runs."""
     if not sheet.of_scores:
         return TIMES + (
             "" if sheet.times is None else f" Ours: {sheet.times.device}, {counted(sheet.times.threads, 'thread')}."
@@ -73,8 +73,8 @@ def explanation(sheet: Sheet) -> str:
     return words + (f"{made[0].upper()}{made[1:]}." if made else "")
 
 
-def standing(sheet: Sheet) -> str:
-    """Say what is done and what goes on."""
+def progress(sheet: Sheet) -> str:
+    """Return how many trainings are done, running and failed, and when the last result was written."""
     if not sheet.rows:
         return ""
     counts = [f"{sheet.count('done')} of {len(sheet.rows)} trainings done"]
@@ -87,13 +87,13 @@ def standing(sheet: Sheet) -> str:
 
 
 def remarks(sheet: Sheet) -> str:
-    """Say what a reader should know of our images and of this table."""
+    """Return notes on differences between our data and the paper's, and on this table."""
     remarks = dict.fromkeys(f"{cell.dataset}: {cell.note}" for cell in sheet.cells if cell.note)
     return " ".join([*remarks, *(notes()[:1] if sheet.table.number == 10 else ())])
 
 
 def calls(sheet: Sheet) -> tuple[Call, ...]:
-    """Return what to run: a small start where there is nothing yet, and what computes all that the rows shown lack."""
+    """Return the commands to run: a small one if there are no results, and one for all results missing in the rows."""
     if not sheet.of_scores:
         return (Call("Measure ours:", sheet.command(sheet.cells)),) if sheet.times is None else ()
     start = () if sheet.path is not None else (Call(NO_RESULTS, FIRST_COMMAND, first=True),)
@@ -122,13 +122,13 @@ def column_words(cell: Cell) -> str:
 
 
 def figure_sentence(sheet: Sheet) -> str:
-    """Say how to read the figure."""
+    """Return how to read the figure."""
     first = "Ours: diamonds" if sheet.own else "Paper: circles; ours: diamonds"
     return f"{first}; bars are one standard deviation over runs. Further right is better."
 
 
 def figure_alt(cells: Sequence[Cell]) -> str:
-    """Return the figure in one sentence."""
+    """Return the figure's alternative text."""
     known = [cell for cell in cells if cell.mean is not None]
     best = next((cell for cell in known if cell.mark == BEST), None)
     ours = (

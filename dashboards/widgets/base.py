@@ -1,4 +1,4 @@
-"""What our own widgets have in common: a script and a style sheet beside each class, and answers from the browser."""
+"""The base class of our own widgets, which loads each one's script and styles and handles the browser's messages."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import param
 from panel.custom import JSComponent
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 Handlers = Mapping[str, Callable[[Any], None]]
 
 
 def _read(*names: str) -> list[str]:
-    """Return the texts of these files beside this one, where they are."""
-    paths = (HERE / name for name in names)
+    """Return the texts of those of these files that exist, in the folder of this module."""
+    paths = (FOLDER / name for name in names)
     return [path.read_text(encoding="utf-8") for path in paths if path.is_file()]
 
 
@@ -39,7 +39,7 @@ class Widget(JSComponent):
         super().__init__(**params)
 
     def settle(self) -> None:
-        """Have the browser show what holds, whatever was typed or ticked there."""
+        """Have the browser show the widget's value again, in place of what was typed or ticked but refused."""
         self._send_msg({"settle": True})
 
     def _handle_msg(self, msg: Any) -> None:

@@ -17,7 +17,7 @@ from dashboards.widgets.base import Widget
 
 @dataclass(frozen=True)
 class Select:
-    """A choice offered in a card's heading: (key, text) options and the key that holds."""
+    """A drop-down in a card's heading: its options, (key, text) each, and the key that is chosen."""
 
     name: str
     label: str
@@ -32,34 +32,34 @@ class Content:
     figure: str = ""
     """The plotly figure as JSON; without one the card holds texts alone."""
     sub: str = ""
-    """After the heading: which run, which plane."""
+    """Stands after the heading, such as the run's name."""
     sentence: str = ""
     """What the figure shows and how to read it."""
     alt: str = ""
     message: str = ""
-    """What is missing or went wrong; empty for nothing."""
+    """A message about what is missing or went wrong; empty for none."""
     busy: bool = False
-    """More of it comes by itself."""
+    """Whether the card is still being computed."""
     dark: bool = False
     picks: bool = False
-    """A click on a point picks an instance."""
+    """Whether a click on a point picks its image or point."""
     hovers: bool = False
-    """Hovering asks for the instance's picture."""
+    """Whether the pointer over a point shows its image."""
     pictures: str = ""
-    """Whose pictures; a change forgets those already fetched."""
+    """Name of the source of these images; the browser drops those it has when the name changes."""
     file: str = "view"
     """File name of an export, without its ending."""
     stamp: int = 0
-    """Number of the request this answers."""
+    """Generation of the request that the content answers."""
     selects: tuple[Select, ...] = ()
     actions: tuple[tuple[str, str], ...] = ()
     """Buttons in the heading: (key, text)."""
     overlay: dict[str, Any] | None = None
-    """Changes to the layout that need no new figure."""
+    """Changes to the figure's layout, such as shapes, for which the figure need not be sent again."""
 
 
 def as_json(figure: go.Figure) -> str:
-    """Return the figure as plotly.js reads it, arrays in base64."""
+    """Return the figure as JSON for plotly.js, with its arrays in base64."""
     return str(figure.to_json(validate=False))
 
 
@@ -79,9 +79,9 @@ class Card(Widget):
     content = param.Dict(default=_as_dict(Content()))
 
     def show(self, content: Content) -> None:
-        """Replace what is shown, in one message; a figure that is there already is not sent again."""
+        """Show new content, in one message; a figure that has not changed is not sent again."""
         self.param.update(content=_as_dict(content), **({"figure": content.figure} if content.figure else {}))
 
     def answer(self, **data: Any) -> None:
-        """Send data to the browser: a CSV text or a picture that was asked for."""
+        """Send the browser a CSV text or an image that it has asked for."""
         self._send_msg(data)

@@ -1,6 +1,6 @@
-"""Methods to tick, each in the colour in which it is drawn.
+"""Check boxes for methods, each in the colour in which its method is drawn.
 
-Panel's check boxes and pills have one colour for all, and none can be taken away again.
+Panel's check boxes and pills have one colour for all, and none of them can be removed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,6 @@ from dashboards.widgets.base import Widget
 
 
 class Chips(Widget):
-    """A row of check boxes; the message is 'toggle' ([key, on]), with False also for one that is taken away."""
+    """A row of check boxes; the message is 'toggle' ([key, on]), with False also for a box that is removed."""
 
     items = param.List(default=[], doc="Dicts of key, label, colour, checked, removable")

@@ -1,4 +1,4 @@
-"""Previous and next by the arrow keys, anywhere on the page; Panel listens to keys in no widget."""
+"""A listener for the left and right arrow keys anywhere on the page; no widget of Panel's listens to keys."""
 
 from __future__ import annotations
 

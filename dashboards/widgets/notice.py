@@ -1,4 +1,4 @@
-"""The line above a page's views that says what is wrong."""
+"""The line at the top of a page that shows errors, corrections and warnings."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ STYLE = """
 
 
 class Notice:
-    """What a person is told; hidden while there is nothing to say."""
+    """A line of messages, hidden while there are none."""
 
     def __init__(self) -> None:
         self.pane = pn.pane.HTML("", visible=False, stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12))
-        self._said: tuple[str, ...] = ()
-        self._standing: tuple[str, ...] = ()
+        self._messages: tuple[str, ...] = ()
+        self._lasting: tuple[str, ...] = ()
 
-    def say(self, line: str) -> None:
-        """Say a line in place of what was said; '' clears it."""
-        self._said = (line,)
-        self._show()
+    def show(self, line: str) -> None:
+        """Show a message in place of those so far; '' removes them."""
+        self._messages = (line,)
+        self._draw()
 
     def add(self, *lines: str) -> None:
-        """Say lines, those that are not empty, beside what was said."""
-        self._said = (*self._said, *lines)
-        self._show()
+        """Add messages to those that are shown; empty ones are left out."""
+        self._messages = (*self._messages, *lines)
+        self._draw()
 
-    def stand(self, lines: Sequence[str]) -> None:
-        """Say these lines as long as they stand, whatever else is said."""
-        self._standing = tuple(lines)
-        self._show()
+    def set_lasting(self, lines: Sequence[str]) -> None:
+        """Replace the warnings, which stay beside all messages until they are replaced again."""
+        self._lasting = tuple(lines)
+        self._draw()
 
-    def _show(self) -> None:
-        lines = tuple(dict.fromkeys(filter(None, (*self._said, *self._standing))))
+    def _draw(self) -> None:
+        lines = tuple(dict.fromkeys(filter(None, (*self._messages, *self._lasting))))
         text = html.escape(" · ".join(lines))
-        self.pane.object = f'<div class="notice" role="alert">{text}</div>'  # before it is shown, never after
+        # The text first: a notice that becomes visible before it is shown empty for a moment.
+        self.pane.object = f'<div class="notice" role="alert">{text}</div>'
         self.pane.visible = bool(lines)

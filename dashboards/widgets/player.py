@@ -1,4 +1,4 @@
-"""The player of SVI: its buttons, and the film itself, which plays in the browser.
+"""The player of the film of SVI: its buttons, and the frames, which the browser shows.
 
 Panel's Player sends every step to the server; here the frames are in the browser, and a step redraws shapes alone.
 """

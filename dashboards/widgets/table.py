@@ -1,7 +1,7 @@
-"""A table that sorts by its headings, with downloads and commands to copy.
+"""A table that is sorted by a click on a heading, with downloads and commands to copy.
 
-Panel's Tabulator gives a screen reader neither headings of rows nor the way a column is sorted, and sorts what is not
-known among the numbers.
+Panel's Tabulator gives a screen reader neither headings of rows nor the order of a sorted column, and it sorts missing
+values among the numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import param
 from dashboards.widgets.base import Widget
 
 TYPES = {"CSV": "text/csv", "LaTeX": "application/x-tex"}
-"""What the rows shown can be saved as, and the type of each file."""
+"""The formats in which the rows shown can be saved, and the media type of each."""
 BODY = jinja2.Environment(autoescape=True).from_string("""
 {% macro button(act, value, text, label, id) -%}
 <button type="button" class="{{ act }}" id="{{ act }}-{{ id }}" data-act="{{ act }}" data-value="{{ value }}"
@@ -55,7 +55,7 @@ BODY = jinja2.Environment(autoescape=True).from_string("""
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading: its key, its words with the unit, and what it means."""
+    """The heading of a column: its key, its title with the unit, and a hint about its meaning."""
 
     key: str
     title: str
@@ -65,21 +65,21 @@ class Heading:
 
 @dataclass(frozen=True)
 class Item:
-    """What one row says in one column, and what it is sorted by (None last)."""
+    """The entry of one row in one column, and the value by which it is sorted (None last)."""
 
     text: str
     sort: float | str | None
     mark: str = ""
     """Style: best, close, soft or warn."""
     title: str = ""
-    """More, under the pointer."""
+    """The tooltip."""
     command: str = ""
     """A command to copy."""
 
 
 @dataclass(frozen=True)
 class TableLine:
-    """A row; those of one group stand together, under a rule, in the table's own order."""
+    """A row; unless the table is sorted, the rows of one group are separated from the others by a line."""
 
     id: str
     cells: tuple[Item, ...]
@@ -93,7 +93,7 @@ class Call:
     words: str
     command: str
     first: bool = False
-    """It is what to begin with."""
+    """Whether it is the command to begin with."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ class TableContent:
     columns: tuple[Heading, ...] = ()
     rows: tuple[TableLine, ...] = ()
     scope: str = ""
-    """While it stays the same, a row that changes is shown as fresh."""
+    """A key of the table: while it stays the same, rows that change are highlighted."""
 
 
 class ResultsTable(Widget):
-    """The widget; `save(kind)` is called when a download is asked for, and answers by `send`."""
+    """The widget of the table; it calls `save(kind)` when the user wants a download, which `send` then delivers."""
 
     body = param.String(doc="The table as HTML")
 
@@ -122,17 +122,17 @@ class ResultsTable(Widget):
         super().__init__(handlers, **params)
 
     def show(self, content: TableContent) -> None:
-        """Replace what is shown; rows that arrive later fall into the order of sorting."""
+        """Show new content, sorted as the user has chosen; highlight the rows that have changed."""
         before = {line.id: line.cells for line in self._content.rows if self._content.scope == content.scope}
         self._content = content
         self._draw({line.id for line in content.rows if before.get(line.id, line.cells) != line.cells})
 
     def send(self, kind: str, name: str, text: str) -> None:
-        """Have the browser save a file."""
+        """Send the browser a file to save."""
         self._send_msg({"text": text, "file": name, "type": TYPES[kind]})
 
     def _sort(self, key: str) -> None:
-        """Sort numbers by the largest first, words from A to Z; then the other way; then in the table's own order."""
+        """Sort by a column: numbers in descending, texts in ascending order; then reversed; then not at all."""
         numeric = any(column.numeric for column in self._content.columns if column.key == key)
         if self._sorted_by != key:
             self._sorted_by, self._descending = key, numeric
@@ -154,10 +154,10 @@ class ResultsTable(Widget):
 
 
 def in_order(rows: Sequence[TableLine], column: int, descending: bool) -> list[TableLine]:
-    """Return the rows sorted by a column; what is not known comes last in either direction."""
+    """Return the rows sorted by a column; rows without a value come last in either direction."""
 
     def natural(line: TableLine) -> Any:
-        """Return a number itself, and a text such that IAF(4) comes before IAF(16)."""
+        """Return the key of a row for sorting, by which IAF(4) comes before IAF(16)."""
         value = line.cells[column].sort
         if not isinstance(value, str):
             return value

@@ -1,4 +1,4 @@
-"""A button for an image file of the person's own.
+"""A button that uploads an image file.
 
 Panel's file inputs neither refuse a file that is too large before it is sent, nor say why in the page's own line.
 """
@@ -34,14 +34,14 @@ def file_content(text: Any, limit: int) -> bytes:
 
 
 class Upload(Widget):
-    """A button that calls `got(content)` with a file's bytes, or `refused(line)` where it is too large or damaged."""
+    """Calls `on_content(bytes)` with an uploaded file, or `refused(line)` if it is too large or damaged."""
 
     limit = param.Integer(default=5_000_000, doc="Most bytes of a file")
 
-    def __init__(self, got: Callable[[bytes], None], refused: Callable[[str], None], **params: Any) -> None:
+    def __init__(self, on_content: Callable[[bytes], None], refused: Callable[[str], None], **params: Any) -> None:
         def received(text: Any) -> None:
             try:
-                got(file_content(text, self.limit))
+                on_content(file_content(text, self.limit))
             except UserError as error:
                 refused(str(error))
 

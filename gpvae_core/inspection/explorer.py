@@ -171,7 +171,7 @@ class Explorer:
     def figure_one_note(self) -> str:
         """One sentence on the choice of the six instances, or on why there are none."""
         if self._stages.encodings().total is None:
-            return "This run's encoder states no uncertainty, so there is no order to show; a GP encoder does."
+            return "This run's encoder reports no uncertainty, so there is no order to show; a GP encoder does."
         return "Test images at 0, 20, 40, 60, 80 and 100 % of the order by Tr V[f] + Tr V[h]; none is picked by hand."
 
     def figure_one(self) -> tuple[FigureOneItem, ...]:

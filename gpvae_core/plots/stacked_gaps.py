@@ -59,7 +59,7 @@ def _bars(view: StacksView, theme: Theme) -> list[Mark]:
     return [
         _piece("approximation gap", [0.0] * len(won), approximation, (theme.bar, "", theme.paper), theme),
         _piece("amortization gap", approximation, amortization, (theme.bar_other, "/", theme.paper), theme),
-        _piece("won back from q*", approximation, won, ("rgba(0,0,0,0)", ".", theme.text), theme),
+        _piece("gain over q*", approximation, won, ("rgba(0,0,0,0)", ".", theme.text), theme),
     ]
 
 

@@ -77,7 +77,7 @@ def bound(view: SviView, theme: Theme) -> go.Figure:
     ]  # fmt: skip
     marks.append(
         scatter(
-            x=steps, y=view.elbo, mode="lines", name="ELBO of the answer", line={"color": theme.muted, "width": 1.2},
+            x=steps, y=view.elbo, mode="lines", name="ELBO of SVI", line={"color": theme.muted, "width": 1.2},
             hovertemplate="step %{x}: %{y:.3f} nats<extra></extra>",
         )
     )  # fmt: skip

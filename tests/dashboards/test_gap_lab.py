@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +77,10 @@ def test_labs_group_runs_and_survive_a_damaged_one(lab_runs: Path, tmp_path: Pat
     (tmp_path / "first-full" / "best" / "weights.safetensors").write_bytes(b"junk")
     labs = GapLabs(library)
     labs.refresh(finished_only=True)
-    assert [(d.name, d.runs) for d in labs.decoders] == [("first", ("first", "first-vae")), ("apart", ("apart",))]
+    assert [(name, lab.decoder.runs) for name, lab in labs.labs.items()] == [
+        ("first", ("first", "first-vae")),
+        ("apart", ("apart",)),
+    ]
     assert any("is damaged" in line for line in labs.complaints)
     before = labs.lab("first")
     labs.refresh(finished_only=True)
@@ -87,6 +91,29 @@ def test_labs_group_runs_and_survive_a_damaged_one(lab_runs: Path, tmp_path: Pat
     assert library.shared(GapLabs) is library.shared(GapLabs)
 
 
+def test_a_decoder_that_is_known_has_its_lab(lab_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages ask for labs while another thread looks for runs: that thread may publish no decoder before its lab."""
+    from gpvae_core.inspection.gap_lab import lab as lab_module
+
+    labs = GapLabs(RunLibrary([lab_runs]))
+    building, may_build, make = threading.Event(), threading.Event(), lab_module.GapLab
+
+    def slowly(*args: Any) -> Any:
+        building.set()
+        assert may_build.wait(60)
+        return make(*args)
+
+    monkeypatch.setattr(lab_module, "GapLab", slowly)
+    thread = threading.Thread(target=labs.refresh, args=(True,))
+    thread.start()
+    assert building.wait(60)
+    with pytest.raises(UserError, match="unknown decoder 'first'"):
+        labs.lab("first")
+    may_build.set()
+    thread.join(60)
+    assert labs.lab("first").decoder.name == "first"
+
+
 def test_a_background_ends_what_is_no_longer_wanted() -> None:
     def endless(progress: Progress) -> None:
         while True:
@@ -95,16 +122,16 @@ def test_a_background_ends_what_is_no_longer_wanted() -> None:
 
     background = Background("test")
     assert background.report().outcome == "idle"
-    background.want("a", endless)
-    background.want("b", lambda progress: 42)
+    background.compute("a", endless)
+    background.compute("b", lambda progress: 42)
     deadline = time.monotonic() + 30
     while background.result is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert background.result == 42
-    background.want("b", endless)
+    background.compute("b", endless)
     assert background.result == 42
-    background.want(None, endless)
+    background.compute(None, endless)
     assert background.report().outcome == "idle"
 
 
@@ -256,7 +283,7 @@ def test_methods_are_chosen_refined_and_refused(offline_page: Any, lab_url: str)
     expect(page.get_by_role("checkbox", name="+svi:8")).to_be_checked()
     page.locator("section[data-view=lab_gaps] h2").click()
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".pictures")).to_contain_text("validation image 1,")
+    expect(page.locator(".summary")).to_contain_text("validation image 1,")
     expect(page.locator(".notice")).to_be_hidden()
     page.get_by_role("link", name="Posterior Explorer").click()
     page.wait_for_url(re.compile(r"127\.0\.0\.1:\d+/(\?.*)?$"))

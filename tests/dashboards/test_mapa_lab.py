@@ -92,7 +92,7 @@ def test_numbers_that_do_not_go_together_are_one_line_and_the_next_choice_clears
     shown = verdict(page)
     for dial, text, words in (
         ("k", "61", "k: wanted at most 60, the number of points N, got 61"),
-        ("k", "60", "k = N = 60 leaves no rest to draw from, got S = 10"),
+        ("k", "60", "k = N = 60 leaves no points to sample, got S = 10"),
         ("draws", "10001", "S: wanted at most 10,000"),
     ):
         getattr(page.controls, dial)._handle_msg({"typed": text})
@@ -208,7 +208,7 @@ def press_until(page: Any, key: str, true: Callable[[], bool]) -> None:
 @pytest.mark.page
 def test_it_opens_with_nothing_trained_and_shows_three_kinds_of_marks(offline_page: Any, bare_url: str) -> None:
     page = opened_in_browser(offline_page, bare_url)
-    expect(page.locator(".verdict")).to_contain_text("of 1,000 points matter")
+    expect(page.locator(".summary")).to_contain_text("of 1,000 points matter")
     assert {"true posterior", "empiricalized", "MAPA"} <= set(names(page, "traces"))
     expect(page.get_by_label("Pages").get_by_role("link", name="MAPA Lab")).to_have_attribute("aria-current", "page")
     expect(page.locator(".notice")).to_be_hidden()
@@ -218,13 +218,13 @@ def test_it_opens_with_nothing_trained_and_shows_three_kinds_of_marks(offline_pa
 def test_the_bandwidth_changes_traces_and_verdict_and_k_above_n_is_refused(offline_page: Any, bare_url: str) -> None:
     page = opened_in_browser(offline_page, f"{bare_url}?set={SET}&N=200&k=10")
     alt = view(page, "traces").locator(".plot")
-    before, said = alt.get_attribute("aria-label"), page.locator(".verdict").inner_text()
+    before, said = alt.get_attribute("aria-label"), page.locator(".summary").inner_text()
     slider = page.get_by_role("slider", name="Bandwidth")
     slider.focus()
     for _ in range(20):
         slider.press("ArrowRight")
     expect(alt).not_to_have_attribute("aria-label", before)
-    expect(page.locator(".verdict")).not_to_have_text(said)
+    expect(page.locator(".summary")).not_to_have_text(said)
     page.wait_for_function("!location.search.includes('bandwidth=sigma')")
     page.get_by_role("button", name="σ", exact=True).click()
     expect(alt).to_have_attribute("aria-label", before)
@@ -261,22 +261,22 @@ def test_a_point_is_chosen_by_click_key_and_number(offline_page: Any, bare_url: 
 @pytest.mark.page
 def test_process_variants_and_passes(offline_page: Any, bare_url: str) -> None:
     page = opened_in_browser(offline_page, f"{bare_url}?set={SET}&N=100&k=5&tab=process", "process")
-    expect(page.locator(".verdict")).to_contain_text("Near points score high")
+    expect(page.locator(".summary")).to_contain_text("Near points score high")
     page.get_by_role("tab", name="Two variants").click()
     expect(view(page, "variants").locator(".main-svg").first).to_be_attached()
-    expect(page.locator(".verdict")).to_contain_text(f"{SET}-fold")
+    expect(page.locator(".summary")).to_contain_text(f"{SET}-fold")
     expect(view(page, "process")).to_be_hidden()
     page.get_by_role("tab", name="Passes").click()
     expect(view(page, "passes").locator(".plot")).to_have_attribute("aria-label", re.compile("IWAE: "))
     expect(view(page, "passes_both").locator(".main-svg").first).to_be_attached()
-    expect(page.locator(".verdict")).to_contain_text("Decoder passes")
+    expect(page.locator(".summary")).to_contain_text("Decoder passes")
     page.wait_for_function("location.search.includes('tab=passes')")
 
 
 @pytest.mark.page
 def test_images_of_a_trained_run(offline_page: Any, url: str) -> None:
     page = opened_in_browser(offline_page, f"{url}?tab=images&run=tiny-vae&image=2&neighbours=6", "neighbours")
-    expect(page.locator(".verdict")).to_contain_text("of their 6 most probable training images")
+    expect(page.locator(".summary")).to_contain_text("of their 6 most probable training images")
     expect(view(page, "codes").locator(".main-svg").first).to_be_attached()
     typed(page, "Test image, 0", "4")
     expect(view(page, "neighbours").locator(".sub")).to_contain_text("test image 4")
@@ -291,7 +291,7 @@ def test_a_learned_variant_its_density_and_the_address_of_it_all(offline_page: A
     address = f"{url}?tab=variants&set={SET}&N=80&draw=1&index=5&bandwidth=0.2&k=7&S=4&seed=3"
     page = opened_in_browser(offline_page, address, "variants")
     view(page, "variants").locator("select[name=learned]").select_option("line-vae")
-    expect(page.locator(".verdict")).to_contain_text("line-vae")
+    expect(page.locator(".summary")).to_contain_text("line-vae")
     page.wait_for_function("location.search.includes('learned=line-vae')")
     page.get_by_role("tab", name="Bound and density").click()
     expect(view(page, "density").locator(".sentence")).to_contain_text("Test KL")

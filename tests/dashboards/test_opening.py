@@ -101,4 +101,5 @@ def test_a_training_that_ends_while_the_page_looks_for_runs_is_found(
     page.tick()
     assert (page.state.run, page.state.other) == ("tiny-gp", "tiny-vae")
     page.tick()
+    assert page.welcome is not None
     assert not page.welcome.panel.visible

@@ -133,7 +133,7 @@ def test_a_click_on_the_map_changes_the_image_and_all_six_views(explorer_page: O
     assert all(stamp > max(before.values()) for stamp in stamps(page).values())
     for name in VIEWS:
         expect(view(page, name).locator(".plot")).not_to_have_attribute("aria-label", figures[name])
-    expect(page.locator(".verdict")).to_contain_text(f"test image {chosen(page)['index']}")
+    expect(page.locator(".summary")).to_contain_text(f"test image {chosen(page)['index']}")
 
 
 def test_hovering_shows_the_image(explorer_page: OpenAt) -> None:
@@ -181,7 +181,7 @@ def test_quick_picks_and_classes(explorer_page: OpenAt) -> None:
     page.get_by_role("button", name="Quick picks").click()
     page.get_by_text("most uncertain").click()
     wait_for_repaint(page, before)
-    page.locator(".verdict").get_by_text("less sure here than on any other test image").first.wait_for()
+    page.locator(".summary").get_by_text("less certain here than on any other test image").first.wait_for()
     choose(page, "Class", "7")
     page.get_by_text(re.compile(r"test image \d+, class 7")).first.wait_for()
     first = chosen(page)["index"]
@@ -210,7 +210,7 @@ def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenA
     page = explorer_page()
     before = stamps(page)
     upload(page, "bar.png", png())
-    page.locator(".verdict").get_by_text("uploaded image").first.wait_for()
+    page.locator(".summary").get_by_text("uploaded image").first.wait_for()
     wait_for_repaint(page, before)
     view(page, "posterior").locator(".plot[aria-label*='uploaded image']").wait_for()
     for name, content, line in (
@@ -220,12 +220,12 @@ def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenA
     ):
         upload(page, name, content)
         notice(page).get_by_text(line).first.wait_for()
-        assert "uploaded image" in page.locator(".verdict").inner_text()
-    before, source = stamps(page), page.locator(".verdict img").get_attribute("src")
+        assert "uploaded image" in page.locator(".summary").inner_text()
+    before, source = stamps(page), page.locator(".summary img").get_attribute("src")
     page.get_by_role("button", name="Invert").click()
     wait_for_repaint(page, before)
-    expect(page.locator(".verdict img")).not_to_have_attribute("src", source)
-    shown, inverted = (pixels(s) for s in (source, page.locator(".verdict img").get_attribute("src")))
+    expect(page.locator(".summary img")).not_to_have_attribute("src", source)
+    shown, inverted = (pixels(s) for s in (source, page.locator(".summary img").get_attribute("src")))
     assert np.array_equal(inverted, 255 - shown)
     page.get_by_role("button", name="Next image").click()
     wait_for_choice(page, "index", "1")
@@ -244,9 +244,9 @@ def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 84, box["y"] + 148, steps=8)
     page.mouse.up()
-    page.locator(".verdict").get_by_text("drawn image").first.wait_for()
+    page.locator(".summary").get_by_text("drawn image").first.wait_for()
     wait_for_repaint(page, before)
-    drawn = pixels(page.locator(".verdict img").get_attribute("src"))
+    drawn = pixels(page.locator(".summary img").get_attribute("src"))
     small = drawn[:: drawn.shape[0] // 8, :: drawn.shape[1] // 8]
     assert small[:, 3:5].max() > 100
     assert small[:, :2].max() == small[:, 6:].max() == 0
@@ -268,7 +268,7 @@ def test_an_address_restores_the_view(explorer_page: OpenAt) -> None:
             expect(selects.nth(k)).to_have_value(value)
     expect(view(page, "traces").locator(".plot")).to_have_attribute("aria-label", re.compile("along z3 and z4"))
     expect(view(page, "posterior").locator(".sentence")).to_contain_text("slice")
-    expect(page.locator(".verdict")).to_contain_text("test image 17")
+    expect(page.locator(".summary")).to_contain_text("test image 17")
     before = stamps(page)
     planes.nth(1).select_option("4")
     wait_for_choice(page, "plane", "4,1")
@@ -298,7 +298,7 @@ def test_runs_of_different_dimensions_are_compared_and_a_plain_vae_says_it_has_n
     explorer_page: OpenAt,
 ) -> None:
     page = explorer_page("?run=tiny-vae&with=tiny-gp")
-    expect(view(page, "uncertainty").locator(".sentence")).to_contain_text("states no uncertainty")
+    expect(view(page, "uncertainty").locator(".sentence")).to_contain_text("reports no uncertainty")
     for name in ("tiny-vae", "tiny-gp"):
         expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile(name))
     before = stamps(page)
@@ -378,7 +378,7 @@ def test_two_sessions_do_not_disturb_each_other(explorer_page: OpenAt, served: A
     second.wait_for_timeout(500)
     assert chosen(first)["index"] == "3"
     assert stamps(first) == before
-    assert "test image 3" in first.locator(".verdict").inner_text()
+    assert "test image 3" in first.locator(".summary").inner_text()
     second.close()
 
 

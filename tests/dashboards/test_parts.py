@@ -245,12 +245,12 @@ def test_a_file_arrives_whole_or_not_at_all() -> None:
 def test_the_verdict_names_the_larger_part() -> None:
     gap = GapView("gp", -50.0, "grid", -50.2, -50.5, -52.0, 0.3, 2)
     assert words(gap, None) == (
-        "its answer loses 2.00 nats of log p(x), mostly to amortization (0.50 approximation + 1.50 amortization); "
+        "its ELBO is 2.00 nats below log p(x), mostly due to amortization (0.50 approximation + 1.50 amortization); "
         "the true posterior has 2 modes."
     )
-    assert "mostly to the Gaussian family" in words(GapView("gp", -50.0, "grid", None, -51.8, -52.0, None, 1), None)
+    assert "mostly due to the Gaussian family" in words(GapView("gp", -50.0, "grid", None, -51.8, -52.0, None, 1), None)
     assert words(GapView("gp", -50.0, "iwae", None, None, -52.0, None, None), None) == (
-        "its answer loses 2.00 nats of log p(x)."
+        "its ELBO is 2.00 nats below log p(x)."
     )
 
 

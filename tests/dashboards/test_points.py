@@ -54,7 +54,7 @@ def test_the_explorer_offers_images_alone_and_says_why_the_other_is_not_shown(bo
 def test_the_gap_lab_groups_images_alone(both: RunLibrary) -> None:
     labs = GapLabs(both)
     labs.refresh(finished_only=False)
-    assert [decoder.runs for decoder in labs.decoders] == [("tiny-vae",)]
+    assert [lab.decoder.runs for lab in labs.labs.values()] == [("tiny-vae",)]
     assert labs.complaints == []
 
 

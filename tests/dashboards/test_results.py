@@ -17,11 +17,12 @@ import pytest
 from playwright.sync_api import expect
 from scipy.stats import ttest_ind
 
+from dashboards.lab.address import listed
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from dashboards.results import rows, words
 from dashboards.results.page import ResultsPage
-from dashboards.results.state import ResultsState, dims_of, methods_of
+from dashboards.results.state import ResultsState, dims_of
 from dashboards.widgets.table import Heading, Item, ResultsTable, TableContent, TableLine
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
@@ -258,7 +259,7 @@ def test_without_results_the_paper_is_shown_with_where_to_begin() -> None:
     first, rest = words.calls(sheet)
     assert (first.first, first.command) == (True, words.FIRST_COMMAND)
     assert rest.command == "gpvae table 1"
-    assert words.standing(sheet) == ""
+    assert words.progress(sheet) == ""
 
 
 def test_a_sheet_says_which_setup_and_which_command(folder: Path) -> None:
@@ -269,7 +270,7 @@ def test_a_sheet_says_which_setup_and_which_command(folder: Path) -> None:
     assert sheet.command(sheet.cells) == f"gpvae sweep tiny.toml --out {path.parent}"
     assert words.missing_in_all(sheet.cells) == "6 runs missing in the rows shown (9 min for 2 cells)"
     assert "ours: 4 epochs; no preset" in words.setup_words(sheet)
-    assert words.standing(sheet).startswith("4 of 4 trainings done, last result 20")
+    assert words.progress(sheet).startswith("4 of 4 trainings done, last result 20")
     complete = sheet_of(path)
     assert (complete.runs, complete.command(complete.cells), words.calls(complete)) == (2, "", ())
     with pytest.raises(UserError, match="wanted one of the tables"):
@@ -281,7 +282,7 @@ def test_results_are_preferred_to_what_is_only_planned(tmp_path: Path) -> None:
     path = tmp_path / "results.sqlite"
     sheet = sheet_of(path)
     assert [setup.setup for setup in sheet.setups] == [planned, finished]
-    assert (sheet.setup.setup, words.standing(sheet)[:22]) == (finished, "4 of 4 trainings done,")
+    assert (sheet.setup.setup, words.progress(sheet)[:22]) == (finished, "4 of 4 trainings done,")
     assert sheet_of(path, setup=planned).setup.setup == planned
     assert "ours: 1 epoch; no preset" in words.setup_words(sheet)
     mnist(tmp_path, {})
@@ -338,8 +339,8 @@ def test_failures_are_counted_and_explained(tmp_path: Path) -> None:
     (row,) = content.rows
     entries = dict(zip((column.key for column in content.columns), row.cells, strict=True))
     assert entries["missing"].text == "8 of 10, 1 failed"
-    assert "1 failed" in words.standing(sheet)
-    assert words.standing(sheet).endswith("out of memory")
+    assert "1 failed" in words.progress(sheet)
+    assert words.progress(sheet).endswith("out of memory")
     assert sweep.setup_key() == sheet.setup.setup
 
 
@@ -387,7 +388,7 @@ def test_the_words_of_numbers() -> None:
 def test_an_address_sets_what_is_right_and_says_what_is_wrong() -> None:
     state = ResultsState()
     complaints = state.read({"table": ["2"], "d": ["10,50"], "runs": ["many"], "methods": ["vae,iaf:4"]})
-    assert (state.table, dims_of(state.dims), methods_of(state.methods)) == ("2", (10, 50), ("vae", "iaf:4"))
+    assert (state.table, dims_of(state.dims), listed(state.methods, ",")) == ("2", (10, 50), ("vae", "iaf:4"))
     assert complaints == ["runs: wanted a whole number from 1 to 1000, got 'many'"]
     assert state.read({"d": ["x"]}) == ["d: wanted latent dimensions such as 10,50, got 'x'"]
     assert dims_of(state.dims) == (10, 50)

@@ -158,7 +158,7 @@ def test_every_set_opens_and_its_best_bandwidth_is_below_its_extent(name: str) -
         ({"k": -1}, "k from 0"),
         ({"draws": -1}, "S of at least 0"),
         ({"draws": 20_000}, "S: wanted at most 10,000"),
-        ({"k": 40}, "leaves no rest to draw"),
+        ({"k": 40}, "leaves no points to sample"),
         ({"k": 0, "draws": 0}, "leave no point for the bound"),
     ],
 )

@@ -53,7 +53,7 @@ def test_stacks_hang_from_log_px_down_to_each_elbo() -> None:
     np.testing.assert_allclose(plain.y, [0.5, 0.3, 0.5])
     np.testing.assert_allclose(hatched.y, [2.0, 0.0, 0.0])
     np.testing.assert_allclose(hatched.base, [0.5, 0.3, 0.5])
-    np.testing.assert_allclose(named(fig, "won back from q*").y, [0.0, 0.2, 0.0])
+    np.testing.assert_allclose(named(fig, "gain over q*").y, [0.0, 0.2, 0.0])
     ends = named(fig, "ELBO")
     np.testing.assert_allclose(ends.y, [2.5, 0.3, 0.5])
     np.testing.assert_allclose(ends.customdata, [-52.5, -50.3, -50.5])
@@ -96,7 +96,7 @@ def svi_view() -> SviView:
 
 def test_the_elbo_rises_towards_lines_at_log_px_and_the_best_gaussians() -> None:
     fig = svi_path.bound(svi_view(), LIGHT)
-    np.testing.assert_allclose(named(fig, "ELBO of the answer").y, [-9.0, np.nan, -5.0])
+    np.testing.assert_allclose(named(fig, "ELBO of SVI").y, [-9.0, np.nan, -5.0])
     for name, value in (("log p(x)", -4.0), ("best full Gaussian", -4.2), ("best diagonal Gaussian", -4.5)):
         assert list(named(fig, name).y) == [value, value]
     low, high = fig.layout.yaxis.range

@@ -45,7 +45,7 @@ def check_counts(k: int, draws: int, size: int) -> None:
     if draws > MOST_SAMPLES:
         raise UserError(f"S: wanted at most {MOST_SAMPLES:,}, got {draws:,}")
     if k == size and draws:
-        raise UserError(f"k = N = {size:,} leaves no rest to draw from, got S = {draws:,}: a smaller k, or S = 0")
+        raise UserError(f"k = N = {size:,} leaves no points to sample, got S = {draws:,}: a smaller k, or S = 0")
     if k == draws == 0:
         raise UserError("k = 0 and S = 0 leave no point for the bound: wanted k or S above 0")
     if min(k, draws) < 0:
