@@ -24,9 +24,10 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import GenerativeModel
 
 EXTENT = 8.0
-"""Extent of the line in prior units; the prior has 1e-15 of its mass beyond."""
+"""Reach of the line on each side of the prior's mean, in standard deviations of the prior; N(0, 1) has 1e-15 of its
+mass beyond."""
 PANEL = 0.125
-"""Width of the panels before any is halved, in prior units."""
+"""Width of the panels before any is halved, in standard deviations of the prior."""
 MAX_MOVE, MAX_BEND = 0.5, 1e-5
 """Largest change of the decoder's output across a panel, and largest deviation from a straight line in its middle; in
 standard deviations of the noise where the likelihood has one, else in units of the decoder's output."""
@@ -84,7 +85,8 @@ class Line:
                 "the true posterior by quadrature along a line wants 1 latent dimension, "
                 f"this model has {model.latent_dim}"
             )
-        exact = _in_float64(model)
+        # A copy of the whole model, and not of its decoder and likelihood alone, keeps the prior of its class.
+        exact = copy.deepcopy(model).cpu().double().eval()
         return _decoded(exact, _panels(exact, extent, progress), progress)
 
     @cached_property
@@ -139,12 +141,6 @@ class Line:
         return self.table.log_prob(x) + (self.model.log_prior(self.z[:, None]) + self.log_weight)
 
 
-def _in_float64(model: GenerativeModel) -> GenerativeModel:
-    """Return a generative model with a copy of decoder and likelihood, in float64 on the CPU, without an encoder."""
-    decoder, likelihood = copy.deepcopy(model.decoder), copy.deepcopy(model.likelihood)
-    return GenerativeModel(decoder, likelihood, model.latent_dim, model.event_shape).cpu().double().eval()
-
-
 def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float64[Tensor, " E"]:
     """Return the ends of panels across which the decoder moves by at most MAX_MOVE and bends by at most MAX_BEND.
 
@@ -153,7 +149,10 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
     """
     unit = model.likelihood.noise_scale() or 1.0
     most = min(MAX_PANELS, MAX_DECODED // (ORDER * math.prod(model.event_shape)))
-    edges = torch.linspace(-extent, extent, 1 + math.ceil(2.0 * extent / PANEL), dtype=torch.float64)
+    prior = model.prior(torch.zeros(1, dtype=torch.float64))
+    mean, std = float(prior.mean), float(prior.variance.sqrt())
+    panels = math.ceil(2.0 * extent / PANEL)
+    edges = torch.linspace(mean - extent * std, mean + extent * std, 1 + panels, dtype=torch.float64)
     left, right = edges[:-1], edges[1:]
     g_left, g_right = _flat(model, left), _flat(model, right)
     done: list[Tensor] = []

@@ -93,7 +93,7 @@ class Annealing(Estimator):
     ) -> list[AISEstimate]:
         """Run the chains of all images, a few images at a time; results do not depend on how images are grouped."""
         gaussians = best or best_gaussians(self._vae, x, seed, progress=progress)
-        start = rounded_start(gaussians.full_mean, gaussians.full_chol)
+        start = rounded_start(gaussians.full_mean, gaussians.full_chol, self._vae.prior(x))
         estimates: list[AISEstimate] = []
         for low in range(0, len(x), AT_ONCE):
             block = slice(low, low + AT_ONCE)
