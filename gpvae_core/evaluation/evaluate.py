@@ -6,6 +6,7 @@ import math
 import time
 
 import numpy as np
+import torch
 
 from gpvae_core.errors import unknown
 from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, simulated_bounds
@@ -92,7 +93,7 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         negentropy=optional_mean(sample.truth.negentropy),
         n_modes=optional_mean(sample.truth.n_modes),
         active_units=active_units(whole["mean"]),
-        collapse=collapse(whole["mean"], whole["variance"]),
+        collapse=collapse(whole["mean"], whole["variance"], run.model.prior(torch.zeros(1, dtype=torch.float64))),
         uncertainty=uncertainty_means(whole),
         correlations=correlations(whole, sample, seed),
         reconstruction_rmse=math.sqrt(whole["square_error"].mean()),

@@ -58,9 +58,10 @@ class PointModel:
         return self.line.model
 
     @property
+    @torch.no_grad()
     def log_prior(self) -> Array:
-        """log N(z_i; 0, 1), (N,), nats."""
-        return -0.5 * self.codes**2 - 0.5 * np.log(2 * np.pi)
+        """log p(z_i), (N,), nats."""
+        return self.model.log_prior(torch.from_numpy(self.codes)[:, None]).numpy()
 
     @torch.no_grad()
     def log_likelihood(self, x: Array) -> Float64[Tensor, "B N"]:
