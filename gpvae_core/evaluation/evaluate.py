@@ -68,11 +68,11 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     )
     chains = None
     if hmc:
-        x, scale = split.pixels(sample.index[:hmc]).to(run.device), sample.best.full_chol[:hmc]
-        chains = encoder_and_chains(run.model, x, scale, settings.sampling, seed, progress)
+        x, best_of_x = split.pixels(sample.index[:hmc]).to(run.device), sample.best.rows(slice(hmc))
+        chains = encoder_and_chains(truth, run.model, x, best_of_x, settings.sampling, seed, progress)
     bidirectional = None
     if settings.simulated:
-        bidirectional = simulated_bounds(run.model, settings.simulated, settings.truth.annealing, seed, progress)
+        bidirectional = simulated_bounds(truth, settings.simulated, seed, progress)
     metrics = run.metrics
     best = max(metrics, key=lambda row: row["validation_elbo"], default=None)
     return Evaluation(

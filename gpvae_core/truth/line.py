@@ -12,9 +12,11 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from numpy.polynomial.legendre import leggauss
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.device import decodes_at_once
@@ -37,6 +39,8 @@ ORDER = 4
 """Number of nodes in a panel."""
 MAX_FLOATS = 4_000_000
 """Number of log joints in memory together."""
+NODES = 20_000
+"""Number of nodes in one product for the density on a plane."""
 MAX_ERROR, MAX_END_MASS = 1e-4, 1e-6
 """Largest error of log p(x) that passes, in nats, and largest share of the mass in the two outermost panels."""
 
@@ -117,6 +121,34 @@ class Line:
         log_terms = torch.cat([self._log_terms(part) for part in self._parts(x)])
         return self.z, log_terms - log_terms.logsumexp(1, keepdim=True) - self.log_weight
 
+    @torch.no_grad()
+    def log_posterior_at(
+        self, x: Float[Tensor, "1 C H W"], z: Float64[Tensor, " N"], log_px: float
+    ) -> Float64[Tensor, " N"]:
+        """Return log p(z|x) of one image in nats at any latents, given its log p(x)."""
+        log_p = self.model.likelihood.log_prob(x, self.model.decode(z[:, None]))
+        return log_p + self.model.log_prior(z[:, None]) - log_px
+
+    @torch.no_grad()
+    def log_px_on_plane(
+        self, x: NDArray[np.floating], y: NDArray[np.floating], sigma: float, floor: float
+    ) -> NDArray[np.float64]:
+        """Return log p(x, y) of all points of a plane, (Gy, Gx), in nats and at least `floor`; the noise is sigma's.
+
+        p(x, y) = int N(x; f_1(z), sigma^2) N(y; f_2(z), sigma^2) p(z) dz: the integrand is a product of a function of x
+        and one of y, so that one matrix product over the nodes gives all points.
+        """
+        density = np.zeros((len(y), len(x)))
+        log_scale = math.log(sigma) + 0.5 * math.log(2 * math.pi)
+        for z, log_weight in zip(self.z.split(NODES), self.log_weight.split(NODES), strict=True):
+            f = self.model.decode(z[:, None]).flatten(1).numpy()
+            weight = (self.model.log_prior(z[:, None]) + log_weight).exp().numpy()
+            along_x, along_y = (
+                np.exp(-0.5 * (axis[:, None] - f[:, j]) ** 2 / sigma**2 - log_scale) for j, axis in enumerate((x, y))
+            )
+            density += (along_y * weight) @ along_x.T
+        return np.log(np.maximum(density, math.exp(floor)))
+
     def moments(self, x: Float[Tensor, "B C H W"]) -> LineMoments:
         """Return log p(x), mean, variance and entropy of p(z|x)."""
         parts = [self._moments(part) for part in self._parts(x)]
@@ -155,7 +187,7 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
     edges = torch.linspace(mean - extent * std, mean + extent * std, 1 + panels, dtype=torch.float64)
     left, right = edges[:-1], edges[1:]
     g_left, g_right = _flat(model, left), _flat(model, right)
-    done: list[Tensor] = []
+    fine: list[Tensor] = []  # left ends of the panels that are fine enough
     for halving in range(MAX_HALVINGS):
         progress(halving, MAX_HALVINGS, "placing panels on the latent line")
         middle = 0.5 * (left + right)
@@ -164,9 +196,9 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
         move = (g_right - g_left).norm(dim=1)
         bend = (g_middle - 0.5 * (g_left + g_right)).norm(dim=1)
         coarse = (move > MAX_MOVE * unit) | (bend > MAX_BEND * unit)
-        done.append(left[~coarse])
-        if not bool(coarse.any()) or 2 * int(coarse.sum()) + sum(map(len, done)) > most:
-            done.append(left[coarse])
+        fine.append(left[~coarse])
+        if not bool(coarse.any()) or 2 * int(coarse.sum()) + sum(map(len, fine)) > most:
+            fine.append(left[coarse])
             break
         # Both halves of each coarse panel; outputs at their ends are known, so that a round decodes only middles.
         left, right = torch.cat([left[coarse], middle[coarse]]), torch.cat([middle[coarse], right[coarse]])
@@ -175,9 +207,9 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
             torch.cat([g_middle[coarse], g_right[coarse]]),
         )
     else:
-        done.append(left)
+        fine.append(left)
     progress(MAX_HALVINGS, MAX_HALVINGS, "placing panels on the latent line")
-    return torch.cat([*done, edges[-1:]]).sort().values
+    return torch.cat([*fine, edges[-1:]]).sort().values
 
 
 def _decoded(model: GenerativeModel, edges: Float64[Tensor, " E"], progress: Progress) -> Line:

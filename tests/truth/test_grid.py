@@ -10,13 +10,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from gpvae_core.bounds import iwae
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.grid import GridPosterior, true_posterior, true_posteriors
-from gpvae_core.truth.importance import iwae_log_px
+from gpvae_core.truth.importance import log_weights
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -159,7 +160,7 @@ def test_against_a_finer_grid_and_importance_sampling(digits_vae: VAE) -> None:
     mean = torch.tensor(np.stack([p.mean for p in actual]), dtype=torch.float32)
     std = torch.tensor(np.stack([np.sqrt(np.diag(p.covariance)) for p in actual]), dtype=torch.float32)
     generator = torch.Generator().manual_seed(0)
-    sampled = iwae_log_px(digits_vae, x, 40_000, generator, DiagonalGaussian(mean, 1.5 * std + 0.05))
+    sampled = iwae(log_weights(digits_vae, x, 40_000, generator, DiagonalGaussian(mean, 1.5 * std + 0.05)))
     np.testing.assert_allclose([p.log_px for p in actual], sampled.numpy(), atol=0.05)
 
 

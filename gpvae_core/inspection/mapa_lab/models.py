@@ -79,12 +79,9 @@ class PointModel:
         z, log_density = self.line.posterior(as_events(x[None]))
         return z.numpy(), log_density[0].numpy()
 
-    @torch.no_grad()
     def log_posterior_at(self, x: Array, z: Array, log_px: float) -> Array:
         """Return log p(z|x) of one point (2,) at the latents z (G,), given its log p(x)."""
-        latents = torch.from_numpy(z)[:, None]
-        log_p = self.model.likelihood.log_prob(as_events(x[None]), self.model.decode(latents))
-        return (log_p + self.model.log_prior(latents)).numpy() - log_px
+        return self.line.log_posterior_at(as_events(x[None]), torch.from_numpy(z), log_px).numpy()
 
     @torch.no_grad()
     def curve(self) -> tuple[Array, Array]:
