@@ -109,7 +109,7 @@ class AnnealingProgress:
 
 @dataclass(frozen=True)
 class AnnealingPath:
-    """The geometric path from the start to the posterior of B images, with the settings and noise of its chains."""
+    """The geometric path f_b = q^(1-b) p(x, z)^b of B images, with the settings and the noise of its chains."""
 
     densities: Sequence[LogDensity]
     """log q(z) of the start and log p(x, z)."""

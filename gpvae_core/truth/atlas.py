@@ -105,7 +105,7 @@ class Atlas:
         return torch.from_numpy(inside), torch.from_numpy(log_p[:, nodes:] + self.log_prior_around.numpy())
 
     def lattice(self, log_joint: Float[Tensor, "side side"]) -> Lattice:
-        """Return the lattice of one image, all of its nodes known."""
+        """Return the lattice of one image, all of its nodes evaluated."""
         values = log_joint.numpy()
         step = float(self.axis[1] - self.axis[0])
         return Lattice(float(self.axis[0]), step, 0, 0, values, np.ones(values.shape, dtype=bool))

@@ -72,5 +72,5 @@ class Surroundings:
         live = coarse.upper_bound() > max(inner.values.max(), coarse.values.max()) - LIVE
         live_outside = np.logical_and(live, self.outside).astype(float)
         requested = map_coordinates(live_outside, positions, order=0, mode="nearest") > 0
-        values = np.where(wide.known, wide.values, interpolated)
-        return fill(Lattice(wide.low, wide.step, wide.column, wide.row, values, wide.known), log_joint, requested)
+        values = np.where(wide.evaluated, wide.values, interpolated)
+        return fill(Lattice(wide.low, wide.step, wide.column, wide.row, values, wide.evaluated), log_joint, requested)
