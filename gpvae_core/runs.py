@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gpvae_core.data.base import DATASETS, Dataset, load, parse_name
-from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.base import Posterior, log_standard_normal
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.gaps import GapTable, instance_gaps
@@ -41,6 +41,8 @@ from gpvae_core.types import as_images
 from gpvae_core.vae import VAE
 
 Which = Literal["best", "last"]
+PRIOR_POINTS = 64
+"""Number of latents at which a fingerprint has the density of a prior other than N(0, I)."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,22 @@ class Run:
 
     @cached_property
     def decoder_fingerprint(self) -> str:
-        """SHA-256 of decoder and likelihood. Runs with equal fingerprints have the same true posteriors."""
+        """SHA-256 of decoder, likelihood and prior. Runs with equal fingerprints have the same true posteriors."""
         parts = (self.model.decoder, self.model.likelihood)
-        named = (item for part in parts for item in sorted(part.state_dict().items()))
+        named = [item for part in parts for item in sorted(part.state_dict().items())]
+        prior = self._prior_at_fixed_latents()
+        if prior is not None:
+            named.append(("prior", prior))
         return hexdigest(item for name, value in named for item in (name, value.detach().cpu().numpy().tobytes()))
+
+    @torch.no_grad()
+    def _prior_at_fixed_latents(self) -> Tensor | None:
+        """Return log p(z) at PRIOR_POINTS latents, which tell priors apart whatever their form; None for N(0, I)."""
+        d = self.model.latent_dim
+        z = torch.randn(PRIOR_POINTS, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        log_prior = self.model.log_prior(z)
+        standard = log_standard_normal(z)
+        return None if torch.allclose(log_prior, standard, rtol=0.0, atol=1e-9) else log_prior
 
     @property
     def kept_epochs(self) -> list[int]:

@@ -37,7 +37,8 @@ class GenerativeModel(nn.Module):
         """Return p(z) for each of B images, N(0, I). Override in a model with another prior.
 
         Args:
-            x: the images; here only their number, device and dtype matter.
+            x: the images; only their number, device and dtype matter, which those of the density are. Quadratures ask
+                for it in float64 on the CPU, wherever the model is.
         """
         return DiagonalGaussian.standard(x, self.latent_dim)
 

@@ -23,6 +23,8 @@ from gpvae_core.training import train
 from gpvae_core.truth.settings import TruthSettings
 from tests.oracles import LinearGaussianVAE, kl_to_standard_normal
 
+STANDARD = {d: DiagonalGaussian.standard(torch.zeros(1), d) for d in (3, 4)}
+
 
 def test_a_dimension_is_active_where_its_mean_moves_with_the_image() -> None:
     """Answers of a linear encoder that reads one pixel in its first dimension, a hundredth of it in its second."""
@@ -33,7 +35,7 @@ def test_a_dimension_is_active_where_its_mean_moves_with_the_image() -> None:
     vae.encoder.load_state_dict({**vae.encoder.state_dict(), "a": a})
     x = oracle.images(500)
     q = vae.infer(x)
-    units, report = active_units(q.mean.numpy()), collapse(q.mean.numpy(), q.variance.numpy())
+    units, report = active_units(q.mean.numpy()), collapse(q.mean.numpy(), q.variance.numpy(), STANDARD[3])
     pixel = float(x.flatten(1)[:, 0].var(correction=0))
     assert units.count == 1
     assert units.of == 3
@@ -45,8 +47,8 @@ def test_a_dimension_is_active_where_its_mean_moves_with_the_image() -> None:
 
 def test_all_and_none_collapsed() -> None:
     mean = 3.0 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
-    assert collapse(mean.numpy(), np.full((50, 4), 0.1)).fraction == 0.0
-    flat = collapse(np.zeros((50, 4)), np.ones((50, 4)))
+    assert collapse(mean.numpy(), np.full((50, 4), 0.1), STANDARD[4]).fraction == 0.0
+    flat = collapse(np.zeros((50, 4)), np.ones((50, 4)), STANDARD[4])
     assert (active_units(np.zeros((50, 4))).count, flat.fraction) == (0, 1.0)
     assert flat.moment_kl == (0.0,) * 4
     assert torch.equal(activity(mean[:1]), torch.zeros(4))
@@ -56,13 +58,15 @@ def test_the_kl_of_moments_is_the_kl_of_a_diagonal_gaussian_and_below_that_of_an
     generator = torch.Generator().manual_seed(0)
     m, s = torch.randn(6, 3, generator=generator), torch.rand(6, 3, generator=generator) + 0.1
     diagonal = DiagonalGaussian(m, s)
-    of_moments = moment_kl(diagonal.mean, diagonal.variance).sum(-1)
+    of_moments = moment_kl(diagonal.mean, diagonal.variance, STANDARD[3]).sum(-1)
     assert torch.allclose(of_moments, kl_to_standard_normal(diagonal), atol=1e-5)
     sampled = sampled_kl(diagonal.rsample_and_log_prob(50_000, generator), DiagonalGaussian.standard(m, 3))
     assert torch.allclose(of_moments, sampled, atol=0.1)
     chol = torch.tril(torch.randn(6, 3, 3, generator=generator), -1) + torch.diag_embed(s)
     full = FullGaussian(m, chol)
-    assert torch.all(moment_kl(full.mean, full.variance).sum(-1) < kl_to_standard_normal(full))
+    prior = DiagonalGaussian(torch.tensor([[0.8, -0.2, 0.0]]), torch.tensor([[0.5, 2.0, 1.0]]))
+    torch.testing.assert_close(moment_kl(m, s.square(), prior).sum(-1), diagonal.kl(prior))
+    assert torch.all(moment_kl(full.mean, full.variance, STANDARD[3]).sum(-1) < kl_to_standard_normal(full))
 
 
 def test_the_evaluation_shows_the_report_of_the_whole_split(
@@ -76,7 +80,7 @@ def test_the_evaluation_shows_the_report_of_the_whole_split(
     units = active_units(q.mean.numpy())
     assert actual.active_units.count == units.count
     assert actual.active_units.variance == pytest.approx(units.variance, rel=1e-4)
-    kl = collapse(q.mean.numpy(), q.variance.numpy()).moment_kl
+    kl = collapse(q.mean.numpy(), q.variance.numpy(), STANDARD[3]).moment_kl
     assert actual.collapse.moment_kl == pytest.approx(kl, rel=1e-4)
     monkeypatch.setattr("gpvae_core.evaluation.evaluate.evaluate", lambda *_, **__: actual)
     with pytest.raises(SystemExit, match="0"):

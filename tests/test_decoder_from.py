@@ -13,11 +13,14 @@ from typer.testing import CliRunner
 from gpvae_core import load_run
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
+from gpvae_core.hashes import hexdigest
 from gpvae_core.run_config import TrainConfig
 from gpvae_core.run_files import read_json
 from gpvae_core.schedule import kl_weight
 from gpvae_core.training import resume, train
+from gpvae_core.vae import VAE
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
@@ -59,6 +62,22 @@ def test_the_decoder_stays_frozen_when_the_run_goes_on(source: Path, tmp_path: P
 
 def test_fingerprints_tell_decoders_apart(source: Path) -> None:
     assert load_run(source, epoch=2).decoder_fingerprint != load_run(source, epoch=4).decoder_fingerprint
+
+
+def test_a_fingerprint_is_of_decoder_and_likelihood_and_of_a_prior_that_is_not_standard(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(source)
+    state = [*sorted(run.model.decoder.state_dict().items()), *sorted(run.model.likelihood.state_dict().items())]
+    assert run.decoder_fingerprint == hexdigest(item for n, v in state for item in (n, v.numpy().tobytes()))
+    fingerprints = {run.decoder_fingerprint}
+    for std in (0.5, 1.0, 2.0):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                VAE, "prior", lambda self, x, s=std: DiagonalGaussian(x.new_zeros(1, 2), x.new_full((1, 2), s))
+            )
+            fingerprints.add(load_run(source).decoder_fingerprint)
+    assert len(fingerprints) == 3, "N(0, I) in other words is N(0, I)"
 
 
 def test_weights_are_kept_along_the_way(source: Path) -> None:

@@ -47,6 +47,7 @@ class RotatedGaussian(Gaussian):
     @cached_property
     def factor(self) -> Float[Tensor, "B D D"]:
         """A = Q Diag(s), a square root of the covariance A A'."""
+        # Column k of Diag(s) is rotated as sample k of K = D: (B, D, D) -> (D, B, D) and back.
         columns = torch.diag_embed(self.start.s).movedim(-1, 0)
         return self._rotate(columns).movedim(0, -1)
 

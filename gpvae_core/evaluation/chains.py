@@ -12,11 +12,11 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.mean import Mean
 from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, LargestMean, SmallestMean
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.ais import AISSettings
-from gpvae_core.truth.bidirectional import MIN_IMAGES, bidirectional
+from gpvae_core.truth.best_gaussian import BestGaussians
+from gpvae_core.truth.bidirectional import MIN_IMAGES
 from gpvae_core.truth.evidence import Array
-from gpvae_core.truth.many_posteriors import many_posteriors
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
+from gpvae_core.truth.truth import Truth
 from gpvae_core.vae import VAE
 
 
@@ -30,11 +30,9 @@ def check_counts(simulated: int, hmc: int, sample: int) -> None:
         )
 
 
-def simulated_bounds(
-    vae: VAE, n: int, settings: AISSettings, seed: int, progress: Progress = silent
-) -> BidirectionalMeans:
+def simulated_bounds(truth: Truth, n: int, seed: int, progress: Progress = silent) -> BidirectionalMeans:
     """Return mean lower and upper bounds, in nats, on log p(x) of n images drawn from the model."""
-    bounds = bidirectional(vae, n, settings, seed, progress)
+    bounds, settings = truth.bidirectional(n, seed, progress), truth.settings.annealing
     return BidirectionalMeans(
         n=n,
         chains=settings.chains,
@@ -46,18 +44,19 @@ def simulated_bounds(
 
 
 def encoder_and_chains(
+    truth: Truth,
     vae: VAE,
     x: Float[Tensor, "B C H W"],
-    scale: Float[Tensor, "B D D"],
+    best: BestGaussians,
     settings: HMCSettings,
     seed: int,
     progress: Progress = silent,
 ) -> ChainsReport:
     """Sample the posterior of each image by HMC, and compare the moments of q(z|x) with those of the samples.
 
-    `scale` holds Cholesky factors of covariances, in whose units HMC steps.
+    HMC steps in units of the `best` Gaussians of the images.
     """
-    samples = many_posteriors(vae, x, scale, settings, seed, progress)
+    samples = truth.samples(x, settings, seed, progress, best)
     with torch.no_grad():
         distance, ratio = encoder_error(vae.infer(x), samples)
     r_hat, ess = samples.r_hat.max(1), samples.ess.min(1)

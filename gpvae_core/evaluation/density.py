@@ -52,10 +52,10 @@ def density_report(
         estimates["line"] = index, line_density(run.truth, split.pixels(index))
     if mixture is not None:
         x = split.pixels(mixture_index).to(run.device)
-        estimates["mixture"] = mixture_index, mixture_density(run.model, x, run.config.net, mixture, seed, progress)
+        estimates["mixture"] = mixture_index, mixture_density(run.truth, x, run.config.net, mixture, seed, progress)
     true = {name: true_log_px(run.data, split.pixels(rows)) for name, (rows, _) in estimates.items()}
     return DensityReport(
-        {name: DensityMean.over(d.log_px, how=d.how, **d.trust()) for name, (_, d) in estimates.items()},
+        {name: DensityMean.over(d.log_px, how=d.estimator, **d.trust()) for name, (_, d) in estimates.items()},
         {name: Mean(**kl_from_truth(p, estimates[name][1].log_px)) for name, p in true.items() if p is not None},
     )
 

@@ -6,6 +6,7 @@ import math
 import time
 
 import numpy as np
+import torch
 
 from gpvae_core.errors import unknown
 from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, simulated_bounds
@@ -67,11 +68,11 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     )
     chains = None
     if hmc:
-        x, scale = split.pixels(sample.index[:hmc]).to(run.device), sample.best.full_chol[:hmc]
-        chains = encoder_and_chains(run.model, x, scale, settings.sampling, seed, progress)
+        x, best_of_x = split.pixels(sample.index[:hmc]).to(run.device), sample.best.rows(slice(hmc))
+        chains = encoder_and_chains(truth, run.model, x, best_of_x, settings.sampling, seed, progress)
     bidirectional = None
     if settings.simulated:
-        bidirectional = simulated_bounds(run.model, settings.simulated, settings.truth.annealing, seed, progress)
+        bidirectional = simulated_bounds(truth, settings.simulated, seed, progress)
     metrics = run.metrics
     best = max(metrics, key=lambda row: row["validation_elbo"], default=None)
     return Evaluation(
@@ -92,7 +93,7 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         negentropy=optional_mean(sample.truth.negentropy),
         n_modes=optional_mean(sample.truth.n_modes),
         active_units=active_units(whole["mean"]),
-        collapse=collapse(whole["mean"], whole["variance"]),
+        collapse=collapse(whole["mean"], whole["variance"], run.model.prior(torch.zeros(1, dtype=torch.float64))),
         uncertainty=uncertainty_means(whole),
         correlations=correlations(whole, sample, seed),
         reconstruction_rmse=math.sqrt(whole["square_error"].mean()),

@@ -10,6 +10,7 @@ import torch
 from gpvae_core import bounds
 from gpvae_core.collapse import ACTIVE, activity, moment_kl
 from gpvae_core.data.base import Split
+from gpvae_core.densities.base import Posterior
 from gpvae_core.evaluation.mean import Mean
 from gpvae_core.evaluation.result import ActiveUnits, Collapse, IwaeScore, UncertaintyMeans
 from gpvae_core.progress import Progress
@@ -72,10 +73,10 @@ def active_units(mean: Array) -> ActiveUnits:
     return ActiveUnits(count=int((variance > ACTIVE).sum()), of=len(variance), variance=tuple(variance.tolist()))
 
 
-def collapse(mean: Array, variance: Array) -> Collapse:
+def collapse(mean: Array, variance: Array, prior: Posterior) -> Collapse:
     """Return the share of inactive dimensions, and each dimension's KL to the prior, of moments (N, D) of q(z|x)."""
     active = active_units(mean)
-    kl = moment_kl(torch.from_numpy(mean), torch.from_numpy(variance)).mean(0)
+    kl = moment_kl(torch.from_numpy(mean), torch.from_numpy(variance), prior).mean(0)
     return Collapse(fraction=1.0 - active.count / active.of, moment_kl=tuple(kl.tolist()))
 
 

@@ -25,7 +25,8 @@ def pack(below: Float[Tensor, "D P P"], log_diagonal: Float[Tensor, "D P"]) -> l
     step = max(1, math.ceil(p / BLOCKS))
     blocks = []
     for start in range(0, p, step):
-        # L is lower triangular: these columns are zero above row `start`
+        # L is lower triangular: these columns are zero above row `start`. (D, rows, columns) -> (rows, D, columns), so
+        # that one product of psi with the block serves all D.
         block = below[:, start:, start : start + step].permute(1, 0, 2).contiguous()
         i = torch.arange(block.shape[2], device=below.device)
         block[i, :, i] = log_diagonal[:, start : start + step].exp().T
@@ -147,6 +148,8 @@ class Variances:
         d = self._weights[0].mu.shape[0]
         total = psi.new_zeros(s, b, d)
         for block in self._blocks():
+            # psi' L for the block's columns, without the features that meet the zeros above it; the squares over all
+            # columns sum to psi' L L' psi.
             columns = torch.bmm(psi[..., p - block.shape[1] :], block).view(s, b, d, -1)
             total += torch.linalg.vecdot(columns, columns)
         return total

@@ -57,9 +57,12 @@ def log_px_score(setup: TrainingSetup) -> float:
     """
     vae, x = setup.vae, setup.validation.all()
     vae.eval()
-    # log p(x) = log sum_i p(x|z_i) p(z_i) dz; the half weights of the two end nodes do not matter at |z| = 6.
-    z = torch.linspace(-EXTENT, EXTENT, NODES, device=x.device)[:, None]
-    log_weight = vae.log_prior(z).cpu().double() + math.log(2 * EXTENT / (NODES - 1))
+    prior = vae.prior(x[:1])
+    mean, std = float(prior.mean), float(prior.variance.sqrt())
+    # log p(x) = log sum_i p(x|z_i) p(z_i) dz; the half weights of the two end nodes do not matter, EXTENT standard
+    # deviations from the prior's mean.
+    z = mean + std * torch.linspace(-EXTENT, EXTENT, NODES, device=x.device)[:, None]
+    log_weight = vae.log_prior(z).cpu().double() + math.log(2 * EXTENT * std / (NODES - 1))
     return float(torch.logsumexp(vae.likelihood.grid_table(vae.decode(z)).log_prob(x) + log_weight, 1).mean())
 
 

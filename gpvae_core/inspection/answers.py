@@ -37,6 +37,7 @@ from gpvae_core.mapa import Bandwidth
 from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.truth.evidence import Evidence
 from gpvae_core.truth.grid import GridPosterior
+from gpvae_core.truth.resampling import PROPOSALS
 
 T = TypeVar("T")
 
@@ -267,9 +268,9 @@ class InstanceAnswers:
             name, mean, chol = "best Gaussian", best.full_mean, best.full_chol
         else:
             name, mean, chol = "encoder", one.mean[0], np.diag(np.sqrt(one.variance[0]))
-        drawn = pictures.resample(self._vae, x, mean, chol, generator)
+        drawn = self._run.truth.resampled(x, mean, chol, generator, n)
         note = (
-            f"{n} samples, resampled by importance from {pictures.PROPOSALS:,} of the {name} "
+            f"{n} samples, resampled by importance from {PROPOSALS:,} of the {name} "
             f"(effective number {drawn.effective:.0f}): approximately the true posterior."
         )
         return drawn.z, note

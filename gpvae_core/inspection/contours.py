@@ -78,6 +78,7 @@ def window(region: Box, shapes: Sequence[GaussianShape], least_share: float = LE
 
     An ellipse that is too far away is left out; an ellipse that overlaps the region but reaches too far is clipped.
     """
+    # The longest side of the box at which the region, inside the margins on both sides, still has `least_share` of it.
     longest = max(region[1] - region[0], region[3] - region[2]) / least_share / (1 + 2 * MARGIN)
     box = region
     for shape in shapes:
@@ -86,6 +87,7 @@ def window(region: Box, shapes: Sequence[GaussianShape], least_share: float = LE
         if max(union[1] - union[0], union[3] - union[2]) <= longest:
             box = union
         elif _overlap(region, other):
+            # Only the part of the ellipse within a square of the longest side around the region's centre.
             box = _union(box, _intersection(other, _centred(region, longest)))
     x0, x1, y0, y1 = box
     pad = MARGIN * max(x1 - x0, y1 - y0)
@@ -174,8 +176,10 @@ def latent_contours(
     region = region_box(truth.x, truth.y, fine, levels[-1][1])
     x0, x1, y0, y1 = window(region, shapes, least_share)
     xs, ys = axis(x0, x1, region[0], region[1], SIDE), axis(y0, y1, region[2], region[3], SIDE)
+    # Slices of the window's axes within the fine grid; the window may lie wholly within it.
     columns, rows = _within(xs, truth.x), _within(ys, truth.y)
     covered = (columns.stop - columns.start, rows.stop - rows.start) == (SIDE, SIDE)
+    # log p(z|x) = log p(x, z) - log p(x) around the fine grid, whose own values replace it inside.
     values = np.empty((SIDE, SIDE)) if covered else _around(vae, atlas, x, plane, xs, ys) - truth.log_px
     values[rows, columns] = _spline(truth.x, truth.y, fine, xs[columns], ys[rows])
     return Contours(xs, ys, values, tuple(levels[: len(MASSES)]))

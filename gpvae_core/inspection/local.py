@@ -75,9 +75,11 @@ def precision_at(vae: VAE, x: Float[Tensor, "1 C H W"], z: Array) -> Array:
     """Return minus the Hessian of log p(x, z) at z, (D, D), with eigenvalues raised to at least MIN_PRECISION."""
     with torch.enable_grad():
         point = torch.as_tensor(z, dtype=x.dtype, device=x.device).requires_grad_(True)
+        # The gradient of -log p(x, z) with a graph of its own; the gradient of its component i is row i of the Hessian.
         (gradient,) = torch.autograd.grad(-_log_joint(vae, x, point), point, create_graph=True)
         rows = [torch.autograd.grad(component, point, retain_graph=True)[0] for component in gradient]
     hessian = torch.stack(rows).detach().cpu().double().numpy()
+    # Symmetric up to rounding: V Diag(max(lambda, MIN_PRECISION)) V'.
     values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
     return (vectors * values.clip(MIN_PRECISION)) @ vectors.T
 

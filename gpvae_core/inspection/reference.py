@@ -31,14 +31,10 @@ class TrainingReference:
     """(N, D)."""
     model: DecodedCodes
     """The empiricalized model with these codes."""
+    log_prior: Array
+    """(N,) log p(z_i) in nats."""
     note: str
     """One sentence that describes the sample; empty if it is the whole training set."""
-
-    @property
-    def log_prior(self) -> Array:
-        """log N(z_i; 0, I) in nats, (N,)."""
-        d = self.codes.shape[1]
-        return -0.5 * (self.codes**2).sum(-1) - 0.5 * d * np.log(2 * np.pi)
 
 
 def reference_index(split: Split, seed: int) -> np.ndarray:
@@ -48,6 +44,7 @@ def reference_index(split: Split, seed: int) -> np.ndarray:
     return seeded_sample(len(images), max(1, MAX_FLOATS // pixels), seed)
 
 
+@torch.no_grad()
 def build_reference(
     vae: VAE, split: Split, index: np.ndarray, codes: Array, device: torch.device, progress: Progress = silent
 ) -> TrainingReference:
@@ -58,4 +55,6 @@ def build_reference(
     note = (
         "" if n == n_total else f"A seeded sample of {n:,} of {n_total:,} training images stands for the training set."
     )
-    return TrainingReference(index, pixels, np.asarray(codes, dtype=np.float64), model, note)
+    exact = np.asarray(codes, dtype=np.float64)
+    log_prior = vae.log_prior(torch.from_numpy(exact)).numpy()
+    return TrainingReference(index, pixels, exact, model, log_prior, note)

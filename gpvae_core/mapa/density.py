@@ -19,10 +19,9 @@ from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import MeanSE, mean_se
-from gpvae_core.truth.mixture_proposal import PAPER, MixtureProposalSettings, fit_mixture_proposal, mixture_log_px
+from gpvae_core.truth.mixture_proposal import PAPER, MixtureProposalSettings
 from gpvae_core.truth.settings import TruthSettings
 from gpvae_core.truth.truth import Truth, truth_for
-from gpvae_core.vae import GenerativeModel
 
 Array = NDArray[np.float64]
 
@@ -32,7 +31,7 @@ class Density:
     """Estimates of log p(x) of B points, in nats, and their diagnostics."""
 
     log_px: Array
-    how: str
+    estimator: str
     """'line' (quadrature, d = 1) or 'mixture' (a lower bound in expectation)."""
     samples: int | None = None
     """Number of samples of the mixture's bound; None for quadrature."""
@@ -43,7 +42,7 @@ class Density:
 
     def summary(self) -> dict[str, object]:
         """Return the mean with its standard error, and the estimator with its diagnostics; JSON-ready."""
-        return {**mean_se(self.log_px), "how": self.how, **self.trust()}
+        return {**mean_se(self.log_px), "how": self.estimator, **self.trust()}
 
     def trust(self) -> dict[str, object]:
         """Return the diagnostics: samples and median effective sample size of a bound, or the failed quadratures."""
@@ -59,7 +58,7 @@ def line_density(truth: Truth, x: Float[Tensor, "B C H W"]) -> Density:
 
 
 def mixture_density(
-    model: GenerativeModel,
+    truth: Truth,
     x: Float[Tensor, "B C H W"],
     net: NetConfig,
     settings: MixtureProposalSettings = PAPER,
@@ -67,8 +66,7 @@ def mixture_density(
     progress: Progress = silent,
 ) -> Density:
     """Return log p(x) by the paper's estimator: importance sampling from a mixture of Gaussians fitted to `x`."""
-    encoder = fit_mixture_proposal(model, x, net, settings, seed, progress)
-    estimate = mixture_log_px(model, x, encoder, settings.bound_samples, seed, progress)
+    estimate = truth.log_px_by_mixture(x, net, settings, seed, progress)
     return Density(_array(estimate.log_px), "mixture", settings.bound_samples, _array(estimate.ess))
 
 

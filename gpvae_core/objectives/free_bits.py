@@ -28,14 +28,14 @@ class FreeBitsConfig(ObjectiveConfig):
     method: ClassVar[str] = "free-bits"
     free_nats: float = Field(default=0.25, ge=0, description="KL without penalty, in nats per latent dimension")
 
-    def _shortfall(self, q: Posterior, kl: Float[Tensor, " B"], d: int) -> Float[Tensor, ""]:
+    def _shortfall(self, q: Posterior, prior: Posterior, kl: Float[Tensor, " B"]) -> Float[Tensor, ""]:
         """Return the sum over groups of the nats by which their mean KL is below the free nats."""
-        kl_by_dimension = moment_kl(q.mean, q.variance)
+        kl_by_dimension = moment_kl(q.mean, q.variance, prior)
         if kl_by_dimension.requires_grad or not kl.requires_grad:
             return (self.free_nats - kl_by_dimension.mean(0)).clamp_min(0.0).sum()
-        return (self.free_nats * d - kl.mean()).clamp_min(0.0)
+        return (self.free_nats * kl_by_dimension.shape[1] - kl.mean()).clamp_min(0.0)
 
     def estimate(self, batch: BatchPosteriors) -> Estimate:
         log_likelihood, kl = batch.elbo_terms()
-        shortfall = self._shortfall(batch.q, kl, batch.vae.latent_dim)
+        shortfall = self._shortfall(batch.q, batch.vae.prior(batch.x), kl)
         return Estimate((log_likelihood - kl).detach(), log_likelihood - batch.kl_weight * (kl + shortfall))

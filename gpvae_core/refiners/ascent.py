@@ -156,6 +156,7 @@ class _Adam:
         s = self.settings
         self.steps += 1
         for t, g, m, v in zip(self.coordinates, gradients, self.first_moment, self.second_moment, strict=True):
+            # m and v are running means that start at 0; divided by 1 - beta^t, the weights of their t terms sum to 1.
             # NOTE: separate products and sums. Fused ones may be rounded differently at the end of a tensor.
             m.mul_(s.beta_1).add_((1 - s.beta_1) * g)
             v.mul_(s.beta_2).add_((1 - s.beta_2) * g * g)
@@ -177,6 +178,8 @@ def maximise(
     Steps are taken in the dtype of `start`. In float64, with the `model` of `truth/by_image.py`, the path of an image
     does not depend on the others in its batch.
     """
+    # `best`, `best_elbo`, `step_size` and `drops` have a row for each image; `active` holds the numbers of the images
+    # that are not finished, and Adam's tensors, `mean`, `elbo` and `gain` have a row for each of these alone.
     generator = torch.Generator().manual_seed(seed)
     best, adam = start, _Adam(settings, start.origin())
     active = torch.arange(len(x), device=x.device)

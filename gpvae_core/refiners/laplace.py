@@ -1,9 +1,10 @@
 """The variational Laplace autoencoder (Park et al. 2019): a Gaussian at the mode, by linearising the decoder.
 
 Around mu_t the decoder is g + W (z - mu_t), and the log likelihood to second order -1/2 (z - mu_t)' W'HW (z - mu_t)
-+ r'W (z - mu_t), with r and -H its first and second derivatives by the decoder's outputs. With the prior N(0, I) the
-posterior is a Gaussian with precision P = W'HW + I and mean mu_t + P^-1 (W'r - mu_t). For a Gaussian likelihood H = I /
-sigma_x^2, which gives Park et al.'s Sigma W'(x - b) / sigma_x^2; for others it is the generalised Gauss-Newton step.
++ r'W (z - mu_t), with r and -H its first and second derivatives by the decoder's outputs. With a Gaussian prior of mean
+m_0 and precision P_0, such as N(0, I), the posterior is a Gaussian with precision P = W'HW + P_0 and mean
+mu_t + P^-1 (W'r - P_0 (mu_t - m_0)). For a Gaussian likelihood H = I / sigma_x^2, which with the prior N(0, I) gives
+Park et al.'s Sigma W'(x - b) / sigma_x^2; for others it is the generalised Gauss-Newton step.
 
 The mean is damped as in their public code, mu_{t+1} = (1 - a_t) mu_t + a_t (new mean), a_t = step_size / (t + 1), and
 the covariance is P^-1 at the last mean. Training maximises the ELBO of the last Gaussian. The decoder is trained
@@ -21,7 +22,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.base import Gaussian, Posterior
 from gpvae_core.densities.full_gaussian import FullGaussian
 from gpvae_core.densities.refined import RefinedPosterior
 from gpvae_core.errors import UserError
@@ -72,7 +73,7 @@ def _not_positive(precision: Float[Tensor, "B D D"], info: Int[Tensor, " B"]) ->
     bad = precision[info > 0]
     finite = bool(bad.isfinite().all())
     return UserError(
-        "the Laplace refiner wants a positive definite precision matrix P = W'HW + I for each image, got "
+        "the Laplace refiner wants a positive definite precision matrix P = W'HW + P_0 for each image, got "
         f"{'an indefinite one' if finite else 'one with numbers that are not finite'} for {len(bad)} of "
         f"{len(precision)}: have the weights of the decoder or the encoder diverged? A smaller lr may help"
     )
@@ -91,10 +92,21 @@ def pixel_derivatives(
     return r.flatten(1), h.flatten(1).clamp_min(0.0)
 
 
+def gaussian_prior(model: Model, x: Float[Tensor, "B ..."]) -> Gaussian:
+    """Return p(z) for each of B images. Raises UserError unless it is a Gaussian."""
+    prior = model.prior(x)
+    gaussian = prior.as_gaussian()
+    if gaussian is None:
+        raise UserError(
+            f"the Laplace refiner wants a Gaussian prior, got a {type(prior).__name__}: choose another, such as svi"
+        )
+    return gaussian
+
+
 def linearised_posterior(
     model: Model, x: Float[Tensor, "B C H W"], mu: Float[Tensor, "B D"], through: bool
 ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D D"]]:
-    """Return the mean mu + P^-1 (W'r - mu) and the Cholesky factor of P^-1 for the decoder linearised at mu.
+    """Return the mean mu + P^-1 (W'r - P_0 (mu - m_0)) and the Cholesky factor of P^-1, linearised at mu.
 
     P is factorised in float64. Where the decoder's output overflows, terms that are not finite become zero, so that the
     mean moves towards the prior's.
@@ -103,11 +115,14 @@ def linearised_posterior(
         g, tangents = linearised(model.decoder, mu)
         r, h = pixel_derivatives(model, x, g.reshape(x.shape), through)
         wt = tangents.transpose(0, 1)
-        # W'HW, and the gradient W'r - mu of log p(x, z) at z = mu
+        prior = gaussian_prior(model, x)
+        prior_precision = torch.cholesky_inverse(_float64_anywhere(prior.lower_factor()))
+        # P_0 (mu - m_0), minus the gradient of log p(z) at z = mu
+        pull = (prior_precision.to(mu) @ (mu - prior.mean).unsqueeze(-1)).squeeze(-1)
+        # W'HW, and the gradient W'r - P_0 (mu - m_0) of log p(x, z) at z = mu
         gram = ((wt * h.unsqueeze(1)) @ wt.mT).nan_to_num(0.0, 0.0, 0.0)
-        gradient = (wt @ r.unsqueeze(-1)).squeeze(-1).nan_to_num(0.0, 0.0, 0.0) - mu
-        gram = _float64_anywhere(gram)
-        L = covariance_chol(gram + torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)).to(mu)
+        gradient = (wt @ r.unsqueeze(-1)).squeeze(-1).nan_to_num(0.0, 0.0, 0.0) - pull
+        L = covariance_chol(_float64_anywhere(gram) + prior_precision).to(mu)
         # P^-1 u = L L'u
         return mu + (L @ (L.mT @ gradient.unsqueeze(-1))).squeeze(-1), L
 
@@ -140,8 +155,9 @@ class Laplace(Refiner):
         return [q, *(RefinedPosterior(FullGaussian(mu, chol), q) for mu, chol in path)]
 
     def check(self, model: Model) -> None:
-        """Raise a UserError unless the decoder is a fully connected ReLU network."""
+        """Raise a UserError unless the decoder is a fully connected ReLU network and the prior a Gaussian."""
         layers_of(model.decoder)
+        gaussian_prior(model, next(model.decoder.parameters()).new_zeros(1))
 
 
 @REFINERS.register("laplace")

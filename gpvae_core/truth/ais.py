@@ -21,13 +21,10 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from gpvae_core.densities.base import Posterior
-from gpvae_core.device import decodes_at_once
-from gpvae_core.progress import Progress, silent
+from gpvae_core.progress import Progress
 from gpvae_core.truth.hmc import ChainState, LogDensity, Target, adapted, evaluate, transition
 from gpvae_core.truth.noise import Generators
 from gpvae_core.truth.pareto import effective_sample_size, log_mean_error
-from gpvae_core.vae import GenerativeModel
 
 SHARPNESS = 4.0
 """delta of the sigmoid schedule (Wu et al. 2017, supplement)."""
@@ -87,62 +84,6 @@ def sigmoid_schedule(steps: int) -> Float[Tensor, " T"]:
     return (raw - raw[0]) / (raw[-1] - raw[0])
 
 
-def ais(
-    vae: GenerativeModel,
-    x: Float[Tensor, "B C H W"],
-    settings: AISSettings | None = None,
-    generator: torch.Generator | None = None,
-    start: Posterior | None = None,
-    scale: Float[Tensor, "B D D"] | None = None,
-    progress: Progress = silent,
-    chunk: int | None = None,
-) -> AISEstimate:
-    """Return the annealed estimate of log p(x): a lower bound in expectation, exact in the limit of many temperatures.
-
-    Args:
-        start: density in which chains start, by default the prior; must be at least as wide as the posterior.
-        scale: factor L of a covariance L L' in whose units chains step, by default the start's standard deviations.
-        chunk: latents decoded at a time (at least one for each image), by default the device's fastest number.
-    """
-    path = annealing_path(vae, x, settings or AISSettings(), generator, start, scale)
-    with torch.no_grad():
-        sizes, steps, report = _pilot(path, chunk, x, progress)
-        return joined([path.forward(size, steps, report) for size in sizes])
-
-
-def reverse_ais(
-    vae: GenerativeModel,
-    x: Float[Tensor, "B C H W"],
-    z: Float[Tensor, "K B D"],
-    settings: AISSettings | None = None,
-    generator: torch.Generator | None = None,
-    start: Posterior | None = None,
-    scale: Float[Tensor, "B D D"] | None = None,
-    progress: Progress = silent,
-    chunk: int | None = None,
-) -> Float[Tensor, " B"]:
-    """Return -log 1/C sum_c 1/w_c in nats, an upper bound of log p(x) in expectation for x drawn from p(x|z).
-
-    Args:
-        z: K exact samples of p(z|x), such as the one z from which x was drawn; more than K chains share them in turn.
-        start, scale, chunk: as for `ais`.
-    """
-    path = annealing_path(vae, x, settings or AISSettings(), generator, start, scale)
-    with torch.no_grad():
-        sizes, steps, report = _pilot(path, chunk, x, progress)
-        ends = ends_of_chains(z, path.settings.chains).split(sizes)
-        return joined([path.backward(end, steps, report) for end in ends]).upper_bound
-
-
-def _pilot(
-    path: AnnealingPath, chunk: int | None, x: Float[Tensor, "B C H W"], progress: Progress
-) -> tuple[list[int], Float[Tensor, "T B"], AnnealingProgress]:
-    """Return the sizes of the parts in which chains run, the step sizes adapted by the pilot, and the progress."""
-    sizes = chains_at_once(path.settings.chains, (chunk or decodes_at_once(x.device)) // len(x))
-    report = AnnealingProgress(progress, (1 + len(sizes)) * path.moves)
-    return sizes, path.pilot(report), report
-
-
 def chains_at_once(chains: int, most: int) -> list[int]:
     """Return the sizes of the parts in which an image's chains run, at most `most` chains (at least one) in each."""
     at_once = max(1, most)
@@ -168,7 +109,7 @@ class AnnealingProgress:
 
 @dataclass(frozen=True)
 class AnnealingPath:
-    """The geometric path from the start to the posterior of B images, with the settings and noise of its chains."""
+    """The geometric path f_b = q^(1-b) p(x, z)^b of B images, with the settings and the noise of its chains."""
 
     densities: Sequence[LogDensity]
     """log q(z) of the start and log p(x, z)."""
@@ -239,25 +180,6 @@ class AnnealingPath:
         beta = float(self.betas[t])
         target = Target(self.densities, state.z.new_tensor([1 - beta, beta]), self.scale)
         return transition(target, state, step, self.settings.leapfrog, self.generators, iteration=t)
-
-
-def annealing_path(
-    vae: GenerativeModel,
-    x: Float[Tensor, "B C H W"],
-    settings: AISSettings,
-    generator: torch.Generator | None,
-    start: Posterior | None,
-    scale: Float[Tensor, "B D D"] | None,
-) -> AnnealingPath:
-    """Return the annealing path of B images that draw from one generator; the arguments are those of `ais`."""
-    q = start or vae.prior(x)
-    return AnnealingPath(
-        densities=(q.log_prob, lambda z: vae.log_joint(x, z)),
-        draw=lambda k: q.rsample_and_log_prob(k, generator)[0],
-        scale=torch.diag_embed(q.variance.sqrt()).detach() if scale is None else scale,
-        settings=settings,
-        generators=generator,
-    )
 
 
 def _log_ratio(state: ChainState) -> Float[Tensor, "C B"]:

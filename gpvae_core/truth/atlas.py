@@ -19,6 +19,9 @@ from gpvae_core.vae import GenerativeModel
 
 SIDE, MAX_FLOATS = 201, 250_000_000
 """Number of nodes along a side, and of decoded pixels of an atlas (1 GB); larger images get a coarser grid."""
+REACH, MAX_EXTENT = 4.0, 12.0
+"""Number of standard deviations of the prior that the atlas covers on each side of its mean, and largest extent of the
+atlas in the smallest standard deviation of the prior."""
 
 
 def require_plane(latent_dim: int) -> None:
@@ -38,30 +41,43 @@ class Atlas:
     table: LikelihoodTable
     """Computes log p(x|z) of any image at the nodes, followed by those of the surroundings."""
     log_prior: Float[Tensor, "side side"]
-    """log N(z; 0, I) at the nodes; float64."""
+    """log p(z) in nats at the nodes; float64."""
     surroundings: Surroundings
     """Coarse nodes around the atlas, up to twice its extent."""
     log_prior_around: Float[Tensor, " F"]
-    """log N(z; 0, I) at the nodes of the surroundings; float64."""
+    """log p(z) in nats at the nodes of the surroundings; float64."""
 
     @staticmethod
     @torch.no_grad()
-    def build(vae: GenerativeModel, side: int | None = None, extent: float = 4.0, progress: Progress = silent) -> Atlas:
+    def build(
+        vae: GenerativeModel, side: int | None = None, extent: float | None = None, progress: Progress = silent
+    ) -> Atlas:
         """Decode a grid over [-extent, extent]^2.
 
         Args:
             side: number of nodes along a side, by default 201, or as many as fit into 1 GB.
-            extent: half the side length in prior units.
+            extent: half the side length; by default the square holds the prior's mean and REACH of its standard
+                deviations on each side.
 
         Raises:
-            UserError: the model does not have exactly 2 latent dimensions.
+            UserError: the model does not have exactly 2 latent dimensions, or its prior is too narrow for a grid around
+                z = 0 that contains it.
         """
         require_plane(vae.latent_dim)
+        prior = vae.prior(torch.zeros(1, dtype=torch.float64))
+        std = prior.variance.sqrt()
+        prior_std = float(std.min())
+        extent = extent or float((prior.mean.abs() + REACH * std).max())
+        if not extent <= MAX_EXTENT * prior_std:
+            raise UserError(
+                f"the true posterior by quadrature on a grid around z = 0 wants a prior within {MAX_EXTENT:g} of its "
+                f"standard deviations of it, this one needs {extent / prior_std:.3g}: choose the truth 'ais' instead"
+            )
         pixels = int(np.prod(vae.event_shape))
         side = side or min(SIDE, 2 * int((MAX_FLOATS / pixels) ** 0.5 / 2) - 1)  # odd, so that z = 0 is a node
         axis = torch.linspace(-extent, extent, side, dtype=torch.float64)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
-        around = Surroundings(extent)
+        around = Surroundings(extent, prior_std)
         z = torch.cat([torch.stack([x, y], dim=-1).reshape(-1, 2), torch.from_numpy(around.z)])
         # NOTE: nodes are decoded in float32, but coordinates and prior stay in float64.
         points = z.float().to(next(vae.parameters()).device)
@@ -89,7 +105,7 @@ class Atlas:
         return torch.from_numpy(inside), torch.from_numpy(log_p[:, nodes:] + self.log_prior_around.numpy())
 
     def lattice(self, log_joint: Float[Tensor, "side side"]) -> Lattice:
-        """Return the lattice of one image, all of its nodes known."""
+        """Return the lattice of one image, all of its nodes evaluated."""
         values = log_joint.numpy()
         step = float(self.axis[1] - self.axis[0])
         return Lattice(float(self.axis[0]), step, 0, 0, values, np.ones(values.shape, dtype=bool))

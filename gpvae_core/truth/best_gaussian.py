@@ -52,6 +52,10 @@ class BestGaussians:
     encoder_elbo: Float[Tensor, " B"]
     """ELBO of the Gaussian with the encoder's mean and variances; never above `diagonal_elbo`."""
 
+    def rows(self, index: slice) -> BestGaussians:
+        """Return those of some of the images."""
+        return BestGaussians(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
 
 SEARCH = AdamUntilFlat(samples=8, max_windows=5, drops=1)
 """Short ascent from every start."""

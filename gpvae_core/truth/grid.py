@@ -217,24 +217,15 @@ def _posterior(lattice: Lattice, share_beyond: float) -> GridPosterior:
     )
 
 
-def true_posterior(vae: GenerativeModel, atlas: Atlas, x: Float[Tensor, "C H W"]) -> GridPosterior:
-    """Return p(z|x) of one image, on a grid refined and extended until it is good enough.
+def true_posteriors(
+    vae: GenerativeModel, atlas: Atlas, x: Float[Tensor, "B C H W"], progress: Progress = silent
+) -> list[GridPosterior]:
+    """Return p(z|x) of each image, on a grid refined and extended until it is good enough.
 
     The atlas is too coarse if log p(x) changes by more than 0.01 nats when its step is doubled, if the mass spans fewer
     than 12 cells, or if the step exceeds one standard deviation across the narrowest direction; it is too small if more
     than 1e-4 of the mass lies on its border or around it. Then further nodes are decoded for this image. `passed` of
     the result tells whether outside mass and halving error are within their limits in the end.
-
-    Raises:
-        UserError: the model does not have exactly 2 latent dimensions.
-    """
-    return true_posteriors(vae, atlas, x[None])[0]
-
-
-def true_posteriors(
-    vae: GenerativeModel, atlas: Atlas, x: Float[Tensor, "B C H W"], progress: Progress = silent
-) -> list[GridPosterior]:
-    """Return p(z|x) of each image of a batch; see `true_posterior`.
 
     Raises:
         UserError: the model does not have exactly 2 latent dimensions.

@@ -66,10 +66,10 @@ def evaluate(densities: Sequence[LogDensity], z: Float[Tensor, "C B D"]) -> Chai
     """Return the values and gradients of the log densities at z."""
     # NOTE: enable_grad works within a caller's no_grad, and autograd.grad leaves the .grad of parameters alone.
     with torch.enable_grad():
-        free = z.detach().requires_grad_()
-        values = [density(free) for density in densities]
+        leaf = z.detach().requires_grad_()
+        values = [density(leaf) for density in densities]
         # The sum over rows has the gradient of each row, as rows are independent.
-        gradients = [torch.autograd.grad(value.sum(), free)[0] for value in values]
+        gradients = [torch.autograd.grad(value.sum(), leaf)[0] for value in values]
     return ChainState(z.detach(), torch.stack([v.detach() for v in values]), torch.stack(gradients))
 
 
@@ -125,14 +125,9 @@ def leapfrog(
     return state, p
 
 
-def _draw_lengths(chains: int, steps: int, generator: torch.Generator | None, device: torch.device) -> list[int]:
-    """Draw the trajectory length of each of C chains, in leapfrog steps; each length is uniform on 1 to `steps`."""
-    return _lengths(chains, steps, int(torch.randint(steps, (), generator=generator, device=device)))
-
-
-def _lengths(chains: int, steps: int, offset: int) -> list[int]:
-    """Return the lengths 1 to `steps` in turn for C chains, beginning with 1 + offset, in falling order."""
-    return sorted((1 + (offset + c) % steps for c in range(chains)), reverse=True)
+def _lengths(chains: int, steps: int, iteration: int) -> list[int]:
+    """Return the lengths 1 to `steps` in turn for C chains, beginning with 1 + iteration, in falling order."""
+    return sorted((1 + (iteration + c) % steps for c in range(chains)), reverse=True)
 
 
 def _leapfrog_by_length(
@@ -144,14 +139,14 @@ def _leapfrog_by_length(
 ) -> tuple[ChainState, Float[Tensor, "C B D"]]:
     """Take lengths[c] leapfrog steps with chain c; `lengths` do not increase, and finished chains cost nothing."""
     finished: list[tuple[ChainState, Tensor]] = []
-    state, p, taken = start, momentum, 0
+    state, p, steps_so_far = start, momentum, 0
     for length in sorted(set(lengths)):
         # Chains are in order of falling length, so that those that go on are the first ones.
         active = sum(n >= length for n in lengths)
         if active < len(p):
             finished.append((state.chains(slice(active, None)), p[active:]))
-        state, p = leapfrog(target, state.chains(slice(active)), p[:active], step[:active], length - taken)
-        taken = length
+        state, p = leapfrog(target, state.chains(slice(active)), p[:active], step[:active], length - steps_so_far)
+        steps_so_far = length
     finished.append((state, p))
     states, momenta = zip(*reversed(finished), strict=True)
     return ChainState.joined(states), torch.cat(momenta)
@@ -163,7 +158,7 @@ def transition(
     step: Float[Tensor, " B"],
     steps: int,
     generators: Generators,
-    iteration: int | None = None,
+    iteration: int,
 ) -> tuple[ChainState, Float[Tensor, " B"]]:
     """Make one HMC transition that leaves f invariant; return the state and each image's mean acceptance probability.
 
@@ -179,8 +174,8 @@ def transition(
 
     Args:
         step: step size of each image in units of the scale.
-        generators: one for all images, or one for each; the latter need `iteration`, as lengths are common to images.
-        iteration: number of the transition, which then determines the lengths; drawn from the generator if None.
+        generators: one for all images, or one for each.
+        iteration: number of the transition, which determines the lengths, as these are common to images.
     """
     chains, images, _ = start.z.shape
     momentum = normal(start.z.shape, generators, start.z)
@@ -189,11 +184,7 @@ def transition(
     permutation = sort_keys.argsort(0)
     start = start.permuted(permutation)
     jittered = step * (1 + JITTER * (2 * jitter - 1))
-    if iteration is None:
-        shared = generators if isinstance(generators, torch.Generator) else None
-        lengths = _draw_lengths(chains, steps, shared, start.z.device)
-    else:
-        lengths = _lengths(chains, steps, iteration)
+    lengths = _lengths(chains, steps, iteration)
     end, p = _leapfrog_by_length(target, start, momentum, jittered, lengths)
     # log f - |p|^2 / 2 is minus the energy; its gain is the log of the Metropolis ratio.
     before = target.log_prob(start) - 0.5 * momentum.square().sum(-1)

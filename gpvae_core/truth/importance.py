@@ -59,18 +59,3 @@ def log_weights(
         z, log_q = q.rsample_and_log_prob(min(at_once, k - start), generator)
         parts.append((vae.log_joint(x, z) - log_q).cpu().double())
     return torch.cat(parts)
-
-
-def iwae_log_px(
-    vae: VAE,
-    x: Float[Tensor, "B C H W"],
-    k: int,
-    generator: torch.Generator | None = None,
-    proposal: Posterior | None = None,
-    chunk: int | None = None,
-) -> Float[Tensor, " B"]:
-    """Return log 1/K sum_k w_k in nats, a lower bound of log p(x) in expectation; its arguments are `log_weights`'.
-
-    It converges to log p(x) as K grows (Burda et al. 2016).
-    """
-    return bounds.iwae(log_weights(vae, x, k, generator, proposal, chunk))

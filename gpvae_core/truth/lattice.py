@@ -29,7 +29,7 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 class Lattice:
     """log p(x, z) of one image at the nodes z = low + step (column + j, row + i), i and j counted from 0.
 
-    Values at nodes that are not `known` are interpolated from a coarser lattice and lie below those of live nodes.
+    Values at nodes that are not `evaluated` are interpolated from a coarser lattice and lie below those of live nodes.
     """
 
     low: float
@@ -42,7 +42,7 @@ class Lattice:
     """Row of the first nodes."""
     values: Array
     """(Gy, Gx) log p(x, z) in nats; rows are the second latent coordinate."""
-    known: Mask
+    evaluated: Mask
     """(Gy, Gx) whether the value was computed at the node itself."""
 
     @property
@@ -57,8 +57,8 @@ class Lattice:
 
     @property
     def live(self) -> Mask:
-        """(Gy, Gx) whether a node is known and lies within LIVE nats of the maximum."""
-        return np.logical_and(self.known, self.values > self.values[self.known].max() - LIVE)
+        """(Gy, Gx) whether a node is evaluated and lies within LIVE nats of the maximum."""
+        return np.logical_and(self.evaluated, self.values > self.values[self.evaluated].max() - LIVE)
 
     def log_mass(self) -> float:
         """Return the log of the integral of exp(values) in nats, by the rectangle rule."""
@@ -105,8 +105,8 @@ class Lattice:
         """Return the lattice with `margin` more nodes on each side, which count as empty until they are evaluated."""
         empty = min(self.values.min(), self.values.max() - 2.0 * LIVE)
         wide = np.pad(self.values, margin, mode="constant", constant_values=empty)
-        known = np.pad(self.known, margin, mode="constant", constant_values=False)
-        return Lattice(self.low, self.step, self.column - margin, self.row - margin, wide, known)
+        evaluated = np.pad(self.evaluated, margin, mode="constant", constant_values=False)
+        return Lattice(self.low, self.step, self.column - margin, self.row - margin, wide, evaluated)
 
     def cropped(self) -> Lattice:
         """Return the live nodes' bounding box with a margin of two nodes, its values clipped FLOOR nats below the top.
@@ -114,9 +114,9 @@ class Lattice:
         Values at unknown nodes are clipped too: cliffs of thousands of nats would make splines overshoot.
         """
         rows, columns = (_span(np.any(self.live, axis=axis), 2) for axis in (1, 0))
-        values, known = self.values[rows, columns], self.known[rows, columns]
-        values = np.where(known, values, -np.inf).clip(min=self.values.max() - FLOOR)
-        return Lattice(self.low, self.step, self.column + columns.start, self.row + rows.start, values, known)
+        values, evaluated = self.values[rows, columns], self.evaluated[rows, columns]
+        values = np.where(evaluated, values, -np.inf).clip(min=self.values.max() - FLOOR)
+        return Lattice(self.low, self.step, self.column + columns.start, self.row + rows.start, values, evaluated)
 
 
 def log_sum_exp(values: Array) -> float:
@@ -134,34 +134,34 @@ def _span(used: Mask, margin: int) -> slice:
 
 
 def fill(lattice: Lattice, log_joint: LogJoint, requested: Mask | None = None) -> Lattice:
-    """Evaluate the requested nodes, then the neighbours of live nodes, until known nodes surround all live ones.
+    """Evaluate the requested nodes, then the neighbours of live nodes, until evaluated nodes surround all live ones.
 
     The lattice grows where live nodes reach its border. Evaluation stops at MAX_NODES nodes, growth at MAX_SIDE nodes
     along a side; mass that is then left out shows in `border_mass` or in `halving_error`. The arrays of `lattice` are
     written in place.
     """
     evaluated = 0
-    pending = np.zeros_like(lattice.known) if requested is None else requested & ~lattice.known
+    pending = np.zeros_like(lattice.evaluated) if requested is None else requested & ~lattice.evaluated
     while True:
         rows, columns = np.nonzero(pending)
         if len(rows):
             z = np.stack([lattice.x[columns], lattice.y[rows]], axis=-1)
             lattice.values[rows, columns] = log_joint(z)
-            lattice.known[rows, columns] = True
+            lattice.evaluated[rows, columns] = True
             evaluated += len(rows)
         live = lattice.live
         at_border = live[[0, -1]].any() or live[:, [0, -1]].any()
         if at_border and max(live.shape) < MAX_SIDE:
             lattice = lattice.padded(max(8, max(live.shape) // 8))
             live = lattice.live
-        pending = np.logical_and(binary_dilation(live, EIGHT_NEIGHBOURS, iterations=2), ~lattice.known)
+        pending = np.logical_and(binary_dilation(live, EIGHT_NEIGHBOURS, iterations=2), ~lattice.evaluated)
         if not pending.any() or evaluated > MAX_NODES:
             return lattice
 
 
 def refined(lattice: Lattice, log_joint: LogJoint) -> Lattice | None:
     """Return the part that carries the mass on a lattice with a smaller step; None where that would be too large."""
-    region = lattice.upper_bound() > lattice.values[lattice.known].max() - LIVE
+    region = lattice.upper_bound() > lattice.values[lattice.evaluated].max() - LIVE
     rows, columns = (_span(np.any(region, axis=axis), 1) for axis in (1, 0))
     side = max(region[rows, columns].shape)
     factor = min(_refinement_factor(lattice), MAX_SIDE // side)
@@ -174,8 +174,8 @@ def refined(lattice: Lattice, log_joint: LogJoint) -> Lattice | None:
     values = map_coordinates(coarse, np.meshgrid(i, j, indexing="ij"), order=1, mode="nearest")
     requested = inside[np.ix_(np.rint(i).astype(int), np.rint(j).astype(int))]
     column, row = factor * (lattice.column + columns.start), factor * (lattice.row + rows.start)
-    known = np.zeros_like(requested)
-    return fill(Lattice(lattice.low, lattice.step / factor, column, row, values, known), log_joint, requested)
+    evaluated = np.zeros_like(requested)
+    return fill(Lattice(lattice.low, lattice.step / factor, column, row, values, evaluated), log_joint, requested)
 
 
 def _second_differences(values: Array) -> tuple[Array, Array, Array]:

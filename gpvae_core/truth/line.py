@@ -12,9 +12,11 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from numpy.polynomial.legendre import leggauss
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.device import decodes_at_once
@@ -24,9 +26,10 @@ from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import GenerativeModel
 
 EXTENT = 8.0
-"""Extent of the line in prior units; the prior has 1e-15 of its mass beyond."""
+"""Reach of the line on each side of the prior's mean, in standard deviations of the prior; N(0, 1) has 1e-15 of its
+mass beyond."""
 PANEL = 0.125
-"""Width of the panels before any is halved, in prior units."""
+"""Width of the panels before any is halved, in standard deviations of the prior."""
 MAX_MOVE, MAX_BEND = 0.5, 1e-5
 """Largest change of the decoder's output across a panel, and largest deviation from a straight line in its middle; in
 standard deviations of the noise where the likelihood has one, else in units of the decoder's output."""
@@ -36,6 +39,8 @@ ORDER = 4
 """Number of nodes in a panel."""
 MAX_FLOATS = 4_000_000
 """Number of log joints in memory together."""
+NODES = 20_000
+"""Number of nodes in one product for the density on a plane."""
 MAX_ERROR, MAX_END_MASS = 1e-4, 1e-6
 """Largest error of log p(x) that passes, in nats, and largest share of the mass in the two outermost panels."""
 
@@ -84,7 +89,8 @@ class Line:
                 "the true posterior by quadrature along a line wants 1 latent dimension, "
                 f"this model has {model.latent_dim}"
             )
-        exact = _in_float64(model)
+        # A copy of the whole model, and not of its decoder and likelihood alone, keeps the prior of its class.
+        exact = copy.deepcopy(model).cpu().double().eval()
         return _decoded(exact, _panels(exact, extent, progress), progress)
 
     @cached_property
@@ -115,6 +121,34 @@ class Line:
         log_terms = torch.cat([self._log_terms(part) for part in self._parts(x)])
         return self.z, log_terms - log_terms.logsumexp(1, keepdim=True) - self.log_weight
 
+    @torch.no_grad()
+    def log_posterior_at(
+        self, x: Float[Tensor, "1 C H W"], z: Float64[Tensor, " N"], log_px: float
+    ) -> Float64[Tensor, " N"]:
+        """Return log p(z|x) of one image in nats at any latents, given its log p(x)."""
+        log_p = self.model.likelihood.log_prob(x, self.model.decode(z[:, None]))
+        return log_p + self.model.log_prior(z[:, None]) - log_px
+
+    @torch.no_grad()
+    def log_px_on_plane(
+        self, x: NDArray[np.floating], y: NDArray[np.floating], sigma: float, floor: float
+    ) -> NDArray[np.float64]:
+        """Return log p(x, y) of all points of a plane, (Gy, Gx), in nats and at least `floor`; the noise is sigma's.
+
+        p(x, y) = int N(x; f_1(z), sigma^2) N(y; f_2(z), sigma^2) p(z) dz: the integrand is a product of a function of x
+        and one of y, so that one matrix product over the nodes gives all points.
+        """
+        density = np.zeros((len(y), len(x)))
+        log_scale = math.log(sigma) + 0.5 * math.log(2 * math.pi)
+        for z, log_weight in zip(self.z.split(NODES), self.log_weight.split(NODES), strict=True):
+            f = self.model.decode(z[:, None]).flatten(1).numpy()
+            weight = (self.model.log_prior(z[:, None]) + log_weight).exp().numpy()
+            along_x, along_y = (
+                np.exp(-0.5 * (axis[:, None] - f[:, j]) ** 2 / sigma**2 - log_scale) for j, axis in enumerate((x, y))
+            )
+            density += (along_y * weight) @ along_x.T
+        return np.log(np.maximum(density, math.exp(floor)))
+
     def moments(self, x: Float[Tensor, "B C H W"]) -> LineMoments:
         """Return log p(x), mean, variance and entropy of p(z|x)."""
         parts = [self._moments(part) for part in self._parts(x)]
@@ -139,12 +173,6 @@ class Line:
         return self.table.log_prob(x) + (self.model.log_prior(self.z[:, None]) + self.log_weight)
 
 
-def _in_float64(model: GenerativeModel) -> GenerativeModel:
-    """Return a generative model with a copy of decoder and likelihood, in float64 on the CPU, without an encoder."""
-    decoder, likelihood = copy.deepcopy(model.decoder), copy.deepcopy(model.likelihood)
-    return GenerativeModel(decoder, likelihood, model.latent_dim, model.event_shape).cpu().double().eval()
-
-
 def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float64[Tensor, " E"]:
     """Return the ends of panels across which the decoder moves by at most MAX_MOVE and bends by at most MAX_BEND.
 
@@ -153,10 +181,13 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
     """
     unit = model.likelihood.noise_scale() or 1.0
     most = min(MAX_PANELS, MAX_DECODED // (ORDER * math.prod(model.event_shape)))
-    edges = torch.linspace(-extent, extent, 1 + math.ceil(2.0 * extent / PANEL), dtype=torch.float64)
+    prior = model.prior(torch.zeros(1, dtype=torch.float64))
+    mean, std = float(prior.mean), float(prior.variance.sqrt())
+    panels = math.ceil(2.0 * extent / PANEL)
+    edges = torch.linspace(mean - extent * std, mean + extent * std, 1 + panels, dtype=torch.float64)
     left, right = edges[:-1], edges[1:]
     g_left, g_right = _flat(model, left), _flat(model, right)
-    done: list[Tensor] = []
+    fine: list[Tensor] = []  # left ends of the panels that are fine enough
     for halving in range(MAX_HALVINGS):
         progress(halving, MAX_HALVINGS, "placing panels on the latent line")
         middle = 0.5 * (left + right)
@@ -165,9 +196,9 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
         move = (g_right - g_left).norm(dim=1)
         bend = (g_middle - 0.5 * (g_left + g_right)).norm(dim=1)
         coarse = (move > MAX_MOVE * unit) | (bend > MAX_BEND * unit)
-        done.append(left[~coarse])
-        if not bool(coarse.any()) or 2 * int(coarse.sum()) + sum(map(len, done)) > most:
-            done.append(left[coarse])
+        fine.append(left[~coarse])
+        if not bool(coarse.any()) or 2 * int(coarse.sum()) + sum(map(len, fine)) > most:
+            fine.append(left[coarse])
             break
         # Both halves of each coarse panel; outputs at their ends are known, so that a round decodes only middles.
         left, right = torch.cat([left[coarse], middle[coarse]]), torch.cat([middle[coarse], right[coarse]])
@@ -176,9 +207,9 @@ def _panels(model: GenerativeModel, extent: float, progress: Progress) -> Float6
             torch.cat([g_middle[coarse], g_right[coarse]]),
         )
     else:
-        done.append(left)
+        fine.append(left)
     progress(MAX_HALVINGS, MAX_HALVINGS, "placing panels on the latent line")
-    return torch.cat([*done, edges[-1:]]).sort().values
+    return torch.cat([*fine, edges[-1:]]).sort().values
 
 
 def _decoded(model: GenerativeModel, edges: Float64[Tensor, " E"], progress: Progress) -> Line:

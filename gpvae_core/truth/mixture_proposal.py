@@ -126,13 +126,14 @@ def fit_mixture_proposal(
 
 
 def _untrained_encoder(model: GenerativeModel, net: NetConfig, components: int, seed: int) -> MixtureEncoder:
-    """Return the encoder before the fit, its components' means drawn from N(0, I), so that they cover the prior."""
-    d = model.latent_dim
+    """Return the encoder before the fit, its components' means drawn from a Gaussian with the prior's moments."""
+    d, prior = model.latent_dim, model.prior(torch.empty(1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = MixtureConfig(components=components).build(net, model.event_shape, d)
         with torch.no_grad():
-            encoder.head.bias.view(components, 2, d)[:, 0] = torch.randn(components, d)
+            means = prior.mean + prior.variance.sqrt() * torch.randn(components, d)
+            encoder.head.bias.view(components, 2, d)[:, 0] = means
     return encoder
 
 

@@ -87,12 +87,14 @@ def pareto_shape(excess: Float[Tensor, "M B"]) -> Float[Tensor, " B"]:
     """
     y, m = excess.double(), len(excess)
     grid = 30 + math.isqrt(m)
+    # theta_j = 1 / y_max + (1 - sqrt(n / (j - 1/2))) / (3 y_q) for j = 1 ... n, with y_q the first quartile
     steps = torch.arange(1, grid + 1).to(y)[:, None]
     quartile = y[math.floor(m / 4 + 0.5) - 1]
     # Quantiles of the prior of theta, all below 1 / max y, where the density is positive.
     theta = 1 / y[-1] + (1 - (grid / (steps - 0.5)).sqrt()) / (3 * quartile)
     # Given theta, the likelihood is largest at k = mean log(1 - theta y).
     shape = torch.log1p(-theta[:, None] * y).mean(1)
+    # log L(theta, k(theta)) = m (log(-theta / k) - k - 1), with sigma = -k / theta put into the density.
     log_profile = m * ((-theta / shape).log() - shape - 1)
     posterior_mean = (torch.softmax(log_profile, 0) * theta).sum(0)
     return torch.log1p(-posterior_mean * y).mean(0)

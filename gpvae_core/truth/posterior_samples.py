@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from gpvae_core.densities.base import Posterior
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.by_image import in_double
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT, Array, bulk_ess, split_r_hat
 from gpvae_core.truth.hmc import ChainState, LogDensity, Target, adapted, evaluate, transition
-from gpvae_core.truth.noise import Generators
-from gpvae_core.vae import VAE
 
 FIRST_STEP = 0.3
 """Step size of the first transition, in units of the scale."""
@@ -86,47 +83,21 @@ class PosteriorSamples:
 
 
 @torch.no_grad()
-def posterior_samples(
-    vae: VAE,
-    x: Float[Tensor, "B C H W"],
-    start: Posterior,
-    settings: HMCSettings | None = None,
-    generator: torch.Generator | None = None,
-    scale: Float[Tensor, "B D D"] | None = None,
-    progress: Progress = silent,
-) -> PosteriorSamples:
-    """Draw from p(z|x) of each image, all with one generator.
-
-    All C x B latents are decoded together: pass few images at a time.
-
-    Args:
-        start: density in which chains start: q(z|x), or the prior (`vae.prior`), which spreads them more widely, so
-            that R-hat detects more.
-        scale: factor L of a covariance L L' in whose units chains step, by default the start's standard deviations.
-    """
-    settings = settings or HMCSettings()
-    factor = torch.diag_embed(start.variance.sqrt()) if scale is None else scale
-    begin = start.rsample_and_log_prob(settings.chains, generator)[0]
-    return chains_from(begin, lambda z: vae.log_joint(x, z), factor, settings, generator, progress)
-
-
-@torch.no_grad()
 def chains_from(
     begin: Float[Tensor, "C B D"],
     log_joint: LogDensity,
     scale: Float[Tensor, "B D D"],
     settings: HMCSettings,
-    generators: Generators,
+    generators: Sequence[torch.Generator],
     progress: Progress = silent,
 ) -> PosteriorSamples:
-    """Run C chains for each of B images from the latents `begin`, with one generator or with one for each image."""
+    """Run C chains for each of B images from the latents `begin`, with a generator for each image."""
     step = scale.new_full((len(scale),), FIRST_STEP)
     target = Target((log_joint,), begin.new_ones(1), scale)
     state = evaluate(target.densities, begin)
-    generator_for_each = isinstance(generators, Sequence)
 
     def move(state: ChainState, step: Tensor, t: int) -> tuple[ChainState, Tensor]:
-        return transition(target, state, step, settings.leapfrog, generators, t if generator_for_each else None)
+        return transition(target, state, step, settings.leapfrog, generators, iteration=t)
 
     total = settings.warmup + settings.draws
     log_steps: list[Tensor] = []

@@ -19,9 +19,10 @@ from gpvae_core.truth.lattice import LIVE, Lattice, LogJoint, Mask, fill, log_su
 Array = NDArray[np.float64]
 
 STEP = 1 / 3
-"""Largest coarse step in prior units. With 1/3 no mass of a trained model was missed in tests, with 0.4 some was."""
+"""Largest coarse step, in standard deviations of the prior. With 1/3 no mass of a trained model was missed in tests,
+with 0.4 some was."""
 REACH = 2
-"""Extent of the coarse nodes over that of the atlas. At |z| = 8 the prior's density is exp(-32) times its maximum."""
+"""Extent of the coarse nodes over that of the atlas. N(0, I) has at |z| = 8 a density of exp(-32) times its maximum."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Surroundings:
 
     extent: float
     """The atlas covers [-extent, extent]^2."""
+    prior_std: float = 1.0
+    """Smallest standard deviation of the prior."""
 
     @cached_property
     def axis(self) -> Array:
         """(W,) coordinates of the coarse nodes; the atlas's border is among them."""
-        cells = math.ceil(self.extent / STEP)
+        cells = math.ceil(self.extent / (STEP * self.prior_std))
         return np.linspace(-REACH * self.extent, REACH * self.extent, 2 * REACH * cells + 1)
 
     @cached_property
@@ -69,5 +72,5 @@ class Surroundings:
         live = coarse.upper_bound() > max(inner.values.max(), coarse.values.max()) - LIVE
         live_outside = np.logical_and(live, self.outside).astype(float)
         requested = map_coordinates(live_outside, positions, order=0, mode="nearest") > 0
-        values = np.where(wide.known, wide.values, interpolated)
-        return fill(Lattice(wide.low, wide.step, wide.column, wide.row, values, wide.known), log_joint, requested)
+        values = np.where(wide.evaluated, wide.values, interpolated)
+        return fill(Lattice(wide.low, wide.step, wide.column, wide.row, values, wide.evaluated), log_joint, requested)

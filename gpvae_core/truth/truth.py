@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+import numpy as np
+import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.nets.base import NetConfig
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
+from gpvae_core.truth.bidirectional import Bidirectional, bidirectional
 from gpvae_core.truth.estimators.ais import Annealing
 from gpvae_core.truth.estimators.base import Estimator
 from gpvae_core.truth.estimators.grid import GridEvidence
@@ -24,8 +29,16 @@ from gpvae_core.truth.estimators.line import LineEvidence
 from gpvae_core.truth.evidence import Array, Evidence
 from gpvae_core.truth.line import Line
 from gpvae_core.truth.many_posteriors import many_posteriors
+from gpvae_core.truth.mixture_proposal import (
+    PAPER,
+    MixtureEstimate,
+    MixtureProposalSettings,
+    fit_mixture_proposal,
+    mixture_log_px,
+)
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
 from gpvae_core.truth.quadrature import Quadrature, TruePosterior, quadrature_for
+from gpvae_core.truth.resampling import PROPOSALS, ResampledLatents, resample
 from gpvae_core.truth.settings import AUTO, TruthSettings
 from gpvae_core.vae import VAE, GenerativeModel
 
@@ -93,6 +106,30 @@ class Truth:
         """Return log p(x) by quadrature where there is one, else a looser lower bound from samples of the encoder."""
         return self._estimator.quick(x, seed)
 
+    def log_px_by_mixture(
+        self,
+        x: Float[Tensor, "B C H W"],
+        net: NetConfig,
+        settings: MixtureProposalSettings = PAPER,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> MixtureEstimate:
+        """Return lower bounds of log p(x) by importance sampling from a mixture of Gaussians that is fitted to `x`.
+
+        Args:
+            net: configuration of the network that computes the mixture from an image.
+        """
+        encoder = fit_mixture_proposal(self.model, x, net, settings, seed, progress)
+        return mixture_log_px(self.model, x, encoder, settings.bound_samples, seed, progress)
+
+    def bidirectional(self, n: int, seed: int = 0, progress: Progress = silent) -> Bidirectional:
+        """Return lower and upper bounds of log p(x) of n images drawn from the model, by annealing from both sides.
+
+        Raises:
+            UserError: fewer than two images, or a model without an encoder.
+        """
+        return bidirectional(_with_encoder(self.model), n, self.settings.annealing, seed, progress)
+
     # -- p(z|x) -----------------------------------------------------------------------------------------------------
 
     def posterior(self, x: Float[Tensor, "B C H W"], progress: Progress = silent) -> Sequence[TruePosterior]:
@@ -128,6 +165,22 @@ class Truth:
         vae = _with_encoder(self.model)
         units = best or best_gaussians(vae, x, seed, progress=progress)
         return many_posteriors(vae, x, units.full_chol, settings, seed, progress)
+
+    def resampled(
+        self,
+        x: Float[Tensor, "1 C H W"],
+        mean: NDArray[np.floating],
+        chol: NDArray[np.floating],
+        generator: torch.Generator,
+        n: int,
+    ) -> ResampledLatents:
+        """Draw n latents approximately from p(z|x) of one image, by resampling proposals from N(mean, chol chol').
+
+        Args:
+            mean, chol: mean (D,) and lower-triangular factor (D, D) of the proposal.
+            generator: a generator on the CPU, so that the samples are the same on every device.
+        """
+        return resample(self.model, x, mean, chol, generator, n, PROPOSALS)
 
     # -- the decoded latent space -----------------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.inspection.embedding import Embedding, seeded_sample
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.pictures import resample
 from gpvae_core.runs import Run
+from gpvae_core.truth.resampling import resample
 from tests.inspection.conftest import LinearRun
 
 

@@ -11,7 +11,7 @@ from gpvae_core.data.base import DataConfig
 from gpvae_core.likelihoods import LIKELIHOODS, Likelihood
 from gpvae_core.run_config import parse_config
 from gpvae_core.truth.atlas import Atlas
-from gpvae_core.truth.grid import true_posterior
+from gpvae_core.truth.grid import true_posteriors
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -126,7 +126,7 @@ def test_log_px_by_the_grid_is_a_brute_force_sum(kind: str) -> None:
     for image in x:
         log_joint = double.log_prob(image.double(), g) + log_prior
         brute = float(torch.logsumexp(log_joint, 0)) + 2 * np.log(float(axis[1] - axis[0]))
-        actual = true_posterior(vae, atlas, image)
+        actual = true_posteriors(vae, atlas, image[None])[0]
         assert actual.passed
         assert actual.log_px == pytest.approx(brute, abs=1e-3)
         assert np.exp(actual.log_density).sum() * actual.cell == pytest.approx(1.0, abs=1e-3)

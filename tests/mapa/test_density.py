@@ -160,7 +160,7 @@ def test_the_mixture_is_near_quadrature_and_never_above_it(circle: Dataset) -> N
     x = circle.test.pixels(slice(60))
     exact = line_density(truth_for(truth_of(circle)), x).log_px
     settings = MixtureProposalSettings(components=20, samples=100, epochs=20, lr=5e-3, bound_samples=10_000)
-    actual = mixture_density(truth_of(circle), x, NET, settings)
+    actual = mixture_density(truth_for(truth_of(circle)), x, NET, settings)
     distance = actual.log_px - exact
     assert actual.ess is not None
     assert (distance < 4 / np.sqrt(actual.ess)).all()

@@ -10,13 +10,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from gpvae_core.bounds import iwae
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.truth.atlas import Atlas
-from gpvae_core.truth.grid import GridPosterior, true_posterior, true_posteriors
-from gpvae_core.truth.importance import iwae_log_px
+from gpvae_core.truth.grid import GridPosterior, true_posteriors
+from gpvae_core.truth.importance import log_weights
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -84,7 +85,7 @@ def two_hills(sigma_x: float, m: float) -> tuple[GridPosterior, float, float]:
     b, end = 0.17, TwoHills.END
     encoder = LinearGaussianVAE.make(2, (1, 1, 2), sigma_x).vae().encoder
     vae = VAE(TwoHills(m), GaussianLikelihood(sigma_x, learn=False), encoder, 2, (1, 1, 2)).eval()
-    actual = true_posterior(vae, Atlas.build(vae, side=101), torch.tensor([0.0, b]).reshape(1, 1, 2))
+    actual = true_posteriors(vae, Atlas.build(vae, side=101), torch.tensor([0.0, b]).reshape(1, 1, 1, 2))[0]
     z = np.linspace(-12, 12, 400_001)
     error = (z * (end - z) / 2) ** 2 + m * (1 - z / end)
     log_f = -0.5 * (error / sigma_x) ** 2 - math.log(sigma_x) - 0.5 * z**2 - math.log(2 * math.pi)
@@ -159,7 +160,7 @@ def test_against_a_finer_grid_and_importance_sampling(digits_vae: VAE) -> None:
     mean = torch.tensor(np.stack([p.mean for p in actual]), dtype=torch.float32)
     std = torch.tensor(np.stack([np.sqrt(np.diag(p.covariance)) for p in actual]), dtype=torch.float32)
     generator = torch.Generator().manual_seed(0)
-    sampled = iwae_log_px(digits_vae, x, 40_000, generator, DiagonalGaussian(mean, 1.5 * std + 0.05))
+    sampled = iwae(log_weights(digits_vae, x, 40_000, generator, DiagonalGaussian(mean, 1.5 * std + 0.05)))
     np.testing.assert_allclose([p.log_px for p in actual], sampled.numpy(), atol=0.05)
 
 
@@ -167,7 +168,7 @@ def test_refines_a_posterior_between_the_nodes() -> None:
     oracle = LinearGaussianVAE.make(2, SHAPE, 0.003)
     vae, x = oracle.vae(), oracle.images(1)
     atlas = Atlas.build(vae)
-    p = true_posterior(vae, atlas, x[0])
+    p = true_posteriors(vae, atlas, x[:1])[0]
     coarse = float(torch.logsumexp(atlas.log_joint(x).flatten(), 0)) + 2 * math.log(8 / 200)
     assert abs(coarse - float(oracle.log_px(x)[0])) > 1.0, "the atlas alone would do: the test tests nothing"
     assert p.x[1] - p.x[0] < 8 / 200
@@ -179,7 +180,7 @@ def test_extends_a_grid_that_is_too_small() -> None:
     vae = oracle.vae()
     z = torch.tensor([[6.0, -1.0]], dtype=torch.float64)
     x = (z @ oracle.w.T + oracle.bias).float().reshape(1, *SHAPE)
-    p = true_posterior(vae, Atlas.build(vae, side=101), x[0])
+    p = true_posteriors(vae, Atlas.build(vae, side=101), x[:1])[0]
     assert p.passed
     assert p.mean[0] > 4.5
     assert p.log_px == pytest.approx(float(oracle.log_px(x)[0]), abs=5e-3)
@@ -213,7 +214,7 @@ def test_a_thin_slanting_ridge_keeps_its_shape(slope: float, z: tuple[float, flo
     w = pattern @ torch.stack([2.0 * along, 50.0 * across])
     oracle = LinearGaussianVAE(w, torch.full((64,), 0.5, dtype=torch.float64), 0.7, SHAPE)
     x = (torch.tensor([z], dtype=torch.float64) @ w.T + oracle.bias).float().reshape(1, *SHAPE)
-    p = true_posterior(oracle.vae(), Atlas.build(oracle.vae()), x[0])
+    p = true_posteriors(oracle.vae(), Atlas.build(oracle.vae()), x[:1])[0]
     assert p.passed
     assert p.log_px == pytest.approx(float(oracle.log_px(x)[0]), abs=0.01)
     np.testing.assert_allclose(p.modes(), oracle.posterior_mean(x).numpy(), atol=0.02)
@@ -229,7 +230,7 @@ def test_two_modes_of_a_folded_decoder(sigma_x: float) -> None:
     """Far apart and, with the smaller sigma_x, each narrower than a cell; z1 by quadrature, z2 in closed form."""
     a, b = 1.5, 0.4
     vae = folded(sigma_x)
-    p = true_posterior(vae, Atlas.build(vae, side=101), torch.tensor([a, b]).reshape(1, 1, 2))
+    p = true_posteriors(vae, Atlas.build(vae, side=101), torch.tensor([a, b]).reshape(1, 1, 1, 2))[0]
     z = np.linspace(-6, 6, 400_001)
     gauss = -0.5 * math.log(2 * math.pi)
     log_c, variance, entropy = quadrature(

@@ -9,18 +9,22 @@ import torch
 from torch import Tensor
 
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
-from gpvae_core.progress import Cancelled
+from gpvae_core.progress import Cancelled, Progress, silent
+from gpvae_core.truth.by_image import log_joint_by_image
 from gpvae_core.truth.hmc import (
     TARGET_ACCEPTANCE,
     Target,
-    _draw_lengths,
     _leapfrog_by_length,
+    _lengths,
     adapted,
     evaluate,
     leapfrog,
     transition,
 )
-from gpvae_core.truth.posterior_samples import HMCSettings, posterior_samples
+from gpvae_core.truth.many_posteriors import many_posteriors
+from gpvae_core.truth.noise import image_generators
+from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples, chains_from
+from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
 MODEL = LinearGaussianVAE.make(3, (1, 4, 4), 0.7)
@@ -107,8 +111,8 @@ def test_transitions_leave_a_mixture_of_densities_invariant(weights: list[float]
     point, coefficients = evaluate(densities, z), torch.tensor(weights, dtype=torch.float64)
     step, scale = torch.full((1,), 1.4 / math.sqrt(precision)).double(), torch.eye(2, dtype=torch.float64)[None]
     generator, rates = seeded(7), []
-    for _ in range(5):
-        point, rate = transition(Target(densities, coefficients, scale), point, step, 3, generator)
+    for t in range(5):
+        point, rate = transition(Target(densities, coefficients, scale), point, step, 3, generator, t)
         rates.append(float(rate))
     assert 0.1 < min(rates) < 0.95, "there must be something to reject"
     assert point.z.var().item() == pytest.approx(1 / precision, rel=0.03)
@@ -123,7 +127,7 @@ def test_a_proposal_that_is_not_finite_is_rejected() -> None:
     point = evaluate((walled,), torch.full((50, 1, 2), 0.1, dtype=torch.float64))
     for seed in range(5):
         target = Target((walled,), ONE, torch.eye(2)[None].double())
-        point, rate = transition(target, point, torch.ones(1).double(), 2, seeded(seed))
+        point, rate = transition(target, point, torch.ones(1).double(), 2, seeded(seed), seed)
         assert 0 < float(rate) < 1
     assert (point.z[..., 0] > 0).all()
     assert point.values.isfinite().all()
@@ -139,7 +143,7 @@ def test_a_start_without_density_is_left_for_any_finite_point_and_never_for_an_i
     point = evaluate((island,), torch.full((400, 1, 2), 0.1, dtype=torch.float64))
     assert not bool(point.values.isfinite().any())
     step, scale = torch.ones(1).double(), torch.eye(2)[None].double()
-    end, rate = transition(Target((island,), ONE, scale), point, step, 1, seeded())
+    end, rate = transition(Target((island,), ONE, scale), point, step, 1, seeded(), 0)
     left = (end.z != point.z).any(-1)
     assert float(left.double().mean()) == pytest.approx(0.46, abs=0.1)  # P(step p < -0.1)
     assert float(rate) == pytest.approx(float(left.double().mean()))
@@ -149,9 +153,9 @@ def test_a_start_without_density_is_left_for_any_finite_point_and_never_for_an_i
 
 @pytest.mark.parametrize(("chains", "steps"), [(10, 5), (4, 10), (7, 3), (1, 4)])
 def test_lengths_are_shared_out_evenly_and_each_chain_takes_its_own(chains: int, steps: int) -> None:
-    generator, counts = seeded(), torch.zeros(steps)
-    for _ in range(2000):
-        lengths = torch.tensor(_draw_lengths(chains, steps, generator, torch.device("cpu")))
+    counts = torch.zeros(steps)
+    for iteration in range(2000):
+        lengths = torch.tensor(_lengths(chains, steps, iteration))
         assert torch.equal(lengths, lengths.sort(descending=True).values)
         each = lengths.bincount(minlength=steps + 1)[1:]
         assert int(each.max() - each.min()) <= 1
@@ -187,7 +191,7 @@ def test_instances_and_chains_have_errors_of_their_own() -> None:
     point = evaluate((normal,), torch.zeros(chains, instances, 1, dtype=torch.float64))
     step, scale = torch.full((instances,), 0.3).double(), torch.ones(instances, 1, 1).double()
     target = Target((normal,), ONE, scale)
-    far = torch.stack([transition(target, point, step, 5, seeded(seed))[0].z[..., 0].square() for seed in range(150)])
+    far = torch.stack([transition(target, point, step, 5, seeded(s), s)[0].z[..., 0].square() for s in range(150)])
     means = far.mean(1)
     of_one, of_all, of_chains = means.var(0).mean(), means.mean(1).var(), far.var(1).mean() / chains
     assert float(of_one) == pytest.approx(float(of_chains), rel=0.2)
@@ -200,11 +204,21 @@ def test_step_sizes_follow_the_acceptance() -> None:
     assert step[1].item() == pytest.approx(0.1)
 
 
+def from_points(
+    vae: VAE, x: Tensor, begin: Tensor, settings: HMCSettings, seed: int = 0, progress: Progress = silent
+) -> PosteriorSamples:
+    """Samples of chains that begin in these latents and step in prior units."""
+    units, generators = torch.eye(3).expand(len(x), 3, 3), image_generators(x, seed)
+    with torch.no_grad():
+        return chains_from(begin, log_joint_by_image(vae, x), units, settings, generators, progress)
+
+
 def test_samples_have_the_posteriors_moments_and_diagnostics() -> None:
     x, vae = MODEL.images(3), MODEL.vae()
     with torch.no_grad():
         start = vae.encoder(x)
-    samples = posterior_samples(vae, x, start, HMCSettings(warmup=150, draws=700, leapfrog=4), seeded())
+    units = torch.diag_embed(start.variance.sqrt())
+    samples = many_posteriors(vae, x, units, HMCSettings(warmup=150, draws=700, leapfrog=4))
     assert samples.z.shape == (700, 4, 3, 3)
     assert samples.mixed.all()
     assert (samples.r_hat < 1.01).all()
@@ -221,19 +235,19 @@ def test_samples_have_the_posteriors_moments_and_diagnostics() -> None:
 def test_too_short_a_warm_up_from_afar_does_not_pass_for_mixed() -> None:
     x, vae = MODEL.images(2), MODEL.vae()
     far = DiagonalGaussian(torch.full((2, 3), 30.0), torch.full((2, 3), 10.0))
-    samples = posterior_samples(
-        vae, x, far, HMCSettings(warmup=1, draws=8, leapfrog=1), seeded(), torch.eye(3).expand(2, 3, 3)
-    )
+    begin = far.rsample_and_log_prob(4, seeded())[0]
+    samples = from_points(vae, x, begin, HMCSettings(warmup=1, draws=8, leapfrog=1))
     assert not samples.mixed.any()
     assert (samples.r_hat.max(1) > 1.05).all()
 
 
-def test_sampling_can_be_cancelled_and_repeats_with_the_generator() -> None:
+def test_sampling_can_be_cancelled_and_repeats_with_the_generators() -> None:
     x, vae = MODEL.images(2), MODEL.vae()
-    start = vae.prior(x)
+    begin = vae.prior(x).rsample_and_log_prob(4, seeded(3))[0]
     settings = HMCSettings(warmup=5, draws=5, leapfrog=2)
-    one, again = (posterior_samples(vae, x, start, settings, seeded(3)) for _ in range(2))
+    one, again, other = (from_points(vae, x, begin, settings, seed) for seed in (3, 3, 4))
     assert torch.equal(one.z, again.z)
+    assert not torch.equal(one.z, other.z)
     assert all(p.grad is None for p in vae.parameters())
 
     def stop(done: int, total: int, what: str) -> None:
@@ -242,4 +256,4 @@ def test_sampling_can_be_cancelled_and_repeats_with_the_generator() -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        posterior_samples(vae, x, start, settings, seeded(), progress=stop)
+        from_points(vae, x, begin, settings, progress=stop)

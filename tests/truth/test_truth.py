@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 from gpvae_core.truth.ais import AISSettings
@@ -60,7 +61,8 @@ def test_noise_is_that_of_seed_and_pixels() -> None:
 
 def test_a_start_is_a_density_and_what_is_drawn_from_it() -> None:
     chol = torch.tensor([[[0.3, 0.0], [0.2, 0.1]]])
-    start = AnnealingStart(torch.tensor([[1.0, -0.5]]), chol)
+    prior_mean, prior_std = torch.tensor([[-0.4, 0.3]]), torch.tensor([[0.6, 0.9]])
+    start = AnnealingStart(torch.tensor([[1.0, -0.5]]), chol, prior_mean, prior_std)
     axis = torch.linspace(-6, 6, 1201)
     z = torch.cartesian_prod(axis, axis)[:, None]
     mass = start.log_prob(z).double().exp() * float(axis[1] - axis[0]) ** 2
@@ -68,16 +70,20 @@ def test_a_start_is_a_density_and_what_is_drawn_from_it() -> None:
     mean = (mass[..., None] * z).sum(0)
     drawn = start.draw(40_000, [torch.Generator().manual_seed(0)])
     torch.testing.assert_close(drawn.mean(0).double(), mean, atol=0.02, rtol=0)
-    torch.testing.assert_close(mean[0], (1 - PRIOR_SHARE) * start.mean[0].double(), atol=1e-4, rtol=0)
+    expected = (1 - PRIOR_SHARE) * start.mean[0] + PRIOR_SHARE * prior_mean[0]
+    torch.testing.assert_close(mean[0], expected.double(), atol=1e-4, rtol=0)
     second = (mass[..., None, None] * z[..., None] * z[..., None, :]).sum(0)[0]
     own = WIDENING**2 * chol[0] @ chol[0].T + start.mean[0][:, None] * start.mean[0]
-    torch.testing.assert_close(second, (1 - PRIOR_SHARE) * own.double() + PRIOR_SHARE * torch.eye(2), atol=1e-3, rtol=0)
+    prior = torch.diag(prior_std[0].square()) + prior_mean[0][:, None] * prior_mean[0]
+    mixed = (1 - PRIOR_SHARE) * own.double() + PRIOR_SHARE * prior.double()
+    torch.testing.assert_close(second, mixed, atol=1e-3, rtol=0)
 
 
 def test_a_rounded_start_is_near_and_hides_the_last_bits() -> None:
     torch.manual_seed(0)
     mean, chol = torch.randn(50, 4), torch.linalg.cholesky(0.05 * torch.eye(4) + 0.02 * torch.rand(50, 4, 1) ** 2)
-    one, other = rounded_start(mean, chol), rounded_start(mean * (1 + 1e-7), chol * (1 - 1e-7))
+    prior = DiagonalGaussian.standard(mean, 4)
+    one, other = (rounded_start(m, L, prior) for m, L in ((mean, chol), (mean * (1 + 1e-7), chol * (1 - 1e-7))))
     assert torch.equal(one.mean, other.mean)
     assert torch.equal(one.chol, other.chol)
     std = chol.diagonal(dim1=-2, dim2=-1)

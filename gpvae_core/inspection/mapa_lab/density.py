@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-import torch
 
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.gap_lab.scores import value
 from gpvae_core.inspection.mapa_lab.models import PointModel
-from gpvae_core.inspection.mapa_lab.process import log_normal
 from gpvae_core.inspection.mapa_lab.views import DensityView
 from gpvae_core.inspection.views import Array
 
@@ -18,8 +14,6 @@ SIDE = 140
 """Grid points along each axis."""
 MARGIN = 3.0
 """Margin of the window around the decoder's curve, in standard deviations of the noise."""
-NODES = 20_000
-"""Number of quadrature nodes processed in one batch."""
 FLOOR = -600.0
 """Smallest log density, nats; exp of it is still a normal float64."""
 
@@ -31,7 +25,6 @@ def window(truth: PointModel, sigma: float) -> tuple[Array, Array]:
     return np.linspace(low[0], high[0], SIDE), np.linspace(low[1], high[1], SIDE)
 
 
-@torch.no_grad()
 def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
     """Return log p(x) at every (x_j, y_i), (Gy, Gx), in nats, and at least FLOOR.
 
@@ -41,18 +34,7 @@ def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
     sigma = model.model.likelihood.noise_scale()
     if sigma is None:
         raise UserError(f"wanted a model with Gaussian noise to draw its density, got '{model.name}' with another")
-    # p(x, y) = int N(x; f_1(z)) N(y; f_2(z)) p(z) dz: the integrand is a product of a function of x and one of y, so
-    # that one matrix product over the quadrature nodes gives the whole grid.
-    line = model.line
-    density = np.zeros((len(y), len(x)))
-    for z, log_weight in zip(line.z.split(NODES), line.log_weight.split(NODES), strict=True):
-        f = line.model.decode(z[:, None]).flatten(1).numpy()
-        weight = (line.model.log_prior(z[:, None]) + log_weight).exp().numpy()
-        along_x, along_y = (
-            np.exp(log_normal((axis[:, None] - f[:, j]) ** 2, sigma, 1)) for j, axis in enumerate((x, y))
-        )
-        density += (along_y * weight) @ along_x.T
-    return np.log(np.maximum(density, math.exp(FLOOR)))
+    return model.line.log_px_on_plane(x, y, sigma, FLOOR)
 
 
 def density_view(

@@ -58,9 +58,10 @@ class PointModel:
         return self.line.model
 
     @property
+    @torch.no_grad()
     def log_prior(self) -> Array:
-        """log N(z_i; 0, 1), (N,), nats."""
-        return -0.5 * self.codes**2 - 0.5 * np.log(2 * np.pi)
+        """log p(z_i), (N,), nats."""
+        return self.model.log_prior(torch.from_numpy(self.codes)[:, None]).numpy()
 
     @torch.no_grad()
     def log_likelihood(self, x: Array) -> Float64[Tensor, "B N"]:
@@ -78,12 +79,9 @@ class PointModel:
         z, log_density = self.line.posterior(as_events(x[None]))
         return z.numpy(), log_density[0].numpy()
 
-    @torch.no_grad()
     def log_posterior_at(self, x: Array, z: Array, log_px: float) -> Array:
         """Return log p(z|x) of one point (2,) at the latents z (G,), given its log p(x)."""
-        latents = torch.from_numpy(z)[:, None]
-        log_p = self.model.likelihood.log_prob(as_events(x[None]), self.model.decode(latents))
-        return (log_p + self.model.log_prior(latents)).numpy() - log_px
+        return self.line.log_posterior_at(as_events(x[None]), torch.from_numpy(z), log_px).numpy()
 
     @torch.no_grad()
     def curve(self) -> tuple[Array, Array]:

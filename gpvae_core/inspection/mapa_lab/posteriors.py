@@ -117,7 +117,7 @@ def trace_of(model: PointModel, chosen: ChosenPoint, mapa: PointMapa) -> TraceVi
     comparison = numbers(log_likelihood, float(model.log_px(chosen.x[None])[0]), mapa)
     z, line = model.posterior(chosen.x)
     floor = float(line.max()) - SHOWN_NATS
-    # log(N p(i|n)) + log N(z_i; 0, 1) is on the scale of log p(z|x), see `inspection/traces.py`.
+    # log(N p(i|n)) + log p(z_i) is on the scale of log p(z|x), see `inspection/traces.py`.
     shift = math.log(comparison.n) + model.log_prior
     points = (torch.log_softmax(log_likelihood, 0).numpy() + shift, mapa.log_q + shift)
     empirical, own = (np.where(values >= floor, values, np.nan) for values in points)

@@ -45,12 +45,7 @@ class Annealing(Estimator):
     def log_px(
         self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
-        def forward(
-            path: AnnealingPath, images: slice, sizes: list[int], steps: Tensor, report: AnnealingProgress
-        ) -> AISEstimate:
-            return joined([path.forward(size, steps, report) for size in sizes])
-
-        estimates = self._anneal_all(x, seed, progress, best, forward, "log p(x) by {}")
+        estimates = self.estimates(x, seed, progress, best)
         return Evidence(
             kind="ais",
             log_px=torch.cat([estimate.log_px for estimate in estimates]).numpy(),
@@ -59,6 +54,19 @@ class Annealing(Estimator):
             se=torch.cat([estimate.se for estimate in estimates]).numpy(),
             ess=torch.cat([estimate.ess for estimate in estimates]).numpy(),
         )
+
+    @torch.no_grad()
+    def estimates(
+        self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
+    ) -> list[AISEstimate]:
+        """Return the weights of the chains of all images, a few images in each; the arguments are those of `log_px`."""
+
+        def forward(
+            path: AnnealingPath, images: slice, sizes: list[int], steps: Tensor, report: AnnealingProgress
+        ) -> AISEstimate:
+            return joined([path.forward(size, steps, report) for size in sizes])
+
+        return self._anneal_all(x, seed, progress, best, forward, "log p(x) by {}")
 
     @torch.no_grad()
     def upper_bound(
@@ -93,7 +101,7 @@ class Annealing(Estimator):
     ) -> list[AISEstimate]:
         """Run the chains of all images, a few images at a time; results do not depend on how images are grouped."""
         gaussians = best or best_gaussians(self._vae, x, seed, progress=progress)
-        start = rounded_start(gaussians.full_mean, gaussians.full_chol)
+        start = rounded_start(gaussians.full_mean, gaussians.full_chol, self._vae.prior(x))
         estimates: list[AISEstimate] = []
         for low in range(0, len(x), AT_ONCE):
             block = slice(low, low + AT_ONCE)

@@ -37,7 +37,8 @@ class ImportanceSampling(Estimator):
     ) -> Evidence:
         vae, k = self._vae, self._samples
         gaussians = best or best_gaussians(vae, x, seed, progress=progress)
-        rounded = rounded_start(gaussians.full_mean, gaussians.full_chol)  # does not depend on the images' batch
+        # The rounded Gaussian does not depend on the images' batch.
+        rounded = rounded_start(gaussians.full_mean, gaussians.full_chol, vae.prior(x))
         estimates: list[ImportanceEstimate] = []
         for i, (image, generator) in enumerate(_with_generators(x, seed)):
             gaussian = rounded.rows(slice(i, i + 1))
