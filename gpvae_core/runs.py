@@ -40,7 +40,7 @@ from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.types import as_images
 from gpvae_core.vae import VAE
 
-Which = Literal["best", "last"]
+Weights = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Run:
 
 def load_run(
     folder: str | Path,
-    which: Which = "best",
+    weights: Weights = "best",
     device: str | None = None,
     refiner: str | RefinerConfig | None = None,
     epoch: int | None = None,
@@ -175,7 +175,7 @@ def load_run(
 
     Args:
         refiner: refines q(z|x) in place of the run's own refiner: 'svi:8', 'none', or a config.
-        epoch: load the weights that were kept of this epoch (train.keep_every), in place of `which`.
+        epoch: load the weights that were kept of this epoch (train.keep_every), in place of `weights`.
 
     Raises:
         UserError: the folder is not a run, is damaged, was written by a newer version, or has no finished epoch; or
@@ -186,8 +186,8 @@ def load_run(
     >>> gpvae.load_run(run.dir, refiner="svi:8").refiner
     'svi:8'
     """
-    if which not in get_args(Which):
-        raise unknown("weights", which, get_args(Which))
+    if weights not in get_args(Weights):
+        raise unknown("weights", weights, get_args(Weights))
     path = existing_run(Path(folder))
     config, meta = read_config(path), read_record(path / "meta.json", RunMetadata)
     target = pick_device(device)
@@ -195,10 +195,10 @@ def load_run(
         model = config.build(meta.event_shape)
     if epoch is not None and epoch not in kept_epochs(path):
         raise UserError(f"run '{path}' kept no weights of epoch {epoch}: train it with --set keep_every=N")
-    snapshot = snapshot_folder(path / (which if epoch is None else f"{EPOCHS}/{epoch}"))
+    snapshot = snapshot_folder(path / (weights if epoch is None else f"{EPOCHS}/{epoch}"))
     if snapshot is None:
-        raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
-    read_record(snapshot / "state.json", TrainingState if which == "last" and epoch is None else BestState)
+        raise UserError(f"run '{path}' has no {weights} weights yet: go on with it by gpvae train --resume {path}")
+    read_record(snapshot / "state.json", TrainingState if weights == "last" and epoch is None else BestState)
     _load_weights(model, snapshot / "weights.safetensors")
     run = Run(path, config, model.to(target).eval().requires_grad_(False), meta, target)
     if refiner is not None:
