@@ -181,7 +181,7 @@ def test_tables_files_and_hashes_are_written_in_one_place_each(path: Path) -> No
 
 
 def plain_writes(path: Path) -> Iterator[ast.Call]:
-    """Calls that write a file in place: Path.write_text, Path.write_bytes, and open with mode w or x."""
+    """Calls that write a file in place: write_text and write_bytes of a path, and open with mode w or x."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
