@@ -47,9 +47,11 @@ Weights = Literal["best", "last"]
 class RunSummary:
     """Progress and best score of a run: one line of `gpvae runs`.
 
-    >>> summaries, damaged = list_runs(Path("a folder without runs"))
-    >>> [(run.path.name, run.best_elbo) for run in summaries], damaged
-    ([], [])
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> summaries, damaged = gpvae.list_runs(run.dir.parent)
+    >>> summaries[0].dataset, summaries[0].epochs, summaries[0].finished
+    ('digits', 1, True)
     """
 
     path: Path
@@ -70,13 +72,24 @@ class RunSummary:
 class Run:
     """A trained run as `load_run` returns it: its model, config and data, and the posteriors and gaps of given images.
 
-    >>> run = load_run("runs/vae")  # doctest: +SKIP
-    >>> x = run.data.test.pixels([0, 1])  # doctest: +SKIP
-    >>> run.posterior(x).mean, run.truth.log_px(x).log_px, run.gaps(x).amortization  # doctest: +SKIP
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> x = run.data.test.pixels([0, 1])
+    >>> run.posterior(x).mean.shape, run.truth.log_px(x).log_px.shape, run.gaps(x).amortization.shape
+    (torch.Size([2, 2]), (2,), (2,))
     """
 
     def __init__(self, folder: Path, config: RunConfig, model: VAE, meta: RunMetadata, device: torch.device) -> None:
-        self.dir, self.config, self.model, self.meta, self.device = folder, config, model, meta, device
+        self.dir = folder
+        """Folder of the run."""
+        self.config = config
+        """All settings of the run."""
+        self.model = model
+        """The trained model, in evaluation mode and with its parameters frozen."""
+        self.meta = meta
+        """Shape of an image, fingerprint of the data, versions and time of the training."""
+        self.device = device
+        """Device on which the model computes."""
         self.refiner = config.refiner.kind
         """Name of the refiner applied to q(z|x): the run's own, or the one passed to `load_run`."""
         self.truth: Truth = truth_for(model)
@@ -86,6 +99,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """Name of the run's folder."""
         return self.dir.name
 
     @property

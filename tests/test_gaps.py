@@ -17,7 +17,7 @@ from gpvae_core.gaps import GapTable, instance_gaps
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.evidence import Evidence
-from gpvae_core.truth.settings import TruthSettings
+from gpvae_core.truth.settings import EstimatorName, TruthSettings
 from gpvae_core.truth.truth import Truth, resolved_name, truth_for
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder, LinearGaussianVAE
@@ -36,7 +36,7 @@ def off(model: LinearGaussianVAE) -> VAE:
     return model.vae(shift=torch.full((d,), OFF["shift"]), std=torch.full((d,), OFF["std"]))
 
 
-def by(name: str, vae: VAE) -> Truth:
+def by(name: EstimatorName, vae: VAE) -> Truth:
     return truth_for(vae, TruthSettings(name=name))
 
 
@@ -52,7 +52,7 @@ def table() -> GapTable:
         *((SPACE, "iwae", "iwae"), (SPACE, "ais", "ais"), (PLANE, "ais", "ais")),
     ],
 )
-def test_each_gap_is_the_closed_form(model: LinearGaussianVAE, truth: str, name: str) -> None:
+def test_each_gap_is_the_closed_form(model: LinearGaussianVAE, truth: str, name: EstimatorName) -> None:
     x = model.images(6)
     vae = off(model)
     q = vae.encoder(x)
@@ -201,7 +201,7 @@ def test_the_ways_to_the_truth_have_names() -> None:
     with pytest.raises(UserError, match="got 'grid': quadrature needs exactly 2"):
         by("grid", off(SPACE))
     with pytest.raises(UserError, match="unknown truth 'gird'; did you mean 'grid'"):
-        by("gird", off(PLANE))
+        by("gird", off(PLANE))  # pyright: ignore[reportArgumentType]
     assert by("auto", off(SPACE)).log_px(SPACE.images(1)).kind == "ais"
 
 

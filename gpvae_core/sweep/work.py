@@ -105,7 +105,7 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
 
 def _passes(run: Run, data: Dataset) -> dict[str, float]:
     passes = passes_per_point(run, data)
-    return {} if passes is None else {f"{name}_passes": value for name, value in passes.to_json().items()}
+    return {} if passes is None else {"decoder_passes": passes.decoder, "encoder_passes": passes.encoder}
 
 
 def data_of(config: DataConfig) -> Dataset:

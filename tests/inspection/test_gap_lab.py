@@ -247,7 +247,7 @@ def test_the_sample_is_kept_on_disk(linear: tuple[GapLab, LinearRun], monkeypatc
 
 
 def sized(base: LinearRun, folder: Path, hidden: int, seed: int = 0) -> Run:
-    raw = base.run.config.to_json()
+    raw: dict[str, Any] = base.run.config.to_json()
     raw["net"]["hidden"] = hidden
     config = type(base.run.config).model_validate(raw | {"freeze_decoder": True, "seed": seed})
     return make_run(folder, config, base.oracle.vae(SHIFT / hidden), base.run.data)
