@@ -34,7 +34,8 @@ def test_an_option_has_the_bounds_and_the_default_of_its_setting(option: str) ->
     info: Any = get_type_hints(command, include_extras=True)[option].__metadata__[0]
     bounds = [bound for bound in field.metadata if isinstance(bound, Ge | Lt)]
     assert info.min == next((bound.ge for bound in bounds if isinstance(bound, Ge)), None)
-    assert info.max == next((bound.lt - 1 for bound in bounds if isinstance(bound, Lt)), None)
+    upper = next((bound.lt for bound in bounds if isinstance(bound, Lt)), None)
+    assert (None if info.max is None else info.max + 1) == upper
     default = inspect.signature(command).parameters[option].default
     if default is not None:  # None stands for a default that is named in the help
         assert default == field.default
