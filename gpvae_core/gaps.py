@@ -144,11 +144,13 @@ class GapTable:
         try:
             with np.load(path, allow_pickle=False) as file:
                 columns = {name: file[name] for name in file.files}
-            truth = {kind: kind for kind in get_args(EvidenceKind)}[str(columns.pop("truth"))]
+            truth = str(columns.pop("truth"))
+            if truth not in get_args(EvidenceKind):
+                raise ValueError(f"unknown estimator '{truth}'")
             k, steps = _count(columns.pop("k", None)), _count(columns.pop("steps", None))
             # Fields without a default that are None are not in the file; neither are fields added since it was written.
             optional = dict.fromkeys(("negentropy", "n_modes", "passed", "uncertainty_f", "uncertainty_h"))
-            return GapTable(**{**optional, **columns}, truth=truth, k=k, steps=steps)
+            return GapTable(**{**optional, **columns, "truth": truth}, k=k, steps=steps)
         except FileNotFoundError:
             raise UserError(f"there is no gap table '{path}'") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -259,3 +259,6 @@ def test_a_damaged_table_is_one_clear_line(table: GapTable, tmp_path: Path) -> N
     np.savez(path, truth=np.array({"an": "object"}, dtype=object), elbo=np.zeros(3))
     with pytest.raises(UserError, match="damaged"):
         GapTable.load(path)
+    np.savez(path, truth="guess", elbo=np.zeros(3))
+    with pytest.raises(UserError, match="unknown estimator 'guess'"):
+        GapTable.load(path)
