@@ -14,51 +14,116 @@ if TYPE_CHECKING:
     from gpvae_core.api import load_dataset as load_dataset
     from gpvae_core.api import resume as resume
     from gpvae_core.api import train as train
+    from gpvae_core.data.base import DataConfig as DataConfig
     from gpvae_core.data.base import Dataset as Dataset
+    from gpvae_core.data.known_truth import KnownTruth as KnownTruth
     from gpvae_core.data.split import Split as Split
+    from gpvae_core.densities.base import Gaussian as Gaussian
     from gpvae_core.densities.base import Posterior as Posterior
     from gpvae_core.densities.base import Uncertainty as Uncertainty
     from gpvae_core.errors import UserError as UserError
     from gpvae_core.evaluation.evaluate import evaluate as evaluate
+    from gpvae_core.evaluation.mean import EvaluationPart as EvaluationPart
+    from gpvae_core.evaluation.mean import LargestMean as LargestMean
+    from gpvae_core.evaluation.mean import Mean as Mean
+    from gpvae_core.evaluation.mean import SmallestMean as SmallestMean
+    from gpvae_core.evaluation.result import ActiveUnits as ActiveUnits
+    from gpvae_core.evaluation.result import AmortizationGap as AmortizationGap
+    from gpvae_core.evaluation.result import ApproximationGap as ApproximationGap
+    from gpvae_core.evaluation.result import BestGaussianElbo as BestGaussianElbo
+    from gpvae_core.evaluation.result import BidirectionalMeans as BidirectionalMeans
+    from gpvae_core.evaluation.result import ChainsReport as ChainsReport
+    from gpvae_core.evaluation.result import Check as Check
+    from gpvae_core.evaluation.result import Collapse as Collapse
+    from gpvae_core.evaluation.result import Correlation as Correlation
+    from gpvae_core.evaluation.result import DensityMean as DensityMean
     from gpvae_core.evaluation.result import Evaluation as Evaluation
+    from gpvae_core.evaluation.result import Gaps as Gaps
+    from gpvae_core.evaluation.result import InferenceGap as InferenceGap
+    from gpvae_core.evaluation.result import IwaeScore as IwaeScore
+    from gpvae_core.evaluation.result import KernelWidth as KernelWidth
+    from gpvae_core.evaluation.result import LogPx as LogPx
+    from gpvae_core.evaluation.result import PassesPerPoint as PassesPerPoint
+    from gpvae_core.evaluation.result import SampleSizes as SampleSizes
+    from gpvae_core.evaluation.result import UncertaintyMeans as UncertaintyMeans
     from gpvae_core.evaluation.settings import EvaluationSettings as EvaluationSettings
     from gpvae_core.gaps import GapTable as GapTable
     from gpvae_core.pages import explore as explore
     from gpvae_core.progress import Cancelled as Cancelled
+    from gpvae_core.progress import Progress as Progress
     from gpvae_core.progress import silent as silent
+    from gpvae_core.run_config import RunConfig as RunConfig
+    from gpvae_core.run_config import TrainConfig as TrainConfig
+    from gpvae_core.run_files import EpochMetrics as EpochMetrics
+    from gpvae_core.run_files import RunMetadata as RunMetadata
     from gpvae_core.runs import Run as Run
     from gpvae_core.runs import RunSummary as RunSummary
     from gpvae_core.runs import list_runs as list_runs
     from gpvae_core.runs import load_run as load_run
+    from gpvae_core.truth.ais import AISSettings as AISSettings
+    from gpvae_core.truth.best_gaussian import BestGaussians as BestGaussians
+    from gpvae_core.truth.best_gaussian import best_gaussians as best_gaussians
     from gpvae_core.truth.evidence import Evidence as Evidence
     from gpvae_core.truth.grid import GridPosterior as GridPosterior
     from gpvae_core.truth.line_posterior import LinePosterior as LinePosterior
+    from gpvae_core.truth.mixture_proposal import MixtureProposalSettings as MixtureProposalSettings
     from gpvae_core.truth.posterior_samples import HMCSettings as HMCSettings
     from gpvae_core.truth.posterior_samples import PosteriorSamples as PosteriorSamples
     from gpvae_core.truth.settings import TruthSettings as TruthSettings
     from gpvae_core.truth.truth import Truth as Truth
+    from gpvae_core.truth.truth import truth_for as truth_for
+    from gpvae_core.vae import VAE as VAE
+    from gpvae_core.vae import GenerativeModel as GenerativeModel
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "api": ("train", "resume", "load_dataset", "list_methods", "list_datasets"),
-    "data.base": ("Dataset",),
+    "data.base": ("DataConfig", "Dataset"),
+    "data.known_truth": ("KnownTruth",),
     "data.split": ("Split",),
-    "densities.base": ("Posterior", "Uncertainty"),
+    "densities.base": ("Gaussian", "Posterior", "Uncertainty"),
     "errors": ("UserError",),
     "evaluation.evaluate": ("evaluate",),
-    "evaluation.result": ("Evaluation",),
+    "evaluation.mean": ("EvaluationPart", "LargestMean", "Mean", "SmallestMean"),
+    "evaluation.result": (
+        "ActiveUnits",
+        "AmortizationGap",
+        "ApproximationGap",
+        "BestGaussianElbo",
+        "BidirectionalMeans",
+        "ChainsReport",
+        "Check",
+        "Collapse",
+        "Correlation",
+        "DensityMean",
+        "Evaluation",
+        "Gaps",
+        "InferenceGap",
+        "IwaeScore",
+        "KernelWidth",
+        "LogPx",
+        "PassesPerPoint",
+        "SampleSizes",
+        "UncertaintyMeans",
+    ),
     "evaluation.settings": ("EvaluationSettings",),
     "gaps": ("GapTable",),
     "pages": ("explore",),
-    "progress": ("Cancelled", "silent"),
+    "progress": ("Cancelled", "Progress", "silent"),
+    "run_config": ("RunConfig", "TrainConfig"),
+    "run_files": ("EpochMetrics", "RunMetadata"),
     "runs": ("Run", "RunSummary", "list_runs", "load_run"),
+    "truth.ais": ("AISSettings",),
+    "truth.best_gaussian": ("BestGaussians", "best_gaussians"),
     "truth.evidence": ("Evidence",),
     "truth.grid": ("GridPosterior",),
     "truth.line_posterior": ("LinePosterior",),
+    "truth.mixture_proposal": ("MixtureProposalSettings",),
     "truth.posterior_samples": ("HMCSettings", "PosteriorSamples"),
     "truth.settings": ("TruthSettings",),
-    "truth.truth": ("Truth",),
+    "truth.truth": ("Truth", "truth_for"),
+    "vae": ("VAE", "GenerativeModel"),
 }
 _HOME = {name: f"gpvae_core.{module}" for module, names in _MODULES.items() for name in names}
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -118,7 +118,7 @@ def _with_inference(config: RunConfig, raw: dict[str, Any], overrides: Mapping[s
 
 def _frozen(other: RunConfig) -> dict[str, Any]:
     """Return the settings that a run on the frozen decoder of `other` shares with it."""
-    raw = other.to_json()
+    raw: dict[str, Any] = other.to_json()
     shared = {part: raw[part] for part in ("latent_dim", "net", "prior", "likelihood") if part in raw}
     return {**shared, "decoder": dict(raw["decoder"] or raw["net"]), "freeze_decoder": True}
 

@@ -48,9 +48,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     The temporary name is fixed, so that the next writer overwrites the remains of a killed one. Therefore only one
     process at a time may write the same file.
 
+    A pipe or a terminal, such as /dev/stdout, cannot be replaced: it is written to directly.
+
     Raises:
         UserError: the disk is full or read-only.
     """
+    if path.exists() and not path.is_file():
+        with disk_errors(str(path)), path.open("wb") as file:
+            yield file
+        return
     temporary = path.with_name(f".{path.name}.tmp")
     with disk_errors(str(path)):
         with temporary.open("wb") as file:

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from gpvae_core.files import replacing
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.truth.estimators.base import AT_ONCE
-from gpvae_core.truth.evidence import Array, Evidence
+from gpvae_core.truth.evidence import Array, Evidence, EvidenceKind
 from gpvae_core.truth.importance import log_weights
 from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.vae import VAE
@@ -69,7 +70,7 @@ class GapTable:
     """(B,) ELBO of the best full Gaussian."""
     log_px: Array
     """(B,) log p(x)."""
-    truth: str
+    truth: EvidenceKind
     """Estimator of log p(x): 'line', 'grid', 'ais' or 'iwae'. With the last two log_px, the inference gap and the
     approximation gap are lower bounds in expectation."""
     k: int | None
@@ -144,10 +145,12 @@ class GapTable:
             with np.load(path, allow_pickle=False) as file:
                 columns = {name: file[name] for name in file.files}
             truth = str(columns.pop("truth"))
+            if truth not in get_args(EvidenceKind):
+                raise ValueError(f"unknown estimator '{truth}'")
             k, steps = _count(columns.pop("k", None)), _count(columns.pop("steps", None))
             # Fields without a default that are None are not in the file; neither are fields added since it was written.
             optional = dict.fromkeys(("negentropy", "n_modes", "passed", "uncertainty_f", "uncertainty_h"))
-            return GapTable(**{**optional, **columns}, truth=truth, k=k, steps=steps)
+            return GapTable(**{**optional, **columns, "truth": truth}, k=k, steps=steps)
         except FileNotFoundError:
             raise UserError(f"there is no gap table '{path}'") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -15,7 +15,17 @@ from rich.progress import Progress as RichProgress
 
 @runtime_checkable
 class Progress(Protocol):
-    """Callback that is told that `done` of `total` steps of `what` are done; it stops the work by raising Cancelled."""
+    """Callback that is told that `done` of `total` steps of `what` are done; it stops the work by raising Cancelled.
+
+    >>> import gpvae_core as gpvae
+    >>> epochs = []
+    >>> def report(done: int, total: int, what: str) -> None:
+    ...     epochs.append((done, total))
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=report)
+    >>> done, total = epochs[-1]
+    >>> done == total
+    True
+    """
 
     def __call__(self, done: int, total: int, what: str) -> None: ...
 

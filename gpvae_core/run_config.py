@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     SerializeAsAny,
     model_validator,
 )
@@ -73,7 +74,13 @@ CHOSEN_PARTS = ("net", "decoder", "prior", "likelihood")
 
 
 class TrainConfig(BaseModel):
-    """Settings of the training loop."""
+    """Settings of the training loop.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.config.train.epochs
+    1
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     epochs: int = Field(default=200, ge=1, description="passes over the training images")
@@ -113,10 +120,10 @@ OMITTED_DEFAULTS: dict[str, PriorConfig | InferenceConfig] = {
 class RunConfig(BaseModel):
     """All settings of a run: its method and parts, data, networks, likelihood, training and seed.
 
-    >>> from gpvae_core.config import make_config
-    >>> from gpvae_core.data.base import DataConfig
-    >>> make_config("gp", DataConfig(name="digits"), (1, 8, 8), {"epochs": 5}).train.epochs
-    5
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.config.method, run.config.latent_dim, run.config.encoder.kind
+    ('vae', 2, 'gaussian')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,7 +156,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _inference_supports_the_settings(self) -> RunConfig:
-        raw = self.to_json()
+        raw: dict[str, Any] = self.to_json()
         for key, required in self.inference.only.items():
             value = reduce(lambda node, name: node[name], key.split("."), raw)  # look up a dotted key
             value = value["kind"] if key in PARTS else value
@@ -163,7 +170,7 @@ class RunConfig(BaseModel):
             raise ValueError(f"compile=true gives no second derivatives, which the refiner '{self.refiner.kind}' needs")
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the settings as plain data; each part that comes in several kinds has the entry 'kind'.
 
         Parts equal to their entry in OMITTED_DEFAULTS are left out, so that the JSON of a run without them stays the

@@ -71,7 +71,13 @@ class BestState(BaseModel):
 
 
 class RunMetadata(BaseModel):
-    """The content of meta.json. Loading a run needs the first two entries; the others are information for people."""
+    """The content of meta.json. Loading a run needs the first two entries; the others are information for people.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.meta.event_shape
+    (1, 8, 8)
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     event_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
@@ -104,7 +110,13 @@ class MetricsRow(BaseModel):
 
 
 class EpochMetrics(TypedDict):
-    """One line of metrics.jsonl."""
+    """One line of metrics.jsonl.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.metrics[-1]["epoch"]
+    1
+    """
 
     epoch: int
     train_bound: float

@@ -102,9 +102,9 @@ class RunFolder:
 
     def write_best(self, weights: Tensors, epoch: int, score: float | None) -> None:
         """Write the best weights of training, into `unfinished` if inference must finish them before they are used."""
-        which = UNFINISHED if self.config.inference.finishes else "best"
+        name = UNFINISHED if self.config.inference.finishes else "best"
         record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score}
-        write_snapshot(self.path / which, {"weights": weights}, record)
+        write_snapshot(self.path / name, {"weights": weights}, record)
 
     def read_unfinished(self) -> dict[str, Tensor]:
         """Return the best weights of training, for inference to finish. Raises UserError if there are none."""
@@ -120,10 +120,10 @@ class RunFolder:
         record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score}
         write_snapshot(self.path / EPOCHS / str(epoch), {"weights": weights}, record)
 
-    def _snapshot(self, which: str) -> Path:
-        folder = snapshot_folder(self.path / which)
+    def _snapshot(self, name: str) -> Path:
+        folder = snapshot_folder(self.path / name)
         if folder is None:
-            raise UserError(f"'{self.path / which}' is missing: the run is damaged or was only partly copied")
+            raise UserError(f"'{self.path / name}' is missing: the run is damaged or was only partly copied")
         return folder
 
 

@@ -40,7 +40,7 @@ from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.types import as_images
 from gpvae_core.vae import VAE
 
-Which = Literal["best", "last"]
+Weights = Literal["best", "last"]
 PRIOR_POINTS = 64
 """Number of latents at which a fingerprint has the density of a prior other than N(0, I)."""
 
@@ -49,9 +49,11 @@ PRIOR_POINTS = 64
 class RunSummary:
     """Progress and best score of a run: one line of `gpvae runs`.
 
-    >>> summaries, damaged = list_runs(Path("a folder without runs"))
-    >>> [(run.path.name, run.best_elbo) for run in summaries], damaged
-    ([], [])
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> summaries, damaged = gpvae.list_runs(run.dir.parent)
+    >>> summaries[0].dataset, summaries[0].epochs, summaries[0].finished
+    ('digits', 1, True)
     """
 
     path: Path
@@ -72,13 +74,24 @@ class RunSummary:
 class Run:
     """A trained run as `load_run` returns it: its model, config and data, and the posteriors and gaps of given images.
 
-    >>> run = load_run("runs/vae")  # doctest: +SKIP
-    >>> x = run.data.test.pixels([0, 1])  # doctest: +SKIP
-    >>> run.posterior(x).mean, run.truth.log_px(x).log_px, run.gaps(x).amortization  # doctest: +SKIP
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> x = run.data.test.pixels([0, 1])
+    >>> run.posterior(x).mean.shape, run.truth.log_px(x).log_px.shape, run.gaps(x).amortization.shape
+    (torch.Size([2, 2]), (2,), (2,))
     """
 
     def __init__(self, folder: Path, config: RunConfig, model: VAE, meta: RunMetadata, device: torch.device) -> None:
-        self.dir, self.config, self.model, self.meta, self.device = folder, config, model, meta, device
+        self.dir = folder
+        """Folder of the run."""
+        self.config = config
+        """All settings of the run."""
+        self.model = model
+        """The trained model, in evaluation mode and with its parameters frozen."""
+        self.meta = meta
+        """Shape of an image, fingerprint of the data, versions and time of the training."""
+        self.device = device
+        """Device on which the model computes."""
         self.refiner = config.refiner.kind
         """Name of the refiner applied to q(z|x): the run's own, or the one passed to `load_run`."""
         self.truth: Truth = truth_for(model)
@@ -88,6 +101,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """Name of the run's folder."""
         return self.dir.name
 
     @property
@@ -180,7 +194,7 @@ class Run:
 
 def load_run(
     folder: str | Path,
-    which: Which = "best",
+    weights: Weights = "best",
     device: str | None = None,
     refiner: str | RefinerConfig | None = None,
     epoch: int | None = None,
@@ -189,7 +203,7 @@ def load_run(
 
     Args:
         refiner: refines q(z|x) in place of the run's own refiner: 'svi:8', 'none', or a config.
-        epoch: load the weights that were kept of this epoch (train.keep_every), in place of `which`.
+        epoch: load the weights that were kept of this epoch (train.keep_every), in place of `weights`.
 
     Raises:
         UserError: the folder is not a run, is damaged, was written by a newer version, or has no finished epoch; or
@@ -200,8 +214,8 @@ def load_run(
     >>> gpvae.load_run(run.dir, refiner="svi:8").refiner
     'svi:8'
     """
-    if which not in get_args(Which):
-        raise unknown("weights", which, get_args(Which))
+    if weights not in get_args(Weights):
+        raise unknown("weights", weights, get_args(Weights))
     path = existing_run(Path(folder))
     config, meta = read_config(path), read_record(path / "meta.json", RunMetadata)
     target = pick_device(device)
@@ -209,10 +223,10 @@ def load_run(
         model = config.build(meta.event_shape)
     if epoch is not None and epoch not in kept_epochs(path):
         raise UserError(f"run '{path}' kept no weights of epoch {epoch}: train it with --set keep_every=N")
-    snapshot = snapshot_folder(path / (which if epoch is None else f"{EPOCHS}/{epoch}"))
+    snapshot = snapshot_folder(path / (weights if epoch is None else f"{EPOCHS}/{epoch}"))
     if snapshot is None:
-        raise UserError(f"run '{path}' has no {which} weights yet: go on with it by gpvae train --resume {path}")
-    read_record(snapshot / "state.json", TrainingState if which == "last" and epoch is None else BestState)
+        raise UserError(f"run '{path}' has no {weights} weights yet: go on with it by gpvae train --resume {path}")
+    read_record(snapshot / "state.json", TrainingState if weights == "last" and epoch is None else BestState)
     _load_weights(model, snapshot / "weights.safetensors")
     run = Run(path, config, model.to(target).eval().requires_grad_(False), meta, target)
     if refiner is not None:

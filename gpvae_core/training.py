@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
@@ -91,6 +92,6 @@ def resume(
 
 
 def _with_epochs(config: RunConfig, epochs: int) -> RunConfig:
-    raw = config.to_json()
+    raw: dict[str, Any] = config.to_json()
     raw["train"]["epochs"] = epochs
     return parse_config(raw)

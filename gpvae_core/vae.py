@@ -19,6 +19,12 @@ class GenerativeModel(nn.Module):
     """Generative model p(z) p(x|z) with p(z) = N(0, I) and p(x|z) = likelihood(x; g_theta(z)).
 
     A model with another prior overrides `prior`, from which all other methods take p(z).
+
+    >>> import gpvae_core as gpvae
+    >>> import torch
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.model.decode(torch.zeros(5, 2)).shape
+    torch.Size([5, 1, 8, 8])
     """
 
     def __init__(self, decoder: nn.Module, likelihood: Likelihood, latent_dim: int, event_shape: EventShape) -> None:
@@ -68,7 +74,13 @@ class GenerativeModel(nn.Module):
 
 
 class VAE(GenerativeModel):
-    """Generative model with q(z|x) = refiner(encoder(x))."""
+    """Generative model with q(z|x) = refiner(encoder(x)), the `model` of a run.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.model.log_weights(run.data.test.pixels([0]), k=10).shape
+    torch.Size([10, 1])
+    """
 
     def __init__(
         self,

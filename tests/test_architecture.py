@@ -179,6 +179,20 @@ def test_tables_files_and_hashes_are_written_in_one_place_each(path: Path) -> No
         assert relative == f"gpvae_core/{WRITERS[module]}", f"{relative} imports {module}: use {WRITERS[module]}"
     if relative != "gpvae_core/files.py":
         assert not list(renames(path)), f"{relative} renames a file: use files.replacing"
+        assert not list(plain_writes(path)), f"{relative} writes a file: use files.write_text or files.replacing"
+
+
+def plain_writes(path: Path) -> Iterator[ast.Call]:
+    """Calls that write a file in place: write_text and write_bytes of a path, and open with mode w or x."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func).split(".")
+        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+        texts = [value.value for value in arguments if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+        opened = name[-1] in ("open", "fdopen") and any(re.fullmatch("[wx][bt+]*", text) for text in texts)
+        if opened or (len(name) > 1 and name[-1] in ("write_text", "write_bytes")):
+            yield node
 
 
 def renames(path: Path) -> Iterator[ast.Call]:

@@ -98,7 +98,7 @@ def test_a_kind_does_not_undo_what_was_set_before_it() -> None:
 
 
 def test_a_method_with_another_encoder_is_refused() -> None:
-    raw = make_config("gp", DIGITS, (1, 8, 8)).to_json()
+    raw: dict[str, Any] = make_config("gp", DIGITS, (1, 8, 8)).to_json()
     with pytest.raises(UserError, match="method 'vae' has the encoder 'gaussian', not 'gp'"):
         parse_config({**raw, "method": "vae"})
 

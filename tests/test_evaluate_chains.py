@@ -77,7 +77,7 @@ def test_an_encoder_whose_error_is_known() -> None:
     scale = torch.linalg.cholesky(MODEL.posterior_covariance).float().expand(6, 3, 3)
     elbo, vae = torch.zeros(6), MODEL.vae(shift, std)
     best = BestGaussians(torch.zeros(6, 3), torch.ones(6, 3), elbo, torch.zeros(6, 3), scale, elbo, elbo)
-    actual = encoder_and_chains(truth_for(vae), vae, x, best, HMC, seed=1).to_json()
+    actual: dict[str, Any] = encoder_and_chains(truth_for(vae), vae, x, best, HMC, seed=1).to_json()
     assert actual["mean_distance"]["mean"] == pytest.approx(float((shift / exact).square().mean().sqrt()), rel=0.08)
     assert actual["std_ratio"]["mean"] == pytest.approx(float((std / exact).log().mean().exp()), rel=0.05)
     assert (actual["n"], actual["mean_distance"]["n"], actual["chains"], actual["draws"]) == (6, 6, 4, 250)
@@ -102,7 +102,9 @@ def test_the_means_over_simulated_images_enclose_minus_the_entropy() -> None:
     """E[log p(x)] over the model's own images is -1/2 log det(2 pi e S), S the covariance of p(x)."""
     covariance = MODEL.w @ MODEL.w.T + MODEL.sigma_x**2 * torch.eye(16, dtype=torch.float64)
     exact = -0.5 * (torch.logdet(covariance).item() + 16 * math.log(2 * math.pi * math.e))
-    actual = simulated_bounds(truth_for(MODEL.vae(), TruthSettings(annealing=FEW)), 240, seed=3).to_json()
+    actual: dict[str, Any] = simulated_bounds(
+        truth_for(MODEL.vae(), TruthSettings(annealing=FEW)), 240, seed=3
+    ).to_json()
     for side, sign in (("lower", 1), ("upper", -1)):
         assert sign * (exact - actual[side]["mean"]) > -3 * actual[side]["se"]
         assert actual[side]["se"] == pytest.approx(math.sqrt(8 / 240), rel=0.3), "Var[log p(x)] is 16 / 2"

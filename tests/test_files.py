@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +31,17 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_json(path, {"a": [1]})
     assert path.read_text() == '{\n "a": [\n  1\n ]\n}\n'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """As with `gpvae table 1 --csv /dev/stdout`."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(path, "text")
+    assert os.read(reader, 100) == b"text"
+    os.close(reader)
+    assert path.is_fifo()
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gpvae_core.config import make_config
@@ -64,7 +66,7 @@ def test_the_parts_of_a_method_are_no_settings() -> None:
 
 
 def test_a_config_written_before_there_were_parts_is_read() -> None:
-    raw = make_config("gp", DIGITS, SHAPE).to_json()
+    raw: dict[str, Any] = make_config("gp", DIGITS, SHAPE).to_json()
     for part in ("refiner", "objective", "regulariser", "decoder", "freeze_decoder"):
         del raw[part]
     assert parse_config(raw) == make_config("gp", DIGITS, SHAPE)

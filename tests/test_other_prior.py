@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_the_truth_is_the_closed_form_and_trusted(d: int) -> None:
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("name", ["ais", "iwae"])
-def test_samplers_find_the_evidence(name: str, d: int) -> None:
+def test_samplers_find_the_evidence(name: Literal["ais", "iwae"], d: int) -> None:
     exact = oracle(d)
     annealing = AISSettings(steps=40, chains=64)
     truth = truth_for(exact.model, TruthSettings(name=name, samples=100_000, annealing=annealing))

@@ -66,7 +66,7 @@ def test_the_parts_of_the_gap_add_up_and_none_is_negative(run: Run) -> None:
 
 
 def test_best_and_last_weights_can_be_chosen(folder: Path) -> None:
-    best, last = (gpvae_core.load_run(folder, which=which) for which in ("best", "last"))
+    best, last = (gpvae_core.load_run(folder, weights=weights) for weights in ("best", "last"))
     assert best.model.state_dict().keys() == last.model.state_dict().keys()
 
 

@@ -125,12 +125,13 @@ def command(
     gpvae evaluate runs/mnist-gp-d10-s0 --simulated 50 --hmc 10 --hmc-draws 2000
     """
     from gpvae_core.evaluation.evaluate import evaluate
-    from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, EvaluationSettings
+    from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, SPLITS, EvaluationSettings
+    from gpvae_core.part import parse_model
     from gpvae_core.runs import load_run
     from gpvae_core.truth.settings import TruthSettings
     from gpvae_core.truth.truth import resolved_name
 
-    if split not in ("test", "validation"):
+    if split not in SPLITS:
         raise UserError(f"wanted --split test or validation, got '{split}'")
     loaded = load_run(run, device=device, refiner=refiner)
     estimator = resolved_name(truth, loaded.model.latent_dim)
@@ -144,21 +145,21 @@ def command(
             "--truths": (truths, estimator == "grid", "2 latent dimensions and --truth grid"),
         }
     )
-    settings = EvaluationSettings(
-        split=split,
-        instances=instances,
-        k=k,
-        seed=seed,
-        truths=truths or GRID_SAMPLE,
-        bandwidth=bandwidth,
-        truth=TruthSettings(name=truth, annealing=_annealing(ais_steps, ais_chains)),
-        simulated=simulated,
-        hmc=hmc,
-        sampling=SAMPLING if hmc_draws is None else SAMPLING.model_copy(update={"draws": hmc_draws}),
-        mixture=_mixture(mixture_samples, mixture_epochs) if mixture else None,
-    )
+    chosen = {
+        "split": split,
+        "instances": instances,
+        "k": k,
+        "seed": seed,
+        "truths": truths or GRID_SAMPLE,
+        "bandwidth": bandwidth,
+        "truth": parse_model(TruthSettings, {"name": truth, "annealing": _annealing(ais_steps, ais_chains)}),
+        "simulated": simulated,
+        "hmc": hmc,
+        "sampling": SAMPLING if hmc_draws is None else SAMPLING.model_copy(update={"draws": hmc_draws}),
+        "mixture": _mixture(mixture_samples, mixture_epochs) if mixture else None,
+    }
     with terminal_progress() as progress:
-        result = evaluate(loaded, settings, progress)
+        result = evaluate(loaded, parse_model(EvaluationSettings, chosen), progress)
     if json_:
         typer.echo(json.dumps(result.to_json(), indent=1))
     else:

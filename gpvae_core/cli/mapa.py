@@ -149,19 +149,18 @@ def table_command(
 
     gpvae mapa table --out sweeps/mapa --markdown comparison.md
     """
-    from gpvae_core.files import disk_errors
+    from gpvae_core.files import write_text
     from gpvae_core.tables.mapa import comparison
-    from gpvae_core.tables.mapa_text import READING, about, kl_rows, to_csv, to_markdown, verdict_rows
+    from gpvae_core.tables.mapa_text import TEST_IN_WORDS, kl_rows, sweep_in_words, to_csv, to_markdown, verdict_rows
 
     table = comparison(out, setup)
     for path, text in ((markdown, to_markdown), (csv, to_csv)):
         if path is not None:
-            with disk_errors(str(path)):
-                path.write_text(text(table), encoding="utf-8")
+            write_text(path, text(table))
     if json_:
         typer.echo(json.dumps(asdict(table), indent=1))
         return
     print_table(kl_rows(table))
     typer.echo("test KL[p_GT || p_model] in nats, mean ± standard error over draws; * smallest of the data set")
     print_table(verdict_rows(table))
-    typer.echo(f"{about(table)} {READING}")
+    typer.echo(f"{sweep_in_words(table)} {TEST_IN_WORDS}")

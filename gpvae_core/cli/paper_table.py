@@ -210,12 +210,11 @@ def _compare(
 
 
 def _write(csv: Path | None, csv_text: str, latex: Path | None, latex_text: str) -> None:
-    from gpvae_core.files import disk_errors
+    from gpvae_core.files import write_text
 
     for path, text in ((csv, csv_text), (latex, latex_text)):
         if path is not None:
-            with disk_errors(f"'{path}'"):
-                path.write_text(text, encoding="utf-8")
+            write_text(path, text)
 
 
 def _print(table: PaperTable, cells: Sequence[Cell]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpvae_core.sweep.cost import CellCost
     from gpvae_core.sweep.plan import Job
     from gpvae_core.sweep.results import Cost
-    from gpvae_core.sweep.run import OnChange, Outcome, Standing
+    from gpvae_core.sweep.run import OnChange, Outcome, SweepProgress
 
 HELP = """Train data sets x methods x d x splits x restarts, score each run, store the scores in OUT/results.sqlite.
 
@@ -185,7 +185,7 @@ def _bar(total: int) -> Iterator[OnChange]:
     task = bar.add_task("sweep", total=total, left="?")
     with ExitStack() as shown:
 
-        def on_change(now: Standing) -> None:
+        def on_change(now: SweepProgress) -> None:
             if not bar.live.is_started:
                 shown.enter_context(bar)
             if now.news:

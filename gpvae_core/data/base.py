@@ -22,8 +22,8 @@ from gpvae_core.types import EventShape
 class DataConfig(BaseModel):
     """Settings of a data set and its splits.
 
-    >>> from gpvae_core.data.base import DataConfig
-    >>> DataConfig(name="digits").split_seed
+    >>> import gpvae_core as gpvae
+    >>> gpvae.DataConfig(name="digits").split_seed
     0
     """
 
@@ -50,9 +50,8 @@ class DataConfig(BaseModel):
 class Dataset:
     """Training, validation and test images of one shape.
 
-    >>> from gpvae_core.data.base import DataConfig, load
-    >>> data = load(DataConfig(name="digits"))
-    >>> data.event_shape
+    >>> import gpvae_core as gpvae
+    >>> gpvae.load_dataset("digits").event_shape
     (1, 8, 8)
     """
 

@@ -11,7 +11,12 @@ from torch import nn
 
 @dataclass(frozen=True)
 class KnownTruth:
-    """The true f and sigma, and the latents that generated each point: (theta^GT, Z^GT) of the paper."""
+    """The true f and sigma, and the latents that generated each point: (theta^GT, Z^GT) of Yacoby et al. 2024.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.load_dataset("circle").truth.latent_dim
+    1
+    """
 
     decoder: nn.Module
     """f: (B, d) -> (B, C, H, W), float32, without trainable parameters."""

@@ -26,8 +26,8 @@ class Split:
     """Images (N, C, H, W) as stored: integers from 0 to `levels` (uint8), or float32 in [0, 1] with levels = 1.
 
     >>> import numpy as np
-    >>> from gpvae_core.data.split import Split
-    >>> split = Split(np.full((3, 1, 2, 2), 8, dtype=np.uint8), np.array([0, 1, 1]), levels=16)
+    >>> import gpvae_core as gpvae
+    >>> split = gpvae.Split(np.full((3, 1, 2, 2), 8, dtype=np.uint8), np.array([0, 1, 1]), levels=16)
     >>> len(split), float(split.pixels([0]).mean())
     (3, 0.5)
     """

@@ -27,8 +27,8 @@ class Uncertainty:
     h: V[h_j(x)|D], variance of the standard-deviation function, (B, D), in squared latent units.
 
     >>> import torch
-    >>> from gpvae_core.densities.base import Uncertainty
-    >>> Uncertainty(f=torch.tensor([[0.1, 0.2]]), h=torch.tensor([[0.0, 0.1]])).total
+    >>> import gpvae_core as gpvae
+    >>> gpvae.Uncertainty(f=torch.tensor([[0.1, 0.2]]), h=torch.tensor([[0.0, 0.1]])).total
     tensor([0.4000])
     """
 
@@ -58,9 +58,9 @@ Samples = tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]
 class Posterior(ABC):
     """Density q(z|x) for each of B images; a prior p(z) is one too, with B equal rows.
 
-    >>> import torch
-    >>> from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
-    >>> z, log_q = DiagonalGaussian(torch.zeros(4, 2), torch.ones(4, 2)).rsample_and_log_prob(10)
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> z, log_q = run.posterior(run.data.test.pixels([0, 1, 2, 3])).rsample_and_log_prob(10)
     >>> z.shape, log_q.shape
     (torch.Size([10, 4, 2]), torch.Size([10, 4]))
     """
@@ -124,9 +124,14 @@ def log_standard_normal(z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]
 class Gaussian(Posterior):
     """Gaussian N(m, L L') with L lower triangular and a positive diagonal.
 
-    With W = L_p^-1 L_q and e = L_p^-1 (m_q - m_p),
+    With W = L_p^-1 L_q and e = L_p^-1 (m_q - m_p)::
 
         KL(q || p) = 1/2 (|W|^2 + |e|^2 - D) - log det L_q + log det L_p.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> run.posterior(run.data.test.pixels([0])).as_gaussian().lower_factor().shape
+    torch.Size([1, 2, 2])
     """
 
     same_in_every_frame: bool = False
@@ -169,7 +174,7 @@ class Gaussian(Posterior):
     def kl_from(
         self, m: Float[Tensor, "B D"], factor: Float[Tensor, "B D D"], log_det: Float[Tensor, " B"]
     ) -> Float[Tensor, " B"]:
-        """Return KL(N(m, A A') || p) to this Gaussian p in nats, for any square root A and `log_det` = log |det A|."""
+        """Return KL(N(m, A A') || p) to this Gaussian p in nats, for any square root A; `log_det` is `log |det A|`."""
         # |W|^2 = tr(Sigma_p^-1 A A') is the same for every square root A of the covariance.
         w, e = self.whiten(factor), self.whiten((m - self.mean).unsqueeze(-1)).squeeze(-1)
         square = w.square().sum(-1).sum(-1) + e.square().sum(-1)

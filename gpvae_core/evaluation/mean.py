@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from gpvae_core.part import parse_model
 from gpvae_core.stats import mean_se
 
+T = TypeVar("T")
 
-def _finite(value: Any) -> Any:
+
+def _finite(value: T) -> T | None:
     """Return None for NaN and infinities, which JSON does not have."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -30,15 +39,15 @@ class EvaluationPart(BaseModel):
     """Fields that the JSON omits if they are None, because they do not apply."""
 
     @model_serializer(mode="wrap")
-    def _without_omitted(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_omitted(self, handler: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
         return {k: v for k, v in handler(self).items() if v is not None or k not in self.omitted}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return this part as plain data for JSON; `from_json` reads it back."""
         return self.model_dump(mode="json")
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Mapping[str, JsonValue]) -> Self:
         """Return the part that `to_json` wrote. Raises UserError if `data` do not fit this class."""
         return parse_model(cls, data)
 
@@ -46,8 +55,8 @@ class EvaluationPart(BaseModel):
 class Mean(EvaluationPart):
     """A mean over `n` instances with its standard error; either is None if there are too few instances.
 
-    >>> from gpvae_core.evaluation.mean import Mean
-    >>> Mean.over([1.0, 2.0, 3.0]).to_json()
+    >>> import gpvae_core as gpvae
+    >>> gpvae.Mean.over([1.0, 2.0, 3.0]).to_json()
     {'mean': 2.0, 'se': 0.5773502691896258, 'n': 3}
     """
 
@@ -56,6 +65,18 @@ class Mean(EvaluationPart):
     n: int
 
     @classmethod
-    def over(cls, values: ArrayLike, **more: Any) -> Self:
+    def over(cls, values: ArrayLike, **more: JsonValue) -> Self:
         """Return the mean of the finite `values`; `more` sets the other fields of this class."""
-        return cls(**mean_se(values), **more)
+        return cls.model_validate({**mean_se(values), **more})
+
+
+class LargestMean(Mean):
+    """A mean, and the largest value."""
+
+    max: Number
+
+
+class SmallestMean(Mean):
+    """A mean, and the smallest value."""
+
+    min: Number

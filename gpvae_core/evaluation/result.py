@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
+from gpvae_core.evaluation.mean import EvaluationPart, LargestMean, Mean, Number, SmallestMean
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT
-from gpvae_core.truth.evidence import MIN_ESS
+from gpvae_core.truth.evidence import MIN_ESS, EvidenceKind
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
 
@@ -35,7 +34,7 @@ class LogPx(Mean):
     """Mean log p(x), in nats, and how it was estimated."""
 
     omitted = frozenset({"chains", "temperatures", "k", "bound"})
-    truth: str
+    truth: EvidenceKind
     """'line' or 'grid' (quadrature), 'ais' or 'iwae' (annealed or plain importance sampling)."""
     estimator_se: Number
     """Root mean square over instances of the estimator's own standard error, nats; None for quadrature."""
@@ -57,7 +56,7 @@ class BestGaussianElbo(EvaluationPart):
 class InferenceGap(Mean):
     """Mean of log p(x) minus the encoder's ELBO, in nats."""
 
-    truth: str
+    truth: EvidenceKind
     estimator_se: Number
 
 
@@ -199,18 +198,6 @@ class BidirectionalMeans(EvaluationPart):
     gap: Mean
 
 
-class LargestMean(Mean):
-    """A mean, and the largest value."""
-
-    max: Number
-
-
-class SmallestMean(Mean):
-    """A mean, and the smallest value."""
-
-    min: Number
-
-
 class ChainsReport(EvaluationPart):
     """Diagnostics of HMC on `n` instances, and the error of the encoder's moments against those of the draws."""
 
@@ -242,11 +229,13 @@ class ChainsReport(EvaluationPart):
 class Evaluation(EvaluationPart):
     """The result of `evaluate`: bounds over a whole split, log p(x) and gaps on a seeded sample of it.
 
-    The result and each of its parts convert from and to JSON:
+    Like each of its parts it converts to JSON and back:
 
-    >>> from gpvae_core.evaluation.result import Correlation
-    >>> Correlation.from_json({"rho": 0.3, "low": 0.1, "high": 0.5, "n": 200}).rho
-    0.3
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> result = gpvae.evaluate(run, gpvae.EvaluationSettings(instances=2, truths=2, k=5))
+    >>> gpvae.Evaluation.from_json(result.to_json()) == result, result.log_px.truth, result.elbo.n
+    (True, 'grid', 359)
     """
 
     run: str
@@ -294,7 +283,7 @@ class Evaluation(EvaluationPart):
         return [*checks, *(self.hmc.warnings() if self.hmc is not None else ()), *self.iwae.warnings()]
 
 
-def _means(value: Any, name: str) -> Iterator[tuple[str, Mean]]:
+def _means(value: object, name: str) -> Iterator[tuple[str, Mean]]:
     if isinstance(value, Mean):
         yield name, value
     elif isinstance(value, EvaluationPart | Mapping):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal, get_args
 
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+
+from gpvae_core.mapa import Bandwidth
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from gpvae_core.truth.posterior_samples import HMCSettings
 from gpvae_core.truth.settings import TruthSettings
 
-SPLITS = ("test", "validation")
+SplitName = Literal["test", "validation"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 SAMPLING = HMCSettings(draws=1000)
 """Default settings of HMC. With 500 draws of 4 chains, the largest R-hat of 5 dimensions reaches the limit of 1.01 by
 chance alone."""
@@ -17,36 +21,40 @@ GRID_SAMPLE = 1000
 
 
 class EvaluationSettings(BaseModel):
-    """The settings of `evaluate`.
+    """The settings of `evaluate`, which checks the names in them.
 
-    >>> from gpvae_core.evaluation.settings import EvaluationSettings
-    >>> EvaluationSettings(instances=20).k
+    >>> import gpvae_core as gpvae
+    >>> gpvae.EvaluationSettings(instances=20, truth=gpvae.TruthSettings(name="ais")).k
     100
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    split: str = Field(default="test", description="images that are evaluated: test or validation")
+    split: SkipValidation[SplitName] = Field(
+        default="test", description="images that are evaluated: test or validation"
+    )
     k: int = Field(default=100, ge=1, description="importance samples of the IWAE bound")
     instances: int | None = Field(
         default=None,
-        ge=1,
+        ge=2,
         description="size of the sample for log p(x) and gaps (default: all of up to 500 instances, else 200)",
     )
     truths: int = Field(
         default=GRID_SAMPLE,
-        ge=1,
+        ge=2,
         description="size of the sample for log p(x), negentropy and modes at d = 2; it begins with the gaps' sample",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the sample and the noise")
-    bandwidth: str = Field(
+    bandwidth: SkipValidation[Bandwidth] = Field(
         default="sigma_x",
         description="width of MAPA's kernel: sigma_x, or validation (the highest validation likelihood)",
     )
     truth: TruthSettings = Field(
         default=TruthSettings(), description="estimator of log p(x); its annealing also bounds simulated images"
     )
-    simulated: int = Field(default=0, description="images drawn from the model, bounded from both sides (2 or more)")
-    hmc: int = Field(default=0, description="instances of the sample whose posteriors are sampled by HMC")
+    simulated: int = Field(
+        default=0, ge=0, description="images drawn from the model, bounded from both sides (0, or at least 2)"
+    )
+    hmc: int = Field(default=0, ge=0, description="instances of the sample whose posteriors are sampled by HMC")
     sampling: HMCSettings = Field(default=SAMPLING, description="chains and draws of HMC")
     mixture: MixtureProposalSettings | None = Field(
         default=None, description="proposal of a further estimate of log p(x): a fitted mixture (Yacoby et al. 2024)"

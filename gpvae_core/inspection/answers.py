@@ -12,7 +12,6 @@ from torch import Tensor
 from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
 from gpvae_core.gaps import gaps_and_best
-from gpvae_core.hashes import hexdigest
 from gpvae_core.inspection import contours, pictures
 from gpvae_core.inspection.encoder_shape import encoder_shape
 from gpvae_core.inspection.encodings import Encodings, encode_batch
@@ -49,13 +48,6 @@ CACHED = 512
 """Number of cached results for single instances, of at most a few hundred kilobytes each."""
 
 
-def instance_key(instance: Instance) -> str:
-    """Return a key of the instance: the index of a test image, a hash of the pixels of any other image."""
-    if instance.index is not None:
-        return f"test {instance.index}"
-    return hexdigest([np.ascontiguousarray(instance.image).tobytes()], "sha1")
-
-
 class InstanceAnswers:
     """Results for single instances, cached while in use; safe to use from several threads."""
 
@@ -71,7 +63,7 @@ class InstanceAnswers:
         return self._vae.latent_dim == 2
 
     def _once(self, what: str, instance: Instance, compute: Callable[[], T]) -> T:
-        return self._memo.get((what, instance_key(instance)), compute)
+        return self._memo.get((what, instance.key), compute)
 
     def _x(self, instance: Instance) -> Tensor:
         """Return the image as a batch (1, C, H, W) on the model's device."""
@@ -92,9 +84,6 @@ class InstanceAnswers:
             return self._once("encoding", instance, lambda: encode_batch(self._vae, self._x(instance)))
         everyone = self._stages.encodings().arrays()
         return Encodings.from_arrays({k: v[instance.index : instance.index + 1] for k, v in everyone.items()})
-
-    def _has_base(self, q: Posterior) -> bool:
-        return q.base() is not q
 
     def encoder_name(self, q: Posterior) -> str:
         """Return the displayed name of the encoder, with a mark if its posterior is refined."""
@@ -120,10 +109,10 @@ class InstanceAnswers:
         """
 
         def compute() -> LocalPosterior:
-            one = self.encoding(instance)
+            encoding = self.encoding(instance)
             noise = np.random.default_rng(self._seed).standard_normal((STARTS, self._vae.latent_dim))
-            samples = one.mean + noise * np.sqrt(one.variance)
-            starts = np.concatenate([one.mean, one.base_mean, np.zeros_like(one.mean), samples])
+            samples = encoding.mean + noise * np.sqrt(encoding.variance)
+            starts = np.concatenate([encoding.mean, encoding.base_mean, np.zeros_like(encoding.mean), samples])
             return local_posterior(self._vae, self._x(instance), starts)
 
         return self._once("local", instance, compute)
@@ -153,7 +142,7 @@ class InstanceAnswers:
         row = sample.row(instance.index) if sample is not None else None
         if sample is not None and row is not None:
             return sample, row
-        single: GapSample | None = self._memo.peek(("gaps", instance_key(instance)))
+        single: GapSample | None = self._memo.peek(("gaps", instance.key))
         return None if single is None else (single, 0)
 
     def best_gaussian(self, instance: Instance) -> BestGaussian:
@@ -247,18 +236,20 @@ class InstanceAnswers:
 
     def reconstruction_view(self, instance: Instance) -> ReconstructionView:
         """Return view 5."""
-        x, q, one = self._x(instance), self._posterior(instance), self.encoding(instance)
-        latents = {"base encoder": one.base_mean[0]} if self._has_base(q) else {}
-        latents[self.encoder_name(q)] = one.mean[0]
+        x, q, encoding = self._x(instance), self._posterior(instance), self.encoding(instance)
+        latents = {"base encoder": encoding.base_mean[0]} if q.base() is not q else {}
+        latents[self.encoder_name(q)] = encoding.mean[0]
         best = self.best_if_known(instance)
         if best is not None:
             latents["best Gaussian"] = best.full_mean
         latents["posterior mode"] = self.mode(instance)
-        z, note = self._strip(instance, x, one, best)
+        z, note = self._strip(instance, x, encoding, best)
         samples = pictures.decode_means(self._vae, z, x)
         return ReconstructionView(instance.image, pictures.reconstructions(self._vae, x, latents), samples, note)
 
-    def _strip(self, instance: Instance, x: Tensor, one: Encodings, best: BestGaussian | None) -> tuple[Array, str]:
+    def _strip(
+        self, instance: Instance, x: Tensor, encoding: Encodings, best: BestGaussian | None
+    ) -> tuple[Array, str]:
         """Return posterior samples (K, D) to decode, and a sentence on how they were drawn."""
         generator = self._generator(torch.device("cpu"))
         n = pictures.STRIP
@@ -267,7 +258,7 @@ class InstanceAnswers:
         if best is not None:
             name, mean, chol = "best Gaussian", best.full_mean, best.full_chol
         else:
-            name, mean, chol = "encoder", one.mean[0], np.diag(np.sqrt(one.variance[0]))
+            name, mean, chol = "encoder", encoding.mean[0], np.diag(np.sqrt(encoding.variance[0]))
         drawn = self._run.truth.resampled(x, mean, chol, generator, n)
         note = (
             f"{n} samples, resampled by importance from {PROPOSALS:,} of the {name} "

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gpvae_core.hashes import hexdigest
+
 Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
 
@@ -94,6 +96,13 @@ class Instance:
     label: str | None
     source: str
     """'test', 'drawn' or 'uploaded'."""
+
+    @property
+    def key(self) -> str:
+        """Key of cached results: the index of a test image, a hash of the pixels of any other image."""
+        if self.index is not None:
+            return f"test {self.index}"
+        return hexdigest([np.ascontiguousarray(self.image).tobytes()], "sha1")
 
     @property
     def title(self) -> str:

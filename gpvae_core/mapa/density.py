@@ -44,7 +44,7 @@ class Density:
         """Return the mean with its standard error, and the estimator with its diagnostics; JSON-ready."""
         return {**mean_se(self.log_px), "how": self.estimator, **self.trust()}
 
-    def trust(self) -> dict[str, object]:
+    def trust(self) -> dict[str, int | float | str | None]:
         """Return the diagnostics: samples and median effective sample size of a bound, or the failed quadratures."""
         if self.ess is None:
             return {"failed": self.failed}

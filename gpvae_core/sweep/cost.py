@@ -56,7 +56,7 @@ def measure(job: Job, device: str | None = None) -> Cost:
         folder = Path(scratch) / "run"
         with suppress(Cancelled):
             train(job.config, folder, device=device, data=data, progress=watch)
-        run = load_run(folder, which="last", device=device)
+        run = load_run(folder, weights="last", device=device)
         images = min(len(data.test), max(1, WEIGHTS_AT_ONCE // job.score.k))
         score_run(run, data, job.score, _ignore, images)  # warm-up
         started = time.perf_counter()

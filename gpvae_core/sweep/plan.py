@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 
@@ -40,7 +41,7 @@ class Job:
     @property
     def cost_key(self) -> str:
         """Hash of the settings on which the cost of an epoch and of the score depends."""
-        raw = self.config.to_json()
+        raw: dict[str, Any] = self.config.to_json()
         del raw["seed"], raw["data"]["split_seed"], raw["train"]["epochs"], raw["train"]["patience"]
         score = self.score.to_json()
         del score["seed"]

@@ -33,7 +33,7 @@ STOP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class SweepProgress:
     """The progress of a sweep."""
 
     total: int
@@ -46,7 +46,7 @@ class Standing:
     """One line on the last event."""
 
 
-OnChange = Callable[[Standing], None]
+OnChange = Callable[[SweepProgress], None]
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Running:
         try:
             free, needs = slots(client)
         except OSError as error:
-            raise _gone(error) from None
+            raise _scheduler_lost(error) from None
         while self._waiting and len(self._flying) < free:
             job = self._waiting.popleft()
             self._store.start(job.key)
@@ -224,7 +224,7 @@ class Running:
         if self._on_change is not None:
             o = self.outcome
             left = self._seconds_left()
-            self._on_change(Standing(o.total, o.done, len(o.failed), len(self._flying), left, news))
+            self._on_change(SweepProgress(o.total, o.done, len(o.failed), len(self._flying), left, news))
 
     def _seconds_left(self) -> float | None:
         """Return the estimated seconds left, with as many jobs at a time as run now; None if no cost is known."""
@@ -261,7 +261,7 @@ def _answer(future: Any) -> Mapping[str, Any]:
         UserError: the connection to the scheduler is lost.
     """
     if future.status in ("cancelled", "lost"):
-        raise _gone(future.status)
+        raise _scheduler_lost(future.status)
     error = future.exception()
     if error is None:
         return future.result()
@@ -277,5 +277,5 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _gone(why: object) -> UserError:
+def _scheduler_lost(why: object) -> UserError:
     return UserError(f"lost the Dask scheduler ({why}): start it again, and the sweep goes on where it was")

@@ -100,12 +100,12 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
         raise UserError(f"the data of '{folder}' changed since it was trained")
     scores = score_run(run, data, score, watch) | truth_scores(run, data, score, watch)
     scores |= density_scores(run, data) | _passes(run, data)
-    return {**_about(run, data), **scores, "score_seconds": time.monotonic() - started}
+    return {**_training_metrics(run, data), **scores, "score_seconds": time.monotonic() - started}
 
 
 def _passes(run: Run, data: Dataset) -> dict[str, float]:
     passes = passes_per_point(run, data)
-    return {} if passes is None else {f"{name}_passes": value for name, value in passes.to_json().items()}
+    return {} if passes is None else {"decoder_passes": passes.decoder, "encoder_passes": passes.encoder}
 
 
 def data_of(config: DataConfig) -> Dataset:
@@ -182,7 +182,7 @@ def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress
     }
 
 
-def _about(run: Run, data: Dataset) -> dict[str, Any]:
+def _training_metrics(run: Run, data: Dataset) -> dict[str, Any]:
     """Return the metrics of the training."""
     folder = snapshot_folder(run.dir / "best")
     if folder is None:

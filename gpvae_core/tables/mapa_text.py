@@ -10,7 +10,7 @@ from gpvae_core.tables.mapa import Comparison
 from gpvae_core.tables.mapa_claims import ALIKE, CLAIMS, P_THRESHOLD
 from gpvae_core.tables.mapa_entries import Entry, sort_key
 
-READING = (
+TEST_IN_WORDS = (
     "difference of the KLs in nats, paired over draws; yes, no: paired t-test, "
     f"p < {P_THRESHOLD:g}, each on its own, of so many some are chance; 'like': yes where the {1 - P_THRESHOLD:.0%} "
     f"interval ends below {ALIKE:g} nats"
@@ -67,7 +67,7 @@ def verdict_rows(comparison: Comparison) -> list[dict[str, str]]:
     return [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))]
 
 
-def about(comparison: Comparison) -> str:
+def sweep_in_words(comparison: Comparison) -> str:
     """Return a sentence that names the sweep of the results."""
     others = f"; others in the folder: {', '.join(comparison.others)}" if comparison.others else ""
     return f"Sweep '{comparison.name}'{others}."
@@ -79,13 +79,13 @@ def to_markdown(comparison: Comparison) -> str:
     restarts = max((entry.restarts for entry in comparison.entries), default=0)
     return "\n".join(
         [
-            f"{about(comparison)} Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws (best of "
-            f"{restarts} restarts by validation log-likelihood); * smallest; decoder passes for each point of a "
-            "training step:",
+            f"{sweep_in_words(comparison)} Test KL[p_GT || p_model] in nats, mean ± standard error over {draws} draws "
+            f"(best of {restarts} restarts by validation log-likelihood); * smallest; decoder passes for each point of "
+            "a training step:",
             "",
             *_markdown(kl_rows(comparison)),
             "",
-            f"What the paper's text says, and whether it holds here ({READING}):",
+            f"What the paper's text says, and whether it holds here ({TEST_IN_WORDS}):",
             "",
             *_markdown(verdict_rows(comparison)),
             "",

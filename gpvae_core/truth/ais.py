@@ -37,7 +37,12 @@ FIRST_STEP = 0.5
 
 
 class AISSettings(BaseModel):
-    """Settings of annealed importance sampling: number of temperatures, chains and leapfrog steps."""
+    """Settings of annealed importance sampling: number of temperatures, chains and leapfrog steps.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.TruthSettings(name="ais", annealing=gpvae.AISSettings(chains=32)).annealing.leapfrog
+    5
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     steps: int = Field(default=500, ge=2, description="temperatures between the start and the posterior")

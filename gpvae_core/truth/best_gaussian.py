@@ -41,7 +41,14 @@ G = TypeVar("G", bound=MovableGaussian)
 
 @dataclass(frozen=True)
 class BestGaussians:
-    """The best Gaussians of B images and their ELBOs in nats, estimated with common random numbers."""
+    """The best Gaussians of B images and their ELBOs in nats, estimated with common random numbers.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> best = gpvae.best_gaussians(run.model, run.data.test.pixels([0]))
+    >>> best.full_chol.shape, bool((best.diagonal_elbo >= best.encoder_elbo).all())
+    (torch.Size([1, 2, 2]), True)
+    """
 
     diagonal_mean: Float[Tensor, "B D"]
     diagonal_std: Float[Tensor, "B D"]
@@ -140,6 +147,11 @@ def best_gaussians(
 
     Args:
         starts: for each image, further latents (J, D) from which to start, such as the modes of its true posterior.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> gpvae.best_gaussians(run.model, run.data.test.pixels([0, 1])).diagonal_mean.shape
+    torch.Size([2, 2])
     """
     rows = 2 + (max((len(s) for s in starts), default=0) if starts else 1)
     # As many images as have their decodes of one step within DECODES_AT_ONCE, whatever start and samples they need.

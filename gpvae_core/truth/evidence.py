@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from gpvae_core.truth.pareto import K_HAT_LIMIT
 Array = NDArray[np.float64]
 MIN_ESS = 10.0
 """An estimate from fewer effective samples (or chains) is not trusted: its standard error is 0.3 nats or more."""
+EvidenceKind = Literal["line", "grid", "ais", "iwae"]
 QUADRATURES = ("line", "grid")
 """Kinds of evidence that are computed by quadrature; the others are lower bounds in expectation."""
 
@@ -38,14 +39,15 @@ class KnownPosterior(Protocol):
 class Evidence:
     """log p(x) of B images in nats, with its diagnostics; a diagnostic that the estimator does not have is None.
 
+    >>> import gpvae_core as gpvae
     >>> import numpy as np
     >>> se, ess = np.array([0.1, 0.4]), np.array([40.0, 5.0])
-    >>> evidence = Evidence("ais", np.array([-7.9, -8.1]), k=64, steps=30, se=se, ess=ess)
+    >>> evidence = gpvae.Evidence("ais", np.array([-7.9, -8.1]), k=64, steps=30, se=se, ess=ess)
     >>> evidence.exact, evidence.trusted.tolist()
     (False, [True, False])
     """
 
-    kind: str
+    kind: EvidenceKind
     """'line' or 'grid' (quadrature at d = 1 or 2); 'ais' or 'iwae' (annealed or plain importance sampling, lower bounds
     in expectation)."""
     log_px: Array
@@ -72,8 +74,11 @@ class Evidence:
     """Modes (J, 2) of each image, in order of falling density ('grid')."""
 
     @staticmethod
-    def of_posteriors(kind: str, posteriors: Sequence[KnownPosterior]) -> Evidence:
-        """Return the evidence of images whose true posteriors are known, without computing anything again."""
+    def of_posteriors(kind: EvidenceKind, posteriors: Sequence[KnownPosterior]) -> Evidence:
+        """Return the evidence of images whose true posteriors are known, without computing anything again.
+
+        :meta private:
+        """
         modes = tuple(posterior.modes() for posterior in posteriors)
         return Evidence(
             kind=kind,

@@ -35,7 +35,12 @@ FLOATS_AT_ONCE = 4_000_000
 
 
 class MixtureProposalSettings(BaseModel):
-    """Settings of the mixture's fit and of the bound; the defaults are the paper's (C.2)."""
+    """Settings of the mixture's fit and of the bound; the defaults are those of Yacoby et al. 2024 (C.2).
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.EvaluationSettings(mixture=gpvae.MixtureProposalSettings(epochs=10)).mixture.components
+    50
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     components: int = Field(default=50, ge=1, le=64, description="number of Gaussians in the mixture")

@@ -47,8 +47,10 @@ class HMCSettings(BaseModel):
 class PosteriorSamples:
     """N draws from the true posterior of B images, from each of C chains.
 
+    >>> import gpvae_core as gpvae
+    >>> import torch
     >>> z = torch.randn(200, 4, 1, 2, generator=torch.Generator().manual_seed(0))
-    >>> samples = PosteriorSamples(z, step=torch.tensor([0.5]), acceptance=torch.tensor([0.8]))
+    >>> samples = gpvae.PosteriorSamples(z, step=torch.tensor([0.5]), acceptance=torch.tensor([0.8]))
     >>> bool((samples.r_hat < 1.01).all()), samples.mixed.tolist()
     (True, [True])
     """

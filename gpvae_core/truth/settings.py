@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from gpvae_core.truth.ais import AISSettings
 
 AUTO = "auto"
+EstimatorName = Literal["auto", "line", "grid", "ais", "iwae"]
 ANNEALING = AISSettings(steps=30, chains=64, leapfrog=5)
 """Chains that start in the best Gaussian need few temperatures: standard errors are 0.1 nats at d = 2 to 50 on digits
 and MNIST."""
@@ -22,7 +25,7 @@ class TruthSettings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str = Field(
+    name: SkipValidation[EstimatorName] = Field(  # checked with the model's latent dimension by `Truth`
         default=AUTO,
         description="'line' (d = 1), 'grid' (d = 2), 'ais', 'iwae', or 'auto': quadrature for d <= 2, else 'ais'",
     )

@@ -55,7 +55,7 @@ DIMENSIONS = {"line": 1, "grid": 2}
 
 
 class Truth:
-    """The evidence and the true posteriors of one frozen model.
+    """The evidence and the true posteriors of one frozen model, as `run.truth` and `truth_for` return it.
 
     Safe to use from several threads: what is decoded once (the line, the atlas) is shared by all of them.
 
@@ -67,10 +67,14 @@ class Truth:
     ('grid', True, 1)
     """
 
-    def __init__(self, model: GenerativeModel, settings: TruthSettings, quadrature: Quadrature) -> None:
-        self.model, self.settings = model, settings
+    def __init__(self, model: GenerativeModel, settings: TruthSettings, _quadrature: Quadrature) -> None:
+        self.model = model
+        """The frozen model."""
+        self.settings = settings
+        """Settings of the estimator of log p(x)."""
         self.name = resolved_name(settings.name, model.latent_dim)
-        self._quadrature = quadrature
+        """Name of the estimator: 'line', 'grid', 'ais' or 'iwae'."""
+        self._quadrature = _quadrature
 
     def by(self, settings: TruthSettings) -> Truth:
         """Return the truth about the same model by another estimator; the decoded latent space is shared.
@@ -198,6 +202,8 @@ class Truth:
 
         Raises:
             UserError: the model does not have exactly 1 latent dimension.
+
+        :meta private:
         """
         return self._quadrature.line(progress)
 
@@ -206,6 +212,8 @@ class Truth:
 
         Raises:
             UserError: the model does not have exactly 2 latent dimensions.
+
+        :meta private:
         """
         return self._quadrature.atlas(progress)
 
@@ -215,6 +223,11 @@ def truth_for(model: GenerativeModel, settings: TruthSettings | None = None) -> 
 
     Raises:
         UserError: the estimator is unknown, or is a quadrature for another number of latent dimensions.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> gpvae.truth_for(run.model, gpvae.TruthSettings(name="iwae")).exact
+    False
     """
     return Truth(model, settings or TruthSettings(), quadrature_for(model))
 

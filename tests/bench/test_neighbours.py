@@ -112,7 +112,7 @@ def test_figures_stand_beside_their_targets() -> None:
 
 
 def test_points_near_a_surface_have_two_directions_locally() -> None:
-    """Of a point's nearest neighbours two directions hold far more than the noise."""
+    """The nearest neighbours of a point vary in two directions far more than by the noise."""
     x = near_a_surface(20_000, 10, seed=1)
     near = find_neighbours(x, GaussianKernel(1.0), 30, x[:20], device="cpu").index
     spread = np.array([np.linalg.svd(x[row] - x[row].mean(0), compute_uv=False) for row in near])

@@ -184,7 +184,7 @@ def opened_in_browser(page: Any, address: str, first: str = "traces") -> Any:
 
 
 def names(page: Any, card: str) -> list[str]:
-    """Of the traces of a figure."""
+    """Return the names of the traces of a figure."""
     return view(page, card).locator(".plot").evaluate("plot => plot.data.map(trace => trace.name ?? '')")
 
 

@@ -95,7 +95,7 @@ def test_gradients_stay_finite_between_far_components() -> None:
 
 
 def test_the_kl_has_its_gradient_in_everything() -> None:
-    """Of far components too, where no samples are given; against quadrature in d = 1."""
+    """Far components have one too, where no samples are given; compared with quadrature at d = 1."""
     logits, m, log_s = (value.requires_grad_() for value in parameters(1))
     far = m + torch.tensor([[[-6.0], [0.0], [6.0]]], dtype=torch.float64)
     grid = torch.linspace(-16, 16, 8001, dtype=torch.float64).view(-1, 1, 1)

@@ -150,7 +150,7 @@ def test_the_base_is_the_encoder_without_its_random_functions() -> None:
 
 @pytest.mark.parametrize("settings", [{"expected_kl": "closed_form"}, {}, {"kl_samples": 3}], ids=str)
 def test_gradients_of_the_bound_are_finite_differences(settings: dict[str, object]) -> None:
-    """Of the closed form, and (with its noise kept) of the Monte Carlo estimate by which a run trains by default."""
+    """This holds for the closed form, and (with its noise kept) for the Monte Carlo estimate, a run's default."""
     x = digits(3).double()
     vae = model(encoder(**settings)).double()
 

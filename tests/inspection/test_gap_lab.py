@@ -178,7 +178,7 @@ def test_in_four_dimensions_truth_is_a_bound_and_contours_are_a_slice(linear_run
     assert errors is not None
     assert 0 < errors[0] < 0.1
     off = abs(view.log_px.mean - float(base.oracle.log_px(base.run.data.validation.pixels([1]))[0]))
-    assert off < 5 * errors[0] + 1e-3
+    assert off < min(5 * errors[0] + 1e-3, 0.1)
     x = base.run.data.validation.pixels([1])
     assert lab.reference(1).table.truth == "ais"
     assert view.log_px.mean == base.run.truth.log_px(x).log_px[0]
@@ -247,7 +247,7 @@ def test_the_sample_is_kept_on_disk(linear: tuple[GapLab, LinearRun], monkeypatc
 
 
 def sized(base: LinearRun, folder: Path, hidden: int, seed: int = 0) -> Run:
-    raw = base.run.config.to_json()
+    raw: dict[str, Any] = base.run.config.to_json()
     raw["net"]["hidden"] = hidden
     config = type(base.run.config).model_validate(raw | {"freeze_decoder": True, "seed": seed})
     return make_run(folder, config, base.oracle.vae(SHIFT / hidden), base.run.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,12 +62,12 @@ def test_a_cancelled_training_goes_on_and_a_finished_one_is_kept(origin: Run, tm
 
 def test_series_for_the_teaching_plots(origin: Run, tmp_path: Path) -> None:
     sizes = teaching.size_set(origin)
-    assert [item.config.to_json()["net"]["hidden"] for item in sizes] == list(teaching.SIZES)
+    assert [item.config.net.model_dump()["hidden"] for item in sizes] == list(teaching.SIZES)
     assert all(item.config.decoder == origin.config.net for item in sizes)
     item = teaching.epoch_run(origin)
     assert not item.config.freeze_decoder
     assert item.config.train.keep_every == teaching.MOST_EPOCHS // teaching.KEPT_EPOCHS
-    raw = item.config.to_json()
+    raw: dict[str, Any] = item.config.to_json()
     raw["train"] |= {"epochs": 2, "keep_every": 1}
     short = teaching.PlannedTraining("epochs", type(item.config).model_validate(raw))
     (folder,) = teaching.train_planned(tmp_path, [short], origin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpvae_core.inspection.gap_sample import named_truth
-from gpvae_core.truth.settings import TruthSettings
+from gpvae_core.truth.settings import EstimatorName, TruthSettings
 from gpvae_core.truth.truth import truth_for
 from tests.oracles import LinearGaussianVAE
 
@@ -20,7 +20,7 @@ from tests.oracles import LinearGaussianVAE
         (3, "iwae", {"truth": "iwae"}),
     ],
 )
-def test_only_the_grid_has_no_name(d: int, name: str, named: dict[str, str]) -> None:
+def test_only_the_grid_has_no_name(d: int, name: EstimatorName, named: dict[str, str]) -> None:
     """Files without a name hold the grid's gaps at d = 2, at d = 1 old ones by importance sampling."""
     model = LinearGaussianVAE.make(d, (1, 4, 4), 0.5).vae()
     assert named_truth(truth_for(model, TruthSettings(name=name))) == named

@@ -69,7 +69,7 @@ def test_batches_of_neighbours_need_fewer_passes() -> None:
 
 
 def test_passes_are_the_distinct_indices_of_a_batch() -> None:
-    """Of the autoencoder one a point; of uniform draws N (1 - (1 - 1/N)^(B S)) a batch, for tails that skip few."""
+    """The autoencoder has one a point; uniform draws have N (1 - (1 - 1/N)^(B S)) a batch, for tails that skip few."""
     assert passes(RandomBatches(N), 1, 0) == Passes("MAPA", 0, 1, 1.0, 1.0)
     actual = mapa_passes(UniformProposal(N), RandomBatches(N), 4, 0, N, batch_size=30, batches=200)
     assert actual.decoder == pytest.approx(N * (1 - (1 - 1 / N) ** 120) / 30, rel=0.01)

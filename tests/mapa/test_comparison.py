@@ -30,7 +30,7 @@ SWEEP: dict[str, Any] = {
     "epochs": 2,
 }
 NOISE = (0.0, 0.02, -0.01)
-"""Of each draw, shared by all methods: a paired test does not see it."""
+"""Noise of each draw, shared by all methods, so that it cancels in a paired test."""
 
 
 def measured(test_kl: float | None, validation: float | None, **more: Any) -> dict[str, Any]:

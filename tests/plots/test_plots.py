@@ -239,7 +239,7 @@ def test_figure_one_keeps_the_order_and_shows_all_six(figure_one_items: tuple[Fi
 
 
 def pixels_per_unit(fig: go.Figure, number: str) -> tuple[float, float]:
-    """Of a panel's two axes."""
+    """Return the pixels per unit of a panel's x and y axis."""
     layout = fig.layout
     wide = layout.width - layout.margin.l - layout.margin.r
     high = layout.height - layout.margin.t - layout.margin.b

@@ -62,8 +62,8 @@ def test_the_plan_is_the_product_and_every_job_has_the_settings_meant_for_it() -
         c = job.config
         assert (c.train.epochs, c.data.split_seed, c.data.validation_fraction) == (4, job.split, 0.2)
         assert c.seed == run_seed(job.split, job.restart)
-        assert c.to_json()["net"]["hidden"] == (24 if c.method == "gp" else 16)
-    gp = [job.config.to_json()["encoder"]["start_scale"] for job in jobs if job.config.method == "gp"]
+        assert c.net.model_dump()["hidden"] == (24 if c.method == "gp" else 16)
+    gp = [job.config.encoder.model_dump()["start_scale"] for job in jobs if job.config.method == "gp"]
     assert set(gp) == {0.1}
     first = {(job.config.method, job.config.latent_dim) for job in jobs[:4]}
     assert len(first) == 4, "each method and d comes once before the next split"
@@ -72,7 +72,7 @@ def test_the_plan_is_the_product_and_every_job_has_the_settings_meant_for_it() -
 def test_settings_of_a_method_hold_for_every_count_and_those_of_a_count_come_last() -> None:
     own = {"iaf": {"net.hidden": 24}, "iaf:2": {"net.hidden": 32}}
     sweep = parse_sweep({**BASE, "methods": ["vae", "iaf:1", "iaf:2"], "method_settings": own})
-    hidden = {job.config.method: job.config.to_json()["net"]["hidden"] for job in plan(sweep)}
+    hidden = {job.config.method: job.config.net.model_dump()["hidden"] for job in plan(sweep)}
     assert hidden == {"vae": 128, "iaf:1": 24, "iaf:2": 32}
 
 

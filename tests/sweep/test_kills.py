@@ -22,7 +22,7 @@ from gpvae_core.sweep.cluster import ClusterSettings, local_client, remote_clien
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.results import FILE, Result, open_results
-from gpvae_core.sweep.run import Standing, run_sweep
+from gpvae_core.sweep.run import SweepProgress, run_sweep
 from tests.sweep.conftest import SCORES, TOML, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_a_worker_killed_while_it_trains_loses_nothing(
     tmp_path: Path, small: SweepConfig, jobs: list[Job], undisturbed: Scores
 ) -> None:
     """Also the way of --scheduler: the cluster is there before the sweep, and stays."""
-    told: list[Standing] = []
+    told: list[SweepProgress] = []
     with local_client(2) as client, ThreadPoolExecutor(1) as pool:
         pids: Any = client.run(begin)
         where = ClusterSettings(scheduler=client.cluster.scheduler_address, device="cpu")  # pyright: ignore

@@ -27,7 +27,7 @@ from gpvae_core.sweep.config import SweepConfig, parse_sweep
 from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, one_thread, total_seconds
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import Cost, open_results
-from gpvae_core.sweep.run import Running, Standing
+from gpvae_core.sweep.run import Running, SweepProgress
 from gpvae_core.sweep.store import open_store
 from gpvae_core.sweep.work import Watch, score_run
 from gpvae_core.truth.importance import decodes_at_once
@@ -193,7 +193,7 @@ def client() -> Iterator[Client]:
         yield actual
 
 
-def go(sweep: SweepConfig, jobs: list[Job], out: Path, client: Client, told: list[Standing]) -> run.Outcome:
+def go(sweep: SweepConfig, jobs: list[Job], out: Path, client: Client, told: list[SweepProgress]) -> run.Outcome:
     with one_thread(), coordinating(out) as token, open_store(out) as store:
         statuses = store.register(sweep, jobs)
         todo = [job for job in jobs if statuses[job.key] != "done"]
@@ -207,7 +207,7 @@ def test_a_job_that_fails_is_recorded_and_tried_again(tmp_path: Path, client: Cl
     sweep = parse_sweep({**QUICK, **settings})
     jobs = plan(sweep)
     for done_before in (0, 1):
-        told: list[Standing] = []
+        told: list[SweepProgress] = []
         outcome = go(sweep, jobs, tmp_path, client, told)
         assert (outcome.total, outcome.done, len(outcome.failed)) == (2, 1, 1)
         assert "training diverged" in outcome.failed[0]
@@ -239,7 +239,7 @@ def test_a_worker_that_does_not_see_the_folder_ends_the_sweep(
 
 
 def test_the_time_left_follows_from_what_is_known(quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path) -> None:
-    told: list[Standing] = []
+    told: list[SweepProgress] = []
     with open_store(tmp_path) as store:
         store.register(quick, quick_jobs)
         Running(quick_jobs, quick_jobs, tmp_path, "", "cpu", store, told.append).tell()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -111,7 +112,7 @@ def size_series(runs: Mapping[str, Run]) -> list[str]:
     """
     series: dict[str, dict[int, str]] = {}
     for name, run in runs.items():
-        raw = run.config.to_json()
+        raw: dict[str, Any] = run.config.to_json()
         size = raw["net"].pop(SIZE, None)
         if run.config.freeze_decoder and isinstance(size, int):
             series.setdefault(json.dumps(raw, sort_keys=True), {}).setdefault(size, name)

@@ -86,7 +86,7 @@ def size_set(origin: Run) -> list[PlannedTraining]:
 def epoch_run(origin: Run) -> PlannedTraining:
     """Plan a training of the method of `origin` from scratch that keeps the weights of some epochs."""
     epochs = default_epochs(origin)
-    raw = origin.config.to_json()
+    raw: dict[str, Any] = origin.config.to_json()
     raw["train"] |= {"epochs": epochs, "lr": LR, "keep_every": max(1, epochs // KEPT_EPOCHS)}
     raw |= {"freeze_decoder": False}
     return PlannedTraining(f"{origin.name}-epochs", RunConfig.model_validate(raw))

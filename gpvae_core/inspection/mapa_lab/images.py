@@ -130,7 +130,7 @@ class ImageLab:
         return self._memo.get("best", lambda: self._best(progress))
 
     def best_if_known(self) -> dict[str, float] | None:
-        """Return the same where it has been sought already, else None."""
+        """Return the result of `best` if it is computed already; else None."""
         return self._memo.peek("best")
 
     def _best(self, progress: Progress) -> dict[str, float]:

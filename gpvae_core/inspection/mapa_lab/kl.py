@@ -12,7 +12,7 @@ from gpvae_core.inspection.views import Value
 from gpvae_core.tables.mapa import comparison
 from gpvae_core.tables.mapa_claims import Verdict
 from gpvae_core.tables.mapa_entries import Entry
-from gpvae_core.tables.mapa_text import about
+from gpvae_core.tables.mapa_text import sweep_in_words
 
 
 def kl_curves(folder: Path, dataset: str) -> KlView | None:
@@ -36,7 +36,7 @@ def kl_curves(folder: Path, dataset: str) -> KlView | None:
         curves=tuple(_curve(name, [entry for entry in entries if entry.family == name]) for name in families),
         flat=tuple((entry.method, _value(entry)) for entry in entries if entry.samples is None),
         claims=tuple(_words(verdict) for verdict in results.verdicts if verdict.dataset == dataset),
-        sweep=about(results),
+        sweep=sweep_in_words(results),
     )
 
 
