@@ -122,6 +122,8 @@ class Truth:
 
         Args:
             net: configuration of the network that computes the mixture from an image.
+
+        :meta private:
         """
         encoder = fit_mixture_proposal(self.model, x, net, settings, seed, progress)
         return mixture_log_px(self.model, x, encoder, settings.bound_samples, seed, progress)
@@ -131,6 +133,8 @@ class Truth:
 
         Raises:
             UserError: fewer than two images, or a model without an encoder.
+
+        :meta private:
         """
         return bidirectional(_with_encoder(self.model), n, self.settings.annealing, seed, progress)
 
@@ -183,6 +187,8 @@ class Truth:
         Args:
             mean, chol: mean (D,) and lower-triangular factor (D, D) of the proposal.
             generator: a generator on the CPU, so that the samples are the same on every device.
+
+        :meta private:
         """
         return resample(self.model, x, mean, chol, generator, n, PROPOSALS)
 
