@@ -135,9 +135,12 @@ def _state(run: Path) -> dict[str, Any]:
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_leaves_a_resumable_run(tmp_path: Path) -> None:
     whole = train(config(epochs=6), tmp_path / "whole", data=DIGITS)
+    assert "resume(Path(sys.argv[1]))" in KILLED
     script = KILLED.replace(
-        "t.resume(Path(sys.argv[1]))", "import json; from gpvae_core.config import parse_config\n"
-    ) + ("t.train(parse_config(json.loads(sys.argv[2])), Path(sys.argv[1]))")
+        "resume(Path(sys.argv[1]))",
+        "import json; from gpvae_core.config import parse_config; from gpvae_core.training import train\n"
+        "train(parse_config(json.loads(sys.argv[2])), Path(sys.argv[1]))",
+    )
     arguments = [str(tmp_path / "stopped"), json.dumps(config(epochs=6).to_json())]
     process = subprocess.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE)
     while not (tmp_path / "stopped" / "last" / "state.json").exists():
