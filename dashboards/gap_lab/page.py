@@ -108,16 +108,11 @@ class GapLabPage(Page[GapLabRequest]):
             return
         self.notice.show(f"Looking for the image with the largest gap of {method}…")
 
-        def work() -> None:
-            index = request.lab.largest_gap(method)
+        def show(index: int) -> None:
+            self.notice.show("")
+            self.state.index = index
 
-            def show() -> None:
-                self.notice.show("")
-                self.state.index = index
-
-            self.session.latest.soon(show)
-
-        self.session.latest.aside(work)
+        self.session.latest.aside(lambda: request.lab.largest_gap(method), show)
 
     def act(self, action: str) -> None:
         self.training.start(action)
@@ -138,12 +133,7 @@ class GapLabPage(Page[GapLabRequest]):
     def runs_changed(self) -> None:
         """Load the runs that there are, in a thread, then offer their decoders."""
         finished_only = self.labs.trainings.running or self.first.running
-
-        def work() -> None:
-            self.labs.refresh(finished_only)
-            self.session.latest.soon(self._show_decoders)
-
-        self.session.latest.aside(work)
+        self.session.latest.aside(lambda: self.labs.refresh(finished_only), lambda _: self._show_decoders())
 
     def _show_decoders(self) -> None:
         """Offer the decoders found; choose the first where the chosen one is not among them."""
