@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from gpvae_core.run_config import TrainConfig as TrainConfig
     from gpvae_core.run_files import EpochMetrics as EpochMetrics
     from gpvae_core.run_files import RunMetadata as RunMetadata
+    from gpvae_core.run_summaries import RunSummary as RunSummary
+    from gpvae_core.run_summaries import list_runs as list_runs
     from gpvae_core.runs import Run as Run
-    from gpvae_core.runs import RunSummary as RunSummary
-    from gpvae_core.runs import list_runs as list_runs
     from gpvae_core.runs import load_run as load_run
     from gpvae_core.truth.ais import AISSettings as AISSettings
     from gpvae_core.truth.best_gaussian import BestGaussians as BestGaussians
@@ -113,7 +113,8 @@ _MODULES = {
     "progress": ("Cancelled", "Progress", "silent"),
     "run_config": ("RunConfig", "TrainConfig"),
     "run_files": ("EpochMetrics", "RunMetadata"),
-    "runs": ("Run", "RunSummary", "list_runs", "load_run"),
+    "run_summaries": ("RunSummary", "list_runs"),
+    "runs": ("Run", "load_run"),
     "truth.ais": ("AISSettings",),
     "truth.best_gaussian": ("BestGaussians", "best_gaussians"),
     "truth.evidence": ("Evidence",),

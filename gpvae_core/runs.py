@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -43,32 +42,6 @@ from gpvae_core.vae import VAE
 Weights = Literal["best", "last"]
 PRIOR_POINTS = 64
 """Number of latents at which a fingerprint has the density of a prior other than N(0, I)."""
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """Progress and best score of a run: one line of `gpvae runs`.
-
-    >>> import gpvae_core as gpvae
-    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
-    >>> summaries, damaged = gpvae.list_runs(run.dir.parent)
-    >>> summaries[0].dataset, summaries[0].epochs, summaries[0].finished
-    ('digits', 1, True)
-    """
-
-    path: Path
-    method: str
-    dataset: str
-    latent_dim: int
-    epochs: int
-    epochs_wanted: int
-    best_elbo: float | None
-    """Best validation ELBO so far, nats. Where inference finishes the model after training (`Inference.finish`), it is
-    the ELBO of the finished model, and None before that."""
-    score: float | None
-    """Best value so far of the score by which the best weights are chosen, nats."""
-    score_name: str
-    finished: bool
 
 
 class Run:
@@ -261,51 +234,3 @@ def _load_weights(model: VAE, path: Path) -> None:
         raise UserError(f"'{path}' does not fit the run's config.json: one of the two was replaced") from None
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise UserError(f"'{path}' holds weights that are not numbers: training diverged, or the file is damaged")
-
-
-def summarize(path: Path) -> RunSummary:
-    """Return one run's summary, without reading its weights. Raises UserError if the run is damaged."""
-    config = read_config(path)
-    read_record(path / "meta.json", RunMetadata)
-    folder = snapshot_folder(path / "last")
-    if folder is None:
-        raise UserError(f"'{path}' has no last/state.json: the run is damaged or was only partly copied")
-    state = read_record(folder / "state.json", TrainingState)
-    return RunSummary(
-        path=path,
-        method=config.method,
-        dataset=config.data.name,
-        latent_dim=config.latent_dim,
-        epochs=state.epoch,
-        epochs_wanted=config.train.epochs,
-        best_elbo=_finished_elbo(path) if config.inference.finishes else state.best_elbo,
-        score=state.best_elbo,
-        score_name=config.inference.score_name,
-        finished=state.finished,
-    )
-
-
-def _finished_elbo(path: Path) -> float | None:
-    best = snapshot_folder(path / "best")
-    return None if best is None else read_record(best / "state.json", BestState).validation_elbo
-
-
-def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
-    """Return the summaries of the runs directly below `root`, and one line on each damaged run.
-
-    >>> import gpvae_core as gpvae
-    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
-    >>> runs, damaged = gpvae.list_runs(run.dir.parent)
-    >>> runs[-1].method, damaged
-    ('vae', [])
-    """
-    root = Path(root)
-    runs: list[RunSummary] = []
-    damaged: list[str] = []
-    folders = sorted(p for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []
-    for folder in folders:
-        try:
-            runs.append(summarize(folder))
-        except UserError as error:
-            damaged.append(str(error))
-    return runs, damaged

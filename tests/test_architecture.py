@@ -43,6 +43,7 @@ LAYERS = [
         "api",
         "pages",
         "runs",
+        "run_summaries",
         "load_run",
         "evaluation",
     },

@@ -18,7 +18,8 @@ import pytest
 from gpvae_core.evaluation.evaluate import evaluate
 from gpvae_core.evaluation.settings import EvaluationSettings
 from gpvae_core.run_files import read_metrics, read_tensors
-from gpvae_core.runs import list_runs, load_run
+from gpvae_core.run_summaries import list_runs
+from gpvae_core.runs import load_run
 from gpvae_core.sweep.config import read_sweep
 from gpvae_core.sweep.plan import plan
 from gpvae_core.sweep.results import FILE, open_results

@@ -15,7 +15,8 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.densities.gp_posterior import GPPosterior
 from gpvae_core.errors import UserError
-from gpvae_core.runs import Run, list_runs
+from gpvae_core.run_summaries import list_runs
+from gpvae_core.runs import Run
 from gpvae_core.training import train
 from gpvae_core.truth.grid import GridPosterior
 

@@ -13,7 +13,6 @@ from gpvae_core.inspection import export
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.views import Array, MapView, UncertaintyView
 from gpvae_core.plots import tsne, uncertainty
-from gpvae_core.plots.theme import message
 from gpvae_core.progress import Progress
 
 COLOUR_WORDS = {
@@ -109,8 +108,7 @@ class EncoderUncertainty(ExplorerPane):
     def draw(self, view: UncertaintyView | None, request: ExplorerRequest) -> Content:
         name, theme, against = request.focal.name, request.theme, request.against
         if view is None:
-            empty = message(theme, "this encoder reports no uncertainty", uncertainty.WIDTH, uncertainty.HEIGHT)
-            return Content(as_json(empty), name, NO_UNCERTAINTY, NO_UNCERTAINTY)
+            return Content(sub=name, message=NO_UNCERTAINTY)
         backdrop = (name, against, theme.name, tuple(view.scatter), view.correlations, uncertainty.limits(view))
         return Content(
             figure=self._drawn.get(backdrop, lambda: as_json(uncertainty.figure(view, theme, against))),

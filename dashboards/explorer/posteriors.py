@@ -11,7 +11,6 @@ from gpvae_core.inspection import export
 from gpvae_core.inspection.views import FigureOneItem, Instance, PosteriorView, TracesView
 from gpvae_core.mapa import Bandwidth
 from gpvae_core.plots import figure_one, posterior, traces
-from gpvae_core.plots.theme import message
 from gpvae_core.progress import Progress
 
 CONTOURS_READ = (
@@ -51,8 +50,7 @@ class TruePosterior(ExplorerPane):
 
     def draw(self, view: dict[str, PosteriorView], request: ExplorerRequest) -> Content:
         if not view:
-            empty = message(request.theme, "one latent dimension: no plane", posterior.WIDTH, posterior.HEIGHT)
-            return Content(as_json(empty), request.focal.name, ONE_DIMENSION, ONE_DIMENSION)
+            return Content(sub=request.focal.name, message=ONE_DIMENSION)
         views, names = list(view.values()), tuple(view)
         left_out = "" if len(view) == len(request.compared) else f"{ONE_DIMENSION} "
         note = views[0].plane.note
@@ -160,8 +158,7 @@ class FigureOne(ExplorerPane):
     def draw(self, view: tuple[FigureOneItem, ...], request: ExplorerRequest) -> Content:
         name = request.focal.name
         if not view:
-            empty = message(request.theme, "this encoder reports no uncertainty", figure_one.WIDTH, 60)
-            return Content(as_json(empty), name, UNORDERED, UNORDERED)
+            return Content(sub=name, message=UNORDERED)
         listed = ", ".join(f"image {item.index}: {item.uncertainty:.3g}" for item in view)
         return Content(
             figure=as_json(figure_one.figure(view, request.theme)),

@@ -125,8 +125,8 @@ class Stepper:
     """A field for a parameter that is a number from 0 to `last`, with a button on either side; after `last` comes 0.
 
     `together` are other values to set along with the number. `step` replaces what the buttons do. `read_other` gets a
-    text that is no such number. It returns None if it cannot read it either, a complaint if it reads it as something
-    that does not exist, and '' if it has set what the text says; `other_form` names that form.
+    text that is no such number. It sets what the text says and returns whether that was accepted, or None if it cannot
+    read the text either; `other_form` names that form.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Stepper:
         name: str,
         together: Mapping[str, Any],
         step: Callable[[int], None] | None = None,
-        read_other: Callable[[str], str | None] = lambda text: None,
+        read_other: Callable[[str], bool | None] = lambda text: None,
         other_form: str = "",
         **field: Any,
     ) -> None:
@@ -157,11 +157,10 @@ class Stepper:
             if number is not None and 0 <= number <= self.last:
                 self._choose(number)
                 return
-            complaint = read_other(text)
-            if complaint is None:
-                complaint = f"wanted a {what} from 0 to {self.last}{other_form}, got '{text[:40]}'"
-            if complaint:
-                controls.complain(complaint)
+            accepted = read_other(text)
+            if accepted is None:
+                controls.complain(f"wanted a {what} from 0 to {self.last}{other_form}, got '{text[:40]}'")
+            if not accepted:
                 controls.update(self.field, value=self._shown)
 
         controls.watch(self.field, lambda value: typed(str(value).strip()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gpvae_core.errors import UserError
-from gpvae_core.progress import Cancelled, Progress
+from gpvae_core.progress import Cancelled, Progress, duration
 
 log = logging.getLogger(__name__)
 Outcome = Literal["idle", "waiting", "running", "done", "cancelled", "failed"]
@@ -46,18 +46,10 @@ class Report:
             return "Cancelled. What was trained so far is kept; training goes on from there."
         if self.outcome == "failed":
             return self.error
-        what, left = self.what or "starting", time_left(self.left)
+        what = self.what or "starting"
         count = f" {self.done} of {self.total}" if self.total else ""
-        return f"{what[0].upper()}{what[1:]}{count}" + (f", {left}" if left else "")
-
-
-def time_left(seconds: float | None) -> str:
-    """Return 'about 40 s left', rounded to 5 s or to minutes; '' while unknown."""
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"about {max(5, 5 * round(seconds / 5)):d} s left"
-    return f"about {round(seconds / 60):d} min left"
+        left = "" if self.left is None else f", about {duration(max(5, 5 * round(self.left / 5)))} left"
+        return f"{what[0].upper()}{what[1:]}{count}{left}"
 
 
 class WatchedJob:

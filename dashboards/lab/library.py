@@ -16,7 +16,8 @@ from gpvae_core.progress import Progress
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
     from gpvae_core.inspection.explorer import Explorer
-    from gpvae_core.runs import Run, RunSummary
+    from gpvae_core.run_summaries import RunSummary
+    from gpvae_core.runs import Run
 
 DEFAULT_ROOT = Path("runs")
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
     if place == DEFAULT_ROOT and not place.is_dir():
         return [], []
     from gpvae_core.run_files import existing_run
-    from gpvae_core.runs import list_runs, summarize
+    from gpvae_core.run_summaries import list_runs, summarize
 
     if (existing_run(place) / "config.json").is_file():
         return [summarize(place)], []

@@ -87,14 +87,8 @@ class MapaLabControls(Controls):
 
     # What the user does
 
-    def _typed_place(self, text: str) -> str | None:
-        if "," not in text:
-            return None
-        try:
-            self.state.place = text.replace(" ", "")
-        except ValueError as error:
-            return str(error)
-        return ""
+    def _typed_place(self, text: str) -> bool | None:
+        return self.set(place=text.replace(" ", "")) if "," in text else None
 
     def step(self, by: int) -> None:
         """Show the next or previous point or image of the tab; after the last comes the first."""

@@ -43,12 +43,12 @@ class MapaLabPage(Page[MapaLabRequest]):
         )  # fmt: skip
         self.controls = MapaLabControls(self.state, self.notice.show)
         self.line.param.update(margin=(4, 14), min_height=44)
-        self.training = ProgressLine(self.first, "Training the default pair, for the image tab: ")
-        self.strip = pn.Column(self.training.panel, sizing_mode="stretch_width")
+        self.training = ProgressLine(self.first, "Training the default pair: ")
         self.panels = {tab: self._panel(tab) for tab in TABS}
+        self.panels["images"].insert(0, self.training.panel)
         self.state.param.watch(lambda *_: self._arrange(), "tab")
         self._arrange()
-        return self.strip, self.tabs, self.controls.bar, self.line, *self.panels.values()
+        return self.tabs, self.controls.bar, self.line, *self.panels.values()
 
     def _panel(self, tab: str) -> pn.Column:
         inside = []
@@ -119,4 +119,3 @@ class MapaLabPage(Page[MapaLabRequest]):
             self.library.look(finished_only=False)
             if self.state.tab == "images":
                 self.session.refresh()
-        self.strip.visible = self.state.tab == "images"

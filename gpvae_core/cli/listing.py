@@ -100,7 +100,7 @@ def runs_command(
 
     Example: gpvae runs runs --json
     """
-    from gpvae_core.runs import list_runs
+    from gpvae_core.run_summaries import list_runs
 
     if not root.is_dir() and root != DEFAULT_ROOT:
         raise UserError(f"there is no folder '{root}'")

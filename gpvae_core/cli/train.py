@@ -13,7 +13,7 @@ from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
     from gpvae_core.run_files import EpochMetrics
-    from gpvae_core.runs import RunSummary
+    from gpvae_core.run_summaries import RunSummary
 
 EXAMPLES = """Train a method on a data set.
 
@@ -115,7 +115,7 @@ def _report(run: Callable[[Progress], Path], folder: Path) -> None:
         typer.echo(f"stopped; go on with: gpvae train --resume {folder}", err=True)
         raise
     from gpvae_core.run_files import read_metrics
-    from gpvae_core.runs import summarize
+    from gpvae_core.run_summaries import summarize
 
     rows = read_metrics(folder / "metrics.jsonl")
     if not rows:

@@ -9,7 +9,8 @@ from gpvae_core.data.base import DataConfig
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import snapshot_folder
-from gpvae_core.runs import load_run, summarize
+from gpvae_core.run_summaries import summarize
+from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
 from gpvae_core.training_loop import OnEpoch
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import plotly.graph_objects as go
-
 FONT = "Roboto, 'Segoe UI', Helvetica, Arial, sans-serif"
 OKABE_ITO = (
     "#0072B2",
@@ -223,27 +221,3 @@ def heading(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[st
         "font": {"size": 11, "color": theme.text},
         **more,
     }
-
-
-def message(theme: Theme, text: str, width: int, height: int) -> go.Figure:
-    """Return an empty figure with one sentence in the middle, in place of a figure without data."""
-    note = heading(
-        theme,
-        text,
-        0.5,
-        0.5,
-        xanchor="center",
-        yanchor="middle",
-        font={"size": 12, "color": theme.muted},
-    )
-    return go.Figure(
-        layout=frame(
-            theme,
-            width,
-            height,
-            (10, 10, 10, 10),
-            xaxis=bare_axis(),
-            yaxis=bare_axis(),
-            annotations=[note],
-        )
-    )

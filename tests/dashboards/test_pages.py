@@ -298,7 +298,7 @@ def test_runs_of_different_dimensions_are_compared_and_a_plain_vae_says_it_has_n
     explorer_page: OpenAt,
 ) -> None:
     page = explorer_page("?run=tiny-vae&with=tiny-gp")
-    expect(view(page, "uncertainty").locator(".sentence")).to_contain_text("reports no uncertainty")
+    expect(view(page, "uncertainty").locator(".message")).to_contain_text("reports no uncertainty")
     for name in ("tiny-vae", "tiny-gp"):
         expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile(name))
     before = stamps(page)

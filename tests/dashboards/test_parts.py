@@ -20,7 +20,7 @@ from dashboards.explorer.controls import ExplorerControls
 from dashboards.explorer.request import ComparedRun, ExplorerRequest
 from dashboards.explorer.state import ExplorerState, plane_dims
 from dashboards.guard import Foreign
-from dashboards.lab.jobs import Report, WatchedJob, time_left
+from dashboards.lab.jobs import Report, WatchedJob
 from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
 from dashboards.widgets.drawing import image_from_levels
@@ -166,9 +166,9 @@ def test_progress_in_words() -> None:
     assert Report("running", "training digits-vae", 3, 300, 41.0).words == (
         "Training digits-vae 3 of 300, about 40 s left"
     )
-    assert time_left(None) == ""
-    assert time_left(2.0) == "about 5 s left"
-    assert time_left(300.0) == "about 5 min left"
+    assert Report("running", "training", 3, 300, None).words == "Training 3 of 300"
+    assert Report("running", "training", 3, 300, 2.0).words == "Training 3 of 300, about 5 s left"
+    assert Report("running", "training", 3, 300, 301.0).words == "Training 3 of 300, about 5 min left"
     assert "kept" in Report("cancelled").words
 
 

@@ -14,7 +14,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.inference.amortized import log_px_score
 from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.run_files import BestState, read_metrics, read_record, snapshot_folder
-from gpvae_core.runs import load_run, summarize
+from gpvae_core.run_summaries import summarize
+from gpvae_core.runs import load_run
 from gpvae_core.training import train
 from gpvae_core.truth.line import Line
 from gpvae_core.validation import DeviceSplit, validation_elbo

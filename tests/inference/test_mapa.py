@@ -28,7 +28,8 @@ from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import UNFINISHED, read_json, read_metrics, read_tensors
-from gpvae_core.runs import load_run, summarize
+from gpvae_core.run_summaries import summarize
+from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
 from gpvae_core.training_loop import Training
 from gpvae_core.validation import DeviceSplit, validation_elbo

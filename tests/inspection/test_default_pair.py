@@ -11,7 +11,8 @@ import torch
 from gpvae_core.inspection import default_pair
 from gpvae_core.inspection.default_pair import GP_NAME, VAE_NAME, default_configs, train_default_pair
 from gpvae_core.progress import Cancelled
-from gpvae_core.runs import load_run, summarize
+from gpvae_core.run_summaries import summarize
+from gpvae_core.runs import load_run
 from gpvae_core.vae import VAE
 
 

@@ -14,7 +14,8 @@ from gpvae_core.inspection.gap_lab import teaching
 from gpvae_core.inspection.gap_lab.curves import epoch_curve
 from gpvae_core.inspection.gap_lab.methods import decoders
 from gpvae_core.progress import Cancelled
-from gpvae_core.runs import Run, load_run, summarize
+from gpvae_core.run_summaries import summarize
+from gpvae_core.runs import Run, load_run
 from gpvae_core.training import train
 
 

@@ -31,7 +31,7 @@ from gpvae_core.inspection.views import (
 from gpvae_core.plots import figure_one, gaps, latent_live, posterior, reconstructions, traces, tsne, uncertainty
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.pictures import as_bytes, png_address
-from gpvae_core.plots.theme import CLASS_COLOURS, CLASS_SYMBOLS, DARK, LIGHT, THEMES, message
+from gpvae_core.plots.theme import CLASS_COLOURS, CLASS_SYMBOLS, DARK, LIGHT, THEMES
 
 
 def named(fig: go.Figure, name: str) -> Any:
@@ -523,7 +523,6 @@ def test_every_figure_has_a_fixed_size_and_no_transition(
         reconstructions.figure(reconstruction_view, theme),
         gaps.figure(gap_views, theme),
         figure_one.figure(figure_one_items, theme),
-        message(theme, "nothing yet", 300, 200),
     ]
     for fig in figures:
         assert fig.layout.width > 0

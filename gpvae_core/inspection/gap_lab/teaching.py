@@ -16,7 +16,8 @@ from gpvae_core.methods import FAMILIES, Method, methods
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_config, snapshot_folder
-from gpvae_core.runs import Run, summarize
+from gpvae_core.run_summaries import summarize
+from gpvae_core.runs import Run
 from gpvae_core.training import resume, train
 
 STEPS, MOST_EPOCHS = 1000, 80
