@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from gpvae_core.densities.base import Posterior as Posterior
     from gpvae_core.densities.base import Uncertainty as Uncertainty
     from gpvae_core.errors import UserError as UserError
+    from gpvae_core.evaluation.estimates import BidirectionalMeans as BidirectionalMeans
+    from gpvae_core.evaluation.estimates import ChainsReport as ChainsReport
+    from gpvae_core.evaluation.estimates import Check as Check
+    from gpvae_core.evaluation.estimates import DensityMean as DensityMean
+    from gpvae_core.evaluation.estimates import IwaeScore as IwaeScore
+    from gpvae_core.evaluation.estimates import LogPx as LogPx
     from gpvae_core.evaluation.evaluate import evaluate as evaluate
     from gpvae_core.evaluation.mean import EvaluationPart as EvaluationPart
     from gpvae_core.evaluation.mean import LargestMean as LargestMean
     from gpvae_core.evaluation.mean import Mean as Mean
     from gpvae_core.evaluation.mean import SmallestMean as SmallestMean
-    from gpvae_core.evaluation.result import ActiveUnits as ActiveUnits
-    from gpvae_core.evaluation.result import AmortizationGap as AmortizationGap
-    from gpvae_core.evaluation.result import ApproximationGap as ApproximationGap
-    from gpvae_core.evaluation.result import BestGaussianElbo as BestGaussianElbo
-    from gpvae_core.evaluation.result import BidirectionalMeans as BidirectionalMeans
-    from gpvae_core.evaluation.result import ChainsReport as ChainsReport
-    from gpvae_core.evaluation.result import Check as Check
-    from gpvae_core.evaluation.result import Collapse as Collapse
-    from gpvae_core.evaluation.result import Correlation as Correlation
-    from gpvae_core.evaluation.result import DensityMean as DensityMean
+    from gpvae_core.evaluation.parts import ActiveUnits as ActiveUnits
+    from gpvae_core.evaluation.parts import AmortizationGap as AmortizationGap
+    from gpvae_core.evaluation.parts import ApproximationGap as ApproximationGap
+    from gpvae_core.evaluation.parts import BestGaussianElbo as BestGaussianElbo
+    from gpvae_core.evaluation.parts import Collapse as Collapse
+    from gpvae_core.evaluation.parts import Correlation as Correlation
+    from gpvae_core.evaluation.parts import Gaps as Gaps
+    from gpvae_core.evaluation.parts import InferenceGap as InferenceGap
+    from gpvae_core.evaluation.parts import KernelWidth as KernelWidth
+    from gpvae_core.evaluation.parts import PassesPerPoint as PassesPerPoint
+    from gpvae_core.evaluation.parts import SampleSizes as SampleSizes
+    from gpvae_core.evaluation.parts import UncertaintyMeans as UncertaintyMeans
     from gpvae_core.evaluation.result import Evaluation as Evaluation
-    from gpvae_core.evaluation.result import Gaps as Gaps
-    from gpvae_core.evaluation.result import InferenceGap as InferenceGap
-    from gpvae_core.evaluation.result import IwaeScore as IwaeScore
-    from gpvae_core.evaluation.result import KernelWidth as KernelWidth
-    from gpvae_core.evaluation.result import LogPx as LogPx
-    from gpvae_core.evaluation.result import PassesPerPoint as PassesPerPoint
-    from gpvae_core.evaluation.result import SampleSizes as SampleSizes
-    from gpvae_core.evaluation.result import UncertaintyMeans as UncertaintyMeans
     from gpvae_core.evaluation.settings import EvaluationSettings as EvaluationSettings
     from gpvae_core.gaps import GapTable as GapTable
     from gpvae_core.pages import explore as explore
@@ -84,29 +84,31 @@ _MODULES = {
     "data.split": ("Split",),
     "densities.base": ("Gaussian", "Posterior", "Uncertainty"),
     "errors": ("UserError",),
+    "evaluation.estimates": (
+        "BidirectionalMeans",
+        "ChainsReport",
+        "Check",
+        "DensityMean",
+        "IwaeScore",
+        "LogPx",
+    ),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.mean": ("EvaluationPart", "LargestMean", "Mean", "SmallestMean"),
-    "evaluation.result": (
+    "evaluation.parts": (
         "ActiveUnits",
         "AmortizationGap",
         "ApproximationGap",
         "BestGaussianElbo",
-        "BidirectionalMeans",
-        "ChainsReport",
-        "Check",
         "Collapse",
         "Correlation",
-        "DensityMean",
-        "Evaluation",
         "Gaps",
         "InferenceGap",
-        "IwaeScore",
         "KernelWidth",
-        "LogPx",
         "PassesPerPoint",
         "SampleSizes",
         "UncertaintyMeans",
     ),
+    "evaluation.result": ("Evaluation",),
     "evaluation.settings": ("EvaluationSettings",),
     "gaps": ("GapTable",),
     "pages": ("explore",),

@@ -10,6 +10,13 @@ class UserError(ValueError):
     """Bad input; the message says what was expected, what came and the likely cause.
 
     The command line prints it and exits with code 2; a page shows it.
+
+    >>> import gpvae_core as gpvae
+    >>> try:
+    ...     gpvae.load_dataset("digit")
+    ... except gpvae.UserError as error:
+    ...     print(str(error).partition(" (")[0])
+    unknown dataset 'digit'; did you mean 'digits'?
     """
 
 

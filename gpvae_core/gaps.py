@@ -28,13 +28,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.densities.diagonal_gaussian import is_diagonal_gaussian
+from gpvae_core.densities.movable import MovableDiagonal
+from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.errors import UserError
 from gpvae_core.files import replacing
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
-from gpvae_core.truth.estimators.base import AT_ONCE
+from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, best_gaussians, elbos
 from gpvae_core.truth.evidence import Array, Evidence, EvidenceKind
 from gpvae_core.truth.importance import log_weights
+from gpvae_core.truth.noise import image_generators
 from gpvae_core.truth.truth import Truth, truth_for
 from gpvae_core.vae import VAE
 
@@ -201,12 +203,22 @@ def gaps_and_best(
 
 
 @torch.no_grad()
-def encoder_elbos(vae: VAE, x: Float[Tensor, "B C H W"], best: BestGaussians, seed: int) -> Float[Tensor, " B"]:
-    """Return the ELBO of q(z|x) in nats; a diagonal Gaussian shares the best one's noise, which cancels in the gap."""
-    generator = torch.Generator(x.device).manual_seed(seed)
-    if is_diagonal_gaussian(vae.infer(x), generator):
+def encoder_elbos(
+    vae: VAE, x: Float[Tensor, "B C H W"], seed: int, progress: Progress = silent, best: BestGaussians | None = None
+) -> Float[Tensor, " B"]:
+    """Return the ELBO of q(z|x) in nats; it does not depend on the other images of the batch.
+
+    A diagonal Gaussian shares the noise of the best one, which then cancels in the amortization gap; its ELBO is read
+    from `best` where that is given. Any other q has ELBO_SAMPLES samples and each image noise of its own.
+    """
+    q = vae.infer(x)
+    if not is_diagonal_gaussian(q, torch.Generator(x.device).manual_seed(seed)):
+        own = zip(x.split(1), image_generators(x, seed, x.device), strict=True)
+        return torch.cat([log_weights(vae, image, ELBO_SAMPLES, generator).mean(0) for image, generator in own])
+    if best is not None:
         return best.encoder_elbo
-    return torch.cat([log_weights(vae, part, ELBO_SAMPLES, generator).mean(0) for part in x.split(AT_ONCE)])
+    noise = sobol_noise(SCORE_SAMPLES, vae.latent_dim, seed).to(x)
+    return elbos(vae, x, MovableDiagonal.matching(q), noise, progress)
 
 
 def _table(
@@ -216,7 +228,7 @@ def _table(
         uncertainty = vae.infer(x).uncertainty()
     return GapTable(
         index=index,
-        elbo=_numpy(encoder_elbos(vae, x, best, seed)),
+        elbo=_numpy(encoder_elbos(vae, x, seed, best=best)),
         best_diagonal_elbo=_numpy(best.diagonal_elbo),
         best_full_elbo=_numpy(best.full_elbo),
         log_px=evidence.log_px,

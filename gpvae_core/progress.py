@@ -31,11 +31,27 @@ class Progress(Protocol):
 
 
 class Cancelled(Exception):
-    """Raised by a progress callback to stop the work on which it reports."""
+    """Raised by a progress callback to stop the work on which it reports.
+
+    >>> import gpvae_core as gpvae
+    >>> def stop(done: int, total: int, what: str) -> None:
+    ...     raise gpvae.Cancelled
+    >>> try:
+    ...     gpvae.train("vae", "digits", out="runs/stopped", progress=stop)
+    ... except gpvae.Cancelled:
+    ...     print("stopped; gpvae.resume('runs/stopped') goes on")
+    stopped; gpvae.resume('runs/stopped') goes on
+    """
 
 
 def silent(done: int, total: int, what: str) -> None:
-    """Report nothing."""
+    """Report nothing.
+
+    >>> import gpvae_core as gpvae
+    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
+    >>> gpvae.evaluate(run, gpvae.EvaluationSettings(instances=2, truths=2), progress=gpvae.silent).epochs
+    1
+    """
 
 
 def renamed(progress: Progress, words: str) -> Progress:

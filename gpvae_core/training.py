@@ -41,8 +41,8 @@ def train(
         Cancelled: stopped by Ctrl-C or from `progress`; `resume(out)` continues to the same weights.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        resume_it = f", or go on with it by --resume {out}" if (out / "config.json").is_file() else ""
-        raise UserError(f"'{out}' exists already: choose another --out{resume_it}")
+        resume_it = f", or go on with it by gpvae train --resume {out}" if (out / "config.json").is_file() else ""
+        raise UserError(f"'{out}' exists already: choose another folder (--out){resume_it}")
     with locked(out), stop_on(signal.SIGINT) as stop:
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:

@@ -17,7 +17,7 @@ from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.result import Check, IwaeScore
+from gpvae_core.evaluation.estimates import Check, IwaeScore
 from gpvae_core.evaluation.words import collapse_in_words
 from gpvae_core.gaps import instance_gaps
 from gpvae_core.runs import Run, load_run

@@ -20,7 +20,7 @@ class GapLabState(PageState):
     decoder = param.String(doc="Name of the decoder, that of the run it was trained in")
     index = param.Integer(default=0, bounds=(0, None), doc="Validation image")
     chosen = param.String(doc="Methods shown, with ';' between them")
-    gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Whose gaps are stacked")
+    gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Gaps of one image, or of a sample")
     start = param.String(doc="Run from whose approximate posterior SVI starts")
     step_size = param.Number(
         default=0.1, bounds=(1e-4, 2.0), doc="Length of a step, in standard deviations of the current Gaussian"

@@ -17,7 +17,8 @@ from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
     from gpvae_core.evaluation.mean import Mean
-    from gpvae_core.evaluation.result import Correlation, Evaluation
+    from gpvae_core.evaluation.parts import Correlation
+    from gpvae_core.evaluation.result import Evaluation
     from gpvae_core.truth.ais import AISSettings
     from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, LargestMean, SmallestMean
+from gpvae_core.evaluation.estimates import BidirectionalMeans, ChainsReport
+from gpvae_core.evaluation.mean import LargestMean, Mean, SmallestMean
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.bidirectional import MIN_IMAGES

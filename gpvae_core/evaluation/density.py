@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gpvae_core.data.base import Dataset, Split
+from gpvae_core.evaluation.estimates import DensityMean
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.result import DensityMean, PassesPerPoint
+from gpvae_core.evaluation.parts import PassesPerPoint
 from gpvae_core.mapa.density import Density, kl_from_truth, line_density, mixture_density, true_log_px
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run

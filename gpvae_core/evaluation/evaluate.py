@@ -12,7 +12,8 @@ from gpvae_core.errors import unknown
 from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, simulated_bounds
 from gpvae_core.evaluation.density import density_report, passes_per_point
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.result import Evaluation, KernelWidth, SampleSizes
+from gpvae_core.evaluation.parts import KernelWidth, SampleSizes
+from gpvae_core.evaluation.result import Evaluation
 from gpvae_core.evaluation.sample import (
     best_gaussian_elbo,
     correlations,

@@ -32,7 +32,12 @@ Number = Annotated[float | None, BeforeValidator(_finite)]
 
 
 class EvaluationPart(BaseModel):
-    """Base class of the parts of an evaluation."""
+    """Base class of the parts of an evaluation, each of which converts to JSON and back.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.Mean.from_json({"mean": 2.0, "se": 0.5, "n": 3}).to_json()
+    {'mean': 2.0, 'se': 0.5, 'n': 3}
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     omitted: ClassVar[frozenset[str]] = frozenset()
@@ -71,12 +76,22 @@ class Mean(EvaluationPart):
 
 
 class LargestMean(Mean):
-    """A mean, and the largest value."""
+    """A mean, and the largest value.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.LargestMean.over([1.0, 1.02], max=1.02).max
+    1.02
+    """
 
     max: Number
 
 
 class SmallestMean(Mean):
-    """A mean, and the smallest value."""
+    """A mean, and the smallest value.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.SmallestMean.over([400.0, 900.0], min=400.0).min
+    400.0
+    """
 
     min: Number

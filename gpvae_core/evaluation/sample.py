@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import Split
+from gpvae_core.evaluation.estimates import Check, LogPx
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.result import (
+from gpvae_core.evaluation.parts import (
     AmortizationGap,
     ApproximationGap,
     BestGaussianElbo,
-    Check,
     Correlation,
     Gaps,
     InferenceGap,
-    LogPx,
 )
 from gpvae_core.evaluation.whole_split import traces
 from gpvae_core.gaps import GapTable, gaps_and_best

@@ -11,8 +11,9 @@ from gpvae_core import bounds
 from gpvae_core.collapse import ACTIVE, activity, moment_kl
 from gpvae_core.data.base import Split
 from gpvae_core.densities.base import Posterior
+from gpvae_core.evaluation.estimates import IwaeScore
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.result import ActiveUnits, Collapse, IwaeScore, UncertaintyMeans
+from gpvae_core.evaluation.parts import ActiveUnits, Collapse, UncertaintyMeans
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
 from gpvae_core.training_bound import training_bound

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gpvae_core.collapse import ACTIVE
+from gpvae_core.evaluation.estimates import BidirectionalMeans, ChainsReport, LogPx
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.result import BidirectionalMeans, ChainsReport, Evaluation, LogPx
+from gpvae_core.evaluation.result import Evaluation
 
 TRUTHS = {
     "line": "quadrature along the latent line",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
-from gpvae_core.gaps import gaps_and_best
+from gpvae_core.gaps import encoder_elbos, gaps_and_best
 from gpvae_core.inspection import contours, pictures
 from gpvae_core.inspection.encoder_shape import encoder_shape
 from gpvae_core.inspection.encodings import Encodings, encode_batch
@@ -41,7 +41,6 @@ from gpvae_core.truth.resampling import PROPOSALS
 T = TypeVar("T")
 
 BASE_SAMPLES = 200
-ELBO_SAMPLES = 1000
 STARTS = 3
 """Samples of the encoder from which the search for the mode starts, besides its mean, its base's and the prior's."""
 CACHED = 512
@@ -279,17 +278,10 @@ class InstanceAnswers:
             log_px_truth=quick.kind,
             best_full_elbo=None,
             best_diagonal_elbo=None,
-            encoder_elbo=self._elbo(instance),
+            encoder_elbo=self._once(
+                "elbo", instance, lambda: float(encoder_elbos(self._vae, self._x(instance), self._seed))
+            ),
             negentropy=None if quick.negentropy is None else float(quick.negentropy[0]),
             modes=None if quick.n_modes is None else int(quick.n_modes[0]),
             log_px_se=None if quick.se is None else float(quick.se[0]),
         )
-
-    def _elbo(self, instance: Instance) -> float:
-        """Return the encoder's ELBO, estimated with ELBO_SAMPLES samples, in nats."""
-
-        @torch.no_grad()
-        def compute() -> float:
-            return float(self._vae.log_weights(self._x(instance), ELBO_SAMPLES, self._generator()).mean())
-
-        return self._once("elbo", instance, compute)

@@ -129,7 +129,7 @@ def test_training_longer_and_resuming(runs: Path, tmp_path: Path) -> None:
         (["train", "--resume", "vae", "--seed", "0"], ["leave out --seed"]),
         (["train", "--seed", "99999999999999999999"], ["--seed"]),
         (["train", "--set", "name=mnist"], ["use --dataset"]),
-        (["train", "--out", "vae/config.json"], ["exists already: choose another --out"]),
+        (["train", "--out", "vae/config.json"], ["exists already: choose another folder (--out)"]),
         (["runs", "nothing"], ["there is no folder 'nothing'"]),
         (["train", "--resume", "nothing"], ["there is no run 'nothing'"]),
         (["train", "--metod", "gp"], ["--metod"]),
