@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
-from gpvae_core.data.damage import check_readable, short
+from gpvae_core.data.damage import cannot_read, check_readable, short
 from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.errors import UserError
+from gpvae_core.reading import DAMAGE, read_arrays
 
 MAX_BYTES = 8_000_000_000
 SIDES = (4, 256)
@@ -21,16 +20,6 @@ _CHANNELS = (1, 3)
 _PARTS = (("train_images", "train_labels"), ("test_images", "test_labels"))
 _WHOLE_IMAGES = ("images", "x")
 _WHOLE_LABELS = ("labels", "y")
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-)
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -83,15 +72,10 @@ def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"'{path}' is not there: wanted an .npz file")
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in names)
-        if size > MAX_BYTES:
-            raise UserError(f"'{path}' holds {size / 1e9:.0f} GB: wanted at most {MAX_BYTES / 1e9:.0f} GB")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in names}
-    except UserError:
-        raise
-    except _DAMAGE as error:
+        return read_arrays(path, MAX_BYTES, names)
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except DAMAGE as error:
         raise UserError(f"'{path}' is not an .npz of plain numbers, is damaged or truncated ({short(error)})") from None
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,13 +18,13 @@ from gpvae_core.data.damage import cannot_read, check_readable, short
 from gpvae_core.data.decode import decode, is_picture
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent, terminal_progress
+from gpvae_core.reading import DAMAGE, open_zip, read_bytes, read_member
 
 MAX_MEMBER_BYTES = 50_000_000
 MAX_ARRAY_BYTES = 8_000_000_000
 MANY = 2000
 """Number of pictures above which a progress bar is shown."""
 _BATCH = 256
-_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ def open_tree(path: Path) -> Iterator[list[ImageFile]]:
     if path.is_dir():
         yield _sorted(path, _in_folder(path))
     elif path.is_file():
-        with _open_zip(path) as archive:
+        with ExitStack() as stack:
+            archive = _open_zip(path, stack)
             yield _sorted(path, _in_zip(path, archive))
     else:
         raise UserError(f"'{path}' is not there: wanted a folder or a zip of images")
@@ -134,10 +134,12 @@ def _where(path: Path, info: zipfile.ZipInfo) -> str:
     return f"'{short(info.filename, 200)}' in '{path}'"
 
 
-def _open_zip(path: Path) -> zipfile.ZipFile:
+def _open_zip(path: Path, stack: ExitStack) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
-    except _DAMAGE as error:
+        return stack.enter_context(open_zip(path))
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except DAMAGE as error:
         raise UserError(
             f"'{path}' is not a zip of images, or is truncated ({short(error)}): copy or fetch it again"
         ) from None
@@ -146,18 +148,19 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 def _read_file(file: Path) -> bytes:
     try:
         _check_size(file.stat().st_size, f"'{file}'")
-        return file.read_bytes()
+        return read_bytes(file, MAX_MEMBER_BYTES)
     except OSError as error:
         raise cannot_read(file, error) from None
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Return the bytes of a member."""
-    # A zip bomb cannot pass this check by stating a small size: zipfile reads no more than the stated size.
     _check_size(info.file_size, _where(path, info))
     try:
-        return archive.read(info)
-    except _DAMAGE as error:
+        return read_member(archive, info, MAX_MEMBER_BYTES, path)
+    except OSError as error:
+        raise UserError(f"{_where(path, info)} cannot be read ({error.strerror or short(error)})") from None
+    except DAMAGE as error:
         raise UserError(f"{_where(path, info)} is damaged ({short(error)}): copy or fetch the zip again") from None
 
 
