@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
+from gpvae_core.data.classes import ShownClasses, shown_classes
 from gpvae_core.data.damage import cannot_read, check_readable, short
 from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.errors import UserError
@@ -42,9 +43,9 @@ class ArrayFile(PathSource):
             raise UserError(f"'{path}': wanted an array 'images' (or 'x'), or 'train_images' and 'test_images'")
         labels = next((name for name in _WHOLE_LABELS if name in arrays), "")
         pixels, levels = as_pixels(arrays[images], f"'{images}' in '{path}'")
-        names, classes = _classes(_labels(arrays, labels, len(pixels), path))
+        names, classes, shown = _classes(_labels(arrays, labels, len(pixels), path))
         whole = Split(pixels, classes, levels)
-        return RawData(*stratified_test_split(whole, self.config.split_seed, f"'{path}'"), names)
+        return RawData(*stratified_test_split(whole, self.config.split_seed, f"'{path}'"), names, shown=shown)
 
     def _partitioned(self, arrays: Arrays, path: Path) -> RawData:
         (train, levels), (test, test_levels) = (as_pixels(arrays[name], f"'{name}' in '{path}'") for name, _ in _PARTS)
@@ -57,8 +58,9 @@ class ArrayFile(PathSource):
             raise UserError(f"'{path}': wanted labels of both training and test images, or of none")
         counts = (len(train), len(test))
         labels = [_labels(arrays, name, count, path) for (_, name), count in zip(_PARTS, counts, strict=True)]
-        names, classes = _classes(np.concatenate(labels))
-        return RawData(Split(train, classes[: len(train)], levels), Split(test, classes[len(train) :], levels), names)
+        names, classes, shown = _classes(np.concatenate(labels))
+        splits = (Split(train, classes[: len(train)], levels), Split(test, classes[len(train) :], levels))
+        return RawData(*splits, names, shown=shown)
 
 
 def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
@@ -131,7 +133,8 @@ def _labels(arrays: Arrays, name: str, count: int, path: Path) -> np.ndarray:
     return labels.ravel()
 
 
-def _classes(labels: np.ndarray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return (names of the classes, index of each image's class)."""
-    names, classes = np.unique(labels, return_inverse=True)
-    return tuple(str(name) for name in names), classes.astype(np.int64)
+def _classes(labels: np.ndarray) -> tuple[tuple[str, ...], NDArray[np.int64], ShownClasses | None]:
+    """Return (names of the classes, index of each image's class, the classes shown if they are texts)."""
+    values, classes = np.unique(labels, return_inverse=True)
+    names = tuple(str(value) for value in values)
+    return names, classes.astype(np.int64), shown_classes(names) if labels.dtype.kind == "U" else None

@@ -15,6 +15,7 @@ from gpvae_core.data.damage import short
 from gpvae_core.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
+WANTED = "PNG, JPEG, BMP, WebP or GIF"
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"})
 MAX_PIXELS = 50_000_000
 """Largest number of pixels of a picture. A small file can claim more pixels than fit into memory."""
@@ -57,15 +58,13 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int) -> ND
 
 def _open(data: bytes, name: str) -> Image.Image:
     if not data:
-        raise UserError(f"{name} is empty: wanted a picture (PNG, JPEG, BMP, WebP or GIF)")
+        raise UserError(f"{name} is empty: wanted a picture ({WANTED})")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many(name) from None
     except _DAMAGE:
-        raise UserError(
-            f"{name} is not a picture that can be read, or is truncated: wanted PNG, JPEG, BMP, WebP or GIF"
-        ) from None
+        raise UserError(f"{name} is not a picture that can be read, or is truncated: wanted {WANTED}") from None
     if image.width * image.height > MAX_PIXELS:
         raise _too_many(name)
     return image

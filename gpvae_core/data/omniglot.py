@@ -65,8 +65,8 @@ class Omniglot(Source):
 
     def _read(self, path: Path, known: set[tuple[str, str]] | None = None) -> tuple[NDArray[np.uint8], list[str]]:
         """Return (inverted pixels, character of each) of a zip's drawings that are not in `known`; add them to it."""
-        with open_tree(path) as pictures:
-            new = [picture for picture in pictures if known is None or _key(picture) not in known]
+        with open_tree(path) as tree:
+            new = [picture for picture in tree.pictures if known is None or _key(picture) not in known]
             if known is not None:
                 known.update(map(_key, new))
             # The files have black ink on white.
