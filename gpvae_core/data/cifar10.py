@@ -13,6 +13,7 @@ import numpy as np
 
 from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.damage import cannot_read, short
+from gpvae_core.data.downloads import unpublished_note
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
@@ -44,13 +45,14 @@ class Cifar10(Source):
 
     def read(self) -> RawData:
         paths = {name: path for name in TRAIN + TEST if (path := _unpacked(name)) is not None}
+        note = ""  # of the unpacked files no checksums are published
         if len(paths) == len(TRAIN + TEST):
             files = {name: _content(path) for name, path in paths.items()}
         elif archive := find_file("cifar10", (ARCHIVE,)):
-            files = _members(archive)
+            files, note = _members(archive), unpublished_note("cifar10", [archive])
         else:
             raise missing("cifar10", (ARCHIVE,))
-        return RawData(_split(files, TRAIN), _split(files, TEST), CLASSES)
+        return RawData(_split(files, TRAIN), _split(files, TEST), CLASSES, note=note)
 
 
 def _unpacked(name: str) -> Path | None:

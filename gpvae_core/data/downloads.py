@@ -6,7 +6,7 @@ import errno
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,6 +176,19 @@ def matches(download: Download, path: Path) -> bool:
     if path.name == download.file and _digest(path, download.checksum) == download.checksum:
         return True
     return download.content is not None and _digest(path, download.content, uncompress=True) == download.content
+
+
+def unpublished_note(name: str, paths: Iterable[Path]) -> str:
+    """Return which of these files of data set `name` are not the published ones, in words; empty if all are.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    known = {file: download for download in DOWNLOADS[name] for file in download.names}
+    others = [path.name for path in paths if path.name in known and not matches(known[path.name], path)]
+    if not others:
+        return ""
+    return f"not the published files ({', '.join(others)}): likelihoods are not comparable with published ones"
 
 
 def _digest(path: Path, like: str, uncompress: bool = False) -> str | None:

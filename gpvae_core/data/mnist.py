@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.damage import cannot_read, short
+from gpvae_core.data.downloads import unpublished_note
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
@@ -63,7 +64,7 @@ class Mnist(Source):
         if len(present) < len(FILES):
             raise missing("mnist", FILES)
         train, test = _part(*present[:2]), _part(*present[2:])
-        return RawData(train, test, tuple("0123456789"))
+        return RawData(train, test, tuple("0123456789"), note=unpublished_note("mnist", present))
 
 
 def _part(images_path: Path, labels_path: Path) -> Split:

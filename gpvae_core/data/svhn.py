@@ -10,6 +10,7 @@ import numpy as np
 
 from gpvae_core.data.base import DATASETS, RawData, Source
 from gpvae_core.data.damage import check_readable, short
+from gpvae_core.data.downloads import unpublished_note
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
@@ -34,7 +35,7 @@ class Svhn(Source):
         if len(paths) < len(FILES):
             raise missing("svhn", FILES)
         train, test = map(read_mat, paths)
-        return RawData(train, test, tuple("0123456789"))
+        return RawData(train, test, tuple("0123456789"), note=unpublished_note("svhn", paths))
 
 
 def read_mat(path: Path) -> Split:
