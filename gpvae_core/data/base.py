@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from gpvae_core.data.classes import ShownClasses
 from gpvae_core.data.damage import short
@@ -45,6 +45,16 @@ class DataConfig(BaseModel):
     split_seed: int = Field(
         default=0, ge=0, description="seed of the validation split (and of the test split if none is published)"
     )
+    levels: int | None = Field(
+        default=None,
+        ge=1,
+        description="stored value of white in data of your own (default: 255 for pictures and bytes, 1 for floats)",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before_levels(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `levels` out unless it is set, so that the JSON of a run without it stays from version to version."""
+        return {key: value for key, value in dump(self).items() if key != "levels" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,10 @@ class Source(ABC):
     """Whether the name continues with a path, as in images:PATH."""
     resizable: ClassVar[bool] = False
     """Whether `DataConfig.size` applies."""
+    scalable: ClassVar[bool] = False
+    """Whether `DataConfig.levels` applies."""
+    are_pictures: ClassVar[bool] = False
+    """Whether the images are picture files of the user's own, so that `DataConfig.levels` applies to others as well."""
     is_images: ClassVar[bool] = True
     """Whether the values are pixels in [0, 1]; synthetic points are not bounded."""
     wants: ClassVar[Mapping[str, Any]] = {}
@@ -181,6 +195,8 @@ def source_of(config: DataConfig) -> Source:
         raise UserError(f"data set '{head}' takes no path, got '{config.name}'; did you mean 'images:{argument}'?")
     if config.size is not None and not source.resizable:
         raise UserError(f"data set '{head}' has a fixed size: leave out size={config.size}")
+    if config.levels is not None and not source.scalable:
+        raise UserError(f"data set '{head}' has levels of its own: leave out levels={config.levels}")
     return source(config, argument)
 
 

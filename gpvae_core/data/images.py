@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.decode import picture_size
+from gpvae_core.data.levels import SET_LEVELS, check_levels, sliver_note
 from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.errors import UserError
@@ -28,19 +29,28 @@ class ImageTree(PathSource):
     """Any folder or zip of images with one subfolder per class, optionally below train/ and test/ or validation/."""
 
     resizable: ClassVar[bool] = True
+    scalable: ClassVar[bool] = True
+    are_pictures: ClassVar[bool] = True
 
     def read(self) -> RawData:
         path = own_path(self.argument)
         with open_tree(path) as tree:
             size = self.config.size or own_size(tree.pictures)
             pixels = _grey_if_possible(decode_all(tree.pictures, 3, size, path.name))
+        levels = self.config.levels or 255
+        check_levels(pixels, levels, f"'{path}'")
         folders = [picture.folders for picture in tree.pictures]
         parts, classes = partition(folders, path.stem)
         names, labels = np.unique(np.array(classes), return_inverse=True)
-        everything = Split(pixels, labels.astype(np.int64), levels=255)
+        everything = Split(pixels, labels.astype(np.int64), levels)
         raw = _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed, path)
         unlabelled = _unlabelled(parts, classes, path.stem)
-        notes = (partition_note(folders, parts), _unlabelled_note(classes, unlabelled), tree.left_out())
+        notes = (
+            sliver_note(pixels, levels, f"'{path.name}'", SET_LEVELS),
+            partition_note(folders, parts),
+            _unlabelled_note(classes, unlabelled),
+            tree.left_out(),
+        )
         return replace(raw, note="; ".join(filter(None, notes)), shown=shown_classes(raw.class_names, unlabelled))
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpvae_core.api import load_dataset
+from gpvae_core.api import load_dataset, train
 from gpvae_core.data import tree
-from gpvae_core.data.base import absolute_name
+from gpvae_core.data.base import DataConfig, absolute_name
 from gpvae_core.data.images import partition
 from gpvae_core.errors import UserError
+from gpvae_core.progress import silent
 from tests.data.makers import Digits, encode, enlarge, load_set, lock, read, write_tree, write_zip
 
 
@@ -381,8 +382,8 @@ def test_a_path_alone_is_told_its_name(name: str, advice: str, tmp_path: Path, m
 
 
 def members_of(count: int, *folders: str) -> dict[str, bytes]:
-    """So many pictures in each of the folders."""
-    return {f"{folder}/{i}.png": BLACK for folder in folders for i in range(count)}
+    """So many bright pictures in each of the folders."""
+    return {f"{folder}/{i}.png": encode(NOISE[:8, :8, 0]) for folder in folders for i in range(count)}
 
 
 @pytest.mark.parametrize("name", ["val", "Valid", "validation"])
@@ -474,3 +475,77 @@ def test_texts_of_an_array_stand_in_natural_order(tmp_path: Path, digits: Digits
     assert numbers.class_names == tuple(map(str, range(-2, 10)))
     huge = np.array(["7" * 5000, "1", "10", "01"] * 9)
     assert load_set(save(tmp_path / "c.npz", images=digits[0][:36], labels=huge)).class_names[:3] == ("01", "1", "10")
+
+
+def few_levels(digits: Digits, levels: int) -> np.ndarray:
+    """Digits from 0 to `levels`, uint8."""
+    return np.rint(digits[0][:60] / 240.0 * levels).astype(np.uint8)
+
+
+@pytest.mark.parametrize("levels", [1, 16, 60])
+@pytest.mark.parametrize("kind", ["array", "images"])
+def test_bytes_that_use_a_sliver_of_their_range(tmp_path: Path, digits: Digits, levels: int, kind: str) -> None:
+    images = few_levels(digits, levels)
+    if kind == "array":
+        name, where = save(tmp_path / "a.npz", images=images), "'images'"
+    else:
+        name = f"images:{write_zip(tmp_path / 'a.zip', {f'a/{i}.png': encode(x) for i, x in enumerate(images)})}"
+        where = "'a.zip'"
+    dark = load_set(name)
+    assert float(dark.train.pixels().max()) == pytest.approx(levels / 255)
+    assert dark.note == (
+        f"{where}: values use 0 to {levels} of the range from 0 to 255, so that they are nearly black; "
+        f"if {levels} is white: --set data.levels={levels}"
+    )
+    told = load_set(name, levels=levels)
+    assert (float(told.train.pixels().max()), told.note) == (1.0, "")
+    assert told.train.images.tobytes() == dark.train.images.tobytes()
+    if levels > 1:
+        with pytest.raises(UserError, match=f"wanted values from 0 to {levels - 1}, the value of white, got 0 to"):
+            load_set(name, levels=levels - 1)
+
+
+def test_floats_and_whole_numbers_by_levels(tmp_path: Path, digits: Digits) -> None:
+    images = digits[0][:60]
+    dark = load_set(save(tmp_path / "a.npz", images=images / 255.0 / 255.0))
+    assert dark.note.startswith("'images': values use 0 to 0.0036")
+    assert dark.note.endswith("of the range from 0 to 1, so that they are nearly black; divide by less before saving")
+    expected = load_set(save(tmp_path / "b.npz", images=images / 255.0))
+    assert expected.note == ""
+    for kind in (np.int64, np.uint16, np.float64):
+        told = load_set(save(tmp_path / "c.npz", images=images.astype(kind)), levels=255)
+        np.testing.assert_array_equal(told.train.images, expected.train.images)
+        assert told.note == ""
+    with pytest.raises(UserError, match="wanted values from 0 to 255, the value of white, got -1 to 240"):
+        load_set(save(tmp_path / "d.npz", images=np.where(images == 0, -1, images.astype(int))), levels=255)
+    bools = save(tmp_path / "e.npz", images=images > 100)
+    assert (load_set(bools).note, load_set(bools, levels=1).note) == ("", "")
+    assert float(load_set(bools, levels=2).train.pixels().max()) == 0.5
+    two = load_set(save(tmp_path / "f.npz", train_images=images, test_images=images // 255 + images // 240))
+    assert two.note.startswith("'test_images': values use 0 to 1 of the range from 0 to 255, so that they are nearly")
+    assert (
+        load_set(save(tmp_path / "g.npz", images=X + 250)).note
+        == "'images': values use 250 to 250 of the range from 0 to 255"
+    )
+
+
+def test_levels_where_none_belong() -> None:
+    with pytest.raises(UserError, match="'digits' has levels of its own: leave out levels=16"):
+        load_set("digits", levels=16)
+
+
+def test_the_json_of_a_config_without_levels_stays() -> None:
+    before = {"name": "digits", "size": None, "validation_fraction": 0.1, "split_seed": 0}
+    assert DataConfig(name="digits").model_dump() == before
+    told = DataConfig(name="array:a.npz", levels=16)
+    assert told.model_dump() == before | {"name": "array:a.npz", "levels": 16}
+    assert DataConfig.model_validate_json(told.model_dump_json()) == told
+
+
+def test_training_by_the_interface_tells_the_note(
+    tmp_path: Path, digits: Digits, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = save(tmp_path / "a.npz", images=few_levels(digits, 1))
+    train("vae", name, out=tmp_path / "run", settings={"epochs": 1, "hidden": 4}, progress=silent)
+    (line,) = caplog.messages
+    assert line.startswith(f"{name}: 'images': values use 0 to 1 of the range from 0 to 255")
