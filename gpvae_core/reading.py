@@ -159,7 +159,7 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, path
     """Return the bytes of a zip's member, however many it states.
 
     Raises:
-        OSError: it has more than `most` bytes.
+        OSError: it has more than `most` bytes, or is compressed by another method than deflate.
         BadZipFile: it is damaged; so are others of DAMAGE.
     """
     if info.file_size > most:
@@ -171,7 +171,7 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, path
 def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     # NOTE: zipfile decompresses bzip2 and LZMA without a limit, and a kilobyte of bzip2 can be a gigabyte of zeros.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile("it is compressed in another way than by deflate, which most programs use")
+        raise OSError(errno.EINVAL, "it is compressed by another method than deflate: pack it again")
     return archive.open(info)
 
 

@@ -123,7 +123,7 @@ def test_members_are_read_whole_or_not_at_all(tmp_path: Path, compression: int) 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_members_that_zipfile_cannot_read_in_pieces(tmp_path: Path, compression: int) -> None:
     path = write_member(tmp_path / "a.zip", bytes(100), compression)
-    with open_zip(path) as archive, pytest.raises(zipfile.BadZipFile, match="in another way than by deflate"):
+    with open_zip(path) as archive, pytest.raises(OSError, match="by another method than deflate"):
         read_member(archive, archive.infolist()[0], 1000, path)
 
 

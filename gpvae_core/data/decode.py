@@ -87,15 +87,21 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int) -> ND
     Raises:
         UserError: the data are not a supported picture, are truncated or damaged, or have too many pixels.
     """
-    with _open(data, name) as image, _IN_FLIGHT.take(image.width * image.height):
+    image = _open(data, name)
+    with image, _IN_FLIGHT.take(image.width * image.height):
         try:
-            ImageOps.exif_transpose(image, in_place=True)  # NOTE: otherwise it copies, also where nothing is turned
-            upright = _opaque(image, _MODES[channels])
-            fitted = _centre_crop(upright, width / height).resize((width, height), Image.Resampling.LANCZOS)
+            pixels = _fitted(image, _MODES[channels], height, width)
         except _DAMAGE as error:
             raise UserError(f"{name} is truncated or damaged ({short(error)}): save or copy it again") from None
-    pixels = np.array(fitted)
+        finally:
+            image.close()  # its pixels are freed before another picture's share is
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+
+
+def _fitted(image: Image.Image, mode: str, height: int, width: int) -> NDArray[np.uint8]:
+    ImageOps.exif_transpose(image, in_place=True)  # NOTE: otherwise it copies, also where nothing is turned
+    upright = _centre_crop(_opaque(image, mode), width / height)
+    return np.array(upright.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -121,6 +127,8 @@ def _centre_crop(image: Image.Image, aspect: float) -> Image.Image:
     # Crop before resizing: the resampling filter would otherwise mix in pixels from outside of the crop.
     width = max(1, min(image.width, round(image.height * aspect)))
     height = max(1, min(image.height, round(image.width / aspect)))
+    if (width, height) == image.size:
+        return image
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
@@ -131,7 +139,7 @@ def _opaque(image: Image.Image, mode: str) -> Image.Image:
         eight_bits = np.rint(np.arange(1 << 16) / 257.0).astype(np.uint8)
         return Image.fromarray(eight_bits[np.clip(np.asarray(image), 0, (1 << 16) - 1)]).convert(mode)
     if not image.has_transparency_data:
-        return image.convert(mode)
+        return image if image.mode == mode else image.convert(mode)
     opaque = Image.new(mode, image.size)
     for top in range(0, image.height, BAND):
         layers = image.crop((0, top, image.width, min(top + BAND, image.height))).convert("RGBA")

@@ -20,7 +20,7 @@ from gpvae_core.reading import open_regular, read_stream
 from gpvae_core.types import EventShape
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-MAX_BYTES = 1_000_000_000
+MAX_BYTES = 600_000_000
 """Most bytes of a file: MNIST has 47 million, and its relatives of 28x28 images have up to 550 million."""
 
 
