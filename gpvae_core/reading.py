@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import math
 import os
 import stat
@@ -19,7 +18,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
@@ -103,14 +102,6 @@ def read_bytes(path: Path, most: int) -> bytes:
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
     """Return a text in UTF-8. Raises OSError as `read_bytes`, and UnicodeDecodeError if it is none."""
     return read_bytes(path, most).decode()
-
-
-def parse_json(text: str) -> Any:
-    """Return the value of a JSON text. Raises ValueError if it is none, or nested too deeply."""
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def read_stream(stream: Stream, most: int, path: Path) -> bytes:

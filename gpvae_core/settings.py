@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,6 @@ from pydantic import BaseModel
 
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError, nearest
-from gpvae_core.reading import parse_json
 from gpvae_core.run_config import CHOSEN_PARTS, FLAGS, OMITTED_DEFAULTS, PARTS, RunConfig, TrainConfig
 
 
@@ -25,8 +25,8 @@ def parse_settings(items: list[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UserError(f"wanted --set key=value, got '{item}'")
         try:
-            out[key.strip()] = parse_json(text)
-        except ValueError:
+            out[key.strip()] = json.loads(text)
+        except json.JSONDecodeError:
             out[key.strip()] = text
     return out
 

@@ -20,7 +20,6 @@ from gpvae_core.reading import (
     DAMAGE,
     open_regular,
     open_zip,
-    parse_json,
     read_arrays,
     read_bytes,
     read_member,
@@ -85,12 +84,6 @@ def test_the_size_that_a_file_states_is_not_believed() -> None:
     assert Path("/proc/self/maps").stat().st_size == 0
     with pytest.raises(OSError, match="it is too large"):
         read_bytes(Path("/proc/self/maps"), 10)
-
-
-def test_json_nested_too_deeply() -> None:
-    assert parse_json('{"a": [1]}') == {"a": [1]}
-    with pytest.raises(ValueError, match="it is nested too deeply"):
-        parse_json("[" * 100_000)
 
 
 def write_member(path: Path, data: bytes, compression: int = zipfile.ZIP_DEFLATED) -> Path:

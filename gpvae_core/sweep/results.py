@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.errors import UserError
-from gpvae_core.reading import parse_json
 from gpvae_core.sweep.schema import connect_to_read
 
 FILE = "results.sqlite"
@@ -133,7 +133,7 @@ class Results:
     def setups(self) -> list[Setup]:
         """Return the setups, the latest first."""
         rows = self._read("SELECT setup, name, content, updated FROM setups ORDER BY updated DESC, setup")
-        return [Setup(row["setup"], row["name"], self._object(row["content"]), row["updated"]) for row in rows]
+        return [Setup(row["setup"], row["name"], json.loads(row["content"]), row["updated"]) for row in rows]
 
     def rows(self, setup: str | None = None) -> list[Result]:
         """Return the jobs of a setup, or of all setups; a job that belongs to two setups is then returned twice."""
@@ -145,7 +145,7 @@ class Results:
             "ORDER BY dataset, latent_dim, method, split, restart, setup",
             setup,
         )
-        return [self._result(row) for row in rows]
+        return [_result(row) for row in rows]
 
     def costs(self) -> dict[str, Cost]:
         """Return the cost of each kind of job, by cost key: the mean over finished jobs, else the measured one."""
@@ -160,20 +160,6 @@ class Results:
             "FROM jobs WHERE status = 'done' GROUP BY cost_key"
         )
         return measured | {row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"]) for row in done}
-
-    def _result(self, row: sqlite3.Row) -> Result:
-        measured = self._object(row["result"]) if row["result"] else {}
-        fields: dict[str, Any] = {name: row[name] for name in PLANNED} | {name: measured.get(name) for name in MEASURED}
-        return Result(setup=row["setup"], **fields)
-
-    def _object(self, text: str) -> dict[str, Any]:
-        try:
-            value = parse_json(text)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"'{self.path}' is damaged: wanted a JSON object ({error})") from None
-        if not isinstance(value, dict):
-            raise UserError(f"'{self.path}' is damaged: wanted a JSON object, got {type(value).__name__}")
-        return value
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         with closing(connect_to_read(self.path)) as connection:
@@ -204,6 +190,12 @@ def open_results(path: Path) -> Results:
     results = Results(path / FILE if path.is_dir() else path)
     results.setups()
     return results
+
+
+def _result(row: sqlite3.Row) -> Result:
+    measured = json.loads(row["result"]) if row["result"] else {}
+    fields: dict[str, Any] = {name: row[name] for name in PLANNED} | {name: measured.get(name) for name in MEASURED}
+    return Result(setup=row["setup"], **fields)
 
 
 def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:
