@@ -5,6 +5,7 @@ On bad input every function raises `UserError` with one line: what was expected,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,6 +18,8 @@ from gpvae_core.progress import Progress, terminal_progress
 from gpvae_core.runs import Run, load_run
 from gpvae_core.training import resume as resume_training
 from gpvae_core.training_plan import plan_training
+
+log = logging.getLogger(__name__)
 
 Setting: TypeAlias = bool | int | float | str
 """Type of a setting's value; `gpvae list settings` shows all settings."""
@@ -58,6 +61,8 @@ def train(
     torch.Size([1, 2])
     """
     plan = plan_training(method, dataset, settings, preset, _path(init_from), _path(decoder_from), _path(out))
+    if plan.data.note:
+        log.warning("%s: %s", plan.data.name, plan.data.note)
     with _progress_or_bar(progress) as report:
         return load_run(plan.train(device, report), device=device)
 

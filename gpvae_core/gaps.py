@@ -14,12 +14,10 @@ The encoder's ELBO is the ordinary one, with the exact log q(z|x) of the (margin
 from __future__ import annotations
 
 import dataclasses
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -33,6 +31,7 @@ from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.errors import UserError
 from gpvae_core.files import replacing
 from gpvae_core.progress import Progress, silent
+from gpvae_core.reading import DAMAGE, read_arrays
 from gpvae_core.truth.best_gaussian import SCORE_SAMPLES, BestGaussians, best_gaussians, elbos
 from gpvae_core.truth.evidence import Array, Evidence, EvidenceKind
 from gpvae_core.truth.importance import log_weights
@@ -42,6 +41,8 @@ from gpvae_core.vae import VAE
 
 ELBO_SAMPLES = 2000
 """Number of samples of the encoder's ELBO where q is not a diagonal Gaussian."""
+MAX_BYTES = 1_000_000_000
+"""Most bytes of a table that are read."""
 MAX_COMPLETE, SAMPLE = 500, 200
 """Largest number of images of which all are used by default, and the size of the sample from more."""
 
@@ -144,8 +145,7 @@ class GapTable:
             UserError: the file is missing, damaged or not a gap table.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                columns = {name: file[name] for name in file.files}
+            columns: dict[str, Any] = dict(read_arrays(path, MAX_BYTES))
             truth = str(columns.pop("truth"))
             if truth not in get_args(EvidenceKind):
                 raise ValueError(f"unknown estimator '{truth}'")
@@ -155,7 +155,7 @@ class GapTable:
             return GapTable(**{**optional, **columns, "truth": truth}, k=k, steps=steps)
         except FileNotFoundError:
             raise UserError(f"there is no gap table '{path}'") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGE as error:
             raise UserError(f"'{path}' is damaged, or not a gap table ({error}): compute the gaps again") from None
 
 

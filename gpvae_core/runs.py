@@ -94,7 +94,10 @@ class Run:
             if self._data is None:
                 data = self._load_data()
                 if data.fingerprint != self.meta.data_fingerprint:
-                    raise UserError(f"the data set '{data.name}' is not the one that run '{self.name}' was trained on")
+                    raise UserError(
+                        f"the data set '{data.name}' is not the one that run '{self.name}' was trained on: its files "
+                        "changed, or an earlier version read them otherwise (see its changelog)"
+                    )
                 self._data = data
             return self._data
 

@@ -79,7 +79,10 @@ def resume(
     with locked(out), stop_on(signal.SIGINT) as stop:
         data = load(config.data)
         if data.fingerprint != read_record(out / "meta.json", RunMetadata).data_fingerprint:
-            raise UserError(f"the data of '{out}' changed since it was trained: wanted the same images to resume")
+            raise UserError(
+                f"the data of '{out}' changed since it was trained, or an earlier version read them otherwise: "
+                "wanted the same images to resume"
+            )
         training = Training(config, data, out, pick_device(device))
         training.restore()
         if epochs is not None:

@@ -18,7 +18,7 @@ SOURCES = sorted((ROOT / "gpvae_core").rglob("*.py")) + sorted((ROOT / "dashboar
 
 # A module may import from its own layer and from those before it.
 LAYERS = [
-    {"errors", "files", "hashes", "csv_text", "registry", "part", "types", "progress", "device"},
+    {"errors", "files", "reading", "hashes", "csv_text", "registry", "part", "types", "progress", "device"},
     {"nets", "gp", "likelihoods", "data"},
     {"densities"},
     {"priors"},

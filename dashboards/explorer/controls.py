@@ -122,10 +122,13 @@ class ExplorerControls(Controls):
 
     def _uploaded(self, content: bytes) -> None:
         if self._explorer is not None:
-            from gpvae_core.data.upload import image_from_bytes
+            from gpvae_core.data.upload import darkness, image_from_bytes, value_of_white
 
-            image = image_from_bytes(content, self._explorer.run.model.event_shape)
+            run = self._explorer.run
+            image = image_from_bytes(content, run.model.event_shape, MAX_UPLOAD, value_of_white(run.config.data))
             self.state.place("uploaded", image.numpy())
+            if remark := darkness(image):
+                self.complain(remark)
 
     def _inverted(self) -> None:
         if self.state.own_image is not None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from gpvae_core.data.classes import ShownClasses
 from gpvae_core.data.damage import short
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.data.split import Split, fingerprint, hold_out
@@ -44,6 +45,16 @@ class DataConfig(BaseModel):
     split_seed: int = Field(
         default=0, ge=0, description="seed of the validation split (and of the test split if none is published)"
     )
+    levels: int | None = Field(
+        default=None,
+        ge=1,
+        description="stored value of white in data of your own (default: 255 for pictures and bytes, 1 for floats)",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before_levels(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `levels` out unless it is set, so that the JSON of a run without it stays from version to version."""
+        return {key: value for key, value in dump(self).items() if key != "levels" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Dataset:
     fingerprint: str
     """SHA-256 of the pixels and labels of all three splits."""
     note: str = ""
-    """A remark for readers of results, such as that the images are a subset; else empty."""
+    """A remark for readers of results, such as that the images are a subset or that files were left out; else empty."""
     truth: KnownTruth | None = None
     """The model from which the data were drawn, if it is known."""
 
@@ -82,6 +93,8 @@ class RawData:
     """See `Dataset.note`."""
     truth: KnownTruth | None = None
     """See `Dataset.truth`."""
+    shown: ShownClasses | None = None
+    """The classes that people see, if they are not those of `class_names`, by which the fingerprint is computed."""
 
 
 class Source(ABC):
@@ -93,6 +106,10 @@ class Source(ABC):
     """Whether the name continues with a path, as in images:PATH."""
     resizable: ClassVar[bool] = False
     """Whether `DataConfig.size` applies."""
+    scalable: ClassVar[bool] = False
+    """Whether `DataConfig.levels` applies."""
+    are_pictures: ClassVar[bool] = False
+    """Whether the images are picture files of the user's own, so that `DataConfig.levels` applies to others as well."""
     is_images: ClassVar[bool] = True
     """Whether the values are pixels in [0, 1]; synthetic points are not bounded."""
     wants: ClassVar[Mapping[str, Any]] = {}
@@ -136,6 +153,8 @@ def parse_name(name: str) -> tuple[str, str]:
 
 def own_path(text: str) -> Path:
     """Return the path that a user typed, with ~ replaced by the home folder. Raises UserError if that fails."""
+    if "\0" in text:
+        raise UserError(f"wanted a path, got {short(repr(text))}, which has a null character")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # the home folder of an unknown user
@@ -149,7 +168,15 @@ def absolute_name(name: str) -> str:
         UserError: the data set is unknown.
     """
     head, argument = parse_name(name)
-    return f"{head}:{os.path.realpath(own_path(argument))}" if argument and DATASETS.get(head).takes_path else name
+    return f"{head}:{os.path.realpath(own_path(argument))}" if argument and _registered(head, name).takes_path else name
+
+
+def _registered(head: str, name: str) -> type[Source]:
+    """Return the source called `head`. Raises UserError, for a path alone with the name that reads it."""
+    if head not in DATASETS.summaries() and ("/" in head or os.path.exists(name)):
+        kind = "array" if Path(name).suffix == ".npz" else "images"
+        raise UserError(f"unknown dataset '{name}'; for data of your own write '{kind}:{name}'")
+    return DATASETS.get(head)
 
 
 def short_name(name: str) -> str:
@@ -161,13 +188,15 @@ def short_name(name: str) -> str:
 def source_of(config: DataConfig) -> Source:
     """Return the source of a config. Raises UserError if the name is unknown, or a path or size does not apply."""
     head, argument = parse_name(config.name)
-    source = DATASETS.get(head)
+    source = _registered(head, config.name)
     if source.takes_path and not argument:
         raise UserError(f"wanted '{head}:PATH', got '{head}' without a path")
     if argument and not source.takes_path:
         raise UserError(f"data set '{head}' takes no path, got '{config.name}'; did you mean 'images:{argument}'?")
     if config.size is not None and not source.resizable:
         raise UserError(f"data set '{head}' has a fixed size: leave out size={config.size}")
+    if config.levels is not None and not source.scalable:
+        raise UserError(f"data set '{head}' has levels of its own: leave out levels={config.levels}")
     return source(config, argument)
 
 
@@ -185,14 +214,16 @@ def load(config: DataConfig) -> Dataset:
         else hold_out(raw.train, config.validation_fraction, config.split_seed, config.name)
     )
     _check(config.name, {"training": train, "validation": validation, "test": raw.test}, len(raw.class_names))
+    splits = (train, validation, raw.test)
+    shown = splits if raw.shown is None else tuple(map(raw.shown.label, splits))
     return Dataset(
         name=config.name,
-        train=train,
-        validation=validation,
-        test=raw.test,
-        class_names=raw.class_names,
+        train=shown[0],
+        validation=shown[1],
+        test=shown[2],
+        class_names=raw.class_names if raw.shown is None else raw.shown.names,
         event_shape=tuple(int(n) for n in train.images.shape[1:]),  # pyright: ignore[reportArgumentType]
-        fingerprint=fingerprint(train, validation, raw.test),
+        fingerprint=fingerprint(*splits),
         note=raw.note,
         truth=raw.truth,
     )

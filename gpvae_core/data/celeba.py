@@ -43,7 +43,8 @@ class CelebA(Source):
         if location is None:
             raise UserError(f"the images of 'celeba' are not there: {self.by_hand}")
         size = self.config.size or SIZE
-        with open_tree(location) as pictures:
+        with open_tree(location) as tree:
+            pictures = tree.pictures
             if len(pictures) < FEWEST:
                 raise UserError(f"'{location}': wanted at least {FEWEST} faces for three parts, got {len(pictures)}")
             order = np.random.default_rng(self.config.split_seed).permutation(len(pictures))

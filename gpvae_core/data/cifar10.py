@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Sequence
@@ -10,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from gpvae_core.data.base import DATASETS, RawData, Source
-from gpvae_core.data.damage import cannot_read, check_readable, short
+from gpvae_core.data.damage import cannot_read, short
+from gpvae_core.data.downloads import unpublished_note
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
+from gpvae_core.reading import open_regular, read_stream
 from gpvae_core.types import EventShape
 
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -23,6 +27,8 @@ TEST = ("test_batch.bin",)
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000
 """Number of records in each file."""
+MAX_BYTES = 400_000_000
+"""Most bytes of the unpacked archive, which has 184 million."""
 _PIXELS = 3 * 32 * 32
 _RECORD = 1 + _PIXELS
 
@@ -39,13 +45,14 @@ class Cifar10(Source):
 
     def read(self) -> RawData:
         paths = {name: path for name in TRAIN + TEST if (path := _unpacked(name)) is not None}
+        note = ""  # of the unpacked files no checksums are published
         if len(paths) == len(TRAIN + TEST):
             files = {name: _content(path) for name, path in paths.items()}
         elif archive := find_file("cifar10", (ARCHIVE,)):
-            files = _members(archive)
+            files, note = _members(archive), unpublished_note("cifar10", [archive])
         else:
             raise missing("cifar10", (ARCHIVE,))
-        return RawData(_split(files, TRAIN), _split(files, TEST), CLASSES)
+        return RawData(_split(files, TRAIN), _split(files, TEST), CLASSES, note=note)
 
 
 def _unpacked(name: str) -> Path | None:
@@ -54,7 +61,8 @@ def _unpacked(name: str) -> Path | None:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read(RECORDS * _RECORD + 1)  # one byte more reveals a file that is too long
     except OSError as error:
         raise cannot_read(path, error) from None
 
@@ -62,16 +70,19 @@ def _content(path: Path) -> bytes:
 def _members(archive: Path) -> dict[str, bytes]:
     """Return the content of the record files in the tar.gz, by name."""
     files: dict[str, bytes] = {}
-    check_readable(archive)
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with open_regular(archive) as packed:
+            content = io.BytesIO(read_stream(gzip.GzipFile(fileobj=packed), MAX_BYTES, archive))
+        with tarfile.open(fileobj=content, mode="r:") as tar:
             for member in tar:
                 name = Path(member.name).name
                 file = tar.extractfile(member) if member.isfile() and name in TRAIN + TEST else None
                 if file is not None:
                     files[name] = file.read(RECORDS * _RECORD + 1)  # one byte more reveals a file that is too long
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"'{archive}' is damaged or truncated ({short(error)}): fetch it again") from None
+    except OSError as error:
+        raise cannot_read(archive, error) from None
     if lacking := [name for name in TRAIN + TEST if name not in files]:
         raise UserError(f"'{archive}' lacks {', '.join(lacking)}: is it the binary version, and complete?")
     return files

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from gpvae_core.errors import UserError
+from gpvae_core.reading import open_regular
 
 
 def short(what: object, most: int = 80) -> str:
@@ -22,14 +24,13 @@ def cannot_read(path: Path, error: OSError) -> UserError:
 def check_readable(path: Path) -> None:
     """Raise UserError if a file or folder exists but cannot be read, which a reader could mistake for damage.
 
-    Causes are missing permissions, a name that is too long, or a failing disk.
+    Causes are missing permissions, a name that is too long, a failing disk, or a pipe or device in its place.
     """
     try:
-        path.stat()
-        if path.is_dir():
+        if stat.S_ISDIR(path.stat().st_mode):
             os.scandir(path).close()
-        elif path.is_file():
-            path.open("rb").close()
+        else:
+            open_regular(path).close()
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

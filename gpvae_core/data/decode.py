@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -15,11 +18,50 @@ from gpvae_core.data.damage import short
 from gpvae_core.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
+WANTED = "PNG, JPEG, BMP, WebP or GIF"
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"})
 MAX_PIXELS = 50_000_000
 """Largest number of pixels of a picture. A small file can claim more pixels than fit into memory."""
+BAND = 256
+"""Rows that are laid over white at once, as this takes several copies."""
 _MODES = {1: "L", 3: "RGB"}
-_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, zlib.error, struct.error, OverflowError, IndexError, KeyError)
+_DAMAGE = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    zlib.error,
+    struct.error,
+    OverflowError,
+    IndexError,
+    KeyError,
+    MemoryError,
+)
+
+
+class _Budget:
+    """A number that threads share: each takes a part of it, and waits until there is enough."""
+
+    def __init__(self, total: int) -> None:
+        self._total = self._free = total
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, count: int) -> Iterator[None]:
+        share = min(count, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= share)
+            self._free -= share
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += share
+                self._changed.notify_all()
+
+
+_IN_FLIGHT = _Budget(MAX_PIXELS)
+"""Pixels decoded at the same time: as many as one picture may have, so that memory does not grow with the threads."""
 
 
 def is_picture(name: str) -> bool:
@@ -45,27 +87,32 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int) -> ND
     Raises:
         UserError: the data are not a supported picture, are truncated or damaged, or have too many pixels.
     """
-    with _open(data, name) as image:
+    image = _open(data, name)
+    with image, _IN_FLIGHT.take(image.width * image.height):
         try:
-            upright = _opaque(ImageOps.exif_transpose(image), _MODES[channels])
-            fitted = _centre_crop(upright, width / height).resize((width, height), Image.Resampling.LANCZOS)
+            pixels = _fitted(image, _MODES[channels], height, width)
         except _DAMAGE as error:
             raise UserError(f"{name} is truncated or damaged ({short(error)}): save or copy it again") from None
-    pixels = np.array(fitted)
+        finally:
+            image.close()  # its pixels are freed before another picture's share is
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+
+
+def _fitted(image: Image.Image, mode: str, height: int, width: int) -> NDArray[np.uint8]:
+    ImageOps.exif_transpose(image, in_place=True)  # NOTE: otherwise it copies, also where nothing is turned
+    upright = _centre_crop(_opaque(image, mode), width / height)
+    return np.array(upright.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _open(data: bytes, name: str) -> Image.Image:
     if not data:
-        raise UserError(f"{name} is empty: wanted a picture (PNG, JPEG, BMP, WebP or GIF)")
+        raise UserError(f"{name} is empty: wanted a picture ({WANTED})")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
         raise _too_many(name) from None
     except _DAMAGE:
-        raise UserError(
-            f"{name} is not a picture that can be read, or is truncated: wanted PNG, JPEG, BMP, WebP or GIF"
-        ) from None
+        raise UserError(f"{name} is not a picture that can be read, or is truncated: wanted {WANTED}") from None
     if image.width * image.height > MAX_PIXELS:
         raise _too_many(name)
     return image
@@ -80,6 +127,8 @@ def _centre_crop(image: Image.Image, aspect: float) -> Image.Image:
     # Crop before resizing: the resampling filter would otherwise mix in pixels from outside of the crop.
     width = max(1, min(image.width, round(image.height * aspect)))
     height = max(1, min(image.height, round(image.width / aspect)))
+    if (width, height) == image.size:
+        return image
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
@@ -87,10 +136,13 @@ def _centre_crop(image: Image.Image, aspect: float) -> Image.Image:
 def _opaque(image: Image.Image, mode: str) -> Image.Image:
     """Return the picture in `mode`, over white where it is transparent."""
     if image.mode.startswith("I"):  # NOTE: Pillow's `convert` clips 16-bit grey to 255; scale it to 8 bits instead
-        deep = np.asarray(image, np.float64) / 257.0
-        return Image.fromarray(np.clip(np.rint(deep), 0, 255).astype(np.uint8)).convert(mode)
+        eight_bits = np.rint(np.arange(1 << 16) / 257.0).astype(np.uint8)
+        return Image.fromarray(eight_bits[np.clip(np.asarray(image), 0, (1 << 16) - 1)]).convert(mode)
     if not image.has_transparency_data:
-        return image.convert(mode)
-    layers = image.convert("RGBA")
-    white = Image.new("RGBA", layers.size, "white")
-    return Image.alpha_composite(white, layers).convert(mode)
+        return image if image.mode == mode else image.convert(mode)
+    opaque = Image.new(mode, image.size)
+    for top in range(0, image.height, BAND):
+        layers = image.crop((0, top, image.width, min(top + BAND, image.height))).convert("RGBA")
+        white = Image.new("RGBA", layers.size, "white")
+        opaque.paste(Image.alpha_composite(white, layers).convert(mode), (0, top))
+    return opaque

@@ -6,11 +6,11 @@ import errno
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 import pooch
@@ -21,6 +21,7 @@ from gpvae_core.data.files import ENVIRONMENT, data_folder, find_file, own_folde
 from gpvae_core.errors import UserError
 from gpvae_core.hashes import hexdigest
 from gpvae_core.progress import Progress
+from gpvae_core.reading import Stream, open_regular
 
 CHUNK = 1 << 16
 
@@ -177,19 +178,33 @@ def matches(download: Download, path: Path) -> bool:
     return download.content is not None and _digest(path, download.content, uncompress=True) == download.content
 
 
+def unpublished_note(name: str, paths: Iterable[Path]) -> str:
+    """Return which of these files of data set `name` are not the published ones, in words; empty if all are.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    known = {file: download for download in DOWNLOADS[name] for file in download.names}
+    others = [path.name for path in paths if path.name in known and not matches(known[path.name], path)]
+    if not others:
+        return ""
+    return f"not the published files ({', '.join(others)}): likelihoods are not comparable with published ones"
+
+
 def _digest(path: Path, like: str, uncompress: bool = False) -> str | None:
     """Return the checksum of a file, or of a .gz file's content, by the algorithm of `like`; None for a damaged .gz."""
     algorithm = like.partition(":")[0]
     try:
-        with gzip.open(path, "rb") if uncompress and path.suffix == ".gz" else path.open("rb") as file:
-            return f"{algorithm}:{hexdigest(_chunks(file), algorithm)}"  # pyright: ignore[reportArgumentType]
+        with open_regular(path) as file:
+            content = gzip.GzipFile(fileobj=file) if uncompress and path.suffix == ".gz" else file
+            return f"{algorithm}:{hexdigest(_chunks(content), algorithm)}"
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return None
     except OSError as error:
         raise cannot_read(path, error) from None
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: Stream) -> Iterator[bytes]:
     while chunk := file.read(CHUNK):
         yield chunk
 

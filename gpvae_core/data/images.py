@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
+from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.decode import picture_size
+from gpvae_core.data.levels import SET_LEVELS, check_levels, sliver_note
 from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.errors import UserError
@@ -18,24 +21,37 @@ from gpvae_core.errors import UserError
 LARGEST_OWN_SIZE = 64
 DEFAULT_SIZE = 28
 _PARTS = {"train": "train", "training": "train", "test": "test", "val": "validation", "valid": "validation"}
-_PARTS |= {"validation": "validation"}
+_PARTS |= {"validation": "validation", "testing": "test"}
 
 
 @DATASETS.register("images")
 class ImageTree(PathSource):
-    """Any folder or zip of images with one subfolder per class, optionally below train/ and test/."""
+    """Any folder or zip of images with one subfolder per class, optionally below train/ and test/ or validation/."""
 
     resizable: ClassVar[bool] = True
+    scalable: ClassVar[bool] = True
+    are_pictures: ClassVar[bool] = True
 
     def read(self) -> RawData:
         path = own_path(self.argument)
-        with open_tree(path) as pictures:
-            size = self.config.size or own_size(pictures)
-            pixels = _grey_if_possible(decode_all(pictures, 3, size, path.name))
-        parts, classes = partition([picture.folders for picture in pictures], path.stem)
+        with open_tree(path) as tree:
+            size = self.config.size or own_size(tree.pictures)
+            pixels = _grey_if_possible(decode_all(tree.pictures, 3, size, path.name))
+        levels = self.config.levels or 255
+        check_levels(pixels, levels, f"'{path}'")
+        folders = [picture.folders for picture in tree.pictures]
+        parts, classes = partition(folders, path.stem)
         names, labels = np.unique(np.array(classes), return_inverse=True)
-        everything = Split(pixels, labels.astype(np.int64), levels=255)
-        return _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed, path)
+        everything = Split(pixels, labels.astype(np.int64), levels)
+        raw = _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed, path)
+        unlabelled = _unlabelled(parts, classes, path.stem)
+        notes = (
+            sliver_note(pixels, levels, f"'{path.name}'", SET_LEVELS),
+            partition_note(folders, parts),
+            _unlabelled_note(classes, unlabelled),
+            tree.left_out(),
+        )
+        return replace(raw, note="; ".join(filter(None, notes)), shown=shown_classes(raw.class_names, unlabelled))
 
 
 def own_size(pictures: Sequence[ImageFile]) -> int:
@@ -50,26 +66,55 @@ def own_size(pictures: Sequence[ImageFile]) -> int:
 def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str] | None, list[str]]:
     """Return (split of each image or None, class of each image) from the folders that contain them.
 
-    Leading folders shared by all images are dropped. If train/ and test/ are the next level, they give the split. The
-    remaining levels, joined by "/" (alphabet/character), are the class.
+    Leading folders shared by all images are dropped. If train/ and, beside it, test/ or validation/ are the next level,
+    they give the split. The remaining levels, joined by "/" (alphabet/character), are the class.
 
     Args:
         whole: name of the class of images without such a folder.
 
     Raises:
-        UserError: there are other folders beside train/ and test/.
+        UserError: there are other folders beside those of a partition.
     """
-    shared = _shared_depth(folders)
-    rest = [folder[shared:] for folder in folders]
-    first = {folder[0].lower() if folder else "" for folder in rest}
-    if not {"train", "training"} & first or "test" not in first:
+    rest, first = _levels(folders)
+    there = {_PARTS[name] for name in first & set(_PARTS)}
+    if "train" not in there or len(there) == 1:
         return None, ["/".join(folder) or whole for folder in rest]
     if others := sorted(first - set(_PARTS)):
+        present = " and ".join(f"{name}/" for name in sorted(first & set(_PARTS), reverse=True))
         raise UserError(
-            f"'{whole}' has train/ and test/ and beside them '{others[0] or 'images in no folder'}': "
+            f"'{whole}' has {present} and beside them '{others[0] or 'images in no folder'}': "
             "wanted only train/, test/ and perhaps validation/ on that level"
         )
     return [_PARTS[folder[0].lower()] for folder in rest], ["/".join(folder[1:]) or whole for folder in rest]
+
+
+def partition_note(folders: Sequence[tuple[str, ...]], parts: Sequence[str] | None) -> str:
+    """Return what becomes of a partition that is not whole, in words; empty if there is a whole one, or none."""
+    if parts is not None:
+        return "" if "test" in parts else "there is no test/: a seeded 20 % of each class of train/ is the test set"
+    if named := sorted(_levels(folders)[1] & set(_PARTS)):
+        listed = " and ".join(f"'{name}'" for name in named)
+        return f"{listed} {'is' if len(named) == 1 else 'are'} read as a class: a partition is train/ and test/ alone"
+    return ""
+
+
+def _levels(folders: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], set[str]]:
+    """Return (folders below those that all images share, names in lower case of the first of them; "" for none)."""
+    shared = _shared_depth(folders)
+    rest = [folder[shared:] for folder in folders]
+    return rest, {folder[0].lower() if folder else "" for folder in rest}
+
+
+def _unlabelled(parts: Sequence[str] | None, classes: Sequence[str], whole: str) -> set[str]:
+    """Return {whole} if training images have classes, but the images of another part lie in no class's folder."""
+    if parts is None or whole not in classes:
+        return set()
+    return {whole} - {name for part, name in zip(parts, classes, strict=True) if part == "train"}
+
+
+def _unlabelled_note(classes: Sequence[str], unlabelled: set[str]) -> str:
+    count = sum(name in unlabelled for name in classes)
+    return f"{count} images of test/ or validation/ lie in no class's folder and have no label" if count else ""
 
 
 def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
@@ -93,4 +138,6 @@ def _raw(everything: Split, parts: list[str] | None, names: tuple[str, ...], see
     train, test, validation = (
         everything.take(np.flatnonzero(part_of == part)) for part in ("train", "test", "validation")
     )
+    if not len(test):
+        train, test = stratified_test_split(train, seed, f"'{path}'")
     return RawData(train, test, names, validation if len(validation) else None)

@@ -11,22 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, RawData, Source
-from gpvae_core.data.damage import check_readable, short
+from gpvae_core.data.damage import cannot_read, short
+from gpvae_core.data.downloads import unpublished_note
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
+from gpvae_core.reading import open_regular, read_stream
 from gpvae_core.types import EventShape
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+MAX_BYTES = 600_000_000
+"""Most bytes of a file: MNIST has 47 million, and its relatives of 28x28 images have up to 550 million."""
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Read an IDX file of bytes with this number of dimensions. Raises UserError if it is truncated or another file."""
-    check_readable(path)
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+        with open_regular(path) as file:
+            data = read_stream(gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file, MAX_BYTES, path)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"'{path}' is damaged or truncated ({short(error)}): fetch it again") from None
+    except OSError as error:
+        raise cannot_read(path, error) from None
     # IDX: two zero bytes, the type (8: unsigned byte), the number of dimensions, then each size as big-endian int32.
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes((0, 0, 8, dimensions)):
@@ -58,7 +64,7 @@ class Mnist(Source):
         if len(present) < len(FILES):
             raise missing("mnist", FILES)
         train, test = _part(*present[:2]), _part(*present[2:])
-        return RawData(train, test, tuple("0123456789"))
+        return RawData(train, test, tuple("0123456789"), note=unpublished_note("mnist", present))
 
 
 def _part(images_path: Path, labels_path: Path) -> Split:

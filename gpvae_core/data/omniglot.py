@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, RawData, Source
+from gpvae_core.data.downloads import unpublished_note
 from gpvae_core.data.files import find_file, missing
 from gpvae_core.data.split import Split, stratified_test_split
 from gpvae_core.data.tree import ImageFile, decode_all, open_tree
@@ -53,7 +54,8 @@ class Omniglot(Source):
         test, test_names = self._read(evaluation)
         names, labels = _labels(train_names + test_names)
         count = len(train)
-        return RawData(Split(train, labels[:count], 255), Split(test, labels[count:], 255), names)
+        splits = (Split(train, labels[:count], 255), Split(test, labels[count:], 255))
+        return RawData(*splits, names, note=unpublished_note("omniglot", (background, evaluation)))
 
     def _union(self, paths: list[Path]) -> RawData:
         known: set[tuple[str, str]] = set()
@@ -61,12 +63,13 @@ class Omniglot(Source):
         names, labels = _labels([name for _, part_names in parts for name in part_names])
         everything = Split(np.concatenate([pixels for pixels, _ in parts]), labels, levels=255)
         where = "'omniglot' (its two small zips)"
-        return RawData(*stratified_test_split(everything, self.config.split_seed, where), names, note=NOTE)
+        note = "; ".join(filter(None, (NOTE, unpublished_note("omniglot", paths))))
+        return RawData(*stratified_test_split(everything, self.config.split_seed, where), names, note=note)
 
     def _read(self, path: Path, known: set[tuple[str, str]] | None = None) -> tuple[NDArray[np.uint8], list[str]]:
         """Return (inverted pixels, character of each) of a zip's drawings that are not in `known`; add them to it."""
-        with open_tree(path) as pictures:
-            new = [picture for picture in pictures if known is None or _key(picture) not in known]
+        with open_tree(path) as tree:
+            new = [picture for picture in tree.pictures if known is None or _key(picture) not in known]
             if known is not None:
                 known.update(map(_key, new))
             # The files have black ink on white.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -16,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.data.damage import cannot_read, check_readable, short
-from gpvae_core.data.decode import decode, is_picture
+from gpvae_core.data.decode import WANTED, decode, is_picture
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent, terminal_progress
+from gpvae_core.reading import DAMAGE, open_zip, read_bytes, read_member
 
 MAX_MEMBER_BYTES = 50_000_000
 MAX_ARRAY_BYTES = 8_000_000_000
 MANY = 2000
 """Number of pictures above which a progress bar is shown."""
 _BATCH = 256
-_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -41,21 +40,47 @@ class ImageFile:
     """Function that returns its bytes."""
 
 
-@contextmanager
-def open_tree(path: Path) -> Iterator[list[ImageFile]]:
-    """Open a folder or zip and yield its pictures, sorted by path, without hidden files and __MACOSX.
+@dataclass(frozen=True)
+class Tree:
+    """The visible content of a folder or zip."""
 
-    Links to folders are not followed.
+    pictures: list[ImageFile]
+    """Sorted by path."""
+    others: list[tuple[str, ...]]
+    """Path of each file that is no picture."""
+    links: list[tuple[str, ...]]
+    """Path of each link to a folder, which is not followed."""
+
+    def left_out(self) -> str:
+        """Return what is not read, in words; empty if all is read."""
+        with_pictures = {picture.folders for picture in self.pictures}
+        # Files of a folder without any picture come first: a whole class may be left out.
+        others = sorted(self.others, key=lambda parts: (parts[:-1] in with_pictures, parts))
+        words = [f"{_counted(others, 'file')} that are not {WANTED}"] if others else []
+        words += [f"{_counted(sorted(self.links), 'link')} to folders"] if self.links else []
+        return f"left out: {' and '.join(words)}" if words else ""
+
+
+def _counted(paths: list[tuple[str, ...]], what: str) -> str:
+    names = ", ".join(f"'{short('/'.join(parts), 60)}'" for parts in paths[:3])
+    rest = ", ..." if len(paths) > 3 else ""
+    return f"{len(paths)} {what}{'' if len(paths) == 1 else 's'} ({names}{rest})"
+
+
+@contextmanager
+def open_tree(path: Path) -> Iterator[Tree]:
+    """Open a folder or zip and yield its content without hidden files and __MACOSX.
 
     Raises:
         UserError: the path does not exist, cannot be read, is neither folder nor zip, is damaged, or has no picture.
     """
     check_readable(path)
     if path.is_dir():
-        yield _sorted(path, _in_folder(path))
+        yield _checked(path, _in_folder(path))
     elif path.is_file():
-        with _open_zip(path) as archive:
-            yield _sorted(path, _in_zip(path, archive))
+        with ExitStack() as stack:
+            archive = _open_zip(path, stack)
+            yield _checked(path, _in_zip(path, archive))
     else:
         raise UserError(f"'{path}' is not there: wanted a folder or a zip of images")
 
@@ -89,44 +114,49 @@ def _decode_one(picture: ImageFile, channels: int, size: int) -> NDArray[np.uint
     return decode(picture.read(), picture.where, channels, size, size)
 
 
-def _sorted(path: Path, pictures: list[ImageFile]) -> list[ImageFile]:
-    """Return the pictures sorted by path. Raises UserError if there are none."""
-    if not pictures:
-        raise UserError(f"'{path}' holds no image (PNG, JPEG, BMP, WebP or GIF): is it the right folder or zip?")
-    return sorted(pictures, key=lambda picture: (*picture.folders, picture.name))
-
-
-def _is_visible_picture(parts: Sequence[str]) -> bool:
-    return is_picture(parts[-1]) and all(map(_is_visible, parts))
+def _checked(path: Path, tree: Tree) -> Tree:
+    """Sort the pictures by path. Raises UserError if there are none."""
+    if not tree.pictures:
+        left_out = f"; {text}" if (text := tree.left_out()) else ""
+        raise UserError(f"'{path}' holds no image ({WANTED}): is it the right folder or zip?{left_out}")
+    tree.pictures.sort(key=lambda picture: (*picture.folders, picture.name))
+    return tree
 
 
 def _is_visible(part: str) -> bool:
     return not part.startswith(".") and part != "__MACOSX"
 
 
-def _in_folder(root: Path) -> list[ImageFile]:
+def _in_folder(root: Path) -> Tree:
     def refuse(error: OSError) -> None:
         raise cannot_read(Path(error.filename), error) from None
 
-    pictures = []
+    tree = Tree([], [], [])
     for folder, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if _is_visible(name)]  # in place: `os.walk` descends into these only
-        for name in names:
+        within = Path(folder).relative_to(root).parts
+        tree.links.extend((*within, name) for name in folders if (Path(folder) / name).is_symlink())
+        for name in filter(_is_visible, names):
             file = Path(folder) / name
-            parts = file.relative_to(root).parts
-            if _is_visible_picture(parts):
-                pictures.append(ImageFile(parts[:-1], name, f"'{file}'", partial(_read_file, file)))
-    return pictures
+            if is_picture(name):
+                tree.pictures.append(ImageFile(within, name, f"'{file}'", partial(_read_file, file)))
+            else:
+                tree.others.append((*within, name))
+    return tree
 
 
-def _in_zip(path: Path, archive: zipfile.ZipFile) -> list[ImageFile]:
-    pictures = []
+def _in_zip(path: Path, archive: zipfile.ZipFile) -> Tree:
+    tree = Tree([], [], [])
     for info in archive.infolist():
         parts = PurePosixPath(info.filename.replace("\\", "/")).parts
-        if parts and not info.is_dir() and _is_visible_picture(parts):
+        if not parts or info.is_dir() or not all(map(_is_visible, parts)):
+            continue
+        if is_picture(parts[-1]):
             read = partial(_read_member, path, archive, info)
-            pictures.append(ImageFile(parts[:-1], parts[-1], _where(path, info), read))
-    return pictures
+            tree.pictures.append(ImageFile(parts[:-1], parts[-1], _where(path, info), read))
+        else:
+            tree.others.append(parts)
+    return tree
 
 
 def _where(path: Path, info: zipfile.ZipInfo) -> str:
@@ -134,10 +164,12 @@ def _where(path: Path, info: zipfile.ZipInfo) -> str:
     return f"'{short(info.filename, 200)}' in '{path}'"
 
 
-def _open_zip(path: Path) -> zipfile.ZipFile:
+def _open_zip(path: Path, stack: ExitStack) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
-    except _DAMAGE as error:
+        return stack.enter_context(open_zip(path))
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except DAMAGE as error:
         raise UserError(
             f"'{path}' is not a zip of images, or is truncated ({short(error)}): copy or fetch it again"
         ) from None
@@ -146,18 +178,19 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 def _read_file(file: Path) -> bytes:
     try:
         _check_size(file.stat().st_size, f"'{file}'")
-        return file.read_bytes()
+        return read_bytes(file, MAX_MEMBER_BYTES)
     except OSError as error:
         raise cannot_read(file, error) from None
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Return the bytes of a member."""
-    # A zip bomb cannot pass this check by stating a small size: zipfile reads no more than the stated size.
     _check_size(info.file_size, _where(path, info))
     try:
-        return archive.read(info)
-    except _DAMAGE as error:
+        return read_member(archive, info, MAX_MEMBER_BYTES, path)
+    except OSError as error:
+        raise UserError(f"{_where(path, info)} cannot be read ({error.strerror or short(error)})") from None
+    except DAMAGE as error:
         raise UserError(f"{_where(path, info)} is damaged ({short(error)}): copy or fetch the zip again") from None
 
 

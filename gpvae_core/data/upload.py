@@ -6,20 +6,40 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.data.base import DATASETS, DataConfig, parse_name
 from gpvae_core.data.decode import decode
+from gpvae_core.data.levels import check_levels, sliver_note
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
 
-def image_from_bytes(data: bytes, event_shape: EventShape, max_bytes: int = 5_000_000) -> Float[Tensor, "C H W"]:
+def value_of_white(config: DataConfig) -> int:
+    """Return the value of white in a picture of the kind that a run was trained on: 255, unless it was told."""
+    return config.levels or 255 if DATASETS.get(parse_name(config.name)[0]).are_pictures else 255
+
+
+def darkness(image: Float[Tensor, "C H W"]) -> str:
+    """Return that an image's pixels use a sliver of [0, 1], in words; empty if they do not."""
+    return sliver_note(image.numpy(), 1.0, "the picture", ", so that it is nearly black")
+
+
+def image_from_bytes(
+    data: bytes, event_shape: EventShape, max_bytes: int = 5_000_000, white: int = 255
+) -> Float[Tensor, "C H W"]:
     """Return float32 pixels in [0, 1] of a PNG, JPEG, BMP, WebP or GIF (its first frame).
 
     The picture is cropped around its centre to the shape's aspect ratio, resized, and converted to grey or RGB.
 
+    Args:
+        white: the picture's value, of 255, that is a pixel of 1.
+
     Raises:
-        UserError: the file is empty, too large, truncated or not a picture, or has too many pixels.
+        UserError: the file is empty, too large, truncated or not a picture, or has too many pixels, or a value above
+            that of white.
     """
     if len(data) > max_bytes:
         raise UserError(f"wanted a picture of at most {max_bytes / 1e6:g} MB, got {len(data) / 1e6:.1f} MB")
     channels, height, width = event_shape
-    return torch.from_numpy(decode(data, "the picture", channels, height, width)).to(torch.float32) / 255.0
+    pixels = decode(data, "the picture", channels, height, width)
+    check_levels(pixels, white, "the picture")
+    return torch.from_numpy(pixels).to(torch.float32) / float(white)

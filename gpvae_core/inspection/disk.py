@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +13,12 @@ from torch import nn
 
 from gpvae_core.files import write_cached
 from gpvae_core.hashes import hexdigest
+from gpvae_core.reading import DAMAGE, read_arrays
 
 VERSION = 1
 """Version of the stages' results; increasing it invalidates the files of older versions."""
+MAX_BYTES = 2_000_000_000
+"""Most bytes of a stage's arrays that are read."""
 FILES_PER_STAGE = 3
 """Number of files kept per stage: a run in training has new weights, and with them new files, every epoch."""
 
@@ -46,9 +47,8 @@ class DiskCache:
         """Return the arrays of a stage; None if the file is missing, damaged, or was renamed from another key."""
         path = self.path(stage, settings)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            arrays = read_arrays(path, MAX_BYTES)
+        except DAMAGE:
             return None
         key = arrays.pop("key", None)
         return arrays if key is not None and str(key) == path.stem else None

@@ -26,6 +26,7 @@ from gpvae_core.hashes import hexdigest
 from gpvae_core.mapa.kernels.base import Kernel
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.progress import Progress, silent
+from gpvae_core.reading import check_regular
 
 VERSION = 1
 """Version of the searches' results; increasing it invalidates the files of older versions."""
@@ -102,6 +103,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 def read(path: Path) -> NeighbourTable | None:
     """Return the table in a file; None if the file is missing or damaged."""
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
             digest = (file.metadata() or {}).get("sha256")

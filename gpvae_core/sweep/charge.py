@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
 from gpvae_core.files import disk_errors, write_text
+from gpvae_core.reading import read_text
 
 TOKEN = "coordinator"
 """File in a sweep's folder with the coordinator's token. Workers stop if it has another token, or does not exist."""
@@ -49,6 +50,6 @@ def call_off(out: Path) -> None:
 def token_in(out: Path) -> str:
     """Return the coordinator's token; an empty text if there is none."""
     try:
-        return (out / TOKEN).read_text(encoding="utf-8")
-    except OSError:
+        return read_text(out / TOKEN)
+    except (OSError, ValueError):
         return ""

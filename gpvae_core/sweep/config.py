@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.hashes import hexdigest
 from gpvae_core.part import parse_model
+from gpvae_core.reading import read_text
 
 SPLITS, RESTARTS = 2**32, 2**20
 """Upper limits of split and restart seeds, so that `run_seed` is unique."""
@@ -172,12 +173,12 @@ def read_sweep(path: Path) -> SweepConfig:
         UserError: the file is missing, is not TOML, or has an invalid key or value.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"there is no sweep file '{path}'") from None
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise UserError(f"'{path}' is not a TOML file: {error}") from None
     try:
         return parse_sweep({"name": path.stem, **raw})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gpvae_core.errors import UserError
+from gpvae_core.reading import MOST_TEXT, check_regular
 
 VERSION = 1
 APPLICATION = 0x67707665
@@ -75,6 +76,8 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            check_regular(path)
         connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"cannot write '{path}': {error}") from None
@@ -112,8 +115,16 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         raise UserError(f"'{path}' cannot be read: {error}") from None
     with _closed_on_error(connection, path):
         check_version(connection, path)
+        _check_schema(connection, path)
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise UserError if a view stands for a table, as reading one can take for ever; limit what a text can take."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_TEXT)
+    if connection.execute("SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')").fetchone()[0]:
+        raise UserError(f"'{path}' is not a results file of this program: wanted tables alone, got views or triggers")
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:

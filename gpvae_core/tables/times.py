@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.errors import UserError
+from gpvae_core.reading import read_text
 from gpvae_core.tables.build import choose
 from gpvae_core.tables.paper import PaperTable
 
@@ -44,7 +45,7 @@ def bench_rows(path: Path) -> list[dict[str, Any]]:
         UserError: the file is missing or is not what `gpvae bench inference --json` prints.
     """
     with _output_errors(path):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         device = content["machine"]["device"]
         return [
             {
@@ -91,7 +92,7 @@ def bench_times(path: Path) -> Times:
         UserError: the file is missing or is not what that command prints.
     """
     with _output_errors(path):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         rows = [row for row in content["rows"] if row["metric"] == BENCH_METRIC]
         milliseconds = {str(row["case"]): float(row["value"]) for row in rows}
         return Times(milliseconds, str(content["machine"]["device"]), int(content["machine"]["threads"]))

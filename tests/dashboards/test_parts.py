@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from PIL import Image
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from dashboards.explorer.all_images import TsneMap
@@ -25,6 +28,7 @@ from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
 from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
+from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.views import GapView, Instance, MapView
 from gpvae_core.plots.theme import LIGHT
@@ -313,3 +317,22 @@ def test_a_late_echo_does_not_undo_which_runs_the_page_chose(monkeypatch: pytest
     controls.ignore_echoes()
     controls.run.value = "older"
     assert state.run == "older"
+
+
+def test_a_dark_upload_is_shown_and_named_and_scaled_as_the_run_was_told() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(file, "PNG")
+    placed: list[np.ndarray] = []
+    complaints: list[str] = []
+
+    def upload(data: DataConfig) -> None:
+        run = SimpleNamespace(model=SimpleNamespace(event_shape=(1, 8, 8)), config=SimpleNamespace(data=data))
+        state = SimpleNamespace(place=lambda source, image: placed.append(image))
+        controls: Any = SimpleNamespace(_explorer=SimpleNamespace(run=run), state=state, complain=complaints.append)
+        ExplorerControls._uploaded(controls, file.getvalue())
+
+    upload(DataConfig(name="digits"))
+    assert placed[0].max() == pytest.approx(1 / 255)
+    assert [line[:50] for line in complaints] == ["the picture: values use 0 to 0.00392157 of the ran"]
+    upload(DataConfig(name="images:a", levels=1))
+    assert (placed[1].max(), len(complaints)) == (1.0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpvae_core.api import load_dataset, train
 from gpvae_core.data import tree
-from gpvae_core.data.base import absolute_name
+from gpvae_core.data.base import DataConfig, absolute_name
 from gpvae_core.data.images import partition
 from gpvae_core.errors import UserError
+from gpvae_core.progress import silent
 from tests.data.makers import Digits, encode, enlarge, load_set, lock, read, write_tree, write_zip
 
 
@@ -116,6 +119,10 @@ def test_the_path_in_a_name_is_made_absolute(tmp_path: Path, monkeypatch: pytest
         absolute_name("images:~nobody-of-this-name/a")
     with pytest.raises(UserError, match="unknown dataset 'imags'"):
         absolute_name("imags:here")
+    with pytest.raises(UserError, match=r"wanted a path, got 'a\\x00b', which has a null character"):
+        absolute_name("images:a\0b")
+    with pytest.raises(UserError, match="unknown dataset 'xxx"):
+        load_dataset("x" * 5000)
 
 
 def test_many_images_show_a_bar_on_standard_error(
@@ -353,3 +360,192 @@ def test_a_plain_array_is_no_archive(tmp_path: Path, digits: Digits) -> None:
     (tmp_path / "a.npy").write_bytes(file.getvalue())
     with pytest.raises(UserError, match=r"is not an \.npz of plain numbers"):
         read(f"array:{tmp_path / 'a.npy'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("some/folder", "unknown dataset 'some/folder'; for data of your own write 'images:some/folder'"),
+        ("here", "unknown dataset 'here'; for data of your own write 'images:here'"),
+        ("here.zip", "unknown dataset 'here.zip'; for data of your own write 'images:here.zip'"),
+        ("a/set.npz", "unknown dataset 'a/set.npz'; for data of your own write 'array:a/set.npz'"),
+        ("there/a:b", "unknown dataset 'there/a:b'; for data of your own write 'images:there/a:b'"),
+        ("mnst", "unknown dataset 'mnst'; did you mean 'mnist'?"),
+    ],
+)
+def test_a_path_alone_is_told_its_name(name: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here.zip").touch()
+    with pytest.raises(UserError, match=re.escape(advice)):
+        load_dataset(name)
+
+
+def members_of(count: int, *folders: str) -> dict[str, bytes]:
+    """So many bright pictures in each of the folders."""
+    return {f"{folder}/{i}.png": encode(NOISE[:8, :8, 0]) for folder in folders for i in range(count)}
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "validation"])
+def test_a_partition_without_a_test_set_is_honoured(tmp_path: Path, digits: Digits, name: str) -> None:
+    files = members(digits, 40, "set/train/") | members(digits, 10, f"set/{name}/")
+    data = load_set(f"images:{write_zip(tmp_path / 'set.zip', files)}")
+    assert data.class_names == tuple("0123456789")
+    assert [len(data.train), len(data.validation), len(data.test)] == [30, 10, 10]
+    first = {image.tobytes() for image in digits[0][:10]}
+    assert {image.tobytes() for image in data.validation.images} == first
+    assert data.note == "there is no test/: a seeded 20 % of each class of train/ is the test set"
+
+
+@pytest.mark.parametrize(
+    ("folders", "note"),
+    [
+        (["train/a", "test/a"], ""),
+        (["a", "b"], ""),
+        (["training/a", "testing/a"], ""),
+        (["car", "plane", "train"], "'train' is read as a class: a partition is train/ and test/ alone"),
+        (["a", "b", "test"], "'test' is read as a class: a partition is train/ and test/ alone"),
+        (["test/a", "val/a"], "'test' and 'val' are read as a class: a partition is train/ and test/ alone"),
+    ],
+)
+def test_a_partition_that_is_not_read_is_named(tmp_path: Path, folders: list[str], note: str) -> None:
+    assert load_set(f"images:{write_tree(tmp_path / 'set', members_of(5, *folders))}").note == note
+
+
+def test_test_images_in_no_class_have_no_label(tmp_path: Path) -> None:
+    flat = load_set(f"images:{write_tree(tmp_path / 'set', members_of(9, 'train/a', 'train/b', 'test'))}")
+    assert flat.class_names == ("a", "b")
+    assert set(flat.test.labels) == {-1}
+    assert set(flat.train.labels) == {0, 1}
+    assert flat.note == "9 images of test/ or validation/ lie in no class's folder and have no label"
+    # No class's folder anywhere: all are of one class.
+    bare = load_set(f"images:{write_tree(tmp_path / 'bare', members_of(9, 'train', 'test'))}")
+    assert (bare.class_names, set(bare.test.labels), bare.note) == (("bare",), {0}, "")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_is_left_out_is_named(tmp_path: Path, zipped: bool) -> None:
+    scans = {f"cats/{i}.tif": b"II*\0" for i in range(4)}
+    files = members_of(5, "ants", "bees") | scans | {"bees/notes.txt": b"x", "bees/.hidden": b"x"}
+    path = (write_zip if zipped else write_tree)(tmp_path / "set", files)
+    data = load_set(f"images:{path}")
+    assert data.class_names == ("ants", "bees")
+    assert data.note == (
+        "left out: 5 files ('cats/0.tif', 'cats/1.tif', 'cats/2.tif', ...) that are not PNG, JPEG, BMP, WebP or GIF"
+    )
+
+
+def test_a_class_that_is_a_link_is_named(tmp_path: Path) -> None:
+    path = write_tree(tmp_path / "set", members_of(5, "ants", "bees"))
+    (path / "cats").symlink_to(write_tree(tmp_path / "elsewhere", members_of(5, ".")))
+    assert load_set(f"images:{path}").note == "left out: 1 link ('cats') to folders"
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "cats").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"holds no image .*; left out: 1 link \('cats'\) to folders"):
+        load_set(f"images:{alone}")
+
+
+def numbered(digits: Digits) -> dict[str, bytes]:
+    """Twelve classes by number, three different digits in each."""
+    return {f"{i // 3}/{i}.png": encode(digits[0][i]) for i in range(36)}
+
+
+# The fingerprint and the split of the code before: of classes in the order 0, 1, 10, 11, 2.
+BEFORE = "ef63e9b17ea92679ca2fdbe590bee0f34ae0756395013b98cfbd8f78cc13469d"
+
+
+def test_classes_by_number_stand_in_natural_order(tmp_path: Path, digits: Digits) -> None:
+    data = load_set(f"images:{write_zip(tmp_path / 'set.zip', numbered(digits))}")
+    assert data.class_names == tuple(map(str, range(12)))
+    class_of = {digits[0][i].tobytes(): i // 3 for i in range(36)}
+    for split in (data.train, data.validation, data.test):
+        assert [class_of[image.tobytes()] for image in split.images] == split.labels.tolist()
+    assert data.fingerprint == BEFORE, "runs trained on these images would no longer load"
+
+
+def test_texts_of_an_array_stand_in_natural_order(tmp_path: Path, digits: Digits) -> None:
+    labels = np.array([f"digit {i // 3}" for i in range(36)])
+    data = load_set(save(tmp_path / "a.npz", images=digits[0][:36], labels=labels))
+    assert data.class_names == tuple(f"digit {i}" for i in range(12))
+    class_of = {digits[0][i].tobytes(): i // 3 for i in range(36)}
+    assert [class_of[image.tobytes()] for image in data.train.images] == data.train.labels.tolist()
+    # Whole numbers are in order as they are: also negative ones.
+    numbers = load_set(save(tmp_path / "b.npz", images=digits[0][:36], labels=np.arange(36) // 3 - 2))
+    assert numbers.class_names == tuple(map(str, range(-2, 10)))
+    huge = np.array(["7" * 5000, "1", "10", "01"] * 9)
+    assert load_set(save(tmp_path / "c.npz", images=digits[0][:36], labels=huge)).class_names[:3] == ("01", "1", "10")
+
+
+def few_levels(digits: Digits, levels: int) -> np.ndarray:
+    """Digits from 0 to `levels`, uint8."""
+    return np.rint(digits[0][:60] / 240.0 * levels).astype(np.uint8)
+
+
+@pytest.mark.parametrize("levels", [1, 16, 60])
+@pytest.mark.parametrize("kind", ["array", "images"])
+def test_bytes_that_use_a_sliver_of_their_range(tmp_path: Path, digits: Digits, levels: int, kind: str) -> None:
+    images = few_levels(digits, levels)
+    if kind == "array":
+        name, where = save(tmp_path / "a.npz", images=images), "'images'"
+    else:
+        name = f"images:{write_zip(tmp_path / 'a.zip', {f'a/{i}.png': encode(x) for i, x in enumerate(images)})}"
+        where = "'a.zip'"
+    dark = load_set(name)
+    assert float(dark.train.pixels().max()) == pytest.approx(levels / 255)
+    assert dark.note == (
+        f"{where}: values use 0 to {levels} of the range from 0 to 255, so that they are nearly black; "
+        f"if {levels} is white: --set data.levels={levels}"
+    )
+    told = load_set(name, levels=levels)
+    assert (float(told.train.pixels().max()), told.note) == (1.0, "")
+    assert told.train.images.tobytes() == dark.train.images.tobytes()
+    if levels > 1:
+        with pytest.raises(UserError, match=f"wanted values from 0 to {levels - 1}, the value of white, got 0 to"):
+            load_set(name, levels=levels - 1)
+
+
+def test_floats_and_whole_numbers_by_levels(tmp_path: Path, digits: Digits) -> None:
+    images = digits[0][:60]
+    dark = load_set(save(tmp_path / "a.npz", images=images / 255.0 / 255.0))
+    assert dark.note.startswith("'images': values use 0 to 0.0036")
+    assert dark.note.endswith("of the range from 0 to 1, so that they are nearly black; divide by less before saving")
+    expected = load_set(save(tmp_path / "b.npz", images=images / 255.0))
+    assert expected.note == ""
+    for kind in (np.int64, np.uint16, np.float64):
+        told = load_set(save(tmp_path / "c.npz", images=images.astype(kind)), levels=255)
+        np.testing.assert_array_equal(told.train.images, expected.train.images)
+        assert told.note == ""
+    with pytest.raises(UserError, match="wanted values from 0 to 255, the value of white, got -1 to 240"):
+        load_set(save(tmp_path / "d.npz", images=np.where(images == 0, -1, images.astype(int))), levels=255)
+    bools = save(tmp_path / "e.npz", images=images > 100)
+    assert (load_set(bools).note, load_set(bools, levels=1).note) == ("", "")
+    assert float(load_set(bools, levels=2).train.pixels().max()) == 0.5
+    two = load_set(save(tmp_path / "f.npz", train_images=images, test_images=images // 255 + images // 240))
+    assert two.note.startswith("'test_images': values use 0 to 1 of the range from 0 to 255, so that they are nearly")
+    assert (
+        load_set(save(tmp_path / "g.npz", images=X + 250)).note
+        == "'images': values use 250 to 250 of the range from 0 to 255"
+    )
+
+
+def test_levels_where_none_belong() -> None:
+    with pytest.raises(UserError, match="'digits' has levels of its own: leave out levels=16"):
+        load_set("digits", levels=16)
+
+
+def test_the_json_of_a_config_without_levels_stays() -> None:
+    before = {"name": "digits", "size": None, "validation_fraction": 0.1, "split_seed": 0}
+    assert DataConfig(name="digits").model_dump() == before
+    told = DataConfig(name="array:a.npz", levels=16)
+    assert told.model_dump() == before | {"name": "array:a.npz", "levels": 16}
+    assert DataConfig.model_validate_json(told.model_dump_json()) == told
+
+
+def test_training_by_the_interface_tells_the_note(
+    tmp_path: Path, digits: Digits, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = save(tmp_path / "a.npz", images=few_levels(digits, 1))
+    train("vae", name, out=tmp_path / "run", settings={"epochs": 1, "hidden": 4}, progress=silent)
+    (line,) = caplog.messages
+    assert line.startswith(f"{name}: 'images': values use 0 to 1 of the range from 0 to 255")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,15 @@ import torch
 
 from gpvae_core.data import cifar10
 from gpvae_core.data.base import DATASETS
+from gpvae_core.data.downloads import DOWNLOADS
+from gpvae_core.hashes import hexdigest
 from tests.data.makers import (
     Digits,
     cifar_files,
     drawings,
     encode,
     enlarge,
+    idx,
     load_set,
     read,
     write_mnist,
@@ -41,6 +46,42 @@ def test_the_splits_that_runs_were_trained_on_stay() -> None:
     assert load_set("digits").fingerprint == "f24cb50ef44247f60bcaf34cc51b31426052c26085273de8b453f7e4d55defe6"
 
 
+MNIST = "294de986eaacdcef16428a64231e9728cc56bae4912865a391bc759ce76a5936"
+NOTED = "not the published files ({}): likelihoods are not comparable with published ones"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_other_files_under_published_names_are_told(
+    home: Path, digits: Digits, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cifar10, "RECORDS", 20)
+    paths = write_mnist(home, digits, packed)
+    write_svhn(home, digits)
+    write_tar(home / cifar10.ARCHIVE, cifar_files(digits, 20))
+    for number in (1, 2):
+        write_zip(home / f"images_background_small{number}.zip", drawings(digits, "a", {"Greek": 5}))
+    data = load_set("mnist")
+    assert data.note == NOTED.format(", ".join(path.name for path in paths.values()))
+    assert data.fingerprint != MNIST
+    assert load_set("svhn").note == NOTED.format("train_32x32.mat, test_32x32.mat")
+    assert load_set("cifar10").note == NOTED.format("cifar-10-binary.tar.gz")
+    assert NOTED.format("images_background_small1.zip, images_background_small2.zip") in load_set("omniglot").note
+    # Files with the checksums that are published for their content are those, however they are compressed.
+    published = [
+        replace(one, content=content_sum(path)) for one, path in zip(DOWNLOADS["mnist"], paths.values(), strict=True)
+    ]
+    monkeypatch.setitem(DOWNLOADS, "mnist", tuple(published))
+    assert load_set("mnist").note == ""
+    cut = paths["t10k-labels-idx1-ubyte"]
+    cut.write_bytes(gzip.compress(idx(digits[1][101:141])) if packed else idx(digits[1][101:141]))
+    assert load_set("mnist").note == NOTED.format(cut.name)
+
+
+def content_sum(path: Path) -> str:
+    content = path.read_bytes()
+    return f"md5:{hexdigest([gzip.decompress(content) if path.suffix == '.gz' else content], 'md5')}"
+
+
 def test_real_mnist(data_dir: Path) -> None:
     if not (data_dir / "mnist").is_dir():
         pytest.skip("no mnist in GPVAE_DATA_DIR")
@@ -50,7 +91,8 @@ def test_real_mnist(data_dir: Path) -> None:
     assert float(raw.train.pixels().mean()) == pytest.approx(0.1307, abs=5e-5)
     data = load_set("mnist")
     assert (len(data.train), len(data.validation)) == (54_000, 6_000)
-    assert data.fingerprint == "294de986eaacdcef16428a64231e9728cc56bae4912865a391bc759ce76a5936"
+    assert data.fingerprint == MNIST
+    assert data.note == ""
 
 
 def test_real_omniglot_subset(data_dir: Path) -> None:

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from gpvae_core.data.upload import image_from_bytes
+from gpvae_core.data.base import DataConfig
+from gpvae_core.data.upload import darkness, image_from_bytes, value_of_white
 from gpvae_core.errors import UserError
 
 
@@ -145,3 +146,22 @@ def test_random_bytes_behind_a_true_head_never_escape() -> None:
             except UserError:
                 continue
             assert image.shape == (3, 32, 32)
+
+
+def test_dark_pictures_are_scaled_as_told_or_named() -> None:
+    binary = as_bytes(Image.fromarray((np.asarray(digit()) > 100).astype(np.uint8)), "PNG")
+    dark = image_from_bytes(binary, (1, 8, 8))
+    assert float(dark.max()) == pytest.approx(1 / 255)
+    assert darkness(dark) == (
+        "the picture: values use 0 to 0.00392157 of the range from 0 to 1, so that it is nearly black"
+    )
+    told = image_from_bytes(binary, (1, 8, 8), white=1)
+    assert (float(told.max()), darkness(told)) == (1.0, "")
+    with pytest.raises(UserError, match="the picture: wanted values from 0 to 1, the value of white, got 0 to 225"):
+        image_from_bytes(as_bytes(digit(), "PNG"), (1, 8, 8), white=1)
+
+
+@pytest.mark.parametrize(("name", "white"), [("images:a", 16), ("array:a.npz", 255)])
+def test_the_white_of_a_run_on_pictures_is_that_of_an_upload(name: str, white: int) -> None:
+    assert value_of_white(DataConfig(name=name, levels=16)) == white
+    assert value_of_white(DataConfig(name=name)) == 255
