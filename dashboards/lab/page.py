@@ -9,7 +9,9 @@ from urllib.parse import parse_qs
 
 import panel as pn
 import panel_material_ui as pmui
+import param
 from bokeh.document import Document
+from panel.util.parameters import edit_readonly
 
 from dashboards.lab.address import PageState
 from dashboards.lab.first_start import FirstStart, Welcome
@@ -80,6 +82,9 @@ class Page(ABC, Generic[R]):
             sx=COMPACT,
             dark_theme=False,
         )
+        with edit_readonly(self.frame):
+            # NOTE: panel-material-ui binds it to panel's global state, which would keep every page alive.
+            self.frame.busy = param.rx(False)  # pyright: ignore[reportAttributeAccessIssue]
         self.frame.param.watch(lambda event: setattr(self.state, "dark", bool(event.new)), "dark_theme")
 
     @abstractmethod
