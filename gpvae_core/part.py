@@ -12,7 +12,7 @@ from gpvae_core.errors import UserError, clipped, nearest
 
 M = TypeVar("M", bound=BaseModel)
 # Upper bounds of settings, so that a number that was meant otherwise is one line and not a machine without memory.
-MOST = 1e12
+MOST = 1e30
 """Of scales, weights and learning rates."""
 MOST_COUNT = 10**6
 """Of epochs, steps and sizes of a batch."""

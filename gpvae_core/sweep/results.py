@@ -19,7 +19,7 @@ from gpvae_core.sweep.schema import connect_to_read
 
 FILE = "results.sqlite"
 REQUIRED = ("validation_elbo", "test_iwae")
-"""Measurements that every finished job has."""
+"""Measurements that are always finite; others are undefined where no sample is valid."""
 DAMAGED = "its stored result is damaged"
 """Beginning of the message of a job whose result cannot be read."""
 
@@ -238,8 +238,8 @@ def _result(row: sqlite3.Row) -> Result:
         measured = MEASURES.validate_python(parse_json(row["result"]) if row["result"] else {})
         known = {name: value for name, value in measured.items() if name in REQUIRED or not _is_undefined(value)}
         result = RESULT.validate_python(planned | {name: known.get(name) for name in MEASURED})
-        if result.status == "done" and None in (result.validation_elbo, result.test_iwae):
-            raise ValueError("it has no score")
+        if result.status == "done" and not known:
+            raise ValueError("it is empty")
         return result
     except ValueError as error:
         damaged = {"status": "failed", "message": f"{DAMAGED}: {_line(error)}", "decoder": row["decoder"] or ""}
