@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from gpvae_core.progress import silent as silent
     from gpvae_core.run_config import RunConfig as RunConfig
     from gpvae_core.run_config import TrainConfig as TrainConfig
-    from gpvae_core.run_files import EpochMetrics as EpochMetrics
-    from gpvae_core.run_files import RunMetadata as RunMetadata
+    from gpvae_core.run_records import EpochMetrics as EpochMetrics
+    from gpvae_core.run_records import RunMetadata as RunMetadata
     from gpvae_core.run_summaries import RunSummary as RunSummary
     from gpvae_core.run_summaries import list_runs as list_runs
     from gpvae_core.runs import Run as Run
@@ -114,7 +114,7 @@ _MODULES = {
     "pages": ("explore",),
     "progress": ("Cancelled", "Progress", "silent"),
     "run_config": ("RunConfig", "TrainConfig"),
-    "run_files": ("EpochMetrics", "RunMetadata"),
+    "run_records": ("EpochMetrics", "RunMetadata"),
     "run_summaries": ("RunSummary", "list_runs"),
     "runs": ("Run", "load_run"),
     "truth.ais": ("AISSettings",),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 200
+"""Longest name for which a similar one is sought, which takes long for a text of a million letters."""
+
 
 class UserError(ValueError):
     """Bad input; the message says what was expected, what came and the likely cause.
@@ -19,9 +22,24 @@ class UserError(ValueError):
     unknown dataset 'digit'; did you mean 'digits'?
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
+
+
+def shown(text: str) -> str:
+    """Return a text that can be written as UTF-8: bytes of a path that are not, as in '\\udcff', become that escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def clipped(text: str, most: int = 80) -> str:
+    """Return a text from outside, shortened so that a message with it stays one readable line."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, ignoring case, or None if none is close."""
+    if len(name) > LONGEST:
+        return None
     folded = {option.casefold(): option for option in known}
     matches = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
     return folded[matches[0]] if matches else None
@@ -32,4 +50,4 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     options = sorted(known)
     close = nearest(name, options)
     hint = f"; did you mean '{close}'?" if close else ""
-    return UserError(f"unknown {what} '{name}'{hint} (known: {', '.join(options) or 'none'})")
+    return UserError(f"unknown {what} '{clipped(name)}'{hint} (known: {', '.join(options) or 'none'})")

@@ -12,9 +12,10 @@ from functools import reduce
 from typing import Any
 
 from gpvae_core.encoders.base import ENCODERS
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import UserError, clipped, unknown
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.objectives.base import OBJECTIVES
+from gpvae_core.parsing import whole_number
 from gpvae_core.part import parse_model
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
 from gpvae_core.registry import Registry
@@ -95,7 +96,7 @@ def get_method(name: str) -> Method:
     """
     names = name.split("+")
     if len(names) > 1 and "" in names:
-        raise UserError(f"a name is missing in '{name}'")
+        raise UserError(f"a name is missing in '{clipped(name)}'")
     parts = [_get_single(part) for part in names]
     return replace(reduce(_combined, parts), name=name)
 
@@ -110,10 +111,11 @@ def _get_single(name: str) -> Method:
     if not colon:
         return method
     if not method.count:
-        raise UserError(f"method '{head}' takes no number, got '{name}'")
-    if not (number.isdecimal() and int(number) > 0):
-        raise UserError(f"wanted '{head}:NUMBER' with a whole number from 1, got '{name}'")
-    return replace(method, settings=(*method.settings, (method.count, int(number))))
+        raise UserError(f"method '{head}' takes no number, got '{clipped(name)}'")
+    count = whole_number(number)
+    if not count:
+        raise UserError(f"wanted '{head}:NUMBER' with a whole number from 1, got '{clipped(name)}'")
+    return replace(method, settings=(*method.settings, (method.count, count)))
 
 
 def parse_refiner(text: str) -> RefinerConfig:

@@ -8,9 +8,20 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gpvae_core.errors import UserError, nearest
+from gpvae_core.errors import UserError, clipped, nearest
 
 M = TypeVar("M", bound=BaseModel)
+# Upper bounds of settings, so that a number that was meant otherwise is one line and not a machine without memory.
+MOST = 1e30
+"""Of scales, weights and learning rates."""
+MOST_COUNT = 10**6
+"""Of epochs, steps and sizes of a batch."""
+MOST_SAMPLES = 10**4
+"""Of samples, steps and chains that are computed for each image at once."""
+MOST_POINTS = 10**8
+"""Of points and images, where the data set has a smaller number of its own."""
+MOST_UNITS, MOST_LAYERS = 2**16, 2**8
+"""Of the units of a layer, and of layers; see also `RunConfig.build`."""
 
 
 class PartConfig(BaseModel, ABC):
@@ -49,11 +60,13 @@ def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         close = nearest(where, model.model_fields)
-        return f"unknown setting '{where}'" + (f"; did you mean '{close}'?" if close else "")
+        return f"unknown setting '{clipped(where)}'" + (f"; did you mean '{close}'?" if close else "")
     got = "" if first["type"] in ("missing", "value_error") else f", got {_short(first['input'])}"
     return (f"setting '{where}': " if where else "") + first["msg"].removeprefix("Value error, ").lower() + got
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    try:
+        return clipped(repr(value))
+    except ValueError:  # Python does not convert a number of more than 4300 digits
+        return f"a {type(value).__name__} of too many digits"

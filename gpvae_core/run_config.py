@@ -22,10 +22,11 @@ from gpvae_core.inference.amortized import AmortizedConfig
 from gpvae_core.inference.base import INFERENCES, InferenceConfig
 from gpvae_core.likelihoods import LIKELIHOODS, LikelihoodConfig
 from gpvae_core.methods import FAMILIES, get_method
+from gpvae_core.model_size import LargestModel
 from gpvae_core.nets.base import NETS, NetConfig
 from gpvae_core.objectives.base import OBJECTIVES, ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
-from gpvae_core.part import parse_model
+from gpvae_core.part import MOST, MOST_COUNT, MOST_SAMPLES, parse_model
 from gpvae_core.priors.base import PRIORS, PriorConfig
 from gpvae_core.priors.normal import NormalPriorConfig
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
@@ -83,24 +84,29 @@ class TrainConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    epochs: int = Field(default=200, ge=1, description="passes over the training images")
-    batch_size: int = Field(default=128, ge=1, description="images in a mini-batch")
-    lr: float = Field(default=5e-4, gt=0, description="learning rate of Adam")
-    samples: int = Field(default=1, ge=1, description="samples of z for each image and step")
+    epochs: int = Field(default=200, ge=1, le=MOST_COUNT, description="passes over the training images")
+    batch_size: int = Field(default=128, ge=1, le=MOST_COUNT, description="images in a mini-batch")
+    lr: float = Field(default=5e-4, gt=0, le=MOST, description="learning rate of Adam")
+    samples: int = Field(default=1, ge=1, le=MOST_SAMPLES, description="samples of z for each image and step")
     patience: int = Field(
         default=0,
         ge=0,
+        le=MOST_COUNT,
         description="number of epochs without a better validation ELBO after which training stops, counted in the "
         "encoder's last stage and after the KL warm-up; 0: never",
     )
     kl_warmup: int = Field(
         default=0,
         ge=0,
+        le=MOST_COUNT,
         description="number of epochs over which the weight of the KL term grows from kl_start to 1; 0: it is always 1",
     )
     kl_start: float = Field(default=0.1, ge=0, le=1, description="weight of the KL in the first epoch of a warm-up")
     keep_every: int = Field(
-        default=0, ge=0, description="interval, in epochs, at which weights are kept to inspect training; 0: never"
+        default=0,
+        ge=0,
+        le=MOST_COUNT,
+        description="interval, in epochs, at which weights are kept to inspect training; 0: never",
     )
     bfloat16: bool = Field(
         default=False, description="run the networks in bfloat16 by autocast (the GP algebra stays in float32)"
@@ -187,16 +193,18 @@ class RunConfig(BaseModel):
         """Build the untrained model for images of shape (C, H, W), with weights from torch's global generator.
 
         Raises:
-            UserError: the networks cannot be built for this shape, or the refiner does not fit the decoder.
+            UserError: the networks cannot be built for this shape or are too large, or the refiner does not fit the
+                decoder.
         """
-        vae = VAE(
-            self.prior.wrap((self.decoder or self.net).decoder(self.latent_dim, event_shape), self.latent_dim),
-            self.likelihood.build(),
-            self.encoder.build(self.net, event_shape, self.latent_dim),
-            self.latent_dim,
-            event_shape,
-            self.refiner.build(self.net, event_shape, self.latent_dim),
-        )
+        with LargestModel():
+            vae = VAE(
+                self.prior.wrap((self.decoder or self.net).decoder(self.latent_dim, event_shape), self.latent_dim),
+                self.likelihood.build(),
+                self.encoder.build(self.net, event_shape, self.latent_dim),
+                self.latent_dim,
+                event_shape,
+                self.refiner.build(self.net, event_shape, self.latent_dim),
+            )
         self.regulariser.prepare(vae.encoder)
         vae.refiner.check(vae)
         if self.freeze_decoder:

@@ -12,131 +12,62 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as tensors_of
+from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import Module
 
-from gpvae_core.errors import UserError, nearest
+from gpvae_core.errors import UserError, clipped, nearest
 from gpvae_core.files import disk_errors, replace_folder, sync, write_json, write_text
+from gpvae_core.hashes import hexdigest
+from gpvae_core.parsing import parse_json
 from gpvae_core.run_config import FORMAT, RunConfig, parse_config
+from gpvae_core.run_records import Checksums, EpochMetrics, MetricsRow
 
 T = TypeVar("T")
 UNFINISHED = "unfinished"
 """Folder of the best weights of training that inference has not finished yet (`Inference.finish`)."""
 EPOCHS = "epochs"
 """Folder of the weights of selected epochs (train.keep_every), with one subfolder per epoch."""
+LONGEST_TEXT = 2**28
+"""Most bytes of a text file of a run: a million epochs have fewer."""
 
 
-@dataclass
-class TrainingState:
-    """Progress of training; together with the weights and the optimizer it is all that resuming needs."""
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """Return the content of a file of a run, of at most `most` bytes.
 
-    epoch: int = 0
-    """Number of completed epochs."""
-    step: int = 0
-    """Number of steps taken in the current epoch."""
-    bound_sum: FiniteFloat = 0.0
-    """Sum of the training bound over the images of the current epoch so far, nats."""
-    seconds: float = 0.0
-    """Wall time of training so far."""
-    best_epoch: int = 0
-    best_elbo: FiniteFloat | None = None
-    """Best validation score so far, nats."""
-    finished: bool = False
-    stage: int = 0
-    """Index of the encoder's current training stage, from 0."""
-    stage_epoch: int = 0
-    """Number of completed epochs when that stage began."""
-    device: str = "cpu"
-    """Type of the device that the generator's state belongs to."""
-    epoch_rng: str = ""
-    """Generator state (hexadecimal) at the start of the epoch; it determines the epoch's order of images."""
-    rng: str = ""
-    """Generator state (hexadecimal) now."""
-    passes: int = 0
-    """Distinct codes encoded and decoded in the current epoch, if inference counts them."""
-
-
-class BestState(BaseModel):
-    """The content of best/state.json."""
-
-    epoch: int = Field(ge=1)
-    validation_elbo: FiniteFloat
-
-
-class RunMetadata(BaseModel):
-    """The content of meta.json. Loading a run needs the first two entries; the others are information for people.
-
-    >>> import gpvae_core as gpvae
-    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
-    >>> run.meta.event_shape
-    (1, 8, 8)
+    Raises:
+        FileNotFoundError: it is missing.
+        UserError: it is too large, cannot be read, or is no file: reading a pipe would wait for a writer.
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    event_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    """Channels, height and width of an image."""
-    data_fingerprint: str
-    versions: dict[str, str] = Field(default_factory=dict)
-    device: str = ""
-    seed: int | None = None
-    images: dict[str, int] = Field(default_factory=dict)
-    """Number of images of each split."""
-    parameters: int | None = None
-    """Number of parameters of the model."""
-    init_from: str | None = None
-    """Name of the run whose weights initialized this one."""
-    decoder_from: str | None = None
-    """Name of the run whose decoder this one keeps frozen."""
-    created: str = ""
-    """Time at the start of training, UTC."""
-    seconds: float = 0.0
-    """Wall time of training."""
-
-
-class MetricsRow(BaseModel):
-    """The entries that every line of metrics.jsonl must have."""
-
-    model_config = ConfigDict(extra="allow")
-    epoch: int = Field(ge=1)
-    validation_elbo: FiniteFloat
-    seconds: float
-
-
-class EpochMetrics(TypedDict):
-    """One line of metrics.jsonl.
-
-    >>> import gpvae_core as gpvae
-    >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
-    >>> run.metrics[-1]["epoch"]
-    1
-    """
-
-    epoch: int
-    train_bound: float
-    """Mean training bound over the epoch, nats."""
-    validation_elbo: float
-    """Mean validation ELBO at the end of the epoch, nats."""
-    seconds: float
-    """Wall time of training so far."""
-    passes: NotRequired[float]
-    """Mean number of distinct codes decoded per training image, if inference counts them."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"'{path}' is damaged: wanted a file")
+        if most is not None and found.st_size > most:
+            raise UserError(f"'{path}' is damaged: wanted a text of at most {most} bytes, got {found.st_size}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises UserError if the file is missing or damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_bytes(path, LONGEST_TEXT).decode())
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"'{path.parent}' is not a run: it has no {path.name}") from None
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise UserError(f"'{path}' is damaged: wanted a JSON object ({error})") from None
     if not isinstance(value, dict):
@@ -147,7 +78,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def check_format(value: Mapping[str, Any], path: Path) -> None:
     """Raise UserError if `value`, read from `path`, was written by a newer version or states no format."""
     number = value.get("format")
-    if not isinstance(number, int):
+    if type(number) is not int or number < 1:
         raise UserError(f"'{path}' is not a run of this program: it states no format")
     if number > FORMAT:
         raise UserError(
@@ -189,12 +120,14 @@ def _validated(raw: Any, kind: type[T], source: str) -> T:
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
+        field = clipped(".".join(map(str, first["loc"])))
         raise UserError(f"{source} is damaged: {field + ': ' if field else ''}{first['msg'].lower()}") from None
 
 
 def write_snapshot(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
     """Replace `folder` as a whole by a new one with NAME.safetensors for each entry of `tensors`, and state.json.
+
+    The files' checksums are kept in state.json.
 
     Raises:
         UserError: the disk is full or read-only; the old folder then stays.
@@ -203,11 +136,12 @@ def write_snapshot(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], st
     with disk_errors(str(folder)):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        write_json(fresh / "state.json", state)
+        files = {name: fresh / f"{name}.safetensors" for name in tensors}
         for name, values in tensors.items():
-            plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
-            file = fresh / f"{name}.safetensors"
-            save_file(plain, file)
+            save_file({key: value.detach().cpu().contiguous() for key, value in values.items()}, files[name])
+        checksums = {name: hexdigest([file.read_bytes()]) for name, file in files.items()}
+        write_json(fresh / "state.json", {**state, "checksums": checksums})
+        for file in files.values():
             # NOTE: safetensors creates files that only their owner can read; give them the usual permissions.
             file.chmod((fresh / "state.json").stat().st_mode)
             sync(file)
@@ -225,16 +159,56 @@ def snapshot_folder(folder: Path) -> Path | None:
     return None
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file. Raises UserError if it is missing, truncated or damaged."""
+def read_snapshot(folder: Path, name: str) -> dict[str, Tensor]:
+    """Read the tensors of one of a snapshot's files.
+
+    Raises:
+        UserError: the file is missing or damaged, or is not the one of which state.json keeps the checksum.
+    """
+    checksums = read_record(folder / "state.json", Checksums).checksums
+    return read_tensors(folder / f"{name}.safetensors", checksums.get(name))
+
+
+def read_tensors(path: Path, checksum: str | None = None) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file.
+
+    Args:
+        checksum: SHA-256 of the file; None if it is not known, as in runs written before it was kept.
+
+    Raises:
+        UserError: the file is missing, truncated or damaged, or has another checksum.
+    """
     try:
-        return load_file(path)
+        content = read_bytes(path)
+        tensors = tensors_of(content)
     except FileNotFoundError:
         raise UserError(f"'{path}' is missing: the run folder is damaged or was only partly copied") from None
-    except PermissionError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror}") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except UserError:
+        raise
+    except (SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"'{path}' is damaged ({error}): copy the run again, or resume from a good one") from None
+    if checksum is not None and hexdigest([content]) != checksum:
+        raise UserError(
+            f"'{path}' does not fit the checksum in its state.json: it was replaced, or bytes of it have changed"
+        )
+    return tensors
+
+
+def load_state(model: Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load the weights that were read from `path`.
+
+    Raises:
+        UserError: names, shapes or types are not those of the model, or a weight is not a number.
+    """
+    types = {name: value.dtype for name, value in model.state_dict().items()}
+    try:
+        if types != {name: value.dtype for name, value in tensors.items()}:
+            raise ValueError("names or types of numbers differ")
+        model.load_state_dict(dict(tensors))
+    except (RuntimeError, ValueError):
+        raise UserError(f"'{path}' does not fit the run's config.json: one of the two was replaced") from None
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise UserError(f"'{path}' holds weights that are not numbers: training diverged, or the file is damaged")
 
 
 def append_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -244,29 +218,43 @@ def append_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_metrics(path: Path) -> list[EpochMetrics]:
-    """Read the metrics of every epoch. A last line cut off by a kill is skipped; any other damage raises UserError."""
-    if not path.is_file():
-        return []
+    """Read the metrics of every epoch.
+
+    Blank lines are skipped, and so is a last line that was cut off by a kill; any other damage raises UserError.
+    """
+    return _parse_metrics(_metrics_text(path), path)
+
+
+def _metrics_text(path: Path) -> str:
+    """Return the content of metrics.jsonl, empty if it is missing."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    except ValueError:
+        return read_bytes(path, LONGEST_TEXT).decode()
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError:
         raise UserError(f"'{path}' is damaged: wanted lines of JSON") from None
+
+
+def _parse_metrics(text: str, path: Path) -> list[EpochMetrics]:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     rows: list[EpochMetrics] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         try:
-            raw = json.loads(line)
-        except ValueError:
-            if number == len(lines):  # the process was killed while it wrote this line
+            raw = parse_json(line)
+        except json.JSONDecodeError:
+            if number == lines[-1][0]:  # the process was killed while it wrote this line
                 break
             raise UserError(f"'{path}' is damaged: line {number} is not JSON") from None
+        except ValueError as error:
+            raise UserError(f"line {number} of '{path}' is damaged: {error}") from None
         _validated(raw, MetricsRow, f"line {number} of '{path}'")
         rows.append(raw)
     return rows
 
 
 def truncate_metrics(path: Path, epoch: int) -> None:
-    """Remove the lines of epochs after `epoch`, which a resumed run writes again."""
-    rows = [row for row in read_metrics(path) if row["epoch"] <= epoch]
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    """Remove the lines of epochs after `epoch`, which a resumed run writes again, and what is not a whole line."""
+    text = _metrics_text(path)
+    kept = "".join(json.dumps(row) + "\n" for row in _parse_metrics(text, path) if row["epoch"] <= epoch)
+    if kept != text:
+        write_text(path, kept)

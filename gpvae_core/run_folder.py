@@ -21,14 +21,17 @@ from gpvae_core.run_config import FORMAT, RunConfig
 from gpvae_core.run_files import (
     EPOCHS,
     UNFINISHED,
-    RunMetadata,
-    TrainingState,
+    load_state,
+    read_config,
+    read_metrics,
     read_record,
-    read_tensors,
+    read_snapshot,
     snapshot_folder,
     truncate_metrics,
     write_snapshot,
 )
+from gpvae_core.run_records import RunMetadata, TrainingState
+from gpvae_core.vae import VAE
 
 Tensors = Mapping[str, Tensor]
 
@@ -85,19 +88,26 @@ class RunFolder:
         tensors = {"weights": weights, "optimizer": optimizer}
         write_snapshot(self.path / "last", tensors, {"format": FORMAT, **asdict(state)})
 
-    def read_last(self) -> tuple[Path, TrainingState, dict[str, Tensor], dict[str, Tensor]]:
-        """Return the folder, progress, weights and optimizer state from which training resumes.
+    def read_last(self, model: VAE) -> tuple[Path, TrainingState, dict[str, Tensor]]:
+        """Load the weights from which training resumes; return their folder, the progress and the optimizer's state.
+
+        The other files that a resumed run reads or changes are read as well, so that it finds no damage on its way.
 
         Raises:
-            UserError: one of them is missing or damaged.
+            UserError: a file is missing or damaged, or does not fit the run's config.
         """
         folder = self._snapshot("last")
         state = read_record(folder / "state.json", TrainingState)
-        weights, optimizer = (read_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
-        return folder, state, weights, optimizer
+        weights, optimizer = (read_snapshot(folder, name) for name in ("weights", "optimizer"))
+        load_state(model, weights, folder / "weights.safetensors")
+        read_record(self.path / "meta.json", RunMetadata)
+        read_metrics(self.path / "metrics.jsonl")
+        return folder, state, optimizer
 
-    def drop_metrics_after(self, epoch: int) -> None:
-        """Remove the metrics of epochs after `epoch`, which are trained again."""
+    def go_on(self, epoch: int) -> None:
+        """Write the settings if they changed, and remove the metrics after `epoch`, which is trained again."""
+        if read_config(self.path) != self.config:
+            self.write_config(self.config)
         truncate_metrics(self.path / "metrics.jsonl", epoch)
 
     def write_best(self, weights: Tensors, epoch: int, score: float | None) -> None:
@@ -106,9 +116,10 @@ class RunFolder:
         record = {"format": FORMAT, "epoch": epoch, "validation_elbo": score}
         write_snapshot(self.path / name, {"weights": weights}, record)
 
-    def read_unfinished(self) -> dict[str, Tensor]:
-        """Return the best weights of training, for inference to finish. Raises UserError if there are none."""
-        return read_tensors(self._snapshot(UNFINISHED) / "weights.safetensors")
+    def load_unfinished(self, model: VAE) -> None:
+        """Load the best weights of training, for inference to finish. Raises UserError if there are none."""
+        folder = self._snapshot(UNFINISHED)
+        load_state(model, read_snapshot(folder, "weights"), folder / "weights.safetensors")
 
     def write_finished(self, weights: Tensors, epoch: int, score: float, figures: Mapping[str, float]) -> None:
         """Write the weights that inference has finished, and the metrics of that step."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpvae_core.data.base import DATASETS, parse_name
 from gpvae_core.errors import UserError
-from gpvae_core.run_files import BestState, RunMetadata, TrainingState, read_config, read_record, snapshot_folder
+from gpvae_core.run_config import RunConfig
+from gpvae_core.run_files import read_config, read_metrics, read_record, snapshot_folder
+from gpvae_core.run_records import BestState, RunMetadata, TrainingState
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,19 @@ class RunSummary:
     """Best value so far of the score by which the best weights are chosen, nats."""
     score_name: str
     finished: bool
+    """Whether training has ended. Where only the best weights were copied, whether it came to its last epoch."""
 
 
 def summarize(path: Path) -> RunSummary:
     """Return one run's summary, without reading its weights. Raises UserError if the run is damaged."""
     config = read_config(path)
+    try:
+        DATASETS.get(parse_name(config.data.name)[0])
+    except UserError as error:
+        raise UserError(f"the data of run '{path}' are not known: {error}") from None
     read_record(path / "meta.json", RunMetadata)
     folder = snapshot_folder(path / "last")
-    if folder is None:
-        raise UserError(f"'{path}' has no last/state.json: the run is damaged or was only partly copied")
-    state = read_record(folder / "state.json", TrainingState)
+    state = _state_of_best(path, config) if folder is None else read_record(folder / "state.json", TrainingState)
     return RunSummary(
         path=path,
         method=config.method,
@@ -62,6 +69,22 @@ def _finished_elbo(path: Path) -> float | None:
     return None if best is None else read_record(best / "state.json", BestState).validation_elbo
 
 
+def _state_of_best(path: Path, config: RunConfig) -> TrainingState:
+    """Return the progress of a run without `last`, which is only needed to go on with it.
+
+    Raises:
+        UserError: it has no best weights either, or the metrics are damaged.
+    """
+    folder = snapshot_folder(path / "best")
+    if folder is None:
+        raise UserError(f"'{path}' has no last/state.json: the run is damaged or was only partly copied")
+    best, rows = read_record(folder / "state.json", BestState), read_metrics(path / "metrics.jsonl")
+    epoch = max([best.epoch, *(row["epoch"] for row in rows)])
+    score = max((row["validation_elbo"] for row in rows), default=best.validation_elbo)
+    finished = config.inference.finishes or epoch >= config.train.epochs
+    return TrainingState(epoch=epoch, best_epoch=best.epoch, best_elbo=score, finished=finished)
+
+
 def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
     """Return the summaries of the runs directly below `root`, and one line on each damaged run.
 
@@ -74,10 +97,13 @@ def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
     root = Path(root)
     runs: list[RunSummary] = []
     damaged: list[str] = []
-    folders = sorted(p for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []
+    # NOTE: os.path.lexists asks for the name alone, so that a config.json that cannot be read is told of.
+    folders = sorted(p for p in root.iterdir() if os.path.lexists(p / "config.json")) if root.is_dir() else []
     for folder in folders:
         try:
             runs.append(summarize(folder))
         except UserError as error:
-            damaged.append(str(error))
+            damaged.append(" ".join(str(error).split()))
+        except OSError as error:
+            damaged.append(f"'{folder}' cannot be read: {error.strerror or error}")
     return runs, damaged

@@ -13,7 +13,7 @@ from torch import Tensor
 from gpvae_core.data.base import DATASETS, Dataset, load, parse_name
 from gpvae_core.densities.base import Posterior, log_standard_normal
 from gpvae_core.device import pick_device
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import UserError, shown, unknown
 from gpvae_core.gaps import GapTable, instance_gaps
 from gpvae_core.hashes import hexdigest
 from gpvae_core.methods import parse_refiner
@@ -22,17 +22,15 @@ from gpvae_core.refiners.base import RefinerConfig
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import (
     EPOCHS,
-    BestState,
-    EpochMetrics,
-    RunMetadata,
-    TrainingState,
     existing_run,
+    load_state,
     read_config,
     read_metrics,
     read_record,
-    read_tensors,
+    read_snapshot,
     snapshot_folder,
 )
+from gpvae_core.run_records import BestState, EpochMetrics, RunMetadata, TrainingState
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
 from gpvae_core.truth.quadrature import TruePosterior
 from gpvae_core.truth.truth import Truth, truth_for
@@ -74,8 +72,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's folder."""
-        return self.dir.name
+        """Name of the run's folder, with escapes for bytes of it that are not UTF-8."""
+        return shown(self.dir.name)
 
     @property
     def is_images(self) -> bool:
@@ -93,7 +91,8 @@ class Run:
         with self._data_lock:  # the threads of several pages share one Run
             if self._data is None:
                 data = self._load_data()
-                if data.fingerprint != self.meta.data_fingerprint:
+                same_shape = data.event_shape == self.meta.event_shape
+                if not same_shape or data.fingerprint != self.meta.data_fingerprint:
                     raise UserError(
                         f"the data set '{data.name}' is not the one that run '{self.name}' was trained on: its files "
                         "changed, or an earlier version read them otherwise (see its changelog)"
@@ -196,14 +195,17 @@ def load_run(
     config, meta = read_config(path), read_record(path / "meta.json", RunMetadata)
     target = pick_device(device)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon replaced, must not advance the caller's generator
-        model = config.build(meta.event_shape)
+        try:
+            model = config.build(meta.event_shape)
+        except UserError as error:
+            raise UserError(f"'{path}' is damaged: its config.json and meta.json describe no model ({error})") from None
     if epoch is not None and epoch not in kept_epochs(path):
         raise UserError(f"run '{path}' kept no weights of epoch {epoch}: train it with --set keep_every=N")
     snapshot = snapshot_folder(path / (weights if epoch is None else f"{EPOCHS}/{epoch}"))
     if snapshot is None:
         raise UserError(f"run '{path}' has no {weights} weights yet: go on with it by gpvae train --resume {path}")
     read_record(snapshot / "state.json", TrainingState if weights == "last" and epoch is None else BestState)
-    _load_weights(model, snapshot / "weights.safetensors")
+    load_state(model, read_snapshot(snapshot, "weights"), snapshot / "weights.safetensors")
     run = Run(path, config, model.to(target).eval().requires_grad_(False), meta, target)
     if refiner is not None:
         replace_refiner(model, config, refiner)
@@ -227,13 +229,3 @@ def replace_refiner(model: VAE, config: RunConfig, refiner: str | RefinerConfig)
         )
     module.check(model)
     model.refiner = module.to(next(model.decoder.parameters()).device)
-
-
-def _load_weights(model: VAE, path: Path) -> None:
-    tensors = read_tensors(path)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError:
-        raise UserError(f"'{path}' does not fit the run's config.json: one of the two was replaced") from None
-    if not all(bool(value.isfinite().all()) for value in tensors.values()):
-        raise UserError(f"'{path}' holds weights that are not numbers: training diverged, or the file is damaged")

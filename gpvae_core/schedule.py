@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpvae_core.encoders.base import Stage
 from gpvae_core.run_config import TrainConfig
-from gpvae_core.run_files import TrainingState
+from gpvae_core.run_records import TrainingState
 
 
 def stage_number(stages: Sequence[Stage], done: float) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from json import JSONDecodeError
 from typing import Any
 
 from pydantic import BaseModel
 
 from gpvae_core.data.base import DataConfig
-from gpvae_core.errors import UserError, nearest
+from gpvae_core.errors import UserError, clipped, nearest
+from gpvae_core.parsing import parse_json
 from gpvae_core.run_config import CHOSEN_PARTS, FLAGS, OMITTED_DEFAULTS, PARTS, RunConfig, TrainConfig
 
 
@@ -17,17 +18,19 @@ def parse_settings(items: list[str]) -> dict[str, Any]:
     """Parse ['key=value', ...] into {key: value}; a value that is not valid JSON is taken as text.
 
     Raises:
-        UserError: an item has no '=' or no key.
+        UserError: an item has no '=' or no key, or its value is nested too deeply or has too many digits.
     """
     out: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not key:
-            raise UserError(f"wanted --set key=value, got '{item}'")
+            raise UserError(f"wanted --set key=value, got '{clipped(item)}'")
         try:
-            out[key.strip()] = json.loads(text)
-        except json.JSONDecodeError:
+            out[key.strip()] = parse_json(text)
+        except JSONDecodeError:
             out[key.strip()] = text
+        except ValueError as error:
+            raise UserError(f"wanted a value of '{clipped(key)}', got one that cannot be read: {error}") from None
     return out
 
 
@@ -63,7 +66,7 @@ def _unknown_setting(key: str, raw: Mapping[str, Any]) -> str:
         return f"setting '{elsewhere[0]}' belongs to another {part}: this run's is '{kind}'"
     close = nearest(key, known) or nearest(key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known])
     others = f" (known: {', '.join(known)}; all: gpvae list settings)"
-    return f"unknown setting '{key}'" + (f"; did you mean '{close}'?" if close else others)
+    return f"unknown setting '{clipped(key)}'" + (f"; did you mean '{close}'?" if close else others)
 
 
 def _under(part: str, paths: Sequence[str]) -> str:

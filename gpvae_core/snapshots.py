@@ -22,14 +22,30 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{i}.{name}": value for i, entry in state.items() for name, value in entry.items()}
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Set the optimizer to a state that `optimizer_tensors` returned. Raises ValueError if shapes do not fit."""
+MOMENTS = {"exp_avg", "exp_avg_sq"}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], stepped: bool) -> None:
+    """Set the optimizer to a state that `optimizer_tensors` returned.
+
+    Args:
+        stepped: whether training has taken a step, after which there is a state.
+
+    Raises:
+        ValueError, LookupError: tensors are missing, or their shapes, types or values do not fit.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         i, _, name = key.partition(".")
         # The step count is a scalar; both moments have the parameter's shape.
-        if value.ndim and value.shape != parameters[int(i)].shape:
-            raise ValueError(f"moments of shape {tuple(value.shape)} for parameter {i}")
+        shape = parameters[int(i)].shape if name in MOMENTS else ()
+        if value.shape != shape or value.dtype != torch.float32 or not bool(value.isfinite().all()):
+            raise ValueError(f"{name} of shape {tuple(value.shape)} and type {value.dtype} for parameter {i}")
         state.setdefault(int(i), {})[name] = value
+    # NOTE: a parameter without a gradient so far, as in a later stage of training, has no state at all.
+    if bool(state) != stepped or any(entry.keys() != MOMENTS | {"step"} for entry in state.values()):
+        raise ValueError("a tensor is missing")
+    if any(bool((entry["step"] < 0) | (entry["exp_avg_sq"] < 0).any()) for entry in state.values()):
+        raise ValueError("a count of steps or a mean square is negative")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

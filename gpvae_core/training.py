@@ -13,7 +13,8 @@ from gpvae_core.guards import locked, stop_on
 from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig, parse_config
-from gpvae_core.run_files import RunMetadata, read_config, read_record
+from gpvae_core.run_files import read_config, read_record
+from gpvae_core.run_records import RunMetadata
 from gpvae_core.training_loop import OnEpoch, Training
 from gpvae_core.vae import VAE
 
@@ -78,7 +79,8 @@ def resume(
         config = _with_epochs(config, epochs)
     with locked(out), stop_on(signal.SIGINT) as stop:
         data = load(config.data)
-        if data.fingerprint != read_record(out / "meta.json", RunMetadata).data_fingerprint:
+        meta = read_record(out / "meta.json", RunMetadata)
+        if (data.fingerprint, data.event_shape) != (meta.data_fingerprint, meta.event_shape):
             raise UserError(
                 f"the data of '{out}' changed since it was trained, or an earlier version read them otherwise: "
                 "wanted the same images to resume"
@@ -88,7 +90,6 @@ def resume(
         if epochs is not None:
             if epochs < training.state.epoch:
                 raise UserError(f"wanted --epochs of at least the {training.state.epoch} done, got {epochs}")
-            training.folder.write_config(config)
             training.state.finished = training.state.finished and training.state.epoch >= epochs
         training.run(progress, on_epoch, stop)
     return out

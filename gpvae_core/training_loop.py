@@ -19,8 +19,9 @@ from gpvae_core.errors import UserError
 from gpvae_core.inference.base import Inference, TrainingSetup
 from gpvae_core.progress import Cancelled, Progress, stoppable
 from gpvae_core.run_config import RunConfig
-from gpvae_core.run_files import TrainingState, append_metrics
+from gpvae_core.run_files import append_metrics
 from gpvae_core.run_folder import RunFolder, run_metadata
+from gpvae_core.run_records import TrainingState
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
 from gpvae_core.training_bound import BoundSettings
@@ -93,19 +94,24 @@ class Training:
         )
 
     def restore(self) -> None:
-        """Restore weights, optimizer and state from `last`.
+        """Restore weights, optimizer and state from `last`; nothing is written.
 
         Raises:
-            UserError: `last` is missing, damaged, or does not fit the run's config.
+            UserError: a file of the run is missing, damaged, or does not fit the run's config.
         """
-        folder, self.state, weights, optimizer = self.folder.read_last()
+        folder, self.state, optimizer = self.folder.read_last(self.model)
         try:
-            self.model.load_state_dict(weights)
-            load_optimizer(self.optimizer, optimizer)
+            self._check_progress()
+            load_optimizer(self.optimizer, optimizer, self.state.epoch > 0 or self.state.step > 0)
             self._restore_noise()
-        except (RuntimeError, ValueError, LookupError):
+        except (RuntimeError, ValueError, LookupError, TypeError):
             raise UserError(f"'{folder}' does not fit the run's config.json: one of its files was replaced") from None
-        self.folder.drop_metrics_after(self.state.epoch)
+
+    def _check_progress(self) -> None:
+        """Raise ValueError if the state has a stage or a step that this run does not have."""
+        stages, steps = len(self.model.encoder.stages()), -(-len(self.images) // self.config.train.batch_size)
+        if self.state.stage >= stages or self.state.step > steps:
+            raise ValueError(f"stage {self.state.stage} of {stages}, step {self.state.step} of {steps}")
 
     def _restore_noise(self) -> None:
         """Restore the generator's state; on another kind of device the epoch is repeated with new noise.
@@ -115,6 +121,8 @@ class Training:
         state = self.state
         if state.device == self.device.type:
             set_rng(self.generator, state.rng)
+            if state.step:
+                self._epoch_generator()
             return
         log.warning(
             "trained on %s before, now on %s: the noise is another from here on", state.device, self.device.type
@@ -129,8 +137,9 @@ class Training:
         if self.config.train.compile:
             compile_networks(self.model, self.device)
         try:
-            if not self.state.finished:
-                inference = self._begin(progress, stop)
+            inference = None if self.state.finished else self._begin(progress, stop)
+            self.folder.go_on(self.state.epoch)
+            if inference is not None:
                 while not self._over():
                     self._enter_stage()
                     self._epoch(inference, progress, stop)
@@ -165,7 +174,7 @@ class Training:
         if self.config.inference.finishes:
             trained = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             try:
-                self.model.load_state_dict(self.folder.read_unfinished())
+                self.folder.load_unfinished(self.model)
                 figures = inference.finish(stoppable(progress, stop))
                 score = validation_elbo(self.model, self.validation, self.config.seed)
                 self.folder.write_finished(self.model.state_dict(), self.state.best_epoch, score, figures)

@@ -18,7 +18,20 @@ SOURCES = sorted((ROOT / "gpvae_core").rglob("*.py")) + sorted((ROOT / "dashboar
 
 # A module may import from its own layer and from those before it.
 LAYERS = [
-    {"errors", "files", "reading", "hashes", "csv_text", "registry", "part", "types", "progress", "device"},
+    {
+        "errors",
+        "files",
+        "reading",
+        "hashes",
+        "csv_text",
+        "parsing",
+        "registry",
+        "part",
+        "model_size",
+        "types",
+        "progress",
+        "device",
+    },
     {"nets", "gp", "likelihoods", "data"},
     {"densities"},
     {"priors"},
@@ -31,6 +44,7 @@ LAYERS = [
     {
         "gaps",
         "run_files",
+        "run_records",
         "snapshots",
         "guards",
         "schedule",
@@ -181,6 +195,20 @@ def test_tables_files_and_hashes_are_written_in_one_place_each(path: Path) -> No
     if relative != "gpvae_core/files.py":
         assert not list(renames(path)), f"{relative} renames a file: use files.replacing"
         assert not list(plain_writes(path)), f"{relative} writes a file: use files.write_text or files.replacing"
+
+
+PLAIN_JSON = {
+    "gpvae_core/parsing.py": "the one place",
+    "gpvae_core/tables/paper.py": "a file of the package",
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_json_from_outside_is_parsed_in_one_place(path: Path) -> None:
+    """What `json.loads` raises besides ValueError, as RecursionError, ends a command and a page."""
+    if path.relative_to(ROOT).as_posix() not in PLAIN_JSON:
+        plain = {name for name in calls(path) if name.split(".")[-1] in ("loads", "load") and "json" in name}
+        assert not plain, "use parsing.parse_json"
 
 
 def plain_writes(path: Path) -> Iterator[ast.Call]:

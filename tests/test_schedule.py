@@ -10,7 +10,8 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import Stage
 from gpvae_core.run_config import TrainConfig
-from gpvae_core.run_files import TrainingState, read_metrics, read_record
+from gpvae_core.run_files import read_metrics, read_record
+from gpvae_core.run_records import TrainingState
 from gpvae_core.runs import load_run
 from gpvae_core.schedule import enter_stage, stage_number, waited_enough
 from gpvae_core.training import resume, train

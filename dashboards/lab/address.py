@@ -12,6 +12,7 @@ import panel as pn
 import param
 
 from gpvae_core.errors import UserError
+from gpvae_core.parsing import parse_json
 
 LONGEST = 2000
 """Characters of a value in the address that are read; the rest is ignored."""
@@ -112,7 +113,7 @@ def _value(parameter: param.Parameter, text: str) -> Any:
         return value
     # NOTE: param makes a tuple of the letters of any text.
     is_json = text.startswith(("[", "{")) or isinstance(parameter, param.Tuple)
-    return parameter.deserialize(json.loads(text) if is_json else text)
+    return parameter.deserialize(parse_json(text) if is_json else text)
 
 
 def _choices(parameter: param.Parameter) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dashboards.lab.jobs import WatchedJob
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import UserError, shown, unknown
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.progress import Progress
 
@@ -41,6 +41,14 @@ def _listed(summary: RunSummary) -> ListedRun:
     return ListedRun(summary, on_images, snapshot_folder(summary.path / "best") is not None)
 
 
+def _written(path: Path) -> float:
+    """Return the time at which a file was last written, 0 if it is gone by now."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _opened(path: Path) -> Explorer:
     from gpvae_core.inspection.explorer import Explorer
     from gpvae_core.runs import load_run
@@ -66,9 +74,9 @@ def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
 
 def _check_place(place: Path) -> None:
     """Raise UserError for a folder with files but no runs: the default pair would be trained among them."""
+    runs, damaged = _runs_at(place)
     if place == DEFAULT_ROOT or not any(not path.name.startswith(".") for path in place.iterdir()):
         return
-    runs, damaged = _runs_at(place)
     if not runs:
         raise UserError(damaged[0] if damaged else f"'{place}' holds no runs: wanted a run, or a folder of runs")
 
@@ -106,22 +114,26 @@ class RunLibrary:
         summaries: list[RunSummary] = []
         damaged: list[str] = []
         for place in self.places:
-            runs, broken = _runs_at(place)
+            try:
+                runs, broken = _runs_at(place)
+            except UserError as error:
+                damaged.append(str(error))
+                continue
             named = [run for run in runs if run.path == place]
             summaries += named or [run for run in runs if run.finished or (run.epochs > 0 and not finished_only)]
             damaged += broken
-        summaries.sort(key=lambda run: (run.path / "config.json").stat().st_mtime, reverse=True)
+        summaries.sort(key=lambda run: _written(run.path / "config.json"), reverse=True)
         paths = [run.path for run in summaries]
-        names = [path.name for path in paths]
-        full = [path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in paths]
+        names = [shown(path.name) for path in paths]
+        full = [
+            name if names.count(name) == 1 else f"{shown(path.parent.name)}/{name}"
+            for path, name in zip(paths, names, strict=True)
+        ]
         self._runs, self.damaged = dict(zip(full, map(_listed, summaries), strict=True)), damaged
 
     def look(self, finished_only: bool) -> list[str]:
         """Look again for runs; return a line for each that is damaged."""
-        try:
-            self.rescan(finished_only)
-        except UserError as error:
-            return [str(error)]
+        self.rescan(finished_only)
         return list(self.damaged)
 
     def names(self) -> list[str]:

@@ -50,11 +50,22 @@ class MapaLabs:
         return self._images.get(run.dir, lambda: ImageLab(run))
 
     def test_kl(self, dataset: str) -> KlView | None:
-        """Return the test KL against S from the newest comparison on this set, None where there is none."""
+        """Return the test KL against S from the newest comparison on this set, None where there is none.
+
+        Raises:
+            UserError: there is none that can be read, but a results file that cannot.
+        """
         from gpvae_core.inspection.mapa_lab.kl import kl_curves
 
+        refused: UserError | None = None
         for path in self._results.found().values():
-            view = kl_curves(path if path.is_dir() else path.parent, dataset)
+            try:
+                view = kl_curves(path if path.is_dir() else path.parent, dataset)
+            except UserError as error:
+                refused = refused or error
+                continue
             if view is not None:
                 return view
+        if refused is not None:
+            raise refused
         return None

@@ -10,12 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gpvae_core.part import MOST_COUNT
 from gpvae_core.progress import terminal_progress
 
 
 def command(
     name: Annotated[str, typer.Argument(help="Name of the measurement: see `gpvae list benches`.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Number of measured rounds.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, max=MOST_COUNT, help="Number of measured rounds.")] = 20,
     device: Annotated[
         str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
     ] = None,

@@ -129,7 +129,7 @@ def surrogates_command(
         Path | None,
         typer.Option(help="Folder for the weights.  [default: the installed ones, which changes the data]"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first restart.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the first restart.")] = 0,
 ) -> None:
     """Refit the networks that replace the true decoders of the synthetic data, and print the error of each.
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from gpvae_core.cli.table import show
 from gpvae_core.errors import UserError
+from gpvae_core.part import MOST_COUNT, MOST_POINTS, MOST_SAMPLES
 from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
@@ -26,16 +27,24 @@ if TYPE_CHECKING:
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     split: Annotated[str, typer.Option(help="Images to evaluate: test or validation.")] = "test",
-    k: Annotated[int, typer.Option(min=1, help="Number of importance samples of the IWAE bound.")] = 100,
+    k: Annotated[
+        int, typer.Option(min=1, max=MOST_COUNT, help="Number of importance samples of the IWAE bound.")
+    ] = 100,
     instances: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Size of the seeded sample for log p(x) and gaps.  [default: all of up to 500, else 200]"
+            min=2,
+            max=MOST_POINTS,
+            help="Size of the seeded sample for log p(x) and gaps.  [default: all of up to 500, else 200]",
         ),
     ] = None,
     truths: Annotated[
         int | None,
-        typer.Option(min=2, help="Size of the sample for the true posterior (d = 2), if larger.  [default: 1000]"),
+        typer.Option(
+            min=2,
+            max=MOST_POINTS,
+            help="Size of the sample for the true posterior (d = 2), if larger.  [default: 1000]",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the sample and the noise.")] = 0,
     bandwidth: Annotated[
@@ -55,26 +64,34 @@ def command(
         ),
     ] = "auto",
     ais_steps: Annotated[
-        int | None, typer.Option("--ais-steps", min=2, help="Number of temperatures of ais.  [default: 30]")
+        int | None,
+        typer.Option("--ais-steps", min=2, max=MOST_COUNT, help="Number of temperatures of ais.  [default: 30]"),
     ] = None,
     ais_chains: Annotated[
-        int | None, typer.Option("--ais-chains", min=2, help="Number of chains of ais per image.  [default: 64]")
+        int | None,
+        typer.Option("--ais-chains", min=2, max=MOST_SAMPLES, help="Number of chains of ais per image.  [default: 64]"),
     ] = None,
     simulated: Annotated[
         int,
         typer.Option(
-            min=0, help="Number of images to simulate, to bound their log p(x) from both sides (0, or at least 2)."
+            min=0,
+            max=MOST_COUNT,
+            help="Number of images to simulate, to bound their log p(x) from both sides (0, or at least 2).",
         ),
     ] = 0,
     hmc: Annotated[
         int,
         typer.Option(
-            min=0, help="Number of instances whose posteriors are sampled by HMC and compared with the encoder's."
+            min=0,
+            max=MOST_COUNT,
+            help="Number of instances whose posteriors are sampled by HMC and compared with the encoder's.",
         ),
     ] = 0,
     hmc_draws: Annotated[
         int | None,
-        typer.Option("--hmc-draws", min=4, help="Number of draws of each of the 4 HMC chains.  [default: 1000]"),
+        typer.Option(
+            "--hmc-draws", min=4, max=MOST_COUNT, help="Number of draws of each of the 4 HMC chains.  [default: 1000]"
+        ),
     ] = None,
     mixture: Annotated[
         bool,
@@ -86,11 +103,18 @@ def command(
     ] = False,
     mixture_samples: Annotated[
         int | None,
-        typer.Option("--mixture-samples", min=1, help="Number of samples of --mixture's bound.  [default: 20000]"),
+        typer.Option(
+            "--mixture-samples",
+            min=1,
+            max=MOST_POINTS,
+            help="Number of samples of --mixture's bound.  [default: 20000]",
+        ),
     ] = None,
     mixture_epochs: Annotated[
         int | None,
-        typer.Option("--mixture-epochs", min=0, help="Number of epochs of the mixture's fit.  [default: 100]"),
+        typer.Option(
+            "--mixture-epochs", min=0, max=MOST_COUNT, help="Number of epochs of the mixture's fit.  [default: 100]"
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
@@ -156,7 +180,7 @@ def command(
         "truth": parse_model(TruthSettings, {"name": truth, "annealing": _annealing(ais_steps, ais_chains)}),
         "simulated": simulated,
         "hmc": hmc,
-        "sampling": SAMPLING if hmc_draws is None else SAMPLING.model_copy(update={"draws": hmc_draws}),
+        "sampling": SAMPLING.model_dump() | ({} if hmc_draws is None else {"draws": hmc_draws}),
         "mixture": _mixture(mixture_samples, mixture_epochs) if mixture else None,
     }
     with terminal_progress() as progress:
@@ -179,17 +203,22 @@ def _refuse_without_effect(options: dict[str, tuple[int | None, bool, str]]) -> 
 
 
 def _mixture(samples: int | None, epochs: int | None) -> MixtureProposalSettings:
-    from gpvae_core.truth.mixture_proposal import PAPER
+    from gpvae_core.part import parse_model
+    from gpvae_core.truth.mixture_proposal import PAPER, MixtureProposalSettings
 
     given = {"bound_samples": samples, "epochs": epochs}
-    return PAPER.model_copy(update={name: value for name, value in given.items() if value is not None})
+    changed = {name: value for name, value in given.items() if value is not None}
+    return parse_model(MixtureProposalSettings, PAPER.model_dump() | changed)
 
 
 def _annealing(steps: int | None, chains: int | None) -> AISSettings:
+    from gpvae_core.part import parse_model
     from gpvae_core.truth.ais import AISSettings
     from gpvae_core.truth.settings import ANNEALING
 
-    return AISSettings(steps=steps or ANNEALING.steps, chains=chains or ANNEALING.chains, leapfrog=ANNEALING.leapfrog)
+    given = {"steps": steps, "chains": chains}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return parse_model(AISSettings, ANNEALING.model_dump() | changed)
 
 
 def _label(name: str, value: Mean) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -48,6 +49,8 @@ def options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path that is not UTF-8 is printed as the bytes that it is
     try:
         code = app(args=arguments, standalone_mode=False)
     except UserError as error:

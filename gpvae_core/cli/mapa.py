@@ -11,7 +11,9 @@ import typer
 
 from gpvae_core.cli.group import group
 from gpvae_core.cli.table import print_table
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, clipped
+from gpvae_core.parsing import whole_number
+from gpvae_core.part import MOST_COUNT
 from gpvae_core.progress import terminal_progress
 
 if TYPE_CHECKING:
@@ -45,7 +47,9 @@ def trend_command(
         ),
     ] = "sigma_x,validation,best",
     points: Annotated[str, typer.Option(help="Points whose posteriors are compared: training or test.")] = "training",
-    draws: Annotated[int, typer.Option(min=1, help="Number of draws of each data set (split seeds 0, 1, ...).")] = 1,
+    draws: Annotated[
+        int, typer.Option(min=1, max=MOST_COUNT, help="Number of draws of each data set (split seeds 0, 1, ...).")
+    ] = 1,
     all_: Annotated[
         bool, typer.Option("--all", help="Print all columns, in a wide table (--json always has them).")
     ] = False,
@@ -90,10 +94,10 @@ def _list(option: str, text: str) -> list[str]:
 
 
 def _whole_numbers(text: str) -> list[int]:
-    items = _list("--n", text)
-    if not all(item.isdecimal() for item in items):
-        raise UserError(f"wanted --n as whole numbers like 100,1000, got '{text}'")
-    return [int(item) for item in items]
+    numbers = [whole_number(item) for item in _list("--n", text)]
+    if None in numbers:
+        raise UserError(f"wanted --n as whole numbers like 100,1000, got '{clipped(text)}'")
+    return [number for number in numbers if number is not None]
 
 
 def _line(row: TrendRow) -> dict[str, Any]:

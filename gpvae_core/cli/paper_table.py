@@ -27,7 +27,9 @@ from gpvae_core.cli.sweep import (
     worker_count,
 )
 from gpvae_core.cli.table import print_table
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, clipped
+from gpvae_core.parsing import whole_number
+from gpvae_core.part import MOST_COUNT
 from gpvae_core.progress import duration
 
 if TYPE_CHECKING:
@@ -62,10 +64,14 @@ def command(
     number: Annotated[int, typer.Argument(metavar="N", help="Number of the table: 1-5, 9-11.")],
     dims: Annotated[str | None, typer.Option(help="Latent dimensions, as 10,50.  [default: the table's]")] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, as vae,gp,iaf:4.  [default: the table's]")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training.  [default: 2000]")] = None,
-    runs: Annotated[int | None, typer.Option(min=1, help="Number of train/validation splits.  [default: 10]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=MOST_COUNT, help="Epochs of each training.  [default: 2000]")
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, max=MOST_COUNT, help="Number of train/validation splits.  [default: 10]")
+    ] = None,
     restarts: Annotated[
-        int | None, typer.Option(min=1, help="Number of random restarts of each split.  [default: 3]")
+        int | None, typer.Option(min=1, max=MOST_COUNT, help="Number of random restarts of each split.  [default: 3]")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of all runs, key=value; repeatable.")
@@ -164,11 +170,10 @@ def _names(option: str, text: str | None, example: str) -> list[str]:
 
 
 def _whole_numbers(text: str | None) -> list[int]:
-    names = _names("--dims", text, "10,50")
-    try:
-        return [int(name) for name in names]
-    except ValueError:
-        raise UserError(f"wanted whole numbers with commas for --dims, as 10,50, got '{text}'") from None
+    numbers = [whole_number(name) for name in _names("--dims", text, "10,50")]
+    if None in numbers:
+        raise UserError(f"wanted whole numbers with commas for --dims, as 10,50, got '{clipped(text or '')}'")
+    return [number for number in numbers if number is not None]
 
 
 def _run(

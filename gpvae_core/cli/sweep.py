@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError
+from gpvae_core.part import MOST_COUNT
 from gpvae_core.progress import Cancelled, duration, terminal_progress
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ Scheduler = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of worker processes on this machine.  [default: one per GPU, else per core]"),
+    typer.Option(
+        min=1, max=MOST_COUNT, help="Number of worker processes on this machine.  [default: one per GPU, else per core]"
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest on each worker]")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, estimated from a few steps.")]

@@ -12,7 +12,7 @@ from gpvae_core.cli.options import refuse
 from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
-    from gpvae_core.run_files import EpochMetrics
+    from gpvae_core.run_records import EpochMetrics
     from gpvae_core.run_summaries import RunSummary
 
 EXAMPLES = """Train a method on a data set.

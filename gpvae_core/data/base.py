@@ -43,7 +43,10 @@ class DataConfig(BaseModel):
         description="share of the training images held out for validation, if no validation split is published",
     )
     split_seed: int = Field(
-        default=0, ge=0, description="seed of the validation split (and of the test split if none is published)"
+        default=0,
+        ge=0,
+        lt=2**63,
+        description="seed of the validation split (and of the test split if none is published)",
     )
     levels: int | None = Field(
         default=None,
@@ -146,6 +149,8 @@ DATASETS: Registry[type[Source]] = Registry("dataset", "gpvae_core.data")
 def parse_name(name: str) -> tuple[str, str]:
     """Split 'images:PATH' into ('images', 'PATH'), and 'mnist' into ('mnist', ''). Raises UserError without a path."""
     head, colon, argument = name.partition(":")
+    if "\0" in name:
+        raise UserError("wanted the name of a data set, got one with a null character")
     if colon and not argument:
         raise UserError(f"wanted a path behind '{head}:', got '{name}'")
     return head, argument

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.encoders.base import ENCODERS, BaseFunctionEncoder, EncoderConfig
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST
 from gpvae_core.types import EventShape
 
 EPSILON = 1e-8
@@ -87,7 +88,9 @@ class BatchNormEncoderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "batch_norm"
     method: ClassVar[str] = "bn-vae"
-    gamma: float = Field(default=0.5, gt=0, description="standard deviation of the posterior means over a batch")
+    gamma: float = Field(
+        default=0.5, gt=0, le=MOST, description="standard deviation of the posterior means over a batch"
+    )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> BatchNormEncoder:
         return BatchNormEncoder(net, event_shape, latent_dim, self.gamma)

@@ -14,6 +14,7 @@ from gpvae_core.encoders.base import BaseFunctionEncoder, EncoderConfig
 from gpvae_core.encoders.flow_chain import Chain
 from gpvae_core.encoders.flow_net import FlowStep
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST_UNITS
 from gpvae_core.types import EventShape
 
 
@@ -21,8 +22,12 @@ class FlowConfig(EncoderConfig):
     """Settings that all encoders with a conditional flow have."""
 
     flows: int = Field(default=4, ge=1, le=64, description="number of flow steps")
-    context: int = Field(default=64, ge=1, description="size of the context h(x) that each flow gets besides b and c")
-    flow_width: int = Field(default=128, ge=1, description="units of the hidden layer of each flow's network")
+    context: int = Field(
+        default=64, ge=1, le=MOST_UNITS, description="size of the context h(x) that each flow gets besides b and c"
+    )
+    flow_width: int = Field(
+        default=128, ge=1, le=MOST_UNITS, description="units of the hidden layer of each flow's network"
+    )
 
 
 class FlowEncoder(BaseFunctionEncoder):

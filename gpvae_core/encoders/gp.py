@@ -18,6 +18,7 @@ from gpvae_core.encoders.base import ENCODERS, BaseFunctionEncoder, EncoderConfi
 from gpvae_core.encoders.base_functions import BaseFunctions
 from gpvae_core.gp.random_weights import RandomWeights, Variances
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST, MOST_SAMPLES
 from gpvae_core.types import EventShape
 
 
@@ -70,8 +71,12 @@ class GPEncoderConfig(EncoderConfig):
     kind: ClassVar[str] = "gp"
     method: ClassVar[str] = "gp"
     expected_kl: ExpectedKL = Field(default="monte_carlo", description="estimator of E[log(c + u'psi)^2] in eq. 16")
-    kl_samples: int = Field(default=1, ge=1, description="number of samples of the Monte Carlo expected KL")
-    start_scale: float = Field(default=0.05, gt=0, description="initial standard deviation of W and U (mean 0)")
+    kl_samples: int = Field(
+        default=1, ge=1, le=MOST_SAMPLES, description="number of samples of the Monte Carlo expected KL"
+    )
+    start_scale: float = Field(
+        default=0.05, gt=0, le=MOST, description="initial standard deviation of W and U (mean 0)"
+    )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> GPEncoder:
         return GPEncoder(net, event_shape, latent_dim, self)

@@ -33,6 +33,7 @@ from gpvae_core.encoders.base import ENCODERS, Encoder, LogJoint, Stage
 from gpvae_core.encoders.base_functions import BaseFunctions
 from gpvae_core.encoders.mixture import ComponentsConfig, weights_reward
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST
 from gpvae_core.types import EventShape
 
 SHARED = ("decoder.", "likelihood.", "refiner.")
@@ -213,8 +214,10 @@ class RecursiveMixtureConfig(ComponentsConfig):
 
     kind: ClassVar[str] = "recursive_mixture"
     method: ClassVar[str] = "rme"
-    eta: float = Field(default=1.0, ge=0, description="weight of the bounded KL that pushes a new component away")
-    kl_bound: float = Field(default=10.0, gt=0, description="C, upper bound of that KL in nats")
+    eta: float = Field(
+        default=1.0, ge=0, le=MOST, description="weight of the bounded KL that pushes a new component away"
+    )
+    kl_bound: float = Field(default=10.0, gt=0, le=MOST, description="C, upper bound of that KL in nats")
     start_weight: float = Field(default=0.05, gt=0, lt=1, description="initial weight of a new component")
     freeze_earlier: bool = Field(default=False, description="keep earlier components fixed while a new one is trained")
     first_share: float = Field(

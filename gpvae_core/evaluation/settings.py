@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from gpvae_core.mapa import Bandwidth
+from gpvae_core.part import MOST_COUNT, MOST_POINTS
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from gpvae_core.truth.posterior_samples import HMCSettings
 from gpvae_core.truth.settings import TruthSettings
@@ -32,15 +33,17 @@ class EvaluationSettings(BaseModel):
     split: SkipValidation[SplitName] = Field(
         default="test", description="images that are evaluated: test or validation"
     )
-    k: int = Field(default=100, ge=1, description="importance samples of the IWAE bound")
+    k: int = Field(default=100, ge=1, le=MOST_COUNT, description="importance samples of the IWAE bound")
     instances: int | None = Field(
         default=None,
         ge=2,
+        le=MOST_POINTS,
         description="size of the sample for log p(x) and gaps (default: all of up to 500 instances, else 200)",
     )
     truths: int = Field(
         default=GRID_SAMPLE,
         ge=2,
+        le=MOST_POINTS,
         description="size of the sample for log p(x), negentropy and modes at d = 2; it begins with the gaps' sample",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the sample and the noise")
@@ -52,9 +55,14 @@ class EvaluationSettings(BaseModel):
         default=TruthSettings(), description="estimator of log p(x); its annealing also bounds simulated images"
     )
     simulated: int = Field(
-        default=0, ge=0, description="images drawn from the model, bounded from both sides (0, or at least 2)"
+        default=0,
+        ge=0,
+        le=MOST_COUNT,
+        description="images drawn from the model, bounded from both sides (0, or at least 2)",
     )
-    hmc: int = Field(default=0, ge=0, description="instances of the sample whose posteriors are sampled by HMC")
+    hmc: int = Field(
+        default=0, ge=0, le=MOST_COUNT, description="instances of the sample whose posteriors are sampled by HMC"
+    )
     sampling: HMCSettings = Field(default=SAMPLING, description="chains and draws of HMC")
     mixture: MixtureProposalSettings | None = Field(
         default=None, description="proposal of a further estimate of log p(x): a fitted mixture (Yacoby et al. 2024)"

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.bounds import Bound
+from gpvae_core.errors import UserError
 from gpvae_core.inference.base import Inference, InferenceConfig, Step, TrainingSetup
 from gpvae_core.mapa.batches import Batching
 from gpvae_core.mapa.bound import check_counts
@@ -24,6 +25,7 @@ from gpvae_core.mapa.empirical import EmpiricalizedModel
 from gpvae_core.mapa.proposals import Proposal
 from gpvae_core.mapa.recovery.finish import check_recovery, finish
 from gpvae_core.mapa.recovery.settings import RecoverySettings
+from gpvae_core.part import MOST_POINTS
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import BoundSettings
 
@@ -84,6 +86,7 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
     draws: int = Field(
         default=50,
         ge=0,
+        le=MOST_POINTS,
         description="S, number of indices drawn for each point and step besides the most probable ones; 0 with "
         "neighbours=1 is an autoencoder if each point is its own most probable index (MAPA with a Gaussian or "
         "Bernoulli kernel)",
@@ -91,6 +94,7 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
     neighbours: int | None = Field(
         default=None,
         ge=0,
+        le=MOST_POINTS,
         description="k, number of most probable indices in each point's bound (default: 10 % of draws, at least 1)",
     )
 
@@ -114,6 +118,11 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
         train = setup.train
         check_recovery(setup.vae, train)
         check_counts(self.summed(len(train)), self.draws, len(train))
+        if self.draws > len(train):
+            raise UserError(
+                f"wanted draws of at most the {len(train)} training points, got {self.draws}; neighbours={len(train)} "
+                "with draws=0 sums over all of them"
+            )
         model = EmpiricalizedModel(setup.vae, lambda index: train.batch(index.to(train.images.device)), len(train))
         return IndexInference(setup, self, model, self.prepare(setup, model, progress))
 

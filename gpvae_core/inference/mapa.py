@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,11 +10,11 @@ from jaxtyping import Float
 from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, clipped
 from gpvae_core.inference.base import INFERENCES, TrainingSetup
 from gpvae_core.inference.index_posterior import IndexInferenceConfig, IndexSampling
 from gpvae_core.mapa import BANDWIDTHS, Bandwidth
-from gpvae_core.mapa.bandwidth import choose_bandwidth
+from gpvae_core.mapa.bandwidth import LARGEST_BANDWIDTH, SMALLEST_BANDWIDTH, choose_bandwidth
 from gpvae_core.mapa.batches import Batching, NeighbourBatches, RandomBatches
 from gpvae_core.mapa.cache import load_or_find
 from gpvae_core.mapa.empirical import EmpiricalizedModel
@@ -23,6 +22,7 @@ from gpvae_core.mapa.kernels.choice import build_kernel, kernel_settings
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.mapa.proposals import MapaProposal
 from gpvae_core.mapa.sparse import SparsePosterior
+from gpvae_core.part import MOST, MOST_POINTS
 from gpvae_core.progress import Progress
 from gpvae_core.validation import DeviceSplit
 
@@ -44,9 +44,10 @@ GROUP = 5
 def _check_bandwidth(value: Any) -> Any:
     """Return the value if it is a bandwidth, else raise a ValueError of one line."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)  # a bool is an int in Python
-    if value is None or value in BANDWIDTHS or (is_number and 0 < value < math.inf):
+    if value is None or value in BANDWIDTHS or (is_number and SMALLEST_BANDWIDTH <= value <= LARGEST_BANDWIDTH):
         return value
-    raise ValueError(f"wanted bandwidth as a number above 0 or one of {', '.join(BANDWIDTHS)}, got {value!r}")
+    wanted = f"a number from {SMALLEST_BANDWIDTH:g} to {LARGEST_BANDWIDTH:g} or one of {', '.join(BANDWIDTHS)}"
+    raise ValueError(f"wanted bandwidth as {wanted}, got {clipped(repr(value))}")
 
 
 @INFERENCES.register("mapa")
@@ -69,11 +70,13 @@ class MapaConfig(IndexInferenceConfig):
     temperature: float | None = Field(
         default=None,
         gt=0,
+        le=MOST,
         description="divisor of the log kernel of grey images; above 1 the posterior is flatter (default: 1)",
     )
     stored: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_POINTS,
         description="number of most probable indices stored for each point; the remaining mass is spread evenly over "
         f"the others (default: all for up to {DENSE} points, else {STORED} or twice k)",
     )
@@ -85,7 +88,10 @@ class MapaConfig(IndexInferenceConfig):
         default="random", description="batches of random points, or of neighbours, which need fewer network passes"
     )
     group_size: int | None = Field(
-        default=None, ge=2, description=f"number of points in a group with batching=neighbours (default: {GROUP})"
+        default=None,
+        ge=2,
+        le=MOST_POINTS,
+        description=f"number of points in a group with batching=neighbours (default: {GROUP})",
     )
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gpvae_core.likelihoods.base import LIKELIHOODS, Likelihood, LikelihoodConfig, LikelihoodTable
+from gpvae_core.part import MOST
 
 
 class DistanceTable(LikelihoodTable):
@@ -83,7 +84,7 @@ class GaussianConfig(LikelihoodConfig):
 
     kind: ClassVar[str] = "gaussian"
     sigma_x: float = Field(
-        default=0.2, gt=0, description="scale of the pixel noise; its initial value if it is learned"
+        default=0.2, gt=0, le=MOST, description="scale of the pixel noise; its initial value if it is learned"
     )
     learn_sigma_x: bool = Field(default=True, description="learn sigma_x with the decoder (False keeps it fixed)")
 

@@ -21,13 +21,23 @@ QUERY_CHUNK = 128
 """Number of images compared with all training images in one batch."""
 MAX_VALIDATION = 512
 """Largest number of validation images, evenly spaced, with which a bandwidth is chosen; a scalar needs no more."""
+SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH = 1e-15, 1e15
+"""Bounds of a bandwidth, whose square float32 must hold."""
 CANDIDATE_RATIO, MAX_CANDIDATES, SMALLEST = 1.1, 32, 1e-3
 """Grid of default bandwidths: ratio of neighbouring values, largest number of values, and smallest value."""
 
 
+def is_bandwidth(value: float) -> bool:
+    """Return whether a number is a bandwidth with which the kernel can be computed; NaN is none."""
+    return SMALLEST_BANDWIDTH <= value <= LARGEST_BANDWIDTH
+
+
 def _check_bandwidth(bandwidth: float) -> None:
-    if not (bandwidth > 0 and math.isfinite(bandwidth)):
-        raise UserError(f"wanted a kernel bandwidth above 0 (a scale in pixel units, as sigma_x), got {bandwidth:g}")
+    if not is_bandwidth(bandwidth):
+        raise UserError(
+            f"wanted a kernel bandwidth above 0 (a scale in pixel units, as sigma_x), from {SMALLEST_BANDWIDTH:g} to "
+            f"{LARGEST_BANDWIDTH:g}, got {bandwidth:g}"
+        )
 
 
 def _check_pixels(x_train: Tensor, x: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import HIDDEN, NETS, NetConfig
+from gpvae_core.part import MOST_UNITS
 from gpvae_core.types import EventShape
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
@@ -29,7 +30,7 @@ class ConvConfig(NetConfig):
     """Convolutions 4x4, stride 2, with one hidden layer: L=3, h=256 for 28x28; h=512 for 32x32; L=4 for 64x64."""
 
     kind: ClassVar[str] = "conv"
-    hidden: int = Field(default=256, gt=0, description=HIDDEN)
+    hidden: int = Field(default=256, gt=0, le=MOST_UNITS, description=HIDDEN)
     layers: int = Field(default=3, ge=2, le=5, description=LAYERS)
 
     @property

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from gpvae_core.nets.base import HIDDEN, NETS, NetConfig
+from gpvae_core.part import MOST_LAYERS, MOST_UNITS
 from gpvae_core.types import EventShape
 
 
@@ -17,8 +18,8 @@ class FullyConnectedConfig(NetConfig):
     """Fully connected layers: LeakyReLU(0.01) in the encoder, ReLU in the decoder (any image size)."""
 
     kind: ClassVar[str] = "fc"
-    hidden: int = Field(default=128, gt=0, description=HIDDEN)
-    depth: int = Field(default=2, gt=0, description="number of hidden layers")
+    hidden: int = Field(default=128, gt=0, le=MOST_UNITS, description=HIDDEN)
+    depth: int = Field(default=2, gt=0, le=MOST_LAYERS, description="number of hidden layers")
 
     @property
     def feature_dim(self) -> int:

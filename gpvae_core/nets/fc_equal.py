@@ -12,6 +12,7 @@ from torch import nn
 from gpvae_core.nets.base import HIDDEN, NETS, NetConfig
 from gpvae_core.nets.conv import LAYERS, ConvConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.part import MOST_UNITS
 from gpvae_core.types import EventShape
 
 
@@ -32,7 +33,7 @@ class EqualConfig(NetConfig):
     """Convolutional encoder; fully connected decoder with two layers and as many parameters as conv's (Table 10)."""
 
     kind: ClassVar[str] = "fc_equal"
-    hidden: int = Field(default=256, gt=0, description=HIDDEN)
+    hidden: int = Field(default=256, gt=0, le=MOST_UNITS, description=HIDDEN)
     layers: int = Field(default=3, ge=2, le=5, description=LAYERS)
 
     @property

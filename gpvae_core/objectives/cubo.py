@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gpvae_core.bounds import cubo, iwae
 from gpvae_core.objectives.base import OBJECTIVES, BatchPosteriors, Estimate, ObjectiveConfig
+from gpvae_core.part import MOST
 
 
 @OBJECTIVES.register("cubo")
@@ -28,7 +29,7 @@ class CuboConfig(ObjectiveConfig):
     method: ClassVar[str] = "cubo"
     count: ClassVar[str] = "train.samples"
     wants: ClassVar[dict[str, Any]] = {"train.samples": 10}
-    order: float = Field(default=2.0, gt=1, allow_inf_nan=False, description="order n of the chi divergence")
+    order: float = Field(default=2.0, gt=1, le=MOST, allow_inf_nan=False, description="order n of the chi divergence")
 
     def estimate(self, batch: BatchPosteriors) -> Estimate:
         vae, x, q = batch.vae, batch.x, batch.q

@@ -11,6 +11,7 @@ from torch import Tensor
 from gpvae_core.collapse import moment_kl
 from gpvae_core.densities.base import Posterior
 from gpvae_core.objectives.base import OBJECTIVES, BatchPosteriors, Estimate, ObjectiveConfig
+from gpvae_core.part import MOST
 
 
 @OBJECTIVES.register("free_bits")
@@ -26,7 +27,9 @@ class FreeBitsConfig(ObjectiveConfig):
 
     kind: ClassVar[str] = "free_bits"
     method: ClassVar[str] = "free-bits"
-    free_nats: float = Field(default=0.25, ge=0, description="KL without penalty, in nats per latent dimension")
+    free_nats: float = Field(
+        default=0.25, ge=0, le=MOST, description="KL without penalty, in nats per latent dimension"
+    )
 
     def _shortfall(self, q: Posterior, prior: Posterior, kl: Float[Tensor, " B"]) -> Float[Tensor, ""]:
         """Return the sum over groups of the nats by which their mean KL is below the free nats."""

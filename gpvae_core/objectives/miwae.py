@@ -11,6 +11,7 @@ from torch import Tensor
 from gpvae_core.bounds import miwae
 from gpvae_core.objectives.base import OBJECTIVES
 from gpvae_core.objectives.multi_sample import MultiSampleConfig
+from gpvae_core.part import MOST_SAMPLES
 
 
 @OBJECTIVES.register("miwae")
@@ -20,7 +21,9 @@ class MiwaeConfig(MultiSampleConfig):
     kind: ClassVar[str] = "miwae"
     method: ClassVar[str] = "miwae"
     wants: ClassVar[dict[str, Any]] = {"train.samples": 5}
-    groups: int = Field(default=4, ge=1, description="number M of groups, each of train.samples samples")
+    groups: int = Field(
+        default=4, ge=1, le=MOST_SAMPLES, description="number M of groups, each of train.samples samples"
+    )
 
     def bound(self, log_w: Tensor) -> Tensor:
         """Return the mean of the groups' importance-weighted bounds in nats."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from gpvae_core.bounds import iwae, piwae
 from gpvae_core.objectives.base import OBJECTIVES, BatchPosteriors, Estimate, ObjectiveConfig
 from gpvae_core.objectives.gradients import GRADIENT, Gradient, draw, latent_log_likelihood
+from gpvae_core.part import MOST_SAMPLES
 
 
 @OBJECTIVES.register("piwae")
@@ -26,7 +27,9 @@ class PiwaeConfig(ObjectiveConfig):
     method: ClassVar[str] = "piwae"
     count: ClassVar[str] = "train.samples"
     wants: ClassVar[dict[str, Any]] = {"train.samples": 5}
-    groups: int = Field(default=4, ge=1, description="number M of groups, each of train.samples samples")
+    groups: int = Field(
+        default=4, ge=1, le=MOST_SAMPLES, description="number M of groups, each of train.samples samples"
+    )
     gradient: Gradient = Field(default="standard", description=GRADIENT)
 
     def _in_groups(self, log_w: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gpvae_core.bounds import renyi
 from gpvae_core.objectives.base import OBJECTIVES
 from gpvae_core.objectives.multi_sample import MultiSampleConfig
+from gpvae_core.part import MOST
 
 
 @OBJECTIVES.register("renyi")
@@ -23,7 +24,9 @@ class RenyiConfig(MultiSampleConfig):
 
     kind: ClassVar[str] = "renyi"
     method: ClassVar[str] = "renyi"
-    alpha: float = Field(default=0.5, allow_inf_nan=False, description="order of the Renyi divergence")
+    alpha: float = Field(
+        default=0.5, ge=-MOST, le=MOST, allow_inf_nan=False, description="order of the Renyi divergence"
+    )
 
     def bound(self, log_w: Tensor) -> Tensor:
         """Return 1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha) in nats."""

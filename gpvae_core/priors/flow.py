@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from zuko.transforms import DependentTransform, MonotonicRQSTransform
 
+from gpvae_core.part import MOST_UNITS
 from gpvae_core.priors.base import PRIORS, PriorConfig
 from gpvae_core.priors.pushforward import LatentMap, Pushforward
 
@@ -166,7 +167,9 @@ class FlowPriorConfig(PriorConfig):
     kind: ClassVar[str] = "flow"
     transforms: int = Field(default=6, ge=1, le=64, description="number of maps composed in a flow prior")
     bins: int = Field(default=8, ge=2, le=256, description="number of bins of each spline of a flow prior")
-    flow_hidden: int = Field(default=64, ge=1, description="units of the two hidden layers of a flow prior's networks")
+    flow_hidden: int = Field(
+        default=64, ge=1, le=MOST_UNITS, description="units of the two hidden layers of a flow prior's networks"
+    )
 
     def wrap(self, decoder: nn.Module, latent_dim: int) -> Pushforward:
         return Pushforward(SplineFlow(latent_dim, self.transforms, self.bins, self.flow_hidden), decoder)

@@ -24,6 +24,7 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.movable import MovableDiagonal
 from gpvae_core.densities.noise import step_noise
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST_SAMPLES, MOST_UNITS
 from gpvae_core.refiners.ascent import DECODES_AT_ONCE, elbo_and_gradients, refined_path
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.refiners.rows import Parts, in_rows
@@ -99,9 +100,13 @@ class IterativeConfig(RefinerConfig):
     kind: ClassVar[str] = "iterative"
     method: ClassVar[str] = "iai"
     count: ClassVar[str] = "steps"
-    steps: int = Field(default=4, ge=1, description="refinement steps for each image")
-    update_hidden: int = Field(default=128, gt=0, description="units of each hidden layer of the update network")
-    svi_samples: int = Field(default=2, ge=1, description="samples of z for the gradient of a refinement step")
+    steps: int = Field(default=4, ge=1, le=MOST_SAMPLES, description="refinement steps for each image")
+    update_hidden: int = Field(
+        default=128, gt=0, le=MOST_UNITS, description="units of each hidden layer of the update network"
+    )
+    svi_samples: int = Field(
+        default=2, ge=1, le=MOST_SAMPLES, description="samples of z for the gradient of a refinement step"
+    )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Iterative:
         return Iterative(latent_dim, self.update_hidden, self.steps, self.svi_samples)

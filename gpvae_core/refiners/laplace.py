@@ -27,6 +27,7 @@ from gpvae_core.densities.full_gaussian import FullGaussian
 from gpvae_core.densities.refined import RefinedPosterior
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST_SAMPLES
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.refiners.linearise import layers_of, linearised
 from gpvae_core.refiners.rows import Parts, in_rows
@@ -169,7 +170,7 @@ class LaplaceConfig(RefinerConfig):
     count: ClassVar[str] = "steps"
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     instead_of_conv: ClassVar[str] = "fc_equal"
-    steps: int = Field(default=4, ge=1, description="linearisations for each image")
+    steps: int = Field(default=4, ge=1, le=MOST_SAMPLES, description="linearisations for each image")
     step_size: float = Field(
         default=0.5, gt=0, le=1, description="fraction of the way to the linearised mean, divided by t in the t-th step"
     )

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gpvae_core.densities.movable import MovableDiagonal, MovableInLatentUnits
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST, MOST_SAMPLES
 from gpvae_core.refiners.ascent import MomentumSteps
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
 from gpvae_core.refiners.svi import GradientRefiner, Start
@@ -35,14 +36,18 @@ class SemiAmortizedConfig(RefinerConfig):
     count: ClassVar[str] = "steps"
     second_derivatives: ClassVar[bool] = True
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
-    steps: int = Field(default=4, ge=1, description="refinement steps for each image")
-    step_size: float = Field(default=1e-3, gt=0, description="length of a refinement step")
+    steps: int = Field(default=4, ge=1, le=MOST_SAMPLES, description="refinement steps for each image")
+    step_size: float = Field(default=1e-3, gt=0, le=MOST, description="length of a refinement step")
     step_unit: Literal["latent", "std"] = Field(
         default="latent", description="unit of the mean's steps: latent units or standard deviations"
     )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="fraction of the last step that the next one keeps")
-    clip: float = Field(default=5.0, gt=0, description="largest norm of an image's gradient in a refinement step")
-    svi_samples: int = Field(default=1, ge=1, description="samples of z for the gradient of a refinement step")
+    clip: float = Field(
+        default=5.0, gt=0, le=MOST, description="largest norm of an image's gradient in a refinement step"
+    )
+    svi_samples: int = Field(
+        default=1, ge=1, le=MOST_SAMPLES, description="samples of z for the gradient of a refinement step"
+    )
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> GradientRefiner:
         settings = MomentumSteps(self.steps, self.step_size, self.momentum, self.clip, self.svi_samples)

@@ -17,6 +17,7 @@ from torch import Tensor
 from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.movable import MovableDiagonal, MovableFull, MovableGaussian
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST, MOST_SAMPLES
 from gpvae_core.refiners.ascent import MomentumSteps, ascend, refined_path
 from gpvae_core.refiners.base import REFINERS, Model, Refiner, RefinerConfig
 from gpvae_core.types import EventShape
@@ -54,12 +55,17 @@ class SVIConfig(RefinerConfig):
     method: ClassVar[str] = ""
     count: ClassVar[str] = "steps"
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
-    steps: int = Field(default=8, ge=1, description="refinement steps for each image")
-    step_size: float = Field(default=0.2, gt=0, description="length of a refinement step")
+    steps: int = Field(default=8, ge=1, le=MOST_SAMPLES, description="refinement steps for each image")
+    step_size: float = Field(default=0.2, gt=0, le=MOST, description="length of a refinement step")
     momentum: float = Field(default=0.5, ge=0, lt=1, description="fraction of the last step that the next one keeps")
-    clip: float = Field(default=5.0, gt=0, description="largest norm of an image's gradient in a refinement step")
+    clip: float = Field(
+        default=5.0, gt=0, le=MOST, description="largest norm of an image's gradient in a refinement step"
+    )
     svi_samples: int = Field(
-        default=8, ge=1, description="samples of z for the gradient of a refinement step; at least 2 d for 'full'"
+        default=8,
+        ge=1,
+        le=MOST_SAMPLES,
+        description="samples of z for the gradient of a refinement step; at least 2 d for 'full'",
     )
     covariance: Literal["diagonal", "full"] = Field(
         default="diagonal", description="covariance of the refined Gaussian"

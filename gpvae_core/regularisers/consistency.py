@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gpvae_core.densities.base import Posterior, sampled_kl
 from gpvae_core.encoders.batch_norm import frozen_statistics
+from gpvae_core.part import MOST
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.vae import VAE
 
@@ -47,7 +48,9 @@ class ConsistencyConfig(RegulariserConfig):
 
     kind: ClassVar[str] = "consistency"
     method: ClassVar[str] = "cr-vae"
-    consistency: float = Field(default=0.1, ge=0, description="weight of the KL between copy and image, lambda")
+    consistency: float = Field(
+        default=0.1, ge=0, le=MOST, description="weight of the KL between copy and image, lambda"
+    )
     shift: float = Field(default=0.05, ge=0, lt=1, description="largest shift of the copy, as a fraction of the side")
     rotation: float = Field(default=10.0, ge=0, le=180, description="largest rotation of the copy, in degrees")
     scaling: float = Field(default=0.1, ge=0, lt=1, description="largest relative change of the copy's size")

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from gpvae_core.part import MOST
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 
 
@@ -23,7 +24,7 @@ class DenoisingConfig(RegulariserConfig):
     kind: ClassVar[str] = "denoising"
     method: ClassVar[str] = "dvae"
     corruption: float = Field(
-        default=0.1, ge=0, description="standard deviation of the noise in the encoder's input, in pixel units"
+        default=0.1, ge=0, le=MOST, description="standard deviation of the noise in the encoder's input, in pixel units"
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="fraction of pixels set to 0 in the encoder's input")
 

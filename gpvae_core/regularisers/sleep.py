@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gpvae_core.densities.base import Posterior
 from gpvae_core.encoders.batch_norm import frozen_statistics
+from gpvae_core.part import MOST
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 from gpvae_core.regularisers.own_samples import own_samples
 from gpvae_core.vae import VAE
@@ -26,7 +27,7 @@ class SleepConfig(RegulariserConfig):
 
     kind: ClassVar[str] = "sleep"
     method: ClassVar[str] = "sleep"
-    sleep: float = Field(default=1.0, ge=0, description="weight of log q(z|x') at pairs drawn from the model")
+    sleep: float = Field(default=1.0, ge=0, le=MOST, description="weight of log q(z|x') at pairs drawn from the model")
 
     def penalty(self, vae: VAE, x: Tensor, q: Posterior, generator: torch.Generator | None = None) -> Tensor:
         z, own_x = own_samples(vae, x, generator)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gpvae_core.encoders.base import Encoder
+from gpvae_core.part import MOST
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
 
 ORIGINAL = "parametrizations.weight.original"
@@ -57,7 +58,7 @@ class WeightNormConfig(RegulariserConfig):
 
     kind: ClassVar[str] = "weight_norm"
     method: ClassVar[str] = "wn-vae"
-    norm: float = Field(default=1.0, gt=0, description="largest norm of an encoder unit's incoming weights, H")
+    norm: float = Field(default=1.0, gt=0, le=MOST, description="largest norm of an encoder unit's incoming weights, H")
 
     def prepare(self, encoder: Encoder) -> None:
         for layer in list(layers_of(encoder)):

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.hashes import hexdigest
-from gpvae_core.part import parse_model
+from gpvae_core.part import MOST_COUNT, MOST_POINTS, parse_model
 from gpvae_core.reading import read_text
 
 SPLITS, RESTARTS = 2**32, 2**20
@@ -58,10 +58,14 @@ class ScoreConfig(BaseModel):
     """Settings of the score of a trained run on the test set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    k: int = Field(default=100, ge=1, strict=True, description="importance samples of the IWAE score")
+    k: int = Field(default=100, ge=1, le=MOST_COUNT, strict=True, description="importance samples of the IWAE score")
     seed: int = Field(default=0, ge=0, lt=2**63, strict=True, description="seed of the score's noise")
     truths: int = Field(
-        default=0, ge=0, strict=True, description="number of test images whose log p(x) is estimated; 0 for none"
+        default=0,
+        ge=0,
+        le=MOST_POINTS,
+        strict=True,
+        description="number of test images whose log p(x) is estimated; 0 for none",
     )
 
     def to_json(self) -> dict[str, Any]:
@@ -90,7 +94,9 @@ class SweepConfig(BaseModel):
     restarts: RestartSeeds = Field(
         default=(0,), description="seeds of the restarts of each split, of which the best by validation counts"
     )
-    epochs: int | None = Field(default=None, ge=1, strict=True, description="passes over the training images")
+    epochs: int | None = Field(
+        default=None, ge=1, le=MOST_COUNT, strict=True, description="passes over the training images"
+    )
     preset: str | None = Field(default=None, description="name of a paper's settings, as in `gpvae train --preset`")
     set: dict[str, Any] = Field(default_factory=dict, description="other settings of every run, as in --set")
     method_settings: dict[str, dict[str, Any]] = Field(

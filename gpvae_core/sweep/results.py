@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpvae_core.errors import UserError
+from pydantic import BaseModel, TypeAdapter
+
+from gpvae_core.errors import UserError, clipped
+from gpvae_core.parsing import parse_json
+from gpvae_core.run_records import Count, Nats
 from gpvae_core.sweep.schema import connect_to_read
 
 FILE = "results.sqlite"
+REQUIRED = ("validation_elbo", "test_iwae")
+"""Measurements that are always finite; others are undefined where no sample is valid."""
+DAMAGED = "its stored result is damaged"
+"""Beginning of the message of a job whose result cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -24,64 +32,64 @@ class Result:
     setup: str
     dataset: str
     method: str
-    latent_dim: int
+    latent_dim: Count
     decoder: str
     """Kind of the decoder's network."""
-    split: int
-    restart: int
+    split: Count
+    restart: Count
     status: str
     """'planned', 'running', 'done' or 'failed'."""
     message: str | None
     """One line on why the job failed."""
     folder: str
     """Name of the run folder, below runs/."""
-    epochs_wanted: int
-    k: int
+    epochs_wanted: Count
+    k: Count
     """Number of importance samples of the IWAE score."""
     cost_key: str
     started: str | None
     finished: str | None
-    validation_elbo: float | None
+    validation_elbo: Nats | None
     """Validation ELBO of the best epoch, nats, by which a restart is chosen."""
-    test_iwae: float | None
+    test_iwae: Nats | None
     """Mean IWAE bound over the test images, nats: the paper's 'test log-likelihood score'."""
-    test_iwae_se: float | None
-    test_elbo: float | None
-    test_elbo_se: float | None
-    test_images: int | None
-    epochs: int | None
-    best_epoch: int | None
-    parameters: int | None
-    train_seconds: float | None
-    score_seconds: float | None
+    test_iwae_se: Nats | None
+    test_elbo: Nats | None
+    test_elbo_se: Nats | None
+    test_images: Count | None
+    epochs: Count | None
+    best_epoch: Count | None
+    parameters: Count | None
+    train_seconds: Nats | None
+    score_seconds: Nats | None
     device: str | None
     note: str | None
     """A remark on the images, such as that they are a subset."""
     versions: dict[str, str] | None
-    validation_log_px: float | None = None
+    validation_log_px: Nats | None = None
     """Mean log p(x) over the validation points, nats, by quadrature; it chooses the restart if the true distribution is
     known. This and all further fields are None in older results, and where they are undefined."""
-    test_log_px: float | None = None
+    test_log_px: Nats | None = None
     """Mean log p(x) over the test points, nats, by quadrature."""
-    test_kl: float | None = None
+    test_kl: Nats | None = None
     """KL[p_GT || p_model] over the test points, nats."""
-    test_kl_se: float | None = None
-    decoder_passes: float | None = None
+    test_kl_se: Nats | None = None
+    decoder_passes: Nats | None = None
     """Decoder passes per point of a training step."""
-    encoder_passes: float | None = None
+    encoder_passes: Nats | None = None
     """Encoder passes per point of a training step."""
     truth: str | None = None
     """Estimator of log p(x) of a seeded sample of test images: 'line', 'grid', 'ais' or 'iwae'; None if it was not
     estimated (evaluate.truths in the sweep file)."""
-    truth_log_px: float | None = None
+    truth_log_px: Nats | None = None
     """Mean log p(x) over that sample, nats; at d > 2 a lower bound in expectation."""
-    truth_log_px_se: float | None = None
+    truth_log_px_se: Nats | None = None
     """Standard error of that mean over images, nats."""
-    truth_error: float | None = None
+    truth_error: Nats | None = None
     """Root mean square of the standard errors of single images, nats; None for quadrature."""
-    truth_images: int | None = None
+    truth_images: Count | None = None
     """Number of images of the sample."""
-    truth_untrusted: int | None = None
+    truth_untrusted: Count | None = None
     """Number of images of the sample whose log p(x) is unreliable."""
 
 
@@ -92,6 +100,7 @@ MEASURED = (
     *("truth", "truth_log_px", "truth_log_px_se", "truth_error", "truth_images", "truth_untrusted"),
 )
 """Fields of a `Result` that a finished job returns."""
+RESULT, MEASURES = TypeAdapter(Result), TypeAdapter(dict[str, Any])
 PLANNED = (
     *(
         "key",
@@ -108,6 +117,16 @@ PLANNED = (
     ),
     *("k", "cost_key", "started", "finished"),
 )
+
+
+class SetupContent(BaseModel):
+    """The entries that the settings of a setup must have."""
+
+    epochs: Count | None
+    preset: str | None
+    set: dict[str, Any]
+    method_settings: dict[str, dict[str, Any]]
+    evaluate: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -133,14 +152,23 @@ class Results:
     def setups(self) -> list[Setup]:
         """Return the setups, the latest first."""
         rows = self._read("SELECT setup, name, content, updated FROM setups ORDER BY updated DESC, setup")
-        return [Setup(row["setup"], row["name"], json.loads(row["content"]), row["updated"]) for row in rows]
+        return [Setup(row["setup"], row["name"], self._content(row["content"]), row["updated"]) for row in rows]
+
+    def _content(self, text: str) -> dict[str, Any]:
+        try:
+            content = parse_json(text)
+            SetupContent.model_validate(content)
+            return content
+        except ValueError as error:
+            raise UserError(f"'{self.path}' is damaged: wanted the settings of a sweep ({_line(error)})") from None
 
     def rows(self, setup: str | None = None) -> list[Result]:
         """Return the jobs of a setup, or of all setups; a job that belongs to two setups is then returned twice."""
         # NOTE: a run without "decoder" in its config has the decoder of its "net".
         rows = self._read(
             "SELECT members.setup, jobs.*, "
-            "coalesce(json_extract(config, '$.decoder.kind'), json_extract(config, '$.net.kind')) AS decoder "
+            "CASE WHEN json_valid(config) THEN coalesce(json_extract(config, '$.decoder.kind'), "
+            "json_extract(config, '$.net.kind')) END AS decoder "
             "FROM members JOIN jobs USING (key) WHERE ?1 IS NULL OR setup = ?1 "
             "ORDER BY dataset, latent_dim, method, split, restart, setup",
             setup,
@@ -153,13 +181,10 @@ class Results:
             row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"])
             for row in self._read("SELECT cost_key, epoch_seconds, score_seconds FROM costs")
         }
-        done = self._read(
-            "SELECT cost_key, "
-            "sum(json_extract(result, '$.train_seconds')) / sum(json_extract(result, '$.epochs')) AS epoch_seconds, "
-            "avg(json_extract(result, '$.score_seconds')) AS score_seconds "
-            "FROM jobs WHERE status = 'done' GROUP BY cost_key"
-        )
-        return measured | {row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"]) for row in done}
+        done: dict[str, list[Result]] = {}
+        for row in {row.key: row for row in self.rows() if row.status == "done"}.values():
+            done.setdefault(row.cost_key, []).append(row)
+        return measured | {key: cost for key, rows in done.items() if (cost := _mean_cost(rows)) is not None}
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         with closing(connect_to_read(self.path)) as connection:
@@ -192,10 +217,39 @@ def open_results(path: Path) -> Results:
     return results
 
 
+def _mean_cost(rows: Sequence[Result]) -> Cost | None:
+    """Return the mean cost of finished jobs of one kind; None if they have no times."""
+    times = [(row.train_seconds, row.epochs) for row in rows if row.train_seconds is not None and row.epochs]
+    scores = [row.score_seconds for row in rows if row.score_seconds is not None]
+    if not times or not scores:
+        return None
+    seconds, epochs = zip(*times, strict=True)
+    return Cost(math.fsum(seconds) / sum(epochs), math.fsum(scores) / len(scores))
+
+
+def _line(error: ValueError) -> str:
+    return clipped(" ".join(str(error).split()), 200)
+
+
 def _result(row: sqlite3.Row) -> Result:
-    measured = json.loads(row["result"]) if row["result"] else {}
-    fields: dict[str, Any] = {name: row[name] for name in PLANNED} | {name: measured.get(name) for name in MEASURED}
-    return Result(setup=row["setup"], **fields)
+    """Return a job; one whose stored result is damaged counts as failed, so that the others are shown."""
+    planned: dict[str, Any] = {name: row[name] for name in ("setup", *PLANNED)}
+    try:
+        measured = MEASURES.validate_python(parse_json(row["result"]) if row["result"] else {})
+        known = {name: value for name, value in measured.items() if name in REQUIRED or not _is_undefined(value)}
+        result = RESULT.validate_python(planned | {name: known.get(name) for name in MEASURED})
+        if result.status == "done" and not known:
+            raise ValueError("it is empty")
+        return result
+    except ValueError as error:
+        damaged = {"status": "failed", "message": f"{DAMAGED}: {_line(error)}", "decoder": row["decoder"] or ""}
+        fields: dict[str, Any] = {**dict.fromkeys(MEASURED), **planned, **damaged}
+        return Result(**fields)
+
+
+def _is_undefined(value: Any) -> bool:
+    """Return whether a measurement is NaN or infinite, as the error of an estimate of which no sample is valid."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def complete_runs(rows: Iterable[Result]) -> list[list[Result]]:

@@ -108,11 +108,17 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise UserError(f"there are no results '{path}': wanted the results.sqlite of a sweep")
     try:
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=TIMEOUT, check_same_thread=False
-        )
-    except sqlite3.Error as error:
-        raise UserError(f"'{path}' cannot be read: {error}") from None
+        connection = _opened(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        # NOTE: SQLite keeps a file beside the database, also to read it, which a read-only folder does not let it make.
+        # Nothing there can be written either, so that the database may be read as one that does not change.
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise UserError(
+                f"'{path}' cannot be read in a folder that cannot be written, as part of it lies in {log.name}: wanted "
+                f"a copy of the whole folder ({error})"
+            ) from None
+        connection = _opened(path, "mode=ro&immutable=1")
     with _closed_on_error(connection, path):
         check_version(connection, path)
         _check_schema(connection, path)
@@ -125,6 +131,20 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_TEXT)
     if connection.execute("SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')").fetchone()[0]:
         raise UserError(f"'{path}' is not a results file of this program: wanted tables alone, got views or triggers")
+
+
+def _opened(path: Path, options: str) -> sqlite3.Connection:
+    """Open the file with these options of SQLite; raise sqlite3.OperationalError if that needs more rights."""
+    address = f"{path.resolve().as_uri()}?{options}"
+    connection = sqlite3.connect(address, uri=True, timeout=TIMEOUT, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        connection.close()
+        raise
+    except sqlite3.Error:
+        pass
+    return connection
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from gpvae_core.errors import UserError
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
-from gpvae_core.sweep.results import FILE, MEASURED, Cost, Results
+from gpvae_core.sweep.results import DAMAGED, FILE, MEASURED, Cost, Results
 from gpvae_core.sweep.schema import connect_to_write
 
 
@@ -60,10 +60,11 @@ class Store:
     def register(self, sweep: SweepConfig, jobs: Sequence[Job]) -> dict[str, str]:
         """Store the plan and return each job's status by key: 'done', or 'planned' for jobs that are left to do.
 
-        Jobs that ran or failed before are planned again. Jobs of an earlier plan of the same setup that are not in this
-        one are deleted, unless they are done or failed.
+        Jobs that ran or failed before, or whose stored result is damaged, are planned again. Jobs of an earlier plan of
+        the same setup that are not in this one are deleted, unless they are done or failed.
         """
         setup = sweep.setup_key()
+        damaged = {row.key for row in self.results.rows() if (row.message or "").startswith(DAMAGED)}
         with self._transaction() as c:
             c.execute(
                 "INSERT INTO setups VALUES (?, ?, ?, ?) "
@@ -79,8 +80,9 @@ class Store:
             for job in jobs:
                 c.execute(
                     f"INSERT INTO jobs VALUES ({', '.join('?' * 16)}) ON CONFLICT (key) DO UPDATE "
-                    "SET status = 'planned', message = NULL, started = NULL, finished = NULL WHERE status != 'done'",
-                    _planned(job),
+                    "SET status = 'planned', config = excluded.config, message = NULL, started = NULL, finished = NULL "
+                    "WHERE status != 'done' OR ?",
+                    (*_planned(job), job.key in damaged),
                 )
                 c.execute("INSERT OR IGNORE INTO members VALUES (?, ?)", (setup, job.key))
             rows = c.execute("SELECT key, status FROM members JOIN jobs USING (key) WHERE setup = ?", (setup,))

@@ -21,7 +21,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.density import density_scores, passes_per_point
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_config import RunConfig, parse_config
-from gpvae_core.run_files import BestState, read_config, read_record, snapshot_folder
+from gpvae_core.run_files import read_config, read_record, snapshot_folder
+from gpvae_core.run_records import BestState
 from gpvae_core.run_summaries import summarize
 from gpvae_core.runs import Run, load_run
 from gpvae_core.stats import mean_se, seeded_order

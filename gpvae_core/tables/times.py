@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.errors import UserError
+from gpvae_core.parsing import parse_json
 from gpvae_core.reading import read_text
 from gpvae_core.tables.build import choose
 from gpvae_core.tables.paper import PaperTable
@@ -45,7 +45,7 @@ def bench_rows(path: Path) -> list[dict[str, Any]]:
         UserError: the file is missing or is not what `gpvae bench inference --json` prints.
     """
     with _output_errors(path):
-        content = json.loads(read_text(path))
+        content = parse_json(read_text(path))
         device = content["machine"]["device"]
         return [
             {
@@ -66,7 +66,7 @@ def _output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise UserError(f"'{path}' is not what `gpvae bench inference --json` prints") from None
 
 
@@ -92,7 +92,7 @@ def bench_times(path: Path) -> Times:
         UserError: the file is missing or is not what that command prints.
     """
     with _output_errors(path):
-        content = json.loads(read_text(path))
+        content = parse_json(read_text(path))
         rows = [row for row in content["rows"] if row["metric"] == BENCH_METRIC]
         milliseconds = {str(row["case"]): float(row["value"]) for row in rows}
         return Times(milliseconds, str(content["machine"]["device"]), int(content["machine"]["threads"]))

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from gpvae_core.part import MOST_COUNT, MOST_SAMPLES
 from gpvae_core.progress import Progress
 from gpvae_core.truth.hmc import ChainState, LogDensity, Target, adapted, evaluate, transition
 from gpvae_core.truth.noise import Generators
@@ -45,9 +46,11 @@ class AISSettings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    steps: int = Field(default=500, ge=2, description="temperatures between the start and the posterior")
-    chains: int = Field(default=16, ge=2, description="number of chains of each image")
-    leapfrog: int = Field(default=5, ge=1, description="largest number of leapfrog steps of a transition")
+    steps: int = Field(default=500, ge=2, le=MOST_COUNT, description="temperatures between the start and the posterior")
+    chains: int = Field(default=16, ge=2, le=MOST_SAMPLES, description="number of chains of each image")
+    leapfrog: int = Field(
+        default=5, ge=1, le=MOST_SAMPLES, description="largest number of leapfrog steps of a transition"
+    )
 
 
 @dataclass(frozen=True)

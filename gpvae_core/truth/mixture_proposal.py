@@ -27,6 +27,7 @@ from gpvae_core.densities.mixture import GaussianMixture
 from gpvae_core.encoders.mixture import MixtureConfig, MixtureEncoder
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
+from gpvae_core.part import MOST, MOST_COUNT, MOST_POINTS
 from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import GenerativeModel
 
@@ -45,12 +46,17 @@ class MixtureProposalSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     components: int = Field(default=50, ge=1, le=64, description="number of Gaussians in the mixture")
     samples: int = Field(
-        default=500, ge=1, description="samples of each point and step in the fit (at least one of each component)"
+        default=500,
+        ge=1,
+        le=MOST_POINTS,
+        description="samples of each point and step in the fit (at least one of each component)",
     )
-    lr: float = Field(default=1e-3, gt=0, description="learning rate of Adam")
-    batch_size: int = Field(default=1000, ge=1, description="points in a mini-batch")
-    epochs: int = Field(default=100, ge=0, description="passes over the points in the fit (0: q is not fitted)")
-    bound_samples: int = Field(default=20_000, ge=1, description="samples of the bound, S")
+    lr: float = Field(default=1e-3, gt=0, le=MOST, description="learning rate of Adam")
+    batch_size: int = Field(default=1000, ge=1, le=MOST_COUNT, description="points in a mini-batch")
+    epochs: int = Field(
+        default=100, ge=0, le=MOST_COUNT, description="passes over the points in the fit (0: q is not fitted)"
+    )
+    bound_samples: int = Field(default=20_000, ge=1, le=MOST_POINTS, description="samples of the bound, S")
 
 
 PAPER = MixtureProposalSettings()

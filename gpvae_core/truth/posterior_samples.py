@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from gpvae_core.part import MOST_COUNT, MOST_SAMPLES
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.by_image import in_double
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT, Array, bulk_ess, split_r_hat
@@ -37,10 +38,14 @@ class HMCSettings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    chains: int = Field(default=4, ge=2, description="number of chains of each image")
-    warmup: int = Field(default=300, ge=1, description="transitions that adapt the step size and are discarded")
-    draws: int = Field(default=500, ge=4, description="transitions of each chain that are kept")
-    leapfrog: int = Field(default=10, ge=1, description="largest number of leapfrog steps of a transition")
+    chains: int = Field(default=4, ge=2, le=MOST_SAMPLES, description="number of chains of each image")
+    warmup: int = Field(
+        default=300, ge=1, le=MOST_COUNT, description="transitions that adapt the step size and are discarded"
+    )
+    draws: int = Field(default=500, ge=4, le=MOST_COUNT, description="transitions of each chain that are kept")
+    leapfrog: int = Field(
+        default=10, ge=1, le=MOST_SAMPLES, description="largest number of leapfrog steps of a transition"
+    )
 
 
 @dataclass(frozen=True)

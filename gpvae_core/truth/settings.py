@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
+from gpvae_core.part import MOST_COUNT
 from gpvae_core.truth.ais import AISSettings
 
 AUTO = "auto"
@@ -30,4 +31,6 @@ class TruthSettings(BaseModel):
         description="'line' (d = 1), 'grid' (d = 2), 'ais', 'iwae', or 'auto': quadrature for d <= 2, else 'ais'",
     )
     annealing: AISSettings = Field(default=ANNEALING, description="temperatures and chains of 'ais'")
-    samples: int = Field(default=IWAE_SAMPLES, ge=1, description="importance samples of each image for 'iwae'")
+    samples: int = Field(
+        default=IWAE_SAMPLES, ge=1, le=MOST_COUNT, description="importance samples of each image for 'iwae'"
+    )

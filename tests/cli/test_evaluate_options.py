@@ -6,7 +6,7 @@ import inspect
 from typing import Any, get_type_hints
 
 import pytest
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from pydantic import BaseModel
 
 from gpvae_core.cli.evaluate import command
@@ -32,10 +32,10 @@ def test_an_option_has_the_bounds_and_the_default_of_its_setting(option: str) ->
     model, name = SETTINGS[option]
     field = model.model_fields[name]
     info: Any = get_type_hints(command, include_extras=True)[option].__metadata__[0]
-    bounds = [bound for bound in field.metadata if isinstance(bound, Ge | Lt)]
+    bounds: list[Any] = [bound for bound in field.metadata if isinstance(bound, Ge | Le | Lt)]
     assert info.min == next((bound.ge for bound in bounds if isinstance(bound, Ge)), None)
-    upper = next((bound.lt for bound in bounds if isinstance(bound, Lt)), None)
-    assert (None if info.max is None else info.max + 1) == upper
+    upper = [bound.lt - 1 if isinstance(bound, Lt) else bound.le for bound in bounds if isinstance(bound, Le | Lt)]
+    assert info.max == next(iter(upper), None)
     default = inspect.signature(command).parameters[option].default
     if default is not None:  # None stands for a default that is named in the help
         assert default == field.default

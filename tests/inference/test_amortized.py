@@ -13,7 +13,8 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.inference.amortized import log_px_score
 from gpvae_core.inference.base import TrainingSetup
-from gpvae_core.run_files import BestState, read_metrics, read_record, snapshot_folder
+from gpvae_core.run_files import read_metrics, read_record, snapshot_folder
+from gpvae_core.run_records import BestState
 from gpvae_core.run_summaries import summarize
 from gpvae_core.runs import load_run
 from gpvae_core.training import train

@@ -13,7 +13,7 @@ import torch
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, Dataset, Split, load
 from gpvae_core.run_config import RunConfig
-from gpvae_core.run_files import RunMetadata
+from gpvae_core.run_records import RunMetadata
 from gpvae_core.runs import Run
 from gpvae_core.vae import VAE
 from tests.oracles import LinearEncoder, LinearGaussianVAE

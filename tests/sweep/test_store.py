@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import shutil
 import sqlite3
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +21,7 @@ from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import FILE, MEASURED, Cost, best_restarts, open_results
 from gpvae_core.sweep.schema import VERSION
 from gpvae_core.sweep.store import open_store
+from gpvae_core.tables.sheet import SheetChoice, make_sheet, read
 
 
 def measured(validation: float, test: float, **more: Any) -> dict[str, Any]:
@@ -147,3 +154,123 @@ def test_files_of_newer_versions_and_of_others_are_refused(tmp_path: Path) -> No
         open_results(tmp_path / "text.sqlite")
     with pytest.raises(UserError, match="there are no results"):
         open_results(tmp_path / "nothing")
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Run the block as a user who may not write what others own; root may write everything."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def read_only(small: SweepConfig, jobs: list[Job]) -> Iterator[Path]:
+    """Results in a folder that can be read but not written, as on a shared disk or a DVD."""
+    folder = Path(tempfile.mkdtemp())
+    with open_store(folder) as store:
+        store.register(small, jobs)
+        store.finish(jobs[0].key, measured(-1.0, -2.0))
+    for path, rights in ((folder / FILE, 0o444), (folder, 0o555)):
+        path.chmod(rights)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of files")
+def test_results_that_cannot_be_written_are_read(read_only: Path, jobs: list[Job]) -> None:
+    with without_rights():
+        rows = by_key(read_only)
+        assert sorted(path.name for path in read_only.iterdir()) == [FILE]
+    assert rows[jobs[0].key].test_iwae == -2.0
+    assert len(rows) == len(jobs)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of files")
+def test_results_whose_log_cannot_be_read_are_not_shown_without_it(read_only: Path) -> None:
+    """A sweep that runs keeps its last results in the log: without it they would be missing silently."""
+    read_only.chmod(0o755)
+    (read_only / f"{FILE}-wal").write_bytes(b"log")
+    read_only.chmod(0o555)
+    with without_rights(), pytest.raises(UserError, match="wanted a copy of the whole folder"):
+        open_results(read_only)
+
+
+BAD_RESULTS = (
+    "[" * 100_000,
+    '{"epochs": ' + "9" * 5000 + "}",
+    "[1]",
+    "null",
+    "{",
+    "{}",
+    *(json.dumps(measured(-1.0, -2.0) | {"test_iwae": value}) for value in ("x", math.inf, math.nan, 10**300)),
+    *(json.dumps(measured(-1.0, -2.0) | change) for change in ({"epochs": -1}, {"versions": 3}, {"note": "\ud800"})),
+)
+
+
+@pytest.mark.parametrize("text", BAD_RESULTS, ids=lambda text: text[:30])
+def test_a_damaged_result_does_not_hide_the_others(
+    text: str, tmp_path: Path, small: SweepConfig, jobs: list[Job]
+) -> None:
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        for job in jobs[:2]:
+            store.finish(job.key, measured(-1.0, -2.0))
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("UPDATE jobs SET result = ? WHERE key = ?", (text, jobs[0].key))
+    rows = by_key(tmp_path)
+    assert rows[jobs[0].key].status == "failed"
+    message = rows[jobs[0].key].message
+    assert message is not None
+    assert message.startswith("its stored result is damaged: ")
+    assert "\n" not in message
+    assert (rows[jobs[1].key].status, rows[jobs[1].key].test_iwae) == ("done", -2.0)
+    stored = read(tmp_path / FILE)
+    sheet = make_sheet(stored, SheetChoice(tmp_path / FILE))
+    assert sheet.count("done") == 1
+    assert sheet.count("failed") == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", '{"set": 3}', "x"], ids=lambda text: text[:30])
+def test_damaged_settings_of_a_sweep_are_one_line(
+    text: str, tmp_path: Path, small: SweepConfig, jobs: list[Job]
+) -> None:
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("UPDATE setups SET content = ?", (text,))
+    with pytest.raises(UserError, match="is damaged: wanted the settings of a sweep") as caught:
+        open_results(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_measurement_that_is_undefined_is_no_damage(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        store.finish(jobs[0].key, measured(-1.0, -2.0, truth_error=math.nan, test_kl=math.inf))
+        assert store.register(small, jobs)[jobs[0].key] == "done"
+    row = by_key(tmp_path)[jobs[0].key]
+    assert (row.status, row.test_iwae, row.truth_error, row.test_kl) == ("done", -2.0, None, None)
+
+
+def test_a_damaged_result_is_computed_again(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+        for job in jobs[:3]:
+            store.finish(job.key, measured(-1.0, -2.0))
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("UPDATE jobs SET result = '{' WHERE key = ?", (jobs[0].key,))
+        connection.execute("UPDATE jobs SET config = '{' WHERE key = ?", (jobs[1].key,))
+    assert by_key(tmp_path)[jobs[1].key].status == "failed"
+    assert open_results(tmp_path).costs() != {}
+    with open_store(tmp_path) as store:
+        statuses = store.register(small, jobs)
+        store.finish(jobs[1].key, measured(-1.0, -2.0))
+    assert [statuses[job.key] for job in jobs[:3]] == ["planned", "planned", "done"]
+    assert by_key(tmp_path)[jobs[1].key].status == "done"

@@ -7,11 +7,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from gpvae_core.mapa.recovery.fitting import FitSettings
+from gpvae_core.part import MOST, MOST_COUNT
 
 
 def _epochs(stage: str) -> Any:
     meaning = f"passes over the training points in {stage} (default: 500, but at most 20,000 steps)"
-    return Field(default=None, ge=1, description=meaning)
+    return Field(default=None, ge=1, le=MOST_COUNT, description=meaning)
 
 
 class RecoverySettings(BaseModel):
@@ -19,12 +20,17 @@ class RecoverySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     recovery_epochs: int | None = _epochs("prior recovery")
-    recovery_lr: float = Field(default=5e-4, gt=0, description="learning rate of Adam in prior recovery")
+    recovery_lr: float = Field(default=5e-4, gt=0, le=MOST, description="learning rate of Adam in prior recovery")
     recovery_batch: int = Field(
-        default=100, ge=1, description="mini-batch size of prior recovery and of the final fit of the encoder"
+        default=100,
+        ge=1,
+        le=MOST_COUNT,
+        description="mini-batch size of prior recovery and of the final fit of the encoder",
     )
     encoder_epochs: int | None = _epochs("the final fit of the encoder to the finished decoder")
-    encoder_lr: float = Field(default=1e-3, gt=0, description="learning rate of Adam in the final fit of the encoder")
+    encoder_lr: float = Field(
+        default=1e-3, gt=0, le=MOST, description="learning rate of Adam in the final fit of the encoder"
+    )
 
     def recovery_fit(self, seed: int, network: str) -> FitSettings:
         """Return the settings with which prior recovery fits a network."""
