@@ -41,6 +41,23 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def real_path(path: Path) -> Path:
+    """Return the absolute path without links, by which two names of one folder are recognized.
+
+    Raises:
+        UserError: links lead to one another.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # NOTE: Python 3.11 and 3.12 report a circle of links by RuntimeError
+        raise UserError(f"'{path}' cannot be followed: do its links lead to one another?") from None
+
+
+def with_name(path: Path) -> Path:
+    """Return a path of the same folder that ends in its name, which '.' and '..' do not."""
+    return path if path.name not in ("", "..") else real_path(path)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that replaces `path` when the block ends; if the process is killed before that, the old one stays.

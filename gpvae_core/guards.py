@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
+from gpvae_core.files import real_path
 
 
 @contextmanager
@@ -43,21 +44,38 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Lock the run folder for this process.
+    """Lock the run folder for this process; by whatever path a run is named, links included, it has one lock.
+
+    Folders above the run that are made for the lock are removed at the end if nothing was put into them.
 
     Raises:
         UserError: another process trains in the folder, or it cannot be written to.
     """
-    lock = FileLock(out.parent / f".{out.name}.lock")
+    real = real_path(out)
+    lock = FileLock(real.parent / f".{real.name}.lock")
+    missing = [folder for folder in real.parents if not folder.exists()]
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        real.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"'{out}' is being trained by another process") from None
+        also = "" if real == out.absolute() else f" (it is '{real}')"
+        raise UserError(f"'{out}'{also} is being trained by another process") from None
     except OSError as error:
+        _remove_empty(missing)
         raise UserError(f"cannot write to '{out.parent}': {error.strerror or error}") from None
     try:
         yield
     finally:
+        # NOTE: the file is deleted while it is locked. Deleted after that, it could belong to the next process, and a
+        # third one would lock a new file of that name. A process that waits for a deleted file opens it again.
+        with suppress(OSError):  # Windows deletes no open file
+            Path(lock.lock_file).unlink()
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+        _remove_empty(missing)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those of these folders, the innermost first, that are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
