@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
-from gpvae_core.files import real_path
+from gpvae_core.files import real_path, remove_empty
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def locked(out: Path) -> Iterator[None]:
         also = "" if real == out.absolute() else f" (it is '{real}')"
         raise UserError(f"'{out}'{also} is being trained by another process") from None
     except OSError as error:
-        _remove_empty(missing)
+        remove_empty(missing)
         raise UserError(f"cannot write to '{out.parent}': {error.strerror or error}") from None
     try:
         yield
@@ -71,11 +71,4 @@ def locked(out: Path) -> Iterator[None]:
         with suppress(OSError):  # Windows deletes no open file
             Path(lock.lock_file).unlink()
         lock.release()
-        _remove_empty(missing)
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove those of these folders, the innermost first, that are empty."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
+        remove_empty(missing)

@@ -11,8 +11,10 @@ from typer.exceptions import Exit, TyperException
 
 from gpvae_core import __version__
 from gpvae_core.cli import bench, data, evaluate, explore, listing, mapa, paper_table, sweep, train
+from gpvae_core.cli.output import say
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
+from gpvae_core.terminal import PrintableFormatter, accept_all_signs
 
 app = typer.Typer(
     name="gpvae",
@@ -38,16 +40,19 @@ def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
-        typer.echo(__version__)
+        say(__version__)
         raise Exit
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        say(context.get_help())
         raise Exit(2)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    accept_all_signs()
+    logs = logging.StreamHandler()
+    logs.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[logs])
     try:
         code = app(args=arguments, standalone_mode=False)
     except UserError as error:
@@ -55,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     except TyperException as error:
         _fail(_usage(error))
     except (KeyboardInterrupt, Cancelled):
-        print("gpvae: stopped", file=sys.stderr)
+        say("gpvae: stopped", err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.exit(0)
@@ -72,5 +77,5 @@ def _usage(error: TyperException) -> str:
 
 def _fail(message: str) -> None:
     """Print the message on one line of standard error, and exit with code 2."""
-    print(f"gpvae: {' '.join(message.split())}", file=sys.stderr)
+    say(f"gpvae: {' '.join(message.split())}", err=True)
     sys.exit(2)
