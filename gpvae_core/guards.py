@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +14,9 @@ from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
 from gpvae_core.files import real_path, remove_empty
+
+EXIT_CODE = 130
+"""Exit code of a command that was stopped by a signal, as a shell gives it for Ctrl-C."""
 
 
 @contextmanager
@@ -40,6 +45,38 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
         yield stop
     finally:
         restore()
+
+
+@contextmanager
+def interrupted_by(*signals: int) -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first of these signals, and end the process at once, and silently, at the next.
+
+    What is saved is intact then: files are replaced as a whole, and the operating system releases locks. While the
+    interpreter ends, the signals are ignored.
+
+    NOTE: only the main thread may install signal handlers; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def end(number: int, frame: object) -> None:
+        os._exit(EXIT_CODE)
+
+    def interrupt(number: int, frame: object) -> None:
+        for each in previous:
+            signal.signal(each, end)
+        raise KeyboardInterrupt
+
+    for number in previous:
+        signal.signal(number, interrupt)
+        atexit.register(signal.signal, number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from gpvae_core import __version__
 from gpvae_core.cli import bench, data, evaluate, explore, listing, mapa, paper_table, sweep, train
 from gpvae_core.cli.output import say
 from gpvae_core.errors import UserError
+from gpvae_core.guards import EXIT_CODE, interrupted_by
 from gpvae_core.progress import Cancelled
 from gpvae_core.terminal import PrintableFormatter, accept_all_signs
 
@@ -48,24 +50,27 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C."""
+    """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C or SIGTERM."""
     accept_all_signs()
     logs = logging.StreamHandler()
     logs.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[logs])
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with interrupted_by(signal.SIGINT, signal.SIGTERM):
+            code = app(args=arguments, standalone_mode=False)
     except UserError as error:
         _fail(str(error))
     except TyperException as error:
         _fail(_usage(error))
     except (KeyboardInterrupt, Cancelled):
         say("gpvae: stopped", err=True)
-        sys.exit(130)
+        sys.exit(EXIT_CODE)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
+    if code == EXIT_CODE:  # typer's answer to KeyboardInterrupt
+        say("gpvae: stopped", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

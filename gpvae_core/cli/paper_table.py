@@ -194,9 +194,10 @@ def _compare(
 ) -> list[Cell]:
     """Return the selected cells with the results in the folder; without results only the printed values."""
     from gpvae_core.sweep.results import FILE, open_results
+    from gpvae_core.sweep.schema import has_content
     from gpvae_core.tables.compare import compare
 
-    if not (out / FILE).exists():
+    if not has_content(out / FILE):
         return compare(table, [], {}, runs, restarts, dims, methods)
     results = open_results(out)
     rows = [row for sweep in sweeps for row in results.rows(sweep.setup_key())]

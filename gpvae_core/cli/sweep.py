@@ -250,10 +250,11 @@ def known_or_measured(
     """Return the status of each job and the cost of each kind of job, which is measured if no result has it yet."""
     from gpvae_core.sweep.cost import measure_unknown
     from gpvae_core.sweep.results import FILE, open_results
+    from gpvae_core.sweep.schema import has_content
 
     statuses: dict[str, str] = {}
     costs: dict[str, Cost] = {}
-    if (out / FILE).exists():
+    if has_content(out / FILE):
         results = open_results(out)
         statuses, costs = {row.key: row.status for row in results.rows()}, results.costs()
     todo = [job for job in jobs if statuses.get(job.key) != "done"]

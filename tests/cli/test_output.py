@@ -56,7 +56,7 @@ def in_ascii(*arguments: str, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> str
         (("data", "list"), "digits"),
         (("list", "methods"), "mapa"),
         (("list", "settings"), "train.lr"),
-        (("table", "11"), "iaf"),
+        (("table", "11"), "vlae"),
         (("mapa", "trend", "circle", "--n", "30", "--bandwidth", "sigma_x", "--all"), "\\xb1"),
     ],
 )
