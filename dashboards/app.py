@@ -93,7 +93,7 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
         another = port + 1 if port < 65535 else 5006
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise UserError(f"port {port} {why}; choose another with --port, for example --port {another}") from None
-    guard(server, port)
+    guard(server)
     server.io_loop.add_callback(lambda: asyncio.get_running_loop().set_exception_handler(_closed_tabs_are_normal))
     return server
 

@@ -45,7 +45,7 @@ main(sys.argv[1:])
 
 
 def stopped(folder: Path, command: Sequence[str], began: str, signals: Sequence[int | float]) -> tuple[int, str]:
-    """Send signals to a command and its children once a file of the pattern `began` is there; its exit code and all it printed.
+    """Send signals to a command and its children once there is a file of the pattern `began`; exit code and output.
 
     A float among the signals is a time to wait, in seconds.
     """
