@@ -20,6 +20,7 @@ from dashboards.explorer.page import ExplorerPage
 from dashboards.gap_lab.page import GapLabPage
 from dashboards.guard import LOCAL_NAMES, guard
 from dashboards.lab.first_start import FirstStart
+from dashboards.lab.jobs import stop_jobs
 from dashboards.lab.library import DEFAULT_ROOT, RunLibrary
 from dashboards.lab.page import Page
 from dashboards.mapa_lab.page import MapaLabPage
@@ -29,6 +30,8 @@ from gpvae_core.errors import UserError
 HOST = "127.0.0.1"
 MAX_MESSAGE = 3 * MAX_UPLOAD
 """Most bytes of one web socket message: an upload in base64 with its envelope."""
+SAVE_SECONDS = 10.0
+"""Most seconds for which the end of the server waits for trainings to save their state."""
 LINKS = """
 nav { color: #ffffff; display: flex; gap: 4px; font-size: 13px; align-items: center; }
 a { color: inherit; text-decoration: none; white-space: nowrap;
@@ -90,7 +93,7 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
         another = port + 1 if port < 65535 else 5006
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise UserError(f"port {port} {why}; choose another with --port, for example --port {another}") from None
-    guard(server, port)
+    guard(server)
     server.io_loop.add_callback(lambda: asyncio.get_running_loop().set_exception_handler(_closed_tabs_are_normal))
     return server
 
@@ -102,7 +105,7 @@ def _closed_tabs_are_normal(loop: asyncio.AbstractEventLoop, context: dict[str, 
 
 
 def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool) -> None:
-    """Serve until interrupted."""
+    """Serve until interrupted; a training that runs then saves its state."""
     logging.getLogger("bokeh").setLevel(logging.WARNING)
     server = make_server(library, first, port)
     for page in PAGES:
@@ -116,8 +119,8 @@ def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool)
     except KeyboardInterrupt:
         print()
     finally:
-        first.cancel()
         server.stop()
+        stop_jobs(SAVE_SECONDS)
 
 
 def serve_runs(places: Sequence[Path], port: int, open_browser: bool) -> None:

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +41,23 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def real_path(path: Path) -> Path:
+    """Return the absolute path without links, by which two names of one folder are recognized.
+
+    Raises:
+        UserError: links lead to one another.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # NOTE: Python 3.11 and 3.12 report a circle of links by RuntimeError
+        raise UserError(f"'{path}' cannot be followed: do its links lead to one another?") from None
+
+
+def with_name(path: Path) -> Path:
+    """Return a path of the same folder that ends in its name, which '.' and '..' do not."""
+    return path if path.name not in ("", "..") else real_path(path)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that replaces `path` when the block ends; if the process is killed before that, the old one stays.
@@ -57,13 +74,55 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with disk_errors(str(path)), path.open("wb") as file:
             yield file
         return
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     with disk_errors(str(path)):
-        with temporary.open("wb") as file:
-            yield file
-        # NOTE: sync before the rename; otherwise a power cut could leave the final name on an empty file.
-        sync(temporary)
-        os.replace(temporary, path)
+        try:
+            with temporary.open("wb") as file:
+                yield file
+            # NOTE: sync before the rename; otherwise a power cut could leave the final name on an empty file.
+            sync(temporary)
+            os.replace(temporary, path)
+        except Exception:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
+def check_file(path: Path, makes_folders: bool = False) -> None:
+    """Raise UserError, before long work, if `replacing(path)` could not write there; nothing is left behind.
+
+    Args:
+        makes_folders: whether folders above it that are missing are made before it is written.
+    """
+    with disk_errors(str(path)):
+        if path.is_dir() or not (path.parent.is_dir() or makes_folders):
+            raise UserError(f"wanted a file in an existing folder, got '{path}'")
+        if not path.exists() or path.is_file():
+            _try_to_write(path)
+        elif not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _try_to_write(path: Path) -> None:
+    """Make and remove the temporary file of `replacing`, and the folders above it that are missing."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _temporary(path).open("ab").close()
+        _temporary(path).unlink()
+    finally:
+        remove_empty(missing)
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those of these folders, the innermost first, that are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:

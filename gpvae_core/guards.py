@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
+from gpvae_core.files import real_path, remove_empty
+
+EXIT_CODE = 130
+"""Exit code of a command that was stopped by a signal, as a shell gives it for Ctrl-C."""
 
 
 @contextmanager
@@ -42,22 +48,64 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
 
 
 @contextmanager
+def interrupted_by(*signals: int) -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first of these signals, and end the process at once, and silently, at the next.
+
+    What is saved is intact then: files are replaced as a whole, and the operating system releases locks. While the
+    interpreter ends, the signals are ignored.
+
+    NOTE: only the main thread may install signal handlers; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def end(number: int, frame: object) -> None:
+        os._exit(EXIT_CODE)
+
+    def interrupt(number: int, frame: object) -> None:
+        for each in previous:
+            signal.signal(each, end)
+        raise KeyboardInterrupt
+
+    for number in previous:
+        signal.signal(number, interrupt)
+        atexit.register(signal.signal, number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Lock the run folder for this process.
+    """Lock the run folder for this process; by whatever path a run is named, links included, it has one lock.
+
+    Folders above the run that are made for the lock are removed at the end if nothing was put into them.
 
     Raises:
         UserError: another process trains in the folder, or it cannot be written to.
     """
-    lock = FileLock(out.parent / f".{out.name}.lock")
+    real = real_path(out)
+    lock = FileLock(real.parent / f".{real.name}.lock")
+    missing = [folder for folder in real.parents if not folder.exists()]
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        real.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"'{out}' is being trained by another process") from None
+        also = "" if real == out.absolute() else f" (it is '{real}')"
+        raise UserError(f"'{out}'{also} is being trained by another process") from None
     except OSError as error:
+        remove_empty(missing)
         raise UserError(f"cannot write to '{out.parent}': {error.strerror or error}") from None
     try:
         yield
     finally:
+        # NOTE: the file is deleted while it is locked. Deleted after that, it could belong to the next process, and a
+        # third one would lock a new file of that name. A process that waits for a deleted file opens it again.
+        with suppress(OSError):  # Windows deletes no open file
+            Path(lock.lock_file).unlink()
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+        remove_empty(missing)

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from gpvae_core.terminal import printable
+
 
 @runtime_checkable
 class Progress(Protocol):
@@ -96,7 +98,7 @@ def duration(seconds: float | None) -> str:
 def terminal_progress() -> Iterator[Progress]:
     """Show bars with the time left on standard error, one for each `what`; finished ones stay."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -109,7 +111,7 @@ def terminal_progress() -> Iterator[Progress]:
     def report(done: int, total: int, what: str) -> None:
         if what not in tasks:
             bars.start()  # NOTE: not earlier, as without a terminal even an empty display prints a line
-            tasks[what] = bars.add_task(what, total=total)
+            tasks[what] = bars.add_task(printable(what), total=total)
         bars.update(tasks[what], completed=done, total=total)  # pyright: ignore[reportArgumentType]
 
     try:

@@ -34,6 +34,31 @@ from gpvae_core.run_records import RunMetadata, TrainingState
 from gpvae_core.vae import VAE
 
 Tensors = Mapping[str, Tensor]
+BEGINNING = {"metrics.jsonl", "last", ".last.new", "meta.json", ".meta.json.tmp", ".config.json.tmp"}
+"""All that `RunFolder.create` may have written when it is killed before config.json is there."""
+SNAPSHOT = {"state.json", ".state.json.tmp", "weights.safetensors", "optimizer.safetensors"}
+"""The files of the snapshot among them."""
+
+
+def holds_no_run(folder: Path) -> bool:
+    """Return whether a folder is empty, or holds only what `RunFolder.create` writes before the first step."""
+    if not folder.is_dir():
+        return False
+    for path in folder.iterdir():
+        if path.is_dir():
+            known = {inner.name for inner in path.iterdir()} <= SNAPSHOT
+        else:
+            known = path.name != "metrics.jsonl" or path.stat().st_size == 0
+        if path.name not in BEGINNING or path.is_symlink() or not known:
+            return False
+    record = folder / "last" / "state.json"
+    if not record.exists():
+        return True
+    try:
+        state = read_record(record, TrainingState)
+    except UserError:  # damaged: nobody knows how long it was trained
+        return False
+    return state.epoch == state.step == 0
 
 
 class RunFolder:
@@ -55,6 +80,7 @@ class RunFolder:
         self._is_new = not self.path.exists()
         try:
             with disk_errors(str(self.path)):
+                self._clear()  # of what a training left that was killed before its first step
                 self.path.mkdir(parents=True, exist_ok=True)
             save()
             write_json(self.path / "meta.json", {"format": FORMAT, **meta})
@@ -64,14 +90,18 @@ class RunFolder:
             raise
         self._created = True
 
-    def undo_create(self) -> None:
-        """Remove the run if this object created it; a run that existed before stays."""
+    def undo_create(self) -> bool:
+        """Remove the run if this object created it, and return whether it did; a run that existed before stays."""
         if self._created:
             self._discard()
+        return self._created
 
-    def _discard(self) -> None:
+    def _clear(self) -> None:
         for path in self.path.iterdir() if self.path.is_dir() else ():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _discard(self) -> None:
+        self._clear()
         if self._is_new and self.path.is_dir():
             self.path.rmdir()
 

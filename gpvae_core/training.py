@@ -14,6 +14,7 @@ from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_files import read_config, read_record
+from gpvae_core.run_folder import holds_no_run
 from gpvae_core.run_records import RunMetadata
 from gpvae_core.training_loop import OnEpoch, Training
 from gpvae_core.vae import VAE
@@ -32,6 +33,8 @@ def train(
 ) -> Path:
     """Train a new run into the folder `out`, which must be empty or missing, and return the folder.
 
+    A folder in which a training was killed before its first step counts as empty.
+
     Args:
         init_from: name and model of a trained run whose decoder, likelihood and encoder are the initial weights.
         decoder_from: name and model of the run whose decoder and likelihood a config with `freeze_decoder` keeps.
@@ -39,12 +42,10 @@ def train(
 
     Raises:
         UserError: `out` is not empty, the disk is full, the initial model does not fit, or training diverged.
-        Cancelled: stopped by Ctrl-C or from `progress`; `resume(out)` continues to the same weights.
+        Cancelled: stopped by Ctrl-C, by SIGTERM or from `progress`; `resume(out)` continues to the same weights.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        resume_it = f", or go on with it by gpvae train --resume {out}" if (out / "config.json").is_file() else ""
-        raise UserError(f"'{out}' exists already: choose another folder (--out){resume_it}")
-    with locked(out), stop_on(signal.SIGINT) as stop:
+    with locked(out), stop_on(signal.SIGINT, signal.SIGTERM) as stop:
+        _check_free(out)
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
             start_from(training.model, init_from[1], config)
@@ -77,7 +78,7 @@ def resume(
     config = read_config(out)
     if epochs is not None:
         config = _with_epochs(config, epochs)
-    with locked(out), stop_on(signal.SIGINT) as stop:
+    with locked(out), stop_on(signal.SIGINT, signal.SIGTERM) as stop:
         data = load(config.data)
         meta = read_record(out / "meta.json", RunMetadata)
         if (data.fingerprint, data.event_shape) != (meta.data_fingerprint, meta.event_shape):
@@ -93,6 +94,14 @@ def resume(
             training.state.finished = training.state.finished and training.state.epoch >= epochs
         training.run(progress, on_epoch, stop)
     return out
+
+
+def _check_free(out: Path) -> None:
+    """Raise UserError if a new run in `out` would overwrite anything but the remains of a run that never began."""
+    if not out.exists() or holds_no_run(out):
+        return
+    resume_it = f", or go on with it by gpvae train --resume {out}" if (out / "config.json").is_file() else ""
+    raise UserError(f"'{out}' exists already: choose another folder (--out){resume_it}")
 
 
 def _with_epochs(config: RunConfig, epochs: int) -> RunConfig:

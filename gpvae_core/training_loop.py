@@ -87,10 +87,16 @@ class Training:
             self.best = {}
 
     def _diverged(self) -> UserError:
-        saved = f"the best weights, of epoch {self.state.best_epoch}, are" if self.state.best_epoch else "the start is"
+        """Return the error; a new run that has completed no epoch is removed, as its start follows from the seed."""
+        if self.state.best_epoch:
+            kept = f"the best weights, of epoch {self.state.best_epoch}, are kept in {self.folder.path}"
+        elif self.folder.undo_create():
+            kept = f"no epoch was completed, so {self.folder.path} is removed"
+        else:
+            kept = f"the start is kept in {self.folder.path}"
         return UserError(
-            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {saved} kept in "
-            f"{self.folder.path}; a smaller --set lr=... may help"
+            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {kept}; "
+            "a smaller --set lr=... may help"
         )
 
     def restore(self) -> None:
@@ -128,7 +134,7 @@ class Training:
             "trained on %s before, now on %s: the noise is another from here on", state.device, self.device.type
         )
         self.generator.manual_seed(self.config.seed + state.epoch + 1)
-        state.device, state.step, state.bound_sum = self.device.type, 0, 0.0
+        state.device, state.step, state.bound_sum, state.passes = self.device.type, 0, 0.0, 0
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ LAYERS = [
         "part",
         "model_size",
         "types",
+        "terminal",
         "progress",
         "device",
     },
@@ -236,6 +237,16 @@ def renames(path: Path) -> Iterator[ast.Call]:
         one_argument = len(node.args) == 1 and not node.keywords
         if name in ("rename", "fsync", "mkstemp") or (name == "replace" and (owner == "os" or one_argument)):
             yield node
+
+
+PRINTERS = {"output.py", "table.py"}
+"""The modules of the command line that print; they leave no control characters in names and messages."""
+
+
+def test_commands_print_in_one_place() -> None:
+    for path in (ROOT / "gpvae_core" / "cli").glob("*.py"):
+        printing = {"print", "echo", "typer.echo", "typer.secho"} & calls(path)
+        assert path.name in PRINTERS or not printing, f"{path.name} prints: use output.say or table.print_table"
 
 
 CALLERS = {

@@ -18,6 +18,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from gpvae_core.bench.browser import open_tab
+from gpvae_core.errors import UserError
+
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"pytorch": "torch"}
 
@@ -102,6 +105,19 @@ def imported() -> set[str]:
 
 def test_every_dependency_is_imported() -> None:
     assert set(expected()) - imported() == set(NOT_IMPORTED)
+
+
+def test_why_a_dependency_is_there_that_nothing_imports_stands_beside_it() -> None:
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    for name in (*NOT_IMPORTED, *FOR_MEASURING):
+        (line,) = [line for line in lines if line.strip().startswith(f'"{name}>')]
+        assert "# " in line, f"{name}: nothing says why it is there"
+
+
+def test_measuring_without_playwright_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    with pytest.raises(UserError, match="needs playwright"), open_tab():
+        pass
 
 
 def test_every_import_is_a_dependency() -> None:

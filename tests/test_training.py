@@ -270,6 +270,13 @@ def test_a_run_goes_on_on_another_kind_of_device(tmp_path: Path, caplog: pytest.
     assert [row["epoch"] for row in read_metrics(run / "metrics.jsonl")] == [1, 2, 3]
 
 
+def test_an_epoch_begun_anew_on_another_device_counts_its_passes_anew(tmp_path: Path) -> None:
+    run = train(config("vae", epochs=1), tmp_path / "run", data=DIGITS)
+    edit_json(run / "last" / "state.json", device="cuda", step=5, passes=10**6, rng="00" * 16, epoch_rng="00" * 16)
+    resume(run, epochs=2)
+    assert "passes" not in read_metrics(run / "metrics.jsonl")[-1], "a VAE has none to count"
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda run: shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
 

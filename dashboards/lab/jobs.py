@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 Outcome = Literal["idle", "waiting", "running", "done", "cancelled", "failed"]
 _ONE_AT_A_TIME = threading.Lock()
 """Held by the one job of all pages' slow panes that may compute: a second one would distort the times it measures."""
+_STARTED: weakref.WeakSet[WatchedJob] = weakref.WeakSet()
+"""All jobs that were started and are still known to something."""
 LOOK_S = 0.2
 """Seconds after which a job that waits for that lock checks again whether it was cancelled."""
 
@@ -70,6 +73,7 @@ class WatchedJob:
     def start(self) -> WatchedJob:
         """Start the thread; return the job itself."""
         self._report = Report("waiting")
+        _STARTED.add(self)
         self._thread.start()
         return self
 
@@ -112,6 +116,15 @@ class WatchedJob:
             log.exception("%s failed", self.name)
             return "failed", f"{self.name} failed: {type(error).__name__}: {error}"
         return "done", ""
+
+
+def stop_jobs(seconds: float) -> None:
+    """Ask all jobs to stop, and wait up to so many seconds until they have: a training saves its state first."""
+    jobs, deadline = list(_STARTED), time.monotonic() + seconds
+    for job in jobs:
+        job.cancel()
+    for job in jobs:
+        job.join(max(0.0, deadline - time.monotonic()))
 
 
 NEVER_STARTED = WatchedJob("nothing", lambda progress: None)

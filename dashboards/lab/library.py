@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dashboards.lab.jobs import WatchedJob
 from gpvae_core.errors import UserError, shown, unknown
+from gpvae_core.files import real_path, with_name
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.progress import Progress
 
@@ -72,6 +73,17 @@ def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
     return list_runs(place)
 
 
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return a name of each path that no other has: its last part, with as many of those before it as needed."""
+    parts = [[shown(part) for part in path.absolute().parts] for path in paths]
+    depth = [1] * len(paths)
+    while True:
+        names = ["/".join(whole[-n:]) for whole, n in zip(parts, depth, strict=True)]
+        if len(set(names)) == len(names):
+            return names
+        depth = [n + (names.count(name) > 1) for name, n in zip(names, depth, strict=True)]
+
+
 def _check_place(place: Path) -> None:
     """Raise UserError for a folder with files but no runs: the default pair would be trained among them."""
     runs, damaged = _runs_at(place)
@@ -89,7 +101,7 @@ class RunLibrary:
     """
 
     def __init__(self, places: Sequence[Path], opened: Callable[[Path], Explorer] | None = None) -> None:
-        self.places = tuple(places)
+        self.places = tuple(map(with_name, places))
         self._opened = opened or _opened
         self._one_at_a_time = threading.Lock()
         self._explorers, self._jobs, self._shared = Memo(), Memo(), Memo()
@@ -122,14 +134,12 @@ class RunLibrary:
             named = [run for run in runs if run.path == place]
             summaries += named or [run for run in runs if run.finished or (run.epochs > 0 and not finished_only)]
             damaged += broken
-        summaries.sort(key=lambda run: _written(run.path / "config.json"), reverse=True)
-        paths = [run.path for run in summaries]
-        names = [shown(path.name) for path in paths]
-        full = [
-            name if names.count(name) == 1 else f"{shown(path.parent.name)}/{name}"
-            for path, name in zip(paths, names, strict=True)
-        ]
-        self._runs, self.damaged = dict(zip(full, map(_listed, summaries), strict=True)), damaged
+        once: dict[Path, RunSummary] = {}
+        for run in summaries:
+            once.setdefault(real_path(run.path), run)  # a run that is found twice, in two places or by a link, is one
+        found = sorted(once.values(), key=lambda run: _written(run.path / "config.json"), reverse=True)
+        names = _names([run.path for run in found])
+        self._runs, self.damaged = dict(zip(names, map(_listed, found), strict=True)), damaged
 
     def look(self, finished_only: bool) -> list[str]:
         """Look again for runs; return a line for each that is damaged."""

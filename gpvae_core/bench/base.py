@@ -18,6 +18,7 @@ import torch
 from gpvae_core import __version__
 from gpvae_core.device import pick_device, synchronize
 from gpvae_core.errors import UserError
+from gpvae_core.files import check_file, write_text
 from gpvae_core.progress import Progress
 from gpvae_core.registry import Registry
 
@@ -131,16 +132,10 @@ def run_bench(
     bench = BENCHES.get(name)()
     if figure is not None and not isinstance(bench, DrawnBench):
         raise UserError(f"bench '{name}' has no figure: leave out --figure {figure}")
+    if figure is not None:
+        check_file(figure)
     target = pick_device(device)
     rows = bench.run(target, repeats, progress)
     if figure is not None and isinstance(bench, DrawnBench):
-        write_figure(bench.draw(rows), figure)
+        write_text(figure, bench.draw(rows).to_html())
     return {"bench": name, "machine": machine(target), "rows": [asdict(row) for row in rows]}
-
-
-def write_figure(figure: go.Figure, path: Path) -> None:
-    """Write the figure as a self-contained HTML page. Raises UserError if the file cannot be written."""
-    try:
-        figure.write_html(path)
-    except OSError as error:
-        raise UserError(f"could not write the figure to '{path}': {error.strerror or error}") from None

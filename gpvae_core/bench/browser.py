@@ -40,9 +40,15 @@ POINTS = """plot => {
 
 @contextmanager
 def open_tab(browser: str | None = None) -> Iterator[Page]:
-    """Open a tab in the Chromium at `browser`, by default playwright's own; close both at the end."""
-    from playwright.sync_api import sync_playwright
+    """Open a tab in the Chromium at `browser`, by default playwright's own; close both at the end.
 
+    Raises:
+        UserError: playwright is not installed.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        raise UserError("measuring the pages needs playwright: pip install 'gpvae-core[test]'") from None
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         try:

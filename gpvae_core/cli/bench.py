@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from gpvae_core.cli.output import JsonFile, check_files, put_json
+from gpvae_core.cli.table import show
 from gpvae_core.part import MOST_COUNT
 from gpvae_core.progress import terminal_progress
 
@@ -24,6 +24,7 @@ def command(
         Path | None, typer.Option(help="Write the figure of the result to this HTML file (growth).", show_default=False)
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    out: JsonFile = None,
 ) -> None:
     """Measure a part of the program and its alternatives side by side, in one run.
 
@@ -31,11 +32,10 @@ def command(
     """
     from gpvae_core.bench.base import run_bench
 
+    check_files(out)
     with terminal_progress() as progress:
         result = run_bench(name, device, repeats, progress, figure)
-    if json_:
-        typer.echo(json.dumps(result, indent=1))
-    else:
+    if not put_json(result, json_, out):
         _print(result)
 
 
@@ -47,4 +47,4 @@ def _print(result: dict[str, Any]) -> None:
         spread = "" if row["low"] is None else f"{row['low']:.4g} - {row['high']:.4g}"
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} x {row['ratio_to']}"
         table.add_row(row["case"], row["metric"], f"{row['value']:.4g} {row['unit']}", spread, ratio)
-    Console().print(table)
+    show(table)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpvae_core.cli.group import group
+from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.progress import terminal_progress
@@ -23,17 +23,16 @@ _AVAILABLE = {True: "yes", False: "no", None: "your own"}
 
 
 @app.command("list")
-def list_command(json_: _Json = False) -> None:
+def list_command(json_: _Json = False, out: JsonFile = None) -> None:
     """List the data sets: the shape of an image, whether the files are present, and a summary.
 
     Example: gpvae data list --json
     """
     from gpvae_core.data.base import DATASETS
 
+    check_files(out)
     rows = [_row(name, DATASETS.get(name), summary) for name, summary in DATASETS.summaries().items()]
-    if json_:
-        typer.echo(json.dumps(rows, indent=1))
-    else:
+    if not put_json(rows, json_, out):
         print_table([row | {"shape": _shape(row["shape"]), "available": _available(row["available"])} for row in rows])
 
 
@@ -75,28 +74,28 @@ def fetch_command(
         if head in DOWNLOADS:
             with terminal_progress() as progress:
                 paths = fetch(head, progress, mirror)
-            typer.echo(f"{head}: {len(paths)} files in {paths[0].parent}")
+            say(f"{head}: {len(paths)} files in {paths[0].parent}")
         elif source.takes_path:
-            typer.echo(f"{name}: nothing to fetch, the path is your own")
+            say(f"{name}: nothing to fetch, the path is your own")
         elif source.present():
-            typer.echo(f"{name}: nothing to fetch, it is already there")
+            say(f"{name}: nothing to fetch, it is already there")
         else:
             raise UserError(f"'{name}' cannot be fetched freely: {source.by_hand}")
 
 
 @app.command("verify")
-def verify_command(names: _Names, json_: _Json = False) -> None:
+def verify_command(names: _Names, json_: _Json = False, out: JsonFile = None) -> None:
     """Verify the files' checksums, decode every image, and print the counts and the fingerprint.
 
     Example: gpvae data verify digits images:my-pictures.zip
     """
+    check_files(out)
     rows = []
     for name in names:
         rows.append(_verify(name))
         if not json_:
-            typer.echo(_sentence(rows[-1]))
-    if json_:
-        typer.echo(json.dumps(rows, indent=1))
+            say(_sentence(rows[-1]))
+    put_json(rows, json_, out)
 
 
 def _verify(name: str) -> dict[str, Any]:
@@ -140,17 +139,21 @@ def surrogates_command(
     """
     from gpvae_core.data.synthetic.examples import CURVES
     from gpvae_core.data.synthetic.fit import fit_surrogate
-    from gpvae_core.data.synthetic.surrogate import MAX_MSE, WEIGHTS, save_surrogate
+    from gpvae_core.data.synthetic.surrogate import MAX_MSE, WEIGHTS, save_surrogate, weights_file
+    from gpvae_core.files import check_file
 
     selected = list(dict.fromkeys(names or CURVES))
     for name in selected:
         if name not in CURVES:
             raise unknown("surrogate", name, CURVES)
+    folder = out or WEIGHTS
+    for name in selected:
+        check_file(weights_file(name, folder), makes_folders=True)
     for name in selected:
         with terminal_progress() as progress:
             fit = fit_surrogate(name, CURVES[name], seed, progress)
-        path = save_surrogate(fit.net, name, out or WEIGHTS)
-        typer.echo(
+        path = save_surrogate(fit.net, name, folder)
+        say(
             f"{name}: mean squared error {fit.mse:.2g} (wanted below {MAX_MSE:g}), at most {fit.largest:.2g} from the "
             f"curve, seed {fit.seed}: {path}"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import show
 from gpvae_core.errors import UserError
 from gpvae_core.part import MOST_COUNT, MOST_POINTS, MOST_SAMPLES
 from gpvae_core.progress import terminal_progress
+from gpvae_core.terminal import printable
 
 if TYPE_CHECKING:
     from gpvae_core.evaluation.mean import Mean
@@ -120,6 +121,7 @@ def command(
         str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    out: JsonFile = None,
 ) -> None:
     """Compute bounds on log p(x), log p(x) itself, the best Gaussian and the gaps, in nats, with standard errors.
 
@@ -158,6 +160,7 @@ def command(
 
     if split not in SPLITS:
         raise UserError(f"wanted --split test or validation, got '{split}'")
+    check_files(out)
     loaded = load_run(run, device=device, refiner=refiner)
     estimator = resolved_name(truth, loaded.model.latent_dim)
     _refuse_without_effect(
@@ -185,9 +188,7 @@ def command(
     }
     with terminal_progress() as progress:
         result = evaluate(loaded, parse_model(EvaluationSettings, chosen), progress)
-    if json_:
-        typer.echo(json.dumps(result.to_json(), indent=1))
-    else:
+    if not put_json(result.to_json(), json_, out):
         _print(result)
 
 
@@ -266,7 +267,7 @@ def _print(result: Evaluation) -> None:
         truth_in_words,
     )
 
-    table = Table(title=f"{result.run} on {result.dataset} ({result.split})")
+    table = Table(title=escape(printable(f"{result.run} on {result.dataset} ({result.split})")))
     for column in ("quantity", "mean", "standard error", "n", "unit"):
         table.add_column(column, justify="left" if column in ("quantity", "unit") else "right")
     for name, value in result.means():
@@ -285,4 +286,4 @@ def _print(result: Evaluation) -> None:
         *chains_in_words(result.bidirectional, result.hmc),
         *result.warnings(),
     ]:
-        typer.echo(line)
+        say(line)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from gpvae_core.cli.output import say
+
 
 def group(text: str) -> typer.Typer:
     """Return a command that prints its help and exits with code 2 if it is called without a subcommand."""
@@ -12,7 +14,7 @@ def group(text: str) -> typer.Typer:
     @app.callback()
     def options(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
-            typer.echo(context.get_help())
+            say(context.get_help())
             raise typer.Exit(2)
 
     return app

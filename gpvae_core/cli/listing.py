@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from gpvae_core.run_summaries import RunSummary
 
 DEFAULT_ROOT = Path("runs")
 
@@ -69,6 +73,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
 def list_command(
     what: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")],
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
+    out: JsonFile = None,
 ) -> None:
     """List the available methods, data sets, parts, settings, presets, benches or devices, one per line.
 
@@ -76,12 +81,13 @@ def list_command(
     """
     if what not in KINDS:
         raise unknown("list", what, KINDS)
+    check_files(out)
     rows = _rows(what)
-    if json_:
-        typer.echo(json.dumps(rows, indent=1))
-    elif what == "methods":
+    if put_json(rows, json_, out):
+        return
+    if what == "methods":
         print_table([{"method": _numbered(row), "what it is": row["summary"]} for row in rows])
-        typer.echo("Parts in brackets are optional. Names combine, as in gp+iwae; `--json` lists the parts of each.")
+        say("Parts in brackets are optional. Names combine, as in gp+iwae; `--json` lists the parts of each.")
     else:
         print_table(rows)
 
@@ -95,6 +101,7 @@ def _numbered(row: dict[str, Any]) -> str:
 def runs_command(
     root: Annotated[Path, typer.Argument(help="Folder that contains the runs.")] = DEFAULT_ROOT,
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
+    out: JsonFile = None,
 ) -> None:
     """List the runs in a folder, with their progress.
 
@@ -102,6 +109,7 @@ def runs_command(
     """
     from gpvae_core.run_summaries import list_runs
 
+    check_files(out)
     if not root.is_dir() and root != DEFAULT_ROOT:
         raise UserError(f"there is no folder '{root}'")
     runs, damaged = list_runs(root)
@@ -111,21 +119,37 @@ def runs_command(
             "method": run.method,
             "dataset": run.dataset,
             "latent_dim": run.latent_dim,
-            "epochs": run.epochs if json_ else f"{run.epochs} of {run.epochs_wanted}",
-            "validation_elbo": run.best_elbo if json_ or run.best_elbo is None else f"{run.best_elbo:.1f}",
-            **({"score": run.score, "score_name": run.score_name} if json_ else {}),
+            "epochs": run.epochs,
+            "validation_elbo": run.best_elbo,
+            "score": run.score,
+            "score_name": run.score_name,
             "finished": run.finished,
         }
         for run in runs
     ]
     for line in damaged:
-        typer.echo(f"gpvae: {line}", err=True)
-    if json_:
-        typer.echo(json.dumps(rows, indent=1))
-    elif rows:
-        print_table(rows)
-        for run in runs:
-            if run.best_elbo is None and run.score is not None:
-                typer.echo(f"{run.path}: best {run.score_name} {run.score:.1f} nats; no finished model yet")
-    else:
-        typer.echo(f"no runs in '{root}' yet; train one with: gpvae train --method vae --dataset digits")
+        say(f"gpvae: {line}", err=True)
+    if not put_json(rows, json_, out):
+        _print_runs(root, runs)
+
+
+def _print_runs(root: Path, runs: Sequence[RunSummary]) -> None:
+    if not runs:
+        say(f"no runs in '{root}' yet; train one with: gpvae train --method vae --dataset digits")
+        return
+    print_table([_line(run) for run in runs])
+    for run in runs:
+        if run.best_elbo is None and run.score is not None:
+            say(f"{run.path}: best {run.score_name} {run.score:.1f} nats; no finished model yet")
+
+
+def _line(run: RunSummary) -> dict[str, Any]:
+    return {
+        "run": str(run.path),
+        "method": run.method,
+        "dataset": run.dataset,
+        "latent_dim": run.latent_dim,
+        "epochs": f"{run.epochs} of {run.epochs_wanted}",
+        "validation_elbo": None if run.best_elbo is None else f"{run.best_elbo:.1f}",
+        "finished": run.finished,
+    }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -12,8 +12,11 @@ from typer.exceptions import Exit, TyperException
 
 from gpvae_core import __version__
 from gpvae_core.cli import bench, data, evaluate, explore, listing, mapa, paper_table, sweep, train
+from gpvae_core.cli.output import say
 from gpvae_core.errors import UserError
+from gpvae_core.guards import EXIT_CODE, interrupted_by
 from gpvae_core.progress import Cancelled
+from gpvae_core.terminal import PrintableFormatter, accept_all_signs
 
 app = typer.Typer(
     name="gpvae",
@@ -39,31 +42,35 @@ def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
-        typer.echo(__version__)
+        say(__version__)
         raise Exit
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        say(context.get_help())
         raise Exit(2)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path that is not UTF-8 is printed as the bytes that it is
+    """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C or SIGTERM."""
+    accept_all_signs()
+    logs = logging.StreamHandler()
+    logs.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[logs])
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with interrupted_by(signal.SIGINT, signal.SIGTERM):
+            code = app(args=arguments, standalone_mode=False)
     except UserError as error:
         _fail(str(error))
     except TyperException as error:
         _fail(_usage(error))
     except (KeyboardInterrupt, Cancelled):
-        print("gpvae: stopped", file=sys.stderr)
-        sys.exit(130)
+        say("gpvae: stopped", err=True)
+        sys.exit(EXIT_CODE)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
+    if code == EXIT_CODE:  # typer's answer to KeyboardInterrupt
+        say("gpvae: stopped", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -75,5 +82,5 @@ def _usage(error: TyperException) -> str:
 
 def _fail(message: str) -> None:
     """Print the message on one line of standard error, and exit with code 2."""
-    print(f"gpvae: {' '.join(message.split())}", file=sys.stderr)
+    say(f"gpvae: {' '.join(message.split())}", err=True)
     sys.exit(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpvae_core.cli.group import group
+from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, clipped
 from gpvae_core.parsing import whole_number
@@ -54,6 +54,7 @@ def trend_command(
         bool, typer.Option("--all", help="Print all columns, in a wide table (--json always has them).")
     ] = False,
     json_: _Json = False,
+    out: JsonFile = None,
 ) -> None:
     """Compare MAPA q(i|x) with the true index posterior p(i|x) of the generating model (nats, means over points).
 
@@ -72,15 +73,14 @@ def trend_command(
     """
     from gpvae_core.mapa.trend_table import trend_table
 
+    check_files(out)
     with terminal_progress() as progress:
         rows = trend_table(
             sets or SETS, _whole_numbers(n), _list("--bandwidth", bandwidth), points, range(draws), progress
         )
-    if json_:
-        typer.echo(json.dumps({"rows": [asdict(row) | {"captured": row.captured} for row in rows]}, indent=1))
-    else:
+    if not put_json({"rows": [asdict(row) | {"captured": row.captured} for row in rows]}, json_, out):
         print_table([(_line if all_ else _short)(row) for row in rows])
-        typer.echo(
+        say(
             f"means over {points} points of {draws} draw{'s' * (draws > 1)}, ± standard error over "
             f"{'draws' if draws > 1 else 'the points of this draw'}; KLs in nats"
         )
@@ -157,14 +157,14 @@ def table_command(
     from gpvae_core.tables.mapa import comparison
     from gpvae_core.tables.mapa_text import TEST_IN_WORDS, kl_rows, sweep_in_words, to_csv, to_markdown, verdict_rows
 
+    check_files(markdown, csv)
     table = comparison(out, setup)
     for path, text in ((markdown, to_markdown), (csv, to_csv)):
         if path is not None:
             write_text(path, text(table))
-    if json_:
-        typer.echo(json.dumps(asdict(table), indent=1))
+    if put_json(asdict(table), json_):
         return
     print_table(kl_rows(table))
-    typer.echo("test KL[p_GT || p_model] in nats, mean ± standard error over draws; * smallest of the data set")
+    say("test KL[p_GT || p_model] in nats, mean ± standard error over draws; * smallest of the data set")
     print_table(verdict_rows(table))
-    typer.echo(f"{sweep_in_words(table)} {TEST_IN_WORDS}")
+    say(f"{sweep_in_words(table)} {TEST_IN_WORDS}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpvae_core.cli.options import refuse
+from gpvae_core.cli.output import check_files, put_json, say
 from gpvae_core.cli.sweep import (
     Device,
     DryRun,
@@ -107,7 +107,7 @@ def command(
         "--dry-run": dry_run or None,
         "--no-run": no_run or None,
     }
-    _check_files(csv, latex)
+    check_files(csv, latex)
     if table.unit != NATS:
         refuse(
             training_options,
@@ -147,18 +147,9 @@ def _show(table: PaperTable, cells: Sequence[Cell], csv: Path | None, latex: Pat
     from gpvae_core.tables.export import to_csv, to_latex
 
     _write(csv, to_csv(cells), latex, to_latex(table, cells))
-    if not json_:
-        _print(table, cells)
-        return
     content = {"table": table.number, "source": table.source, "cells": [asdict(cell) for cell in cells]}
-    typer.echo(json.dumps(content, indent=1))
-
-
-def _check_files(*paths: Path | None) -> None:
-    """Raise UserError, before any training starts, if a file cannot be written."""
-    for path in paths:
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise UserError(f"wanted a file in an existing folder, got '{path}'")
+    if not put_json(content, json_):
+        _print(table, cells)
 
 
 def _names(option: str, text: str | None, example: str) -> list[str]:
@@ -180,14 +171,17 @@ def _run(
     sweeps: Sequence[tuple[SweepConfig, list[Job]]], out: Path, cluster: ClusterSettings, again: str
 ) -> list[Outcome]:
     """Print the estimated cost, then run the sweeps."""
+    from gpvae_core.files import check_file
     from gpvae_core.sweep.cost import cell_costs
+    from gpvae_core.sweep.results import FILE
     from gpvae_core.sweep.run import check_cluster
 
     jobs = [job for _, part in sweeps for job in part]
-    check_cluster(cluster, jobs, out)  # before the cost is measured
+    check_cluster(cluster, jobs, out)  # before the cost is measured, as is the place of the results
+    check_file(out / FILE, makes_folders=True)
     statuses, costs = known_or_measured(jobs, out, cluster)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
-    typer.echo(cost_sentence(rows, worker_count(cluster)), err=True)
+    say(cost_sentence(rows, worker_count(cluster)), err=True)
     return [
         run_with_bar(sweep, part, out, cluster, f"the same command, {again} ... --out {out}", costs)
         for sweep, part in sweeps
@@ -205,9 +199,10 @@ def _compare(
 ) -> list[Cell]:
     """Return the selected cells with the results in the folder; without results only the printed values."""
     from gpvae_core.sweep.results import FILE, open_results
+    from gpvae_core.sweep.schema import has_content
     from gpvae_core.tables.compare import compare
 
-    if not (out / FILE).exists():
+    if not has_content(out / FILE):
         return compare(table, [], {}, runs, restarts, dims, methods)
     results = open_results(out)
     rows = [row for sweep in sweeps for row in results.rows(sweep.setup_key())]
@@ -225,18 +220,18 @@ def _write(csv: Path | None, csv_text: str, latex: Path | None, latex_text: str)
 def _print(table: PaperTable, cells: Sequence[Cell]) -> None:
     from gpvae_core.tables.paper import notes
 
-    typer.echo(f"{table.title}, {table.unit} ({table.source})")
+    say(f"{table.title}, {table.unit} ({table.source})")
     several = len(table.decoders) > 1  # Table 10, which has several data sets too
     print_table([_row(cell, several) for cell in cells])
     missing = [cell for cell in cells if cell.missing]
     if missing:
         times = [cell.missing_seconds for cell in missing]
         seconds = None if None in times else math.fsum(time for time in times if time is not None)
-        typer.echo(f"missing: {sum(cell.missing for cell in missing)} runs, {duration(seconds)} one after the other")
+        say(f"missing: {sum(cell.missing for cell in missing)} runs, {duration(seconds)} one after the other")
     for note in dict.fromkeys(f"{cell.dataset}: {cell.note}" for cell in cells if cell.note):
-        typer.echo(note)
+        say(note)
     if several:
-        typer.echo(notes()[0])
+        say(notes()[0])
 
 
 def _row(cell: Cell, several: bool) -> dict[str, Any]:
@@ -273,13 +268,11 @@ def _show_times(
     rows = time_rows(table, dims, methods)
     measured = [] if bench is None else bench_rows(bench)
     _write(csv, times_to_csv(rows), latex, times_to_latex(table, rows))
-    if json_:
-        content = {"table": table.number, "source": table.source, "cells": rows, "bench": measured}
-        typer.echo(json.dumps(content, indent=1))
+    if put_json({"table": table.number, "source": table.source, "cells": rows, "bench": measured}, json_):
         return
-    typer.echo(f"{table.title}, {table.unit} ({table.source})")
+    say(f"{table.title}, {table.unit} ({table.source})")
     print_table([{name: "" if value is None else value for name, value in row.items()} for row in rows])
     if measured:
         print_table(measured)
     else:
-        typer.echo("ours: gpvae bench inference --json > bench.json, then --bench bench.json")
+        say("ours: gpvae bench inference --json > bench.json, then --bench bench.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,10 +13,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gpvae_core.cli.output import put_json, say
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError
 from gpvae_core.part import MOST_COUNT
 from gpvae_core.progress import Cancelled, duration, terminal_progress
+from gpvae_core.terminal import printable
 
 if TYPE_CHECKING:
     from gpvae_core.sweep.cluster import ClusterSettings
@@ -98,9 +99,7 @@ def command(
     outcome = run_with_bar(sweep, jobs, target, cluster, f"gpvae sweep {file} --out {target}")
     rows = open_results(target).rows(sweep.setup_key())
     summary = summarize_cells(best_restarts(rows))
-    if json_:
-        typer.echo(json.dumps({**asdict(outcome), "out": str(target), "cells": summary}, indent=1))
-    else:
+    if not put_json({**asdict(outcome), "out": str(target), "cells": summary}, json_):
         print_table([{key: _short(value) for key, value in row.items()} for row in summary])
     report_failures(outcome)
 
@@ -126,7 +125,7 @@ def cluster_settings(scheduler: str | None, workers: int | None, device: str | N
 def report_failures(outcome: Outcome) -> None:
     """Print each failed job; exit with code 1 if there is one."""
     for line in outcome.failed:
-        typer.echo(f"failed: {line}", err=True)
+        say(f"failed: {line}", err=True)
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -170,7 +169,7 @@ def run_with_bar(
         with _bar(len(jobs)) as on_change:
             return run_sweep(sweep, jobs, out, cluster, on_change, costs)
     except (Cancelled, KeyboardInterrupt):
-        typer.echo(f"stopped; what is done is kept; go on with: {again}", err=True)
+        say(f"stopped; what is done is kept; go on with: {again}", err=True)
         raise
 
 
@@ -192,7 +191,7 @@ def _bar(total: int) -> Iterator[OnChange]:
             if not bar.live.is_started:
                 shown.enter_context(bar)
             if now.news:
-                bar.console.print(now.news, markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(printable(now.news), markup=False, highlight=False, soft_wrap=True)
             bar.update(task, completed=now.done + now.failed, left=duration(now.seconds_left))
 
         yield on_change
@@ -208,21 +207,19 @@ def show_plan(
     statuses, costs = known_or_measured(jobs, out, cluster)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
     seconds, workers = total_seconds(rows), worker_count(cluster)
-    if json_:
-        content = {
-            "names": [sweep.name for sweep, _ in sweeps],
-            "out": str(out),
-            "jobs": sum(row.jobs for row in rows),
-            "done": sum(row.done for row in rows),
-            "to_do": sum(row.to_do for row in rows),
-            "seconds": seconds,
-            "workers": workers,
-            "cells": [asdict(row) for row in rows],
-        }
-        typer.echo(json.dumps(content, indent=1))
-        return
-    print_table([_plan_row(row) for row in rows])
-    typer.echo(cost_sentence(rows, workers))
+    content = {
+        "names": [sweep.name for sweep, _ in sweeps],
+        "out": str(out),
+        "jobs": sum(row.jobs for row in rows),
+        "done": sum(row.done for row in rows),
+        "to_do": sum(row.to_do for row in rows),
+        "seconds": seconds,
+        "workers": workers,
+        "cells": [asdict(row) for row in rows],
+    }
+    if not put_json(content, json_):
+        print_table([_plan_row(row) for row in rows])
+        say(cost_sentence(rows, workers))
 
 
 def _plan_row(row: CellCost) -> dict[str, Any]:
@@ -256,10 +253,11 @@ def known_or_measured(
     """Return the status of each job and the cost of each kind of job, which is measured if no result has it yet."""
     from gpvae_core.sweep.cost import measure_unknown
     from gpvae_core.sweep.results import FILE, open_results
+    from gpvae_core.sweep.schema import has_content
 
     statuses: dict[str, str] = {}
     costs: dict[str, Cost] = {}
-    if (out / FILE).exists():
+    if has_content(out / FILE):
         results = open_results(out)
         statuses, costs = {row.key: row.status for row in results.rows()}, results.costs()
     todo = [job for job in jobs if statuses.get(job.key) != "done"]

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gpvae_core.terminal import printable
+
 UNLIMITED = 100_000
 """Width in characters, in effect unlimited, of tables that are not printed on a terminal."""
 
@@ -19,7 +21,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     for column in rows[0] if rows else ("nothing here",):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*[escape(str(value)) for value in row.values()])
+        table.add_row(*[escape(printable(str(value))) for value in row.values()])
     show(table)
 
 

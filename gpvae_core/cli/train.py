@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpvae_core.cli.options import refuse
+from gpvae_core.cli.output import say
 from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ def command(
     overrides |= {key: value for key, value in given.items() if value is not None}
     plan = plan_training(method, dataset, overrides, preset, init_from, decoder_from, out)
     if plan.data.note:
-        typer.echo(f"{plan.data.name}: {plan.data.note}", err=True)
+        say(f"{plan.data.name}: {plan.data.note}", err=True)
     if plan.config.inference.finishes:
-        typer.echo(
+        say(
             "training is followed by prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "
             "recovery_epochs and encoder_epochs",
             err=True,
@@ -112,19 +113,19 @@ def _report(run: Callable[[Progress], Path], folder: Path) -> None:
         with terminal_progress() as progress:
             run(progress)
     except (Cancelled, KeyboardInterrupt):
-        typer.echo(f"stopped; go on with: gpvae train --resume {folder}", err=True)
+        say(f"stopped; go on with: gpvae train --resume {folder}", err=True)
         raise
     from gpvae_core.run_files import read_metrics
     from gpvae_core.run_summaries import summarize
 
     rows = read_metrics(folder / "metrics.jsonl")
     if not rows:
-        typer.echo(f"{folder}: trained before; its metrics.jsonl is missing or empty")
+        say(f"{folder}: trained before; its metrics.jsonl is missing or empty")
         return
     epochs = rows[-1]["epoch"]
     best = max(rows, key=lambda row: row["validation_elbo"])
     summary = summarize(folder)
-    typer.echo(
+    say(
         f"{folder}: {epochs} epoch{'' if epochs == 1 else 's'} in {sum_seconds(rows):.0f} s; best {summary.score_name} "
         f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}{_finished_score(summary)}"
     )

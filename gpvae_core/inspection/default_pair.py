@@ -8,7 +8,6 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.run_config import RunConfig
-from gpvae_core.run_files import snapshot_folder
 from gpvae_core.run_summaries import summarize
 from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
@@ -47,7 +46,7 @@ def _train_or_resume(
     config: RunConfig, out: Path, origin: Path | None, progress: Progress, on_epoch: OnEpoch | None, device: str | None
 ) -> None:
     """Train a run, resume it if it is unfinished, or do nothing if it is finished."""
-    if snapshot_folder(out / "last") is None:
+    if not (out / "config.json").is_file():
         start = None if origin is None else (origin.name, load_run(origin, device=device).model)
         train(config, out, device=device, init_from=start, progress=progress, on_epoch=on_epoch)
     elif not summarize(out).finished:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import queue
+import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -103,13 +106,29 @@ def local_client(workers: int, gpus: int = 0) -> Iterator[Client]:
     from distributed import Client, Scheduler, SpecCluster
 
     scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0, **NO_DASHBOARD}}
-    with (
-        config.set(LOCAL_SETTINGS),
-        quiet(),
-        SpecCluster(workers=worker_specs(workers, gpus), scheduler=scheduler, name="gpvae") as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    with config.set(LOCAL_SETTINGS), quiet(), ExitStack() as stack:
+        with without_sigint():
+            specs = worker_specs(workers, gpus)
+            cluster = stack.enter_context(SpecCluster(workers=specs, scheduler=scheduler, name="gpvae"))
+        yield stack.enter_context(Client(cluster))
+
+
+@contextmanager
+def without_sigint() -> Iterator[None]:
+    """Let SIGINT wait until the block ends, and never reach the threads and processes that are started in it.
+
+    Ctrl-C reaches every process of the terminal; a worker that it ends while it starts would print its traceback.
+    """
+    if os.name == "nt":  # it has no such mask
+        yield
+        return
+    # NOTE: the first process that multiprocessing starts comes with a tracker, which unblocks SIGINT in this thread.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -197,14 +216,23 @@ def check_address(address: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress Dask's log; the sweep itself reports what a user should know."""
-    log = logging.getLogger("distributed")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
+    """Suppress Dask's log; the sweep itself reports what a user should know.
+
+    After Ctrl-C it stays suppressed, as Dask's threads still close what they have open.
+    """
+    importlib.import_module("distributed")  # which gives its loggers, as `distributed.client`, levels of their own
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    levels = {log: log.level for log in map(logging.getLogger, names)}
+    for log in levels:
+        log.setLevel(logging.CRITICAL)
     try:
         yield
+    except KeyboardInterrupt:
+        levels = {}
+        raise
     finally:
-        log.setLevel(level)
+        for log, level in levels.items():
+            log.setLevel(level)
 
 
 @contextmanager

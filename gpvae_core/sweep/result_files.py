@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gpvae_core.files import with_name
 from gpvae_core.sweep.results import FILE
 
 DEFAULT_PLACES = (Path("sweeps"), Path("tables"), Path("runs"))
@@ -20,8 +21,9 @@ class ResultFiles:
     """Results files in and below some folders; a place may also be a results file itself."""
 
     def __init__(self, places: Sequence[Path] = ()) -> None:
-        sweeps = [place.parent for place in places if (place.parent / FILE).is_file()]  # of a sweep's own runs
-        self._places = tuple(dict.fromkeys((*places, *sweeps, *DEFAULT_PLACES)))
+        named = [with_name(place) for place in places]
+        sweeps = [place.parent for place in named if (place.parent / FILE).is_file()]  # of a sweep's own runs
+        self._places = tuple(dict.fromkeys((*named, *sweeps, *DEFAULT_PLACES)))
 
     def found(self) -> dict[str, Path]:
         """Return the results files by name, the last modified first."""

@@ -20,6 +20,7 @@ from gpvae_core.sweep.cluster import ClusterSettings, check_scheduler, client_of
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.results import FILE, Cost, open_results
+from gpvae_core.sweep.schema import has_content
 from gpvae_core.sweep.store import Store, open_store
 from gpvae_core.sweep.work import run_job
 
@@ -106,7 +107,7 @@ def check_cluster(cluster: ClusterSettings, jobs: Sequence[Job], out: Path) -> N
         UserError: the device does not exist, or no scheduler answers.
     """
     cluster.local()
-    statuses = {row.key: row.status for row in open_results(out).rows()} if (out / FILE).exists() else {}
+    statuses = {row.key: row.status for row in open_results(out).rows()} if has_content(out / FILE) else {}
     if cluster.scheduler is not None and any(statuses.get(job.key) != "done" for job in jobs):
         check_scheduler(cluster.scheduler)
 

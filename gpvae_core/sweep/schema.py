@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from gpvae_core.errors import UserError
+from gpvae_core.files import replacing
 from gpvae_core.reading import MOST_TEXT, check_regular
 
 VERSION = 1
@@ -78,13 +79,12 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             check_regular(path)
+        if not has_content(path):
+            _create(path)
         connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"cannot write '{path}': {error}") from None
     with _closed_on_error(connection, path):
-        table_count = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if not table_count:
-            _create(connection)
         check_version(connection, path)
         connection.execute("PRAGMA journal_mode=WAL")  # readers do not block the writer, nor the writer readers
         connection.execute("PRAGMA synchronous=FULL")  # a committed result survives a power cut, also with WAL
@@ -93,10 +93,20 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION}; COMMIT;"
-    )
+def has_content(path: Path) -> bool:
+    """Return whether a results file is there. An empty one is none: it is what is left of one begun on a full disk."""
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _create(path: Path) -> None:
+    """Write a file without results, as a whole: a kill or a full disk leaves no part of it."""
+    with closing(sqlite3.connect(":memory:")) as memory:
+        memory.executescript(
+            f"BEGIN; {SCHEMA} PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION}; COMMIT;"
+        )
+        content = memory.serialize()
+    with replacing(path) as file:
+        file.write(content)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -105,7 +115,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     Raises:
         UserError: it is missing, is not a results file, or was written by a newer version.
     """
-    if not path.is_file():
+    if not has_content(path):
         raise UserError(f"there are no results '{path}': wanted the results.sqlite of a sweep")
     try:
         connection = _opened(path, "mode=ro")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -123,7 +122,6 @@ def _load(config: str) -> Dataset:
 def _train(config: RunConfig, folder: Path, data: Dataset, device: str | None, watch: Progress) -> None:
     """Train a new run, resume a stopped one, or do nothing if it is finished."""
     if not (folder / "config.json").is_file():
-        shutil.rmtree(folder, ignore_errors=True)  # without config.json, which is written last, it is not a run
         train(config, folder, device=device, data=data, progress=watch)
         return
     if read_config(folder) != config:

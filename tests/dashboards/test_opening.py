@@ -14,6 +14,7 @@ from dashboards.explorer.page import ExplorerPage
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from gpvae_core.progress import Progress
+from gpvae_core.sweep.result_files import ResultFiles
 from tests.dashboards.conftest import wait_until
 
 
@@ -67,6 +68,34 @@ def test_runs_come_and_go_with_a_new_page(runs: Path, tmp_path: Path) -> None:
     assert set(opened(library, "").controls.run.options) == {"one", "two"}
     shutil.rmtree(tmp_path / "one")
     assert opened(library, "").controls.run.options == ["two"]
+
+
+def test_two_runs_of_one_name_are_both_there(runs: Path, tmp_path: Path) -> None:
+    """Before, one of two runs `vae` in folders `runs` was dropped without a word."""
+    for place, run in (("A/runs", "tiny-vae"), ("B/runs", "tiny-gp"), ("C", "tiny-gp")):
+        shutil.copytree(runs / run, tmp_path / place / "vae")
+    shutil.copytree(runs / "tiny-gp", tmp_path / "C" / "gp")
+    library = RunLibrary([tmp_path / place for place in ("A/runs", "B/runs", "C")])
+    assert set(library.names()) == {"A/runs/vae", "B/runs/vae", "C/vae", "gp"}
+    methods = {name: library.summary(name).method for name in library.names()}
+    assert methods == {"A/runs/vae": "vae", "B/runs/vae": "gp", "C/vae": "gp", "gp": "gp"}
+    (tmp_path / "link").symlink_to(tmp_path / "C")
+    places = [tmp_path / "C", tmp_path / "C" / "gp", tmp_path / "link"]
+    assert set(RunLibrary(places).names()) == {"vae", "gp"}, "found twice, counted once"
+
+
+def test_a_run_opened_from_inside_has_its_name_and_its_views(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(runs / "tiny-vae", tmp_path / "sweep" / "runs" / "vae")
+    (tmp_path / "sweep" / "runs" / "results.sqlite").write_bytes(b"SQLite")
+    monkeypatch.chdir(tmp_path / "sweep" / "runs" / "vae")
+    library = RunLibrary([Path(".")])
+    assert library.names() == ["vae"]
+    page = opened(library, "")
+    wait_until(page, lambda: page.session.cards["gaps"].figure != "")
+    assert page.state.run == "vae"
+    assert set(ResultFiles([Path(".")]).found()) == {"runs"}
 
 
 def test_a_run_is_not_compared_with_itself(runs: Path) -> None:

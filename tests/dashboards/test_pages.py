@@ -409,6 +409,44 @@ def test_foreign_hosts_and_origins_are_refused(served: Any) -> None:
     assert "403" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {own}\nOrigin: http://evil.example\n{UPGRADE}\n")
 
 
+def answer(port: int, path: str, host: str, *headers: str) -> tuple[str, str]:
+    """The first line and the rest of the answer to a request."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "Connection: close", "", ""]
+        connection.sendall("\r\n".join(lines).encode())
+        parts = iter(lambda: connection.recv(65536), b"")
+        first, _, rest = b"".join(parts).decode(errors="replace").partition("\r\n")
+        return first, rest
+
+
+def test_a_forwarded_port_is_served_as_its_own(served: Any) -> None:
+    """As behind ssh -L 8000:localhost:PORT; before, page and web socket were refused."""
+    for host in ("localhost:8000", "127.0.0.1:8000", "localhost"):
+        assert "200" in answer(served.port, "/", host)[0]
+        assert "101" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {host}\nOrigin: http://{host}\n{UPGRADE}\n")
+    cross = f"GET /ws HTTP/1.1\nHost: localhost:8000\nOrigin: http://localhost:3000\n{UPGRADE}\n"
+    assert "403" in exchange(served.port, cross)
+
+
+def test_other_sites_get_no_pictures_and_no_frames(served: Any) -> None:
+    own = f"localhost:{served.port}"
+    picture = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image")
+    for path in ("/", "/gap-lab", "/static/js/bokeh.min.js"):
+        assert "403" in answer(served.port, path, own, *picture)[0]
+    for path in ("/", "/gap-lab", "/mapa-lab", "/results", "/nothing", "/static/js/bokeh.min.js"):
+        assert "content-security-policy: frame-ancestors 'none'" in answer(served.port, path, own)[1].lower()
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/js/%00", "/%00", "/gap-lab/%00", "/components/%2e%2e/%2e%2e/x", "/a/..%5c.."]
+)
+def test_a_path_that_no_file_has_is_one_line(served: Any, path: str) -> None:
+    """Before, they were answered with 500 and a traceback in the log, which is looked for when the server ends."""
+    first, rest = answer(served.port, path, f"localhost:{served.port}")
+    assert first == "HTTP/1.1 400 Bad Request"
+    assert rest.endswith("\r\n\r\n400: there is no such address\n")
+
+
 def test_a_web_socket_that_is_no_page_is_refused_in_one_line(served: Any) -> None:
     own = f"localhost:{served.port}"
     assert "101" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {own}\nOrigin: http://{own}\n{UPGRADE}\n")

@@ -83,6 +83,11 @@ def test_picking_a_test_image_leaves_ones_own() -> None:
 # Who may talk to the server
 
 
+def fetched(site: str, mode: str, dest: str) -> dict[str, str]:
+    """What a browser says of a request: where it comes from, how it was made, what for."""
+    return {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+
+
 @pytest.mark.parametrize(
     ("headers", "refused"),
     [
@@ -94,7 +99,26 @@ def test_picking_a_test_image_leaves_ones_own() -> None:
         ({"Host": "localhost:5006", "Origin": "http://evil.example"}, True),
         ({"Host": "localhost:5006", "Origin": "null"}, True),
         ({"Host": "localhost:5006", "Sec-Websocket-Origin": "http://evil.example"}, True),
-        ({"Host": "localhost:80"}, True),
+        ({"Host": "localhost:80"}, False),  # a forwarded port, as are the next ones
+        ({"Host": "localhost"}, False),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:8000"}, False),
+        ({"Host": "127.0.0.1", "Origin": "http://127.0.0.1"}, False),
+        ({"Host": "localhost:8000", "Sec-Websocket-Origin": "http://localhost:8000"}, False),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:5006"}, True),
+        ({"Host": "localhost:5006", "Origin": "http://localhost"}, True),
+        ({"Host": "localhost:5006", "Origin": "https://evil.example:5006"}, True),
+        ({"Host": "localhost:5006", "Origin": "http://evil.example:5006/@localhost:5006"}, True),
+        ({"Host": "localhost:5006", "Origin": "http://[evil"}, True),
+        ({"Host": "localhost:port"}, True),
+        ({"Host": "127.0.0.1.evil.example:5006"}, True),
+        ({"Host": "127a0b0c1:5006"}, True),
+        ({"Host": "localhost:5006", **fetched("same-origin", "cors", "empty")}, False),
+        ({"Host": "localhost:5006", **fetched("none", "navigate", "document")}, False),
+        ({"Host": "localhost:5006", **fetched("cross-site", "no-cors", "image")}, True),
+        ({"Host": "localhost:5006", **fetched("same-site", "no-cors", "image")}, True),  # of another port
+        ({"Host": "localhost:5006", **fetched("cross-site", "navigate", "iframe")}, True),
+        ({"Host": "localhost:5006", **fetched("cross-site", "navigate", "document")}, False),
+        ({"Host": "evil.example:5006", **fetched("cross-site", "navigate", "document")}, True),
         ({"Host": "localhost.evil.example:5006"}, True),
         ({"Host": ""}, True),
     ],
@@ -103,7 +127,7 @@ def test_foreign_requests_are_told_apart(headers: dict[str, str], refused: bool)
     connection: Any = type("Connection", (), {"context": None})()
     start = RequestStartLine("GET", "/", "HTTP/1.1")
     request = HTTPServerRequest(start_line=start, headers=HTTPHeaders(headers), connection=connection)
-    assert (Foreign(5006).match(request) is not None) == refused
+    assert (Foreign().match(request) is not None) == refused
 
 
 # Jobs

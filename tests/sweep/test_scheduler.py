@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -15,9 +16,19 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from gpvae_core.errors import UserError
-from gpvae_core.sweep.cluster import LOOPBACK, check_scheduler, local_client, remote_client
+from gpvae_core.sweep.cluster import LOOPBACK, check_scheduler, local_client, quiet, remote_client
 
 TIMEOUT = 0.5
+
+
+def test_no_logger_of_dask_speaks() -> None:
+    """Before, `distributed.client`, whose level is its own, printed the traceback of a lost scheduler."""
+    importlib.import_module("distributed")
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.core")]
+    levels = [log.level for log in loggers]
+    with quiet():
+        assert not any(log.isEnabledFor(logging.ERROR) for log in loggers)
+    assert [log.level for log in loggers] == levels
 
 
 class Silent(BaseHTTPRequestHandler):

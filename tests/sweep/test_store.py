@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 
 from gpvae_core.errors import UserError
+from gpvae_core.sweep.cluster import ClusterSettings
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import FILE, MEASURED, Cost, best_restarts, open_results
+from gpvae_core.sweep.run import check_cluster
 from gpvae_core.sweep.schema import VERSION
 from gpvae_core.sweep.store import open_store
 from gpvae_core.tables.sheet import SheetChoice, make_sheet, read
@@ -134,6 +137,33 @@ def test_a_reader_cannot_write(tmp_path: Path, small: SweepConfig, jobs: list[Jo
         store.register(small, jobs)
     with pytest.raises(UserError, match="readonly"):
         open_results(tmp_path)._read("DELETE FROM members")
+
+
+def test_an_empty_file_of_results_is_none(tmp_path: Path, small: SweepConfig, jobs: list[Job]) -> None:
+    """What a sweep left that was begun on a full disk; before, no command went on with it."""
+    (tmp_path / FILE).touch()
+    check_cluster(ClusterSettings(device="cpu"), jobs, tmp_path)
+    with pytest.raises(UserError, match="there are no results"):
+        open_results(tmp_path)
+    with open_store(tmp_path) as store:
+        store.register(small, jobs)
+    assert len(open_results(tmp_path).rows()) == len(jobs)
+
+
+def test_a_file_of_results_is_created_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match="the disk is full"), open_store(tmp_path):
+            pass
+    assert not list(tmp_path.iterdir())
+    with open_store(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
 def test_files_of_newer_versions_and_of_others_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.methods import FAMILIES, Method, methods
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.run_config import RunConfig
-from gpvae_core.run_files import read_config, snapshot_folder
+from gpvae_core.run_files import read_config
 from gpvae_core.run_summaries import summarize
 from gpvae_core.runs import Run
 from gpvae_core.training import resume, train
@@ -108,7 +108,7 @@ def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, pro
 
 def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress) -> Path:
     device = decoder.device.type
-    if snapshot_folder(out / "last") is None:
+    if not (out / "config.json").is_file():
         frozen = (decoder.name, decoder.model) if item.config.freeze_decoder else None
         return train(item.config, out, device=device, decoder_from=frozen, data=decoder.data, progress=progress)
     if read_config(out) != item.config:
