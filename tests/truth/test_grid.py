@@ -18,6 +18,8 @@ from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.grid import GridPosterior, true_posteriors
 from gpvae_core.truth.importance import log_weights
+from gpvae_core.truth.settings import TruthSettings
+from gpvae_core.truth.truth import truth_for
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -332,3 +334,19 @@ def test_reports_progress_and_can_be_cancelled() -> None:
 
     with pytest.raises(InterruptedError):
         true_posteriors(vae, atlas, oracle.images(2), progress=stop)
+
+
+def test_counts_as_refined_exactly_the_images_for_which_nodes_were_decoded() -> None:
+    """A hook on the decoder sees the decodes: none for a broad posterior, some for one between the nodes or outside."""
+    narrow, broad = LinearGaussianVAE.make(2, SHAPE, 0.02), LinearGaussianVAE.make(2, SHAPE, 0.5)
+    far = (torch.tensor([[6.0, -1.0]], dtype=torch.float64) @ broad.w.T + broad.bias).float().reshape(1, *SHAPE)
+    for oracle, x, expected in ((broad, broad.images(3), False), (narrow, narrow.images(3), True), (broad, far, True)):
+        vae, decoded = oracle.vae(), []
+        truth = truth_for(vae, TruthSettings(name="grid"))
+        truth.prepare()
+        with vae.decoder.register_forward_pre_hook(lambda module, z, decoded=decoded: decoded.append(len(z[0]))):
+            for image in x.split(1):
+                decoded.clear()
+                refined = truth.log_px(image).refined
+                assert refined is not None
+                assert refined.tolist() == [bool(decoded)] == [expected]
