@@ -80,3 +80,35 @@ def test_few_weights_draw_k_hat_towards_a_half() -> None:
     raw = pareto_shape((largest[1:] - largest[0])[:, None]).item()
     assert raw < 0.1
     assert pareto_k(weights.log()).item() == pytest.approx((8 * raw + 10 * 0.5) / 18, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [3e-3, 1e-3, 5e-4])
+def test_tied_weights_have_the_shape_of_the_weights_that_were_rounded(scale: float) -> None:
+    """A good proposal's log p(x, z) - log q(z), rounded to float32 at 4,000 nats: many weights equal the threshold."""
+    log_w = scale * torch.randn(5000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rounded = (log_w + 4000.0).float()
+    top = rounded.sort(dim=0, descending=True).values
+    threshold = top[tail_size(5000)]
+    assert (((rounded == threshold) & (rounded < top[0])).sum(0) > 10).all(), "the test tests ties"
+    assert (pareto_k(rounded) - pareto_k(log_w)).abs().max() < 0.4
+    assert (pareto_k(rounded) < 0.1).all()
+
+
+def test_k_hat_of_a_few_levels_is_that_of_a_bounded_tail() -> None:
+    """Weights of 1 and 2 have all moments, however rare the 2; only where nearly none is above is the tail unknown."""
+    weights = torch.ones(5000, 3, dtype=torch.float64)
+    weights[:100, 0], weights[:7, 1], weights[:3, 2] = 2.0, 2.0, 2.0
+    rare, rarer, unknown = pareto_k(weights.log()).tolist()
+    assert rare < 0
+    assert rarer < 0.7
+    assert unknown == math.inf
+    weights[3000:] = 0.5
+    assert pareto_k(weights.log())[2].item() < 0, "three above two thousand that are tied"
+
+
+def test_samples_outside_the_support_are_no_ties() -> None:
+    """Of 5,000 weights 100 are positive, uniform on [0, 1]: a bounded tail, of shape -1."""
+    log_w = torch.full((5000, 1), -math.inf, dtype=torch.float64)
+    log_w[:100, 0] = torch.rand(100, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log()
+    raw = -1.0
+    assert pareto_k(log_w).item() == pytest.approx((100 * raw + 10 * 0.5) / 110, abs=0.25)
