@@ -165,13 +165,14 @@ class GridPosterior:
         return (x, y)[j], values.max(axis=j)
 
 
-def _log_joint_of(vae: GenerativeModel, x: Float[Tensor, "C H W"]) -> LogJoint:
-    """Return the function z (K, 2) -> log p(x, z) (K,) of one image, which decodes z."""
+def _log_joint_of(model: GenerativeModel, x: Float[Tensor, "C H W"]) -> LogJoint:
+    """Return the function z (K, 2) -> log p(x, z) (K,) of one image, which decodes z in the model's precision."""
+    image = x[None].to(next(model.parameters()))
 
     @torch.no_grad()
     def log_joint(z: Array) -> Array:
-        points = torch.as_tensor(z, dtype=torch.float32, device=x.device)[:, None, :]
-        values = [vae.log_joint(x[None], part)[:, 0] for part in points.split(decodes_at_once(x.device))]
+        points = torch.as_tensor(z).to(image)[:, None, :]
+        values = [model.log_joint(image, part)[:, 0] for part in points.split(decodes_at_once(image.device))]
         return torch.cat(values).cpu().double().numpy()
 
     return log_joint
@@ -238,7 +239,7 @@ def true_posteriors(
     for part in x.split(IMAGE_CHUNK):
         for image, values, around in zip(part, *atlas.log_joint_and_around(part), strict=True):
             progress(len(posteriors), len(x), "true posteriors")
-            log_joint = _log_joint_of(vae, image)
+            log_joint = _log_joint_of(atlas.model, image)
             own = atlas.lattice(values)
             extended, share_beyond = _extended(own, around.numpy(), atlas, log_joint)
             fine = _refined_until_fine(extended, log_joint)

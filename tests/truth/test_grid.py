@@ -350,3 +350,28 @@ def test_counts_as_refined_exactly_the_images_for_which_nodes_were_decoded() -> 
                 refined = truth.log_px(image).refined
             assert refined is not None
             assert refined.tolist() == [decoded.rows > 0] == [expected]
+
+
+@pytest.mark.parametrize("sigma_x", [1e-3, 3e-4])
+def test_small_noise_is_no_noise_on_log_p(sigma_x: float) -> None:
+    """Images of a hundred sigma_x off the plane: float32 would put each node 0.2 nats off, with thousands of modes."""
+    made = LinearGaussianVAE.make(2, SHAPE, sigma_x)
+    oracle = LinearGaussianVAE(made.w.float().double(), made.bias, sigma_x, SHAPE)
+    x = oracle.images(3) + 0.1 * torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+    vae = oracle.vae()
+    atlas = Atlas.build(vae, side=101)
+    sigma = atlas.model.likelihood.noise_scale()
+    assert sigma is not None
+    rounded = LinearGaussianVAE(oracle.w, oracle.bias, sigma, SHAPE)  # sigma_x as the model has it, rounded to float32
+    assert next(atlas.model.parameters()).dtype is torch.float64
+    for p, log_px in zip(true_posteriors(vae, atlas, x), rounded.log_px(x).tolist(), strict=True):
+        assert p.passed
+        assert p.log_px == pytest.approx(log_px, abs=0.02)
+        assert len(p.modes()) == 1
+
+
+def test_a_noise_for_which_float64_does_not_do_is_refused() -> None:
+    with pytest.raises(UserError, match="sigma_x is too small"):
+        Atlas.build(LinearGaussianVAE.make(2, SHAPE, 1e-9).vae(), side=101)
+    ordinary = Atlas.build(LinearGaussianVAE.make(2, SHAPE, 0.1).vae(), side=21)
+    assert next(ordinary.model.parameters()).dtype is torch.float32
