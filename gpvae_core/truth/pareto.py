@@ -36,7 +36,10 @@ def effective_sample_size(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
 def log_mean_error(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
     """Return the standard error of log 1/K sum_k w_k in nats; NaN for K = 1.
 
-    By the delta method it is sd(w) / (sqrt(K) mean(w)).
+    By the delta method it is sd(w) / (sqrt(K) mean(w)). That is right on average, but two standard errors cover less
+    than 95 % where K is small, as large weights that would raise both estimate and error were not drawn: of log-normal
+    weights with sd(log w) = 0.5 they cover 92 % at K = 16 and 94 % at K = 64, and 3 in 1,000 estimates at K = 16 lie
+    more than 4 standard errors off, most of them below.
     """
     k = log_w.shape[0]
     # w_k / mean(w), whose standard deviation is sd(w) / mean(w); log-sum-exp keeps it finite for any scale of w.

@@ -73,6 +73,16 @@ def test_the_error_of_a_log_mean_is_its_spread_over_repetitions() -> None:
     assert log_mean_error(log_w[:1]).isnan().all()
 
 
+@pytest.mark.parametrize(("k", "outside", "far"), [(16, 0.083, 0.003), (64, 0.06, 0.0005)])
+def test_how_often_an_interval_of_few_weights_covers(k: int, outside: float, far: float) -> None:
+    """Log-normal weights of mean 1 with sd(log w) = 0.5, as AIS has at d = 10: what the docstring says."""
+    log_w = 0.5 * torch.randn(k, 200_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.125
+    z = (torch.logsumexp(log_w, 0) - math.log(k)) / log_mean_error(log_w)
+    assert float((z.abs() > 1.96).double().mean()) == pytest.approx(outside, abs=0.004)
+    assert float((z.abs() > 4).double().mean()) == pytest.approx(far, abs=0.0006)
+    assert float((z < -3).double().mean()) > 4 * float((z > 3).double().mean())
+
+
 def test_few_weights_draw_k_hat_towards_a_half() -> None:
     """As if ten more weights had shown a shape of 1/2 (Vehtari et al. 2024); the tail is picked by hand."""
     weights = torch.rand(40, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
