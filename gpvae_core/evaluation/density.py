@@ -30,7 +30,7 @@ class DensityReport:
 
     density: Mapping[str, DensityMean]
     test_kl: Mapping[str, Mean]
-    """Empty if the true distribution is unknown."""
+    """Over the instances at which no quadrature failed a check; empty if the true distribution is unknown."""
 
 
 def density_report(
@@ -57,14 +57,19 @@ def density_report(
     true = {name: true_log_px(run.data, split.pixels(rows)) for name, (rows, _) in estimates.items()}
     return DensityReport(
         {name: DensityMean.over(d.log_px, how=d.estimator, **d.trust()) for name, (_, d) in estimates.items()},
-        {name: Mean(**kl_from_truth(p, estimates[name][1].log_px)) for name, p in true.items() if p is not None},
+        {
+            name: Mean(**kl_from_truth(p, estimates[name][1].checked_log_px))
+            for name, p in true.items()
+            if p is not None
+        },
     )
 
 
 def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
     """Return a run's scores by quadrature, in nats; empty if the true distribution is unknown, or d > 1.
 
-    `failed_checks` counts the points at which the quadrature failed its checks, as it may for a barely trained model.
+    `failed_checks` counts the points at which the quadrature failed its checks, as it may for a barely trained model;
+    `test_kl` leaves them out.
     """
     true = true_log_px(data, data.test.pixels()) if run.model.latent_dim == 1 else None
     if true is None:
@@ -72,7 +77,7 @@ def density_scores(run: Run, data: Dataset) -> dict[str, float | None]:
     x = torch.cat([data.validation.pixels(), data.test.pixels()]).to(run.device)
     density = line_density(run.truth, x)
     validation, test = np.split(density.log_px, [len(data.validation)])
-    kl = kl_from_truth(true, test)
+    kl = kl_from_truth(true, density.checked_log_px[len(data.validation) :])
     return {
         "validation_log_px": float(validation.mean()),
         "test_log_px": float(test.mean()),

@@ -80,7 +80,7 @@ class Check(EvaluationPart):
     ['log p(x) by grid: 1 of 359 instances: a check of the quadrature failed, not to be trusted']
     """
 
-    omitted = frozenset({"refined", "failed", "untrusted", "few_effective", "ess", "k_hat_above_limit"})
+    omitted = frozenset({"refined", "failed", "untrusted", "few_effective", "ess", "k_hat_above_limit", "lacks_mode"})
     refined: int | None = None
     """Number of posteriors for which the grid was refined beyond the shared coarse grid."""
     failed: int | None = None
@@ -92,6 +92,8 @@ class Check(EvaluationPart):
     ess: Number = None
     """Median effective sample size."""
     k_hat_above_limit: int | None = None
+    lacks_mode: int | None = None
+    """Number of estimates that are far below the one by samples of the prior alone; None where there are none."""
 
     def warnings(self, truth: str) -> list[str]:
         """Return a warning for each reason that applies; `truth` names the estimator of log p(x)."""
@@ -99,6 +101,7 @@ class Check(EvaluationPart):
             "a check of the quadrature failed": self.failed,
             f"fewer than {MIN_ESS:g} effective samples": self.few_effective,
             f"k-hat > {K_HAT_LIMIT}": self.k_hat_above_limit,
+            "samples of the prior give far more, so that a mode is missing": self.lacks_mode,
         }
         return [
             f"log p(x) by {truth}: {count} of {self.n} instances: {reason}, not to be trusted"

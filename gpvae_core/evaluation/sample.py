@@ -135,4 +135,5 @@ def count_untrusted(evidence: Evidence) -> Check:
         few_effective=None if evidence.ess is None else int((~(evidence.ess >= MIN_ESS)).sum()),
         ess=None if evidence.ess is None else float(np.median(evidence.ess)),
         k_hat_above_limit=None if evidence.k_hat is None else int((evidence.k_hat > K_HAT_LIMIT).sum()),
+        lacks_mode=int(evidence.lacks_mode.sum()) or None,
     )

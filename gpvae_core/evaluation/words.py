@@ -86,8 +86,10 @@ def density_in_words(evaluation: Evaluation) -> list[str]:
                 f"log p(x); over {test_kl['mixture'].n} instances"
             )
     if "line" in density and density["line"].failed:
+        without = f"; test_kl.line is over the other {test_kl['line'].n}" if "line" in test_kl else ""
         lines.append(
             f"density.line: {density['line'].failed} instances failed a check of the quadrature, not to be trusted"
+            f"{without}"
         )
     if evaluation.passes is not None:
         lines.append(

@@ -37,8 +37,18 @@ class Density:
     """Number of samples of the mixture's bound; None for quadrature."""
     ess: Array | None = None
     """Effective sample size of each point's weights, at most `samples`."""
-    failed: int = 0
-    """Number of points at which the quadrature failed a check."""
+    passed: NDArray[np.bool_] | None = None
+    """Whether the checks of the quadrature passed at each point; None for a bound, which has no such checks."""
+
+    @property
+    def failed(self) -> int:
+        """Number of points at which the quadrature failed a check."""
+        return 0 if self.passed is None else int((~self.passed).sum())
+
+    @property
+    def checked_log_px(self) -> Array:
+        """log p(x) of each point in nats, NaN where the quadrature failed a check."""
+        return self.log_px if self.passed is None else np.where(self.passed, self.log_px, np.nan)
 
     def summary(self) -> dict[str, object]:
         """Return the mean with its standard error, and the estimator with its diagnostics; JSON-ready."""
@@ -54,7 +64,7 @@ class Density:
 def line_density(truth: Truth, x: Float[Tensor, "B C H W"]) -> Density:
     """Return log p(x) by quadrature. Raises UserError unless the model has one latent dimension."""
     evidence = truth.by(TruthSettings(name="line")).log_px(x)
-    return Density(evidence.log_px, "line", failed=int(evidence.untrusted.sum()))
+    return Density(evidence.log_px, "line", passed=evidence.trusted)
 
 
 def mixture_density(
@@ -71,16 +81,17 @@ def mixture_density(
 
 
 def true_log_px(data: Dataset, x: Float[Tensor, "B C H W"]) -> Array | None:
-    """Return log p_GT(x) in nats by quadrature; None unless p_GT is known and has one latent dimension."""
+    """Return log p_GT(x) in nats by quadrature, NaN where a check failed; None unless p_GT is known and has d = 1."""
     if data.truth is None or data.truth.latent_dim != 1:
         return None
-    return line_density(truth_for(ground_truth(data.truth, data.event_shape)), x.cpu()).log_px
+    return line_density(truth_for(ground_truth(data.truth, data.event_shape)), x.cpu()).checked_log_px
 
 
 def kl_from_truth(true: Array, model: Array) -> MeanSE:
     """Return KL[p_GT || p_model] in nats, from log densities of the same test points, with its standard error.
 
-    It is a mean over finitely many points and may be slightly negative.
+    It is a mean over finitely many points and may be slightly negative. Points at which either density is NaN, as its
+    quadrature failed a check (`Density.checked_log_px`), are left out; `n` of the result counts the others.
     """
     return mean_se(true - model)
 

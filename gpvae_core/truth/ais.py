@@ -68,7 +68,7 @@ class AISEstimate:
 
     @property
     def se(self) -> Float[Tensor, " B"]:
-        """Standard error of log_px in nats, from the spread of the chains' weights."""
+        """Standard error of log_px in nats, from the spread of the chains' weights (`log_mean_error`)."""
         return log_mean_error(self.log_w)
 
     @property

@@ -14,6 +14,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import LikelihoodTable
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.lattice import Lattice
+from gpvae_core.truth.precision import model_in_precision
 from gpvae_core.truth.surroundings import Surroundings
 from gpvae_core.vae import GenerativeModel
 
@@ -36,6 +37,8 @@ def require_plane(latent_dim: int) -> None:
 class Atlas:
     """The decoded latent plane: log p(x|z) of any image at the nodes `axis` x `axis` and at coarse ones around them."""
 
+    model: GenerativeModel
+    """The model, in float64 where float32 would leave noise on log p(x|z) (`model_in_precision`)."""
     axis: Float[Tensor, " side"]
     """Coordinates of the nodes, the same for both latent dimensions; float64."""
     table: LikelihoodTable
@@ -61,7 +64,7 @@ class Atlas:
 
         Raises:
             UserError: the model does not have exactly 2 latent dimensions, or its prior is too narrow for a grid around
-                z = 0 that contains it.
+                z = 0 that contains it, or its noise is too small for rounding in float64.
         """
         require_plane(vae.latent_dim)
         prior = vae.prior(torch.zeros(1, dtype=torch.float64))
@@ -73,22 +76,24 @@ class Atlas:
                 f"the true posterior by quadrature on a grid around z = 0 wants a prior within {MAX_EXTENT:g} of its "
                 f"standard deviations of it, this one needs {extent / prior_std:.3g}: choose the truth 'ais' instead"
             )
-        pixels = int(np.prod(vae.event_shape))
+        model = model_in_precision(vae, extent)
+        weights = next(model.parameters())
+        pixels = int(np.prod(vae.event_shape)) * weights.itemsize // 4
         side = side or min(SIDE, 2 * int((MAX_FLOATS / pixels) ** 0.5 / 2) - 1)  # odd, so that z = 0 is a node
         axis = torch.linspace(-extent, extent, side, dtype=torch.float64)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         around = Surroundings(extent, prior_std)
         z = torch.cat([torch.stack([x, y], dim=-1).reshape(-1, 2), torch.from_numpy(around.z)])
-        # NOTE: nodes are decoded in float32, but coordinates and prior stay in float64.
-        points = z.float().to(next(vae.parameters()).device)
-        g = torch.empty((len(z), *vae.event_shape), device=points.device)
+        # NOTE: nodes are decoded in the precision of the model, but coordinates and prior stay in float64.
+        points = z.to(weights)
+        g = torch.empty((len(z), *vae.event_shape), device=points.device, dtype=points.dtype)
         chunk = decodes_at_once(points.device)
         for start in range(0, len(z), chunk):
             progress(start, len(z), "decoding the latent grid")
-            g[start : start + chunk] = vae.decode(points[start : start + chunk])
+            g[start : start + chunk] = model.decode(points[start : start + chunk])
         progress(len(z), len(z), "decoding the latent grid")
         log_prior, beyond = vae.log_prior(z).split([side**2, len(around.z)])
-        return Atlas(axis, vae.likelihood.grid_table(g), log_prior.reshape(side, side), around, beyond)
+        return Atlas(model, axis, model.likelihood.grid_table(g), log_prior.reshape(side, side), around, beyond)
 
     @torch.no_grad()
     def log_joint(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B side side"]:

@@ -22,12 +22,13 @@ from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.ascent import AdamUntilFlat, gaussian_elbo, maximise
 from gpvae_core.truth.by_image import ElboByImage, in_double, infer_each
+from gpvae_core.truth.prior_scan import PriorScan
 from gpvae_core.vae import VAE
 
 SCORE_SAMPLES = 1024
 """Number of quasi-random samples in the final ELBOs, common to the encoder and the best Gaussians."""
-PRIOR_SAMPLES = 256
-"""Number of samples of the prior of which the most likely one is a start."""
+PRIOR_STARTS = 4
+"""Largest number of samples of the prior that are starts of one image, where the caller gives none."""
 MAX_MODES = 4
 """Largest number of starts that a caller can give for one image."""
 DECODES_AT_ONCE = 2048
@@ -64,7 +65,7 @@ class BestGaussians:
         return BestGaussians(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
-SEARCH = AdamUntilFlat(samples=8, max_windows=5, drops=1)
+SEARCH = AdamUntilFlat(samples=8, max_windows=15, drops=1)
 """Short ascent from every start."""
 POLISH = AdamUntilFlat(samples=16, max_windows=30, drops=3)
 """Ascent from the best start to convergence."""
@@ -81,14 +82,12 @@ class _Starts:
 
 
 def _starts(
-    vae: VAE,
     x: Tensor,
     posteriors: Sequence[Posterior],
     encoder: MovableDiagonal,
-    modes: Sequence[Tensor] | None,
-    generator: torch.Generator,
+    points: Sequence[Tensor],
 ) -> _Starts:
-    """Return the encoder's q, its base, the best sample of the prior, and the caller's modes as starts."""
+    """Return the encoder's q, its base, and further latents as starts, each with the encoder's standard deviations."""
     images = torch.arange(len(x), device=x.device)
     std = encoder.s.clamp(*START_STD)
     means, stds, owners = [encoder.m], [encoder.s], [images]
@@ -96,27 +95,25 @@ def _starts(
     if bases[0] is not posteriors[0]:
         base = _diagonal(bases)
         means, stds, owners = [*means, base.m], [*stds, base.s], [*owners, images]
-    means, stds, owners = [*means, _best_of_prior(vae, x, generator)], [*stds, std], [*owners, images]
-    for i, z in enumerate(modes or ()):
-        mean = torch.as_tensor(z).to(x).reshape(-1, vae.latent_dim)[:MAX_MODES]
+    for i, mean in enumerate(points):
         means.append(mean)
         stds.append(std[i].expand_as(mean))
         owners.append(images[i].expand(len(mean)))
     return _Starts(MovableDiagonal(torch.cat(means), torch.cat(stds)), torch.cat(owners))
 
 
+def _points(scan: PriorScan, image: int, x: Tensor, modes: Tensor | None) -> Float[Tensor, "J D"]:
+    """Return the latents from which to start for one image: peaks among the prior's samples, and the caller's modes."""
+    if modes is None:
+        return scan.peaks(image, PRIOR_STARTS).to(x)
+    given = torch.as_tensor(modes).to(x).reshape(-1, scan.z.shape[1])
+    return torch.cat([scan.peaks(image, 1).to(x), given[:MAX_MODES]])
+
+
 def _diagonal(posteriors: Sequence[Posterior]) -> MovableDiagonal:
     """Return the Gaussians with the means and variances of densities of one image each, as one batch."""
     parts = zip(*(MovableDiagonal.matching(q).parts() for q in posteriors), strict=True)
     return MovableDiagonal.from_parts([torch.cat(column) for column in parts])
-
-
-def _best_of_prior(vae: VAE, x: Tensor, generator: torch.Generator) -> Float[Tensor, "B D"]:
-    """Return the one of PRIOR_SAMPLES latents with the largest log p(x|z) for each image; all images share them."""
-    z = vae.prior(torch.empty(1)).rsample_and_log_prob(PRIOR_SAMPLES, generator)[0].to(x)
-    g = vae.decode(z)
-    log_likelihood = torch.stack([vae.likelihood.log_prob(image, g[:, 0]) for image in x], dim=1)
-    return z[log_likelihood.argmax(0), 0]
 
 
 def _best_rows(score: Tensor, owner: Tensor, count: int) -> Int[Tensor, " B"]:
@@ -140,10 +137,10 @@ def best_gaussians(
 ) -> BestGaussians:
     """Return the best diagonal and the best full Gaussian of each image.
 
-    A short ascent with a diagonal covariance starts from the encoder's q, its base, the most likely of some prior
-    samples, and `starts`. From the best result the ascent goes on to convergence, first with a diagonal, then with a
-    full covariance. The ELBOs are estimated with SCORE_SAMPLES fresh quasi-random samples; where none is above that of
-    the encoder's q, the result is the encoder's q.
+    A short ascent with a diagonal covariance starts from the encoder's q, its base, and the highest peaks of p(x, z)
+    among samples of the prior (`PriorScan`), or the highest one of these and `starts`. From the best result the ascent
+    goes on to convergence, first with a diagonal, then with a full covariance. The ELBOs are estimated with
+    SCORE_SAMPLES fresh quasi-random samples; where none is above that of the encoder's q, the result is that q.
 
     Args:
         starts: for each image, further latents (J, D) from which to start, such as the modes of its true posterior.
@@ -153,22 +150,24 @@ def best_gaussians(
     >>> gpvae.best_gaussians(run.model, run.data.test.pixels([0, 1])).diagonal_mean.shape
     torch.Size([2, 2])
     """
-    rows = 2 + (max((len(s) for s in starts), default=0) if starts else 1)
+    scan = PriorScan.of(vae, x, seed)
+    points = [_points(scan, i, x, starts[i] if starts else None) for i in range(len(x))]
+    rows = 2 + max(map(len, points), default=0)
     # As many images as have their decodes of one step within DECODES_AT_ONCE, whatever start and samples they need.
     chunk = max(1, DECODES_AT_ONCE // (rows * max(SEARCH.samples, 2 * vae.latent_dim)))
     parts = []
     for low in range(0, len(x), chunk):
         part = slice(low, low + chunk)
-        parts.append(_best_of_chunk(vae, x[part], seed, starts[part] if starts else None))
+        parts.append(_best_of_chunk(vae, x[part], seed, points[part]))
         progress(min(low + chunk, len(x)), len(x), "best Gaussians")
     return BestGaussians(*(torch.cat([getattr(p, name) for p in parts]) for name in BestGaussians.__dataclass_fields__))
 
 
 @torch.no_grad()
-def _best_of_chunk(vae: VAE, x: Tensor, seed: int, modes: Sequence[Tensor] | None) -> BestGaussians:
+def _best_of_chunk(vae: VAE, x: Tensor, seed: int, points: Sequence[Tensor]) -> BestGaussians:
     posteriors = infer_each(vae, x)
     encoder = _diagonal(posteriors)
-    starts = _starts(vae, x, posteriors, encoder, modes, torch.Generator().manual_seed(seed))
+    starts = _starts(x, posteriors, encoder, points)
     searched, score = _ascend(vae, x[starts.owner], starts.q, SEARCH, seed + 1)
     best_starts = searched.rows(_best_rows(score, starts.owner, len(x)))
     eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, seed).to(x)

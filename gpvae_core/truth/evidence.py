@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -15,6 +16,9 @@ from gpvae_core.truth.pareto import K_HAT_LIMIT
 Array = NDArray[np.float64]
 MIN_ESS = 10.0
 """An estimate from fewer effective samples (or chains) is not trusted: its standard error is 0.3 nats or more."""
+DISAGREEMENT = math.log(100.0)
+"""An estimate is not trusted where samples of the prior alone give more than this above it, in nats: they have mean
+p(x), so that they give 100 p(x) or more with a probability of at most 1 % (Markov), and the estimate lacks a mode."""
 EvidenceKind = Literal["line", "grid", "ais", "iwae"]
 QUADRATURES = ("line", "grid")
 """Kinds of evidence that are computed by quadrature; the others are lower bounds in expectation."""
@@ -62,6 +66,9 @@ class Evidence:
     """(B,) effective sample size, at most k ('ais', 'iwae')."""
     k_hat: Array | None = None
     """(B,) Pareto-k of the importance weights ('iwae')."""
+    prior_log_px: Array | None = None
+    """(B,) log p(x) by samples of the prior alone, a lower bound in expectation that is loose but misses no mode by
+    design ('ais', 'iwae')."""
     negentropy: Array | None = None
     """(B,) entropy of the Gaussian with the posterior's moments minus the posterior's entropy ('line', 'grid')."""
     n_modes: NDArray[np.int64] | None = None
@@ -108,13 +115,20 @@ class Evidence:
         return dataclasses.replace(parts[0], **whole, modes=modes)
 
     @property
+    def lacks_mode(self) -> NDArray[np.bool_]:
+        """(B,) whether samples of the prior alone give more than log_px, by more than DISAGREEMENT."""
+        if self.prior_log_px is None:
+            return np.zeros(len(self.log_px), dtype=bool)
+        return self.prior_log_px > self.log_px + DISAGREEMENT
+
+    @property
     def untrusted(self) -> NDArray[np.bool_]:
         """(B,) whether an estimate cannot be trusted.
 
-        True where a check of the quadrature failed, k_hat is above K_HAT_LIMIT, or the effective sample size is below
-        MIN_ESS.
+        True where a check of the quadrature failed, k_hat is above K_HAT_LIMIT, the effective sample size is below
+        MIN_ESS, or samples of the prior disagree (`lacks_mode`).
         """
-        untrusted = np.zeros(len(self.log_px), dtype=bool)
+        untrusted = self.lacks_mode
         if self.passed is not None:
             untrusted |= ~self.passed
         if self.k_hat is not None:

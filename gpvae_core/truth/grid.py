@@ -63,6 +63,8 @@ class GridPosterior:
     that border, and in the surroundings."""
     halving_error: float
     """Largest change of log p(x) in nats when the step is doubled: an upper bound of the quadrature's error."""
+    refined: bool = False
+    """Whether the atlas was too coarse or too small, so that further nodes were decoded for this image."""
 
     @property
     def passed(self) -> bool:
@@ -163,13 +165,14 @@ class GridPosterior:
         return (x, y)[j], values.max(axis=j)
 
 
-def _log_joint_of(vae: GenerativeModel, x: Float[Tensor, "C H W"]) -> LogJoint:
-    """Return the function z (K, 2) -> log p(x, z) (K,) of one image, which decodes z."""
+def _log_joint_of(model: GenerativeModel, x: Float[Tensor, "C H W"]) -> LogJoint:
+    """Return the function z (K, 2) -> log p(x, z) (K,) of one image, which decodes z in the model's precision."""
+    image = x[None].to(next(model.parameters()))
 
     @torch.no_grad()
     def log_joint(z: Array) -> Array:
-        points = torch.as_tensor(z, dtype=torch.float32, device=x.device)[:, None, :]
-        values = [vae.log_joint(x[None], part)[:, 0] for part in points.split(decodes_at_once(x.device))]
+        points = torch.as_tensor(z).to(image)[:, None, :]
+        values = [model.log_joint(image, part)[:, 0] for part in points.split(decodes_at_once(image.device))]
         return torch.cat(values).cpu().double().numpy()
 
     return log_joint
@@ -202,7 +205,7 @@ def _refined_until_fine(lattice: Lattice, log_joint: LogJoint) -> Lattice:
     return lattice
 
 
-def _posterior(lattice: Lattice, share_beyond: float) -> GridPosterior:
+def _posterior(lattice: Lattice, share_beyond: float, refined: bool) -> GridPosterior:
     """Return the posterior on the window of the lattice that carries the mass."""
     window = lattice.cropped()
     # 1 - window mass / mass, by expm1, as the difference is tiny
@@ -214,6 +217,7 @@ def _posterior(lattice: Lattice, share_beyond: float) -> GridPosterior:
         log_px=lattice.log_mass(),
         outside_mass=float(cut + lattice.border_mass() + share_beyond),
         halving_error=lattice.halving_error(),
+        refined=refined,
     )
 
 
@@ -235,8 +239,10 @@ def true_posteriors(
     for part in x.split(IMAGE_CHUNK):
         for image, values, around in zip(part, *atlas.log_joint_and_around(part), strict=True):
             progress(len(posteriors), len(x), "true posteriors")
-            log_joint = _log_joint_of(vae, image)
-            lattice, share_beyond = _extended(atlas.lattice(values), around.numpy(), atlas, log_joint)
-            posteriors.append(_posterior(_refined_until_fine(lattice, log_joint), share_beyond))
+            log_joint = _log_joint_of(atlas.model, image)
+            own = atlas.lattice(values)
+            extended, share_beyond = _extended(own, around.numpy(), atlas, log_joint)
+            fine = _refined_until_fine(extended, log_joint)
+            posteriors.append(_posterior(fine, share_beyond, refined=fine is not own))
     progress(len(x), len(x), "true posteriors")
     return posteriors

@@ -36,7 +36,10 @@ def effective_sample_size(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
 def log_mean_error(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
     """Return the standard error of log 1/K sum_k w_k in nats; NaN for K = 1.
 
-    By the delta method it is sd(w) / (sqrt(K) mean(w)).
+    By the delta method it is sd(w) / (sqrt(K) mean(w)). That is right on average, but two standard errors cover less
+    than 95 % where K is small, as large weights that would raise both estimate and error were not drawn: of log-normal
+    weights with sd(log w) = 0.5 they cover 92 % at K = 16 and 94 % at K = 64, and 3 in 1,000 estimates at K = 16 lie
+    more than 4 standard errors off, most of them below.
     """
     k = log_w.shape[0]
     # w_k / mean(w), whose standard deviation is sd(w) / mean(w); log-sum-exp keeps it finite for any scale of w.
@@ -52,14 +55,37 @@ def tail_size(k: int) -> int:
 def pareto_k(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"]:
     """Return k-hat of each image: the shape of a generalised Pareto distribution fitted to its largest weights.
 
-    NaN where there are fewer than MIN_TAIL weights in the tail; -inf where the tail is constant, infinity where its
-    largest weight is not finite.
+    NaN where K is so small that fewer than MIN_TAIL weights are in the tail; -inf where the tail is constant, infinity
+    where its largest weight is not finite or fewer than MIN_TAIL weights lie above the smallest one.
     """
     count = tail_size(log_w.shape[0])
     if count < MIN_TAIL:
         return torch.full_like(log_w[0], math.nan, dtype=torch.float64)
-    k_hats = [_k_hat(part.cpu().double().topk(count + 1, dim=0).values) for part in log_w.split(FITTED_AT_ONCE, dim=1)]
-    return torch.cat(k_hats).to(log_w.device)
+    device, log_w = log_w.device, log_w.cpu().double()
+    tops = [part.topk(count + 1, dim=0).values for part in log_w.split(FITTED_AT_ONCE, dim=1)]
+    k_hat = torch.cat([_k_hat(top) for top in tops])
+    tied = torch.cat([(top[-1] == top[-2]) & (top[-1] < top[0]) for top in tops])
+    for i in tied.nonzero()[:, 0].tolist():
+        k_hat[i] = _k_hat_of_tied(log_w[:, i].sort(descending=True).values, count)
+    return k_hat.to(device)
+
+
+def _k_hat_of_tied(falling: Float[Tensor, " K"], count: int) -> Float[Tensor, ""]:
+    """Return k-hat of one image from its log weights in falling order, where the threshold is tied with the tail.
+
+    The tail are the weights above the threshold, the (count + 1)-th largest weight: those equal to it have an excess of
+    zero, which no generalised Pareto density has. Where these are too few, the threshold is the next smaller weight.
+    """
+    threshold = falling[count]
+    tail = falling[falling > threshold]
+    if len(tail) < MIN_TAIL and bool((falling < threshold).any()):
+        threshold = falling[falling < threshold][0]
+        tail = falling[falling > threshold]
+    if len(tail) < MIN_TAIL:
+        return falling.new_tensor(math.inf)
+    if tail[0] == tail[-1]:
+        return falling.new_tensor(-math.inf)
+    return _k_hat(torch.cat([tail, threshold[None]])[:, None])[0]
 
 
 def _k_hat(top: Float[Tensor, "M1 B"]) -> Float[Tensor, " B"]:

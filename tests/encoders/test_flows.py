@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gpvae_core.data.base import DataConfig, load
-from gpvae_core.densities.flow import FlowPosterior
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.densities.flow import Flow, FlowOutput, FlowPosterior
 from gpvae_core.encoders.base import ENCODERS, EncoderConfig
 from gpvae_core.encoders.flow_encoder import FlowEncoder
 from gpvae_core.encoders.flow_net import FlowStep
@@ -101,6 +102,50 @@ def test_mean_and_variance_are_those_of_many_samples(kind: str, d: int) -> None:
     assert torch.all((z.mean(0) - q.mean).abs() < 0.02 * q.variance.sqrt())
     assert torch.allclose(z.var(0) / q.variance, torch.ones_like(q.variance), atol=0.05)
     assert not torch.allclose(q.mean, q.base().mean, atol=0.01)
+
+
+class Counted(Flow):
+    """The affine map z -> z A', which counts the latents that pass."""
+
+    def __init__(self, a: Tensor) -> None:
+        self.a, self.passed = a, 0
+
+    def forward(self, z: Tensor, h: Tensor, inverse: bool = False) -> FlowOutput:
+        self.passed += len(z)
+        return FlowOutput(z @ self.a.T, torch.zeros(z.shape[:2]))
+
+    def detached(self) -> Counted:
+        return Counted(self.a)
+
+
+@pytest.mark.parametrize("d", [2, 6, 40])
+def test_in_training_few_latents_give_the_moments(d: int) -> None:
+    """Those of an affine map exactly, as the latents' second moments are I; 2,048 an image would cost 100 times a step.
+
+    A density that is not trained has the moments of many.
+    """
+    a = torch.randn(d, d, generator=torch.Generator().manual_seed(0))
+    m, s = torch.randn(3, d, generator=torch.Generator().manual_seed(1)), torch.full((3, d), 0.7)
+    flow = Counted(a)
+    q = FlowPosterior(DiagonalGaussian(m.clone().requires_grad_(), s), flow, torch.zeros(3, 2))
+    assert q.mean.requires_grad
+    torch.testing.assert_close(q.mean, m @ a.T, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(q.variance, 0.49 * a.square().sum(1).expand(3, d), atol=1e-3, rtol=1e-3)
+    assert flow.passed == 1 + 2 * max(16, d)
+    frozen = Counted(a)
+    assert FlowPosterior(DiagonalGaussian(m, s), frozen, torch.zeros(3, 2)).variance.shape == (3, d)
+    assert frozen.passed == 1 + 2048
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("d", [2, 10])
+def test_in_training_moments_of_a_flow_that_bends_are_near_those_of_many_latents(kind: str, d: int) -> None:
+    q, exact = (encoder(kind, d)(digits(3)) for _ in range(2))
+    exact = exact.detached()
+    assert q.mean.requires_grad
+    assert not exact.mean.requires_grad
+    assert ((q.mean - exact.mean) / exact.variance.sqrt()).abs().max() < 0.1
+    torch.testing.assert_close(q.variance / exact.variance, torch.ones_like(exact.variance), atol=0.25, rtol=0)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.data.synthetic import linear
 from gpvae_core.data.synthetic.examples import EXAMPLES, decode, draw
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.density import density_report, density_scores
 from gpvae_core.inspection.mapa_lab import bounds
 from gpvae_core.inspection.mapa_lab.density import grid_log_px
 from gpvae_core.inspection.mapa_lab.images import ImageLab
@@ -26,8 +27,10 @@ from gpvae_core.inspection.mapa_lab.process import paper_processes
 from gpvae_core.inspection.mapa_lab.views import MapaSettings
 from gpvae_core.likelihoods import Likelihood
 from gpvae_core.runs import Run
+from gpvae_core.truth.line import EXTENT, MAX_END_MASS, PANEL
 from tests.inspection.conftest import make_run
 from tests.mapa.test_comparison import fill
+from tests.oracles import LinearGaussianVAE
 
 CHOICE = MapaSettings(bandwidth=0.15, k=3, draws=5, seed=2)
 
@@ -254,6 +257,31 @@ def test_density_of_a_run_and_its_test_kl_by_another_quadrature(tmp_path: Path, 
     assert view.test_kl.mean == pytest.approx(both.mean())
     assert view.test_kl.se == pytest.approx(both.std(ddof=1) / math.sqrt(len(both)))
     np.testing.assert_allclose(grid_log_px(line, few[:1, 0], few[:1, 1])[0, 0], line.log_px(few[:1])[0], atol=1e-6)
+
+
+def test_no_kl_averages_in_points_whose_quadrature_failed(tmp_path: Path, lab: PointLab) -> None:
+    """With g(z) = W z + b, |W| = 0.1, the posterior of a far point lies beyond the line; log p(x) is in closed form."""
+    run, data = point_run(tmp_path, seed=1), load(DataConfig(name="figure-8", split_seed=1))
+    w = torch.tensor([[0.06], [0.08]], dtype=torch.float64)
+    oracle = LinearGaussianVAE(w, -14.0 * w[:, 0], lab.sigma, data.event_shape)
+    run = make_run(tmp_path / "far", run.config, oracle.vae(), data)
+    x = data.test.pixels()
+    model, true = oracle.log_px(x).numpy(), lab.truth.log_px(x.flatten(1).numpy())
+    std = oracle.posterior_covariance[0, 0].sqrt()
+    inner, end = ((EXTENT - width - oracle.posterior_mean(x)[:, 0].abs()) / std for width in (PANEL, 0.0))
+    in_last_panel = (torch.special.ndtr(-inner) - torch.special.ndtr(-end)) / torch.special.ndtr(end)
+    passed = in_last_panel.numpy() <= MAX_END_MASS
+    assert 5 < passed.sum() < len(x) - 5, "some pass, some fail"
+    assert np.abs(run.truth.log_px(x).log_px - model)[~passed].max() > 0.1, "and those that fail are wrong"
+    expected = (true - model)[passed]
+    scores = density_scores(run, data)
+    report = density_report(run, data.test, np.arange(len(x)), np.arange(0))
+    view = lab.density(run)
+    assert scores["test_kl"] == pytest.approx(expected.mean(), abs=1e-4)
+    assert report.test_kl["line"].mean == pytest.approx(expected.mean(), abs=1e-4)
+    assert (report.test_kl["line"].n, report.density["line"].failed) == (passed.sum(), (~passed).sum())
+    assert view.test_kl.mean == pytest.approx(expected.mean(), abs=1e-4)
+    assert view.failed == (~passed).sum()
 
 
 # -- the generative process --------------------------------------------------------------------------------------------

@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from gpvae_core.bounds import iwae
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.density import RowCounter
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.nets.fc import FullyConnectedConfig
 from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.grid import GridPosterior, true_posteriors
 from gpvae_core.truth.importance import log_weights
+from gpvae_core.truth.settings import TruthSettings
+from gpvae_core.truth.truth import truth_for
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -332,3 +335,43 @@ def test_reports_progress_and_can_be_cancelled() -> None:
 
     with pytest.raises(InterruptedError):
         true_posteriors(vae, atlas, oracle.images(2), progress=stop)
+
+
+def test_counts_as_refined_exactly_the_images_for_which_nodes_were_decoded() -> None:
+    """The decoder is asked for no node for a broad posterior, for some for one between the nodes or outside."""
+    narrow, broad = LinearGaussianVAE.make(2, SHAPE, 0.02), LinearGaussianVAE.make(2, SHAPE, 0.5)
+    far = (torch.tensor([[6.0, -1.0]], dtype=torch.float64) @ broad.w.T + broad.bias).float().reshape(1, *SHAPE)
+    for oracle, x, expected in ((broad, broad.images(3), False), (narrow, narrow.images(3), True), (broad, far, True)):
+        vae = oracle.vae()
+        truth = truth_for(vae, TruthSettings(name="grid"))
+        truth.prepare()
+        for image in x.split(1):
+            with RowCounter(vae.decoder) as decoded:
+                refined = truth.log_px(image).refined
+            assert refined is not None
+            assert refined.tolist() == [decoded.rows > 0] == [expected]
+
+
+@pytest.mark.parametrize("sigma_x", [1e-3, 3e-4])
+def test_small_noise_is_no_noise_on_log_p(sigma_x: float) -> None:
+    """Images of a hundred sigma_x off the plane: float32 would put each node 0.2 nats off, with thousands of modes."""
+    made = LinearGaussianVAE.make(2, SHAPE, sigma_x)
+    oracle = LinearGaussianVAE(made.w.float().double(), made.bias, sigma_x, SHAPE)
+    x = oracle.images(3) + 0.1 * torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+    vae = oracle.vae()
+    atlas = Atlas.build(vae, side=101)
+    sigma = atlas.model.likelihood.noise_scale()
+    assert sigma is not None
+    rounded = LinearGaussianVAE(oracle.w, oracle.bias, sigma, SHAPE)  # sigma_x as the model has it, rounded to float32
+    assert next(atlas.model.parameters()).dtype is torch.float64
+    for p, log_px in zip(true_posteriors(vae, atlas, x), rounded.log_px(x).tolist(), strict=True):
+        assert p.passed
+        assert p.log_px == pytest.approx(log_px, abs=0.02)
+        assert len(p.modes()) == 1
+
+
+def test_a_noise_for_which_float64_does_not_do_is_refused() -> None:
+    with pytest.raises(UserError, match="sigma_x is too small"):
+        Atlas.build(LinearGaussianVAE.make(2, SHAPE, 1e-9).vae(), side=101)
+    ordinary = Atlas.build(LinearGaussianVAE.make(2, SHAPE, 0.1).vae(), side=21)
+    assert next(ordinary.model.parameters()).dtype is torch.float32

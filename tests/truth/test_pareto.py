@@ -73,6 +73,16 @@ def test_the_error_of_a_log_mean_is_its_spread_over_repetitions() -> None:
     assert log_mean_error(log_w[:1]).isnan().all()
 
 
+@pytest.mark.parametrize(("k", "outside", "far"), [(16, 0.083, 0.003), (64, 0.06, 0.0005)])
+def test_how_often_an_interval_of_few_weights_covers(k: int, outside: float, far: float) -> None:
+    """Log-normal weights of mean 1 with sd(log w) = 0.5, as AIS has at d = 10: what the docstring says."""
+    log_w = 0.5 * torch.randn(k, 200_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.125
+    z = (torch.logsumexp(log_w, 0) - math.log(k)) / log_mean_error(log_w)
+    assert float((z.abs() > 1.96).double().mean()) == pytest.approx(outside, abs=0.004)
+    assert float((z.abs() > 4).double().mean()) == pytest.approx(far, abs=0.0006)
+    assert float((z < -3).double().mean()) > 4 * float((z > 3).double().mean())
+
+
 def test_few_weights_draw_k_hat_towards_a_half() -> None:
     """As if ten more weights had shown a shape of 1/2 (Vehtari et al. 2024); the tail is picked by hand."""
     weights = torch.rand(40, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -80,3 +90,35 @@ def test_few_weights_draw_k_hat_towards_a_half() -> None:
     raw = pareto_shape((largest[1:] - largest[0])[:, None]).item()
     assert raw < 0.1
     assert pareto_k(weights.log()).item() == pytest.approx((8 * raw + 10 * 0.5) / 18, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [3e-3, 1e-3, 5e-4])
+def test_tied_weights_have_the_shape_of_the_weights_that_were_rounded(scale: float) -> None:
+    """A good proposal's log p(x, z) - log q(z), rounded to float32 at 4,000 nats: many weights equal the threshold."""
+    log_w = scale * torch.randn(5000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rounded = (log_w + 4000.0).float()
+    top = rounded.sort(dim=0, descending=True).values
+    threshold = top[tail_size(5000)]
+    assert (((rounded == threshold) & (rounded < top[0])).sum(0) > 10).all(), "the test tests ties"
+    assert (pareto_k(rounded) - pareto_k(log_w)).abs().max() < 0.4
+    assert (pareto_k(rounded) < 0.1).all()
+
+
+def test_k_hat_of_a_few_levels_is_that_of_a_bounded_tail() -> None:
+    """Weights of 1 and 2 have all moments, however rare the 2; only where nearly none is above is the tail unknown."""
+    weights = torch.ones(5000, 3, dtype=torch.float64)
+    weights[:100, 0], weights[:7, 1], weights[:3, 2] = 2.0, 2.0, 2.0
+    rare, rarer, unknown = pareto_k(weights.log()).tolist()
+    assert rare < 0
+    assert rarer < 0.7
+    assert unknown == math.inf
+    weights[3000:] = 0.5
+    assert pareto_k(weights.log())[2].item() < 0, "three above two thousand that are tied"
+
+
+def test_samples_outside_the_support_are_no_ties() -> None:
+    """Of 5,000 weights 100 are positive, uniform on [0, 1]: a bounded tail, of shape -1."""
+    log_w = torch.full((5000, 1), -math.inf, dtype=torch.float64)
+    log_w[:100, 0] = torch.rand(100, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log()
+    raw = -1.0
+    assert pareto_k(log_w).item() == pytest.approx((100 * raw + 10 * 0.5) / 110, abs=0.25)

@@ -40,8 +40,11 @@ def grid_log_px(model: PointModel, x: Array, y: Array) -> Array:
 def density_view(
     truth: PointModel, model: PointModel, axes: tuple[Array, Array], log_true: Array, test: Array
 ) -> DensityView:
-    """Return both densities, and KL(p_GT || p_model) as the mean of log p_GT - log p_model over the test points."""
-    log_model = model.log_px(test)
+    """Return both densities, and KL(p_GT || p_model) as the mean of log p_GT - log p_model over the test points.
+
+    Test points at which one of the quadratures failed its checks are left out of the KL.
+    """
+    log_model, passed = model.log_px(test), truth.passed(test) & model.passed(test)
     return DensityView(
         name=model.name,
         x=axes[0],
@@ -49,6 +52,7 @@ def density_view(
         log_true=log_true,
         log_model=grid_log_px(model, *axes),
         points=test,
-        test_kl=value(truth.log_px(test) - log_model),
+        test_kl=value((truth.log_px(test) - log_model)[passed]),
         test_log_px=value(log_model),
+        failed=int((~passed).sum()),
     )

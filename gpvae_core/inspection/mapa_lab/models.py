@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.data.known_truth import KnownTruth
@@ -73,6 +74,10 @@ class PointModel:
     def log_px(self, x: Array) -> Array:
         """Return log p(x) of points (B, 2) by quadrature, (B,), in nats."""
         return self.line.log_px(as_events(x)).numpy()
+
+    def passed(self, x: Array) -> NDArray[np.bool_]:
+        """Return whether the checks of the quadrature passed at points (B, 2), (B,)."""
+        return self.line.passed(as_events(x)).numpy()
 
     def posterior(self, x: Array) -> tuple[Array, Array]:
         """Return the quadrature's latents (G,) and log p(z|x) there (G,), of one point (2,)."""

@@ -204,6 +204,9 @@ class DensityView(PlaneGrid):
     points: Array
     """(M, 2) test points of the run's data."""
     test_kl: Value
-    """Mean of log p_GT(x) - log p_model(x) over the test points, with its standard error; nats."""
+    """Mean of log p_GT(x) - log p_model(x) over the test points at which no quadrature failed, with its
+    standard error; nats."""
     test_log_px: Value
     """Mean of log p_model(x) over the test points, nats."""
+    failed: int = 0
+    """Number of test points at which a quadrature failed its checks."""

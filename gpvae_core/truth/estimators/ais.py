@@ -26,6 +26,7 @@ from gpvae_core.truth.estimators.base import AT_ONCE, Estimator
 from gpvae_core.truth.estimators.iwae import quick_bound
 from gpvae_core.truth.evidence import Array, Evidence
 from gpvae_core.truth.noise import image_generators
+from gpvae_core.truth.prior_scan import PriorScan
 from gpvae_core.truth.start import AnnealingStart, rounded_start
 from gpvae_core.vae import VAE
 
@@ -53,6 +54,7 @@ class Annealing(Estimator):
             steps=self._settings.steps,
             se=torch.cat([estimate.se for estimate in estimates]).numpy(),
             ess=torch.cat([estimate.ess for estimate in estimates]).numpy(),
+            prior_log_px=PriorScan.of(self._vae, x, seed).log_px.numpy(),
         )
 
     @torch.no_grad()

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.progress import Progress, silent
-from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import BestGaussians
 from gpvae_core.truth.estimators.base import AT_ONCE, Estimator
 from gpvae_core.truth.evidence import Evidence
@@ -34,7 +33,7 @@ class GridEvidence(Estimator):
         atlas = self._quadrature.atlas(progress)
         parts: list[Evidence] = []
         for low in range(0, len(x), AT_ONCE):
-            parts.append(_evidence(true_posteriors(self._model, atlas, x[low : low + AT_ONCE]), atlas))
+            parts.append(_evidence(true_posteriors(self._model, atlas, x[low : low + AT_ONCE])))
             progress(min(low + AT_ONCE, len(x)), len(x), "true posteriors")
         return Evidence.joined(parts)
 
@@ -42,7 +41,7 @@ class GridEvidence(Estimator):
         return self.log_px(x, seed)
 
 
-def _evidence(grids: Sequence[GridPosterior], atlas: Atlas) -> Evidence:
-    """Return the evidence from the posteriors; one is `refined` if its nodes are not those of the atlas."""
-    refined = np.array([not np.array_equal(grid.x, atlas.axis.numpy()) for grid in grids])
+def _evidence(grids: Sequence[GridPosterior]) -> Evidence:
+    """Return the evidence from the posteriors, with the images for which the atlas was not enough."""
+    refined = np.array([grid.refined for grid in grids])
     return replace(Evidence.of_posteriors("grid", grids), refined=refined)

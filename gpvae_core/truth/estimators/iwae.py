@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -16,6 +17,7 @@ from gpvae_core.truth.estimators.base import Estimator
 from gpvae_core.truth.evidence import Array, Evidence
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.noise import image_generators
+from gpvae_core.truth.prior_scan import PriorScan
 from gpvae_core.truth.start import rounded_start
 from gpvae_core.vae import VAE
 
@@ -45,7 +47,7 @@ class ImportanceSampling(Estimator):
             proposal = DefensiveMixture(gaussian.mean, gaussian.chol, vae.infer(image, generator))
             estimates.append(ImportanceEstimate.from_log_weights(log_weights(vae, image, k, generator, proposal)))
             progress(i + 1, len(x), f"log p(x) by {k} importance samples")
-        return _evidence(estimates, k)
+        return replace(_evidence(estimates, k), prior_log_px=PriorScan.of(vae, x, seed).log_px.numpy())
 
     @torch.no_grad()
     def quick(self, x: Float[Tensor, "B C H W"], seed: int = 0) -> Evidence:
