@@ -61,6 +61,8 @@ class TrainingState:
     """Generator state (hexadecimal) now."""
     passes: int = 0
     """Distinct codes encoded and decoded in the current epoch, if inference counts them."""
+    start_noise_scale: float | None = None
+    """sigma_x at the start of training; None for a likelihood without one, and in older runs."""
 
 
 class BestState(BaseModel):

@@ -49,7 +49,7 @@ class Training:
             [p for p in self.model.parameters() if p.requires_grad], lr=config.train.lr, fused=True
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
-        self.state = TrainingState(device=device.type)
+        self.state = self._initial_state()
         self.bound_settings = BoundSettings()
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.images, self.validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
@@ -57,10 +57,14 @@ class Training:
         self.unsaved: list[dict[str, Any]] = []
         self.saved_at = time.monotonic()
 
+    def _initial_state(self) -> TrainingState:
+        return TrainingState(device=self.device.type, start_noise_scale=self.model.likelihood.noise_scale())
+
     # -- the run folder ---------------------------------------------------------------------------------------------
 
     def create(self, origin: Mapping[str, str | None]) -> None:
         """Create the run folder before the first step; raises a UserError as `RunFolder.create`."""
+        self.state = self._initial_state()  # once more, as the weights may have been copied from a trained run
         parameters = sum(p.numel() for p in self.model.parameters())
         self.folder.create(run_metadata(self.config, self.data, self.device, parameters, origin), self.save)
 
@@ -98,7 +102,11 @@ class Training:
         Raises:
             UserError: `last` is missing, damaged, or does not fit the run's config.
         """
+        # NOTE: an older run has no record of sigma_x at its start: it is the config's, with which the model is built.
+        built = self.state.start_noise_scale
         folder, self.state, weights, optimizer = self.folder.read_last()
+        if self.state.start_noise_scale is None:
+            self.state.start_noise_scale = built
         try:
             self.model.load_state_dict(weights)
             load_optimizer(self.optimizer, optimizer)
@@ -145,7 +153,8 @@ class Training:
         """Prepare inference for the data; if it does not suit them, the folder of a new run is removed."""
         cfg = self.config
         data = self.images, self.validation
-        setup = TrainingSetup(self.model, *data, cfg.likelihood.kind, cfg.train.samples, cfg.seed)
+        start = self.state.start_noise_scale
+        setup = TrainingSetup(self.model, *data, cfg.likelihood.kind, cfg.train.samples, cfg.seed, start)
         try:
             return cfg.inference.begin(setup, stoppable(progress, stop))
         except UserError:
