@@ -72,10 +72,10 @@ def test_a_finished_mapa_run_is_trained_longer_with_the_kernel_of_its_start(tmp_
 def test_the_start_is_that_of_the_weights_that_were_taken_over(tmp_path: Path) -> None:
     """With --init-from, sigma_x begins at the trained run's; the kernel keeps it however often the run is stopped."""
     source = load_run(train(config("mapa-naive"), tmp_path / "source", data=DIGITS), device="cpu")
-    start = {"init_from": ("source", source.model)}
-    whole = train(config("mapa"), tmp_path / "whole", data=DIGITS, **start)
+    start = ("source", source.model)
+    whole = train(config("mapa"), tmp_path / "whole", data=DIGITS, init_from=start)
     with pytest.raises(Cancelled):
-        train(config("mapa"), tmp_path / "stopped", data=DIGITS, progress=stopping_at(STEPS + 1), **start)
+        train(config("mapa"), tmp_path / "stopped", data=DIGITS, progress=stopping_at(STEPS + 1), init_from=start)
     assert_same(whole, resume(tmp_path / "stopped"))
     scale = read_json(whole / "last" / "state.json")["start_noise_scale"]
     assert scale == source.model.likelihood.noise_scale() != pytest.approx(0.2, rel=0.01)

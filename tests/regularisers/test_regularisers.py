@@ -203,8 +203,8 @@ def test_the_consistency_kl_is_in_closed_form_between_gaussians(method: str) -> 
         p.add_(0.3 * torch.randn(p.shape, generator=noise(1)))
     q, other = vae.infer(x), vae.infer(digits(40)[20:])
     parts = [ConsistencyConfig(consistency=c, **still_life).penalty(vae, x, other, noise()) for c in (1.0, 0.0)]
-    gaussians = q.as_gaussian(), other.as_gaussian()
-    if gaussians[0] is None or gaussians[1] is None:
+    gaussians = [g for g in (q.as_gaussian(), other.as_gaussian()) if g is not None]
+    if not gaussians:
         generator = noise()
         ConsistencyConfig(**still_life).copies(x, generator)
         z, log_q = vae.infer(x, generator).rsample_and_log_prob(1, generator)
