@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gpvae_core.cli.stored_lists import stored
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, unknown
 
@@ -76,7 +78,8 @@ def list_command(
     """
     if what not in KINDS:
         raise unknown("list", what, KINDS)
-    rows = _rows(what)
+    # The devices are those of this machine now.
+    rows = _rows(what) if what == "devices" else stored(what, partial(_rows, what))
     if json_:
         typer.echo(json.dumps(rows, indent=1))
     elif what == "methods":
