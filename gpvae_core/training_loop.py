@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gpvae_core.compiled import compile_networks
 from gpvae_core.data.base import Dataset
@@ -23,6 +24,7 @@ from gpvae_core.run_files import TrainingState, append_metrics
 from gpvae_core.run_folder import RunFolder, run_metadata
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
+from gpvae_core.threads import threads_for
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit, validation_elbo
@@ -134,20 +136,33 @@ class Training:
 
     def run(self, progress: Progress, on_epoch: OnEpoch | None, stop: threading.Event) -> None:
         """Train until the last epoch, early stopping, or a stop; the result is saved in each case."""
+        multiplications = self._multiplications()  # NOTE: before compiling, as compiled networks are not counted
         if self.config.train.compile:
             compile_networks(self.model, self.device)
         try:
             if not self.state.finished:
                 inference = self._begin(progress, stop)
-                while not self._over():
-                    self._enter_stage()
-                    self._epoch(inference, progress, stop)
-                    self._end_epoch(inference, on_epoch)
-                self._finish(inference, progress, stop)
+                with threads_for(multiplications):
+                    while not self._over():
+                        self._enter_stage()
+                        self._epoch(inference, progress, stop)
+                        self._end_epoch(inference, on_epoch)
+                    self._finish(inference, progress, stop)
         except Cancelled:
             self.save()
             raise
         self.folder.update_meta(self.device, self.state.seconds)
+
+    @torch.no_grad()
+    def _multiplications(self) -> float:
+        """Return the multiplications of a training step: those of its images forward and, twice as many, backward."""
+        self.model.eval()
+        cfg, first = self.config.train, self.images.batch(torch.zeros(1, dtype=torch.long, device=self.device))
+        with FlopCounterMode(display=False) as counter:
+            self.model.encoder(first)
+            self.model.decode(torch.zeros(cfg.samples, self.model.latent_dim, device=self.device))
+        # The counter counts a multiplication and its addition as two.
+        return 3 * counter.get_total_flops() / 2 * cfg.batch_size
 
     def _begin(self, progress: Progress, stop: threading.Event) -> Inference:
         """Prepare inference for the data; if it does not suit them, the folder of a new run is removed."""

@@ -18,7 +18,7 @@ SOURCES = sorted((ROOT / "gpvae_core").rglob("*.py")) + sorted((ROOT / "dashboar
 
 # A module may import from its own layer and from those before it.
 LAYERS = [
-    {"errors", "files", "hashes", "csv_text", "registry", "part", "types", "progress", "device"},
+    {"errors", "files", "hashes", "csv_text", "registry", "part", "types", "progress", "device", "threads"},
     {"nets", "gp", "likelihoods", "data"},
     {"densities"},
     {"priors"},
