@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,10 +158,10 @@ class Training:
     def _multiplications(self) -> float:
         """Return the multiplications of a training step: those of its images forward and, twice as many, backward."""
         self.model.eval()
-        cfg, first = self.config.train, self.images.batch(torch.zeros(1, dtype=torch.long, device=self.device))
+        cfg, zeros = self.config.train, partial(torch.zeros, device=self.device)
         with FlopCounterMode(display=False) as counter:
-            self.model.encoder(first)
-            self.model.decode(torch.zeros(cfg.samples, self.model.latent_dim, device=self.device))
+            self.model.encoder(zeros(1, *self.model.event_shape))
+            self.model.decode(zeros(cfg.samples, self.model.latent_dim))
         # The counter counts a multiplication and its addition as two.
         return 3 * counter.get_total_flops() / 2 * cfg.batch_size
 
