@@ -21,12 +21,15 @@ from gpvae_core.progress import Progress
 
 TRAINING = ("train", "--method", "gp", "--dataset", "digits", "--epochs", "60")
 EVALUATION = ("--instances", "50", "--truths", "50", "--json")
+SPIN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
+"""A program that keeps a core busy, until the process ends that started it, even by a kill."""
 
 
 @contextmanager
 def every_core_busy() -> Iterator[None]:
     """Keep every core busy by a process each."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    command = [sys.executable, "-c", SPIN, str(os.getpid())]
+    processes = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
     try:
         yield
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -14,6 +16,8 @@ import torch
 from gpvae_core.bench import busy
 from gpvae_core.bench.base import BENCHES
 from gpvae_core.progress import Progress, silent
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_core_is_kept_busy_and_then_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +33,31 @@ def test_every_core_is_kept_busy_and_then_left(monkeypatch: pytest.MonkeyPatch) 
         assert len(started) == os.cpu_count()
         assert all(process.poll() is None for process in started)
     assert all(process.returncode is not None for process in started)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_killed_bench_leaves_no_busy_process() -> None:
+    script = (
+        "import os, signal, subprocess, time\nfrom gpvae_core.bench import busy\nstart = busy.subprocess.Popen\n"
+        "def record(*a):\n    process = start(*a)\n    print(process.pid, flush=True)\n    return process\n"
+        "busy.subprocess.Popen = record\nwith busy.every_core_busy():\n    time.sleep(1)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    busy_ones = [int(line) for line in killed.stdout.split()]
+    assert len(busy_ones) == os.cpu_count()
+    deadline = time.monotonic() + 60
+    while any(map(is_running, busy_ones)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_running, busy_ones))
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that is not a zombie."""
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
 
 
 def test_a_training_an_evaluation_and_a_click_are_compared_with_the_machine_alone(
