@@ -65,7 +65,7 @@ def click_rows(folder: Path, repeats: int, browser: str, progress: Progress) -> 
     with explorer(folder) as (url, _):
         for number, (load, keep_busy) in enumerate(LOADS.items(), 1):
             with keep_busy():
-                values = click_to_repaint(url, repeats, browser)
+                values = click_to_repaint(url, repeats, browser, timeout_s=120.0)
             median = statistics.median(values)
             ratio = {"ratio_to": ALONE, "ratio": median / medians[ALONE].value} if medians else {}
             ends = {"repeats": repeats, "low": min(values), "high": max(values)}

@@ -66,7 +66,7 @@ def test_a_training_an_evaluation_and_a_click_are_compared_with_the_machine_alon
     """Real commands, short and without the load; clicks of given times, which are tested on the pages."""
     pages: list[tuple[str, int, str]] = []
 
-    def clicks(url: str, n: int, browser: str) -> list[float]:
+    def clicks(url: str, n: int, browser: str, timeout_s: float) -> list[float]:
         pages.append((url, n, browser))
         return [20.0 * len(pages), 30.0 * len(pages)]
 
