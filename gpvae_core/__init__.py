@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gpvae_core.threads import sleep_while_waiting
+
 if TYPE_CHECKING:
     from gpvae_core.api import list_datasets as list_datasets
     from gpvae_core.api import list_methods as list_methods
@@ -76,6 +78,9 @@ if TYPE_CHECKING:
     from gpvae_core.vae import GenerativeModel as GenerativeModel
 
 __version__ = "0.1.0"
+
+# NOTE: here, because every start of the program imports the package before it imports torch.
+sleep_while_waiting()
 
 _MODULES = {
     "api": ("train", "resume", "load_dataset", "list_methods", "list_datasets"),

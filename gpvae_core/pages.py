@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -23,9 +22,6 @@ def explore(*runs: str | Path, port: int | None = None, open_browser: bool = Tru
     >>> import gpvae_core as gpvae
     >>> gpvae.explore("runs/digits-gp")  # doctest: +SKIP
     """
-    # NOTE: torch's OpenMP reads this variable at import. By default idle threads of a training spin, and take the
-    # cores away from the pages.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from dashboards.app import serve_runs  # panel is slow to import
 
     serve_runs([Path(run) for run in runs], port or free_port(), open_browser)

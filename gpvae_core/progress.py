@@ -95,6 +95,13 @@ def duration(seconds: float | None) -> str:
 
 
 @contextmanager
+def terminal_note(text: str) -> Iterator[None]:
+    """Show on a terminal, while the work lasts, what is being done; elsewhere show nothing."""
+    with Console(file=sys.stderr).status(text):
+        yield
+
+
+@contextmanager
 def terminal_progress() -> Iterator[Progress]:
     """Show bars with the time left on standard error, one for each `what`; finished ones stay."""
     columns = (

@@ -12,6 +12,8 @@ Epoch = Annotated[int, Field(ge=1, le=10**12)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Nats = Annotated[float, Field(ge=-1e39, le=1e39)]
 """Nats; the bounds are beyond the range of float32, in which models compute, and exclude infinity and NaN."""
+Scale = Annotated[float, Field(gt=0, le=1e39)]
+"""sigma_x, in pixel units."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=1, le=2**16)]
 DeviceType = Annotated[str, Field(pattern="^(cpu|cuda|mps)$")]
@@ -45,6 +47,8 @@ class TrainingState:
     """Generator state (hexadecimal) now."""
     passes: Count = 0
     """Distinct codes encoded and decoded in the current epoch, if inference counts them."""
+    start_noise_scale: Scale | None = None
+    """sigma_x at the start of training; None for a likelihood without one, and in older runs."""
 
     def __post_init__(self) -> None:
         if max(self.best_epoch, self.stage_epoch) > self.epoch:

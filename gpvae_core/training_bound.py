@@ -12,7 +12,7 @@ from torch import Tensor
 from gpvae_core.bounds import Bound
 from gpvae_core.densities.base import Posterior
 from gpvae_core.encoders.base import LogJoint
-from gpvae_core.objectives.base import BatchPosteriors, ObjectiveConfig
+from gpvae_core.objectives.base import BatchPosteriors, Estimate, ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.regularisers.base import RegulariserConfig
 from gpvae_core.regularisers.none import NoRegulariserConfig
@@ -46,11 +46,32 @@ def training_bound(
     It is Kim & Pavlovic 2021, eq. 15: for the GP encoder q(z|x) is the marginalised encoder (eq. 13), the KL term is
     eq. 16 and the global KL is KL(q(W,U) || N(0,I)). For a plain encoder it is the usual ELBO.
     """
-    regulariser, weight = settings.regulariser, settings.kl_weight
-    q = vae.infer(x, generator, regulariser.encoder_input(x, generator))
-    estimate = settings.objective.estimate(BatchPosteriors(vae, x, q, k, generator, weight))
+    q, estimate = _estimate(vae, x, k, generator, settings)
     global_kl = vae.encoder.global_kl() / n_total
-    surrogate = estimate.surrogate - weight * global_kl - regulariser.penalty(vae, x, q, generator)
+    penalty = settings.regulariser.penalty(vae, x, q, generator)
+    surrogate = estimate.surrogate - settings.kl_weight * global_kl - penalty
     if settings.reward is not None:
         surrogate = surrogate + settings.reward(vae.log_joint, x, q, generator)
     return Bound((estimate.value - global_kl).detach(), surrogate.mean())
+
+
+@torch.no_grad()
+def reported_bound(
+    vae: VAE,
+    x: Float[Tensor, "B C H W"],
+    n_total: int,
+    k: int,
+    generator: torch.Generator | None,
+    settings: BoundSettings,
+) -> Float[Tensor, " B"]:
+    """Return the value of `training_bound` of each image in nats, which training reports, without its surrogate."""
+    _, estimate = _estimate(vae, x, k, generator, settings)
+    return estimate.value - vae.encoder.global_kl() / n_total
+
+
+def _estimate(
+    vae: VAE, x: Tensor, k: int, generator: torch.Generator | None, settings: BoundSettings
+) -> tuple[Posterior, Estimate]:
+    """Return the posteriors of the encoder's input in training, and the objective at them."""
+    q = vae.infer(x, generator, settings.regulariser.encoder_input(x, generator))
+    return q, settings.objective.estimate(BatchPosteriors(vae, x, q, k, generator, settings.kl_weight))

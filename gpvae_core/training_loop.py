@@ -7,11 +7,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gpvae_core.compiled import compile_networks
 from gpvae_core.data.base import Dataset
@@ -24,6 +26,7 @@ from gpvae_core.run_folder import RunFolder, run_metadata
 from gpvae_core.run_records import TrainingState
 from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
+from gpvae_core.threads import threads_for
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit, validation_elbo
@@ -50,7 +53,7 @@ class Training:
             [p for p in self.model.parameters() if p.requires_grad], lr=config.train.lr, fused=True
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
-        self.state = TrainingState(device=device.type)
+        self.state = self._initial_state()
         self.bound_settings = BoundSettings()
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.images, self.validation = DeviceSplit(data.train, device), DeviceSplit(data.validation, device)
@@ -58,10 +61,14 @@ class Training:
         self.unsaved: list[dict[str, Any]] = []
         self.saved_at = time.monotonic()
 
+    def _initial_state(self) -> TrainingState:
+        return TrainingState(device=self.device.type, start_noise_scale=self.model.likelihood.noise_scale())
+
     # -- the run folder ---------------------------------------------------------------------------------------------
 
     def create(self, origin: Mapping[str, str | None]) -> None:
         """Create the run folder before the first step; raises a UserError as `RunFolder.create`."""
+        self.state = self._initial_state()  # once more, as the weights may have been copied from a trained run
         parameters = sum(p.numel() for p in self.model.parameters())
         self.folder.create(run_metadata(self.config, self.data, self.device, parameters, origin), self.save)
 
@@ -105,7 +112,11 @@ class Training:
         Raises:
             UserError: a file of the run is missing, damaged, or does not fit the run's config.
         """
+        # NOTE: an older run has no record of sigma_x at its start: it is the config's, with which the model is built.
+        built = self.state.start_noise_scale
         folder, self.state, optimizer = self.folder.read_last(self.model)
+        if self.state.start_noise_scale is None:
+            self.state.start_noise_scale = built
         try:
             self._check_progress()
             load_optimizer(self.optimizer, optimizer, self.state.epoch > 0 or self.state.step > 0)
@@ -140,27 +151,41 @@ class Training:
 
     def run(self, progress: Progress, on_epoch: OnEpoch | None, stop: threading.Event) -> None:
         """Train until the last epoch, early stopping, or a stop; the result is saved in each case."""
+        multiplications = self._multiplications()  # NOTE: before compiling, as compiled networks are not counted
         if self.config.train.compile:
             compile_networks(self.model, self.device)
         try:
             inference = None if self.state.finished else self._begin(progress, stop)
             self.folder.go_on(self.state.epoch)
             if inference is not None:
-                while not self._over():
-                    self._enter_stage()
-                    self._epoch(inference, progress, stop)
-                    self._end_epoch(inference, on_epoch)
-                self._finish(inference, progress, stop)
+                with threads_for(multiplications):
+                    while not self._over():
+                        self._enter_stage()
+                        self._epoch(inference, progress, stop)
+                        self._end_epoch(inference, on_epoch)
+                    self._finish(inference, progress, stop)
         except Cancelled:
             self.save()
             raise
         self.folder.update_meta(self.device, self.state.seconds)
 
+    @torch.no_grad()
+    def _multiplications(self) -> float:
+        """Return the multiplications of a training step: those of its images forward and, twice as many, backward."""
+        self.model.eval()
+        cfg, zeros = self.config.train, partial(torch.zeros, device=self.device)
+        with FlopCounterMode(display=False) as counter:
+            self.model.encoder(zeros(1, *self.model.event_shape))
+            self.model.decode(zeros(cfg.samples, self.model.latent_dim))
+        # The counter counts a multiplication and its addition as two.
+        return 3 * counter.get_total_flops() / 2 * cfg.batch_size
+
     def _begin(self, progress: Progress, stop: threading.Event) -> Inference:
         """Prepare inference for the data; if it does not suit them, the folder of a new run is removed."""
         cfg = self.config
         data = self.images, self.validation
-        setup = TrainingSetup(self.model, *data, cfg.likelihood.kind, cfg.train.samples, cfg.seed)
+        start = self.state.start_noise_scale
+        setup = TrainingSetup(self.model, *data, cfg.likelihood.kind, cfg.train.samples, cfg.seed, start)
         try:
             return cfg.inference.begin(setup, stoppable(progress, stop))
         except UserError:

@@ -32,6 +32,7 @@ LAYERS = [
         "terminal",
         "progress",
         "device",
+        "threads",
     },
     {"nets", "gp", "likelihoods", "data"},
     {"densities"},

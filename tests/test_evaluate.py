@@ -19,7 +19,9 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.estimates import Check, IwaeScore
 from gpvae_core.evaluation.words import collapse_in_words
+from gpvae_core.files import write_json
 from gpvae_core.gaps import instance_gaps
+from gpvae_core.run_files import read_json
 from gpvae_core.runs import Run, load_run
 from gpvae_core.training import train
 from gpvae_core.truth.settings import TruthSettings
@@ -105,6 +107,51 @@ def test_bounds_are_ordered(result: dict[str, Any]) -> None:
     assert result["iwae"]["mean"] < result["log_px"]["mean"] + 0.05
     best = result["best_gaussian_elbo"]
     assert best["diagonal"]["mean"] <= best["full"]["mean"]
+
+
+@pytest.mark.parametrize("method", ["iwae:20", "miwae:5", "piwae:5", "ciwae:20", "renyi:20", "cubo:20", "free-bits"])
+def test_the_training_bound_is_by_the_runs_objective_and_samples(tmp_path: Path, method: str) -> None:
+    """By its own formula on importance weights, over many draws of K samples."""
+    run = small_run(tmp_path / "run", method, 2)
+    with torch.no_grad():
+        log_w = run.model.log_weights(DIGITS.test.pixels(), 400, torch.Generator().manual_seed(3)).double()
+    groups = log_w.reshape(20, 20, -1)  # draws, samples, images
+    iwae = torch.logsumexp(groups, 1) - math.log(20)
+    iwae_5 = torch.logsumexp(log_w.reshape(80, 5, -1), 1) - math.log(5)
+    formulas = {
+        "iwae": iwae,
+        "miwae": iwae_5,
+        "piwae": iwae,  # of all 4 groups of 5
+        "ciwae": 0.5 * log_w.mean(0) + 0.5 * iwae,
+        "renyi": 2.0 * (torch.logsumexp(0.5 * groups, 1) - math.log(20)),
+        "cubo": 0.5 * (torch.logsumexp(2.0 * groups, 1) - math.log(20)),
+        "free-bits": log_w,
+    }
+    expected = float(formulas[run.config.objective.kind.replace("_", "-")].mean())
+    actual = evaluated(run, instances=2, truths=2, k=5)["training_bound"]["mean"]
+    assert actual == pytest.approx(expected, abs=0.15)
+    assert run.config.objective.kind == "free_bits" or abs(actual - float(log_w.mean())) > 0.3
+
+
+def test_the_training_bound_of_a_denoising_run_is_at_the_corrupted_images(tmp_path: Path) -> None:
+    """Of an encoder that was trained without noise, so that noise makes a difference."""
+    long = make_config("vae", DATA, DIGITS.event_shape, {"epochs": 30, "net.hidden": 64, "lr": 5e-3})
+    folder = train(long, tmp_path / "run", data=DIGITS)
+    raw = read_json(folder / "config.json")
+    write_json(
+        folder / "config.json", {**raw, "method": "dvae", "regulariser": {"kind": "denoising", "corruption": 1.0}}
+    )
+    run = load_run(folder, device="cpu")
+    x, generator = DIGITS.test.pixels(), torch.Generator().manual_seed(4)
+    bounds = []
+    with torch.no_grad():
+        for _ in range(100):
+            q = run.model.encoder(x + torch.randn(x.shape, generator=generator))
+            z, log_q = q.rsample_and_log_prob(1, generator)
+            bounds.append(float((run.model.log_joint(x, z) - log_q).mean()))
+    actual = evaluated(run, instances=2, truths=2, k=5)
+    assert actual["training_bound"]["mean"] == pytest.approx(np.mean(bounds), abs=3.5 * float(np.std(bounds)))
+    assert actual["elbo"]["mean"] > actual["training_bound"]["mean"] + 5.0 * float(np.std(bounds))
 
 
 def test_the_gap_falls_into_its_parts(result: dict[str, Any], vae_in_space: dict[str, Any]) -> None:

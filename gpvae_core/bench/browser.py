@@ -109,12 +109,15 @@ def click_and_wait(page: Page, x: float, y: float, timeout_s: float = 10.0) -> f
     return float(page.evaluate(LATEST, list(VIEWS)))
 
 
-def click_to_repaint(url: str, n: int = 30, browser: str | None = None, settle_ms: int = 1500) -> list[float]:
+def click_to_repaint(
+    url: str, n: int = 30, browser: str | None = None, settle_ms: int = 1500, timeout_s: float = 10.0
+) -> list[float]:
     """Return the milliseconds from click to repaint of all six views, for `n` clicks on the map of the page at `url`.
 
     Args:
         browser: path of the Chromium to run; by default playwright's own.
         settle_ms: pause between clicks, in which the best Gaussian of the previous instance is completed.
+        timeout_s: longest time from a click to the views; a click that takes longer raises UserError.
     """
     with open_tab(browser) as page:
         page.goto(url)
@@ -123,6 +126,6 @@ def click_to_repaint(url: str, n: int = 30, browser: str | None = None, settle_m
         times = []
         for k in range(n):
             x, y = points[(k * 7919 + 13) % len(points)]
-            times.append(click_and_wait(page, x, y))
+            times.append(click_and_wait(page, x, y, timeout_s))
             page.wait_for_timeout(settle_ms)
         return times

@@ -14,7 +14,7 @@ from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import show
 from gpvae_core.errors import UserError
 from gpvae_core.part import MOST_COUNT, MOST_POINTS, MOST_SAMPLES
-from gpvae_core.progress import terminal_progress
+from gpvae_core.progress import terminal_note, terminal_progress
 from gpvae_core.terminal import printable
 
 if TYPE_CHECKING:
@@ -151,17 +151,18 @@ def command(
 
     gpvae evaluate runs/mnist-gp-d10-s0 --simulated 50 --hmc 10 --hmc-draws 2000
     """
-    from gpvae_core.evaluation.evaluate import evaluate
-    from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, SPLITS, EvaluationSettings
-    from gpvae_core.part import parse_model
-    from gpvae_core.runs import load_run
-    from gpvae_core.truth.settings import TruthSettings
-    from gpvae_core.truth.truth import resolved_name
+    with terminal_note(f"loading '{run}'"):  # which imports torch first
+        from gpvae_core.evaluation.evaluate import evaluate
+        from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, SPLITS, EvaluationSettings
+        from gpvae_core.part import parse_model
+        from gpvae_core.runs import load_run
+        from gpvae_core.truth.settings import TruthSettings
+        from gpvae_core.truth.truth import resolved_name
 
-    if split not in SPLITS:
-        raise UserError(f"wanted --split test or validation, got '{split}'")
-    check_files(out)
-    loaded = load_run(run, device=device, refiner=refiner)
+        if split not in SPLITS:
+            raise UserError(f"wanted --split test or validation, got '{split}'")
+        check_files(out)
+        loaded = load_run(run, device=device, refiner=refiner)
     estimator = resolved_name(truth, loaded.model.latent_dim)
     _refuse_without_effect(
         {

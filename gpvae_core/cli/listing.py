@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpvae_core.cli.output import JsonFile, check_files, put_json, say
+from gpvae_core.cli.stored_lists import stored
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, unknown
 
@@ -82,7 +84,8 @@ def list_command(
     if what not in KINDS:
         raise unknown("list", what, KINDS)
     check_files(out)
-    rows = _rows(what)
+    # The devices are those of this machine now.
+    rows = _rows(what) if what == "devices" else stored(what, partial(_rows, what))
     if put_json(rows, json_, out):
         return
     if what == "methods":

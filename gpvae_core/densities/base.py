@@ -87,6 +87,13 @@ class Posterior(ABC):
     def detached(self) -> Posterior:
         """Return the same density detached from its parameters, so that log_prob(z) has a gradient in z alone."""
 
+    def with_weights_fixed(self) -> Posterior:
+        """Return the same density without a gradient in a mixture's weights; by default itself.
+
+        Its `log_prob` has gradients in those parameters alone in which samples have one.
+        """
+        return self
+
     def kl(
         self, prior: Posterior, generator: torch.Generator | None = None, samples: Samples | None = None
     ) -> Float[Tensor, " B"]:

@@ -9,7 +9,9 @@ The weights have no such velocity that stays finite: between well separated comp
 samples and their log q carry no gradient in the weights at all. The gradient d log q / d log w alone has mean zero for
 the ELBO but not for bounds of several samples, and would move the weights away from the posterior. They follow the ELBO
 by an estimator of their own, which an encoder's training stage adds to the surrogate whatever the objective
-(`weights_reward`). `log_prob`, `mean`, `variance`, and `kl` with fresh samples, have gradients in all parameters.
+(`weights_reward`). `log_prob`, `mean`, `variance`, and `kl` with fresh samples, have gradients in all parameters: where
+a surrogate evaluates log q at samples, or a refiner starts from moments, it is by `with_weights_fixed`, as the weights
+would follow that besides the ELBO.
 """
 
 from __future__ import annotations
@@ -62,9 +64,10 @@ class GaussianMixture(Posterior):
         z = self.sample(k, generator)
         if torch.is_grad_enabled():
             z = self._reparametrised(z)
-        return z, self._with_weights_fixed().log_prob(z)
+        return z, self.with_weights_fixed().log_prob(z)
 
-    def _with_weights_fixed(self) -> GaussianMixture:
+    def with_weights_fixed(self) -> GaussianMixture:
+        """Return the same mixture with a gradient in means and scales alone."""
         return GaussianMixture(self.log_w.detach(), self.m, self.s)
 
     def _reparametrised(self, z: Float[Tensor, "K B D"]) -> Float[Tensor, "K B D"]:
@@ -108,7 +111,7 @@ class GaussianMixture(Posterior):
         n = max(1, KL_SAMPLES // self.log_w.shape[-1])
         z = torch.stack([self.sample_components(generator) for _ in range(n)]).flatten(0, 1)
         # log q has its weights fixed: their gradient through it, E_q[d log q / d log w], is zero in expectation.
-        log_ratio = self._with_weights_fixed().log_prob(z) - prior.log_prob(z)
+        log_ratio = self.with_weights_fixed().log_prob(z) - prior.log_prob(z)
         mean_by_component = log_ratio.unflatten(0, (n, -1)).mean(0)
         return (self.log_w.exp() * mean_by_component.T).sum(-1)
 

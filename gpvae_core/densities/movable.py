@@ -93,6 +93,7 @@ class AxisAligned(MovableGaussian):
     @classmethod
     def matching(cls: type[A], q: Posterior) -> A:
         """Return the diagonal Gaussian with the mean and the variances of q."""
+        q = q.with_weights_fixed()
         return cls(q.mean, q.variance.sqrt())
 
     @classmethod
@@ -138,6 +139,7 @@ class FullCovariance(MovableGaussian):
     @classmethod
     def matching(cls: type[F], q: Posterior) -> F:
         """Return the Gaussian with the mean of q and its covariance if q is a Gaussian, else its variances."""
+        q = q.with_weights_fixed()
         gaussian = q.as_gaussian()
         if gaussian is None or gaussian.scale is not None:
             return cls(q.mean, torch.diag_embed(q.variance.sqrt()))

@@ -43,6 +43,8 @@ class Evaluation(EvaluationPart):
     elbo: Mean
     iwae: IwaeScore
     training_bound: Mean
+    """The bound that training reports, by the run's objective and number of samples, of these instances; a run whose
+    bound is of training points alone, as MAPA's is, has the ELBO of its finished model in its place."""
     log_px: LogPx
     best_gaussian_elbo: BestGaussianElbo
     gaps: Gaps

@@ -16,7 +16,7 @@ from gpvae_core.evaluation.mean import Mean
 from gpvae_core.evaluation.parts import ActiveUnits, Collapse, UncertaintyMeans
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
-from gpvae_core.training_bound import training_bound
+from gpvae_core.training_bound import BoundSettings, reported_bound
 from gpvae_core.truth.evidence import Array
 from gpvae_core.truth.importance import ImportanceEstimate, log_weights
 from gpvae_core.truth.pareto import K_HAT_LIMIT
@@ -34,6 +34,7 @@ def whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -
     """
     vae, n_train = run.model, len(run.data.train)
     generator = torch.Generator(run.device).manual_seed(seed)
+    settings = BoundSettings(run.config.objective, run.config.regulariser)
     columns: dict[str, list[torch.Tensor]] = {}
     at_once = max(1, WEIGHTS_AT_ONCE // k)
     for low in range(0, len(split), at_once):
@@ -49,7 +50,7 @@ def whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -
             "iwae": weighted.log_px,
             "ess": weighted.ess,
             "k_hat": weighted.k_hat,
-            "training_bound": training_bound(vae, x, n_train, 1, generator).value,
+            "training_bound": reported_bound(vae, x, n_train, run.config.train.samples, generator, settings),
             "square_error": (x - shown).square().mean((-3, -2, -1)),
             "mean": q.mean,
             "variance": q.variance,

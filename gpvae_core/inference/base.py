@@ -32,6 +32,9 @@ class TrainingSetup:
     samples: int
     """Number of samples of z for each image and step (`train.samples`)."""
     seed: int
+    start_noise_scale: float | None
+    """sigma_x at the start of training, in the units of x; None for a likelihood without one. The model's own is
+    learned, and `begin` must give the same after every stop."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,9 @@ class InferenceConfig(PartConfig):
 
     @abstractmethod
     def begin(self, setup: TrainingSetup, progress: Progress) -> Inference:
-        """Derive what inference needs from the data before the first step.
+        """Derive what inference needs before the first step, from the data and the setup alone.
+
+        A resumed run begins again with trained weights, so that nothing may be derived from the model's parameters.
 
         Raises:
             UserError: the model or the data do not suit this inference.

@@ -119,7 +119,7 @@ class MapaConfig(IndexInferenceConfig):
         if "bandwidth" not in kernel_settings(setup.likelihood):
             return settings
         computed: dict[Any, Callable[[], float | None]] = {
-            "sigma_x": setup.vae.likelihood.noise_scale,
+            "sigma_x": lambda: setup.start_noise_scale,
             "validation": lambda: choose_bandwidth(x_train, matrix(setup.validation), progress=progress),
         }
         bandwidth = self.bandwidth or "sigma_x"

@@ -178,10 +178,11 @@ def _points(draw: SyntheticDraw, name: str) -> Tensor:
     return {"training": draw.x_train, "test": draw.test}[name]
 
 
-def _evidence_gaps(draws: Sequence[SyntheticDraw], points: str) -> np.ndarray | None:
+def _evidence_gaps(draws: Sequence[SyntheticDraw], points: str) -> list[np.ndarray] | None:
+    """Return the evidence gaps of the points of each draw; None at d > 1."""
     if any(draw.model.latent_dim != 1 for draw in draws):
         return None
-    return np.concatenate([evidence_gap(draw.model, draw.codes, _points(draw, points)) for draw in draws])
+    return [evidence_gap(draw.model, draw.codes, _points(draw, points)) for draw in draws]
 
 
 @torch.no_grad()
@@ -206,7 +207,7 @@ def _row(
     draws: Sequence[SyntheticDraw],
     width: str,
     rule: WidthRule,
-    evidence: np.ndarray | None,
+    evidence: Sequence[np.ndarray] | None,
 ) -> TrendRow:
     trends: list[Trend] = []
     widths: list[float] = []
@@ -233,6 +234,6 @@ def _row(
         spread=_over_draws([t.spread for t in trends]),
         effective_p=float(np.median(all_points.effective_p)),
         effective_q=float(np.median(all_points.effective_q)),
-        evidence_gap=None if evidence is None else mean_se(evidence),
-        evidence_rms=None if evidence is None else float(np.sqrt(np.mean(evidence**2))),
+        evidence_gap=None if evidence is None else _over_draws(evidence),
+        evidence_rms=None if evidence is None else float(np.sqrt(np.mean(np.concatenate(evidence) ** 2))),
     )

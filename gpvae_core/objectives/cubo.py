@@ -22,7 +22,7 @@ class CuboConfig(ObjectiveConfig):
     Differentiating the K-sample value through z instead would reward a q that never samples where its weights are
     large. A KL weight below one tempers the weights, so that the encoder approximates the posterior proportional to
     p(z) p(x|z)^(1/weight), as with the ELBO. With a refiner that is differentiated in training, the decoder's gradient
-    also flows through the refined posterior.
+    also flows through the refined posterior. The weights of a mixture follow the ELBO, as with every objective.
     """
 
     kind: ClassVar[str] = "cubo"
@@ -35,7 +35,7 @@ class CuboConfig(ObjectiveConfig):
         vae, x, q = batch.vae, batch.x, batch.q
         # Samples without a gradient: the score function grad log q is the encoder's only gradient.
         z = q.rsample_and_log_prob(batch.k, batch.generator)[0].detach()
-        log_q = q.log_prob(z)
+        log_q = q.with_weights_fixed().log_prob(z)
         log_likelihood, log_ratio = vae.log_likelihood(x, z), (log_q - vae.prior(x).log_prob(z)).detach()
         log_w = log_likelihood - batch.kl_weight * log_ratio
         v = torch.softmax(self.order * log_w.detach(), 0)

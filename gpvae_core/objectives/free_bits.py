@@ -21,8 +21,8 @@ class FreeBitsConfig(ObjectiveConfig):
     The surrogate's KL is that of the ELBO plus, for each dimension, the difference by which the mini-batch's mean
     `moment_kl` is below the free nats: for a diagonal Gaussian the sum over dimensions of max(free, KL_d). For another
     family the part of the KL beyond its marginal moments is never free. Where mean and variance of a family have no
-    gradient (they are sampled), all dimensions form one group with d times the free nats. The reported value is the
-    ELBO.
+    gradient (they are sampled), all dimensions form one group with d times the free nats. A mixture's weights follow
+    the ELBO and this difference. The reported value is the ELBO.
     """
 
     kind: ClassVar[str] = "free_bits"

@@ -74,12 +74,14 @@ class MomentumSteps:
     steps: int
     step_size: float
     momentum: float
-    clip: float
+    clip: float | None
+    """Largest norm of an image's gradient; None for no limit."""
     samples: int
 
     def velocity(self, velocity: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         """Return the velocity v after one more gradient."""
-        return [self.momentum * v + g for v, g in zip(velocity, clipped(gradients, self.clip), strict=True)]
+        limited = gradients if self.clip is None else clipped(gradients, self.clip)
+        return [self.momentum * v + g for v, g in zip(velocity, limited, strict=True)]
 
 
 def clipped(values: Sequence[Tensor], norm: float) -> list[Tensor]:

@@ -152,7 +152,7 @@ class Laplace(Refiner):
             return steps
 
         rows = max(1, TANGENTS_AT_ONCE // q.mean.shape[-1])
-        path = in_rows(ascent, model, x, [q.mean], rows)
+        path = in_rows(ascent, model, x, [q.with_weights_fixed().mean], rows)
         return [q, *(RefinedPosterior(FullGaussian(mu, chol), q) for mu, chol in path)]
 
     def check(self, model: Model) -> None:

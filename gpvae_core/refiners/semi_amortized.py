@@ -28,7 +28,9 @@ class SemiAmortizedConfig(RefinerConfig):
 
     The default step is that of Kim & Pavlovic 2021: 1e-3 in latent units (mean) and nats (log standard deviation), for
     the ELBO of one image. In the public code of Kim et al. the loss is a mean over the batch, so that the step of an
-    image is the nominal one divided by the batch size; here it is the nominal one.
+    image is the nominal one divided by the batch size; here it is the nominal one. That code also has momentum=0.5 and
+    clip=5, neither of which the paper mentions; both are off by default. Runs written before this clipped at 5, and
+    their config says so.
     """
 
     kind: ClassVar[str] = "semi_amortized"
@@ -42,8 +44,11 @@ class SemiAmortizedConfig(RefinerConfig):
         default="latent", description="unit of the mean's steps: latent units or standard deviations"
     )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="fraction of the last step that the next one keeps")
-    clip: float = Field(
-        default=5.0, gt=0, le=MOST, description="largest norm of an image's gradient in a refinement step"
+    clip: float | None = Field(
+        default=None,
+        gt=0,
+        le=MOST,
+        description="largest norm of an image's gradient in a refinement step (default: no limit)",
     )
     svi_samples: int = Field(
         default=1, ge=1, le=MOST_SAMPLES, description="samples of z for the gradient of a refinement step"

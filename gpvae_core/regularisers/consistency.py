@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gpvae_core.densities.base import Posterior, sampled_kl
+from gpvae_core.densities.base import Posterior, Samples
 from gpvae_core.encoders.batch_norm import frozen_statistics
 from gpvae_core.part import MOST
 from gpvae_core.regularisers.base import REGULARISERS, RegulariserConfig
@@ -42,7 +42,8 @@ def affine(
 class ConsistencyConfig(RegulariserConfig):
     """Consistency: the posterior of a shifted, rotated, scaled copy is drawn to that of the image (Sinha & Dieng 2021).
 
-    The copy x~ adds its ELBO minus consistency * KL(q(z|x~) || q(z|x)), by one sample (Ganguly et al. 2023, eq. 24).
+    The copy x~ adds its ELBO minus consistency * KL(q(z|x~) || q(z|x)) (Ganguly et al. 2023, eq. 24), in closed form
+    between Gaussians, by the sample of the copy's ELBO otherwise.
     Shifts, rotations and scalings are uniform between minus and plus the largest. The copy's ELBO has no KL warm-up.
     """
 
@@ -71,5 +72,10 @@ class ConsistencyConfig(RegulariserConfig):
             copy_q = vae.infer(copy, generator)
         z, log_q = copy_q.rsample_and_log_prob(1, generator)
         elbo = vae.log_likelihood(copy, z).mean(0) - vae.kl(copy, copy_q, generator, (z, log_q))
-        # The same sample serves the copy's ELBO and the KL from its posterior to the image's.
-        return self.consistency * sampled_kl((z, log_q), q) - elbo
+        return self.consistency * _kl(copy_q, q, generator, (z, log_q)) - elbo
+
+
+def _kl(q: Posterior, p: Posterior, generator: torch.Generator | None, samples: Samples) -> Float[Tensor, " B"]:
+    """Return KL(q || p) in nats: in closed form between Gaussians, else by the samples of q that the ELBO has too."""
+    # NOTE: as a Gaussian, because the `kl` of a GP encoder is not that of the marginalised encoder.
+    return (q.as_gaussian() or q).kl(p.with_weights_fixed(), generator, samples)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gpvae_core.runs import load_run
 from gpvae_core.sweep.plan import Job, by_cell
 from gpvae_core.sweep.results import Cost
 from gpvae_core.sweep.work import WEIGHTS_AT_ONCE, data_of, score_run
+from gpvae_core.threads import one_thread
 from gpvae_core.training import train
 
 WARM_UP, STEPS, AT_MOST_SECONDS = 3, 15, 20.0
@@ -68,17 +69,6 @@ def measure(job: Job, device: str | None = None) -> Cost:
 
 def _ignore(done: int, total: int, what: str) -> None:
     """Ignore the progress of the score, which takes too short a time to show."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Restrict torch to one thread, as in a worker."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

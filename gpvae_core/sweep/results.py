@@ -92,6 +92,11 @@ class Result:
     truth_untrusted: Count | None = None
     """Number of images of the sample whose log p(x) is unreliable."""
 
+    @property
+    def test_score(self) -> float:
+        """`test_iwae` in nats; NaN if it is not known."""
+        return math.nan if self.test_iwae is None else self.test_iwae
+
 
 MEASURED = (
     *("validation_elbo", "test_iwae", "test_iwae_se", "test_elbo", "test_elbo_se", "test_images", "epochs"),
@@ -274,5 +279,6 @@ def _best(done: Sequence[Result]) -> Result:
     """Return the best job by validation log p(x) if all have it (Yacoby et al. 2024, sec. 6), else by the ELBO."""
     exact = [row.validation_log_px for row in done]
     known = [value for value in exact if value is not None]
-    scores = known if len(known) == len(done) else [row.validation_elbo or 0.0 for row in done]
+    elbos = [-math.inf if row.validation_elbo is None else row.validation_elbo for row in done]
+    scores = known if len(known) == len(done) else elbos
     return max(zip(scores, done, strict=True), key=lambda pair: (pair[0], -pair[1].restart))[1]

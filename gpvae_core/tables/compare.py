@@ -7,7 +7,6 @@ they are taken as over its 10 runs, and the test is Welch's (unequal variances),
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def compare(
             continue
         members = [row for row in table.rows if not methods or row.method in methods]
         ours = {row.method: _results_of(by_cell, table, column, row) for row in members}
-        scores = {m: [row.test_iwae or math.nan for row in best_restarts(results)] for m, results in ours.items()}
+        scores = {m: [row.test_score for row in best_restarts(results)] for m, results in ours.items()}
         theirs: list[Test] = [(None, None)] * len(table.rows)
         if table.unit == NATS:  # the paper has no marks in its tables of times
             theirs = paper_marks([row.cells[i] for row in table.rows], table.runs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -75,7 +74,7 @@ def own_cells(
         in_column = [row for row in rows if (row.dataset, row.latent_dim, row.decoder) == key]
         by_method = {row: [result for result in in_column if result.method == row.method] for row in table.rows}
         by_method = {row: results for row, results in by_method.items() if results}
-        scores = [[row.test_iwae or math.nan for row in best_restarts(results)] for results in by_method.values()]
+        scores = [[row.test_score for row in best_restarts(results)] for results in by_method.values()]
         for (row, results), values, test in zip(by_method.items(), scores, our_marks(scores), strict=True):
             progress = count_missing(results, costs or {}, runs or table.runs, table.restarts)
             cells.append(make_cell(table, column, row, None, (None, None), values, test, progress))

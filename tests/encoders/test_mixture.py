@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.densities.mixture import GaussianMixture
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
@@ -15,10 +17,10 @@ from gpvae_core.encoders.mixture import MixtureConfig, MixtureEncoder, weights_r
 from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianConfig
 from gpvae_core.nets.fc import FullyConnectedConfig
-from gpvae_core.objectives.base import ObjectiveConfig
+from gpvae_core.objectives.base import OBJECTIVES, ObjectiveConfig
 from gpvae_core.objectives.elbo import ElboConfig
 from gpvae_core.objectives.free_bits import FreeBitsConfig
-from gpvae_core.objectives.iwae import IwaeConfig
+from gpvae_core.regularisers.consistency import ConsistencyConfig
 from gpvae_core.regularisers.weight_norm import WeightNormConfig
 from gpvae_core.training_bound import BoundSettings, training_bound
 from gpvae_core.vae import VAE
@@ -113,20 +115,70 @@ def gradient_of_the_elbo_by_quadrature(a: float) -> float:
     return float(torch.autograd.grad(elbo, logits)[0][0, 0])
 
 
-@pytest.mark.parametrize("objective", [ElboConfig(), ElboConfig(gradient="stl"), IwaeConfig(), FreeBitsConfig()])
+def gradients_of_the_surrogate(vae: VAE, settings: BoundSettings) -> Tensor:
+    """In the first logit, of 30 training steps."""
+    generator, x, actual = torch.Generator().manual_seed(0), torch.zeros(500, 1, 1, 1), []
+    assert isinstance(vae.encoder, MixtureEncoder)
+    settings = replace(settings, reward=vae.encoder.stages()[0].reward)
+    for _ in range(30):
+        surrogate = training_bound(vae, x, len(x), 10, generator, settings).surrogate
+        actual.append(torch.autograd.grad(surrogate, vae.encoder.weights.bias)[0][0])
+    return torch.stack(actual)
+
+
+OBJECTIVES_UNDER_TEST = [
+    ElboConfig(),
+    ElboConfig(gradient="stl"),
+    *(OBJECTIVES.get(kind)() for kind in sorted(OBJECTIVES.summaries()) if kind != "elbo"),
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES_UNDER_TEST, ids=repr)
 @pytest.mark.parametrize("distance", [0, 6, 20])
 def test_the_weights_follow_the_elbo_under_any_objective(objective: ObjectiveConfig, distance: int) -> None:
     """Components `distance` standard deviations apart; what a training step follows, against quadrature."""
-    vae, generator = model_of_two_modes(0.25 * distance), torch.Generator().manual_seed(0)
-    encoder, x, actual = vae.encoder, torch.zeros(500, 1, 1, 1), []
-    assert isinstance(encoder, MixtureEncoder)
-    settings = BoundSettings(objective, reward=encoder.stages()[0].reward)
-    for _ in range(30):
-        surrogate = training_bound(vae, x, len(x), 10, generator, settings).surrogate
-        actual.append(torch.autograd.grad(surrogate, encoder.weights.bias)[0][0])
-    each, exact = torch.stack(actual), gradient_of_the_elbo_by_quadrature(0.25 * distance)
-    error = float(each.std()) / math.sqrt(len(actual))
+    vae = model_of_two_modes(0.25 * distance)
+    each = gradients_of_the_surrogate(vae, BoundSettings(objective))
+    exact, error = gradient_of_the_elbo_by_quadrature(0.25 * distance), float(each.std()) / math.sqrt(len(each))
     assert float(each.mean()) == pytest.approx(exact, abs=4 * error + 1e-6)
     if distance:
         assert exact > 0.3
         assert error < 0.02
+
+
+def test_under_free_bits_the_weights_follow_the_free_nats_too() -> None:
+    """Against quadrature of the ELBO, and the closed-form KL of the marginal moments, which is all free here."""
+    logits = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    m, s = torch.tensor([[[-1.5], [1.5]]], dtype=torch.float64), torch.full((1, 2, 1), 0.5, dtype=torch.float64)
+    q = GaussianMixture(logits.log_softmax(-1), m, s)
+    free = 0.5 * (q.variance + q.mean.square() - 1.0 - q.variance.log()).sum()
+    exact = gradient_of_the_elbo_by_quadrature(1.5) + float(torch.autograd.grad(free, logits)[0][0, 0])
+    each = gradients_of_the_surrogate(model_of_two_modes(1.5), BoundSettings(FreeBitsConfig(free_nats=50.0)))
+    error = float(each.std()) / math.sqrt(len(each))
+    assert float(each.mean()) == pytest.approx(exact, abs=4 * error + 1e-6)
+
+
+@pytest.mark.parametrize("refiner", ["sa", "vlae", "iai"])
+def test_a_refined_posterior_trains_means_and_scales_but_not_the_weights(refiner: str) -> None:
+    """They follow the ELBO of the encoder's own mixture, and would follow the refined one besides."""
+    config = make_config(f"me+{refiner}", DataConfig(name="digits"), SHAPE, {"net.hidden": 16})
+    vae = config.build(SHAPE)
+    assert isinstance(vae.encoder, MixtureEncoder)
+    bound = training_bound(vae, digits(4), 4, 1, torch.Generator().manual_seed(0))
+    parameters = [vae.encoder.weights.weight, vae.encoder.weights.bias, vae.encoder.head.bias]
+    of_weights, of_bias, of_head = torch.autograd.grad(bound.surrogate, parameters, allow_unused=True)
+    assert of_weights is None
+    assert of_bias is None
+    assert float(of_head.abs().max()) > 0
+
+
+def test_consistency_does_not_train_the_weights() -> None:
+    """The KL from the copy's mixture to the image's has a gradient in the latter's means and scales alone."""
+    vae, x = model_of_two_modes(1.5), torch.zeros(50, 1, 1, 1)
+    logits = torch.tensor([[0.7, -0.4]], requires_grad=True)
+    m = torch.tensor([[[-1.0], [2.0]]], requires_grad=True)
+    q = GaussianMixture(logits.log_softmax(-1).expand(50, 2), m.expand(50, 2, 1), torch.full((50, 2, 1), 0.5))
+    penalty = ConsistencyConfig(consistency=2.0).penalty(vae, x, q, torch.Generator().manual_seed(0))
+    of_logits, of_m = torch.autograd.grad(penalty.mean(), [logits, m], allow_unused=True)
+    assert of_logits is None
+    assert float(of_m.abs().max()) > 0.1

@@ -30,7 +30,7 @@ def test_the_score_is_the_mean_log_px_by_quadrature(tmp_path: Path) -> None:
     config = make_config("vae", DataConfig(name="figure-8"), DATA.event_shape, {"train.epochs": 3})
     vae = load_run(train(config, tmp_path / "run", data=DATA, device="cpu"), device="cpu").model
     split = DeviceSplit(DATA.validation, CPU)
-    score = log_px_score(TrainingSetup(vae, DeviceSplit(DATA.train, CPU), split, "gaussian", 1, 0))
+    score = log_px_score(TrainingSetup(vae, DeviceSplit(DATA.train, CPU), split, "gaussian", 1, 0, None))
     exact = Line.build(vae).log_px(DATA.validation.pixels()).mean()
     assert score == pytest.approx(float(exact), abs=2e-3)
 

@@ -133,6 +133,19 @@ def test_mapa_beats_knowing_nothing_and_more_points_make_the_empirical_posterior
         assert gaps[1] < 0.75 * gaps[0], "it falls as 1 / sqrt(N)"
 
 
+def test_the_error_of_the_evidence_gap_is_over_draws(rows: list[TrendRow]) -> None:
+    """The points of a draw share its codes, so that they move together."""
+    row = next(row for row in rows if (row.dataset, row.n, row.bandwidth) == ("circle", 50, "sigma_x"))
+    means = []
+    for seed in (0, 1):
+        known = SyntheticDraw.from_dataset(load(DataConfig(name="circle", split_seed=seed)), 50)
+        means.append(float(evidence_gap(known.model, known.codes, known.x_train).mean()))
+    assert row.evidence_gap is not None
+    assert row.evidence_gap["mean"] == pytest.approx(np.mean(means), abs=1e-6)
+    assert row.evidence_gap["se"] == pytest.approx(np.std(means, ddof=1) / math.sqrt(2), abs=1e-6)
+    assert row.evidence_gap["n"] == row.draws == 2
+
+
 def test_mapa_does_not_know_which_of_two_decoders_made_the_points(rows: list[TrendRow]) -> None:
     """The points of circle and circle-fold are the same, and so is q; the two truths are almost the same."""
     of = {(row.dataset, row.n, row.bandwidth): row for row in rows}

@@ -16,6 +16,8 @@ from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.methods import parse_refiner
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.refiners.semi_amortized import SemiAmortizedConfig
+from gpvae_core.run_config import parse_config
 from gpvae_core.vae import VAE
 from tests.oracles import LinearGaussianVAE
 
@@ -103,6 +105,28 @@ def test_a_step_is_plain_gradient_ascent_in_latent_units() -> None:
     mean = q.mean + 1e-3 * (fit - q.mean)
     s = q.variance.sqrt().double()
     log_std = s.log() + 1e-3 * (fit * eps * s - s.square() + 1)
-    actual = parse_refiner("semi_amortized:1,clip=1e9").build(NET, SHAPE, 2)(vae, x, q)
+    gradient = torch.cat([fit - q.mean, fit * eps * s - s.square() + 1], -1)
+    assert float(gradient.norm(dim=-1).min()) > 5.0, "the paper limits no gradient, however long"
+    actual = parse_refiner("semi_amortized:1").build(NET, SHAPE, 2)(vae, x, q)
     assert torch.allclose(actual.mean.double(), mean, atol=1e-6)
     assert torch.allclose(actual.variance.sqrt().log().double(), log_std, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_limit_is_an_option_and_a_run_that_was_trained_with_it_keeps_it() -> None:
+    """Configs of earlier runs say clip = 5, which was the default."""
+    written = {"kind": "semi_amortized", "steps": 2, "step_size": 0.001, "step_unit": "latent", "momentum": 0.0}
+    raw = make_config("sa:2", DataConfig(name="digits"), (1, 8, 8)).to_json()
+    assert parse_config({**raw, "refiner": {**written, "clip": 5.0, "svi_samples": 1}}).refiner == SemiAmortizedConfig(
+        steps=2, clip=5.0
+    )
+    oracle = LinearGaussianVAE.make(2, (1, 4, 4), sigma_x=0.5)
+    vae, x = oracle.vae(shift=torch.ones(2), std=oracle.precision.diagonal().rsqrt()), oracle.images(4)
+    q = vae.encoder(x)
+    free, limited = (parse_refiner(f"sa:1{clip}").build(NET, SHAPE, 2)(vae, x, q) for clip in ("", ",clip=5"))
+    step = [
+        torch.cat([p.mean - q.mean, (p.variance / q.variance).log() / 2], -1).norm(dim=-1) / 1e-3
+        for p in (free, limited)
+    ]
+    assert torch.allclose(step[1], step[0].clamp(max=5.0), rtol=1e-3)
+    assert float(step[0].max()) > 5.0

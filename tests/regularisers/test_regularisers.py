@@ -194,6 +194,28 @@ def test_consistency_is_the_kl_between_the_answers_less_the_bound_at_the_copy() 
     assert float(torch.stack(bound).mean()) == pytest.approx(-float(elbo.mean()), rel=0.02)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("method", ["vae", "gp", "full", "hf", "iaf", "me"])
+def test_the_consistency_kl_is_in_closed_form_between_gaussians(method: str) -> None:
+    """Against torch's KL of the marginal Gaussians; of other families it is estimated by the sample of the copy."""
+    vae, x, still_life = built(method), digits(20), {"shift": 0.0, "rotation": 0.0, "scaling": 0.0}
+    for p in vae.encoder.parameters():
+        p.add_(0.3 * torch.randn(p.shape, generator=noise(1)))
+    q, other = vae.infer(x), vae.infer(digits(40)[20:])
+    parts = [ConsistencyConfig(consistency=c, **still_life).penalty(vae, x, other, noise()) for c in (1.0, 0.0)]
+    gaussians = [g for g in (q.as_gaussian(), other.as_gaussian()) if g is not None]
+    if not gaussians:
+        generator = noise()
+        ConsistencyConfig(**still_life).copies(x, generator)
+        z, log_q = vae.infer(x, generator).rsample_and_log_prob(1, generator)
+        expected = (log_q - other.log_prob(z)).mean(0)
+    else:
+        normals = [torch.distributions.MultivariateNormal(g.mean, scale_tril=g.lower_factor()) for g in gaussians]
+        expected = torch.distributions.kl_divergence(*normals)
+    assert torch.allclose(parts[0] - parts[1], expected, rtol=1e-3, atol=2e-3)
+    assert float(expected.abs().mean()) > 0.01
+
+
 def test_copies_stay_within_what_is_set() -> None:
     x = digits(50)
     still_life = ConsistencyConfig(shift=0.0, rotation=0.0, scaling=0.0).copies(x, noise())

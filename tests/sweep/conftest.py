@@ -11,9 +11,9 @@ import pytest
 
 from gpvae_core.sweep.charge import coordinating
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
-from gpvae_core.sweep.cost import one_thread
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.work import run_job
+from gpvae_core.threads import one_thread
 
 PATIENCE = 120.0
 """Seconds to wait for what comes in a few; a busy machine is no failure."""

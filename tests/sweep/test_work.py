@@ -24,12 +24,13 @@ from gpvae_core.sweep import cluster, run, work
 from gpvae_core.sweep.charge import TOKEN, call_off, coordinating
 from gpvae_core.sweep.cluster import ClusterSettings
 from gpvae_core.sweep.config import SweepConfig, parse_sweep
-from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, one_thread, total_seconds
+from gpvae_core.sweep.cost import Stopwatch, cell_costs, measure, total_seconds
 from gpvae_core.sweep.plan import Job, plan
 from gpvae_core.sweep.results import Cost, open_results
 from gpvae_core.sweep.run import Running, SweepProgress
 from gpvae_core.sweep.store import open_store
 from gpvae_core.sweep.work import Watch, score_run
+from gpvae_core.threads import one_thread
 from gpvae_core.truth.importance import decodes_at_once
 from tests.sweep.conftest import SCORES, SETTINGS, answer
 

@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from gpvae_core.errors import UserError
-from gpvae_core.sweep.results import MEASURED, Cost, Result
+from gpvae_core.sweep.results import MEASURED, Cost, Result, best_restarts
 from gpvae_core.tables.build import choose, table_setups, table_sweeps
 from gpvae_core.tables.compare import BEHIND, BEST, CLOSE, Cell, compare, our_marks, paper_marks, welch_p
 from gpvae_core.tables.export import to_csv, to_latex
@@ -67,6 +67,20 @@ def test_means_deviations_and_runs_are_of_the_restarts_best_on_validation(
     assert gp.missing_seconds == 0.0
     assert len(cells) == 66
     assert [cell.latent_dim for cell in cells] == [10] * 22 + [20] * 22 + [50] * 22
+
+
+def test_a_score_of_zero_is_a_score(table: PaperTable) -> None:
+    scores = [0.0, 1.0, -1.0]
+    rows = [result("gp", split, 0, validation=0.0, test=score) for split, score in enumerate(scores)]
+    cell = only(compare(table, rows, runs=3, restarts=1), "gp")
+    assert (cell.mean, cell.sd, cell.runs) == (0.0, 1.0, 3)
+
+
+def test_a_validation_score_of_zero_is_best_and_a_missing_one_is_not(table: PaperTable) -> None:
+    worse, best = result("gp", 0, 0, validation=-3.0, test=1.0), result("gp", 0, 1, validation=0.0, test=2.0)
+    unknown = dataclasses.replace(result("gp", 0, 2, validation=0.0, test=5.0), validation_elbo=None)
+    assert best_restarts([worse, best, unknown]) == [best]
+    assert best_restarts([worse, unknown]) == [worse], "a score that is missing is not read as 0"
 
 
 def test_p_values_are_scipys_on_the_raw_scores(table: PaperTable, rows: list[Result]) -> None:

@@ -51,6 +51,12 @@ DIGITS = [
 ]
 
 
+def test_a_score_of_zero_is_a_score() -> None:
+    rows = [result("digits", "vae", 2, split, score) for split, score in enumerate((0.0, 3.0))]
+    (cell,) = own_cells(own_table("digits", rows), rows)
+    assert (cell.mean, cell.runs) == (1.5, 2)
+
+
 def test_what_the_paper_has_no_cell_for_is_found() -> None:
     mnist = [result("mnist", "vae", 10, 0, 680.0), result("mnist", "vae", 10, 0, 680.0, decoder="fc_equal")]
     assert own_datasets(mnist) == []
