@@ -81,13 +81,12 @@ def beyond(model: type, name: str) -> list[Any]:
     return [(value,) * 3 if "tuple" in kind else value for value in values]
 
 
-FIELDS = [(model, name) for model in models() for name in numbers(model)]
+READ = [model for model in models() if model.__module__.removeprefix("gpvae_core.") not in RESULTS]
+FIELDS = [(model, name) for model in READ for name in numbers(model)]
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS, ids=lambda value: getattr(value, "__name__", value))
 def test_every_number_has_bounds(model: type, name: str) -> None:
-    if model.__module__.removeprefix("gpvae_core.") in RESULTS:
-        pytest.skip("what was computed")
     check = adapter(model, name)
     for value in beyond(model, name):
         with pytest.raises(ValidationError):
