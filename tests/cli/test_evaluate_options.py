@@ -32,9 +32,10 @@ def test_an_option_has_the_bounds_and_the_default_of_its_setting(option: str) ->
     model, name = SETTINGS[option]
     field = model.model_fields[name]
     info: Any = get_type_hints(command, include_extras=True)[option].__metadata__[0]
-    bounds: list[Any] = [bound for bound in field.metadata if isinstance(bound, Ge | Le | Lt)]
+    bounds = [bound for bound in field.metadata if isinstance(bound, Ge | Le | Lt)]
+    tops: list[tuple[object, Any]] = [(b, b.lt if isinstance(b, Lt) else b.le) for b in bounds if not isinstance(b, Ge)]
     assert info.min == next((bound.ge for bound in bounds if isinstance(bound, Ge)), None)
-    upper = [bound.lt - 1 if isinstance(bound, Lt) else bound.le for bound in bounds if isinstance(bound, Le | Lt)]
+    upper = [value - 1 if isinstance(bound, Lt) else value for bound, value in tops]
     assert info.max == next(iter(upper), None)
     default = inspect.signature(command).parameters[option].default
     if default is not None:  # None stands for a default that is named in the help
