@@ -18,6 +18,7 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.estimates import Check, IwaeScore
+from gpvae_core.evaluation.evaluate import evaluate
 from gpvae_core.evaluation.words import collapse_in_words
 from gpvae_core.files import write_json
 from gpvae_core.gaps import instance_gaps
@@ -422,3 +423,9 @@ def test_an_unknown_split_is_one_clear_line(gp: Run) -> None:
 def test_the_sample_for_the_truth_alone_has_its_own_size(gp: Run) -> None:
     actual = evaluated(gp, instances=4, k=2, truths=9)
     assert (actual["gaps"]["inference"]["n"], actual["log_px"]["n"], actual["negentropy"]["n"]) == (4, 9, 9)
+
+
+def test_a_folder_in_place_of_a_run_is_told() -> None:
+    folder: Any = "runs/vae"
+    with pytest.raises(UserError, match=r"wanted a run, as load_run returns it, got str: evaluate\(load_run"):
+        evaluate(folder)

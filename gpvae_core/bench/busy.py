@@ -62,10 +62,10 @@ def command_rows(metric: str, arguments: tuple[str, ...], repeats: int, progress
 def click_rows(folder: Path, repeats: int, browser: str, progress: Progress) -> list[Row]:
     """Return the time from a click on the map to six views painted, under each load."""
     medians: dict[str, Row] = {}
-    with explorer(folder) as (url, _):
+    with explorer(folder) as served:
         for number, (load, keep_busy) in enumerate(LOADS.items(), 1):
             with keep_busy():
-                values = click_to_repaint(url, repeats, browser, timeout_s=120.0)
+                values = click_to_repaint(served.url, repeats, browser, timeout_s=120.0)
             median = statistics.median(values)
             ratio = {"ratio_to": ALONE, "ratio": median / medians[ALONE].value} if medians else {}
             ends = {"repeats": repeats, "low": min(values), "high": max(values)}

@@ -24,13 +24,13 @@ class FirstStartBench(Bench):
         """Measure one start on the CPU, which takes about a minute; `repeats` and `device` are ignored."""
         with tempfile.TemporaryDirectory() as folder, open_tab(find_browser()) as page:
             progress(0, 2, "first start")
-            with explorer(Path(folder)) as (url, started):
-                page.goto(url)
+            with explorer(Path(folder)) as served:
+                page.goto(served.url)
                 page.wait_for_function(PAGE_UP, timeout=60_000)
-                up = time.perf_counter() - started
+                up = time.perf_counter() - served.started
                 progress(1, 2, "first start")
                 wait_until_ready(page, timeout_s=600)
-                filled = time.perf_counter() - started
+                filled = time.perf_counter() - served.started
         progress(2, 2, "first start")
         return [
             Row("nothing trained", "command to page up", up, "s"),

@@ -61,6 +61,6 @@ class RepaintBench(Bench):
             prepared = Explorer(load_run(gp, device="cpu"))
             prepared.prepare(progress)
             times = computing(prepared, repeats + 3)[3:]
-            with explorer(Path(name)) as (url, _):
-                clicks = click_to_repaint(url, repeats, browser)
+            with explorer(Path(name)) as served:
+                clicks = click_to_repaint(served.url, repeats, browser)
         return [*summary("click to six views painted", clicks), *summary("computing of the six views", times)]

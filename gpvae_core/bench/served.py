@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -33,9 +34,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Served(NamedTuple):
+    """A running server: its address, the time at which it was started (`time.perf_counter`), and its process."""
+
+    url: str
+    started: float
+    pid: int
+
+
 @contextmanager
-def explorer(folder: Path, *runs: str) -> Iterator[tuple[str, float]]:
-    """Serve the runs (by default those in `folder`/runs) and yield the address and the start time."""
+def explorer(folder: Path, *runs: str) -> Iterator[Served]:
+    """Serve the runs (by default those in `folder`/runs) until the block ends."""
     port = free_port()
     command = [sys.executable, "-m", "gpvae_core.cli", "explore", *runs, "--no-open", "--port", str(port)]
     started = time.perf_counter()
@@ -43,7 +52,7 @@ def explorer(folder: Path, *runs: str) -> Iterator[tuple[str, float]]:
     try:
         url = f"http://127.0.0.1:{port}/"
         _wait(url, process)
-        yield url, started
+        yield Served(url, started, process.pid)
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import torch
 
-from gpvae_core.errors import unknown
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.evaluation.chains import check_counts, encoder_and_chains, simulated_bounds
 from gpvae_core.evaluation.density import density_report, passes_per_point
 from gpvae_core.evaluation.mean import Mean
@@ -53,6 +53,8 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     3
     """
     started = time.monotonic()
+    if not isinstance(run, Run):
+        raise UserError(f"wanted a run, as load_run returns it, got {type(run).__name__}: evaluate(load_run(FOLDER))")
     if settings.bandwidth not in BANDWIDTHS:
         raise unknown("bandwidth", settings.bandwidth, BANDWIDTHS)
     if settings.split not in SPLITS:
