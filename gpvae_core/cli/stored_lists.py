@@ -12,6 +12,8 @@ import pooch
 
 from gpvae_core.files import write_cached
 from gpvae_core.hashes import hexdigest
+from gpvae_core.parsing import parse_json
+from gpvae_core.reading import read_text
 
 SOURCES = Path(__file__).parents[1]
 Rows = list[dict[str, Any]]
@@ -32,7 +34,7 @@ def stored(name: str, compute: Callable[[], Rows]) -> Rows:
     path = Path(pooch.os_cache("gpvae")) / "lists" / f"{name}.json"
     state = state_of_sources()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path))
         if content["state"] == state:
             return list(content["rows"])
     except (OSError, ValueError, LookupError, TypeError):
