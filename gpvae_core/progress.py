@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.spinner import Spinner
+from rich.text import Text
 
 from gpvae_core.terminal import printable
 
@@ -97,7 +100,8 @@ def duration(seconds: float | None) -> str:
 @contextmanager
 def terminal_note(text: str) -> Iterator[None]:
     """Show on a terminal, while the work lasts, what is being done; elsewhere show nothing."""
-    with Console(file=sys.stderr).status(text):
+    # NOTE: rich's own status shows nothing for its first 80 ms, in which an import may begin that takes seconds.
+    with Live(Spinner("dots", Text(printable(text))), console=Console(file=sys.stderr), transient=True):
         yield
 
 
