@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from gpvae_core.errors import UserError
 from gpvae_core.files import real_path, remove_empty
+from gpvae_core.progress import Cancelled
 
 EXIT_CODE = 130
 """Exit code of a command that was stopped by a signal, as a shell gives it for Ctrl-C."""
@@ -51,8 +52,8 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
 def interrupted_by(*signals: int) -> Iterator[None]:
     """Raise KeyboardInterrupt at the first of these signals, and end the process at once, and silently, at the next.
 
-    What is saved is intact then: files are replaced as a whole, and the operating system releases locks. While the
-    interpreter ends, the signals are ignored.
+    What is saved is intact then: files are replaced as a whole, and the operating system releases locks. After a block
+    that a signal has stopped, the signals go on to end the process; while the interpreter ends, they are ignored.
 
     NOTE: only the main thread may install signal handlers; in other threads this does nothing.
     """
@@ -72,11 +73,16 @@ def interrupted_by(*signals: int) -> Iterator[None]:
     for number in previous:
         signal.signal(number, interrupt)
         atexit.register(signal.signal, number, signal.SIG_IGN)
+    stopped = False
     try:
         yield
+    except (KeyboardInterrupt, Cancelled):
+        stopped = True
+        raise
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            ends = stopped or signal.getsignal(number) is end
+            signal.signal(number, end if ends else handler)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
 MODEL = LinearGaussianVAE.make(3, (1, 4, 4), 0.7)
 FEW = AISSettings(steps=5, chains=4, leapfrog=2)
-HMC = HMCSettings(warmup=150, draws=250, leapfrog=5)
+HMC = HMCSettings(warmup=150, draws=2000, leapfrog=5)
 INSTANCES = 4
 
 
@@ -167,7 +167,7 @@ def test_the_encoders_distance_is_that_from_the_grids_moments(plane: Run, result
     hmc = result["hmc"]
     assert hmc["mean_distance"]["mean"] == pytest.approx(distance.mean(), abs=0.15)
     assert hmc["std_ratio"]["mean"] == pytest.approx(wider.mean(), rel=0.1)
-    assert (hmc["n"], hmc["draws"], hmc["start"]) == (3, 250, "encoder")
+    assert (hmc["n"], hmc["draws"], hmc["start"]) == (3, HMC.draws, "encoder")
 
 
 def test_both_bounds_stand_beside_the_grid(result: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from gpvae_core.run_records import TrainingState
 from gpvae_core.sweep.results import Result
 from tests.commands import gpvae
 
-RESULTS = {"evaluation.result", "evaluation.mean", "truth.evidence"}
+RESULTS = {"evaluation.result", "evaluation.estimates", "evaluation.parts", "evaluation.mean", "truth.evidence"}
 """Modules whose models hold what was computed, not what is read from outside."""
 
 

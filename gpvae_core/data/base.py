@@ -51,6 +51,7 @@ class DataConfig(BaseModel):
     levels: int | None = Field(
         default=None,
         ge=1,
+        le=2**32,
         description="stored value of white in data of your own (default: 255 for pictures and bytes, 1 for floats)",
     )
 
@@ -150,7 +151,8 @@ def parse_name(name: str) -> tuple[str, str]:
     """Split 'images:PATH' into ('images', 'PATH'), and 'mnist' into ('mnist', ''). Raises UserError without a path."""
     head, colon, argument = name.partition(":")
     if "\0" in name:
-        raise UserError("wanted the name of a data set, got one with a null character")
+        what = "a path" if colon else "the name of a data set"
+        raise UserError(f"wanted {what}, got {short(repr(argument or name))}, which has a null character")
     if colon and not argument:
         raise UserError(f"wanted a path behind '{head}:', got '{name}'")
     return head, argument

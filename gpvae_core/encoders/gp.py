@@ -18,7 +18,7 @@ from gpvae_core.encoders.base import ENCODERS, BaseFunctionEncoder, EncoderConfi
 from gpvae_core.encoders.base_functions import BaseFunctions
 from gpvae_core.gp.random_weights import RandomWeights, Variances
 from gpvae_core.nets.base import NetConfig
-from gpvae_core.part import MOST, MOST_SAMPLES
+from gpvae_core.part import MOST, MOST_COUNT
 from gpvae_core.types import EventShape
 
 
@@ -72,7 +72,7 @@ class GPEncoderConfig(EncoderConfig):
     method: ClassVar[str] = "gp"
     expected_kl: ExpectedKL = Field(default="monte_carlo", description="estimator of E[log(c + u'psi)^2] in eq. 16")
     kl_samples: int = Field(
-        default=1, ge=1, le=MOST_SAMPLES, description="number of samples of the Monte Carlo expected KL"
+        default=1, ge=1, le=MOST_COUNT, description="number of samples of the Monte Carlo expected KL"
     )
     start_scale: float = Field(
         default=0.05, gt=0, le=MOST, description="initial standard deviation of W and U (mean 0)"

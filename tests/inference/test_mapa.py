@@ -295,8 +295,8 @@ def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "wrong"),
     [
-        ({"bandwidth": 0}, "wanted bandwidth as a number above 0 or one of sigma_x, validation, got 0"),
-        ({"bandwidth": "sigma"}, "wanted bandwidth as a number above 0"),
+        ({"bandwidth": 0}, "wanted bandwidth as a number from 1e-15 to 1e\\+15 or one of sigma_x, validation, got 0"),
+        ({"bandwidth": "sigma"}, "wanted bandwidth as a number from 1e-15 to 1e\\+15"),
         ({"draws": -1}, "greater than or equal to 0"),
         ({"group_size": 5}, "group_size has no effect without batching=neighbours"),
         ({"train.samples": 2}, r"method 'mapa:20' works only with --set train\.samples=1, got 2"),

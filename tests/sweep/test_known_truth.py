@@ -74,12 +74,14 @@ def test_log_p_and_kl_are_integrals_over_the_line(done: tuple[Path, dict[str, An
     theirs = log_px(data.truth.decoder, data.truth.sigma, x)
     assert line_density(run.truth, x).log_px == pytest.approx(ours, abs=1e-3)
     assert true_log_px(data, x) == pytest.approx(theirs, abs=5e-3)
-    whole = line_density(run.truth, data.test.pixels()).log_px
+    whole = line_density(run.truth, data.test.pixels())
     true = true_log_px(data, data.test.pixels())
     assert true is not None
-    assert actual["vae"]["test_log_px"] == pytest.approx(whole.mean())
-    assert actual["vae"]["test_kl"] == pytest.approx((true - whole).mean())
-    assert actual["vae"]["test_kl_se"] == pytest.approx((true - whole).std(ddof=1) / np.sqrt(len(whole)))
+    assert actual["vae"]["test_log_px"] == pytest.approx(whole.log_px.mean())
+    kl = (true - whole.log_px)[whole.passed]  # without the points whose quadrature failed its checks
+    assert len(kl) > 0.9 * len(true)
+    assert actual["vae"]["test_kl"] == pytest.approx(kl.mean())
+    assert actual["vae"]["test_kl_se"] == pytest.approx(kl.std(ddof=1) / np.sqrt(len(kl)))
     assert line_density(run.truth, v).log_px == pytest.approx(log_px(run.model.decoder, sigma, v), abs=1e-3)
     mean = line_density(run.truth, data.validation.pixels()).log_px.mean()
     assert actual["vae"]["validation_log_px"] == pytest.approx(mean)
