@@ -80,7 +80,7 @@ def test_an_encoder_whose_error_is_known() -> None:
     actual: dict[str, Any] = encoder_and_chains(truth_for(vae), vae, x, best, HMC, seed=1).to_json()
     assert actual["mean_distance"]["mean"] == pytest.approx(float((shift / exact).square().mean().sqrt()), rel=0.08)
     assert actual["std_ratio"]["mean"] == pytest.approx(float((std / exact).log().mean().exp()), rel=0.05)
-    assert (actual["n"], actual["mean_distance"]["n"], actual["chains"], actual["draws"]) == (6, 6, 4, 250)
+    assert (actual["n"], actual["mean_distance"]["n"], actual["chains"], actual["draws"]) == (6, 6, 4, HMC.draws)
     assert 1 < actual["r_hat"]["mean"] < actual["r_hat"]["max"] < 1.05
     assert 200 < actual["ess"]["min"] < actual["ess"]["mean"] < 2000
     assert 0.5 < actual["acceptance"] < 0.8
