@@ -15,6 +15,7 @@ import torch
 
 from gpvae_core.bench import busy
 from gpvae_core.bench.base import BENCHES
+from gpvae_core.bench.served import Served
 from gpvae_core.progress import Progress, silent
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +76,7 @@ def test_a_training_an_evaluation_and_a_click_are_compared_with_the_machine_alon
 
     monkeypatch.setattr(busy, "train_default_pair", pair)
     monkeypatch.setattr(busy, "find_browser", lambda: "chromium")
-    monkeypatch.setattr(busy, "explorer", lambda folder: nullcontext(("http://127.0.0.1:1/", 0.0)))
+    monkeypatch.setattr(busy, "explorer", lambda folder: nullcontext(Served("http://127.0.0.1:1/", 0.0, 1)))
     monkeypatch.setattr(busy, "click_to_repaint", clicks)
     monkeypatch.setattr(busy, "TRAINING", ("train", "--epochs", "1"))
     monkeypatch.setattr(busy, "EVALUATION", ("--help",))
