@@ -151,16 +151,17 @@ class Session(Generic[R]):
             self._settling = False
         self._notice.add(*resolved.complaints)
         self._notice.set_lasting([*resolved.lasting, resolved.refused])
-        request = resolved.request
+        request, self._awaited = resolved.request, set()
         self.request, self._generation = None if resolved.refused else request, generation
         self._page.offer(request)
-        self._awaited = set() if resolved.refused else {pane.name for pane in self.panes if pane.shown(request)}
+        awaited = set() if resolved.refused else {pane.name for pane in self.panes if pane.shown(request)}
         self._begun = time.monotonic()
         for pane in self.panes:
-            if pane.name in self._awaited and pane.slow(request):
+            if pane.name in awaited and pane.slow(request):
                 self._background[pane.name].compute(pane.key(request), partial(pane.compute, request))
             else:
                 self._background[pane.name].cancel_unfinished()  # its card is not shown any more
+        self._awaited = awaited  # not before: without a document another thread may tick, and no job has begun yet
         if resolved.refused:
             self._refuse(NOTHING_TO_SHOW, [pane for pane in self.panes if pane.shown(request)])
         self.tick()
