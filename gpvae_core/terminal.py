@@ -35,7 +35,7 @@ def _byte_or_escape(error: UnicodeError) -> tuple[bytes, int]:
     kept = "".join(
         sign if 0xDCA0 <= ord(sign) <= 0xDCFF else sign.encode("ascii", "backslashreplace").decode() for sign in signs
     )
-    return "".join(kept).encode("ascii", "surrogateescape"), error.end
+    return kept.encode("ascii", "surrogateescape"), error.end
 
 
 ERRORS = "byte-or-escape"
