@@ -42,6 +42,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor],
         shape = parameters[int(i)].shape if name in MOMENTS else ()
         if value.shape != shape or value.dtype != torch.float32 or not bool(value.isfinite().all()):
             raise ValueError(f"{name} of shape {tuple(value.shape)} and type {value.dtype} for parameter {i}")
+        if name in MOMENTS:
+            # The fused optimizer wants the parameter's memory format, whose convolutions' is channels last.
+            value = torch.empty_like(parameters[int(i)], requires_grad=False).copy_(value)
         state.setdefault(int(i), {})[name] = value
     # NOTE: a parameter without a gradient so far, as in a later stage of training, has no state at all.
     if bool(state) != stepped or any(entry.keys() != MOMENTS | {"step"} for entry in state.values()):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from gpvae_core.allocator import keep_freed_memory
 from gpvae_core.compiled import compile_networks
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
@@ -158,6 +159,7 @@ class Training:
             inference = None if self.state.finished else self._begin(progress, stop)
             self.folder.go_on(self.state.epoch)
             if inference is not None:
+                keep_freed_memory()
                 with threads_for(multiplications):
                     while not self._over():
                         self._enter_stage()

@@ -33,6 +33,7 @@ LAYERS = [
         "progress",
         "device",
         "threads",
+        "allocator",
     },
     {"nets", "gp", "likelihoods", "data"},
     {"densities"},

@@ -60,6 +60,18 @@ def test_a_run_stopped_in_every_epoch_ends_with_identical_weights(method: str, t
     assert_same(whole, resume(stopped))
 
 
+@pytest.mark.parametrize("method", ["vae", "gp"])
+def test_convolutions_in_the_memory_format_channels_last_resume_to_identical_weights(
+    method: str, tmp_path: Path
+) -> None:
+    """The moments of Adam are read from the file in another format than the weights have."""
+    convolutions = {**SETTINGS, "net.kind": "conv", "net.layers": 2}
+    whole, stopped = (make_config(method, DATA, DIGITS.event_shape, convolutions) for _ in range(2))
+    with pytest.raises(Cancelled):
+        train(stopped, tmp_path / "stopped", data=DIGITS, progress=stopping_at(STEPS + 2))
+    assert_same(train(whole, tmp_path / "whole", data=DIGITS), resume(tmp_path / "stopped"))
+
+
 def test_a_finished_mapa_run_is_trained_longer_with_the_kernel_of_its_start(tmp_path: Path) -> None:
     """The default bandwidth is sigma_x at the start, which training moves."""
     short = config("mapa").model_copy(update={"train": config("mapa").train.model_copy(update={"epochs": 2})})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from gpvae_core.allocator import keep_freed_memory
 from gpvae_core.bench.base import BENCHES, Bench, Row, time_in_turn, timed_rows
 from gpvae_core.encoders.base import EncoderConfig
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
@@ -41,6 +42,7 @@ class TrainingStep(Bench):
     """One training step (batch of 128, 28x28 networks) of the VAE and the GP encoder at d = 2, 10."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
+        keep_freed_memory()  # as training does
         rows: list[Row] = []
         for d in (2, 10):
             cases = {

@@ -23,13 +23,12 @@ def pack(below: Float[Tensor, "D P P"], log_diagonal: Float[Tensor, "D P"]) -> l
     """Return the column blocks of all L_j without their zero rows, each as one (rows, D * columns) matrix."""
     p = below.shape[1]
     step = max(1, math.ceil(p / BLOCKS))
-    blocks = []
+    blocks, diagonal = [], log_diagonal.exp()
     for start in range(0, p, step):
         # L is lower triangular: these columns are zero above row `start`. (D, rows, columns) -> (rows, D, columns), so
         # that one product of psi with the block serves all D.
         block = below[:, start:, start : start + step].permute(1, 0, 2).contiguous()
-        i = torch.arange(block.shape[2], device=below.device)
-        block[i, :, i] = log_diagonal[:, start : start + step].exp().T
+        block.diagonal(dim1=0, dim2=2).copy_(diagonal[:, start : start + step])
         blocks.append(block.view(p - start, -1))
     return blocks
 
@@ -43,7 +42,8 @@ def _sum_of_squares(columns: list[Tensor], d: int) -> Float[Tensor, "B D"]:
     """Return |psi' L_j|^2 = psi' L_j L_j' psi from the blocks of psi' L_j."""
     total = columns[0].new_zeros(columns[0].shape[0], d)
     for part in columns:
-        total = total + part.view(part.shape[0], d, -1).square().sum(-1)
+        part = part.view(part.shape[0], d, -1)
+        total += torch.linalg.vecdot(part, part)
     return total
 
 
@@ -67,17 +67,16 @@ class _VarianceForm(torch.autograd.Function):
         d, p = log_diagonal.shape
         grad_below, grad_psi = psi.new_zeros(d, p, p), torch.zeros_like(psi)
         grad_diagonal = torch.empty_like(log_diagonal)
+        twice = (2 * grad[0]).unsqueeze(-1)
         for block, part in zip(blocks, columns, strict=True):
             start, step = p - block.shape[0], block.shape[1] // d
             # v = |L'psi|^2, so dv/d(L'psi) = 2 L'psi, dv/dpsi = L (2 L'psi), dv/dL = psi (2 L'psi)'
-            grad_columns = (2 * grad[0].unsqueeze(-1) * part.view(len(psi), d, step)).view(len(psi), -1)
-            grad_psi[:, start:] += grad_columns @ block.T
-            grad_block = (psi[:, start:].T @ grad_columns).view(p - start, d, step)
-            i = torch.arange(step, device=psi.device)
-            grad_diagonal[:, start : start + step] = grad_block[i, :, i].T
-            square = grad_block[:step].permute(1, 0, 2).tril(-1)
-            grad_below[:, start : start + step, start : start + step] = square
-            grad_below[:, start + step :, start : start + step] = grad_block[step:].permute(1, 0, 2)
+            grad_columns = (twice * part.view(len(psi), d, step)).view(len(psi), -1)
+            grad_psi[:, start:].addmm_(grad_columns, block.T)
+            grad_block = (psi[:, start:].T @ grad_columns).view(p - start, d, step).permute(1, 0, 2)
+            grad_diagonal[:, start : start + step] = grad_block.diagonal(dim1=1, dim2=2)
+            grad_below[:, start:, start : start + step] = grad_block
+            grad_below[:, start : start + step, start : start + step].tril_(-1)
         # L_ii = exp(log_diagonal_i)
         return grad_below, grad_diagonal * log_diagonal.exp(), grad_psi
 
@@ -130,7 +129,7 @@ class RandomWeights(nn.Module):
     def kl(self) -> Float[Tensor, ""]:
         """Return KL(q(W) || N(0, I)) in nats, the last term of eq. 15 for one of W, U."""
         # 2 KL = sum_j tr Sigma_j + |mu_j|^2 - p - log |Sigma_j|; tr L L' = sum of L_ik^2, log |L L'| = 2 sum log L_ii
-        trace = self.below.square().sum() + (2 * self.log_diagonal).exp().sum()
+        trace = torch.linalg.vector_norm(self.below).square() + (2 * self.log_diagonal).exp().sum()
         return 0.5 * (trace + self.mu.square().sum() - self.mu.numel() - 2 * self.log_diagonal.sum())
 
 

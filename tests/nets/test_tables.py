@@ -12,6 +12,7 @@ from gpvae_core.config import default_net
 from gpvae_core.encoders.base_functions import BaseFunctions
 from gpvae_core.encoders.gaussian import GaussianEncoderConfig
 from gpvae_core.encoders.gp import GPEncoderConfig
+from gpvae_core.nets.conv import ConvConfig
 from gpvae_core.types import EventShape
 
 P = 10
@@ -111,3 +112,11 @@ def test_b_is_linear_in_the_features_and_c_their_softplus() -> None:
     torch.testing.assert_close(b, linear[:, :3])
     torch.testing.assert_close(c, torch.logaddexp(linear[:, 3:], torch.zeros_like(c)), atol=2e-6, rtol=0)
     assert bool((c > 0).all())
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4, 5])
+def test_every_allowed_number_of_layers_gives_networks_that_fit_together(layers: int) -> None:
+    net, shape = ConvConfig(hidden=16, layers=layers), (3, 32, 32)
+    x = torch.rand(2, *shape)
+    assert net.trunk(shape)(x).shape == (2, 16)
+    assert net.decoder(P, shape)(torch.randn(2, P)).shape == x.shape
