@@ -21,6 +21,9 @@ from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
 from gpvae_core.plots.pictures import png_address
 
+CARDS = ("map", "posterior", "uncertainty", "traces", "reconstructions", "gaps", "figure_one")
+"""The cards in the order in which they stand on the page."""
+
 
 class ExplorerPage(Page[ExplorerRequest]):
     """One browser tab of the Posterior Explorer."""
@@ -37,8 +40,9 @@ class ExplorerPage(Page[ExplorerRequest]):
     """
 
     def make_panes(self) -> Sequence[ExplorerPane]:
+        # The browser takes longest: what is computed soonest comes first, so that it has something to draw.
         return (
-            TsneMap(), TruePosterior(), EncoderUncertainty(), MapaTraces(), Reconstructions(), RunGaps(), FigureOne(),
+            TsneMap(), EncoderUncertainty(), RunGaps(), Reconstructions(), MapaTraces(), TruePosterior(), FigureOne(),
         )  # fmt: skip
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
@@ -46,7 +50,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         self.strip = pn.pane.HTML("", visible=False, sizing_mode="stretch_width", margin=(2, 12))
         self._ready: dict[str, frozenset[str]] = {}
         self.line.param.update(min_height=56, margin=(2, 12))
-        *cards, wide = self.session.cards.values()
+        *cards, wide = (self.session.cards[name] for name in CARDS)
         wide.sizing_mode = "stretch_width"
         above = self.controls.bar, self.controls.pad, self.strip, self.line
         return *above, card_grid(*cards), pn.Column(wide, margin=(4, 12), **WIDE)

@@ -9,7 +9,7 @@ from gpvae_core.inspection.mapa_lab.views import DensityView
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots.mapa_plane import contours
 from gpvae_core.plots.marks import Mark, heatmap, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
+from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened, translucent
 
 WIDTH, HEIGHT = 760, 400
 SHARE = 0.44
@@ -44,7 +44,7 @@ def figure(view: DensityView, theme: Theme) -> go.Figure:
         marks.append(
             scatter(
                 x=points[:, 0], y=points[:, 1], mode="markers", name="test points", showlegend=False, hoverinfo="skip",
-                marker={"size": 2.5, "color": theme.muted, "opacity": 0.7}, xaxis=f"x{number}", yaxis=f"y{number}",
+                marker={"size": 2.5, "color": translucent(theme.muted, 0.7)}, xaxis=f"x{number}", yaxis=f"y{number}",
             )
         )  # fmt: skip
         layout |= {

@@ -24,10 +24,11 @@ def _points(
     marker: dict[str, Any],
     axes: dict[str, str],
     legend: bool,
+    floor: float,
 ) -> Mark:
     return scatter(
-        x=x,
-        y=y,
+        x=x[y >= floor],
+        y=y[y >= floor],
         mode="markers",
         marker=marker,
         name=name,
@@ -38,7 +39,8 @@ def _points(
     )
 
 
-def _panel(trace: CoordinateTrace, theme: Theme, number: str, legend: bool) -> list[Mark]:
+def _panel(trace: CoordinateTrace, theme: Theme, number: str, legend: bool, floor: float) -> list[Mark]:
+    """Return the marks of one coordinate, without the points that lie below the panel's `floor`."""
     axes = {"xaxis": f"x{number}", "yaxis": "y"}
     true = scatter(
         x=trace.line_z,
@@ -66,8 +68,8 @@ def _panel(trace: CoordinateTrace, theme: Theme, number: str, legend: bool) -> l
     }
     return [
         true,
-        _points(trace.z, trace.empirical, "empiricalized", empirical, axes, legend),
-        _points(trace.z, trace.mapa, "MAPA", mapa, axes, legend),
+        _points(trace.z, trace.empirical, "empiricalized", empirical, axes, legend, floor),
+        _points(trace.z, trace.mapa, "MAPA", mapa, axes, legend, floor),
     ]
 
 
@@ -107,7 +109,7 @@ def figure(view: TracesView, theme: Theme, shown: Sequence[int] = (0, 1)) -> go.
     data: list[Mark] = []
     for k, trace in enumerate(traces):
         number = "" if k == 0 else str(k + 1)
-        data += _panel(trace, theme, number, k == 0)
+        data += _panel(trace, theme, number, k == 0, span[0])
         layout[f"xaxis{number}"] = axis(
             theme,
             with_unit(trace.coordinate),

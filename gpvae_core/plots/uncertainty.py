@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.views import Array, UncertaintyCorrelation, UncertaintyView
 from gpvae_core.plots.marks import Mark, bar, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading
+from gpvae_core.plots.theme import Theme, axis, frame, heading, translucent
 
 WIDTH, HEIGHT = 440, 260
 BINS = 30
@@ -157,7 +157,7 @@ def _cloud(view: UncertaintyView, theme: Theme, against: str) -> Mark:
         x=view.scatter_uncertainty,
         y=view.scatter[against],
         mode="markers",
-        marker={"color": theme.muted, "size": 4, "opacity": 0.6},
+        marker={"color": translucent(theme.muted, 0.6), "size": 4},
         customdata=view.scatter_index,
         hovertemplate="test image %{customdata}: %{x:.3g}, %{y:.3g}<extra></extra>",
         name=against,

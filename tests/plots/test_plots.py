@@ -314,6 +314,17 @@ def test_traces_survive_points_that_are_out_of_sight(traces_view: TracesView) ->
     assert fig.layout.xaxis.title.text == "z1 (prior sd)"
 
 
+def test_points_below_the_panel_are_left_out_and_the_others_drawn(traces_view: TracesView) -> None:
+    first = traces_view.traces[0]
+    low = np.arange(len(first.z)) % 3 == 0
+    sunken = replace(first, mapa=first.mapa - np.where(low, 100.0, 0.0))
+    fig = traces.figure(replace(traces_view, traces=(sunken,)), LIGHT, [0])
+    drawn = named(fig, "MAPA")
+    np.testing.assert_array_equal(drawn.x, first.z[~low])
+    np.testing.assert_array_equal(drawn.y, first.mapa[~low])
+    assert len(named(fig, "empiricalized").x) == len(first.z)
+
+
 # View 4
 
 
