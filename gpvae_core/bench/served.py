@@ -55,7 +55,11 @@ def explorer(folder: Path, *runs: str) -> Iterator[Served]:
         yield Served(url, started, process.pid)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], timeout_s: float = 60.0) -> None:
