@@ -16,5 +16,5 @@ def test_enlarged_digits_are_the_digits_again_when_reduced(tmp_path: Path) -> No
     assert enlarged.event_shape == (1, 28, 28)
     assert len(enlarged.train) + len(enlarged.validation) + len(enlarged.test) == 1797
     small = F.interpolate(torch.as_tensor(enlarged.train.pixels()), size=8, mode="area").flatten(1)
-    distance = torch.cdist(small, torch.as_tensor(digits.train.pixels()).flatten(1)).min(dim=1).values
-    assert float(distance.median()) < 0.5  # between two digits it is above 1
+    nearest = torch.cdist(small, torch.as_tensor(digits.train.pixels()).flatten(1)).argmin(dim=1)
+    assert (digits.train.labels[nearest] == enlarged.train.labels).mean() > 0.98
