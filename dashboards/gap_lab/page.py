@@ -14,6 +14,7 @@ from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.request import GapLabRequest, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import TrainingPanel
+from dashboards.lab.jobs import JOB_S
 from dashboards.lab.page import Page, card_grid
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
@@ -112,7 +113,7 @@ class GapLabPage(Page[GapLabRequest]):
             self.notice.show("")
             self.state.index = index
 
-        self.session.latest.aside(lambda: request.lab.largest_gap(method), show)
+        self.session.latest.aside(lambda: request.lab.largest_gap(method), show, JOB_S)
 
     def act(self, action: str) -> None:
         self.training.start(action)
