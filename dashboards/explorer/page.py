@@ -75,7 +75,8 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def _choose_default(self) -> None:
         run, other = self.library.default_choice()
-        self.controls.offer_runs(self.library.image_names())
+        self._offered = self.library.image_names()
+        self.controls.offer_runs(self._offered, self.library.label)
         self.state.param.update(run=run, other=other)
 
     def _known_runs(self) -> list[str]:
@@ -162,7 +163,7 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def runs_changed(self) -> None:
         names = self.library.image_names()
-        if names and names != self.controls.run.options:
+        if names and names != self._offered:
             self._choose_default()
             self.controls.ignore_echoes()
             self.views.visible = True

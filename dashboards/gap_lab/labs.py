@@ -47,9 +47,11 @@ class GapLabs:
                 except UserError as error:
                     complaints.append(str(error))
             known, labs = {lab.decoder.fingerprint: lab for lab in self.labs.values()}, {}
+            partial = frozenset(name for name in runs if self.library.partial(name))
             for decoder in decoders(runs):
                 lab = known.get(decoder.fingerprint) or GapLab(decoder, runs)
-                labs[decoder.name] = lab if lab.decoder == decoder else lab.with_runs(decoder, runs)
+                same = (lab.decoder, lab.partial) == (decoder, partial & {*decoder.runs})
+                labs[decoder.name] = lab if same else lab.with_runs(decoder, runs, partial)
             # Others read these without the lock: each is complete when it is assigned.
             self._runs, self.complaints, self.labs = runs, complaints, labs
 
@@ -68,10 +70,19 @@ class GapLabs:
         return self._families.get(lab.decoder.fingerprint, names)
 
     def with_epochs(self, lab: GapLab) -> dict[str, Run]:
-        """Return the runs on the lab's data and latent dimension that kept the weights of epochs, newest first."""
+        """Return the runs on the lab's data and latent dimension that kept the weights of epochs.
+
+        The newest comes first, and runs whose training has not ended come last.
+        """
         data, dim = lab.origin.meta.data_fingerprint, lab.origin.config.latent_dim
-        return {
+        kept = {
             name: run
             for name, run in reversed(self._runs.items())
             if run.kept_epochs and (run.meta.data_fingerprint, run.config.latent_dim) == (data, dim)
         }
+        return {name: kept[name] for name in self.library.finished_first([*kept])}
+
+    def offered(self) -> dict[str, str]:
+        """Return the name of each decoder by its label, those whose training has not ended last."""
+        known = {name: name in lab.partial for name, lab in self.labs.items()}
+        return {f"{name} (partial)" if known[name] else name: name for name in sorted(known, key=known.__getitem__)}

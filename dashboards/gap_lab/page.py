@@ -138,12 +138,12 @@ class GapLabPage(Page[GapLabRequest]):
 
     def _show_decoders(self) -> None:
         """Offer the decoders found; choose the first where the chosen one is not among them."""
-        names = list(self.labs.labs)
+        names = list((offered := self.labs.offered()).values())
         self.notice.add(*self.labs.complaints)
         self.views.visible = bool(names)
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             self.state.decoder = names[0] if names else ""
-        self.controls.update(self.controls.decoder, options=names, value=self.state.decoder)
+        self.controls.update(self.controls.decoder, options=offered, value=self.state.decoder)
         self.session.start()

@@ -204,8 +204,7 @@ class EpochGaps(CurvePane):
         return f"Mean gaps under the weights kept of each epoch; {decoder}."
 
     def series(self, request: GapLabRequest) -> tuple[Select, ...]:
-        options = tuple((name, name) for name in request.with_epochs)
-        return (Select("epochs_of", "run", options, request.epochs_of),)
+        return (Select("epochs_of", "run", request.epoch_options, request.epochs_of),)
 
 
 class SizeGaps(CurvePane):

@@ -38,6 +38,8 @@ class GapLabRequest:
     quantity: str
     epochs_of: str
     with_epochs: Mapping[str, Run]
+    epoch_options: tuple[tuple[str, str], ...]
+    """Name and label of each of these runs."""
     styles: Mapping[str, MethodStyle]
     theme: Theme
     families: tuple[str, ...]
@@ -58,7 +60,9 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
     methods = _methods(lab, values)
     if values["start"] not in lab.runs:
         unknown = f"there is no run '{values['start']}' on this decoder" if values["start"] else ""
-        values.correct("start", lab.decoder.runs[0], unknown)
+        values.correct("start", _ended_first(lab)[0], unknown)
+    shown = [name for name in lab.runs for method in methods if method == name or method.startswith(f"{name}+")]
+    values.lasting += labs.library.remark([*shown, values["start"]])
     with_epochs = labs.with_epochs(lab)
     if values["epochs_of"] not in with_epochs:
         values.correct("epochs_of", next(iter(with_epochs), ""))
@@ -68,12 +72,18 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
         methods=methods,
         svi=SviSettings(STEPS, values["step_size"], values["momentum"], values["covariance"]),
         with_epochs=with_epochs,
-        styles=method_styles([*dict.fromkeys((*lab.runs, *methods))], lab.decoder.name, values.theme),
+        epoch_options=tuple((name, labs.library.label(name)) for name in with_epochs),
+        styles=method_styles([*dict.fromkeys((*lab.runs, *methods))], lab.decoder.name, values.theme, lab.partial),
         theme=values.theme,
         families=labs.families(lab),
         **{name: values[name] for name in ("gaps_of", "start", "quantity", "epochs_of")},
     )
     return values.resolved(request)
+
+
+def _ended_first(lab: GapLab) -> list[str]:
+    """Return the runs of a lab, those whose training has not ended last."""
+    return sorted(lab.runs, key=lambda name: name in lab.partial)
 
 
 def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
@@ -86,7 +96,8 @@ def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
         except UserError as error:
             values.complaints.append(f"{name}: {error}")
     series = set(lab.size_series())
-    plain = [name for name in lab.runs if name not in series] or list(lab.runs)
+    ended = [name for name in lab.runs if name not in lab.partial]
+    plain = [name for name in ended if name not in series] or ended or list(lab.runs)
     methods = methods or plain[:FIRST_METHODS]
     values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

@@ -185,6 +185,25 @@ class RunLibrary:
         self.check_ready(name)
         return summary
 
+    def partial(self, name: str) -> str:
+        """Return how far a run has come whose training has not ended, see `RunSummary.partial`; '' for any other."""
+        return self.summary(name).partial
+
+    def label(self, name: str) -> str:
+        """Return a run's name as a page lists it, with a mark where its training has not ended."""
+        return f"{name} ({partial})" if (partial := self.partial(name)) else name
+
+    def remark(self, names: Sequence[str]) -> list[str]:
+        """Return a line about those of the runs shown whose training has not ended; none where all have."""
+        partial = dict.fromkeys(name for name in names if name in self._runs and self.partial(name))
+        resume = " and ".join(f"gpvae train --resume {self.summary(name).path}" for name in partial)
+        labels = ", ".join(map(self.label, partial))
+        return [f"{labels}: training was stopped or still goes on; go on with it by {resume}"] if partial else []
+
+    def finished_first(self, names: Sequence[str]) -> list[str]:
+        """Return the names of runs, those whose training has not ended last: none of these is chosen by itself."""
+        return sorted(names, key=lambda name: bool(self.partial(name)))
+
     def without_images(self) -> str:
         """Return why no run on images can be shown although there are runs; '' where there are none, or one can."""
         if not self._runs or self.image_names():
@@ -197,8 +216,13 @@ class RunLibrary:
         )
 
     def default_choice(self) -> tuple[str, str]:
-        """Return the newest run on images, and the second newest if it has the same data and dimension; '' for none."""
-        first, second, *_ = [*self.image_names(), "", ""]
+        """Return the newest run on images, and the second newest if it has the same data and dimension; '' for none.
+
+        A run whose training has not ended is chosen only where there is no other, and none is compared with it.
+        """
+        names = self.image_names()
+        finished = [name for name in names if not self.partial(name)]
+        first, second, *_ = [*(finished or names[:1]), "", ""]
         kinds = [(run.dataset, run.latent_dim) for run in map(self.summary, filter(None, (first, second)))]
         return first, second if len(set(kinds)) == 1 else ""
 

@@ -5,7 +5,7 @@ All images are from the validation split: methods are compared and tuned here, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -56,6 +56,7 @@ class GapLab:
         decoder: the decoder with the names of its runs.
         runs: runs by name, among them all of `decoder`.
         sample: number of validation images, a seeded sample, over which means are taken.
+        partial: names of runs whose training has not ended.
     """
 
     def __init__(
@@ -65,16 +66,18 @@ class GapLab:
         seed: int = 0,
         sample: int = SAMPLE,
         memo: Memo | None = None,
+        partial: Collection[str] = (),
     ) -> None:
         self.decoder, self.seed = decoder, seed
+        self.partial = frozenset(partial) & frozenset(decoder.runs)
         self.runs = {name: runs[name] for name in decoder.runs}
         self.origin = self.runs[decoder.runs[0]]
         self._sample = sample
         self._memo = memo or Memo(CACHED)
 
-    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> GapLab:
+    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run], partial: Collection[str] = ()) -> GapLab:
         """Return a lab of the same decoder with other runs, which shares the cached results of this one."""
-        return GapLab(decoder, runs, self.seed, self._sample, self._memo)
+        return GapLab(decoder, runs, self.seed, self._sample, self._memo, partial)
 
     # -- images and methods -----------------------------------------------------------------------------------------
 
@@ -273,8 +276,8 @@ class GapLab:
     # -- teaching curves --------------------------------------------------------------------------------------------
 
     def size_series(self) -> list[str]:
-        """Return the runs on this decoder that differ only in the size of their encoder."""
-        return curves.size_series(self.runs)
+        """Return the runs on this decoder that differ only in the size of their encoder, trained to their end."""
+        return curves.size_series({name: run for name, run in self.runs.items() if name not in self.partial})
 
     def size_curve(self, progress: Progress = silent) -> CurveView | None:
         """Return the gaps against the encoder's size; None if there is no such series of runs."""
