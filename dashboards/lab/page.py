@@ -142,6 +142,9 @@ class Page(ABC, Generic[R]):
     def offer(self, request: R) -> None:
         """Show the request's values in the controls, and the options that there are."""
 
+    def withdraw(self) -> None:
+        """Take back what was offered for the last request: the present one cannot be answered."""
+
     def beside(self, pane: Pane[R], aside: str) -> None:
         """Show what `Pane.aside` returned for the view of a card, outside the card."""
 

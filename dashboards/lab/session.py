@@ -201,6 +201,7 @@ class Session(Generic[R]):
         for background in self._background.values():
             background.cancel_unfinished()
         self._page.show_line("")
+        self._page.withdraw()
         for pane in panes:
             self._put(pane, Answer(Content(message=why)))
 

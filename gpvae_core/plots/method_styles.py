@@ -1,4 +1,7 @@
-"""The style of each method, which is the same in every pane: short name, colour, dash and symbol."""
+"""The style of each method, which is the same in every pane: short name, colour, dash and symbol.
+
+There are LOOKS pairs of colour and dash, and as many of colour and symbol, so that no two methods look alike.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme
 PALE = "#F0E442"
 """The class colour that is too pale for a thin line on white."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+LOOKS = (len(CLASS_SYMBOLS) - 1) * len(DASHES)
+"""Number of looks: each colour but the pale one, with each dash."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,11 @@ class MethodStyle:
     colour: str
     dash: str
     symbol: str
+
+    @property
+    def strokes(self) -> str:
+        """The dash as SVG's stroke-dasharray, for a sample of the line that is 24 units long and 4 wide."""
+        return {"solid": "", "dash": "7 3", "dot": "3 2", "dashdot": "9 2 3 2", "longdash": "11 2"}[self.dash]
 
 
 def short_name(method: str, decoder: str) -> str:
@@ -33,19 +43,25 @@ def _label(method: str, decoder: str) -> str:
 
 
 def method_styles(
-    methods: Sequence[str], decoder: str, theme: Theme, partial: Collection[str] = ()
+    methods: Sequence[str],
+    decoder: str,
+    theme: Theme,
+    partial: Collection[str] = (),
+    looks: Mapping[str, int] | None = None,
 ) -> Mapping[str, MethodStyle]:
-    """Return the style of each method by its position among all available ones, so that a selection keeps colours.
+    """Return the style of each method, by the number of its looks; by default that is its position.
 
     The label says so where the training of a method's run, one of `partial`, has not ended.
     """
     colours = [colour for colour in theme.classes if colour != PALE]
-    return {
-        method: MethodStyle(
-            _label(method, decoder) + " (partial)" * any(f"{method}+".startswith(f"{run}+") for run in partial),
-            colours[k % len(colours)],
-            DASHES[k % len(DASHES)],
-            CLASS_SYMBOLS[k % len(CLASS_SYMBOLS)],
+    styles = {}
+    for position, method in enumerate(methods):
+        row, column = divmod((position if looks is None else looks[method]) % LOOKS, len(colours))
+        unended = any(f"{method}+".startswith(f"{run}+") for run in partial)
+        styles[method] = MethodStyle(
+            _label(method, decoder) + " (partial)" * unended,
+            colours[column],
+            DASHES[(column + row) % len(DASHES)],
+            CLASS_SYMBOLS[(column + row) % len(CLASS_SYMBOLS)],
         )
-        for k, method in enumerate(methods)
-    }
+    return styles

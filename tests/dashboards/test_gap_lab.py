@@ -173,7 +173,7 @@ def test_a_trained_method_appears_and_an_unknown_refiner_is_a_message(lab_runs: 
     assert not page.training.panel.visible
     page.controls.add("svi:3")
     wait_until(page, lambda: page.controls.chips.items[-1]["key"] == "first+svi:3")
-    assert page.state.methods == ("first", "first+svi:3")
+    assert page.state.methods == ("first", "first-full", "first+svi:3")
     wait_until(page, lambda: "Train a series" in page.session.cards["lab_sizes"].content["message"])
 
 

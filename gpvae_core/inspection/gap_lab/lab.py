@@ -37,6 +37,7 @@ from gpvae_core.inspection.outline import MASS
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.planes import choose_plane, latent_plane
 from gpvae_core.inspection.views import Array, GaussianShape, Plane, PosteriorView
+from gpvae_core.methods import parse_refiner, refiner_name
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.runs import Run
 from gpvae_core.truth.grid import GridPosterior
@@ -107,6 +108,12 @@ class GapLab:
         """Return the model of a method. Raises UserError if its run or refiner does not exist or does not fit."""
         run, refiner = split_method(method, list(self.runs))
         return self._memo.get(("model", method), lambda: model_of(self.runs[run], refiner))
+
+    def canonical(self, method: str) -> str:
+        """Return the one name of a method: 'run+svi:8' for 'run+svi', and 'run' for 'run+none'. Raises as `model`."""
+        run, refiner = split_method(method, list(self.runs))
+        name = refiner_name(parse_refiner(refiner)) if refiner else "none"
+        return run if name == "none" else f"{run}+{name}"
 
     @torch.no_grad()
     def _posterior(self, method: str, index: int) -> Posterior:
