@@ -124,4 +124,5 @@ class FilmControls(Controls):
     def show(self, frames: str, request: GapLabRequest) -> None:
         """Show a new film: at the step that is shown where only a setting was changed, else from its start."""
         before, self._shown = self._shown, (request.lab.decoder.name, request.index, request.start)
-        self.player.param.update(frames=frames, stays=before == self._shown, busy=False)
+        self.player.stays = before == self._shown  # NOTE: a message of its own, before the one that loads the film
+        self.player.param.update(frames=frames, busy=False)

@@ -5,6 +5,7 @@ There are LOOKS pairs of colour and dash, and as many of colour and symbol, so t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,15 +52,17 @@ def method_styles(
 ) -> Mapping[str, MethodStyle]:
     """Return the style of each method, by the number of its looks; by default that is its position.
 
-    The label says so where the training of a method's run, one of `partial`, has not ended.
+    The label is the short name, or the whole one where two methods have the same short name. It says so where the
+    training of a method's run, one of `partial`, has not ended.
     """
     colours = [colour for colour in theme.classes if colour != PALE]
-    styles = {}
+    labels = {method: _label(method, decoder) for method in methods}
+    styles, taken = {}, Counter(labels.values())
     for position, method in enumerate(methods):
         row, column = divmod((position if looks is None else looks[method]) % LOOKS, len(colours))
         unended = any(f"{method}+".startswith(f"{run}+") for run in partial)
         styles[method] = MethodStyle(
-            _label(method, decoder) + " (partial)" * unended,
+            (labels[method] if taken[labels[method]] == 1 else method) + " (partial)" * unended,
             colours[column],
             DASHES[(column + row) % len(DASHES)],
             CLASS_SYMBOLS[(column + row) % len(CLASS_SYMBOLS)],

@@ -40,8 +40,8 @@ def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme
         marks += _outline(outline.name, outline.line, outline.centre, styles[outline.name], place.axes)
     marks.append(
         scatter(
-            x=[None], y=[None], mode="lines+markers", name="SVI, at its step", line={"color": theme.base, "width": 3},
-            marker={"color": theme.base, "size": 8}, **place.axes,
+            x=[None], y=[None], mode="lines+markers", name="SVI, at its step", legendrank=1,
+            line={"color": theme.base, "width": 3}, marker={"color": theme.base, "size": 8}, **place.axes,
         )
     )  # fmt: skip
     return go.Figure(marks, layout)
