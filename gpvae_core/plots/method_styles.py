@@ -30,7 +30,7 @@ class MethodStyle:
     @property
     def strokes(self) -> str:
         """The dash as SVG's stroke-dasharray, for a sample of the line that is 24 units long and 4 wide."""
-        return {"solid": "", "dash": "7 3", "dot": "3 2", "dashdot": "9 2 3 2", "longdash": "11 2"}[self.dash]
+        return {"solid": "", "dash": "7 3", "dot": "3 2", "dashdot": "9 2 3 2", "longdash": "10 4"}[self.dash]
 
 
 def short_name(method: str, decoder: str) -> str:
