@@ -147,6 +147,8 @@ class GapLabPage(Page[GapLabRequest]):
         names = list((offered := self.labs.offered()).values())
         self.notice.add(*self.labs.complaints)
         self.views.visible = bool(names)
+        if self.session.request is None:
+            self.show_line("")  # the runs are loaded
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")

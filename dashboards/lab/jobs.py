@@ -256,6 +256,7 @@ def _in_turn(work: Callable[[Progress], Any], progress: Progress) -> Any:
     while not (alone := _ONE_AT_A_TIME.acquire(timeout=LOOK_S)) and time.monotonic() < end:
         progress(0, 0, "waiting for other work")
     try:
+        progress(0, 0, "starting")
         return work(progress)
     finally:
         if alone:
