@@ -142,6 +142,18 @@ def parse_refiner(text: str) -> RefinerConfig:
     return parse_model(config, fields)
 
 
+def refiner_name(config: RefinerConfig) -> str:
+    """Return the one text that stands for a refiner: 'svi:8' for 'svi' and 'svi:8', and 'svi:8,step_size=0.05'.
+
+    The number is always there, other settings where they differ from their defaults; `parse_refiner` reads it back.
+    """
+    kind = type(config)
+    values, defaults = config.model_dump(), kind().model_dump()
+    settings = [f"{key}={value}" for key, value in values.items() if key != kind.count and value != defaults[key]]
+    number = f":{values[kind.count]}" if kind.count else ""
+    return ",".join([f"{kind.method or kind.kind}{number}", *settings])
+
+
 def _combined(a: Method, b: Method) -> Method:
     """Return the method with the parts and settings of both."""
     plain = Method("", "").kinds()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
@@ -74,6 +75,29 @@ def share_of(progress: Progress, low: int, size: int, whole: int, words: str = "
         progress(low + size * done // total, whole, words.format(what))
 
     return report
+
+
+_CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+
+
+@contextmanager
+def checked_by(check: Callable[[], None]) -> Iterator[None]:
+    """Let `checkpoint` call `check` in this thread while the block lasts; by an exception it stops the work there."""
+    token = _CHECK.set(check)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
+
+
+def checkpoint() -> None:
+    """Stop here if the work of this thread is not wanted any more, as `checked_by` says; without that do nothing.
+
+    Work that reports no progress, such as a refiner's steps, can be stopped by it: every decoding is a checkpoint.
+    """
+    check = _CHECK.get()
+    if check is not None:
+        check()
 
 
 def stoppable(progress: Progress, stop: threading.Event) -> Progress:

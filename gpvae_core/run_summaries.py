@@ -11,6 +11,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_config, read_metrics, read_record, snapshot_folder
 from gpvae_core.run_records import BestState, RunMetadata, TrainingState
+from gpvae_core.schedule import waited_enough
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,13 @@ class RunSummary:
     """Best value so far of the score by which the best weights are chosen, nats."""
     score_name: str
     finished: bool
-    """Whether training has ended. Where only the best weights were copied, whether it came to its last epoch."""
+    """Whether training has ended, after its last epoch or by early stopping; it has not where it was stopped or killed,
+    or goes on. Where only the best weights were copied, this is told from the epochs trained and `patience`."""
+
+    @property
+    def partial(self) -> str:
+        """How far a training that has not ended has come, such as 'partial, 3 of 200 epochs'; '' where it has ended."""
+        return "" if self.finished else f"partial, {self.epochs} of {self.epochs_wanted} epochs"
 
 
 def summarize(path: Path) -> RunSummary:
@@ -81,8 +88,11 @@ def _state_of_best(path: Path, config: RunConfig) -> TrainingState:
     best, rows = read_record(folder / "state.json", BestState), read_metrics(path / "metrics.jsonl")
     epoch = max([best.epoch, *(row["epoch"] for row in rows)])
     score = max((row["validation_elbo"] for row in rows), default=best.validation_elbo)
-    finished = config.inference.finishes or epoch >= config.train.epochs
-    return TrainingState(epoch=epoch, best_epoch=best.epoch, best_elbo=score, finished=finished)
+    state = TrainingState(epoch=epoch, best_epoch=best.epoch, best_elbo=score)
+    # NOTE: the stage is not known; a training of one stage, as most, is in its last.
+    stopped_early = waited_enough(config.train, state, stages=1)
+    state.finished = config.inference.finishes or epoch >= config.train.epochs or stopped_early
+    return state
 
 
 def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:

@@ -10,6 +10,7 @@ from gpvae_core.densities.base import Posterior, Samples
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.encoders.base import Encoder
 from gpvae_core.likelihoods import Likelihood
+from gpvae_core.progress import checkpoint
 from gpvae_core.refiners.base import Refiner
 from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.types import EventShape
@@ -35,7 +36,8 @@ class GenerativeModel(nn.Module):
         self.event_shape = event_shape
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch C H W"]:
-        """Return g_theta(z) for latents of any leading shape."""
+        """Return g_theta(z) for latents of any leading shape. Work that decodes can be stopped here (`checkpoint`)."""
+        checkpoint()
         flat = self.decoder(z.reshape(-1, self.latent_dim))
         return flat.reshape(*z.shape[:-1], *self.event_shape)
 

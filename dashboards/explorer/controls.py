@@ -32,6 +32,7 @@ class ExplorerControls(Controls):
     def __init__(self, state: ExplorerState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
         self._explorer: Explorer | None = None
+        self._runs: list[str] = []
         self._echoes_until = 0.0
         self.run = pmui.Select(label="Run", options=[], width=140, **FIELD)
         self.other = pmui.Select(label="Compare with", options={NO_RUN: ""}, width=140, **FIELD)
@@ -74,9 +75,9 @@ class ExplorerControls(Controls):
 
     def _from_state(self) -> None:
         state, two = self.state, len(self.state.names) == 2
-        if state.run in self.run.options:
+        if state.run in self._runs:
             self.update(self.run, value=state.run)
-        self.update(self.other, value=state.other if state.other in self.other.options else "")
+        self.update(self.other, value=state.other if state.other in self._runs else "")
         runs = dict(zip(state.names, ("first", "second"), strict=False))
         self.update(self.focus, options=runs, value=state.focus if two else "first", visible=two)
         self.index.show(state.index)
@@ -90,10 +91,11 @@ class ExplorerControls(Controls):
             return range(self.index.last + 1)
         return [int(k) for k in self._explorer.by_class(self.classes.value)]
 
-    def offer_runs(self, names: Sequence[str]) -> None:
-        """Offer these runs in both drop-downs."""
-        self.update(self.run, options=list(names))
-        self.update(self.other, options={NO_RUN: ""} | {name: name for name in names})
+    def offer_runs(self, names: Sequence[str], label: Callable[[str], str] = str) -> None:
+        """Offer these runs in both drop-downs, each under its label."""
+        self._runs, runs = list(names), {label(name): name for name in names}
+        self.update(self.run, options=runs)
+        self.update(self.other, options={NO_RUN: ""} | runs)
         self._from_state()
 
     def offer(self, explorer: Explorer) -> None:

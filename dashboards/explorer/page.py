@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import panel as pn
+import panel_material_ui as pmui
 
 from dashboards.explorer.all_images import EncoderUncertainty, TsneMap
 from dashboards.explorer.approximations import Reconstructions, RunGaps, verdict
@@ -17,12 +18,15 @@ from dashboards.explorer.request import ExplorerPane, ExplorerRequest, resolve
 from dashboards.explorer.state import ExplorerState, plane_dims
 from dashboards.lab.page import WIDE, Page, card_grid
 from dashboards.lab.pane import Pane
+from dashboards.lab.progress import BUTTON
 from dashboards.lab.resolved import Resolved, Values
+from dashboards.lab.session import CANCEL
 from gpvae_core.errors import UserError
 from gpvae_core.plots.pictures import png_address
 
 CARDS = ("map", "posterior", "uncertainty", "traces", "reconstructions", "gaps", "figure_one")
 """The cards in the order in which they stand on the page."""
+CANCELLED = "cancelled; views that are not ready fill once it goes on"
 
 
 class ExplorerPage(Page[ExplorerRequest]):
@@ -47,12 +51,15 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.controls = ExplorerControls(self.state, self.notice.show)
-        self.strip = pn.pane.HTML("", visible=False, sizing_mode="stretch_width", margin=(2, 12))
+        self.strip = pn.pane.HTML("", sizing_mode="stretch_width", margin=(2, 12))
+        self.stop = pmui.Button(label=CANCEL[1], variant="outlined", **BUTTON)
+        self.stop.on_click(lambda _: self._stop_or_go_on())
+        self.preparing = pn.Row(self.strip, self.stop, visible=False, align="center", sizing_mode="stretch_width")
         self._ready: dict[str, frozenset[str]] = {}
         self.line.param.update(min_height=56, margin=(2, 12))
         *cards, wide = (self.session.cards[name] for name in CARDS)
         wide.sizing_mode = "stretch_width"
-        above = self.controls.bar, self.controls.pad, self.strip, self.line
+        above = self.controls.bar, self.controls.pad, self.preparing, self.line
         return *above, card_grid(*cards), pn.Column(wide, margin=(4, 12), **WIDE)
 
     # From the address to the request
@@ -71,7 +78,8 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def _choose_default(self) -> None:
         run, other = self.library.default_choice()
-        self.controls.offer_runs(self.library.image_names())
+        self._offered = self.library.image_names()
+        self.controls.offer_runs(self._offered, self.library.label)
         self.state.param.update(run=run, other=other)
 
     def _known_runs(self) -> list[str]:
@@ -87,10 +95,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         return complaints
 
     def resolve(self, values: Values) -> Resolved[ExplorerRequest] | None:
-        resolved = resolve(self.library, values)
-        for name in () if resolved is None else resolved.request.names:
-            self.library.preparation(name)
-        return resolved
+        return resolve(self.library, values)
 
     # What a request shows
 
@@ -110,8 +115,23 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def offer(self, request: ExplorerRequest) -> None:
         self.controls.offer(request.compared[0].explorer)
+        self.library.prepare(self, request.names)
 
     # What the user does
+
+    def _stop_or_go_on(self) -> None:
+        """Cancel what is computed for the runs shown; where it is cancelled already, go on."""
+        names = () if self.session.request is None else self.session.request.names
+        if any(self.library.preparation(name).running for name in names):
+            for name in names:
+                self.library.cancel_preparation(name)
+        else:
+            self.library.prepare(self, names, again=True)
+        self.watch()
+
+    def close(self) -> None:
+        super().close()
+        self.library.prepare(self, ())
 
     def step(self, by: int) -> None:
         self.controls.step(by)
@@ -146,7 +166,7 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def runs_changed(self) -> None:
         names = self.library.image_names()
-        if names and names != self.controls.run.options:
+        if names and names != self._offered:
             self._choose_default()
             self.controls.ignore_echoes()
             self.views.visible = True
@@ -157,17 +177,22 @@ class ExplorerPage(Page[ExplorerRequest]):
             self._watch_preparation([name for name in self.state.names if name in self.library.image_names()])
 
     def _watch_preparation(self, names: Sequence[str]) -> None:
-        lines, ready = [], {}
+        lines, ready, outcomes = [], {}, set()
         for name in names:
             if not self.library.is_open(name):
                 lines += [] if self.library.is_broken(name) else [f"{name}: loading"]
                 continue
-            report = self.library.preparation(name).report()
+            report = self.library.preparation(name)
             ready[name] = self.library.explorer(name).ready
-            if report.outcome != "done":
-                lines.append(f"{name}: {report.words}")
+            outcomes.add("running" if report.running else report.outcome)
+            if report.outcome not in ("idle", "done"):
+                lines.append(f"{name}: {CANCELLED if report.outcome == 'cancelled' else report.words}")
         text = html.escape(" · ".join(lines))
-        self.strip.param.update(object=f'<span role="status" class="preparing">{text}</span>', visible=bool(lines))
+        self.strip.object = f'<span role="status" class="preparing">{text}</span>'
+        self.stop.param.update(
+            label=CANCEL[1] if "running" in outcomes else "Go on", visible=bool(outcomes - {"idle", "done"})
+        )
+        self.preparing.visible = bool(lines)
         if any(ready[name] != self._ready.get(name, frozenset()) for name in ready):
             self._ready |= ready
             self.session.refresh()

@@ -114,6 +114,7 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
     explorers = _loaded(library, values)
     _correct(values, next(iter(explorers.values())))
     _check_comparable(list(explorers.values()))
+    values.lasting += library.remark(list(explorers))
     own, index = values["own_image"], values["index"]
     compared = tuple(
         ComparedRun(name, explorer, explorer.place(own[1], own[0]) if own else explorer.instance(index))

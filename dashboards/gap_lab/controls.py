@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboards.gap_lab.request import GapLabRequest
+from dashboards.gap_lab.request import GapLabRequest, full_name, is_of_a_run
 from dashboards.gap_lab.state import GapLabState
 from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Stepper
 from dashboards.lab.page import WIDE
 from dashboards.widgets.chips import Chips
 from dashboards.widgets.player import FilmPlayer
+
+if TYPE_CHECKING:
+    from gpvae_core.inspection.gap_lab.lab import GapLab
 
 QUICK = "svi:8"
 """The refiner that one click adds."""
@@ -25,8 +28,9 @@ class GapLabControls(Controls):
 
     def __init__(self, state: GapLabState, complain: Callable[[str], None], largest: Callable[[str], None]) -> None:
         super().__init__(state, complain)
-        self._runs: tuple[str, ...] = ()
-        self.decoder = self.bind(pmui.Select(label="Decoder of", options=[], width=190, **FIELD), "decoder")
+        self._lab: GapLab | None = None
+        self.decoder = pmui.Select(label="Decoder of", options=[], width=190, **FIELD)
+        self.watch(self.decoder, self._decoder_chosen)
         self.index = Stepper(self, "Image", "validation image", "index", {})
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         toggle = {"toggle": lambda choice: self._toggled(str(choice[0]), bool(choice[1]))}
@@ -48,13 +52,23 @@ class GapLabControls(Controls):
         self.bar = pn.Column(self.first, self.chips, **WIDE)
 
     def add(self, text: str) -> None:
-        """Show a refined run too: `text` is RUN+REFINER, or a refiner of the run from which SVI starts."""
+        """Show a refined run too: `text` is RUN+REFINER, or a refiner of the run from which SVI starts.
+
+        RUN is the name of a run or the short one of its check box.
+        """
         text = text.strip()
-        if not text:
+        if not text or self._lab is None:
             return
-        named = any(text == run or text.startswith(f"{run}+") for run in self._runs)
-        self.state.show((*self.state.methods, text if named else f"{self.state.start}+{text.removeprefix('+')}"))
+        name, refiner = full_name(self._lab, text), text.removeprefix("+")
+        if not is_of_a_run(self._lab, name) and "+" not in refiner.partition(",")[0]:
+            name = f"{self.state.start}+{refiner}"
+        self.state.show((*self.state.methods, name))
         self.update(self.refiner, value="")
+
+    def _decoder_chosen(self, name: str | None) -> None:
+        """Show another decoder, with methods of its own: no method is on two decoders."""
+        if name and self.set(decoder=name, chosen="", start=""):
+            self.complain(f"Now on the decoder of '{name}'; the methods shown are those trained on it.")
 
     def _toggled(self, method: str, on: bool) -> None:
         methods = [name for name in self.state.methods if name != method] + [method] * on
@@ -68,11 +82,11 @@ class GapLabControls(Controls):
     def offer(self, request: GapLabRequest) -> None:
         """Show the methods on the chosen decoder and the chosen image."""
         lab, styles = request.lab, request.styles
-        self._runs = tuple(lab.runs)
+        self._lab = lab
         items = [
             {
-                "key": name, "label": style.label, "colour": style.colour, "checked": name in request.methods,
-                "removable": name not in lab.runs,
+                "key": name, "label": style.label, "colour": style.colour, "strokes": style.strokes,
+                "checked": name in request.methods, "removable": name not in lab.runs,
             }
             for name, style in styles.items()
         ]  # fmt: skip
@@ -108,7 +122,7 @@ class FilmControls(Controls):
         self.player.busy = True
 
     def show(self, frames: str, request: GapLabRequest) -> None:
-        """Show a new film; it is played at once if it comes of a changed setting."""
-        before, self._shown = self._shown, (request.lab.decoder.name, request.start, request.svi)
-        self.player.plays = before[:1] == self._shown[:1] and before != self._shown
+        """Show a new film: at the step that is shown where only a setting was changed, else from its start."""
+        before, self._shown = self._shown, (request.lab.decoder.name, request.index, request.start)
+        self.player.stays = before == self._shown  # NOTE: a message of its own, before the one that loads the film
         self.player.param.update(frames=frames, busy=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dashboards.lab.jobs import JobSlot
@@ -27,6 +28,9 @@ class GapLabs:
         self.library, self.trainings = library, JobSlot()
         self._lock = threading.Lock()
         self._families = Memo()
+        self._looks_lock = threading.Lock()
+        self._looks: dict[str, dict[str, int]] = {}
+        """Fingerprint of each decoder -> the number of each method's looks."""
         self._runs: dict[str, Run] = {}
         self.labs: dict[str, GapLab] = {}
         """Name of each decoder -> its lab; `refresh` replaces the mapping as a whole and never changes it."""
@@ -47,9 +51,11 @@ class GapLabs:
                 except UserError as error:
                     complaints.append(str(error))
             known, labs = {lab.decoder.fingerprint: lab for lab in self.labs.values()}, {}
+            partial = frozenset(name for name in runs if self.library.partial(name))
             for decoder in decoders(runs):
                 lab = known.get(decoder.fingerprint) or GapLab(decoder, runs)
-                labs[decoder.name] = lab if lab.decoder == decoder else lab.with_runs(decoder, runs)
+                same = (lab.decoder, lab.partial) == (decoder, partial & {*decoder.runs})
+                labs[decoder.name] = lab if same else lab.with_runs(decoder, runs, partial)
             # Others read these without the lock: each is complete when it is assigned.
             self._runs, self.complaints, self.labs = runs, complaints, labs
 
@@ -67,11 +73,34 @@ class GapLabs:
         names = lambda: tuple(planned.config.method for planned in teaching_set(lab.origin))  # noqa: E731
         return self._families.get(lab.decoder.fingerprint, names)
 
+    def looks(self, lab: GapLab, methods: Sequence[str]) -> dict[str, int]:
+        """Return the number of the looks of each run of a lab and of these methods on it.
+
+        It stays as it is whatever else is trained or shown. Runs count up, in the order in which they appeared, and
+        refined runs down from -1, so that the few that are usually shown together differ in colour.
+        """
+        with self._looks_lock:
+            known = self._looks.setdefault(lab.decoder.fingerprint, {})
+            for name in (*lab.runs, *methods):
+                if name not in known:
+                    refined = sum(number < 0 for number in known.values())
+                    known[name] = len(known) - refined if name in lab.runs else -1 - refined
+            return dict(known)
+
     def with_epochs(self, lab: GapLab) -> dict[str, Run]:
-        """Return the runs on the lab's data and latent dimension that kept the weights of epochs, newest first."""
+        """Return the runs on the lab's data and latent dimension that kept the weights of epochs.
+
+        The newest comes first, and runs whose training has not ended come last.
+        """
         data, dim = lab.origin.meta.data_fingerprint, lab.origin.config.latent_dim
-        return {
+        kept = {
             name: run
             for name, run in reversed(self._runs.items())
             if run.kept_epochs and (run.meta.data_fingerprint, run.config.latent_dim) == (data, dim)
         }
+        return {name: kept[name] for name in self.library.finished_first([*kept])}
+
+    def offered(self) -> dict[str, str]:
+        """Return the name of each decoder by its label, those whose training has not ended last."""
+        known = {name: name in lab.partial for name, lab in self.labs.items()}
+        return {f"{name} (partial)" if known[name] else name: name for name in sorted(known, key=known.__getitem__)}

@@ -11,9 +11,10 @@ import panel as pn
 from dashboards.gap_lab import panes
 from dashboards.gap_lab.controls import FilmControls, GapLabControls
 from dashboards.gap_lab.labs import GapLabs
-from dashboards.gap_lab.request import GapLabRequest, resolve
+from dashboards.gap_lab.request import GapLabRequest, by_family, resolve
 from dashboards.gap_lab.state import GapLabState
-from dashboards.gap_lab.training import TrainingPanel
+from dashboards.gap_lab.training import Trained, TrainingPanel
+from dashboards.lab.jobs import JOB_S
 from dashboards.lab.page import Page, card_grid
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
@@ -35,8 +36,6 @@ PLACES = {
 """Place in the grid: the film's buttons are above the two cards that it moves; in two columns, above all cards."""
 ELSEWHERE = f"@media {THREE} {{ :host {{ grid-row: span 2; }} }}"
 """Place of all other cards: each is as high as the film's buttons and the cards below them together."""
-PICTURES = 8
-"""Most reconstructions shown beside the image."""
 
 
 class GapLabPage(Page[GapLabRequest]):
@@ -48,7 +47,8 @@ class GapLabPage(Page[GapLabRequest]):
     needs_images = True
     line_style: ClassVar[str] = """
         .summary { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
-        figure { margin: 0; text-align: center; border-top: 4px solid var(--colour); padding-top: 2px; }
+        figure { margin: 0; text-align: center; }
+        figure svg { display: block; margin: 0 auto 2px auto; }
         img { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
         figcaption { font-size: 11px; max-width: 96px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     """
@@ -78,15 +78,18 @@ class GapLabPage(Page[GapLabRequest]):
 
     def line_of(self, request: GapLabRequest) -> str | None:
         """Return the image and its reconstruction from each method's posterior mean, as HTML."""
-        picture = request.lab.picture(request.methods[:PICTURES], request.index)
-        shown = [("image", picture.title, picture.image, "#7f8a95")]
+        picture = request.lab.picture(request.methods, request.index)
+        shown = [("image", picture.title, picture.image, "#7f8a95", "")]
         for name, decoded in picture.reconstructions.items():
             style = request.styles[name]
-            shown.append((style.label, f"decoded from the posterior mean of {name}", decoded, style.colour))
+            title = f"decoded from the posterior mean of {name}"
+            shown.append((style.label, title, decoded, style.colour, style.strokes))
         figures = [
-            f'<figure style="--colour: {colour}"><img alt="{html.escape(title)}" title="{html.escape(title)}" '
-            f'src="{png_address(image, 56)}"><figcaption>{html.escape(label)}</figcaption></figure>'
-            for label, title, image, colour in shown
+            f'<figure><svg width="52" height="4" viewBox="0 0 24 4" preserveAspectRatio="none" aria-hidden="true">'
+            f'<path d="M0 2h24" stroke="{colour}" stroke-width="4" stroke-dasharray="{strokes}"/></svg>'
+            f'<img alt="{html.escape(title)}" title="{html.escape(title)}" src="{png_address(image, 56)}">'
+            f"<figcaption>{html.escape(label)}</figcaption></figure>"
+            for label, title, image, colour, strokes in shown
         ]
         return f"<b>{html.escape(picture.title)}</b>{''.join(figures)}"
 
@@ -112,7 +115,10 @@ class GapLabPage(Page[GapLabRequest]):
             self.notice.show("")
             self.state.index = index
 
-        self.session.latest.aside(lambda: request.lab.largest_gap(method), show)
+        self.session.latest.aside(lambda: request.lab.largest_gap(method), show, JOB_S)
+
+    def withdraw(self) -> None:
+        self.training.withdraw()
 
     def act(self, action: str) -> None:
         self.training.start(action)
@@ -128,21 +134,35 @@ class GapLabPage(Page[GapLabRequest]):
     def watch(self) -> None:
         """Show the progress of a training that was started here."""
         if self.training.tick():
-            self.runs_changed()
+            self.runs_changed(self.training.take_trained())
 
-    def runs_changed(self) -> None:
-        """Load the runs that there are, in a thread, then offer their decoders."""
+    def runs_changed(self, trained: Trained | None = None) -> None:
+        """Load the runs that there are, in a thread, then offer their decoders; show what was trained here."""
         finished_only = self.labs.trainings.running or self.first.running
-        self.session.latest.aside(lambda: self.labs.refresh(finished_only), lambda _: self._show_decoders())
+        show = lambda _: self._show_decoders(trained)  # noqa: E731
+        self.session.latest.aside(lambda: self.labs.refresh(finished_only), show)
 
-    def _show_decoders(self) -> None:
+    def _show_decoders(self, trained: Trained | None) -> None:
         """Offer the decoders found; choose the first where the chosen one is not among them."""
-        names = list(self.labs.labs)
+        names = list((offered := self.labs.offered()).values())
         self.notice.add(*self.labs.complaints)
         self.views.visible = bool(names)
+        if self.session.request is None:
+            self.show_line("")  # the runs are loaded
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             self.state.decoder = names[0] if names else ""
-        self.controls.update(self.controls.decoder, options=names, value=self.state.decoder)
+        self.controls.update(self.controls.decoder, options=offered, value=self.state.decoder)
+        if trained is not None:
+            self._show_trained(trained)
         self.session.start()
+
+    def _show_trained(self, trained: Trained) -> None:
+        """Show the methods that were trained here, beside or in place of those shown, and say what was trained."""
+        lab = self.labs.labs.get(self.state.decoder)
+        new = [] if lab is None or not trained.shows else [name for name in trained.names if name in lab.runs]
+        if lab is not None and new:
+            before = (lab.decoder.runs[0],) if trained.is_set else self.state.methods
+            self.state.show(tuple(by_family(lab, [*before, *new])) if trained.is_set else (*before, *new))
+        self.notice.add(trained.words)

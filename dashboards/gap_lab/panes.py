@@ -7,6 +7,8 @@ from abc import abstractmethod
 from collections.abc import Hashable
 from typing import ClassVar
 
+import numpy as np
+
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.pane import Pane
 from dashboards.widgets.card import Content, Select, as_json
@@ -55,9 +57,9 @@ class GapStacks(GapLabPane):
             "Each stack hangs from log p(x) down to the method's ELBO. Plain: what no diagonal Gaussian can reach. "
             "Hatched: what the encoder misses of the best one, q*. Dotted: what a richer family gains over q*."
         )
-        bars = " Bars: one standard error over the images." if self.slow(request) else ""
+        bars = " Bars: one standard error over the images." if self.slow(request) else " Last: SVI at its step."
         return Content(
-            figure=as_json(stacked_gaps.figure(view, request.styles, request.theme)),
+            figure=as_json(stacked_gaps.figure(view, request.styles, request.theme, with_svi=not self.slow(request))),
             sub=view.what,
             sentence=f"{read}{bars} {view.truth}",
             alt=f"Gaps, {view.what}: " + "; ".join(_stack_words(view, k) for k in range(len(view.stacks))),
@@ -106,20 +108,32 @@ class SviBound(GapLabPane):
         return request.lab.svi(request.start, request.svi, request.index)
 
     def draw(self, view: SviView, request: GapLabRequest) -> Content:
-        first, last = float(view.elbo[0]), float(view.elbo[-1])
+        first = float(view.elbo[0])
         best = view.best_full_elbo if request.svi.covariance == "full" else view.best_diagonal_elbo
         return Content(
             figure=as_json(svi_path.bound(view, request.theme)),
             sub=view.settings,
-            sentence=f"From q(z|x) of {view.start}, {nats(view.log_px - first)} nats below log p(x), SVI ends "
-            f"{nats(view.log_px - last)} below; the best {request.svi.covariance} Gaussian lies "
+            sentence=f"From q(z|x) of {view.start}, {nats(view.log_px - first)} nats below log p(x), "
+            f"{end_words(view)}; the best {request.svi.covariance} Gaussian lies "
             f"{nats(view.log_px - best)} below. Of a q(z|x) that is no Gaussian SVI keeps "
             "only mean and variances.",
-            alt=f"ELBO against the step of SVI from {view.start}: {nats(first)} to {nats(last)} nats",
+            alt=f"ELBO against the step of SVI from {view.start}: {nats(first)} nats; {end_words(view)}",
         )
 
     def aside(self, view: SviView, request: GapLabRequest) -> str:
         return json.dumps(svi_path.frames(view, request.theme))
+
+
+def end_words(view: SviView) -> str:
+    """Return how SVI ends: how far below log p(x), whether it got worse, or at which step it diverged."""
+    lost, smaller = np.flatnonzero(~np.isfinite(view.elbo)), "a smaller step size or less momentum may help"
+    if len(lost):
+        return f"SVI diverges: from step {lost[0]} on its ELBO is not a number ({smaller})"
+    below = f"SVI ends {nats(view.log_px - float(view.elbo[-1]))} below"
+    worse, gap = float(view.elbo[0] - view.elbo[-1]), view.log_px - float(view.elbo[0])
+    if worse <= 0.005:
+        return below
+    return f"{below}, {nats(worse)} lower than it began{': it diverges' * (worse > max(gap, 1.0))} ({smaller})"
 
 
 class AccuracyTime(GapLabPane):
@@ -204,8 +218,7 @@ class EpochGaps(CurvePane):
         return f"Mean gaps under the weights kept of each epoch; {decoder}."
 
     def series(self, request: GapLabRequest) -> tuple[Select, ...]:
-        options = tuple((name, name) for name in request.with_epochs)
-        return (Select("epochs_of", "run", options, request.epochs_of),)
+        return (Select("epochs_of", "run", request.epoch_options, request.epochs_of),)
 
 
 class SizeGaps(CurvePane):

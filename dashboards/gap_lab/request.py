@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from dashboards.gap_lab.state import SEPARATOR
 from dashboards.lab.address import listed
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
-from gpvae_core.plots.method_styles import MethodStyle, method_styles
+from gpvae_core.plots.method_styles import MethodStyle, method_styles, short_name
 from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ STEPS = 100
 """Number of steps of SVI."""
 FIRST_METHODS = 4
 """Number of methods shown where the address names none."""
+FIRST_FAMILIES = ("vae", "full", "iaf", "gp")
+"""Methods of the runs that are shown first, in this order."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class GapLabRequest:
     quantity: str
     epochs_of: str
     with_epochs: Mapping[str, Run]
+    epoch_options: tuple[tuple[str, str], ...]
+    """Name and label of each of these runs."""
     styles: Mapping[str, MethodStyle]
     theme: Theme
     families: tuple[str, ...]
@@ -58,7 +62,10 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
     methods = _methods(lab, values)
     if values["start"] not in lab.runs:
         unknown = f"there is no run '{values['start']}' on this decoder" if values["start"] else ""
-        values.correct("start", lab.decoder.runs[0], unknown)
+        values.correct("start", _ended_first(lab)[0], unknown)
+    unended = [name for name in lab.partial if any(f"{method}+".startswith(f"{name}+") for method in methods)]
+    values.lasting += labs.library.remark([*unended, values["start"]])
+    shown = [*dict.fromkeys((*lab.runs, *methods))]
     with_epochs = labs.with_epochs(lab)
     if values["epochs_of"] not in with_epochs:
         values.correct("epochs_of", next(iter(with_epochs), ""))
@@ -68,7 +75,8 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
         methods=methods,
         svi=SviSettings(STEPS, values["step_size"], values["momentum"], values["covariance"]),
         with_epochs=with_epochs,
-        styles=method_styles([*dict.fromkeys((*lab.runs, *methods))], lab.decoder.name, values.theme),
+        epoch_options=tuple((name, labs.library.label(name)) for name in with_epochs),
+        styles=method_styles(shown, lab.decoder.name, values.theme, lab.partial, labs.looks(lab, shown)),
         theme=values.theme,
         families=labs.families(lab),
         **{name: values[name] for name in ("gaps_of", "start", "quantity", "epochs_of")},
@@ -76,17 +84,59 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
     return values.resolved(request)
 
 
+def _ended_first(lab: GapLab) -> list[str]:
+    """Return the runs of a lab, those whose training has not ended last."""
+    return sorted(lab.runs, key=lambda name: name in lab.partial)
+
+
+def by_family(lab: GapLab, names: Iterable[str]) -> list[str]:
+    """Return the names of runs, first those of FIRST_FAMILIES in their order."""
+
+    def rank(name: str) -> int:
+        family = lab.runs[name].config.method.partition(":")[0]
+        return FIRST_FAMILIES.index(family) if family in FIRST_FAMILIES else len(FIRST_FAMILIES)
+
+    return sorted(names, key=rank)
+
+
+def full_name(lab: GapLab, text: str) -> str:
+    """Return the name of a method that may begin with the short name of its run, as its check box has it."""
+    short = {short_name(run, lab.decoder.name): run for run in reversed(lab.runs)}
+    for names in ({run: run for run in lab.runs}, short):
+        fitting = [name for name in names if f"{text}+".startswith(f"{name}+")]
+        if fitting:
+            name = max(fitting, key=len)
+            return names[name] + text[len(name) :]
+    return text
+
+
+def is_of_a_run(lab: GapLab, method: str) -> bool:
+    """Return whether a method is a run of the lab, refined or not."""
+    return any(f"{method}+".startswith(f"{run}+") for run in lab.runs)
+
+
 def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
-    """Return the chosen methods that exist; if there are none, the first runs outside the series of encoder sizes."""
-    methods = []
-    for name in listed(values["chosen"], SEPARATOR):
+    """Return the chosen methods that exist, each under its one name; if there are none, some of the decoder's runs.
+
+    These are the first of FIRST_FAMILIES, outside the series of encoder sizes, whose training has ended.
+    """
+    methods, strange, complaints = [], [], []
+    for chosen in listed(values["chosen"], SEPARATOR):
+        name = full_name(lab, chosen)
+        strange += [] if is_of_a_run(lab, name) else [chosen]
         try:
             lab.model(name)
-            methods.append(name)
+            methods.append(lab.canonical(name))
         except UserError as error:
-            values.complaints.append(f"{name}: {error}")
+            complaints.append(f"{chosen}: {error}")
+    if len(strange) > 1:
+        known = [line for line in complaints if not line.startswith(tuple(f"{name}: " for name in strange))]
+        which = f"{', '.join(strange[:3])}{' and others' * (len(strange) > 3)}"
+        complaints = [f"no runs on the decoder of '{lab.decoder.name}', so left out: {which}", *known]
+    values.complaints += complaints
     series = set(lab.size_series())
-    plain = [name for name in lab.runs if name not in series] or list(lab.runs)
-    methods = methods or plain[:FIRST_METHODS]
+    ended = [name for name in lab.runs if name not in lab.partial]
+    plain = [name for name in ended if name not in series] or ended or list(lab.runs)
+    methods = list(dict.fromkeys(methods)) or by_family(lab, plain)[:FIRST_METHODS]
     values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

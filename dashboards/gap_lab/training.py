@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import panel as pn
 import panel_material_ui as pmui
@@ -15,6 +17,9 @@ from dashboards.lab.controls import FIELD, SMALL
 from dashboards.lab.progress import ProgressLine
 from gpvae_core.progress import Progress
 
+if TYPE_CHECKING:
+    from gpvae_core.inspection.gap_lab.methods import Decoder
+
 INTRO_OF_FIRST = (
     "Only <b>{name}</b> uses this decoder, so there is nothing to compare yet. Train the families of posteriors on it, "
     "each for some seconds on the digits: the decoder stays as it is, only the encoders learn."
@@ -23,12 +28,38 @@ INTRO = "Encoders trained here keep the decoder of <b>{name}</b> and appear as m
 TEACHING_SET = "the teaching set"
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training has made: the names of its runs, and those of them that were there already."""
+
+    names: tuple[str, ...]
+    known: tuple[str, ...]
+    is_set: bool
+    """Whether it was the teaching set, which is shown in place of what was."""
+    shows: bool
+    """Whether its runs are shown as methods; a series has a card of its own."""
+
+    @property
+    def words(self) -> str:
+        """What was trained and what was not, in a line; '' where all is new."""
+        if not self.known:
+            return ""
+        new = [name for name in self.names if name not in self.known]
+        was = "was" if len(self.known) == 1 else "were"
+        made = f"trained: {', '.join(new)}" if new else "nothing was trained anew"
+        return f"{', '.join(self.known)} {was} trained already, to the end and with these settings; {made}"
+
+
 class TrainingPanel:
     """Fields, buttons and progress of a training, which all pages share; its runs are saved in the library's root."""
 
     def __init__(self, labs: GapLabs, complain: Callable[[str], None]) -> None:
         self._labs, self._complain = labs, complain
         self._request: GapLabRequest | None = None
+        self._offered: Decoder | None = None
+        """The decoder for which the fields were filled last."""
+        self._trained: Trained | None = None
+        """What was trained from this page, until the page takes it."""
         self._numbered: dict[str, bool] = {}
         """Whether each method takes a number after a colon, as in iaf:4."""
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
@@ -57,9 +88,10 @@ class TrainingPanel:
         from gpvae_core.inspection.gap_lab.teaching import default_epochs
         from gpvae_core.methods import methods
 
-        before, self._request = self._request, request
+        before, self._request = self._offered, request
+        self._offered, self.toggle.disabled = request.lab.decoder, False
         lab, families = request.lab, list(request.families)
-        if before is not None and before.lab.decoder == lab.decoder:
+        if before == lab.decoder:
             return
         self.panel.visible = len(lab.runs) == 1
         intro = INTRO_OF_FIRST if self.panel.visible else INTRO
@@ -68,6 +100,16 @@ class TrainingPanel:
         self.epochs.value = default_epochs(lab.origin)
         self.set.param.update(options=families, value=families)
         self.method.param.update(options=list(self._numbered), value=next(iter(self._numbered), None))
+
+    def withdraw(self) -> None:
+        """Offer nothing: there is no decoder to train on."""
+        self._request = self._offered = None
+        self.panel.visible, self.toggle.disabled = False, True
+
+    def take_trained(self) -> Trained | None:
+        """Return what was trained from this page, once; None where another page trained it, or nothing was."""
+        trained, self._trained = self._trained, None
+        return trained
 
     def start(self, what: str) -> None:
         """Start to train `what`: the teaching set, the series of a card by its name, or one method."""
@@ -86,7 +128,11 @@ class TrainingPanel:
                 plan = teaching.size_set(run)
             else:
                 plan = [teaching.epoch_run(run) if what == EpochGaps.name else teaching.planned(run, what, epochs)]
+            names = tuple(item.name for item in plan)
+            known = tuple(item.name for item in plan if teaching.is_finished(root / item.name))
             teaching.train_planned(root, plan, run, progress)
+            series = what in (SizeGaps.name, EpochGaps.name)
+            self._trained = Trained(names, known, what == TEACHING_SET, not series)
 
         if not self._labs.trainings.begin(name, work):
             self._complain("a training is running already: wait for it, or cancel it")

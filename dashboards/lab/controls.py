@@ -44,11 +44,16 @@ class Controls:
     def update(self, widget: Any, **values: Any) -> None:
         """Change a widget's options, value or looks without calling what watches it.
 
-        NOTE: options and value must go in one call, or the browser sends back the first option as the user's choice.
+        NOTE: options and value must go in one call, or the browser sends back the first option as the user's choice. It
+        knows a value by its label, which may be another among new options: so the value goes along with them.
         """
         before, self._updating = self._updating, True
+        new_options = "options" in values and values["options"] != widget.options
         try:
-            widget.param.update(**values)
+            with param.parameterized.batch_call_watchers(widget):
+                widget.param.update(**values)
+                if new_options and "value" in values:
+                    widget.param.trigger("value")
         finally:
             self._updating = before
 

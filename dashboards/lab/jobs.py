@@ -6,26 +6,62 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gpvae_core.errors import UserError
-from gpvae_core.progress import Cancelled, Progress, duration
+from gpvae_core.progress import Cancelled, Progress, checked_by, duration
 
 log = logging.getLogger(__name__)
-Outcome = Literal["idle", "waiting", "running", "done", "cancelled", "failed"]
+Outcome = Literal["idle", "waiting", "running", "stopping", "done", "cancelled", "failed"]
+ANSWER_S, JOB_S = 60.0, 1800.0
+"""Most seconds of an answer that a page computes at once, and of a job."""
+PATIENCE_S = 10.0
+"""Most seconds for which the job of a slow pane waits for those of other panes; then it goes on beside them."""
 _ONE_AT_A_TIME = threading.Lock()
-"""Held by the one job of all pages' slow panes that may compute: a second one would distort the times it measures."""
+"""Held by the one job of all pages' slow panes that computes: a second one would distort the times it measures."""
+_ENDING = threading.Event()
+"""Set when the server ends."""
 _STARTED: weakref.WeakSet[WatchedJob] = weakref.WeakSet()
 """All jobs that were started and are still known to something."""
 LOOK_S = 0.2
 """Seconds after which a job that waits for that lock checks again whether it was cancelled."""
+LATE_S = 5.0
+"""Seconds after its expected end from which a job is said to take longer."""
+
+
+class TimeOver(UserError):
+    """Raised where work has taken as long as it may."""
+
+
+@contextmanager
+def allowed(wanted: Callable[[], bool], seconds: float) -> Iterator[None]:
+    """Let the work of this thread go on while it is wanted, for so many seconds.
+
+    Raises:
+        Cancelled: by `checkpoint`, when it is not wanted any more.
+        TimeOver: by `checkpoint`, when its time is over.
+    """
+    end = time.monotonic() + seconds
+
+    def check() -> None:
+        if _ENDING.is_set() or not wanted():
+            raise Cancelled
+        if time.monotonic() > end:
+            raise TimeOver(f"this was stopped as it took more than {duration(seconds)}: ask for fewer steps or methods")
+
+    with checked_by(check):
+        yield
 
 
 @dataclass(frozen=True)
 class Report:
-    """The progress of a job: `done` of `total` steps of `what`; `left` is in seconds, None while unknown."""
+    """The progress of a job: `done` of `total` steps of `what`.
+
+    `left` is in seconds, None while unknown, as of the time `at` on the monotonic clock; None for now.
+    """
 
     outcome: Outcome
     what: str = ""
@@ -33,10 +69,11 @@ class Report:
     total: int = 0
     left: float | None = None
     error: str = ""
+    at: float | None = None
 
     @property
     def running(self) -> bool:
-        return self.outcome in ("waiting", "running")
+        return self.outcome in ("waiting", "running", "stopping")
 
     @property
     def share(self) -> float:
@@ -49,20 +86,28 @@ class Report:
             return "Cancelled. What was trained so far is kept; training goes on from there."
         if self.outcome == "failed":
             return self.error
+        if self.outcome == "stopping":
+            return "Cancelled: it ends with the step that it is at…"
         what = self.what or "starting"
-        count = f" {self.done} of {self.total}" if self.total else ""
-        left = "" if self.left is None else f", about {duration(max(5, 5 * round(self.left / 5)))} left"
-        return f"{what[0].upper()}{what[1:]}{count}{left}"
+        count = f" {min(self.done, self.total)} of {self.total}" if self.total else ""
+        return f"{what[0].upper()}{what[1:]}{count}{self._left_words()}"
+
+    def _left_words(self) -> str:
+        if self.left is None:
+            return ""
+        left = self.left - (0.0 if self.at is None else time.monotonic() - self.at)
+        return ", longer than expected" if left < -LATE_S else f", about {duration(max(5, 5 * round(left / 5)))} left"
 
 
 class WatchedJob:
-    """A thread that runs `work(progress)`. Any number of pages may read `report()`.
+    """A thread that runs `work(progress)`, for at most `seconds`. Any number of pages may read `report()`.
 
-    The thread replaces the frozen report as a whole, so that readers need no lock.
+    The thread replaces the frozen report as a whole, so that readers need no lock. A job with a limit can be cancelled
+    at any checkpoint, one without, such as a training, only where it reports progress.
     """
 
-    def __init__(self, name: str, work: Callable[[Progress], Any]) -> None:
-        self.name, self._work = name, work
+    def __init__(self, name: str, work: Callable[[Progress], Any], seconds: float | None = None) -> None:
+        self.name, self._work, self._seconds = name, work, seconds
         self.result: Any = None
         """What the work returned, once it is done."""
         self._cancel = threading.Event()
@@ -78,36 +123,39 @@ class WatchedJob:
         return self
 
     def cancel(self) -> None:
-        """Ask the work to stop; it does so when it next reports progress."""
+        """Ask the work to stop; its report says so at once."""
         self._cancel.set()
 
     def report(self) -> Report:
         """Return the progress so far."""
-        return self._report
+        report = self._report
+        return replace(report, outcome="stopping") if report.running and self._cancel.is_set() else report
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the work has ended."""
         self._thread.join(timeout)
 
     def _progress(self, done: int, total: int, what: str) -> None:
+        now, before = time.monotonic(), self._report
+        if not before.running:  # a callback that outlives the work
+            return
         if self._cancel.is_set():
             raise Cancelled
-        now, before = time.monotonic(), self._report
-        if not before.running:  # a callback that outlives the work, as those of a fitted t-SNE map do
-            return
         if what != before.what or done < before.done:
             self._since = now
         spent = now - self._since
         left = spent / done * (total - done) if done and spent > 0.5 else None
-        self._report = Report("running", what, done, total, left)
+        self._report = Report("running", what, done, total, left, at=now)
 
     def _run(self) -> None:
         outcome, error = self._outcome()
         self._report = Report(outcome, self._report.what, error=error)
 
     def _outcome(self) -> tuple[Outcome, str]:
+        wanted = lambda: not self._cancel.is_set()  # noqa: E731
         try:
-            self.result = self._work(self._progress)
+            with nullcontext() if self._seconds is None else allowed(wanted, self._seconds):
+                self.result = self._work(self._progress)
         except Cancelled:
             return "cancelled", ""
         except UserError as error:
@@ -119,7 +167,8 @@ class WatchedJob:
 
 
 def stop_jobs(seconds: float) -> None:
-    """Ask all jobs to stop, and wait up to so many seconds until they have: a training saves its state first."""
+    """End all work, and wait up to so many seconds until the jobs have ended: a training saves its state first."""
+    _ENDING.set()
     jobs, deadline = list(_STARTED), time.monotonic() + seconds
     for job in jobs:
         job.cancel()
@@ -140,12 +189,12 @@ class JobSlot:
         self.number = 0
         """How many jobs were begun: by it a page tells a new job from one whose end it has shown."""
 
-    def begin(self, name: str, work: Callable[[Progress], Any]) -> bool:
+    def begin(self, name: str, work: Callable[[Progress], Any], seconds: float | None = None) -> bool:
         """Start a job unless one is running; return whether it was started."""
         with self._lock:
             if self.running:
                 return False
-            self._job = WatchedJob(name, work).start()
+            self._job = WatchedJob(name, work, seconds).start()
             self.number += 1
             return True
 
@@ -155,7 +204,7 @@ class JobSlot:
         return self._job.report().running
 
     def cancel(self) -> None:
-        """Cancel the job, if there is one: it stops when it next reports progress."""
+        """Cancel the job, if there is one."""
         self._job.cancel()
 
     def report(self) -> Report:
@@ -166,8 +215,8 @@ class JobSlot:
 class Background(JobSlot):
     """Computes the view of one slow pane; a request for another view cancels the job of the one before.
 
-    A job can only be cancelled where it reports progress. Until then it runs on in its thread, but its result is never
-    read: the slot has already forgotten it.
+    A job that is cancelled runs on to its next checkpoint, but its result is never read: the slot has already
+    forgotten it.
     """
 
     def __init__(self, name: str) -> None:
@@ -182,7 +231,7 @@ class Background(JobSlot):
             self.discard()
             self.key = key
             if key is not None:
-                self.begin(self._name, lambda progress: _in_turn(work, progress))
+                self.begin(self._name, lambda progress: _in_turn(work, progress), JOB_S)
 
     def discard(self) -> None:
         """Cancel the job and forget its result: the next request is computed even where its key is the same."""
@@ -201,11 +250,14 @@ class Background(JobSlot):
 
 
 def _in_turn(work: Callable[[Progress], Any], progress: Progress) -> Any:
-    """Wait until no other slow pane is computing, then do the work; a job can be cancelled while it waits."""
+    """Wait until no other slow pane is computing, but not for ever, then do the work."""
+    end = time.monotonic() + PATIENCE_S
     progress(0, 0, "waiting for other work")
-    while not _ONE_AT_A_TIME.acquire(timeout=LOOK_S):
+    while not (alone := _ONE_AT_A_TIME.acquire(timeout=LOOK_S)) and time.monotonic() < end:
         progress(0, 0, "waiting for other work")
     try:
+        progress(0, 0, "starting")
         return work(progress)
     finally:
-        _ONE_AT_A_TIME.release()
+        if alone:
+            _ONE_AT_A_TIME.release()

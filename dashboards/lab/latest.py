@@ -6,36 +6,49 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 from bokeh.document import Document
 
+from dashboards.lab.jobs import ANSWER_S, JOB_S, allowed
 from gpvae_core.errors import UserError
+from gpvae_core.progress import Cancelled
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-POOL = ThreadPoolExecutor(max_workers=4, thread_name_prefix="views")
-"""Shared by all pages. Torch and numpy release the interpreter's lock, so that a few threads keep the cores busy."""
+POOL = ThreadPoolExecutor(max_workers=16, thread_name_prefix="views")
+"""Shared by all pages, each of which answers one request at a time. Torch and numpy release the interpreter's lock."""
+
+
+def _submit(work: Callable[..., object], *arguments: Any) -> None:
+    """Run `work(*arguments)` in the pool; while the server ends, do nothing."""
+    try:
+        POOL.submit(work, *arguments)
+    except RuntimeError:
+        log.debug("the server ends: nothing is computed any more")
 
 
 class Latest:
     """Numbers a page's requests by generation and answers only the newest; `complain` shows an error to the user.
 
-    `push` and `soon` run what changes the page with the document's lock; everything else runs in the pool.
+    `push` and `soon` run what changes the page with the document's lock; everything else runs in the pool, and is
+    stopped at its next checkpoint once it is stale or the tab is closed.
     """
 
     def __init__(self, document: Document | None, complain: Callable[[str], None]) -> None:
         self._document, self._complain = document, complain
         self._lock = threading.Lock()
-        """Guards `_generation`, which the page's thread and the pool may both raise; a mere read needs no lock."""
+        """Guards the fields below, which the page's thread and the pool may both change; a mere read needs no lock."""
         self._generation = 0
-        self._turn = threading.Lock()
-        """Held while one request is answered: a page's requests never run beside one another, and an older one that has
-        waited for it finds that it is stale and does nothing."""
+        self._asked: Callable[[], None] | None = None
+        """The answer to the newest request, while an older one is still being answered: they never run at once."""
+        self._answering = False
+        self._closed = False
 
     def current(self, generation: int) -> bool:
-        """Return whether this is still the newest request."""
-        return generation == self._generation
+        """Return whether this is still the newest request, of a tab that is open."""
+        return generation == self._generation and not self._closed
 
     def next(self) -> int:
         """Return the generation of a new request; all requests before it are stale from now on."""
@@ -43,31 +56,65 @@ class Latest:
             self._generation += 1
             return self._generation
 
+    def close(self) -> None:
+        """Give up all work: the tab was closed."""
+        self._closed = True
+
+    def allowed(self, generation: int, seconds: float = ANSWER_S) -> AbstractContextManager[None]:
+        """Let work on a request go on in this thread for so many seconds, while it is the newest (`jobs.allowed`)."""
+        return allowed(lambda: self.current(generation), seconds)
+
     def ask(self, work: Callable[[int], None]) -> int:
-        """Answer a new request: run `work(generation)` in the pool, once the answer in progress has ended."""
+        """Answer a new request: run `work(generation)` in the pool, once the answer in progress has been given up."""
         generation = self.next()
 
-        def in_turn() -> None:
-            with self._turn:
-                if self.current(generation):
+        def answer() -> None:
+            if self.current(generation):
+                with self.allowed(generation):
                     work(generation)
 
-        self.aside(in_turn)
+        with self._lock:
+            self._asked, answering, self._answering = answer, self._answering, True
+        if not answering:
+            _submit(self._answer_all)
         return generation
+
+    def _answer_all(self) -> None:
+        """Answer what was asked for last, until there is nothing newer."""
+        while True:
+            with self._lock:
+                answer, self._asked = self._asked, None
+                self._answering = answer is not None
+            if answer is None:
+                return
+            self._guarded(answer, None)
 
     def afterwards(self, work: Callable[[int], None], generation: int) -> None:
         """Run slow work that improves an answer already given; newer requests do not wait for it and make it stale."""
-        self.aside(lambda: work(generation) if self.current(generation) else None)
 
-    def aside(self, work: Callable[[], T], show: Callable[[T], None] | None = None) -> None:
+        def improve() -> None:
+            if self.current(generation):
+                with self.allowed(generation, JOB_S):
+                    work(generation)
+
+        _submit(self._guarded, improve, None)
+
+    def aside(self, work: Callable[[], T], show: Callable[[T], None] | None = None, seconds: float = ANSWER_S) -> None:
         """Run work in the pool that belongs to no request, then pass its result to `show`, with the document's lock."""
-        POOL.submit(self._guarded, work, show)
+
+        def limited() -> T:
+            with allowed(lambda: not self._closed, seconds):
+                return work()
+
+        _submit(self._guarded, limited, show)
 
     def _guarded(self, work: Callable[[], T], show: Callable[[T], None] | None) -> None:
         try:
             result = work()
             if show is not None:
                 self.soon(lambda: show(result))
+        except Cancelled:
+            return
         except UserError as error:
             self._say(str(error))
         except Exception as error:

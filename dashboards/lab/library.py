@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dashboards.lab.jobs import WatchedJob
+from dashboards.lab.jobs import JOB_S, Report, WatchedJob
 from gpvae_core.errors import UserError, shown, unknown
 from gpvae_core.files import real_path, with_name
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.progress import Progress
 
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
@@ -103,8 +103,12 @@ class RunLibrary:
     def __init__(self, places: Sequence[Path], opened: Callable[[Path], Explorer] | None = None) -> None:
         self.places = tuple(map(with_name, places))
         self._opened = opened or _opened
-        self._one_at_a_time = threading.Lock()
-        self._explorers, self._jobs, self._shared = Memo(), Memo(), Memo()
+        self._explorers, self._shared = Memo(), Memo()
+        self._preparing = threading.Lock()
+        """Guards the two fields below."""
+        self._preparations: dict[Path, WatchedJob] = {}
+        self._watched: weakref.WeakKeyDictionary[object, frozenset[Path]] = weakref.WeakKeyDictionary()
+        """The runs that each page watches."""
         self._broken: set[Path] = set()
         self._runs: dict[str, ListedRun] = {}
         self.damaged: list[str] = []
@@ -181,6 +185,25 @@ class RunLibrary:
         self.check_ready(name)
         return summary
 
+    def partial(self, name: str) -> str:
+        """Return how far a run has come whose training has not ended, see `RunSummary.partial`; '' for any other."""
+        return self.summary(name).partial
+
+    def label(self, name: str) -> str:
+        """Return a run's name as a page lists it, with a mark where its training has not ended."""
+        return f"{name} ({partial})" if (partial := self.partial(name)) else name
+
+    def remark(self, names: Sequence[str]) -> list[str]:
+        """Return a line about those of the runs shown whose training has not ended; none where all have."""
+        partial = dict.fromkeys(name for name in names if name in self._runs and self.partial(name))
+        resume = " and ".join(f"gpvae train --resume {self.summary(name).path}" for name in partial)
+        labels = ", ".join(map(self.label, partial))
+        return [f"{labels}: training was stopped or still goes on; go on with it by {resume}"] if partial else []
+
+    def finished_first(self, names: Sequence[str]) -> list[str]:
+        """Return the names of runs, those whose training has not ended last: none of these is chosen by itself."""
+        return sorted(names, key=lambda name: bool(self.partial(name)))
+
     def without_images(self) -> str:
         """Return why no run on images can be shown although there are runs; '' where there are none, or one can."""
         if not self._runs or self.image_names():
@@ -193,8 +216,13 @@ class RunLibrary:
         )
 
     def default_choice(self) -> tuple[str, str]:
-        """Return the newest run on images, and the second newest if it has the same data and dimension; '' for none."""
-        first, second, *_ = [*self.image_names(), "", ""]
+        """Return the newest run on images, and the second newest if it has the same data and dimension; '' for none.
+
+        A run whose training has not ended is chosen only where there is no other, and none is compared with it.
+        """
+        names = self.image_names()
+        finished = [name for name in names if not self.partial(name)]
+        first, second, *_ = [*(finished or names[:1]), "", ""]
         kinds = [(run.dataset, run.latent_dim) for run in map(self.summary, filter(None, (first, second)))]
         return first, second if len(set(kinds)) == 1 else ""
 
@@ -223,12 +251,30 @@ class RunLibrary:
         """Return whether an attempt to load the run has failed."""
         return self.summary(name).path in self._broken
 
-    def preparation(self, name: str) -> WatchedJob:
-        """Return the job that computes what the run's views need; it is started at the first call."""
-        explorer = self.explorer(name)
+    def prepare(self, page: object, names: Sequence[str], again: bool = False) -> None:
+        """Compute what the views of these runs, which are loaded, need, and of no others for this page.
 
-        def prepare(progress: Progress) -> None:
-            with self._one_at_a_time:  # one run is ready sooner than two at half the speed
-                explorer.prepare(progress)
+        What no page watches any more is cancelled. A run that the user has cancelled waits until it is asked for
+        `again`. Runs are prepared side by side, so that none waits for another.
+        """
+        with self._preparing:
+            names = [name for name in names if name in self._runs]
+            self._watched[page] = frozenset(self.summary(name).path for name in names)
+            for path in self._preparations.keys() - frozenset().union(*self._watched.values()):
+                self._preparations.pop(path).cancel()
+            for name in names:
+                path, work = self.summary(name).path, self.explorer(name).prepare
+                known = self._preparations.get(path)
+                if known is None or (again and not known.report().running):
+                    self._preparations[path] = WatchedJob(f"preparing {name}", work, JOB_S).start()
 
-        return self._jobs.get(self.summary(name).path, lambda: WatchedJob(f"preparing {name}", prepare).start())
+    def cancel_preparation(self, name: str) -> None:
+        """Cancel what is computed for a run, for all pages."""
+        with self._preparing:
+            if (job := self._preparations.get(self.summary(name).path)) is not None:
+                job.cancel()
+
+    def preparation(self, name: str) -> Report:
+        """Return the progress of what is computed for a run; its outcome is idle where no page has asked for it."""
+        job = self._preparations.get(self.summary(name).path)
+        return Report("idle") if job is None else job.report()

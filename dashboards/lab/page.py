@@ -103,6 +103,10 @@ class Page(ABC, Generic[R]):
         """Start to compute, once the page has loaded."""
         self.session.start()
 
+    def close(self) -> None:
+        """End the work that only this page watches: its tab was closed."""
+        self.session.close()
+
     def watch(self) -> None:
         """Update what changes without a choice of the user's, such as the progress of a training."""
 
@@ -138,6 +142,9 @@ class Page(ABC, Generic[R]):
     def offer(self, request: R) -> None:
         """Show the request's values in the controls, and the options that there are."""
 
+    def withdraw(self) -> None:
+        """Take back what was offered for the last request: the present one cannot be answered."""
+
     def beside(self, pane: Pane[R], aside: str) -> None:
         """Show what `Pane.aside` returned for the view of a card, outside the card."""
 
@@ -170,6 +177,7 @@ class Page(ABC, Generic[R]):
         self.start()
         if self._document is not None:
             self._document.add_periodic_callback(self.tick, self.tick_ms)
+            self._document.on_session_destroyed(lambda session_context: self.close())
 
     def tick(self) -> None:
         """Update the page, at each tick of the clock."""

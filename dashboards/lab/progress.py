@@ -21,9 +21,14 @@ class ProgressLine:
         self.bar = pmui.LinearProgress(value=0, variant="determinate", width=240, margin=(14, 8))
         self.words = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 8))
         self.cancel = pmui.Button(label="Cancel", variant="outlined", **BUTTON)
-        self.cancel.on_click(lambda _: slot.cancel())
+        self.cancel.on_click(lambda _: self._stop())
         parts = (self.bar, self.words, self.cancel)
         self.panel = pn.Row(*parts, visible=False, align="center", sizing_mode="stretch_width")
+
+    def _stop(self) -> None:
+        """Cancel the job, and say so at once: it may take a while until its state is saved."""
+        self._slot.cancel()
+        self.follow()
 
     def follow(self) -> Report | None:
         """Show the job's progress; return its report once, when it has ended."""
@@ -38,7 +43,7 @@ class ProgressLine:
             words = (report.outcome == "cancelled" and self._cancelled) or report.words
         self.words.object = f'<span role="status" class="progress-words">{html.escape(words)}</span>'
         self.bar.param.update(value=round(100 * report.share), visible=report.running)
-        self.cancel.visible = report.running
+        self.cancel.param.update(visible=report.running, disabled=report.outcome == "stopping")
         self.panel.visible = bool(words)
         if report.running:
             return None

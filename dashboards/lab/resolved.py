@@ -40,6 +40,8 @@ class Values(dict[str, Any]):
         super().__init__(chosen)
         self._chosen = dict(chosen)
         self.complaints: list[str] = []
+        self.lasting: list[str] = []
+        """Warnings that are shown as long as the request is."""
 
     @property
     def theme(self) -> Theme:
@@ -68,4 +70,4 @@ class Values(dict[str, Any]):
     def resolved(self, request: R, refused: str = "") -> Resolved[R]:
         """Return the request with all corrections and complaints."""
         corrections = {name: value for name, value in self.items() if value != self._chosen[name]}
-        return Resolved(request, corrections, self.complaints, refused=refused)
+        return Resolved(request, corrections, self.complaints, self.lasting, refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import time
 from collections.abc import Hashable, Sequence
@@ -13,14 +14,14 @@ import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
-from dashboards.lab.jobs import Background
+from dashboards.lab.jobs import Background, TimeOver
 from dashboards.lab.latest import Latest
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.widgets.card import Card, Content
 from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError
-from gpvae_core.progress import silent
+from gpvae_core.progress import Cancelled, silent
 
 if TYPE_CHECKING:
     from dashboards.lab.page import Page
@@ -32,6 +33,8 @@ BEING_COMPUTED = "Being computed. This fills by itself."
 NOTHING_TO_SHOW = "Nothing to show: see the line above."
 BUSY_AFTER_S = 0.6
 """Seconds that a card may take before it is marked as busy."""
+CANCEL_AFTER_S = 3.0
+"""Seconds that a card may take before its computing can be cancelled."""
 CANCEL, AGAIN = ("cancel", "Cancel"), ("again", "Try again")
 
 
@@ -94,14 +97,33 @@ class Session(Generic[R]):
         self.refresh()
 
     def _act(self, pane: Pane[R], action: str) -> None:
-        background = self._background[pane.name]
         if action == CANCEL[0]:
-            background.cancel()
+            self._give_up(pane)
         elif action == AGAIN[0]:
-            background.discard()
+            self._background[pane.name].discard()
             self.refresh()
         else:
             self._page.act(action)
+
+    def _give_up(self, pane: Pane[R]) -> None:
+        """Cancel the job of a card; where it has none, give up all cards that are computed in the same answer."""
+        request = self.request
+        if request is None:
+            return
+        given_up = [pane]
+        if pane.slow(request):
+            self._background[pane.name].discard()
+        else:
+            self._generation = self.latest.next()
+            given_up = [other for other in self.panes if other.name in self._awaited and not other.slow(request)]
+        for other in given_up:
+            self._put(other, Answer(Content(message="Cancelled.", actions=(AGAIN,))))
+
+    def close(self) -> None:
+        """End all work: the tab was closed."""
+        self.latest.close()
+        for background in self._background.values():
+            background.discard()
 
     def _export(self, pane: Pane[R]) -> None:
         answer, card = self._answers.get(pane.name), self.cards[pane.name]
@@ -137,10 +159,17 @@ class Session(Generic[R]):
         self.latest.push(generation, partial(self._begin, resolved, generation))
         if resolved.refused:
             return
-        if (line := self._page.line_of(resolved.request)) is not None:
+        if (line := self._line_of(resolved.request, generation)) is not None:
             self.latest.push(generation, partial(self._page.show_line, line))
         self._draw_all(resolved.request, generation)
         self.latest.afterwards(partial(self._improve, resolved.request), generation)
+
+    def _line_of(self, request: R, generation: int) -> str | None:
+        try:
+            with self.latest.allowed(generation):
+                return self._page.line_of(request)
+        except UserError as error:
+            return html.escape(str(error))
 
     def _begin(self, resolved: Resolved[R], generation: int) -> None:
         """Correct the state, show why, and start the jobs of slow panes. Corrections do not count as a choice."""
@@ -172,6 +201,7 @@ class Session(Generic[R]):
         for background in self._background.values():
             background.cancel_unfinished()
         self._page.show_line("")
+        self._page.withdraw()
         for pane in panes:
             self._put(pane, Answer(Content(message=why)))
 
@@ -191,9 +221,12 @@ class Session(Generic[R]):
     def _draw(self, pane: Pane[R], request: R, generation: int) -> None:
         """Compute and draw one card and show it at once, while the others are computed; an error becomes a message."""
         try:
-            answer = self._answer_of(pane, request)
+            with self.latest.allowed(generation):
+                answer = self._answer_of(pane, request)
         except UserError as error:
-            answer = Answer(Content(message=str(error)))
+            answer = Answer(Content(message=str(error), actions=(AGAIN,) if isinstance(error, TimeOver) else ()))
+        except Cancelled:
+            return
         except Exception as error:
             log.exception("card %s could not be drawn", pane.name)
             answer = Answer(Content(message=f"This view could not be computed ({type(error).__name__}: {error})."))
@@ -240,13 +273,15 @@ class Session(Generic[R]):
     def tick(self) -> None:
         """Mark cards that are late as busy, and show the progress of background jobs in theirs."""
         # NOTE: a mark costs each card a message and a repaint; cards that are answered at once get none.
-        late, request = time.monotonic() - self._begun > BUSY_AFTER_S, self.request
+        since, request = time.monotonic() - self._begun, self.request
         for pane in self.panes:
             if request is None or pane.name not in self._awaited:
                 continue
             if pane.slow(request):
                 self._follow_job(pane, request)
-            elif late:
+            elif since > CANCEL_AFTER_S:
+                self._change(pane, busy=True, actions=(CANCEL,))
+            elif since > BUSY_AFTER_S:
                 self._change(pane, busy=True)
 
     def _follow_job(self, pane: Pane[R], request: R) -> None:

@@ -110,7 +110,8 @@ class MapaLabControls(Controls):
     def offer(self, request: MapaLabRequest) -> None:
         """Show the request's values, and the data sets and runs that can be chosen."""
         state, lab, picture = self.state, request.lab, request.picture
-        self.update(self.run, options=list(request.image_runs), value=picture.run if picture else self.run.value)
+        runs = {request.labs.library.label(name): name for name in request.image_runs}
+        self.update(self.run, options=runs, value=picture.run if picture else self.run.value)
         self.arrange(state.tab)
         self.update(self.dataset, options=list(request.sets), value=lab.name, description=request.sets[lab.name])
         self.point.show(state.place.replace(",", ", ") or state.index, lab.size - 1)

@@ -120,7 +120,7 @@ class ModelDensity(MapaLabPane):
         return request.lab.density(request.labs.library.run(str(self.key(request))), progress)
 
     def draw(self, view: DensityView, request: MapaLabRequest) -> Content:
-        options = tuple((name, name) for name in request.point_runs)
+        options = tuple((name, request.labs.library.label(name)) for name in request.point_runs)
         failed = f" The KL leaves out {view.failed} points at which the quadrature failed its checks."
         return Content(
             figure=as_json(density.figure(view, request.theme)),

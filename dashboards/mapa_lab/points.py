@@ -208,7 +208,7 @@ class DecoderVariants(PointPane):
         return request.lab.variants(request.chosen, request.settings, learned=learned, progress=progress)
 
     def draw(self, view: VariantsView, request: MapaLabRequest) -> Content:
-        options = (("", "none"), *((name, name) for name in request.point_runs))
+        options = (("", "none"), *((name, request.labs.library.label(name)) for name in request.point_runs))
         train = "" if request.point_runs else f" A trained one: {train_command(request)}"
         return Content(
             figure=as_json(variants.figure(view, request.theme)),

@@ -94,10 +94,13 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
     bandwidth = bandwidth_of(values["bandwidth"])
     if bandwidth is None:
         bandwidth = lab.sigma if values["bandwidth"] == SIGMA else lab.best_bandwidth()
-    point_runs, image_runs = labs.point_runs(lab), tuple(labs.library.image_names())
+    point_runs = tuple(labs.library.finished_first(labs.point_runs(lab)))
+    image_runs = tuple(labs.library.image_names())
     if (learned := values["learned"]) not in point_runs:
         known = not learned or learned in labs.library.ready_names()
         values.correct("learned", "", "" if known else labs.why_not(learned, "run on these points", point_runs))
+    if values["learned"]:
+        values.lasting += labs.library.remark([values["learned"]])
     request = MapaLabRequest(
         tab=values["tab"], labs=labs, lab=lab, values=values, sets=ABOUT, theme=values.theme,
         chosen=lab.chosen(index) if place is None else lab.chosen_at(*place),
@@ -117,13 +120,15 @@ def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoi
     """Return the chosen image model or, if it cannot be loaded, the newest that can; None if there is none."""
     if values["run"] and values["run"] not in runs:
         values.correct("run", "", labs.why_not(values["run"], "run on images", runs))
-    for name in dict.fromkeys([values["run"] or runs[0], *runs] if runs else []):
+    offered = labs.library.finished_first(runs)
+    for name in dict.fromkeys([values["run"] or offered[0], *offered] if runs else []):
         try:
             lab = labs.images(name)
         except UserError as error:
             values.complaints.append(str(error))
             continue
         values.correct("run", name)
+        values.lasting += labs.library.remark([name])
         return ImageChoice(name, lab, values.below("image", lab.size, "test image"), _kernel(lab, values))
     return None
 

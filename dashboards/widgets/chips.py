@@ -13,4 +13,6 @@ from dashboards.widgets.base import Widget
 class Chips(Widget):
     """A row of check boxes; the message is 'toggle' ([key, on]), with False also for a box that is removed."""
 
-    items = param.List(default=[], doc="Dicts of key, label, colour, checked, removable")
+    items = param.List(
+        default=[], doc="Dicts of key, label, colour, strokes (of a sample of the line), checked, removable"
+    )

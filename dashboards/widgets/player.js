@@ -1,8 +1,9 @@
-// Plays the film of SVI: moves an outline and its trail over the contours and a dot along the ELBO. All frames are here
-// already; a frame redraws shapes alone, and nothing goes to the server while it plays.
+// Plays the film of SVI: moves an outline and its trail over the contours, a dot along the ELBO, and the stack of its
+// gaps. All frames are here already; a frame redraws shapes alone, and nothing goes to the server while it plays.
 
-const FRAME_MS = 60
-const VIEWS = {contours: "lab_contours", bound: "lab_bound"}
+const FRAME_MS = 50
+const VIEWS = {contours: "lab_contours", bound: "lab_bound", gaps: "lab_gaps"}
+const SPEEDS = [1, 2, 4, 8, 16] // steps a second
 
 function line(points) {
   return points.map(([x, y], k) => `${k ? "L" : "M"}${x},${y}`).join("")
@@ -15,7 +16,24 @@ function dot([x, y], colour) {
   }
 }
 
-function shapesAt({paths, centres, elbo, colour}, step) {
+// The stack of the gaps from log p(x), at 0, down to the ELBO, with its length below it; x is where the figure has
+// room for it.
+function stack({elbo, log_px, best_diagonal, bars: [approximation, amortization, ink]}, step) {
+  if (elbo[step] === null) return () => []
+  const [end, whole] = [log_px - elbo[step], log_px - best_diagonal]
+  const bar = (x, y0, y1, fillcolor, label) => ({
+    type: "rect", x0: x - 0.28, x1: x + 0.28, y0, y1, fillcolor, line: {width: 0.8, color: ink}, ...(label ? {label} : {}),
+  })
+  const label = {text: `<b>${end.toFixed(2)}</b>`, textposition: "bottom center", yanchor: "top", font: {size: 11, color: ink}}
+  return (x) => [
+    bar(x, 0, Math.min(end, whole), approximation),
+    ...(end > whole ? [bar(x, whole, end, amortization)] : []),
+    {...bar(x, end, end, "rgba(0,0,0,0)", label), line: {width: 2, color: ink}},
+  ]
+}
+
+function shapesAt(film, step) {
+  const {paths, centres, elbo, colour} = film
   const contours = [
     {type: "path", path: line(centres.slice(0, step + 1)), line: {color: colour, width: 1.5, dash: "dot"}},
     ...(paths[step] ? [{type: "path", path: paths[step], line: {color: colour, width: 3}}] : []),
@@ -23,7 +41,7 @@ function shapesAt({paths, centres, elbo, colour}, step) {
   ]
   const done = elbo.slice(0, step + 1).map((e, k) => [k, e]).filter(([, e]) => e !== null)
   const bound = done.length ? [{type: "path", path: line(done), line: {color: colour, width: 3}}, dot(done.at(-1), colour)] : []
-  return {contours, bound}
+  return {contours: () => contours, bound: () => bound, gaps: stack(film, step)}
 }
 
 export function render({model, el}) {
@@ -31,12 +49,15 @@ export function render({model, el}) {
   const play = button(bar, "Play", () => run(!playing), {class: "play"})
   const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to the encoder's own answer"})
   const position = element("input", element("label", bar, {title: "Move through the steps"}, "step"), {type: "range", min: 0, step: 1, "aria-label": "Step"})
+  const speed = element("select", element("label", bar, {title: "Steps a second while it plays"}, "speed"), {"aria-label": "Steps a second"})
+  for (const each of SPEEDS) speed.add(new Option(`${each} a second`, each, false, each === 4))
   const words = element("output", bar, {class: "readout", role: "status", "aria-live": "off"})
 
   let film = null
   let last = 0
   let step = 0
   let playing = false
+  let moved = 0 // when the last step was shown, while it plays
   let shapes = null // of this step
   const drawn = new Map() // view -> its shapes as they were drawn; a view that was drawn anew has lost them
 
@@ -50,7 +71,7 @@ export function render({model, el}) {
     if (!film) { words.textContent = model.busy ? "computing…" : ""; return }
     const elbo = film.elbo[step]
     const below = elbo === null ? "" : `, ${(film.log_px - elbo).toFixed(2)} below log p(x)`
-    words.textContent = `${step} of ${last}: ELBO ${elbo === null ? "not a number" : elbo.toFixed(2)} nats${below}`
+    words.textContent = elbo === null ? `${step} of ${last}: SVI has diverged, its ELBO is not a number` : `${step} of ${last}: ELBO ${elbo.toFixed(2)} nats${below}`
     bar.dataset.step = step
     bar.dataset.elbo = elbo ?? ""
   }
@@ -58,7 +79,8 @@ export function render({model, el}) {
     for (const [key, view] of Object.entries(VIEWS)) {
       const plot = window.gpvaePlots?.[view]
       if (!shapes || !plot?._fullLayout || (drawn.has(view) && drawn.get(view) === plot.layout.shapes)) continue
-      window.Plotly.relayout(plot, {shapes: shapes[key]})
+      const place = key === "gaps" ? plot.layout.meta?.svi ?? null : 0
+      window.Plotly.relayout(plot, {shapes: place === null ? [] : shapes[key](place)})
       drawn.set(view, plot.layout.shapes)
     }
   }
@@ -69,19 +91,26 @@ export function render({model, el}) {
     say()
     draw()
   }
-  const run = (on) => { playing = on && last > 0; if (playing && step >= last) step = 0; say() }
+  const run = (on) => {
+    playing = on && last > 0
+    if (playing && step >= last) go(0)
+    moved = performance.now()
+    say()
+  }
   const load = () => {
     film = model.frames ? JSON.parse(model.frames) : null
     last = film ? film.paths.length - 1 : 0
-    step = 0
-    run(playing || model.plays)
-    go(0)
+    if (!model.stays) playing = false
+    go(model.stays ? step : 0)
   }
   position.oninput = () => { playing = false; go(Number(position.value)) }
 
   const clock = setInterval(() => {
-    if (playing) { go(step + 1); if (step >= last) run(false) }
-    else draw()
+    if (playing && performance.now() - moved >= 1000 / Number(speed.value)) {
+      moved = performance.now()
+      go(step + 1)
+      if (step >= last) run(false)
+    } else draw()
   }, FRAME_MS)
   model.on("remove", () => clearInterval(clock))
   model.on("frames", load)

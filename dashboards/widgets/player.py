@@ -11,8 +11,8 @@ from dashboards.widgets.base import Widget
 
 
 class FilmPlayer(Widget):
-    """The film, with buttons to play and to go back, and a slider through its steps."""
+    """The film, with buttons to play and to go back, a slider through its steps and a choice of its speed."""
 
     frames = param.String(doc="What `svi_path.frames` gives, as JSON; empty for none")
-    plays = param.Boolean(default=False, doc="The next film is played at once")
+    stays = param.Boolean(default=False, doc="The next film is shown at the step of the last, not from its start")
     busy = param.Boolean(default=False)

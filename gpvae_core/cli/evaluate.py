@@ -155,6 +155,7 @@ def command(
         from gpvae_core.evaluation.evaluate import evaluate
         from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, SPLITS, EvaluationSettings
         from gpvae_core.part import parse_model
+        from gpvae_core.run_summaries import summarize
         from gpvae_core.runs import load_run
         from gpvae_core.truth.settings import TruthSettings
         from gpvae_core.truth.truth import resolved_name
@@ -163,6 +164,9 @@ def command(
             raise UserError(f"wanted --split test or validation, got '{split}'")
         check_files(out)
         loaded = load_run(run, device=device, refiner=refiner)
+        partial = summarize(loaded.dir).partial
+    if partial:
+        say(f"'{run}' is {partial}: these are results of a training that has not ended", err=True)
     estimator = resolved_name(truth, loaded.model.latent_dim)
     _refuse_without_effect(
         {

@@ -144,6 +144,9 @@ def _print_runs(root: Path, runs: Sequence[RunSummary]) -> None:
     for run in runs:
         if run.best_elbo is None and run.score is not None:
             say(f"{run.path}: best {run.score_name} {run.score:.1f} nats; no finished model yet")
+    for run in runs:
+        if run.partial:
+            say(f"{run.path}: {run.partial}: training was stopped or goes on; gpvae train --resume {run.path}")
 
 
 def _line(run: RunSummary) -> dict[str, Any]:
@@ -154,5 +157,5 @@ def _line(run: RunSummary) -> dict[str, Any]:
         "latent_dim": run.latent_dim,
         "epochs": f"{run.epochs} of {run.epochs_wanted}",
         "validation_elbo": None if run.best_elbo is None else f"{run.best_elbo:.1f}",
-        "finished": run.finished,
+        "finished": "partial" if run.partial else "yes",
     }

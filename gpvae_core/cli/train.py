@@ -89,6 +89,7 @@ def command(
         refuse(new_run, "--resume goes on with the run's own settings")
         _report(lambda progress: resume_run(resume, epochs=epochs, device=device, progress=progress), resume)
         return
+    from gpvae_core.run_summaries import summarize
     from gpvae_core.settings import parse_settings
     from gpvae_core.training_plan import plan_training
 
@@ -96,6 +97,9 @@ def command(
     given = {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}
     overrides |= {key: value for key, value in given.items() if value is not None}
     plan = plan_training(method, dataset, overrides, preset, init_from, decoder_from, out)
+    for source in (plan.init_from, plan.decoder_from):
+        if source is not None and (partial := summarize(source.dir).partial):
+            say(f"'{source.dir}' is {partial}: its training has not ended", err=True)
     if plan.data.note:
         say(f"{plan.data.name}: {plan.data.note}", err=True)
     if plan.config.inference.finishes:

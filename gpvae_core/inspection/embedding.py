@@ -68,6 +68,7 @@ class Embedding:
         if not self._is_tsne:
             return self._components(self._z)
         done = itertools.count(REPORT_EVERY, REPORT_EVERY)
+        progress(0, STEPS, "t-SNE map")
         import openTSNE
 
         tsne = openTSNE.TSNE(
@@ -78,8 +79,10 @@ class Embedding:
             callbacks=lambda *_: progress(next(done), STEPS, "t-SNE map"),
             callbacks_every_iters=REPORT_EVERY,
         )
-        self._tsne = tsne.fit(self._z)
-        xy = np.array(self._tsne)
+        self._tsne = fitted = tsne.fit(self._z)
+        # NOTE: a point that is placed later would count as steps of the map, in work that has ended.
+        fitted.gradient_descent_params |= {"callbacks": None, "use_callbacks": False}
+        xy = np.array(fitted)
         # NOTE: `transform` centres the map in place like this when it embeds a point; do it now, so that xy agrees.
         return xy - (xy.max(0) + xy.min(0)) / 2
 

@@ -8,7 +8,11 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from gpvae_core.progress import checkpoint
+
 T = TypeVar("T")
+LOOK_S = 0.1
+"""Seconds after which a thread that waits for another checks again whether its own work is still wanted."""
 
 
 class Memo:
@@ -36,7 +40,7 @@ class Memo:
                 self._entries.move_to_end(key)
             if mine:
                 return self._fill(key, entry, compute)
-            if entry.exception() is None:  # waits until the other thread has finished
+            if _failure(entry) is None:
                 return entry.result()
 
     def _fill(self, key: Hashable, entry: Future[Any], compute: Callable[[], T]) -> T:
@@ -70,3 +74,12 @@ class Memo:
             self._entries[key] = entry
             self._entries.move_to_end(key)
         self._trim()
+
+
+def _failure(entry: Future[Any]) -> BaseException | None:
+    """Wait until another thread has finished; return its exception, None for a result."""
+    while True:
+        try:
+            return entry.exception(timeout=LOOK_S)
+        except TimeoutError:
+            checkpoint()

@@ -74,8 +74,8 @@ def _line(y: float, count: int, name: str, dash: str, width: float, theme: Theme
     )
 
 
-def _lines(view: StacksView, theme: Theme) -> list[Mark]:
-    count, log_px = len(view.stacks), view.log_px.mean
+def _lines(view: StacksView, count: int, theme: Theme) -> list[Mark]:
+    log_px = view.log_px.mean
     levels = (
         ("log p(x)", 0.0, "solid", 2.2),
         ("best full Gaussian", view.full.mean, "dot", 1.4),
@@ -118,19 +118,25 @@ def _number(stack: GapStack, k: int, shift: float, theme: Theme) -> dict[str, An
     }  # fmt: skip
 
 
-def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
-    """Return stacks from log p(x), at the top, down to each ELBO, with lines at the best Gaussians' ELBOs."""
-    count = len(view.stacks)
+def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, with_svi: bool = False) -> go.Figure:
+    """Return stacks from log p(x), at the top, down to each ELBO, with lines at the best Gaussians' ELBOs.
+
+    Args:
+        with_svi: leave a place at the right for the stack of SVI at its step, which the player of its film draws;
+            `layout.meta.svi` is the place.
+    """
+    methods, count = len(view.stacks), len(view.stacks) + with_svi
     deepest = max([s.inference.mean + (s.inference.se or 0.0) for s in view.stacks] + [view.approximation.mean, 1e-3])
     highest = min([s.inference.mean for s in view.stacks] + [0.0])
     span = deepest - highest
     notes = [_number(stack, k, 0.015 * span, theme) for k, stack in enumerate(view.stacks)]
     best = f"best diagonal Gaussian {nats(-view.approximation.mean)}, best full one {nats(-view.full.mean)}"
     notes.append(heading(theme, f"log p(x) {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4))
-    names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks]
+    names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks] + ["SVI"] * with_svi
     turned = count > FEW
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 24, 118 if turned else 84), barmode="overlay", showlegend=True)
     layout["annotations"] = notes
+    layout["meta"] = {"svi": methods if with_svi else None}
     layout["xaxis"] = axis(
         theme, "", tickvals=list(range(count)), ticktext=names, range=[-0.5, count - 0.5], showgrid=False,
         tickangle=-35 if turned else 0, ticks="",
@@ -140,7 +146,7 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme) ->
         "orientation": "h", "x": -0.08, "y": -0.36 if turned else -0.14, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal", "itemwidth": 30,
     }  # fmt: skip
-    return go.Figure([*_bars(view, theme), *_lines(view, theme), _ends(view, theme)], layout)
+    return go.Figure([*_bars(view, theme), *_lines(view, count, theme), _ends(view, theme)], layout)
 
 
 def _log_px(view: StacksView) -> str:

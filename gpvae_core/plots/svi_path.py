@@ -38,6 +38,12 @@ def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme
     marks = density_traces(truth, theme, place.axes)
     for outline in view.outlines:
         marks += _outline(outline.name, outline.line, outline.centre, styles[outline.name], place.axes)
+    marks.append(
+        scatter(
+            x=[None], y=[None], mode="lines+markers", name="SVI, at its step", legendrank=1,
+            line={"color": theme.base, "width": 3}, marker={"color": theme.base, "size": 8}, **place.axes,
+        )
+    )  # fmt: skip
     return go.Figure(marks, layout)
 
 
@@ -104,11 +110,14 @@ def svg_path(line: Array) -> str:
 
 
 def frames(view: SviView, theme: Theme) -> dict[str, Any]:
-    """Return the data of the animation's player: outline, centre and ELBO (None if not finite) of each step."""
+    """Return the data of the animation's player: outline, centre and ELBO (None if not finite) of each step, and the
+    colours of the moving marks and of the bar of gaps."""
     return {
         "paths": [svg_path(outline.line) for outline in view.outlines],
         "centres": [[round(float(c), DIGITS) for c in outline.centre] for outline in view.outlines],
         "elbo": [round(float(e), 3) if np.isfinite(e) else None for e in view.elbo],
         "log_px": round(view.log_px, 3),
+        "best_diagonal": round(view.best_diagonal_elbo, 3),
         "colour": theme.base,
+        "bars": [theme.bar, theme.bar_other, theme.text],
     }

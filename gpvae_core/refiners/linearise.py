@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gpvae_core.errors import UserError
+from gpvae_core.progress import checkpoint
 
 Rule = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """Rule (layer, its input (B, P), the input's tangents (D, B, P)) -> the output's tangents."""
@@ -63,6 +64,7 @@ def linearised(decoder: nn.Module, z: Float[Tensor, "B D"]) -> tuple[Tensor, Flo
 
     The derivative of W in z is zero almost everywhere, as the ReLU masks are piecewise constant.
     """
+    checkpoint()
     value = z
     # The tangents of z itself are the unit vectors, dz / dz_j = e_j.
     tangents = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device).unsqueeze(1).expand(-1, len(z), -1)

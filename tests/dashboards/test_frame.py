@@ -110,6 +110,16 @@ def test_a_field_is_made_for_each_type_that_one_can_type_or_choose() -> None:
             controls.field(name, name)
 
 
+def test_new_options_take_their_value_to_the_browser_which_knows_it_by_its_label() -> None:
+    controls, sent = Controls(OfEachType(), print), list[Any]()
+    field = controls.field("level", "level")
+    field.param.watch(sent.append, "value")  # as panel does, to send it
+    controls.update(field, options={"one": 1, "two": 2}, value=2)
+    assert [event.new for event in sent] == [2]
+    controls.update(field, options={"one": 1, "two": 2}, value=2)
+    assert len(sent) == 1
+
+
 class Numbers(Pane[int]):
     name, title, in_job = "numbers", "Numbers", True
 

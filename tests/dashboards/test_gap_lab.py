@@ -173,7 +173,7 @@ def test_a_trained_method_appears_and_an_unknown_refiner_is_a_message(lab_runs: 
     assert not page.training.panel.visible
     page.controls.add("svi:3")
     wait_until(page, lambda: page.controls.chips.items[-1]["key"] == "first+svi:3")
-    assert page.state.methods == ("first", "first+svi:3")
+    assert page.state.methods == ("first", "first-full", "first+svi:3")
     wait_until(page, lambda: "Train a series" in page.session.cards["lab_sizes"].content["message"])
 
 
@@ -220,6 +220,11 @@ def trail_length(page: Any) -> int:
     return shapes[0].count("L") + 1 if shapes else 0
 
 
+def svi_gap(page: Any) -> float:
+    """The length of SVI's stack in the gaps: that of its last shape, a line at its end."""
+    return float(page.evaluate("window.gpvaePlots.lab_gaps.layout.shapes?.at(-1)?.y1 ?? NaN"))
+
+
 @pytest.mark.page
 def test_stacks_contours_and_curves_are_shown(offline_page: Any, lab_url: str) -> None:
     page = opened_in_browser(offline_page, lab_url)
@@ -237,7 +242,7 @@ def test_stacks_contours_and_curves_are_shown(offline_page: Any, lab_url: str) -
     with page.expect_download() as download:
         gaps.get_by_role("button", name="CSV").click()
     lines = Path(download.value.path()).read_text().splitlines()
-    assert [line.split(",")[1] for line in lines] == ["method", "first", "first-full", "first-vae"]
+    assert [line.split(",")[1] for line in lines] == ["method", "first", "first-vae", "first-full"]
 
 
 @pytest.mark.page
@@ -245,14 +250,21 @@ def test_svi_plays_in_the_browser_and_its_settings_change_the_film(offline_page:
     page = opened_in_browser(offline_page, lab_url, f"?decoder=first&index=5&start={quote('first-vae')}&step=0.05")
     expect(page.get_by_role("combobox", name="SVI from")).to_have_text("vae")
     assert eventually(page, lambda: trail_length(page), lambda n: n == 1) == 1
-    first = elbo(page)
+    first, gap = elbo(page), eventually(page, lambda: svi_gap(page), lambda length: length > 0)
+    page.get_by_role("combobox", name="Steps a second").select_option("16")
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=60_000)  # the film ended
     assert eventually(page, lambda: step(page), lambda n: n == 100) == 100
     assert eventually(page, lambda: trail_length(page), lambda n: n == 101) == 101
     assert elbo(page) > first
+    grown = elbo(page) - first
+    shorter = eventually(page, lambda: svi_gap(page), lambda length: abs(gap - length - grown) < 2e-3)
+    assert shorter == pytest.approx(gap - grown, abs=2e-3)
+    legend = page.evaluate("window.gpvaePlots.lab_contours.data.map(trace => trace.name)")
+    assert "SVI, at its step" in legend
     page.get_by_role("button", name="Reset").click()
     assert eventually(page, lambda: step(page), lambda n: n == 0) == 0
+    page.get_by_role("slider", name="Step", exact=True).fill("7")
     slider = page.get_by_role("slider", name="Step size")
     slider.focus()
     slider.press("ArrowRight")
@@ -261,7 +273,9 @@ def test_svi_plays_in_the_browser_and_its_settings_change_the_film(offline_page:
     page.get_by_role("combobox", name="Covariance").click()
     page.locator("li").get_by_text("full", exact=True).click()
     expect(view(page, "bound").locator(".sub")).to_contain_text("covariance=full")
-    assert eventually(page, lambda: step(page), lambda n: n > 5) > 5, "a change is played at once"
+    expect(page.locator(".film")).not_to_have_class(re.compile("busy"))
+    assert step(page) == 7, "a change plays nothing, and stays at the step"
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
 @pytest.mark.page

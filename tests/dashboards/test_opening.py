@@ -67,7 +67,7 @@ def test_runs_come_and_go_with_a_new_page(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "tiny-gp", tmp_path / "two")
     assert set(opened(library, "").controls.run.options) == {"one", "two"}
     shutil.rmtree(tmp_path / "one")
-    assert opened(library, "").controls.run.options == ["two"]
+    assert list(opened(library, "").controls.run.options) == ["two"]
 
 
 def test_two_runs_of_one_name_are_both_there(runs: Path, tmp_path: Path) -> None:

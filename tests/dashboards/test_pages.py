@@ -485,5 +485,6 @@ def test_with_nothing_trained_the_page_trains_and_fills(
     offline_page.wait_for_function("() => location.search.includes('run=digits-gp')", timeout=60_000)
     offline_page.wait_for_function("() => window.gpvaePainted.latent_live?.stamp >= 1", timeout=60_000)
     wait_for_choice(offline_page, "with", "digits-vae")
+    expect(offline_page.get_by_role("combobox", name="Details of")).to_have_text("digits-gp")
     states = [json.loads(path.read_text()) for path in tmp_path.glob("digits-*/config.json")]
     assert sorted(state["method"] for state in states) == ["gp", "vae"]

@@ -47,7 +47,7 @@ def test_the_explorer_offers_images_alone_and_says_why_the_other_is_not_shown(bo
     page = ExplorerPage(both, FirstStart(both.root), None, "run=line-vae&with=tiny-vae")
     page.loaded()
     assert page.state.run == "tiny-vae"
-    assert page.controls.run.options == ["tiny-vae"]
+    assert list(page.controls.run.options) == ["tiny-vae"]
     assert "is on points (linear-gaussian)" in page.notice.pane.object
 
 
@@ -86,7 +86,11 @@ def test_a_run_without_finished_weights_is_shown_only_when_it_has_them(half: Run
         half.image_summary("half")
     page = ExplorerPage(half, FirstStart(half.root), None, "")
     page.loaded()
-    assert (page.state.run, page.controls.run.options, page.notice.pane.visible) == ("tiny-vae", ["tiny-vae"], False)
+    assert (page.state.run, list(page.controls.run.options), page.notice.pane.visible) == (
+        "tiny-vae",
+        ["tiny-vae"],
+        False,
+    )
     named = ExplorerPage(half, FirstStart(half.root), None, "run=half")
     named.loaded()
     assert named.state.run == "tiny-vae"

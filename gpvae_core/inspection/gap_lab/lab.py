@@ -5,7 +5,7 @@ All images are from the validation split: methods are compared and tuned here, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -37,6 +37,7 @@ from gpvae_core.inspection.outline import MASS
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.planes import choose_plane, latent_plane
 from gpvae_core.inspection.views import Array, GaussianShape, Plane, PosteriorView
+from gpvae_core.methods import parse_refiner, refiner_name
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.runs import Run
 from gpvae_core.truth.grid import GridPosterior
@@ -56,6 +57,7 @@ class GapLab:
         decoder: the decoder with the names of its runs.
         runs: runs by name, among them all of `decoder`.
         sample: number of validation images, a seeded sample, over which means are taken.
+        partial: names of runs whose training has not ended.
     """
 
     def __init__(
@@ -65,16 +67,18 @@ class GapLab:
         seed: int = 0,
         sample: int = SAMPLE,
         memo: Memo | None = None,
+        partial: Collection[str] = (),
     ) -> None:
         self.decoder, self.seed = decoder, seed
+        self.partial = frozenset(partial) & frozenset(decoder.runs)
         self.runs = {name: runs[name] for name in decoder.runs}
         self.origin = self.runs[decoder.runs[0]]
         self._sample = sample
         self._memo = memo or Memo(CACHED)
 
-    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> GapLab:
+    def with_runs(self, decoder: Decoder, runs: Mapping[str, Run], partial: Collection[str] = ()) -> GapLab:
         """Return a lab of the same decoder with other runs, which shares the cached results of this one."""
-        return GapLab(decoder, runs, self.seed, self._sample, self._memo)
+        return GapLab(decoder, runs, self.seed, self._sample, self._memo, partial)
 
     # -- images and methods -----------------------------------------------------------------------------------------
 
@@ -104,6 +108,12 @@ class GapLab:
         """Return the model of a method. Raises UserError if its run or refiner does not exist or does not fit."""
         run, refiner = split_method(method, list(self.runs))
         return self._memo.get(("model", method), lambda: model_of(self.runs[run], refiner))
+
+    def canonical(self, method: str) -> str:
+        """Return the one name of a method: 'run+svi:8' for 'run+svi', and 'run' for 'run+none'. Raises as `model`."""
+        run, refiner = split_method(method, list(self.runs))
+        name = refiner_name(parse_refiner(refiner)) if refiner else "none"
+        return run if name == "none" else f"{run}+{name}"
 
     @torch.no_grad()
     def _posterior(self, method: str, index: int) -> Posterior:
@@ -273,8 +283,8 @@ class GapLab:
     # -- teaching curves --------------------------------------------------------------------------------------------
 
     def size_series(self) -> list[str]:
-        """Return the runs on this decoder that differ only in the size of their encoder."""
-        return curves.size_series(self.runs)
+        """Return the runs on this decoder that differ only in the size of their encoder, trained to their end."""
+        return curves.size_series({name: run for name, run in self.runs.items() if name not in self.partial})
 
     def size_curve(self, progress: Progress = silent) -> CurveView | None:
         """Return the gaps against the encoder's size; None if there is no such series of runs."""

@@ -106,6 +106,11 @@ def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, pro
     ]
 
 
+def is_finished(out: Path) -> bool:
+    """Return whether a folder holds a run whose training has ended. Raises UserError if the run is damaged."""
+    return (out / "config.json").is_file() and summarize(out).finished
+
+
 def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress) -> Path:
     device = decoder.device.type
     if not (out / "config.json").is_file():
@@ -113,7 +118,7 @@ def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress)
         return train(item.config, out, device=device, decoder_from=frozen, data=decoder.data, progress=progress)
     if read_config(out) != item.config:
         raise UserError(f"'{out}' holds a run with other settings: remove or rename it to train this one")
-    return out if summarize(out).finished else resume(out, device=device, progress=progress)
+    return out if is_finished(out) else resume(out, device=device, progress=progress)
 
 
 def _file_name(method: str) -> str:
