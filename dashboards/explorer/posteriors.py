@@ -6,6 +6,7 @@ from functools import partial
 
 from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerRequest, tables
 from dashboards.explorer.state import plane_dims
+from dashboards.lab.words import mapa_words
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import FigureOneItem, Instance, PosteriorView, TracesView
@@ -20,9 +21,10 @@ CONTOURS_READ = (
 ONE_DIMENSION = "A run with one latent dimension has no plane: its posterior is the line in the MAPA traces."
 SLICE_READ = "The closer an ellipse is to the 90 % line, the better that Gaussian."
 TRACES_READ = (
-    "Circles: training codes weighed by the model; diamonds: by MAPA, from pixels alone. On the line: traced well."
+    "Circles: index posterior of the empiricalized model at the training codes; diamonds: that of MAPA, the "
+    "model-agnostic posterior approximation, by the distances of pixels alone."
 )
-BANDWIDTH_WORDS = {"sigma_x": "σx of the model", "validation": "best on validation"}
+BANDWIDTH_WORDS = {"sigma_x": "σx of the model", "validation": "by validation density"}
 FIGURE_ONE_READ = (
     "Fig. 1 of Kim & Pavlovic (2021), live: six test images from the most to the least certain. If uncertain "
     "images are the hard ones, posteriors become less Gaussian to the right. Click a panel to pick its image."
@@ -113,10 +115,11 @@ class MapaTraces(ExplorerPane):
         return Content(
             figure=as_json(traces.figure(view, request.theme, shown)),
             sub=run.name,
-            sentence=f"{view.note} {TRACES_READ} Kernel width {view.bandwidth:.3g}; KL(empiricalized ‖ MAPA) = "
-            f"{view.kl_mapa:.2f} nats.",
+            sentence=f"{view.note} {TRACES_READ} Kernel width {view.bandwidth:.3g} ({view.bandwidth_source}). "
+            f"{mapa_words(view.kl_mapa, view.kl_uniform, 'training images')}",
             alt=f"Log posterior of {run.instance.title} along {along}: the true line and "
-            f"{len(view.traces[0].z)} training codes; MAPA is {view.kl_mapa:.2f} nats from the empiricalized model",
+            f"{len(view.traces[0].z)} training codes; KL(empiricalized ‖ MAPA) {view.kl_mapa:.2f} nats, "
+            f"KL(empiricalized ‖ uniform) {view.kl_uniform:.2f} nats",
             selects=(*_coordinates(shown, d), *_kernel(run.explorer.bandwidths, request.bandwidth)),
         )
 
@@ -160,10 +163,12 @@ class FigureOne(ExplorerPane):
         if not view:
             return Content(sub=name, message=UNORDERED)
         listed = ", ".join(f"image {item.index}: {item.uncertainty:.3g}" for item in view)
+        shares = [100 * item.uncertainty / item.variance for item in view]
+        scale = f"Tr V = Tr V[f] + Tr V[h] is {min(shares):.2g} to {max(shares):.2g} % of Tr v, the variance of q(z|x)."
         return Content(
             figure=as_json(figure_one.figure(view, request.theme)),
             sub=name,
-            sentence=f"{FIGURE_ONE_READ} {SLICES}" if view[0].posterior.plane.note else FIGURE_ONE_READ,
+            sentence=f"{FIGURE_ONE_READ} {scale}{f' {SLICES}' if view[0].posterior.plane.note else ''}",
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
         )

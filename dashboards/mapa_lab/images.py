@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.mapa_lab.points import count
+from dashboards.lab.words import mapa_words
+from dashboards.mapa_lab.points import effective_words
 from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.image_views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images
-from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
 
 NO_RUN = (
@@ -68,12 +68,13 @@ class NeighbourImages(ImagePane):
     def aside(self, view: NeighboursView, request: MapaLabRequest) -> str:
         same = sum(n.label == view.label for n in view.mapa) if view.label is not None else None
         of_class = "" if same is None else f" {same} of MAPA's are of its class ({view.label})."
-        worse = ": worse than the uniform one; try “nearest to the model”" if view.kl > view.kl_uniform else ""
+        set_by_hand = request.picture is not None and request.picture.kernel is not None
+        worse = " For another kernel choose “smallest KL”." if view.kl > view.kl_uniform and set_by_hand else ""
         return (
-            f"By pixels alone and by the trained model, the lists share {view.overlap} of their {len(view.mapa)} most "
-            f"probable training images.{of_class} MAPA is {nats(view.kl)} nats from the model's index posterior, "
-            f"from which the uniform one is {nats(view.kl_uniform)} nats away{worse}. {count(view.effective)} of "
-            f"{view.n_total:,} images matter to the model, {count(view.effective_mapa)} to MAPA."
+            f"The {len(view.mapa)} most probable training images by MAPA (model-agnostic posterior approximation, from "
+            f"pixels alone) and by the trained model have {view.overlap} in common.{of_class} "
+            f"{mapa_words(view.kl, view.kl_uniform, 'training images')}{worse} "
+            f"{effective_words(view, view.n_total, 'images')}"
         )
 
 

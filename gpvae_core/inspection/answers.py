@@ -218,7 +218,8 @@ class InstanceAnswers:
         lines, note = self._lines(instance, x)
         coordinates = traces(lines, reference.codes, log_p + shift, log_q + shift)
         notes = " ".join(part for part in (note, reference.note) if part)
-        return TracesView(coordinates, width, source, kl(log_p, log_q), notes)
+        uniform = np.full_like(log_p, -np.log(len(log_p)))
+        return TracesView(coordinates, width, source, kl(log_p, log_q), notes, kl(log_p, uniform))
 
     @torch.no_grad()
     def _lines(self, instance: Instance, x: Tensor) -> tuple[tuple[Line, ...], str]:

@@ -184,9 +184,12 @@ class Explorer:
     def _figure_one_item(self, index: int, uncertainty: float) -> FigureOneItem:
         instance = self.instance(index)
         x = self.run.data.test.pixels([index]).to(self.run.device)
-        mean = self._stages.encodings().mean[index : index + 1]
-        reconstruction = decode_means(self.run.model, mean, x)[0]
-        return FigureOneItem(index, uncertainty, self.posterior_view(instance), instance.image, reconstruction)
+        everyone = self._stages.encodings()
+        reconstruction = decode_means(self.run.model, everyone.mean[index : index + 1], x)[0]
+        variance = float(everyone.variance[index].sum())
+        return FigureOneItem(
+            index, uncertainty, self.posterior_view(instance), instance.image, reconstruction, variance
+        )
 
     def map_view(self) -> MapView:
         """Return view 4."""

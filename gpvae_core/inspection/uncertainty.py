@@ -57,6 +57,7 @@ def uncertainty_view(
         trace_h=float(one.h[0].sum()),
         per_dimension_f=one.f[0],
         per_dimension_h=one.h[0],
+        per_dimension_v=one.variance[0],
         all_trace_f=everyone.f.sum(-1),
         all_trace_h=everyone.h.sum(-1),
         percentile=float(100.0 * (all_total < total[0]).mean()),

@@ -187,6 +187,8 @@ class UncertaintyView:
     """(D,) V[f_j]."""
     per_dimension_h: Array
     """(D,) V[h_j]."""
+    per_dimension_v: Array
+    """(D,) v_j, the variance of q(z|x); V[f_j] and V[h_j] are parts of it unless q(z|x) is refined (eq. 13)."""
     all_trace_f: Array
     """(N,) Tr V[f] of the test instances."""
     all_trace_h: Array
@@ -204,6 +206,11 @@ class UncertaintyView:
     'number of modes'."""
     correlations: tuple[UncertaintyCorrelation, ...] = ()
 
+    @property
+    def share(self) -> float:
+        """Tr V[f] + Tr V[h] as a share of Tr v, from 0 to 1."""
+        return (self.trace_f + self.trace_h) / float(self.per_dimension_v.sum())
+
 
 @dataclass(frozen=True)
 class FigureOneItem:
@@ -214,6 +221,8 @@ class FigureOneItem:
     posterior: PosteriorView
     image: Array
     reconstruction: Array
+    variance: float
+    """Tr v, the variance of q(z|x), for comparison with `uncertainty`."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +244,8 @@ class TracesView:
     """KL(empiricalized || MAPA) between the two index posteriors, in nats."""
     note: str
     """One sentence on the line: profile or slice."""
+    kl_uniform: float
+    """KL(empiricalized || uniform) = log N - H(empiricalized), in nats, for comparison with `kl_mapa`."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_numbers_that_do_not_go_together_are_one_line_and_the_next_choice_clears
     assert "wanted a training point from 0 to 59, got 99" in notice(page)
     assert (page.state.index, page.controls.k.value, page.controls.k.high) == (0, 61, 59)
     page.state.k = 6
-    wait_until(page, lambda: "of 60 points matter" in verdict(page))
+    wait_until(page, lambda: "of 60 under the" in verdict(page))
     assert notice(page) == ""
     shown = verdict(page)
     for dial, text, words in (
@@ -108,14 +108,14 @@ def test_numbers_that_do_not_go_together_are_one_line_and_the_next_choice_clears
 
 def test_an_unknown_set_is_said_and_another_shown(tmp_path: Path) -> None:
     page = opened(tmp_path, query="set=circel&N=50&k=4")
-    wait_until(page, lambda: "of 50 points matter" in verdict(page))
+    wait_until(page, lambda: "of 50 under the" in verdict(page))
     assert "did you mean 'circle'" in notice(page)
     assert page.state.dataset == "figure-8"
 
 
 def test_traces_are_saved_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = opened(tmp_path, query=f"set={SET}&N=40&k=4&S=3")
-    wait_until(page, lambda: "of 40 points matter" in verdict(page))
+    wait_until(page, lambda: "of 40 under the" in verdict(page))
     sent: list[dict[str, str]] = []
     monkeypatch.setattr(page.session.cards["mapa_traces"], "answer", lambda **data: sent.append(data))
     page.session.cards["mapa_traces"]._handle_msg({"csv": True})
@@ -208,7 +208,7 @@ def press_until(page: Any, key: str, true: Callable[[], bool]) -> None:
 @pytest.mark.page
 def test_it_opens_with_nothing_trained_and_shows_three_kinds_of_marks(offline_page: Any, bare_url: str) -> None:
     page = opened_in_browser(offline_page, bare_url)
-    expect(page.locator(".summary")).to_contain_text("of 1,000 points matter")
+    expect(page.locator(".summary")).to_contain_text("of 1,000 under the")
     assert {"true posterior", "empiricalized", "MAPA"} <= set(names(page, "traces"))
     expect(page.get_by_label("Pages").get_by_role("link", name="MAPA Lab")).to_have_attribute("aria-current", "page")
     expect(page.locator(".notice")).to_be_hidden()
@@ -261,7 +261,7 @@ def test_a_point_is_chosen_by_click_key_and_number(offline_page: Any, bare_url: 
 @pytest.mark.page
 def test_process_variants_and_passes(offline_page: Any, bare_url: str) -> None:
     page = opened_in_browser(offline_page, f"{bare_url}?set={SET}&N=100&k=5&tab=process", "process")
-    expect(page.locator(".summary")).to_contain_text("Near points score high")
+    expect(page.locator(".summary")).to_contain_text("Near points have high")
     page.get_by_role("tab", name="Two variants").click()
     expect(view(page, "variants").locator(".main-svg").first).to_be_attached()
     expect(page.locator(".summary")).to_contain_text(f"{SET}-fold")
@@ -276,7 +276,7 @@ def test_process_variants_and_passes(offline_page: Any, bare_url: str) -> None:
 @pytest.mark.page
 def test_images_of_a_trained_run(offline_page: Any, url: str) -> None:
     page = opened_in_browser(offline_page, f"{url}?tab=images&run=tiny-vae&image=2&neighbours=6", "neighbours")
-    expect(page.locator(".summary")).to_contain_text("of their 6 most probable training images")
+    expect(page.locator(".summary")).to_contain_text("The 6 most probable training images")
     expect(view(page, "codes").locator(".main-svg").first).to_be_attached()
     typed(page, "Test image, 0", "4")
     expect(view(page, "neighbours").locator(".sub")).to_contain_text("test image 4")

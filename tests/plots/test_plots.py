@@ -176,9 +176,10 @@ def test_uncertainty_counts_every_image_and_marks_this_one(uncertainty_view: Unc
         np.testing.assert_allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0]))
         np.testing.assert_array_equal(bars.y, np.histogram(values, edges)[0])
         assert [s.x0 for s in fig.layout.shapes if s.name == "this image" and s.xref == bars.xaxis] == [here]
-    for name, values in (("V[f]", view.per_dimension_f), ("V[h]", view.per_dimension_h)):
-        symbols = [s for s in fig.layout.shapes if s.name.startswith(name)]
+    for name, values in (("V[f]", view.per_dimension_f), ("V[h]", view.per_dimension_h), ("v", view.per_dimension_v)):
+        symbols = [s for s in fig.layout.shapes if s.name.startswith(f"{name},")]
         assert [(s.xanchor, s.yanchor) for s in symbols] == list(enumerate(values))
+    assert 10 ** fig.layout.yaxis3.range[1] > view.per_dimension_v.max(), "their scale is in view"
     cloud = named(fig, "inference gap")
     np.testing.assert_array_equal(cloud.x, view.scatter_uncertainty)
     np.testing.assert_array_equal(cloud.y, view.scatter["inference gap"])

@@ -1,0 +1,31 @@
+"""Sentences that several pages share, about numbers beside what they are compared with."""
+
+from __future__ import annotations
+
+from gpvae_core.plots.gaps import nats
+
+RATINGS = ((0.1, "closely"), (0.5, "roughly"), (1.0, "poorly"))
+"""Largest KL(p ‖ MAPA), as a share of KL(p ‖ uniform), that is called so."""
+MAPA = "MAPA (the model-agnostic posterior approximation, which is computed from x alone)"
+"""The method's name, spelled out once on each page."""
+
+
+def mapa_rating(kl: float, kl_uniform: float) -> str:
+    """Return in words how well MAPA approximates an index posterior p, compared with the uniform distribution.
+
+    Args:
+        kl: KL(p ‖ MAPA), nats.
+        kl_uniform: KL(p ‖ uniform), nats.
+    """
+    share = kl / max(kl_uniform, 1e-12)
+    return next((word for most, word in RATINGS if share <= most), "less well than the uniform distribution")
+
+
+def mapa_words(kl: float, kl_uniform: float, over: str) -> str:
+    """Return a sentence on KL(p ‖ MAPA) beside KL(p ‖ uniform), in nats, for an index posterior p over `over`."""
+    words = (
+        f"KL(empiricalized ‖ MAPA) = {nats(kl)} nats; for the uniform distribution over the {over} it is "
+        f"{nats(kl_uniform)} nats"
+    )
+    rating = mapa_rating(kl, kl_uniform)
+    return f"{words}, so that with this kernel MAPA approximates the empiricalized posterior {rating}."
