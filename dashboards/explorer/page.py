@@ -34,6 +34,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         .summary { display: flex; gap: 10px; align-items: center; }
         .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
           border: 1px solid #7f8a95; border-radius: 4px; }
+        .unlike { color: #7c2d12; background: #fff4e5; border-radius: 4px; padding: 0 4px; }
     """
 
     def make_panes(self) -> Sequence[ExplorerPane]:

@@ -230,7 +230,8 @@ class InstanceAnswers:
         note = (
             "The line is the slice through the posterior mode along this coordinate; the points are not on that slice."
         )
-        return lines, note
+        height = " Its height is provisional: a tighter bound on log p(x) is being computed."
+        return lines, note + height * (self._gaps_if_known(instance) is None)
 
     # -- views 5 and 6 ----------------------------------------------------------------------------------------------
 

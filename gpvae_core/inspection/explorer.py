@@ -25,6 +25,7 @@ from gpvae_core.inspection.views import (
     Plane,
     PosteriorView,
     ReconstructionView,
+    SampleRange,
     TracesView,
     UncertaintyView,
 )
@@ -164,6 +165,11 @@ class Explorer:
     def gap_view(self, instance: Instance) -> GapView:
         """Return view 6."""
         return self._answers.gap_view(instance)
+
+    def sample_range(self) -> SampleRange | None:
+        """Return log p(x) and gaps of the sample of test images; None while they are not computed yet."""
+        sample = self._stages.gaps_if_ready()
+        return None if sample is None else SampleRange(sample.columns["log_px"], sample.columns["inference"])
 
     # -- all instances ----------------------------------------------------------------------------------------------
 

@@ -304,3 +304,16 @@ class GapView:
     def exact(self) -> bool:
         """Whether log_px is by quadrature; otherwise it is a lower bound, and so are the gaps."""
         return self.log_px_truth in ("line", "grid")
+
+    @property
+    def provisional(self) -> bool:
+        """Whether log_px is a quick bound, which a tighter one replaces once the best Gaussians are optimized."""
+        return not self.exact and self.best_diagonal_elbo is None
+
+
+@dataclass(frozen=True)
+class SampleRange:
+    """log p(x) and inference gaps of M test images of a run, with which those of one image are compared; (M,) nats."""
+
+    log_px: Array
+    gap: Array

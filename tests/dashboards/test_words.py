@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dashboards.explorer.all_images import rank
+from dashboards.explorer.approximations import RunGaps, verdict
+from dashboards.explorer.request import ComparedRun, ExplorerRequest
 from dashboards.lab.words import mapa_words
-from gpvae_core.inspection.views import UncertaintyView
+from gpvae_core.inspection.explorer import Explorer
+from gpvae_core.inspection.views import Instance, UncertaintyView
+from gpvae_core.plots.theme import LIGHT
+from gpvae_core.progress import silent
+from gpvae_core.runs import load_run
 
 
 @pytest.mark.parametrize(
@@ -40,3 +49,43 @@ def test_an_uncertainty_stands_beside_the_variance_of_which_it_is_a_part() -> No
     )
     assert "more certain here than on any test image (" in rank(replace(view, percentile=0.0))
     assert "less certain here than on any other test image (" in rank(replace(view, percentile=100.0))
+
+
+def request_for(explorer: Explorer, instance: Instance, **more: Any) -> ExplorerRequest:
+    """The request of an Explorer page that shows one run."""
+    chosen: Any = {"plane": "principal", "colour": "class", "against": "inference gap", "bandwidth": "sigma_x"} | more
+    run = ComparedRun(explorer.run.name, explorer, instance)
+    return ExplorerRequest((run,), 0, **chosen, coordinates=1, theme=LIGHT, identity=instance.key)
+
+
+def sentence(pane: Any, request: ExplorerRequest) -> str:
+    return str(pane.draw(pane.compute(request, silent), request).sentence)
+
+
+@pytest.mark.parametrize("name", ["tiny-vae", "deep-gp"])
+def test_an_image_unlike_the_data_is_said_to_be_so_before_anything_else(runs: Path, name: str) -> None:
+    explorer = Explorer(load_run(runs / name, device="cpu"), gap_sample=10)
+    exact = name == "tiny-vae"  # quadrature at d = 2, annealing above
+
+    def line(instance: Instance) -> str:
+        return html.unescape(verdict(request_for(explorer, instance)))
+
+    white = explorer.place(np.ones((1, 8, 8), dtype=np.float32), "drawn")
+    assert f"whether it is like the data of {name} is known once" in line(white)
+    assert "whether it is like" not in line(explorer.instance(0)), "a test image is"
+    explorer.prepare()
+    gaps = sentence(RunGaps(), request_for(explorer, white))
+    for said, mark in ((gaps, "provisional"), (line(white), "provisional"), (line(white), "is being computed")):
+        assert (mark in said) is not exact
+    explorer.best_gaussian(white)
+    said = line(white)
+    assert "provisional" not in said
+    start = f'(your own: the address of this page cannot hold it)<br><span class="unlike">unlike the data of {name}: '
+    assert start in said
+    assert said.index("unlike") < said.index("its ELBO")
+    assert "below that of all 10 test images (lowest: " in said
+    known = explorer.map_view().gap
+    assert known is not None
+    usual = line(explorer.instance(int(np.flatnonzero(np.isfinite(known))[0])))
+    assert "unlike" not in usual
+    assert "% of 10 test images" in usual
