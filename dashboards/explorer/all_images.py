@@ -24,10 +24,6 @@ LITTLE = 0.01
 """Share of Tr V[f] + Tr V[h] in Tr v below which the random functions make no visible difference to q(z|x)."""
 NO_DOUBT = " The random functions f and h hardly contribute to q(z|x): differences among such uncertainties are small."
 COLOUR_NAMES = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
-NO_UNCERTAINTY = (
-    "This run's encoder is a plain network and reports no uncertainty of its own. Choose or train one with --method "
-    "gp to see it here."
-)
 
 
 class TsneMap(ExplorerPane):
@@ -105,13 +101,14 @@ class EncoderUncertainty(ExplorerPane):
     def key(self, request: ExplorerRequest) -> Hashable:
         return request.focal.name, request.identity, request.focal.explorer.ready & {"gaps", "correlations"}
 
+    def shown(self, request: ExplorerRequest) -> bool:
+        return request.focal.explorer.reports_uncertainty
+
     def compute(self, request: ExplorerRequest, progress: Progress) -> UncertaintyView | None:
         return request.focal.explorer.uncertainty_view(request.focal.instance)
 
-    def draw(self, view: UncertaintyView | None, request: ExplorerRequest) -> Content:
+    def draw(self, view: UncertaintyView, request: ExplorerRequest) -> Content:
         name, theme, against = request.focal.name, request.theme, request.against
-        if view is None:
-            return Content(sub=name, message=NO_UNCERTAINTY)
         backdrop = (name, against, theme.name, tuple(view.scatter), view.correlations, uncertainty.limits(view))
         return Content(
             figure=self._drawn.get(backdrop, lambda: as_json(uncertainty.figure(view, theme, against))),

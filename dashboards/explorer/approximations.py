@@ -9,6 +9,7 @@ import numpy as np
 
 from dashboards.explorer.all_images import rank
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, tables
+from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import Array, GapView, ReconstructionView, SampleRange, UncertaintyView
@@ -17,16 +18,8 @@ from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.pictures import png_address
 from gpvae_core.progress import Progress
 
-GAPS_READ = (
-    "Inference gap of each encoder, log p(x) − ELBO. Plain: approximation gap, to the ELBO of the best diagonal "
-    "Gaussian q*; hatched: amortization gap, from there to the encoder's ELBO. "
-)
-RICHER = (
-    "Dotted: part of the approximation gap that the encoder, whose posterior is no diagonal Gaussian, does not have (a "
-    "negative amortization gap). "
-)
-BOUND = "log p(x) is a lower bound here, and so are the gaps. "
-PROVISIONAL = "It is provisional: a tighter one is being computed. "
+BOUND = " log p(x) is a lower bound here, and so are the gaps."
+PROVISIONAL = " It is provisional: a tighter one is being computed."
 NOISE = 0.005
 """Nats below which a gap is shown as zero."""
 RANGE = (5, 95)
@@ -51,7 +44,7 @@ class RunGaps(ExplorerPane):
     def draw(self, view: dict[str, GapView], request: ExplorerRequest) -> Content:
         views = tuple(view.values())
         remarks = {
-            RICHER: any(gaps.lengths(gap)[2] > NOISE for gap in views),
+            GAIN_READ: any(gaps.lengths(gap)[2] > NOISE for gap in views),
             BOUND: any(not gap.exact for gap in views),
             PROVISIONAL: any(gap.provisional for gap in views),
         }

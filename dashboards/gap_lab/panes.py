@@ -9,16 +9,17 @@ from typing import ClassVar
 
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.pane import Pane
+from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.gap_lab import export
 from gpvae_core.inspection.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
 from gpvae_core.plots import accuracy_time, gap_curves, stacked_gaps, svi_path
-from gpvae_core.plots.gaps import nats
+from gpvae_core.plots.gaps import gain, nats
 from gpvae_core.progress import Progress
 
 SLICE = (
-    " With {d} latent dimensions this is the slice through the posterior mode along its two widest directions, of all "
-    "posteriors alike, not a marginal."
+    " With {d} latent dimensions lines and shade are the slice through the posterior mode along its two widest "
+    "directions, of all posteriors alike, not a marginal; the mark of each mean is projected onto it."
 )
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
@@ -51,15 +52,12 @@ class GapStacks(GapLabPane):
         return request.lab.stacks(request.methods, request.index)
 
     def draw(self, view: StacksView, request: GapLabRequest) -> Content:
-        read = (
-            "Each stack hangs from log p(x) down to the method's ELBO. Plain: what no diagonal Gaussian can reach. "
-            "Hatched: what the encoder misses of the best one, q*. Dotted: what a richer family gains over q*."
-        )
+        gained = any(gain(view.approximation.mean, stack.amortization.mean) for stack in view.stacks)
         bars = " Bars: one standard error over the images." if self.slow(request) else ""
         return Content(
             figure=as_json(stacked_gaps.figure(view, request.styles, request.theme)),
             sub=view.what,
-            sentence=f"{read}{bars} {view.truth}",
+            sentence=f"{GAPS_READ}{GAIN_READ * gained}{bars} {view.truth}",
             alt=f"Gaps, {view.what}: " + "; ".join(_stack_words(view, k) for k in range(len(view.stacks))),
         )
 

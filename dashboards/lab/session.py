@@ -157,6 +157,7 @@ class Session(Generic[R]):
         awaited = set() if resolved.refused else {pane.name for pane in self.panes if pane.shown(request)}
         self._begun = time.monotonic()
         for pane in self.panes:
+            self._place(pane, resolved.request)
             if pane.name in awaited and pane.slow(request):
                 self._background[pane.name].compute(pane.key(request), partial(pane.compute, request))
             else:
@@ -165,6 +166,13 @@ class Session(Generic[R]):
         if resolved.refused:
             self._refuse(NOTHING_TO_SHOW, [pane for pane in self.panes if pane.shown(request)])
         self.tick()
+
+    def _place(self, pane: Pane[R], request: R) -> None:
+        """Show or hide a card; one that is not part of the page has nothing to wait for."""
+        shown = pane.shown(request)
+        self.cards[pane.name].visible = shown
+        if not shown:
+            self._change(pane, busy=False, stamp=self._generation)
 
     def _refuse(self, why: str, panes: Sequence[Pane[R]]) -> None:
         """Show in these cards why there is nothing to show; clicks and background jobs have no request any more."""

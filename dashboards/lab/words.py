@@ -6,6 +6,14 @@ from gpvae_core.plots.gaps import nats
 
 RATINGS = ((0.1, "closely"), (0.5, "roughly"), (1.0, "poorly"))
 """Largest KL(p ‖ MAPA), as a share of KL(p ‖ uniform), that is called so."""
+GAPS_READ = (
+    "Inference gap, log p(x) − ELBO. Plain: approximation gap, to the ELBO of the best diagonal Gaussian q*; hatched: "
+    "amortization gap, from there to the ELBO of the encoder."
+)
+GAIN_READ = (
+    " Dotted: part of the approximation gap that a posterior of a richer family does not have (a negative amortization "
+    "gap)."
+)
 MAPA = "MAPA (the model-agnostic posterior approximation, which is computed from x alone)"
 """The method's name, spelled out once on each page."""
 

@@ -178,9 +178,10 @@ class InstanceAnswers:
             drawn = contours.latent_contours(self._vae, self._run.truth.atlas(), x, truth, shapes, plane)
             modes = np.asarray(truth.modes())
         else:
-            laplace = on_plane("", plane, plane.origin, self.local(instance).covariance).covariance
+            local = self.local(instance)
+            laplace = on_plane("", plane, local.mode, local.covariance)
             drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
-            modes = np.zeros((1, 2))
+            modes = plane.coordinates(local.mode)[None]
         base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
         points, weights = self._mapa.points(self._x(instance), plane)
         return PosteriorView(
@@ -194,6 +195,7 @@ class InstanceAnswers:
             mapa_points=points,
             mapa_weights=weights,
             modes=modes,
+            base_name=q.base_name,
         )
 
     def _gaussians(self, instance: Instance, plane: Plane, q: Posterior) -> tuple[GaussianShape, ...]:
@@ -238,7 +240,7 @@ class InstanceAnswers:
     def reconstruction_view(self, instance: Instance) -> ReconstructionView:
         """Return view 5."""
         x, q, encoding = self._x(instance), self._posterior(instance), self.encoding(instance)
-        latents = {"base encoder": encoding.base_mean[0]} if q.base() is not q else {}
+        latents = {q.base_name.removeprefix("the "): encoding.base_mean[0]} if q.base() is not q else {}
         latents[self.encoder_name(q)] = encoding.mean[0]
         best = self.best_if_known(instance)
         if best is not None:

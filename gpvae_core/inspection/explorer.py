@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -114,6 +115,19 @@ class Explorer:
     def neighbours(self, index: int, step: int) -> int:
         """Return the test index `step` positions later (earlier if negative), modulo the number of test images."""
         return (index + step) % len(self.run.data.test)
+
+    @cached_property
+    def reports_uncertainty(self) -> bool:
+        """Whether the encoder reports V[f] and V[h], without which some views have nothing to show."""
+        with torch.no_grad():
+            x = torch.zeros(1, *self.run.model.event_shape, device=self.run.device)
+            return self.run.model.encoder(x).uncertainty() is not None
+
+    @property
+    def family(self) -> str:
+        """The family of the encoder's posteriors in words, such as 'diagonal Gaussian, refined (semi-amortized)'."""
+        refined = "" if self.run.refiner == "none" else f", refined ({self.run.refiner.replace('_', '-')})"
+        return f"{self.run.config.encoder.family}{refined}"
 
     # -- one instance -----------------------------------------------------------------------------------------------
 

@@ -155,7 +155,7 @@ class PosteriorView(GridDensity):
     hpd_levels: tuple[tuple[float, float], ...]
     """(mass, log density threshold) of highest-posterior-density regions, e.g. (0.5, -1.2), (0.9, -3.4), (0.99, -6)."""
     base_samples: Array
-    """(S, 2) samples of the base encoder N(b, c^2)."""
+    """(S, 2) samples of `Posterior.base()`: the base encoder N(b, c^2) of a GP encoder, mostly q(z|x) itself."""
     gaussians: tuple[GaussianShape, ...]
     """Shapes of the (marginalised) encoder, and of the best Gaussians if they are known."""
     mapa_points: Array
@@ -163,7 +163,9 @@ class PosteriorView(GridDensity):
     mapa_weights: Array
     """(M,) probability q(i|n) of each."""
     modes: Array
-    """(J, 2) local maxima of the posterior, highest first; on a slice only the highest one, the origin."""
+    """(J, 2) local maxima of the posterior, highest first; on a slice only the highest one."""
+    base_name: str = "q(z|x)"
+    """What the density of `base_samples` is called."""
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,14 @@ def _lines(view: GapView) -> str:
     bound = "" if view.exact else "≥ "
     name, gap = shortened(view.run, NAME_LENGTH), nats(view.log_px - view.encoder_elbo)
     first = f"<b>{name}</b>: log p(x) {bound}{nats(view.log_px)}, "
-    first += f"ELBO {nats(view.encoder_elbo)}: gap <b>{bound}{gap} nats</b>{' (provisional)' * view.provisional}"
+    first += f"ELBO {nats(view.encoder_elbo)}: gap <b>{bound}{gap} nats</b>"
     known = []
     if view.best_diagonal_elbo is not None:
         known.append(f"best Gaussian's ELBO: {nats(view.best_diagonal_elbo)} diagonal")
     if view.best_full_elbo is not None:
         known.append(f"{nats(view.best_full_elbo)} full")
-    return first + "<br>" + (", ".join(known) or "best Gaussian: being optimised")
+    known = known or ["best Gaussian: being optimised", *["log p(x): provisional"] * view.provisional]
+    return f"{first}<br>{', '.join(known)}"
 
 
 def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:

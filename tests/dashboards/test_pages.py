@@ -294,17 +294,17 @@ def test_a_wrong_address_is_said_and_the_rest_holds(explorer_page: OpenAt) -> No
     wait_for_choice(page, "index", "0")
 
 
-def test_runs_of_different_dimensions_are_compared_and_a_plain_vae_says_it_has_no_uncertainty(
-    explorer_page: OpenAt,
-) -> None:
+def test_two_runs_are_compared_and_a_plain_vae_hides_what_has_nothing_to_show(explorer_page: OpenAt) -> None:
     page = explorer_page("?run=tiny-vae&with=tiny-gp")
-    expect(view(page, "uncertainty").locator(".message")).to_contain_text("reports no uncertainty")
+    for name in ("uncertainty", "figure_one"):
+        expect(view(page, name)).to_be_hidden()
     for name in ("tiny-vae", "tiny-gp"):
         expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile(name))
     before = stamps(page)
     choose(page, "Details of", "tiny-gp")
     wait_for_repaint(page, before)
     view(page, "uncertainty").locator(".plot[aria-label*='Tr V[f]']").wait_for()
+    expect(view(page, "figure_one")).to_be_visible()
     wait_for_choice(page, "focus", "second")
 
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import html
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from dashboards.explorer.all_images import rank
-from dashboards.explorer.approximations import RunGaps, verdict
+from dashboards.explorer.all_images import EncoderUncertainty, rank
+from dashboards.explorer.approximations import Reconstructions, RunGaps, verdict
+from dashboards.explorer.posteriors import FigureOne, TruePosterior
 from dashboards.explorer.request import ComparedRun, ExplorerRequest
 from dashboards.lab.words import mapa_words
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig, load
+from gpvae_core.encoders.base import ENCODERS
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.views import Instance, UncertaintyView
 from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import silent
 from gpvae_core.runs import load_run
+from tests.inspection.conftest import make_run
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,7 @@ def sentence(pane: Any, request: ExplorerRequest) -> str:
 
 @pytest.mark.parametrize("name", ["tiny-vae", "deep-gp"])
 def test_an_image_unlike_the_data_is_said_to_be_so_before_anything_else(runs: Path, name: str) -> None:
-    explorer = Explorer(load_run(runs / name, device="cpu"), gap_sample=10)
+    explorer = Explorer(load_run(runs / name, device="cpu"), gap_sample=4)
     exact = name == "tiny-vae"  # quadrature at d = 2, annealing above
 
     def line(instance: Instance) -> str:
@@ -73,7 +80,7 @@ def test_an_image_unlike_the_data_is_said_to_be_so_before_anything_else(runs: Pa
     white = explorer.place(np.ones((1, 8, 8), dtype=np.float32), "drawn")
     assert f"whether it is like the data of {name} is known once" in line(white)
     assert "whether it is like" not in line(explorer.instance(0)), "a test image is"
-    explorer.prepare()
+    tested = explorer._stages.gaps().index
     gaps = sentence(RunGaps(), request_for(explorer, white))
     for said, mark in ((gaps, "provisional"), (line(white), "provisional"), (line(white), "is being computed")):
         assert (mark in said) is not exact
@@ -83,9 +90,56 @@ def test_an_image_unlike_the_data_is_said_to_be_so_before_anything_else(runs: Pa
     start = f'(your own: the address of this page cannot hold it)<br><span class="unlike">unlike the data of {name}: '
     assert start in said
     assert said.index("unlike") < said.index("its ELBO")
-    assert "below that of all 10 test images (lowest: " in said
-    known = explorer.map_view().gap
-    assert known is not None
-    usual = line(explorer.instance(int(np.flatnonzero(np.isfinite(known))[0])))
+    assert "below that of all 4 test images (lowest: " in said
+    usual = line(explorer.instance(int(tested[0])))
     assert "unlike" not in usual
-    assert "% of 10 test images" in usual
+    assert "% of 4 test images" in usual
+
+
+FAMILIES = {
+    "batch_norm": ("batch-normalised diagonal Gaussian", "q(z|x)"),
+    "coupling": ("coupling flow", "the Gaussian before the flow"),
+    "delta": ("diagonal Gaussian of a delta-VAE", "q(z|x)"),
+    "full": ("full-covariance Gaussian", "q(z|x)"),
+    "gaussian": ("diagonal Gaussian", "q(z|x)"),
+    "gp": ("GP encoder, marginalised over its random functions", "the base encoder"),
+    "householder": ("Householder flow (HF)", "q(z|x)"),
+    "iaf": ("inverse autoregressive flow (IAF)", "the Gaussian before the flow"),
+    "mixture": ("mixture of Gaussians (ME)", "q(z|x)"),
+    "recursive_mixture": ("recursive mixture of Gaussians (RME)", "q(z|x)"),
+}
+"""Kind of encoder -> what its family and the dots of the True posterior are called on the pages."""
+METHODS = {"refined": "sa:2"} | {kind: ENCODERS.get(kind).method for kind in ENCODERS.summaries()}
+
+
+def untrained(folder: Path, method: str) -> Explorer:
+    source = DataConfig(name="digits")
+    data = load(source)
+    config = make_config(method, source, data.event_shape, {"latent_dim": 3, "hidden": 8})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = config.build(data.event_shape)
+    few = replace(data, test=data.test.take(np.arange(8)), train=data.train.take(np.arange(64)))
+    return Explorer(make_run(folder / "run", config, model, few), gap_sample=2)
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_each_family_is_called_by_its_name_on_each_pane(kind: str, tmp_path: Path) -> None:
+    """A new encoder says in its config and density what it is called, and is listed above."""
+    known = FAMILIES | {"refined": ("diagonal Gaussian, refined (semi-amortized)", "q(z|x) before refinement")}
+    family, base = known[kind]
+    explorer = untrained(tmp_path, METHODS[kind])
+    request = request_for(explorer, explorer.instance(3))
+    contours = TruePosterior().draw(TruePosterior().compute(request, silent), request)
+    assert f"Approximate posterior of run: {family}, dots: samples of {base}." in contours.sentence
+    assert f"samples of {base} and the 90 % regions of " in contours.alt
+    legend = [str(trace.get("name")).replace("<br>", " ") for trace in json.loads(contours.figure)["data"]]
+    assert f"samples of {base}" in legend
+    named = Reconstructions().draw(Reconstructions().compute(request, silent), request).alt
+    assert (base.removeprefix("the ") in named) is (base != "q(z|x)")
+    is_gp = kind == "gp"
+    assert EncoderUncertainty().shown(request) is FigureOne().shown(request) is explorer.reports_uncertainty is is_gp
+    said = " ".join([contours.sentence, contours.alt, named, sentence(RunGaps(), request), verdict(request)])
+    assert ("base encoder" in said) is is_gp
+    for wrong in ("Gaussian family", "plain network"):
+        assert wrong not in said

@@ -39,7 +39,7 @@ def make_posterior(shift: float = 0.0) -> PosteriorView:
     return PosteriorView(
         x, y, log_density, plane, ((0.5, peak - 0.8), (0.9, peak - 2.5), (0.99, peak - 5.0)),
         rng.normal(0.1, 0.25, (80, 2)), shapes, rng.normal(0.0, 0.2, (3, 2)), weights,
-        np.array([[0.0, 0.0], [1.0, 0.6]]),
+        np.array([[0.0, 0.0], [1.0, 0.6]]), "the base encoder",
     )  # fmt: skip
 
 

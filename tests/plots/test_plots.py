@@ -85,7 +85,7 @@ def test_the_posterior_is_drawn_as_it_is(posterior_view: PosteriorView) -> None:
         points = np.stack([line.y, line.x], -1)[np.isfinite(line.x)]
         assert len(points) > 20
         np.testing.assert_allclose(log_density(points), threshold, atol=1e-6)
-    dots = named(fig, "base encoder")
+    dots = named(fig, "samples of the base encoder")
     np.testing.assert_array_equal(np.stack([dots.x, dots.y], -1), view.base_samples)
     assert dots.marker.color == LIGHT.base
     crosses = named(fig, "modes")
@@ -227,7 +227,7 @@ def test_figure_one_keeps_the_order_and_shows_all_six(figure_one_items: tuple[Fi
     assert starts == sorted(starts)
     for shade, item in zip(shades, figure_one_items, strict=True):
         np.testing.assert_allclose(shade.z, item.posterior.log_density, atol=1e-5)
-    dots = [trace for trace in fig.data if trace.name == "base encoder"]
+    dots = [trace for trace in fig.data if trace.name.replace("<br>", " ") == "samples of the base encoder"]
     assert len(dots) == 6
     assert len(fig.layout.images) == 12
     assert fig.layout.images[0].source == png_address(figure_one_items[0].image)
@@ -456,6 +456,22 @@ def test_the_stack_is_labelled_with_its_values(gap_views: tuple[GapView, GapView
     bound = replace(gap_views[0], log_px_truth="iwae")
     text = gaps.figure([bound], LIGHT).layout.annotations[0].text
     assert "log p(x) ≥ −50.00, ELBO −52.00: gap <b>≥ 2.00 nats</b>" in text
+    quick = replace(gap_views[1], log_px_truth="iwae")
+    assert "log p(x): provisional" in gaps.figure([quick], LIGHT).layout.annotations[0].text
+    assert "provisional" not in text + second.text
+
+
+def test_a_posterior_better_than_the_best_diagonal_gaussian_leaves_the_bar_whole(
+    gap_views: tuple[GapView, GapView],
+) -> None:
+    flow = replace(gap_views[0], encoder_elbo=-50.3)
+    fig = gaps.figure([flow], LIGHT)
+    np.testing.assert_allclose(named(fig, "approximation gap").x, [0.3])
+    np.testing.assert_allclose(named(fig, "amortization gap").x, [0.0], atol=1e-12)
+    np.testing.assert_allclose(named(fig, "gain over q*").x, [0.2])
+    low, high = fig.layout.xaxis.range
+    assert low < 0.0 < 0.5 < high, "from log p(x) to the best diagonal Gaussian"
+    assert [note.text for note in fig.layout.annotations[1:]] == ["<b>0.30</b>", "<b>0.20</b>"]
 
 
 def test_a_long_run_name_leaves_room_for_the_numbers(
