@@ -49,7 +49,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         self.line.param.update(min_height=56, margin=(2, 12))
         *cards, wide = self.session.cards.values()
         wide.sizing_mode = "stretch_width"
-        above = self.controls.bar, self.controls.pad, self.strip, self.line
+        above = self.controls.bar, self.about.panel, self.controls.pad, self.strip, self.line
         return *above, card_grid(*cards), pn.Column(wide, margin=(4, 12), **WIDE)
 
     # From the address to the request
@@ -104,6 +104,9 @@ class ExplorerPage(Page[ExplorerRequest]):
                 return None
             run.explorer.best_gaussian(run.instance)
         return replace(request, refined=True)
+
+    def runs_of(self, request: ExplorerRequest) -> Sequence[str]:
+        return request.names
 
     def offer(self, request: ExplorerRequest) -> None:
         self.controls.offer(request.compared[0].explorer)

@@ -154,6 +154,7 @@ class Session(Generic[R]):
         request, self._awaited = resolved.request, set()
         self.request, self._generation = None if resolved.refused else request, generation
         self._page.offer(request)
+        self._page.about.show(self._page.runs_of(request))
         awaited = set() if resolved.refused else {pane.name for pane in self.panes if pane.shown(request)}
         self._begun = time.monotonic()
         for pane in self.panes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from gpvae_core.errors import UserError
 from gpvae_core.plots.gaps import nats
 
 RATINGS = ((0.1, "closely"), (0.5, "roughly"), (1.0, "poorly"))
@@ -37,3 +40,18 @@ def mapa_words(kl: float, kl_uniform: float, over: str) -> str:
     )
     rating = mapa_rating(kl, kl_uniform)
     return f"{words}, so that with this kernel MAPA approximates the empiricalized posterior {rating}."
+
+
+def method_words(method: str) -> str:
+    """Return what the name of a method such as 'iaf:4' stands for; '' for one that is not known."""
+    from gpvae_core.methods import get_method  # it imports torch, for which no page waits
+
+    try:
+        return get_method(method).summary
+    except UserError:
+        return ""
+
+
+def abbreviations(names: Iterable[str]) -> str:
+    """Return what each of these methods stands for, as the tooltip of a field in which they are chosen."""
+    return " · ".join(f"{name}: {method_words(name)}" for name in names)

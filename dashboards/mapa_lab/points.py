@@ -216,7 +216,6 @@ class DecoderVariants(PointPane):
             f"the same x under each; marks as in the first tab, MAPA computed once.{train}",
             alt="; ".join(f"{v.name}: KL(empiricalized ‖ MAPA) {nats(v.trace.numbers.kl)} nats" for v in view.variants),
             selects=(Select("learned", "learned variant", options, request.values["learned"]),),
-            actions=(("circle", "Show circle"),) if len(view.variants) < 2 else (),
             picks=True,
         )
 

@@ -22,6 +22,8 @@ NATS_SHOWN = 10.0
 """Range of the shaded log density below its maximum, nats; a Gaussian fades out before the border of the grid."""
 NAME_LENGTH = 22
 """Largest length of a run's name above its panel."""
+DOTS_LENGTH = 23
+"""Largest length of the name of the dots that fits into one line of the legend."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
 MAPA_SMALLEST, MAPA_GROWTH = 4.0, 12.0
 """A MAPA point of probability q has a diameter of MAPA_SMALLEST + MAPA_GROWTH sqrt(q) pixels."""
@@ -63,7 +65,8 @@ def density_traces(view: PosteriorView, theme: Theme, axes: dict[str, str], lege
 
 def dots_name(view: PosteriorView) -> str:
     """Return what the legend calls the samples that are drawn as dots."""
-    return wrapped(f"samples of {view.base_name}", 22)
+    name = f"samples of {view.base_name}"
+    return name if len(name) <= DOTS_LENGTH else view.base_name.removeprefix("the ")
 
 
 def base_dots(
@@ -239,7 +242,7 @@ def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) ->
     if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
         views = [_with_encoder_name(view, "encoder") for view in views]
     if len({view.base_name for view in views}) > 1:
-        views = [replace(view, base_name="each encoder") for view in views]
+        views = [replace(view, base_name="the encoders") for view in views]
     traces = [
         mark
         for k, (view, place) in enumerate(zip(views, places, strict=True))

@@ -125,6 +125,15 @@ def test_traces_are_saved_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sum(row["among_k"] == "True" for row in rows) == 4
 
 
+def test_the_variants_open_on_a_set_with_two_decoders(tmp_path: Path) -> None:
+    page = opened(tmp_path, query="tab=variants&set=figure-8&N=40&k=4")
+    wait_until(page, lambda: "circle-fold: " in verdict(page))
+    assert page.state.dataset == "circle"
+    assert "of figure-8 one decoder is known and none is trained here" in notice(page)
+    assert "of the same MAPA for each model: circle: " in verdict(page)
+    assert verdict(page).count("(uniform distribution: ") == 2
+
+
 def test_without_an_image_model_it_says_how_to_train_one_and_does(tmp_path: Path) -> None:
     page = opened(tmp_path, query="tab=images")
     wait_until(page, lambda: "gpvae train --method vae --dataset digits" in message(page, "mapa_neighbours"))

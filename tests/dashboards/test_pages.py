@@ -119,6 +119,13 @@ def test_the_page_shows_six_views_that_say_what_they_are(explorer_page: OpenAt) 
         assert [card.get_by_role("button", name=kind).count() for kind in ("PNG", "SVG", "CSV")] == [1, 1, 1]
     expect(page.get_by_text("tiny-vae: ").first).to_be_visible()
     expect(notice(page)).to_be_hidden()
+    about = page.locator("details.about")
+    expect(about.locator("table")).to_be_hidden()
+    about.locator("summary").click()
+    for name, method in (("tiny-gp", "gp: Gaussian-process encoder"), ("tiny-vae", "vae: Plain amortized Gaussian")):
+        row = about.locator("tr", has=page.get_by_role("cell", name=name, exact=True))
+        expect(row).to_contain_text(method)
+        expect(row).to_contain_text(re.compile(r"digits.*2.*4 of 4.*finished.*0\.\d+ \(learned\).*best ELBO −?-?\d+"))
 
 
 def test_a_click_on_the_map_changes_the_image_and_all_six_views(explorer_page: OpenAt) -> None:

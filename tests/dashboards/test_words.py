@@ -16,12 +16,15 @@ from dashboards.explorer.all_images import EncoderUncertainty, rank
 from dashboards.explorer.approximations import PROVISIONAL, Reconstructions, RunGaps, not_known_yet, unlike, verdict
 from dashboards.explorer.posteriors import FigureOne, TruePosterior
 from dashboards.explorer.request import ComparedRun, ExplorerRequest
-from dashboards.lab.words import mapa_words
+from dashboards.lab.library import RunLibrary
+from dashboards.lab.words import abbreviations, mapa_words, method_words
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import ENCODERS
+from gpvae_core.errors import UserError
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.views import Instance, SampleRange, UncertaintyView
+from gpvae_core.methods import methods
 from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import silent
 from gpvae_core.runs import load_run
@@ -141,8 +144,8 @@ def test_each_family_is_called_by_its_name_on_each_pane(kind: str, tmp_path: Pat
     contours = TruePosterior().draw(TruePosterior().compute(request, silent), request)
     assert f"Approximate posterior of run: {family}, dots: samples of {base}." in contours.sentence
     assert f"samples of {base} and the 90 % regions of " in contours.alt
-    legend = [str(trace.get("name")).replace("<br>", " ") for trace in json.loads(contours.figure)["data"]]
-    assert f"samples of {base}" in legend
+    legend = [trace.get("name") for trace in json.loads(contours.figure)["data"]]
+    assert {f"samples of {base}", base.removeprefix("the ")} & set(legend)
     named = Reconstructions().draw(Reconstructions().compute(request, silent), request).alt
     assert (base.removeprefix("the ") in named) is (base != "q(z|x)")
     is_gp = kind == "gp"
@@ -151,3 +154,24 @@ def test_each_family_is_called_by_its_name_on_each_pane(kind: str, tmp_path: Pat
     assert ("base encoder" in said) is is_gp
     for wrong in ("Gaussian family", "plain network"):
         assert wrong not in said
+
+
+def test_the_library_says_what_a_run_is(runs: Path) -> None:
+    library = RunLibrary([runs])
+    about = library.about("deep-gp")
+    assert about["method"].startswith("gp: Gaussian-process encoder of Kim & Pavlovic 2021")
+    assert (about["run"], about["folder"]) == ("deep-gp", str(runs / "deep-gp"))
+    assert (about["data"], about["d"], about["epochs"], about["state"]) == ("digits", "4", "4 of 4", "finished")
+    assert about["validation"] == f"best ELBO {library.summary('deep-gp').best_elbo:.2f} nats"
+    assert about["σx"] == "–", "its weights are not loaded yet"
+    scale = library.run("deep-gp").model.likelihood.noise_scale()
+    assert library.about("deep-gp")["σx"] == f"{scale:.3g} (learned)"
+    with pytest.raises(UserError, match="did you mean 'deep-gp'"):
+        library.about("deep-pg")
+
+
+def test_every_method_is_spelled_out_for_its_tooltip() -> None:
+    for name in methods():
+        assert len(method_words(name)) > 20, name
+    assert method_words("gp+iaf:4") == ""
+    assert "iaf: Inverse autoregressive flows" in abbreviations(["vae", "iaf"])

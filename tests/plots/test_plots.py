@@ -85,7 +85,7 @@ def test_the_posterior_is_drawn_as_it_is(posterior_view: PosteriorView) -> None:
         points = np.stack([line.y, line.x], -1)[np.isfinite(line.x)]
         assert len(points) > 20
         np.testing.assert_allclose(log_density(points), threshold, atol=1e-6)
-    dots = named(fig, "samples of the base encoder")
+    dots = named(fig, "base encoder")
     np.testing.assert_array_equal(np.stack([dots.x, dots.y], -1), view.base_samples)
     assert dots.marker.color == LIGHT.base
     crosses = named(fig, "modes")
@@ -227,7 +227,7 @@ def test_figure_one_keeps_the_order_and_shows_all_six(figure_one_items: tuple[Fi
     assert starts == sorted(starts)
     for shade, item in zip(shades, figure_one_items, strict=True):
         np.testing.assert_allclose(shade.z, item.posterior.log_density, atol=1e-5)
-    dots = [trace for trace in fig.data if trace.name.replace("<br>", " ") == "samples of the base encoder"]
+    dots = [trace for trace in fig.data if trace.name == "base encoder"]
     assert len(dots) == 6
     assert len(fig.layout.images) == 12
     assert fig.layout.images[0].source == png_address(figure_one_items[0].image)
