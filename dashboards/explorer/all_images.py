@@ -11,7 +11,8 @@ from dashboards.explorer.state import AGAINST
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.views import Array, MapView, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyView
+from gpvae_core.inspection.views import Array, MapView
 from gpvae_core.plots import tsne, uncertainty
 from gpvae_core.progress import Progress
 

@@ -6,10 +6,11 @@ from functools import partial
 
 from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerRequest, tables
 from dashboards.explorer.state import plane_dims
-from dashboards.lab.words import mapa_words
+from dashboards.lab.words import MAPA_HELP, mapa_words
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
-from gpvae_core.inspection.views import FigureOneItem, Instance, PosteriorView, TracesView
+from gpvae_core.inspection.uncertainty_views import FigureOneItem
+from gpvae_core.inspection.views import Instance, PosteriorView, TracesView
 from gpvae_core.mapa import Bandwidth
 from gpvae_core.plots import figure_one, posterior, traces
 from gpvae_core.progress import Progress
@@ -25,8 +26,9 @@ TRACES_READ = (
 )
 BANDWIDTH_WORDS = {"sigma_x": "σx of the model", "validation": "by validation density"}
 FIGURE_ONE_READ = (
-    "Fig. 1 of Kim & Pavlovic (2021), live: six test images from the most to the least certain. If uncertain "
-    "images are the hard ones, posteriors become less Gaussian to the right. Click a panel to pick its image."
+    "As Fig. 1 of Kim & Pavlovic (2021): six test images in ascending order of the encoder's uncertainty. Where "
+    "uncertainty goes with a complex posterior, posteriors are less Gaussian to the right. A click on a panel picks "
+    "its image."
 )
 SLICES = (
     "Each panel is a slice through its own posterior's mode along its two widest directions, whatever plane is chosen "
@@ -107,6 +109,7 @@ class MapaTraces(ExplorerPane):
 
     name = "traces"
     title = "MAPA traces"
+    help = MAPA_HELP
     needs = frozenset({"encodings", "atlas", "reference"})
     to_csv = staticmethod(export.traces)
     depends = ("focal.name", "identity", "bandwidth", "refined")

@@ -72,7 +72,7 @@ class GapLabControls(Controls):
         items = [
             {
                 "key": name, "label": style.label, "colour": style.colour, "checked": name in request.methods,
-                "removable": name not in lab.runs,
+                "removable": name not in lab.runs, "help": f"{name}: {lab.words(name)}",
             }
             for name, style in styles.items()
         ]  # fmt: skip

@@ -106,13 +106,14 @@ class SviBound(GapLabPane):
     def draw(self, view: SviView, request: GapLabRequest) -> Content:
         first, last = float(view.elbo[0]), float(view.elbo[-1])
         best = view.best_full_elbo if request.svi.covariance == "full" else view.best_diagonal_elbo
+        unrefined = "" if request.lab.runs[view.start].refiner == "none" else " before its own refinement"
         return Content(
             figure=as_json(svi_path.bound(view, request.theme)),
             sub=view.settings,
-            sentence=f"From q(z|x) of {view.start}, {nats(view.log_px - first)} nats below log p(x), SVI ends "
-            f"{nats(view.log_px - last)} below; the best {request.svi.covariance} Gaussian lies "
-            f"{nats(view.log_px - best)} below. Of a q(z|x) that is no Gaussian SVI keeps "
-            "only mean and variances.",
+            sentence=f"SVI from q(z|x) of {view.start}{unrefined}: its ELBO is {nats(view.log_px - first)} nats below "
+            f"log p(x) at first, {nats(view.log_px - last)} nats in the end, and that of the best "
+            f"{request.svi.covariance} Gaussian {nats(view.log_px - best)} nats. A q(z|x) that is no Gaussian is "
+            "replaced by the diagonal Gaussian of its moments at the first step.",
             alt=f"ELBO against the step of SVI from {view.start}: {nats(first)} to {nats(last)} nats",
         )
 
@@ -199,7 +200,10 @@ class EpochGaps(CurvePane):
     def sentence(self, request: GapLabRequest) -> str:
         frozen = request.with_epochs[request.epochs_of].config.freeze_decoder
         decoder = "the decoder stays as it was" if frozen else "encoder and decoder learn together"
-        return f"Mean gaps under the weights kept of each epoch; {decoder}."
+        return (
+            f"Mean gaps under the weights kept of each epoch; {decoder}. The sample of images is smaller than that of "
+            "the other cards, whose means therefore differ."
+        )
 
     def series(self, request: GapLabRequest) -> tuple[Select, ...]:
         options = tuple((name, name) for name in request.with_epochs)
@@ -228,8 +232,8 @@ class SizeGaps(CurvePane):
 
     def sentence(self, request: GapLabRequest) -> str:
         return (
-            "Encoders of several sizes on one decoder: the approximation gap is the family's and stays; the "
-            "amortization gap is what a larger encoder can close."
+            "Encoders of several sizes on one decoder: the approximation gap does not depend on the encoder's size; a "
+            "larger encoder can reduce the amortization gap."
         )
 
 

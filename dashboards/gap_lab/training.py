@@ -13,6 +13,7 @@ from dashboards.gap_lab.panes import EpochGaps, SizeGaps
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.controls import FIELD, SMALL
 from dashboards.lab.progress import ProgressLine
+from dashboards.lab.words import abbreviations
 from gpvae_core.progress import Progress
 
 INTRO_OF_FIRST = (
@@ -66,8 +67,9 @@ class TrainingPanel:
         self._intro.object = intro.format(name=html.escape(lab.decoder.name))
         self._numbered = {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"}
         self.epochs.value = default_epochs(lab.origin)
-        self.set.param.update(options=families, value=families)
-        self.method.param.update(options=list(self._numbered), value=next(iter(self._numbered), None))
+        self.set.param.update(options=families, value=families, description=abbreviations(families))
+        first = next(iter(self._numbered), None)
+        self.method.param.update(options=list(self._numbered), value=first, description=abbreviations(self._numbered))
 
     def start(self, what: str) -> None:
         """Start to train `what`: the teaching set, the series of a card by its name, or one method."""

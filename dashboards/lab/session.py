@@ -81,7 +81,9 @@ class Session(Generic[R]):
             "select": lambda choice: self._page.select(*map(str, choice)),
             "action": lambda action: self._act(pane, str(action)),
         }
-        return Card(handlers, view=pane.name, title=pane.title, looks=pane.looks, margin=0, styles=UNBOUND)
+        return Card(
+            handlers, view=pane.name, title=pane.title, help=pane.help, looks=pane.looks, margin=0, styles=UNBOUND
+        )
 
     # Called when the user does something
 
@@ -137,8 +139,6 @@ class Session(Generic[R]):
         self.latest.push(generation, partial(self._begin, resolved, generation))
         if resolved.refused:
             return
-        if (line := self._page.line_of(resolved.request)) is not None:
-            self.latest.push(generation, partial(self._page.show_line, line))
         self._draw_all(resolved.request, generation)
         self.latest.afterwards(partial(self._improve, resolved.request), generation)
 
@@ -187,7 +187,9 @@ class Session(Generic[R]):
     # From the request to the cards
 
     def _draw_all(self, request: R, generation: int) -> None:
-        """Compute and draw every pane that needs no job."""
+        """Compute the line above the cards, and compute and draw every pane that needs no job."""
+        if (line := self._page.line_of(request)) is not None:
+            self.latest.push(generation, partial(self._page.show_line, line))
         for pane in self.panes:
             if self.latest.current(generation) and pane.shown(request) and not pane.slow(request):
                 self._draw(pane, request, generation)

@@ -17,8 +17,9 @@ GAIN_READ = (
     " Dotted: part of the approximation gap that a posterior of a richer family does not have (a negative amortization "
     "gap)."
 )
-MAPA = "MAPA (the model-agnostic posterior approximation, which is computed from x alone)"
+MAPA = "MAPA (model-agnostic posterior approximation, by distances of x alone)"
 """The method's name, spelled out once on each page."""
+MAPA_HELP = "MAPA: model-agnostic posterior approximation (Yacoby et al. 2024), computed from distances of x alone"
 
 
 def mapa_rating(kl: float, kl_uniform: float) -> str:

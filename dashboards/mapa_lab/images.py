@@ -45,7 +45,7 @@ class NeighbourImages(ImagePane):
 
     name = "mapa_neighbours"
     width = neighbour_images.WIDTH
-    title = "Whose latents are near"
+    title = "Most probable training images"
     to_csv = staticmethod(export.neighbours)
 
     def missing(self, request: MapaLabRequest) -> Content:
@@ -61,7 +61,7 @@ class NeighbourImages(ImagePane):
             sub=view.title,
             sentence=f"Training images, most probable first: by MAPA, from pixels alone ({view.kernel}), and by the "
             f"trained model, eq. 7 with the encoder's means as codes. Below each: {under} under that "
-            f"list's posterior; frames drawn full: in both lists. {view.note}",
+            f"list's posterior; solid frames: in both lists. {view.note}",
             alt=f"{view.title}: {view.overlap} of {len(view.mapa)} neighbours are in both lists",
         )
 
@@ -83,7 +83,7 @@ class CodeMap(ImagePane):
 
     name = "mapa_codes"
     width = code_map.WIDTH
-    title = "Where their codes lie"
+    title = "Codes of these images"
     to_csv = staticmethod(export.codes)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> CodesView:
@@ -95,7 +95,7 @@ class CodeMap(ImagePane):
             figure=as_json(code_map.figure(view, request.theme)),
             sub=view.note,
             sentence="Codes of training images, coloured by class; marked: the neighbours of both lists and the test "
-            "image's own code. Where pixels and latents agree, both lie round it.",
+            "image's own code. Where distances of pixels and of codes agree, both lists lie around it.",
             alt=f"{len(view.xy)} codes; {len(view.mapa)} neighbours by MAPA and {len(view.empirical)} by the model",
         )
 

@@ -212,8 +212,8 @@ class DecoderVariants(PointPane):
         return Content(
             figure=as_json(variants.figure(view, request.theme)),
             sub=request.chosen.title,
-            sentence=f"{view.note} Above: what each decoder makes of z, through the points. Below: the posterior of "
-            f"the same x under each; marks as in the first tab, MAPA computed once.{train}",
+            sentence=f"{view.note} Above: the decoded f(z) against z. Below: the log posterior of the same x under "
+            f"each model; marks as in the tab Posterior.{train}",
             alt="; ".join(f"{v.name}: KL(empiricalized ‖ MAPA) {nats(v.trace.numbers.kl)} nats" for v in view.variants),
             selects=(Select("learned", "learned variant", options, request.values["learned"]),),
             picks=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
+from dashboards.lab.words import MAPA_HELP
 from dashboards.mapa_lab.labs import MapaLabs
 from dashboards.mapa_lab.state import CONTROLS, DEFAULT, SIGMA, MapaLabState, bandwidth_of, kernel_of, place_of
 from gpvae_core.errors import UserError, unknown
@@ -74,6 +75,7 @@ class MapaLabPane(Pane[MapaLabRequest]):
     """One card of a tab; it shrinks while it has no figure."""
 
     looks = "tall shrinks"
+    help = MAPA_HELP
     tab: str
     width: int
     """Width of the figure in pixels."""

@@ -13,4 +13,4 @@ from dashboards.widgets.base import Widget
 class Chips(Widget):
     """A row of check boxes; the message is 'toggle' ([key, on]), with False also for a box that is removed."""
 
-    items = param.List(default=[], doc="Dicts of key, label, colour, checked, removable")
+    items = param.List(default=[], doc="Dicts of key, label, help, colour, checked, removable")

@@ -29,7 +29,7 @@ function shapesAt({paths, centres, elbo, colour}, step) {
 export function render({model, el}) {
   const bar = element("div", el, {class: "box film", role: "group", "aria-label": "SVI player"})
   const play = button(bar, "Play", () => run(!playing), {class: "play"})
-  const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to the encoder's own answer"})
+  const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to q(z|x) of the encoder"})
   const position = element("input", element("label", bar, {title: "Move through the steps"}, "step"), {type: "range", min: 0, step: 1, "aria-label": "Step"})
   const words = element("output", bar, {class: "readout", role: "status", "aria-live": "off"})
 

@@ -17,9 +17,9 @@ from gpvae_core.inspection.gap_sample import BestGaussian
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.stages import STAGES, Stages
 from gpvae_core.inspection.uncertainty import quantile_picks, uncertainty_view
+from gpvae_core.inspection.uncertainty_views import FigureOneItem, UncertaintyView
 from gpvae_core.inspection.views import (
     Array,
-    FigureOneItem,
     GapView,
     Instance,
     MapView,
@@ -28,7 +28,6 @@ from gpvae_core.inspection.views import (
     ReconstructionView,
     SampleRange,
     TracesView,
-    UncertaintyView,
 )
 from gpvae_core.mapa import BANDWIDTHS, Bandwidth
 from gpvae_core.progress import Progress, silent

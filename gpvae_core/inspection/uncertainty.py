@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpvae_core.inspection.encodings import Encodings
-from gpvae_core.inspection.views import Array, UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.views import Array
 from gpvae_core.stats import spearman
 
 PICTURES = 6

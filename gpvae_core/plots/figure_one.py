@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.views import FigureOneItem
+from gpvae_core.inspection.uncertainty_views import FigureOneItem
 from gpvae_core.plots.marks import Mark
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.posterior import base_dots, density_traces, panel

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.views import Array, UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, bar, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading
 

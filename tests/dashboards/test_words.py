@@ -23,7 +23,8 @@ from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import ENCODERS
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.explorer import Explorer
-from gpvae_core.inspection.views import Instance, SampleRange, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyView
+from gpvae_core.inspection.views import Instance, SampleRange
 from gpvae_core.methods import methods
 from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import silent

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gpvae_core.inspection.uncertainty_views import FigureOneItem, UncertaintyCorrelation, UncertaintyView
 from gpvae_core.inspection.views import (
     CoordinateTrace,
-    FigureOneItem,
     GapView,
     GaussianShape,
     MapView,
@@ -16,8 +16,6 @@ from gpvae_core.inspection.views import (
     Reconstruction,
     ReconstructionView,
     TracesView,
-    UncertaintyCorrelation,
-    UncertaintyView,
 )
 
 

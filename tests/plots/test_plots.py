@@ -19,15 +19,8 @@ from scipy.interpolate import RegularGridInterpolator
 
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.level_lines import level_lines
-from gpvae_core.inspection.views import (
-    FigureOneItem,
-    GapView,
-    MapView,
-    PosteriorView,
-    ReconstructionView,
-    TracesView,
-    UncertaintyView,
-)
+from gpvae_core.inspection.uncertainty_views import FigureOneItem, UncertaintyView
+from gpvae_core.inspection.views import GapView, MapView, PosteriorView, ReconstructionView, TracesView
 from gpvae_core.plots import figure_one, gaps, latent_live, posterior, reconstructions, traces, tsne, uncertainty
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.pictures import as_bytes, png_address
