@@ -11,7 +11,8 @@ from dashboards.explorer.state import AGAINST
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.views import Array, MapView, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyView
+from gpvae_core.inspection.views import Array, MapView
 from gpvae_core.plots import tsne, uncertainty
 from gpvae_core.progress import Progress
 
@@ -20,11 +21,10 @@ COLOUR_WORDS = {
     "uncertainty": ", coloured by the encoder's uncertainty about it",
     "gap": ", coloured by its inference gap",
 }
+LITTLE = 0.01
+"""Share of Tr V[f] + Tr V[h] in Tr v below which the random functions make no visible difference to q(z|x)."""
+NO_DOUBT = " The random functions f and h hardly contribute to q(z|x): differences among such uncertainties are small."
 COLOUR_NAMES = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
-NO_UNCERTAINTY = (
-    "This run's encoder is a plain network and reports no uncertainty of its own. Choose or train one with --method "
-    "gp to see it here."
-)
 
 
 class TsneMap(ExplorerPane):
@@ -102,33 +102,36 @@ class EncoderUncertainty(ExplorerPane):
     def key(self, request: ExplorerRequest) -> Hashable:
         return request.focal.name, request.identity, request.focal.explorer.ready & {"gaps", "correlations"}
 
+    def shown(self, request: ExplorerRequest) -> bool:
+        return request.focal.explorer.reports_uncertainty
+
     def compute(self, request: ExplorerRequest, progress: Progress) -> UncertaintyView | None:
         return request.focal.explorer.uncertainty_view(request.focal.instance)
 
-    def draw(self, view: UncertaintyView | None, request: ExplorerRequest) -> Content:
+    def draw(self, view: UncertaintyView, request: ExplorerRequest) -> Content:
         name, theme, against = request.focal.name, request.theme, request.against
-        if view is None:
-            return Content(sub=name, message=NO_UNCERTAINTY)
         backdrop = (name, against, theme.name, tuple(view.scatter), view.correlations, uncertainty.limits(view))
         return Content(
             figure=self._drawn.get(backdrop, lambda: as_json(uncertainty.figure(view, theme, against))),
             overlay=uncertainty.moving(view, theme, against),
             sub=name,
             sentence=_relation(view, against),
-            alt=f"{request.focal.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}; {rank(view)}",
+            alt=f"{request.focal.instance.title}: Tr V[f] {view.trace_f:.3g}, Tr V[h] {view.trace_h:.3g}, Tr v "
+            f"{view.per_dimension_v.sum():.3g}; {rank(view)}",
             selects=(Select("against", "against", _known_gaps(view, against), against),),
         )
 
 
 def rank(view: UncertaintyView) -> str:
-    """Return in words how certain the encoder is of this image, compared with the test images."""
+    """Return in words how certain the encoder is of this image, compared with the test images and with q(z|x)."""
     n = len(view.all_trace_f)
     more_certain = round(view.percentile / 100 * n)
+    words = f"the encoder is less certain here than on {view.percentile:.0f} % of the test images"
     if more_certain == 0:
-        return "the encoder is more certain here than on any test image"
-    if more_certain >= n - 1:
-        return "the encoder is less certain here than on any other test image"
-    return f"the encoder is less certain here than on {view.percentile:.0f} % of the test images"
+        words = "the encoder is more certain here than on any test image"
+    elif more_certain >= n - 1:
+        words = "the encoder is less certain here than on any other test image"
+    return f"{words} (Tr V[f] + Tr V[h] is {100 * view.share:.2g} % of Tr v, the variance of q(z|x))"
 
 
 def _known_gaps(view: UncertaintyView, against: str) -> tuple[tuple[str, str], ...]:
@@ -139,7 +142,7 @@ def _known_gaps(view: UncertaintyView, against: str) -> tuple[tuple[str, str], .
 
 def _relation(view: UncertaintyView, against: str) -> str:
     known = [c for c in view.correlations if c.against == against]
-    start = f"Red: this image; {rank(view)}."
+    start = f"Red: this image; {rank(view)}.{NO_DOUBT if view.share < LITTLE else ''}"
     if view.scatter and against not in view.scatter:
         return f"{start} The {against} is not known for this run (it needs two latent dimensions): choose another."
     if not known:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import html
 from functools import partial
 
+import numpy as np
+
 from dashboards.explorer.all_images import rank
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, tables
+from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
-from gpvae_core.inspection.views import GapView, ReconstructionView, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyView
+from gpvae_core.inspection.views import Array, GapView, ReconstructionView, SampleRange
 from gpvae_core.plots import gaps, reconstructions
 from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.pictures import png_address
 from gpvae_core.progress import Progress
 
-GAPS_READ = (
-    "How far each encoder's ELBO lies below log p(x). Plain: no diagonal Gaussian comes closer; hatched: what a "
-    "Gaussian fitted to this image alone would gain."
-)
+BOUND = " log p(x) is a lower bound here, and so are the gaps."
+PROVISIONAL = " It is provisional: a tighter one is being computed."
+NOISE = 0.005
+"""Nats below which a gap is shown as zero."""
+RANGE = (5, 95)
+"""Percentiles of the test images between which a range is given."""
 RECONSTRUCTIONS_READ = (
     "Top: the image decoded from each posterior mean; below: decoded minus input (orange too bright, blue too dark). "
     "Strip:"
@@ -38,11 +44,15 @@ class RunGaps(ExplorerPane):
 
     def draw(self, view: dict[str, GapView], request: ExplorerRequest) -> Content:
         views = tuple(view.values())
-        bound = " log p(x) is a lower bound here." if any(not gap.exact for gap in views) else ""
+        remarks = {
+            GAIN_READ: any(gaps.lengths(gap)[2] > NOISE for gap in views),
+            BOUND: any(not gap.exact for gap in views),
+            PROVISIONAL: any(gap.provisional for gap in views),
+        }
         return Content(
             figure=as_json(gaps.figure(views, request.theme)),
             sub=" and ".join(request.names),
-            sentence=GAPS_READ + bound,
+            sentence=GAPS_READ + "".join(remark for remark, applies in remarks.items() if applies),
             alt="; ".join(_gaps_alt(gap) for gap in views),
             busy=any(gap.best_diagonal_elbo is None for gap in views),
         )
@@ -83,15 +93,20 @@ class Reconstructions(ExplorerPane):
         )
 
 
-def words(gap: GapView, uncertainty: UncertaintyView | None) -> str:
-    """Return a sentence about the gaps of one run, in nats, its posterior's modes and its encoder's uncertainty."""
-    total = gap.log_px - gap.encoder_elbo
-    text = f"its ELBO is {nats(total)} nats below log p(x)"
+def words(gap: GapView, uncertainty: UncertaintyView | None, tested: SampleRange | None) -> str:
+    """Return a sentence on log p(x) and the gaps of one run, in nats, its posterior's modes and its uncertainty.
+
+    Args:
+        tested: log p(x) and gaps of test images, beside which those of the image are given; None if not yet known.
+    """
+    bound = "=" if gap.exact else "≥"
+    text = f"log p(x) {bound} {nats(gap.log_px)} nats"
+    text += " (provisional: a tighter lower bound is being computed)" if gap.provisional else ""
+    text += _range(tested.log_px, 1) if tested else ""
+    text += f"; its ELBO is {nats(gap.log_px - gap.encoder_elbo)} nats below it"
+    text += _range(tested.gap, 2) if tested else ""
     if gap.best_diagonal_elbo is not None:
-        approximation, amortization, _ = gaps.parts(gap)
-        larger = "amortization" if amortization > approximation else "the Gaussian family"
-        parts = f"{nats(approximation)} approximation + {nats(amortization)} amortization"
-        text += f", mostly due to {larger} ({parts})"
+        text += _parts_words(gap)
     if gap.modes is not None:
         text += f"; the true posterior has {gap.modes} mode{'s' * (gap.modes != 1)}"
     if uncertainty is not None:
@@ -99,14 +114,54 @@ def words(gap: GapView, uncertainty: UncertaintyView | None) -> str:
     return text + "."
 
 
+def _range(values: Array, digits: int) -> str:
+    """Return the range between the percentiles RANGE of the test images, as words in brackets."""
+    low, high = (f"{value:.{digits}f}".replace("-", "−") for value in np.percentile(values, RANGE))
+    return f" (90 % of {len(values)} test images: {low} to {high})"
+
+
+def _parts_words(gap: GapView) -> str:
+    """Return a clause on the larger part of the inference gap, and on a gain over the best diagonal Gaussian."""
+    approximation, amortization, _ = gaps.parts(gap)
+    if amortization < -NOISE:
+        parts = f"{nats(approximation)} approximation − {nats(-amortization)} gain"
+        return f", {nats(-amortization)} nats less than that of the best diagonal Gaussian ({parts})"
+    larger = "amortization" if amortization > approximation else "approximation by diagonal Gaussians"
+    parts = f"{nats(approximation)} approximation + {nats(abs(amortization))} amortization"
+    return f", mostly due to {larger} ({parts})"
+
+
+def unlike(gap: GapView, tested: SampleRange | None) -> str:
+    """Return a warning for an image whose log p(x) is below that of all test images of the run; '' for any other."""
+    lowest = None if tested is None else float(tested.log_px.min())
+    if tested is None or lowest is None or gap.provisional or gap.log_px >= lowest:
+        return ""
+    return (
+        f"unlike the data of {gap.run}: its log p(x) of {nats(gap.log_px)} nats is below that of all "
+        f"{len(tested.log_px)} test images (lowest: {nats(lowest)} nats), so that its posteriors and gaps are "
+        "extrapolations."
+    )
+
+
+def not_known_yet(gap: GapView, tested: SampleRange | None) -> str:
+    """Return why it is not known yet whether an image that is no test image is like the data; '' once it is."""
+    if tested is None:
+        return f"whether it is like the data of {gap.run} is known once the gaps of the test images are computed."
+    return f"whether it is like the data of {gap.run} is being computed." if gap.provisional else ""
+
+
 def verdict(request: ExplorerRequest) -> str:
-    """Return the line above the cards as HTML: the image, its title, and a sentence about each run."""
-    instance = request.focal.instance
-    own = "" if instance.index is not None else " (your own: the address of this page cannot hold it)"
-    lines = [f"<b>{html.escape(instance.title)}</b>{own}"]
+    """Return the line above the cards as HTML: the image, what is unusual about it, and a sentence about each run."""
+    instance, own = request.focal.instance, request.focal.instance.index is None
     views = gap_views(request)
+    tested = {run.name: run.explorer.sample_range() for run in request.compared}
+    strange = [unlike(view, tested[name]) for name, view in views.items()]
+    strange += [not_known_yet(view, tested[name]) for name, view in views.items() if own]
+    marks = "".join(f'<br><span class="unlike">{html.escape(words)}</span>' for words in filter(None, strange))
+    away = " (your own: the address of this page cannot hold it)" if own else ""
+    lines = [f"<b>{html.escape(instance.title)}</b>{away}{marks}"]
     for run in request.compared:
-        sentence = words(views[run.name], run.explorer.uncertainty_view(run.instance))
+        sentence = words(views[run.name], run.explorer.uncertainty_view(run.instance), tested[run.name])
         lines.append(f"<b>{html.escape(run.name)}</b>: {html.escape(sentence)}")
     picture = png_address(instance.image, 56)
     image = f'<img alt="{html.escape(instance.title)}" src="{picture}" class="chosen">'

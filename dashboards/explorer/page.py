@@ -41,6 +41,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         .summary { display: flex; gap: 10px; align-items: center; }
         .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
           border: 1px solid #7f8a95; border-radius: 4px; }
+        .unlike { color: #7c2d12; background: #fff4e5; border-radius: 4px; padding: 0 4px; }
     """
 
     def make_panes(self) -> Sequence[ExplorerPane]:
@@ -59,7 +60,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         self.line.param.update(min_height=56, margin=(2, 12))
         *cards, wide = (self.session.cards[name] for name in CARDS)
         wide.sizing_mode = "stretch_width"
-        above = self.controls.bar, self.controls.pad, self.preparing, self.line
+        above = self.controls.bar, self.about.panel, self.controls.pad, self.preparing, self.line
         return *above, card_grid(*cards), pn.Column(wide, margin=(4, 12), **WIDE)
 
     # From the address to the request
@@ -112,6 +113,9 @@ class ExplorerPage(Page[ExplorerRequest]):
                 return None
             run.explorer.best_gaussian(run.instance)
         return replace(request, refined=True)
+
+    def runs_of(self, request: ExplorerRequest) -> Sequence[str]:
+        return request.names
 
     def offer(self, request: ExplorerRequest) -> None:
         self.controls.offer(request.compared[0].explorer)

@@ -6,33 +6,33 @@ from functools import partial
 
 from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerRequest, tables
 from dashboards.explorer.state import plane_dims
+from dashboards.lab.words import MAPA_HELP, mapa_words
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
-from gpvae_core.inspection.views import FigureOneItem, Instance, PosteriorView, TracesView
+from gpvae_core.inspection.uncertainty_views import FigureOneItem
+from gpvae_core.inspection.views import Instance, PosteriorView, TracesView
 from gpvae_core.mapa import Bandwidth
 from gpvae_core.plots import figure_one, posterior, traces
 from gpvae_core.progress import Progress
 
 CONTOURS_READ = (
-    "Lines: the smallest regions that hold 50, 90, 99 % of the posterior; shade: log density. The closer an ellipse is "
-    "to the 90 % line, the better that Gaussian. Red dots: samples of the base encoder."
+    "Dark lines: the highest-density regions of 50, 90 and 99 % of the true posterior; shade: its log density. Other "
+    "lines: 90 % regions of the approximate posteriors."
 )
 ONE_DIMENSION = "A run with one latent dimension has no plane: its posterior is the line in the MAPA traces."
-SLICE_READ = "The closer an ellipse is to the 90 % line, the better that Gaussian."
 TRACES_READ = (
-    "Circles: training codes weighed by the model; diamonds: by MAPA, from pixels alone. On the line: traced well."
+    "Circles: index posterior of the empiricalized model at the training codes; diamonds: that of MAPA, the "
+    "model-agnostic posterior approximation, by the distances of pixels alone."
 )
-BANDWIDTH_WORDS = {"sigma_x": "σx of the model", "validation": "best on validation"}
+BANDWIDTH_WORDS = {"sigma_x": "σx of the model", "validation": "by validation density"}
 FIGURE_ONE_READ = (
-    "Fig. 1 of Kim & Pavlovic (2021), live: six test images from the most to the least certain. If uncertain "
-    "images are the hard ones, posteriors become less Gaussian to the right. Click a panel to pick its image."
+    "As Fig. 1 of Kim & Pavlovic (2021): six test images in ascending order of the encoder's uncertainty. Where "
+    "uncertainty goes with a complex posterior, posteriors are less Gaussian to the right. A click on a panel picks "
+    "its image."
 )
 SLICES = (
-    "Each panel is a slice through its own posterior's mode along its two main directions, whatever plane is chosen "
-    "above."
-)
-UNORDERED = (
-    "Six images in order of uncertainty appear here for a run whose encoder reports its uncertainty (--method gp)."
+    "Each panel is a slice through its own posterior's mode along its two widest directions, whatever plane is chosen "
+    "above; the dots are projected onto it."
 )
 
 
@@ -53,11 +53,12 @@ class TruePosterior(ExplorerPane):
             return Content(sub=request.focal.name, message=ONE_DIMENSION)
         views, names = list(view.values()), tuple(view)
         left_out = "" if len(view) == len(request.compared) else f"{ONE_DIMENSION} "
-        note = views[0].plane.note
+        compared = [run for run in request.compared if run.name in view]
+        each = [f"of {r.name}: {r.explorer.family}, dots: samples of {view[r.name].base_name}" for r in compared]
         return Content(
             figure=as_json(posterior.figure(views, names, request.theme)),
             sub=" and ".join(names),
-            sentence=left_out + (f"{note} {SLICE_READ}" if note else CONTOURS_READ),
+            sentence=f"{left_out}{_planes_words(view)} Approximate posterior {'; '.join(each)}.",
             alt="; ".join(_contours_alt(name, request.focal.instance, of_run) for name, of_run in view.items()),
             selects=_planes(request),
         )
@@ -71,11 +72,20 @@ def posterior_view(run: ComparedRun, plane: str) -> PosteriorView:
     return run.explorer.posterior_view(run.instance, run.explorer.plane(run.instance, kind, dims))
 
 
+def _planes_words(view: dict[str, PosteriorView]) -> str:
+    """Return how to read the contours: of a run with more than two dimensions they are a slice."""
+    slices = {name: of_run.plane.note for name, of_run in view.items() if of_run.plane.note}
+    if not slices:
+        return CONTOURS_READ
+    name, note = next(iter(slices.items()))
+    return note if len(slices) == len(view) else f"{CONTOURS_READ} {name}: {note}"
+
+
 def _contours_alt(name: str, instance: Instance, view: PosteriorView) -> str:
     modes = len(view.modes)
     return (
         f"Contours of the true posterior of {instance.title} under {name}: {modes} mode{'s' * (modes != 1)}, "
-        f"with {len(view.base_samples)} base encoder samples and the 90 % ellipses of "
+        f"with {len(view.base_samples)} samples of {view.base_name} and the 90 % regions of "
         f"{', '.join(shape.name for shape in view.gaussians) or 'no Gaussian yet'}"
     )
 
@@ -99,6 +109,7 @@ class MapaTraces(ExplorerPane):
 
     name = "traces"
     title = "MAPA traces"
+    help = MAPA_HELP
     needs = frozenset({"encodings", "atlas", "reference"})
     to_csv = staticmethod(export.traces)
     depends = ("focal.name", "identity", "bandwidth", "refined")
@@ -113,10 +124,11 @@ class MapaTraces(ExplorerPane):
         return Content(
             figure=as_json(traces.figure(view, request.theme, shown)),
             sub=run.name,
-            sentence=f"{view.note} {TRACES_READ} Kernel width {view.bandwidth:.3g}; KL(empiricalized ‖ MAPA) = "
-            f"{view.kl_mapa:.2f} nats.",
+            sentence=f"{view.note} {TRACES_READ} Kernel width {view.bandwidth:.3g} ({view.bandwidth_source}). "
+            f"{mapa_words(view.kl_mapa, view.kl_uniform, 'training images')}",
             alt=f"Log posterior of {run.instance.title} along {along}: the true line and "
-            f"{len(view.traces[0].z)} training codes; MAPA is {view.kl_mapa:.2f} nats from the empiricalized model",
+            f"{len(view.traces[0].z)} training codes; KL(empiricalized ‖ MAPA) {view.kl_mapa:.2f} nats, "
+            f"KL(empiricalized ‖ uniform) {view.kl_uniform:.2f} nats",
             selects=(*_coordinates(shown, d), *_kernel(run.explorer.bandwidths, request.bandwidth)),
         )
 
@@ -152,18 +164,21 @@ class FigureOne(ExplorerPane):
     to_csv = staticmethod(export.figure_one)
     depends = ("focal.name",)
 
+    def shown(self, request: ExplorerRequest) -> bool:
+        return request.focal.explorer.reports_uncertainty
+
     def compute(self, request: ExplorerRequest, progress: Progress) -> tuple[FigureOneItem, ...]:
         return request.focal.explorer.figure_one()
 
     def draw(self, view: tuple[FigureOneItem, ...], request: ExplorerRequest) -> Content:
         name = request.focal.name
-        if not view:
-            return Content(sub=name, message=UNORDERED)
         listed = ", ".join(f"image {item.index}: {item.uncertainty:.3g}" for item in view)
+        shares = [100 * item.uncertainty / item.variance for item in view]
+        scale = f"Tr V = Tr V[f] + Tr V[h] is {min(shares):.2g} to {max(shares):.2g} % of Tr v, the variance of q(z|x)."
         return Content(
             figure=as_json(figure_one.figure(view, request.theme)),
             sub=name,
-            sentence=f"{FIGURE_ONE_READ} {SLICES}" if view[0].posterior.plane.note else FIGURE_ONE_READ,
+            sentence=f"{FIGURE_ONE_READ} {scale}{f' {SLICES}' if view[0].posterior.plane.note else ''}",
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
         )

@@ -87,6 +87,7 @@ class GapLabControls(Controls):
             {
                 "key": name, "label": style.label, "colour": style.colour, "strokes": style.strokes,
                 "checked": name in request.methods, "removable": name not in lab.runs,
+                "help": f"{name}: {lab.words(name)}",
             }
             for name, style in styles.items()
         ]  # fmt: skip

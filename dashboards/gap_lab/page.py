@@ -68,7 +68,7 @@ class GapLabPage(Page[GapLabRequest]):
         parts = {"lab_gaps": cards["lab_gaps"], "film": self.film.panel, **cards}
         for name, part in parts.items():
             part.stylesheets = [PLACES.get(name, ELSEWHERE)]
-        above = self.controls.bar, self.training.panel, self.training.line.panel, self.line
+        above = self.controls.bar, self.about.panel, self.training.panel, self.training.line.panel, self.line
         return *above, card_grid(*parts.values(), stylesheets=[CARDS])
 
     # What a request shows
@@ -92,6 +92,9 @@ class GapLabPage(Page[GapLabRequest]):
             for label, title, image, colour, strokes in shown
         ]
         return f"<b>{html.escape(picture.title)}</b>{''.join(figures)}"
+
+    def runs_of(self, request: GapLabRequest) -> Sequence[str]:
+        return tuple(request.lab.runs)
 
     def offer(self, request: GapLabRequest) -> None:
         self.controls.offer(request)

@@ -11,16 +11,17 @@ import numpy as np
 
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.pane import Pane
+from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.gap_lab import export
 from gpvae_core.inspection.gap_lab.views import ContoursView, CurveView, StacksView, SviView, TimesView
 from gpvae_core.plots import accuracy_time, gap_curves, stacked_gaps, svi_path
-from gpvae_core.plots.gaps import nats
+from gpvae_core.plots.gaps import gain, nats
 from gpvae_core.progress import Progress
 
 SLICE = (
-    " With {d} latent dimensions this is the slice through the posterior mode along its two widest directions, of all "
-    "posteriors alike, not a marginal."
+    " With {d} latent dimensions lines and shade are the slice through the posterior mode along its two widest "
+    "directions, of all posteriors alike, not a marginal; the mark of each mean is projected onto it."
 )
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
@@ -53,15 +54,12 @@ class GapStacks(GapLabPane):
         return request.lab.stacks(request.methods, request.index)
 
     def draw(self, view: StacksView, request: GapLabRequest) -> Content:
-        read = (
-            "Each stack hangs from log p(x) down to the method's ELBO. Plain: what no diagonal Gaussian can reach. "
-            "Hatched: what the encoder misses of the best one, q*. Dotted: what a richer family gains over q*."
-        )
+        gained = any(gain(view.approximation.mean, stack.amortization.mean) for stack in view.stacks)
         bars = " Bars: one standard error over the images." if self.slow(request) else " Last: SVI at its step."
         return Content(
             figure=as_json(stacked_gaps.figure(view, request.styles, request.theme, with_svi=not self.slow(request))),
             sub=view.what,
-            sentence=f"{read}{bars} {view.truth}",
+            sentence=f"{GAPS_READ}{GAIN_READ * gained}{bars} {view.truth}",
             alt=f"Gaps, {view.what}: " + "; ".join(_stack_words(view, k) for k in range(len(view.stacks))),
         )
 
@@ -110,13 +108,14 @@ class SviBound(GapLabPane):
     def draw(self, view: SviView, request: GapLabRequest) -> Content:
         first = float(view.elbo[0])
         best = view.best_full_elbo if request.svi.covariance == "full" else view.best_diagonal_elbo
+        unrefined = "" if request.lab.runs[view.start].refiner == "none" else " before its own refinement"
         return Content(
             figure=as_json(svi_path.bound(view, request.theme)),
             sub=view.settings,
-            sentence=f"From q(z|x) of {view.start}, {nats(view.log_px - first)} nats below log p(x), "
-            f"{end_words(view)}; the best {request.svi.covariance} Gaussian lies "
-            f"{nats(view.log_px - best)} below. Of a q(z|x) that is no Gaussian SVI keeps "
-            "only mean and variances.",
+            sentence=f"SVI from q(z|x) of {view.start}{unrefined}: its ELBO begins {nats(view.log_px - first)} "
+            f"nats below log p(x), {end_words(view)}; that of the best {request.svi.covariance} Gaussian lies "
+            f"{nats(view.log_px - best)} nats below. A q(z|x) that is no Gaussian is "
+            "replaced by the diagonal Gaussian of its moments at the first step.",
             alt=f"ELBO against the step of SVI from {view.start}: {nats(first)} nats; {end_words(view)}",
         )
 
@@ -215,7 +214,10 @@ class EpochGaps(CurvePane):
     def sentence(self, request: GapLabRequest) -> str:
         frozen = request.with_epochs[request.epochs_of].config.freeze_decoder
         decoder = "the decoder stays as it was" if frozen else "encoder and decoder learn together"
-        return f"Mean gaps under the weights kept of each epoch; {decoder}."
+        return (
+            f"Mean gaps under the weights kept of each epoch; {decoder}. The sample of images is smaller than that of "
+            "the other cards, whose means therefore differ."
+        )
 
     def series(self, request: GapLabRequest) -> tuple[Select, ...]:
         return (Select("epochs_of", "run", request.epoch_options, request.epochs_of),)
@@ -243,8 +245,8 @@ class SizeGaps(CurvePane):
 
     def sentence(self, request: GapLabRequest) -> str:
         return (
-            "Encoders of several sizes on one decoder: the approximation gap is the family's and stays; the "
-            "amortization gap is what a larger encoder can close."
+            "Encoders of several sizes on one decoder: the approximation gap does not depend on the encoder's size; a "
+            "larger encoder can reduce the amortization gap."
         )
 
 

@@ -15,6 +15,7 @@ from dashboards.gap_lab.panes import EpochGaps, SizeGaps
 from dashboards.gap_lab.request import GapLabRequest
 from dashboards.lab.controls import FIELD, SMALL
 from dashboards.lab.progress import ProgressLine
+from dashboards.lab.words import abbreviations
 from gpvae_core.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ class TrainingPanel:
         self._numbered: dict[str, bool] = {}
         """Whether each method takes a number after a colon, as in iaf:4."""
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
-        self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4))
+        # NOTE: a field that gets its first description after it was drawn breaks the whole page (React error 310).
+        about = {"description": "What each name stands for"}
+        self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4), **about)
         self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
-        self.method = pmui.Select(label="Or a single method", options=[], width=170, **FIELD)
+        self.method = pmui.Select(label="Or a single method", options=[], width=170, **about, **FIELD)
         self.number = pmui.IntInput(label="Number", value=4, start=1, end=64, width=90, **FIELD)
         self.epochs = pmui.IntInput(label="Epochs", value=80, start=1, end=10_000, width=100, **FIELD)
         self.train_one = pmui.Button(label="Train", size="small", variant="outlined", margin=(8, 6))
@@ -98,8 +101,9 @@ class TrainingPanel:
         self._intro.object = intro.format(name=html.escape(lab.decoder.name))
         self._numbered = {m.name: bool(m.count) for m in methods().values() if m.inference == "amortized"}
         self.epochs.value = default_epochs(lab.origin)
-        self.set.param.update(options=families, value=families)
-        self.method.param.update(options=list(self._numbered), value=next(iter(self._numbered), None))
+        self.set.param.update(options=families, value=families, description=abbreviations(families))
+        first = next(iter(self._numbered), None)
+        self.method.param.update(options=list(self._numbered), value=first, description=abbreviations(self._numbered))
 
     def withdraw(self) -> None:
         """Offer nothing: there is no decoder to train on."""

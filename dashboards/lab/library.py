@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dashboards.lab.jobs import JOB_S, Report, WatchedJob
+from dashboards.lab.words import method_words
 from gpvae_core.errors import UserError, shown, unknown
 from gpvae_core.files import real_path, with_name
 from gpvae_core.inspection.memo import Memo
@@ -225,6 +226,32 @@ class RunLibrary:
         first, second, *_ = [*(finished or names[:1]), "", ""]
         kinds = [(run.dataset, run.latent_dim) for run in map(self.summary, filter(None, (first, second)))]
         return first, second if len(set(kinds)) == 1 else ""
+
+    def about(self, name: str) -> dict[str, str]:
+        """Return what the run is, heading -> text. Raises UserError for an unknown run."""
+        summary = self.summary(name)
+        score = summary.best_elbo if summary.best_elbo is not None else summary.score
+        scored = "best ELBO" if summary.best_elbo is not None else f"best {summary.score_name}"
+        return {
+            "run": name,
+            "folder": shown(str(summary.path)),
+            "method": f"{summary.method}: {method_words(summary.method)}",
+            "data": summary.dataset,
+            "d": str(summary.latent_dim),
+            "epochs": f"{summary.epochs} of {summary.epochs_wanted}",
+            "state": "finished" if summary.finished else "not finished",
+            "σx": self._noise(name),
+            "validation": "–" if score is None else f"{scored} {score:.2f} nats",
+        }
+
+    def _noise(self, name: str) -> str:
+        """Return sigma_x of the run's likelihood in pixel units; '–' where it has none or is not loaded."""
+        explorer = self._explorers.peek(self.summary(name).path)
+        scale = None if explorer is None else explorer.run.model.likelihood.noise_scale()
+        if explorer is None or scale is None:
+            return "–"
+        learned = explorer.run.config.likelihood.model_dump().get("learn_sigma_x", False)
+        return f"{scale:.3g}{' (learned)' * bool(learned)}"
 
     def explorer(self, name: str) -> Explorer:
         """Return the run's explorer, loaded at the first use. Raises UserError for an unknown or damaged run."""

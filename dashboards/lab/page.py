@@ -13,6 +13,7 @@ import param
 from bokeh.document import Document
 from panel.util.parameters import edit_readonly
 
+from dashboards.lab.about import AboutRuns
 from dashboards.lab.address import PageState
 from dashboards.lab.first_start import FirstStart, Welcome
 from dashboards.lab.library import RunLibrary
@@ -67,6 +68,7 @@ class Page(ABC, Generic[R]):
         self.library, self.first, self._document = library, first, document
         self.notice = Notice()
         looks = [SUMMARY, self.line_style]
+        self.about = AboutRuns(library)
         self.line = pn.pane.HTML("", stylesheets=looks, sizing_mode="stretch_width", margin=(4, 12))
         self.state: Any = self.state_type()
         self.session = Session(self, self.state, self.make_panes(), document, self.notice)
@@ -144,6 +146,10 @@ class Page(ABC, Generic[R]):
 
     def withdraw(self) -> None:
         """Take back what was offered for the last request: the present one cannot be answered."""
+
+    def runs_of(self, request: R) -> Sequence[str]:
+        """Return the names of the runs that the page shows, about which `about` tells what they are."""
+        return ()
 
     def beside(self, pane: Pane[R], aside: str) -> None:
         """Show what `Pane.aside` returned for the view of a card, outside the card."""

@@ -28,6 +28,8 @@ class Pane(ABC, Generic[R]):
 
     name: str
     title: str
+    help: ClassVar[str] = ""
+    """What an abbreviation in the title stands for."""
     looks: ClassVar[str] = "tall"
     """How the card is styled, see `Card.looks`."""
     nothing: ClassVar[str] = "Nothing is chosen here."

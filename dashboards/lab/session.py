@@ -84,7 +84,9 @@ class Session(Generic[R]):
             "select": lambda choice: self._page.select(*map(str, choice)),
             "action": lambda action: self._act(pane, str(action)),
         }
-        return Card(handlers, view=pane.name, title=pane.title, looks=pane.looks, margin=0, styles=UNBOUND)
+        return Card(
+            handlers, view=pane.name, title=pane.title, help=pane.help, looks=pane.looks, margin=0, styles=UNBOUND
+        )
 
     # Called when the user does something
 
@@ -159,8 +161,6 @@ class Session(Generic[R]):
         self.latest.push(generation, partial(self._begin, resolved, generation))
         if resolved.refused:
             return
-        if (line := self._line_of(resolved.request, generation)) is not None:
-            self.latest.push(generation, partial(self._page.show_line, line))
         self._draw_all(resolved.request, generation)
         self.latest.afterwards(partial(self._improve, resolved.request), generation)
 
@@ -183,9 +183,11 @@ class Session(Generic[R]):
         request, self._awaited = resolved.request, set()
         self.request, self._generation = None if resolved.refused else request, generation
         self._page.offer(request)
+        self._page.about.show(self._page.runs_of(request))
         awaited = set() if resolved.refused else {pane.name for pane in self.panes if pane.shown(request)}
         self._begun = time.monotonic()
         for pane in self.panes:
+            self._place(pane, resolved.request)
             if pane.name in awaited and pane.slow(request):
                 self._background[pane.name].compute(pane.key(request), partial(pane.compute, request))
             else:
@@ -194,6 +196,13 @@ class Session(Generic[R]):
         if resolved.refused:
             self._refuse(NOTHING_TO_SHOW, [pane for pane in self.panes if pane.shown(request)])
         self.tick()
+
+    def _place(self, pane: Pane[R], request: R) -> None:
+        """Show or hide a card; one that is not part of the page has nothing to wait for."""
+        shown = pane.shown(request)
+        self.cards[pane.name].visible = shown
+        if not shown:
+            self._change(pane, busy=False, stamp=self._generation)
 
     def _refuse(self, why: str, panes: Sequence[Pane[R]]) -> None:
         """Show in these cards why there is nothing to show; clicks and background jobs have no request any more."""
@@ -208,7 +217,9 @@ class Session(Generic[R]):
     # From the request to the cards
 
     def _draw_all(self, request: R, generation: int) -> None:
-        """Compute and draw every pane that needs no job."""
+        """Compute the line above the cards, and compute and draw every pane that needs no job."""
+        if (line := self._line_of(request, generation)) is not None:
+            self.latest.push(generation, partial(self._page.show_line, line))
         for pane in self.panes:
             if self.latest.current(generation) and pane.shown(request) and not pane.slow(request):
                 self._draw(pane, request, generation)

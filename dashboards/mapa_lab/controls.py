@@ -24,7 +24,8 @@ Widgets = dict[str, list[pn.viewable.Viewable]]
 """The widgets by which each parameter of the state is chosen."""
 SLIDER_REACH = 20.0
 """The sliders of bandwidth and noise go from sigma / SLIDER_REACH to SLIDER_REACH * sigma."""
-BEST_KERNEL_HELP = "The smallest KL from the model's own index posteriors, on validation images"
+BEST_KERNEL_HELP = "The smallest mean KL(empiricalized ‖ MAPA) on validation images"
+BEST_BANDWIDTH_HELP = "The largest kernel density of validation points; MAPA's KL need not be smallest there"
 MOST_DRAWS, MOST_SHOWN = 500, 20
 
 
@@ -125,7 +126,7 @@ class MapaLabControls(Controls):
             value=bandwidth, low=sigma / SLIDER_REACH, high=sigma * SLIDER_REACH, note=f"= {bandwidth / sigma:.3g} σ",
             choices=[
                 [SIGMA, "σ", f"The noise of the data, {sigma:.3g}", state.bandwidth == SIGMA],
-                [BEST, "best by validation", "The likeliest on validation points", state.bandwidth == BEST],
+                [BEST, "by validation density", BEST_BANDWIDTH_HELP, state.bandwidth == BEST],
             ],
         )  # fmt: skip
         # With S > 0 at least one training point must remain to be sampled.
@@ -150,7 +151,7 @@ class MapaLabControls(Controls):
         *_, last = self._kernel_dials.values()
         last.choices = [
             [DEFAULT, "default", "The values of the trained likelihood", kernel_of(self.state.kernel) == {}],
-            [BEST, "nearest to the model", BEST_KERNEL_HELP, picture.kernel is None],
+            [BEST, "smallest KL", BEST_KERNEL_HELP, picture.kernel is None],
         ]
 
     def _kernel_dial(self, slider: Slider) -> Dial:

@@ -44,8 +44,8 @@ class BoundCurves(MapaLabPane):
             figure=as_json(bound_curves.figure(view, request.theme, what)),
             sub=f"{request.lab.name}, {view.points} points, {view.repeats} draws each",
             sentence=f"{READ[what]} under the true decoder and the true latents; bars: one standard error. "
-            "MAPA proposes by q(i|n), MAPA-GT by the true index posterior, MAPA-naive evenly. No bound is above the "
-            "empiricalized model's log p(x), on average.",
+            "The proposal is q(i|n) for MAPA, the true index posterior for MAPA-GT, uniform for MAPA-naive. In "
+            "expectation no bound exceeds the empiricalized model's log p(x).",
             alt="; ".join(
                 f"{c.method}, {c.rule}: {nats(c.gap[-1].mean)} nats below at S = {c.draws[-1]:.0f}" for c in view.curves
             ),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from dashboards.mapa_lab.points import count
+from dashboards.lab.words import mapa_words
+from dashboards.mapa_lab.points import effective_words
 from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.mapa_lab import export
 from gpvae_core.inspection.mapa_lab.image_views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images
-from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
 
 NO_RUN = (
@@ -45,7 +45,7 @@ class NeighbourImages(ImagePane):
 
     name = "mapa_neighbours"
     width = neighbour_images.WIDTH
-    title = "Whose latents are near"
+    title = "Most probable training images"
     to_csv = staticmethod(export.neighbours)
 
     def missing(self, request: MapaLabRequest) -> Content:
@@ -61,19 +61,20 @@ class NeighbourImages(ImagePane):
             sub=view.title,
             sentence=f"Training images, most probable first: by MAPA, from pixels alone ({view.kernel}), and by the "
             f"trained model, eq. 7 with the encoder's means as codes. Below each: {under} under that "
-            f"list's posterior; frames drawn full: in both lists. {view.note}",
+            f"list's posterior; solid frames: in both lists. {view.note}",
             alt=f"{view.title}: {view.overlap} of {len(view.mapa)} neighbours are in both lists",
         )
 
     def aside(self, view: NeighboursView, request: MapaLabRequest) -> str:
         same = sum(n.label == view.label for n in view.mapa) if view.label is not None else None
         of_class = "" if same is None else f" {same} of MAPA's are of its class ({view.label})."
-        worse = ": worse than the uniform one; try “nearest to the model”" if view.kl > view.kl_uniform else ""
+        set_by_hand = request.picture is not None and request.picture.kernel is not None
+        worse = " For another kernel choose “smallest KL”." if view.kl > view.kl_uniform and set_by_hand else ""
         return (
-            f"By pixels alone and by the trained model, the lists share {view.overlap} of their {len(view.mapa)} most "
-            f"probable training images.{of_class} MAPA is {nats(view.kl)} nats from the model's index posterior, "
-            f"from which the uniform one is {nats(view.kl_uniform)} nats away{worse}. {count(view.effective)} of "
-            f"{view.n_total:,} images matter to the model, {count(view.effective_mapa)} to MAPA."
+            f"The {len(view.mapa)} most probable training images by MAPA (model-agnostic posterior approximation, from "
+            f"pixels alone) and by the trained model have {view.overlap} in common.{of_class} "
+            f"{mapa_words(view.kl, view.kl_uniform, 'training images')}{worse} "
+            f"{effective_words(view, view.n_total, 'images')}"
         )
 
 
@@ -82,7 +83,7 @@ class CodeMap(ImagePane):
 
     name = "mapa_codes"
     width = code_map.WIDTH
-    title = "Where their codes lie"
+    title = "Codes of these images"
     to_csv = staticmethod(export.codes)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> CodesView:
@@ -94,7 +95,7 @@ class CodeMap(ImagePane):
             figure=as_json(code_map.figure(view, request.theme)),
             sub=view.note,
             sentence="Codes of training images, coloured by class; marked: the neighbours of both lists and the test "
-            "image's own code. Where pixels and latents agree, both lie round it.",
+            "image's own code. Where distances of pixels and of codes agree, both lists lie around it.",
             alt=f"{len(view.xy)} codes; {len(view.mapa)} neighbours by MAPA and {len(view.empirical)} by the model",
         )
 

@@ -48,7 +48,7 @@ class MapaLabPage(Page[MapaLabRequest]):
         self.panels["images"].insert(0, self.training.panel)
         self.state.param.watch(lambda *_: self._arrange(), "tab")
         self._arrange()
-        return self.tabs, self.controls.bar, self.line, *self.panels.values()
+        return self.tabs, self.controls.bar, self.about.panel, self.line, *self.panels.values()
 
     def _panel(self, tab: str) -> pn.Column:
         inside = []
@@ -73,6 +73,11 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def resolve(self, values: Values) -> Resolved[MapaLabRequest]:
         return resolve(self.labs, values)
+
+    def runs_of(self, request: MapaLabRequest) -> Sequence[str]:
+        if request.tab == "images":
+            return () if request.picture is None else (request.picture.run,)
+        return (request.values["learned"],) if request.tab in ("variants", "bound") else ()
 
     def offer(self, request: MapaLabRequest) -> None:
         self.controls.offer(request)
@@ -103,8 +108,6 @@ class MapaLabPage(Page[MapaLabRequest]):
         if action == "train":
             self.first.start()
             self.watch()
-        elif action == "circle":  # a set with two known decoders
-            self.change(dataset=action, index=0, place="")
 
     # What changes by itself
 

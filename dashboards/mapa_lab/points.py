@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 import numpy as np
 
+from dashboards.lab.words import MAPA, mapa_rating, mapa_words
 from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.mapa_lab import export
@@ -17,15 +19,13 @@ from gpvae_core.inspection.mapa_lab.views import (
     TraceView,
     VariantsView,
 )
-from gpvae_core.inspection.views import Value
+from gpvae_core.inspection.views import IndexComparison, Value
 from gpvae_core.plots import generative_process, mapa_plane, mapa_traces, variants
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
 
 TRACES, PLANE = 525, 410
 """Widths in pixels: both fit side by side into a window of 1024."""
-CLOSELY, ROUGHLY = 0.1, 0.5
-"""Largest KL(true ‖ MAPA), as a share of KL(true ‖ uniform), that is called close, and that is called rough."""
 COLOURS = (("z", "true z"), ("q", "log q(i|n)"))
 EXAMPLES = (("paper", "paper's Fig. 1"), ("set", "the chosen set"))
 MAPA_SHOWN = (("no", "no"), ("mapa", "yes"))
@@ -41,21 +41,22 @@ def spread(value: Value) -> str:
     return nats(round(value.mean, 2) + 0.0) + (f" ± {value.se:.2f}" if value.se is not None else "")
 
 
-def quality(numbers: PointComparison) -> str:
-    """Return in a word or two how well MAPA traces the true index posterior."""
-    share = numbers.kl / max(numbers.kl_uniform, 1e-12)
-    names = ((CLOSELY, "closely"), (ROUGHLY, "roughly"), (1.0, "poorly"))
-    return next((name for most, name in names if share <= most), "worse than the uniform distribution does")
-
-
 def bound_words(numbers: PointComparison) -> str:
     """Return a sentence about the gap of the bound, its mean and that of the draw shown, which may be negative."""
-    below = numbers.log_px_empirical - numbers.bound
-    mean = f"{spread(numbers.gap)} nats below" if numbers.gap.mean >= -1e-9 else "above by no more than chance"
+    below, gap = numbers.log_px_empirical - numbers.bound, numbers.gap
+    mean = f"{spread(replace(gap, mean=abs(gap.mean)))} nats {'below' if gap.mean >= -1e-9 else 'above'}"
     return (
-        f"the bound lies, on average over {GAP_DRAWS} draws, {mean} the empiricalized model's log p(x) of "
-        f"{nats(numbers.log_px_empirical)} (the model itself: {nats(numbers.log_px)}); the draw shown, by chance, "
-        f"{nats(abs(below))} {'below' if below >= 0 else 'above'}"
+        f"the bound is, on average over {GAP_DRAWS} draws, {mean} the empiricalized model's log p(x) = "
+        f"{nats(numbers.log_px_empirical)} nats (that of the model itself is {nats(numbers.log_px)} nats), below which "
+        f"it lies in expectation; for the draw shown it is {nats(abs(below))} nats {'below' if below >= 0 else 'above'}"
+    )
+
+
+def effective_words(numbers: IndexComparison, n: int, what: str) -> str:
+    """Return a sentence on the effective number of training points or images under the model and under MAPA."""
+    return (
+        f"The effective number of training {what}, exp(entropy), is {count(numbers.effective)} of {n:,} under the "
+        f"empiricalized model and {count(numbers.effective_mapa)} under MAPA."
     )
 
 
@@ -84,19 +85,17 @@ class PointTraces(PointPane):
             sentence="Line: true posterior of the model that made the points. Dots: that model's index posterior at "
             "each training point, log(N p(i|n)) + log p(z_i). Diamonds: MAPA's log(N q(i|n)) + log p(z_i), from "
             "distances between points alone; filled, the k most probable; ringed, those drawn. Click to choose one.",
-            alt=f"Log posterior of {request.chosen.title}: MAPA is {nats(view.numbers.kl)} nats from the true index "
-            f"posterior; the bound is {nats(view.numbers.bound)} nats",
+            alt=f"Log posterior of {request.chosen.title}: KL(empiricalized ‖ MAPA) is {nats(view.numbers.kl)} nats; "
+            f"the bound is {nats(view.numbers.bound)} nats",
             picks=True,
         )
 
     def aside(self, view: TraceView, request: MapaLabRequest) -> str:
         n, settings = view.numbers, request.settings
         return (
-            f"MAPA traces this posterior {quality(n)}: {nats(n.kl)} nats from the true index posterior, from which "
-            f"the uniform one is {nats(n.kl_uniform)} nats away. {count(n.effective)} of {n.n:,} points matter in "
-            f"truth, {count(n.effective_mapa)} to MAPA. Its {settings.k} most probable hold {n.head_mass:.0%} of "
-            f"its own and {n.head_mass_true:.0%} of the true probability; with them and {settings.draws} drawn, "
-            f"{bound_words(n)}."
+            f"{MAPA}: {mapa_words(n.kl, n.kl_uniform, 'training points')} {effective_words(n, n.n, 'points')} MAPA's "
+            f"{settings.k} most probable points hold {n.head_mass:.0%} of its mass and {n.head_mass_true:.0%} of that "
+            f"of the empiricalized posterior; with these and {settings.draws} drawn points, {bound_words(n)}."
         )
 
 
@@ -116,8 +115,8 @@ class PointPlane(PointPane):
         return Content(
             figure=as_json(mapa_plane.figure(view, request.theme, colour).update_layout(width=self.width)),
             sub=f"{request.lab.name}, N = {request.lab.size:,}",
-            sentence="Click a point to choose it; lines: the density of the data. Some clicks take a neighbour: type "
-            "its number, or any x₁, x₂, above.",
+            sentence="Lines: the density p(x) of the data. Click a point to choose it; where points overlap, enter the "
+            "number of one, or any x₁, x₂, in the field Point.",
             alt=f"{request.lab.size:,} points of {request.lab.name} with {request.chosen.title} and its "
             f"{len(view.head)} most probable neighbours",
             selects=(Select("colour", "colour", COLOURS, colour),),
@@ -130,7 +129,7 @@ class GenerativeProcess(MapaLabPane):
 
     name = "mapa_process"
     width = 2 * generative_process.WIDTH
-    title = "How points come about, and what each says of its latent"
+    title = "Generative process and posteriors"
     tab = "process"
     to_csv = staticmethod(export.processes)
 
@@ -167,13 +166,13 @@ class GenerativeProcess(MapaLabPane):
     def aside(self, view: tuple[ProcessView, ...], request: MapaLabRequest) -> str:
         n = len(view[0].observed)
         if n < 2:
-            return "Draw two points or more to see what they say of each other."
+            return "With two or more points, the posterior of each is compared with those of the others."
         off = float(np.mean([np.abs(process.mapa - process.empirical).sum(1).mean() / 2 for process in view]))
         same = " Both functions give the same p(x), and MAPA, which sees x alone, is the same for both."
         return (
-            f"Near points score high under each other's posteriors, distant ones do not: {_pairs(view[0])}. Over "
-            f"these {n} points MAPA puts {off:.0%} of its probability where the model's index posterior would not."
-            + (same if len(view) > 1 else "")
+            f"Near points have high probability under one another's index posteriors, distant points low: "
+            f"{_pairs(view[0])}. The total variation distance of MAPA from the model's index posterior, mean of the "
+            f"{n} points, is {off:.0%}." + (same if len(view) > 1 else "")
         )
 
 
@@ -213,19 +212,21 @@ class DecoderVariants(PointPane):
         return Content(
             figure=as_json(variants.figure(view, request.theme)),
             sub=request.chosen.title,
-            sentence=f"{view.note} Above: what each decoder makes of z, through the points. Below: the posterior of "
-            f"the same x under each; marks as in the first tab, MAPA computed once.{train}",
-            alt="; ".join(f"{v.name}: MAPA {nats(v.trace.numbers.kl)} nats away" for v in view.variants),
+            sentence=f"{view.note} Above: the decoded f(z) against z. Below: the log posterior of the same x under "
+            f"each model; marks as in the tab Posterior.{train}",
+            alt="; ".join(f"{v.name}: KL(empiricalized ‖ MAPA) {nats(v.trace.numbers.kl)} nats" for v in view.variants),
             selects=(Select("learned", "learned variant", options, request.values["learned"]),),
-            actions=(("circle", "Show circle"),) if len(view.variants) < 2 else (),
             picks=True,
         )
 
     def aside(self, view: VariantsView, request: MapaLabRequest) -> str:
-        each = [f"{v.name} {nats(v.trace.numbers.kl)} nats ({quality(v.trace.numbers)})" for v in view.variants]
-        if len(each) < 2:
-            return f"This set has one known decoder: MAPA's distance from its index posterior: {each[0]}. {view.note}"
-        return f"One MAPA, computed from x alone, against the index posterior of each model: {'; '.join(each)}."
+        numbers = [(v.name, v.trace.numbers) for v in view.variants]
+        each = [
+            f"{name}: {nats(n.kl)} nats (uniform distribution: {nats(n.kl_uniform)} nats), approximated "
+            f"{mapa_rating(n.kl, n.kl_uniform)}"
+            for name, n in numbers
+        ]
+        return f"KL(empiricalized ‖ MAPA), of the same MAPA for each model: {'; '.join(each)}. {view.note}"
 
 
 def train_command(request: MapaLabRequest) -> str:

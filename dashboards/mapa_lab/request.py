@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
+from dashboards.lab.words import MAPA_HELP
 from dashboards.mapa_lab.labs import MapaLabs
 from dashboards.mapa_lab.state import CONTROLS, DEFAULT, SIGMA, MapaLabState, bandwidth_of, kernel_of, place_of
 from gpvae_core.errors import UserError, unknown
@@ -17,6 +18,10 @@ from gpvae_core.plots.theme import Theme
 if TYPE_CHECKING:
     from gpvae_core.inspection.mapa_lab.images import ImageLab
     from gpvae_core.inspection.mapa_lab.points import PointLab
+
+
+TWO_DECODERS = "circle"
+"""The set of points shown beside a second decoder where the chosen one has none."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class MapaLabPane(Pane[MapaLabRequest]):
     """One card of a tab; it shrinks while it has no figure."""
 
     looks = "tall shrinks"
+    help = MAPA_HELP
     tab: str
     width: int
     """Width of the figure in pixels."""
@@ -90,6 +96,8 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
         default = MapaLabState.param["dataset"].default
         values.correct("dataset", default, str(unknown("set of points", values["dataset"], ABOUT)))
     lab = PointLab.open(values["dataset"], values["size"], values["draw"])
+    if values["tab"] == "variants" and len(lab.siblings()) < 2 and not values["learned"]:
+        lab = _with_a_second_decoder(labs, lab, values)
     index, place = values.below("index", lab.size, "training point"), place_of(values["place"])
     bandwidth = bandwidth_of(values["bandwidth"])
     if bandwidth is None:
@@ -114,6 +122,16 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
         except UserError as error:  # such as k > N
             return values.resolved(request, refused=str(error))
     return values.resolved(request)
+
+
+def _with_a_second_decoder(labs: MapaLabs, lab: PointLab, values: Values) -> PointLab:
+    """Return a set of points of which two decoders are known: with a run on this one, else another set."""
+    if runs := labs.point_runs(lab):
+        values.correct("learned", runs[0])
+        return lab
+    complaint = f"of {lab.name} one decoder is known and none is trained here: {TWO_DECODERS}, of which two are known"
+    values.correct("dataset", TWO_DECODERS, f"{complaint}, is shown")
+    return type(lab).open(TWO_DECODERS, values["size"], values["draw"])
 
 
 def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoice | None:

@@ -14,13 +14,13 @@ from gpvae_core.inspection.mapa_lab.views import FEWEST_POINTS, MOST_POINTS, che
 TABS = {
     "posterior": (
         "Posterior",
-        "Log posterior of one point: true, empiricalized, and MAPA; and where its neighbours lie",
+        "Log posterior of one point: true, empiricalized and by MAPA, the model-agnostic posterior approximation",
     ),
-    "process": ("Generative process", "How points come about, and why near ones share their posteriors (Fig. 1)"),
-    "variants": ("Two variants", "Several decoders of the same data; MAPA is one and the same (D.4)"),
+    "process": ("Generative process", "The generative process, and why near points have similar posteriors (Fig. 1)"),
+    "variants": ("Two variants", "Several decoders of the same data, for all of which MAPA is the same (D.4)"),
     "bound": ("Bound and density", "The bound on log p(x), and density estimates, against S (Fig. 2-3)"),
-    "passes": ("Passes", "Network passes that a training step costs (Fig. 4-5)"),
-    "images": ("Image model", "A trained model of images: which training images are near, by pixels and by latents"),
+    "passes": ("Passes", "Network passes of a training step (Fig. 4-5)"),
+    "images": ("Image model", "A trained model of images: the most probable training images by MAPA and by the model"),
 }
 """The name of each tab and a sentence about what it shows."""
 SETTINGS = ("dataset", "size", "draw", "bandwidth", "k", "draws", "seed")

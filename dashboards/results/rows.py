@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dashboards.lab.words import method_words
 from dashboards.results.words import KEY, OWN_KEY, calls, number, p_words
 from dashboards.widgets.table import Heading, Item, TableContent, TableLine
 from gpvae_core.progress import duration
@@ -23,6 +24,10 @@ def _value(mean: float | None, sd: float | None, mark: str | None, empty: str, m
     sign = SIGNS.get(mark or "", "")
     spread = "" if sd is None else f" ± {number(sd)}"
     return Item(f"{sign}{number(mean)}{spread}", mean, mark or "" if sign else "", more)
+
+
+def _method(cell: Cell) -> Item:
+    return Item(cell.name, cell.name, title=method_words(cell.method))
 
 
 def _paper(cell: Cell) -> Item:
@@ -68,7 +73,7 @@ def _time(cell: Cell) -> Item:
 
 
 def _columns(sheet: Sheet) -> Columns:
-    out: Columns = {Heading("method", "Method", "As the paper calls it.", False): lambda c: Item(c.name, c.name)}
+    out: Columns = {Heading("method", "Method", "As the paper calls it.", False): _method}
     if len({cell.dataset for cell in sheet.every_cell}) > 1:
         data = Heading("dataset", "Data", "Data set.", False)
         out[data] = lambda c: Item(DATASETS.get(c.dataset, c.dataset), c.dataset)

@@ -25,7 +25,7 @@ TIMES = (
 SMALLEST_P = 1e-3
 NO_RESULTS = (
     "No results yet: there is no results.sqlite below sweeps/, tables/ or runs/, so these are the paper's numbers "
-    "alone. Start small (with --dry-run it only says what it costs); what is finished appears here by itself:"
+    "alone. Start small (--dry-run gives its cost alone); what is finished appears here by itself:"
 )
 NOTHING_YET = "Nothing yet: no training of this column has ended."
 FIRST_COMMAND = "gpvae table 1 --dims 10 --methods vae,gp --epochs 20 --runs 2 --restarts 1"

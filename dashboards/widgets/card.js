@@ -72,7 +72,7 @@ function reportPainted(model) {
 export function render({model, el}) {
   const card = element("section", el, {class: `box view ${model.looks}`, "data-view": model.view})
   const head = element("div", card, {class: "head"})
-  element("h2", head, {}, model.title)
+  element("h2", head, model.help ? {title: model.help} : {}, model.title)
   const sub = element("span", head, {class: "sub"})
   const tools = element("div", head, {class: "tools"})
   const selects = element("span", tools, {class: "tools"})

@@ -73,6 +73,7 @@ class Card(Widget):
 
     view = param.String(doc="Name of the view, for exports and measurements")
     title = param.String()
+    help = param.String(doc="What an abbreviation in the title stands for; its tooltip")
     looks = param.String("tall", doc="Some of: tall (336 pixels), shrinks (without a figure), wraps (behind the title)")
     kinds = param.List(default=["PNG", "SVG", "CSV"], doc="What the view can be saved as")
     figure = param.String(doc="The figure shown last: it stays in the browser while messages hide it")

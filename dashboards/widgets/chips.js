@@ -4,8 +4,8 @@ export function render({model, el}) {
   const draw = () => {
     const focused = el.activeElement?.value ?? el.getRootNode().activeElement?.value
     group.replaceChildren()
-    for (const {key, label, colour, strokes, checked, removable} of model.items) {
-      const chip = element("label", group, {class: "chip", title: key})
+    for (const {key, label, help, colour, strokes, checked, removable} of model.items) {
+      const chip = element("label", group, {class: "chip", title: help})
       chip.style.setProperty("--colour", colour)
       const box = element("input", chip, {type: "checkbox", value: key})
       box.checked = checked

@@ -14,5 +14,5 @@ class Chips(Widget):
     """A row of check boxes; the message is 'toggle' ([key, on]), with False also for a box that is removed."""
 
     items = param.List(
-        default=[], doc="Dicts of key, label, colour, strokes (of a sample of the line), checked, removable"
+        default=[], doc="Dicts of key, label, help, colour, strokes (of a sample of the line), checked, removable"
     )

@@ -31,16 +31,19 @@ function makeCanvas(parent, width, height, label) {
 export function render({model, el}) {
   const pad = element("div", el, {class: "pad"})
   const fine = makeCanvas(pad, SIDE, SIDE, "Drawing area: draw with the mouse, a pen or a finger")
-  const grid = makeCanvas(pad, model.columns, model.rows, `The drawing on a grid of ${model.rows} by ${model.columns} pixels`)
+  const grid = makeCanvas(pad, model.columns, model.rows, "")
   grid.className = "grid"
   const side = element("div", pad, {class: "side"})
-  element("p", side, {class: "hint"}, `Draw on the left; the right shows the ${model.rows} x ${model.columns} pixels the model gets. All views follow when you lift the pen.`)
+  const hint = element("p", side, {class: "hint"})
   button(side, "Clear", () => wipe())
   const pen = fine.getContext("2d", {willReadFrequently: true})
   const wipe = () => { pen.fillStyle = "#000"; pen.fillRect(0, 0, SIDE, SIDE); refresh() }
   const refresh = () => {
     grid.width = model.columns
     grid.height = model.rows
+    const size = `${model.rows} x ${model.columns} pixels`
+    grid.setAttribute("aria-label", `The drawing on a grid of ${size}`)
+    hint.textContent = `Draw on the left; the right shows the ${size} that the model gets. All views follow when the pen is lifted.`
     const levels = averaged(fine, model.rows, model.columns)
     preview(grid, levels, model.columns)
     return levels

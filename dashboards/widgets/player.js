@@ -47,7 +47,7 @@ function shapesAt(film, step) {
 export function render({model, el}) {
   const bar = element("div", el, {class: "box film", role: "group", "aria-label": "SVI player"})
   const play = button(bar, "Play", () => run(!playing), {class: "play"})
-  const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to the encoder's own answer"})
+  const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to q(z|x) of the encoder"})
   const position = element("input", element("label", bar, {title: "Move through the steps"}, "step"), {type: "range", min: 0, step: 1, "aria-label": "Step"})
   const speed = element("select", element("label", bar, {title: "Steps a second while it plays"}, "speed"), {"aria-label": "Steps a second"})
   for (const each of SPEEDS) speed.add(new Option(`${each} a second`, each, false, each === 4))

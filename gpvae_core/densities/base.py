@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -64,6 +64,9 @@ class Posterior(ABC):
     >>> z.shape, log_q.shape
     (torch.Size([10, 4, 2]), torch.Size([10, 4]))
     """
+
+    base_name: ClassVar[str] = "q(z|x)"
+    """What `base()` is called; a density whose `base()` is another one names that."""
 
     @abstractmethod
     def rsample_and_log_prob(self, k: int, generator: torch.Generator | None = None) -> Samples:

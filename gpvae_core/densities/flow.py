@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache, cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -72,6 +72,8 @@ class FlowPosterior(Posterior):
 
     log q(z|x) = log q(z_0|x) - log |det dz/dz_0| for z = f(z_0; h).
     """
+
+    base_name: ClassVar[str] = "the Gaussian before the flow"
 
     def __init__(self, start: DiagonalGaussian, flow: Flow, h: Float[Tensor, "B H"]) -> None:
         self.start, self.flow, self.h = start, flow, h

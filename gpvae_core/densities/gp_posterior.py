@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -56,6 +56,8 @@ class FunctionMoments:
 
 class GPPosterior(Posterior):
     """The marginalised encoder N(m, Diag(v)), with the moments of the random functions that were marginalised out."""
+
+    base_name: ClassVar[str] = "the base encoder"
 
     def __init__(self, moments: FunctionMoments, expected_kl: ExpectedKL, kl_samples: int) -> None:
         self.moments = moments

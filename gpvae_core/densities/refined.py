@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +13,8 @@ from gpvae_core.densities.base import Gaussian, Posterior, Samples, Uncertainty
 
 class RefinedPosterior(Posterior):
     """Density `refined`, whose `base()` is the encoder's posterior `start` and whose uncertainty is the encoder's."""
+
+    base_name: ClassVar[str] = "q(z|x) before refinement"
 
     def __init__(self, refined: Posterior, start: Posterior) -> None:
         self.refined, self.start = refined, start

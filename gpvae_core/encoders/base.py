@@ -6,7 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -125,6 +125,9 @@ class EncoderConfig(PartConfig):
     >>> MixtureConfig(components=5).build(FullyConnectedConfig(hidden=16), (1, 8, 8), latent_dim=2).size()
     5
     """
+
+    family: ClassVar[str] = "posterior of its own"
+    """The family of q(z|x) as it is called on the pages, such as 'diagonal Gaussian'."""
 
     @abstractmethod
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> Encoder:

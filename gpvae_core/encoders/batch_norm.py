@@ -88,6 +88,7 @@ class BatchNormEncoderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "batch_norm"
     method: ClassVar[str] = "bn-vae"
+    family: ClassVar[str] = "batch-normalised diagonal Gaussian"
     gamma: float = Field(
         default=0.5, gt=0, le=MOST, description="standard deviation of the posterior means over a batch"
     )

@@ -42,6 +42,7 @@ class CouplingConfig(FlowConfig):
 
     kind: ClassVar[str] = "coupling"
     method: ClassVar[str] = "coupling"
+    family: ClassVar[str] = "coupling flow"
     count: ClassVar[str] = "flows"
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> FlowEncoder:

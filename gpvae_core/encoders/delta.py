@@ -55,6 +55,7 @@ class DeltaEncoderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "delta"
     method: ClassVar[str] = "delta-vae"
+    family: ClassVar[str] = "diagonal Gaussian of a delta-VAE"
     delta: float = Field(
         default=0.1, gt=0, le=LARGEST_DELTA, description="least KL to the prior, in nats per latent dimension"
     )

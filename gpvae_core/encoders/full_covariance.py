@@ -57,6 +57,7 @@ class FullCovarianceConfig(EncoderConfig):
 
     kind: ClassVar[str] = "full"
     method: ClassVar[str] = "full"
+    family: ClassVar[str] = "full-covariance Gaussian"
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> FullCovarianceEncoder:
         return FullCovarianceEncoder(net, event_shape, latent_dim)

@@ -34,6 +34,7 @@ class GaussianEncoderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "gaussian"
     method: ClassVar[str] = "vae"
+    family: ClassVar[str] = "diagonal Gaussian"
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> GaussianEncoder:
         return GaussianEncoder(net, event_shape, latent_dim)

@@ -70,6 +70,7 @@ class GPEncoderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "gp"
     method: ClassVar[str] = "gp"
+    family: ClassVar[str] = "GP encoder, marginalised over its random functions"
     expected_kl: ExpectedKL = Field(default="monte_carlo", description="estimator of E[log(c + u'psi)^2] in eq. 16")
     kl_samples: int = Field(
         default=1, ge=1, le=MOST_COUNT, description="number of samples of the Monte Carlo expected KL"

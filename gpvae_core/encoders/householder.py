@@ -80,6 +80,7 @@ class HouseholderConfig(EncoderConfig):
 
     kind: ClassVar[str] = "householder"
     method: ClassVar[str] = "hf"
+    family: ClassVar[str] = "Householder flow (HF)"
     count: ClassVar[str] = "flows"
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     flows: int = Field(default=4, ge=1, le=64, description="number of reflections")

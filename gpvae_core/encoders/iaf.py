@@ -52,6 +52,7 @@ class IAFConfig(FlowConfig):
 
     kind: ClassVar[str] = "iaf"
     method: ClassVar[str] = "iaf"
+    family: ClassVar[str] = "inverse autoregressive flow (IAF)"
     count: ClassVar[str] = "flows"
     counts: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
 

@@ -96,6 +96,7 @@ class MixtureConfig(ComponentsConfig):
 
     kind: ClassVar[str] = "mixture"
     method: ClassVar[str] = "me"
+    family: ClassVar[str] = "mixture of Gaussians (ME)"
 
     def build(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> MixtureEncoder:
         return MixtureEncoder(net, event_shape, latent_dim, self.components)

@@ -214,6 +214,7 @@ class RecursiveMixtureConfig(ComponentsConfig):
 
     kind: ClassVar[str] = "recursive_mixture"
     method: ClassVar[str] = "rme"
+    family: ClassVar[str] = "recursive mixture of Gaussians (RME)"
     eta: float = Field(
         default=1.0, ge=0, le=MOST, description="weight of the bounded KL that pushes a new component away"
     )

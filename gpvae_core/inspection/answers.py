@@ -178,9 +178,10 @@ class InstanceAnswers:
             drawn = contours.latent_contours(self._vae, self._run.truth.atlas(), x, truth, shapes, plane)
             modes = np.asarray(truth.modes())
         else:
-            laplace = on_plane("", plane, plane.origin, self.local(instance).covariance).covariance
+            local = self.local(instance)
+            laplace = on_plane("", plane, local.mode, local.covariance)
             drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
-            modes = np.zeros((1, 2))
+            modes = plane.coordinates(local.mode)[None]
         base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
         points, weights = self._mapa.points(self._x(instance), plane)
         return PosteriorView(
@@ -194,6 +195,7 @@ class InstanceAnswers:
             mapa_points=points,
             mapa_weights=weights,
             modes=modes,
+            base_name=q.base_name,
         )
 
     def _gaussians(self, instance: Instance, plane: Plane, q: Posterior) -> tuple[GaussianShape, ...]:
@@ -218,7 +220,8 @@ class InstanceAnswers:
         lines, note = self._lines(instance, x)
         coordinates = traces(lines, reference.codes, log_p + shift, log_q + shift)
         notes = " ".join(part for part in (note, reference.note) if part)
-        return TracesView(coordinates, width, source, kl(log_p, log_q), notes)
+        uniform = np.full_like(log_p, -np.log(len(log_p)))
+        return TracesView(coordinates, width, source, kl(log_p, log_q), notes, kl(log_p, uniform))
 
     @torch.no_grad()
     def _lines(self, instance: Instance, x: Tensor) -> tuple[tuple[Line, ...], str]:
@@ -229,14 +232,15 @@ class InstanceAnswers:
         note = (
             "The line is the slice through the posterior mode along this coordinate; the points are not on that slice."
         )
-        return lines, note
+        height = " Its height is provisional: a tighter bound on log p(x) is being computed."
+        return lines, note + height * (self._gaps_if_known(instance) is None)
 
     # -- views 5 and 6 ----------------------------------------------------------------------------------------------
 
     def reconstruction_view(self, instance: Instance) -> ReconstructionView:
         """Return view 5."""
         x, q, encoding = self._x(instance), self._posterior(instance), self.encoding(instance)
-        latents = {"base encoder": encoding.base_mean[0]} if q.base() is not q else {}
+        latents = {q.base_name.removeprefix("the "): encoding.base_mean[0]} if q.base() is not q else {}
         latents[self.encoder_name(q)] = encoding.mean[0]
         best = self.best_if_known(instance)
         if best is not None:

@@ -199,14 +199,14 @@ def slice_contours(
     vae: VAE,
     x: Float[Tensor, "1 C H W"],
     plane: Plane,
-    laplace: Array,
+    laplace: GaussianShape,
     shapes: Sequence[GaussianShape],
     least_share: float = LEAST_SHARE,
 ) -> Contours:
     """Return the contours on a slice at d > 2, in a window around its mass, normalised over the window.
 
     Args:
-        laplace: covariance (2, 2) of the Laplace approximation on the slice, the first guess of the window.
+        laplace: the Laplace approximation on the slice, the first guess of the window.
     """
     region = _slice_region(vae, x, plane, laplace)
     x0, x1, y0, y1 = window(region, shapes, least_share)
@@ -222,10 +222,10 @@ def slice_contours(
     return Contours(xs, ys, density, hpd_levels(_spline(xs, ys, density, *uniform), MASSES))
 
 
-def _slice_region(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, laplace: Array) -> Box:
+def _slice_region(vae: VAE, x: Float[Tensor, "1 C H W"], plane: Plane, laplace: GaussianShape) -> Box:
     """Return the box of the slice's 99.9 % region, from a coarse grid that is enlarged or shrunk until it fits."""
-    half_x, half_y = 5.0 * np.sqrt(np.diag(laplace))
-    box: Box = (-half_x, half_x, -half_y, half_y)
+    (x0, y0), (x1, y1) = (laplace.mean + side * np.sqrt(np.diag(laplace.covariance)) for side in (-5.0, 5.0))
+    box: Box = (float(x0), float(x1), float(y0), float(y1))
     for _ in range(5):
         xs, ys = np.linspace(box[0], box[1], COARSE_SIDE), np.linspace(box[2], box[3], COARSE_SIDE)
         joint = evaluate(vae, x, plane, xs, ys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -16,17 +17,17 @@ from gpvae_core.inspection.gap_sample import BestGaussian
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.stages import STAGES, Stages
 from gpvae_core.inspection.uncertainty import quantile_picks, uncertainty_view
+from gpvae_core.inspection.uncertainty_views import FigureOneItem, UncertaintyView
 from gpvae_core.inspection.views import (
     Array,
-    FigureOneItem,
     GapView,
     Instance,
     MapView,
     Plane,
     PosteriorView,
     ReconstructionView,
+    SampleRange,
     TracesView,
-    UncertaintyView,
 )
 from gpvae_core.mapa import BANDWIDTHS, Bandwidth
 from gpvae_core.progress import Progress, silent
@@ -114,6 +115,19 @@ class Explorer:
         """Return the test index `step` positions later (earlier if negative), modulo the number of test images."""
         return (index + step) % len(self.run.data.test)
 
+    @cached_property
+    def reports_uncertainty(self) -> bool:
+        """Whether the encoder reports V[f] and V[h], without which some views have nothing to show."""
+        with torch.no_grad():
+            x = torch.zeros(1, *self.run.model.event_shape, device=self.run.device)
+            return self.run.model.encoder(x).uncertainty() is not None
+
+    @property
+    def family(self) -> str:
+        """The family of the encoder's posteriors in words, such as 'diagonal Gaussian, refined (semi-amortized)'."""
+        refined = "" if self.run.refiner == "none" else f", refined ({self.run.refiner.replace('_', '-')})"
+        return f"{self.run.config.encoder.family}{refined}"
+
     # -- one instance -----------------------------------------------------------------------------------------------
 
     def plane(self, instance: Instance, kind: str = "auto", dims: tuple[int, int] = (0, 1)) -> Plane:
@@ -165,6 +179,11 @@ class Explorer:
         """Return view 6."""
         return self._answers.gap_view(instance)
 
+    def sample_range(self) -> SampleRange | None:
+        """Return log p(x) and gaps of the sample of test images; None while they are not computed yet."""
+        sample = self._stages.gaps_if_ready()
+        return None if sample is None else SampleRange(sample.columns["log_px"], sample.columns["inference"])
+
     # -- all instances ----------------------------------------------------------------------------------------------
 
     @property
@@ -184,9 +203,12 @@ class Explorer:
     def _figure_one_item(self, index: int, uncertainty: float) -> FigureOneItem:
         instance = self.instance(index)
         x = self.run.data.test.pixels([index]).to(self.run.device)
-        mean = self._stages.encodings().mean[index : index + 1]
-        reconstruction = decode_means(self.run.model, mean, x)[0]
-        return FigureOneItem(index, uncertainty, self.posterior_view(instance), instance.image, reconstruction)
+        everyone = self._stages.encodings()
+        reconstruction = decode_means(self.run.model, everyone.mean[index : index + 1], x)[0]
+        variance = float(everyone.variance[index].sum())
+        return FigureOneItem(
+            index, uncertainty, self.posterior_view(instance), instance.image, reconstruction, variance
+        )
 
     def map_view(self) -> MapView:
         """Return view 4."""

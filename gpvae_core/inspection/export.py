@@ -8,16 +8,8 @@ from dataclasses import asdict
 import numpy as np
 
 from gpvae_core.csv_text import csv_text
-from gpvae_core.inspection.views import (
-    Array,
-    FigureOneItem,
-    GapView,
-    MapView,
-    PosteriorView,
-    ReconstructionView,
-    TracesView,
-    UncertaintyView,
-)
+from gpvae_core.inspection.uncertainty_views import FigureOneItem, UncertaintyView
+from gpvae_core.inspection.views import Array, GapView, MapView, PosteriorView, ReconstructionView, TracesView
 
 Table = tuple[Sequence[str], Iterable[Sequence[object]]]
 

@@ -10,8 +10,9 @@ from gpvae_core.inspection.views import Array, GaussianShape, Plane
 
 SLICE = (
     "Contours and ellipses are the slice through the posterior mode in this plane, not a marginal; "
-    "dots and MAPA points are projected onto it. Both axes count from the mode, in prior sd."
+    "dots and MAPA points are projected onto it."
 )
+FROM_MODE = "Both axes count from the mode, in prior sd."
 
 
 def latent_plane() -> Plane:
@@ -26,9 +27,11 @@ def dims_plane(local: LocalPosterior, dims: tuple[int, int]) -> Plane:
         raise UserError(f"wanted two different latent dimensions from 0 to {d - 1}, got {i} and {j}")
     axes = np.zeros((2, d))
     axes[0, i] = axes[1, j] = 1.0
+    # z1 is then the coordinate itself, as in every other view, and not the distance from the mode.
+    origin = local.mode - (local.mode @ axes.T) @ axes
     labels = [f"z{k + 1}" for k in dims]
     note = f"Latent dimensions {i + 1} and {j + 1} of {d}. {SLICE}"
-    return Plane(local.mode, axes, *labels, is_slice=True, note=note)
+    return Plane(origin, axes, *labels, is_slice=True, note=note)
 
 
 def principal_plane(local: LocalPosterior) -> Plane:
@@ -36,7 +39,7 @@ def principal_plane(local: LocalPosterior) -> Plane:
     share = _share_of_variance(local)
     note = (
         "The widest and the second widest direction of the posterior around its mode (Laplace approximation; "
-        f"{share:.0%} of its variance over {len(local.mode)} dimensions). {SLICE}"
+        f"{share:.0%} of its variance over {len(local.mode)} dimensions). {SLICE} {FROM_MODE}"
     )
     return Plane(local.mode, local.main_directions(), "widest direction", "2nd widest", is_slice=True, note=note)
 

@@ -16,7 +16,7 @@ from gpvae_core.inspection.gap_sample import GapSample, named_truth, sample_from
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.reference import TrainingReference, build_reference, reference_index
 from gpvae_core.inspection.uncertainty import correlations
-from gpvae_core.inspection.views import UncertaintyCorrelation
+from gpvae_core.inspection.uncertainty_views import UncertaintyCorrelation
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpvae_core.inspection.encodings import Encodings
-from gpvae_core.inspection.views import Array, UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.views import Array
 from gpvae_core.stats import spearman
 
 PICTURES = 6
@@ -57,6 +58,7 @@ def uncertainty_view(
         trace_h=float(one.h[0].sum()),
         per_dimension_f=one.f[0],
         per_dimension_h=one.h[0],
+        per_dimension_v=one.variance[0],
         all_trace_f=everyone.f.sum(-1),
         all_trace_h=everyone.h.sum(-1),
         percentile=float(100.0 * (all_total < total[0]).mean()),

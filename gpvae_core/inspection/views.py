@@ -6,7 +6,7 @@ deviations, log densities and gaps in nats, and pixels in [0, 1].
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +155,7 @@ class PosteriorView(GridDensity):
     hpd_levels: tuple[tuple[float, float], ...]
     """(mass, log density threshold) of highest-posterior-density regions, e.g. (0.5, -1.2), (0.9, -3.4), (0.99, -6)."""
     base_samples: Array
-    """(S, 2) samples of the base encoder N(b, c^2)."""
+    """(S, 2) samples of `Posterior.base()`: the base encoder N(b, c^2) of a GP encoder, mostly q(z|x) itself."""
     gaussians: tuple[GaussianShape, ...]
     """Shapes of the (marginalised) encoder, and of the best Gaussians if they are known."""
     mapa_points: Array
@@ -163,57 +163,9 @@ class PosteriorView(GridDensity):
     mapa_weights: Array
     """(M,) probability q(i|n) of each."""
     modes: Array
-    """(J, 2) local maxima of the posterior, highest first; on a slice only the highest one, the origin."""
-
-
-@dataclass(frozen=True)
-class UncertaintyCorrelation:
-    """A rank correlation with a bootstrap interval: Spearman's rho, 95 % interval, number of instances."""
-
-    against: str
-    rho: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class UncertaintyView:
-    """View 2: the GP encoder's uncertainty of one instance, among all test instances, in squared latent units."""
-
-    trace_f: float
-    trace_h: float
-    per_dimension_f: Array
-    """(D,) V[f_j]."""
-    per_dimension_h: Array
-    """(D,) V[h_j]."""
-    all_trace_f: Array
-    """(N,) Tr V[f] of the test instances."""
-    all_trace_h: Array
-    """(N,) Tr V[h] of the test instances."""
-    percentile: float
-    """Share of test instances with a smaller Tr V[f] + Tr V[h], 0 to 100."""
-    scatter_index: Indices
-    """(M,) test indices of the instances in the scatter, those with computed gaps."""
-    scatter_uncertainty: Array
-    """(M,) Tr V[f] + Tr V[h] of these."""
-    per_dimension_range: tuple[float, float]
-    """Smallest and largest positive V[f_j], V[h_j] over the test instances; (0, 0) if there is none."""
-    scatter: dict[str, Array] = field(default_factory=dict)
-    """Quantity -> (M,): 'inference gap', 'approximation gap', 'amortization gap', 'negentropy' in nats, and, at d = 2,
-    'number of modes'."""
-    correlations: tuple[UncertaintyCorrelation, ...] = ()
-
-
-@dataclass(frozen=True)
-class FigureOneItem:
-    """One of the six instances of Fig. 1."""
-
-    index: int
-    uncertainty: float
-    posterior: PosteriorView
-    image: Array
-    reconstruction: Array
+    """(J, 2) local maxima of the posterior, highest first; on a slice only the highest one."""
+    base_name: str = "q(z|x)"
+    """What the density of `base_samples` is called."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +187,8 @@ class TracesView:
     """KL(empiricalized || MAPA) between the two index posteriors, in nats."""
     note: str
     """One sentence on the line: profile or slice."""
+    kl_uniform: float
+    """KL(empiricalized || uniform) = log N - H(empiricalized), in nats, for comparison with `kl_mapa`."""
 
 
 @dataclass(frozen=True)
@@ -293,3 +247,16 @@ class GapView:
     def exact(self) -> bool:
         """Whether log_px is by quadrature; otherwise it is a lower bound, and so are the gaps."""
         return self.log_px_truth in ("line", "grid")
+
+    @property
+    def provisional(self) -> bool:
+        """Whether log_px is a quick bound, which a tighter one replaces once the best Gaussians are optimized."""
+        return not self.exact and self.best_diagonal_elbo is None
+
+
+@dataclass(frozen=True)
+class SampleRange:
+    """log p(x) and inference gaps of M test images of a run, with which those of one image are compared; (M,) nats."""
+
+    log_px: Array
+    gap: Array

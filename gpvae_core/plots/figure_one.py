@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.views import FigureOneItem
+from gpvae_core.inspection.uncertainty_views import FigureOneItem
 from gpvae_core.plots.marks import Mark
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.posterior import base_dots, density_traces, panel
@@ -19,7 +19,7 @@ PANEL_FLOOR = 0.42
 """Lower end of the contour panels in paper coordinates; the images are below."""
 GAP = 0.03
 KEY = (
-    "dark lines: the regions that hold 50, 90, 99 % of the true posterior; red dots: samples of the base encoder; "
+    "dark lines: the regions that hold 50, 90, 99 % of the true posterior; red dots: samples of {base}; "
     "both axes in prior sd, at one scale"
 )
 
@@ -86,6 +86,7 @@ def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
                 font={"size": 10, "color": theme.text},
             )
         )
-    notes.append(heading(theme, KEY, 0.0, 0.0, yshift=-20, font={"size": 10, "color": theme.muted}))
+    key = KEY.format(base=items[0].posterior.base_name if items else "q(z|x)")
+    notes.append(heading(theme, key, 0.0, 0.0, yshift=-20, font={"size": 10, "color": theme.muted}))
     layout["images"], layout["annotations"] = images, notes
     return go.Figure(traces, layout)

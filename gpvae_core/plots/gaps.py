@@ -17,6 +17,8 @@ MARGIN = (14, 14, 6, 76)
 """Left, right, top, bottom in pixels."""
 BAR, ABOVE, BELOW = 0.3, 0.23, 0.22
 """Height of a bar, and distances from its middle to the numbers above it and the triangle below it, in rows."""
+GAIN = "gain over q*"
+"""Name of the part of the approximation gap that a posterior other than a diagonal Gaussian does not have."""
 LETTER = 7.0
 """Width of a bold digit in pixels."""
 NAME_LENGTH = 14
@@ -25,18 +27,20 @@ NAME_LENGTH = 14
 
 @dataclass(frozen=True)
 class Piece:
-    """Name and fill of one part of a stack."""
+    """Name and fill of one part of a stack: its colour, its pattern and the pattern's colour."""
 
     name: str
     colour: str
     pattern: str
+    ink: str
 
 
-def _pieces(theme: Theme) -> tuple[Piece, Piece, Piece]:
+def _pieces(theme: Theme) -> tuple[Piece, ...]:
     return (
-        Piece("approximation gap", theme.bar, ""),
-        Piece("amortization gap", theme.bar_other, "/"),
-        Piece("inference gap, not yet split", theme.muted, "."),
+        Piece("approximation gap", theme.bar, "", theme.paper),
+        Piece("amortization gap", theme.bar_other, "/", theme.paper),
+        Piece(GAIN, "rgba(0,0,0,0)", ".", theme.text),
+        Piece("inference gap, not yet split", theme.muted, ".", theme.paper),
     )
 
 
@@ -49,6 +53,21 @@ def parts(view: GapView) -> tuple[float, float, float]:
         view.best_diagonal_elbo - view.encoder_elbo,
         0.0,
     )
+
+
+def gain(approximation: float, amortization: float) -> float:
+    """Return by how much the ELBO exceeds that of the best diagonal Gaussian q*, at most the approximation gap; nats.
+
+    Only a posterior that is no diagonal Gaussian, such as a flow, can exceed it; its amortization gap is then negative.
+    """
+    return min(max(0.0, -amortization), max(0.0, approximation))
+
+
+def lengths(view: GapView) -> tuple[float, ...]:
+    """Return the length of each piece of the bar, nats: a gain is a part of the approximation gap."""
+    approximation, amortization, whole = parts(view)
+    won = gain(approximation, amortization)
+    return approximation - won, amortization + won, won, whole
 
 
 def nats(value: float) -> str:
@@ -67,14 +86,14 @@ def _lines(view: GapView) -> str:
         known.append(f"best Gaussian's ELBO: {nats(view.best_diagonal_elbo)} diagonal")
     if view.best_full_elbo is not None:
         known.append(f"{nats(view.best_full_elbo)} full")
-    return first + "<br>" + (", ".join(known) or "best Gaussian: being optimised")
+    known = known or ["best Gaussian: being optimised", *["log p(x): provisional"] * view.provisional]
+    return f"{first}<br>{', '.join(known)}"
 
 
 def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
     rows = list(range(len(views)))
-    lengths = list(zip(*(parts(view) for view in views), strict=True))
     bars = []
-    for piece, values in zip(_pieces(theme), lengths, strict=True):
+    for piece, values in zip(_pieces(theme), zip(*map(lengths, views), strict=True), strict=True):
         bars.append(
             bar(
                 y=rows,
@@ -86,7 +105,7 @@ def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
                     "color": piece.colour,
                     "pattern": {
                         "shape": piece.pattern,
-                        "fgcolor": theme.paper,
+                        "fgcolor": piece.ink,
                         "size": 6,
                         "fillmode": "overlay",
                     },
@@ -102,7 +121,9 @@ def _bars(views: Sequence[GapView], theme: Theme) -> list[Mark]:
 def _numbers(view: GapView, row: int, per_pixel: float, theme: Theme) -> list[dict[str, Any]]:
     """Return the length of each part as an annotation: inside the part if it is wide enough, else above the bar."""
     notes, ends, taken = [], {True: 0.0, False: 0.0}, 0.0
-    for length in (part for part in parts(view) if part != 0.0):
+    for piece, length in zip(_pieces(theme), lengths(view), strict=True):
+        if length == 0.0:
+            continue
         start = ends[length > 0.0]
         ends[length > 0.0] += length
         text = nats(length)
@@ -115,7 +136,7 @@ def _numbers(view: GapView, row: int, per_pixel: float, theme: Theme) -> list[di
             {
                 "text": f"<b>{text}</b>", "x": centre, "y": row if inside else row - ABOVE, "showarrow": False,
                 "xanchor": "center", "yanchor": "middle",
-                "font": {"size": 11, "color": "#000000" if inside else theme.text},
+                "font": {"size": 11, "color": "#000000" if inside and piece.name != GAIN else theme.text},
             }
         )  # fmt: skip
     return notes
@@ -144,8 +165,8 @@ def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
         }
         for k, view in enumerate(views)
     ]  # fmt: skip
-    lowest = [1.1 * part for view in views for part in parts(view)]
-    widest = max([view.log_px - view.encoder_elbo for view in views] + [1e-3])
+    lowest = [1.1 * length for view in views for length in lengths(view)]
+    widest = max([sum(max(length, 0.0) for length in lengths(view)) for view in views] + [1e-3])
     span = (min(*lowest, -0.02 * widest), 1.06 * widest)
     per_pixel = (span[1] - span[0]) / (WIDTH - MARGIN[0] - MARGIN[1])
     notes += [note for k, view in enumerate(views) for note in _numbers(view, k, per_pixel, theme)]

@@ -22,6 +22,8 @@ NATS_SHOWN = 10.0
 """Range of the shaded log density below its maximum, nats; a Gaussian fades out before the border of the grid."""
 NAME_LENGTH = 22
 """Largest length of a run's name above its panel."""
+DOTS_LENGTH = 23
+"""Largest length of the name of the dots that fits into one line of the legend."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
 MAPA_SMALLEST, MAPA_GROWTH = 4.0, 12.0
 """A MAPA point of probability q has a diameter of MAPA_SMALLEST + MAPA_GROWTH sqrt(q) pixels."""
@@ -61,6 +63,12 @@ def density_traces(view: PosteriorView, theme: Theme, axes: dict[str, str], lege
     return [shade, *lines]
 
 
+def dots_name(view: PosteriorView) -> str:
+    """Return what the legend calls the samples that are drawn as dots."""
+    name = f"samples of {view.base_name}"
+    return name if len(name) <= DOTS_LENGTH else view.base_name.removeprefix("the ")
+
+
 def base_dots(
     view: PosteriorView,
     theme: Theme,
@@ -68,7 +76,7 @@ def base_dots(
     size: float,
     legend: bool = True,
 ) -> Mark:
-    """Return samples of the base encoder N(b, c^2), red with an edge."""
+    """Return the samples of the base encoder or of what the view names instead, red with an edge."""
     return scatter(
         x=view.base_samples[:, 0],
         y=view.base_samples[:, 1],
@@ -78,7 +86,7 @@ def base_dots(
             "size": size,
             "line": {"color": theme.edge, "width": 0.6},
         },
-        name="base encoder",
+        name=dots_name(view),
         showlegend=legend,
         hoverinfo="skip",
         **axes,
@@ -233,6 +241,8 @@ def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) ->
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))
     if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
         views = [_with_encoder_name(view, "encoder") for view in views]
+    if len({view.base_name for view in views}) > 1:
+        views = [replace(view, base_name="the encoders") for view in views]
     traces = [
         mark
         for k, (view, place) in enumerate(zip(views, places, strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.gap_lab.views import GapStack, StacksView
-from gpvae_core.plots.gaps import nats
+from gpvae_core.plots.gaps import GAIN, gain, nats
 from gpvae_core.plots.marks import Mark, bar, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
@@ -47,11 +47,8 @@ def pieces(view: StacksView) -> tuple[list[float], list[float], list[float]]:
     """
     whole = view.approximation.mean
     amortization = [stack.amortization.mean for stack in view.stacks]
-    return (
-        [max(0.0, whole + min(0.0, a)) for a in amortization],
-        [max(0.0, a) for a in amortization],
-        [min(max(0.0, -a), max(0.0, whole)) for a in amortization],
-    )
+    won = [gain(whole, a) for a in amortization]
+    return [max(0.0, whole - w) for w in won], [max(0.0, a) for a in amortization], won
 
 
 def _bars(view: StacksView, theme: Theme) -> list[Mark]:
@@ -59,7 +56,7 @@ def _bars(view: StacksView, theme: Theme) -> list[Mark]:
     return [
         _piece("approximation gap", [0.0] * len(won), approximation, (theme.bar, "", theme.paper), theme),
         _piece("amortization gap", approximation, amortization, (theme.bar_other, "/", theme.paper), theme),
-        _piece("gain over q*", approximation, won, ("rgba(0,0,0,0)", ".", theme.text), theme),
+        _piece(GAIN, approximation, won, ("rgba(0,0,0,0)", ".", theme.text), theme),
     ]
 
 
@@ -130,8 +127,9 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, wi
     highest = min([s.inference.mean for s in view.stacks] + [0.0])
     span = deepest - highest
     notes = [_number(stack, k, 0.015 * span, theme) for k, stack in enumerate(view.stacks)]
-    best = f"best diagonal Gaussian {nats(-view.approximation.mean)}, best full one {nats(-view.full.mean)}"
-    notes.append(heading(theme, f"log p(x) {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4))
+    diagonal, full = (nats(view.log_px.mean - gap.mean) for gap in (view.approximation, view.full))
+    best = f"ELBO of the best diagonal Gaussian {diagonal}, full {full}"
+    notes.append(heading(theme, f"log p(x) {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4, font={"size": 10}))
     names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks] + ["SVI"] * with_svi
     turned = count > FEW
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 24, 118 if turned else 84), barmode="overlay", showlegend=True)

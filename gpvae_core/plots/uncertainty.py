@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.views import Array, UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.uncertainty_views import UncertaintyCorrelation, UncertaintyView
+from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, bar, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, translucent
 
@@ -17,6 +18,7 @@ BINS = 30
 OUTLINES = {
     "circle": "M 4 0 C 4 2.2 2.2 4 0 4 C -2.2 4 -4 2.2 -4 0 C -4 -2.2 -2.2 -4 0 -4 C 2.2 -4 4 -2.2 4 0 Z",
     "diamond-open": "M -6 0 L 0 6 L 6 0 L 0 -6 Z",
+    "line-ew-open": "M -8 0 L 8 0",
 }
 """SVG paths of the symbols, in pixels around the value. NOTE: plotly.js distorts its own circle shape in pixels on a
 logarithmic axis."""
@@ -85,13 +87,14 @@ def _histogram(values: Array, theme: Theme, name: str, axes: dict[str, str]) -> 
 
 
 def _kinds(view: UncertaintyView, theme: Theme) -> tuple[tuple[str, Array, str, str], ...]:
-    """Return (name, values (D,), colour, symbol) of V[f] and V[h].
+    """Return (name, values (D,), colour, symbol) of V[f], V[h] and the variance v of q(z|x), their scale.
 
-    Both differ by orders of magnitude, and are therefore shown as symbols on a logarithmic scale, not as bars.
+    They differ by orders of magnitude, and are therefore shown as symbols on a logarithmic scale, not as bars.
     """
     return (
         ("V[f]", view.per_dimension_f, theme.gaussians[0].colour, "circle"),
         ("V[h]", view.per_dimension_h, theme.bar_other, "diamond-open"),
+        ("v", view.per_dimension_v, theme.text, "line-ew-open"),
     )
 
 
@@ -114,7 +117,7 @@ def _legend(view: UncertaintyView, theme: Theme) -> list[Mark]:
 
 
 def _symbols(view: UncertaintyView, theme: Theme) -> list[dict[str, Any]]:
-    """Return this instance's variances by dimension: filled circles for V[f], open diamonds for V[h]."""
+    """Return this instance's variances by dimension: filled circles V[f], open diamonds V[h], bars v."""
     place = {"type": "path", "xsizemode": "pixel", "ysizemode": "pixel", "xref": "x3", "yref": "y3"}
     shapes = []
     for name, values, colour, symbol in _kinds(view, theme):
@@ -183,7 +186,7 @@ def _scatter_heading(view: UncertaintyView, against: str) -> str:
 def limits(view: UncertaintyView) -> tuple[Limits, Limits, Limits, Limits]:
     """Return the limits of Tr V[f], Tr V[h], their sum and a dimension's variance; most instances share them."""
     lowest, highest = view.per_dimension_range
-    dimensions = np.append(view.per_dimension_f, view.per_dimension_h)
+    dimensions = np.concatenate([view.per_dimension_f, view.per_dimension_h, view.per_dimension_v])
     shown = np.append(dimensions[dimensions > 0], [v for v in (lowest, highest) if v > 0])
     decades = (
         (math.floor(np.log10(shown.min())) - 0.2, math.ceil(np.log10(shown.max())) + 0.2) if len(shown) else (-1.0, 1.0)
@@ -230,7 +233,7 @@ def figure(view: UncertaintyView, theme: Theme, against: str) -> go.Figure:
         ),
         "yaxis3": axis(
             theme,
-            "variance",
+            "variances",
             domain=[0.67, 1.0],
             anchor="x3",
             type="log",
@@ -246,7 +249,6 @@ def figure(view: UncertaintyView, theme: Theme, against: str) -> go.Figure:
         ),
     }
     layout["annotations"] = [
-        heading(theme, "per dimension", 0.50, 1.0),
         heading(theme, _scatter_heading(view, against), 0.50, 0.35),
     ]
     layout["legend"] = {

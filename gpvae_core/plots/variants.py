@@ -108,7 +108,8 @@ DECODERS = {"z": (_against_latent, _latent_axes), "plane": (_in_plane, _plane_ax
 
 
 def _titles(variant: Variant, theme: Theme, left: float) -> list[dict[str, Any]]:
-    kl = f"KL(empiricalized ‖ MAPA) = {variant.trace.numbers.kl:.3f} nats"
+    numbers = variant.trace.numbers
+    kl = f"KL(empiricalized ‖ MAPA) = {numbers.kl:.3f} nats (‖ uniform: {numbers.kl_uniform:.3f})"
     return [
         heading(theme, f"<b>{shortened(variant.name, LABEL)}</b>", left, ABOVE[1] + 0.005),
         heading(theme, kl, left, BELOW[1] + 0.005, font={"size": 11, "color": theme.muted}),

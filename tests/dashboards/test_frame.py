@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -161,3 +162,56 @@ def test_a_state_that_cannot_be_resolved_ends_the_request_before_it(tmp_path: Pa
     wait_until(page, lambda: job.report().outcome == "cancelled", 20)
     page.select("flag", "maybe")
     assert "flag: wanted one of true, false, got 'maybe'" in html.unescape(str(page.notice.pane.object))
+
+
+class Shown(Pane[int]):
+    name, title = "shown", "Shown"
+
+    def key(self, request: int) -> int:
+        return request
+
+    def compute(self, request: int, progress: Progress) -> int:
+        return request
+
+    def draw(self, view: int, request: int) -> Content:
+        return Content(sentence=f"card {view}")
+
+
+class ImprovingPage(NumbersPage):
+    """A page whose numbers are provisional at first; an even one is final."""
+
+    def make_panes(self) -> tuple[Shown]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return (Shown(),)
+
+    def line_of(self, request: int) -> str:
+        return f"line {request}"
+
+    def improved(self, request: int, current: Callable[[], bool]) -> int | None:
+        return request + 1 if request % 2 else None
+
+
+def test_a_better_answer_reaches_the_line_above_the_cards_as_well_as_the_cards(tmp_path: Path) -> None:
+    page = ImprovingPage(RunLibrary([tmp_path]), FirstStart(tmp_path), None, "number=3")
+    page.loaded()
+    wait_until(page, lambda: page.session.cards["shown"].content["sentence"] == "card 4", 20)
+    assert "line 4" in page.line.object
+
+
+class HiddenPage(ImprovingPage):
+    """A page whose card is part of it for numbers above 2 alone."""
+
+    def make_panes(self) -> tuple[Shown]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        pane = Shown()
+        pane.shown = lambda request: request > 2
+        return (pane,)
+
+
+def test_a_card_that_is_not_part_of_the_page_is_hidden_and_waits_for_nothing(tmp_path: Path) -> None:
+    page = HiddenPage(RunLibrary([tmp_path]), FirstStart(tmp_path), None, "number=2")
+    page.loaded()
+    card = page.session.cards["shown"]
+    wait_until(page, lambda: not card.visible, 20)
+    assert not card.content["busy"]
+    page.state.number = 4
+    wait_until(page, lambda: card.content["sentence"] == "card 4", 20)
+    assert card.visible

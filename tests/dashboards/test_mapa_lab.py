@@ -87,7 +87,7 @@ def test_numbers_that_do_not_go_together_are_one_line_and_the_next_choice_clears
     assert "wanted a training point from 0 to 59, got 99" in notice(page)
     assert (page.state.index, page.controls.k.value, page.controls.k.high) == (0, 61, 59)
     page.state.k = 6
-    wait_until(page, lambda: "of 60 points matter" in verdict(page))
+    wait_until(page, lambda: "of 60 under the" in verdict(page))
     assert notice(page) == ""
     shown = verdict(page)
     for dial, text, words in (
@@ -108,14 +108,14 @@ def test_numbers_that_do_not_go_together_are_one_line_and_the_next_choice_clears
 
 def test_an_unknown_set_is_said_and_another_shown(tmp_path: Path) -> None:
     page = opened(tmp_path, query="set=circel&N=50&k=4")
-    wait_until(page, lambda: "of 50 points matter" in verdict(page))
+    wait_until(page, lambda: "of 50 under the" in verdict(page))
     assert "did you mean 'circle'" in notice(page)
     assert page.state.dataset == "figure-8"
 
 
 def test_traces_are_saved_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = opened(tmp_path, query=f"set={SET}&N=40&k=4&S=3")
-    wait_until(page, lambda: "of 40 points matter" in verdict(page))
+    wait_until(page, lambda: "of 40 under the" in verdict(page))
     sent: list[dict[str, str]] = []
     monkeypatch.setattr(page.session.cards["mapa_traces"], "answer", lambda **data: sent.append(data))
     page.session.cards["mapa_traces"]._handle_msg({"csv": True})
@@ -123,6 +123,15 @@ def test_traces_are_saved_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     rows = list(csv.DictReader(io.StringIO(sent[0]["csv"])))
     assert len(rows) == 40
     assert sum(row["among_k"] == "True" for row in rows) == 4
+
+
+def test_the_variants_open_on_a_set_with_two_decoders(tmp_path: Path) -> None:
+    page = opened(tmp_path, query="tab=variants&set=figure-8&N=40&k=4")
+    wait_until(page, lambda: "circle-fold: " in verdict(page))
+    assert page.state.dataset == "circle"
+    assert "of figure-8 one decoder is known and none is trained here" in notice(page)
+    assert "of the same MAPA for each model: circle: " in verdict(page)
+    assert verdict(page).count("(uniform distribution: ") == 2
 
 
 def test_without_an_image_model_it_says_how_to_train_one_and_does(tmp_path: Path) -> None:
@@ -208,7 +217,7 @@ def press_until(page: Any, key: str, true: Callable[[], bool]) -> None:
 @pytest.mark.page
 def test_it_opens_with_nothing_trained_and_shows_three_kinds_of_marks(offline_page: Any, bare_url: str) -> None:
     page = opened_in_browser(offline_page, bare_url)
-    expect(page.locator(".summary")).to_contain_text("of 1,000 points matter")
+    expect(page.locator(".summary")).to_contain_text("of 1,000 under the")
     assert {"true posterior", "empiricalized", "MAPA"} <= set(names(page, "traces"))
     expect(page.get_by_label("Pages").get_by_role("link", name="MAPA Lab")).to_have_attribute("aria-current", "page")
     expect(page.locator(".notice")).to_be_hidden()
@@ -261,7 +270,7 @@ def test_a_point_is_chosen_by_click_key_and_number(offline_page: Any, bare_url: 
 @pytest.mark.page
 def test_process_variants_and_passes(offline_page: Any, bare_url: str) -> None:
     page = opened_in_browser(offline_page, f"{bare_url}?set={SET}&N=100&k=5&tab=process", "process")
-    expect(page.locator(".summary")).to_contain_text("Near points score high")
+    expect(page.locator(".summary")).to_contain_text("Near points have high")
     page.get_by_role("tab", name="Two variants").click()
     expect(view(page, "variants").locator(".main-svg").first).to_be_attached()
     expect(page.locator(".summary")).to_contain_text(f"{SET}-fold")
@@ -276,7 +285,7 @@ def test_process_variants_and_passes(offline_page: Any, bare_url: str) -> None:
 @pytest.mark.page
 def test_images_of_a_trained_run(offline_page: Any, url: str) -> None:
     page = opened_in_browser(offline_page, f"{url}?tab=images&run=tiny-vae&image=2&neighbours=6", "neighbours")
-    expect(page.locator(".summary")).to_contain_text("of their 6 most probable training images")
+    expect(page.locator(".summary")).to_contain_text("The 6 most probable training images")
     expect(view(page, "codes").locator(".main-svg").first).to_be_attached()
     typed(page, "Test image, 0", "4")
     expect(view(page, "neighbours").locator(".sub")).to_contain_text("test image 4")

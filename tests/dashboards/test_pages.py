@@ -119,6 +119,13 @@ def test_the_page_shows_six_views_that_say_what_they_are(explorer_page: OpenAt) 
         assert [card.get_by_role("button", name=kind).count() for kind in ("PNG", "SVG", "CSV")] == [1, 1, 1]
     expect(page.get_by_text("tiny-vae: ").first).to_be_visible()
     expect(notice(page)).to_be_hidden()
+    about = page.locator("details.about")
+    expect(about.locator("table")).to_be_hidden()
+    about.locator("summary").click()
+    for name, method in (("tiny-gp", "gp: Gaussian-process encoder"), ("tiny-vae", "vae: Plain amortized Gaussian")):
+        row = about.locator("tr", has=page.get_by_role("cell", name=name, exact=True))
+        expect(row).to_contain_text(method)
+        expect(row).to_contain_text(re.compile(r"digits.*2.*4 of 4.*finished.*0\.\d+ \(learned\).*best ELBO −?-?\d+"))
 
 
 def test_a_click_on_the_map_changes_the_image_and_all_six_views(explorer_page: OpenAt) -> None:
@@ -294,17 +301,17 @@ def test_a_wrong_address_is_said_and_the_rest_holds(explorer_page: OpenAt) -> No
     wait_for_choice(page, "index", "0")
 
 
-def test_runs_of_different_dimensions_are_compared_and_a_plain_vae_says_it_has_no_uncertainty(
-    explorer_page: OpenAt,
-) -> None:
+def test_two_runs_are_compared_and_a_plain_vae_hides_what_has_nothing_to_show(explorer_page: OpenAt) -> None:
     page = explorer_page("?run=tiny-vae&with=tiny-gp")
-    expect(view(page, "uncertainty").locator(".message")).to_contain_text("reports no uncertainty")
+    for name in ("uncertainty", "figure_one"):
+        expect(view(page, name)).to_be_hidden()
     for name in ("tiny-vae", "tiny-gp"):
         expect(view(page, "gaps").locator(".plot")).to_have_attribute("aria-label", re.compile(name))
     before = stamps(page)
     choose(page, "Details of", "tiny-gp")
     wait_for_repaint(page, before)
     view(page, "uncertainty").locator(".plot[aria-label*='Tr V[f]']").wait_for()
+    expect(view(page, "figure_one")).to_be_visible()
     wait_for_choice(page, "focus", "second")
 
 

@@ -30,7 +30,7 @@ from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.views import GapView, Instance, MapView
+from gpvae_core.inspection.views import GapView, Instance, MapView, SampleRange
 from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import Progress, silent
 
@@ -272,14 +272,25 @@ def test_a_file_arrives_whole_or_not_at_all() -> None:
 
 def test_the_verdict_names_the_larger_part() -> None:
     gap = GapView("gp", -50.0, "grid", -50.2, -50.5, -52.0, 0.3, 2)
-    assert words(gap, None) == (
-        "its ELBO is 2.00 nats below log p(x), mostly due to amortization (0.50 approximation + 1.50 amortization); "
-        "the true posterior has 2 modes."
+    assert words(gap, None, None) == (
+        "log p(x) = −50.00 nats; its ELBO is 2.00 nats below it, mostly due to amortization (0.50 approximation + 1.50 "
+        "amortization); the true posterior has 2 modes."
     )
-    assert "mostly due to the Gaussian family" in words(GapView("gp", -50.0, "grid", None, -51.8, -52.0, None, 1), None)
-    assert words(GapView("gp", -50.0, "iwae", None, None, -52.0, None, None), None) == (
-        "its ELBO is 2.00 nats below log p(x)."
-    )
+    approximation = words(GapView("gp", -50.0, "grid", None, -51.8, -52.0, None, 1), None, None)
+    assert "mostly due to approximation by diagonal Gaussians (1.80 approximation + 0.20" in approximation
+    flow = words(GapView("flow", -50.0, "grid", None, -50.5, -50.2, None, 1), None, None)
+    assert "0.20 nats below it, 0.30 nats less than that of the best diagonal Gaussian (0.50 approximation − " in flow
+
+
+def test_a_number_is_given_with_the_range_of_the_test_images_and_a_provisional_one_is_said_to_be_so() -> None:
+    gap = GapView("gp", -50.0, "ais", -50.2, -50.5, -52.0, None, None)
+    tested = SampleRange(np.linspace(-100.0, 0.0, 101), np.linspace(0.0, 10.0, 101))
+    said = words(gap, None, tested)
+    assert "log p(x) ≥ −50.00 nats (90 % of 101 test images: −95.0 to −5.0);" in said
+    assert "its ELBO is 2.00 nats below it (90 % of 101 test images: 0.50 to 9.50)," in said
+    quick = replace(gap, log_px_truth="iwae", best_full_elbo=None, best_diagonal_elbo=None)
+    assert "log p(x) ≥ −50.00 nats (provisional: a tighter lower bound is being computed)" in words(quick, None, None)
+    assert "provisional" not in words(replace(quick, log_px_truth="grid"), None, None)
 
 
 # The map

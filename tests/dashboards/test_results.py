@@ -151,6 +151,9 @@ def test_ours_stand_beside_the_paper_and_can_be_sorted_filtered_and_saved(offlin
 
     rows = page.locator("section.results tbody tr")
     expect(rows).to_have_count(22)
+    inside = "holder => holder.scrollHeight <= holder.clientHeight"
+    assert page.locator("#rows").evaluate(inside), "GPVAE, the last row, is not below an inner scroll"
+    expect(entry(page, "IAF(4)", "method")).to_have_attribute("title", re.compile("^Inverse autoregressive flows"))
     heading = page.get_by_role("columnheader", name="Ours (nats)")
     heading.get_by_role("button").press("Enter")
     expect(heading).to_have_attribute("aria-sort", "descending")

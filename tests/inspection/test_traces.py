@@ -36,6 +36,11 @@ def test_both_estimate_the_true_log_density_when_codes_are_prior_draws(linear_ru
     assert view.bandwidth == pytest.approx(1.0)
     assert view.bandwidth_source == "sigma_x of the likelihood"
     assert abs(view.kl_mapa) < 1e-3
+    # KL(p || uniform) = log N - H(p), of p(i|n) in proportion to N(x; W z_i + bias, sigma_x^2)
+    x = linear.run.data.test.pixels([0]).double().flatten(1)
+    log_p = -0.5 * (x - linear.train_z @ linear.oracle.w.T - linear.oracle.bias).square().sum(1)
+    log_p = (log_p - log_p.logsumexp(0)).numpy()
+    assert view.kl_uniform == pytest.approx(np.log(20_000) + np.sum(np.exp(log_p) * log_p), abs=1e-3)
 
 
 def test_line_is_the_profile_at_two_dimensions(linear_run: Callable[..., LinearRun]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gpvae_core.inspection.uncertainty_views import FigureOneItem, UncertaintyCorrelation, UncertaintyView
 from gpvae_core.inspection.views import (
     CoordinateTrace,
-    FigureOneItem,
     GapView,
     GaussianShape,
     MapView,
@@ -16,8 +16,6 @@ from gpvae_core.inspection.views import (
     Reconstruction,
     ReconstructionView,
     TracesView,
-    UncertaintyCorrelation,
-    UncertaintyView,
 )
 
 
@@ -39,7 +37,7 @@ def make_posterior(shift: float = 0.0) -> PosteriorView:
     return PosteriorView(
         x, y, log_density, plane, ((0.5, peak - 0.8), (0.9, peak - 2.5), (0.99, peak - 5.0)),
         rng.normal(0.1, 0.25, (80, 2)), shapes, rng.normal(0.0, 0.2, (3, 2)), weights,
-        np.array([[0.0, 0.0], [1.0, 0.6]]),
+        np.array([[0.0, 0.0], [1.0, 0.6]]), "the base encoder",
     )  # fmt: skip
 
 
@@ -48,7 +46,8 @@ def make_uncertainty() -> UncertaintyView:
     f, h = rng.gamma(2.0, 0.02, 300), rng.gamma(3.0, 0.004, 300)
     gaps = {k: np.abs(rng.normal(1.0, 0.6, 90)) for k in ("inference gap", "negentropy")}
     return UncertaintyView(
-        0.07, 0.012, np.array([0.05, 0.02]), np.array([0.004, 0.008]), f, h, 81.0, np.arange(90), (f + h)[:90],
+        0.07, 0.012, np.array([0.05, 0.02]), np.array([0.004, 0.008]), np.array([0.3, 0.4]), f, h, 81.0,
+        np.arange(90), (f + h)[:90],
         (0.001, 0.2), gaps,
         (UncertaintyCorrelation("inference gap", 0.31, 0.12, 0.48, 90),),
     )  # fmt: skip
@@ -85,7 +84,7 @@ def make_traces(d: int = 2) -> TracesView:
         traces.append(
             CoordinateTrace(x, -0.5 * x**2 / 0.09, z, -0.5 * z**2 / 0.09, -0.5 * z**2 / 0.12 - 0.4, f"z{j + 1}")
         )
-    return TracesView(tuple(traces), 0.12, "sigma_x", 0.8, "The line is the profile.")
+    return TracesView(tuple(traces), 0.12, "sigma_x", 0.8, "The line is the profile.", 1.9)
 
 
 def make_gaps() -> tuple[GapView, GapView]:
@@ -96,10 +95,9 @@ def make_gaps() -> tuple[GapView, GapView]:
 
 
 def make_figure_one() -> tuple[FigureOneItem, ...]:
-    rng = np.random.default_rng(5)
+    images = np.random.default_rng(5).random((6, 2, 1, 8, 8))
     return tuple(
-        FigureOneItem(10 * k, 0.01 * (k + 1), make_posterior(0.1 * k), rng.random((1, 8, 8)), rng.random((1, 8, 8)))
-        for k in range(6)
+        FigureOneItem(10 * k, 0.01 * (k + 1), make_posterior(0.1 * k), *images[k], variance=0.5) for k in range(6)
     )
 
 

@@ -19,15 +19,8 @@ from scipy.interpolate import RegularGridInterpolator
 
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.level_lines import level_lines
-from gpvae_core.inspection.views import (
-    FigureOneItem,
-    GapView,
-    MapView,
-    PosteriorView,
-    ReconstructionView,
-    TracesView,
-    UncertaintyView,
-)
+from gpvae_core.inspection.uncertainty_views import FigureOneItem, UncertaintyView
+from gpvae_core.inspection.views import GapView, MapView, PosteriorView, ReconstructionView, TracesView
 from gpvae_core.plots import figure_one, gaps, latent_live, posterior, reconstructions, traces, tsne, uncertainty
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.pictures import as_bytes, png_address
@@ -176,9 +169,10 @@ def test_uncertainty_counts_every_image_and_marks_this_one(uncertainty_view: Unc
         np.testing.assert_allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0]))
         np.testing.assert_array_equal(bars.y, np.histogram(values, edges)[0])
         assert [s.x0 for s in fig.layout.shapes if s.name == "this image" and s.xref == bars.xaxis] == [here]
-    for name, values in (("V[f]", view.per_dimension_f), ("V[h]", view.per_dimension_h)):
-        symbols = [s for s in fig.layout.shapes if s.name.startswith(name)]
+    for name, values in (("V[f]", view.per_dimension_f), ("V[h]", view.per_dimension_h), ("v", view.per_dimension_v)):
+        symbols = [s for s in fig.layout.shapes if s.name.startswith(f"{name},")]
         assert [(s.xanchor, s.yanchor) for s in symbols] == list(enumerate(values))
+    assert 10 ** fig.layout.yaxis3.range[1] > view.per_dimension_v.max(), "their scale is in view"
     cloud = named(fig, "inference gap")
     np.testing.assert_array_equal(cloud.x, view.scatter_uncertainty)
     np.testing.assert_array_equal(cloud.y, view.scatter["inference gap"])
@@ -466,6 +460,22 @@ def test_the_stack_is_labelled_with_its_values(gap_views: tuple[GapView, GapView
     bound = replace(gap_views[0], log_px_truth="iwae")
     text = gaps.figure([bound], LIGHT).layout.annotations[0].text
     assert "log p(x) ≥ −50.00, ELBO −52.00: gap <b>≥ 2.00 nats</b>" in text
+    quick = replace(gap_views[1], log_px_truth="iwae")
+    assert "log p(x): provisional" in gaps.figure([quick], LIGHT).layout.annotations[0].text
+    assert "provisional" not in text + second.text
+
+
+def test_a_posterior_better_than_the_best_diagonal_gaussian_leaves_the_bar_whole(
+    gap_views: tuple[GapView, GapView],
+) -> None:
+    flow = replace(gap_views[0], encoder_elbo=-50.3)
+    fig = gaps.figure([flow], LIGHT)
+    np.testing.assert_allclose(named(fig, "approximation gap").x, [0.3])
+    np.testing.assert_allclose(named(fig, "amortization gap").x, [0.0], atol=1e-12)
+    np.testing.assert_allclose(named(fig, "gain over q*").x, [0.2])
+    low, high = fig.layout.xaxis.range
+    assert low < 0.0 < 0.5 < high, "from log p(x) to the best diagonal Gaussian"
+    assert [note.text for note in fig.layout.annotations[1:]] == ["<b>0.30</b>", "<b>0.20</b>"]
 
 
 def test_a_long_run_name_leaves_room_for_the_numbers(

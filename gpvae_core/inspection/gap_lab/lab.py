@@ -104,6 +104,11 @@ class GapLab:
             raise UserError(f"wanted a validation image from 0 to {self.size - 1}, got {invalid[0]}")
         return self.origin.data.validation.pixels(np.asarray(index)).to(self.origin.device)
 
+    def words(self, method: str) -> str:
+        """Return the family of a method's posterior in words, with the refiner that is applied at test time."""
+        run, refiner = split_method(method, list(self.runs))
+        return f"{self.runs[run].config.encoder.family}{f', refined by {refiner}' if refiner else ''}"
+
     def model(self, method: str) -> VAE:
         """Return the model of a method. Raises UserError if its run or refiner does not exist or does not fit."""
         run, refiner = split_method(method, list(self.runs))

@@ -50,9 +50,9 @@ def on_slice(
     vae: VAE, x: Float[Tensor, "1 C H W"], local: LocalPosterior, plane: Plane, must: Shapes, may: Shapes
 ) -> PosteriorView:
     """Return the true posterior at d > 2 on a slice through the mode; for `must` and `may` see `on_latent_plane`."""
-    laplace = on_plane("", plane, plane.origin, local.covariance)
-    contours = slice_contours(vae, x, plane, laplace.covariance, [*must, *may], _share(laplace, must))
-    return _view(plane, contours, np.zeros((1, 2)))
+    laplace = on_plane("", plane, local.mode, local.covariance)
+    contours = slice_contours(vae, x, plane, laplace, [*must, *may], _share(laplace, must))
+    return _view(plane, contours, plane.coordinates(local.mode)[None])
 
 
 def _view(plane: Plane, contours: Contours, modes: Array) -> PosteriorView:
