@@ -42,7 +42,7 @@ class TruePosterior(ExplorerPane):
     name = "posterior"
     title = "True posterior"
     to_csv = staticmethod(partial(tables, export.posterior))
-    depends = ("names", "identity", "plane", "refined")
+    depends = ("explorers", "identity", "plane", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView]:
         compared = [run for run in request.compared if run.latent_dim > 1]
@@ -101,7 +101,7 @@ class MapaTraces(ExplorerPane):
     title = "MAPA traces"
     needs = frozenset({"encodings", "atlas", "reference"})
     to_csv = staticmethod(export.traces)
-    depends = ("focal.name", "identity", "bandwidth", "refined")
+    depends = ("focal.explorer", "identity", "bandwidth", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> TracesView:
         return request.focal.explorer.traces_view(request.focal.instance, request.bandwidth)
@@ -150,7 +150,7 @@ class FigureOne(ExplorerPane):
     title = "Uncertainty and posterior shape"
     looks = ""
     to_csv = staticmethod(export.figure_one)
-    depends = ("focal.name",)
+    depends = ("focal.explorer",)
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> tuple[FigureOneItem, ...]:
         return request.focal.explorer.figure_one()

@@ -71,6 +71,11 @@ class ExplorerRequest:
         return tuple(run.name for run in self.compared)
 
     @property
+    def explorers(self) -> tuple[Explorer, ...]:
+        """What is computed of the runs; a run that is loaded again, with other weights, has another one."""
+        return tuple(run.explorer for run in self.compared)
+
+    @property
     def ready(self) -> frozenset[str]:
         """The names of what has been prepared for all runs compared."""
         return frozenset.intersection(*(run.explorer.ready for run in self.compared))

@@ -48,8 +48,8 @@ class GapLabs:
                     complaints.append(str(error))
             known, labs = {lab.decoder.fingerprint: lab for lab in self.labs.values()}, {}
             for decoder in decoders(runs):
-                lab = known.get(decoder.fingerprint) or GapLab(decoder, runs)
-                labs[decoder.name] = lab if lab.decoder == decoder else lab.with_runs(decoder, runs)
+                lab = known.get(decoder.fingerprint)
+                labs[decoder.name] = GapLab(decoder, runs) if lab is None else lab.with_runs(decoder, runs)
             # Others read these without the lock: each is complete when it is assigned.
             self._runs, self.complaints, self.labs = runs, complaints, labs
 

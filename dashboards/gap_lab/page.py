@@ -135,6 +135,12 @@ class GapLabPage(Page[GapLabRequest]):
         finished_only = self.labs.trainings.running or self.first.running
         self.session.latest.aside(lambda: self.labs.refresh(finished_only), lambda _: self._show_decoders())
 
+    def weights_changed(self) -> None:
+        self.runs_changed()
+
+    def runs_shown(self) -> Sequence[str]:
+        return () if self.session.request is None else tuple(self.session.request.lab.runs)
+
     def _show_decoders(self) -> None:
         """Offer the decoders found; choose the first where the chosen one is not among them."""
         names = list(self.labs.labs)

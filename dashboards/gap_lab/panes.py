@@ -43,7 +43,7 @@ class GapStacks(GapLabPane):
         return (Select("gaps_of", "of", GAPS_OF, request.gaps_of),)
 
     def key(self, request: GapLabRequest) -> Hashable:
-        return request.lab.decoder.fingerprint, request.methods, None if self.slow(request) else request.index
+        return request.lab.results, request.methods, None if self.slow(request) else request.index
 
     def compute(self, request: GapLabRequest, progress: Progress) -> StacksView:
         if self.slow(request):
@@ -76,7 +76,7 @@ class PosteriorContours(GapLabPane):
     name = "lab_contours"
     title = "True and approximate posteriors"
     to_csv = staticmethod(export.contours)
-    depends = ("lab.decoder.fingerprint", "methods", "index", "start")
+    depends = ("lab.results", "methods", "index", "start")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> ContoursView:
         return request.lab.contours(request.methods, request.index, request.start)
@@ -100,7 +100,7 @@ class SviBound(GapLabPane):
     name = "lab_bound"
     title = "ELBO of SVI, step by step"
     to_csv = staticmethod(export.svi)
-    depends = ("lab.decoder.fingerprint", "start", "svi", "index")
+    depends = ("lab.results", "start", "svi", "index")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> SviView:
         return request.lab.svi(request.start, request.svi, request.index)
@@ -129,7 +129,7 @@ class AccuracyTime(GapLabPane):
     title = "Accuracy against time"
     in_job = True
     to_csv = staticmethod(export.times)
-    depends = ("lab.decoder.fingerprint", "methods")
+    depends = ("lab.results", "methods")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> TimesView:
         return request.lab.times(request.methods, progress)
@@ -191,7 +191,7 @@ class EpochGaps(CurvePane):
 
     def key(self, request: GapLabRequest) -> Hashable:
         run = request.with_epochs.get(request.epochs_of)
-        return None if run is None else (request.epochs_of, tuple(run.kept_epochs))
+        return None if run is None else (run, tuple(run.kept_epochs))
 
     def compute(self, request: GapLabRequest, progress: Progress) -> CurveView:
         from gpvae_core.inspection.gap_lab.curves import epoch_curve
@@ -221,7 +221,7 @@ class SizeGaps(CurvePane):
 
     def key(self, request: GapLabRequest) -> Hashable:
         names = tuple(request.lab.size_series())
-        return (request.lab.decoder.fingerprint, names) if names else None
+        return (request.lab.results, names) if names else None
 
     def compute(self, request: GapLabRequest, progress: Progress) -> CurveView:
         view = request.lab.size_curve(progress)

@@ -29,6 +29,10 @@ GRID = {
     **FULL_HEIGHT, "display": "grid", "grid-template-columns": "repeat(auto-fill, minmax(456px, 1fr))", "gap": "8px",
 }  # fmt: skip
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": FULL_HEIGHT}
+TRAINED_ON = (
+    "'{}' is being trained on: its views show the weights that it had when it was opened, and the new ones once the "
+    "training has ended; reload the page to see those of now"
+)
 SUMMARY = ".summary { font-size: 13px; line-height: 1.4; }"
 
 
@@ -109,6 +113,14 @@ class Page(ABC, Generic[R]):
     def runs_changed(self) -> None:
         """Show the runs that the first training has finished so far; only called where `needs_images`."""
 
+    def weights_changed(self) -> None:
+        """Show the new weights of runs that were trained on or retrained while the page is open."""
+        self.session.refresh()
+
+    def runs_shown(self) -> Sequence[str]:
+        """Return the names of the runs that the page shows."""
+        return ()
+
     def step(self, by: int) -> None:
         """Go to the previous (-1) or next (1) image or point: an arrow key was pressed."""
 
@@ -163,6 +175,8 @@ class Page(ABC, Generic[R]):
 
     def loaded(self) -> None:
         """Keep the address up to date, show what was wrong with it, and start the session and the clock."""
+        self.library.renew(in_training=True)
+        self._version = self.library.version
         self.state.follow()
         self.notice.add(*self._complaints)
         if self.welcome is not None:
@@ -175,8 +189,17 @@ class Page(ABC, Generic[R]):
         """Update the page, at each tick of the clock."""
         if self.welcome is not None and self.welcome.tick(self.state.dark):
             self.runs_changed()
+        self._follow_weights()
         self.watch()
         self.session.tick()
+
+    def _follow_weights(self) -> None:
+        """Show the weights that were written since runs were loaded, or say that there are some."""
+        training = [name for name in self.library.renew(in_training=False) if name in self.runs_shown()]
+        self.notice.set_lasting([TRAINED_ON.format(name) for name in training], "weights")
+        if self._version != self.library.version:
+            self._version = self.library.version
+            self.weights_changed()
 
     def change(self, **values: Any) -> None:
         """Set parameters of the state; show a message where they are not accepted."""

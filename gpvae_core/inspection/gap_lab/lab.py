@@ -73,8 +73,20 @@ class GapLab:
         self._memo = memo or Memo(CACHED)
 
     def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> GapLab:
-        """Return a lab of the same decoder with other runs, which shares the cached results of this one."""
-        return GapLab(decoder, runs, self.seed, self._sample, self._memo)
+        """Return a lab of the same decoder with other runs.
+
+        It shares the cached results of this one unless a run of this one is gone or was loaded again, as one that was
+        retrained.
+        """
+        same = all(runs.get(name) is run for name, run in self.runs.items())
+        if same and decoder == self.decoder:
+            return self
+        return GapLab(decoder, runs, self.seed, self._sample, self._memo if same else None)
+
+    @property
+    def results(self) -> Memo:
+        """The cached results: another object once one of the runs has other weights."""
+        return self._memo
 
     # -- images and methods -----------------------------------------------------------------------------------------
 
