@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -28,6 +28,7 @@ class ExplorerPage(Page[ExplorerRequest]):
     path = "/"
     title = "Posterior Explorer"
     state_type = ExplorerState
+    carried: ClassVar[Mapping[str, str]] = {"run": "run", "image": "index"}
     tick_ms = 400
     needs_images = True
     line_style: ClassVar[str] = """
@@ -44,7 +45,8 @@ class ExplorerPage(Page[ExplorerRequest]):
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.controls = ExplorerControls(self.state, self.notice.show)
         self.strip = pn.pane.HTML("", visible=False, sizing_mode="stretch_width", margin=(2, 12))
-        self._ready: dict[str, frozenset[str]] = {}
+        self._ready: dict[str, tuple[frozenset[str], bool]] = {}
+        """What was ready of each run when the page last looked, and whether its preparation had failed."""
         self.line.param.update(min_height=56, margin=(2, 12))
         *cards, wide = self.session.cards.values()
         wide.sizing_mode = "stretch_width"
@@ -62,8 +64,14 @@ class ExplorerPage(Page[ExplorerRequest]):
         complaints += self.state.read(query)
         complaints += self._known_runs()
         if self.state.other == self.state.run:
+            if "with" in query and self.state.run:
+                complaints.append(f"run '{self.state.run}' is not compared with itself")
             self.state.other = ""
         return complaints
+
+    def returned(self, query: dict[str, list[str]]) -> list[str]:
+        self.state.own_image = None
+        return super().returned(query)
 
     def _choose_default(self) -> None:
         run, other = self.library.default_choice()
@@ -84,9 +92,11 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def resolve(self, values: Values) -> Resolved[ExplorerRequest] | None:
         resolved = resolve(self.library, values)
-        for name in () if resolved is None else resolved.request.names:
-            self.library.preparation(name)
-        return resolved
+        if resolved is None:
+            return None
+        reports = [self.library.preparation(name).report() for name in resolved.request.names]
+        failed = next((report.error for report in reports if report.outcome == "failed"), "")
+        return replace(resolved, request=replace(resolved.request, failed=failed))
 
     # What a request shows
 
@@ -162,11 +172,11 @@ class ExplorerPage(Page[ExplorerRequest]):
                 lines += [] if self.library.is_broken(name) else [f"{name}: loading"]
                 continue
             report = self.library.preparation(name).report()
-            ready[name] = self.library.explorer(name).ready
+            ready[name] = self.library.explorer(name).ready, report.outcome == "failed"
             if report.outcome != "done":
                 lines.append(f"{name}: {report.words}")
         text = html.escape(" · ".join(lines))
         self.strip.param.update(object=f'<span role="status" class="preparing">{text}</span>', visible=bool(lines))
-        if any(ready[name] != self._ready.get(name, frozenset()) for name in ready):
+        if any(ready[name] != self._ready.get(name, (frozenset(), False)) for name in ready):
             self._ready |= ready
             self.session.refresh()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import panel as pn
@@ -45,6 +45,7 @@ class GapLabPage(Page[GapLabRequest]):
     path = "/gap-lab"
     title = "Gap Lab"
     state_type = GapLabState
+    carried: ClassVar[Mapping[str, str]] = {"run": "start"}
     needs_images = True
     line_style: ClassVar[str] = """
         .summary { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
@@ -142,13 +143,15 @@ class GapLabPage(Page[GapLabRequest]):
         return () if self.session.request is None else tuple(self.session.request.lab.runs)
 
     def _show_decoders(self) -> None:
-        """Offer the decoders found; choose the first where the chosen one is not among them."""
-        names = list(self.labs.labs)
+        """Offer the decoders found; where the chosen one is not among them, choose that of the run SVI starts from."""
+        labs = self.labs.labs
+        names = list(labs)
         self.notice.add(*self.labs.complaints)
         self.views.visible = bool(names)
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
-            self.state.decoder = names[0] if names else ""
+            own = [name for name, lab in labs.items() if self.state.start in lab.runs]
+            self.state.decoder = next(iter([*own, *names]), "")
         self.controls.update(self.controls.decoder, options=names, value=self.state.decoder)
         self.session.start()

@@ -20,6 +20,9 @@ SLICE = (
     " With {d} latent dimensions this is the slice through the posterior mode along its two widest directions, of all "
     "posteriors alike, not a marginal."
 )
+DIVERGED = (
+    " No region of {}: its mean or variances are not finite or its variances are 0, as after steps that are too large."
+)
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
 
@@ -84,11 +87,13 @@ class PosteriorContours(GapLabPane):
     def draw(self, view: ContoursView, request: GapLabRequest) -> Content:
         plane = view.truth.plane
         slice_words = SLICE.format(d=len(plane.origin)) if plane.is_slice else ""
+        drawn = {outline.name for outline in view.outlines}
+        diverged = "".join(DIVERGED.format(name) for name in request.methods if name not in drawn)
         return Content(
             figure=as_json(svi_path.contours(view, request.styles, request.theme)),
             sub=request.lab.title(request.index),
             sentence=f"Lines in colour: the region that holds {view.mass:.0%} of each approximate posterior. Red: SVI "
-            f"at the current step, and its path so far.{slice_words}",
+            f"at the current step, and its path so far.{slice_words}{diverged}",
             alt=f"Contours of the true posterior of {request.lab.title(request.index)} "
             f"with the approximate posteriors of {', '.join(outline.name for outline in view.outlines) or 'no method'}",
         )

@@ -77,7 +77,9 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
 
 
 def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
-    """Return the chosen methods that exist; if there are none, the first runs outside the series of encoder sizes."""
+    """Return the chosen methods that exist; if there are none, the run from which SVI starts and the first runs outside
+    the series of encoder sizes.
+    """
     methods = []
     for name in listed(values["chosen"], SEPARATOR):
         try:
@@ -87,6 +89,7 @@ def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
             values.complaints.append(f"{name}: {error}")
     series = set(lab.size_series())
     plain = [name for name in lab.runs if name not in series] or list(lab.runs)
-    methods = methods or plain[:FIRST_METHODS]
+    first = [name for name in lab.runs if name in plain[:FIRST_METHODS] or name == values["start"]]
+    methods = methods or first
     values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import weakref
@@ -10,10 +9,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gpvae_core.errors import UserError
+from dashboards.lab.faults import told
 from gpvae_core.progress import Cancelled, Progress, duration
 
-log = logging.getLogger(__name__)
 Outcome = Literal["idle", "waiting", "running", "done", "cancelled", "failed"]
 _ONE_AT_A_TIME = threading.Lock()
 """Held by the one job of all pages' slow panes that may compute: a second one would distort the times it measures."""
@@ -110,11 +108,8 @@ class WatchedJob:
             self.result = self._work(self._progress)
         except Cancelled:
             return "cancelled", ""
-        except UserError as error:
-            return "failed", str(error)
         except Exception as error:
-            log.exception("%s failed", self.name)
-            return "failed", f"{self.name} failed: {type(error).__name__}: {error}"
+            return "failed", told(error, self.name)
         return "done", ""
 
 

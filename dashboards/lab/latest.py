@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bokeh.document import Document
 
-from gpvae_core.errors import UserError
+from dashboards.lab.faults import told
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,14 +68,9 @@ class Latest:
             result = work()
             if show is not None:
                 self.soon(lambda: show(result))
-        except UserError as error:
-            self._say(str(error))
         except Exception as error:
-            log.exception("what a page asked for could not be computed")
-            self._say(f"That could not be computed ({type(error).__name__}: {error}).")
-
-    def _say(self, line: str) -> None:
-        self.soon(lambda: self._complain(line))
+            line = told(error, "that")
+            self.soon(lambda: self._complain(line))
 
     def push(self, generation: int, apply: Callable[[], None]) -> None:
         """Run `apply` with the document's lock, unless there is a newer request by then."""

@@ -16,10 +16,11 @@ function dot([x, y], colour) {
 }
 
 function shapesAt({paths, centres, elbo, colour}, step) {
-  const contours = [
-    {type: "path", path: line(centres.slice(0, step + 1)), line: {color: colour, width: 1.5, dash: "dot"}},
+  const finite = centres.slice(0, step + 1).filter((centre) => !centre.includes(null))
+  const contours = !finite.length ? [] : [
+    {type: "path", path: line(finite), line: {color: colour, width: 1.5, dash: "dot"}},
     ...(paths[step] ? [{type: "path", path: paths[step], line: {color: colour, width: 3}}] : []),
-    dot(centres[step], colour),
+    dot(finite.at(-1), colour),
   ]
   const done = elbo.slice(0, step + 1).map((e, k) => [k, e]).filter(([, e]) => e !== null)
   const bound = done.length ? [{type: "path", path: line(done), line: {color: colour, width: 3}}, dot(done.at(-1), colour)] : []
@@ -72,7 +73,7 @@ export function render({model, el}) {
   const run = (on) => { playing = on && last > 0; if (playing && step >= last) step = 0; say() }
   const load = () => {
     film = model.frames ? JSON.parse(model.frames) : null
-    last = film ? film.paths.length - 1 : 0
+    last = film ? film.elbo.length - 1 : 0
     step = 0
     run(playing || model.plays)
     go(0)
