@@ -65,7 +65,7 @@ class TsneMap(ExplorerPane):
             overlay={"shapes": tsne.highlight(chosen, request.theme)},
             picks=True,
             hovers=True,
-            pictures=run.explorer.run.data.fingerprint,
+            pictures=f"{run.name} {id(run.explorer)}",
         )
 
 

@@ -153,7 +153,8 @@ class ExplorerPage(Page[ExplorerRequest]):
     def runs_changed(self) -> None:
         names = self.library.image_names()
         if names and names != self.controls.run.options:
-            self._choose_default()
+            with self.own_choice():
+                self._choose_default()
             self.controls.ignore_echoes()
             self.views.visible = True
 

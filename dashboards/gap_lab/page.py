@@ -152,6 +152,7 @@ class GapLabPage(Page[GapLabRequest]):
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
             own = [name for name, lab in labs.items() if self.state.start in lab.runs]
-            self.state.decoder = next(iter([*own, *names]), "")
+            with self.own_choice():
+                self.state.decoder = next(iter([*own, *names]), "")
         self.controls.update(self.controls.decoder, options=names, value=self.state.decoder)
         self.session.start()

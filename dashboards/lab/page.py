@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic
 from urllib.parse import parse_qs
 
@@ -86,7 +87,7 @@ class Page(ABC, Generic[R]):
         self.welcome = Welcome(library, first, self.views) if self.needs_images else None
         self._complaints = self.read(parse_qs(query))
         self.browser = Browser({"address": self._back, "dark": self._follow_system}, dark=self.state.param.dark)
-        self._going_back = False
+        self._own_choice = False
         self._failing: dict[str, str] = {}
         """The error of each part of the last tick that failed."""
         if self.state.steps:
@@ -217,19 +218,23 @@ class Page(ABC, Generic[R]):
         self.frame.dark_theme = bool(dark)
 
     def _step_on(self, *events: param.parameterized.Event) -> None:
-        """Have the next address be an entry of the history; what replaces nothing, or corrects it, is none."""
-        chosen = any(event.old not in ("", None) for event in events)
-        if chosen and not self.session.settling and not self._going_back:
+        """Have the next address be an entry of the history, where the user has chosen it."""
+        if not self.session.settling and not self._own_choice:
             self.browser.steps += 1
+
+    @contextmanager
+    def own_choice(self) -> Iterator[None]:
+        """Inside, what changes in the state is the page's own choice, or one to which the user went back."""
+        self._own_choice = True
+        try:
+            yield
+        finally:
+            self._own_choice = False
 
     def _back(self, search: Any) -> None:
         """Show the view of an entry of the history, to which the user went back or forward."""
-        self._going_back = True
-        try:
-            with param.parameterized.batch_call_watchers(self.state):
-                complaints = self.returned(parse_qs(str(search)[1:], keep_blank_values=True))
-        finally:
-            self._going_back = False
+        with self.own_choice(), param.parameterized.batch_call_watchers(self.state):
+            complaints = self.returned(parse_qs(str(search)[1:], keep_blank_values=True))
         self.notice.add(*complaints)
 
     def tick(self) -> None:
