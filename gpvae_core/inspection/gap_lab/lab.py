@@ -74,8 +74,8 @@ class GapLab:
         self._memo = memo or Memo(CACHED)
 
     def with_runs(self, decoder: Decoder, runs: Mapping[str, Run]) -> GapLab:
-        """Return a lab of the same decoder with other runs; it shares this one's cached results unless one of these runs
-        is gone or was loaded again, as after it was retrained.
+        """Return a lab of the same decoder with other runs; it shares this one's results unless one of its runs
+        is gone or was loaded again, as one that was retrained.
         """
         same = all(runs.get(name) is run for name, run in self.runs.items())
         if same and decoder == self.decoder:
