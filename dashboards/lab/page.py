@@ -77,6 +77,7 @@ class Page(ABC, Generic[R]):
         links: pn.viewable.Viewable | None = None,
     ) -> None:
         self.library, self.first, self._document = library, first, document
+        self._version = library.version
         self.notice = Notice()
         looks = [SUMMARY, self.line_style]
         self.line = pn.pane.HTML("", stylesheets=looks, sizing_mode="stretch_width", margin=(4, 12))

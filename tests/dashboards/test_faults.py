@@ -6,9 +6,13 @@ import html
 from pathlib import Path
 from typing import Any
 
+import panel as pn
 import param
 import pytest
+from bokeh.document import Document
+from panel.io.state import set_curdoc
 
+from dashboards.app import opener
 from dashboards.explorer.page import ExplorerPage
 from dashboards.gap_lab.page import GapLabPage
 from dashboards.lab.address import PageState
@@ -155,6 +159,22 @@ def test_a_state_that_fails_to_be_resolved_is_said_in_all_cards(
         wait_until(page, lambda card=card: PLAIN in message(page, card), 20)
     assert PLAIN in notice(page)
     assert INNER not in notice(page)
+
+
+def test_a_callback_that_fails_is_said_in_its_page(tmp_path: Path) -> None:
+    made: list[PowersPage] = []
+
+    class Kept(PowersPage):
+        def layout(self) -> list[Any]:
+            made.append(self)
+            return super().layout()
+
+    with set_curdoc(Document()):
+        view = opener(Kept, RunLibrary([tmp_path]), FirstStart(tmp_path))()
+        pn.state.execute(fail, schedule=False)
+    assert view is made[0].frame
+    assert PLAIN in notice(made[0])
+    assert INNER not in notice(made[0])
 
 
 def test_a_number_beyond_its_bounds_is_refused_in_the_words_of_the_address(tmp_path: Path) -> None:
