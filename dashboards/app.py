@@ -6,12 +6,14 @@ import asyncio
 import errno
 import html
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import panel as pn
 from bokeh.server.server import Server
+from panel.io.resources import LOCAL_DIST
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
@@ -49,7 +51,8 @@ def navigation(pages: Sequence[tuple[str, str]], current: str) -> pn.pane.HTML:
     """Return links to `pages`, (path, title) each; the page at the path `current` is marked."""
     here = ' aria-current="page"'
     links = [
-        f'<a href="{html.escape(path)}"{here if path == current else ""}>{html.escape(title)}</a>'
+        f'<a href="{html.escape(path)}" data-page="{html.escape(path)}"{here if path == current else ""}>'
+        f"{html.escape(title)}</a>"
         for path, title in pages
     ]
     text = f'<nav aria-label="Pages">{"".join(links)}</nav>'
@@ -60,10 +63,18 @@ def opener(kind: type[Page], library: RunLibrary, first: FirstStart) -> Callable
     """Return a function that makes a page for a browser that connects; panel would show another callable as text."""
 
     def open_page() -> pn.viewable.Viewable:
-        location = pn.state.location
+        location, document = pn.state.location, pn.state.curdoc
         query = location.search.lstrip("?") if location is not None else ""
         links = navigation([(page.path, page.title) for page in PAGES], kind.path)
-        page = kind(library, first, pn.state.curdoc, query, links)
+        if document is not None:
+            # Panel sets it as it answers the request for a page. A browser that connects after its session has ended,
+            # as on a slow machine, gets a new session without that, and would ask for Panel's styles elsewhere.
+            document.template_variables.setdefault("dist_url", LOCAL_DIST)
+        page = kind(library, first, document, query, links)
+        page.browser.places = {page.path: page.carried for page in PAGES}
+        # Of callbacks that fail. A weak reference: Panel would otherwise keep the page for as long as the server runs.
+        method = weakref.WeakMethod(page.failed)
+        pn.config.exception_handler = lambda error: (failed := method()) and failed(error)
         pn.state.onload(page.loaded)
         return page.frame
 

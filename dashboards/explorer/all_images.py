@@ -42,7 +42,7 @@ class TsneMap(ExplorerPane):
         self._drawn = Memo(1)
 
     def key(self, request: ExplorerRequest) -> Hashable:
-        return request.focal.name, "gaps" in request.focal.explorer.ready, request.identity
+        return request.focal.explorer, "gaps" in request.focal.explorer.ready, request.identity
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> MapView:
         return request.focal.explorer.map_view()
@@ -52,7 +52,7 @@ class TsneMap(ExplorerPane):
         colour, excuse = _possible_colour(view, request.colour)
         chosen = _position(view, request)
         # The colour is that of the view: the gaps may have become ready since the view was computed.
-        points = run.name, colour, request.theme.name
+        points = run.explorer, colour, request.theme.name
         where = "ringed" if chosen is not None else "not among the points of the sample"
         return Content(
             figure=self._drawn.get(points, lambda: as_json(tsne.figure(view, request.theme, colour))),
@@ -65,7 +65,7 @@ class TsneMap(ExplorerPane):
             overlay={"shapes": tsne.highlight(chosen, request.theme)},
             picks=True,
             hovers=True,
-            pictures=run.name,
+            pictures=f"{run.name} {id(run.explorer)}",
         )
 
 
@@ -100,7 +100,7 @@ class EncoderUncertainty(ExplorerPane):
         self._drawn = Memo(1)
 
     def key(self, request: ExplorerRequest) -> Hashable:
-        return request.focal.name, request.identity, request.focal.explorer.ready & {"gaps", "correlations"}
+        return request.focal.explorer, request.identity, request.focal.explorer.ready & {"gaps", "correlations"}
 
     def shown(self, request: ExplorerRequest) -> bool:
         return request.focal.explorer.reports_uncertainty
@@ -110,7 +110,8 @@ class EncoderUncertainty(ExplorerPane):
 
     def draw(self, view: UncertaintyView, request: ExplorerRequest) -> Content:
         name, theme, against = request.focal.name, request.theme, request.against
-        backdrop = (name, against, theme.name, tuple(view.scatter), view.correlations, uncertainty.limits(view))
+        explorer, known = request.focal.explorer, tuple(view.scatter)
+        backdrop = (explorer, against, theme.name, known, view.correlations, uncertainty.limits(view))
         return Content(
             figure=self._drawn.get(backdrop, lambda: as_json(uncertainty.figure(view, theme, against))),
             overlay=uncertainty.moving(view, theme, against),

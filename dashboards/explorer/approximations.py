@@ -37,7 +37,7 @@ class RunGaps(ExplorerPane):
     name = "gaps"
     title = "Gaps"
     to_csv = staticmethod(partial(tables, export.gaps))
-    depends = ("names", "identity", "refined")
+    depends = ("explorers", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, GapView]:
         return gap_views(request)
@@ -77,7 +77,7 @@ class Reconstructions(ExplorerPane):
     name = "reconstructions"
     title = "Reconstructions"
     to_csv = staticmethod(export.reconstructions)
-    depends = ("focal.name", "identity", "refined")
+    depends = ("focal.explorer", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> ReconstructionView:
         return request.focal.explorer.reconstruction_view(request.focal.instance)

@@ -32,7 +32,8 @@ class ExplorerControls(Controls):
     def __init__(self, state: ExplorerState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
         self._explorer: Explorer | None = None
-        self._runs: list[str] = []
+        self._labels: dict[str, str] = {}
+        """The label under which each run is offered, and the run's name."""
         self._echoes_until = 0.0
         self.run = pmui.Select(label="Run", options=[], width=140, **FIELD)
         self.other = pmui.Select(label="Compare with", options={NO_RUN: ""}, width=140, **FIELD)
@@ -46,11 +47,11 @@ class ExplorerControls(Controls):
         self.pad = DrawingPad({"levels": self._drawn}, visible=False, dark=state.param.dark, margin=(4, 12))
         self.watch(self.run, lambda name: self._run_chosen(run=name or ""))
         self.watch(self.other, lambda name: self._run_chosen(other=name or ""))
-        self.watch(self.classes, lambda _: self._class_chosen())
+        self.watch(self.classes, self._class_chosen)
         self.quick.on_click(self._quick_chosen)
         self.draw.on_click(lambda _: setattr(self.pad, "visible", not self.pad.visible))
         self.invert.on_click(lambda _: self._inverted())
-        state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "own_image"])
+        state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "of_class", "own_image"])
         self._from_state()
         self.bar = pn.FlexBox(
             self.run, self.other, self.focus, *self.index.widgets, self.classes, self.quick, self.upload, self.draw,
@@ -63,6 +64,8 @@ class ExplorerControls(Controls):
     def _run_chosen(self, **values: str) -> None:
         if time.monotonic() < self._echoes_until:
             self._from_state()
+        elif values.get("run") == self.state.other:
+            self.set(run=self.state.other, other=self.state.run)  # a run is not compared with itself
         else:
             self.set(**values)
 
@@ -75,27 +78,29 @@ class ExplorerControls(Controls):
 
     def _from_state(self) -> None:
         state, two = self.state, len(self.state.names) == 2
-        if state.run in self._runs:
+        if state.run in self._labels.values():
             self.update(self.run, value=state.run)
-        self.update(self.other, value=state.other if state.other in self._runs else "")
+        others = {NO_RUN: ""} | {label: name for label, name in self._labels.items() if name != state.run}
+        self.update(self.other, options=others, value=state.other if state.other in others.values() else "")
         runs = dict(zip(state.names, ("first", "second"), strict=False))
         self.update(self.focus, options=runs, value=state.focus if two else "first", visible=two)
         self.index.show(state.index)
-        if state.own_image is not None or state.index not in self._members():
-            self.update(self.classes, value=ANY_CLASS)
+        if self._explorer is not None and (state.own_image is not None or state.index not in self._members()):
+            state.of_class = ""
+        self.update(self.classes, value=state.of_class if state.of_class in self.classes.options else ANY_CLASS)
         self.invert.visible = state.own_image is not None
 
     def _members(self) -> Collection[int]:
         """Return the indices of the test images of the chosen class, or of all where no class is chosen."""
-        if self._explorer is None or self.classes.value == ANY_CLASS:
+        of_class = self.state.of_class
+        if self._explorer is None or of_class not in self._explorer.run.data.class_names:
             return range(self.index.last + 1)
-        return [int(k) for k in self._explorer.by_class(self.classes.value)]
+        return [int(k) for k in self._explorer.by_class(of_class)]
 
     def offer_runs(self, names: Sequence[str], label: Callable[[str], str] = str) -> None:
         """Offer these runs in both drop-downs, each under its label."""
-        self._runs, runs = list(names), {label(name): name for name in names}
-        self.update(self.run, options=runs)
-        self.update(self.other, options={NO_RUN: ""} | runs)
+        self._labels = {label(name): name for name in names}
+        self.update(self.run, options=self._labels)
         self._from_state()
 
     def offer(self, explorer: Explorer) -> None:
@@ -104,16 +109,20 @@ class ExplorerControls(Controls):
         if explorer is not self._explorer:
             data = explorer.run.data
             self.index.show(self.state.index, len(data.test.images) - 1)
-            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=ANY_CLASS)
+            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=self.state.of_class or ANY_CLASS)
             self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
         if quick != self.quick.items:
             self.quick.param.update(items=quick, disabled=not quick)
         self._explorer = explorer
 
-    def _class_chosen(self) -> None:
-        members = self._members()
-        if members and self.state.index not in members:
-            self.state.pick(min(members))
+    def _class_chosen(self, name: str) -> None:
+        """Show the first image of the class, unless the image shown is of it."""
+        of_class = "" if name == ANY_CLASS or self._explorer is None else name
+        members = self._explorer.by_class(of_class) if of_class and self._explorer is not None else ()
+        if len(members) and self.state.index not in members:
+            self.set(of_class=of_class, index=int(min(members)), own_image=None)
+        else:
+            self.set(of_class=of_class)
 
     def step(self, by: int) -> None:
         """Show the next or previous test image of the chosen class; after the last comes the first."""

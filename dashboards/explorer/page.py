@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -35,6 +35,7 @@ class ExplorerPage(Page[ExplorerRequest]):
     path = "/"
     title = "Posterior Explorer"
     state_type = ExplorerState
+    carried: ClassVar[Mapping[str, str]] = {"run": "run", "image": "index"}
     tick_ms = 400
     needs_images = True
     line_style: ClassVar[str] = """
@@ -56,7 +57,8 @@ class ExplorerPage(Page[ExplorerRequest]):
         self.stop = pmui.Button(label=CANCEL[1], variant="outlined", **BUTTON)
         self.stop.on_click(lambda _: self._stop_or_go_on())
         self.preparing = pn.Row(self.strip, self.stop, visible=False, align="center", sizing_mode="stretch_width")
-        self._ready: dict[str, frozenset[str]] = {}
+        self._ready: dict[str, tuple[frozenset[str], bool]] = {}
+        """What was ready of each run when the page last looked, and whether its preparation had failed."""
         self.line.param.update(min_height=56, margin=(2, 12))
         *cards, wide = (self.session.cards[name] for name in CARDS)
         wide.sizing_mode = "stretch_width"
@@ -74,8 +76,14 @@ class ExplorerPage(Page[ExplorerRequest]):
         complaints += self.state.read(query)
         complaints += self._known_runs()
         if self.state.other == self.state.run:
+            if "with" in query and self.state.run:
+                complaints.append(f"run '{self.state.run}' is not compared with itself")
             self.state.other = ""
         return complaints
+
+    def returned(self, query: dict[str, list[str]]) -> list[str]:
+        self.state.own_image = None
+        return super().returned(query)
 
     def _choose_default(self) -> None:
         run, other = self.library.default_choice()
@@ -96,7 +104,12 @@ class ExplorerPage(Page[ExplorerRequest]):
         return complaints
 
     def resolve(self, values: Values) -> Resolved[ExplorerRequest] | None:
-        return resolve(self.library, values)
+        resolved = resolve(self.library, values)
+        if resolved is None:
+            return None
+        reports = [self.library.preparation(name) for name in resolved.request.names]
+        failed = next((report.error for report in reports if report.outcome == "failed"), "")
+        return replace(resolved, request=replace(resolved.request, failed=failed))
 
     # What a request shows
 
@@ -171,9 +184,13 @@ class ExplorerPage(Page[ExplorerRequest]):
     def runs_changed(self) -> None:
         names = self.library.image_names()
         if names and names != self._offered:
-            self._choose_default()
+            with self.own_choice():
+                self._choose_default()
             self.controls.ignore_echoes()
             self.views.visible = True
+
+    def runs_shown(self) -> Sequence[str]:
+        return self.state.names
 
     def watch(self) -> None:
         """Show which runs are being loaded or prepared, and what has become ready."""
@@ -187,7 +204,7 @@ class ExplorerPage(Page[ExplorerRequest]):
                 lines += [] if self.library.is_broken(name) else [f"{name}: loading"]
                 continue
             report = self.library.preparation(name)
-            ready[name] = self.library.explorer(name).ready
+            ready[name] = self.library.explorer(name).ready, report.outcome == "failed"
             outcomes.add("running" if report.running else report.outcome)
             if report.outcome not in ("idle", "done"):
                 lines.append(f"{name}: {CANCELLED if report.outcome == 'cancelled' else report.words}")
@@ -197,6 +214,6 @@ class ExplorerPage(Page[ExplorerRequest]):
             label=CANCEL[1] if "running" in outcomes else "Go on", visible=bool(outcomes - {"idle", "done"})
         )
         self.preparing.visible = bool(lines)
-        if any(ready[name] != self._ready.get(name, frozenset()) for name in ready):
+        if any(ready[name] != self._ready.get(name, (frozenset(), False)) for name in ready):
             self._ready |= ready
             self.session.refresh()

@@ -42,7 +42,7 @@ class TruePosterior(ExplorerPane):
     name = "posterior"
     title = "True posterior"
     to_csv = staticmethod(partial(tables, export.posterior))
-    depends = ("names", "identity", "plane", "refined")
+    depends = ("explorers", "identity", "plane", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView]:
         compared = [run for run in request.compared if run.latent_dim > 1]
@@ -112,7 +112,7 @@ class MapaTraces(ExplorerPane):
     help = MAPA_HELP
     needs = frozenset({"encodings", "atlas", "reference"})
     to_csv = staticmethod(export.traces)
-    depends = ("focal.name", "identity", "bandwidth", "refined")
+    depends = ("focal.explorer", "identity", "bandwidth", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> TracesView:
         return request.focal.explorer.traces_view(request.focal.instance, request.bandwidth)
@@ -162,7 +162,7 @@ class FigureOne(ExplorerPane):
     title = "Uncertainty and posterior shape"
     looks = ""
     to_csv = staticmethod(export.figure_one)
-    depends = ("focal.name",)
+    depends = ("focal.explorer",)
 
     def shown(self, request: ExplorerRequest) -> bool:
         return request.focal.explorer.reports_uncertainty

@@ -60,6 +60,8 @@ class ExplorerRequest:
     """A key of the image: its index, or a unique number for a drawn or uploaded one."""
     refined: bool = False
     """Whether the best Gaussians have been optimised for this request."""
+    failed: str = ""
+    """Why the preparation of one of the runs has ended before all was ready; '' where it has not."""
 
     @property
     def focal(self) -> ComparedRun:
@@ -69,6 +71,11 @@ class ExplorerRequest:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(run.name for run in self.compared)
+
+    @property
+    def explorers(self) -> tuple[Explorer, ...]:
+        """What is computed of the runs; a run that is loaded again, with other weights, has another one."""
+        return tuple(run.explorer for run in self.compared)
 
     @property
     def ready(self) -> frozenset[str]:
@@ -84,6 +91,8 @@ class ExplorerPane(Pane[ExplorerRequest]):
 
     def waits_for(self, request: ExplorerRequest) -> str:
         missing = self.needs - request.ready
+        if missing and request.failed:
+            raise UserError(request.failed)
         words = ", ".join(READY_WORDS[name] for name in READY_WORDS if name in missing)
         return f"Not ready yet: {words}. This view fills by itself." if missing else ""
 
@@ -143,13 +152,27 @@ def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
 
 
 def _correct(values: Values, explorer: Explorer) -> None:
-    """Replace an index or a plane that this run does not have."""
+    """Replace an index, a class or a plane that this run does not have, and an index of another class."""
     d = explorer.run.model.latent_dim
     values.below("index", len(explorer.run.data.test.images), "test image")
+    _correct_class(values, explorer)
     kind, dims = plane_dims(values["plane"])
     if kind == "dims" and (dims[0] == dims[1] or max(dims) >= d):
         complaint = f"wanted two different latent dimensions from 1 to {d}, got {values['plane']}"
         values.correct("plane", PRINCIPAL, complaint)
+
+
+def _correct_class(values: Values, explorer: Explorer) -> None:
+    name, index = values["of_class"], values["index"]
+    if not name or values["own_image"]:
+        return
+    members = values.attempt(partial(explorer.by_class, name), ())
+    if not len(members):
+        values.correct("of_class", "")
+    elif index not in members:
+        # An address that names a class alone has no index.
+        complaint = f"test image {index} is not of class '{name}': the first of the class is shown" if index else ""
+        values.correct("index", int(min(members)), complaint)
 
 
 def _check_comparable(explorers: list[Explorer]) -> None:

@@ -39,6 +39,7 @@ class ExplorerState(PageState):
     other = param.String(doc="Name of the run compared with; empty for none")
     focus = param.Selector(default="first", objects=["first", "second"], doc="Run in the views of one run")
     index = param.Integer(default=0, bounds=(0, None), doc="Test image")
+    of_class = param.String(doc="Class whose test images one steps through; empty for all")
     plane = Checked(PRINCIPAL, check=plane_dims, doc="Plane for d > 2")
     colour = param.Selector(default="class", objects=list(COLOURS), doc="Colour of the map")
     against = param.Selector(default=AGAINST[0], objects=list(AGAINST), doc="Quantity plotted against uncertainty")
@@ -47,7 +48,8 @@ class ExplorerState(PageState):
         default=1, bounds=(1, None), doc="First of the two coordinates of the traces, for d > 2"
     )
     own_image = param.Parameter(precedence=-1, doc="(source, (C, H, W) image) drawn or uploaded, None for a test image")
-    address_names: ClassVar[Mapping[str, str]] = {"other": "with"}
+    address_names: ClassVar[Mapping[str, str]] = {"other": "with", "of_class": "class"}
+    steps = ("run", "other", "index")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,8 +54,7 @@ class GapLabs:
             partial = frozenset(name for name in runs if self.library.partial(name))
             for decoder in decoders(runs):
                 lab = known.get(decoder.fingerprint) or GapLab(decoder, runs)
-                same = (lab.decoder, lab.partial) == (decoder, partial & {*decoder.runs})
-                labs[decoder.name] = lab if same else lab.with_runs(decoder, runs, partial)
+                labs[decoder.name] = lab.with_runs(decoder, runs, partial)
             # Others read these without the lock: each is complete when it is assigned.
             self._runs, self.complaints, self.labs = runs, complaints, labs
 

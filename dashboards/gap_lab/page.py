@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import panel as pn
@@ -44,6 +44,7 @@ class GapLabPage(Page[GapLabRequest]):
     path = "/gap-lab"
     title = "Gap Lab"
     state_type = GapLabState
+    carried: ClassVar[Mapping[str, str]] = {"run": "start"}
     needs_images = True
     line_style: ClassVar[str] = """
         .summary { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
@@ -145,8 +146,14 @@ class GapLabPage(Page[GapLabRequest]):
         show = lambda _: self._show_decoders(trained)  # noqa: E731
         self.session.latest.aside(lambda: self.labs.refresh(finished_only), show)
 
+    def weights_changed(self) -> None:
+        self.runs_changed()
+
+    def runs_shown(self) -> Sequence[str]:
+        return () if self.session.request is None else tuple(self.session.request.lab.runs)
+
     def _show_decoders(self, trained: Trained | None) -> None:
-        """Offer the decoders found; choose the first where the chosen one is not among them."""
+        """Offer the decoders found; where the chosen one is not among them, choose that of the run SVI starts from."""
         names = list((offered := self.labs.offered()).values())
         self.notice.add(*self.labs.complaints)
         self.views.visible = bool(names)
@@ -155,7 +162,9 @@ class GapLabPage(Page[GapLabRequest]):
         if self.state.decoder not in names:
             if self.state.decoder and names:
                 self.notice.add(f"there is no decoder '{self.state.decoder}' here; known: {', '.join(names)}")
-            self.state.decoder = names[0] if names else ""
+            own = [name for name, lab in self.labs.labs.items() if self.state.start in lab.runs]
+            with self.own_choice():
+                self.state.decoder = next(iter([*own, *names]), "")
         self.controls.update(self.controls.decoder, options=offered, value=self.state.decoder)
         if trained is not None:
             self._show_trained(trained)

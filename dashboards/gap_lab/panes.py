@@ -23,6 +23,9 @@ SLICE = (
     " With {d} latent dimensions lines and shade are the slice through the posterior mode along its two widest "
     "directions, of all posteriors alike, not a marginal; the mark of each mean is projected onto it."
 )
+DIVERGED = (
+    " No region of {}: its mean or variances are not finite or its variances are 0, as after steps that are too large."
+)
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
 
@@ -46,7 +49,7 @@ class GapStacks(GapLabPane):
         return (Select("gaps_of", "of", GAPS_OF, request.gaps_of),)
 
     def key(self, request: GapLabRequest) -> Hashable:
-        return request.lab.decoder.fingerprint, request.methods, None if self.slow(request) else request.index
+        return request.lab.results, request.methods, None if self.slow(request) else request.index
 
     def compute(self, request: GapLabRequest, progress: Progress) -> StacksView:
         if self.slow(request):
@@ -76,7 +79,7 @@ class PosteriorContours(GapLabPane):
     name = "lab_contours"
     title = "True and approximate posteriors"
     to_csv = staticmethod(export.contours)
-    depends = ("lab.decoder.fingerprint", "methods", "index", "start")
+    depends = ("lab.results", "methods", "index", "start")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> ContoursView:
         return request.lab.contours(request.methods, request.index, request.start)
@@ -84,11 +87,13 @@ class PosteriorContours(GapLabPane):
     def draw(self, view: ContoursView, request: GapLabRequest) -> Content:
         plane = view.truth.plane
         slice_words = SLICE.format(d=len(plane.origin)) if plane.is_slice else ""
+        drawn = {outline.name for outline in view.outlines}
+        diverged = "".join(DIVERGED.format(name) for name in request.methods if name not in drawn)
         return Content(
             figure=as_json(svi_path.contours(view, request.styles, request.theme)),
             sub=request.lab.title(request.index),
             sentence=f"Lines in colour: the region that holds {view.mass:.0%} of each approximate posterior. Red: SVI "
-            f"at the current step, and its path so far.{slice_words}",
+            f"at the current step, and its path so far.{slice_words}{diverged}",
             alt=f"Contours of the true posterior of {request.lab.title(request.index)} "
             f"with the approximate posteriors of {', '.join(outline.name for outline in view.outlines) or 'no method'}",
         )
@@ -100,7 +105,7 @@ class SviBound(GapLabPane):
     name = "lab_bound"
     title = "ELBO of SVI, step by step"
     to_csv = staticmethod(export.svi)
-    depends = ("lab.decoder.fingerprint", "start", "svi", "index")
+    depends = ("lab.results", "start", "svi", "index")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> SviView:
         return request.lab.svi(request.start, request.svi, request.index)
@@ -142,7 +147,7 @@ class AccuracyTime(GapLabPane):
     title = "Accuracy against time"
     in_job = True
     to_csv = staticmethod(export.times)
-    depends = ("lab.decoder.fingerprint", "methods")
+    depends = ("lab.results", "methods")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> TimesView:
         return request.lab.times(request.methods, progress)
@@ -204,7 +209,7 @@ class EpochGaps(CurvePane):
 
     def key(self, request: GapLabRequest) -> Hashable:
         run = request.with_epochs.get(request.epochs_of)
-        return None if run is None else (request.epochs_of, tuple(run.kept_epochs))
+        return None if run is None else (run, tuple(run.kept_epochs))
 
     def compute(self, request: GapLabRequest, progress: Progress) -> CurveView:
         from gpvae_core.inspection.gap_lab.curves import epoch_curve
@@ -236,7 +241,7 @@ class SizeGaps(CurvePane):
 
     def key(self, request: GapLabRequest) -> Hashable:
         names = tuple(request.lab.size_series())
-        return (request.lab.decoder.fingerprint, names) if names else None
+        return (request.lab.results, names) if names else None
 
     def compute(self, request: GapLabRequest, progress: Progress) -> CurveView:
         view = request.lab.size_curve(progress)

@@ -118,7 +118,8 @@ def is_of_a_run(lab: GapLab, method: str) -> bool:
 def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     """Return the chosen methods that exist, each under its one name; if there are none, some of the decoder's runs.
 
-    These are the first of FIRST_FAMILIES, outside the series of encoder sizes, whose training has ended.
+    These are the first of FIRST_FAMILIES, outside the series of encoder sizes, whose training has ended, and the run
+    from which SVI starts.
     """
     methods, strange, complaints = [], [], []
     for chosen in listed(values["chosen"], SEPARATOR):
@@ -137,6 +138,7 @@ def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     series = set(lab.size_series())
     ended = [name for name in lab.runs if name not in lab.partial]
     plain = [name for name in ended if name not in series] or ended or list(lab.runs)
-    methods = list(dict.fromkeys(methods)) or by_family(lab, plain)[:FIRST_METHODS]
+    first = [*by_family(lab, plain)[:FIRST_METHODS], *([values["start"]] if values["start"] in lab.runs else [])]
+    methods = list(dict.fromkeys(methods or first))
     values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

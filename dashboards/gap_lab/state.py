@@ -33,6 +33,8 @@ class GapLabState(PageState):
         "chosen": "methods", "gaps_of": "of", "step_size": "step", "quantity": "y", "epochs_of": "epochs",
     }  # fmt: skip
 
+    steps = ("decoder", "index")
+
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods shown, in their order."""

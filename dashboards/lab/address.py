@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import panel as pn
 import param
 
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.parsing import parse_json
 
 LONGEST = 2000
@@ -43,6 +43,8 @@ class PageState(param.Parameterized):
     dark = param.Boolean(default=False, precedence=-1)
     address_names: ClassVar[Mapping[str, str]] = {}
     """Parameter -> its name in the address, where it has another one there."""
+    steps: ClassVar[tuple[str, ...]] = ()
+    """Parameters of which each value is an entry of the browser's history, such as the image."""
 
     @classmethod
     def in_address(cls) -> dict[str, str]:
@@ -53,10 +55,25 @@ class PageState(param.Parameterized):
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise UserError if these new values contradict the other parameters of the state."""
 
+    def set(self, **values: Any) -> None:
+        """Set several parameters at once.
+
+        Raises:
+            UserError: one of them cannot have its value, or they contradict one another; then none of them is set.
+        """
+        names = self.in_address()
+        for name, value in values.items():
+            check_value(self.param[name], names.get(name, name), value)
+        self.check(values)
+        self.param.update(**values)
+
     def read(self, query: Mapping[str, list[str]]) -> list[str]:
-        """Set the parameters that an address's query names; return one line for each value that was not accepted."""
-        complaints = []
-        for name, key in self.in_address().items():
+        """Set the parameters that an address's query names; return one line for each key or value not accepted."""
+        names = self.in_address()
+        complaints = [
+            str(unknown("key of the address", key, names.values())) for key in query if key not in names.values()
+        ]
+        for name, key in names.items():
             if key in query:
                 try:
                     setattr(self, name, parsed(self.param[name], key, query[key][0][:LONGEST]))
@@ -89,12 +106,20 @@ def parsed(parameter: param.Parameter, key: str, text: str) -> Any:
     """
     try:
         value = _value(parameter, text)
+    except (ValueError, TypeError, RecursionError):
+        raise UserError(f"{key}: wanted {_wanted(parameter)}, got '{text[:40]}'") from None
+    check_value(parameter, key, value, text)
+    return value
+
+
+def check_value(parameter: param.Parameter, key: str, value: Any, text: str = "") -> None:
+    """Raise UserError if a parameter, which stands under `key` in the address, cannot have this value."""
+    try:
         parameter._validate(value)  # what param itself does when the parameter is set
     except UserError:
         raise
-    except (ValueError, TypeError, RecursionError):
-        raise UserError(f"{key}: wanted {_wanted(parameter)}, got '{text[:40]}'") from None
-    return value
+    except (ValueError, TypeError):
+        raise UserError(f"{key}: wanted {_wanted(parameter)}, got '{(text or str(value))[:40]}'") from None
 
 
 def _value(parameter: param.Parameter, text: str) -> Any:

@@ -34,9 +34,8 @@ class Controls:
     def set(self, **values: Any) -> bool:
         """Set parameters to what the user chose; return False, after a complaint, where they do not accept it."""
         try:
-            self.state.check(values)
-            self.state.param.update(**values)
-        except ValueError as error:
+            self.state.set(**values)
+        except UserError as error:
             self.complain(str(error))
             return False
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import weakref
@@ -11,10 +10,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from dashboards.lab.faults import told
 from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, Progress, checked_by, duration
 
-log = logging.getLogger(__name__)
 Outcome = Literal["idle", "waiting", "running", "stopping", "done", "cancelled", "failed"]
 ANSWER_S, JOB_S = 60.0, 1800.0
 """Most seconds of an answer that a page computes at once, and of a job."""
@@ -158,11 +157,8 @@ class WatchedJob:
                 self.result = self._work(self._progress)
         except Cancelled:
             return "cancelled", ""
-        except UserError as error:
-            return "failed", str(error)
         except Exception as error:
-            log.exception("%s failed", self.name)
-            return "failed", f"{self.name} failed: {type(error).__name__}: {error}"
+            return "failed", told(error, self.name)
         return "done", ""
 
 

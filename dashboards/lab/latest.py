@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from bokeh.document import Document
 
+from dashboards.lab.faults import told
 from dashboards.lab.jobs import ANSWER_S, JOB_S, allowed
-from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled
 
 log = logging.getLogger(__name__)
@@ -115,14 +115,9 @@ class Latest:
                 self.soon(lambda: show(result))
         except Cancelled:
             return
-        except UserError as error:
-            self._say(str(error))
         except Exception as error:
-            log.exception("what a page asked for could not be computed")
-            self._say(f"That could not be computed ({type(error).__name__}: {error}).")
-
-    def _say(self, line: str) -> None:
-        self.soon(lambda: self._complain(line))
+            line = told(error, "that")
+            self.soon(lambda: self._complain(line))
 
     def push(self, generation: int, apply: Callable[[], None]) -> None:
         """Run `apply` with the document's lock, unless there is a newer request by then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -49,6 +49,18 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _weights(path: Path) -> Hashable:
+    """Return a value that changes whenever a run's weights are written, None while there are none."""
+    from gpvae_core.run_files import snapshot_folder
+
+    try:
+        folder = snapshot_folder(path / "best")
+        found = None if folder is None else (folder / "state.json").stat()
+    except OSError:  # the folder is being replaced
+        return None
+    return found and (found.st_mtime_ns, found.st_ino)
 
 
 def _opened(path: Path) -> Explorer:
@@ -111,6 +123,10 @@ class RunLibrary:
         self._watched: weakref.WeakKeyDictionary[object, frozenset[Path]] = weakref.WeakKeyDictionary()
         """The runs that each page watches."""
         self._broken: set[Path] = set()
+        self._loaded: dict[Path, Hashable] = {}
+        """What `_weights` was when each run was loaded, or could not be."""
+        self.version = 0
+        """How often `renew` has forgotten a run: by it a page notices that it shows old weights."""
         self._runs: dict[str, ListedRun] = {}
         self.damaged: list[str] = []
         self.rescan()
@@ -258,6 +274,7 @@ class RunLibrary:
         path = self.summary(name).path
 
         def load() -> Explorer:
+            self._loaded[path] = _weights(path)  # before the weights: what is written in between is noticed
             try:
                 return self._opened(path)
             except UserError:
@@ -269,6 +286,46 @@ class RunLibrary:
     def run(self, name: str) -> Run:
         """Return the run, loaded at the first use. Raises UserError for an unknown or damaged run."""
         return self.explorer(name).run
+
+    def renew(self, in_training: bool) -> list[str]:
+        """Forget the loaded runs whose weights on disk are others by now; they are loaded again at their next use.
+
+        Runs that are still in training are kept unless `in_training`: their weights change with every epoch, and to
+        prepare the views can take longer than one. Return the names of those.
+        """
+        from gpvae_core.run_summaries import summarize
+
+        kept = set()
+        for path, loaded in list(self._loaded.items()):
+            weights = _weights(path)
+            if weights in (None, loaded):
+                continue
+            try:
+                summary = summarize(path)
+            except UserError:  # it is being written
+                continue
+            if summary.finished or in_training:
+                self._forget(path)
+                self._runs = {
+                    name: _listed(summary) if run.summary.path == path else run for name, run in self._runs.items()
+                }
+                self.version += 1
+            else:
+                kept.add(path)
+        return [name for name, run in self._runs.items() if run.summary.path in kept]
+
+    def _forget(self, path: Path) -> None:
+        del self._loaded[path]
+        self._broken.discard(path)
+        self._explorers.drop(path)
+        with self._preparing:
+            if (job := self._preparations.pop(path, None)) is not None:
+                job.cancel()
+
+    def weights(self, name: str) -> Hashable:
+        """Return a value that changes with the weights by which the run's views are computed."""
+        path = self.summary(name).path
+        return self._loaded.get(path) or _weights(path)
 
     def is_open(self, name: str) -> bool:
         """Return whether the run is loaded."""

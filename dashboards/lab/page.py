@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic
 from urllib.parse import parse_qs
 
@@ -11,17 +12,22 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 from bokeh.document import Document
+from bokeh.events import ConnectionLost
+from bokeh.models import CustomJS
 from panel.util.parameters import edit_readonly
 
 from dashboards.lab.about import AboutRuns
 from dashboards.lab.address import PageState
+from dashboards.lab.faults import told
 from dashboards.lab.first_start import FirstStart, Welcome
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.lab.session import Session
+from dashboards.widgets.browser import LOST, THEME, Browser
 from dashboards.widgets.keys import ArrowKeys
 from dashboards.widgets.notice import Notice
+from gpvae_core.errors import UserError
 
 COMPACT = {"& .MuiToolbar-root": {"minHeight": "44px"}, "& .MuiAppBar-root .title": {"fontSize": "1.1rem"}}
 FULL_HEIGHT = {"flex": "none", "max-height": "none"}
@@ -30,6 +36,10 @@ GRID = {
     **FULL_HEIGHT, "display": "grid", "grid-template-columns": "repeat(auto-fill, minmax(456px, 1fr))", "gap": "8px",
 }  # fmt: skip
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": FULL_HEIGHT}
+TRAINED_ON = (
+    "'{}' is being trained on: its views show the weights that it had when it was opened, and the new ones once the "
+    "training has ended; reload the page to see those of now"
+)
 SUMMARY = ".summary { font-size: 13px; line-height: 1.4; }"
 
 
@@ -54,6 +64,8 @@ class Page(ABC, Generic[R]):
     """Milliseconds between two calls of `watch`."""
     needs_images: ClassVar[bool] = False
     """Whether the page needs a run on images: where there are no runs at all, the frame trains the default pair."""
+    carried: ClassVar[Mapping[str, str]] = {}
+    """The names that the 'run' and the 'image' shown have in the address: links between pages take them along."""
     line_style: ClassVar[str] = ""
     """CSS of the line above the cards, whose class is `summary`."""
 
@@ -66,23 +78,39 @@ class Page(ABC, Generic[R]):
         links: pn.viewable.Viewable | None = None,
     ) -> None:
         self.library, self.first, self._document = library, first, document
+        self._version = library.version
         self.notice = Notice()
         looks = [SUMMARY, self.line_style]
         self.about = AboutRuns(library)
         self.line = pn.pane.HTML("", stylesheets=looks, sizing_mode="stretch_width", margin=(4, 12))
-        self.state: Any = self.state_type()
+        dark = pn.state.cookies.get(THEME, "").endswith("dark")
+        self.state: Any = self.state_type(dark=dark)
         self.session = Session(self, self.state, self.make_panes(), document, self.notice)
         self.views = pn.Column(*self.layout(), **WIDE)
         self.welcome = Welcome(library, first, self.views) if self.needs_images else None
         self._complaints = self.read(parse_qs(query))
+        self.browser = Browser({"address": self._back, "dark": self._follow_system}, dark=self.state.param.dark)
+        self._own_choice = False
+        self._failing: dict[str, str] = {}
+        """The error of each part of the last tick that failed."""
+        if self.state.steps:
+            self.state.param.watch(self._step_on, list(self.state.steps))
+        if document is not None:
+            document.js_on_event(ConnectionLost, CustomJS(code=LOST))
         self.frame = pmui.Page(
             title=self.title,
             header=[] if links is None else [links],
-            main=[self.notice.pane, *([self.welcome.panel] if self.welcome else []), self.views, ArrowKeys(self.step)],
+            main=[
+                self.notice.pane,
+                *([self.welcome.panel] if self.welcome else []),
+                self.views,
+                ArrowKeys(self.step),
+                self.browser,
+            ],
             sidebar_variant="temporary",
             busy_indicator=None,
             sx=COMPACT,
-            dark_theme=False,
+            dark_theme=dark,
         )
         with edit_readonly(self.frame):
             # NOTE: panel-material-ui binds it to panel's global state, which would keep every page alive.
@@ -101,6 +129,10 @@ class Page(ABC, Generic[R]):
         """Set the state from the address's query; return a line for each value that was not accepted."""
         return self.state.read(query)
 
+    def returned(self, query: dict[str, list[str]]) -> list[str]:
+        """Set the state from the query of an address at which the page was before."""
+        return self.state.read(query)
+
     def start(self) -> None:
         """Start to compute, once the page has loaded."""
         self.session.start()
@@ -114,6 +146,14 @@ class Page(ABC, Generic[R]):
 
     def runs_changed(self) -> None:
         """Show the runs that the first training has finished so far; only called where `needs_images`."""
+
+    def weights_changed(self) -> None:
+        """Show the new weights of runs that were trained on or retrained while the page is open."""
+        self.session.refresh()
+
+    def runs_shown(self) -> Sequence[str]:
+        """Return the names of the runs that the page shows."""
+        return ()
 
     def step(self, by: int) -> None:
         """Go to the previous (-1) or next (1) image or point: an arrow key was pressed."""
@@ -176,7 +216,10 @@ class Page(ABC, Generic[R]):
 
     def loaded(self) -> None:
         """Keep the address up to date, show what was wrong with it, and start the session and the clock."""
+        self.library.renew(in_training=True)
+        self._version = self.library.version
         self.state.follow()
+        self.browser.ready = True
         self.notice.add(*self._complaints)
         if self.welcome is not None:
             self.notice.add(self.welcome.start())
@@ -185,16 +228,60 @@ class Page(ABC, Generic[R]):
             self._document.add_periodic_callback(self.tick, self.tick_ms)
             self._document.on_session_destroyed(lambda session_context: self.close())
 
+    def _follow_system(self, dark: Any) -> None:
+        """Take the theme of the user's system: none was chosen yet."""
+        self.frame.dark_theme = bool(dark)
+
+    def _step_on(self, *events: param.parameterized.Event) -> None:
+        """Have the next address be an entry of the history, where the user has chosen it."""
+        if not self.session.settling and not self._own_choice:
+            self.browser.steps += 1
+
+    @contextmanager
+    def own_choice(self) -> Iterator[None]:
+        """Inside, what changes in the state is the page's own choice, or one to which the user went back."""
+        self._own_choice = True
+        try:
+            yield
+        finally:
+            self._own_choice = False
+
+    def _back(self, search: Any) -> None:
+        """Show the view of an entry of the history, to which the user went back or forward."""
+        with self.own_choice(), param.parameterized.batch_call_watchers(self.state):
+            complaints = self.returned(parse_qs(str(search)[1:], keep_blank_values=True))
+        self.notice.add(*complaints)
+
     def tick(self) -> None:
-        """Update the page, at each tick of the clock."""
+        """Update the page, at each tick of the clock; what fails is said once, and does not keep the rest from it."""
+        for part in (self._follow_training, self._follow_weights, self.watch, self.session.tick):
+            before = self._failing.pop(part.__name__, "")
+            try:
+                part()
+            except Exception as error:
+                self._failing[part.__name__] = repr(error)
+                if before != repr(error):
+                    self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """Tell the user of an error in what the page does by itself, or in what it was asked to do."""
+        self.notice.show(told(error, "what the page was about to do"))
+
+    def _follow_training(self) -> None:
         if self.welcome is not None and self.welcome.tick(self.state.dark):
             self.runs_changed()
-        self.watch()
-        self.session.tick()
+
+    def _follow_weights(self) -> None:
+        """Show the weights that were written since runs were loaded, or say that there are some."""
+        training = [name for name in self.library.renew(in_training=False) if name in self.runs_shown()]
+        self.notice.set_lasting([TRAINED_ON.format(name) for name in training], "weights")
+        if self._version != self.library.version:
+            self._version = self.library.version
+            self.weights_changed()
 
     def change(self, **values: Any) -> None:
         """Set parameters of the state; show a message where they are not accepted."""
         try:
-            self.state.param.update(**values)
-        except ValueError as error:
+            self.state.set(**values)
+        except UserError as error:
             self.notice.show(str(error))

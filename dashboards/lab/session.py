@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import logging
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -14,19 +13,18 @@ import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
+from dashboards.lab.faults import told
 from dashboards.lab.jobs import Background, TimeOver
 from dashboards.lab.latest import Latest
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.widgets.card import Card, Content
 from dashboards.widgets.notice import Notice
-from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, silent
 
 if TYPE_CHECKING:
     from dashboards.lab.page import Page
 
-log = logging.getLogger(__name__)
 UNBOUND = {"max-height": "none"}
 """Lets a card grow to the height of its contents."""
 BEING_COMPUTED = "Being computed. This fills by itself."
@@ -87,6 +85,11 @@ class Session(Generic[R]):
         return Card(
             handlers, view=pane.name, title=pane.title, help=pane.help, looks=pane.looks, margin=0, styles=UNBOUND
         )
+
+    @property
+    def settling(self) -> bool:
+        """Whether the state is being corrected, which is no choice of the user's."""
+        return self._settling
 
     # Called when the user does something
 
@@ -154,8 +157,8 @@ class Session(Generic[R]):
         try:
             resolved = self._page.resolve(values)
         except Exception as error:
-            self.latest.push(generation, partial(self._refuse, str(error), self.panes))
-            raise
+            self.latest.push(generation, partial(self._fail, told(error, "finding what to show")))
+            return
         if resolved is None:
             return
         self.latest.push(generation, partial(self._begin, resolved, generation))
@@ -168,8 +171,10 @@ class Session(Generic[R]):
         try:
             with self.latest.allowed(generation):
                 return self._page.line_of(request)
-        except UserError as error:
-            return html.escape(str(error))
+        except Cancelled:
+            raise
+        except Exception as error:
+            return html.escape(told(error, "the line above the views"))
 
     def _begin(self, resolved: Resolved[R], generation: int) -> None:
         """Correct the state, show why, and start the jobs of slow panes. Corrections do not count as a choice."""
@@ -182,27 +187,44 @@ class Session(Generic[R]):
         self._notice.set_lasting([*resolved.lasting, resolved.refused])
         request, self._awaited = resolved.request, set()
         self.request, self._generation = None if resolved.refused else request, generation
-        self._page.offer(request)
-        self._page.about.show(self._page.runs_of(request))
-        awaited = set() if resolved.refused else {pane.name for pane in self.panes if pane.shown(request)}
+        try:
+            self._page.offer(request)
+            self._page.about.show(self._page.runs_of(request))
+        except Exception as error:
+            self._notice.add(told(error, "the controls"))
         self._begun = time.monotonic()
-        for pane in self.panes:
-            self._place(pane, resolved.request)
-            if pane.name in awaited and pane.slow(request):
-                self._background[pane.name].compute(pane.key(request), partial(pane.compute, request))
-            else:
-                self._background[pane.name].cancel_unfinished()  # its card is not shown any more
-        self._awaited = awaited  # not before: without a document another thread may tick, and no job has begun yet
+        # `_awaited` is set last: without a document another thread may tick, and no job has begun yet.
+        awaited = {pane.name for pane in self.panes if self._begin_pane(pane, request, resolved.refused)}
         if resolved.refused:
-            self._refuse(NOTHING_TO_SHOW, [pane for pane in self.panes if pane.shown(request)])
+            self._refuse(NOTHING_TO_SHOW, [pane for pane in self.panes if pane.name in awaited])
+        else:
+            self._awaited = awaited
         self.tick()
 
-    def _place(self, pane: Pane[R], request: R) -> None:
+    def _place(self, pane: Pane[R], shown: bool) -> None:
         """Show or hide a card; one that is not part of the page has nothing to wait for."""
-        shown = pane.shown(request)
         self.cards[pane.name].visible = shown
         if not shown:
             self._change(pane, busy=False, stamp=self._generation)
+
+    def _begin_pane(self, pane: Pane[R], request: R, refused: str) -> bool:
+        """Start a pane's job if it needs one and end any other; return whether its card awaits an answer."""
+        try:
+            shown = pane.shown(request)
+            self._place(pane, shown)
+            if shown and not refused and pane.slow(request):
+                self._background[pane.name].compute(pane.key(request), partial(pane.compute, request))
+                return True
+        except Exception as error:
+            self._put(pane, Answer(Content(message=told(error, f"the view '{pane.title}'"))))
+            shown = False
+        self._background[pane.name].cancel_unfinished()  # its card is not shown any more
+        return shown
+
+    def _fail(self, why: str) -> None:
+        """Show in all cards, and above them, why there is nothing to show."""
+        self._notice.show(why)
+        self._refuse(why, self.panes)
 
     def _refuse(self, why: str, panes: Sequence[Pane[R]]) -> None:
         """Show in these cards why there is nothing to show; clicks and background jobs have no request any more."""
@@ -221,26 +243,35 @@ class Session(Generic[R]):
         if (line := self._line_of(request, generation)) is not None:
             self.latest.push(generation, partial(self._page.show_line, line))
         for pane in self.panes:
-            if self.latest.current(generation) and pane.shown(request) and not pane.slow(request):
-                self._draw(pane, request, generation)
+            if self.latest.current(generation):
+                self._draw(pane, request, generation, in_job=False)
 
     def _improve(self, request: R, generation: int) -> None:
-        better = self._page.improved(request, lambda: self.latest.current(generation))
+        try:
+            better = self._page.improved(request, lambda: self.latest.current(generation))
+        except Exception:
+            for pane in self.panes:  # what was to be improved is no longer being computed
+                self.latest.push(generation, partial(self._change, pane, busy=False))
+            raise
         if better is not None:
             self._draw_all(better, generation)
 
-    def _draw(self, pane: Pane[R], request: R, generation: int) -> None:
-        """Compute and draw one card and show it at once, while the others are computed; an error becomes a message."""
+    def _draw(self, pane: Pane[R], request: R, generation: int, in_job: bool) -> None:
+        """Compute and draw one card and show it at once, while the others are computed; an error becomes a message.
+
+        It does nothing for a card that is not shown, or whose view is computed in a job, unless that has ended.
+        """
         try:
+            if not pane.shown(request) or pane.slow(request) != in_job:
+                return
             with self.latest.allowed(generation):
                 answer = self._answer_of(pane, request)
-        except UserError as error:
-            answer = Answer(Content(message=str(error), actions=(AGAIN,) if isinstance(error, TimeOver) else ()))
         except Cancelled:
             return
+        except TimeOver as error:
+            answer = Answer(Content(message=str(error), actions=(AGAIN,)))
         except Exception as error:
-            log.exception("card %s could not be drawn", pane.name)
-            answer = Answer(Content(message=f"This view could not be computed ({type(error).__name__}: {error})."))
+            answer = Answer(Content(message=told(error, f"the view '{pane.title}'")))
         self.latest.push(generation, partial(self._put, pane, answer))
 
     def _answer_of(self, pane: Pane[R], request: R) -> Answer:
@@ -264,10 +295,16 @@ class Session(Generic[R]):
         self._awaited.discard(pane.name)
         self._answers[pane.name] = answer
         self._show(pane, answer.content)
-        self._page.beside(pane, answer.aside)
+        try:
+            self._page.beside(pane, answer.aside)
+        except Exception as error:
+            self._notice.add(told(error, f"the controls of the view '{pane.title}'"))
 
     def _show(self, pane: Pane[R], content: Content) -> None:
-        always = () if self.request is None else pane.selects(self.request)
+        try:
+            always = () if self.request is None else pane.selects(self.request)
+        except Exception as error:
+            always, content = (), Content(message=told(error, f"the view '{pane.title}'"))
         content = replace(content, selects=(*always, *content.selects), dark=self._state.dark, stamp=self._generation)
         self._contents[pane.name] = content
         self.cards[pane.name].show(content)
@@ -301,7 +338,7 @@ class Session(Generic[R]):
             self._change(pane, message=report.words, busy=True, actions=(CANCEL,))
         elif report.outcome in ("idle", "done"):
             self._awaited.discard(pane.name)
-            self.latest.afterwards(partial(self._draw, pane, request), self._generation)
+            self.latest.afterwards(partial(self._draw, pane, request, in_job=True), self._generation)
         else:
             words = "Cancelled." if report.outcome == "cancelled" else report.error
             self._put(pane, Answer(Content(message=words, actions=(AGAIN,))))

@@ -110,6 +110,10 @@ class ModelDensity(MapaLabPane):
     to_csv = staticmethod(export.density)
 
     def key(self, request: MapaLabRequest) -> Hashable:
+        name = self._run(request)
+        return None if name is None else (name, request.labs.library.weights(name))
+
+    def _run(self, request: MapaLabRequest) -> str | None:
         return request.values["learned"] or next(iter(request.point_runs), None)
 
     def missing(self, request: MapaLabRequest) -> Content:
@@ -117,7 +121,7 @@ class ModelDensity(MapaLabPane):
         return Content(message=f"{missing} This trains one: {train_command(request)}")
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> DensityView:
-        return request.lab.density(request.labs.library.run(str(self.key(request))), progress)
+        return request.lab.density(request.labs.library.run(str(self._run(request))), progress)
 
     def draw(self, view: DensityView, request: MapaLabRequest) -> Content:
         options = tuple((name, request.labs.library.label(name)) for name in request.point_runs)
@@ -129,7 +133,7 @@ class ModelDensity(MapaLabPane):
             f"mean log p(x) {spread(view.test_log_px)} nats (± one standard error over the points)."
             + (failed if view.failed else ""),
             alt=f"Density of {view.name} beside the truth: test KL {spread(view.test_kl)} nats",
-            selects=(Select("learned", "run", options, str(self.key(request))),),
+            selects=(Select("learned", "run", options, str(self._run(request))),),
         )
 
 

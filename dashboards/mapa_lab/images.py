@@ -37,7 +37,7 @@ class ImagePane(MapaLabPane):
         if picture is None:
             return None
         kernel = None if picture.kernel is None else tuple(sorted(picture.kernel.items()))
-        return picture.run, picture.index, request.values["shown"], kernel
+        return picture.lab, picture.index, request.values["shown"], kernel
 
 
 class NeighbourImages(ImagePane):

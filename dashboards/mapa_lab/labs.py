@@ -47,7 +47,7 @@ class MapaLabs:
         from gpvae_core.inspection.mapa_lab.images import ImageLab
 
         run = self.library.run(name)
-        return self._images.get(run.dir, lambda: ImageLab(run))
+        return self._images.get(run, lambda: ImageLab(run))
 
     def test_kl(self, dataset: str) -> KlView | None:
         """Return the test KL against S from the newest comparison on this set, None where there is none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import panel as pn
@@ -29,6 +29,7 @@ class MapaLabPage(Page[MapaLabRequest]):
     path = "/mapa-lab"
     title = "MAPA Lab"
     state_type = MapaLabState
+    carried: ClassVar[Mapping[str, str]] = {"run": "run", "image": "image"}
     line_style: ClassVar[str] = ".summary { font-size: 14px; line-height: 1.45; }"
 
     def make_panes(self) -> Sequence[MapaLabPane]:
@@ -115,6 +116,9 @@ class MapaLabPage(Page[MapaLabRequest]):
         """Look for runs, then start; the sets of points need no run."""
         self.notice.add(*self.library.look(finished_only=self.first.running))
         super().start()
+
+    def runs_shown(self) -> Sequence[str]:
+        return self.state.run, self.state.learned
 
     def watch(self) -> None:
         """Show the progress of the training of an image model."""

@@ -199,7 +199,8 @@ class DecoderVariants(PointPane):
     to_csv = staticmethod(export.variants)
 
     def key(self, request: MapaLabRequest) -> Hashable:
-        return super().key(request), request.values["learned"]
+        name = request.values["learned"]
+        return super().key(request), name and (name, request.labs.library.weights(name))
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> VariantsView:
         name = request.values["learned"]

@@ -112,6 +112,7 @@ class MapaLabState(PageState):
     address_names: ClassVar[Mapping[str, str]] = {
         "dataset": "set", "size": "N", "place": "x", "draws": "S", "shown": "neighbours",
     }  # fmt: skip
+    steps = ("tab", "dataset", "draw", "index", "place", "run", "image")
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise UserError if k, S and N, some of which are new, contradict one another and did not before."""

@@ -36,3 +36,4 @@ class ResultsState(PageState):
     runs = param.Integer(default=0, bounds=(0, MAX_RUNS), softbounds=(1, MAX_RUNS), doc="Runs wanted for each cell")
     column = param.String(doc="Column of the table that the figure shows")
     address_names: ClassVar[Mapping[str, str]] = {"dims": "d"}
+    steps = ("table", "file")

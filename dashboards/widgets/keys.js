@@ -9,9 +9,6 @@ function ownsArrows(target) {
 }
 
 export function render({model}) {
-  // The address follows what is shown, in place. As a step of the history each choice would be one that Back takes off
-  // the address alone: panel does not listen.
-  window.history.pushState = window.history.replaceState.bind(window.history)
   const step = {ArrowLeft: -1, ArrowRight: 1}
   const onKey = (event) => {
     if (!(event.key in step) || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return

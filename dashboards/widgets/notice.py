@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from itertools import chain
 
 import panel as pn
 
@@ -19,7 +20,7 @@ class Notice:
     def __init__(self) -> None:
         self.pane = pn.pane.HTML("", visible=False, stylesheets=[STYLE], sizing_mode="stretch_width", margin=(2, 12))
         self._messages: tuple[str, ...] = ()
-        self._lasting: tuple[str, ...] = ()
+        self._lasting: dict[str, tuple[str, ...]] = {}
 
     def show(self, line: str) -> None:
         """Show a message in place of those so far; '' removes them."""
@@ -31,13 +32,14 @@ class Notice:
         self._messages = (*self._messages, *lines)
         self._draw()
 
-    def set_lasting(self, lines: Sequence[str]) -> None:
-        """Replace the warnings, which stay beside all messages until they are replaced again."""
-        self._lasting = tuple(lines)
-        self._draw()
+    def set_lasting(self, lines: Sequence[str], about: str = "request") -> None:
+        """Replace the warnings about something, which stay beside all messages until they are replaced again."""
+        if self._lasting.get(about, ()) != tuple(lines):
+            self._lasting[about] = tuple(lines)
+            self._draw()
 
     def _draw(self) -> None:
-        lines = tuple(dict.fromkeys(filter(None, (*self._messages, *self._lasting))))
+        lines = tuple(dict.fromkeys(filter(None, (*self._messages, *chain.from_iterable(self._lasting.values())))))
         text = html.escape(" · ".join(lines))
         # The text first: a notice that becomes visible before it is shown empty for a moment.
         self.pane.object = f'<div class="notice" role="alert">{text}</div>'

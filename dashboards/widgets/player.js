@@ -34,10 +34,11 @@ function stack({elbo, log_px, best_diagonal, bars: [approximation, amortization,
 
 function shapesAt(film, step) {
   const {paths, centres, elbo, colour} = film
-  const contours = [
-    {type: "path", path: line(centres.slice(0, step + 1)), line: {color: colour, width: 1.5, dash: "dot"}},
+  const finite = centres.slice(0, step + 1).filter((centre) => !centre.includes(null))
+  const contours = !finite.length ? [] : [
+    {type: "path", path: line(finite), line: {color: colour, width: 1.5, dash: "dot"}},
     ...(paths[step] ? [{type: "path", path: paths[step], line: {color: colour, width: 3}}] : []),
-    dot(centres[step], colour),
+    dot(finite.at(-1), colour),
   ]
   const done = elbo.slice(0, step + 1).map((e, k) => [k, e]).filter(([, e]) => e !== null)
   const bound = done.length ? [{type: "path", path: line(done), line: {color: colour, width: 3}}, dot(done.at(-1), colour)] : []
@@ -99,7 +100,7 @@ export function render({model, el}) {
   }
   const load = () => {
     film = model.frames ? JSON.parse(model.frames) : null
-    last = film ? film.paths.length - 1 : 0
+    last = film ? film.elbo.length - 1 : 0
     if (!model.stays) playing = false
     go(model.stays ? step : 0)
   }

@@ -66,6 +66,13 @@ class Memo:
             entry = self._entries.get(key)
         return entry.result() if entry is not None and entry.done() and entry.exception() is None else None
 
+    def drop(self, key: Hashable) -> Any | None:
+        """Forget the result for `key`, so that it is computed anew; return it if it was computed already."""
+        value = self.peek(key)
+        with self._lock:
+            self._entries.pop(key, None)
+        return value
+
     def put(self, key: Hashable, value: object) -> None:
         """Store a result that was computed elsewhere."""
         entry: Future[Any] = Future()

@@ -109,13 +109,20 @@ def svg_path(line: Array) -> str:
     return "".join(parts)
 
 
+def _rounded(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
 def frames(view: SviView, theme: Theme) -> dict[str, Any]:
-    """Return the data of the animation's player: outline, centre and ELBO (None if not finite) of each step, and the
-    colours of the moving marks and of the bar of gaps."""
+    """Return the data of the animation's player: outline, centre and ELBO of each step, None if not finite, and the
+    colours of the moving marks and of the bar of gaps.
+
+    With one latent dimension there are no outlines and centres.
+    """
     return {
         "paths": [svg_path(outline.line) for outline in view.outlines],
-        "centres": [[round(float(c), DIGITS) for c in outline.centre] for outline in view.outlines],
-        "elbo": [round(float(e), 3) if np.isfinite(e) else None for e in view.elbo],
+        "centres": [[_rounded(c, DIGITS) for c in outline.centre] for outline in view.outlines],
+        "elbo": [_rounded(e, 3) for e in view.elbo],
         "log_px": round(view.log_px, 3),
         "best_diagonal": round(view.best_diagonal_elbo, 3),
         "colour": theme.base,

@@ -22,11 +22,12 @@ EPOCHS = 4
 
 @dataclass(frozen=True)
 class Served:
-    """A running server: its address, port and log."""
+    """A running server: its address, port, log and process."""
 
     url: str
     port: int
     log: Path
+    process: subprocess.Popen[bytes]
 
 
 class Clock(Protocol):
@@ -81,14 +82,14 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     """Starts servers; at the end all are stopped, and a traceback in any log is a failure."""
     started: list[tuple[subprocess.Popen[bytes], Path]] = []
 
-    def start(*places: Path, cwd: Path | None = None, script: Path = SCRIPT) -> Served:
-        port, log = free_port(), tmp_path_factory.mktemp("log") / "server.log"
+    def start(*places: Path, cwd: Path | None = None, script: Path = SCRIPT, port: int | None = None) -> Served:
+        port, log = port or free_port(), tmp_path_factory.mktemp("log") / "server.log"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with log.open("wb") as out:
             command = [sys.executable, str(script), str(port), *map(str, places)]
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=cwd)
         started.append((process, log))
-        served = Served(f"http://127.0.0.1:{port}/", port, log)
+        served = Served(f"http://127.0.0.1:{port}/", port, log, process)
         _wait_for(served.url, process, log)
         return served
 

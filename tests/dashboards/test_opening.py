@@ -99,7 +99,36 @@ def test_a_run_opened_from_inside_has_its_name_and_its_views(
 
 
 def test_a_run_is_not_compared_with_itself(runs: Path) -> None:
-    assert opened(RunLibrary([runs]), "run=tiny-vae&with=tiny-vae").state.other == ""
+    page = opened(RunLibrary([runs]), "run=tiny-vae&with=tiny-vae")
+    assert page.state.other == ""
+    assert "is not compared with itself" in page.notice.pane.object
+    assert "tiny-vae" not in page.controls.other.options
+    page = opened(RunLibrary([runs]), "run=tiny-vae&with=tiny-gp")
+    page.controls.run.value = "tiny-gp"
+    assert (page.state.run, page.state.other) == ("tiny-gp", "tiny-vae"), "both stay compared"
+    assert "tiny-gp" not in page.controls.other.options
+    assert page.controls.other.value == "tiny-vae"
+
+
+def test_an_address_holds_the_class(runs: Path) -> None:
+    page = opened(RunLibrary([runs]), "run=tiny-vae&class=7")
+    wait_until(page, lambda: page.controls.classes.value == "7")
+    labels = page.library.run("tiny-vae").data.test.labels
+    assert page.state.index == int((labels == 7).argmax())
+    page.step(1)
+    assert labels[page.state.index] == 7
+    assert page.state.of_class == "7"
+    other = int((labels == 3).argmax())
+    page.state.index = other
+    assert (page.state.of_class, page.controls.classes.value) == ("", "all")
+    page.controls.classes.value = "5"
+    assert (page.state.of_class, labels[page.state.index]) == ("5", 5)
+    page = opened(RunLibrary([runs]), f"run=tiny-vae&class=7&index={other}")
+    wait_until(page, lambda: f"image {other} is not of class" in page.notice.pane.object)
+    assert labels[page.state.index] == 7
+    page = opened(RunLibrary([runs]), "run=tiny-vae&class=sevn&index=4")
+    wait_until(page, lambda: "unknown class" in page.notice.pane.object)
+    assert (page.state.of_class, page.state.index, page.controls.classes.value) == ("", 4, "all")
 
 
 def test_a_training_that_ends_while_the_page_looks_for_runs_is_found(

@@ -18,7 +18,7 @@ from gpvae_core.inspection.disk import DiskCache
 from gpvae_core.inspection.embedding import seeded_sample
 from gpvae_core.inspection.gap_lab import curves, window
 from gpvae_core.inspection.gap_lab.methods import Decoder, model_of, split_method
-from gpvae_core.inspection.gap_lab.outlines import outline_of
+from gpvae_core.inspection.gap_lab.outlines import drawable, outline_of
 from gpvae_core.inspection.gap_lab.scores import GapReference, bound_words, stacks_view, stored_reference, value
 from gpvae_core.inspection.gap_lab.svi import SviSettings, path_elbos, path_outlines, svi_path
 from gpvae_core.inspection.gap_lab.timing import BATCH, batch_times
@@ -46,6 +46,7 @@ from gpvae_core.vae import VAE
 
 SAMPLE = 64
 """Number of validation images over which means are taken."""
+ONE_DIMENSION = "With one latent dimension there is no plane to draw posteriors in: the Explorer shows the line."
 CACHED = 512
 """Number of cached results."""
 
@@ -77,8 +78,18 @@ class GapLab:
         self._memo = memo or Memo(CACHED)
 
     def with_runs(self, decoder: Decoder, runs: Mapping[str, Run], partial: Collection[str] = ()) -> GapLab:
-        """Return a lab of the same decoder with other runs, which shares the cached results of this one."""
-        return GapLab(decoder, runs, self.seed, self._sample, self._memo, partial)
+        """Return a lab of the same decoder with other runs; it shares this one's results unless one of its runs
+        is gone or was loaded again, as one that was retrained.
+        """
+        same = all(runs.get(name) is run for name, run in self.runs.items())
+        if same and (decoder, frozenset(partial) & {*decoder.runs}) == (self.decoder, self.partial):
+            return self
+        return GapLab(decoder, runs, self.seed, self._sample, self._memo if same else None, partial)
+
+    @property
+    def results(self) -> Memo:
+        """The cached results: another object once one of the runs has other weights."""
+        return self._memo
 
     # -- images and methods -----------------------------------------------------------------------------------------
 
@@ -223,12 +234,15 @@ class GapLab:
 
     def plane(self, index: int) -> Plane:
         """Return the latent plane, or for d > 2 the two widest directions through the posterior mode."""
+        if self.origin.model.latent_dim == 1:
+            raise UserError(ONE_DIMENSION)
         return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
 
     def contours(self, methods: Sequence[str], index: int, start: str = "") -> ContoursView:
         """Return the true posterior and the outline of each method's; the window always contains that of `start`."""
         plane = self.plane(index)
-        posteriors = {name: self._posterior(name, index) for name in methods}
+        every = {name: self._posterior(name, index) for name in methods}
+        posteriors = {name: q for name, q in every.items() if drawable(q)}
         outlines = tuple(outline_of(name, q, plane) for name, q in posteriors.items())
         shapes = [window.shape(name, q, plane) for name, q in posteriors.items()]
         first = [window.shape(start, self._posterior(start, index), plane)] if start else []
@@ -258,7 +272,7 @@ class GapLab:
                 start=start,
                 settings=settings.text,
                 elbo=path_elbos(path, reference, progress),
-                outlines=path_outlines(path, self.plane(index), progress),
+                outlines=path_outlines(path, self.plane(index), progress) if self.origin.model.latent_dim > 1 else (),
                 log_px=float(table.log_px[0]),
                 best_diagonal_elbo=float(table.best_diagonal_elbo[0]),
                 best_full_elbo=float(table.best_full_elbo[0]),
