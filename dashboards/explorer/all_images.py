@@ -13,6 +13,7 @@ from gpvae_core.inspection import export
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.views import Array, MapView, UncertaintyView
 from gpvae_core.plots import tsne, uncertainty
+from gpvae_core.plots.theme import CLASS_SYMBOLS
 from gpvae_core.progress import Progress
 
 COLOUR_WORDS = {
@@ -20,6 +21,7 @@ COLOUR_WORDS = {
     "uncertainty": ", coloured by the encoder's uncertainty about it",
     "gap": ", coloured by its inference gap",
 }
+MANY_CLASSES = "The pointer over a point names its class. "
 COLOUR_NAMES = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
 NO_UNCERTAINTY = (
     "This run's encoder is a plain network and reports no uncertainty of its own. Choose or train one with --method "
@@ -28,7 +30,7 @@ NO_UNCERTAINTY = (
 
 
 class TsneMap(ExplorerPane):
-    """The t-SNE map of the test images, each a point that can be picked.
+    """The map of the test images, each a point that can be picked.
 
     The figure is kept until the run or the colour changes; another image only moves the ring.
     """
@@ -53,14 +55,14 @@ class TsneMap(ExplorerPane):
         chosen = _position(view, request)
         # The colour is that of the view: the gaps may have become ready since the view was computed.
         points = run.name, colour, request.theme.name
+        many = MANY_CLASSES if colour == "class" and len(np.unique(view.class_index)) > len(CLASS_SYMBOLS) else ""
         where = "ringed" if chosen is not None else "not among the points of the sample"
         return Content(
             figure=self._drawn.get(points, lambda: as_json(tsne.figure(view, request.theme, colour))),
             sub=run.name,
-            sentence=f"{excuse}Each point is one of {view.sample_note}{COLOUR_WORDS[colour]}; neighbours have similar "
-            "codes (t-SNE keeps no distances). Click to pick, hover to see the image, scroll to zoom, double-click to "
-            "reset.",
-            alt=f"t-SNE map of {view.sample_note}, coloured by {COLOUR_NAMES[colour]}; {run.instance.title} is {where}",
+            sentence=f"{excuse}Each point is one of {view.sample_note}{COLOUR_WORDS[colour]}; {view.note}. {many}"
+            "Click to pick, hover to see the image, scroll to zoom, double-click to reset.",
+            alt=f"Map of {view.sample_note}, coloured by {COLOUR_NAMES[colour]}; {run.instance.title} is {where}",
             selects=(Select("colour", "colour", tuple(COLOUR_NAMES.items()), request.colour),),
             overlay={"shapes": tsne.highlight(chosen, request.theme)},
             picks=True,

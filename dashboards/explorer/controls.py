@@ -102,7 +102,8 @@ class ExplorerControls(Controls):
         if explorer is not self._explorer:
             data = explorer.run.data
             self.index.show(self.state.index, len(data.test.images) - 1)
-            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=ANY_CLASS)
+            here = [name for k, name in enumerate(data.class_names) if k in data.test.labels]
+            self.update(self.classes, options=[ANY_CLASS, *here], value=ANY_CLASS)
             self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
         if quick != self.quick.items:
             self.quick.param.update(items=quick, disabled=not quick)
@@ -110,8 +111,10 @@ class ExplorerControls(Controls):
 
     def _class_chosen(self) -> None:
         members = self._members()
-        if members and self.state.index not in members:
-            self.state.pick(min(members))
+        if self.classes.value == ANY_CLASS:
+            return
+        if self.state.own_image is not None or self.state.index not in members:
+            self.state.pick(self.state.index if self.state.index in members else min(members))
 
     def step(self, by: int) -> None:
         """Show the next or previous test image of the chosen class; after the last comes the first."""

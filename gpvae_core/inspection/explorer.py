@@ -12,6 +12,7 @@ from torch import Tensor
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection import export
 from gpvae_core.inspection.answers import InstanceAnswers
+from gpvae_core.inspection.embedding import LINE, READ
 from gpvae_core.inspection.gap_sample import BestGaussian
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.stages import STAGES, Stages
@@ -199,7 +200,9 @@ class Explorer:
             class_names=data.class_names,
             uncertainty=None if total is None else total[index],
             gap=self._gap_of(index),
-            sample_note=self._sample_note(len(index), len(data.test), embedding.method),
+            sample_note=self._sample_note(len(index), len(data.test)),
+            note=READ[embedding.method],
+            x_label="z1" if embedding.method == LINE else "",
         )
 
     def _gap_of(self, index: np.ndarray) -> Array | None:
@@ -212,11 +215,10 @@ class Explorer:
         return everyone[index]
 
     @staticmethod
-    def _sample_note(shown: int, total: int, method: str) -> str:
-        sample = (
+    def _sample_note(shown: int, total: int) -> str:
+        return (
             f"all {total:,} test images" if shown == total else f"a seeded sample of {shown:,} of {total:,} test images"
         )
-        return sample if method == "t-SNE" else f"{sample}, {method}"
 
     def place_on_map(self, instance: Instance) -> Array:
         """Return the position of an instance on the map, (2,): its own point, or that of its latent mean."""

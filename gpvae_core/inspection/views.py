@@ -239,7 +239,7 @@ class TracesView:
 
 @dataclass(frozen=True)
 class MapView(LabelledMap):
-    """View 4: the t-SNE map of the latents of the test set."""
+    """View 4: the map of the latents of the test set."""
 
     uncertainty: Array | None
     """(M,) Tr V[f] + Tr V[h]; None if the encoder reports no uncertainty."""
@@ -247,6 +247,10 @@ class MapView(LabelledMap):
     """(M,) inference gap in nats, NaN where not computed; None before any is computed."""
     sample_note: str
     """Description of the sample: 'all 360 test images' or 'a seeded sample of 5,000 of 10,000 test images'."""
+    note: str = ""
+    """How the place of a point is to be read."""
+    x_label: str = ""
+    """Name of the latent coordinate along the horizontal axis, at d = 1; empty where the axes have no meaning."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.marks import Mark, heatmap, scatter
 from gpvae_core.plots.plane_panel import PlanePanel, arrow, inside, panel
-from gpvae_core.plots.theme import Theme, frame, heading, shortened, with_unit, wrapped
+from gpvae_core.plots.theme import Theme, frame, heading, plain, shortened, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
@@ -224,7 +224,7 @@ def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) ->
     for view, place in zip(views, places, strict=True):
         layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
     layout["annotations"] = [
-        heading(theme, f"<b>{shortened(name, NAME_LENGTH)}</b>", place.x[0], 1.0, yshift=3, hovertext=name)
+        heading(theme, f"<b>{shortened(name, NAME_LENGTH)}</b>", place.x[0], 1.0, yshift=3, hovertext=plain(name))
         for name, place in zip(names, places, strict=True)
     ]
     for view, place in zip(views, places, strict=True):

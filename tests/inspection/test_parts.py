@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.embedding import Embedding, seeded_sample
+from gpvae_core.inspection.embedding import READ, Embedding, seeded_sample
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.runs import Run
@@ -72,7 +72,28 @@ def test_a_map_of_any_size_places_points(n: int, d: int) -> None:
     assert np.isfinite(drawn.place(z[0])).all()
     again = Embedding(z, seed=0)
     np.testing.assert_array_equal(drawn.xy, again.xy)
-    assert (drawn.method == "t-SNE") == (n >= 10)
+    assert drawn.method == ("line" if d == 1 else "t-SNE" if n >= 10 else "principal components")
+
+
+@pytest.mark.parametrize("d", [2, 5])
+@pytest.mark.parametrize("stored", [None, np.full((300, 2), np.nan)], ids=["computed", "from a file"])
+def test_equal_codes_lie_in_one_place(d: int, stored: np.ndarray | None) -> None:
+    """t-SNE divides by the codes' standard deviation, which gave a map of NaN; files of older versions hold it."""
+    z = np.full((300, d), 0.25)
+    drawn = Embedding(z, seed=0, xy=stored)
+    np.testing.assert_array_equal(drawn.xy, np.zeros((300, 2)))
+    np.testing.assert_array_equal(drawn.place(z[0]), np.zeros(2))
+    assert drawn.place(z[0] + np.eye(d)[0]) @ drawn.place(z[0] + np.eye(d)[0]) == pytest.approx(1.0)
+    assert "equal" in READ[drawn.method]
+
+
+def test_at_one_dimension_the_map_is_the_line_of_codes() -> None:
+    z = np.random.default_rng(0).normal(size=(50, 1))
+    drawn = Embedding(z, seed=0, xy=np.zeros((50, 2)))  # as the t-SNE map of an older version
+    np.testing.assert_array_equal(drawn.xy[:, 0], z[:, 0])
+    assert ((drawn.xy[:, 1] >= 0) & (drawn.xy[:, 1] < 1)).all()
+    assert np.diff(np.sort(drawn.xy[:, 1])).min() > 0.3 / 50, "the heights keep points apart"
+    np.testing.assert_array_equal(drawn.place(np.array([7.5])), [7.5, 0.5])
 
 
 def test_a_point_is_placed_near_its_twin_also_on_a_map_from_a_file() -> None:
