@@ -38,7 +38,7 @@ class TsneMap(ExplorerPane):
     name = "map"
     title = "Map of the latents"
     needs = frozenset({"map"})
-    to_csv = staticmethod(export.tsne_map)
+    to_csv = export.MAP
 
     def __init__(self) -> None:
         self._drawn = Memo(1)
@@ -96,7 +96,7 @@ class EncoderUncertainty(ExplorerPane):
     name = "uncertainty"
     title = "GP uncertainty"
     needs = frozenset({"encodings"})
-    to_csv = staticmethod(export.uncertainty)
+    to_csv = export.UNCERTAINTY
 
     def __init__(self) -> None:
         self._drawn = Memo(1)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-from functools import partial
 
 from dashboards.explorer.all_images import rank
-from dashboards.explorer.request import ExplorerPane, ExplorerRequest, tables
+from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
 from gpvae_core.inspection.views import GapView, ReconstructionView, UncertaintyView
@@ -30,7 +29,8 @@ class RunGaps(ExplorerPane):
 
     name = "gaps"
     title = "Gaps"
-    to_csv = staticmethod(partial(tables, export.gaps))
+    of_both = True
+    to_csv = export.GAPS
     depends = ("names", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, GapView]:
@@ -66,7 +66,7 @@ class Reconstructions(ExplorerPane):
 
     name = "reconstructions"
     title = "Reconstructions"
-    to_csv = staticmethod(export.reconstructions)
+    to_csv = export.RECONSTRUCTIONS
     depends = ("focal.name", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> ReconstructionView:

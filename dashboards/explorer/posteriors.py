@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerRequest, tables
+from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerRequest
 from dashboards.explorer.state import plane_dims
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
@@ -41,7 +39,8 @@ class TruePosterior(ExplorerPane):
 
     name = "posterior"
     title = "True posterior"
-    to_csv = staticmethod(partial(tables, export.posterior))
+    of_both = True
+    to_csv = export.POSTERIOR
     depends = ("names", "identity", "plane", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView]:
@@ -100,7 +99,7 @@ class MapaTraces(ExplorerPane):
     name = "traces"
     title = "MAPA traces"
     needs = frozenset({"encodings", "atlas", "reference"})
-    to_csv = staticmethod(export.traces)
+    to_csv = export.TRACES
     depends = ("focal.name", "identity", "bandwidth", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> TracesView:
@@ -149,8 +148,11 @@ class FigureOne(ExplorerPane):
     name = "figure_one"
     title = "Uncertainty and posterior shape"
     looks = ""
-    to_csv = staticmethod(export.figure_one)
+    to_csv = export.FIGURE_ONE
     depends = ("focal.name",)
+
+    def subject(self, request: ExplorerRequest) -> str:
+        return request.focal.name
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> tuple[FigureOneItem, ...]:
         return request.focal.explorer.figure_one()

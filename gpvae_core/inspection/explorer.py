@@ -228,17 +228,23 @@ class Explorer:
 
     # -- export -----------------------------------------------------------------------------------------------------
 
-    def to_csv(self, view: str, instance: Instance) -> str:
-        """Return the numbers of a view of this instance as CSV text. Raises UserError if the view is unknown."""
-        writers: dict[str, Callable[[], str]] = {
-            "map": lambda: export.tsne_map(self.map_view()),
-            "posterior": lambda: export.posterior(self.posterior_view(instance)),
-            "uncertainty": lambda: export.uncertainty(self.uncertainty_view(instance)),
-            "traces": lambda: export.traces(self.traces_view(instance)),
-            "reconstructions": lambda: export.reconstructions(self.reconstruction_view(instance)),
-            "gaps": lambda: export.gaps(self.gap_view(instance)),
-            "figure_one": lambda: export.figure_one(self.figure_one()),
+    def to_csv(self, view: str, instance: Instance) -> dict[str, str]:
+        """Return the numbers of a view of this instance as CSV texts, one for each table, by the table's name.
+
+        Raises:
+            UserError: the view is unknown.
+        """
+        name = self.run.name
+        views: dict[str, tuple[export.Files, Callable[[], object]]] = {
+            "map": (export.MAP, self.map_view),
+            "posterior": (export.POSTERIOR, lambda: {name: self.posterior_view(instance)}),
+            "uncertainty": (export.UNCERTAINTY, lambda: self.uncertainty_view(instance)),
+            "traces": (export.TRACES, lambda: self.traces_view(instance)),
+            "reconstructions": (export.RECONSTRUCTIONS, lambda: self.reconstruction_view(instance)),
+            "gaps": (export.GAPS, lambda: {name: self.gap_view(instance)}),
+            "figure_one": (export.FIGURE_ONE, self.figure_one),
         }
-        if view not in writers:
-            raise unknown("view", view, writers)
-        return writers[view]()
+        if view not in views:
+            raise unknown("view", view, views)
+        files, computed = views[view][0], views[view][1]()
+        return {table: write(computed) for table, write in files.items()}
