@@ -58,7 +58,8 @@ class ColumnPane(Pane[ResultsRequest]):
         )
 
     def subject(self, request: ResultsRequest) -> str:
-        return f"{request.tables[request.sheet.key]}, {words.column_words(request.columns[request.column][0])}"
+        table, column = request.tables[request.sheet.key], words.column_words(request.columns[request.column][0])
+        return f"{table.partition(' · ')[0]}, {column}"
 
 
 class ResultsPage(Page[ResultsRequest]):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.hashes import hexdigest
+from gpvae_core.inspection.line_views import LineView
 
 Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
@@ -54,6 +55,10 @@ class LabelledMap:
     class_index: Indices
     """(M,) index of each image's class in `class_names`; -1 if it has no label."""
     class_names: tuple[str, ...]
+
+    def class_name(self, c: int) -> str | None:
+        """Return the name of the class `c`; None for an image without a label."""
+        return self.class_names[c] if 0 <= c < len(self.class_names) else None
 
 
 @dataclass(frozen=True)
@@ -146,10 +151,7 @@ class GaussianShape:
 
 @dataclass(frozen=True)
 class PosteriorView(GridDensity):
-    """View 1: log p(z|x) over the plane, with the encoder's and the best Gaussian posteriors.
-
-    On a slice the density is normalised over the displayed window.
-    """
+    """View 1: log p(z|x) over the plane, on a slice normalised over the window, with the approximate posteriors."""
 
     plane: Plane
     hpd_levels: tuple[tuple[float, float], ...]
@@ -157,7 +159,7 @@ class PosteriorView(GridDensity):
     base_samples: Array
     """(S, 2) samples of the base encoder N(b, c^2)."""
     gaussians: tuple[GaussianShape, ...]
-    """Shapes of the (marginalised) encoder, and of the best Gaussians if they are known."""
+    """The (marginalised) encoder and, if known, the best Gaussians."""
     mapa_points: Array
     """(M, 2) codes of the training instances with the largest MAPA probability."""
     mapa_weights: Array
@@ -200,8 +202,7 @@ class UncertaintyView:
     per_dimension_range: tuple[float, float]
     """Smallest and largest positive V[f_j], V[h_j] over the test instances; (0, 0) if there is none."""
     scatter: dict[str, Array] = field(default_factory=dict)
-    """Quantity -> (M,): 'inference gap', 'approximation gap', 'amortization gap', 'negentropy' in nats, and, at d = 2,
-    'number of modes'."""
+    """Quantity -> (M,): the three gaps and the negentropy in nats and, at d = 2, the number of modes."""
     correlations: tuple[UncertaintyCorrelation, ...] = ()
 
 
@@ -211,7 +212,7 @@ class FigureOneItem:
 
     index: int
     uncertainty: float
-    posterior: PosteriorView
+    posterior: PosteriorView | LineView
     image: Array
     reconstruction: Array
 

@@ -12,6 +12,7 @@ from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, plain, shortened
 
 TOLD_APART = len(CLASS_SYMBOLS) ** 2
 """Number of classes that differ in colour or symbol, 100; ten colours with ten symbols each."""
+NO_CLASS = "no class"
 LABEL = 20
 """Largest length of a class's name in the legend."""
 
@@ -25,11 +26,6 @@ def class_style(c: int, theme: Theme) -> tuple[str, str]:
     return theme.classes[c % tens], CLASS_SYMBOLS[(c + c // tens) % len(CLASS_SYMBOLS)]
 
 
-def class_name(view: LabelledMap, c: int) -> str:
-    """Return the name of a class; 'no class' for an image without one."""
-    return view.class_names[c] if 0 <= c < len(view.class_names) else "no class"
-
-
 def class_marks(view: LabelledMap, theme: Theme, image: str, **marker: Any) -> list[Mark]:
     """Return one trace per class, or, of more than TOLD_APART classes, a single one without a legend.
 
@@ -41,7 +37,7 @@ def class_marks(view: LabelledMap, theme: Theme, image: str, **marker: Any) -> l
     classes = np.unique(view.class_index)
     if len(classes) > TOLD_APART:
         colours, symbols = zip(*(class_style(int(c), theme) for c in view.class_index), strict=True)
-        names = [plain(class_name(view, int(c))) for c in view.class_index]
+        names = [plain(view.class_name(int(c)) or NO_CLASS) for c in view.class_index]
         hover = f"{image} %{{customdata}}, class %{{text}}<extra></extra>"
         return [
             scattergl(
@@ -53,7 +49,7 @@ def class_marks(view: LabelledMap, theme: Theme, image: str, **marker: Any) -> l
 
 
 def _one_class(view: LabelledMap, c: int, theme: Theme, image: str, marker: dict[str, Any]) -> Mark:
-    (colour, symbol), name = class_style(c, theme), class_name(view, c)
+    (colour, symbol), name = class_style(c, theme), (view.class_name(c) or NO_CLASS)
     return scattergl(
         **placed(view.xy, view.index, view.class_index == c), name=shortened(name, LABEL), showlegend=True,
         marker={"color": colour, "symbol": symbol, **marker},

@@ -86,7 +86,7 @@ def passes(view: PassesView) -> str:
         for c in view.curves
         for s, d, b in zip(c.draws, c.decoder, c.both, strict=True)
     ]
-    return csv_text(("method", "S", "decoder_passes", "decoder_se", "all_passes", "all_se"), rows)
+    return csv_text(("method", "S", "decoder_passes", "decoder_passes_se", "all_passes", "all_passes_se"), rows)
 
 
 def neighbours(view: NeighboursView) -> str:
@@ -107,7 +107,17 @@ def codes(view: CodesView) -> str:
     """Return one row per code."""
     mapa, empirical = set(view.mapa.tolist()), set(view.empirical.tolist())
     rows = [
-        (int(i), *xy, view.class_names[c] if 0 <= c < len(view.class_names) else None, row in mapa, row in empirical)
+        (
+            i,
+            view.x_label,
+            view.y_label,
+            *xy,
+            view.class_name(c),
+            row in mapa,
+            row in empirical,
+        )
         for row, (i, xy, c) in enumerate(zip(view.index, view.xy, view.class_index, strict=True))
     ]
-    return csv_text(("train_index", "x", "y", "class", "near_by_mapa", "near_by_model"), rows)
+    return csv_text(
+        ("train_index", "x_axis", "y_axis", "x_prior_sd", "y_prior_sd", "class", "near_by_mapa", "near_by_model"), rows
+    )
