@@ -6,6 +6,7 @@ from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerReque
 from dashboards.explorer.state import plane_dims
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.views import FigureOneItem, Instance, PosteriorView, TracesView
 from gpvae_core.mapa import Bandwidth
 from gpvae_core.plots import figure_one, posterior, traces
@@ -15,7 +16,10 @@ CONTOURS_READ = (
     "Lines: the smallest regions that hold 50, 90, 99 % of the posterior; shade: log density. The closer an ellipse is "
     "to the 90 % line, the better that Gaussian. Red dots: samples of the base encoder."
 )
-ONE_DIMENSION = "A run with one latent dimension has no plane: its posterior is the line in the MAPA traces."
+LINE_READ = (
+    "The density along the latent line, by quadrature; bars below it: the smallest intervals that hold 50, 90, 99 % of "
+    "the posterior. Red: samples of the base encoder; diamonds: MAPA points."
+)
 SLICE_READ = "The closer an ellipse is to the 90 % line, the better that Gaussian."
 TRACES_READ = (
     "Circles: training codes weighed by the model; diamonds: by MAPA, from pixels alone. On the line: traced well."
@@ -43,38 +47,43 @@ class TruePosterior(ExplorerPane):
     to_csv = export.POSTERIOR
     depends = ("names", "identity", "plane", "refined")
 
-    def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView]:
-        compared = [run for run in request.compared if run.latent_dim > 1]
-        return {run.name: posterior_view(run, request.plane) for run in compared}
+    def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView | LineView]:
+        return {run.name: posterior_view(run, request.plane) for run in request.compared}
 
-    def draw(self, view: dict[str, PosteriorView], request: ExplorerRequest) -> Content:
-        if not view:
-            return Content(sub=request.focal.name, message=ONE_DIMENSION)
+    def draw(self, view: dict[str, PosteriorView | LineView], request: ExplorerRequest) -> Content:
         views, names = list(view.values()), tuple(view)
-        left_out = "" if len(view) == len(request.compared) else f"{ONE_DIMENSION} "
-        note = views[0].plane.note
         return Content(
             figure=as_json(posterior.figure(views, names, request.theme)),
             sub=" and ".join(names),
-            sentence=left_out + (f"{note} {SLICE_READ}" if note else CONTOURS_READ),
-            alt="; ".join(_contours_alt(name, request.focal.instance, of_run) for name, of_run in view.items()),
+            sentence=" ".join(dict.fromkeys(_read(of_run) for of_run in views)),
+            alt="; ".join(_alt(name, request.focal.instance, of_run) for name, of_run in view.items()),
             selects=_planes(request),
         )
 
 
-def posterior_view(run: ComparedRun, plane: str) -> PosteriorView:
-    """Return the view of one run on the chosen plane; d = 2 has only one plane."""
+def _read(view: PosteriorView | LineView) -> str:
+    """Return how to read the panel of a view."""
+    if isinstance(view, LineView):
+        return LINE_READ
+    return f"{view.plane.note} {SLICE_READ}" if view.plane.note else CONTOURS_READ
+
+
+def posterior_view(run: ComparedRun, plane: str) -> PosteriorView | LineView:
+    """Return the view of one run on the chosen plane; d = 2 has only one plane, and d = 1 the latent line."""
+    if run.latent_dim == 1:
+        return run.explorer.line_view(run.instance)
     kind, dims = plane_dims(plane)
     if run.latent_dim == 2:
         kind, dims = "auto", (0, 1)
     return run.explorer.posterior_view(run.instance, run.explorer.plane(run.instance, kind, dims))
 
 
-def _contours_alt(name: str, instance: Instance, view: PosteriorView) -> str:
-    modes = len(view.modes)
+def _alt(name: str, instance: Instance, view: PosteriorView | LineView) -> str:
+    modes, line = len(view.modes), isinstance(view, LineView)
     return (
-        f"Contours of the true posterior of {instance.title} under {name}: {modes} mode{'s' * (modes != 1)}, "
-        f"with {len(view.base_samples)} base encoder samples and the 90 % ellipses of "
+        f"{'Density' if line else 'Contours'} of the true posterior of {instance.title} under {name}: "
+        f"{modes} mode{'s' * (modes != 1)}, with {len(view.base_samples)} base encoder samples and the "
+        f"{'densities' if line else '90 % ellipses'} of "
         f"{', '.join(shape.name for shape in view.gaussians) or 'no Gaussian yet'}"
     )
 
@@ -165,7 +174,7 @@ class FigureOne(ExplorerPane):
         return Content(
             figure=as_json(figure_one.figure(view, request.theme)),
             sub=name,
-            sentence=f"{FIGURE_ONE_READ} {SLICES}" if view[0].posterior.plane.note else FIGURE_ONE_READ,
+            sentence=f"{FIGURE_ONE_READ} {SLICES}" if request.focal.latent_dim > 2 else FIGURE_ONE_READ,
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
         )

@@ -14,6 +14,7 @@ from gpvae_core.inspection import export
 from gpvae_core.inspection.answers import InstanceAnswers
 from gpvae_core.inspection.embedding import LINE, READ
 from gpvae_core.inspection.gap_sample import BestGaussian
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.stages import STAGES, Stages
 from gpvae_core.inspection.uncertainty import quantile_picks, uncertainty_view
@@ -134,6 +135,14 @@ class Explorer:
         """Return view 1 on a plane of this instance (default: `plane(instance)`)."""
         return self._answers.posterior_view(instance, plane or self.plane(instance))
 
+    def line_view(self, instance: Instance) -> LineView:
+        """Return view 1 along the latent line. Raises UserError unless d = 1."""
+        return self._answers.line_view(instance)
+
+    def shown_posterior(self, instance: Instance) -> PosteriorView | LineView:
+        """Return view 1: along the latent line at d = 1, else on the default plane."""
+        return self.line_view(instance) if self.run.model.latent_dim == 1 else self.posterior_view(instance)
+
     def best_gaussian(self, instance: Instance) -> BestGaussian:
         """Return the best Gaussians of one instance, optimizing them if necessary; later views show them."""
         return self._answers.best_gaussian(instance)
@@ -187,7 +196,7 @@ class Explorer:
         x = self.run.data.test.pixels([index]).to(self.run.device)
         mean = self._stages.encodings().mean[index : index + 1]
         reconstruction = decode_means(self.run.model, mean, x)[0]
-        return FigureOneItem(index, uncertainty, self.posterior_view(instance), instance.image, reconstruction)
+        return FigureOneItem(index, uncertainty, self.shown_posterior(instance), instance.image, reconstruction)
 
     def map_view(self) -> MapView:
         """Return view 4."""
@@ -237,7 +246,7 @@ class Explorer:
         name = self.run.name
         views: dict[str, tuple[export.Files, Callable[[], object]]] = {
             "map": (export.MAP, self.map_view),
-            "posterior": (export.POSTERIOR, lambda: {name: self.posterior_view(instance)}),
+            "posterior": (export.POSTERIOR, lambda: {name: self.shown_posterior(instance)}),
             "uncertainty": (export.UNCERTAINTY, lambda: self.uncertainty_view(instance)),
             "traces": (export.TRACES, lambda: self.traces_view(instance)),
             "reconstructions": (export.RECONSTRUCTIONS, lambda: self.reconstruction_view(instance)),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpvae_core.csv_text import csv_text
+from gpvae_core.inspection.line_views import Array, LineView
 from gpvae_core.inspection.views import (
     FigureOneItem,
     GapView,
@@ -25,24 +26,45 @@ from gpvae_core.inspection.views import (
 
 Files = Mapping[str, Callable[[Any], str]]
 """What a view's CSV files hold -> function that writes one; the name of the only file of a view is empty."""
-Posteriors = Mapping[str, PosteriorView]
-"""The name of a run -> its posterior."""
+Posteriors = Mapping[str, PosteriorView | LineView]
+"""The name of a run -> its posterior, on a plane or, at d = 1, along the line, where y is empty."""
 
 
-def _axes(views: Posteriors) -> Iterator[tuple[tuple[str, str, str], PosteriorView]]:
+def _axes(views: Posteriors) -> Iterator[tuple[tuple[str, str, str | None], PosteriorView | LineView]]:
     """Yield the first columns of each run's rows, the run and its axes, with its view."""
     for run, view in views.items():
-        yield (run, view.plane.x_label, view.plane.y_label), view
+        if isinstance(view, LineView):
+            yield (run, view.label, None), view
+        else:
+            yield (run, view.plane.x_label, view.plane.y_label), view
+
+
+def _places(points: Array) -> Iterable[tuple[object, object]]:
+    """Return x and y of points on a plane (N, 2) or along a line (N,)."""
+    return ((z, None) if np.ndim(z) == 0 else tuple(z) for z in points)
+
+
+def _grid(view: PosteriorView | LineView) -> Iterator[tuple[object, object, object]]:
+    """Yield x, y and log density of each point at which the density is drawn."""
+    if isinstance(view, LineView):
+        yield from ((z, None, value) for z, value in zip(view.z, view.log_density, strict=True))
+        return
+    for y, row in zip(view.y, view.log_density, strict=True):
+        yield from ((x, y, value) for x, value in zip(view.x, row, strict=True))
+
+
+def _moments(view: PosteriorView | LineView) -> Iterator[tuple[object, ...]]:
+    """Yield name, mean and covariance of each approximate posterior."""
+    if isinstance(view, LineView):
+        yield from ((s.name, s.mean, None, s.variance, None, None) for s in view.gaussians)
+        return
+    for s in view.gaussians:
+        yield s.name, *s.mean, s.covariance[0, 0], s.covariance[0, 1], s.covariance[1, 1]
 
 
 def _densities(views: Posteriors) -> str:
-    x_first = (
-        (*first, x, y, value)
-        for first, view in _axes(views)
-        for y, row in zip(view.y, view.log_density, strict=True)
-        for x, value in zip(view.x, row, strict=True)
-    )
-    return csv_text(("run", "x_axis", "y_axis", "x_prior_sd", "y_prior_sd", "log_density_nats"), x_first)
+    rows = ((*first, *point) for first, view in _axes(views) for point in _grid(view))
+    return csv_text(("run", "x_axis", "y_axis", "x_prior_sd", "y_prior_sd", "log_density_nats"), rows)
 
 
 def _regions(views: Posteriors) -> str:
@@ -51,11 +73,7 @@ def _regions(views: Posteriors) -> str:
 
 
 def _gaussians(views: Posteriors) -> str:
-    rows = (
-        (*first, s.name, *s.mean, s.covariance[0, 0], s.covariance[0, 1], s.covariance[1, 1])
-        for first, view in _axes(views)
-        for s in view.gaussians
-    )
+    rows = ((*first, *moments) for first, view in _axes(views) for moments in _moments(view))
     moments = ("mean_x_prior_sd", "mean_y_prior_sd", "cov_xx_prior_var", "cov_xy_prior_var", "cov_yy_prior_var")
     return csv_text(("run", "x_axis", "y_axis", "gaussian", *moments), rows)
 
@@ -65,9 +83,9 @@ def _points(views: Posteriors) -> str:
         (*first, kind, *z, probability)
         for first, view in _axes(views)
         for kind, z, probability in (
-            *(("sample of the base encoder", z, None) for z in view.base_samples),
-            *(("MAPA point", z, q) for z, q in zip(view.mapa_points, view.mapa_weights, strict=True)),
-            *(("mode", z, None) for z in view.modes),
+            *(("sample of the base encoder", z, None) for z in _places(view.base_samples)),
+            *(("MAPA point", z, q) for z, q in zip(_places(view.mapa_points), view.mapa_weights, strict=True)),
+            *(("mode", z, None) for z in _places(view.modes)),
         )
     )
     return csv_text(("run", "x_axis", "y_axis", "point", "x_prior_sd", "y_prior_sd", "mapa_probability"), rows)
@@ -129,7 +147,7 @@ TRACES: Files = {"log densities": _log_densities, "kernel": _kernel}
 
 
 def _map(view: MapView) -> str:
-    names = [view.class_names[c] if 0 <= c < len(view.class_names) else None for c in view.class_index]
+    names = [view.class_name(c) for c in view.class_index]
     unknown = [None] * len(names)
     uncertainty, gap = (unknown if values is None else values for values in (view.uncertainty, view.gap))
     rows = zip(view.index, view.xy[:, 0], view.xy[:, 1], names, uncertainty, gap, strict=True)
