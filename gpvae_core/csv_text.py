@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a table as CSV. None becomes an empty cell; floats keep the digits that restore them exactly."""
+    """Return a table as CSV. None and NaN become an empty cell; floats keep the digits that restore them exactly."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(_plain, rows))
     return out.getvalue()
+
+
+def _plain(row: Iterable[object]) -> list[object]:
+    """Return the values of a row as Python scalars, None for NaN."""
+    values = [value.item() if isinstance(value, np.generic) else value for value in row]
+    return [None if isinstance(value, float) and math.isnan(value) else value for value in values]

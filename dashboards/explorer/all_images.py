@@ -14,6 +14,7 @@ from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.uncertainty_views import UncertaintyView
 from gpvae_core.inspection.views import Array, MapView
 from gpvae_core.plots import tsne, uncertainty
+from gpvae_core.plots.theme import CLASS_SYMBOLS
 from gpvae_core.progress import Progress
 
 COLOUR_WORDS = {
@@ -24,11 +25,12 @@ COLOUR_WORDS = {
 LITTLE = 0.01
 """Share of Tr V[f] + Tr V[h] in Tr v below which the random functions make no visible difference to q(z|x)."""
 NO_DOUBT = " The random functions f and h hardly contribute to q(z|x): differences among such uncertainties are small."
+MANY_CLASSES = "The pointer over a point names its class. "
 COLOUR_NAMES = {"class": "class", "uncertainty": "uncertainty", "gap": "inference gap"}
 
 
 class TsneMap(ExplorerPane):
-    """The t-SNE map of the test images, each a point that can be picked.
+    """The map of the test images, each a point that can be picked.
 
     The figure is kept until the run or the colour changes; another image only moves the ring.
     """
@@ -36,7 +38,7 @@ class TsneMap(ExplorerPane):
     name = "map"
     title = "Map of the latents"
     needs = frozenset({"map"})
-    to_csv = staticmethod(export.tsne_map)
+    to_csv = export.MAP
 
     def __init__(self) -> None:
         self._drawn = Memo(1)
@@ -53,14 +55,14 @@ class TsneMap(ExplorerPane):
         chosen = _position(view, request)
         # The colour is that of the view: the gaps may have become ready since the view was computed.
         points = run.explorer, colour, request.theme.name
+        many = MANY_CLASSES if colour == "class" and len(np.unique(view.class_index)) > len(CLASS_SYMBOLS) else ""
         where = "ringed" if chosen is not None else "not among the points of the sample"
         return Content(
             figure=self._drawn.get(points, lambda: as_json(tsne.figure(view, request.theme, colour))),
             sub=run.name,
-            sentence=f"{excuse}Each point is one of {view.sample_note}{COLOUR_WORDS[colour]}; neighbours have similar "
-            "codes (t-SNE keeps no distances). Click to pick, hover to see the image, scroll to zoom, double-click to "
-            "reset.",
-            alt=f"t-SNE map of {view.sample_note}, coloured by {COLOUR_NAMES[colour]}; {run.instance.title} is {where}",
+            sentence=f"{excuse}Each point is one of {view.sample_note}{COLOUR_WORDS[colour]}; {view.note}. {many}"
+            "Click to pick, hover to see the image, scroll to zoom, double-click to reset.",
+            alt=f"Map of {view.sample_note}, coloured by {COLOUR_NAMES[colour]}; {run.instance.title} is {where}",
             selects=(Select("colour", "colour", tuple(COLOUR_NAMES.items()), request.colour),),
             overlay={"shapes": tsne.highlight(chosen, request.theme)},
             picks=True,
@@ -94,7 +96,7 @@ class EncoderUncertainty(ExplorerPane):
     name = "uncertainty"
     title = "GP uncertainty"
     needs = frozenset({"encodings"})
-    to_csv = staticmethod(export.uncertainty)
+    to_csv = export.UNCERTAINTY
 
     def __init__(self) -> None:
         self._drawn = Memo(1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import html
-from functools import partial
 
 import numpy as np
 
 from dashboards.explorer.all_images import rank
-from dashboards.explorer.request import ExplorerPane, ExplorerRequest, tables
+from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
@@ -36,7 +35,8 @@ class RunGaps(ExplorerPane):
 
     name = "gaps"
     title = "Gaps"
-    to_csv = staticmethod(partial(tables, export.gaps))
+    of_both = True
+    to_csv = export.GAPS
     depends = ("explorers", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, GapView]:
@@ -76,7 +76,7 @@ class Reconstructions(ExplorerPane):
 
     name = "reconstructions"
     title = "Reconstructions"
-    to_csv = staticmethod(export.reconstructions)
+    to_csv = export.RECONSTRUCTIONS
     depends = ("focal.explorer", "identity", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> ReconstructionView:

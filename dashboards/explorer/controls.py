@@ -109,7 +109,8 @@ class ExplorerControls(Controls):
         if explorer is not self._explorer:
             data = explorer.run.data
             self.index.show(self.state.index, len(data.test.images) - 1)
-            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=self.state.of_class or ANY_CLASS)
+            here = [name for k, name in enumerate(data.class_names) if k in data.test.labels]
+            self.update(self.classes, options=[ANY_CLASS, *here], value=self.state.of_class or ANY_CLASS)
             self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
         if quick != self.quick.items:
             self.quick.param.update(items=quick, disabled=not quick)
@@ -119,8 +120,9 @@ class ExplorerControls(Controls):
         """Show the first image of the class, unless the image shown is of it."""
         of_class = "" if name == ANY_CLASS or self._explorer is None else name
         members = self._explorer.by_class(of_class) if of_class and self._explorer is not None else ()
-        if len(members) and self.state.index not in members:
-            self.set(of_class=of_class, index=int(min(members)), own_image=None)
+        if len(members) and (self.state.own_image is not None or self.state.index not in members):
+            index = self.state.index if self.state.index in members else int(min(members))
+            self.set(of_class=of_class, index=index, own_image=None)
         else:
             self.set(of_class=of_class)
 

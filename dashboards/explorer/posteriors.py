@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerRequest, tables
+from dashboards.explorer.request import ComparedRun, ExplorerPane, ExplorerRequest
 from dashboards.explorer.state import plane_dims
 from dashboards.lab.words import MAPA_HELP, mapa_words
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection import export
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.uncertainty_views import FigureOneItem
 from gpvae_core.inspection.views import Instance, PosteriorView, TracesView
 from gpvae_core.mapa import Bandwidth
@@ -19,7 +18,10 @@ CONTOURS_READ = (
     "Dark lines: the highest-density regions of 50, 90 and 99 % of the true posterior; shade: its log density. Other "
     "lines: 90 % regions of the approximate posteriors."
 )
-ONE_DIMENSION = "A run with one latent dimension has no plane: its posterior is the line in the MAPA traces."
+LINE_READ = (
+    "The density along the latent line, by quadrature; bars below it: the highest-density regions of 50, 90 and 99 % of "
+    "the true posterior."
+)
 TRACES_READ = (
     "Circles: index posterior of the empiricalized model at the training codes; diamonds: that of MAPA, the "
     "model-agnostic posterior approximation, by the distances of pixels alone."
@@ -41,51 +43,52 @@ class TruePosterior(ExplorerPane):
 
     name = "posterior"
     title = "True posterior"
-    to_csv = staticmethod(partial(tables, export.posterior))
+    of_both = True
+    to_csv = export.POSTERIOR
     depends = ("explorers", "identity", "plane", "refined")
 
-    def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView]:
-        compared = [run for run in request.compared if run.latent_dim > 1]
-        return {run.name: posterior_view(run, request.plane) for run in compared}
+    def compute(self, request: ExplorerRequest, progress: Progress) -> dict[str, PosteriorView | LineView]:
+        return {run.name: posterior_view(run, request.plane) for run in request.compared}
 
-    def draw(self, view: dict[str, PosteriorView], request: ExplorerRequest) -> Content:
-        if not view:
-            return Content(sub=request.focal.name, message=ONE_DIMENSION)
+    def draw(self, view: dict[str, PosteriorView | LineView], request: ExplorerRequest) -> Content:
         views, names = list(view.values()), tuple(view)
-        left_out = "" if len(view) == len(request.compared) else f"{ONE_DIMENSION} "
-        compared = [run for run in request.compared if run.name in view]
-        each = [f"of {r.name}: {r.explorer.family}, dots: samples of {view[r.name].base_name}" for r in compared]
+        each = [
+            f"of {r.name}: {r.explorer.family}, dots: samples of {view[r.name].base_name}" for r in request.compared
+        ]
         return Content(
             figure=as_json(posterior.figure(views, names, request.theme)),
             sub=" and ".join(names),
-            sentence=f"{left_out}{_planes_words(view)} Approximate posterior {'; '.join(each)}.",
-            alt="; ".join(_contours_alt(name, request.focal.instance, of_run) for name, of_run in view.items()),
+            sentence=f"{_read(view)} Approximate posterior {'; '.join(each)}.",
+            alt="; ".join(_alt(name, request.focal.instance, of_run) for name, of_run in view.items()),
             selects=_planes(request),
         )
 
 
-def posterior_view(run: ComparedRun, plane: str) -> PosteriorView:
-    """Return the view of one run on the chosen plane; d = 2 has only one plane."""
+def _read(view: dict[str, PosteriorView | LineView]) -> str:
+    """Return how to read the panels: contours, which are a slice at d > 2, or a line at d = 1."""
+    notes = {name: of_run.plane.note for name, of_run in view.items() if isinstance(of_run, PosteriorView)}
+    slices = [(name, note) for name, note in notes.items() if note]
+    read = [CONTOURS_READ] * (len(slices) < len(notes))
+    read += [note if len(slices) == len(view) else f"{name}: {note}" for name, note in slices[:1]]
+    return " ".join(read + [LINE_READ] * (len(notes) < len(view)))
+
+
+def posterior_view(run: ComparedRun, plane: str) -> PosteriorView | LineView:
+    """Return the view of one run on the chosen plane; d = 2 has only one plane, and d = 1 the latent line."""
+    if run.latent_dim == 1:
+        return run.explorer.line_view(run.instance)
     kind, dims = plane_dims(plane)
     if run.latent_dim == 2:
         kind, dims = "auto", (0, 1)
     return run.explorer.posterior_view(run.instance, run.explorer.plane(run.instance, kind, dims))
 
 
-def _planes_words(view: dict[str, PosteriorView]) -> str:
-    """Return how to read the contours: of a run with more than two dimensions they are a slice."""
-    slices = {name: of_run.plane.note for name, of_run in view.items() if of_run.plane.note}
-    if not slices:
-        return CONTOURS_READ
-    name, note = next(iter(slices.items()))
-    return note if len(slices) == len(view) else f"{CONTOURS_READ} {name}: {note}"
-
-
-def _contours_alt(name: str, instance: Instance, view: PosteriorView) -> str:
-    modes = len(view.modes)
+def _alt(name: str, instance: Instance, view: PosteriorView | LineView) -> str:
+    modes, line = len(view.modes), isinstance(view, LineView)
     return (
-        f"Contours of the true posterior of {instance.title} under {name}: {modes} mode{'s' * (modes != 1)}, "
-        f"with {len(view.base_samples)} samples of {view.base_name} and the 90 % regions of "
+        f"{'Density' if line else 'Contours'} of the true posterior of {instance.title} under {name}: "
+        f"{modes} mode{'s' * (modes != 1)}, with {len(view.base_samples)} samples of {view.base_name} and the "
+        f"{'densities' if line else '90 % regions'} of "
         f"{', '.join(shape.name for shape in view.gaussians) or 'no Gaussian yet'}"
     )
 
@@ -111,7 +114,7 @@ class MapaTraces(ExplorerPane):
     title = "MAPA traces"
     help = MAPA_HELP
     needs = frozenset({"encodings", "atlas", "reference"})
-    to_csv = staticmethod(export.traces)
+    to_csv = export.TRACES
     depends = ("focal.explorer", "identity", "bandwidth", "refined")
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> TracesView:
@@ -161,11 +164,14 @@ class FigureOne(ExplorerPane):
     name = "figure_one"
     title = "Uncertainty and posterior shape"
     looks = ""
-    to_csv = staticmethod(export.figure_one)
+    to_csv = export.FIGURE_ONE
     depends = ("focal.explorer",)
 
     def shown(self, request: ExplorerRequest) -> bool:
         return request.focal.explorer.reports_uncertainty
+
+    def subject(self, request: ExplorerRequest) -> str:
+        return request.focal.name
 
     def compute(self, request: ExplorerRequest, progress: Progress) -> tuple[FigureOneItem, ...]:
         return request.focal.explorer.figure_one()
@@ -178,7 +184,7 @@ class FigureOne(ExplorerPane):
         return Content(
             figure=as_json(figure_one.figure(view, request.theme)),
             sub=name,
-            sentence=f"{FIGURE_ONE_READ} {scale}{f' {SLICES}' if view[0].posterior.plane.note else ''}",
+            sentence=f"{FIGURE_ONE_READ} {scale}{f' {SLICES}' * (request.focal.latent_dim > 2)}",
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from dashboards.explorer.state import PRINCIPAL, names_of, plane_dims
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.views import Instance
 from gpvae_core.plots.theme import Theme
@@ -99,17 +98,12 @@ class ExplorerPane(Pane[ExplorerRequest]):
     def drawing_key(self, request: ExplorerRequest) -> Hashable:
         return request.theme.name, request.names, request.focus, request.colour, request.against, request.coordinates
 
-    def file(self, request: ExplorerRequest) -> str:
-        instance = request.focal.instance
-        which = instance.source if instance.index is None else instance.index
-        return f"{request.focal.name}-{self.name}-{which}"
+    of_both: ClassVar[bool] = False
+    """Whether the view shows both runs that are compared."""
 
-
-def tables(to_csv: Callable[[Any], str], views: Mapping[str, Any]) -> str:
-    """Return the CSV table of the run shown; of two runs, each table under a line with the run's name."""
-    if len(views) == 1:
-        return to_csv(*views.values())
-    return "\n".join(csv_text(["run", name], []) + to_csv(view) for name, view in views.items())
+    def subject(self, request: ExplorerRequest) -> str:
+        names = request.names if self.of_both else (request.focal.name,)
+        return f"{' and '.join(names)}, {request.focal.instance.title}"
 
 
 def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from dashboards.gap_lab.request import GapLabRequest
-from dashboards.lab.pane import Pane
+from dashboards.lab.pane import Pane, one_file
 from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.gap_lab import export
@@ -34,13 +34,16 @@ class GapLabPane(Pane[GapLabRequest]):
 
     looks = "tall wraps"
 
+    def subject(self, request: GapLabRequest) -> str:
+        return f"decoder of {request.lab.decoder.name}"
+
 
 class GapStacks(GapLabPane):
     """Stacked gaps of each method on the image, or their means over a sample, which a job computes."""
 
     name = "lab_gaps"
     title = "Gaps"
-    to_csv = staticmethod(export.stacks)
+    to_csv = one_file(export.stacks)
 
     def slow(self, request: GapLabRequest) -> bool:
         return request.gaps_of == "sample"
@@ -78,7 +81,7 @@ class PosteriorContours(GapLabPane):
 
     name = "lab_contours"
     title = "True and approximate posteriors"
-    to_csv = staticmethod(export.contours)
+    to_csv = one_file(export.contours)
     depends = ("lab.results", "methods", "index", "start")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> ContoursView:
@@ -104,8 +107,11 @@ class SviBound(GapLabPane):
 
     name = "lab_bound"
     title = "ELBO of SVI, step by step"
-    to_csv = staticmethod(export.svi)
+    to_csv = one_file(export.svi)
     depends = ("lab.results", "start", "svi", "index")
+
+    def subject(self, request: GapLabRequest) -> str:
+        return f"{super().subject(request)}, {request.lab.title(request.index)}"
 
     def compute(self, request: GapLabRequest, progress: Progress) -> SviView:
         return request.lab.svi(request.start, request.svi, request.index)
@@ -146,7 +152,7 @@ class AccuracyTime(GapLabPane):
     name = "lab_times"
     title = "Accuracy against time"
     in_job = True
-    to_csv = staticmethod(export.times)
+    to_csv = one_file(export.times)
     depends = ("lab.results", "methods")
 
     def compute(self, request: GapLabRequest, progress: Progress) -> TimesView:
@@ -171,7 +177,7 @@ class CurvePane(GapLabPane):
     """Gaps along a series of runs; where there is no such series, the card offers to train it."""
 
     in_job = True
-    to_csv = staticmethod(export.curve)
+    to_csv = one_file(export.curve)
     what: ClassVar[str] = ""
     """What the view's title names, put before it."""
 

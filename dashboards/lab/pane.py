@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -12,6 +12,11 @@ from gpvae_core.progress import Progress
 
 R = TypeVar("R")
 """The request of a page: its state, checked, with the runs and data that it names."""
+
+
+def one_file(write: Callable[[Any], str]) -> Mapping[str, Callable[[Any], str]]:
+    """Return the `Pane.to_csv` of a view whose numbers are one table."""
+    return {"": write}
 
 
 class Pane(ABC, Generic[R]):
@@ -38,8 +43,8 @@ class Pane(ABC, Generic[R]):
     """Attributes of the request on which the view depends, such as 'index' or 'lab.name'."""
     in_job: ClassVar[bool] = False
     """Whether the view is computed in a job, whose progress is shown and which can be cancelled."""
-    to_csv: Callable[[Any], str] = staticmethod(str)
-    """Returns the numbers of a view as the text of a CSV file."""
+    to_csv: Mapping[str, Callable[[Any], str]] = one_file(str)
+    """What the CSV files of a view hold, one table each -> function that writes it; the name of an only file is ''."""
 
     def key(self, request: R) -> Hashable:
         """Return all that the view depends on: it is computed again only when this changes. None for no view."""
@@ -65,9 +70,12 @@ class Pane(ABC, Generic[R]):
         """Return all that the drawing depends on beside the key, such as the theme; None to draw at every request."""
         return None
 
-    def file(self, request: R) -> str:
-        """Return the name of the files that the card exports, without its ending."""
-        return self.name
+    def subject(self, request: R) -> str:
+        """Return the run and image that the view is about, for the exported figure and the names of files.
+
+        What stands after the card's title is added, unless it says the same.
+        """
+        return ""
 
     def selects(self, request: R) -> tuple[Select, ...]:
         """Return the drop-downs that the heading has even while the card shows only a message."""

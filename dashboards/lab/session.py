@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +34,21 @@ BUSY_AFTER_S = 0.6
 """Seconds that a card may take before it is marked as busy."""
 CANCEL_AFTER_S = 3.0
 """Seconds that a card may take before its computing can be cancelled."""
+TABLE = ": "
+"""What parts 'CSV' from the name of one of several tables that a card can be saved as."""
+LONGEST_NAME = 180
+"""Largest length of an exported file's name; file systems take 255 bytes."""
 CANCEL, AGAIN = ("cancel", "Cancel"), ("again", "Try again")
+
+
+def merged(subject: str, sub: str) -> str:
+    """Return both texts, or the longer one where it contains the other."""
+    return subject if sub in subject else sub if subject in sub else f"{subject} · {sub}"
+
+
+def file_name(*parts: str) -> str:
+    """Return these texts as a file's name without its ending, of letters, digits, underscores and hyphens."""
+    return re.sub(r"\W+", "-", " ".join(parts)).strip("-")[:LONGEST_NAME]
 
 
 @dataclass(frozen=True)
@@ -78,13 +93,13 @@ class Session(Generic[R]):
         handlers = {
             "pick": lambda index: self._page.pick(int(index)),
             "hover": lambda index: self._page.hover(pane, int(index)),
-            "csv": lambda _: self._export(pane),
+            "csv": lambda kind: self._export(pane, str(kind).partition(TABLE)[2]),
             "select": lambda choice: self._page.select(*map(str, choice)),
             "action": lambda action: self._act(pane, str(action)),
         }
-        return Card(
-            handlers, view=pane.name, title=pane.title, help=pane.help, looks=pane.looks, margin=0, styles=UNBOUND
-        )
+        kinds = ["PNG", "SVG", *(f"CSV{table and TABLE + table}" for table in pane.to_csv)]
+        looks: dict[str, Any] = {"looks": pane.looks, "margin": 0, "styles": UNBOUND}
+        return Card(handlers, view=pane.name, title=pane.title, help=pane.help, kinds=kinds, **looks)
 
     @property
     def settling(self) -> bool:
@@ -130,11 +145,11 @@ class Session(Generic[R]):
         for background in self._background.values():
             background.discard()
 
-    def _export(self, pane: Pane[R]) -> None:
+    def _export(self, pane: Pane[R], table: str) -> None:
         answer, card = self._answers.get(pane.name), self.cards[pane.name]
-        if answer is not None and answer.key is not None:
-            view, name = answer.view, f"{answer.content.file}.csv"
-            self.latest.aside(lambda: pane.to_csv(view), lambda text: card.answer(csv=text, file=name))
+        if answer is not None and answer.key is not None and table in pane.to_csv:
+            view, name = answer.view, f"{file_name(answer.content.file, table)}.csv"
+            self.latest.aside(lambda: pane.to_csv[table](view), lambda text: card.answer(csv=text, file=name))
 
     # From the state to the request
 
@@ -288,7 +303,9 @@ class Session(Generic[R]):
             view = self._background[pane.name].result
         else:
             view = pane.compute(request, silent)
-        content = replace(pane.draw(view, request), file=pane.file(request))
+        content = pane.draw(view, request)
+        about = merged(pane.subject(request), content.sub)
+        content = replace(content, about=about, file=file_name(pane.title, about))
         return Answer(content, key, view, drawing_key, pane.aside(view, request))
 
     def _put(self, pane: Pane[R], answer: Answer) -> None:

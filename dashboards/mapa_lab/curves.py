@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from dashboards.lab.pane import one_file
 from dashboards.mapa_lab.points import spread, train_command
 from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
@@ -32,7 +33,7 @@ class BoundCurves(MapaLabPane):
     title = "Bound against S"
     tab = "bound"
     in_job = True
-    to_csv = staticmethod(export.bound)
+    to_csv = one_file(export.bound)
     depends = ("set_key", "settings")
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> BoundView:
@@ -79,7 +80,7 @@ class KlCurves(MapaLabPane):
     width = kl_curves.WIDTH
     title = "Test KL against S"
     tab = "bound"
-    to_csv = staticmethod(export.test_kl)
+    to_csv = one_file(export.test_kl)
     depends = ("lab.name",)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> KlView | None:
@@ -107,7 +108,7 @@ class ModelDensity(MapaLabPane):
     title = "Density of a trained model"
     tab = "bound"
     in_job = True
-    to_csv = staticmethod(export.density)
+    to_csv = one_file(export.density)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         name = self._run(request)
@@ -144,7 +145,7 @@ class PassCurves(MapaLabPane):
     in_job = True
     width = pass_curves.WIDTH
     depends = ("set_key", "settings.bandwidth", "settings.seed")
-    to_csv = staticmethod(export.passes)
+    to_csv = one_file(export.passes)
 
     def __init__(self, encoder: bool) -> None:
         self._encoder = encoder

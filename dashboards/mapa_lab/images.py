@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from dashboards.lab.pane import one_file
 from dashboards.lab.words import mapa_words
 from dashboards.mapa_lab.points import effective_words
 from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
@@ -32,6 +33,9 @@ class ImagePane(MapaLabPane):
     tab = "images"
     in_job = True
 
+    def subject(self, request: MapaLabRequest) -> str:
+        return "" if request.picture is None else request.picture.run
+
     def key(self, request: MapaLabRequest) -> Hashable:
         picture = request.picture
         if picture is None:
@@ -46,7 +50,7 @@ class NeighbourImages(ImagePane):
     name = "mapa_neighbours"
     width = neighbour_images.WIDTH
     title = "Most probable training images"
-    to_csv = staticmethod(export.neighbours)
+    to_csv = one_file(export.neighbours)
 
     def missing(self, request: MapaLabRequest) -> Content:
         return Content(message=NO_RUN, actions=(("train", "Train the default pair"),))
@@ -84,7 +88,10 @@ class CodeMap(ImagePane):
     name = "mapa_codes"
     width = code_map.WIDTH
     title = "Codes of these images"
-    to_csv = staticmethod(export.codes)
+    to_csv = one_file(export.codes)
+
+    def subject(self, request: MapaLabRequest) -> str:
+        return "" if request.picture is None else f"{request.picture.run}, test image {request.picture.index}"
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> CodesView:
         assert request.picture is not None

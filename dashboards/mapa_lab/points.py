@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dashboards.lab.pane import one_file
 from dashboards.lab.words import MAPA, mapa_rating, mapa_words
 from dashboards.mapa_lab.request import MapaLabPane, MapaLabRequest
 from dashboards.widgets.card import Content, Select, as_json
@@ -73,7 +74,7 @@ class PointTraces(PointPane):
     name = "mapa_traces"
     width = TRACES
     title = "Log posterior of the chosen point"
-    to_csv = staticmethod(export.traces)
+    to_csv = one_file(export.traces)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> TraceView:
         return request.lab.traces(request.chosen, request.settings)
@@ -105,7 +106,7 @@ class PointPlane(PointPane):
     name = "mapa_plane"
     width = PLANE
     title = "The points"
-    to_csv = staticmethod(export.plane)
+    to_csv = one_file(export.plane)
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> PlaneView:
         return request.lab.plane(request.chosen, request.settings)
@@ -131,7 +132,11 @@ class GenerativeProcess(MapaLabPane):
     width = 2 * generative_process.WIDTH
     title = "Generative process and posteriors"
     tab = "process"
-    to_csv = staticmethod(export.processes)
+    to_csv = one_file(export.processes)
+
+    def subject(self, request: MapaLabRequest) -> str:
+        paper = "the functions of Fig. 1 of Yacoby et al. (2024)"
+        return paper if request.values["example"] == "paper" else super().subject(request)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         values = request.values
@@ -196,7 +201,7 @@ class DecoderVariants(PointPane):
     width = 2 * variants.WIDTH
     title = "Several decoders of the same points"
     tab = "variants"
-    to_csv = staticmethod(export.variants)
+    to_csv = one_file(export.variants)
 
     def key(self, request: MapaLabRequest) -> Hashable:
         name = request.values["learned"]

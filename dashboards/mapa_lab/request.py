@@ -80,6 +80,9 @@ class MapaLabPane(Pane[MapaLabRequest]):
     width: int
     """Width of the figure in pixels."""
 
+    def subject(self, request: MapaLabRequest) -> str:
+        return request.lab.name
+
     def shown(self, request: MapaLabRequest) -> bool:
         return request.tab == self.tab
 

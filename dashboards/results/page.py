@@ -9,7 +9,7 @@ from typing import ClassVar
 import panel as pn
 
 from dashboards.lab.page import FULL_HEIGHT, Page
-from dashboards.lab.pane import Pane
+from dashboards.lab.pane import Pane, one_file
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.results import rows, words
 from dashboards.results.controls import ResultsControls
@@ -35,7 +35,7 @@ class ColumnPane(Pane[ResultsRequest]):
 
     name = "beside_paper"
     title = "Means and deviations"
-    to_csv = staticmethod(to_csv)
+    to_csv = one_file(to_csv)
 
     def key(self, request: ResultsRequest) -> Hashable:
         column = request.column if request.sheet.of_scores else ""
@@ -57,8 +57,9 @@ class ColumnPane(Pane[ResultsRequest]):
             selects=(select,) if len(names) > 1 else (),
         )
 
-    def file(self, request: ResultsRequest) -> str:
-        return f"{request.sheet.key}-{request.column}"
+    def subject(self, request: ResultsRequest) -> str:
+        table, column = request.tables[request.sheet.key], words.column_words(request.columns[request.column][0])
+        return f"{table.partition(' · ')[0]}, {column}"
 
 
 class ResultsPage(Page[ResultsRequest]):

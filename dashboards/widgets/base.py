@@ -22,7 +22,8 @@ def _read(*names: str) -> list[str]:
 class Widget(JSComponent):
     """A component that calls `handlers[kind](value)` for each `kind: value` in a message from the browser.
 
-    Its script and styles lie beside its module under the same name; `shared.js` and `shared.css` go before them.
+    Its script and styles lie beside its module under the same name; `shared.js`, `shared.css` and, of a component that
+    saves files, a script with `_files` in its name go before them.
     """
 
     dark = param.Boolean(default=False)
@@ -31,7 +32,7 @@ class Widget(JSComponent):
         super().__init_subclass__()
         name = cls.__module__.rpartition(".")[2]
         # NOTE: panel hands a component to the browser as one blob, from which nothing relative can be imported.
-        cls._esm = "\n".join(_read("shared.js", f"{name}.js"))
+        cls._esm = "\n".join(_read("shared.js", f"{name}_files.js", f"{name}.js"))
         cls._stylesheets = _read("shared.css", f"{name}.css")
 
     def __init__(self, handlers: Handlers, **params: Any) -> None:

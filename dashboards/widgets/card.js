@@ -9,15 +9,16 @@ function adoptPlotlyStyle(root) {
   element("style", root, {}, rules.join("\n"))
 }
 
-function exportButtons(tools, model, plot) {
-  const asImage = (format) => () => {
-    const {width, height} = plot.layout ?? {}
-    if (width) window.Plotly.downloadImage(plot, {format, width, height, scale: format === "png" ? 3 : 1, filename: model.content.file})
-  }
-  const actions = {PNG: asImage("png"), SVG: asImage("svg"), CSV: () => model.send_msg({csv: true})}
+function exportButtons(tools, model, plot, report) {
+  const tables = model.kinds.filter((kind) => kind.includes(": "))
   for (const kind of model.kinds) {
-    button(tools, kind, actions[kind], {class: "export", title: `Save this view as ${kind}`, "aria-label": `Save ${model.title} as ${kind}`})
+    if (tables.includes(kind)) continue
+    button(tools, kind, () => saveAs(kind, model, plot, report), {class: "export", title: `Save this view as ${kind}`, "aria-label": `Save ${model.title} as ${kind}`})
   }
+  if (!tables.length) return
+  const select = element("select", tools, {class: "export", title: "Save a table of this view as CSV", "aria-label": `Save a table of ${model.title}`})
+  for (const kind of ["CSV", ...tables]) select.add(new Option(kind, kind))
+  select.onchange = () => { saveAs(select.value, model, plot, report); select.value = "CSV" }
 }
 
 function drawSelect(holder, model, {name, label, options, value}) {
@@ -82,7 +83,7 @@ export function render({model, el}) {
   ;(window.gpvaePlots ??= {})[model.view] = plot // for whatever moves shapes on this view
   const sentence = element("p", card, {class: "sentence"})
   const thumb = element("img", plot, {class: "thumb", alt: "", hidden: ""})
-  exportButtons(tools, model, plot)
+  exportButtons(tools, model, plot, (words) => { message.textContent = words })
   let drawn = null
   let painted = null // the request of the last painting: a mark of being busy moves nothing
   let busy = Promise.resolve()

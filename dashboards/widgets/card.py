@@ -47,6 +47,8 @@ class Content:
     """Whether the pointer over a point shows its image."""
     pictures: str = ""
     """Name of the source of these images; the browser drops those it has when the name changes."""
+    about: str = ""
+    """The run and image, for the exported figure."""
     file: str = "view"
     """File name of an export, without its ending."""
     stamp: int = 0
@@ -69,13 +71,13 @@ def _as_dict(content: Content) -> dict[str, Any]:
 
 
 class Card(Widget):
-    """A card; messages are 'pick' and 'hover' (index), 'csv' (True), 'select' ([name, key]), 'action' (key)."""
+    """A card; messages are 'pick' and 'hover' (index), 'csv' (kind), 'select' ([name, key]), 'action' (key)."""
 
     view = param.String(doc="Name of the view, for exports and measurements")
     title = param.String()
     help = param.String(doc="What an abbreviation in the title stands for; its tooltip")
     looks = param.String("tall", doc="Some of: tall (336 pixels), shrinks (without a figure), wraps (behind the title)")
-    kinds = param.List(default=["PNG", "SVG", "CSV"], doc="What the view can be saved as")
+    kinds = param.List(doc="What the view can be saved as: PNG, SVG, CSV or, for each of several tables, CSV: table")
     figure = param.String(doc="The figure shown last: it stays in the browser while messages hide it")
     content = param.Dict(default=_as_dict(Content()))
 

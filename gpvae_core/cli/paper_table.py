@@ -267,7 +267,7 @@ def _show_times(
 
     rows = time_rows(table, dims, methods)
     measured = [] if bench is None else bench_rows(bench)
-    _write(csv, times_to_csv(rows), latex, times_to_latex(table, rows))
+    _write(csv, times_to_csv(table, dims, methods), latex, times_to_latex(table, rows))
     if put_json({"table": table.number, "source": table.source, "cells": rows, "bench": measured}, json_):
         return
     say(f"{table.title}, {table.unit} ({table.source})")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import replace
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from gpvae_core.gaps import encoder_elbos, gaps_and_best
 from gpvae_core.inspection import contours, pictures
 from gpvae_core.inspection.encoder_shape import encoder_shape
 from gpvae_core.inspection.encodings import Encodings, encode_batch
-from gpvae_core.inspection.gap_sample import BestGaussian, GapSample, gap_view, sample_from
+from gpvae_core.inspection.gap_sample import BestGaussian, GapSample, gap_view, quick_gap_view, sample_from
+from gpvae_core.inspection.line import line_view, thinned
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.local import LocalPosterior, local_posterior
 from gpvae_core.inspection.mapa_answers import MapaAnswers
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.planes import choose_plane, latent_plane, on_plane
+from gpvae_core.inspection.planes import choose_plane, latent_line, latent_plane, on_plane
 from gpvae_core.inspection.stages import Stages
 from gpvae_core.inspection.traces import Line, kl, profile_lines, slice_lines, traces
 from gpvae_core.inspection.views import (
@@ -36,6 +39,8 @@ from gpvae_core.mapa import Bandwidth
 from gpvae_core.refiners.none import NoRefiner
 from gpvae_core.truth.evidence import Evidence
 from gpvae_core.truth.grid import GridPosterior
+from gpvae_core.truth.line_posterior import LinePosterior
+from gpvae_core.truth.quadrature import TruePosterior
 from gpvae_core.truth.resampling import PROPOSALS
 
 T = TypeVar("T")
@@ -55,6 +60,11 @@ class InstanceAnswers:
         self._run, self._vae, self._seed = stages.run, stages.run.model, stages.seed
         self._memo = Memo(CACHED)
         self._mapa = MapaAnswers(stages)
+
+    @property
+    def by_quadrature(self) -> bool:
+        """Whether d is 1 or 2, where the true posterior is known by quadrature."""
+        return self._vae.latent_dim <= 2
 
     @property
     def planar(self) -> bool:
@@ -89,17 +99,17 @@ class InstanceAnswers:
         name = "encoder" if q.uncertainty() is None else "GP encoder (marginalised)"
         return name if isinstance(self._vae.refiner, NoRefiner) else f"{name}, refined"
 
-    # -- truth ------------------------------------------------------------------------------------------------------
+    def quadrature(self, instance: Instance) -> TruePosterior:
+        """Return p(z|x) by quadrature, at d = 1 or 2."""
+        return self._once("truth", instance, lambda: self._run.truth.posterior(self._x(instance))[0])
 
     def truth(self, instance: Instance) -> GridPosterior:
-        """Return p(z|x) by quadrature, at d = 2."""
+        """Return p(z|x) by quadrature on a grid over the latent plane, at d = 2."""
+        return cast("GridPosterior", self.quadrature(instance))
 
-        def compute() -> GridPosterior:
-            (posterior,) = self._run.truth.posterior(self._x(instance))
-            assert isinstance(posterior, GridPosterior)
-            return posterior
-
-        return self._once("truth", instance, compute)
+    def line_truth(self, instance: Instance) -> LinePosterior:
+        """Return p(z|x) by quadrature on the nodes of the latent line, at d = 1."""
+        return cast("LinePosterior", self.quadrature(instance))
 
     def local(self, instance: Instance) -> LocalPosterior:
         """Return the mode and the Laplace approximation there.
@@ -118,7 +128,7 @@ class InstanceAnswers:
 
     def mode(self, instance: Instance) -> Array:
         """Return the posterior mode, (D,)."""
-        return self.truth(instance).modes()[0] if self.planar else self.local(instance).mode
+        return self.quadrature(instance).modes()[0] if self.by_quadrature else self.local(instance).mode
 
     def log_px(self, instance: Instance) -> float:
         """Return log p(x) in nats: by the run's estimator if it is exact or computed already, else a quick bound."""
@@ -129,11 +139,9 @@ class InstanceAnswers:
 
     def _quick(self, instance: Instance) -> Evidence:
         """Return a quick estimate of log p(x): by quadrature, else a lower bound from the encoder's samples."""
-        if self.planar:
-            return Evidence.of_posteriors("grid", [self.truth(instance)])
+        if self.by_quadrature:
+            return Evidence.of_posteriors("grid" if self.planar else "line", [self.quadrature(instance)])
         return self._once("quick", instance, lambda: self._run.truth.quick(self._x(instance), self._seed))
-
-    # -- best Gaussian ----------------------------------------------------------------------------------------------
 
     def _gaps_if_known(self, instance: Instance) -> tuple[GapSample, int] | None:
         """Return the table with this instance's gaps and best Gaussians, and its row; None if not computed yet."""
@@ -169,6 +177,23 @@ class InstanceAnswers:
         return latent_plane() if self.planar else choose_plane(kind, self.local(instance), dims)
 
     @torch.no_grad()
+    def line_view(self, instance: Instance) -> LineView:
+        """Return view 1 along the latent line. Raises UserError unless d = 1."""
+        if self._vae.latent_dim != 1:
+            raise UserError(f"wanted a run with one latent dimension, got {self._vae.latent_dim}")
+        q, best = self._posterior(instance), self.best_if_known(instance)
+        moments = None if best is None else (float(best.diagonal_mean[0]), float(best.diagonal_std[0]))
+        points, weights = self._mapa.points(self._x(instance), latent_line())
+        base = self._base_samples(q)[:, 0]
+        truth = self.line_truth(instance)
+        return line_view(truth, q, self.encoder_name(q), moments, base, (points[:, 0], weights))
+
+    def _base_samples(self, q: Posterior) -> Array:
+        """Return samples (S, D) of the base encoder."""
+        base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
+        return base[:, 0].cpu().double().numpy()
+
+    @torch.no_grad()
     def posterior_view(self, instance: Instance, plane: Plane) -> PosteriorView:
         """Return view 1 on this plane."""
         x, q = self._x(instance), self._posterior(instance)
@@ -182,15 +207,14 @@ class InstanceAnswers:
             laplace = on_plane("", plane, local.mode, local.covariance)
             drawn = contours.slice_contours(self._vae, x, plane, laplace, shapes)
             modes = plane.coordinates(local.mode)[None]
-        base, _ = q.base().rsample_and_log_prob(BASE_SAMPLES, self._generator())
-        points, weights = self._mapa.points(self._x(instance), plane)
+        points, weights = self._mapa.points(x, plane)
         return PosteriorView(
             plane=plane,
             x=drawn.x,
             y=drawn.y,
             log_density=drawn.log_density,
             hpd_levels=drawn.levels,
-            base_samples=plane.coordinates(base[:, 0].cpu().double().numpy()),
+            base_samples=plane.coordinates(self._base_samples(q)),
             gaussians=shapes,
             mapa_points=points,
             mapa_weights=weights,
@@ -208,8 +232,6 @@ class InstanceAnswers:
             shapes.append(on_plane("best Gaussian (full)", plane, best.full_mean, full))
         return tuple(shapes)
 
-    # -- view 3 -----------------------------------------------------------------------------------------------------
-
     def traces_view(self, instance: Instance, bandwidth: Bandwidth) -> TracesView:
         """Return view 3 with this rule for the kernel's width."""
         reference, x = self._stages.reference(), self._x(instance)
@@ -225,12 +247,15 @@ class InstanceAnswers:
 
     @torch.no_grad()
     def _lines(self, instance: Instance, x: Tensor) -> tuple[tuple[Line, ...], str]:
+        if self._vae.latent_dim == 1:
+            return (thinned(self.line_truth(instance)),), "The line is log p(z|x), by quadrature."
         if self.planar:
             lines = profile_lines(self._run.truth.atlas(), x, self.truth(instance))
             return lines, "The line is the profile: the largest log p(z|x) over the other coordinate."
         lines = slice_lines(self._vae, x, self.local(instance), self.log_px(instance))
-        note = (
-            "The line is the slice through the posterior mode along this coordinate; the points are not on that slice."
+        return (
+            lines,
+            "The line is the slice through the posterior mode along this coordinate; the points lie off it.",
         )
         height = " Its height is provisional: a tighter bound on log p(x) is being computed."
         return lines, note + height * (self._gaps_if_known(instance) is None)
@@ -256,8 +281,9 @@ class InstanceAnswers:
         """Return posterior samples (K, D) to decode, and a sentence on how they were drawn."""
         generator = self._generator(torch.device("cpu"))
         n = pictures.STRIP
-        if self.planar:
-            return np.asarray(self.truth(instance).sample(n, generator)), f"{n} samples of the true posterior, decoded."
+        if self.by_quadrature:
+            z = np.asarray(self.quadrature(instance).sample(n, generator))
+            return z, f"{n} samples of the true posterior, decoded."
         if best is not None:
             name, mean, chol = "best Gaussian", best.full_mean, best.full_chol
         else:
@@ -274,18 +300,8 @@ class InstanceAnswers:
         known = self._gaps_if_known(instance)
         if known is not None:
             table, row = known
-            return gap_view(self._run.name, table.truth, table.columns, row)
-        quick = self._quick(instance)
-        return GapView(
-            run=self._run.name,
-            log_px=float(quick.log_px[0]),
-            log_px_truth=quick.kind,
-            best_full_elbo=None,
-            best_diagonal_elbo=None,
-            encoder_elbo=self._once(
-                "elbo", instance, lambda: float(encoder_elbos(self._vae, self._x(instance), self._seed))
-            ),
-            negentropy=None if quick.negentropy is None else float(quick.negentropy[0]),
-            modes=None if quick.n_modes is None else int(quick.n_modes[0]),
-            log_px_se=None if quick.se is None else float(quick.se[0]),
-        )
+            view = gap_view(self._run.name, table.truth, table.columns, row)
+            # The table counts modes at d = 2 alone.
+            return replace(view, modes=len(self.quadrature(instance).modes())) if self._vae.latent_dim == 1 else view
+        elbo = self._once("elbo", instance, lambda: float(encoder_elbos(self._vae, self._x(instance), self._seed)))
+        return quick_gap_view(self._run.name, self._quick(instance), elbo)

@@ -1,4 +1,4 @@
-"""t-SNE map of latent means, into which new points can be embedded (openTSNE)."""
+"""Map of latent means, into which new points can be embedded: by t-SNE (openTSNE), at d = 1 the latent line itself."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ PLACE_STEPS = 60
 """Steps of openTSNE's transform, after which a point moves by less than 1e-3 of the map's units."""
 STEPS, REPORT_EVERY = 750, 25
 """openTSNE's default number of steps, 250 with early exaggeration and 500 without, and steps between reports."""
+TSNE, COMPONENTS, EQUAL, LINE = "t-SNE", "principal components", "equal codes", "line"
+"""Names of the methods: t-SNE, two principal components of few points, one place for all, and the line at d = 1."""
+READ = {
+    TSNE: "neighbours have similar codes (t-SNE keeps no distances)",
+    COMPONENTS: f"its place is two principal components of its code (t-SNE wants at least {FEWEST} points)",
+    EQUAL: "all codes are equal, so that all points lie in one place",
+    LINE: "its place along the axis is its code; the height only keeps points apart",
+}
+"""Method -> how its map is to be read."""
+GOLDEN = (5.0**0.5 - 1.0) / 2.0
+"""Step of the heights on the line, in which no two of any number of points come close to one another."""
 THREADS = 1
 """Number of threads. More threads would add floats in varying order, and the map would not be reproducible."""
 
@@ -34,30 +45,29 @@ def seeded_sample(n: int, most: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, size=most, replace=False))
 
 
-def _at_least_two_columns(z: Array) -> Array:
-    """Return z (M, D), with a constant column added if D = 1.
-
-    That leaves distances unchanged, and t-SNE can be initialized with two principal components.
-    """
-    return z if z.shape[1] > 1 else np.concatenate([z, np.zeros_like(z)], axis=1)
+def _method(z: Array) -> str:
+    """Return the method for the points z (M, D)."""
+    if z.shape[1] == 1:
+        return LINE
+    if len(z) < FEWEST:
+        return COMPONENTS
+    return TSNE if np.ptp(z, axis=0).any() else EQUAL  # t-SNE divides by their standard deviation
 
 
 class Embedding:
     """Map `xy` (M, 2) of points z (M, D), into which new points can be embedded; threads may share it."""
 
     def __init__(self, z: Array, seed: int, xy: Array | None = None, progress: Progress = silent) -> None:
-        """Compute the map, or use `xy`, which was computed before from the same z and seed."""
-        self._z = _at_least_two_columns(np.asarray(z, dtype=np.float64))
+        """Compute the map, or use `xy`, which was computed before by t-SNE from the same z and seed."""
+        self._z = np.asarray(z, dtype=np.float64)
         self._seed = seed
-        self._is_tsne = len(z) >= FEWEST
+        self.method = _method(self._z)
+        """One of TSNE, COMPONENTS, EQUAL and LINE."""
         self._lock = threading.Lock()
         self._tsne: openTSNE.TSNEEmbedding | None = None
-        self.xy = np.asarray(self._compute(progress) if xy is None else xy)
-
-    @property
-    def method(self) -> str:
-        """The method of the map, in words."""
-        return "t-SNE" if self._is_tsne else f"principal components (t-SNE wants at least {FEWEST} points)"
+        # Other maps than t-SNE's take no time, and a file of an older version may hold one by another method.
+        stored = xy if self.method == TSNE else None
+        self.xy = np.asarray(self._compute(progress) if stored is None else stored)
 
     @property
     def _perplexity(self) -> Any:  # NOTE: openTSNE accepts any number, but its type hint says int
@@ -65,7 +75,9 @@ class Embedding:
         return min(PERPLEXITY, (len(self._z) - 1) / 3)
 
     def _compute(self, progress: Progress) -> Array:
-        if not self._is_tsne:
+        if self.method == LINE:
+            return np.stack([self._z[:, 0], np.arange(len(self._z)) * GOLDEN % 1.0], axis=1)
+        if self.method != TSNE:
             return self._components(self._z)
         done = itertools.count(REPORT_EVERY, REPORT_EVERY)
         progress(0, STEPS, "t-SNE map")
@@ -94,7 +106,7 @@ class Embedding:
     def prepare_placing(self) -> None:
         """Compute the neighbourhoods, which embedding a new point needs and a map from a file does not contain."""
         with self._lock:
-            if not self._is_tsne or self._tsne is not None:
+            if self.method != TSNE or self._tsne is not None:
                 return
             import openTSNE
             from openTSNE.affinity import PerplexityBasedNN
@@ -106,8 +118,10 @@ class Embedding:
 
     def place(self, z: Array) -> Array:
         """Return the position (2,) of a new latent mean (D,) on the map."""
-        row = _at_least_two_columns(np.asarray(z, dtype=np.float64)[None])
-        if not self._is_tsne:
+        row = np.asarray(z, dtype=np.float64)[None]
+        if self.method == LINE:
+            return np.array([row[0, 0], 0.5])
+        if self.method != TSNE:
             return self._components(row)[0]
         self.prepare_placing()
         assert self._tsne is not None

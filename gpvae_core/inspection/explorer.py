@@ -13,7 +13,9 @@ from torch import Tensor
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection import export
 from gpvae_core.inspection.answers import InstanceAnswers
+from gpvae_core.inspection.embedding import LINE, READ
 from gpvae_core.inspection.gap_sample import BestGaussian
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.stages import STAGES, Stages
 from gpvae_core.inspection.uncertainty import quantile_picks, uncertainty_view
@@ -147,6 +149,14 @@ class Explorer:
         """Return view 1 on a plane of this instance (default: `plane(instance)`)."""
         return self._answers.posterior_view(instance, plane or self.plane(instance))
 
+    def line_view(self, instance: Instance) -> LineView:
+        """Return view 1 along the latent line. Raises UserError unless d = 1."""
+        return self._answers.line_view(instance)
+
+    def shown_posterior(self, instance: Instance) -> PosteriorView | LineView:
+        """Return view 1: along the latent line at d = 1, else on the default plane."""
+        return self.line_view(instance) if self.run.model.latent_dim == 1 else self.posterior_view(instance)
+
     def best_gaussian(self, instance: Instance) -> BestGaussian:
         """Return the best Gaussians of one instance, optimizing them if necessary; later views show them."""
         return self._answers.best_gaussian(instance)
@@ -205,10 +215,8 @@ class Explorer:
         x = self.run.data.test.pixels([index]).to(self.run.device)
         everyone = self._stages.encodings()
         reconstruction = decode_means(self.run.model, everyone.mean[index : index + 1], x)[0]
-        variance = float(everyone.variance[index].sum())
-        return FigureOneItem(
-            index, uncertainty, self.posterior_view(instance), instance.image, reconstruction, variance
-        )
+        posterior, variance = self.shown_posterior(instance), float(everyone.variance[index].sum())
+        return FigureOneItem(index, uncertainty, posterior, instance.image, reconstruction, variance)
 
     def map_view(self) -> MapView:
         """Return view 4."""
@@ -221,7 +229,9 @@ class Explorer:
             class_names=data.class_names,
             uncertainty=None if total is None else total[index],
             gap=self._gap_of(index),
-            sample_note=self._sample_note(len(index), len(data.test), embedding.method),
+            sample_note=self._sample_note(len(index), len(data.test)),
+            note=READ[embedding.method],
+            x_label="z1" if embedding.method == LINE else "",
         )
 
     def _gap_of(self, index: np.ndarray) -> Array | None:
@@ -234,11 +244,10 @@ class Explorer:
         return everyone[index]
 
     @staticmethod
-    def _sample_note(shown: int, total: int, method: str) -> str:
-        sample = (
+    def _sample_note(shown: int, total: int) -> str:
+        return (
             f"all {total:,} test images" if shown == total else f"a seeded sample of {shown:,} of {total:,} test images"
         )
-        return sample if method == "t-SNE" else f"{sample}, {method}"
 
     def place_on_map(self, instance: Instance) -> Array:
         """Return the position of an instance on the map, (2,): its own point, or that of its latent mean."""
@@ -248,17 +257,23 @@ class Explorer:
 
     # -- export -----------------------------------------------------------------------------------------------------
 
-    def to_csv(self, view: str, instance: Instance) -> str:
-        """Return the numbers of a view of this instance as CSV text. Raises UserError if the view is unknown."""
-        writers: dict[str, Callable[[], str]] = {
-            "map": lambda: export.tsne_map(self.map_view()),
-            "posterior": lambda: export.posterior(self.posterior_view(instance)),
-            "uncertainty": lambda: export.uncertainty(self.uncertainty_view(instance)),
-            "traces": lambda: export.traces(self.traces_view(instance)),
-            "reconstructions": lambda: export.reconstructions(self.reconstruction_view(instance)),
-            "gaps": lambda: export.gaps(self.gap_view(instance)),
-            "figure_one": lambda: export.figure_one(self.figure_one()),
+    def to_csv(self, view: str, instance: Instance) -> dict[str, str]:
+        """Return the numbers of a view of this instance as CSV texts, one for each table, by the table's name.
+
+        Raises:
+            UserError: the view is unknown.
+        """
+        name = self.run.name
+        views: dict[str, tuple[export.Files, Callable[[], object]]] = {
+            "map": (export.MAP, self.map_view),
+            "posterior": (export.POSTERIOR, lambda: {name: self.shown_posterior(instance)}),
+            "uncertainty": (export.UNCERTAINTY, lambda: self.uncertainty_view(instance)),
+            "traces": (export.TRACES, lambda: self.traces_view(instance)),
+            "reconstructions": (export.RECONSTRUCTIONS, lambda: self.reconstruction_view(instance)),
+            "gaps": (export.GAPS, lambda: {name: self.gap_view(instance)}),
+            "figure_one": (export.FIGURE_ONE, self.figure_one),
         }
-        if view not in writers:
-            raise unknown("view", view, writers)
-        return writers[view]()
+        if view not in views:
+            raise unknown("view", view, views)
+        files, computed = views[view][0], views[view][1]()
+        return {table: write(computed) for table, write in files.items()}

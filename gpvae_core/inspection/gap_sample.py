@@ -11,6 +11,7 @@ from torch import Tensor
 from gpvae_core.gaps import GapTable
 from gpvae_core.inspection.views import Array, GapView
 from gpvae_core.truth.best_gaussian import BestGaussians
+from gpvae_core.truth.evidence import Evidence
 from gpvae_core.truth.truth import Truth
 
 COLUMNS = (
@@ -134,6 +135,21 @@ def gap_view(run: str, truth: str, columns: Mapping[str, Array], row: int) -> Ga
         negentropy=known["negentropy"],
         modes=None if known["n_modes"] is None else int(value["n_modes"]),
         log_px_se=known["log_px_se"],
+    )
+
+
+def quick_gap_view(run: str, quick: Evidence, encoder_elbo: float) -> GapView:
+    """Return the gap of an image whose best Gaussians are not known yet, from the evidence of that image alone."""
+    return GapView(
+        run=run,
+        log_px=float(quick.log_px[0]),
+        log_px_truth=quick.kind,
+        best_full_elbo=None,
+        best_diagonal_elbo=None,
+        encoder_elbo=encoder_elbo,
+        negentropy=None if quick.negentropy is None else float(quick.negentropy[0]),
+        modes=None if quick.n_modes is None else int(quick.n_modes[0]),
+        log_px_se=None if quick.se is None else float(quick.se[0]),
     )
 
 

@@ -20,6 +20,11 @@ def latent_plane() -> Plane:
     return Plane(np.zeros(2), np.eye(2), "z1", "z2", is_slice=False, note="")
 
 
+def latent_line() -> Plane:
+    """Return the latent line, at d = 1, whose only axis is the latent itself."""
+    return Plane(np.zeros(1), np.eye(1), "z1", "", is_slice=False, note="")
+
+
 def dims_plane(local: LocalPosterior, dims: tuple[int, int]) -> Plane:
     """Return the slice through the mode along two latent dimensions, from 0. Raises UserError if they are invalid."""
     d, (i, j) = len(local.mode), dims

@@ -55,6 +55,10 @@ class LabelledMap:
     """(M,) index of each image's class in `class_names`; -1 if it has no label."""
     class_names: tuple[str, ...]
 
+    def class_name(self, c: int) -> str | None:
+        """Return the name of the class `c`; None for an image without a label."""
+        return self.class_names[c] if 0 <= c < len(self.class_names) else None
+
 
 @dataclass(frozen=True)
 class PosteriorTrace:
@@ -146,10 +150,7 @@ class GaussianShape:
 
 @dataclass(frozen=True)
 class PosteriorView(GridDensity):
-    """View 1: log p(z|x) over the plane, with the encoder's and the best Gaussian posteriors.
-
-    On a slice the density is normalised over the displayed window.
-    """
+    """View 1: log p(z|x) over the plane, on a slice normalised over the window, with the approximate posteriors."""
 
     plane: Plane
     hpd_levels: tuple[tuple[float, float], ...]
@@ -157,7 +158,7 @@ class PosteriorView(GridDensity):
     base_samples: Array
     """(S, 2) samples of `Posterior.base()`: the base encoder N(b, c^2) of a GP encoder, mostly q(z|x) itself."""
     gaussians: tuple[GaussianShape, ...]
-    """Shapes of the (marginalised) encoder, and of the best Gaussians if they are known."""
+    """The (marginalised) encoder and, if known, the best Gaussians."""
     mapa_points: Array
     """(M, 2) codes of the training instances with the largest MAPA probability."""
     mapa_weights: Array
@@ -193,7 +194,7 @@ class TracesView:
 
 @dataclass(frozen=True)
 class MapView(LabelledMap):
-    """View 4: the t-SNE map of the latents of the test set."""
+    """View 4: the map of the latents of the test set."""
 
     uncertainty: Array | None
     """(M,) Tr V[f] + Tr V[h]; None if the encoder reports no uncertainty."""
@@ -201,6 +202,10 @@ class MapView(LabelledMap):
     """(M,) inference gap in nats, NaN where not computed; None before any is computed."""
     sample_note: str
     """Description of the sample: 'all 360 test images' or 'a seeded sample of 5,000 of 10,000 test images'."""
+    note: str = ""
+    """How the place of a point is to be read."""
+    x_label: str = ""
+    """Name of the latent coordinate along the horizontal axis, at d = 1; empty where the axes have no meaning."""
 
 
 @dataclass(frozen=True)

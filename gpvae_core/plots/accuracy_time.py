@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from gpvae_core.inspection.gap_lab.views import TimedMethod, TimesView
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.method_styles import MethodStyle
-from gpvae_core.plots.theme import Theme, axis, frame, shortened
+from gpvae_core.plots.theme import Theme, axis, frame, plain, shortened
 
 WIDTH, HEIGHT = 440, 300
 QUANTITIES = ("inference gap", "ELBO")
@@ -52,8 +52,8 @@ def _mark(point: TimedMethod, quantity: str, style: MethodStyle, position: str, 
             "arrayminus": [point.milliseconds - point.low],
             **bar,
         },
-        name=point.method,
-        hovertemplate=f"{point.method}: %{{x:.3g}} ms, {quantity} %{{y:.2f}} ± {se:.2f} nats<extra></extra>",
+        name=plain(point.method),
+        hovertemplate=f"{plain(point.method)}: %{{x:.3g}} ms, {quantity} %{{y:.2f}} ± {se:.2f} nats<extra></extra>",
     )
 
 
@@ -83,8 +83,8 @@ def figure(view: TimesView, styles: Mapping[str, MethodStyle], theme: Theme, qua
     layout = frame(theme, WIDTH, HEIGHT, MARGIN)
     ends = _time_range(view)
     reach = _range(view, quantity)
-    names = {point.method: shortened(styles[point.method].label, LABEL) for point in view.points}
-    places = _positions(view, quantity, names, (ends, reach))
+    letters = {point.method: min(len(styles[point.method].label), LABEL) for point in view.points}
+    places = _positions(view, quantity, letters, (ends, reach))
     marks = _chains(view, quantity, theme)
     for point in sorted(view.points, key=lambda point: point.milliseconds):
         marks.append(_mark(point, quantity, styles[point.method], places[point.method], theme))
@@ -122,8 +122,14 @@ def _range(view: TimesView, quantity: str) -> Range:
     return (low - pad, high + pad) if quantity == "ELBO" else (high + pad, low - pad)
 
 
-def _positions(view: TimesView, quantity: str, names: Mapping[str, str], ranges: tuple[Range, Range]) -> dict[str, str]:
-    """Return the position of each name: the corner of its mark with the least overlap with bars, marks and names."""
+def _positions(
+    view: TimesView, quantity: str, letters: Mapping[str, int], ranges: tuple[Range, Range]
+) -> dict[str, str]:
+    """Return the position of each name: the corner of its mark with the least overlap with bars, marks and names.
+
+    Args:
+        letters: length of the name of each method.
+    """
     (left, right), (bottom, top) = ranges
     wide, tall = WIDTH - MARGIN[0] - MARGIN[1], HEIGHT - MARGIN[2] - MARGIN[3]
 
@@ -142,7 +148,7 @@ def _positions(view: TimesView, quantity: str, names: Mapping[str, str], ranges:
     out = {}
     for p in sorted(view.points, key=lambda point: point.milliseconds):
         x, v = across(p.milliseconds), down(_y(p, quantity)[0])
-        boxes = {corner: _name_box(x, v, len(names[p.method]), corner) for corner in CORNERS}
+        boxes = {corner: _name_box(x, v, letters[p.method], corner) for corner in CORNERS}
         costs = {
             corner: sum(_overlap(box, other) for other in taken) + _outside(box, (wide, tall))
             for corner, box in boxes.items()

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpvae_core.inspection.views import Array, Value
 from gpvae_core.plots.marks import Mark, scatter
-from gpvae_core.plots.theme import Theme, axis
+from gpvae_core.plots.theme import Theme, axis, plain
 
 TICK_RATIO = 1.8
 """Smallest ratio of neighbouring ticks."""
@@ -24,7 +24,7 @@ def curve(
         x=draws,
         y=[value.mean for value in values],
         mode="lines+markers",
-        name=name,
+        name=plain(name),
         line={"color": style["colour"], "dash": style["dash"], "width": 2},
         marker={
             "symbol": style["symbol"],
@@ -33,7 +33,7 @@ def curve(
             "line": {"color": theme.edge, "width": 0.6},
         },
         error_y=bars if any(errors) else None,
-        hovertemplate=f"{name}, S = %{{x:.0f}}: %{{y:.4g}} {unit}<extra></extra>",
+        hovertemplate=f"{plain(name)}, S = %{{x:.0f}}: %{{y:.4g}} {unit}<extra></extra>",
         **more,
     )
 
@@ -41,9 +41,9 @@ def curve(
 def level_line(draws: Sequence[float], level: Value, name: str, colour: str, dash: str, unit: str) -> Mark:
     """Return a horizontal line for a value that does not depend on S."""
     return scatter(
-        x=[min(draws), max(draws)], y=[level.mean, level.mean], mode="lines", name=name,
+        x=[min(draws), max(draws)], y=[level.mean, level.mean], mode="lines", name=plain(name),
         line={"color": colour, "dash": dash, "width": 1.8},
-        hovertemplate=f"{name}: {level.mean:.4g} {unit}<extra></extra>",
+        hovertemplate=f"{plain(name)}: {level.mean:.4g} {unit}<extra></extra>",
     )  # fmt: skip
 
 

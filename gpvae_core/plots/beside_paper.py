@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from gpvae_core.plots.marks import Mark, scatter
-from gpvae_core.plots.theme import Theme, axis, frame
+from gpvae_core.plots.theme import Theme, axis, frame, plain
 from gpvae_core.tables.compare import Cell
 
 WIDTH = 440
@@ -48,7 +48,7 @@ def words(name: str, mean: float | None, sd: float | None, runs: int | None) -> 
     """Return the hover text of a mean."""
     spread = "" if sd is None else f" ± {sd:.1f}"
     count = "" if runs is None else f", {runs} run{'s' if runs != 1 else ''}"
-    return "" if mean is None else f"{name}: {mean:.1f}{spread} nats{count}".replace("-", "−")
+    return "" if mean is None else f"{plain(name)}: {mean:.1f}{spread} nats{count}".replace("-", "−")
 
 
 def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
@@ -60,7 +60,7 @@ def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
     layout["xaxis"] = axis(theme, "test log-likelihood (nats), bars: one standard deviation", nticks=6)
     layout["yaxis"] = axis(
         theme, "", range=[len(cells) - 0.5, -0.5], tickvals=list(range(len(cells))),
-        ticktext=[cell.name for cell in cells], showgrid=True,
+        ticktext=[plain(cell.name) for cell in cells], showgrid=True,
     )  # fmt: skip
     layout["legend"] = {
         "orientation": "h", "x": 0.0, "y": -44 / (tall - MARGIN[2] - MARGIN[3]), "xanchor": "left", "yanchor": "top",

@@ -4,41 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.mapa_lab.image_views import CodesView
 from gpvae_core.inspection.views import Indices
-from gpvae_core.plots.marks import Mark, placed, scatter, scattergl
-from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
+from gpvae_core.plots.class_marks import class_marks
+from gpvae_core.plots.marks import Mark, placed, scatter
+from gpvae_core.plots.theme import Theme, axis, frame
 
 WIDTH, HEIGHT = 560, 440
-
-
-def _classes(view: CodesView, theme: Theme) -> list[Mark]:
-    """Return one trace per class."""
-    # NOTE: a single trace with an array of colours would not do: Panel loses arrays nested in a marker at an update.
-    traces = []
-    for c in np.unique(view.class_index):
-        rows = view.class_index == c
-        name = view.class_names[c] if 0 <= c < len(view.class_names) else "no class"
-        traces.append(
-            scattergl(
-                x=view.xy[rows, 0],
-                y=view.xy[rows, 1],
-                customdata=view.index[rows],
-                mode="markers",
-                name=name,
-                marker={
-                    "color": theme.classes[c % len(theme.classes)] if c >= 0 else theme.muted,
-                    "symbol": CLASS_SYMBOLS[c % len(CLASS_SYMBOLS)],
-                    "size": 4,
-                    "opacity": 0.45,
-                },
-                hovertemplate=f"training image %{{customdata}}, class {name}<extra></extra>",
-            )
-        )
-    return traces
 
 
 def _neighbours(view: CodesView, rows: Indices, name: str, marker: dict[str, Any]) -> Mark:
@@ -60,7 +34,7 @@ def figure(view: CodesView, theme: Theme) -> go.Figure:
         hovertemplate="the test image's own code<extra></extra>",
     )  # fmt: skip
     marks = [
-        *_classes(view, theme),
+        *class_marks(view, theme, "training image", size=4, opacity=0.45),
         _neighbours(view, view.empirical, "near by the model", ring),
         _neighbours(view, view.mapa, "near by MAPA", diamond),
         own,

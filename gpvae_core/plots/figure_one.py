@@ -7,10 +7,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.uncertainty_views import FigureOneItem
 from gpvae_core.plots.marks import Mark
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.posterior import base_dots, density_traces, panel
+from gpvae_core.plots.posterior_line import line_axes, sample_marks, true_marks
 from gpvae_core.plots.theme import Theme, frame, heading
 
 WIDTH, HEIGHT = 960, 308
@@ -22,10 +24,21 @@ KEY = (
     "dark lines: the regions that hold 50, 90, 99 % of the true posterior; red dots: samples of {base}; "
     "both axes in prior sd, at one scale"
 )
+KEY_OF_LINES = (
+    "dark: the density of the true posterior and the intervals that hold 50, 90, 99 % of it; red: samples of {base}"
+)
 
 
 def _panel(item: FigureOneItem, theme: Theme, k: int, left: float, right: float) -> tuple[list[Mark], dict[str, Any]]:
     view = item.posterior
+    if isinstance(view, LineView):
+        axes = {"xaxis": f"x{k + 1 if k else ''}", "yaxis": f"y{k + 1 if k else ''}"}
+        traces = [*true_marks(view, theme, axes, False), sample_marks(view, theme, axes, False)]
+        layout = line_axes(view, theme, axes["xaxis"][1:], (left, right), domain=[PANEL_FLOOR, 1.0])
+        layout[f"yaxis{axes['yaxis'][1:]}"] |= {"title": None, "tickvals": []}
+        for trace in traces:
+            trace["meta"] = item.index
+        return traces, layout
     size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
     place = panel(view, "" if k == 0 else str(k + 1), (left, right), (PANEL_FLOOR, 1.0), size)
     traces = [
@@ -86,7 +99,8 @@ def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
                 font={"size": 10, "color": theme.text},
             )
         )
-    key = KEY.format(base=items[0].posterior.base_name if items else "q(z|x)")
+    lines = any(isinstance(item.posterior, LineView) for item in items)
+    key = (KEY_OF_LINES if lines else KEY).format(base=items[0].posterior.base_name if items else "q(z|x)")
     notes.append(heading(theme, key, 0.0, 0.0, yshift=-20, font={"size": 10, "color": theme.muted}))
     layout["images"], layout["annotations"] = images, notes
     return go.Figure(traces, layout)

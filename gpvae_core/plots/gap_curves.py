@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from gpvae_core.inspection.gap_lab.views import CurveView
 from gpvae_core.inspection.views import Value
 from gpvae_core.plots.marks import Mark, scatter
-from gpvae_core.plots.theme import Theme, axis, frame
+from gpvae_core.plots.theme import Theme, axis, frame, plain
 
 WIDTH, HEIGHT = 440, 300
 
@@ -29,7 +29,7 @@ def _curve(
             "thickness": 1,
             "width": 3,
         },
-        customdata=list(view.labels),
+        customdata=[plain(label) for label in view.labels],
         hovertemplate=f"%{{customdata}}: {name} %{{y:.3f}} nats<extra></extra>",
     )
 
@@ -45,7 +45,7 @@ def figure(view: CurveView, theme: Theme) -> go.Figure:
     highest = max(value.mean + (value.se or 0.0) for value in view.inference)
     layout = frame(theme, WIDTH, HEIGHT, (50, 10, 8, 64), showlegend=True)
     scale = {"type": "log", "dtick": 1} if view.logarithmic else {}
-    layout["xaxis"] = axis(theme, view.x_label, **scale)
+    layout["xaxis"] = axis(theme, plain(view.x_label), **scale)
     layout["yaxis"] = axis(theme, "mean gap (nats)", range=[min(0.0, -0.02 * highest), 1.08 * max(highest, 1e-3)])
     layout["legend"] = {
         "orientation": "h", "x": 0.0, "y": -0.16, "xanchor": "left", "yanchor": "top",

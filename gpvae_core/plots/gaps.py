@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.views import GapView
 from gpvae_core.plots.marks import Mark, bar, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, shortened
+from gpvae_core.plots.theme import Theme, axis, frame, plain, shortened
 
 WIDTH, HEIGHT = 440, 260
 MARGIN = (14, 14, 6, 76)
@@ -159,7 +159,7 @@ def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
     """Return one bar per run from log p(x) (left, at 0) to the encoder's ELBO: approximation and amortization gap."""
     notes: list[dict[str, Any]] = [
         {
-            "text": _lines(view), "hovertext": view.run, "x": 0.0, "y": k - 0.31, "xref": "paper", "yref": "y",
+            "text": _lines(view), "hovertext": plain(view.run), "x": 0.0, "y": k - 0.31, "xref": "paper", "yref": "y",
             "showarrow": False, "xanchor": "left", "yanchor": "bottom", "align": "left",
             "font": {"size": 11, "color": theme.text},
         }

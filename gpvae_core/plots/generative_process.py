@@ -16,7 +16,7 @@ from gpvae_core.inspection.mapa_lab.views import ProcessView
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, heatmap, scatter
 from gpvae_core.plots.method_styles import DASHES, PALE
-from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading
+from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading, plain
 
 WIDTH, HEIGHT = 460, 520
 """Size of one column in pixels."""
@@ -219,6 +219,6 @@ def figure(views: Sequence[ProcessView], theme: Theme, mapa: bool = False) -> go
         column, axes = _column(view, theme, number, len(views), mapa)
         marks += column
         layout |= axes
-        notes.append(heading(theme, view.title, axes[f"xaxis{3 * number + 1}"]["domain"][0], ROW[1] + 0.005))
+        notes.append(heading(theme, plain(view.title), axes[f"xaxis{3 * number + 1}"]["domain"][0], ROW[1] + 0.005))
     layout["annotations"] = notes
     return go.Figure(marks, layout)

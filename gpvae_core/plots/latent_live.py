@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from gpvae_core.inspection.views import Array
-from gpvae_core.plots.marks import scattergl
-from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame, heading
+from gpvae_core.inspection.views import Array, LabelledMap
+from gpvae_core.plots.class_marks import class_marks
+from gpvae_core.plots.theme import Theme, axis, frame, heading, plain
 
 WIDTH, HEIGHT = 620, 440
 SPAN = 4.0
@@ -25,23 +23,7 @@ def figure(
 ) -> go.Figure:
     """Return the first two coordinates of means (N, D), in prior standard deviations, with one trace per class."""
     x, y = means[:, 0], means[:, min(1, means.shape[1] - 1)]
-    traces: list[Any] = []
-    for c in np.unique(class_index):
-        rows = class_index == c
-        traces.append(
-            scattergl(
-                x=x[rows],
-                y=y[rows],
-                mode="markers",
-                name=names[c] if 0 <= c < len(names) else "no class",
-                marker={
-                    "color": theme.classes[c % len(theme.classes)],
-                    "symbol": CLASS_SYMBOLS[c % len(CLASS_SYMBOLS)],
-                    "size": 6,
-                },
-                hoverinfo="name",
-            )
-        )
+    points = LabelledMap(np.arange(len(x)), np.stack([x, y], 1), class_index, names)
     layout = frame(theme, WIDTH, HEIGHT, (46, 70, 26, 40), showlegend=True)
     layout["xaxis"] = axis(theme, "z1 (prior sd)", range=[-SPAN, SPAN], domain=[0.0, 0.97])
     layout["yaxis"] = axis(theme, "z2 (prior sd)", range=[-SPAN, SPAN])
@@ -51,5 +33,5 @@ def figure(
         "x": 1.0,
         "y": 1.0,
     }
-    layout["annotations"] = [heading(theme, title, 0.0, 1.0, yshift=4)]
-    return go.Figure(traces, layout)
+    layout["annotations"] = [heading(theme, plain(title), 0.0, 1.0, yshift=4)]
+    return go.Figure(class_marks(points, theme, "test image", size=6), layout)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from gpvae_core.inspection.mapa_lab.views import TraceView
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.plots.marks import Mark, scatter, scattergl
-from gpvae_core.plots.theme import Theme, axis, frame
+from gpvae_core.plots.theme import Theme, axis, frame, plain
 
 WIDTH, HEIGHT = 540, 350
 TRUE, EMPIRICAL, MAPA = "true posterior", "empiricalized", "MAPA"
@@ -98,6 +98,6 @@ def figure(view: TraceView, theme: Theme) -> go.Figure:
     """Return log posteriors against the latent; `customdata` of the points is the training index."""
     layout = frame(theme, WIDTH, HEIGHT, (50, 10, 48, 40), showlegend=True, hovermode="closest")
     layout["legend"] = legend(theme)
-    layout["xaxis"] = axis(theme, f"{view.latent} (prior sd)", range=extent(view), nticks=8)
+    layout["xaxis"] = axis(theme, f"{plain(view.latent)} (prior sd)", range=extent(view), nticks=8)
     layout["yaxis"] = axis(theme, "log posterior density (nats)", range=span([view]), nticks=7)
     return go.Figure(panel(view, theme, {"xaxis": "x", "yaxis": "y"}, True), layout)

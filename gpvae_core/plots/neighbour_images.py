@@ -11,7 +11,7 @@ from gpvae_core.inspection.mapa_lab.image_views import Neighbour, NeighboursView
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.pictures import placed
-from gpvae_core.plots.theme import Theme, bare_axis, frame, heading
+from gpvae_core.plots.theme import Theme, bare_axis, frame, heading, plain, shortened, wrapped
 
 WIDTH = 860
 COLUMNS = 10
@@ -23,6 +23,8 @@ INPUT = 2.2
 """Width of the test image and its reconstruction, left of the lists, in axis units."""
 PIXELS = 70
 """Pixels per axis unit."""
+LABEL, TITLE_LETTERS = 6, 22
+"""Largest length of a class's name below a picture, and of a line of the test image's title."""
 
 
 def _rows(count: int) -> int:
@@ -30,12 +32,12 @@ def _rows(count: int) -> int:
 
 
 def _caption(neighbour: Neighbour) -> str:
-    label = "" if neighbour.label is None else f"{neighbour.label} · "
+    label = "" if neighbour.label is None else f"{shortened(neighbour.label, LABEL)} · "
     return f"{label}{neighbour.probability:.2g}"
 
 
 def _hover(neighbour: Neighbour, name: str) -> str:
-    label = "" if neighbour.label is None else f", class {neighbour.label}"
+    label = "" if neighbour.label is None else f", class {plain(neighbour.label)}"
     return (
         f"{name}: training image {neighbour.index}{label}<br>probability {neighbour.probability:.3g}<br>"
         f"distance {neighbour.distance:.3f} (root mean square, pixel units)<br>"
@@ -87,7 +89,7 @@ def _list(
 def _input(view: NeighboursView, top: float, theme: Theme) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the test image, and below it its reconstruction, with their titles."""
     images: tuple[tuple[Array, str, float], ...] = (
-        (view.image, view.title, top),
+        (view.image, wrapped(view.title, TITLE_LETTERS), top),
         (view.reconstruction, "decoded from its code", top - CELL - CAPTION - TITLE),
     )
     pictures = [placed(image, 0.0, y, 1.5 * PICTURE) for image, _, y in images]

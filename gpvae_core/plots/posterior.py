@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.level_lines import level_lines
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.marks import Mark, heatmap, scatter
 from gpvae_core.plots.plane_panel import PlanePanel, arrow, inside, panel
-from gpvae_core.plots.theme import Theme, frame, heading, shortened, with_unit, wrapped
+from gpvae_core.plots.posterior_line import line_axes, line_marks
+from gpvae_core.plots.theme import Theme, frame, heading, plain, shortened, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
@@ -188,8 +190,8 @@ def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[
     return [*arrows, text]
 
 
-def figure(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
-    """Return one panel for each of one or two runs.
+def figure(views: Sequence[PosteriorView | LineView], names: Sequence[str], theme: Theme) -> go.Figure:
+    """Return one panel for each of one or two runs: a plane, or the latent line of a run with d = 1.
 
     The legend is beside a single panel, and below two; there it omits the contours, for lack of room.
     """
@@ -206,46 +208,80 @@ def _legend(theme: Theme, **place: Any) -> dict[str, Any]:
     }
 
 
-def _single(view: PosteriorView, theme: Theme) -> go.Figure:
+@dataclass(frozen=True)
+class Part:
+    """One panel of the figure: its traces, axes and notes."""
+
+    marks: list[Mark]
+    axes: dict[str, Any]
+    notes: list[dict[str, Any]]
+
+
+def _part(
+    view: PosteriorView | LineView,
+    number: str,
+    x: tuple[float, float],
+    size: tuple[float, float],
+    theme: Theme,
+    legend: bool,
+    lines: bool,
+) -> Part:
+    """Return the panel of a view between the left and right end `x`, in a plotting area of `size` pixels."""
+    if isinstance(view, LineView):
+        marks = line_marks(view, theme, {"xaxis": f"x{number}", "yaxis": f"y{number}"}, legend, lines)
+        return Part(marks, line_axes(view, theme, number, x), [])
+    place = panel(view, number, x, (0.0, 1.0), size)
+    axes = place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
+    return Part(_marks(view, theme, place.axes, legend, lines), axes, _outside(view, place, theme))
+
+
+def _single(view: PosteriorView | LineView, theme: Theme) -> go.Figure:
     left, right, top, bottom = margin = (50, 4, 8, 38)
-    place = panel(view, "", (0.0, 0.64), (0.0, 1.0), (WIDTH - left - right, HEIGHT - top - bottom))
-    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
-    layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
-    layout["annotations"] = _outside(view, place, theme)
+    part = _part(view, "", (0.0, 0.64), (WIDTH - left - right, HEIGHT - top - bottom), theme, True, True)
+    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True, annotations=part.notes) | part.axes
     layout["legend"] = _legend(theme, x=0.66, y=1.0, xanchor="left", yanchor="top")
-    return go.Figure(_marks(view, theme, place.axes, True, True), layout)
+    return go.Figure(part.marks, layout)
 
 
-def _with_encoder_name(view: PosteriorView, name: str) -> PosteriorView:
+def _with_encoder_name(view: Any, name: str) -> Any:
     first, *others = view.gaussians
     return replace(view, gaussians=(replace(first, name=name), *others))
 
 
-def _pair(views: Sequence[PosteriorView], names: Sequence[str], theme: Theme) -> go.Figure:
+def _pair(views: Sequence[PosteriorView | LineView], names: Sequence[str], theme: Theme) -> go.Figure:
     left, right, top, bottom = margin = (48, 4, 20, 78)
     size = (WIDTH - left - right, HEIGHT - top - bottom)
-    places = [
-        panel(view, number, x, (0.0, 1.0), size)
-        for view, number, x in zip(views, ("", "2"), ((0.0, 0.43), (0.57, 1.0)), strict=True)
+    ends = ((0.0, 0.43), (0.57, 1.0))
+    notes = [
+        heading(theme, f"<b>{shortened(name, NAME_LENGTH)}</b>", x[0], 1.0, yshift=3, hovertext=plain(name))
+        for name, x in zip(names, ends, strict=True)
     ]
-    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
-    for view, place in zip(views, places, strict=True):
-        layout |= place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
-    layout["annotations"] = [
-        heading(theme, f"<b>{shortened(name, NAME_LENGTH)}</b>", place.x[0], 1.0, yshift=3, hovertext=name)
-        for name, place in zip(names, places, strict=True)
-    ]
-    for view, place in zip(views, places, strict=True):
-        layout["annotations"] += _outside(view, place, theme)
-    layout["legend"] = _legend(theme, x=0.0, y=-0.2, xanchor="left", yanchor="top", orientation="h")
-    fullest = max(range(2), key=lambda k: len(views[k].gaussians))
     if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
         views = [_with_encoder_name(view, "encoder") for view in views]
     if len({view.base_name for view in views}) > 1:
         views = [replace(view, base_name="the encoders") for view in views]
-    traces = [
-        mark
-        for k, (view, place) in enumerate(zip(views, places, strict=True))
-        for mark in _marks(view, theme, place.axes, fullest == k, False)
+    # The legend shows the marks of the panel that has most of them; a line and a plane have marks of their own.
+    fullest = max(range(2), key=lambda k: len(views[k].gaussians))
+    shown = [k == fullest or type(views[k]) is not type(views[fullest]) for k in range(2)]
+    parts = [
+        _part(view, number, x, size, theme, legend, False)
+        for view, number, x, legend in zip(views, ("", "2"), ends, shown, strict=True)
     ]
-    return go.Figure(traces, layout)
+    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
+    layout |= {"annotations": notes + [note for part in parts for note in part.notes]}
+    for part in parts:
+        layout |= part.axes
+    layout["legend"] = _legend(theme, x=0.0, y=-0.2, xanchor="left", yanchor="top", orientation="h")
+    marks = [mark for part in parts for mark in part.marks]
+    return go.Figure(_once_each(marks), layout)
+
+
+def _once_each(marks: Sequence[Mark]) -> list[Mark]:
+    """Return the traces with one entry in the legend for each name."""
+    known: set[str] = set()
+    out = []
+    for mark in marks:
+        shown = bool(mark.get("showlegend")) and mark["name"] not in known
+        known |= {mark["name"]} if shown else set()
+        out.append(mark | {"showlegend": shown})
+    return out

@@ -40,7 +40,7 @@ def _error_map(
     scale = {
         "title": {"text": "error", "font": {"size": 10}}, "thickness": 9, "len": size,
         "lenmode": "pixels", "xpad": 0, "ypad": 0,
-        "x": 0.0, "xanchor": "left", "y": 1.0 - (ERROR_ROW + size / 2) / HEIGHT, "yanchor": "middle",
+        "x": 2.0 / WIDTH, "xanchor": "left", "y": 1.0 - (ERROR_ROW + size / 2) / HEIGHT, "yanchor": "middle",
         "tickvals": [-limit, 0.0, limit], "ticktext": [f"−{limit:.2f}", "0", f"+{limit:.2f}"],
         "tickfont": {"size": 10, "color": theme.muted}, "outlinewidth": 0,
     }  # fmt: skip

@@ -16,7 +16,7 @@ from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.posterior import density_traces, panel
-from gpvae_core.plots.theme import Theme, axis, frame, with_unit, wrapped
+from gpvae_core.plots.theme import Theme, axis, frame, plain, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 320
 DIGITS = 4
@@ -53,7 +53,7 @@ def _outline(name: str, line: Array, centre: Array, style: MethodStyle, axes: di
         line={"color": style.colour, "dash": style.dash, "width": 2.2}, hoverinfo="name", **axes,
     )  # fmt: skip
     middle = scatter(
-        x=[float(centre[0])], y=[float(centre[1])], mode="markers", name=style.label, legendgroup=name,
+        x=[float(centre[0])], y=[float(centre[1])], mode="markers", name=plain(style.label), legendgroup=name,
         showlegend=False, marker={"symbol": style.symbol, "size": 7, "color": style.colour}, hoverinfo="name", **axes,
     )  # fmt: skip
     return [edge, middle]

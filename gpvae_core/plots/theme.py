@@ -6,6 +6,7 @@ symbol, dash or edge, so that they are distinct in grey.
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -171,21 +172,30 @@ def with_unit(label: str) -> str:
     return label if "prior sd" in label else f"{label} (prior sd)"
 
 
+def plain(name: str) -> str:
+    """Return a name as text of a figure, which shows it letter by letter.
+
+    Plotly reads its texts as HTML (`<b>`, `&amp;`), as TeX between two dollar signs, and, in what is shown at the
+    pointer, as a template (`%{x}`). Every name that others chose, of a run, a class or a data set, goes through here.
+    """
+    return html.escape(name, quote=False).replace("$", "&#36;").replace("%{", "&#37;{")
+
+
 def wrapped(name: str, width: int) -> str:
-    """Return the name, broken into two lines at the space nearest its middle if it is longer than `width`."""
+    """Return the name as `plain`, in two lines parted at the space nearest its middle if it is longer than `width`."""
     spaces = [k for k, letter in enumerate(name) if letter == " "]
     if len(name) <= width or not spaces:
-        return name
+        return plain(name)
     middle = min(spaces, key=lambda k: abs(k - len(name) / 2))
-    return name[:middle] + "<br>" + name[middle + 1 :]
+    return plain(name[:middle]) + "<br>" + plain(name[middle + 1 :])
 
 
 def shortened(name: str, width: int) -> str:
-    """Return the name, with its middle omitted if it is longer than `width`: run names differ at both ends."""
+    """Return the name as `plain`, without its middle if it is longer than `width`: run names differ at both ends."""
     if len(name) <= width:
-        return name
+        return plain(name)
     head = (width - 1) // 2
-    return f"{name[:head]}…{name[head + 1 - width :]}"
+    return plain(f"{name[:head]}…{name[head + 1 - width :]}")
 
 
 def bare_axis(**more: Any) -> dict[str, Any]:
@@ -210,7 +220,7 @@ def frame(
         "paper_bgcolor": theme.paper,
         "plot_bgcolor": theme.paper,
         "font": {"family": FONT, "size": 11, "color": theme.text},
-        "hoverlabel": {"font": {"family": FONT, "size": 11}},
+        "hoverlabel": {"font": {"family": FONT, "size": 11}, "namelength": -1},
         "showlegend": False,
         **more,
     }

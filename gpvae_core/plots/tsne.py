@@ -1,4 +1,4 @@
-"""View 4: the t-SNE map of the latents, coloured by class, uncertainty or gap."""
+"""View 4: the map of the latents, by t-SNE or along the line at d = 1, coloured by class, uncertainty or gap."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection.views import Array, MapView
+from gpvae_core.plots.class_marks import class_marks
 from gpvae_core.plots.marks import Mark, placed, scattergl
-from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, bare_axis, frame
+from gpvae_core.plots.theme import Theme, axis, bare_axis, frame, with_unit
 
 WIDTH, HEIGHT = 440, 260
 COLOURS = ("class", "uncertainty", "gap")
@@ -33,29 +34,6 @@ def _points(view: MapView, rows: Any, marker: dict[str, Any], name: str, **more:
 
 def _size(view: MapView) -> float:
     return 6.0 if len(view.index) <= 3000 else 3.5
-
-
-def _by_class(view: MapView, theme: Theme) -> list[Mark]:
-    traces = []
-    for c in np.unique(view.class_index):
-        name = view.class_names[c] if 0 <= c < len(view.class_names) else "no class"
-        marker = {
-            "color": theme.classes[c % len(theme.classes)] if c >= 0 else theme.muted,
-            "symbol": CLASS_SYMBOLS[c % len(CLASS_SYMBOLS)],
-            "size": _size(view),
-        }
-        hover = f"image %{{customdata}}, class {name}<extra></extra>"
-        traces.append(
-            _points(
-                view,
-                view.class_index == c,
-                marker,
-                name,
-                showlegend=True,
-                hovertemplate=hover,
-            )
-        )
-    return traces
 
 
 def _labels(ticks: list[float], shown: Array) -> list[str]:
@@ -120,7 +98,7 @@ def _traces(view: MapView, theme: Theme, colour: str) -> list[Mark]:
     if colour not in COLOURS:
         raise unknown("colour of the map", colour, COLOURS)
     if colour == "class":
-        return _by_class(view, theme)
+        return class_marks(view, theme, "image", size=_size(view))
     values, title = {
         "uncertainty": (view.uncertainty, "Tr V[f] + Tr V[h]"),
         "gap": (view.gap, "inference gap (nats)"),
@@ -159,18 +137,14 @@ def highlight(xy: Array | None, theme: Theme) -> list[dict[str, Any]]:
 
 def figure(view: MapView, theme: Theme, colour: str = "class", chosen: Array | None = None) -> go.Figure:
     """Return the map; `customdata` is the test index. Raises UserError if the run lacks the values to colour by."""
+    margin = (4, 4, 4, 38 if view.x_label else 4)
     layout = frame(
-        theme,
-        WIDTH,
-        HEIGHT,
-        (4, 4, 4, 4),
-        showlegend=colour == "class",
-        hovermode="closest",
-        dragmode="pan",
-    )
+        theme, WIDTH, HEIGHT, margin, showlegend=colour == "class", hovermode="closest", dragmode="pan",
+    )  # fmt: skip
+    bare = bare_axis(fixedrange=False)
     layout |= {
-        "xaxis": bare_axis(fixedrange=False),
-        "yaxis": bare_axis(fixedrange=False),
+        "xaxis": axis(theme, with_unit(view.x_label), showgrid=False) if view.x_label else bare,
+        "yaxis": bare,
         "uirevision": "map",
     }
     layout["legend"] = {

@@ -10,7 +10,7 @@ from gpvae_core.errors import unknown
 from gpvae_core.inspection.mapa_lab.views import Variant, VariantsView
 from gpvae_core.plots import mapa_traces
 from gpvae_core.plots.marks import Mark, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened
+from gpvae_core.plots.theme import Theme, axis, frame, heading, plain, shortened
 
 WIDTH, HEIGHT = 440, 620
 """Size in pixels of one column; with more than two columns they are narrower."""
@@ -63,7 +63,7 @@ def _in_plane(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str
         y=variant.curve[:, 1],
         text=[f"{z:.2f}" for z in variant.curve_z],
         mode="markers",
-        name=f"decoder of {variant.name}",
+        name=f"decoder of {plain(variant.name)}",
         showlegend=False,
         marker={
             "size": 4,
@@ -84,7 +84,7 @@ def _in_plane(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str
     chosen = scatter(
         x=[float(view.chosen.x[0])], y=[float(view.chosen.x[1])], mode="markers", name="chosen x", showlegend=False,
         marker={"symbol": "star", "size": 14, "color": theme.base, "line": {"color": theme.highlight, "width": 1.2}},
-        hovertemplate=f"{view.chosen.title}<extra></extra>", **axes,
+        hovertemplate=f"{plain(view.chosen.title)}<extra></extra>", **axes,
     )  # fmt: skip
     return [behind, curve, chosen]
 

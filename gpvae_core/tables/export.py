@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from gpvae_core.csv_text import csv_text
+from gpvae_core.tables.build import choose
 from gpvae_core.tables.compare import BEST, CLOSE, Cell
 from gpvae_core.tables.paper import PaperTable
 
@@ -36,9 +37,20 @@ def to_latex(table: PaperTable, cells: Sequence[Cell]) -> str:
     return _tabular(note, len(columns), head, lines)
 
 
-def times_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the rows of `time_rows`, the paper's milliseconds per batch of 128, as CSV; missing ones are empty."""
-    return csv_text(list(rows[0]), ([row[name] for name in rows[0]] for row in rows))
+def times_to_csv(table: PaperTable, dims: Sequence[int], methods: Sequence[str]) -> str:
+    """Return one line per method, data set, d and decoder: the paper's milliseconds per batch of 128, empty if missing.
+
+    Raises:
+        UserError: the table has no such dimension or method.
+    """
+    chosen_dims, chosen_methods = choose(table, dims, methods)
+    rows = (
+        (row.method, column.dataset, column.latent_dim, column.decoder, None if cell is None else cell.mean)
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if row.method in chosen_methods and column.latent_dim in chosen_dims
+    )
+    return csv_text(("method", "dataset", "latent_dim", "decoder", "paper_ms_per_batch"), rows)
 
 
 def times_to_latex(table: PaperTable, rows: Sequence[Mapping[str, Any]]) -> str:

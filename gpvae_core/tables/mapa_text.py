@@ -100,7 +100,7 @@ def to_csv(comparison: Comparison) -> str:
         for entry in comparison.entries
         for draw, kl in zip(entry.draws, entry.kl, strict=True)
     )
-    return csv_text(["dataset", "method", "samples", "draw", "test_kl", "decoder_passes", "encoder_passes"], rows)
+    return csv_text(["dataset", "method", "samples", "draw", "test_kl_nats", "decoder_passes", "encoder_passes"], rows)
 
 
 def _markdown(rows: Sequence[dict[str, str]]) -> list[str]:

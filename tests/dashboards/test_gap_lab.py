@@ -30,6 +30,8 @@ from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
 from gpvae_core.training import train
 from tests.dashboards.conftest import wait_until
+from tests.dashboards.saving import check_figure, save
+from tests.tidy import tidy
 
 T = TypeVar("T")
 expect.set_options(timeout=30_000)
@@ -239,10 +241,12 @@ def test_stacks_contours_and_curves_are_shown(offline_page: Any, lab_url: str) -
     gaps.locator("select").select_option("sample")
     expect(gaps.locator(".sub")).to_have_text("mean of 64 validation images", timeout=120_000)
     expect(page.locator(".notice")).to_be_hidden()
-    with page.expect_download() as download:
-        gaps.get_by_role("button", name="CSV").click()
-    lines = Path(download.value.path()).read_text().splitlines()
-    assert [line.split(",")[1] for line in lines] == ["method", "first", "first-vae", "first-full"]
+    name, content = save(page, gaps, "CSV")
+    assert [row["method"] for row in tidy(content.decode())] == ["first", "first-vae", "first-full"]
+    assert name == "Gaps-decoder-of-first-mean-of-64-validation-images.csv"
+    for card in ("gaps", "contours", "bound", "times", "epochs"):
+        check_figure(page, view(page, card), "decoder of first")
+        assert tidy(save(page, view(page, card), "CSV")[1].decode())
 
 
 @pytest.mark.page

@@ -24,6 +24,7 @@ from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.training import train
 from tests.dashboards.conftest import wait_until
+from tests.dashboards.saving import check_figure
 
 expect.set_options(timeout=60_000)
 SET = "absolute-value"
@@ -279,6 +280,7 @@ def test_process_variants_and_passes(offline_page: Any, bare_url: str) -> None:
     expect(view(page, "passes").locator(".plot")).to_have_attribute("aria-label", re.compile("IWAE: "))
     expect(view(page, "passes_both").locator(".main-svg").first).to_be_attached()
     expect(page.locator(".summary")).to_contain_text("Decoder passes")
+    check_figure(page, view(page, "passes"), SET)
     page.wait_for_function("location.search.includes('tab=passes')")
 
 
@@ -287,6 +289,8 @@ def test_images_of_a_trained_run(offline_page: Any, url: str) -> None:
     page = opened_in_browser(offline_page, f"{url}?tab=images&run=tiny-vae&image=2&neighbours=6", "neighbours")
     expect(page.locator(".summary")).to_contain_text("The 6 most probable training images")
     expect(view(page, "codes").locator(".main-svg").first).to_be_attached()
+    for card in ("neighbours", "codes"):
+        check_figure(page, view(page, card), "tiny-vae", "test image 2")
     typed(page, "Test image, 0", "4")
     expect(view(page, "neighbours").locator(".sub")).to_contain_text("test image 4")
     typed(page, "Test image, 0", "100000")

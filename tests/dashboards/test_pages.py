@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import re
@@ -25,6 +24,8 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from gpvae_core.bench.browser import VIEWS, click_and_wait, map_points, wait_until_ready
 from gpvae_core.errors import UserError
+from tests.dashboards.saving import check_figure, kinds, save
+from tests.tidy import tidy
 
 pytestmark = pytest.mark.page
 OpenAt = Callable[..., Any]
@@ -363,18 +364,25 @@ def test_dark_and_light(explorer_page: OpenAt) -> None:
 
 
 def test_every_view_is_exported(explorer_page: OpenAt) -> None:
+    """As a figure with title, run, image and date, nothing of it cut off, and as tables of which each is tidy."""
     page = explorer_page()
-    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
-        with page.expect_download() as download:
-            view(page, "gaps").get_by_role("button", name=kind).click()
-        assert Path(download.value.path()).read_bytes().startswith(start)
-        assert download.value.suggested_filename.endswith(f".{kind.lower()}")
+    of_both = ("posterior", "gaps")
     for name in (*VIEWS, "figure_one"):
-        with page.expect_download() as download:
-            view(page, name).get_by_role("button", name="CSV").click()
-        rows = list(csv.reader(Path(download.value.path()).read_text().splitlines()))
-        assert len(rows) > 1
-        assert download.value.suggested_filename == f"tiny-gp-{name}-0.csv"
+        runs = "tiny-gp and tiny-vae" if name in of_both else "tiny-gp"
+        about = runs if name == "figure_one" else f"{runs}, test image 0, class 5"
+        file = check_figure(page, view(page, name), about)
+        stem = re.sub(r"\W+", "-", f"{view(page, name).locator('h2').inner_text()} {about}")
+        assert file == f"{stem}.svg"
+        tables = [kind for kind in kinds(view(page, name)) if kind.startswith("CSV")]
+        for kind in tables:
+            file, content = save(page, view(page, name), kind)
+            assert tidy(content.decode()), file
+            assert file == f"{stem}{kind.partition(': ')[2] and '-' + kind.partition(': ')[2].replace(' ', '-')}.csv"
+        assert len(tables) == (1 if name in ("map", "gaps") else 4 if name == "posterior" else len(tables))
+    file, content = save(page, view(page, "map"), "PNG")
+    image = Image.open(io.BytesIO(content))
+    assert (image.width, file[-4:]) == (3 * 440, ".png")
+    assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 50, "the points are drawn"
 
 
 def cut_off(page: Any, width: int) -> list[str]:

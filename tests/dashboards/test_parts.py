@@ -360,6 +360,29 @@ def test_a_late_echo_does_not_undo_which_runs_the_page_chose(monkeypatch: pytest
     assert state.run == "older"
 
 
+def test_the_class_that_is_shown_is_that_of_the_image() -> None:
+    """A class without a test image is not offered, and one's own image makes way for the class that is chosen."""
+    labels, names = np.array([0, 2, 0, 2]), ("<b>a</b>", "none here", "$x$")
+    data: Any = SimpleNamespace(class_names=names, event_shape=(1, 8, 8))
+    data.test = SimpleNamespace(images=np.zeros((4, 1, 8, 8)), labels=labels)
+    explorer: Any = SimpleNamespace(
+        run=SimpleNamespace(data=data), quick_picks=dict,
+        by_class=lambda name: np.flatnonzero(labels == names.index(name)),
+    )  # fmt: skip
+    state = ExplorerState(run="run", index=0)
+    controls = ExplorerControls(state, lambda line: None)
+    controls.offer(explorer)
+    assert controls.classes.options == ["all", "<b>a</b>", "$x$"]
+    controls.classes.value = "$x$"
+    assert (state.index, controls.classes.value) == (1, "$x$")
+    state.place("drawn", np.zeros((1, 8, 8)))
+    assert controls.classes.value == "all"
+    controls.classes.value = "$x$"
+    assert (state.index, state.own_image, controls.classes.value) == (1, None, "$x$")
+    state.pick(2)
+    assert controls.classes.value == "all"
+
+
 def test_a_dark_upload_is_shown_and_named_and_scaled_as_the_run_was_told() -> None:
     file = io.BytesIO()
     Image.fromarray(np.eye(8, dtype=np.uint8)).save(file, "PNG")

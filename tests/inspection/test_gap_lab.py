@@ -30,6 +30,7 @@ from gpvae_core.progress import Cancelled
 from gpvae_core.runs import Run
 from tests.inspection.conftest import LinearRun, make_run
 from tests.oracles import LinearEncoder
+from tests.tidy import tidy
 
 LinearRuns = Callable[..., LinearRun]
 SHIFT = torch.tensor([0.4, -0.3], dtype=torch.float64)
@@ -100,8 +101,9 @@ def test_an_answer_better_than_any_diagonal_gaussian_has_a_negative_amortization
     assert view.stacks[0].inference.mean == pytest.approx(0.0, abs=0.02)
     assert view.stacks[0].amortization.mean == pytest.approx(-view.approximation.mean, abs=0.02)
     assert view.approximation.mean > 0.02
-    row = export.stacks(view).splitlines()[1]
-    assert f"{view.stacks[0].amortization.mean}" in row
+    (row,) = tidy(export.stacks(view))
+    assert row["amortization_gap_nats"] == view.stacks[0].amortization.mean
+    assert row["inference_gap_nats"] == pytest.approx(row["approximation_gap_nats"] + row["amortization_gap_nats"])
 
 
 def test_svi_goes_from_the_encoders_answer_to_the_best_gaussian(linear: tuple[GapLab, LinearRun]) -> None:
@@ -119,7 +121,7 @@ def test_svi_goes_from_the_encoders_answer_to_the_best_gaussian(linear: tuple[Ga
     np.testing.assert_allclose(start, mean + SHIFT.numpy(), atol=1e-3)
     plain = lab.stacks(["off"], 5)
     assert plain.log_px.mean - diagonal.elbo[0] == pytest.approx(plain.stacks[0].inference.mean)
-    assert len(export.svi(diagonal).splitlines()) == 102
+    assert [row["elbo_nats"] for row in tidy(export.svi(diagonal))] == diagonal.elbo.tolist()
 
 
 def test_svi_refuses_what_it_does_not_take(linear: tuple[GapLab, LinearRun]) -> None:
@@ -164,7 +166,9 @@ def test_contours_show_the_truth_and_reach_to_a_start_that_is_far_off(linear_run
     at = np.unravel_index(view.truth.log_density.argmax(), view.truth.log_density.shape)
     mean = base.oracle.posterior_mean(base.run.data.validation.pixels([2]))[0].numpy()
     np.testing.assert_allclose([view.truth.x[at[1]], view.truth.y[at[0]]], mean, atol=0.1)
-    assert "far" in export.contours(view)
+    rows = tidy(export.contours(view))
+    assert [(row["x_prior_sd"], row["y_prior_sd"]) for row in rows] == [tuple(p) for p in line if np.isfinite(p).all()]
+    assert {row["method"] for row in rows} == {"far"}
 
 
 def test_in_four_dimensions_truth_is_a_bound_and_contours_are_a_slice(linear_run: LinearRuns) -> None:
@@ -224,7 +228,7 @@ def test_times_take_turns_and_are_what_the_clock_says(linear: tuple[GapLab, Line
     view = lab.times(["best", "off+svi:3"])
     assert all(0 < p.low <= p.milliseconds <= p.high for p in view.points)
     assert view.points[0].inference.mean == lab.mean_stacks(["best"]).stacks[0].inference.mean
-    assert len(export.times(view).splitlines()) == 3
+    assert [row["median_ms"] for row in tidy(export.times(view))] == [p.milliseconds for p in view.points]
 
 
 def test_a_timing_is_cancelled(linear: tuple[GapLab, LinearRun]) -> None:
@@ -291,7 +295,7 @@ def test_gaps_over_epochs_share_the_truth_of_a_frozen_decoder(
     view = curves.epoch_view("run", columns, exact=True)
     assert list(view.x) == [5, 10]
     assert view.inference[0].mean > view.inference[1].mean
-    assert len(export.curve(view).splitlines()) == 3
+    assert [row["x"] for row in tidy(export.curve(view))] == [5.0, 10.0]
 
 
 def test_a_run_without_kept_epochs_is_refused(linear: tuple[GapLab, LinearRun]) -> None:

@@ -17,6 +17,7 @@ from gpvae_core.mapa import BANDWIDTHS
 from gpvae_core.runs import Run, load_run
 from gpvae_core.training import train
 from tests.short_training import evaluated
+from tests.tidy import tidy
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
@@ -59,7 +60,7 @@ def test_evaluation_orders_its_bounds(run: Run) -> None:
 def test_every_view_has_numbers(explorer: Explorer) -> None:
     instance = explorer.instance(3)
     for view in VIEWS:
-        assert len(explorer.to_csv(view, instance).splitlines()) > 1
+        assert all(tidy(text) for text in explorer.to_csv(view, instance).values()), view
 
 
 def test_log_px_and_the_gap_are_those_of_importance_sampling(run: Run, explorer: Explorer) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -18,8 +16,10 @@ from gpvae_core.errors import UserError
 from gpvae_core.sweep.results import MEASURED, Cost, Result, best_restarts
 from gpvae_core.tables.build import choose, table_setups, table_sweeps
 from gpvae_core.tables.compare import BEHIND, BEST, CLOSE, Cell, compare, our_marks, paper_marks, welch_p
-from gpvae_core.tables.export import to_csv, to_latex
+from gpvae_core.tables.export import times_to_csv, to_csv, to_latex
 from gpvae_core.tables.paper import PaperTable, PaperValue, paper_table
+from gpvae_core.tables.times import time_rows
+from tests.tidy import tidy
 
 
 def result(method: str, split: int, restart: int, validation: float, test: float, **more: Any) -> Result:
@@ -153,10 +153,19 @@ def test_decoders_are_told_apart() -> None:
 
 def test_csv_gives_every_field_back(table: PaperTable, rows: list[Result]) -> None:
     cells = compare(table, rows, dims=[10], methods=["vae", "gp", "sa:1"])
-    back = list(csv.DictReader(io.StringIO(to_csv(cells))))
+    back = tidy(to_csv(cells))
     assert [row["method"] for row in back] == ["vae", "sa:1", "gp"]
-    assert float(back[2]["mean"]) == pytest.approx(statistics.fmean(GP))
-    assert (back[1]["mean"], back[1]["runs"]) == ("", "0")
+    assert back[2]["mean"] == pytest.approx(statistics.fmean(GP))
+    assert (back[1]["mean"], back[1]["runs"]) == (None, 0)
+
+
+def test_the_papers_times_are_one_line_each() -> None:
+    rows = tidy(times_to_csv(paper_table(11), [50], ["gp", "vlae:1"]))
+    wide = time_rows(paper_table(11), [50], ["gp", "vlae:1"])
+    assert len(rows) == 2 * (len(wide[0]) - 1)
+    for row in rows:
+        (of_method,) = (line for line in wide if line["method"] == row["method"])
+        assert row["paper_ms_per_batch"] == of_method[f"{row['dataset']} d={row['latent_dim']:.0f} {row['decoder']}"]
 
 
 def test_latex_marks_the_best_and_what_is_close(table: PaperTable, rows: list[Result]) -> None:

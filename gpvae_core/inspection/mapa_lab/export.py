@@ -1,4 +1,8 @@
-"""The numbers of each card of the MAPA Lab as CSV text, with the digits that restore each float64."""
+"""The numbers of each card of the MAPA Lab as CSV text, with the digits that restore each float64.
+
+The name of a column ends with its unit, `nats`, `prior_sd` or `px` (the range of pixels is 1); points and functions
+are in the units of their data.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,13 @@ def traces(view: TraceView) -> str:
         (i, z, e, m, i in head, i in drawn)
         for i, (z, e, m) in enumerate(zip(view.z, view.empirical, view.mapa, strict=True))
     ]
-    return csv_text(("point", "z", "empiricalized_nats", "mapa_nats", "among_k", "drawn"), rows)
+    return csv_text(("point", "z_prior_sd", "empiricalized_nats", "mapa_nats", "among_k", "drawn"), rows)
 
 
 def plane(view: PlaneView) -> str:
     """Return one row per training point, in the units of x."""
     rows = [(i, *x, z, q) for i, (x, z, q) in enumerate(zip(view.points, view.z, view.log_q, strict=True))]
-    return csv_text(("point", "x1", "x2", "z", "log_q_nats"), rows)
+    return csv_text(("point", "x1", "x2", "z_prior_sd", "log_q_nats"), rows)
 
 
 def processes(view: tuple[ProcessView, ...]) -> str:
@@ -43,7 +47,7 @@ def variants(view: VariantsView) -> str:
         for v in view.variants
         for i, row in enumerate(zip(v.trace.z, v.trace.empirical, v.trace.mapa, strict=True))
     ]
-    return csv_text(("variant", "point", "z", "empiricalized_nats", "mapa_nats"), rows)
+    return csv_text(("variant", "point", "z_prior_sd", "empiricalized_nats", "mapa_nats"), rows)
 
 
 def bound(view: BoundView) -> str:
@@ -53,7 +57,7 @@ def bound(view: BoundView) -> str:
         for c in view.curves
         for s, k, b, g in zip(c.draws, c.k, c.bound, c.gap, strict=True)
     ]
-    return csv_text(("proposal", "rule", "S", "k", "bound_nats", "bound_se", "gap_nats", "gap_se"), rows)
+    return csv_text(("proposal", "rule", "S", "k", "bound_nats", "bound_se_nats", "gap_nats", "gap_se_nats"), rows)
 
 
 def test_kl(view: KlView | None) -> str:
@@ -61,7 +65,10 @@ def test_kl(view: KlView | None) -> str:
     curves = view.curves if view is not None else ()
     flat = view.flat if view is not None else ()
     rows = [(c.method, s, kl.mean, kl.se, n) for c in curves for s, kl, n in zip(c.draws, c.kl, c.n, strict=True)]
-    return csv_text(("method", "S", "test_kl_nats", "se", "n"), [*rows, *((m, "", v.mean, v.se, "") for m, v in flat)])
+    return csv_text(
+        ("method", "S", "test_kl_nats", "test_kl_se_nats", "draws"),
+        [*rows, *((m, None, v.mean, v.se, None) for m, v in flat)],
+    )
 
 
 def density(view: DensityView) -> str:
@@ -79,7 +86,7 @@ def passes(view: PassesView) -> str:
         for c in view.curves
         for s, d, b in zip(c.draws, c.decoder, c.both, strict=True)
     ]
-    return csv_text(("method", "S", "decoder_passes", "decoder_se", "all_passes", "all_se"), rows)
+    return csv_text(("method", "S", "decoder_passes", "decoder_passes_se", "all_passes", "all_passes_se"), rows)
 
 
 def neighbours(view: NeighboursView) -> str:
@@ -91,7 +98,8 @@ def neighbours(view: NeighboursView) -> str:
         for rank, n in enumerate(images)
     ]
     return csv_text(
-        ("list", "rank", "train_index", "class", "probability", "rms_pixels", "code_distance", "in_both"), rows
+        ("list", "rank", "train_index", "class", "probability", "distance_px", "code_distance_prior_sd", "in_both"),
+        rows,
     )
 
 
@@ -99,7 +107,17 @@ def codes(view: CodesView) -> str:
     """Return one row per code."""
     mapa, empirical = set(view.mapa.tolist()), set(view.empirical.tolist())
     rows = [
-        (int(i), *xy, int(c), row in mapa, row in empirical)
+        (
+            i,
+            view.x_label,
+            view.y_label,
+            *xy,
+            view.class_name(c),
+            row in mapa,
+            row in empirical,
+        )
         for row, (i, xy, c) in enumerate(zip(view.index, view.xy, view.class_index, strict=True))
     ]
-    return csv_text(("train_index", "x", "y", "class", "near_by_mapa", "near_by_model"), rows)
+    return csv_text(
+        ("train_index", "x_axis", "y_axis", "x_prior_sd", "y_prior_sd", "class", "near_by_mapa", "near_by_model"), rows
+    )

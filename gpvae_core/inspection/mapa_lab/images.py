@@ -272,6 +272,6 @@ def _code_plane(codes: Array) -> CodePlane:
         return CodePlane(np.zeros(d), np.eye(2, d), names, "Codes")
     centre = codes.mean(0)
     values, vectors = np.linalg.eigh(np.cov(codes.T))  # in ascending order
-    share = values[::-1][:2].sum() / values.sum()
+    share = values[::-1][:2].sum() / values.sum() if values.sum() > 0.0 else 1.0  # equal codes have no variance
     names = ("first principal component (prior sd)", "second principal component (prior sd)")
     return CodePlane(centre, vectors.T[::-1][:2], names, f"Two principal components ({share:.0%} of the variance)")
