@@ -19,8 +19,8 @@ CONTOURS_READ = (
     "lines: 90 % regions of the approximate posteriors."
 )
 LINE_READ = (
-    "The density along the latent line, by quadrature; bars below it: the highest-density regions of 50, 90 and 99 % of "
-    "the true posterior."
+    "The density along the latent line, by quadrature; bars below it: the highest-density regions of 50, 90 and 99 % "
+    "of the true posterior."
 )
 TRACES_READ = (
     "Circles: index posterior of the empiricalized model at the training codes; diamonds: that of MAPA, the "

@@ -68,7 +68,7 @@ def line_view(
     """Return the view of p(z|x) with q(z|x), the encoder called `name`, and the best Gaussian, None if not known yet.
 
     Args:
-        base: samples (S,) of the base encoder.
+        base: samples (S,) of `Posterior.base()`.
         mapa: the most probable codes (M,), and their probabilities.
     """
     own = float(q.mean[0, 0]), float(q.variance[0, 0]) ** 0.5
@@ -83,4 +83,5 @@ def line_view(
         mapa_points=mapa[0],
         mapa_weights=mapa[1],
         modes=np.asarray(truth.modes())[:, 0],
+        base_name=q.base_name,
     )

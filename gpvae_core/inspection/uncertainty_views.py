@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.views import Array, Indices, PosteriorView
 
 
@@ -59,7 +60,7 @@ class FigureOneItem:
 
     index: int
     uncertainty: float
-    posterior: PosteriorView
+    posterior: PosteriorView | LineView
     image: Array
     reconstruction: Array
     variance: float
