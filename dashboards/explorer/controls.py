@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.explorer.state import ExplorerState
-from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Stepper
+from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Opened, Stepper
 from dashboards.widgets.drawing import DrawingPad, image_from_levels
 from dashboards.widgets.upload import Upload
 from gpvae_core.errors import UserError
@@ -47,7 +47,7 @@ class ExplorerControls(Controls):
         self.watch(self.other, lambda name: self._run_chosen(other=name or ""))
         self.watch(self.classes, lambda _: self._class_chosen())
         self.quick.on_click(self._quick_chosen)
-        self.draw.on_click(lambda _: setattr(self.pad, "visible", not self.pad.visible))
+        self.drawing = Opened(self.draw, self.pad)
         self.invert.on_click(lambda _: self._inverted())
         state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "own_image"])
         self._from_state()
@@ -80,8 +80,7 @@ class ExplorerControls(Controls):
         runs = dict(zip(state.names, ("first", "second"), strict=False))
         self.update(self.focus, options=runs, value=state.focus if two else "first", visible=two)
         self.index.show(state.index)
-        if state.own_image is not None or state.index not in self._members():
-            self.update(self.classes, value=ANY_CLASS)
+        self._follow_class()
         self.invert.visible = state.own_image is not None
 
     def _members(self) -> Collection[int]:
@@ -89,6 +88,14 @@ class ExplorerControls(Controls):
         if self._explorer is None or self.classes.value == ANY_CLASS:
             return range(self.index.last + 1)
         return [int(k) for k in self._explorer.by_class(self.classes.value)]
+
+    def _follow_class(self) -> None:
+        """Give up the choice of a class, and say so, where the image is not of that class."""
+        state, chosen = self.state, self.classes.value
+        if chosen != ANY_CLASS and (state.own_image is not None or state.index not in self._members()):
+            what = f"test image {state.index}" if state.own_image is None else "your image"
+            self.complain(f"Class is '{ANY_CLASS}' again: {what} is not among the test images of class {chosen}")
+            self.update(self.classes, value=ANY_CLASS)
 
     def offer_runs(self, names: Sequence[str]) -> None:
         """Offer these runs in both drop-downs."""
@@ -102,11 +109,13 @@ class ExplorerControls(Controls):
         if explorer is not self._explorer:
             data = explorer.run.data
             self.index.show(self.state.index, len(data.test.images) - 1)
-            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=ANY_CLASS)
+            kept = self.classes.value if self.classes.value in data.class_names else ANY_CLASS
+            self.update(self.classes, options=[ANY_CLASS, *data.class_names], value=kept)
             self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
         if quick != self.quick.items:
             self.quick.param.update(items=quick, disabled=not quick)
         self._explorer = explorer
+        self._follow_class()
 
     def _class_chosen(self) -> None:
         members = self._members()

@@ -50,7 +50,7 @@ class GapLabPage(Page[GapLabRequest]):
         .summary { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
         figure { margin: 0; text-align: center; border-top: 4px solid var(--colour); padding-top: 2px; }
         img { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
-        figcaption { font-size: 11px; max-width: 96px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+        figcaption { font-size: 11px; max-width: 96px; overflow-wrap: anywhere; }
     """
 
     def make_panes(self) -> Sequence[panes.GapLabPane]:
@@ -119,6 +119,9 @@ class GapLabPage(Page[GapLabRequest]):
 
     def step(self, by: int) -> None:
         self.controls.index.step(by)
+
+    def close(self) -> None:
+        self.training.opened.close()
 
     # Which runs there are
 
