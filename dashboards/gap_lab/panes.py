@@ -26,8 +26,6 @@ GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 class GapLabPane(Pane[GapLabRequest]):
     """One card of the Gap Lab."""
 
-    looks = "tall wraps"
-
 
 class GapStacks(GapLabPane):
     """Stacked gaps of each method on the image, or their means over a sample, which a job computes."""

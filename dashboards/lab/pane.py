@@ -28,8 +28,6 @@ class Pane(ABC, Generic[R]):
 
     name: str
     title: str
-    looks: ClassVar[str] = "tall"
-    """How the card is styled, see `Card.looks`."""
     nothing: ClassVar[str] = "Nothing is chosen here."
     """The card's message where there is nothing to compute."""
     depends: ClassVar[tuple[str, ...]] = ()

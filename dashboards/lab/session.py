@@ -81,7 +81,7 @@ class Session(Generic[R]):
             "select": lambda choice: self._page.select(*map(str, choice)),
             "action": lambda action: self._act(pane, str(action)),
         }
-        return Card(handlers, view=pane.name, title=pane.title, looks=pane.looks, margin=0, styles=UNBOUND)
+        return Card(handlers, view=pane.name, title=pane.title, margin=0, styles=UNBOUND)
 
     # Called when the user does something
 

@@ -67,9 +67,8 @@ class MapaLabRequest:
 
 
 class MapaLabPane(Pane[MapaLabRequest]):
-    """One card of a tab; it shrinks while it has no figure."""
+    """One card of a tab."""
 
-    looks = "tall shrinks"
     tab: str
     width: int
     """Width of the figure in pixels."""
