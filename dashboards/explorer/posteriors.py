@@ -148,7 +148,6 @@ class FigureOne(ExplorerPane):
 
     name = "figure_one"
     title = "Uncertainty and posterior shape"
-    looks = ""
     to_csv = staticmethod(export.figure_one)
     depends = ("focal.name",)
 
@@ -166,4 +165,5 @@ class FigureOne(ExplorerPane):
             sentence=f"{FIGURE_ONE_READ} {SLICES}" if view[0].posterior.plane.note else FIGURE_ONE_READ,
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
+            chosen=request.focal.instance.index,
         )

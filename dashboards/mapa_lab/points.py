@@ -87,6 +87,7 @@ class PointTraces(PointPane):
             alt=f"Log posterior of {request.chosen.title}: MAPA is {nats(view.numbers.kl)} nats from the true index "
             f"posterior; the bound is {nats(view.numbers.bound)} nats",
             picks=True,
+            chosen=request.chosen.index,
         )
 
     def aside(self, view: TraceView, request: MapaLabRequest) -> str:
@@ -122,6 +123,7 @@ class PointPlane(PointPane):
             f"{len(view.head)} most probable neighbours",
             selects=(Select("colour", "colour", COLOURS, colour),),
             picks=True,
+            chosen=request.chosen.index,
         )
 
 
@@ -219,6 +221,7 @@ class DecoderVariants(PointPane):
             selects=(Select("learned", "learned variant", options, request.values["learned"]),),
             actions=(("circle", "Show circle"),) if len(view.variants) < 2 else (),
             picks=True,
+            chosen=request.chosen.index,
         )
 
     def aside(self, view: VariantsView, request: MapaLabRequest) -> str:

@@ -29,7 +29,7 @@ from gpvae_core.inspection.gap_lab import teaching
 from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
 from gpvae_core.training import train
-from tests.dashboards.conftest import wait_until
+from tests.dashboards.conftest import save_as, wait_until
 
 T = TypeVar("T")
 expect.set_options(timeout=30_000)
@@ -235,7 +235,7 @@ def test_stacks_contours_and_curves_are_shown(offline_page: Any, lab_url: str) -
     expect(gaps.locator(".sub")).to_have_text("mean of 64 validation images", timeout=120_000)
     expect(page.locator(".notice")).to_be_hidden()
     with page.expect_download() as download:
-        gaps.get_by_role("button", name="CSV").click()
+        save_as(gaps, "CSV")
     lines = Path(download.value.path()).read_text().splitlines()
     assert [line.split(",")[1] for line in lines] == ["method", "first", "first-full", "first-vae"]
 

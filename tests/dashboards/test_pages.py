@@ -25,6 +25,7 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from gpvae_core.bench.browser import VIEWS, click_and_wait, map_points, wait_until_ready
 from gpvae_core.errors import UserError
+from tests.dashboards.conftest import save_as
 
 pytestmark = pytest.mark.page
 OpenAt = Callable[..., Any]
@@ -116,7 +117,9 @@ def test_the_page_shows_six_views_that_say_what_they_are(explorer_page: OpenAt) 
         assert len(card.locator(".sentence").inner_text()) > 40
         assert len(alt(page, name)) > 20
         assert card.locator(".plot").get_attribute("role") in ("img", "figure")
-        assert [card.get_by_role("button", name=kind).count() for kind in ("PNG", "SVG", "CSV")] == [1, 1, 1]
+        assert card.get_by_role("button", name="Save").count() == 1
+        card.get_by_role("button", name="Save").click()
+        assert card.get_by_role("menuitem").all_inner_texts() == ["PNG", "SVG", "CSV"]
     expect(page.get_by_text("tiny-vae: ").first).to_be_visible()
     expect(notice(page)).to_be_hidden()
 
@@ -324,12 +327,12 @@ def test_every_view_is_exported(explorer_page: OpenAt) -> None:
     page = explorer_page()
     for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         with page.expect_download() as download:
-            view(page, "gaps").get_by_role("button", name=kind).click()
+            save_as(view(page, "gaps"), kind)
         assert Path(download.value.path()).read_bytes().startswith(start)
         assert download.value.suggested_filename.endswith(f".{kind.lower()}")
     for name in (*VIEWS, "figure_one"):
         with page.expect_download() as download:
-            view(page, name).get_by_role("button", name="CSV").click()
+            save_as(view(page, name), "CSV")
         rows = list(csv.reader(Path(download.value.path()).read_text().splitlines()))
         assert len(rows) > 1
         assert download.value.suggested_filename == f"tiny-gp-{name}-0.csv"
