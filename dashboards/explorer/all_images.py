@@ -66,6 +66,7 @@ class TsneMap(ExplorerPane):
             selects=(Select("colour", "colour", tuple(COLOUR_NAMES.items()), request.colour),),
             overlay={"shapes": tsne.highlight(chosen, request.theme)},
             picks=True,
+            chosen=run.instance.index,
             hovers=True,
             pictures=f"{run.name} {id(run.explorer)}",
         )

@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.explorer.state import ExplorerState
-from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Stepper
+from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Opened, Stepper
 from dashboards.widgets.drawing import DrawingPad, image_from_levels
 from dashboards.widgets.upload import Upload
 from gpvae_core.errors import UserError
@@ -49,7 +49,7 @@ class ExplorerControls(Controls):
         self.watch(self.other, lambda name: self._run_chosen(other=name or ""))
         self.watch(self.classes, self._class_chosen)
         self.quick.on_click(self._quick_chosen)
-        self.draw.on_click(lambda _: setattr(self.pad, "visible", not self.pad.visible))
+        self.drawing = Opened(self.draw, self.pad)
         self.invert.on_click(lambda _: self._inverted())
         state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "of_class", "own_image"])
         self._from_state()
@@ -85,9 +85,7 @@ class ExplorerControls(Controls):
         runs = dict(zip(state.names, ("first", "second"), strict=False))
         self.update(self.focus, options=runs, value=state.focus if two else "first", visible=two)
         self.index.show(state.index)
-        if self._explorer is not None and (state.own_image is not None or state.index not in self._members()):
-            state.of_class = ""
-        self.update(self.classes, value=state.of_class if state.of_class in self.classes.options else ANY_CLASS)
+        self._follow_class()
         self.invert.visible = state.own_image is not None
 
     def _members(self) -> Collection[int]:
@@ -96,6 +94,19 @@ class ExplorerControls(Controls):
         if self._explorer is None or of_class not in self._explorer.run.data.class_names:
             return range(self.index.last + 1)
         return [int(k) for k in self._explorer.by_class(of_class)]
+
+    def _follow_class(self) -> None:
+        """Give up the choice of a class, and say so, where the image is not of that class."""
+        state, chosen = self.state, self.state.of_class
+        if (
+            chosen
+            and self._explorer is not None
+            and (state.own_image is not None or state.index not in self._members())
+        ):
+            what = f"test image {state.index}" if state.own_image is None else "your image"
+            state.of_class = ""
+            self.complain(f"Class is '{ANY_CLASS}' again: {what} is not among the test images of class {chosen}")
+        self.update(self.classes, value=state.of_class if state.of_class in self.classes.options else ANY_CLASS)
 
     def offer_runs(self, names: Sequence[str], label: Callable[[str], str] = str) -> None:
         """Offer these runs in both drop-downs, each under its label."""
@@ -110,11 +121,13 @@ class ExplorerControls(Controls):
             data = explorer.run.data
             self.index.show(self.state.index, len(data.test.images) - 1)
             here = [name for k, name in enumerate(data.class_names) if k in data.test.labels]
-            self.update(self.classes, options=[ANY_CLASS, *here], value=self.state.of_class or ANY_CLASS)
+            kept = self.state.of_class if self.state.of_class in here else ANY_CLASS
+            self.update(self.classes, options=[ANY_CLASS, *here], value=kept)
             self.pad.param.update(rows=data.event_shape[1], columns=data.event_shape[2])
         if quick != self.quick.items:
             self.quick.param.update(items=quick, disabled=not quick)
         self._explorer = explorer
+        self._follow_class()
 
     def _class_chosen(self, name: str) -> None:
         """Show the first image of the class, unless the image shown is of it."""

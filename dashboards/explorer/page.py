@@ -153,6 +153,9 @@ class ExplorerPage(Page[ExplorerRequest]):
     def step(self, by: int) -> None:
         self.controls.step(by)
 
+    def escape(self) -> None:
+        self.controls.drawing.close()
+
     def pick(self, index: int) -> None:
         self.state.pick(index)
 

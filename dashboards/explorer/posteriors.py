@@ -163,7 +163,6 @@ class FigureOne(ExplorerPane):
 
     name = "figure_one"
     title = "Uncertainty and posterior shape"
-    looks = ""
     to_csv = export.FIGURE_ONE
     depends = ("focal.explorer",)
 
@@ -187,4 +186,5 @@ class FigureOne(ExplorerPane):
             sentence=f"{FIGURE_ONE_READ} {scale}{f' {SLICES}' * (request.focal.latent_dim > 2)}",
             alt=f"True posteriors of six images by uncertainty: {listed}",
             picks=True,
+            chosen=request.focal.instance.index,
         )

@@ -51,7 +51,7 @@ class GapLabPage(Page[GapLabRequest]):
         figure { margin: 0; text-align: center; }
         figure svg { display: block; margin: 0 auto 2px auto; }
         img { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
-        figcaption { font-size: 11px; max-width: 96px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+        figcaption { font-size: 11px; max-width: 96px; overflow-wrap: anywhere; }
     """
 
     def make_panes(self) -> Sequence[panes.GapLabPane]:
@@ -129,6 +129,9 @@ class GapLabPage(Page[GapLabRequest]):
 
     def step(self, by: int) -> None:
         self.controls.index.step(by)
+
+    def escape(self) -> None:
+        self.training.opened.close()
 
     # Which runs there are
 

@@ -32,8 +32,6 @@ GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 class GapLabPane(Pane[GapLabRequest]):
     """One card of the Gap Lab."""
 
-    looks = "tall wraps"
-
     def subject(self, request: GapLabRequest) -> str:
         return f"decoder of {request.lab.decoder.name}"
 

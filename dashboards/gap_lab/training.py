@@ -13,7 +13,7 @@ import panel_material_ui as pmui
 from dashboards.gap_lab.labs import GapLabs
 from dashboards.gap_lab.panes import EpochGaps, SizeGaps
 from dashboards.gap_lab.request import GapLabRequest
-from dashboards.lab.controls import FIELD, SMALL
+from dashboards.lab.controls import FIELD, SMALL, Opened
 from dashboards.lab.progress import ProgressLine
 from dashboards.lab.words import abbreviations
 from gpvae_core.progress import Progress
@@ -66,7 +66,8 @@ class TrainingPanel:
         self._intro = pn.pane.HTML("", margin=(4, 8), sizing_mode="stretch_width", styles={"font-size": "13px"})
         # NOTE: a field that gets its first description after it was drawn breaks the whole page (React error 310).
         about = {"description": "What each name stands for"}
-        self.set = pmui.MultiChoice(label="Families to train", options=[], width=520, margin=(4, 4), **about)
+        size: dict[str, Any] = {"sizing_mode": "stretch_width", "max_width": 520, "margin": (4, 4)}
+        self.set = pmui.MultiChoice(label="Families to train", options=[], **size, **about)
         self.train_set = pmui.Button(label="Train the teaching set", size="small", margin=(8, 6))
         self.method = pmui.Select(label="Or a single method", options=[], width=170, **about, **FIELD)
         self.number = pmui.IntInput(label="Number", value=4, start=1, end=64, width=90, **FIELD)
@@ -79,7 +80,7 @@ class TrainingPanel:
         second = pn.FlexBox(self.method, self.number, self.epochs, self.train_one, align_items="center")
         self.panel = pn.Column(self._intro, first, second, visible=False, sizing_mode="stretch_width", margin=(0, 8))
         self.toggle = pmui.Button(label="Train more on this decoder", icon="school", **SMALL)
-        self.toggle.on_click(lambda _: setattr(self.panel, "visible", not self.panel.visible))
+        self.opened = Opened(self.toggle, self.panel)
         self.line = ProgressLine(labs.trainings, cancelled="Cancelled; the same button goes on.")
 
     def _one(self) -> str:

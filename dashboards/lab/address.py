@@ -158,6 +158,8 @@ def _wanted(parameter: param.Parameter) -> str:
         return f"a value such as {as_text(parameter, parameter.default)}"
     low, high = parameter.softbounds or parameter.bounds or (None, None)
     kind = f"a {'whole ' * isinstance(parameter, param.Integer)}number"
+    if low is not None and not parameter.inclusive_bounds[0]:
+        return f"{kind} above {low:g}" + ("" if high is None else f", at most {high:g}")
     if low is None:
         return kind if high is None else f"{kind} of at most {high:g}"
     return f"{kind} from {low:g} on" if high is None else f"{kind} from {low:g} to {high:g}"

@@ -125,6 +125,19 @@ class Controls:
         return dial
 
 
+class Opened:
+    """A panel that a button opens and closes; `close` also gives the focus back to the button."""
+
+    def __init__(self, button: pmui.Button, panel: pn.viewable.Viewable) -> None:
+        self._button, self._panel = button, panel
+        button.on_click(lambda _: setattr(panel, "visible", not panel.visible))
+
+    def close(self) -> None:
+        if self._panel.visible:
+            self._panel.visible = False
+            self._button.focus()
+
+
 class Stepper:
     """A field for a parameter that is a number from 0 to `last`, with a button on either side; after `last` comes 0.
 

@@ -95,7 +95,7 @@ class Welcome:
         self.again.on_click(lambda _: first.start())
         self.line.panel.append(self.again)
         self.card = Card({}, view="latent_live", kinds=["PNG", "SVG"], title="Latent space while training")
-        self.card.param.update(visible=False, margin=(8, 8), width=660)
+        self.card.param.update(visible=False, margin=(8, 8), sizing_mode="stretch_width", max_width=660)
         self.intro = pn.pane.HTML(INTRO, margin=(8, 8), max_width=760)
         self.panel = pn.Column(self.intro, self.line.panel, self.card, visible=False, sizing_mode="stretch_width")
 

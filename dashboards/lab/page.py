@@ -24,17 +24,43 @@ from dashboards.lab.library import RunLibrary
 from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.lab.session import Session
+from dashboards.widgets.access import Access
 from dashboards.widgets.browser import LOST, THEME, Browser
-from dashboards.widgets.keys import ArrowKeys
+from dashboards.widgets.keys import PageKeys
 from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError
 
-COMPACT = {"& .MuiToolbar-root": {"minHeight": "44px"}, "& .MuiAppBar-root .title": {"fontSize": "1.1rem"}}
+NARROW = "@media (max-width: 640px)"
+COMPACT = {
+    "& .MuiToolbar-root": {"minHeight": "44px", NARROW: {"minHeight": "72px", "flexWrap": "wrap"}},
+    # In a narrow window the links stand below the title.
+    NARROW: {
+        "& .MuiAppBar-root .MuiToolbar-root > .MuiBox-root + .MuiBox-root": {"order": 1, "flexBasis": "100%"},
+        "& .MuiAppBar-root .MuiToolbar-root > button": {"marginLeft": "auto"},
+    },
+    "& .MuiAppBar-root .title": {"fontSize": "1.1rem"},
+    # Otherwise a scroll bar makes figures smaller, and the page so low that it needs none.
+    "& .main-content": {"scrollbarGutter": "stable"},
+    # NOTE: the frame has one in spite of busy_indicator=None.
+    "& .MuiAppBar-root .MuiLinearProgress-root": {"display": "none"},
+}
+PARTS = {
+    "components": {
+        # A tooltip that takes the pointer swallows the clicks on whatever it covers.
+        "MuiTooltip": {"defaultProps": {"disableInteractive": True}},
+        "MuiLinearProgress": {"defaultProps": {"aria-label": "Progress"}},
+        # The page's title is its first heading; the header keeps an empty one of the fifth level.
+        "MuiTypography": {"defaultProps": {"variantMapping": {"h3": "h1", "h5": "p"}}},
+    }
+}
+"""Properties of panel-material-ui's parts, for the keyboard and for screen readers."""
 FULL_HEIGHT = {"flex": "none", "max-height": "none"}
 """Keeps a part as high as its contents: the page scrolls instead."""
 GRID = {
-    **FULL_HEIGHT, "display": "grid", "grid-template-columns": "repeat(auto-fill, minmax(456px, 1fr))", "gap": "8px",
+    **FULL_HEIGHT, "display": "grid", "gap": "8px",
+    "grid-template-columns": "repeat(auto-fill, minmax(min(100%, max(456px, (100% - 16px) / 3)), 1fr))",
 }  # fmt: skip
+"""At most three cards side by side: six fill their rows, and a figure is not much smaller than its card."""
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": FULL_HEIGHT}
 TRAINED_ON = (
     "'{}' is being trained on: its views show the weights that it had when it was opened, and the new ones once the "
@@ -104,12 +130,14 @@ class Page(ABC, Generic[R]):
                 self.notice.pane,
                 *([self.welcome.panel] if self.welcome else []),
                 self.views,
-                ArrowKeys(self.step),
+                PageKeys(self.step, self.escape),
+                Access(),
                 self.browser,
             ],
             sidebar_variant="temporary",
             busy_indicator=None,
             sx=COMPACT,
+            theme_config=PARTS,
             dark_theme=dark,
         )
         with edit_readonly(self.frame):
@@ -157,6 +185,9 @@ class Page(ABC, Generic[R]):
 
     def step(self, by: int) -> None:
         """Go to the previous (-1) or next (1) image or point: an arrow key was pressed."""
+
+    def escape(self) -> None:
+        """Close what a button has opened: the Escape key was pressed."""
 
     # Called by the session in a thread: these must not change widgets
 

@@ -35,8 +35,6 @@ class Pane(ABC, Generic[R]):
     title: str
     help: ClassVar[str] = ""
     """What an abbreviation in the title stands for."""
-    looks: ClassVar[str] = "tall"
-    """How the card is styled, see `Card.looks`."""
     nothing: ClassVar[str] = "Nothing is chosen here."
     """The card's message where there is nothing to compute."""
     depends: ClassVar[tuple[str, ...]] = ()

@@ -98,8 +98,8 @@ class Session(Generic[R]):
             "action": lambda action: self._act(pane, str(action)),
         }
         kinds = ["PNG", "SVG", *(f"CSV{table and TABLE + table}" for table in pane.to_csv)]
-        looks: dict[str, Any] = {"looks": pane.looks, "margin": 0, "styles": UNBOUND}
-        return Card(handlers, view=pane.name, title=pane.title, help=pane.help, kinds=kinds, **looks)
+        texts = {"title": pane.title, "help": pane.help}
+        return Card(handlers, view=pane.name, kinds=kinds, **texts, margin=0, styles=UNBOUND)
 
     @property
     def settling(self) -> bool:

@@ -26,6 +26,7 @@ SLIDER_REACH = 20.0
 """The sliders of bandwidth and noise go from sigma / SLIDER_REACH to SLIDER_REACH * sigma."""
 BEST_KERNEL_HELP = "The smallest mean KL(empiricalized ‖ MAPA) on validation images"
 BEST_BANDWIDTH_HELP = "The largest kernel density of validation points; MAPA's KL need not be smallest there"
+NOISE_HELP = "Standard deviation of epsilon, in units of x"
 MOST_DRAWS, MOST_SHOWN = 500, 20
 
 
@@ -70,8 +71,10 @@ class MapaLabControls(Controls):
         params = self.state.param
         set_bandwidth = lambda text: self.set(bandwidth=text)  # noqa: E731
         self.bandwidth = self.slider(params.bandwidth, "Bandwidth", set_bandwidth, set_bandwidth, logarithmic=True)
+        # In the address 0 stands for the noise of the process itself; typed, it would be a noise that nothing can show.
+        noise = param.Number(1.0, bounds=params.noise.bounds, inclusive_bounds=(False, True), doc=NOISE_HELP)
         self.noise = self.slider(
-            params.noise, "Noise", lambda value: self.set(noise=value), lambda _: self.set(noise=0.0), logarithmic=True
+            noise, "Noise", lambda value: self.set(noise=value), lambda _: self.set(noise=0.0), logarithmic=True
         )
         self.k = self.dial("k", "k", logarithmic=True)
         self.draws = self.dial("draws", "S", logarithmic=True, high=MOST_DRAWS, note="draws")

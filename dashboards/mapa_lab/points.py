@@ -89,6 +89,7 @@ class PointTraces(PointPane):
             alt=f"Log posterior of {request.chosen.title}: KL(empiricalized ‖ MAPA) is {nats(view.numbers.kl)} nats; "
             f"the bound is {nats(view.numbers.bound)} nats",
             picks=True,
+            chosen=request.chosen.index,
         )
 
     def aside(self, view: TraceView, request: MapaLabRequest) -> str:
@@ -122,6 +123,7 @@ class PointPlane(PointPane):
             f"{len(view.head)} most probable neighbours",
             selects=(Select("colour", "colour", COLOURS, colour),),
             picks=True,
+            chosen=request.chosen.index,
         )
 
 
@@ -223,6 +225,7 @@ class DecoderVariants(PointPane):
             alt="; ".join(f"{v.name}: KL(empiricalized ‖ MAPA) {nats(v.trace.numbers.kl)} nats" for v in view.variants),
             selects=(Select("learned", "learned variant", options, request.values["learned"]),),
             picks=True,
+            chosen=request.chosen.index,
         )
 
     def aside(self, view: VariantsView, request: MapaLabRequest) -> str:

@@ -72,9 +72,8 @@ class MapaLabRequest:
 
 
 class MapaLabPane(Pane[MapaLabRequest]):
-    """One card of a tab; it shrinks while it has no figure."""
+    """One card of a tab."""
 
-    looks = "tall shrinks"
     help = MAPA_HELP
     tab: str
     width: int

@@ -24,8 +24,8 @@ from gpvae_core.tables.compare import Cell
 from gpvae_core.tables.export import to_csv, to_latex
 
 SIDE_BY_SIDE = """
-:host { display: grid !important; grid-template-columns: minmax(0, 1fr) 460px; gap: 8px; align-items: start; flex: none;
-  max-height: none; }
+:host { display: grid !important; grid-template-columns: minmax(0, 1fr) max(460px, 30%); gap: 8px;
+  align-items: start; flex: none; max-height: none; }
 @media (max-width: 1300px) { :host { grid-template-columns: minmax(0, 1fr); } }
 """
 
@@ -79,7 +79,7 @@ class ResultsPage(Page[ResultsRequest]):
         self.controls = ResultsControls(self.state, self.notice.show)
         self.table = ResultsTable(self._save, dark=self.state.param.dark, sizing_mode="stretch_width", margin=0)
         self.figure = self.session.cards[ColumnPane.name]
-        self.figure.param.update(width=460, styles=FULL_HEIGHT)
+        self.figure.param.update(sizing_mode="stretch_width", styles=FULL_HEIGHT)
         self.line.margin = (3, 14)
         both = pn.Column(
             self.table, self.figure, stylesheets=[SIDE_BY_SIDE], sizing_mode="stretch_width", margin=(4, 12)

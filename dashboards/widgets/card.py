@@ -1,4 +1,4 @@
-"""A figure with heading, sentence, controls and export buttons, drawn by the plotly.js that panel brings along.
+"""A figure with heading, sentence, controls and export menu, drawn by the plotly.js that panel brings along.
 
 Drawing it ourselves, rather than through panel's pane, gives one redraw for each update instead of two, leaves the
 figure's margins and fonts alone, and puts the alternative text where a screen reader finds it.
@@ -42,7 +42,9 @@ class Content:
     """Whether the card is still being computed."""
     dark: bool = False
     picks: bool = False
-    """Whether a click on a point picks its image or point."""
+    """Whether a click on a point, or the Enter key at it, picks its image or point."""
+    chosen: int | None = None
+    """Index of the image or point that is shown, from which the arrow keys go to another that can be picked."""
     hovers: bool = False
     """Whether the pointer over a point shows its image."""
     pictures: str = ""
@@ -76,7 +78,6 @@ class Card(Widget):
     view = param.String(doc="Name of the view, for exports and measurements")
     title = param.String()
     help = param.String(doc="What an abbreviation in the title stands for; its tooltip")
-    looks = param.String("tall", doc="Some of: tall (336 pixels), shrinks (without a figure), wraps (behind the title)")
     kinds = param.List(doc="What the view can be saved as: PNG, SVG, CSV or, for each of several tables, CSV: table")
     figure = param.String(doc="The figure shown last: it stays in the browser while messages hide it")
     content = param.Dict(default=_as_dict(Content()))

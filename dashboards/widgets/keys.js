@@ -1,4 +1,4 @@
-// Left and right arrow anywhere on the page, unless something that uses arrows itself has the focus.
+// Left and right arrow anywhere on the page, unless something that uses arrows itself has the focus; and Escape.
 const USES_ARROWS = new Set(["INPUT", "TEXTAREA", "SELECT"])
 const ROLES = new Set(["combobox", "listbox", "option", "menu", "menuitem", "slider", "spinbutton", "tab", "radio", "textbox"])
 
@@ -11,6 +11,7 @@ function ownsArrows(target) {
 export function render({model}) {
   const step = {ArrowLeft: -1, ArrowRight: 1}
   const onKey = (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented) model.send_msg({escape: true})
     if (!(event.key in step) || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return
     if (ownsArrows(event.composedPath()[0])) return
     event.preventDefault()

@@ -32,9 +32,10 @@ LISTEN = """() => {
 POINTS = """plot => {
   const {xaxis, yaxis} = plot._fullLayout
   const box = plot.getBoundingClientRect()
+  const scale = box.width / plot.offsetWidth
   const inside = ([x, y]) => x > 5 && y > 5 && x < xaxis._length - 5 && y < yaxis._length - 5
   return plot._fullData.flatMap(trace => Array.from(trace.x, (x, k) => [xaxis.d2p(x), yaxis.d2p(trace.y[k])]))
-    .filter(inside).map(([x, y]) => [box.left + xaxis._offset + x, box.top + yaxis._offset + y])
+    .filter(inside).map(([x, y]) => [box.left + scale * (xaxis._offset + x), box.top + scale * (yaxis._offset + y)])
 }"""
 
 

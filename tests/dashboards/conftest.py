@@ -45,6 +45,12 @@ def wait_until(page: Clock, true: Callable[[], bool], seconds: float = 120.0) ->
         page.tick()
 
 
+def save_as(card: Any, kind: str) -> None:
+    """Choose in a card's menu what its view is saved as."""
+    card.get_by_role("button", name="Save").click()
+    card.get_by_role("menuitem", name=kind, exact=True).click()
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a VAE, a GP encoder (d = 2) and a GP encoder with d = 4, all on the digits."""

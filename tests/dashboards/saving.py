@@ -6,6 +6,8 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.dashboards.conftest import save_as
+
 CUT_OFF = """svg => {
   const holder = document.createElement("div")
   holder.innerHTML = svg
@@ -27,17 +29,16 @@ CUT_OFF = """svg => {
 def save(page: Any, card: Any, kind: str) -> tuple[str, bytes]:
     """Save a card as PNG, SVG, CSV or, of several tables, such as CSV: points; return the file's name and content."""
     with page.expect_download() as download:
-        if ": " in kind:
-            card.locator("select.export").select_option(kind)
-        else:
-            card.get_by_role("button", name=kind).click()
+        save_as(card, kind)
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
 def kinds(card: Any) -> list[str]:
-    """What the card can be saved as."""
-    buttons = [button.inner_text() for button in card.locator("button.export").all()]
-    return [*buttons, *(option for option in card.locator("select.export option").all_inner_texts() if ": " in option)]
+    """What the card can be saved as, by its menu, which is closed again."""
+    card.get_by_role("button", name="Save").click()
+    items = card.get_by_role("menuitem").all_inner_texts()
+    card.get_by_role("menuitem").first.press("Escape")
+    return items
 
 
 def check_figure(page: Any, card: Any, *words: str) -> str:

@@ -258,7 +258,8 @@ def test_a_point_is_chosen_by_click_key_and_number(offline_page: Any, bare_url: 
     expect(sub).to_have_text("x = (0.10, 0.40)")
     where = """plot => { const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect()
       const points = plot._fullData.find(trace => trace.name === "training points")
-      return [box.left + xaxis._offset + xaxis.d2p(points.x[9]), box.top + yaxis._offset + yaxis.d2p(points.y[9])] }"""
+      const at = [xaxis._offset + xaxis.d2p(points.x[9]), yaxis._offset + yaxis.d2p(points.y[9])]
+      return [box.left, box.top].map((start, k) => start + (at[k] * box.width) / plot.offsetWidth) }"""
     plane = view(page, "plane").locator(".plot")
     x, y = plane.evaluate(where)
     page.mouse.move(x - 1, y)
