@@ -82,8 +82,8 @@ def sample_marks(view: LineView, theme: Theme, axes: dict[str, str], legend: boo
     """Return the samples of the base encoder as small lines below the axis."""
     return scatter(
         x=view.base_samples, y=np.full(len(view.base_samples), -SAMPLES * height(view)), mode="markers",
-        marker={"symbol": "line-ns", "size": 9, "line": {"color": theme.base, "width": 1}}, name=f"samples of {view.base_name}",
-        showlegend=legend, hoverinfo="skip", **axes,
+        marker={"symbol": "line-ns", "size": 9, "line": {"color": theme.base, "width": 1}},
+        name=f"samples of {view.base_name}", showlegend=legend, hoverinfo="skip", **axes,
     )  # fmt: skip
 
 
