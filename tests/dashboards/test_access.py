@@ -313,7 +313,7 @@ def test_the_choice_of_a_class_is_not_given_up_silently() -> None:
     state = ExplorerState(run="a")
     controls = ExplorerControls(state, said.append)
     data: Any = type("Data", (), {"class_names": ("0", "1"), "event_shape": (1, 8, 8)})()
-    data.test = type("Split", (), {"images": range(6)})()
+    data.test = type("Split", (), {"images": range(6), "labels": (0, 1) * 3})()
     members = {"0": (0, 2, 4), "1": (1, 3, 5)}
 
     def explorer() -> Any:

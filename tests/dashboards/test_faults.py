@@ -128,7 +128,7 @@ def sentence(page: Any, card: str) -> str:
     return str(page.session.cards[card].content["sentence"])
 
 
-@pytest.mark.parametrize("hook", ["key", "slow", "shown", "selects", "waits_for", "drawing_key", "file", "aside"])
+@pytest.mark.parametrize("hook", ["key", "slow", "shown", "selects", "waits_for", "drawing_key", "subject", "aside"])
 def test_whatever_fails_in_a_pane_fails_in_its_card(hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Square, hook, fail)
     monkeypatch.setattr(Cube, hook, getattr(Pane, hook))

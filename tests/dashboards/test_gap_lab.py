@@ -156,8 +156,8 @@ def test_one_training_at_a_time(tmp_path: Path, lab_runs: Path) -> None:
 
 def test_links_mark_the_page_one_is_on() -> None:
     text = str(navigation([("/", "One & all"), ("/two", "Two")], "/two").object)
-    assert '<a href="/">One &amp; all</a>' in text
-    assert '<a href="/two" aria-current="page">Two</a>' in text
+    assert '<a href="/" data-page="/">One &amp; all</a>' in text
+    assert '<a href="/two" data-page="/two" aria-current="page">Two</a>' in text
 
 
 def test_a_trained_method_appears_and_an_unknown_refiner_is_a_message(lab_runs: Path, tmp_path: Path) -> None:

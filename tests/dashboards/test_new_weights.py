@@ -59,7 +59,7 @@ def test_a_page_waits_for_the_end_of_a_training_and_then_shows_its_weights(
     page = opened(ExplorerPage, tmp_path, "run=vae&index=3")
     cards = ("map", "posterior", "gaps", "reconstructions", "traces")
     wait_until(page, lambda: all(alt(page, card) for card in cards))
-    wait_until(page, lambda: page.library.preparation("vae").report().outcome == "done")
+    wait_until(page, lambda: page.library.preparation("vae").outcome == "done")
     before, was = {card: alt(page, card) for card in cards}, page.library.explorer("vae")
     said = []
 
@@ -73,7 +73,7 @@ def test_a_page_waits_for_the_end_of_a_training_and_then_shows_its_weights(
     assert "being trained" not in page.notice.pane.object
     assert page.library.explorer("vae") is not was
     fresh = opened(ExplorerPage, tmp_path, "run=vae&index=3")
-    wait_until(fresh, lambda: fresh.library.preparation("vae").report().outcome == "done")
+    wait_until(fresh, lambda: fresh.library.preparation("vae").outcome == "done")
     wait_until(fresh, lambda: "approximation gap" in alt(fresh, "gaps"))
     wait_until_alike(page, fresh, cards)
     assert alt(page, "gaps") != before["gaps"]
@@ -123,11 +123,11 @@ def test_an_encoder_that_is_retrained_on_its_decoder_leaves_no_result_of_the_old
 def test_the_mapa_lab_follows_the_weights_of_its_image_model(runs: Path, tmp_path: Path) -> None:
     run = one_run(runs, tmp_path)
     page = opened(MapaLabPage, tmp_path, "tab=images&run=vae&image=2")
-    wait_until(page, lambda: "images matter to the model" in str(page.line.object))
+    wait_until(page, lambda: "of training images" in str(page.line.object))
     before = page.line.object
     resume(run, epochs=MORE, device="cpu")
     page.tick()
-    wait_until(page, lambda: "images matter to the model" in str(page.line.object) and page.line.object != before)
+    wait_until(page, lambda: "of training images" in str(page.line.object) and page.line.object != before)
 
 
 @pytest.mark.page
