@@ -23,8 +23,9 @@ from dashboards.gap_lab.page import GapLabPage
 from dashboards.guard import LOCAL_NAMES, guard
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.jobs import stop_jobs
-from dashboards.lab.library import DEFAULT_ROOT, RunLibrary
+from dashboards.lab.library import RunLibrary
 from dashboards.lab.page import Page
+from dashboards.lab.places import DEFAULT_ROOT
 from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.results.page import ResultsPage
 from gpvae_core.errors import UserError

@@ -16,7 +16,8 @@ from dashboards.explorer.controls import ExplorerControls
 from dashboards.explorer.posteriors import FigureOne, MapaTraces, TruePosterior
 from dashboards.explorer.request import ExplorerPane, ExplorerRequest, resolve
 from dashboards.explorer.state import ExplorerState, plane_dims
-from dashboards.lab.page import WIDE, Page, card_grid
+from dashboards.lab.looks import WIDE, card_grid
+from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.progress import BUTTON
 from dashboards.lab.resolved import Resolved, Values

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from dashboards.gap_lab.request import GapLabRequest, full_name, is_of_a_run
 from dashboards.gap_lab.state import GapLabState
 from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Stepper
-from dashboards.lab.page import WIDE
+from dashboards.lab.looks import WIDE
 from dashboards.widgets.chips import Chips
 from dashboards.widgets.player import FilmPlayer
 

@@ -15,7 +15,8 @@ from dashboards.gap_lab.request import GapLabRequest, by_family, resolve
 from dashboards.gap_lab.state import GapLabState
 from dashboards.gap_lab.training import Trained, TrainingPanel
 from dashboards.lab.jobs import JOB_S
-from dashboards.lab.page import Page, card_grid
+from dashboards.lab.looks import card_grid
+from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.plots.pictures import png_address

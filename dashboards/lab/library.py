@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dashboards.lab.jobs import JOB_S, Report, WatchedJob
+from dashboards.lab.places import ListedRun, check_place, listed, names_of, runs_at, weights_of, written
 from dashboards.lab.words import method_words
 from gpvae_core.errors import UserError, shown, unknown
 from gpvae_core.files import real_path, with_name
@@ -21,46 +21,7 @@ if TYPE_CHECKING:
     from gpvae_core.run_summaries import RunSummary
     from gpvae_core.runs import Run
 
-DEFAULT_ROOT = Path("runs")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ListedRun:
-    """A run that was found, and which pages can show it."""
-
-    summary: RunSummary
-    on_images: bool
-    ready: bool
-    """Whether it has weights; a method that makes its weights at the end of training has none before."""
-
-
-def _listed(summary: RunSummary) -> ListedRun:
-    from gpvae_core.data.base import DATASETS, parse_name
-    from gpvae_core.run_files import snapshot_folder
-
-    on_images = DATASETS.get(parse_name(summary.dataset)[0]).is_images
-    return ListedRun(summary, on_images, snapshot_folder(summary.path / "best") is not None)
-
-
-def _written(path: Path) -> float:
-    """Return the time at which a file was last written, 0 if it is gone by now."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _weights(path: Path) -> Hashable:
-    """Return a value that changes whenever a run's weights are written, None while there are none."""
-    from gpvae_core.run_files import snapshot_folder
-
-    try:
-        folder = snapshot_folder(path / "best")
-        found = None if folder is None else (folder / "state.json").stat()
-    except OSError:  # the folder is being replaced
-        return None
-    return found and (found.st_mtime_ns, found.st_ino)
 
 
 def _opened(path: Path) -> Explorer:
@@ -68,42 +29,6 @@ def _opened(path: Path) -> Explorer:
     from gpvae_core.runs import load_run
 
     return Explorer(load_run(path))
-
-
-def _runs_at(place: Path) -> tuple[list[RunSummary], list[str]]:
-    """Return the runs of a run folder or a folder of runs, and one line for each that is damaged.
-
-    Raises:
-        UserError: the place was named by the user and is neither, or is a damaged run.
-    """
-    if place == DEFAULT_ROOT and not place.is_dir():
-        return [], []
-    from gpvae_core.run_files import existing_run
-    from gpvae_core.run_summaries import list_runs, summarize
-
-    if (existing_run(place) / "config.json").is_file():
-        return [summarize(place)], []
-    return list_runs(place)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Return a name of each path that no other has: its last part, with as many of those before it as needed."""
-    parts = [[shown(part) for part in path.absolute().parts] for path in paths]
-    depth = [1] * len(paths)
-    while True:
-        names = ["/".join(whole[-n:]) for whole, n in zip(parts, depth, strict=True)]
-        if len(set(names)) == len(names):
-            return names
-        depth = [n + (names.count(name) > 1) for name, n in zip(names, depth, strict=True)]
-
-
-def _check_place(place: Path) -> None:
-    """Raise UserError for a folder with files but no runs: the default pair would be trained among them."""
-    runs, damaged = _runs_at(place)
-    if place == DEFAULT_ROOT or not any(not path.name.startswith(".") for path in place.iterdir()):
-        return
-    if not runs:
-        raise UserError(damaged[0] if damaged else f"'{place}' holds no runs: wanted a run, or a folder of runs")
 
 
 class RunLibrary:
@@ -124,14 +49,14 @@ class RunLibrary:
         """The runs that each page watches."""
         self._broken: set[Path] = set()
         self._loaded: dict[Path, Hashable] = {}
-        """What `_weights` was when each run was loaded, or could not be."""
+        """What `weights_of` was when each run was loaded, or could not be."""
         self.version = 0
         """How often `renew` has forgotten a run: by it a page notices that it shows old weights."""
         self._runs: dict[str, ListedRun] = {}
         self.damaged: list[str] = []
         self.rescan()
         for place in self.places:
-            _check_place(place)
+            check_place(place)
 
     @property
     def root(self) -> Path:
@@ -148,7 +73,7 @@ class RunLibrary:
         damaged: list[str] = []
         for place in self.places:
             try:
-                runs, broken = _runs_at(place)
+                runs, broken = runs_at(place)
             except UserError as error:
                 damaged.append(str(error))
                 continue
@@ -158,9 +83,9 @@ class RunLibrary:
         once: dict[Path, RunSummary] = {}
         for run in summaries:
             once.setdefault(real_path(run.path), run)  # a run that is found twice, in two places or by a link, is one
-        found = sorted(once.values(), key=lambda run: _written(run.path / "config.json"), reverse=True)
-        names = _names([run.path for run in found])
-        self._runs, self.damaged = dict(zip(names, map(_listed, found), strict=True)), damaged
+        found = sorted(once.values(), key=lambda run: written(run.path / "config.json"), reverse=True)
+        names = names_of([run.path for run in found])
+        self._runs, self.damaged = dict(zip(names, map(listed, found), strict=True)), damaged
 
     def look(self, finished_only: bool) -> list[str]:
         """Look again for runs; return a line for each that is damaged."""
@@ -274,7 +199,7 @@ class RunLibrary:
         path = self.summary(name).path
 
         def load() -> Explorer:
-            self._loaded[path] = _weights(path)  # before the weights: what is written in between is noticed
+            self._loaded[path] = weights_of(path)  # before the weights: what is written in between is noticed
             try:
                 return self._opened(path)
             except UserError:
@@ -297,7 +222,7 @@ class RunLibrary:
 
         kept = set()
         for path, loaded in list(self._loaded.items()):
-            weights = _weights(path)
+            weights = weights_of(path)
             if weights in (None, loaded):
                 continue
             try:
@@ -307,7 +232,7 @@ class RunLibrary:
             if summary.finished or in_training:
                 self._forget(path)
                 self._runs = {
-                    name: _listed(summary) if run.summary.path == path else run for name, run in self._runs.items()
+                    name: listed(summary) if run.summary.path == path else run for name, run in self._runs.items()
                 }
                 self.version += 1
             else:
@@ -325,7 +250,7 @@ class RunLibrary:
     def weights(self, name: str) -> Hashable:
         """Return a value that changes with the weights by which the run's views are computed."""
         path = self.summary(name).path
-        return self._loaded.get(path) or _weights(path)
+        return self._loaded.get(path) or weights_of(path)
 
     def is_open(self, name: str) -> bool:
         """Return whether the run is loaded."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-import re
 import time
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -14,6 +13,7 @@ import param
 from bokeh.document import Document
 
 from dashboards.lab.address import PageState
+from dashboards.lab.answers import TABLE, Answer, answer_of, file_name, kinds
 from dashboards.lab.faults import told
 from dashboards.lab.jobs import Background, TimeOver
 from dashboards.lab.latest import Latest
@@ -21,7 +21,7 @@ from dashboards.lab.pane import Pane, R
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.widgets.card import Card, Content
 from dashboards.widgets.notice import Notice
-from gpvae_core.progress import Cancelled, silent
+from gpvae_core.progress import Cancelled
 
 if TYPE_CHECKING:
     from dashboards.lab.page import Page
@@ -34,32 +34,7 @@ BUSY_AFTER_S = 0.6
 """Seconds that a card may take before it is marked as busy."""
 CANCEL_AFTER_S = 3.0
 """Seconds that a card may take before its computing can be cancelled."""
-TABLE = ": "
-"""What parts 'CSV' from the name of one of several tables that a card can be saved as."""
-LONGEST_NAME = 180
-"""Largest length of an exported file's name; file systems take 255 bytes."""
 CANCEL, AGAIN = ("cancel", "Cancel"), ("again", "Try again")
-
-
-def merged(subject: str, sub: str) -> str:
-    """Return both texts, or the longer one where it contains the other."""
-    return subject if sub in subject else sub if subject in sub else f"{subject} · {sub}"
-
-
-def file_name(*parts: str) -> str:
-    """Return these texts as a file's name without its ending, of letters, digits, underscores and hyphens."""
-    return re.sub(r"\W+", "-", " ".join(parts)).strip("-")[:LONGEST_NAME]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a card shows: its content, the view it was drawn from and the keys of both; no view for a mere message."""
-
-    content: Content
-    key: Hashable = None
-    view: Any = None
-    drawing_key: Hashable = None
-    aside: str = ""
 
 
 class Session(Generic[R]):
@@ -67,8 +42,8 @@ class Session(Generic[R]):
 
     Its methods run in two kinds of thread. In the document's thread, with its lock: what the user or the clock calls,
     and what `Latest.push` runs (`_begin`, `_refuse`, `_put`). Only these change cards, widgets and the fields below.
-    In the pool: `_answer`, `_draw_all`, `_improve`, `_draw` and `_answer_of`, which call `Page.resolve`, `line_of` and
-    `improved`, and the panes. `_answer_of` reads `_answers`, which `_put` writes: an `Answer` is frozen and replaced
+    In the pool: `_answer`, `_draw_all`, `_improve` and `_draw`, which call `Page.resolve`, `line_of` and
+    `improved`, and the panes. `_draw` reads `_answers`, which `_put` writes: an `Answer` is frozen and replaced
     as a whole, so that at worst a view is computed again.
     """
 
@@ -97,9 +72,8 @@ class Session(Generic[R]):
             "select": lambda choice: self._page.select(*map(str, choice)),
             "action": lambda action: self._act(pane, str(action)),
         }
-        kinds = ["PNG", "SVG", *(f"CSV{table and TABLE + table}" for table in pane.to_csv)]
         texts = {"title": pane.title, "help": pane.help}
-        return Card(handlers, view=pane.name, kinds=kinds, **texts, margin=0, styles=UNBOUND)
+        return Card(handlers, view=pane.name, kinds=kinds(pane), **texts, margin=0, styles=UNBOUND)
 
     @property
     def settling(self) -> bool:
@@ -280,7 +254,8 @@ class Session(Generic[R]):
             if not pane.shown(request) or pane.slow(request) != in_job:
                 return
             with self.latest.allowed(generation):
-                answer = self._answer_of(pane, request)
+                known, job = self._answers.get(pane.name), self._background[pane.name]
+                answer = answer_of(pane, request, known, lambda: job.result)
         except Cancelled:
             return
         except TimeOver as error:
@@ -288,25 +263,6 @@ class Session(Generic[R]):
         except Exception as error:
             answer = Answer(Content(message=told(error, f"the view '{pane.title}'")))
         self.latest.push(generation, partial(self._put, pane, answer))
-
-    def _answer_of(self, pane: Pane[R], request: R) -> Answer:
-        if waiting := pane.waits_for(request):
-            return Answer(Content(message=waiting, busy=True))
-        key, drawing_key, known = pane.key(request), pane.drawing_key(request), self._answers.get(pane.name)
-        if key is None:
-            return Answer(pane.missing(request))
-        if known is not None and known.key == key:
-            if known.drawing_key is not None and known.drawing_key == drawing_key:
-                return known
-            view = known.view
-        elif pane.slow(request):
-            view = self._background[pane.name].result
-        else:
-            view = pane.compute(request, silent)
-        content = pane.draw(view, request)
-        about = merged(pane.subject(request), content.sub)
-        content = replace(content, about=about, file=file_name(pane.title, about))
-        return Answer(content, key, view, drawing_key, pane.aside(view, request))
 
     def _put(self, pane: Pane[R], answer: Answer) -> None:
         self._awaited.discard(pane.name)

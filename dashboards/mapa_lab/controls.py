@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 import param
 
 from dashboards.lab.controls import BAR, FIELD, Controls, Stepper
-from dashboards.lab.page import WIDE
+from dashboards.lab.looks import WIDE
 from dashboards.mapa_lab.request import ImageChoice, MapaLabRequest
 from dashboards.mapa_lab.state import BEST, CONTROLS, DEFAULT, SIGMA, MapaLabState, kernel_of
 from dashboards.widgets.dial import Dial

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import panel as pn
 
-from dashboards.lab.page import WIDE, Page
+from dashboards.lab.looks import WIDE
+from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.progress import ProgressLine
 from dashboards.lab.resolved import Resolved, Values

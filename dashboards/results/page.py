@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import panel as pn
 
-from dashboards.lab.page import FULL_HEIGHT, Page
+from dashboards.lab.looks import FULL_HEIGHT
+from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane, one_file
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.results import rows, words
