@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,9 +84,9 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"the server did not answer: {log.read_text()}")
 
 
-@pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """Starts servers; at the end all are stopped, and a traceback in any log is a failure."""
+@contextmanager
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Yield what starts a server; at the end all are stopped, and a traceback in any log is a failure."""
     started: list[tuple[subprocess.Popen[bytes], Path]] = []
 
     def start(*places: Path, cwd: Path | None = None, script: Path = SCRIPT, port: int | None = None) -> Served:
@@ -107,10 +108,18 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         assert "Traceback" not in log.read_text(), log.read_text()
 
 
+@pytest.fixture(scope="module")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Starts the servers of a file's tests, which end with it: each needs memory and, with open pages, computes."""
+    with servers(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def served(start_server: Callable[..., Served], runs: Path) -> Served:
+def served(tmp_path_factory: pytest.TempPathFactory, runs: Path) -> Iterator[Served]:
     """A server over all tiny runs."""
-    return start_server(runs)
+    with servers(tmp_path_factory) as start:
+        yield start(runs)
 
 
 @pytest.fixture
