@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -58,8 +58,8 @@ class ExplorerPage(Page[ExplorerRequest]):
         self.stop = pmui.Button(label=CANCEL[1], variant="outlined", **BUTTON)
         self.stop.on_click(lambda _: self._stop_or_go_on())
         self.preparing = pn.Row(self.strip, self.stop, visible=False, align="center", sizing_mode="stretch_width")
-        self._ready: dict[str, tuple[frozenset[str], bool]] = {}
-        """What was ready of each run when the page last looked, and whether its preparation had failed."""
+        self._ready: dict[str, Hashable] = {}
+        """What the page last saw of each run: its weights, what was ready, and whether its preparation had failed."""
         self.line.param.update(min_height=56, margin=(2, 12))
         *cards, wide = (self.session.cards[name] for name in CARDS)
         wide.sizing_mode = "stretch_width"
@@ -208,7 +208,8 @@ class ExplorerPage(Page[ExplorerRequest]):
                 lines += [] if self.library.is_broken(name) else [f"{name}: loading"]
                 continue
             report = self.library.preparation(name)
-            ready[name] = self.library.explorer(name).ready, report.outcome == "failed"
+            explorer, weights = self.library.explorer(name), self.library.weights(name)
+            ready[name] = weights, explorer.ready, report.outcome == "failed"
             outcomes.add("running" if report.running else report.outcome)
             if report.outcome not in ("idle", "done"):
                 lines.append(f"{name}: {CANCELLED if report.outcome == 'cancelled' else report.words}")
@@ -218,6 +219,6 @@ class ExplorerPage(Page[ExplorerRequest]):
             label=CANCEL[1] if "running" in outcomes else "Go on", visible=bool(outcomes - {"idle", "done"})
         )
         self.preparing.visible = bool(lines)
-        if any(ready[name] != self._ready.get(name, (frozenset(), False)) for name in ready):
+        if any(ready[name] != self._ready.get(name) for name in ready):
             self._ready |= ready
             self.session.refresh()
