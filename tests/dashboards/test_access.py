@@ -33,8 +33,8 @@ def measured(page: Any, what: str) -> Any:
 def eventually(page: Any, read: Callable[[], T], wanted: T, seconds: float = 20.0) -> T:
     """What `read` returns once it is as wanted, or last."""
     for _ in range(int(5 * seconds)):
-        if read() == wanted:
-            break
+        if (value := read()) == wanted:
+            return value
         page.wait_for_timeout(200)
     return read()
 
