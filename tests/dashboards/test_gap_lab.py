@@ -190,8 +190,8 @@ def lab_url(start_server: Callable[..., Any], lab_runs: Path) -> str:
 def eventually(page: Any, read: Callable[[], T], true: Callable[[T], bool], seconds: float = 30.0) -> T:
     """What `read` returns once it is as wanted, or last."""
     for _ in range(int(10 * seconds)):
-        if true(read()):
-            break
+        if true(value := read()):
+            return value
         page.wait_for_timeout(100)
     return read()
 

@@ -50,8 +50,8 @@ def wait_for_choice(page: Any, key: str, value: str) -> None:
 def eventually(page: Any, read: Callable[[], T], wanted: T, seconds: float = 15.0) -> T:
     """What `read` returns once it is as wanted, or last; for what no expectation of playwright can say."""
     for _ in range(int(10 * seconds)):
-        if read() == wanted:
-            break
+        if (value := read()) == wanted:
+            return value
         page.wait_for_timeout(100)
     return read()
 

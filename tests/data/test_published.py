@@ -106,6 +106,7 @@ def test_real_omniglot_subset(data_dir: Path) -> None:
     assert 0.03 < float(raw.train.pixels().mean()) < 0.2
 
 
+@pytest.mark.slow
 def test_real_colour_images(data_dir: Path) -> None:
     path = data_dir / "cifar10_jpeg" / "cifar10_jpeg.zip"
     if not path.is_file():

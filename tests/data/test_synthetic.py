@@ -115,6 +115,7 @@ def test_broken_lines_go_through_their_points() -> None:
     np.testing.assert_allclose(Hinges.through(x, y)(np.array([1.75])), [[2.0, -0.25]], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_fitting_begins_close_and_ends_closer_and_repeats() -> None:
     curve = CURVES["absolute-value-fold"]
     z = np.random.default_rng(0).standard_normal(2000)
