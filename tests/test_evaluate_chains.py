@@ -181,6 +181,7 @@ def test_both_bounds_stand_beside_the_grid(result: dict[str, Any]) -> None:
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
+@pytest.mark.slow
 def test_the_command_says_both_in_words_at_any_d(space: Run, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--k", 2, "--instances", 2, "--ais-steps", 3, "--ais-chains", 12)
     chains = ("--simulated", 3, "--hmc", 2, "--hmc-draws", 8)

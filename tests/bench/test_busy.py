@@ -61,6 +61,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_training_an_evaluation_and_a_click_are_compared_with_the_machine_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
