@@ -133,8 +133,7 @@ def _parts_words(gap: GapView) -> str:
 
 def unlike(gap: GapView, tested: SampleRange | None) -> str:
     """Return a warning for an image whose log p(x) is below that of all test images of the run; '' for any other."""
-    lowest = None if tested is None else float(tested.log_px.min())
-    if tested is None or lowest is None or gap.provisional or gap.log_px >= lowest:
+    if tested is None or gap.provisional or gap.log_px >= (lowest := float(tested.log_px.min())):
         return ""
     return (
         f"unlike the data of {gap.run}: its log p(x) of {nats(gap.log_px)} nats is below that of all "

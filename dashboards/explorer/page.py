@@ -193,9 +193,6 @@ class ExplorerPage(Page[ExplorerRequest]):
             self.controls.ignore_echoes()
             self.views.visible = True
 
-    def runs_shown(self) -> Sequence[str]:
-        return self.state.names
-
     def watch(self) -> None:
         """Show which runs are being loaded or prepared, and what has become ready."""
         if self.state.run:

@@ -153,9 +153,6 @@ class GapLabPage(Page[GapLabRequest]):
     def weights_changed(self) -> None:
         self.runs_changed()
 
-    def runs_shown(self) -> Sequence[str]:
-        return () if self.session.request is None else tuple(self.session.request.lab.runs)
-
     def _show_decoders(self, trained: Trained | None) -> None:
         """Offer the decoders found; where the chosen one is not among them, choose that of the run SVI starts from."""
         names = list((offered := self.labs.offered()).values())

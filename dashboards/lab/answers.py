@@ -51,7 +51,7 @@ def answer_of(pane: Pane[R], request: R, known: Answer | None, of_job: Callable[
     """
     if waiting := pane.waits_for(request):
         return Answer(Content(message=waiting, busy=True))
-    key, drawing_key, known = pane.key(request), pane.drawing_key(request), known
+    key, drawing_key = pane.key(request), pane.drawing_key(request)
     if key is None:
         return Answer(pane.missing(request))
     if known is not None and known.key == key:

@@ -140,10 +140,6 @@ class Page(ABC, Generic[R]):
         """Show the new weights of runs that were trained on or retrained while the page is open."""
         self.session.refresh()
 
-    def runs_shown(self) -> Sequence[str]:
-        """Return the names of the runs that the page shows."""
-        return ()
-
     def step(self, by: int) -> None:
         """Go to the previous (-1) or next (1) image or point: an arrow key was pressed."""
 
@@ -180,7 +176,7 @@ class Page(ABC, Generic[R]):
         """Take back what was offered for the last request: the present one cannot be answered."""
 
     def runs_of(self, request: R) -> Sequence[str]:
-        """Return the names of the runs that the page shows, about which `about` tells what they are."""
+        """Return the names of the runs shown: `about` tells what they are, and the notice which are being trained."""
         return ()
 
     def beside(self, pane: Pane[R], aside: str) -> None:
@@ -265,7 +261,9 @@ class Page(ABC, Generic[R]):
 
     def _follow_weights(self) -> None:
         """Show the weights that were written since runs were loaded, or say that there are some."""
-        training = [name for name in self.library.renew(in_training=False) if name in self.runs_shown()]
+        request = self.session.request
+        shown = () if request is None else self.runs_of(request)
+        training = [name for name in self.library.renew(in_training=False) if name in shown]
         self.notice.set_lasting([TRAINED_ON.format(name) for name in training], "weights")
         if self._version != self.library.version:
             self._version = self.library.version

@@ -118,9 +118,6 @@ class MapaLabPage(Page[MapaLabRequest]):
         self.notice.add(*self.library.look(finished_only=self.first.running))
         super().start()
 
-    def runs_shown(self) -> Sequence[str]:
-        return self.state.run, self.state.learned
-
     def watch(self) -> None:
         """Show the progress of the training of an image model."""
         if self.training.follow() is not None:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("server_for_tests.py")
 EPOCHS = 4
@@ -44,6 +45,15 @@ def wait_until(page: Clock, true: Callable[[], bool], seconds: float = 120.0) ->
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.05)
         page.tick()
+
+
+def eventually(page: Any, read: Callable[[], T], wanted: T, seconds: float = 20.0) -> T:
+    """What `read` returns once it is as wanted, or last; for what no expectation of playwright can say."""
+    for _ in range(int(10 * seconds)):
+        if (value := read()) == wanted:
+            return value
+        page.wait_for_timeout(100)
+    return read()
 
 
 def save_as(card: Any, kind: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +13,7 @@ from playwright.sync_api import expect
 
 from dashboards.explorer.controls import ExplorerControls
 from dashboards.explorer.state import ExplorerState
-from tests.dashboards.conftest import Served
+from tests.dashboards.conftest import Served, eventually
 
 pytestmark = pytest.mark.page
 T = TypeVar("T")
@@ -28,15 +27,6 @@ MEASURES = Path(__file__).with_name("measures.js").read_text(encoding="utf-8")
 def measured(page: Any, what: str) -> Any:
     """The value of an expression in the page, in which the functions of measures.js can be used."""
     return page.evaluate(f"() => {{ {MEASURES}\nreturn {what} }}")
-
-
-def eventually(page: Any, read: Callable[[], T], wanted: T, seconds: float = 20.0) -> T:
-    """What `read` returns once it is as wanted, or last."""
-    for _ in range(int(5 * seconds)):
-        if (value := read()) == wanted:
-            return value
-        page.wait_for_timeout(200)
-    return read()
 
 
 def opened(page: Any, served: Served, address: str) -> Any:

@@ -24,6 +24,7 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from gpvae_core.bench.browser import VIEWS, click_and_wait, map_points, wait_until_ready
 from gpvae_core.errors import UserError
+from tests.dashboards.conftest import eventually
 from tests.dashboards.saving import check_figure, kinds, save
 from tests.tidy import tidy
 
@@ -45,15 +46,6 @@ def wait_for_choice(page: Any, key: str, value: str) -> None:
     page.wait_for_function(
         "([key, value]) => new URLSearchParams(location.search).get(key) === value", arg=[key, value], timeout=15_000
     )
-
-
-def eventually(page: Any, read: Callable[[], T], wanted: T, seconds: float = 15.0) -> T:
-    """What `read` returns once it is as wanted, or last; for what no expectation of playwright can say."""
-    for _ in range(int(10 * seconds)):
-        if (value := read()) == wanted:
-            return value
-        page.wait_for_timeout(100)
-    return read()
 
 
 def stamps(page: Any) -> dict[str, int]:
