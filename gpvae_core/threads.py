@@ -1,7 +1,8 @@
-"""Threads on a machine that does other work too: waiting threads sleep, and small work has a single one.
+"""Threads on a machine that does other work too: waiting threads soon sleep, and small work has a single one.
 
 By default the threads of OpenMP spin while they wait for one another. Where another process runs on the same cores they
-spin for the time slices in which that process runs: a training that takes seconds alone then takes minutes.
+spin for the time slices in which that process runs: a training that takes seconds alone then takes minutes. Threads
+that sleep at once make a step 15 to 25 % slower on a machine that does nothing else; a short spin avoids both.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Environment variables by which a user chooses how threads wait."""
 NUMBER = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which a user chooses the number of threads."""
+SPINS = "10000"
+"""How often a thread of GNU's OpenMP looks for work before it sleeps: some tens of microseconds."""
 SMALL = 8e7
 """Multiplications of a training step below which a second thread makes it slower.
 
@@ -24,12 +27,12 @@ convolutional ones (1e9); the shortest of many steps in each case.
 
 
 def sleep_while_waiting() -> None:
-    """Let threads that wait for others sleep, unless the user chose how they wait.
+    """Let threads that wait for others sleep after a short spin, unless the user chose how they wait.
 
     OpenMP reads the environment variable when torch is imported; set later it changes nothing.
     """
     if not any(name in os.environ for name in WAITING):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": SPINS}
 
 
 @contextmanager
