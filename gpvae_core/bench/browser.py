@@ -5,6 +5,7 @@ It needs playwright, a test dependency; the pages do not import this module.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -72,10 +73,14 @@ def wait_until_quiet(page: Page, still_ms: int = 800, timeout_s: float = 120.0) 
 
 
 def map_points(page: Page) -> list[tuple[float, float]]:
-    """Return the positions of the map's points, in pixels of the window."""
+    """Return the positions of the map's points, in pixels of the window, but for the shown image's.
+
+    A click on that image changes nothing. Its position occurs twice: as a point, and as the ring around it.
+    """
     plot: Any = page.locator(MAP)
     plot.scroll_into_view_if_needed()
-    return [(float(x), float(y)) for x, y in plot.evaluate(POINTS)]
+    times = Counter((float(x), float(y)) for x, y in plot.evaluate(POINTS))
+    return [point for point, number in times.items() if number == 1]
 
 
 def _hover(page: Page, x: float, y: float) -> None:
