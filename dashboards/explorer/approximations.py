@@ -11,6 +11,7 @@ from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
+from gpvae_core.inspection.gap_sample import USUAL
 from gpvae_core.inspection.uncertainty_views import UncertaintyView
 from gpvae_core.inspection.views import Array, GapView, ReconstructionView, SampleRange
 from gpvae_core.plots import gaps, reconstructions
@@ -22,8 +23,6 @@ BOUND = " log p(x) is a lower bound here, and so are the gaps."
 PROVISIONAL = " It is provisional: a tighter one is being computed."
 NOISE = 0.005
 """Nats below which a gap is shown as zero."""
-RANGE = (5, 95)
-"""Percentiles of the test images between which a range is given."""
 RECONSTRUCTIONS_READ = (
     "Top: the image decoded from each posterior mean; below: decoded minus input (orange too bright, blue too dark). "
     "Strip:"
@@ -115,8 +114,8 @@ def words(gap: GapView, uncertainty: UncertaintyView | None, tested: SampleRange
 
 
 def _range(values: Array, digits: int) -> str:
-    """Return the range between the percentiles RANGE of the test images, as words in brackets."""
-    low, high = (f"{value:.{digits}f}".replace("-", "−") for value in np.percentile(values, RANGE))
+    """Return the range between the percentiles USUAL of the test images, as words in brackets."""
+    low, high = (f"{value:.{digits}f}".replace("-", "−") for value in np.percentile(values, USUAL))
     return f" (90 % of {len(values)} test images: {low} to {high})"
 
 

@@ -26,6 +26,7 @@ SLICE = (
 DIVERGED = (
     " No region of {}: its mean or variances are not finite or its variances are 0, as after steps that are too large."
 )
+USUAL_READ = " In brackets: 5th to 95th percentile of the inference gap over {} validation images."
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
 
@@ -50,7 +51,9 @@ class GapStacks(GapLabPane):
         return (Select("gaps_of", "of", GAPS_OF, request.gaps_of),)
 
     def key(self, request: GapLabRequest) -> Hashable:
-        return request.lab.results, request.methods, None if self.slow(request) else request.index
+        if self.slow(request):
+            return request.lab.results, request.methods
+        return request.lab.results, request.methods, request.index, request.lab.knows_usual_gaps(request.methods)
 
     def compute(self, request: GapLabRequest, progress: Progress) -> StacksView:
         if self.slow(request):
@@ -60,6 +63,7 @@ class GapStacks(GapLabPane):
     def draw(self, view: StacksView, request: GapLabRequest) -> Content:
         gained = any(gain(view.approximation.mean, stack.amortization.mean) for stack in view.stacks)
         bars = " Bars: one standard error over the images." if self.slow(request) else " Last: SVI at its step."
+        bars += USUAL_READ.format(len(request.lab.sample)) * any(stack.usual for stack in view.stacks)
         return Content(
             figure=as_json(stacked_gaps.figure(view, request.styles, request.theme, with_svi=not self.slow(request))),
             sub=view.what,
@@ -70,8 +74,11 @@ class GapStacks(GapLabPane):
 
 def _stack_words(view: StacksView, k: int) -> str:
     stack = view.stacks[k]
+    if not np.isfinite(stack.inference.mean):
+        return f"{stack.method} diverged"
     parts = f"{nats(view.approximation.mean)} approximation + {nats(stack.amortization.mean)} amortization"
-    return f"{stack.method} {nats(stack.inference.mean)} nats below log p(x) ({parts})"
+    usual = f", 90 % of the sample {stacked_gaps.usual_words(stack.usual)}" if stack.usual else ""
+    return f"{stack.method} {nats(stack.inference.mean)} nats below log p(x) ({parts}{usual})"
 
 
 class PosteriorContours(GapLabPane):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import plotly.graph_objects as go
@@ -107,12 +108,24 @@ def _ends(view: StacksView, theme: Theme) -> Mark:
 
 
 def _number(stack: GapStack, k: int, shift: float, theme: Theme) -> dict[str, Any]:
-    """Return the value of the inference gap as an annotation below its stack."""
-    end = stack.inference.mean + (stack.inference.se or 0.0)
+    """Return the value of the inference gap, and its usual range, as an annotation below its stack."""
+    end = _lowest(stack)
+    words = f"<b>{nats(stack.inference.mean)}</b>" if isfinite(end) else "<b>diverged</b>"
+    words += f"<br>({usual_words(stack.usual)})" if stack.usual else ""
     return {
-        "text": f"<b>{nats(stack.inference.mean)}</b>", "x": k, "y": end + shift, "showarrow": False, "yanchor": "top",
+        "text": words, "x": k, "y": (end if isfinite(end) else 0.0) + shift, "showarrow": False, "yanchor": "top",
         "xanchor": "center", "font": {"size": 11, "color": theme.text},
     }  # fmt: skip
+
+
+def usual_words(usual: tuple[float, float]) -> str:
+    """Return a range of gaps in words."""
+    return " to ".join(map(nats, usual))
+
+
+def _lowest(stack: GapStack) -> float:
+    """Return where the error bar of the ELBO ends, in nats below log p(x); NaN where the refinement diverged."""
+    return stack.inference.mean + (stack.inference.se or 0.0)
 
 
 def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, with_svi: bool = False) -> go.Figure:
@@ -123,8 +136,9 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, wi
             `layout.meta.svi` is the place.
     """
     methods, count = len(view.stacks), len(view.stacks) + with_svi
-    deepest = max([s.inference.mean + (s.inference.se or 0.0) for s in view.stacks] + [view.approximation.mean, 1e-3])
-    highest = min([s.inference.mean for s in view.stacks] + [0.0])
+    finite = [s for s in view.stacks if isfinite(_lowest(s))]
+    deepest = max([_lowest(s) for s in finite] + [view.approximation.mean, 1e-3])
+    highest = min([s.inference.mean for s in finite] + [0.0])
     span = deepest - highest
     notes = [_number(stack, k, 0.015 * span, theme) for k, stack in enumerate(view.stacks)]
     diagonal, full = (nats(view.log_px.mean - gap.mean) for gap in (view.approximation, view.full))
@@ -139,7 +153,8 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, wi
         theme, "", tickvals=list(range(count)), ticktext=names, range=[-0.5, count - 0.5], showgrid=False,
         tickangle=-35 if turned else 0, ticks="",
     )  # fmt: skip
-    layout["yaxis"] = axis(theme, "nats below log p(x)", range=[deepest + 0.12 * span, highest - 0.04 * span])
+    below = 0.2 if any(stack.usual for stack in view.stacks) else 0.12
+    layout["yaxis"] = axis(theme, "nats below log p(x)", range=[deepest + below * span, highest - 0.04 * span])
     layout["legend"] = {
         "orientation": "h", "x": -0.08, "y": -0.36 if turned else -0.14, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal", "itemwidth": 30,

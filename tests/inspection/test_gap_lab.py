@@ -69,12 +69,18 @@ def test_gaps_of_one_image_and_their_means_are_those_of_the_closed_form(linear: 
     assert second.amortization.mean == pytest.approx(best - off, abs=0.02 * (best - off) + 0.01)
     assert second.inference.se is None
 
+    assert not any(stack.usual for stack in view.stacks)
     mean = lab.mean_stacks(["off"])
     images = base.run.data.validation.pixels(lab.sample)
     known = [v.numpy() for v in closed_form(base, images)]
     gaps = known[0] - known[2]
     assert mean.stacks[0].inference.mean == pytest.approx(gaps.mean(), rel=0.02)
     assert mean.log_px.se == pytest.approx(known[0].std(ddof=1) / np.sqrt(len(images)), rel=1e-3)
+    assert lab.knows_usual_gaps(["off"])
+    assert not lab.knows_usual_gaps(["best", "off"])
+    unknown, usual = (stack.usual for stack in lab.stacks(["best", "off"], 3).stacks)
+    assert unknown is None
+    assert usual == pytest.approx(np.percentile(gaps, [5, 95]), rel=0.02)
 
 
 def test_the_largest_gap_is_where_a_shrunken_encoder_is_farthest_off(linear: tuple[GapLab, LinearRun]) -> None:

@@ -80,6 +80,18 @@ def test_a_bound_is_called_one_and_many_methods_find_room() -> None:
     assert not named(fig, "ELBO").error_y.visible
 
 
+def test_gaps_stand_beside_their_usual_range_and_a_diverged_method_is_called_so() -> None:
+    view = stacks_view()
+    first, second, third = view.stacks
+    diverged = replace(second, inference=Value(np.nan, None), amortization=Value(np.nan, None))
+    fig = stacked_gaps.figure(replace(view, stacks=(diverged, replace(first, usual=(1.0, 4.25)), third)), STYLES, LIGHT)
+    texts = [note.text for note in fig.layout.annotations]
+    assert texts[:3] == ["<b>diverged</b>", "<b>2.50</b><br>(1.00 to 4.25)", "<b>0.50</b>"]
+    assert np.isfinite(fig.layout.yaxis.range).all()
+    assert fig.layout.yaxis.range[0] > 2.5
+    np.testing.assert_array_equal(named(fig, "amortization gap").y, [0.0, 2.0, 0.0])
+
+
 def test_methods_keep_their_looks_and_short_names() -> None:
     assert [STYLES[name].label for name in METHODS] == ["base", "flow", "+svi:8"]
     assert short_name("other-run", "base") == "other-run"

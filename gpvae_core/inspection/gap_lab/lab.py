@@ -31,6 +31,7 @@ from gpvae_core.inspection.gap_lab.views import (
     TimedMethod,
     TimesView,
 )
+from gpvae_core.inspection.gap_sample import USUAL
 from gpvae_core.inspection.local import LocalPosterior, local_posterior
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.outline import MASS
@@ -195,7 +196,20 @@ class GapLab:
             name: self._memo.get(("elbo", name, index), lambda name=name: reference.elbos(self.model(name)))
             for name in methods
         }
-        return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference))
+        usual = {name: known for name in methods if (known := self._usual_gap(name))}
+        return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference), usual)
+
+    def _usual_gap(self, method: str) -> tuple[float, float] | None:
+        """Return the percentiles USUAL of the inference gap over the sample, None unless they are computed already."""
+        reference, elbos = self._memo.peek("sample"), self._memo.peek(("elbos", method))
+        if reference is None or elbos is None:
+            return None
+        low, high = np.percentile(reference.table.log_px - elbos, USUAL)
+        return (float(low), float(high)) if np.isfinite(low + high) else None
+
+    def knows_usual_gaps(self, methods: Sequence[str]) -> bool:
+        """Return whether the gaps of the whole sample are computed for all of these methods."""
+        return all(self._usual_gap(name) is not None for name in methods)
 
     def mean_stacks(self, methods: Sequence[str], progress: Progress = silent) -> StacksView:
         """Return the mean gaps over the sample under each method."""

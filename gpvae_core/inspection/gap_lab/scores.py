@@ -82,8 +82,18 @@ def value(values: Array) -> Value:
     return Value(np.nan if summary["mean"] is None else summary["mean"], summary["se"])
 
 
-def stacks_view(what: str, reference: GapReference, elbos: dict[str, Array], truth: str) -> StacksView:
-    """Return the mean gaps over the M images of the reference, from the ELBOs (M,) of each method."""
+def stacks_view(
+    what: str,
+    reference: GapReference,
+    elbos: dict[str, Array],
+    truth: str,
+    usual: Mapping[str, tuple[float, float]] | None = None,
+) -> StacksView:
+    """Return the mean gaps over the M images of the reference, from the ELBOs (M,) of each method.
+
+    Args:
+        usual: `GapStack.usual` of the methods for which it is known.
+    """
     table = reference.table
     return StacksView(
         what=what,
@@ -91,7 +101,12 @@ def stacks_view(what: str, reference: GapReference, elbos: dict[str, Array], tru
         approximation=value(table.log_px - table.best_diagonal_elbo),
         full=value(table.log_px - table.best_full_elbo),
         stacks=tuple(
-            GapStack(name, value(table.log_px - elbo), value(table.best_diagonal_elbo - elbo))
+            GapStack(
+                name,
+                value(table.log_px - elbo),
+                value(table.best_diagonal_elbo - elbo),
+                (usual or {}).get(name),
+            )
             for name, elbo in elbos.items()
         ),
         exact=reference.exact,

@@ -25,6 +25,8 @@ class GapStack:
     """log p(x) minus the method's ELBO."""
     amortization: Value
     """ELBO of the best diagonal Gaussian minus the method's ELBO; negative if the method exceeds that Gaussian."""
+    usual: tuple[float, float] | None = None
+    """The 5th and 95th percentile of the inference gap over the sample; None in its mean, and before it is computed."""
 
 
 @dataclass(frozen=True)
