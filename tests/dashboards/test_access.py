@@ -205,7 +205,9 @@ def test_the_gap_lab_by_keys_alone(offline_page: Any, served: Served) -> None:
     slider = page.get_by_role("slider", name="Step", exact=True)
     slider.press("ArrowRight")
     expect(page.locator(".film")).to_have_attribute("data-step", "1")
+    expect(page.locator(".notice")).to_contain_text(f"Now on the decoder of '{name}'")
     check = page.get_by_role("checkbox").first
+    expect(check).to_be_checked()
     check.press("Space")
     expect(page.locator(".notice")).to_contain_text("at least one method must be shown")
 
