@@ -109,7 +109,7 @@ class TrainingPanel:
     def withdraw(self) -> None:
         """Offer nothing: there is no decoder to train on."""
         self._request = self._offered = None
-        self.panel.visible, self.toggle.disabled = False, True
+        self.toggle.disabled, self.panel.visible = True, False
 
     def take_trained(self) -> Trained | None:
         """Return what was trained from this page, once; None where another page trained it, or nothing was."""
