@@ -53,7 +53,7 @@ class GapStacks(GapLabPane):
     def key(self, request: GapLabRequest) -> Hashable:
         if self.slow(request):
             return request.lab.results, request.methods
-        return request.lab.results, request.methods, request.index, request.lab.knows_usual_gaps(request.methods)
+        return request.lab.results, request.methods, request.index, tuple(request.lab.usual_gaps(request.methods))
 
     def compute(self, request: GapLabRequest, progress: Progress) -> StacksView:
         if self.slow(request):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,7 +16,6 @@ from dashboards.explorer.state import ExplorerState
 from tests.dashboards.conftest import Served, eventually
 
 pytestmark = pytest.mark.page
-T = TypeVar("T")
 EXPLORER = "?run=tiny-gp&with=tiny-vae"
 PAGES = {"explorer": EXPLORER, "gap-lab": "gap-lab", "mapa-lab": "mapa-lab?N=60&k=5&S=2", "results": "results"}
 LISTS = {"explorer": "Run", "gap-lab": "Decoder of", "mapa-lab": "Set", "results": "Table"}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -30,7 +30,6 @@ from tests.tidy import tidy
 
 pytestmark = pytest.mark.page
 OpenAt = Callable[..., Any]
-T = TypeVar("T")
 
 
 def chosen(page: Any) -> dict[str, str]:

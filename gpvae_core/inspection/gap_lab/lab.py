@@ -196,20 +196,22 @@ class GapLab:
             name: self._memo.get(("elbo", name, index), lambda name=name: reference.elbos(self.model(name)))
             for name in methods
         }
-        usual = {name: known for name in methods if (known := self._usual_gap(name))}
-        return stacks_view(self.title(index), reference, elbos, self._truth_words(index, reference), usual)
+        words = self._truth_words(index, reference)
+        return stacks_view(self.title(index), reference, elbos, words, self.usual_gaps(methods))
 
-    def _usual_gap(self, method: str) -> tuple[float, float] | None:
-        """Return the percentiles USUAL of the inference gap over the sample, None unless they are computed already."""
-        reference, elbos = self._memo.peek("sample"), self._memo.peek(("elbos", method))
-        if reference is None or elbos is None:
-            return None
-        low, high = np.percentile(reference.table.log_px - elbos, USUAL)
-        return (float(low), float(high)) if np.isfinite(low + high) else None
+    def usual_gaps(self, methods: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """Return the percentiles USUAL of the inference gap over the sample, of the methods for which they are known.
 
-    def knows_usual_gaps(self, methods: Sequence[str]) -> bool:
-        """Return whether the gaps of the whole sample are computed for all of these methods."""
-        return all(self._usual_gap(name) is not None for name in methods)
+        They are unknown until the sample's ELBOs are computed, and where one of these is not finite.
+        """
+        reference: GapReference | None = self._memo.peek("sample")
+        known: dict[str, tuple[float, float]] = {}
+        for name in methods:
+            elbos = self._memo.peek(("elbos", name))
+            if reference is not None and elbos is not None and np.isfinite(elbos).all():
+                low, high = np.percentile(reference.table.log_px - elbos, USUAL)
+                known[name] = (float(low), float(high))
+        return known
 
     def mean_stacks(self, methods: Sequence[str], progress: Progress = silent) -> StacksView:
         """Return the mean gaps over the sample under each method."""
