@@ -11,9 +11,8 @@ from dashboards.explorer.request import ExplorerPane, ExplorerRequest
 from dashboards.lab.words import GAIN_READ, GAPS_READ
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection import export
-from gpvae_core.inspection.gap_sample import USUAL
 from gpvae_core.inspection.uncertainty_views import UncertaintyView
-from gpvae_core.inspection.views import Array, GapView, ReconstructionView, SampleRange
+from gpvae_core.inspection.views import USUAL, Array, GapView, ReconstructionView, SampleRange
 from gpvae_core.plots import gaps, reconstructions
 from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.pictures import png_address

@@ -5,7 +5,6 @@ It needs playwright, a test dependency; the pages do not import this module.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,8 +34,11 @@ POINTS = """plot => {
   const box = plot.getBoundingClientRect()
   const scale = box.width / plot.offsetWidth
   const inside = ([x, y]) => x > 5 && y > 5 && x < xaxis._length - 5 && y < yaxis._length - 5
+  const rings = plot._fullLayout.shapes.map(ring => [xaxis.d2p(ring.xanchor), yaxis.d2p(ring.yanchor)])
+  const free = ([x, y]) => !rings.some(([a, b]) => Math.hypot(x - a, y - b) < 1)
   return plot._fullData.flatMap(trace => Array.from(trace.x, (x, k) => [xaxis.d2p(x), yaxis.d2p(trace.y[k])]))
-    .filter(inside).map(([x, y]) => [box.left + scale * (xaxis._offset + x), box.top + scale * (yaxis._offset + y)])
+    .filter(inside).filter(free)
+    .map(([x, y]) => [box.left + scale * (xaxis._offset + x), box.top + scale * (yaxis._offset + y)])
 }"""
 
 
@@ -75,12 +77,11 @@ def wait_until_quiet(page: Page, still_ms: int = 800, timeout_s: float = 120.0) 
 def map_points(page: Page) -> list[tuple[float, float]]:
     """Return the positions of the map's points, in pixels of the window, but for the shown image's.
 
-    A click on that image changes nothing. Its position occurs twice: as a point, and as the ring around it.
+    A click on that image, which has a ring, changes nothing.
     """
     plot: Any = page.locator(MAP)
     plot.scroll_into_view_if_needed()
-    times = Counter((float(x), float(y)) for x, y in plot.evaluate(POINTS))
-    return [point for point, number in times.items() if number == 1]
+    return [(float(x), float(y)) for x, y in plot.evaluate(POINTS)]
 
 
 def _hover(page: Page, x: float, y: float) -> None:

@@ -27,8 +27,6 @@ COLUMNS = (
 )
 OPTIONAL = ("log_px_se",)
 """Columns that files of older versions lack; they are then NaN."""
-USUAL = (5, 95)
-"""Percentiles of a sample of images between which a quantity's usual range lies."""
 QUANTITIES = {
     "inference gap": "inference",
     "approximation gap": "approximation",

@@ -15,6 +15,8 @@ from gpvae_core.hashes import hexdigest
 
 Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
+USUAL = (5, 95)
+"""Percentiles of a sample of images between which a quantity's usual range lies."""
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,12 @@ from gpvae_core.inspection.gap_lab.views import (
     TimedMethod,
     TimesView,
 )
-from gpvae_core.inspection.gap_sample import USUAL
 from gpvae_core.inspection.local import LocalPosterior, local_posterior
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.outline import MASS
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.planes import choose_plane, latent_plane
-from gpvae_core.inspection.views import Array, GaussianShape, Plane, PosteriorView
+from gpvae_core.inspection.views import USUAL, Array, GaussianShape, Plane, PosteriorView
 from gpvae_core.methods import parse_refiner, refiner_name
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.runs import Run
