@@ -34,7 +34,7 @@ explore: $(VENV)/installed ## Open the Posterior Explorer; trains its default mo
 	@$(BIN)/gpvae explore $(EXPLORE_ARGS)
 
 test: $(VENV)/installed-test ## Run the tests (page tests need a system Chromium)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 gate: $(VENV)/installed-test ## Check style, types and the reference
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(MAKE) --no-print-directory docs

@@ -62,6 +62,16 @@ def save_as(card: Any, kind: str) -> None:
     card.get_by_role("menuitem", name=kind, exact=True).click()
 
 
+@pytest.fixture(autouse=True)
+def no_work_is_left() -> Iterator[None]:
+    """End the jobs of pages in this process, which would go on beside the tests after this one."""
+    yield
+    from dashboards.lab import jobs
+
+    jobs.stop_jobs(30)
+    jobs._ENDING.clear()
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a VAE, a GP encoder (d = 2) and a GP encoder with d = 4, all on the digits."""
