@@ -383,12 +383,13 @@ def test_bfloat16_computes_in_bfloat16_and_trains_alike(tmp_path: Path, monkeypa
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo looks, and hides it
-def test_compiled_networks_are_compiled_and_train_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["vae", pytest.param("gp", marks=pytest.mark.slow)])
+def test_compiled_networks_are_compiled_and_train_alike(method: str, tmp_path: Path) -> None:
     from torch._dynamo.utils import counters
 
-    plain = train(config("gp", epochs=2), tmp_path / "plain", data=DIGITS)
+    plain = train(config(method, epochs=2), tmp_path / "plain", data=DIGITS)
     counters.clear()
-    other = train(config("gp", epochs=2, compile=True), tmp_path / "other", data=DIGITS)
+    other = train(config(method, epochs=2, compile=True), tmp_path / "other", data=DIGITS)
     assert counters["stats"]["unique_graphs"] > 0
     assert last_bound(other) == pytest.approx(last_bound(plain), abs=0.05)
 
