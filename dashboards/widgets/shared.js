@@ -21,13 +21,16 @@ function shade(model, box) {
   follow()
 }
 
-// Draws anew only what is not there already: a control that has the focus keeps it.
+// Draws anew what is not there already. The control that had the focus keeps it, or the one that takes its place.
 function renew(holder, wanted, draw) {
   const now = JSON.stringify(wanted)
   if (holder.dataset.now === now) return
   holder.dataset.now = now
+  const controls = () => [...holder.querySelectorAll("button, select")]
+  const at = controls().indexOf(holder.getRootNode().activeElement)
   holder.replaceChildren()
   for (const one of wanted) draw(one)
+  controls()[at]?.focus()
 }
 
 function save(text, name, type) {

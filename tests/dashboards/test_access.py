@@ -136,6 +136,13 @@ def test_the_explorer_by_keys_alone(offline_page: Any, served: Served) -> None:
     page.keyboard.press("ArrowRight")  # the focus is on a button, which has no use for it
     wait_for_choice(page, "index", "5")
 
+    colour = page.locator("section[data-view=map] select[name=colour]")
+    for key, value in (("ArrowDown", "uncertainty"), ("ArrowUp", "class")):
+        colour.press(key)
+        wait_for_choice(page, "colour", value)
+        settled(page)
+        expect(colour).to_be_focused()  # though it was drawn anew
+
     for view, named in (("map", r"^image (\d+), class \d$"), ("figure_one", r"^image (\d+)$")):
         cursor, reading = (page.locator(f"section[data-view={view}] {part}") for part in (".cursor", ".reading"))
         cursor.focus()
