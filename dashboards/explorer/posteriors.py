@@ -15,7 +15,7 @@ from gpvae_core.plots import figure_one, posterior, traces
 from gpvae_core.progress import Progress
 
 CONTOURS_READ = (
-    "Dark lines: the highest-density regions of 50, 90 and 99 % of the true posterior; shade: its log density. Other "
+    "Contours: the highest-density regions of 50, 90 and 99 % of the true posterior; shade: its log density. Other "
     "lines: 90 % regions of the approximate posteriors."
 )
 LINE_READ = (

@@ -115,7 +115,7 @@ function nearest(spots, from, [right, below]) {
 
 function makeCursor(plot, model) {
   return {
-    field: element("div", plot, {class: "cursor", tabindex: 0, role: "application", "aria-label": `${model.title}: what can be picked. ${HOW}`}),
+    field: element("div", plot, {class: "cursor", tabindex: 0, hidden: "", role: "application", "aria-label": `${model.title}: what can be picked. ${HOW}`}),
     ring: element("div", plot, {class: "ring", hidden: ""}),
     said: element("output", plot, {class: "reading"}),
   }
@@ -217,6 +217,7 @@ export function render({model, el}) {
     } else if (figure && content.overlay && content.stamp !== painted) {
       await window.Plotly.relayout(plot, content.overlay)
     }
+    cursor.field.hidden = !content.picks || drawn === null
     painted = content.stamp
     reportPainted(model)
   }
@@ -229,7 +230,6 @@ export function render({model, el}) {
     sentence.textContent = content.sentence
     message.textContent = content.message
     stage.hidden = !content.visible
-    cursor.field.hidden = !content.picks
     plot.setAttribute("role", content.picks ? "figure" : "img")
     plot.setAttribute("aria-label", content.alt)
     renew(selects, content.selects ?? [], (select) => drawSelect(selects, model, select))

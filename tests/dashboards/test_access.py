@@ -145,6 +145,7 @@ def test_the_explorer_by_keys_alone(offline_page: Any, served: Served) -> None:
 
     for view, named in (("map", r"^image (\d+), class \d$"), ("figure_one", r"^image (\d+)$")):
         cursor, reading = (page.locator(f"section[data-view={view}] {part}") for part in (".cursor", ".reading"))
+        expect(cursor).to_be_visible()  # once its figure is drawn
         cursor.focus()
         expect(cursor).to_have_attribute("aria-label", re.compile("Arrow keys go to the nearest.* Enter picks it"))
         expect(reading).to_have_text(re.compile("Arrow keys"))
@@ -221,7 +222,9 @@ def test_the_gap_lab_by_keys_alone(offline_page: Any, served: Served) -> None:
 def test_the_mapa_lab_by_keys_alone(offline_page: Any, served: Served) -> None:
     page = opened(offline_page, served, PAGES["mapa-lab"])
     sub = page.locator("section[data-view=mapa_traces] .sub")
-    page.locator("section[data-view=mapa_plane] .cursor").focus()
+    cursor = page.locator("section[data-view=mapa_plane] .cursor")
+    expect(cursor).to_be_visible()
+    cursor.focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
     reading = page.locator("section[data-view=mapa_plane] .reading")
