@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from urllib.parse import unquote
 
 from bokeh.protocol.exceptions import ProtocolError
@@ -102,8 +103,15 @@ class WithoutFrames(OutputTransform):
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:
-    """Log a refused web socket, such as that of a tab whose token has expired, in one line without a traceback."""
+    """Log a refused web socket, such as that of a tab whose token has expired, in one line without a traceback.
+
+    What arrives from a tab that was closed while its page was made is not logged: bokeh has let go of its session, and
+    its assertion says no more.
+    """
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, AssertionError):
+        raised_in = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+        return raised_in[-1:] != ["bokeh.server.connection"]
     if isinstance(error, ProtocolError):
         record.msg, record.args, record.exc_info = "a web socket was refused: %s", (error,), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
@@ -112,7 +120,8 @@ def _in_one_line(record: logging.LogRecord) -> bool:
 
 def guard(server: Server) -> None:
     """Put the checks in front of all routes of the server, of pages and web sockets; log refusals in one line."""
-    logging.getLogger("tornado.application").addFilter(_in_one_line)
+    for name in ("tornado.application", "bokeh.server.protocol_handler"):
+        logging.getLogger(name).addFilter(_in_one_line)
     application = server._tornado  # bokeh has no public way to its tornado application
     # Bokeh checks the origin of a web socket once more; its own option takes no pattern for the port.
     application.websocket_origins.update(f"{name}:*" for name in LOCAL_NAMES)

@@ -51,7 +51,9 @@ class ExplorerControls(Controls):
         self.quick.on_click(self._quick_chosen)
         self.drawing = Opened(self.draw, self.pad)
         self.invert.on_click(lambda _: self._inverted())
-        state.param.watch(lambda *_: self._from_state(), ["run", "other", "focus", "index", "of_class", "own_image"])
+        # After the address has taken up the choice: giving up the class is a correction of the new place.
+        names = ["run", "other", "focus", "index", "of_class", "own_image"]
+        state.param.watch(lambda *_: self._from_state(), names, precedence=1)
         self._from_state()
         self.bar = pn.FlexBox(
             self.run, self.other, self.focus, *self.index.widgets, self.classes, self.quick, self.upload, self.draw,

@@ -52,8 +52,9 @@ class TruePosterior(ExplorerPane):
 
     def draw(self, view: dict[str, PosteriorView | LineView], request: ExplorerRequest) -> Content:
         views, names = list(view.values()), tuple(view)
+        mark = "strokes" if request.focal.latent_dim == 1 else "dots"
         each = [
-            f"of {r.name}: {r.explorer.family}, dots: samples of {view[r.name].base_name}" for r in request.compared
+            f"of {r.name}: {r.explorer.family}, {mark}: samples of {view[r.name].base_name}" for r in request.compared
         ]
         return Content(
             figure=as_json(posterior.figure(views, names, request.theme)),

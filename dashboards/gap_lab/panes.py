@@ -26,6 +26,8 @@ SLICE = (
 DIVERGED = (
     " No region of {}: its mean or variances are not finite or its variances are 0, as after steps that are too large."
 )
+ERROR_BARS = " Bars: one standard error over the images."
+SVI_BAR = " Last, in the same colours without hatching: SVI at its step."
 USUAL_READ = " In brackets: 5th to 95th percentile of the inference gap over {} validation images."
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
@@ -62,7 +64,7 @@ class GapStacks(GapLabPane):
 
     def draw(self, view: StacksView, request: GapLabRequest) -> Content:
         gained = any(gain(view.approximation.mean, stack.amortization.mean) for stack in view.stacks)
-        bars = " Bars: one standard error over the images." if self.slow(request) else " Last: SVI at its step."
+        bars = ERROR_BARS if self.slow(request) else SVI_BAR
         bars += USUAL_READ.format(len(request.lab.sample)) * any(stack.usual for stack in view.stacks)
         return Content(
             figure=as_json(stacked_gaps.figure(view, request.styles, request.theme, with_svi=not self.slow(request))),

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 STEPS = 100
 """Number of steps of SVI."""
-FIRST_METHODS = 4
-"""Number of methods shown where the address names none."""
 FIRST_FAMILIES = ("vae", "full", "iaf", "gp")
-"""Methods of the runs that are shown first, in this order."""
+"""Methods of the runs that are shown first, in this order; as many are shown where the address names none."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +91,15 @@ def by_family(lab: GapLab, names: Iterable[str]) -> list[str]:
     """Return the names of runs, first those of FIRST_FAMILIES in their order."""
 
     def rank(name: str) -> int:
-        family = lab.runs[name].config.method.partition(":")[0]
+        family = _family(lab, name)
         return FIRST_FAMILIES.index(family) if family in FIRST_FAMILIES else len(FIRST_FAMILIES)
 
     return sorted(names, key=rank)
+
+
+def _family(lab: GapLab, name: str) -> str:
+    """Return the method of a run without its numbers."""
+    return lab.runs[name].config.method.partition(":")[0]
 
 
 def full_name(lab: GapLab, text: str) -> str:
@@ -118,8 +121,8 @@ def is_of_a_run(lab: GapLab, method: str) -> bool:
 def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     """Return the chosen methods that exist, each under its one name; if there are none, some of the decoder's runs.
 
-    These are the first of FIRST_FAMILIES, outside the series of encoder sizes, whose training has ended, and the run
-    from which SVI starts.
+    These are one of each of FIRST_FAMILIES, outside the series of encoder sizes, whose training has ended, others where
+    there are fewer, and the run from which SVI starts.
     """
     methods, strange, complaints = [], [], []
     for chosen in listed(values["chosen"], SEPARATOR):
@@ -138,7 +141,10 @@ def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     series = set(lab.size_series())
     ended = [name for name in lab.runs if name not in lab.partial]
     plain = [name for name in ended if name not in series] or ended or list(lab.runs)
-    first = [*by_family(lab, plain)[:FIRST_METHODS], *([values["start"]] if values["start"] in lab.runs else [])]
+    ordered = by_family(lab, plain)
+    one_each = {_family(lab, name): name for name in reversed(ordered)}.values()
+    shown = sorted(ordered, key=lambda name: name not in one_each)[: len(FIRST_FAMILIES)]
+    first = [*shown, *([values["start"]] if values["start"] in lab.runs else [])]
     methods = list(dict.fromkeys(methods or first))
     values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

@@ -182,7 +182,7 @@ class RunLibrary:
             "epochs": f"{summary.epochs} of {summary.epochs_wanted}",
             "state": "finished" if summary.finished else "not finished",
             "σx": self._noise(name),
-            "validation": "–" if score is None else f"{scored} {score:.2f} nats",
+            "validation": "–" if score is None else f"{scored} {score:.2f} nats".replace("-", "−"),
         }
 
     def _noise(self, name: str) -> str:

@@ -72,7 +72,7 @@ export function render({model, el}) {
     if (!film) { words.textContent = model.busy ? "computing…" : ""; return }
     const elbo = film.elbo[step]
     const below = elbo === null ? "" : `, ${(film.log_px - elbo).toFixed(2)} below log p(x)`
-    words.textContent = elbo === null ? `${step} of ${last}: SVI has diverged, its ELBO is not a number` : `${step} of ${last}: ELBO ${elbo.toFixed(2)} nats${below}`
+    words.textContent = elbo === null ? `${step} of ${last}: SVI has diverged, its ELBO is not a number` : `${step} of ${last}: ELBO ${elbo.toFixed(2).replace("-", "−")} nats${below}`
     bar.dataset.step = step
     bar.dataset.elbo = elbo ?? ""
   }

@@ -18,6 +18,10 @@ WIDTH, HEIGHT = 440, 330
 BAR = 0.56
 LABEL = 15
 """Largest length of a method's name below its stack."""
+LINE = 18
+"""Height in pixels of a line of text below a stack."""
+ABOVE = 0.04
+"""Share of the deepest stack's length that is free above log p(x)."""
 FEW = 4
 """Largest number of horizontal names; more are rotated."""
 
@@ -146,15 +150,17 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, wi
     notes.append(heading(theme, f"log p(x) {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4, font={"size": 10}))
     names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks] + ["SVI"] * with_svi
     turned = count > FEW
-    layout = frame(theme, WIDTH, HEIGHT, (52, 8, 24, 118 if turned else 84), barmode="overlay", showlegend=True)
+    top, bottom = 24, 118 if turned else 84
+    layout = frame(theme, WIDTH, HEIGHT, (52, 8, top, bottom), barmode="overlay", showlegend=True)
     layout["annotations"] = notes
     layout["meta"] = {"svi": methods if with_svi else None}
     layout["xaxis"] = axis(
         theme, "", tickvals=list(range(count)), ticktext=names, range=[-0.5, count - 0.5], showgrid=False,
         tickangle=-35 if turned else 0, ticks="",
     )  # fmt: skip
-    below = 0.2 if any(stack.usual for stack in view.stacks) else 0.12
-    layout["yaxis"] = axis(theme, "nats below log p(x)", range=[deepest + below * span, highest - 0.04 * span])
+    room = LINE * (2 if any(stack.usual for stack in view.stacks) else 1)
+    below = (1 + ABOVE) * room / (HEIGHT - top - bottom - room)
+    layout["yaxis"] = axis(theme, "nats below log p(x)", range=[deepest + below * span, highest - ABOVE * span])
     layout["legend"] = {
         "orientation": "h", "x": -0.08, "y": -0.36 if turned else -0.14, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal", "itemwidth": 30,

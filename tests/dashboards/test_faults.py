@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+import logging
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,10 @@ import panel as pn
 import param
 import pytest
 from bokeh.document import Document
+from bokeh.server.connection import ServerConnection
 from panel.io.state import set_curdoc
 
+from dashboards import guard
 from dashboards.app import opener
 from dashboards.explorer.page import ExplorerPage
 from dashboards.gap_lab.page import GapLabPage
@@ -224,3 +229,22 @@ def one_dimension(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {"latent_dim": 1, "train.epochs": 2, "train.lr": 2e-3}
     train(make_config("vae", DataConfig(name="digits"), (1, 8, 8), settings), root / "line", device="cpu")
     return root
+
+
+def test_what_comes_from_a_tab_that_was_closed_is_not_logged_and_other_faults_are() -> None:
+    closed = ServerConnection.__new__(ServerConnection)
+    closed._session = None  # pyright: ignore[reportAttributeAccessIssue]
+
+    def logged(raises: Callable[[], object]) -> bool:
+        try:
+            raises()
+        except AssertionError:
+            record = logging.LogRecord("bokeh", logging.ERROR, "", 0, "", (), sys.exc_info())
+            return guard._in_one_line(record)
+        raise RuntimeError("it raised nothing")
+
+    def other() -> None:
+        raise AssertionError("another")
+
+    assert not logged(lambda: closed.session)
+    assert logged(other)

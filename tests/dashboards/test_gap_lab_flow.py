@@ -32,7 +32,7 @@ from tests.dashboards.conftest import wait_until
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """'one' with five methods on its decoder, trained in the order of the alphabet, and 'two' with a decoder alone."""
+    """'one' with six methods on its decoder, trained in the order of the alphabet, and 'two' with a decoder alone."""
     root = tmp_path_factory.mktemp("flow")
     settings = {"latent_dim": 2, "train.epochs": 2, "train.lr": 2e-3, "hidden": 16}
     for name, seed in (("one", 0), ("two", 1)):
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             device="cpu",
         )
     one = load_run(root / "one", device="cpu")
-    plan = [teaching.planned(one, method, 1) for method in ("bn-vae", "coupling:2", "full", "gp", "iaf:1")]
+    plan = [teaching.planned(one, method, 1) for method in ("bn-vae", "coupling:2", "full", "gp", "iaf:1", "vae")]
     teaching.train_planned(root, plan, one)
     return root
 

@@ -225,6 +225,22 @@ def test_back_goes_to_the_image_and_the_run_before_and_nothing_else_is_in_the_hi
     expect(notice(page)).to_be_hidden()
 
 
+def test_back_brings_the_class_that_a_pick_of_another_image_has_given_up(explorer_page: OpenAt) -> None:
+    page = explorer_page("?run=tiny-gp&with=")
+    choose(page, "Class", "7")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('index') !== '0'")
+    wait_for_choice(page, "class", "7")
+    index, field = chosen(page)["index"], page.get_by_label(re.compile("^Image"))
+    field.fill("0")  # a 5
+    field.press("Enter")
+    wait_for_choice(page, "index", "0")
+    wait_for_choice(page, "class", "")
+    page.go_back()
+    wait_for_choice(page, "index", index)
+    wait_for_choice(page, "class", "7")
+    expect(page.get_by_role("combobox", name="Class")).to_have_text("7")
+
+
 def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenAt) -> None:
     page = explorer_page()
     before = stamps(page)
