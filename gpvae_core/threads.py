@@ -9,6 +9,7 @@ in both cases (docs/results.md); beside other work evaluation then takes 2.2 ins
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,9 @@ NUMBER = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which a user chooses the number of threads."""
 SPINS = "10000"
 """How often a thread of GNU's OpenMP looks for work before it sleeps."""
+_LOCK = threading.Lock()
+_restricted, _unrestricted = 0, 1
+"""How often torch is restricted to one thread now, and its number of threads before the first time."""
 SMALL = 8e7
 """Multiplications of a training step below which a second thread makes it slower.
 
@@ -38,15 +42,25 @@ def sleep_while_waiting() -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Restrict torch to one thread, as in a sweep's worker."""
+    """Restrict torch to one thread, as in a sweep's worker.
+
+    Torch hands the number last set on to all threads that begin later. So where several are restricted at once, each
+    restores the number that stood before the first.
+    """
+    global _restricted, _unrestricted
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    with _LOCK:
+        if not _restricted:
+            _unrestricted = torch.get_num_threads()
+        _restricted += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _LOCK:
+            _restricted -= 1
+            torch.set_num_threads(_unrestricted)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,20 @@ def test_small_work_has_one_thread_and_large_work_all() -> None:
         assert torch.get_num_threads() == 4
     with pytest.raises(ValueError, match="anything"), one_thread():
         raise ValueError("anything")
+    assert torch.get_num_threads() == 4
+
+
+@pytest.mark.usefixtures("untouched")
+def test_two_trainings_at_once_leave_the_number_as_it_was() -> None:
+    """The second one begins, in a thread of its own, while the first restricts, and ends after it."""
+    with ExitStack() as first, ThreadPoolExecutor(1) as pool:
+        first.enter_context(one_thread())
+        second = one_thread()
+        pool.submit(second.__enter__).result()
+        first.close()
+        pool.submit(second.__exit__, None, None, None).result()
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == 4
     assert torch.get_num_threads() == 4
 
 

@@ -143,7 +143,7 @@ def test_a_method_keeps_its_look_and_no_two_look_alike(made: Path, tmp_path: Pat
     assert {name: after[name] for name in before} == before
     for theme in (LIGHT, DARK):
         styles = method_styles([*after], "one", theme, looks=after)
-        assert len({style.colour for name, style in styles.items() if "+" not in name}) == 6
+        assert len({style.colour for name, style in styles.items() if "+" not in name}) == 7
         for one, other in combinations(styles.values(), 2):
             assert (one.colour, one.dash) != (other.colour, other.dash)
             assert (one.colour, one.symbol) != (other.colour, other.symbol)
@@ -165,10 +165,10 @@ def test_a_picture_of_each_method_is_shown(made: Path) -> None:
     page.state.show(methods)
     wait_until(page, lambda: page.session.request.methods == methods)
     line = page.line_of(page.session.request)
-    assert len(methods) == 11
+    assert len(methods) == 12
     assert line.count("<img") == 12
     samples = [part.split("/>")[0] for part in line.split("<path ")[2:]]
-    assert len(set(samples)) == 11
+    assert len(set(samples)) == 12
     page.close()
 
 
