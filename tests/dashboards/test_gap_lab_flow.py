@@ -166,7 +166,7 @@ def test_a_picture_of_each_method_is_shown(made: Path) -> None:
     wait_until(page, lambda: page.session.request.methods == methods)
     line = page.line_of(page.session.request)
     assert len(methods) == 12
-    assert line.count("<img") == 12
+    assert line.count("<img") == 13
     samples = [part.split("/>")[0] for part in line.split("<path ")[2:]]
     assert len(set(samples)) == 12
     page.close()
