@@ -219,7 +219,7 @@ def test_a_run_has_the_truths_settings_unless_asked(method: str) -> None:
     assert (requested.latent_dim, requested.train.epochs, requested.net.model_dump()["hidden"]) == (2, 3, 20)
 
 
-@pytest.mark.parametrize("method", ["vae", "iwae:5", "gp"])
+@pytest.mark.parametrize("method", ["vae", pytest.param("iwae:5", marks=pytest.mark.slow), "gp"])
 def test_runs_on_points_train_and_are_evaluated_along_the_line(
     method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
