@@ -166,6 +166,16 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     return archive.open(info)
 
 
+def array_names(path: Path) -> list[str]:
+    """Return the sorted names of the arrays, and of any other members, of an .npz. Raises as `open_zip`."""
+    with open_zip(path) as archive:
+        return sorted(_arrays_of(archive))
+
+
+def _arrays_of(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+
 def read_arrays(path: Path, most: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz, of all or of those names that it has. No pickle.
 
@@ -175,7 +185,7 @@ def read_arrays(path: Path, most: int, names: Collection[str] | None = None) -> 
         ValueError: an array has another size than its header states, or holds Python objects; so are others of DAMAGE.
     """
     with open_zip(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        members = _arrays_of(archive)
         wanted = {name: info for name, info in members.items() if names is None or name in names}
         stated, size = sum(info.file_size for info in wanted.values()), path.stat().st_size
         if stated > most:

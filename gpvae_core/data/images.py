@@ -14,14 +14,12 @@ from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.decode import picture_size
 from gpvae_core.data.levels import SET_LEVELS, check_levels, sliver_note
-from gpvae_core.data.split import Split, stratified_test_split
+from gpvae_core.data.split import PARTS, Split, stratified_test_split
 from gpvae_core.data.tree import ImageFile, decode_all, open_tree
 from gpvae_core.errors import UserError
 
 LARGEST_OWN_SIZE = 64
 DEFAULT_SIZE = 28
-_PARTS = {"train": "train", "training": "train", "test": "test", "val": "validation", "valid": "validation"}
-_PARTS |= {"validation": "validation", "testing": "test"}
 
 
 @DATASETS.register("images")
@@ -76,23 +74,23 @@ def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str]
         UserError: there are other folders beside those of a partition.
     """
     rest, first = _levels(folders)
-    there = {_PARTS[name] for name in first & set(_PARTS)}
+    there = {PARTS[name] for name in first & set(PARTS)}
     if "train" not in there or len(there) == 1:
         return None, ["/".join(folder) or whole for folder in rest]
-    if others := sorted(first - set(_PARTS)):
-        present = " and ".join(f"{name}/" for name in sorted(first & set(_PARTS), reverse=True))
+    if others := sorted(first - set(PARTS)):
+        present = " and ".join(f"{name}/" for name in sorted(first & set(PARTS), reverse=True))
         raise UserError(
             f"'{whole}' has {present} and beside them '{others[0] or 'images in no folder'}': "
             "wanted only train/, test/ and perhaps validation/ on that level"
         )
-    return [_PARTS[folder[0].lower()] for folder in rest], ["/".join(folder[1:]) or whole for folder in rest]
+    return [PARTS[folder[0].lower()] for folder in rest], ["/".join(folder[1:]) or whole for folder in rest]
 
 
 def partition_note(folders: Sequence[tuple[str, ...]], parts: Sequence[str] | None) -> str:
     """Return what becomes of a partition that is not whole, in words; empty if there is a whole one, or none."""
     if parts is not None:
         return "" if "test" in parts else "there is no test/: a seeded 20 % of each class of train/ is the test set"
-    if named := sorted(_levels(folders)[1] & set(_PARTS)):
+    if named := sorted(_levels(folders)[1] & set(PARTS)):
         listed = " and ".join(f"'{name}'" for name in named)
         return f"{listed} {'is' if len(named) == 1 else 'are'} read as a class: a partition is train/ and test/ alone"
     return ""

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.damage import cannot_read, check_readable, short
+from gpvae_core.data.damage import cannot_read, check_readable, counted, short
 from gpvae_core.data.decode import WANTED, decode, is_picture
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent, terminal_progress
@@ -56,15 +56,9 @@ class Tree:
         with_pictures = {picture.folders for picture in self.pictures}
         # Files of a folder without any picture come first: a whole class may be left out.
         others = sorted(self.others, key=lambda parts: (parts[:-1] in with_pictures, parts))
-        words = [f"{_counted(others, 'file')} that are not {WANTED}"] if others else []
-        words += [f"{_counted(sorted(self.links), 'link')} to folders"] if self.links else []
+        words = [f"{counted(map('/'.join, others), 'file')} that are not {WANTED}"] if others else []
+        words += [f"{counted(map('/'.join, sorted(self.links)), 'link')} to folders"] if self.links else []
         return f"left out: {' and '.join(words)}" if words else ""
-
-
-def _counted(paths: list[tuple[str, ...]], what: str) -> str:
-    names = ", ".join(f"'{short('/'.join(parts), 60)}'" for parts in paths[:3])
-    rest = ", ..." if len(paths) > 3 else ""
-    return f"{len(paths)} {what}{'' if len(paths) == 1 else 's'} ({names}{rest})"
 
 
 @contextmanager

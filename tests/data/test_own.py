@@ -303,6 +303,58 @@ def test_a_partition_in_the_file_is_kept(tmp_path: Path, digits: Digits) -> None
     assert [raw.class_names[label] for label in raw.test.labels] == [str(label) for label in labels[50:70]]
 
 
+@pytest.mark.parametrize("name", ["validation", "val", "valid"])
+def test_validation_images_in_the_file_are_kept(tmp_path: Path, digits: Digits, name: str) -> None:
+    images, labels = digits
+    parts = {"train": slice(0, 50), "test": slice(50, 70), name: slice(70, 100)}
+    arrays = {f"{part}_images": images[where] for part, where in parts.items()}
+    data = load_set(save(tmp_path / "a.npz", **arrays, **{f"{p}_labels": labels[w] for p, w in parts.items()}))
+    assert data.note == ""
+    for split, where in zip((data.train, data.test, data.validation), parts.values(), strict=True):
+        np.testing.assert_array_equal(split.images[:, 0], images[where])
+        assert [data.class_names[label] for label in split.labels] == [str(label) for label in labels[where]]
+    with pytest.raises(UserError, match=f"wanted labels of 'train_images' and 'test_images' and '{name}_images', or"):
+        load_set(save(tmp_path / "b.npz", **arrays, train_labels=labels[:50], test_labels=labels[50:70]))
+    with pytest.raises(UserError, match="wanted training and validation images of one shape and type"):
+        load_set(save(tmp_path / "c.npz", **arrays | {f"{name}_images": images[:9, :6]}))
+    del arrays["test_images"]
+    no_test = load_set(save(tmp_path / "d.npz", **arrays))
+    assert [len(no_test.train), len(no_test.validation), len(no_test.test)] == [40, 30, 10]
+    assert no_test.note == "there is no 'test_images': a seeded 20 % of each class of 'train_images' is the test set"
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["images", "labels"], ""),
+        (["images", "targets"], "left out: 1 array ('targets') beside 'images'"),
+        (["images", "labels", "train_labels"], "left out: 1 array ('train_labels') beside 'images' and 'labels'"),
+        (["images", "val_images", "test_images"], "left out: 2 arrays ('test_images', 'val_images') beside 'images'"),
+        (["x", "images", "train_images"], "left out: 2 arrays ('train_images', 'x') beside 'images'"),
+        (
+            ["train_images", "test_images", "images", "a\x1b]0;title\x07", "b\nc", "val_labels"],
+            "left out: 4 arrays ('a]0;title', 'b c', 'images', ...) beside 'train_images' and 'test_images'",
+        ),
+    ],
+)
+def test_arrays_that_are_left_out_are_named(tmp_path: Path, digits: Digits, names: list[str], note: str) -> None:
+    arrays = {name: (digits[1] if "labels" in name else digits[0])[:60] for name in names}
+    assert load_set(save(tmp_path / "a.npz", **arrays)).note == note
+
+
+def test_the_splits_of_an_array_stay(tmp_path: Path, digits: Digits) -> None:
+    images, labels = digits[0][:60], digits[1][:60]
+    whole = load_set(save(tmp_path / "a.npz", x=images, y=labels, other=labels))
+    assert whole.fingerprint == "a3f9ff292427efac6e350066ce159d603c3fd174b2c18d047895afa2cc43deeb", (
+        "runs trained on these images would no longer load"
+    )
+    pair = {"train_images": images[:40], "test_images": images[40:]}
+    assert (
+        load_set(save(tmp_path / "b.npz", **pair)).fingerprint
+        == "a7334a3b4ffcaebd578a0779709228cf9b0ded9e433e9acf29853eab2230a4ed"
+    )
+
+
 X = np.zeros((30, 8, 8), np.uint8)
 F = np.zeros((30, 8, 8))
 
