@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.decode import picture_size
-from gpvae_core.data.levels import SET_LEVELS, check_levels, sliver_note
+from gpvae_core.data.levels import SCALE, SET_LEVELS, WHITE_16, check_levels, sliver_note
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
-from gpvae_core.data.tree import ImageFile, decode_all, open_tree
+from gpvae_core.data.tree import ImageFile, Pictures, decode_all, open_tree
 from gpvae_core.errors import UserError
 
 LARGEST_OWN_SIZE = 64
@@ -34,9 +34,9 @@ class ImageTree(PathSource):
         path = own_path(self.argument)
         with open_tree(path) as tree:
             size = self.config.size or own_size(tree.pictures)
-            pixels = _grey_if_possible(decode_all(tree.pictures, 3, size, path.name))
-        levels = self.config.levels or 255
-        check_levels(pixels, levels, f"'{path}'")
+            decoded = decode_all(tree.pictures, 3, size, path.name, self.config.levels)
+        levels = _levels_of(decoded, self.config.levels, path)
+        pixels = _grey_if_possible(decoded.pixels)
         folders = [picture.folders for picture in tree.pictures]
         parts, classes = partition(folders, path.stem)
         names, labels = np.unique(np.array(classes), return_inverse=True)
@@ -44,12 +44,44 @@ class ImageTree(PathSource):
         raw = _raw(everything, parts, tuple(str(name) for name in names), self.config.split_seed, path)
         unlabelled = _unlabelled(parts, classes, path.stem)
         notes = (
-            sliver_note(pixels, levels, f"'{path.name}'", SET_LEVELS),
+            *_sliver_notes(decoded, self.config.levels, f"'{path.name}'"),
             partition_note(folders, parts),
             _unlabelled_note(classes, unlabelled),
             tree.left_out(),
         )
         return replace(raw, note="; ".join(filter(None, notes)), shown=shown_classes(raw.class_names, unlabelled))
+
+
+def _levels_of(decoded: Pictures, told: int | None, path: Path) -> int:
+    """Return the value of white in the pixels.
+
+    Raises:
+        UserError: a value is above that of white, or white was told of pictures that have not all the same depth.
+    """
+    sixteen = len(decoded.deep) - decoded.deep.count(None)
+    if told and 0 < sixteen < len(decoded.deep):
+        raise UserError(
+            f"'{path}': wanted pictures of one depth where data.levels is set, got {len(decoded.deep) - sixteen} of "
+            f"8 bits and {sixteen} of 16 bits: save all with 8 bits"
+        )
+    levels = 255 if sixteen else told or 255
+    check_levels(decoded.pixels, levels, f"'{path}'")
+    return levels
+
+
+def _sliver_notes(decoded: Pictures, told: int | None, where: str) -> Iterator[str]:
+    """Yield that values of 8 bits, or of 16 bits, use a sliver of their range, in words, each as the files have it."""
+    sixteen = [span for span in decoded.deep if span]
+    one_depth = len(sixteen) in (0, len(decoded.deep))
+    advice = SET_LEVELS if one_depth and decoded.exact else SCALE
+    if not sixteen:
+        yield sliver_note(decoded.pixels, told or 255, where, advice)
+        return
+    if not one_depth:
+        eight = decoded.pixels[[span is None for span in decoded.deep]]
+        yield sliver_note(eight, 255, f"{where}, {len(eight)} pictures of 8 bits", advice)
+        where = f"{where}, {len(sixteen)} of 16 bits"
+    yield sliver_note(np.array(sixteen), told or WHITE_16, where, advice)
 
 
 def own_size(pictures: Sequence[ImageFile]) -> int:

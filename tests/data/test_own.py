@@ -17,7 +17,7 @@ from gpvae_core.data.base import DataConfig, absolute_name
 from gpvae_core.data.images import partition
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent
-from tests.data.makers import Digits, encode, enlarge, load_set, lock, read, write_tree, write_zip
+from tests.data.makers import Digits, deep_png, encode, enlarge, load_set, lock, read, write_tree, write_zip
 
 
 def members(digits: Digits, count: int, root: str = "", size: int = 8) -> dict[str, bytes]:
@@ -555,6 +555,67 @@ def test_bytes_that_use_a_sliver_of_their_range(tmp_path: Path, digits: Digits, 
     if levels > 1:
         with pytest.raises(UserError, match=f"wanted values from 0 to {levels - 1}, the value of white, got 0 to"):
             load_set(name, levels=levels - 1)
+
+
+def deep_digits(digits: Digits, white: int, count: int = 60) -> dict[str, bytes]:
+    """Digits of 16 bits from 0 to `white`."""
+    return {f"a/{i}.png": deep_png(np.rint(digits[0][i] / 240.0 * white)) for i in range(count)}
+
+
+@pytest.mark.parametrize("white", [200, 1023, 4095, 65535])
+def test_pictures_of_sixteen_bits_are_scaled_by_their_white(tmp_path: Path, white: int) -> None:
+    generator = np.random.default_rng(0)
+    values = [generator.integers(0, white + 1, (8, 8)) for _ in range(40)]
+    values[0].flat[:2] = 0, white
+    name = f"images:{write_zip(tmp_path / 'a.zip', {f'a/{i:02d}.png': deep_png(x) for i, x in enumerate(values)})}"
+    dark, told = load_set(name), load_set(name, levels=white)
+    for data, divisor in ((dark, 65535), (told, white)):
+        read = np.concatenate([split.pixels().numpy() for split in (data.train, data.validation, data.test)])
+        expected = np.rint(np.stack(values) / divisor * 255) / 255
+        assert sorted(map(tuple, read.reshape(40, -1))) == sorted(map(tuple, expected.reshape(40, -1).astype("f4")))
+    assert told.note == ""
+    assert dark.note == (
+        f"'a.zip': values use 0 to {white} of the range from 0 to 65535, so that they are nearly black; "
+        f"if {white} is white: --set data.levels={white}"
+        if white < 65535
+        else ""
+    )
+    with pytest.raises(
+        UserError, match=r"/\d\d\.png' in .*: wanted values from 0 to 4, the value of white, got \d+ to"
+    ):
+        load_set(name, levels=4)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sixteen_bits_in_colour_are_read_to_eight_and_said(tmp_path: Path, channels: int) -> None:
+    generator = np.random.default_rng(0)
+    for white, note in ((65535, ""), (1023, "'1023.zip': values use 0 to 1023 of the range from 0 to 65535, so that ")):
+        images = [generator.integers(0, white + 1, (8, 8, channels)) for _ in range(40)]
+        for image in images:
+            if channels in (2, 4):
+                image[..., -1] = 65535
+        path = write_zip(tmp_path / f"{white}.zip", {f"a/{i}.png": deep_png(x) for i, x in enumerate(images)})
+        data = load_set(f"images:{path}")
+        assert data.note == note + (
+            "they are nearly black; if 1023 is white: scale them by it to 8 bits before" * bool(note)
+        )
+        assert data.train.images.max() == white // 256
+        with pytest.raises(
+            UserError, match=r"has 16 bits a channel in colour or with transparency, of which 8 are read"
+        ):
+            load_set(f"images:{path}", levels=1023)
+
+
+def test_pictures_of_two_depths(tmp_path: Path, digits: Digits) -> None:
+    eight = {f"b/{i}.png": encode(digits[0][i]) for i in range(60)}
+    name = f"images:{write_zip(tmp_path / 'a.zip', deep_digits(digits, 1023) | eight)}"
+    assert load_set(name).note == (
+        "'a.zip', 60 of 16 bits: values use 0 to 1023 of the range from 0 to 65535, so that they are nearly black; "
+        "if 1023 is white: scale them by it to 8 bits before"
+    )
+    with pytest.raises(UserError, match=r"of one depth where data\.levels is set, got 60 of 8 bits and 60 of 16 bits"):
+        load_set(name, levels=1023)
+    assert load_set(f"images:{write_zip(tmp_path / 'b.zip', deep_digits(digits, 65535) | eight)}").note == ""
 
 
 def test_floats_and_whole_numbers_by_levels(tmp_path: Path, digits: Digits) -> None:
