@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import shown_classes
+from gpvae_core.data.damage import counted
 from gpvae_core.data.decode import picture_size
 from gpvae_core.data.levels import SCALE, SET_LEVELS, WHITE_16, check_levels, sliver_note
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
@@ -24,7 +25,10 @@ DEFAULT_SIZE = 28
 
 @DATASETS.register("images")
 class ImageTree(PathSource):
-    """Any folder or zip of images with one subfolder per class, optionally below train/ and test/ or validation/."""
+    """Any folder or zip of images with one subfolder per class, optionally below train/ and test/ or validation/.
+
+    These may also be the subfolders of each class.
+    """
 
     resizable: ClassVar[bool] = True
     scalable: ClassVar[bool] = True
@@ -97,7 +101,8 @@ def partition(folders: Sequence[tuple[str, ...]], whole: str) -> tuple[list[str]
     """Return (split of each image or None, class of each image) from the folders that contain them.
 
     Leading folders shared by all images are dropped. If train/ and, beside it, test/ or validation/ are the next level,
-    they give the split. The remaining levels, joined by "/" (alphabet/character), are the class.
+    they give the split; so they do on a deeper level of which they are all, as in cat/train. The remaining levels,
+    joined by "/" (alphabet/character), are the class.
 
     Args:
         whole: name of the class of images without such a folder.
@@ -122,16 +127,29 @@ def partition_note(folders: Sequence[tuple[str, ...]], parts: Sequence[str] | No
     """Return what becomes of a partition that is not whole, in words; empty if there is a whole one, or none."""
     if parts is not None:
         return "" if "test" in parts else "there is no test/: a seeded 20 % of each class of train/ is the test set"
-    if named := sorted(_levels(folders)[1] & set(PARTS)):
+    rest, first = _levels(folders)
+    if named := sorted(first & set(PARTS)):
         listed = " and ".join(f"'{name}'" for name in named)
         return f"{listed} {'is' if len(named) == 1 else 'are'} read as a class: a partition is train/ and test/ alone"
+    below = {"/".join(folder[: i + 1]) for folder in rest for i, name in enumerate(folder) if name.lower() in PARTS}
+    if below:
+        listed = counted(sorted(below), "folder")
+        return f"read as classes: {listed}; a partition is train/ and test/ in every class, or above all"
     return ""
 
 
 def _levels(folders: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], set[str]]:
-    """Return (folders below those that all images share, names in lower case of the first of them; "" for none)."""
+    """Return (folders below those that all images share, names in lower case of the first of them; "" for none).
+
+    The level of a partition, on which all folders are parts of it, becomes the first.
+    """
     shared = _shared_depth(folders)
     rest = [folder[shared:] for folder in folders]
+    for depth in range(min(map(len, rest))):
+        parts = {PARTS.get(folder[depth].lower()) for folder in rest}
+        if None not in parts and "train" in parts and len(parts) > 1:
+            rest = [(folder[depth], *folder[:depth], *folder[depth + 1 :]) for folder in rest]
+            break
     return rest, {folder[0].lower() if folder else "" for folder in rest}
 
 

@@ -74,6 +74,12 @@ def test_train_and_test_folders_are_honoured(tmp_path: Path, digits: Digits) -> 
         ([("train", "Greek", "c1"), ("test", "Latin", "c2")], ["train", "test"], ["Greek/c1", "Latin/c2"]),
         ([("train", "a"), ("train", "b")], None, ["a", "b"]),
         ([("test", "a"), ("exam", "a")], None, ["test/a", "exam/a"]),
+        ([("cat", "train"), ("cat", "Test"), ("dog", "train")], ["train", "test", "train"], ["cat", "cat", "dog"]),
+        ([("r", "cat", "train", "x"), ("r", "dog", "val")], ["train", "validation"], ["cat/x", "dog"]),
+        ([("Greek", "c1", "train"), ("Latin", "c1", "test")], ["train", "test"], ["Greek/c1", "Latin/c1"]),
+        ([("train", "test"), ("test", "train")], ["train", "test"], ["test", "train"]),
+        ([("cat", "train"), ("cat", "test"), ("dog",)], None, ["cat/train", "cat/test", "dog"]),
+        ([("cat", "train"), ("dog", "train")], None, ["cat/train", "dog/train"]),
     ],
 )
 def test_what_folders_mean(folders: list[tuple[str, ...]], parts: list[str] | None, classes: list[str]) -> None:
@@ -457,6 +463,20 @@ def test_a_partition_without_a_test_set_is_honoured(tmp_path: Path, digits: Digi
         (["training/a", "testing/a"], ""),
         (["car", "plane", "train"], "'train' is read as a class: a partition is train/ and test/ alone"),
         (["a", "b", "test"], "'test' is read as a class: a partition is train/ and test/ alone"),
+        (["cat/train", "cat/test", "dog/train", "dog/test"], ""),
+        (
+            ["cat/train", "cat/val", "dog/train"],
+            "there is no test/: a seeded 20 % of each class of train/ is the test set",
+        ),
+        (
+            ["cat/train", "cat/test", "dog/train", "dog/test", "cow"],
+            "read as classes: 4 folders ('cat/test', 'cat/train', 'dog/test', ...); "
+            "a partition is train/ and test/ in every class, or above all",
+        ),
+        (
+            ["cat/train", "dog/jump"],
+            "read as classes: 1 folder ('cat/train'); a partition is train/ and test/ in every class, or above all",
+        ),
         (["test/a", "val/a"], "'test' and 'val' are read as a class: a partition is train/ and test/ alone"),
     ],
 )
