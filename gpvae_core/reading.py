@@ -32,6 +32,8 @@ PIECE = 1 << 16
 SMALL_ARRAYS = 256 << 20
 MOST_TIMES = 200
 """Arrays of an .npz of more than SMALL_ARRAYS bytes have at most MOST_TIMES the file's own size."""
+MOST_UNPACKED = 1 << 30
+"""Most bytes of the compressed arrays of an .npz; those that are not compressed take as much place in the file."""
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -166,16 +168,26 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     return archive.open(info)
 
 
+def array_names(path: Path) -> list[str]:
+    """Return the sorted names of the arrays, and of any other members, of an .npz. Raises as `open_zip`."""
+    with open_zip(path) as archive:
+        return sorted(_arrays_of(archive))
+
+
+def _arrays_of(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+
 def read_arrays(path: Path, most: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz, of all or of those names that it has. No pickle.
 
     Raises:
         OSError: as `open_regular`; or the arrays have more than `most` bytes, or more than SMALL_ARRAYS bytes and
-            MOST_TIMES those of the file.
+            MOST_TIMES those of the file; or the compressed ones have more than MOST_UNPACKED bytes.
         ValueError: an array has another size than its header states, or holds Python objects; so are others of DAMAGE.
     """
     with open_zip(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        members = _arrays_of(archive)
         wanted = {name: info for name, info in members.items() if names is None or name in names}
         stated, size = sum(info.file_size for info in wanted.values()), path.stat().st_size
         if stated > most:
@@ -183,6 +195,10 @@ def read_arrays(path: Path, most: int, names: Collection[str] | None = None) -> 
         if stated > max(SMALL_ARRAYS, MOST_TIMES * size):
             times = f"{stated / 1e6:.0f} MB of arrays in {size / 1e6:.1f} MB"
             raise OSError(errno.EFBIG, f"{times}: wanted at most {MOST_TIMES} times its size", str(path))
+        unpacked = sum(info.file_size for info in wanted.values() if info.compress_type != zipfile.ZIP_STORED)
+        if unpacked > MOST_UNPACKED:
+            sizes = f"{unpacked / 1e6:.0f} MB of compressed arrays: wanted at most {MOST_UNPACKED / 1e6:.0f} MB"
+            raise OSError(errno.EFBIG, f"{sizes}; save them without compression (numpy.savez)", str(path))
         return {name: _read_array(archive, info) for name, info in wanted.items()}
 
 

@@ -213,6 +213,20 @@ def test_arrays_of_far_more_than_the_file(tmp_path: Path, monkeypatch: pytest.Mo
         read_arrays(path, 1 << 30)
 
 
+def test_compressed_arrays_of_more_than_a_gigabyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, 2 * MB, np.uint8)
+    path = tmp_path / "packed.npz"
+    np.savez_compressed(path, a=noise, b=noise[:5])
+    assert reading.MOST_UNPACKED == 1 << 30
+    monkeypatch.setattr(reading, "MOST_UNPACKED", MB)
+    message = r"2 MB of compressed arrays: wanted at most 1 MB; save them without compression \(numpy\.savez\)"
+    with pytest.raises(OSError, match=message):
+        read_arrays(path, 1 << 30)
+    assert list(read_arrays(path, 1 << 30, {"b"})) == ["b"]
+    np.savez(tmp_path / "plain.npz", a=noise)
+    assert read_arrays(tmp_path / "plain.npz", 1 << 30)["a"].size == 2 * MB
+
+
 def test_a_list_of_members_that_fills_the_memory(tmp_path: Path) -> None:
     path, size = tmp_path / "a.zip", 3 << 30
     with path.open("wb") as file:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,18 +12,16 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import ShownClasses, shown_classes
-from gpvae_core.data.damage import cannot_read, check_readable, short
+from gpvae_core.data.damage import cannot_read, check_readable, counted, short
 from gpvae_core.data.levels import SET_LEVELS, check_levels, sliver_note
-from gpvae_core.data.split import Split, stratified_test_split
+from gpvae_core.data.split import PARTS, Split, stratified_test_split
 from gpvae_core.errors import UserError
-from gpvae_core.reading import DAMAGE, read_arrays
+from gpvae_core.reading import DAMAGE, array_names, read_arrays
 
 MAX_BYTES = 8_000_000_000
 SIDES = (4, 256)
 _CHANNELS = (1, 3)
-_PARTS = (("train_images", "train_labels"), ("test_images", "test_labels"))
-_WHOLE_IMAGES = ("images", "x")
-_WHOLE_LABELS = ("labels", "y")
+_WHOLE = {"images": ("images", "x"), "labels": ("labels", "y")}
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -34,57 +33,103 @@ class ArrayFile(PathSource):
     With `levels`, values from 0 to `levels` of any type of numbers.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W). Without a partition, a seeded 20 % of each class is the test
-    set.
+    set. A partition is train_images with test_images, validation_images or both, and their labels; the names of the
+    parts are those of folders of images (PARTS).
     """
 
     scalable: ClassVar[bool] = True
 
     def read(self) -> RawData:
         path = own_path(self.argument)
-        arrays = read_npz(path, {name for pair in _PARTS for name in pair} | {*_WHOLE_IMAGES, *_WHOLE_LABELS})
-        if all(images in arrays for images, _ in _PARTS):
-            return self._partitioned(arrays, path)
-        images = next((name for name in _WHOLE_IMAGES if name in arrays), None)
-        if images is None:
-            raise UserError(f"'{path}': wanted an array 'images' (or 'x'), or 'train_images' and 'test_images'")
-        labels = next((name for name in _WHOLE_LABELS if name in arrays), "")
-        pixels, levels = as_pixels(arrays[images], f"'{images}' in '{path}'", self.config.levels)
-        names, classes, shown = _classes(_labels(arrays, labels, len(pixels), path))
-        whole = Split(pixels, classes, levels)
-        splits = stratified_test_split(whole, self.config.split_seed, f"'{path}'")
-        return RawData(*splits, names, note=_note(pixels, levels, images), shown=shown)
+        with _in_one_line(path):
+            there = array_names(path)
+        parts = _parts(there, path)
+        used = [name for pair in parts.values() for name in pair if name]
+        with _in_one_line(path):
+            arrays = read_arrays(path, MAX_BYTES, used)
+        splits, names, shown = self._splits(arrays, parts, path)
+        notes = [_note(split.images, split.levels, parts[part][0]) for part, split in splits.items()]
+        train, test = splits["train"], splits.get("test")
+        if test is None:
+            train, test = stratified_test_split(train, self.config.split_seed, f"'{path}'")
+        notes += [_no_test(parts), _left_out(there, used)]
+        return RawData(train, test, names, splits.get("validation"), "; ".join(filter(None, notes)), shown=shown)
 
-    def _partitioned(self, arrays: Arrays, path: Path) -> RawData:
-        (train, levels), (test, test_levels) = (
-            as_pixels(arrays[name], f"'{name}' in '{path}'", self.config.levels) for name, _ in _PARTS
-        )
-        if train.shape[1:] != test.shape[1:] or levels != test_levels:
-            raise UserError(
-                f"'{path}': wanted training and test images of one shape and type, got {train.dtype} {train.shape[1:]} "
-                f"and {test.dtype} {test.shape[1:]}"
-            )
-        if len({name in arrays for _, name in _PARTS}) == 2:
-            raise UserError(f"'{path}': wanted labels of both training and test images, or of none")
-        counts = (len(train), len(test))
-        labels = [_labels(arrays, name, count, path) for (_, name), count in zip(_PARTS, counts, strict=True)]
+    def _splits(
+        self, arrays: Arrays, parts: Mapping[str, tuple[str, str]], path: Path
+    ) -> tuple[dict[str, Split], tuple[str, ...], ShownClasses | None]:
+        """Return (each part's images and classes as read, names of the classes, the classes shown if texts)."""
+        stored = {
+            part: as_pixels(arrays[images], f"'{images}' in '{path}'", self.config.levels)
+            for part, (images, _) in parts.items()
+        }
+        train, levels = stored["train"]
+        for part, (images, own) in stored.items():
+            if images.shape[1:] != train.shape[1:] or own != levels:
+                raise UserError(
+                    f"'{path}': wanted training and {part} images of one shape and type, "
+                    f"got {train.dtype} {train.shape[1:]} and {images.dtype} {images.shape[1:]}"
+                )
+        if len({bool(labels) for _, labels in parts.values()}) == 2:
+            every = " and ".join(f"'{images}'" for images, _ in parts.values())
+            raise UserError(f"'{path}': wanted labels of {every}, or of none")
+        counts = [len(images) for images, _ in stored.values()]
+        labels = [_labels(arrays, name, n, path) for (_, name), n in zip(parts.values(), counts, strict=True)]
         names, classes, shown = _classes(np.concatenate(labels))
-        splits = (Split(train, classes[: len(train)], levels), Split(test, classes[len(train) :], levels))
-        notes = [_note(split.images, levels, name) for split, (name, _) in zip(splits, _PARTS, strict=True)]
-        return RawData(*splits, names, note="; ".join(filter(None, notes)), shown=shown)
+        by_part = np.split(classes, np.cumsum(counts)[:-1])
+        splits = (Split(images, y, levels) for (images, _), y in zip(stored.values(), by_part, strict=True))
+        return dict(zip(parts, splits, strict=True)), names, shown
 
 
-def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz with these names, as far as it has them.
+def _parts(there: Collection[str], path: Path) -> dict[str, tuple[str, str]]:
+    """Return (name of the images, that of the labels or "") of each part; of train alone without a partition.
 
     Raises:
-        UserError: the file does not exist, cannot be read, is not an .npz, is truncated, contains Python objects, or
-            exceeds MAX_BYTES.
+        UserError: there are neither images nor those of a partition.
+    """
+
+    def pair(part: str) -> tuple[str, str]:
+        images, labels = (
+            next((f"{name}_{what}" for name in PARTS if PARTS[name] == part and f"{name}_{what}" in there), "")
+            for what in _WHOLE
+        )
+        return images, labels
+
+    parts = {part: found for part in ("train", "test", "validation") if (found := pair(part))[0]}
+    if "train" in parts and len(parts) > 1:
+        return parts
+    images, labels = (next((name for name in names if name in there), "") for names in _WHOLE.values())
+    if images:
+        return {"train": (images, labels)}
+    held = f"it holds {counted(there, 'array')}" if there else "it holds none"
+    raise UserError(f"'{path}': wanted an array 'images' (or 'x'), or 'train_images' and 'test_images'; {held}")
+
+
+def _no_test(parts: Mapping[str, tuple[str, str]]) -> str:
+    """Return where the test images of a partition without them come from, in words; empty if it has them, or none."""
+    if "validation" not in parts or "test" in parts:
+        return ""
+    return f"there is no 'test_images': a seeded 20 % of each class of '{parts['train'][0]}' is the test set"
+
+
+def _left_out(there: Collection[str], used: Collection[str]) -> str:
+    """Return which arrays are not read, in words; empty if all are."""
+    others = [name for name in there if name not in used]
+    return f"left out: {counted(others, 'array')} beside {' and '.join(map(repr, used))}" if others else ""
+
+
+@contextmanager
+def _in_one_line(path: Path) -> Iterator[None]:
+    """Raise what goes wrong within, while an .npz is read, as UserError.
+
+    Causes are that the file does not exist, cannot be read, is not an .npz, is truncated, contains Python objects, or
+    exceeds MAX_BYTES.
     """
     check_readable(path)
     if not path.is_file():
         raise UserError(f"'{path}' is not there: wanted an .npz file")
     try:
-        return read_arrays(path, MAX_BYTES, names)
+        yield
     except OSError as error:
         raise cannot_read(path, error) from None
     except DAMAGE as error:

@@ -52,7 +52,8 @@ class DataConfig(BaseModel):
         default=None,
         ge=1,
         le=2**32,
-        description="stored value of white in data of your own (default: 255 for pictures and bytes, 1 for floats)",
+        description="stored value of white in data of your own (default: 255 for pictures and bytes, 65535 for "
+        "pictures of 16 bits, 1 for floats)",
     )
 
     @model_serializer(mode="wrap")

@@ -51,7 +51,7 @@ class CelebA(Source):
             cuts = [round(len(order) * share) for share in np.cumsum(SHARES)]
             # Decode each split separately: decoding all images and then copying them would take twice the memory.
             train, validation, test = (
-                _faces(decode_all([pictures[i] for i in np.sort(part)], 3, size, f"celeba {name}"))
+                _faces(decode_all([pictures[i] for i in np.sort(part)], 3, size, f"celeba {name}").pixels)
                 for name, part in zip(("training", "validation", "test"), np.split(order, cuts), strict=True)
             )
         return RawData(train, test, ("face",), validation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from gpvae_core.errors import UserError
@@ -14,6 +15,13 @@ def short(what: object, most: int = 80) -> str:
     """Return the first printable characters of an error or name on one line; damaged files can put any bytes there."""
     text = "".join(letter for letter in " ".join(str(what).split()) if letter.isprintable())
     return text[:most] or type(what).__name__
+
+
+def counted(names: Iterable[str], what: str) -> str:
+    """Return how many there are and the first three names in words, such as "4 files ('a', 'b', 'c', ...)"."""
+    every = list(names)
+    first = ", ".join(f"'{short(name, 60)}'" for name in every[:3])
+    return f"{len(every)} {what}{'' if len(every) == 1 else 's'} ({first}{', ...' if len(every) > 3 else ''})"
 
 
 def cannot_read(path: Path, error: OSError) -> UserError:

@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from gpvae_core.data.damage import short
+from gpvae_core.data.levels import WHITE_16, check_levels
 from gpvae_core.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
@@ -75,32 +77,71 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
         return image.size
 
 
-def decode(data: bytes, name: str, channels: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Return pixels (C, H, W) from 0 to 255 of a picture's first frame.
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture."""
+
+    pixels: NDArray[np.uint8]
+    """(C, H, W) as stored; where the file has 16 bits a channel, scaled so that white is 255."""
+    deep: tuple[int, int] | None
+    """(smallest, largest) stored value of a file with 16 bits a channel; None of one with fewer."""
+    exact: bool
+    """Whether all bits were read, so that another value of white can be told: of 16 bits in colour, 8 are read."""
+
+
+def decode(data: bytes, name: str, channels: int, height: int, width: int, white: int | None = None) -> Picture:
+    """Return the first frame of a picture.
 
     The picture is rotated upright, cropped around its centre to the target's aspect ratio, and resized. Transparent
     parts become white.
 
     Args:
         name: name of the picture in error messages.
+        white: stored value of white in a file with 16 bits a channel; by default WHITE_16.
 
     Raises:
-        UserError: the data are not a supported picture, are truncated or damaged, or have too many pixels.
+        UserError: the data are not a supported picture, are truncated or damaged, have too many pixels, or 16 bits a
+            channel and a value above `white`.
     """
     image = _open(data, name)
+    deep = image.format == "PNG" and data[12:16] == b"IHDR" and data[24:25] == b"\x10"  # Pillow tells it of grey alone
+    exact = not deep or image.mode.startswith("I")
     with image, _IN_FLIGHT.take(image.width * image.height):
         try:
-            pixels = _fitted(image, _MODES[channels], height, width)
+            span = _span(image, white or WHITE_16, name) if deep else None
+            pixels = _fitted(image, _MODES[channels], height, width, white or WHITE_16)
+        except UserError:
+            raise
         except _DAMAGE as error:
             raise UserError(f"{name} is truncated or damaged ({short(error)}): save or copy it again") from None
         finally:
             image.close()  # its pixels are freed before another picture's share is
-    return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+    stored = np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+    return Picture(stored, span, exact)
 
 
-def _fitted(image: Image.Image, mode: str, height: int, width: int) -> NDArray[np.uint8]:
+def _span(image: Image.Image, white: int, name: str) -> tuple[int, int]:
+    """Return (smallest, largest) value of a picture of 16 bits a channel; bounds of them in colour.
+
+    Raises:
+        UserError: a value is above that of white, or the picture is in colour, and white is not WHITE_16.
+    """
+    ends = np.array(image.getextrema()).reshape(-1, 2)  # those of each channel
+    if image.mode.startswith("I"):
+        check_levels(ends, white, name)
+        return int(ends.min()), int(ends.max())
+    if white != WHITE_16:
+        raise UserError(
+            f"{name} has 16 bits a channel in colour or with transparency, of which 8 are read: scale it to 8 bits "
+            f"by its value of white, {white}, and leave that out"
+        )
+    colours = ends[:3] if image.mode == "RGBA" else ends
+    return 256 * int(colours.min()), 256 * int(colours.max()) + 255
+
+
+def _fitted(image: Image.Image, mode: str, height: int, width: int, white: int) -> NDArray[np.uint8]:
     ImageOps.exif_transpose(image, in_place=True)  # NOTE: otherwise it copies, also where nothing is turned
-    upright = _centre_crop(_opaque(image, mode), width / height)
+    upright = _centre_crop(_opaque(image, mode, white), width / height)
     return np.array(upright.resize((width, height), Image.Resampling.LANCZOS))
 
 
@@ -133,16 +174,16 @@ def _centre_crop(image: Image.Image, aspect: float) -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
-def _opaque(image: Image.Image, mode: str) -> Image.Image:
-    """Return the picture in `mode`, over white where it is transparent."""
+def _opaque(image: Image.Image, mode: str, white: int) -> Image.Image:
+    """Return the picture in `mode`, over white where it is transparent; 16-bit grey with `white` as 255."""
     if image.mode.startswith("I"):  # NOTE: Pillow's `convert` clips 16-bit grey to 255; scale it to 8 bits instead
-        eight_bits = np.rint(np.arange(1 << 16) / 257.0).astype(np.uint8)
-        return Image.fromarray(eight_bits[np.clip(np.asarray(image), 0, (1 << 16) - 1)]).convert(mode)
+        eight_bits = np.rint(np.minimum(np.arange(WHITE_16 + 1) * 255.0 / white, 255.0)).astype(np.uint8)
+        return Image.fromarray(eight_bits[np.clip(np.asarray(image), 0, WHITE_16)]).convert(mode)
     if not image.has_transparency_data:
         return image if image.mode == mode else image.convert(mode)
     opaque = Image.new(mode, image.size)
     for top in range(0, image.height, BAND):
         layers = image.crop((0, top, image.width, min(top + BAND, image.height))).convert("RGBA")
-        white = Image.new("RGBA", layers.size, "white")
-        opaque.paste(Image.alpha_composite(white, layers).convert(mode), (0, top))
+        ground = Image.new("RGBA", layers.size, "white")
+        opaque.paste(Image.alpha_composite(ground, layers).convert(mode), (0, top))
     return opaque

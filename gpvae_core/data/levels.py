@@ -9,8 +9,14 @@ from gpvae_core.errors import UserError
 LEAST_SHARE = 0.25
 """Smallest share of the range from black to white over which the values of real images are expected to spread."""
 
+WHITE_16 = (1 << 16) - 1
+"""Value of white in a picture of 16 bits a channel, unless it was told."""
+
 SET_LEVELS = ", so that they are nearly black; if {high} is white: --set data.levels={high}"
 """What to do where images are too dark; {high} stands for their largest value."""
+
+SCALE = ", so that they are nearly black; if {high} is white: scale them by it to 8 bits before"
+"""What to do where pictures are too dark that have not all the same depth, or 16 bits in colour."""
 
 
 def check_levels(images: np.ndarray, levels: float, where: str) -> None:

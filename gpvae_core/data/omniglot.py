@@ -73,7 +73,7 @@ class Omniglot(Source):
             if known is not None:
                 known.update(map(_key, new))
             # The files have black ink on white.
-            pixels = 255 - decode_all(new, 1, self.config.size or SIZE, path.name)
+            pixels = 255 - decode_all(new, 1, self.config.size or SIZE, path.name).pixels
         return pixels, [_character(picture) for picture in new]
 
 

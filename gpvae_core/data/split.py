@@ -18,6 +18,10 @@ from gpvae_core.hashes import hexdigest
 MIN_IMAGES = 3
 """Smallest number of images without a published partition: one each for training, validation and test."""
 
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+PARTS |= dict.fromkeys(("validation", "val", "valid"), "validation")
+"""The part of a partition that a folder or an array of one's own is, by its name."""
+
 Indices: TypeAlias = slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]
 
 

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.damage import cannot_read, check_readable, short
-from gpvae_core.data.decode import WANTED, decode, is_picture
+from gpvae_core.data.damage import cannot_read, check_readable, counted, short
+from gpvae_core.data.decode import WANTED, Picture, decode, is_picture
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent, terminal_progress
 from gpvae_core.reading import DAMAGE, open_zip, read_bytes, read_member
@@ -56,15 +56,9 @@ class Tree:
         with_pictures = {picture.folders for picture in self.pictures}
         # Files of a folder without any picture come first: a whole class may be left out.
         others = sorted(self.others, key=lambda parts: (parts[:-1] in with_pictures, parts))
-        words = [f"{_counted(others, 'file')} that are not {WANTED}"] if others else []
-        words += [f"{_counted(sorted(self.links), 'link')} to folders"] if self.links else []
+        words = [f"{counted(map('/'.join, others), 'file')} that are not {WANTED}"] if others else []
+        words += [f"{counted(map('/'.join, sorted(self.links)), 'link')} to folders"] if self.links else []
         return f"left out: {' and '.join(words)}" if words else ""
-
-
-def _counted(paths: list[tuple[str, ...]], what: str) -> str:
-    names = ", ".join(f"'{short('/'.join(parts), 60)}'" for parts in paths[:3])
-    rest = ", ..." if len(paths) > 3 else ""
-    return f"{len(paths)} {what}{'' if len(paths) == 1 else 's'} ({names}{rest})"
 
 
 @contextmanager
@@ -85,11 +79,29 @@ def open_tree(path: Path) -> Iterator[Tree]:
         raise UserError(f"'{path}' is not there: wanted a folder or a zip of images")
 
 
-def decode_all(pictures: Sequence[ImageFile], channels: int, size: int, what: str) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures of one shape; the order is that of their files."""
+
+    pixels: NDArray[np.uint8]
+    """(N, C, H, W), see `Picture.pixels`."""
+    deep: list[tuple[int, int] | None]
+    """See `Picture.deep`."""
+    exact: bool
+    """Whether all bits of all pictures were read, see `Picture.exact`."""
+
+
+def decode_all(
+    pictures: Sequence[ImageFile], channels: int, size: int, what: str, white: int | None = None
+) -> Pictures:
     """Return pixels (N, C, size, size) from 0 to 255; shows a progress bar on standard error if there are many.
 
+    Args:
+        white: value of white in files with 16 bits a channel, see `decode`.
+
     Raises:
-        UserError: a picture is truncated or damaged, or the pixels would exceed MAX_ARRAY_BYTES.
+        UserError: a picture is truncated or damaged, has a value above that of white, or the pixels would exceed
+            MAX_ARRAY_BYTES.
     """
     shape = (len(pictures), channels, size, size)
     if (need := int(np.prod(shape))) > MAX_ARRAY_BYTES:
@@ -97,21 +109,25 @@ def decode_all(pictures: Sequence[ImageFile], channels: int, size: int, what: st
             f"{what}: {len(pictures)} images of {size}x{size} take {need / 1e9:.0f} GB; choose a smaller size"
         )
     pixels = np.empty(shape, np.uint8)
-    decode_one = partial(_decode_one, channels=channels, size=size)
+    deep: list[tuple[int, int] | None] = []
+    exact = True
+    decode_one = partial(_decode_one, channels=channels, size=size, white=white)
     # Pillow releases the interpreter's lock while it decodes, so that threads run in parallel. With batches, a stop or
     # an error takes effect before all pictures are decoded.
     bar = terminal_progress() if len(pictures) > MANY else nullcontext(silent)
     with bar as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(pictures), _BATCH):
             batch = pictures[start : start + _BATCH]
-            for i, image in enumerate(pool.map(decode_one, batch), start):
-                pixels[i] = image
+            for i, picture in enumerate(pool.map(decode_one, batch), start):
+                pixels[i] = picture.pixels
+                deep.append(picture.deep)
+                exact = exact and picture.exact
             progress(start + len(batch), len(pictures), f"reading {what}")
-    return pixels
+    return Pictures(pixels, deep, exact)
 
 
-def _decode_one(picture: ImageFile, channels: int, size: int) -> NDArray[np.uint8]:
-    return decode(picture.read(), picture.where, channels, size, size)
+def _decode_one(picture: ImageFile, channels: int, size: int, white: int | None) -> Picture:
+    return decode(picture.read(), picture.where, channels, size, size, white)
 
 
 def _checked(path: Path, tree: Tree) -> Tree:

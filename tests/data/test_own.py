@@ -17,7 +17,7 @@ from gpvae_core.data.base import DataConfig, absolute_name
 from gpvae_core.data.images import partition
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent
-from tests.data.makers import Digits, encode, enlarge, load_set, lock, read, write_tree, write_zip
+from tests.data.makers import Digits, deep_png, encode, enlarge, load_set, lock, read, write_tree, write_zip
 
 
 def members(digits: Digits, count: int, root: str = "", size: int = 8) -> dict[str, bytes]:
@@ -74,6 +74,12 @@ def test_train_and_test_folders_are_honoured(tmp_path: Path, digits: Digits) -> 
         ([("train", "Greek", "c1"), ("test", "Latin", "c2")], ["train", "test"], ["Greek/c1", "Latin/c2"]),
         ([("train", "a"), ("train", "b")], None, ["a", "b"]),
         ([("test", "a"), ("exam", "a")], None, ["test/a", "exam/a"]),
+        ([("cat", "train"), ("cat", "Test"), ("dog", "train")], ["train", "test", "train"], ["cat", "cat", "dog"]),
+        ([("r", "cat", "train", "x"), ("r", "dog", "val")], ["train", "validation"], ["cat/x", "dog"]),
+        ([("Greek", "c1", "train"), ("Latin", "c1", "test")], ["train", "test"], ["Greek/c1", "Latin/c1"]),
+        ([("train", "test"), ("test", "train")], ["train", "test"], ["test", "train"]),
+        ([("cat", "train"), ("cat", "test"), ("dog",)], None, ["cat/train", "cat/test", "dog"]),
+        ([("cat", "train"), ("dog", "train")], None, ["cat/train", "dog/train"]),
     ],
 )
 def test_what_folders_mean(folders: list[tuple[str, ...]], parts: list[str] | None, classes: list[str]) -> None:
@@ -303,6 +309,58 @@ def test_a_partition_in_the_file_is_kept(tmp_path: Path, digits: Digits) -> None
     assert [raw.class_names[label] for label in raw.test.labels] == [str(label) for label in labels[50:70]]
 
 
+@pytest.mark.parametrize("name", ["validation", "val", "valid"])
+def test_validation_images_in_the_file_are_kept(tmp_path: Path, digits: Digits, name: str) -> None:
+    images, labels = digits
+    parts = {"train": slice(0, 50), "test": slice(50, 70), name: slice(70, 100)}
+    arrays = {f"{part}_images": images[where] for part, where in parts.items()}
+    data = load_set(save(tmp_path / "a.npz", **arrays, **{f"{p}_labels": labels[w] for p, w in parts.items()}))
+    assert data.note == ""
+    for split, where in zip((data.train, data.test, data.validation), parts.values(), strict=True):
+        np.testing.assert_array_equal(split.images[:, 0], images[where])
+        assert [data.class_names[label] for label in split.labels] == [str(label) for label in labels[where]]
+    with pytest.raises(UserError, match=f"wanted labels of 'train_images' and 'test_images' and '{name}_images', or"):
+        load_set(save(tmp_path / "b.npz", **arrays, train_labels=labels[:50], test_labels=labels[50:70]))
+    with pytest.raises(UserError, match="wanted training and validation images of one shape and type"):
+        load_set(save(tmp_path / "c.npz", **arrays | {f"{name}_images": images[:9, :6]}))
+    del arrays["test_images"]
+    no_test = load_set(save(tmp_path / "d.npz", **arrays))
+    assert [len(no_test.train), len(no_test.validation), len(no_test.test)] == [40, 30, 10]
+    assert no_test.note == "there is no 'test_images': a seeded 20 % of each class of 'train_images' is the test set"
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["images", "labels"], ""),
+        (["images", "targets"], "left out: 1 array ('targets') beside 'images'"),
+        (["images", "labels", "train_labels"], "left out: 1 array ('train_labels') beside 'images' and 'labels'"),
+        (["images", "val_images", "test_images"], "left out: 2 arrays ('test_images', 'val_images') beside 'images'"),
+        (["x", "images", "train_images"], "left out: 2 arrays ('train_images', 'x') beside 'images'"),
+        (
+            ["train_images", "test_images", "images", "a\x1b]0;title\x07", "b\nc", "val_labels"],
+            "left out: 4 arrays ('a]0;title', 'b c', 'images', ...) beside 'train_images' and 'test_images'",
+        ),
+    ],
+)
+def test_arrays_that_are_left_out_are_named(tmp_path: Path, digits: Digits, names: list[str], note: str) -> None:
+    arrays = {name: (digits[1] if "labels" in name else digits[0])[:60] for name in names}
+    assert load_set(save(tmp_path / "a.npz", **arrays)).note == note
+
+
+def test_the_splits_of_an_array_stay(tmp_path: Path, digits: Digits) -> None:
+    images, labels = digits[0][:60], digits[1][:60]
+    whole = load_set(save(tmp_path / "a.npz", x=images, y=labels, other=labels))
+    assert whole.fingerprint == "a3f9ff292427efac6e350066ce159d603c3fd174b2c18d047895afa2cc43deeb", (
+        "runs trained on these images would no longer load"
+    )
+    pair = {"train_images": images[:40], "test_images": images[40:]}
+    assert (
+        load_set(save(tmp_path / "b.npz", **pair)).fingerprint
+        == "a7334a3b4ffcaebd578a0779709228cf9b0ded9e433e9acf29853eab2230a4ed"
+    )
+
+
 X = np.zeros((30, 8, 8), np.uint8)
 F = np.zeros((30, 8, 8))
 
@@ -405,6 +463,20 @@ def test_a_partition_without_a_test_set_is_honoured(tmp_path: Path, digits: Digi
         (["training/a", "testing/a"], ""),
         (["car", "plane", "train"], "'train' is read as a class: a partition is train/ and test/ alone"),
         (["a", "b", "test"], "'test' is read as a class: a partition is train/ and test/ alone"),
+        (["cat/train", "cat/test", "dog/train", "dog/test"], ""),
+        (
+            ["cat/train", "cat/val", "dog/train"],
+            "there is no test/: a seeded 20 % of each class of train/ is the test set",
+        ),
+        (
+            ["cat/train", "cat/test", "dog/train", "dog/test", "cow"],
+            "read as classes: 4 folders ('cat/test', 'cat/train', 'dog/test', ...); "
+            "a partition is train/ and test/ in every class, or above all",
+        ),
+        (
+            ["cat/train", "dog/jump"],
+            "read as classes: 1 folder ('cat/train'); a partition is train/ and test/ in every class, or above all",
+        ),
         (["test/a", "val/a"], "'test' and 'val' are read as a class: a partition is train/ and test/ alone"),
     ],
 )
@@ -503,6 +575,67 @@ def test_bytes_that_use_a_sliver_of_their_range(tmp_path: Path, digits: Digits, 
     if levels > 1:
         with pytest.raises(UserError, match=f"wanted values from 0 to {levels - 1}, the value of white, got 0 to"):
             load_set(name, levels=levels - 1)
+
+
+def deep_digits(digits: Digits, white: int, count: int = 60) -> dict[str, bytes]:
+    """Digits of 16 bits from 0 to `white`."""
+    return {f"a/{i}.png": deep_png(np.rint(digits[0][i] / 240.0 * white)) for i in range(count)}
+
+
+@pytest.mark.parametrize("white", [200, 1023, 4095, 65535])
+def test_pictures_of_sixteen_bits_are_scaled_by_their_white(tmp_path: Path, white: int) -> None:
+    generator = np.random.default_rng(0)
+    values = [generator.integers(0, white + 1, (8, 8)) for _ in range(40)]
+    values[0].flat[:2] = 0, white
+    name = f"images:{write_zip(tmp_path / 'a.zip', {f'a/{i:02d}.png': deep_png(x) for i, x in enumerate(values)})}"
+    dark, told = load_set(name), load_set(name, levels=white)
+    for data, divisor in ((dark, 65535), (told, white)):
+        read = np.concatenate([split.pixels().numpy() for split in (data.train, data.validation, data.test)])
+        expected = np.rint(np.stack(values) / divisor * 255) / 255
+        assert sorted(map(tuple, read.reshape(40, -1))) == sorted(map(tuple, expected.reshape(40, -1).astype("f4")))
+    assert told.note == ""
+    assert dark.note == (
+        f"'a.zip': values use 0 to {white} of the range from 0 to 65535, so that they are nearly black; "
+        f"if {white} is white: --set data.levels={white}"
+        if white < 65535
+        else ""
+    )
+    with pytest.raises(
+        UserError, match=r"/\d\d\.png' in .*: wanted values from 0 to 4, the value of white, got \d+ to"
+    ):
+        load_set(name, levels=4)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sixteen_bits_in_colour_are_read_to_eight_and_said(tmp_path: Path, channels: int) -> None:
+    generator = np.random.default_rng(0)
+    for white, note in ((65535, ""), (1023, "'1023.zip': values use 0 to 1023 of the range from 0 to 65535, so that ")):
+        images = [generator.integers(0, white + 1, (8, 8, channels)) for _ in range(40)]
+        for image in images:
+            if channels in (2, 4):
+                image[..., -1] = 65535
+        path = write_zip(tmp_path / f"{white}.zip", {f"a/{i}.png": deep_png(x) for i, x in enumerate(images)})
+        data = load_set(f"images:{path}")
+        assert data.note == note + (
+            "they are nearly black; if 1023 is white: scale them by it to 8 bits before" * bool(note)
+        )
+        assert data.train.images.max() == white // 256
+        with pytest.raises(
+            UserError, match=r"has 16 bits a channel in colour or with transparency, of which 8 are read"
+        ):
+            load_set(f"images:{path}", levels=1023)
+
+
+def test_pictures_of_two_depths(tmp_path: Path, digits: Digits) -> None:
+    eight = {f"b/{i}.png": encode(digits[0][i]) for i in range(60)}
+    name = f"images:{write_zip(tmp_path / 'a.zip', deep_digits(digits, 1023) | eight)}"
+    assert load_set(name).note == (
+        "'a.zip', 60 of 16 bits: values use 0 to 1023 of the range from 0 to 65535, so that they are nearly black; "
+        "if 1023 is white: scale them by it to 8 bits before"
+    )
+    with pytest.raises(UserError, match=r"of one depth where data\.levels is set, got 60 of 8 bits and 60 of 16 bits"):
+        load_set(name, levels=1023)
+    assert load_set(f"images:{write_zip(tmp_path / 'b.zip', deep_digits(digits, 65535) | eight)}").note == ""
 
 
 def test_floats_and_whole_numbers_by_levels(tmp_path: Path, digits: Digits) -> None:

@@ -73,6 +73,19 @@ def test_sixteen_bits_are_scaled() -> None:
     assert float(image_from_bytes(as_bytes(deep, "PNG"), (1, 8, 8)).mean()) == pytest.approx(0.5, abs=1 / 255)
 
 
+@pytest.mark.parametrize("white", [255, 1023, 4095, 65535])
+def test_sixteen_bits_are_scaled_by_the_value_of_white(white: int) -> None:
+    values = np.linspace(0, white, 64).astype(np.uint16).reshape(8, 8)
+    deep = as_bytes(Image.fromarray(values), "PNG")
+    image = image_from_bytes(deep, (1, 8, 8), white=white)
+    np.testing.assert_allclose(image.numpy()[0], values / white, atol=0.5 / 255 + 1e-6)
+    # Without a word of white it is 65535, whatever the values are.
+    plain = image_from_bytes(deep, (1, 8, 8))
+    np.testing.assert_array_equal(plain.numpy()[0], np.rint(values / 257.0).astype(np.float32) / np.float32(255))
+    with pytest.raises(UserError, match=f"wanted values from 0 to {white - 1}, the value of white, got 0 to {white}"):
+        image_from_bytes(deep, (1, 8, 8), white=white - 1)
+
+
 def test_a_turned_photograph_is_set_upright() -> None:
     half = np.zeros((8, 8), np.uint8)
     half[:, :4] = 255
@@ -161,7 +174,7 @@ def test_dark_pictures_are_scaled_as_told_or_named() -> None:
         image_from_bytes(as_bytes(digit(), "PNG"), (1, 8, 8), white=1)
 
 
-@pytest.mark.parametrize(("name", "white"), [("images:a", 16), ("array:a.npz", 255)])
-def test_the_white_of_a_run_on_pictures_is_that_of_an_upload(name: str, white: int) -> None:
+@pytest.mark.parametrize(("name", "white"), [("images:a", 16), ("array:a.npz", None)])
+def test_the_white_of_a_run_on_pictures_is_that_of_an_upload(name: str, white: int | None) -> None:
     assert value_of_white(DataConfig(name=name, levels=16)) == white
-    assert value_of_white(DataConfig(name=name)) == 255
+    assert value_of_white(DataConfig(name=name)) is None
