@@ -171,6 +171,7 @@ def test_a_long_training_is_read_whole_and_goes_on_without_its_metrics(sound: Pa
     with pytest.raises(UserError, match=r"at most 17 MB; move it elsewhere, and the run goes on without it"):
         resume(run, epochs=3)
     path.rename(tmp_path / "metrics.jsonl")
+    assert load_run(run).metrics == []
     resume(run, epochs=3)
     assert [row["epoch"] for row in read_metrics(path)] == [3]
 
