@@ -42,8 +42,8 @@ EPOCHS = "epochs"
 MOST_RECORD = 1 << 20
 """Most bytes of a record (config.json, meta.json, state.json); the longest, a state with generators, has 20,000."""
 MOST_METRICS = 16 << 20
-"""Most bytes of metrics.jsonl, of which an epoch takes 120 to 150: over 110,000 epochs. A longer run is trained and saved
-all the same; what reads its metrics, as resuming or evaluating it, tells of the limit, and works where they are gone."""
+"""Most bytes of metrics.jsonl, of which an epoch takes 120 to 150: over 110,000 epochs. A longer run is trained and
+saved all the same; what reads its metrics, as resuming or evaluating it, tells of the limit and works without them."""
 MOST_TENSORS = 4 * MOST_NUMBERS
 """Most bytes of a file of weights whose model is not known, those of the largest model in float32."""
 TENSOR_ENTRY = 1 << 10
