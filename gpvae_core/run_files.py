@@ -10,10 +10,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
-import stat
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +25,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Module
 
+from gpvae_core import reading
 from gpvae_core.errors import UserError, clipped, nearest
 from gpvae_core.files import disk_errors, replace_folder, sync, write_json, write_text
 from gpvae_core.hashes import hexdigest
+from gpvae_core.model_size import MOST_NUMBERS
 from gpvae_core.parsing import parse_json
 from gpvae_core.run_config import FORMAT, RunConfig, parse_config
 from gpvae_core.run_records import Checksums, EpochMetrics, MetricsRow
@@ -36,34 +39,40 @@ UNFINISHED = "unfinished"
 """Folder of the best weights of training that inference has not finished yet (`Inference.finish`)."""
 EPOCHS = "epochs"
 """Folder of the weights of selected epochs (train.keep_every), with one subfolder per epoch."""
-LONGEST_TEXT = 2**28
-"""Most bytes of a text file of a run: a million epochs have fewer."""
+MOST_RECORD = 1 << 20
+"""Most bytes of a record (config.json, meta.json, state.json); the longest, a state with generators, has 20,000."""
+MOST_METRICS = 16 << 20
+"""Most bytes of metrics.jsonl, of which an epoch takes 120 to 150: over 110,000 epochs. A longer run is trained and
+saved all the same; what reads its metrics, as resuming or evaluating it, tells of the limit and works without them."""
+MOST_TENSORS = 4 * MOST_NUMBERS
+"""Most bytes of a file of weights whose model is not known, those of the largest model in float32."""
+TENSOR_ENTRY = 1 << 10
+"""Most bytes of a tensor's name, type, shape and place in the header of a file."""
 
 
-def read_bytes(path: Path, most: int | None = None) -> bytes:
-    """Return the content of a file of a run, of at most `most` bytes.
+def read_bytes(path: Path, most: int, advice: str = "") -> bytes:
+    """Return the content of a file of a run.
+
+    Args:
+        advice: what to do if it is too large, for the message.
 
     Raises:
         FileNotFoundError: it is missing.
-        UserError: it is too large, cannot be read, or is no file: reading a pipe would wait for a writer.
+        UserError: it has more than `most` bytes, cannot be read, or is no regular file.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise UserError(f"'{path}' is damaged: wanted a file")
-        if most is not None and found.st_size > most:
-            raise UserError(f"'{path}' is damaged: wanted a text of at most {most} bytes, got {found.st_size}")
-        return path.read_bytes()
+        return reading.read_bytes(path, most)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from None
+        hint = f"; {advice}" if advice and error.errno == errno.EFBIG else ""
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}{hint}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises UserError if the file is missing or damaged."""
     try:
-        value = parse_json(read_bytes(path, LONGEST_TEXT).decode())
+        value = parse_json(read_bytes(path, MOST_RECORD).decode())
     except UserError:
         raise
     except FileNotFoundError:
@@ -115,9 +124,12 @@ def read_record(path: Path, kind: type[T]) -> T:
     return _validated(raw, kind, str(path))
 
 
+_adapter = cache(TypeAdapter)  # to make one takes five times as long as to check a line of metrics by it
+
+
 def _validated(raw: Any, kind: type[T], source: str) -> T:
     try:
-        return TypeAdapter(kind).validate_python(raw)
+        return _adapter(kind).validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
         field = clipped(".".join(map(str, first["loc"])))
@@ -159,32 +171,47 @@ def snapshot_folder(folder: Path) -> Path | None:
     return None
 
 
-def read_snapshot(folder: Path, name: str) -> dict[str, Tensor]:
+def most_bytes(model: Module) -> int:
+    """Return the most bytes of a file of this model's weights, or of Adam's state: two numbers and a step for each."""
+    state = model.state_dict().values()
+    return MOST_RECORD + 3 * sum(value.numel() * value.element_size() + TENSOR_ENTRY for value in state)
+
+
+def load_weights(model: Module, folder: Path) -> None:
+    """Load the weights of the snapshot in `folder`. Raises UserError as `read_snapshot` and `load_state` do."""
+    load_state(model, read_snapshot(folder, "weights", most_bytes(model)), folder / "weights.safetensors")
+
+
+def read_snapshot(folder: Path, name: str, most: int = MOST_TENSORS) -> dict[str, Tensor]:
     """Read the tensors of one of a snapshot's files.
 
     Raises:
-        UserError: the file is missing or damaged, or is not the one of which state.json keeps the checksum.
+        UserError: the file is missing or damaged, has more than `most` bytes, or is not the one of which state.json
+            keeps the checksum.
     """
     checksums = read_record(folder / "state.json", Checksums).checksums
-    return read_tensors(folder / f"{name}.safetensors", checksums.get(name))
+    return read_tensors(folder / f"{name}.safetensors", checksums.get(name), most)
 
 
-def read_tensors(path: Path, checksum: str | None = None) -> dict[str, Tensor]:
+def read_tensors(path: Path, checksum: str | None = None, most: int = MOST_TENSORS) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file.
 
     Args:
         checksum: SHA-256 of the file; None if it is not known, as in runs written before it was kept.
+        most: most bytes that the file may have.
 
     Raises:
-        UserError: the file is missing, truncated or damaged, or has another checksum.
+        UserError: the file is missing, truncated, damaged or too large, or has another checksum.
     """
     try:
-        content = read_bytes(path)
+        content = read_bytes(path, most, "was it replaced, or does config.json describe another model?")
         tensors = tensors_of(content)
     except FileNotFoundError:
         raise UserError(f"'{path}' is missing: the run folder is damaged or was only partly copied") from None
     except UserError:
         raise
+    except MemoryError:
+        raise UserError(f"'{path}' cannot be read: there is too little memory for it") from None
     except (SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"'{path}' is damaged ({error}): copy the run again, or resume from a good one") from None
     if checksum is not None and hexdigest([content]) != checksum:
@@ -228,7 +255,8 @@ def read_metrics(path: Path) -> list[EpochMetrics]:
 def _metrics_text(path: Path) -> str:
     """Return the content of metrics.jsonl, empty if it is missing."""
     try:
-        return read_bytes(path, LONGEST_TEXT).decode()
+        advice = "move it elsewhere, and the run goes on without it"
+        return read_bytes(path, MOST_METRICS, advice).decode()
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:

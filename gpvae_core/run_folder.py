@@ -21,7 +21,8 @@ from gpvae_core.run_config import FORMAT, RunConfig
 from gpvae_core.run_files import (
     EPOCHS,
     UNFINISHED,
-    load_state,
+    load_weights,
+    most_bytes,
     read_config,
     read_metrics,
     read_record,
@@ -128,8 +129,8 @@ class RunFolder:
         """
         folder = self._snapshot("last")
         state = read_record(folder / "state.json", TrainingState)
-        weights, optimizer = (read_snapshot(folder, name) for name in ("weights", "optimizer"))
-        load_state(model, weights, folder / "weights.safetensors")
+        load_weights(model, folder)
+        optimizer = read_snapshot(folder, "optimizer", most_bytes(model))
         read_record(self.path / "meta.json", RunMetadata)
         read_metrics(self.path / "metrics.jsonl")
         return folder, state, optimizer
@@ -148,8 +149,7 @@ class RunFolder:
 
     def load_unfinished(self, model: VAE) -> None:
         """Load the best weights of training, for inference to finish. Raises UserError if there are none."""
-        folder = self._snapshot(UNFINISHED)
-        load_state(model, read_snapshot(folder, "weights"), folder / "weights.safetensors")
+        load_weights(model, self._snapshot(UNFINISHED))
 
     def write_finished(self, weights: Tensors, epoch: int, score: float, figures: Mapping[str, float]) -> None:
         """Write the weights that inference has finished, and the metrics of that step."""

@@ -24,11 +24,10 @@ from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import (
     EPOCHS,
     existing_run,
-    load_state,
+    load_weights,
     read_config,
     read_metrics,
     read_record,
-    read_snapshot,
     snapshot_folder,
 )
 from gpvae_core.run_records import BestState, EpochMetrics, RunMetadata, TrainingState
@@ -206,7 +205,7 @@ def load_run(
     if snapshot is None:
         raise UserError(f"run '{path}' has no {weights} weights yet: go on with it by gpvae train --resume {path}")
     read_record(snapshot / "state.json", TrainingState if weights == "last" and epoch is None else BestState)
-    load_state(model, read_snapshot(snapshot, "weights"), snapshot / "weights.safetensors")
+    load_weights(model, snapshot)
     run = Run(path, config, model.to(target).eval().requires_grad_(False), meta, target)
     if refiner is not None:
         replace_refiner(model, config, refiner)

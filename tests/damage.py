@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file, save_file
 
+from gpvae_core.run_files import MOST_METRICS, MOST_RECORD
+
 RECORDS = ("config.json", "meta.json", "best/state.json", "last/state.json")
 TENSORS = ("best/weights", "last/weights", "last/optimizer")
 BRACKETS = "[" * 100_000
@@ -26,7 +28,7 @@ class Damage(NamedTuple):
 
 def damages() -> list[Damage]:
     """Return all damages, each to one file."""
-    return [*_replaced(), *_edited(), *_tensors(), *_metrics()]
+    return [*_replaced(), *_edited(), *_tensors(), *_metrics(), *too_large()]
 
 
 def _replaced() -> Iterator[Damage]:
@@ -127,6 +129,27 @@ def _metrics() -> Iterator[Damage]:
         for number, value in enumerate(values):
             line = json.dumps(row | {key: value}) + "\n"
             yield Damage(f"metrics.jsonl: {key} {number}", _bytes("metrics.jsonl", line.encode()))
+
+
+def too_large() -> Iterator[Damage]:
+    """Yield each file with more bytes than are read, though what it says is as before."""
+    for name in TENSORS:
+        yield Damage(f"{name}: 12 GB", _longer(f"{name}.safetensors", 12 * 10**9))
+    for file, most in {**dict.fromkeys(RECORDS, MOST_RECORD), "metrics.jsonl": MOST_METRICS}.items():
+        yield Damage(f"{file}: blanks", _blanks(file, most))
+
+
+def _longer(file: str, size: int) -> Callable[[Path], None]:
+    """Return the damage by which a file has `size` bytes, of which the disk holds only those that it had."""
+    return lambda run: os.truncate(run / file, size)
+
+
+def _blanks(file: str, most: int) -> Callable[[Path], None]:
+    def fill(run: Path) -> None:
+        content = (run / file).read_bytes()
+        (run / file).write_bytes(content + b"\n" * (most + 1 - len(content)))
+
+    return fill
 
 
 def _bytes(file: str, content: bytes) -> Callable[[Path], None]:

@@ -25,10 +25,11 @@ from gpvae_core.run_summaries import list_runs
 from gpvae_core.runs import Run, load_run
 from gpvae_core.training import resume, train
 from tests.commands import gpvae
-from tests.damage import BRACKETS, Damage, damages
+from tests.damage import BRACKETS, Damage, damages, too_large
 
 BEFORE = Path(__file__).with_name("before")
 DAMAGES = damages()
+LARGE = list(too_large())
 QUICK = DAMAGES[::9]
 
 
@@ -66,11 +67,13 @@ def score(sound: Path) -> Answers:
 
 
 def content(folder: Path) -> dict[str, bytes | str]:
-    """Everything in a run folder: the bytes of each file, and what is no file by its kind."""
+    """Everything in a run folder: the bytes of each file, of a large one their number; what is no file by its kind."""
     found = {}
     for path in sorted(folder.rglob("*")):
         kind = "folder" if path.is_dir() else "pipe"
-        found[str(path.relative_to(folder))] = path.read_bytes() if path.is_file() else kind
+        if path.is_file():
+            kind = path.read_bytes() if path.stat().st_size < 2**27 else f"{path.stat().st_size} bytes"
+        found[str(path.relative_to(folder))] = kind
     return found
 
 
@@ -132,6 +135,45 @@ def test_every_damaged_file_is_one_line_and_nothing_is_lost(
     damage: Damage, sound: Path, score: Answers, tmp_path: Path
 ) -> None:
     check(damage, sound, score, tmp_path)
+
+
+@pytest.mark.parametrize("damage", LARGE, ids=lambda damage: damage.name)
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(
+    damage: Damage, sound: Path, score: Answers, tmp_path: Path
+) -> None:
+    check(damage, sound, score, tmp_path)
+    large = tmp_path / "large"
+    shutil.copytree(sound, large)
+    damage.apply(large)
+    reads = load_run if damage.name.startswith(("best", "config", "meta.json")) else lambda run: resume(run, epochs=3)
+    with pytest.raises(UserError, match=r"' cannot be read: it is too large: wanted at most \d+ MB"):
+        reads(large)
+
+
+def test_a_file_that_the_memory_does_not_hold_is_one_line(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("gpvae_core.reading.read_stream", full)
+    with pytest.raises(UserError, match=r"weights\.safetensors' cannot be read: there is too little memory for it"):
+        read_tensors(sound / "best" / "weights.safetensors")
+
+
+def test_a_long_training_is_read_whole_and_goes_on_without_its_metrics(sound: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(sound, run)
+    path, longest = run / "metrics.jsonl", -1.2345678901234567e-100
+    values = dict.fromkeys(("train_bound", "validation_elbo", "passes"), longest) | {"seconds": -longest}
+    lines = [json.dumps({"epoch": epoch, **values}) + "\n" for epoch in range(1, 100_001)]
+    path.write_text("".join(lines[:80_000]))
+    assert len(read_metrics(path)) == 80_000
+    path.write_text("".join(lines) * 2)
+    with pytest.raises(UserError, match=r"at most 17 MB; move it elsewhere, and the run goes on without it"):
+        resume(run, epochs=3)
+    path.rename(tmp_path / "metrics.jsonl")
+    assert load_run(run).metrics == []
+    resume(run, epochs=3)
+    assert [row["epoch"] for row in read_metrics(path)] == [3]
 
 
 @pytest.mark.parametrize("name", ["gp", "vae"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ from gpvae_core.cli.main import main
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.estimates import Check, IwaeScore
+from gpvae_core.evaluation.estimates import BidirectionalMeans, Check, IwaeScore
 from gpvae_core.evaluation.evaluate import evaluate
-from gpvae_core.evaluation.words import collapse_in_words
+from gpvae_core.evaluation.mean import Mean
+from gpvae_core.evaluation.parts import BestGaussianElbo
+from gpvae_core.evaluation.result import Evaluation
+from gpvae_core.evaluation.settings import EvaluationSettings
+from gpvae_core.evaluation.whole_split import iwae_score
+from gpvae_core.evaluation.words import chains_in_words, collapse_in_words
 from gpvae_core.files import write_json
 from gpvae_core.gaps import instance_gaps
 from gpvae_core.run_files import read_json
@@ -296,13 +302,63 @@ def test_correlations_are_a_table_for_people(gp: Run, capsys: pytest.CaptureFixt
 
 
 def test_collapse_is_said_in_words() -> None:
-    def words(variance: list[float], kl: list[float]) -> str:
+    def words(variance: Sequence[float | None], kl: Sequence[float | None]) -> str:
         return collapse_in_words(tuple(variance), tuple(kl))
 
     assert words([1.0, 0.5], [2.0, 1.0]) == "none has collapsed"
     assert words([1.0, 0.001], [2.0, 0.02]).startswith("1 of 2 has collapsed onto the prior")
     assert "2 of 2 have collapsed onto the prior" in words([0.0, 0.001], [0.5, 0.25])
     assert "KL to the prior at most 0.500 nats" in words([0.0, 0.001], [0.5, 0.25])
+    assert "KL to the prior at most ? nats" in words([0.0, 0.001], [0.5, None])
+    for unknown in ([None, None], [None, 1.0], [0.001, None]):
+        assert words(unknown, [None, 0.1]) == "whether any has collapsed onto the prior is not known"
+
+
+def test_a_refiner_that_diverges_is_told_and_is_no_collapse(gp: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run = load_run(gp.dir, device="cpu", refiner="svi:8,step_size=1e9")
+    answer = evaluate(run, EvaluationSettings(instances=2, truths=2))
+    n, asked = len(DIGITS.test), answer.iwae
+    assert json.loads(json.dumps(answer.to_json(), allow_nan=False)) == answer.to_json()
+    assert Evaluation.from_json(answer.to_json()) == answer
+    assert (asked.k, asked.n, asked.mean, asked.untrusted) == (100, 0, None, 0), "k-hat is that of no number"
+    assert (answer.active_units.count, answer.collapse.fraction, answer.reconstruction_rmse) == (None, None, None)
+    told = [line for line in answer.warnings() if "are not numbers" in line]
+    assert len(told) == 1
+    assert told[0].startswith(f"the bounds of {n} of {n} images")
+    assert told[0].endswith(
+        "left out of the means: the refiner svi:8,step_size=1e9 diverged; a smaller step size or fewer steps may help"
+    )
+    assert not any("k-hat" in line for line in answer.warnings())
+    with pytest.raises(SystemExit, match="0"):
+        main(["evaluate", str(gp.dir), "--refiner", "svi:8,step_size=1e9", "--instances", "2"])
+    said = capsys.readouterr().out
+    assert "active latent dimensions: ? of 2; whether any has collapsed onto the prior is not known\n" in said
+    assert f"the bounds of {n} of {n} images" in said
+
+
+def test_bounds_that_are_no_numbers_are_counted(gp: Run, result: dict[str, Any]) -> None:
+    """Of images without a number, of which there are a few, k-hat and the effective sample size are not counted."""
+    bad = np.array([np.nan, -np.inf, np.inf])
+    k_hat, ess = np.array([0.5, 0.9, 0.8, np.inf, np.inf, -np.inf]), np.array([4.0, 1.0, 2.0, np.nan, np.nan, np.nan])
+    score = iwae_score({"iwae": np.append([-1.0, -2.0, -3.0], bad), "k_hat": k_hat, "ess": ess}, 100)
+    assert (score.mean, score.n, score.untrusted, score.ess) == (-2.0, 3, 2, 2.0)
+    whole = Evaluation.from_json(result)
+    assert not any("are not numbers" in line for line in whole.warnings())
+    few = Mean(mean=-1.0, se=0.1, n=whole.elbo.n - 4)
+    part = whole.model_copy(update={"elbo": few})
+    assert part.warnings()[0] == (
+        f"the bounds of 4 of {whole.elbo.n} images are not numbers and are left out of the means: the posterior or the "
+        "decoder's output overflows"
+    )
+    best = BestGaussianElbo(diagonal=Mean(mean=-1.0, se=0.1, n=INSTANCES - 1), full=whole.best_gaussian_elbo.full)
+    refined = whole.model_copy(update={"best_gaussian_elbo": best, "refiner": "svi:8"})
+    assert refined.warnings()[0].startswith(f"the best Gaussians of 1 of {INSTANCES} images are not numbers")
+    assert "the refiner svi:8 diverged" in refined.warnings()[0]
+    lower, upper, gap = (Mean(mean=mean, se=None, n=1) for mean in (-9.0, -8.5, 0.5))
+    both = BidirectionalMeans(n=2, chains=64, temperatures=31, lower=lower, upper=upper, gap=gap)
+    assert chains_in_words(both, None)[0].startswith("on 1 of 2 simulated images AIS's lower and upper bound")
+    warned = whole.model_copy(update={"bidirectional": both}).warnings()[0]
+    assert warned.startswith("the bidirectional bounds of 1 of 2 images are not numbers")
 
 
 def test_the_help_says_what_log_px_is_beyond_the_plane(capsys: pytest.CaptureFixture[str]) -> None:

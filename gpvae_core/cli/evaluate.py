@@ -284,7 +284,7 @@ def _print(result: Evaluation) -> None:
     active = result.active_units
     collapsed = collapse_in_words(active.variance, result.collapse.moment_kl)
     for line in [
-        f"active latent dimensions: {active.count} of {active.of}; {collapsed}",
+        f"active latent dimensions: {number(active.count, 0)} of {active.of}; {collapsed}",
         f"log p(x) by {truth_in_words(result.log_px)}",
         *density_in_words(result),
         "gaps marked (diagonal): the reference is the best diagonal Gaussian, whatever the encoder's family",

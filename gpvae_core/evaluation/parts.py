@@ -77,7 +77,8 @@ class ActiveUnits(EvaluationPart):
     {'count': 1, 'of': 2, 'variance': [0.9, 0.001]}
     """
 
-    count: int
+    count: int | None
+    """None if it is not known, as the mean of some image is not a number."""
     of: int
     variance: tuple[Number, ...]
     """Variance over images of each dimension's posterior mean, squared latent units."""
@@ -91,8 +92,8 @@ class Collapse(EvaluationPart):
     0.5
     """
 
-    fraction: float
-    """Share of dimensions that are not active."""
+    fraction: Number
+    """Share of dimensions that are not active; None if it is not known."""
     moment_kl: tuple[Number, ...]
     """KL to the prior of the Gaussian with the moments of each dimension's posterior, nats, mean over images."""
 

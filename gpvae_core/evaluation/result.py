@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gpvae_core.evaluation.estimates import BidirectionalMeans, ChainsReport, Check, DensityMean, IwaeScore, LogPx
-from gpvae_core.evaluation.mean import EvaluationPart, Mean
+from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 from gpvae_core.evaluation.parts import (
     ActiveUnits,
     BestGaussianElbo,
@@ -55,7 +55,7 @@ class Evaluation(EvaluationPart):
     uncertainty: UncertaintyMeans | None
     correlations: Mapping[str, Mapping[str, Correlation]]
     """Correlation of each trace of the uncertainty with the gaps, the negentropy and the number of modes."""
-    reconstruction_rmse: float
+    reconstruction_rmse: Number
     sigma_x: float | None
     mapa: KernelWidth
     sample: SampleSizes
@@ -75,7 +75,27 @@ class Evaluation(EvaluationPart):
     def warnings(self) -> list[str]:
         """Return a sentence on each group of unreliable values; empty if everything passed its checks."""
         checks = [line for name, check in self.checks.items() for line in check.warnings(name)]
-        return [*checks, *(self.hmc.warnings() if self.hmc is not None else ()), *self.iwae.warnings()]
+        hmc = self.hmc.warnings() if self.hmc is not None else ()
+        return [*self._not_numbers(), *checks, *hmc, *self.iwae.warnings()]
+
+    def _not_numbers(self) -> list[str]:
+        """Return a warning if bounds of some images are not finite, so that the means leave these images out."""
+        bounds = (self.elbo, self.iwae, self.training_bound)
+        best = (self.best_gaussian_elbo.diagonal, self.best_gaussian_elbo.full)
+        groups = {"bounds": (bounds, self.sample.of), "best Gaussians": (best, self.sample.gaps)}
+        if self.bidirectional is not None:
+            groups["bidirectional bounds"] = ((self.bidirectional.gap,), self.bidirectional.n)
+        parts = [
+            f"the {name} of {of - min(mean.n for mean in means)} of {of} images"
+            for name, (means, of) in groups.items()
+            if any(mean.n < of for mean in means)
+        ]
+        cause = (
+            "the posterior or the decoder's output overflows"
+            if self.refiner == "none"
+            else f"the refiner {self.refiner} diverged; a smaller step size or fewer steps may help"
+        )
+        return [f"{' and '.join(parts)} are not numbers and are left out of the means: {cause}"] if parts else []
 
 
 def _means(value: object, name: str) -> Iterator[tuple[str, Mean]]:

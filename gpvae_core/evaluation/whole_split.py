@@ -63,23 +63,29 @@ def whole_split(run: Run, split: Split, k: int, seed: int, progress: Progress) -
 
 
 def iwae_score(whole: Mapping[str, Array], k: int) -> IwaeScore:
-    """Return the IWAE-k score of the split, and the number of instances for which it is unreliable as log p(x)."""
-    has_k_hat = not np.isnan(whole["k_hat"]).all()  # NaN for every instance if k is too small
-    untrusted = int((whole["k_hat"] > K_HAT_LIMIT).sum()) if has_k_hat else None
-    return IwaeScore.over(whole["iwae"], k=k, ess=float(np.median(whole["ess"])), untrusted=untrusted)
+    """Return the IWAE-k score of the split, and the number of instances for which it is unreliable as log p(x).
+
+    As the mean, the others are over the instances whose score is finite.
+    """
+    finite, has_k_hat = np.isfinite(whole["iwae"]), not np.isnan(whole["k_hat"]).all()  # all NaN if k is too small
+    untrusted = int((whole["k_hat"][finite] > K_HAT_LIMIT).sum()) if has_k_hat else None
+    ess = float(np.median(whole["ess"][finite])) if finite.any() else None
+    return IwaeScore.over(whole["iwae"], k=k, ess=ess, untrusted=untrusted)
 
 
 def active_units(mean: Array) -> ActiveUnits:
-    """Count the dimensions whose posterior `mean` (N, D) varies over the images."""
+    """Count the dimensions whose posterior `mean` (N, D) varies over the images; not known if a mean is no number."""
     variance = activity(torch.from_numpy(mean))
-    return ActiveUnits(count=int((variance > ACTIVE).sum()), of=len(variance), variance=tuple(variance.tolist()))
+    count = int((variance > ACTIVE).sum()) if bool(variance.isfinite().all()) else None
+    return ActiveUnits(count=count, of=len(variance), variance=tuple(variance.tolist()))
 
 
 def collapse(mean: Array, variance: Array, prior: Posterior) -> Collapse:
     """Return the share of inactive dimensions, and each dimension's KL to the prior, of moments (N, D) of q(z|x)."""
     active = active_units(mean)
     kl = moment_kl(torch.from_numpy(mean), torch.from_numpy(variance), prior).mean(0)
-    return Collapse(fraction=1.0 - active.count / active.of, moment_kl=tuple(kl.tolist()))
+    fraction = None if active.count is None else 1.0 - active.count / active.of
+    return Collapse(fraction=fraction, moment_kl=tuple(kl.tolist()))
 
 
 def traces(whole: Mapping[str, Array]) -> dict[str, Array]:

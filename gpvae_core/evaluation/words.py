@@ -36,8 +36,10 @@ def chains_in_words(bidirectional: BidirectionalMeans | None, hmc: ChainsReport 
     """Describe the bidirectional bounds on simulated images and the HMC chains; empty if neither was computed."""
     lines = []
     if bidirectional is not None:
+        n, of = bidirectional.gap.n, bidirectional.n
+        images = str(of) if n == of else f"{n} of {of}"
         lines.append(
-            f"on {bidirectional.n} simulated images AIS's lower and upper bound on log p(x) differ by "
+            f"on {images} simulated images AIS's lower and upper bound on log p(x) differ by "
             f"{plus_minus(bidirectional.gap)} nats ({bidirectional.chains} chains, {bidirectional.temperatures} "
             "temperatures)"
         )
@@ -61,13 +63,17 @@ def collapse_in_words(variance: tuple[float | None, ...], moment_kl: tuple[float
         variance: variance over images of each dimension's posterior mean, squared latent units.
         moment_kl: KL to the prior of each dimension, nats.
     """
-    collapsed = [kl for moved, kl in zip(variance, moment_kl, strict=True) if not (moved or 0.0) > ACTIVE]
+    known = [(moved, kl) for moved, kl in zip(variance, moment_kl, strict=True) if moved is not None]
+    if len(known) < len(variance):
+        return "whether any has collapsed onto the prior is not known"
+    collapsed = [kl for moved, kl in known if not moved > ACTIVE]
     if not collapsed:
         return "none has collapsed"
     verb = "has" if len(collapsed) == 1 else "have"
+    largest = None if None in collapsed else max(kl for kl in collapsed if kl is not None)
     return (
         f"{len(collapsed)} of {len(variance)} {verb} collapsed onto the prior (variance of the mean over the images at "
-        f"most {ACTIVE:g}; KL to the prior at most {number(max(collapsed, key=lambda kl: kl or 0.0))} nats)"
+        f"most {ACTIVE:g}; KL to the prior at most {number(largest)} nats)"
     )
 
 
