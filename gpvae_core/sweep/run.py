@@ -242,8 +242,14 @@ class Running:
         return max(sum(seconds) / at_once, longest)
 
     def _cost_so_far(self, job: Job) -> Cost | None:
-        """Return the cost estimated from the epochs of an unfinished run so far, without its score."""
-        rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
+        """Return the cost estimated from the epochs of an unfinished run so far, without its score; None if unknown.
+
+        A damaged run is unknown here: the worker that has its job answers that it failed, and the others go on.
+        """
+        try:
+            rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
+        except UserError:
+            return None
         return Cost(rows[-1]["seconds"] / rows[-1]["epoch"], 0.0) if rows else None
 
     def _estimate(self, job: Job) -> float:
