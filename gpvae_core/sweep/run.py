@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpvae_core.errors import UserError
+from gpvae_core.files import real_path
 from gpvae_core.guards import stop_on
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
@@ -77,11 +78,11 @@ def run_sweep(
         costs: measured costs, which are stored and used to estimate the time left.
 
     Raises:
-        UserError: another sweep runs in `out`, the device does not exist, no scheduler answers, no worker registers, or
-            the disk is full.
+        UserError: another sweep runs in `out`, the device does not exist, no scheduler answers, no worker registers,
+            the disk is full, or links lead to one another.
         Cancelled: the sweep was stopped by Ctrl-C or SIGTERM; finished jobs are kept.
     """
-    root = out.resolve()
+    root = real_path(out)
     check_cluster(cluster, jobs, root)  # before anything is written
     workers, gpus = cluster.local()
     with coordinating(root) as token, open_store(root) as store:

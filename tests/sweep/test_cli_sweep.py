@@ -125,6 +125,25 @@ def test_a_refused_sweep_writes_nothing_and_says_one_line(
     assert [path.name for path in folder.iterdir()] == ["small.toml"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sweep", "small.toml"),
+        ("sweep", "small.toml", "--dry-run"),
+        ("table", "1", "--dims", "10", "--methods", "vae", "--no-run"),
+        ("table", "1", "--dims", "10", "--methods", "vae", "--dry-run"),
+        ("mapa", "table"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("out", ["loop", "loop/here"])
+def test_links_that_lead_to_one_another_are_no_folder(folder: Path, command: tuple[str, ...], out: str) -> None:
+    (folder / "loop").symlink_to("loop")
+    code, stdout, err = gpvae(*command, "--out", out, cwd=folder)
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(f"gpvae: '.*{out}.*' cannot be followed: do its links lead to one another\\?\n", err), err
+
+
 @pytest.mark.parametrize("wrong", ['methods = ["vea"]', 'methods = ["vae"]\nset = { net.hiden = 3 }'])
 def test_what_is_wrong_in_a_file_names_the_file(tmp_path: Path, wrong: str) -> None:
     (tmp_path / "mine.toml").write_text(f'datasets = ["digits"]\n{wrong}\n')
