@@ -101,6 +101,7 @@ LINES = [
     (("table", "1", "--dry-run", "--csv", "t.csv"), "leave out --csv"),
     (("table", "1", "--no-run", "--device", "cpu"), "--no-run trains nothing: leave out --device"),
     (("table", "1", "--csv", "no/such/t.csv"), "wanted a file in an existing folder, got 'no/such/t.csv'"),
+    (("table", "1", "--runs", "1000000", "--restarts", "1000000", "--dry-run"), "wanted at most 100000 trainings"),
     (("table", "1", "--set", "epochs=3"), "'epochs' is decided by the sweep's 'epochs'"),
 ]
 
