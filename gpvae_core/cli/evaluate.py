@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import show
 from gpvae_core.errors import UserError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    run: Annotated[Path, typer.Argument(parser=given_path, help="Folder of a trained run.")],
     split: Annotated[str, typer.Option(help="Images to evaluate: test or validation.")] = "test",
     k: Annotated[
         int, typer.Option(min=1, max=MOST_COUNT, help="Number of importance samples of the IWAE bound.")

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
+from gpvae_core.cli.options import given_path
 from gpvae_core.files import check_file, write_text
 from gpvae_core.terminal import printable
 
 JsonFile = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Also write the result as JSON to this file.")
+    Path | None,
+    typer.Option("--out", metavar="FILE", parser=given_path, help="Also write the result as JSON to this file."),
 ]
 
 

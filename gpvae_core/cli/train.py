@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpvae_core.cli.options import refuse
+from gpvae_core.cli.options import given_path, refuse
 from gpvae_core.cli.output import say
 from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
@@ -53,20 +53,26 @@ def command(
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of weights, batches and noise.  [default: 0]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="New folder for the run.  [default: runs/DATASET-METHOD-dD-sSEED]")
+        Path | None,
+        typer.Option(parser=given_path, help="New folder for the run.  [default: runs/DATASET-METHOD-dD-sSEED]"),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other setting, key=value; repeatable. See `gpvae list settings`."),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Name of a paper's settings: kim2021.")] = None,
-    init_from: Annotated[Path | None, typer.Option(help="Trained run whose weights initialize this one.")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(parser=given_path, help="Trained run whose weights initialize this one.")
+    ] = None,
     decoder_from: Annotated[
         Path | None,
-        typer.Option(help="Trained run whose decoder and likelihood are kept frozen; only an encoder is trained."),
+        typer.Option(
+            parser=given_path,
+            help="Trained run whose decoder and likelihood are kept frozen; only an encoder is trained.",
+        ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Stopped run to resume (only --epochs and --device apply).")
+        Path | None, typer.Option(parser=given_path, help="Stopped run to resume (only --epochs and --device apply).")
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="Compute on cpu, cuda, cuda:1 or mps.  [default: the fastest available]")
