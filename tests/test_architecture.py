@@ -209,6 +209,14 @@ def test_links_are_followed_in_one_place(path: Path) -> None:
         assert not bare, "use files.real_path"
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_numbers_in_words_are_read_in_one_place(path: Path) -> None:
+    """Python's own tests of a text's digits accept those of every script, as the Arabic three."""
+    if path.relative_to(ROOT).as_posix() not in ("gpvae_core/parsing.py", "dashboards/widgets/table.py"):  # which sorts
+        tests = {name.split(".")[-1] for name in calls(path)} & {"isdecimal", "isdigit", "isnumeric"}
+        assert not tests, "use parsing.whole_number"
+
+
 PLAIN_JSON = {
     "gpvae_core/parsing.py": "the one place",
     "gpvae_core/tables/paper.py": "a file of the package",
