@@ -20,7 +20,10 @@ from tornado.routing import Matcher, Rule
 from tornado.web import OutputTransform, RequestHandler
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1"})
-LOCAL_HOST = re.compile(rf"({'|'.join(map(re.escape, sorted(LOCAL_NAMES)))})(?::(\d{{1,5}}))?", re.IGNORECASE)
+IPV6 = "[::1]"
+"""This machine by IPv6, at which ssh forwards a port too. Panel does not read such a host: see `ByIPv6`."""
+KNOWN = "|".join(map(re.escape, sorted({*LOCAL_NAMES, IPV6})))
+LOCAL_HOST = re.compile(rf"({KNOWN})(?::([0-9]{{1,5}}))?", re.IGNORECASE)
 
 
 def _port(host: str) -> str | None:
@@ -60,6 +63,23 @@ def _is_navigation(request: HTTPServerRequest) -> bool:
     return request.method == "GET" and all(request.headers.get(name) == value for name, value in wanted.items())
 
 
+class ByIPv6(Matcher):
+    """Matches requests to this machine by its IPv6 address."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
+        """Return {} for such a request, None for any other, as tornado wants it."""
+        return {} if request.host.startswith(IPV6) else None
+
+
+class ToLocalhost(RequestHandler):
+    """Sends the browser to the same page under the name localhost, which has both of this machine's addresses."""
+
+    def prepare(self) -> None:
+        port = _port(self.request.host)
+        place = f"localhost:{port}" if port else "localhost"
+        self.redirect(f"{self.request.protocol}://{place}/{(self.request.uri or '').lstrip('/')}", status=307)
+
+
 class Malformed(Matcher):
     """Matches requests for a path that no browser of ours asks for, at which tornado's and Panel's files fail.
 
@@ -86,7 +106,7 @@ class Refuse(RequestHandler):
 
 FOREIGN = {
     "status": 403,
-    "line": "this server answers pages of its own alone, under localhost or 127.0.0.1, at whatever port",
+    "line": "this server answers pages of its own alone, under localhost, 127.0.0.1 or [::1], at whatever port",
 }
 MALFORMED = {"status": 400, "line": "there is no such address"}
 
@@ -126,5 +146,5 @@ def guard(server: Server) -> None:
     # Bokeh checks the origin of a web socket once more; its own option takes no pattern for the port.
     application.websocket_origins.update(f"{name}:*" for name in LOCAL_NAMES)
     application.add_transform(WithoutFrames)
-    rules = [Rule(Foreign(), Refuse, FOREIGN), Rule(Malformed(), Refuse, MALFORMED)]
+    rules = [Rule(Foreign(), Refuse, FOREIGN), Rule(Malformed(), Refuse, MALFORMED), Rule(ByIPv6(), ToLocalhost)]
     application.default_router.rules[:0] = rules

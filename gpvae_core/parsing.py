@@ -28,8 +28,16 @@ def parse_json(text: str) -> Any:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the whole number from 0 on that a text is, of at most DIGITS digits; None for any other text."""
-    return int(text) if text.isdecimal() and len(text) <= DIGITS else None
+    """Return the whole number from 0 on that a text is, of at most DIGITS digits 0-9; None for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else None
+
+
+def real_number(text: str) -> float | None:
+    """Return the number that a text is, in digits 0-9, also an infinite one and NaN; None for any other text."""
+    try:
+        return float(text) if text.isascii() else None
+    except ValueError:
+        return None
 
 
 def _too_deep() -> ValueError:

@@ -18,6 +18,7 @@ from gpvae_core.files import with_name
 from gpvae_core.gaps import GapTable, instance_gaps
 from gpvae_core.hashes import hexdigest
 from gpvae_core.methods import parse_refiner
+from gpvae_core.parsing import whole_number
 from gpvae_core.progress import Progress, silent
 from gpvae_core.refiners.base import RefinerConfig
 from gpvae_core.run_config import RunConfig
@@ -216,7 +217,8 @@ def load_run(
 def kept_epochs(folder: Path) -> list[int]:
     """Return the epochs whose weights a run folder holds (train.keep_every), in ascending order."""
     paths = (folder / EPOCHS).iterdir() if (folder / EPOCHS).is_dir() else ()
-    return sorted(int(path.name) for path in paths if path.name.isdecimal() and (path / "state.json").is_file())
+    numbers = [whole_number(path.name) for path in paths if (path / "state.json").is_file()]
+    return sorted(number for number in numbers if number is not None)
 
 
 def replace_refiner(model: VAE, config: RunConfig, refiner: str | RefinerConfig) -> None:

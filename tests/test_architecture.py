@@ -200,6 +200,23 @@ def test_tables_files_and_hashes_are_written_in_one_place_each(path: Path) -> No
         assert not list(plain_writes(path)), f"{relative} writes a file: use files.write_text or files.replacing"
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_are_followed_in_one_place(path: Path) -> None:
+    """`Path.resolve`, which alone of this name takes no argument, raises RuntimeError at a circle of links."""
+    if path.relative_to(ROOT).as_posix() != "gpvae_core/files.py":
+        nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        bare = [n for n in nodes if isinstance(n.func, ast.Attribute) and n.func.attr == "resolve" and not n.args]
+        assert not bare, "use files.real_path"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_numbers_in_words_are_read_in_one_place(path: Path) -> None:
+    """Python's own tests of a text's digits accept those of every script, as the Arabic three."""
+    if path.relative_to(ROOT).as_posix() not in ("gpvae_core/parsing.py", "dashboards/widgets/table.py"):  # which sorts
+        tests = {name.split(".")[-1] for name in calls(path)} & {"isdecimal", "isdigit", "isnumeric"}
+        assert not tests, "use parsing.whole_number"
+
+
 PLAIN_JSON = {
     "gpvae_core/parsing.py": "the one place",
     "gpvae_core/tables/paper.py": "a file of the package",

@@ -26,7 +26,7 @@ def plane_dims(plane: str) -> tuple[str, tuple[int, int]]:
     """
     if plane == PRINCIPAL:
         return PRINCIPAL, (0, 1)
-    if not re.fullmatch(r"[1-9]\d{0,8},[1-9]\d{0,8}", plane):
+    if not re.fullmatch(r"[1-9][0-9]{0,8},[1-9][0-9]{0,8}", plane):
         raise UserError(f"plane: wanted 'principal' or two dimensions such as '1,2', got '{plane[:40]}'")
     first, second = plane.split(",")
     return "dims", (int(first) - 1, int(second) - 1)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import panel as pn
 import param
 
+from gpvae_core import parsing
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.parsing import parse_json
 
@@ -168,16 +169,13 @@ def _wanted(parameter: param.Parameter) -> str:
 def whole_number(text: str) -> int | None:
     """Return the whole number that a text is, None for any other text."""
     digits = text.removeprefix("-")
-    return int(text) if digits.isdecimal() and len(digits) <= MOST_DIGITS else None
+    return int(text) if len(digits) <= MOST_DIGITS and parsing.whole_number(digits) is not None else None
 
 
 def real_number(text: str) -> float | None:
     """Return the finite number that a text is, None for any other text."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None  # NOTE: nan passes any comparison with a bound
+    value = parsing.real_number(text)
+    return value if value is not None and math.isfinite(value) else None  # NOTE: nan passes any comparison with a bound
 
 
 def listed(text: str, separator: str) -> tuple[str, ...]:

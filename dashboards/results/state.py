@@ -20,7 +20,7 @@ def dims_of(text: str) -> tuple[int, ...]:
     Raises:
         UserError: the text has another form.
     """
-    if not re.fullmatch(r"(\d{1,4}(,\d{1,4})*)?", text):
+    if not re.fullmatch(r"([0-9]{1,4}(,[0-9]{1,4})*)?", text):
         raise UserError(f"d: wanted latent dimensions such as 10,50, got '{text[:40]}'")
     return tuple(int(part) for part in text.split(",") if part)
 

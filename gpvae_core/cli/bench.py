@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, check_files, put_json
 from gpvae_core.cli.table import show
 from gpvae_core.part import MOST_COUNT
@@ -21,7 +22,10 @@ def command(
         str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Write the figure of the result to this HTML file (growth).", show_default=False)
+        Path | None,
+        typer.Option(
+            parser=given_path, help="Write the figure of the result to this HTML file (growth).", show_default=False
+        ),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     out: JsonFile = None,

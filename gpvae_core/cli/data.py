@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpvae_core.cli.group import group
+from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, unknown
@@ -126,7 +127,9 @@ def surrogates_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the weights.  [default: the installed ones, which changes the data]"),
+        typer.Option(
+            parser=given_path, help="Folder for the weights.  [default: the installed ones, which changes the data]"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the first restart.")] = 0,
 ) -> None:

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gpvae_core.cli.output import JsonFile, check_files, put_json, say
+from gpvae_core.cli.options import given_path
+from gpvae_core.cli.output import JsonFile, announced, check_files, put_json, say
 from gpvae_core.cli.table import show
 from gpvae_core.errors import UserError
 from gpvae_core.part import MOST_COUNT, MOST_POINTS, MOST_SAMPLES
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    run: Annotated[Path, typer.Argument(parser=given_path, help="Folder of a trained run.")],
     split: Annotated[str, typer.Option(help="Images to evaluate: test or validation.")] = "test",
     k: Annotated[
         int, typer.Option(min=1, max=MOST_COUNT, help="Number of importance samples of the IWAE bound.")
@@ -165,8 +166,7 @@ def command(
         check_files(out)
         loaded = load_run(run, device=device, refiner=refiner)
         partial = summarize(loaded.dir).partial
-    if partial:
-        say(f"'{run}' is {partial}: these are results of a training that has not ended", err=True)
+    remarks = [f"'{run}' is {partial}: these are results of a training that has not ended"] if partial else []
     estimator = resolved_name(truth, loaded.model.latent_dim)
     _refuse_without_effect(
         {
@@ -192,7 +192,7 @@ def command(
         "mixture": _mixture(mixture_samples, mixture_epochs) if mixture else None,
     }
     with terminal_progress() as progress:
-        result = evaluate(loaded, parse_model(EvaluationSettings, chosen), progress)
+        result = evaluate(loaded, parse_model(EvaluationSettings, chosen), announced(progress, remarks))
     if not put_json(result.to_json(), json_, out):
         _print(result)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gpvae_core.cli.options import given_path
 from gpvae_core.pages import explore
 
 
@@ -14,7 +15,8 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Run folders, or folders that contain runs.  [default: runs/, or a default pair, trained first]"
+            parser=given_path,
+            help="Run folders, or folders that contain runs.  [default: runs/, or a default pair, trained first]",
         ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port on this machine.")] = 5006,

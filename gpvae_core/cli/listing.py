@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.stored_lists import stored
 from gpvae_core.cli.table import print_table
@@ -102,7 +103,7 @@ def _numbered(row: dict[str, Any]) -> str:
 
 
 def runs_command(
-    root: Annotated[Path, typer.Argument(help="Folder that contains the runs.")] = DEFAULT_ROOT,
+    root: Annotated[Path, typer.Argument(parser=given_path, help="Folder that contains the runs.")] = DEFAULT_ROOT,
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
     out: JsonFile = None,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpvae_core.cli.group import group
+from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, clipped
@@ -133,13 +134,15 @@ def _figure(entry: Any, digits: int) -> str:
 
 @app.command("table")
 def table_command(
-    out: Annotated[Path, typer.Option(help="Folder of a sweep's results.")] = DEFAULT_OUT,
+    out: Annotated[Path, typer.Option(parser=given_path, help="Folder of a sweep's results.")] = DEFAULT_OUT,
     setup: Annotated[
         str | None,
         typer.Option(help="Name of the sweep, if the folder holds several.  [default: the one with most methods]"),
     ] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Also write the tables to a Markdown file.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write all values to a CSV file.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(parser=given_path, help="Also write the tables to a Markdown file.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(parser=given_path, help="Also write all values to a CSV file.")] = None,
     json_: _Json = False,
 ) -> None:
     """Tabulate each method's test KL on each data set, from a sweep's results, and test the paper's statements.

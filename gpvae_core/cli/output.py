@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gpvae_core.cli.options import given_path
 from gpvae_core.files import check_file, write_text
+from gpvae_core.progress import Progress
 from gpvae_core.terminal import printable
 
 JsonFile = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Also write the result as JSON to this file.")
+    Path | None,
+    typer.Option("--out", metavar="FILE", parser=given_path, help="Also write the result as JSON to this file."),
 ]
 
 
@@ -24,6 +28,21 @@ def say(line: str, err: bool = False) -> None:
     """Print a line on standard output, or on standard error."""
     # NOTE: typer.echo would print UTF-8 where the encoding of the stream is ASCII.
     print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def announced(progress: Progress, lines: Sequence[str]) -> Progress:
+    """Return a progress that says these lines on standard error once the work reports for the first time.
+
+    A command whose work is refused at its start says the refusal alone.
+    """
+    left = list(lines)
+
+    def report(done: int, total: int, what: str) -> None:
+        while left:
+            say(left.pop(0), err=True)
+        progress(done, total, what)
+
+    return report
 
 
 def check_files(*paths: Path | None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpvae_core.cli.options import refuse
+from gpvae_core.cli.options import given_path, refuse
 from gpvae_core.cli.output import check_files, put_json, say
 from gpvae_core.cli.sweep import (
     Device,
@@ -76,19 +76,24 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of all runs, key=value; repeatable.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of runs and results.")] = DEFAULT_OUT,
+    out: Annotated[Path, typer.Option(parser=given_path, help="Folder of runs and results.")] = DEFAULT_OUT,
     scheduler: Scheduler = None,
     workers: Workers = None,
     device: Device = None,
     dry_run: DryRun = False,
     no_run: Annotated[bool, typer.Option("--no-run", help="Train nothing; show the results so far.")] = False,
     csv: Annotated[
-        Path | None, typer.Option(help="Also write the table to a CSV file (tables 5 and 11: the printed times).")
+        Path | None,
+        typer.Option(
+            parser=given_path, help="Also write the table to a CSV file (tables 5 and 11: the printed times)."
+        ),
     ] = None,
-    latex: Annotated[Path | None, typer.Option(help="Also write the table to a LaTeX file.")] = None,
+    latex: Annotated[Path | None, typer.Option(parser=given_path, help="Also write the table to a LaTeX file.")] = None,
     bench: Annotated[
         Path | None,
-        typer.Option(help="Output of `gpvae bench inference --json`, the measured times for tables 5 and 11."),
+        typer.Option(
+            parser=given_path, help="Output of `gpvae bench inference --json`, the measured times for tables 5 and 11."
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:

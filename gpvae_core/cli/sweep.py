@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import put_json, say
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError
@@ -74,8 +75,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML file of the sweep.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of runs and results.  [default: sweeps/NAME]")] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", parser=given_path, help="TOML file of the sweep.")],
+    out: Annotated[
+        Path | None, typer.Option(parser=given_path, help="Folder of runs and results.  [default: sweeps/NAME]")
+    ] = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
     device: Device = None,

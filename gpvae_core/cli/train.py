@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpvae_core.cli.options import refuse
-from gpvae_core.cli.output import say
+from gpvae_core.cli.options import given_path, refuse
+from gpvae_core.cli.output import announced, say
 from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
     from gpvae_core.run_records import EpochMetrics
     from gpvae_core.run_summaries import RunSummary
+    from gpvae_core.training_plan import TrainingPlan
 
 EXAMPLES = """Train a method on a data set.
 
@@ -53,20 +54,26 @@ def command(
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of weights, batches and noise.  [default: 0]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="New folder for the run.  [default: runs/DATASET-METHOD-dD-sSEED]")
+        Path | None,
+        typer.Option(parser=given_path, help="New folder for the run.  [default: runs/DATASET-METHOD-dD-sSEED]"),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other setting, key=value; repeatable. See `gpvae list settings`."),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Name of a paper's settings: kim2021.")] = None,
-    init_from: Annotated[Path | None, typer.Option(help="Trained run whose weights initialize this one.")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(parser=given_path, help="Trained run whose weights initialize this one.")
+    ] = None,
     decoder_from: Annotated[
         Path | None,
-        typer.Option(help="Trained run whose decoder and likelihood are kept frozen; only an encoder is trained."),
+        typer.Option(
+            parser=given_path,
+            help="Trained run whose decoder and likelihood are kept frozen; only an encoder is trained.",
+        ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Stopped run to resume (only --epochs and --device apply).")
+        Path | None, typer.Option(parser=given_path, help="Stopped run to resume (only --epochs and --device apply).")
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="Compute on cpu, cuda, cuda:1 or mps.  [default: the fastest available]")
@@ -89,7 +96,6 @@ def command(
         refuse(new_run, "--resume goes on with the run's own settings")
         _report(lambda progress: resume_run(resume, epochs=epochs, device=device, progress=progress), resume)
         return
-    from gpvae_core.run_summaries import summarize
     from gpvae_core.settings import parse_settings
     from gpvae_core.training_plan import plan_training
 
@@ -97,18 +103,25 @@ def command(
     given = {"latent_dim": latent_dim, "train.epochs": epochs, "seed": seed}
     overrides |= {key: value for key, value in given.items() if value is not None}
     plan = plan_training(method, dataset, overrides, preset, init_from, decoder_from, out)
-    for source in (plan.init_from, plan.decoder_from):
-        if source is not None and (partial := summarize(source.dir).partial):
-            say(f"'{source.dir}' is {partial}: its training has not ended", err=True)
+    lines = _remarks(plan)
+    _report(lambda progress: plan.train(device, announced(progress, lines)), plan.folder)
+
+
+def _remarks(plan: TrainingPlan) -> list[str]:
+    """Return a line on each thing that one should know of a training that begins."""
+    from gpvae_core.run_summaries import summarize
+
+    sources = [source.dir for source in (plan.init_from, plan.decoder_from) if source is not None]
+    partial = [(folder, summarize(folder).partial) for folder in sources]
+    lines = [f"'{folder}' is {how}: its training has not ended" for folder, how in partial if how]
     if plan.data.note:
-        say(f"{plan.data.name}: {plan.data.note}", err=True)
+        lines.append(f"{plan.data.name}: {plan.data.note}")
     if plan.config.inference.finishes:
-        say(
+        lines.append(
             "training is followed by prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "
-            "recovery_epochs and encoder_epochs",
-            err=True,
+            "recovery_epochs and encoder_epochs"
         )
-    _report(lambda progress: plan.train(device, progress), plan.folder)
+    return lines
 
 
 def _report(run: Callable[[Progress], Path], folder: Path) -> None:

@@ -17,6 +17,7 @@ from gpvae_core.errors import UserError, clipped, unknown
 from gpvae_core.mapa.bandwidth import LARGEST_BANDWIDTH, SMALLEST_BANDWIDTH, choose_bandwidth, is_bandwidth, mapa
 from gpvae_core.mapa.ground_truth import ground_truth
 from gpvae_core.mapa.trend import Trend, concatenated, kl, log_index_likelihood, trend
+from gpvae_core.parsing import real_number
 from gpvae_core.part import parse_model
 from gpvae_core.progress import Progress, silent
 from gpvae_core.stats import MeanSE, mean_se
@@ -127,10 +128,9 @@ def parse_width(text: str) -> WidthRule:
     """Return the rule of this name in WIDTHS, or one for a fixed number. Raises UserError on any other text."""
     if text in WIDTHS:
         return WIDTHS[text]
-    try:
-        width = float(text)
-    except ValueError:
-        raise unknown("bandwidth (or wanted a number)", text, WIDTHS) from None
+    width = real_number(text)
+    if width is None:
+        raise unknown("bandwidth (or wanted a number)", text, WIDTHS)
     if not is_bandwidth(width):
         raise UserError(
             f"wanted a bandwidth above 0 in the units of x, from {SMALLEST_BANDWIDTH:g} to {LARGEST_BANDWIDTH:g}, got "

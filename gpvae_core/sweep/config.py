@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import UserError, clipped, unknown
 from gpvae_core.hashes import hexdigest
 from gpvae_core.part import MOST_COUNT, MOST_POINTS, parse_model
 from gpvae_core.reading import read_text
 
 SPLITS, RESTARTS = 2**32, 2**20
 """Upper limits of split and restart seeds, so that `run_seed` is unique."""
+MOST_JOBS = 10**5
+"""Most trainings of a sweep, so that lists that were meant otherwise are one line and not a plan that never ends."""
 AXES = {
     "method": "methods",
     "name": "datasets",
@@ -32,9 +36,9 @@ AXES = {
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    repeated = sorted({value for value in values if values.count(value) > 1})
+    repeated = sorted(value for value, times in Counter(values).items() if times > 1)
     if repeated:
-        raise ValueError(f"wanted each value once, got {', '.join(map(str, repeated))} twice")
+        raise ValueError(f"wanted each value once, got {clipped(', '.join(map(str, repeated)))} twice")
     return values
 
 
@@ -103,6 +107,17 @@ class SweepConfig(BaseModel):
         default_factory=dict, description="settings of single methods: by 'iaf' for every number, or by 'iaf:4'"
     )
     evaluate: ScoreConfig = Field(default=ScoreConfig(), description="settings of the score of each trained run")
+
+    @model_validator(mode="after")
+    def _check_jobs(self) -> Self:
+        """Raise ValueError if the product of the lists has too many trainings."""
+        names = ("datasets", "methods", "latent_dims", "splits", "restarts")
+        sizes = {name: len(getattr(self, name)) for name in names}
+        jobs = math.prod(sizes.values())
+        if jobs > MOST_JOBS:
+            factors = " x ".join(f"{size} {name}" for name, size in sizes.items())
+            raise ValueError(f"wanted at most {MOST_JOBS} trainings in a sweep, got {jobs}: {factors}")
+        return self
 
     def overrides(self, method: str) -> dict[str, Any]:
         """Return the settings of a method by dotted key: `set`, updated by those of its family, then by its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -26,19 +27,19 @@ class Job:
     split: int
     restart: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of the training's config and the score's settings, equal in every sweep."""
         return digest({"config": self.config.to_json(), "score": self.score.to_json()})
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """Name of the run folder, which does not depend on the score's settings."""
         c = self.config
         words = f"{short_name(c.data.name)}-{c.method}-d{c.latent_dim}-split{self.split}-r{self.restart}"
         return f"{re.sub(r'[^A-Za-z0-9.]+', '-', words)}-{digest(c.to_json())[:10]}"
 
-    @property
+    @cached_property
     def cost_key(self) -> str:
         """Hash of the settings on which the cost of an epoch and of the score depends."""
         raw: dict[str, Any] = self.config.to_json()

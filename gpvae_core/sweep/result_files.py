@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpvae_core.files import with_name
+from gpvae_core.files import real_path, with_name
 from gpvae_core.sweep.results import FILE
 
 DEFAULT_PLACES = (Path("sweeps"), Path("tables"), Path("runs"))
@@ -27,7 +27,8 @@ class ResultFiles:
 
     def found(self) -> dict[str, Path]:
         """Return the results files by name, the last modified first."""
-        files = {path.resolve(): (path, _name(path, place)) for place in self._places for path in _below(place, DEPTH)}
+        paths = [(path, place) for place in self._places for path in _below(place, DEPTH)]
+        files = {real_path(path): (path, _name(path, place)) for path, place in paths}
         newest = sorted(files.values(), key=lambda file: max(signature(file[0]), default=(0, 0)), reverse=True)
         names = [name for _, name in newest]
         return {name if names.count(name) == 1 else str(path): path for path, name in newest}

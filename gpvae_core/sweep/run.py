@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpvae_core.errors import UserError
+from gpvae_core.files import real_path
 from gpvae_core.guards import stop_on
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
@@ -77,11 +78,11 @@ def run_sweep(
         costs: measured costs, which are stored and used to estimate the time left.
 
     Raises:
-        UserError: another sweep runs in `out`, the device does not exist, no scheduler answers, no worker registers, or
-            the disk is full.
+        UserError: another sweep runs in `out`, the device does not exist, no scheduler answers, no worker registers,
+            the disk is full, or links lead to one another.
         Cancelled: the sweep was stopped by Ctrl-C or SIGTERM; finished jobs are kept.
     """
-    root = out.resolve()
+    root = real_path(out)
     check_cluster(cluster, jobs, root)  # before anything is written
     workers, gpus = cluster.local()
     with coordinating(root) as token, open_store(root) as store:
@@ -242,8 +243,14 @@ class Running:
         return max(sum(seconds) / at_once, longest)
 
     def _cost_so_far(self, job: Job) -> Cost | None:
-        """Return the cost estimated from the epochs of an unfinished run so far, without its score."""
-        rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
+        """Return the cost estimated from the epochs of an unfinished run so far, without its score; None if unknown.
+
+        A damaged run is unknown here: the worker that has its job answers that it failed, and the others go on.
+        """
+        try:
+            rows = read_metrics(self._root / "runs" / job.folder / "metrics.jsonl")
+        except UserError:
+            return None
         return Cost(rows[-1]["seconds"] / rows[-1]["epoch"], 0.0) if rows else None
 
     def _estimate(self, job: Job) -> float:

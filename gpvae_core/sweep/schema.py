@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from gpvae_core.errors import UserError
-from gpvae_core.files import replacing
+from gpvae_core.files import real_path, replacing
 from gpvae_core.reading import MOST_TEXT, check_regular
 
 VERSION = 1
@@ -94,8 +94,13 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
 
 
 def has_content(path: Path) -> bool:
-    """Return whether a results file is there. An empty one is none: it is what is left of one begun on a full disk."""
-    return path.is_file() and path.stat().st_size > 0
+    """Return whether a results file is there. An empty one is none: it is what is left of one begun on a full disk.
+
+    Raises:
+        UserError: links lead to one another, so that none can ever be there.
+    """
+    real = real_path(path)
+    return real.is_file() and real.stat().st_size > 0
 
 
 def _create(path: Path) -> None:
@@ -145,7 +150,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 def _opened(path: Path, options: str) -> sqlite3.Connection:
     """Open the file with these options of SQLite; raise sqlite3.OperationalError if that needs more rights."""
-    address = f"{path.resolve().as_uri()}?{options}"
+    address = f"{real_path(path).as_uri()}?{options}"
     connection = sqlite3.connect(address, uri=True, timeout=TIMEOUT, check_same_thread=False)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")

@@ -490,6 +490,20 @@ def test_a_forwarded_port_is_served_as_its_own(served: Any) -> None:
     assert "403" in exchange(served.port, cross)
 
 
+def test_the_address_of_ipv6_leads_to_localhost_at_the_same_port(served: Any) -> None:
+    """Before, a forwarded port that is opened by [::1] was refused."""
+    for host, there in (("[::1]:8000", "localhost:8000"), ("[::1]", "localhost")):
+        for path in ("/", "/gap-lab?run=tiny-gp&index=3"):
+            first, rest = answer(served.port, path, host)
+            assert "307" in first
+            assert f"location: http://{there}{path}\r\n" in rest.lower()
+    assert "307" in answer(served.port, "//evil.example", "[::1]")[0]
+    assert "location: http://localhost/evil.example\r\n" in answer(served.port, "//evil.example", "[::1]")[1].lower()
+    for host in ("[::2]:8000", "[::1].evil.example"):
+        assert "403" in answer(served.port, "/", host)[0]
+    assert "403" in answer(served.port, "/", "[::1]:8000", "Origin: http://evil.example")[0]
+
+
 def test_other_sites_get_no_pictures_and_no_frames(served: Any) -> None:
     own = f"localhost:{served.port}"
     picture = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image")

@@ -101,6 +101,7 @@ LINES = [
     (("table", "1", "--dry-run", "--csv", "t.csv"), "leave out --csv"),
     (("table", "1", "--no-run", "--device", "cpu"), "--no-run trains nothing: leave out --device"),
     (("table", "1", "--csv", "no/such/t.csv"), "wanted a file in an existing folder, got 'no/such/t.csv'"),
+    (("table", "1", "--runs", "1000000", "--restarts", "1000000", "--dry-run"), "wanted at most 100000 trainings"),
     (("table", "1", "--set", "epochs=3"), "'epochs' is decided by the sweep's 'epochs'"),
 ]
 
@@ -123,6 +124,25 @@ def test_a_refused_sweep_writes_nothing_and_says_one_line(
     code, out, err = gpvae("sweep", "small.toml", *option, cwd=folder)
     assert (code, out, len(err.splitlines())) == (2, "", 1), err
     assert [path.name for path in folder.iterdir()] == ["small.toml"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sweep", "small.toml"),
+        ("sweep", "small.toml", "--dry-run"),
+        ("table", "1", "--dims", "10", "--methods", "vae", "--no-run"),
+        ("table", "1", "--dims", "10", "--methods", "vae", "--dry-run"),
+        ("mapa", "table"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("out", ["loop", "loop/here"])
+def test_links_that_lead_to_one_another_are_no_folder(folder: Path, command: tuple[str, ...], out: str) -> None:
+    (folder / "loop").symlink_to("loop")
+    code, stdout, err = gpvae(*command, "--out", out, cwd=folder)
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(f"gpvae: '.*{out}.*' cannot be followed: do its links lead to one another\\?\n", err), err
 
 
 @pytest.mark.parametrize("wrong", ['methods = ["vea"]', 'methods = ["vae"]\nset = { net.hiden = 3 }'])

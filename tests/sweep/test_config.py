@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"epochs": "3"}, "valid integer, got '3'"),
     ({"splits": [1, 1]}, "wanted each value once, got 1 twice"),
     ({"splits": [-1]}, "greater than or equal to 0"),
+    (
+        {"restarts": list(range(50_001))},
+        "wanted at most 100000 trainings in a sweep, got 100002: 1 datasets x 2 methods x 1 latent_dims x 1 splits",
+    ),
+    ({"splits": list(range(1500)), "restarts": list(range(1500))}, "wanted at most 100000 trainings in a sweep, got"),
+    ({"restarts": [*range(500), *range(500)]}, "wanted each value once, got 0, 1, 2"),
     ({"latent_dims": ["two"]}, "valid integer"),
     ({"epochs": 0}, "greater than or equal to 1"),
     ({"evaluate": {"kk": 3}}, "unknown setting 'evaluate.kk'"),
@@ -152,6 +159,13 @@ def test_what_is_wrong_is_said_before_anything_trains(change: dict[str, Any], me
         plan(parse_sweep({**BASE, **change}))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_long_list_is_read_in_time_linear_in_its_length() -> None:
+    """Counting each of 50,000 values in the whole list takes half a minute."""
+    began = time.process_time()
+    assert len(parse_sweep({**BASE, "restarts": list(range(50_000))}).restarts) == 50_000
+    assert time.process_time() - began < 3
 
 
 def test_files_that_are_no_sweep(tmp_path: Path) -> None:

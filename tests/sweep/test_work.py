@@ -218,6 +218,29 @@ def test_a_job_that_fails_is_recorded_and_tried_again(tmp_path: Path, client: Cl
         assert "training diverged" in (rows["gp"].message or "")
 
 
+def test_a_damaged_run_fails_alone(
+    first: tuple[Path, dict[str, Any]],
+    quick: SweepConfig,
+    quick_jobs: list[Job],
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time left is estimated from the metrics of a run whose job runs, here at once: those are damaged."""
+    monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
+    shutil.copytree(first[0] / "runs", tmp_path / "runs")
+    metrics = tmp_path / "runs" / quick_jobs[0].folder / "metrics.jsonl"
+    metrics.write_text('junk\n{"epoch":1}\n', encoding="utf-8")
+    for _ in range(2):
+        told: list[SweepProgress] = []
+        outcome = go(quick, quick_jobs[:2], tmp_path, client, told)
+        assert any(standing.running and not standing.news for standing in told)
+        assert (outcome.total, outcome.done, len(outcome.failed)) == (2, 1, 1)
+        assert "metrics.jsonl' is damaged: line 1 is not JSON" in outcome.failed[0]
+        rows = {row.key: row.status for row in open_results(tmp_path).rows()}
+        assert [rows[job.key] for job in quick_jobs[:2]] == ["failed", "done"]
+
+
 def test_what_no_job_is_meant_to_raise_is_one_line_too(
     quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,59 @@
+"""What a command remarks on a work is said once that begins; one that is refused says the refusal alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import gpvae_core as core
+from tests.cli.test_cli import one_line_error
+from tests.commands import gpvae
+
+AFTER = "training is followed by prior recovery and the fit of the encoder"
+SMALL = ("--set", "net.hidden=8", "--epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def partial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose training was stopped in its first epoch."""
+    folder = tmp_path_factory.mktemp("partial") / "run"
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done >= 15:
+            raise core.Cancelled
+
+    with pytest.raises(core.Cancelled):
+        core.train("vae", "digits", settings={"net.hidden": 8, "epochs": 3}, out=folder, progress=stop)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "refusal"),
+    [
+        (("train", "--method", "mapa:99999", *SMALL), "wanted draws of at most the 1294 training points, got 99999"),
+        (("train", "--method", "mapa:5", "--device", "quantum", *SMALL), "wanted device 'quantum'"),
+        (("train", "--init-from", "PARTIAL", "--device", "quantum", *SMALL), "wanted device 'quantum'"),
+        (("evaluate", "PARTIAL", "--hmc-draws", "9"), "--hmc"),
+        (("evaluate", "PARTIAL", "--instances", "1"), "instances"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_refusal_stands_alone(line: tuple[str, ...], refusal: str, partial: Path, tmp_path: Path) -> None:
+    one_line_error(gpvae(*(str(partial) if word == "PARTIAL" else word for word in line), cwd=tmp_path), refusal)
+    assert list(tmp_path.glob("runs/*")) == []
+
+
+def test_a_remark_is_said_once_before_the_work(partial: Path, tmp_path: Path) -> None:
+    short = ("--set", "recovery_epochs=1", "--set", "encoder_epochs=1")
+    trained = gpvae("train", "--method", "mapa:5", "--dataset", "circle", *short, *SMALL, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    note, after, *_ = trained.stderr.splitlines()
+    assert note.startswith("circle: synthetic points")
+    assert after.startswith(AFTER)
+    assert trained.stderr.count(AFTER) == trained.stderr.count(note) == 1
+    begun = gpvae("train", "--init-from", partial, *SMALL, cwd=tmp_path)
+    assert begun.stderr.startswith(f"'{partial}' is partial, 1 of 3 epochs: its training has not ended")
+    few = ("--instances", "2", "--truths", "2", "--k", "2")
+    measured = gpvae("evaluate", partial, *few, cwd=tmp_path)
+    assert measured.stderr.startswith(f"'{partial}' is partial, 1 of 3 epochs: these are results of a training")
