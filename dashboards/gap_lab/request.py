@@ -144,7 +144,7 @@ def _methods(lab: GapLab, values: Values) -> tuple[str, ...]:
     ordered = by_family(lab, plain)
     one_each = {_family(lab, name): name for name in reversed(ordered)}.values()
     shown = sorted(ordered, key=lambda name: name not in one_each)[: len(FIRST_FAMILIES)]
-    first = [*shown, *([values["start"]] if values["start"] in lab.runs else [])]
+    first = [*by_family(lab, shown), *([values["start"]] if values["start"] in lab.runs else [])]
     methods = list(dict.fromkeys(methods or first))
     values.correct("chosen", SEPARATOR.join(methods))
     return tuple(methods)

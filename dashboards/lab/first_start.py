@@ -77,7 +77,7 @@ class FirstStart(JobSlot):
             number = 1 if self.snapshot is None else self.snapshot.number + 1
             bound = metrics.get("validation_elbo")
             title = f"{self.report().what or 'training'}, epoch {epoch}"
-            title += "" if bound is None else f": validation ELBO {bound:.1f} nats"
+            title += "" if bound is None else f": validation ELBO {bound:.1f} nats".replace("-", "−")
             self.snapshot = Snapshot(number, title, encode_batch(model, x).mean, labels, data.class_names)
 
         (self._trainer or train_default_pair)(self._root, progress, on_epoch)

@@ -14,6 +14,7 @@ from dashboards.lab.words import method_words
 from gpvae_core.errors import UserError, shown, unknown
 from gpvae_core.files import real_path, with_name
 from gpvae_core.inspection.memo import Memo
+from gpvae_core.plots.gaps import nats
 
 # Torch takes a second to import: a page that waits for its first runs is up before it is needed.
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class RunLibrary:
             "epochs": f"{summary.epochs} of {summary.epochs_wanted}",
             "state": "finished" if summary.finished else "not finished",
             "σx": self._noise(name),
-            "validation": "–" if score is None else f"{scored} {score:.2f} nats".replace("-", "−"),
+            "validation": "–" if score is None else f"{scored} {nats(score)} nats",
         }
 
     def _noise(self, name: str) -> str:

@@ -64,6 +64,7 @@ function keepTheme(model) {
   model.on("dark", () => {
     if (model.dark !== asked) { chosen = true; keep(name(model.dark)) }
     asked = null
+    follow() // the system may have changed once more meanwhile
   })
   system.addEventListener("change", follow)
   model.on("ready", follow) // a message that is sent before is lost

@@ -26,6 +26,7 @@ from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.uncertainty_views import UncertaintyView
 from gpvae_core.inspection.views import Instance, SampleRange
 from gpvae_core.methods import methods
+from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.theme import LIGHT
 from gpvae_core.progress import silent
 from gpvae_core.runs import load_run
@@ -163,7 +164,7 @@ def test_the_library_says_what_a_run_is(runs: Path) -> None:
     assert about["method"].startswith("gp: Gaussian-process encoder of Kim & Pavlovic 2021")
     assert (about["run"], about["folder"]) == ("deep-gp", str(runs / "deep-gp"))
     assert (about["data"], about["d"], about["epochs"], about["state"]) == ("digits", "4", "4 of 4", "finished")
-    assert about["validation"] == f"best ELBO {library.summary('deep-gp').best_elbo:.2f} nats"
+    assert about["validation"] == f"best ELBO {nats(library.summary('deep-gp').best_elbo or 0.0)} nats"
     assert about["σx"] == "–", "its weights are not loaded yet"
     scale = library.run("deep-gp").model.likelihood.noise_scale()
     assert library.about("deep-gp")["σx"] == f"{scale:.3g} (learned)"
