@@ -117,8 +117,8 @@ class WatchedJob:
     def start(self) -> WatchedJob:
         """Start the thread; return the job itself."""
         self._report = Report("waiting")
-        _STARTED.add(self)
         self._thread.start()
+        _STARTED.add(self)  # only now, as `stop_jobs` waits for the threads of all jobs in it
         return self
 
     def cancel(self) -> None:
