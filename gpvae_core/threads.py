@@ -44,8 +44,8 @@ def sleep_while_waiting() -> None:
 def one_thread() -> Iterator[None]:
     """Restrict torch to one thread, as in a sweep's worker.
 
-    Torch hands the number last set on to all threads that begin later. So where several are restricted at once, each
-    restores the number that stood before the first.
+    Torch hands the number last set on to threads that begin later. So where several are restricted at once, each
+    restores the number that stood before the first; a thread that first computes meanwhile keeps the single one.
     """
     global _restricted, _unrestricted
     import torch
