@@ -205,8 +205,9 @@ export function render({model, el}) {
       const {data, layout} = JSON.parse(figure)
       plot.style.width = `${layout.width}px`
       plot.style.height = `${layout.height}px`
+      const {width, height} = plot.layout ?? {}
       await window.Plotly.react(plot, data, {...layout, ...content.overlay}, {displayModeBar: false, scrollZoom: content.picks, responsive: false})
-      fit()
+      if (layout.width !== width || layout.height !== height) fit() // to fit costs a layout of the page
       if (first) {
         const showPicture = makePictures(plot, thumb, model)
         adoptPlotlyStyle(el)

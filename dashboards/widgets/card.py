@@ -68,8 +68,10 @@ def as_json(figure: go.Figure) -> str:
 
 
 def _as_dict(content: Content) -> dict[str, Any]:
+    """Return the content without its figure, which stays in the browser until it changes."""
     values = asdict(content)
-    return {**values, "visible": bool(values.pop("figure"))}
+    figure = values.pop("figure")
+    return {**values, "visible": bool(figure)}
 
 
 class Card(Widget):

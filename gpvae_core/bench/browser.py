@@ -29,17 +29,24 @@ LISTEN = """() => {
   window.gpvaeClicked = Infinity
   window.addEventListener("mouseup", () => { window.gpvaeClicked = performance.now() }, {capture: true, once: true})
 }"""
-POINTS = """plot => {
+PLACE = """
   const {xaxis, yaxis} = plot._fullLayout
   const box = plot.getBoundingClientRect()
   const scale = box.width / plot.offsetWidth
+  const inPlot = (x, y) => [xaxis.d2p(x), yaxis.d2p(y)]
+  const inWindow = ([x, y]) => [box.left + scale * (xaxis._offset + x), box.top + scale * (yaxis._offset + y)]
+"""
+POINTS = f"""plot => {{{PLACE}
   const inside = ([x, y]) => x > 5 && y > 5 && x < xaxis._length - 5 && y < yaxis._length - 5
-  const rings = plot._fullLayout.shapes.map(ring => [xaxis.d2p(ring.xanchor), yaxis.d2p(ring.yanchor)])
+  const rings = plot._fullLayout.shapes.map(ring => inPlot(ring.xanchor, ring.yanchor))
   const free = ([x, y]) => !rings.some(([a, b]) => Math.hypot(x - a, y - b) < 1)
-  return plot._fullData.flatMap(trace => Array.from(trace.x, (x, k) => [xaxis.d2p(x), yaxis.d2p(trace.y[k])]))
-    .filter(inside).filter(free)
-    .map(([x, y]) => [box.left + scale * (xaxis._offset + x), box.top + scale * (yaxis._offset + y)])
-}"""
+  return plot._fullData.flatMap(trace => Array.from(trace.x, (x, k) => inPlot(x, trace.y[k])))
+    .filter(inside).filter(free).map(inWindow)
+}}"""
+HOVERED = f"""(plot, [left, top]) => {{{PLACE}
+  const near = ([x, y]) => Math.hypot(x - left, y - top) < 8
+  return (plot._hoverdata ?? []).some(point => near(inWindow(inPlot(point.x, point.y))))
+}}"""
 
 
 @contextmanager
@@ -87,12 +94,12 @@ def map_points(page: Page) -> list[tuple[float, float]]:
 def _hover(page: Page, x: float, y: float) -> None:
     """Move the pointer to a point until plotly reports it as hovered; raise UserError if there is none."""
     # NOTE: plotly's click event refers to the point under the pointer at the last hover, which it computes with a
-    # delay; small movements trigger it.
+    # delay; small movements trigger it. Until then it has the point that was hovered before.
     plot = page.locator(MAP)
     for nudge in range(40):
         page.mouse.move(x + nudge % 2, y)
         page.wait_for_timeout(50)
-        if plot.evaluate("plot => (plot._hoverdata ?? []).length > 0"):
+        if plot.evaluate(HOVERED, [x, y]):
             return
     raise UserError(f"there is no point of the map at ({x:.0f}, {y:.0f})")
 
@@ -129,9 +136,9 @@ def click_to_repaint(
     with open_tab(browser) as page:
         page.goto(url)
         wait_until_quiet(page, settle_ms)
-        points = map_points(page)
         times = []
         for k in range(n):
+            points = map_points(page)
             x, y = points[(k * 7919 + 13) % len(points)]
             times.append(click_and_wait(page, x, y, timeout_s))
             page.wait_for_timeout(settle_ms)

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.views import GapView
-from gpvae_core.plots.marks import Mark, bar, scatter
+from gpvae_core.plots.marks import Mark, bar, scatter, texts
 from gpvae_core.plots.theme import Theme, axis, frame, plain, shortened
 
 WIDTH, HEIGHT = 440, 260
@@ -134,7 +134,7 @@ def _numbers(view: GapView, row: int, per_pixel: float, theme: Theme) -> list[di
             taken = centre + needed / 2
         notes.append(
             {
-                "text": f"<b>{text}</b>", "x": centre, "y": row if inside else row - ABOVE, "showarrow": False,
+                "text": f"<b>{text}</b>", "x": centre, "y": row if inside else row - ABOVE,
                 "xanchor": "center", "yanchor": "middle",
                 "font": {"size": 11, "color": "#000000" if inside and piece.name != GAIN else theme.text},
             }
@@ -157,20 +157,19 @@ def _full_marks(views: Sequence[GapView], theme: Theme) -> Mark:
 
 def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
     """Return one bar per run from log p(x) (left, at 0) to the encoder's ELBO: approximation and amortization gap."""
-    notes: list[dict[str, Any]] = [
-        {
-            "text": _lines(view), "hovertext": plain(view.run), "x": 0.0, "y": k - 0.31, "xref": "paper", "yref": "y",
-            "showarrow": False, "xanchor": "left", "yanchor": "bottom", "align": "left",
-            "font": {"size": 11, "color": theme.text},
-        }
-        for k, view in enumerate(views)
-    ]  # fmt: skip
     lowest = [1.1 * length for view in views for length in lengths(view)]
     widest = max([sum(max(length, 0.0) for length in lengths(view)) for view in views] + [1e-3])
     span = (min(*lowest, -0.02 * widest), 1.06 * widest)
     per_pixel = (span[1] - span[0]) / (WIDTH - MARGIN[0] - MARGIN[1])
+    notes: list[dict[str, Any]] = [
+        {
+            "text": _lines(view), "hovertext": plain(view.run), "x": span[0], "y": k - 0.35,
+            "xanchor": "left", "yanchor": "bottom", "font": {"size": 11, "color": theme.text},
+        }
+        for k, view in enumerate(views)
+    ]  # fmt: skip
     notes += [note for k, view in enumerate(views) for note in _numbers(view, k, per_pixel, theme)]
-    layout = frame(theme, WIDTH, HEIGHT, MARGIN, barmode="relative", showlegend=True, annotations=notes)
+    layout = frame(theme, WIDTH, HEIGHT, MARGIN, barmode="relative", showlegend=True)
     layout["xaxis"] = axis(theme, "nats below log p(x)", range=span, nticks=7)
     layout["yaxis"] = axis(
         theme,
@@ -185,4 +184,4 @@ def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
         "orientation": "h", "x": 0.0, "y": -0.20, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal",
     }  # fmt: skip
-    return go.Figure([*_bars(views, theme), _full_marks(views, theme)], layout)
+    return go.Figure([*_bars(views, theme), _full_marks(views, theme), texts(notes)], layout)

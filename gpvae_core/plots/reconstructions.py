@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.views import Reconstruction, ReconstructionView
-from gpvae_core.plots.marks import Mark, heatmap
+from gpvae_core.plots.marks import Mark, heatmap, texts
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.theme import Theme, bare_axis, frame, wrapped
 
@@ -22,8 +22,8 @@ FULL_NAMES = {"best Gaussian": "best Gaussian (full)"}
 
 def _note(theme: Theme, text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
     return {
-        "text": text, "x": x, "y": y, "xref": "x", "yref": "y", "showarrow": False, "xanchor": "center",
-        "yanchor": "bottom", "font": {"size": 10, "color": theme.text}, "align": "center", **more,
+        "text": text, "x": x, "y": y, "xanchor": "center", "yanchor": "bottom",
+        "font": {"size": 10, "color": theme.text}, **more,
     }  # fmt: skip
 
 
@@ -106,11 +106,10 @@ def figure(view: ReconstructionView, theme: Theme) -> go.Figure:
         HEIGHT,
         (0, 0, 0, 0),
         images=images + strip,
-        annotations=[*notes, note],
         shapes=[_frame(2.0, TOP_ROW, size, view.image.shape, theme)],
     )
     layout |= {
         "xaxis": bare_axis(range=[0, WIDTH]),
         "yaxis": bare_axis(range=[HEIGHT, 0]),
     }
-    return go.Figure(traces, layout)
+    return go.Figure([*traces, texts([*notes, note])], layout)

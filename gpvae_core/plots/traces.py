@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,32 @@ from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, with_unit
 
 WIDTH, HEIGHT = 440, 260
+MARGIN = (46, 8, 26, 38)
+PARTED = 0.06
+"""Space between two panels, as a share of the width of all."""
 NATS_SHOWN = 30.0
 """Largest range of the vertical axis below the highest value, nats."""
 
 
-def _points(
-    x: Array,
-    y: Array,
-    name: str,
-    marker: dict[str, Any],
-    axes: dict[str, str],
-    legend: bool,
-    floor: float,
-) -> Mark:
+def one_a_pixel(x: Array, y: Array, x_range: Sequence[float], y_range: Sequence[float], size: Array) -> Array:
+    """Return the indices of the points within the ranges, and of those in the same pixel of a panel only the first.
+
+    Plotly draws each point as an element of its own, and a browser takes as long for those that cover each other.
+
+    >>> one_a_pixel(np.array([0.1, 0.1001, 0.9]), np.array([0.5, 0.5, 2.0]), (0, 1), (0, 1), np.array([100, 100]))
+    array([0])
+    """
+    low, high = np.array([x_range, y_range], dtype=np.float64).T
+    shares = (np.stack([x, y], axis=1) - low) / (high - low)
+    seen = np.flatnonzero(((shares >= 0) & (shares <= 1)).all(axis=1))
+    _, first = np.unique(np.floor(shares[seen] * size), axis=0, return_index=True)
+    return seen[np.sort(first)]
+
+
+def _points(x: Array, y: Array, name: str, marker: dict[str, Any], axes: dict[str, str], legend: bool) -> Mark:
     return scatter(
-        x=x[y >= floor],
-        y=y[y >= floor],
+        x=x,
+        y=y,
         mode="markers",
         marker=marker,
         name=name,
@@ -39,8 +50,10 @@ def _points(
     )
 
 
-def _panel(trace: CoordinateTrace, theme: Theme, number: str, legend: bool, floor: float) -> list[Mark]:
-    """Return the marks of one coordinate, without the points that lie below the panel's `floor`."""
+def _panel(
+    trace: CoordinateTrace, theme: Theme, number: str, legend: bool, seen: Callable[[Array, Array], Array]
+) -> list[Mark]:
+    """Return the marks of one coordinate, with those of its points that `seen` returns the indices of."""
     axes = {"xaxis": f"x{number}", "yaxis": "y"}
     true = scatter(
         x=trace.line_z,
@@ -66,11 +79,11 @@ def _panel(trace: CoordinateTrace, theme: Theme, number: str, legend: bool, floo
         "size": 5,
         "line": {"color": theme.highlight, "width": 0.5},
     }
-    return [
-        true,
-        _points(trace.z, trace.empirical, "empiricalized", empirical, axes, legend, floor),
-        _points(trace.z, trace.mapa, "MAPA", mapa, axes, legend, floor),
-    ]
+    marks = [true]
+    for values, name, marker in ((trace.empirical, "empiricalized", empirical), (trace.mapa, "MAPA", mapa)):
+        index = seen(trace.z, values)
+        marks.append(_points(trace.z[index], values[index], name, marker, axes, legend))
+    return marks
 
 
 def _span(traces: Sequence[CoordinateTrace]) -> list[float]:
@@ -99,22 +112,25 @@ def figure(view: TracesView, theme: Theme, shown: Sequence[int] = (0, 1)) -> go.
     """Return the traces of the coordinates `shown` (indices in the view) side by side on one vertical scale."""
     traces = [view.traces[k] for k in shown]
     span = _span(traces)
-    layout = frame(theme, WIDTH, HEIGHT, (46, 8, 26, 38), showlegend=True)
+    left, right, top, bottom = MARGIN
+    layout = frame(theme, WIDTH, HEIGHT, MARGIN, showlegend=True)
     layout["yaxis"] = axis(theme, "log density (nats)", range=span, nticks=6)
     layout["legend"] = {
         "orientation": "h", "x": 0.0, "y": 1.0, "xanchor": "left", "yanchor": "bottom",
         "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
-    share = 1.06 / len(traces)
+    share = (1 + PARTED) / len(traces)
+    size = np.array([(share - PARTED) * (WIDTH - left - right), HEIGHT - top - bottom])
     data: list[Mark] = []
     for k, trace in enumerate(traces):
         number = "" if k == 0 else str(k + 1)
-        data += _panel(trace, theme, number, k == 0, span[0])
+        extent = _line_extent(trace, span[0])
+        data += _panel(trace, theme, number, k == 0, partial(one_a_pixel, x_range=extent, y_range=span, size=size))
         layout[f"xaxis{number}"] = axis(
             theme,
             with_unit(trace.coordinate),
-            domain=[k * share, (k + 1) * share - 0.06],
-            range=_line_extent(trace, span[0]),
+            domain=[k * share, (k + 1) * share - PARTED],
+            range=extent,
             nticks=6,
         )
     return go.Figure(data, layout)

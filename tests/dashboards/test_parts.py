@@ -26,6 +26,7 @@ from dashboards.guard import Foreign
 from dashboards.lab.jobs import Report, WatchedJob
 from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
+from dashboards.widgets.card import Card, Content
 from dashboards.widgets.drawing import image_from_levels
 from dashboards.widgets.upload import file_content
 from gpvae_core.data.base import DataConfig
@@ -411,3 +412,12 @@ def test_a_dark_upload_is_shown_and_named_and_scaled_as_the_run_was_told() -> No
     assert [line[:50] for line in complaints] == ["the picture: values use 0 to 0.00392157 of the ran"]
     upload(DataConfig(name="images:a", levels=1))
     assert (placed[1].max(), len(complaints)) == (1.0, 1)
+
+
+def test_a_figure_is_sent_once_and_not_again_while_it_stays() -> None:
+    card, sent = Card({}), []
+    card.param.watch(lambda *events: sent.append({event.name: event.new for event in events}), ["figure", "content"])
+    for stamp in (1, 2):
+        card.show(Content(figure="a figure", stamp=stamp))
+    assert [sorted(names) for names in sent] == [["content", "figure"], ["content"]]
+    assert all("a figure" not in map(str, change["content"].values()) for change in sent)

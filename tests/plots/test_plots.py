@@ -9,6 +9,7 @@ import base64
 import io
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,13 @@ def named(fig: go.Figure, name: str) -> Any:
     actual = [trace for trace in fig.data if (trace.name or "").replace("<br>", " ") == name]
     assert len(actual) == 1, [trace.name for trace in fig.data]
     return actual[0]
+
+
+def texts(fig: go.Figure) -> list[SimpleNamespace]:
+    """The texts that the figure places at points, as objects."""
+    (trace,) = (trace for trace in fig.data if trace.type == "scatter" and trace.mode == "text")
+    fields = {"text": trace.text, "x": trace.x, "y": trace.y, "hovertext": trace.hovertext, "size": trace.textfont.size}
+    return [SimpleNamespace(**dict(zip(fields, values, strict=True))) for values in zip(*fields.values(), strict=True)]
 
 
 # The ellipse
@@ -283,17 +291,31 @@ def test_axis_titles_fit_beside_their_axes(figure_one_items: tuple[FigureOneItem
 # View 3
 
 
+def pixels_from_drawn(fig: go.Figure, trace: Any, x: Any, y: Any) -> Any:
+    """How far each point (x, y) is from the nearest point of the trace, pixels: the larger of across and upwards."""
+    (left, right), (low, high) = (fig.layout[f"{ax}axis{trace[f'{ax}axis'][1:]}"].range for ax in "xy")
+    domain = fig.layout[f"xaxis{trace.xaxis[1:]}"].domain
+    margin = fig.layout.margin
+    across = (domain[1] - domain[0]) * (fig.layout.width - margin.l - margin.r) / (right - left)
+    upwards = (fig.layout.height - margin.t - margin.b) / (high - low)
+    apart = np.maximum(
+        across * np.abs(np.subtract.outer(np.asarray(x), np.asarray(trace.x))),
+        upwards * np.abs(np.subtract.outer(np.asarray(y), np.asarray(trace.y))),
+    )
+    return apart.min(axis=1)
+
+
 def test_traces_share_one_scale(traces_view: TracesView) -> None:
     fig = traces.figure(traces_view, LIGHT)
     for number, trace in zip(("", "2"), traces_view.traces, strict=True):
         mine = [t for t in fig.data if t.xaxis == f"x{number}"]
         assert [t.name for t in mine] == ["true posterior", "empiricalized", "MAPA"]
         assert {t.yaxis for t in mine} == {"y"}
-        for drawn, x, y in zip(
-            mine, (trace.line_z, trace.z, trace.z), (trace.line, trace.empirical, trace.mapa), strict=True
-        ):
-            np.testing.assert_array_equal(drawn.x, x)
-            np.testing.assert_array_equal(drawn.y, y)
+        np.testing.assert_array_equal(mine[0].x, trace.line_z)
+        np.testing.assert_array_equal(mine[0].y, trace.line)
+        for drawn, y in zip(mine[1:], (trace.empirical, trace.mapa), strict=True):
+            assert set(zip(drawn.x, drawn.y, strict=True)) <= set(zip(trace.z, y, strict=True))
+            assert pixels_from_drawn(fig, drawn, trace.z, y).max() <= 1.0
     low, high = fig.layout.yaxis.range
     assert low < min(t.line.min() for t in traces_view.traces)
     assert high > 0.0
@@ -314,9 +336,18 @@ def test_points_below_the_panel_are_left_out_and_the_others_drawn(traces_view: T
     sunken = replace(first, mapa=first.mapa - np.where(low, 100.0, 0.0))
     fig = traces.figure(replace(traces_view, traces=(sunken,)), LIGHT, [0])
     drawn = named(fig, "MAPA")
-    np.testing.assert_array_equal(drawn.x, first.z[~low])
-    np.testing.assert_array_equal(drawn.y, first.mapa[~low])
-    assert len(named(fig, "empiricalized").x) == len(first.z)
+    assert pixels_from_drawn(fig, drawn, first.z[~low], first.mapa[~low]).max() <= 1.0
+    assert min(drawn.y) >= fig.layout.yaxis.range[0]
+    assert pixels_from_drawn(fig, named(fig, "empiricalized"), first.z, first.empirical).max() <= 1.0
+
+
+def test_points_of_one_pixel_are_drawn_once(traces_view: TracesView) -> None:
+    first = traces_view.traces[0]
+    crowd = replace(
+        first, z=np.repeat(first.z, 5), empirical=np.repeat(first.empirical, 5), mapa=np.repeat(first.mapa, 5)
+    )
+    drawn = named(traces.figure(replace(traces_view, traces=(crowd,)), LIGHT, [0]), "MAPA")
+    assert len(drawn.x) <= len(first.z)
 
 
 # View 4
@@ -399,7 +430,7 @@ def test_error_maps_share_a_symmetric_scale(reconstruction_view: ReconstructionV
         error_map = named(fig, item.name)
         np.testing.assert_allclose(error_map.z, item.error, atol=1e-6)
         assert (error_map.zmin, error_map.zmax) == (pytest.approx(-limit), pytest.approx(limit))
-    assert sum(bool(trace.showscale) for trace in fig.data) == 1
+    assert sum(bool(trace.showscale) for trace in fig.data if trace.type == "heatmap") == 1
     assert fig.layout.images[0].source == png_address(reconstruction_view.image)
     assert [image.source for image in fig.layout.images[1:5]] == [
         png_address(i.image) for i in reconstruction_view.items
@@ -407,23 +438,23 @@ def test_error_maps_share_a_symmetric_scale(reconstruction_view: ReconstructionV
     assert [image.source for image in fig.layout.images[5:]] == [
         png_address(image) for image in reconstruction_view.samples
     ]
-    text = [note.text for note in fig.layout.annotations]
+    text = [note.text for note in texts(fig)]
     assert all(f"RMSE {item.rmse:.3f}" in text for item in reconstruction_view.items)
 
 
 def test_the_input_has_an_edge_and_the_best_gaussian_says_which(reconstruction_view: ReconstructionView) -> None:
-    layout = reconstructions.figure(reconstruction_view, LIGHT).layout
-    (edge,), picture = layout.shapes, layout.images[0]
+    fig = reconstructions.figure(reconstruction_view, LIGHT)
+    (edge,), picture = fig.layout.shapes, fig.layout.images[0]
     assert (edge.x0, edge.y0, edge.x1, edge.y1) == (
         picture.x, picture.y, picture.x + picture.sizex, picture.y + picture.sizey
     )  # fmt: skip
-    assert "best Gaussian (full)" in [note.text.replace("<br>", " ") for note in layout.annotations]
+    assert "best Gaussian (full)" in [note.text.replace("<br>", " ") for note in texts(fig)]
 
 
 def test_error_maps_lie_upright(reconstruction_view: ReconstructionView) -> None:
     fig = reconstructions.figure(reconstruction_view, LIGHT)
     assert fig.layout.yaxis.range[0] > fig.layout.yaxis.range[1]
-    assert all(trace.dy > 0 for trace in fig.data)
+    assert all(trace.dy > 0 for trace in fig.data if trace.type == "heatmap")
 
 
 def test_pictures_keep_every_level() -> None:
@@ -453,15 +484,15 @@ def test_bars_are_as_long_as_the_gaps(gap_views: tuple[GapView, GapView]) -> Non
 
 
 def test_the_stack_is_labelled_with_its_values(gap_views: tuple[GapView, GapView]) -> None:
-    first, second = gaps.figure(gap_views, LIGHT).layout.annotations[:2]
+    first, second = texts(gaps.figure(gap_views, LIGHT))[:2]
     assert "<b>gp</b>: log p(x) −50.00, ELBO −52.00: gap <b>2.00 nats</b>" in first.text
     assert "−50.50 diagonal, −50.20 full" in first.text
     assert "being optimised" in second.text
     bound = replace(gap_views[0], log_px_truth="iwae")
-    text = gaps.figure([bound], LIGHT).layout.annotations[0].text
+    text = texts(gaps.figure([bound], LIGHT))[0].text
     assert "log p(x) ≥ −50.00, ELBO −52.00: gap <b>≥ 2.00 nats</b>" in text
     quick = replace(gap_views[1], log_px_truth="iwae")
-    assert "log p(x): provisional" in gaps.figure([quick], LIGHT).layout.annotations[0].text
+    assert "log p(x): provisional" in texts(gaps.figure([quick], LIGHT))[0].text
     assert "provisional" not in text + second.text
 
 
@@ -475,14 +506,14 @@ def test_a_posterior_better_than_the_best_diagonal_gaussian_leaves_the_bar_whole
     np.testing.assert_allclose(named(fig, "gain over q*").x, [0.2])
     low, high = fig.layout.xaxis.range
     assert low < 0.0 < 0.5 < high, "from log p(x) to the best diagonal Gaussian"
-    assert [note.text for note in fig.layout.annotations[1:]] == ["<b>0.30</b>", "<b>0.20</b>"]
+    assert [note.text for note in texts(fig)[1:]] == ["<b>0.30</b>", "<b>0.20</b>"]
 
 
 def test_a_long_run_name_leaves_room_for_the_numbers(
     gap_views: tuple[GapView, GapView], posterior_view: PosteriorView
 ) -> None:
     name = "run-" + "x" * 100 + "-of-two"
-    note = gaps.figure([replace(gap_views[0], run=name, log_px_truth="iwae")], LIGHT).layout.annotations[0]
+    note = texts(gaps.figure([replace(gap_views[0], run=name, log_px_truth="iwae")], LIGHT))[0]
     longest = max(note.text.replace("<b>", "").replace("</b>", "").split("<br>"), key=len)
     assert longest.startswith("run-xx…")
     assert "-of-two: log p(x) ≥ −50.00" in longest
@@ -495,7 +526,7 @@ def test_a_long_run_name_leaves_room_for_the_numbers(
 def test_each_number_is_legible_and_beside_its_part(gap_views: tuple[GapView, GapView]) -> None:
     thin = replace(gap_views[0], best_diagonal_elbo=-50.02, encoder_elbo=-60.0)
     fig = gaps.figure([thin], LIGHT)
-    numbers = {note.text: note for note in fig.layout.annotations[1:]}
+    numbers = {note.text: note for note in texts(fig)[1:]}
     assert list(numbers) == ["<b>0.02</b>", "<b>9.98</b>"]
     above, inside = numbers.values()
     low, high = fig.layout.xaxis.range
@@ -503,8 +534,10 @@ def test_each_number_is_legible_and_beside_its_part(gap_views: tuple[GapView, Ga
     assert above.y < -gaps.BAR / 2, "upwards on this axis"
     assert above.x - 14 * per_pixel > low
     assert (inside.x, inside.y) == (pytest.approx(0.02 + 9.98 / 2), 0)
-    assert all(note.font.size >= 10 for note in fig.layout.annotations)
-    assert all(trace.text is None for trace in fig.data), "what a bar writes itself shrinks with it"
+    assert all(note.size >= 10 for note in texts(fig))
+    assert all(trace.text is None for trace in fig.data if trace.type == "bar"), (
+        "what a bar writes itself shrinks with it"
+    )
 
 
 def test_an_elbo_above_the_truth_is_not_hidden(gap_views: tuple[GapView, GapView]) -> None:
