@@ -241,6 +241,28 @@ def test_a_damaged_run_fails_alone(
         assert [rows[job.key] for job in quick_jobs[:2]] == ["failed", "done"]
 
 
+@pytest.mark.parametrize("content", [None, "", "\n", '{"epoch": 1, "validation'])
+def test_a_finished_run_without_metrics_is_a_failed_cell(
+    content: str | None,
+    first: tuple[Path, dict[str, Any]],
+    quick_jobs: list[Job],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one whose only line was cut off by a kill; nothing is scored in vain."""
+    monkeypatch.setattr(work, "score_run", lambda *_: pytest.fail("scored before the metrics were read"))
+    shutil.copytree(first[0] / "runs", tmp_path / "runs")
+    metrics = tmp_path / "runs" / quick_jobs[0].folder / "metrics.jsonl"
+    metrics.unlink()
+    if content is not None:
+        metrics.write_text(content, encoding="utf-8")
+    with one_thread(), coordinating(tmp_path) as token:
+        actual = answer(quick_jobs[0], tmp_path, token)
+    assert actual["state"] == "failed"
+    assert actual["message"].startswith(f"'{metrics}' is missing or empty: wanted the metrics")
+    assert "\n" not in actual["message"]
+
+
 def test_what_no_job_is_meant_to_raise_is_one_line_too(
     quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
