@@ -189,11 +189,11 @@ class Results:
         done = {key: mean_cost(times) for key, times in self.times().items()}
         return measured | {key: cost for key, cost in done.items() if cost is not None}
 
-    def times(self) -> dict[str, list[Times]]:
+    def times(self) -> dict[str, list[JobTimes]]:
         """Return the times of all finished jobs by cost key."""
-        times: dict[str, list[Times]] = {}
+        times: dict[str, list[JobTimes]] = {}
         for row in {row.key: row for row in self.rows() if row.status == "done"}.values():
-            times.setdefault(row.cost_key, []).append(Times(row.train_seconds, row.epochs, row.score_seconds))
+            times.setdefault(row.cost_key, []).append(JobTimes(row.train_seconds, row.epochs, row.score_seconds))
         return times
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
@@ -216,7 +216,7 @@ class Cost:
         return epochs * self.epoch_seconds + self.score_seconds
 
 
-class Times(NamedTuple):
+class JobTimes(NamedTuple):
     """What a finished job took; None where it is not known."""
 
     train_seconds: float | None
@@ -235,7 +235,7 @@ def open_results(path: Path) -> Results:
     return results
 
 
-def mean_cost(times: Sequence[Times]) -> Cost | None:
+def mean_cost(times: Sequence[JobTimes]) -> Cost | None:
     """Return the mean cost of finished jobs of one kind; None if their times are not known."""
     trained = [(job.train_seconds, job.epochs) for job in times if job.train_seconds is not None and job.epochs]
     scores = [job.score_seconds for job in times if job.score_seconds is not None]

@@ -20,7 +20,7 @@ from gpvae_core.sweep.charge import call_off, coordinating
 from gpvae_core.sweep.cluster import ClusterSettings, check_scheduler, client_of, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
-from gpvae_core.sweep.results import FILE, Cost, Times, mean_cost, open_results
+from gpvae_core.sweep.results import FILE, Cost, JobTimes, mean_cost, open_results
 from gpvae_core.sweep.schema import has_content
 from gpvae_core.sweep.store import Store, open_store
 from gpvae_core.sweep.work import run_job
@@ -193,7 +193,7 @@ class Running:
         if answer["state"] == "done":
             self._store.finish(job.key, answer)
             times = self._times.setdefault(job.cost_key, [])
-            times.append(Times(answer["train_seconds"], answer["epochs"], answer["score_seconds"]))
+            times.append(JobTimes(answer["train_seconds"], answer["epochs"], answer["score_seconds"]))
             if (cost := mean_cost(times)) is not None:
                 self._costs[job.cost_key] = cost
             self.outcome.done += 1
