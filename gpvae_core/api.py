@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gpvae_core.data.base import DATASETS, DataConfig, Dataset, absolute_name, load
+from gpvae_core.files import checked_path
 from gpvae_core.methods import methods
 from gpvae_core.part import parse_model
 from gpvae_core.progress import Progress, terminal_progress
@@ -86,7 +87,9 @@ def resume(
     2
     """
     with _progress_or_bar(progress) as report:
-        return load_run(resume_training(Path(folder), epochs=epochs, device=device, progress=report), device=device)
+        return load_run(
+            resume_training(checked_path(folder), epochs=epochs, device=device, progress=report), device=device
+        )
 
 
 def load_dataset(name: str, **settings: Setting) -> Dataset:
@@ -126,7 +129,7 @@ def list_datasets() -> dict[str, str]:
 
 
 def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+    return None if path is None else checked_path(path)
 
 
 def _progress_or_bar(progress: Progress | None) -> AbstractContextManager[Progress]:

@@ -41,6 +41,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def checked_path(path: str | Path) -> Path:
+    """Return the path that a person wrote.
+
+    Raises:
+        UserError: it is empty, as where a variable is not set; Python takes that for the folder in which one works.
+    """
+    if not str(path):
+        raise UserError("wanted a path, got ''; the folder in which you work is '.'")
+    return Path(path)
+
+
 def real_path(path: Path) -> Path:
     """Return the absolute path without links, by which two names of one folder are recognized.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from gpvae_core.files import checked_path
+
 FIRST_PORT, PORTS_TRIED = 5006, 50
 
 
@@ -22,9 +24,10 @@ def explore(*runs: str | Path, port: int | None = None, open_browser: bool = Tru
     >>> import gpvae_core as gpvae
     >>> gpvae.explore("runs/digits-gp")  # doctest: +SKIP
     """
+    paths = [checked_path(run) for run in runs]
     from dashboards.app import serve_runs  # panel is slow to import
 
-    serve_runs([Path(run) for run in runs], port or free_port(), open_browser)
+    serve_runs(paths, port or free_port(), open_browser)
 
 
 def free_port() -> int:

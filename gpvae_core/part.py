@@ -42,6 +42,18 @@ class PartConfig(BaseModel, ABC):
     """Kind of decoder that a run with this part has by default in place of a convolutional one; '' for no change."""
 
 
+class Settings(BaseModel):
+    """Settings that users construct themselves: bad ones are a UserError of one line, as `parse_model` has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise UserError(_one_line(error, type(self))) from None
+
+
 def parse_model(model: type[M], raw: Mapping[str, Any]) -> M:
     """Return a frozen config of the class `model` from plain data.
 

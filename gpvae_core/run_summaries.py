@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpvae_core.data.base import DATASETS, parse_name
 from gpvae_core.errors import UserError
+from gpvae_core.files import checked_path
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_config, read_metrics, read_record, snapshot_folder
 from gpvae_core.run_records import BestState, RunMetadata, TrainingState
@@ -104,7 +105,7 @@ def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
     >>> runs[-1].method, damaged
     ('vae', [])
     """
-    root = Path(root)
+    root = checked_path(root)
     runs: list[RunSummary] = []
     damaged: list[str] = []
     # NOTE: os.path.lexists asks for the name alone, so that a config.json that cannot be read is told of.

@@ -14,7 +14,7 @@ from gpvae_core.data.base import DATASETS, Dataset, load, parse_name
 from gpvae_core.densities.base import Posterior, log_standard_normal
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError, shown, unknown
-from gpvae_core.files import with_name
+from gpvae_core.files import checked_path, with_name
 from gpvae_core.gaps import GapTable, instance_gaps
 from gpvae_core.hashes import hexdigest
 from gpvae_core.methods import parse_refiner
@@ -192,7 +192,7 @@ def load_run(
     """
     if weights not in get_args(Weights):
         raise unknown("weights", weights, get_args(Weights))
-    path = with_name(existing_run(Path(folder)))
+    path = with_name(existing_run(checked_path(folder)))
     config, meta = read_config(path), read_record(path / "meta.json", RunMetadata)
     target = pick_device(device)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon replaced, must not advance the caller's generator

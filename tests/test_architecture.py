@@ -231,6 +231,26 @@ def test_json_from_outside_is_parsed_in_one_place(path: Path) -> None:
         assert not plain, "use parsing.parse_json"
 
 
+PLAIN_READS = {
+    "gpvae_core/reading.py": "the one place",
+    "gpvae_core/run_files.py": "for the checksum of a file that it has just written",
+    "gpvae_core/tables/paper.py": "a file of the package",
+    "dashboards/widgets/base.py": "a file of the package",
+    "dashboards/widgets/browser.py": "a file of the package",
+}
+READERS = {"safe_open", "load_file", "fromfile", "memmap", "np.load", "numpy.load"}
+"""Functions of libraries that open a file themselves."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_read_within_a_limit_in_one_place(path: Path) -> None:
+    """A file that another program has put there can be a pipe or have no end."""
+    if path.relative_to(ROOT).as_posix() not in PLAIN_READS:
+        names = {name for name in calls(path) if name in READERS or name.split(".")[-1] in READERS}
+        of_paths = {name for name in calls(path) if re.fullmatch(r".+\.read_(text|bytes)", name)}
+        assert not names | of_paths - {"reading.read_bytes"}, "use reading.read_bytes or reading.read_text"
+
+
 def plain_writes(path: Path) -> Iterator[ast.Call]:
     """Calls that write a file in place: write_text and write_bytes of a path, and open with mode w or x."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -217,6 +217,22 @@ def test_without_them_nothing_is_said(space: Run) -> None:
     assert not [line for line in actual.warnings() if "HMC" in line]
 
 
+def test_chains_that_start_where_a_refiner_diverged_are_not_told_to_be_longer(plane: Run) -> None:
+    run = load_run(plane.dir, device="cpu", refiner="svi:8,step_size=1e9")
+    few = EvaluationSettings(instances=2, truths=2, k=2, hmc=2, sampling=HMCSettings(warmup=2, draws=8))
+    (told,), n = [line for line in evaluate(run, few).warnings() if "HMC" in line], len(DIGITS.test)
+    assert told.endswith(
+        f"not to be trusted; they start at samples of q(z|x), whose ELBO is no number for {n} of {n} images: the "
+        "refiner svi:8,step_size=1e9 diverged; a smaller step size or fewer steps may help"
+    )
+    answer = evaluate(plane, few)
+    (told,) = [line for line in answer.warnings() if "HMC" in line]
+    assert told.endswith("not to be trusted; more --hmc-draws may do")
+    part = answer.model_copy(update={"elbo": answer.elbo.model_copy(update={"n": n - 3})})
+    (told,) = [line for line in part.warnings() if "HMC" in line]
+    assert f"for 3 of {n} images: the posterior or the decoder's output overflows; for the others more" in told
+
+
 @pytest.mark.parametrize(
     ("option", "value", "part"),
     [

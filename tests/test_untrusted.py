@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from gpvae_core.cli.main import main
+from gpvae_core.data.synthetic.examples import CURVES
+from gpvae_core.data.synthetic.surrogate import load_surrogate, weights_file
 from gpvae_core.errors import UserError
 from gpvae_core.gaps import GapTable
 from gpvae_core.inspection.disk import DiskCache
@@ -26,6 +28,7 @@ REFUSING: dict[str, Callable[[Path], object]] = {
     "array": lambda path: read(f"array:{path}"),
     "images": lambda path: read(f"images:{path}"),
     "a picture": lambda path: read(f"images:{path.parent}"),
+    "surrogate": lambda path: load_surrogate("a", CURVES["circle"], path.parent),
     "sweep": read_sweep,
     "bench": bench_rows,
     "times": bench_times,
@@ -43,7 +46,7 @@ HARMLESS: dict[str, Callable[[Path], object]] = {
 
 def names_of(path: Path) -> Path:
     """The names under which the readers look for files."""
-    for name in (TOKEN, DiskCache(path, {}).path("stage", {}).name):
+    for name in (TOKEN, DiskCache(path, {}).path("stage", {}).name, weights_file("a", path).name):
         (path / name).symlink_to(path / "a.png")
     return path / "a.png"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,12 @@ TEACHING_SET = "the teaching set"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training has made: the names of its runs, and those of them that were there already."""
+    """What a training has made: the names of its runs, those of them that were there already, and what went wrong."""
 
     names: tuple[str, ...]
     known: tuple[str, ...]
+    left_out: Mapping[str, str]
+    """Why each of the other runs could not be trained, by its name."""
     is_set: bool
     """Whether it was the teaching set, which is shown in place of what was."""
     shows: bool
@@ -43,8 +45,11 @@ class Trained:
     @property
     def words(self) -> str:
         """What was trained and what was not, in a line; '' where all is new."""
-        if not self.known:
-            return ""
+        left_out = [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
+        return "; ".join([*([self._known_words] if self.known else []), *left_out])
+
+    @property
+    def _known_words(self) -> str:
         new = [name for name in self.names if name not in self.known]
         was = "was" if len(self.known) == 1 else "were"
         made = f"trained: {', '.join(new)}" if new else "nothing was trained anew"
@@ -133,11 +138,10 @@ class TrainingPanel:
                 plan = teaching.size_set(run)
             else:
                 plan = [teaching.epoch_run(run) if what == EpochGaps.name else teaching.planned(run, what, epochs)]
-            names = tuple(item.name for item in plan)
-            known = tuple(item.name for item in plan if teaching.is_finished(root / item.name))
-            teaching.train_planned(root, plan, run, progress)
+            made = teaching.train_planned(root, plan, run, progress)
+            names, known = tuple(folder.name for folder in made.folders), tuple(made.known)
             series = what in (SizeGaps.name, EpochGaps.name)
-            self._trained = Trained(names, known, what == TEACHING_SET, not series)
+            self._trained = Trained(names, known, made.left_out, what == TEACHING_SET, not series)
 
         if not self._labs.trainings.begin(name, work):
             self._complain("a training is running already: wait for it, or cancel it")

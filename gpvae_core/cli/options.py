@@ -9,18 +9,19 @@ from typing import Any
 import typer
 
 from gpvae_core.errors import UserError
+from gpvae_core.files import checked_path
 
 
 def given_path(text: str | Path) -> Path:
     """Return the path that a text is: the parser of every option and argument that takes a path.
 
     Raises:
-        typer.BadParameter: it is empty, as where a variable of a script is not set; Python takes that for the folder
-            in which one works.
+        typer.BadParameter: it is empty.
     """
-    if not str(text):
-        raise typer.BadParameter("wanted a path, got ''; the folder in which you work is '.'")
-    return Path(text)
+    try:
+        return checked_path(text)
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def refuse(options: Mapping[str, Any], reason: str) -> None:

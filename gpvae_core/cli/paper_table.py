@@ -30,7 +30,7 @@ from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, clipped
 from gpvae_core.parsing import whole_number
 from gpvae_core.part import MOST_COUNT
-from gpvae_core.progress import duration
+from gpvae_core.progress import duration, terminal_progress
 
 if TYPE_CHECKING:
     from gpvae_core.sweep.cluster import ClusterSettings
@@ -144,7 +144,8 @@ def command(
 def _planned(sweeps: Sequence[SweepConfig]) -> list[tuple[SweepConfig, list[Job]]]:
     from gpvae_core.sweep.plan import plan
 
-    return [(sweep, plan(sweep)) for sweep in sweeps]
+    with terminal_progress() as progress:
+        return [(sweep, plan(sweep, progress)) for sweep in sweeps]
 
 
 def _show(table: PaperTable, cells: Sequence[Cell], csv: Path | None, latex: Path | None, json_: bool) -> None:

@@ -91,7 +91,8 @@ def command(
 
     sweep = read_sweep(file)
     try:
-        jobs = plan(sweep)
+        with terminal_progress() as progress:
+            jobs = plan(sweep, progress)
     except UserError as error:
         raise UserError(f"'{file}': {error}") from None
     target = out or Path("sweeps") / sweep.name

@@ -97,7 +97,7 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int, white
 
     Args:
         name: name of the picture in error messages.
-        white: stored value of white in a file with 16 bits a channel; by default WHITE_16.
+        white: stored value of white; by default WHITE_16 in a file with 16 bits a channel, and else 255.
 
     Raises:
         UserError: the data are not a supported picture, are truncated or damaged, have too many pixels, or 16 bits a
@@ -109,7 +109,8 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int, white
     with image, _IN_FLIGHT.take(image.width * image.height):
         try:
             span = _span(image, white or WHITE_16, name) if deep else None
-            pixels = _fitted(image, _MODES[channels], height, width, white or WHITE_16)
+            limit = None if deep else white
+            pixels = _fitted(image, _MODES[channels], height, width, white or WHITE_16, limit)
         except UserError:
             raise
         except _DAMAGE as error:
@@ -139,10 +140,14 @@ def _span(image: Image.Image, white: int, name: str) -> tuple[int, int]:
     return 256 * int(colours.min()), 256 * int(colours.max()) + 255
 
 
-def _fitted(image: Image.Image, mode: str, height: int, width: int, white: int) -> NDArray[np.uint8]:
+def _fitted(image: Image.Image, mode: str, height: int, width: int, white: int, limit: int | None) -> NDArray[np.uint8]:
+    """Return the pixels, at most `limit` where no stored value is above it: at edges the filter overshoots."""
     ImageOps.exif_transpose(image, in_place=True)  # NOTE: otherwise it copies, also where nothing is turned
     upright = _centre_crop(_opaque(image, mode, white), width / height)
-    return np.array(upright.resize((width, height), Image.Resampling.LANCZOS))
+    pixels = np.array(upright.resize((width, height), Image.Resampling.LANCZOS))
+    if limit is None or np.max(upright.getextrema()) > limit:  # too large ones are refused by who told the limit
+        return pixels
+    return np.minimum(pixels, min(limit, 255))
 
 
 def _open(data: bytes, name: str) -> Image.Image:

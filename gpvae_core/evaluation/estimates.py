@@ -8,6 +8,9 @@ from gpvae_core.truth.evidence import MIN_ESS, EvidenceKind
 from gpvae_core.truth.pareto import K_HAT_LIMIT
 from gpvae_core.truth.posterior_samples import ESS_FOR_EACH_CHAIN
 
+MORE_DRAWS = "more --hmc-draws may do"
+"""What may help chains that have not mixed, if nothing else is wrong."""
+
 
 class IwaeScore(Mean):
     """The importance-weighted bound with the encoder as proposal (Burda et al. 2016), in nats.
@@ -154,11 +157,11 @@ class ChainsReport(EvaluationPart):
     std_ratio: Mean
     """Ratio of the encoder's standard deviations to the posterior's."""
 
-    def warnings(self) -> list[str]:
-        """Return a warning if the chains of some instances have not mixed."""
+    def warnings(self, advice: str = MORE_DRAWS) -> list[str]:
+        """Return a warning if the chains of some instances have not mixed; `advice` says why, or what may help."""
         if self.mixed == self.n:
             return []
         return [
             f"HMC: {self.n - self.mixed} of {self.n} instances: R-hat > {R_HAT_LIMIT} or fewer than "
-            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, not to be trusted; more --hmc-draws may do"
+            f"{ESS_FOR_EACH_CHAIN} effective draws a chain, not to be trusted; {advice}"
         ]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gpvae_core.evaluation.estimates import BidirectionalMeans, ChainsReport, Check, DensityMean, IwaeScore, LogPx
+from gpvae_core.evaluation.estimates import (
+    MORE_DRAWS,
+    BidirectionalMeans,
+    ChainsReport,
+    Check,
+    DensityMean,
+    IwaeScore,
+    LogPx,
+)
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 from gpvae_core.evaluation.parts import (
     ActiveUnits,
@@ -75,7 +83,7 @@ class Evaluation(EvaluationPart):
     def warnings(self) -> list[str]:
         """Return a sentence on each group of unreliable values; empty if everything passed its checks."""
         checks = [line for name, check in self.checks.items() for line in check.warnings(name)]
-        hmc = self.hmc.warnings() if self.hmc is not None else ()
+        hmc = self.hmc.warnings(self._chains_advice()) if self.hmc is not None else ()
         return [*self._not_numbers(), *checks, *hmc, *self.iwae.warnings()]
 
     def _not_numbers(self) -> list[str]:
@@ -90,12 +98,22 @@ class Evaluation(EvaluationPart):
             for name, (means, of) in groups.items()
             if any(mean.n < of for mean in means)
         ]
-        cause = (
-            "the posterior or the decoder's output overflows"
-            if self.refiner == "none"
-            else f"the refiner {self.refiner} diverged; a smaller step size or fewer steps may help"
-        )
-        return [f"{' and '.join(parts)} are not numbers and are left out of the means: {cause}"] if parts else []
+        said = f"{' and '.join(parts)} are not numbers and are left out of the means: {self._cause()}"
+        return [said] if parts else []
+
+    def _cause(self) -> str:
+        """Return why bounds are not finite."""
+        if self.refiner == "none":
+            return "the posterior or the decoder's output overflows"
+        return f"the refiner {self.refiner} diverged; a smaller step size or fewer steps may help"
+
+    def _chains_advice(self) -> str:
+        """Return why chains have not mixed, or what may help: no number of draws, where q(z|x) is lost."""
+        lost, of = self.sample.of - self.elbo.n, self.sample.of
+        if not lost:
+            return MORE_DRAWS
+        started = f"they start at samples of q(z|x), whose ELBO is no number for {lost} of {of} images"
+        return f"{started}: {self._cause()}" + (f"; for the others {MORE_DRAWS}" if lost < of else "")
 
 
 def _means(value: object, name: str) -> Iterator[tuple[str, Mean]]:

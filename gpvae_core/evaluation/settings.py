@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import Field, SkipValidation
 
 from gpvae_core.mapa import Bandwidth
-from gpvae_core.part import MOST_COUNT, MOST_POINTS
+from gpvae_core.part import MOST_COUNT, MOST_POINTS, Settings
 from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from gpvae_core.truth.posterior_samples import HMCSettings
 from gpvae_core.truth.settings import TruthSettings
@@ -21,7 +21,7 @@ GRID_SAMPLE = 1000
 """Default number of true posteriors at d = 2. Each takes milliseconds on digits and tenths of a second on MNIST."""
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(Settings):
     """The settings of `evaluate`, which checks the names in them.
 
     >>> import gpvae_core as gpvae
@@ -29,7 +29,6 @@ class EvaluationSettings(BaseModel):
     100
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     split: SkipValidation[SplitName] = Field(
         default="test", description="images that are evaluated: test or validation"
     )

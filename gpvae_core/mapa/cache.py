@@ -17,25 +17,34 @@ from pathlib import Path
 import pooch
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from gpvae_core.files import write_cached
 from gpvae_core.hashes import hexdigest
 from gpvae_core.mapa.kernels.base import Kernel
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
+from gpvae_core.parsing import parse_json
 from gpvae_core.progress import Progress, silent
-from gpvae_core.reading import check_regular
+from gpvae_core.reading import read_bytes
 
 VERSION = 1
 """Version of the searches' results; increasing it invalidates the files of older versions."""
 KEPT_BYTES = 4 << 30
-"""Largest total size of the cache. A table of 60,000 points and 200 neighbours has 111 MB."""
+"""Largest total size of the cache, and of a table that is read. One of 60,000 points and 200 neighbours has 111 MB."""
 ABANDONED = 86400
 """Age in seconds at which a temporary file counts as left behind by a killed process."""
 ROWS = 4096
 """Number of rows hashed in one batch."""
+TYPES = {
+    "index": torch.int32,
+    "statistic": torch.float32,
+    "rest_statistic": torch.float32,
+    "n_total": torch.int64,
+    "recall": torch.float64,
+}
+"""Tensors of a table and their types."""
 
 
 def cache_folder() -> Path:
@@ -101,15 +110,15 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def read(path: Path) -> NeighbourTable | None:
-    """Return the table in a file; None if the file is missing or damaged."""
+    """Return the table in a file; None if the file is missing, damaged, no regular file or larger than the cache."""
     try:
-        check_regular(path)
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
-            digest = (file.metadata() or {}).get("sha256")
-    except (OSError, SafetensorError):
+        content = read_bytes(path, KEPT_BYTES)
+        tensors = load(content)
+        header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+        digest = parse_json(header.decode()).get("__metadata__", {}).get("sha256")
+    except (OSError, SafetensorError, ValueError):
         return None
-    if digest != _digest(tensors):
+    if {name: value.dtype for name, value in tensors.items()} != TYPES or digest != _digest(tensors):
         return None
     with suppress(OSError):
         os.utime(path)  # mark as used: the cache evicts the least recently used tables first

@@ -13,9 +13,15 @@ import torch
 
 from gpvae_core.config import make_config, take_data_config
 from gpvae_core.data.base import DataConfig, absolute_name, load, short_name, source_of
+from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig
 from gpvae_core.sweep.config import ScoreConfig, SweepConfig, digest, run_seed
 from gpvae_core.types import EventShape
+
+MANY = 1000
+"""With more jobs than these, of which planning takes about a second, the progress is reported."""
+REPORT_EVERY = 100
+"""Number of jobs that are planned between two reports of the progress."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Job:
         return digest({"config": raw, **score})
 
 
-def plan(sweep: SweepConfig) -> list[Job]:
+def plan(sweep: SweepConfig, progress: Progress = silent) -> list[Job]:
     """Return all jobs of the sweep.
 
     All methods of one split and restart come before the next, so that a table fills evenly. A model of each data set,
@@ -67,7 +73,12 @@ def plan(sweep: SweepConfig) -> list[Job]:
         for restart, split in product(sweep.restarts, sweep.splits)
         for config in cells
     ]
-    return list({job.key: job for job in jobs}.values())  # without duplicates: two names may denote one path
+    unique: dict[str, Job] = {}  # without duplicates: two names may denote one path
+    for done, job in enumerate(jobs, 1):
+        unique[job.key] = job
+        if len(jobs) > MANY and (done % REPORT_EVERY == 0 or done == len(jobs)):
+            progress(done, len(jobs), "planning")
+    return list(unique.values())
 
 
 def _checked_config(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -186,10 +186,15 @@ class Results:
             row["cost_key"]: Cost(row["epoch_seconds"], row["score_seconds"])
             for row in self._read("SELECT cost_key, epoch_seconds, score_seconds FROM costs")
         }
-        done: dict[str, list[Result]] = {}
+        done = {key: mean_cost(times) for key, times in self.times().items()}
+        return measured | {key: cost for key, cost in done.items() if cost is not None}
+
+    def times(self) -> dict[str, list[JobTimes]]:
+        """Return the times of all finished jobs by cost key."""
+        times: dict[str, list[JobTimes]] = {}
         for row in {row.key: row for row in self.rows() if row.status == "done"}.values():
-            done.setdefault(row.cost_key, []).append(row)
-        return measured | {key: cost for key, rows in done.items() if (cost := _mean_cost(rows)) is not None}
+            times.setdefault(row.cost_key, []).append(JobTimes(row.train_seconds, row.epochs, row.score_seconds))
+        return times
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         with closing(connect_to_read(self.path)) as connection:
@@ -211,6 +216,14 @@ class Cost:
         return epochs * self.epoch_seconds + self.score_seconds
 
 
+class JobTimes(NamedTuple):
+    """What a finished job took; None where it is not known."""
+
+    train_seconds: float | None
+    epochs: int | None
+    score_seconds: float | None
+
+
 def open_results(path: Path) -> Results:
     """Return the results in a sweep's folder, or in a results file.
 
@@ -222,13 +235,13 @@ def open_results(path: Path) -> Results:
     return results
 
 
-def _mean_cost(rows: Sequence[Result]) -> Cost | None:
-    """Return the mean cost of finished jobs of one kind; None if they have no times."""
-    times = [(row.train_seconds, row.epochs) for row in rows if row.train_seconds is not None and row.epochs]
-    scores = [row.score_seconds for row in rows if row.score_seconds is not None]
-    if not times or not scores:
+def mean_cost(times: Sequence[JobTimes]) -> Cost | None:
+    """Return the mean cost of finished jobs of one kind; None if their times are not known."""
+    trained = [(job.train_seconds, job.epochs) for job in times if job.train_seconds is not None and job.epochs]
+    scores = [job.score_seconds for job in times if job.score_seconds is not None]
+    if not trained or not scores:
         return None
-    seconds, epochs = zip(*times, strict=True)
+    seconds, epochs = zip(*trained, strict=True)
     return Cost(math.fsum(seconds) / sum(epochs), math.fsum(scores) / len(scores))
 
 

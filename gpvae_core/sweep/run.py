@@ -20,7 +20,7 @@ from gpvae_core.sweep.charge import call_off, coordinating
 from gpvae_core.sweep.cluster import ClusterSettings, check_scheduler, client_of, slots
 from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
-from gpvae_core.sweep.results import FILE, Cost, open_results
+from gpvae_core.sweep.results import FILE, Cost, JobTimes, mean_cost, open_results
 from gpvae_core.sweep.schema import has_content
 from gpvae_core.sweep.store import Store, open_store
 from gpvae_core.sweep.work import run_job
@@ -132,6 +132,7 @@ class Running:
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._on_change = on_change
         kinds = {job.cost_key for job in jobs}
+        self._times = store.results.times()  # NOTE: kept, as reading all results after each job would be quadratic
         self._costs = {key: cost for key, cost in store.results.costs().items() if key in kinds}
         self.outcome = Outcome(len(jobs), len(jobs) - len(todo))
 
@@ -191,7 +192,10 @@ class Running:
     def _enter(self, job: Job, answer: Mapping[str, Any]) -> None:
         if answer["state"] == "done":
             self._store.finish(job.key, answer)
-            self._costs[job.cost_key] = self._store.results.costs()[job.cost_key]
+            times = self._times.setdefault(job.cost_key, [])
+            times.append(JobTimes(answer["train_seconds"], answer["epochs"], answer["score_seconds"]))
+            if (cost := mean_cost(times)) is not None:
+                self._costs[job.cost_key] = cost
             self.outcome.done += 1
             news = f"{job.folder}: {answer['test_iwae']:.1f} nats (validation ELBO {answer['validation_elbo']:.1f})"
         elif answer["state"] == "failed":

@@ -99,9 +99,10 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
     run = load_run(folder, device=device)
     if run.meta.data_fingerprint != data.fingerprint:
         raise UserError(f"the data of '{folder}' changed since it was trained")
+    trained = _training_metrics(run, data)  # before the scores, which can take long
     scores = score_run(run, data, score, watch) | truth_scores(run, data, score, watch)
     scores |= density_scores(run, data) | _passes(run, data)
-    return {**_training_metrics(run, data), **scores, "score_seconds": time.monotonic() - started}
+    return {**trained, **scores, "score_seconds": time.monotonic() - started}
 
 
 def _passes(run: Run, data: Dataset) -> dict[str, float]:
@@ -183,11 +184,16 @@ def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress
 
 
 def _training_metrics(run: Run, data: Dataset) -> dict[str, Any]:
-    """Return the metrics of the training."""
+    """Return the metrics of the training. Raises UserError if the run lacks its best weights or its metrics."""
     folder = snapshot_folder(run.dir / "best")
     if folder is None:
         raise UserError(f"'{run.dir}' has no best weights")
     best, metrics = read_record(folder / "state.json", BestState), run.metrics
+    if not metrics:
+        raise UserError(
+            f"'{run.dir / 'metrics.jsonl'}' is missing or empty: wanted the metrics of the finished training; copy it "
+            "back, or move the run away, and it is trained again"
+        )
     return {
         "validation_elbo": best.validation_elbo,
         "epochs": metrics[-1]["epoch"],

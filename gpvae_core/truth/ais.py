@@ -18,10 +18,10 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.part import MOST_COUNT, MOST_SAMPLES
+from gpvae_core.part import MOST_COUNT, MOST_SAMPLES, Settings
 from gpvae_core.progress import Progress
 from gpvae_core.truth.hmc import ChainState, LogDensity, Target, adapted, evaluate, transition
 from gpvae_core.truth.noise import Generators
@@ -37,7 +37,7 @@ FIRST_STEP = 0.5
 """Step size of the pilot's first transition, in units of the scale."""
 
 
-class AISSettings(BaseModel):
+class AISSettings(Settings):
     """Settings of annealed importance sampling: number of temperatures, chains and leapfrog steps.
 
     >>> import gpvae_core as gpvae
@@ -45,7 +45,6 @@ class AISSettings(BaseModel):
     5
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     steps: int = Field(default=500, ge=2, le=MOST_COUNT, description="temperatures between the start and the posterior")
     chains: int = Field(default=16, ge=2, le=MOST_SAMPLES, description="number of chains of each image")
     leapfrog: int = Field(

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.densities.mixture import GaussianMixture
 from gpvae_core.encoders.mixture import MixtureConfig, MixtureEncoder
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NetConfig
-from gpvae_core.part import MOST, MOST_COUNT, MOST_POINTS
+from gpvae_core.part import MOST, MOST_COUNT, MOST_POINTS, Settings
 from gpvae_core.progress import Progress, silent
 from gpvae_core.vae import GenerativeModel
 
@@ -35,7 +35,7 @@ FLOATS_AT_ONCE = 4_000_000
 """Number of elements in the largest tensor; about ten of that size are in memory during a step."""
 
 
-class MixtureProposalSettings(BaseModel):
+class MixtureProposalSettings(Settings):
     """Settings of the mixture's fit and of the bound; the defaults are those of Yacoby et al. 2024 (C.2).
 
     >>> import gpvae_core as gpvae
@@ -43,7 +43,6 @@ class MixtureProposalSettings(BaseModel):
     50
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     components: int = Field(default=50, ge=1, le=64, description="number of Gaussians in the mixture")
     samples: int = Field(
         default=500,

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
-from gpvae_core.part import MOST_COUNT, MOST_SAMPLES
+from gpvae_core.part import MOST_COUNT, MOST_SAMPLES, Settings
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.by_image import in_double
 from gpvae_core.truth.diagnostics import R_HAT_LIMIT, Array, bulk_ess, split_r_hat
@@ -29,7 +29,7 @@ ESS_FOR_EACH_CHAIN = 100
 """With fewer effective draws in each chain R-hat itself is not reliable (Vehtari et al. 2021, sec. 4)."""
 
 
-class HMCSettings(BaseModel):
+class HMCSettings(Settings):
     """Settings of the HMC chains that sample the posterior: their number and their lengths.
 
     >>> import gpvae_core as gpvae
@@ -37,7 +37,6 @@ class HMCSettings(BaseModel):
     4
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     chains: int = Field(default=4, ge=2, le=MOST_SAMPLES, description="number of chains of each image")
     warmup: int = Field(
         default=300, ge=1, le=MOST_COUNT, description="transitions that adapt the step size and are discarded"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import Field, SkipValidation
 
-from gpvae_core.part import MOST_COUNT
+from gpvae_core.part import MOST_COUNT, Settings
 from gpvae_core.truth.ais import AISSettings
 
 AUTO = "auto"
@@ -17,7 +17,7 @@ and MNIST."""
 IWAE_SAMPLES = 5000
 
 
-class TruthSettings(BaseModel):
+class TruthSettings(Settings):
     """Settings of the estimator of log p(x); the seed of its noise is an argument of `Truth.log_px`.
 
     >>> import gpvae_core as gpvae
@@ -25,7 +25,6 @@ class TruthSettings(BaseModel):
     5000
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     name: SkipValidation[EstimatorName] = Field(  # checked with the model's latent dimension by `Truth`
         default=AUTO,
         description="'line' (d = 1), 'grid' (d = 2), 'ais', 'iwae', or 'auto': quadrature for d <= 2, else 'ais'",

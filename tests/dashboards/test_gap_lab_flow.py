@@ -107,8 +107,14 @@ def test_what_was_trained_is_shown_and_what_exists_is_said(made: Path, tmp_path:
         page.training.set.value = families
         page.training.train_set.clicks += 1
         wait_until(page, lambda: "trained already" in notice(page))
-    assert "one-bn-vae, one-full, one-gp, one-vae were trained already" in notice(page)
-    assert "nothing was trained anew" in notice(page)
+        said = notice(page)
+        (tmp_path / "one-full" / "config.json").write_text("{", encoding="utf-8")
+        page.training.set.value = families
+        page.training.train_set.clicks += 1
+        wait_until(page, lambda: "one-full is left out" in notice(page))
+    assert "one-bn-vae, one-gp, one-vae were trained already" in notice(page)
+    assert "one-bn-vae, one-full, one-gp, one-vae were trained already" in said
+    assert "nothing was trained anew" in said
     other.close()
     page.close()
 

@@ -148,3 +148,15 @@ def drawings(digits: Digits, root: str, alphabets: Mapping[str, int], start: int
                 members[name] = encode(~ink)
                 start += 1
     return members
+
+
+def members(digits: Digits, count: int, root: str = "", size: int = 8) -> dict[str, bytes]:
+    """The first digits as PNG files, one folder a class."""
+    images = enlarge(digits[0][:count], size)
+    return {f"{root}{digits[1][i]}/{i:04d}.png": encode(images[i]) for i in range(count)}
+
+
+def save(path: Path, **arrays: Any) -> str:
+    """Write arrays to an .npz file, and return its name as a data set."""
+    np.savez(path, **arrays)
+    return f"array:{path}"

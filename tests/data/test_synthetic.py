@@ -103,7 +103,8 @@ def test_weights_that_are_not_the_curve_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"below 0.0001, got .*fit it again with: gpvae data surrogates figure-8"):
         load_surrogate("figure-8", CURVES["figure-8"], tmp_path)
     weights_file("circle", tmp_path).write_bytes(b"junk")
-    for name in ("circle", "clusters"):
+    weights_file("figure-8", tmp_path).write_bytes(weights_file("figure-8").read_bytes() + bytes(1 << 20))
+    for name in ("circle", "clusters", "figure-8"):
         with pytest.raises(UserError, match=f"the surrogate network of '{name}' cannot be read"):
             load_surrogate(name, CURVES[name], tmp_path)
 

@@ -33,7 +33,7 @@ def test_the_teaching_set_is_every_family_that_fits_and_trains_on_the_decoder(or
     assert {"vae", "full", "gp"} <= set(names)
     assert all(item.config.freeze_decoder and item.config.refiner.kind == "none" for item in plan)
     two = [teaching.planned(origin, name, epochs=1) for name in ("vae", "full")]
-    folders = teaching.train_planned(tmp_path, two, origin)
+    folders = teaching.train_planned(tmp_path, two, origin).folders
     runs = {path.name: load_run(path, device="cpu") for path in folders}
     assert set(runs) == {"origin-vae", "origin-full"}
     actual = decoders({"origin": origin, **runs})
@@ -61,6 +61,20 @@ def test_a_cancelled_training_goes_on_and_a_finished_one_is_kept(origin: Run, tm
         teaching.train_planned(tmp_path, [teaching.planned(origin, "vae", epochs=4)], origin)
 
 
+def test_a_damaged_run_is_left_out_and_the_others_are_trained(origin: Run, tmp_path: Path) -> None:
+    plan = [teaching.planned(origin, name, epochs=1) for name in ("vae", "full", "gp")]
+    teaching.train_planned(tmp_path, plan[:2], origin)
+    (tmp_path / "origin-vae" / "config.json").write_text("{", encoding="utf-8")
+    made = teaching.train_planned(tmp_path, plan, origin)
+    assert [folder.name for folder in made.folders] == ["origin-full", "origin-gp"]
+    assert made.known == ["origin-full"]
+    assert list(made.left_out) == ["origin-vae"]
+    assert "config.json' is damaged" in made.left_out["origin-vae"]
+    assert (tmp_path / "origin-vae" / "config.json").read_text(encoding="utf-8") == "{"
+    with pytest.raises(UserError, match=r"config\.json' is damaged"):
+        teaching.train_planned(tmp_path, plan[:1], origin)
+
+
 def test_series_for_the_teaching_plots(origin: Run, tmp_path: Path) -> None:
     sizes = teaching.size_set(origin)
     assert [item.config.net.model_dump()["hidden"] for item in sizes] == list(teaching.SIZES)
@@ -71,7 +85,7 @@ def test_series_for_the_teaching_plots(origin: Run, tmp_path: Path) -> None:
     raw: dict[str, Any] = item.config.to_json()
     raw["train"] |= {"epochs": 2, "keep_every": 1}
     short = teaching.PlannedTraining("epochs", type(item.config).model_validate(raw))
-    (folder,) = teaching.train_planned(tmp_path, [short], origin)
+    (folder,) = teaching.train_planned(tmp_path, [short], origin).folders
     run = load_run(folder, device="cpu")
     view = epoch_curve(run, sample=3)
     assert list(view.x) == [1, 2]

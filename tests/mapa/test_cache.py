@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gpvae_core import files
@@ -116,6 +117,29 @@ def test_a_damaged_file_is_computed_again(tmp_path: Path, damage: Callable[[byte
     file.write_bytes(damage(file.read_bytes()))
     assert same(actual(tmp_path), first)
     assert len(SEARCHED) == 2
+    assert same(actual(tmp_path), first)
+    assert len(SEARCHED) == 2
+
+
+def test_a_file_larger_than_the_cache_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = actual(tmp_path)
+    (file,) = tmp_path.iterdir()
+    monkeypatch.setattr(cache, "KEPT_BYTES", file.stat().st_size)
+    assert cache.read(file) is not None
+    monkeypatch.setattr(cache, "KEPT_BYTES", file.stat().st_size - 1)
+    assert cache.read(file) is None
+    assert same(actual(tmp_path), first)
+    assert len(SEARCHED) == 2
+
+
+@pytest.mark.parametrize("changed", [{"index": None}, {"statistic": torch.ones(2, 2, dtype=torch.bfloat16)}])
+def test_a_file_with_other_tensors_is_computed_again(tmp_path: Path, changed: dict[str, Tensor | None]) -> None:
+    """Its digest fits, as it was not damaged but written so."""
+    first = actual(tmp_path)
+    (file,) = tmp_path.iterdir()
+    tensors = {name: value for name, value in {**load_file(file), **changed}.items() if value is not None}
+    hashed = {name: value for name, value in tensors.items() if value.dtype != torch.bfloat16}
+    save_file(tensors, file, {"sha256": cache._digest(hashed)})
     assert same(actual(tmp_path), first)
     assert len(SEARCHED) == 2
 

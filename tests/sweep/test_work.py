@@ -241,6 +241,60 @@ def test_a_damaged_run_fails_alone(
         assert [rows[job.key] for job in quick_jobs[:2]] == ["failed", "done"]
 
 
+@pytest.mark.parametrize("content", [None, "", "\n", '{"epoch": 1, "validation'])
+def test_a_finished_run_without_metrics_is_a_failed_cell(
+    content: str | None,
+    first: tuple[Path, dict[str, Any]],
+    quick_jobs: list[Job],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one whose only line was cut off by a kill; nothing is scored in vain."""
+    monkeypatch.setattr(work, "score_run", lambda *_: pytest.fail("scored before the metrics were read"))
+    shutil.copytree(first[0] / "runs", tmp_path / "runs")
+    metrics = tmp_path / "runs" / quick_jobs[0].folder / "metrics.jsonl"
+    metrics.unlink()
+    if content is not None:
+        metrics.write_text(content, encoding="utf-8")
+    with one_thread(), coordinating(tmp_path) as token:
+        actual = answer(quick_jobs[0], tmp_path, token)
+    assert actual["state"] == "failed"
+    assert actual["message"].startswith(f"'{metrics}' is missing or empty: wanted the metrics")
+    assert "\n" not in actual["message"]
+
+
+def test_the_cost_after_each_job_is_known_without_reading_all_results(
+    quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, each job that ended read all that had ended: of 2,000, 0.26 s each."""
+    measured = dict.fromkeys(("validation_elbo", "test_iwae"), 1.0)
+    with open_store(tmp_path) as store:
+        store.register(quick, quick_jobs)
+        store.finish(quick_jobs[0].key, {**measured, "train_seconds": 3.0, "epochs": 2, "score_seconds": 5.0})
+        running = Running(quick_jobs, quick_jobs[1:], tmp_path, "token", "cpu", store, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(store.results), "rows", lambda *_: pytest.fail("read all results"))
+            for number, job in enumerate(quick_jobs[1:], 1):
+                answer = {**measured, "train_seconds": 7.0 * number, "epochs": 2 + number, "score_seconds": 1.0}
+                running._enter(job, {"state": "done", **answer})
+        kept, read = running._costs, store.results.costs()
+    assert kept == read
+    assert kept[quick_jobs[0].cost_key] == Cost((3.0 + 7.0 + 14.0 + 21.0) / (2 + 3 + 4 + 5), 8.0 / 4)
+
+
+def test_only_a_plan_of_many_jobs_shows_its_progress(quick: SweepConfig) -> None:
+    told: list[tuple[int, int, str]] = []
+
+    def report(done: int, total: int, what: str) -> None:
+        told.append((done, total, what))
+
+    plan(quick, report)
+    assert told == []
+    many = quick.model_copy(update={"splits": tuple(range(10)), "restarts": tuple(range(101))})
+    assert len(plan(many, report)) == 1010
+    assert told == [(done, 1010, "planning") for done in (*range(100, 1001, 100), 1010)]
+
+
 def test_what_no_job_is_meant_to_raise_is_one_line_too(
     quick: SweepConfig, quick_jobs: list[Job], tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from scipy.special import ndtri
 from torch import nn
 
 from gpvae_core.errors import UserError
 from gpvae_core.files import disk_errors, replacing
 from gpvae_core.nets.fc import FullyConnectedConfig
+from gpvae_core.reading import read_bytes
 from gpvae_core.types import EventShape
 
 Curve = Callable[[Float64[np.ndarray, " N"]], Float64[np.ndarray, "N 2"]]
@@ -30,6 +31,8 @@ EVENT_SHAPE: EventShape = (1, 1, 2)
 MAX_MSE = 1e-4
 """Largest accepted mean squared error of a coordinate over z ~ N(0, 1)."""
 WEIGHTS = Path(__file__).parent / "weights"
+MAX_BYTES = 1 << 20
+"""Most bytes of a file of weights, of which the architecture takes 21,760."""
 CHECK_NODES = 20_000
 
 
@@ -62,7 +65,7 @@ def load_surrogate(name: str, curve: Curve, folder: Path = WEIGHTS) -> nn.Module
     advice = f"fit it again with: gpvae data surrogates {name}"
     net = ARCHITECTURE.decoder(1, EVENT_SHAPE)
     try:
-        net.load_state_dict(load_file(path))
+        net.load_state_dict(load(read_bytes(path, MAX_BYTES)))
     except (OSError, SafetensorError, RuntimeError) as error:
         problem = " ".join(str(error).split())[:200]
         raise UserError(f"the surrogate network of '{name}' cannot be read ({problem}): {advice}") from None

@@ -6,7 +6,7 @@ Each is small: about STEPS gradient steps, which take seconds on the digits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,32 +93,57 @@ def epoch_run(origin: Run) -> PlannedTraining:
     return PlannedTraining(f"{origin.name}-epochs", RunConfig.model_validate(raw))
 
 
-def train_planned(root: Path, plan: Sequence[PlannedTraining], decoder: Run, progress: Progress = silent) -> list[Path]:
-    """Train the planned runs into `root` and return their folders; finished runs are kept, unfinished ones resumed.
+@dataclass
+class TrainedPlan:
+    """What became of planned trainings."""
+
+    folders: list[Path] = field(default_factory=list)
+    """Folders of the runs that are there and finished."""
+    known: list[str] = field(default_factory=list)
+    """Names of those that were finished before."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Why each of the others could not be trained, by its name."""
+
+
+def train_planned(
+    root: Path, plan: Sequence[PlannedTraining], decoder: Run, progress: Progress = silent
+) -> TrainedPlan:
+    """Train the planned runs into `root`; finished runs are kept, unfinished ones resumed.
+
+    A run that cannot be trained is left out, and the others go on: its folder contains another run or a damaged one,
+    the disk is full, or its training diverged.
 
     Raises:
         Cancelled: raised by `progress`; the next call resumes the training.
-        UserError: a folder contains another run, the disk is full, or a training diverged.
+        UserError: all are left out.
     """
-    return [
-        _trained(root / item.name, item, decoder, renamed(progress, f"{{}} {number} of {len(plan)}, {item.name}: step"))
-        for number, item in enumerate(plan, 1)
-    ]
+    trained = TrainedPlan()
+    for number, item in enumerate(plan, 1):
+        told = renamed(progress, f"{{}} {number} of {len(plan)}, {item.name}: step")
+        try:
+            if _train_or_keep(root / item.name, item, decoder, told):
+                trained.known.append(item.name)
+            trained.folders.append(root / item.name)
+        except UserError as error:
+            trained.left_out[item.name] = str(error)
+    if trained.left_out and not trained.folders:
+        raise UserError("; ".join(dict.fromkeys(trained.left_out.values())))
+    return trained
 
 
-def is_finished(out: Path) -> bool:
-    """Return whether a folder holds a run whose training has ended. Raises UserError if the run is damaged."""
-    return (out / "config.json").is_file() and summarize(out).finished
-
-
-def _trained(out: Path, item: PlannedTraining, decoder: Run, progress: Progress) -> Path:
+def _train_or_keep(out: Path, item: PlannedTraining, decoder: Run, progress: Progress) -> bool:
+    """Train a run, or resume it; return whether it was finished before."""
     device = decoder.device.type
     if not (out / "config.json").is_file():
         frozen = (decoder.name, decoder.model) if item.config.freeze_decoder else None
-        return train(item.config, out, device=device, decoder_from=frozen, data=decoder.data, progress=progress)
+        train(item.config, out, device=device, decoder_from=frozen, data=decoder.data, progress=progress)
+        return False
     if read_config(out) != item.config:
         raise UserError(f"'{out}' holds a run with other settings: remove or rename it to train this one")
-    return out if is_finished(out) else resume(out, device=device, progress=progress)
+    if summarize(out).finished:
+        return True
+    resume(out, device=device, progress=progress)
+    return False
 
 
 def _file_name(method: str) -> str:
