@@ -98,6 +98,8 @@ class GapTable:
     """Number of temperatures ('ais')."""
     prior_log_px: Array | None = None
     """(B,) log p(x) by samples of the prior alone, which shows where log_px lacks a mode ('ais', 'iwae')."""
+    prior_se: Array | None = None
+    """(B,) standard error of prior_log_px in nats ('ais', 'iwae')."""
 
     def __len__(self) -> int:
         return len(self.elbo)
@@ -105,7 +107,8 @@ class GapTable:
     @property
     def evidence(self) -> Evidence:
         """log p(x) with those of its diagnostics that the table contains."""
-        sampling = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat, "prior_log_px": self.prior_log_px}
+        prior = {"prior_log_px": self.prior_log_px, "prior_se": self.prior_se}
+        sampling = {"se": self.log_px_se, "ess": self.ess, "k_hat": self.k_hat, **prior}
         quadrature = {"negentropy": self.negentropy, "n_modes": self.n_modes, "passed": self.passed}
         return Evidence(self.truth, self.log_px, self.k, self.steps, **sampling, **quadrature)
 
@@ -246,6 +249,7 @@ def _table(
         k_hat=evidence.k_hat,
         steps=evidence.steps,
         prior_log_px=evidence.prior_log_px,
+        prior_se=evidence.prior_se,
     )
 
 

@@ -96,7 +96,8 @@ class Check(EvaluationPart):
     """Median effective sample size."""
     k_hat_above_limit: int | None = None
     lacks_mode: int | None = None
-    """Number of estimates that are far below the one by samples of the prior alone; None where there are none."""
+    """Number of estimates that are below the one by samples of the prior alone, by more than the errors of both allow;
+    None where there are none."""
 
     def warnings(self, truth: str) -> list[str]:
         """Return a warning for each reason that applies; `truth` names the estimator of log p(x)."""
@@ -104,7 +105,7 @@ class Check(EvaluationPart):
             "a check of the quadrature failed": self.failed,
             f"fewer than {MIN_ESS:g} effective samples": self.few_effective,
             f"k-hat > {K_HAT_LIMIT}": self.k_hat_above_limit,
-            "samples of the prior give far more, so that a mode is missing": self.lacks_mode,
+            "samples of the prior give more than the errors allow, so that a mode is missing": self.lacks_mode,
         }
         return [
             f"log p(x) by {truth}: {count} of {self.n} instances: {reason}, not to be trusted"

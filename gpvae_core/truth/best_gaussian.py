@@ -20,13 +20,15 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.movable import MovableDiagonal, MovableFullByRows, MovableGaussian
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.progress import Progress, silent
-from gpvae_core.refiners.ascent import AdamUntilFlat, gaussian_elbo, maximise
+from gpvae_core.refiners.ascent import AdamUntilFlat, ElboTerms, gaussian_elbo, maximise
 from gpvae_core.truth.by_image import ElboByImage, in_double, infer_each
 from gpvae_core.truth.prior_scan import PriorScan
 from gpvae_core.vae import VAE
 
 SCORE_SAMPLES = 1024
 """Number of quasi-random samples in the final ELBOs, common to the encoder and the best Gaussians."""
+RANK_SAMPLES = 256
+"""Number of these samples in the ELBOs by which the results of the short ascents are compared."""
 PRIOR_STARTS = 4
 """Largest number of samples of the prior that are starts of one image, where the caller gives none."""
 MAX_MODES = 4
@@ -168,9 +170,12 @@ def _best_of_chunk(vae: VAE, x: Tensor, seed: int, points: Sequence[Tensor]) -> 
     posteriors = infer_each(vae, x)
     encoder = _diagonal(posteriors)
     starts = _starts(x, posteriors, encoder, points)
-    searched, score = _ascend(vae, x[starts.owner], starts.q, SEARCH, seed + 1)
-    best_starts = searched.rows(_best_rows(score, starts.owner, len(x)))
+    searched, _ = _ascend(vae, x[starts.owner], starts.q, SEARCH, seed + 1)
     eps = sobol_noise(SCORE_SAMPLES, vae.latent_dim, seed).to(x)
+    # NOTE: not by the ELBOs of the ascent. Its few samples have the moments of N(0, I) but not its tails, so that wide
+    # Gaussians appear too good, by more than a nat.
+    score = elbos(ElboByImage(vae), x[starts.owner], _exact(searched), in_double(eps[:RANK_SAMPLES]))
+    best_starts = searched.rows(_best_rows(score, starts.owner, len(x)))
     encoder_elbo = elbos(vae, x, encoder, eps)
     diagonal, diagonal_elbo = _polish(vae, x, best_starts, (encoder, encoder_elbo), eps, seed + 2)
     # The full ascent starts from the diagonal optimum, so that its ELBO cannot end below the diagonal one's.
@@ -181,9 +186,13 @@ def _best_of_chunk(vae: VAE, x: Tensor, seed: int, points: Sequence[Tensor]) -> 
 
 def _ascend(vae: VAE, x: Tensor, start: G, settings: AdamUntilFlat, seed: int) -> tuple[G, Tensor]:
     """Return the result of `maximise`, computed in float64 so that an image's path does not depend on its batch."""
-    exact = start.from_parts([in_double(part) for part in start.parts()])
-    best, elbo = maximise(ElboByImage(vae), x, exact, settings, seed)
+    best, elbo = maximise(ElboByImage(vae), x, _exact(start), settings, seed)
     return best.to(x), elbo
+
+
+def _exact(q: G) -> G:
+    """Return the Gaussians in float64."""
+    return q.from_parts([in_double(part) for part in q.parts()])
 
 
 def _polish(vae: VAE, x: Tensor, start: G, fallback: tuple[G, Tensor], eps: Tensor, seed: int) -> tuple[G, Tensor]:
@@ -196,12 +205,16 @@ def _polish(vae: VAE, x: Tensor, start: G, fallback: tuple[G, Tensor], eps: Tens
 
 @torch.no_grad()
 def elbos(
-    vae: VAE, x: Float[Tensor, "B C H W"], q: MovableGaussian, eps: Float[Tensor, "K D"], progress: Progress = silent
+    model: ElboTerms,
+    x: Float[Tensor, "B C H W"],
+    q: MovableGaussian,
+    eps: Float[Tensor, "K D"],
+    progress: Progress = silent,
 ) -> Float[Tensor, " B"]:
     """Return the ELBO of each image's Gaussian in nats, with noise `eps` common to all, a few images at a time."""
     chunk = max(1, SCORED_AT_ONCE // len(eps))
     parts = []
     for rows in torch.arange(len(x), device=x.device).split(chunk):
-        parts.append(gaussian_elbo(vae, x[rows], q.rows(rows), eps.unsqueeze(1)))
+        parts.append(gaussian_elbo(model, x[rows], q.rows(rows), eps.unsqueeze(1)))
         progress(min(int(rows[-1]) + 1, len(x)), len(x), "scoring posteriors")
     return torch.cat(parts)

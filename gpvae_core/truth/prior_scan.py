@@ -15,6 +15,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from gpvae_core.device import decodes_at_once
+from gpvae_core.truth.pareto import log_mean_error
 from gpvae_core.vae import GenerativeModel
 
 PRIOR_SAMPLES = 2048
@@ -49,6 +50,11 @@ class PriorScan:
     def log_px(self) -> Float64[Tensor, " B"]:
         """log 1/P sum_i p(x|z_i) in nats, a lower bound of log p(x) in expectation; loose where d is not small."""
         return self.log_likelihood.logsumexp(0) - math.log(len(self.z))
+
+    @property
+    def se(self) -> Float64[Tensor, " B"]:
+        """Standard error of log_px in nats (`log_mean_error`); near 1 where one sample has most of the weight."""
+        return log_mean_error(self.log_likelihood)
 
     @cached_property
     def _neighbours(self) -> Int[Tensor, "P K"]:

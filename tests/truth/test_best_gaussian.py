@@ -120,6 +120,46 @@ def test_of_two_modes_the_better_one_is_covered(start: list[float]) -> None:
     np.testing.assert_allclose(best.diagonal_std[0].numpy(), np.exp(optimum.x[2:]), rtol=0.1)
 
 
+class PlateauAndPeak(nn.Module):
+    """g(z) is 0.84 on a disc with steep edges, and 1 at a peak elsewhere."""
+
+    plateau, peak = (0.3, 0.2), (-1.8, -1.0)
+
+    def forward(self, z: Tensor) -> Tensor:
+        to_plateau, to_peak = ((z - torch.tensor(c)).square().sum(-1) for c in (self.plateau, self.peak))
+        return (0.84 * torch.exp(-(to_plateau**4)) + torch.exp(-to_peak / (2 * 0.3**2))).reshape(-1, 1, 1, 1)
+
+
+def elbo_by_hermite(vae: VAE, m: np.ndarray, s: np.ndarray) -> float:
+    """ELBO of N(m, Diag(s)^2) for x = 1 by Gauss-Hermite quadrature with 60 x 60 nodes."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    z = m + s * np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1).reshape(-1, 2)
+    with torch.no_grad():
+        value = vae.log_likelihood(torch.ones(1, 1, 1, 1), torch.from_numpy(z).float()[:, None])[:, 0].double().numpy()
+    return float(
+        np.outer(weights, weights).ravel() @ value / (2 * np.pi) - 0.5 * np.sum(s**2 + m**2 - 1 - 2 * np.log(s))
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_two_starts_the_better_one_is_polished_though_few_samples_see_no_edges(seed: int) -> None:
+    """On the plateau a Gaussian is limited by its tails, which the few samples of the short ascents do not have."""
+    encoder = constant_encoder(list(PlateauAndPeak.plateau), 0.3, 1)
+    vae = VAE(PlateauAndPeak(), GaussianLikelihood(0.05, learn=False), encoder, 2, (1, 1, 1))
+
+    def loss(theta: np.ndarray) -> float:
+        return -elbo_by_hermite(vae, theta[:2], np.exp(theta[2:]))
+
+    starts = [(PlateauAndPeak.plateau, -1.2), (PlateauAndPeak.peak, -2.0)]
+    on_plateau, on_peak = (
+        -minimize(loss, [*c, log_s, log_s], method="Nelder-Mead", options={"maxiter": 400}).fun for c, log_s in starts
+    )
+    best = best_gaussians(vae, torch.ones(1, 1, 1, 1), seed)
+    assert on_peak > on_plateau
+    assert float(best.diagonal_elbo[0]) == pytest.approx(on_peak, abs=0.05)
+    assert (best.diagonal_mean[0] - torch.tensor(PlateauAndPeak.peak)).abs().max() < 0.1
+
+
 class Bump(nn.Module):
     """g(z) = exp(-|z - c|^2 / (2 0.1^2)): nothing leads to the peak from afar."""
 

@@ -13,7 +13,7 @@ from gpvae_core.evaluation.sample import count_untrusted
 from gpvae_core.likelihoods import GaussianLikelihood
 from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
-from gpvae_core.truth.evidence import DISAGREEMENT, Evidence
+from gpvae_core.truth.evidence import DISAGREEMENT, MIN_ESS, Evidence
 from gpvae_core.truth.prior_scan import PriorScan
 from gpvae_core.truth.settings import EstimatorName, TruthSettings
 from gpvae_core.truth.truth import truth_for
@@ -113,12 +113,63 @@ def test_an_estimate_that_lacks_the_main_mode_is_not_trusted(name: EstimatorName
     assert count_untrusted(right).lacks_mode is None
 
 
+@pytest.mark.parametrize("name", ["ais", "iwae"])
+@pytest.mark.parametrize("sigma_x", [0.03, 0.05])
+def test_an_estimate_from_the_lesser_mode_is_not_trusted_where_the_errors_of_both_show_it(
+    name: EstimatorName, sigma_x: float
+) -> None:
+    """The lesser mode has a quarter or a tenth of the main one: samples of the prior give less than 100 times."""
+    vae = two_bumps(0.3, sigma_x)
+    settings = TruthSettings(name=name, annealing=AISSettings(steps=10, chains=64, leapfrog=2))
+    wrong, exact = truth_for(vae, settings).log_px(X, best=at(DECOY, 0.1)), log_px(vae)
+    assert wrong.se is not None
+    assert wrong.prior_log_px is not None
+    assert exact - DISAGREEMENT < wrong.log_px[0] < exact - max(1.0, 10 * wrong.se[0]), "wrong by many of its errors"
+    assert wrong.ess is not None
+    assert wrong.ess[0] > MIN_ESS
+    assert wrong.prior_log_px[0] == pytest.approx(exact, abs=0.3)
+    assert wrong.lacks_mode.tolist() == wrong.untrusted.tolist() == [True]
+    many = TruthSettings(name=name, annealing=AISSettings(steps=100, chains=64, leapfrog=3))
+    right = truth_for(vae, many).log_px(X)
+    assert right.log_px[0] == pytest.approx(exact, abs=0.3)
+    assert right.lacks_mode.tolist() == [False]
+
+
+def test_what_samples_of_the_prior_contradict() -> None:
+    """Against an estimate of 0 nats: n samples of equal weight have a standard error of n^-1/2."""
+
+    def contradicted(prior_log_px: float, prior_se: float | None, se: float = 0.0) -> bool:
+        error = None if prior_se is None else np.array([prior_se])
+        evidence = Evidence(
+            "ais", np.zeros(1), se=np.array([se]), prior_log_px=np.array([prior_log_px]), prior_se=error
+        )
+        return bool(evidence.lacks_mode[0])
+
+    assert [contradicted(v, None) for v in (4.5, 4.7)] == [False, True], "an error that is not known"
+    assert [contradicted(v, math.nan) for v in (4.5, 4.7)] == [False, True]
+    assert [contradicted(v, 1.0) for v in (4.5, 4.7)] == [False, True], "one sample: Markov's inequality alone"
+    assert [contradicted(v, 0.1) for v in (0.32, 0.34)] == [False, True], "3 (0.1 + 0.1^2)"
+    assert [contradicted(v, 0.1, 0.2) for v in (0.67, 0.7)] == [False, True], "the root of the sum of squares"
+    assert not contradicted(0.04, 0.0), "rounding"
+    assert not contradicted(-5.0, 0.1), "samples of the prior are a lower bound"
+
+
 @pytest.mark.parametrize("d", [2, 4, 8])
 def test_no_estimate_is_contradicted_where_nothing_is_missing(d: int) -> None:
     """Against the closed form, over 20 seeds: rarer than the 1 % of Markov's inequality."""
     model = LinearGaussianVAE.make(d, (1, 4, 4), 0.3)
     x = model.images(20)
     exact = model.log_px(x).numpy()
-    scans = [PriorScan.of(model.vae(), x, seed).log_px.numpy() for seed in range(20)]
-    wrong = [Evidence("ais", exact, prior_log_px=prior_log_px).lacks_mode.sum() for prior_log_px in scans]
-    assert sum(wrong) <= 4
+    scans = [PriorScan.of(model.vae(), x, seed) for seed in range(20)]
+    for known in (False, True):
+        wrong = [
+            Evidence(
+                "ais",
+                exact,
+                se=np.zeros(20),
+                prior_log_px=scan.log_px.numpy(),
+                prior_se=scan.se.numpy() if known else None,
+            )
+            for scan in scans
+        ]
+        assert sum(evidence.lacks_mode.sum() for evidence in wrong) <= 4

@@ -46,7 +46,7 @@ class Annealing(Estimator):
     def log_px(
         self, x: Float[Tensor, "B C H W"], seed: int = 0, progress: Progress = silent, best: BestGaussians | None = None
     ) -> Evidence:
-        estimates = self.estimates(x, seed, progress, best)
+        estimates, prior = self.estimates(x, seed, progress, best), PriorScan.of(self._vae, x, seed)
         return Evidence(
             kind="ais",
             log_px=torch.cat([estimate.log_px for estimate in estimates]).numpy(),
@@ -54,7 +54,8 @@ class Annealing(Estimator):
             steps=self._settings.steps,
             se=torch.cat([estimate.se for estimate in estimates]).numpy(),
             ess=torch.cat([estimate.ess for estimate in estimates]).numpy(),
-            prior_log_px=PriorScan.of(self._vae, x, seed).log_px.numpy(),
+            prior_log_px=prior.log_px.numpy(),
+            prior_se=prior.se.numpy(),
         )
 
     @torch.no_grad()

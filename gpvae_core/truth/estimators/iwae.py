@@ -47,7 +47,8 @@ class ImportanceSampling(Estimator):
             proposal = DefensiveMixture(gaussian.mean, gaussian.chol, vae.infer(image, generator))
             estimates.append(ImportanceEstimate.from_log_weights(log_weights(vae, image, k, generator, proposal)))
             progress(i + 1, len(x), f"log p(x) by {k} importance samples")
-        return replace(_evidence(estimates, k), prior_log_px=PriorScan.of(vae, x, seed).log_px.numpy())
+        prior = PriorScan.of(vae, x, seed)
+        return replace(_evidence(estimates, k), prior_log_px=prior.log_px.numpy(), prior_se=prior.se.numpy())
 
     @torch.no_grad()
     def quick(self, x: Float[Tensor, "B C H W"], seed: int = 0) -> Evidence:
