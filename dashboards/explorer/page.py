@@ -74,6 +74,8 @@ class ExplorerPage(Page[ExplorerRequest]):
         self._choose_default()
         if "run" in query and "with" not in query:
             self.state.other = ""  # an address that names one run means that one alone
+        if not query.keys().isdisjoint(("run", "with")):
+            self.state.unasked = ""
         complaints += self.state.read(query)
         complaints += self._known_runs()
         if self.state.other == self.state.run:
@@ -90,7 +92,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         run, other = self.library.default_choice()
         self._offered = self.library.image_names()
         self.controls.offer_runs(self._offered, self.library.label)
-        self.state.param.update(run=run, other=other)
+        self.state.param.update(run=run, other=other, unasked=run)
 
     def _known_runs(self) -> list[str]:
         """Replace chosen runs that do not exist by the default; return a line about each."""
