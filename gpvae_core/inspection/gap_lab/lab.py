@@ -292,6 +292,7 @@ class GapLab:
                 best_diagonal_elbo=float(table.best_diagonal_elbo[0]),
                 best_full_elbo=float(table.best_full_elbo[0]),
                 exact=reference.exact,
+                full_is_diagonal=reference.full_is_diagonal,
             )
 
         return self._memo.get(("svi", start, settings, index), compute)
