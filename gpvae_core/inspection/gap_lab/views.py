@@ -17,6 +17,16 @@ class ReconstructedImage:
 
 
 @dataclass(frozen=True)
+class ImageOfTest:
+    """A test image by its index, where an index alone is that of a validation image."""
+
+    index: int
+
+
+LabImage = int | ImageOfTest
+
+
+@dataclass(frozen=True)
 class GapStack:
     """One method's gaps: inference = approximation + amortization, the first of which all methods share."""
 
