@@ -27,6 +27,8 @@ from gpvae_core.plots.pictures import png_address
 
 CARDS = ("map", "posterior", "uncertainty", "traces", "reconstructions", "gaps", "figure_one")
 """The cards in the order in which they stand on the page."""
+ONE_LESS = f"@media (min-width: 980px) {{ :host > :nth-child({len(CARDS) - 1}) {{ grid-column: span 2; }} }}"
+"""The last card of the grid fills the place of one that is not shown, where two or three cards stand side by side."""
 CANCELLED = "cancelled; views that are not ready fill once it goes on"
 
 
@@ -64,7 +66,8 @@ class ExplorerPage(Page[ExplorerRequest]):
         *cards, wide = (self.session.cards[name] for name in CARDS)
         wide.sizing_mode = "stretch_width"
         above = self.controls.bar, self.about.panel, self.controls.pad, self.preparing, self.line
-        return *above, card_grid(*cards), pn.Column(wide, margin=(4, 12), **WIDE)
+        self.grid = card_grid(*cards)
+        return *above, self.grid, pn.Column(wide, margin=(4, 12), **WIDE)
 
     # From the address to the request
 
@@ -135,6 +138,7 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def offer(self, request: ExplorerRequest) -> None:
         self.controls.offer(request.compared[0].explorer)
+        self.grid.stylesheets = [] if request.focal.explorer.reports_uncertainty else [ONE_LESS]
         self.library.prepare(self, request.names)
 
     # What the user does
