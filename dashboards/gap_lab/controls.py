@@ -34,7 +34,7 @@ class GapLabControls(Controls):
         self.watch(self.decoder, self._decoder_chosen)
         self.index = Stepper(self, "Image", "validation image", "index", {"test": ""})
         self.test = Stepper(self, "Image", "test image", "test", {}, written=str)
-        self.split = pmui.Select(label="Set", options=["validation", "test"], width=110, **FIELD)
+        self.split = pmui.Select(label="Set", options=["validation", "test"], width=140, **FIELD)
         self.watch(self.split, lambda split: self.set(test="0" if split == "test" else ""))
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         toggle = {"toggle": lambda choice: self._toggled(str(choice[0]), bool(choice[1]))}
