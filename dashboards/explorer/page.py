@@ -27,6 +27,8 @@ from gpvae_core.plots.pictures import png_address
 
 CARDS = ("map", "posterior", "uncertainty", "traces", "reconstructions", "gaps", "figure_one")
 """The cards in the order in which they stand on the page."""
+ONE_LESS = f"@media (min-width: 980px) {{ :host > :nth-child({len(CARDS) - 1}) {{ grid-column: span 2; }} }}"
+"""The last card of the grid fills the place of one that is not shown, where two or three cards stand side by side."""
 CANCELLED = "cancelled; views that are not ready fill once it goes on"
 
 
@@ -64,7 +66,8 @@ class ExplorerPage(Page[ExplorerRequest]):
         *cards, wide = (self.session.cards[name] for name in CARDS)
         wide.sizing_mode = "stretch_width"
         above = self.controls.bar, self.about.panel, self.controls.pad, self.preparing, self.line
-        return *above, card_grid(*cards), pn.Column(wide, margin=(4, 12), **WIDE)
+        self.grid = card_grid(*cards)
+        return *above, self.grid, pn.Column(wide, margin=(4, 12), **WIDE)
 
     # From the address to the request
 
@@ -74,6 +77,8 @@ class ExplorerPage(Page[ExplorerRequest]):
         self._choose_default()
         if "run" in query and "with" not in query:
             self.state.other = ""  # an address that names one run means that one alone
+        if not query.keys().isdisjoint(("run", "with")):
+            self.state.unasked = ""
         complaints += self.state.read(query)
         complaints += self._known_runs()
         if self.state.other == self.state.run:
@@ -90,7 +95,7 @@ class ExplorerPage(Page[ExplorerRequest]):
         run, other = self.library.default_choice()
         self._offered = self.library.image_names()
         self.controls.offer_runs(self._offered, self.library.label)
-        self.state.param.update(run=run, other=other)
+        self.state.param.update(run=run, other=other, unasked=run)
 
     def _known_runs(self) -> list[str]:
         """Replace chosen runs that do not exist by the default; return a line about each."""
@@ -133,6 +138,7 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def offer(self, request: ExplorerRequest) -> None:
         self.controls.offer(request.compared[0].explorer)
+        self.grid.stylesheets = [] if request.focal.explorer.reports_uncertainty else [ONE_LESS]
         self.library.prepare(self, request.names)
 
     # What the user does

@@ -20,7 +20,7 @@ CONTOURS_READ = (
 )
 LINE_READ = (
     "The density along the latent line, by quadrature; bars below it: the highest-density regions of 50, 90 and 99 % "
-    "of the true posterior."
+    "of the true posterior; diamonds: MAPA points."
 )
 TRACES_READ = (
     "Circles: index posterior of the empiricalized model at the training codes; diamonds: that of MAPA, the "

@@ -114,6 +114,8 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
     """
     if not values["run"]:
         return None
+    if values["unasked"] == values["run"]:
+        _choose_newest(library, values)
     explorers = _loaded(library, values)
     _correct(values, next(iter(explorers.values())))
     _check_comparable(list(explorers.values()))
@@ -133,6 +135,18 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
     return values.resolved(request)
 
 
+def _choose_newest(library: RunLibrary, values: Values) -> None:
+    """Replace the run that the page has chosen by itself, where it cannot be loaded, by the newest that can."""
+    newest = library.finished_first(library.image_names())
+    found = values.first(newest, library.explorer)
+    if found is None:
+        raise UserError(" · ".join(values.complaints))
+    if found[0] != values["run"]:
+        run, other = library.default_choice(damaged=newest[: newest.index(found[0])])
+        values.update(run=run, other=other)
+    values.update(unasked="")
+
+
 def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
     """Return the chosen runs that can be loaded; where only one can, the state is corrected to it."""
     names = names_of(values["run"], values["other"])
@@ -140,7 +154,7 @@ def _loaded(library: RunLibrary, values: Values) -> dict[str, Explorer]:
     explorers = {name: explorer for name, explorer in tried.items() if explorer is not None}
     if not explorers:
         raise UserError(" · ".join(values.complaints))
-    if values.complaints:
+    if len(explorers) < len(names):
         values.update(run=next(iter(explorers)), other="")
     return explorers
 

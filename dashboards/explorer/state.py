@@ -48,6 +48,7 @@ class ExplorerState(PageState):
         default=1, bounds=(1, None), doc="First of the two coordinates of the traces, for d > 2"
     )
     own_image = param.Parameter(precedence=-1, doc="(source, (C, H, W) image) drawn or uploaded, None for a test image")
+    unasked = param.String(precedence=-1, doc="Run that the page has chosen by itself, until it is opened; else empty")
     address_names: ClassVar[Mapping[str, str]] = {"other": "with", "of_class": "class"}
     steps = ("run", "other", "index")
 

@@ -14,6 +14,7 @@ from dashboards.lab.controls import BAR, FIELD, SMALL, Controls, Stepper
 from dashboards.lab.looks import WIDE
 from dashboards.widgets.chips import Chips
 from dashboards.widgets.player import FilmPlayer
+from gpvae_core.inspection.gap_lab.views import ImageOfTest
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.gap_lab.lab import GapLab
@@ -31,7 +32,10 @@ class GapLabControls(Controls):
         self._lab: GapLab | None = None
         self.decoder = pmui.Select(label="Decoder of", options=[], width=190, **FIELD)
         self.watch(self.decoder, self._decoder_chosen)
-        self.index = Stepper(self, "Image", "validation image", "index", {})
+        self.index = Stepper(self, "Image", "validation image", "index", {"test": ""})
+        self.test = Stepper(self, "Image", "test image", "test", {}, written=str)
+        self.split = pmui.Select(label="Set", options=["validation", "test"], width=140, **FIELD)
+        self.watch(self.split, lambda split: self.set(test="0" if split == "test" else ""))
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         toggle = {"toggle": lambda choice: self._toggled(str(choice[0]), bool(choice[1]))}
         self.chips = Chips(toggle, dark=state.param.dark, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
@@ -47,9 +51,17 @@ class GapLabControls(Controls):
         self.largest.on_click(largest_of)
         self.quick.on_click(lambda _: self.add(QUICK))
         self.watch(self.refiner, self.add)
-        image = (*self.index.widgets, self.index.random(), self.largest)
-        self.first = pn.FlexBox(self.decoder, *image, self.quick, self.refiner, **BAR)
+        self._of_split = {
+            "validation": (*self.index.widgets, self.index.random()),
+            "test": (*self.test.widgets, self.test.random()),
+        }
+        image = [widget for widgets in self._of_split.values() for widget in widgets]
+        self.first = pn.FlexBox(self.decoder, self.split, *image, self.largest, self.quick, self.refiner, **BAR)
         self.bar = pn.Column(self.first, self.chips, **WIDE)
+
+    def step(self, by: int) -> None:
+        """Go to the previous (-1) or next (1) image of the set that is shown."""
+        (self.test if self.state.test else self.index).step(by)
 
     def add(self, text: str) -> None:
         """Show a refined run too: `text` is RUN+REFINER, or a refiner of the run from which SVI starts.
@@ -92,7 +104,15 @@ class GapLabControls(Controls):
             for name, style in styles.items()
         ]  # fmt: skip
         self.update(self.decoder, value=lab.decoder.name)
-        self.index.show(request.index, lab.size - 1)
+        if isinstance(request.index, ImageOfTest):
+            self.update(self.split, value="test")
+            self.test.show(request.index.index, lab.test_size - 1)
+        else:
+            self.update(self.split, value="validation")
+            self.index.show(request.index, lab.size - 1)
+        for split, widgets in self._of_split.items():
+            for widget in widgets:
+                widget.visible = split == self.split.value
         self.largest.items = [{"label": styles[name].label, "method": name} for name in request.methods]
         self.quick.label = f"{styles[request.start].label} + {QUICK}"
         self.refiner.placeholder = EXAMPLE.format(run=request.start)

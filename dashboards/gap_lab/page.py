@@ -45,7 +45,7 @@ class GapLabPage(Page[GapLabRequest]):
     path = "/gap-lab"
     title = "Gap Lab"
     state_type = GapLabState
-    carried: ClassVar[Mapping[str, str]] = {"run": "start"}
+    carried: ClassVar[Mapping[str, str]] = {"run": "start", "image": "test"}
     needs_images = True
     line_style: ClassVar[str] = """
         .summary { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
@@ -118,7 +118,7 @@ class GapLabPage(Page[GapLabRequest]):
 
         def show(index: int) -> None:
             self.notice.show("")
-            self.state.index = index
+            self.state.set(index=index, test="")
 
         self.session.latest.aside(lambda: request.lab.largest_gap(method), show, JOB_S)
 
@@ -129,7 +129,7 @@ class GapLabPage(Page[GapLabRequest]):
         self.training.start(action)
 
     def step(self, by: int) -> None:
-        self.controls.index.step(by)
+        self.controls.step(by)
 
     def escape(self) -> None:
         self.training.opened.close()

@@ -126,12 +126,13 @@ class SviBound(GapLabPane):
     def draw(self, view: SviView, request: GapLabRequest) -> Content:
         first = float(view.elbo[0])
         best = view.best_full_elbo if request.svi.covariance == "full" else view.best_diagonal_elbo
+        family = "" if view.full_is_diagonal else f" {request.svi.covariance}"
         unrefined = "" if request.lab.runs[view.start].refiner == "none" else " before its own refinement"
         return Content(
             figure=as_json(svi_path.bound(view, request.theme)),
             sub=view.settings,
             sentence=f"SVI from q(z|x) of {view.start}{unrefined}: its ELBO begins {nats(view.log_px - first)} "
-            f"nats below log p(x), {end_words(view)}; that of the best {request.svi.covariance} Gaussian lies "
+            f"nats below log p(x), {end_words(view)}; that of the best{family} Gaussian lies "
             f"{nats(view.log_px - best)} nats below. A q(z|x) that is no Gaussian is "
             "replaced by the diagonal Gaussian of its moments at the first step.",
             alt=f"ELBO against the step of SVI from {view.start}: {nats(first)} nats; {end_words(view)}",

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards.gap_lab.labs import GapLabs
-from dashboards.gap_lab.state import SEPARATOR
+from dashboards.gap_lab.state import SEPARATOR, test_index
 from dashboards.lab.address import listed
 from dashboards.lab.resolved import Resolved, Values
 from gpvae_core.errors import UserError
+from gpvae_core.inspection.gap_lab.views import ImageOfTest, LabImage
 from gpvae_core.plots.method_styles import MethodStyle, method_styles, short_name
 from gpvae_core.plots.theme import Theme
 
@@ -30,7 +31,7 @@ class GapLabRequest:
     """The state of the Gap Lab, checked, with the lab of the decoder and all that can be chosen."""
 
     lab: GapLab
-    index: int
+    index: LabImage
     methods: tuple[str, ...]
     gaps_of: str
     start: str
@@ -69,7 +70,7 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
         values.correct("epochs_of", next(iter(with_epochs), ""))
     request = GapLabRequest(
         lab=lab,
-        index=values.below("index", lab.size, "validation image"),
+        index=_image(lab, values),
         methods=methods,
         svi=SviSettings(STEPS, values["step_size"], values["momentum"], values["covariance"]),
         with_epochs=with_epochs,
@@ -80,6 +81,15 @@ def resolve(labs: GapLabs, values: Values) -> Resolved[GapLabRequest] | None:
         **{name: values[name] for name in ("gaps_of", "start", "quantity", "epochs_of")},
     )
     return values.resolved(request)
+
+
+def _image(lab: GapLab, values: Values) -> LabImage:
+    """Return the chosen image; a test image that does not exist is replaced by the validation image."""
+    test = test_index(values["test"])
+    if test is not None and test >= lab.test_size:
+        values.correct("test", "", f"wanted a test image from 0 to {lab.test_size - 1}, got {test}")
+        test = None
+    return values.below("index", lab.size, "validation image") if test is None else ImageOfTest(test)
 
 
 def _ended_first(lab: GapLab) -> list[str]:

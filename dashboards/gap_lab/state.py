@@ -7,11 +7,20 @@ from typing import ClassVar
 
 import param
 
-from dashboards.lab.address import PageState, listed
+from dashboards.lab.address import Checked, PageState, listed, whole_number
+from gpvae_core.errors import UserError
 from gpvae_core.plots.accuracy_time import QUANTITIES
 
 SEPARATOR = ";"
 """Stands between two methods in the address; a comma stands between the settings of a refiner."""
+
+
+def test_index(text: str) -> int | None:
+    """Return the index of the test image that a text names, None for an empty one. Raises UserError for any other."""
+    index = whole_number(text) if text else None
+    if text and (index is None or index < 0):
+        raise UserError(f"test: wanted the number of a test image, got '{text[:40]}'")
+    return index
 
 
 class GapLabState(PageState):
@@ -19,6 +28,7 @@ class GapLabState(PageState):
 
     decoder = param.String(doc="Name of the decoder, that of the run it was trained in")
     index = param.Integer(default=0, bounds=(0, None), doc="Validation image")
+    test = Checked("", check=test_index, doc="Test image shown in place of a validation image; empty for none")
     chosen = param.String(doc="Methods shown, with ';' between them")
     gaps_of = param.Selector(default="image", objects=["image", "sample"], doc="Gaps of one image, or of a sample")
     start = param.String(doc="Run from whose approximate posterior SVI starts")
@@ -33,7 +43,7 @@ class GapLabState(PageState):
         "chosen": "methods", "gaps_of": "of", "step_size": "step", "quantity": "y", "epochs_of": "epochs",
     }  # fmt: skip
 
-    steps = ("decoder", "index")
+    steps = ("decoder", "index", "test")
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ class Stepper:
 
     `together` are other values to set along with the number. `step` replaces what the buttons do. `read_other` gets a
     text that is no such number. It sets what the text says and returns whether that was accepted, or None if it cannot
-    read the text either; `other_form` names that form.
+    read the text either; `other_form` names that form. The state holds the number as `written` gives it.
     """
 
     def __init__(
@@ -156,9 +156,11 @@ class Stepper:
         step: Callable[[int], None] | None = None,
         read_other: Callable[[str], bool | None] = lambda text: None,
         other_form: str = "",
+        written: Callable[[int], Any] = int,
         **field: Any,
     ) -> None:
         self._controls, self._label, self._name, self._together = controls, label, name, together
+        self._written = written
         self.step = step or self._step
         self.last, self._shown = 0, "0"
         noun = label.split()[-1].lower()
@@ -183,10 +185,10 @@ class Stepper:
         controls.watch(self.field, lambda value: typed(str(value).strip()))
 
     def _choose(self, number: int) -> None:
-        self._controls.set(**self._together, **{self._name: number})
+        self._controls.set(**self._together, **{self._name: self._written(number)})
 
     def _step(self, by: int) -> None:
-        self._choose((getattr(self._controls.state, self._name) + by) % (self.last + 1))
+        self._choose((int(getattr(self._controls.state, self._name)) + by) % (self.last + 1))
 
     def random(self) -> pmui.Button:
         """Return a button that chooses a number at random."""

@@ -158,12 +158,13 @@ class RunLibrary:
             "for example with 'gpvae train --dataset digits', and name that run as well"
         )
 
-    def default_choice(self) -> tuple[str, str]:
+    def default_choice(self, damaged: Sequence[str] = ()) -> tuple[str, str]:
         """Return the newest run on images, and the second newest if it has the same data and dimension; '' for none.
 
         A run whose training has not ended is chosen only where there is no other, and none is compared with it.
+        Those that are known to be `damaged` are chosen never.
         """
-        names = self.image_names()
+        names = [name for name in self.image_names() if name not in damaged]
         finished = [name for name in names if not self.partial(name)]
         first, second, *_ = [*(finished or names[:1]), "", ""]
         kinds = [(run.dataset, run.latent_dim) for run in map(self.summary, filter(None, (first, second)))]

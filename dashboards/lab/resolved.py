@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dashboards.lab.pane import R
@@ -66,6 +67,16 @@ class Values(dict[str, Any]):
         except UserError as error:
             self.complaints.append(str(error))
             return otherwise
+
+    def first(self, names: Iterable[str], load: Callable[[str], T]) -> tuple[str, T] | None:
+        """Return the first of these names that `load` accepts, with what it returned; each one before is a complaint.
+
+        What a page chooses by itself is found by this, so that it is none that cannot be shown.
+        """
+        for name in names:
+            if (loaded := self.attempt(partial(load, name), None)) is not None:
+                return name, loaded
+        return None
 
     def resolved(self, request: R, refused: str = "") -> Resolved[R]:
         """Return the request with all corrections and complaints."""

@@ -111,18 +111,15 @@ class ModelDensity(MapaLabPane):
     to_csv = one_file(export.density)
 
     def key(self, request: MapaLabRequest) -> Hashable:
-        name = self._run(request)
-        return None if name is None else (name, request.labs.library.weights(name))
-
-    def _run(self, request: MapaLabRequest) -> str | None:
-        return request.values["learned"] or next(iter(request.point_runs), None)
+        name = request.density_of
+        return (name, request.labs.library.weights(name)) if name else None
 
     def missing(self, request: MapaLabRequest) -> Content:
         missing = f"No model of {request.lab.name} with one latent dimension here yet."
         return Content(message=f"{missing} This trains one: {train_command(request)}")
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> DensityView:
-        return request.lab.density(request.labs.library.run(str(self._run(request))), progress)
+        return request.lab.density(request.labs.library.run(request.density_of), progress)
 
     def draw(self, view: DensityView, request: MapaLabRequest) -> Content:
         options = tuple((name, request.labs.library.label(name)) for name in request.point_runs)
@@ -134,7 +131,7 @@ class ModelDensity(MapaLabPane):
             f"mean log p(x) {spread(view.test_log_px)} nats (± one standard error over the points)."
             + (failed if view.failed else ""),
             alt=f"Density of {view.name} beside the truth: test KL {spread(view.test_kl)} nats",
-            selects=(Select("learned", "run", options, str(self._run(request))),),
+            selects=(Select("learned", "run", options, request.density_of),),
         )
 
 

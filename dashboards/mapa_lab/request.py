@@ -50,6 +50,8 @@ class MapaLabRequest:
     """A description of each set of points, by its name."""
     point_runs: tuple[str, ...]
     image_runs: tuple[str, ...]
+    density_of: str
+    """The run whose density is shown: the chosen one, else the newest that can be loaded; '' for none."""
     picture: ImageChoice | None
     theme: Theme
 
@@ -115,7 +117,7 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
         tab=values["tab"], labs=labs, lab=lab, values=values, sets=ABOUT, theme=values.theme,
         chosen=lab.chosen(index) if place is None else lab.chosen_at(*place),
         settings=MapaSettings(bandwidth, values["k"], values["draws"], values["seed"]),
-        point_runs=point_runs, image_runs=image_runs,
+        point_runs=point_runs, image_runs=image_runs, density_of=_density_of(labs, point_runs, values),
         picture=_picture(labs, image_runs, values) if values["tab"] == "images" else None,
     )  # fmt: skip
     if "bandwidth" in CONTROLS[request.tab]:
@@ -128,12 +130,20 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
 
 def _with_a_second_decoder(labs: MapaLabs, lab: PointLab, values: Values) -> PointLab:
     """Return a set of points of which two decoders are known: with a run on this one, else another set."""
-    if runs := labs.point_runs(lab):
-        values.correct("learned", runs[0])
+    if found := values.first(labs.point_runs(lab), labs.library.run):
+        values.correct("learned", found[0])
         return lab
     complaint = f"of {lab.name} one decoder is known and none is trained here: {TWO_DECODERS}, of which two are known"
     values.correct("dataset", TWO_DECODERS, f"{complaint}, is shown")
     return type(lab).open(TWO_DECODERS, values["size"], values["draw"])
+
+
+def _density_of(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> str:
+    """Return the run whose density the tab shows; where none can be loaded, the newest, whose card tells why."""
+    if values["learned"] or values["tab"] != "bound":
+        return str(values["learned"])
+    found = values.first(runs, labs.library.run)
+    return found[0] if found else next(iter(runs), "")
 
 
 def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoice | None:
@@ -141,16 +151,13 @@ def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoi
     if values["run"] and values["run"] not in runs:
         values.correct("run", "", labs.why_not(values["run"], "run on images", runs))
     offered = labs.library.finished_first(runs)
-    for name in dict.fromkeys([values["run"] or offered[0], *offered] if runs else []):
-        try:
-            lab = labs.images(name)
-        except UserError as error:
-            values.complaints.append(str(error))
-            continue
-        values.correct("run", name)
-        values.lasting += labs.library.remark([name])
-        return ImageChoice(name, lab, values.below("image", lab.size, "test image"), _kernel(lab, values))
-    return None
+    found = values.first(dict.fromkeys([values["run"] or offered[0], *offered] if runs else []), labs.images)
+    if found is None:
+        return None
+    name, lab = found
+    values.correct("run", name)
+    values.lasting += labs.library.remark([name])
+    return ImageChoice(name, lab, values.below("image", lab.size, "test image"), _kernel(lab, values))
 
 
 def _kernel(lab: ImageLab, values: Values) -> dict[str, float] | None:

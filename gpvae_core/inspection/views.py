@@ -256,6 +256,11 @@ class GapView:
         return self.log_px_truth in ("line", "grid")
 
     @property
+    def full_is_diagonal(self) -> bool:
+        """Whether d = 1, where the best Gaussian with full covariance is the best diagonal one."""
+        return self.log_px_truth == "line"
+
+    @property
     def provisional(self) -> bool:
         """Whether log_px is a quick bound, which a tighter one replaces once the best Gaussians are optimized."""
         return not self.exact and self.best_diagonal_elbo is None

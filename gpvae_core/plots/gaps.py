@@ -83,8 +83,9 @@ def _lines(view: GapView) -> str:
     first += f"ELBO {nats(view.encoder_elbo)}: gap <b>{bound}{gap} nats</b>"
     known = []
     if view.best_diagonal_elbo is not None:
-        known.append(f"best Gaussian's ELBO: {nats(view.best_diagonal_elbo)} diagonal")
-    if view.best_full_elbo is not None:
+        family = "" if view.full_is_diagonal else " diagonal"
+        known.append(f"best Gaussian's ELBO: {nats(view.best_diagonal_elbo)}{family}")
+    if view.best_full_elbo is not None and not view.full_is_diagonal:
         known.append(f"{nats(view.best_full_elbo)} full")
     known = known or ["best Gaussian: being optimised", *["log p(x): provisional"] * view.provisional]
     return f"{first}<br>{', '.join(known)}"
@@ -143,7 +144,7 @@ def _numbers(view: GapView, row: int, per_pixel: float, theme: Theme) -> list[di
 
 
 def _full_marks(views: Sequence[GapView], theme: Theme) -> Mark:
-    known = [(k, view) for k, view in enumerate(views) if view.best_full_elbo is not None]
+    known = [(k, view) for k, view in enumerate(views) if view.best_full_elbo is not None and not view.full_is_diagonal]
     return scatter(
         x=[view.log_px - float(view.best_full_elbo or 0.0) for _, view in known],
         y=[k + BELOW for k, _ in known],

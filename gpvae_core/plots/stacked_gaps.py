@@ -80,7 +80,7 @@ def _lines(view: StacksView, count: int, theme: Theme) -> list[Mark]:
     log_px = view.log_px.mean
     levels = (
         ("log p(x)", 0.0, "solid", 2.2),
-        ("best full Gaussian", view.full.mean, "dot", 1.4),
+        *([] if view.full_is_diagonal else [("best full Gaussian", view.full.mean, "dot", 1.4)]),
         ("q*, best diagonal Gaussian", view.approximation.mean, "dash", 1.4),
     )
     return [
@@ -146,7 +146,7 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, wi
     span = deepest - highest
     notes = [_number(stack, k, 0.015 * span, theme) for k, stack in enumerate(view.stacks)]
     diagonal, full = (nats(view.log_px.mean - gap.mean) for gap in (view.approximation, view.full))
-    best = f"ELBO of the best diagonal Gaussian {diagonal}, full {full}"
+    best = f"ELBO of the best diagonal Gaussian {diagonal}" + ("" if view.full_is_diagonal else f", full {full}")
     notes.append(heading(theme, f"log p(x) {_log_px(view)} nats; {best}", 0.0, 1.0, yshift=4, font={"size": 10}))
     names = [shortened(styles[stack.method].label, LABEL) for stack in view.stacks] + ["SVI"] * with_svi
     turned = count > FEW

@@ -68,9 +68,10 @@ def bound(view: SviView, theme: Theme) -> go.Figure:
     span = max(top - low, 1e-3)
     last = max(len(steps) - 1, 1)
     sign = "" if view.exact else " (at least)"
+    full = ("best full Gaussian", view.best_full_elbo, "dot", 1.4)
     levels = (
         (f"log p(x){sign}", view.log_px, "solid", 2.0),
-        ("best full Gaussian", view.best_full_elbo, "dot", 1.4),
+        *([] if view.full_is_diagonal else [full]),
         ("best diagonal Gaussian", view.best_diagonal_elbo, "dash", 1.4),
     )
     marks = [

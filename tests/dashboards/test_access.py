@@ -309,6 +309,22 @@ def test_nothing_is_cut_and_no_hole_is_left_at_four_widths(offline_page: Any, se
             assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
 
 
+def test_no_hole_is_left_where_a_run_has_no_gp_uncertainty(offline_page: Any, served: Served) -> None:
+    """Before, five cards left the sixth place of the grid empty."""
+    page = opened(offline_page, served, "?run=tiny-vae")
+    for size in ((1920, 1080), (1440, 900), (1024, 768), (390, 844)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        assert eventually(page, lambda: measured(page, "holes()"), []) == [], size
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_role("combobox", name="Run").click()
+    page.get_by_role("option", name="tiny-gp").click()
+    expect(page.locator("section[data-view=uncertainty] .main-svg").first).to_be_attached(timeout=120_000)
+    assert eventually(page, lambda: measured(page, "holes()"), []) == []
+    widths = [box["width"] for box in (card.bounding_box() for card in page.locator("section.view:visible").all()[:6])]
+    assert max(widths) - min(widths) < 2
+
+
 def test_the_choice_of_a_class_is_not_given_up_silently() -> None:
     said: list[str] = []
     state = ExplorerState(run="a")

@@ -74,6 +74,9 @@ def test_a_link_to_another_page_takes_run_and_image_along(explorer_page: Callabl
     page.get_by_role("link", name="Gap Lab").click()
     page.wait_for_function("() => new URLSearchParams(location.search).get('decoder') === 'tiny-gp'", timeout=COMPUTED)
     page.wait_for_function("() => new URLSearchParams(location.search).get('start') === 'tiny-gp'")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('test') === '7'")  # before, it was lost
+    expect(page.locator(".summary")).to_contain_text("test image 7,", timeout=COMPUTED)
+    expect(page.get_by_label("Image, 0–").locator("visible=true")).to_have_value("7")
     expect(page.locator(".notice")).to_be_hidden()
     page.get_by_role("link", name="MAPA Lab").click()
     page.wait_for_function("() => new URLSearchParams(location.search).get('image') === '7'", timeout=COMPUTED)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
@@ -26,6 +27,7 @@ from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.gap_lab import teaching
+from gpvae_core.inspection.gap_lab.views import ImageOfTest
 from gpvae_core.progress import Progress
 from gpvae_core.runs import load_run
 from gpvae_core.training import train
@@ -177,6 +179,42 @@ def test_a_trained_method_appears_and_an_unknown_refiner_is_a_message(lab_runs: 
     wait_until(page, lambda: page.controls.chips.items[-1]["key"] == "first+svi:3")
     assert page.state.methods == ("first", "first-full", "first+svi:3")
     wait_until(page, lambda: "Train a series" in page.session.cards["lab_sizes"].content["message"])
+
+
+def test_a_test_image_is_shown_and_sums_stay_on_validation(lab_runs: Path) -> None:
+    """Before, no test image could be shown, so that a link from the Explorer lost its image."""
+    page = opened(lab_runs, "start=first&test=12")
+    wait_until(page, lambda: page.session.request is not None and page.session.cards["lab_gaps"].figure != "")
+    lab, image = page.session.request.lab, page.session.request.index
+    data = lab.origin.data
+    title = f"test image 12, class {data.class_names[int(data.test.labels[12])]}"
+    assert image == ImageOfTest(12)
+    assert page.session.cards["lab_gaps"].content["sub"] == title
+    np.testing.assert_array_equal(lab.picture(("first",), image).image, data.test.pixels([12])[0].numpy())
+    controls = page.controls
+    assert (controls.split.value, controls.test.field.value, controls.test.field.visible) == ("test", "12", True)
+    assert not controls.index.field.visible
+    page.step(1)
+    assert (page.state.test, page.state.index) == ("13", 0)
+    controls.split.value = "validation"
+    wait_until(page, lambda: page.session.request.index == 0)
+    page.step(-1)
+    assert (page.state.test, page.state.index) == ("", lab.size - 1)
+    controls.split.value = "test"
+    assert page.state.test == "0"
+    page._largest("first")
+    wait_until(page, lambda: page.state.test == "" and page.state.index in lab.sample)
+    page.close()
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "1e3", "99999"])
+def test_a_test_image_that_there_is_not_is_said(lab_runs: Path, text: str) -> None:
+    page = opened(lab_runs, f"decoder=first&index=4&test={text}")
+    wait_until(page, lambda: page.session.request is not None)
+    assert page.session.request.index == 4
+    assert page.state.test == ""
+    assert re.search("wanted (the number of )?a test image", html.unescape(str(page.notice.pane.object)))
+    page.close()
 
 
 # In a browser

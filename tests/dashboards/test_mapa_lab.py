@@ -152,6 +152,21 @@ def test_a_damaged_run_is_said_and_the_next_shown(runs: Path, tmp_path: Path) ->
     assert page.state.run == "tiny-gp"
 
 
+def test_a_run_that_the_page_chooses_by_itself_can_be_loaded(tmp_path: Path) -> None:
+    """Before, the density and the second decoder were of the newest run, though its weights were damaged."""
+    for name in ("sound", "broken"):
+        settings = {"train.epochs": 1, "latent_dim": 1}
+        train(make_config("vae", DataConfig(name="figure-8"), (1, 1, 2), settings), tmp_path / name, device="cpu")
+    (tmp_path / "broken" / "best" / "weights.safetensors").write_bytes(b"junk")
+    page = opened(tmp_path, query="tab=bound&set=figure-8&N=40&k=4")
+    wait_until(page, lambda: page.session.cards["mapa_density"].figure != "")
+    assert page.session.cards["mapa_density"].content["selects"][0]["value"] == "sound"
+    assert "is damaged" in notice(page)
+    page = opened(tmp_path, query="tab=variants&set=figure-8&N=40&k=4")
+    wait_until(page, lambda: page.session.cards["mapa_variants"].figure != "")
+    assert page.state.learned == "sound"
+
+
 def test_a_cancelled_computation_can_be_taken_up_again(tmp_path: Path) -> None:
     page = opened(tmp_path, query=f"tab=bound&set={SET}&N=300")
     wait_until(page, lambda: bool(page.session.cards["mapa_bound"].content["actions"]))

@@ -34,6 +34,10 @@ def test_each_view_is_drawn_and_the_name_is_shown_letter_by_letter(
         check_figure(offline_page, card, NAME, *(() if name == "figure_one" else ("test image 3",)))
     gaps = offline_page.locator("section[data-view=gaps] .plot")
     expect(gaps).to_contain_text(f"{NAME}: log p(x)")
+    expect(gaps).to_contain_text("best Gaussian's ELBO: −")
+    for absent in ("full", " diagonal"):  # before, a mark and a number for what is the same Gaussian
+        expect(gaps).not_to_contain_text(absent)
+    expect(offline_page.locator("section[data-view=posterior] .sentence")).to_contain_text("diamonds: MAPA points")
     expect(offline_page.locator("section[data-view=traces] .sentence")).to_contain_text("by quadrature")
     expect(offline_page.locator("section[data-view=posterior] .sentence")).to_contain_text(
         "The density along the latent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -59,6 +60,49 @@ def test_a_damaged_run_alone_is_said_in_every_card(runs: Path, tmp_path: Path) -
     assert all("is damaged" in message(page, card) for card in page.session.cards)
     page.state.run = "tiny-gp"
     wait_until(page, lambda: page.session.cards["gaps"].figure != "" and message(page, "gaps") == "")
+
+
+def in_order(folder: Path, *runs: str) -> None:
+    """Make these runs as old as if they had been written one after another."""
+    for age, name in enumerate(reversed(runs)):
+        os.utime(folder / name / "config.json", (1e9 - age, 1e9 - age))
+
+
+@pytest.mark.parametrize("query", ["", "index=3"])
+def test_a_page_that_names_no_run_begins_with_the_newest_that_can_be_loaded(
+    runs: Path, tmp_path: Path, query: str
+) -> None:
+    """Before, it began with the newest run: where none was compared with it, every card said that it is damaged."""
+    shutil.copytree(runs / "deep-gp", tmp_path / "deep-gp")
+    library = damaged(runs, tmp_path)
+    in_order(tmp_path, "tiny-gp", "deep-gp", "tiny-vae")
+    for _ in range(2):  # another page says it again
+        page = opened(library, query)
+        assert page.state.run == "tiny-vae"
+        wait_until(page, lambda page=page: page.session.cards["gaps"].figure != "")
+        assert (page.state.run, page.state.other, page.state.unasked) == ("deep-gp", "", "")
+        assert page.notice.pane.object.count("is damaged") == 1
+        assert list(page.controls.run.options.values()) == ["tiny-vae", "deep-gp", "tiny-gp"]
+    page.state.run = "tiny-vae"  # who chooses it is told, and gets no other
+    wait_until(page, lambda: "is damaged" in message(page, "map"))
+    assert page.state.run == "tiny-vae"
+
+
+def test_beside_the_newest_that_can_be_loaded_stands_the_next(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "tiny-gp", tmp_path / "third")
+    library = damaged(runs, tmp_path)
+    in_order(tmp_path, "third", "tiny-gp", "tiny-vae")
+    page = opened(library, "")
+    wait_until(page, lambda: page.session.cards["gaps"].figure != "")
+    assert (page.state.run, page.state.other) == ("tiny-gp", "third")
+
+
+def test_where_no_run_can_be_loaded_each_is_said(runs: Path, tmp_path: Path) -> None:
+    library = damaged(runs, tmp_path)
+    (tmp_path / "tiny-gp" / "best" / "weights.safetensors").write_bytes(b"junk")
+    page = opened(library, "")
+    wait_until(page, lambda: "is damaged" in message(page, "map"))
+    assert message(page, "map").count("is damaged") == 2
 
 
 def test_runs_come_and_go_with_a_new_page(runs: Path, tmp_path: Path) -> None:

@@ -114,6 +114,8 @@ def test_every_encoder_has_its_density_on_the_line(method: str, digits_run: Call
     view = explorer.line_view(explorer.instance(3))
     # Of an untrained flow or mixture all mass lies within the window, up to its margins of 2.5 standard deviations.
     assert np.trapezoid(np.exp(view.gaussians[0].log_density), view.z) == pytest.approx(1.0, abs=0.03)
+    gap = explorer.gap_view(explorer.instance(3))
+    assert gap.full_is_diagonal  # so that no figure shows the best Gaussian twice
     items = explorer.figure_one()
     assert len(items) == (6 if method == "gp" else 0)
     assert all(isinstance(item.posterior, LineView) for item in items)

@@ -117,6 +117,15 @@ def test_the_elbo_rises_towards_lines_at_log_px_and_the_best_gaussians() -> None
     assert "at least" in svi_path.bound(replace(svi_view(), exact=False), LIGHT).data[0].name
 
 
+def test_at_d_1_no_second_line_stands_for_the_same_gaussian() -> None:
+    stacks = stacked_gaps.figure(replace(stacks_view(), full_is_diagonal=True), STYLES, LIGHT)
+    bound = svi_path.bound(replace(svi_view(), full_is_diagonal=True), LIGHT)
+    for fig in (stacks, bound):
+        assert not any("full" in str(trace.name) for trace in fig.data)
+    assert "ELBO of the best diagonal Gaussian −50.50" in stacks.layout.annotations[-1].text
+    assert "full" not in stacks.layout.annotations[-1].text
+
+
 def test_frames_hold_each_step() -> None:
     frames = svi_path.frames(svi_view(), LIGHT)
     assert frames["paths"][0] == "M0,0L1,0M2,2L3,2"

@@ -483,6 +483,17 @@ def test_bars_are_as_long_as_the_gaps(gap_views: tuple[GapView, GapView]) -> Non
     np.testing.assert_allclose(full.x, [0.2])
 
 
+def test_at_d_1_there_is_one_best_gaussian(gap_views: tuple[GapView, GapView]) -> None:
+    """Before, a mark for that with full covariance stood beside the same Gaussian, the diagonal one."""
+    line = replace(gap_views[0], log_px_truth="line")
+    fig = gaps.figure([line], LIGHT)
+    mark = named(fig, "best Gaussian with full covariance")
+    assert (len(mark.x), mark.showlegend) == (0, False)
+    assert texts(fig)[0].text.endswith("best Gaussian's ELBO: −50.50")
+    both = gaps.figure([line, gap_views[0]], LIGHT)
+    np.testing.assert_allclose(named(both, "best Gaussian with full covariance").x, [0.2])
+
+
 def test_the_stack_is_labelled_with_its_values(gap_views: tuple[GapView, GapView]) -> None:
     first, second = texts(gaps.figure(gap_views, LIGHT))[:2]
     assert "<b>gp</b>: log p(x) −50.00, ELBO −52.00: gap <b>2.00 nats</b>" in first.text

@@ -1,6 +1,7 @@
 """The content of the Gap Lab for one decoder, as plain data. One lab serves all pages and threads.
 
-All images are from the validation split: methods are compared and tuned here, which must not use the test images.
+All sums over images are of the validation split: methods are compared and tuned here, which must not use the test
+images. One test image may be looked at by itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from gpvae_core.inspection.gap_lab.timing import BATCH, batch_times
 from gpvae_core.inspection.gap_lab.views import (
     ContoursView,
     CurveView,
+    ImageOfTest,
+    LabImage,
     ReconstructedImage,
     StacksView,
     SviView,
@@ -103,11 +106,27 @@ class GapLab:
         """Number of validation images."""
         return len(self.origin.data.validation)
 
-    def title(self, index: int) -> str:
+    @property
+    def test_size(self) -> int:
+        """Number of test images."""
+        return len(self.origin.data.test)
+
+    def title(self, index: LabImage) -> str:
         """Return the image in words, such as 'validation image 3, class 7'."""
-        validation, names = self.origin.data.validation, self.origin.data.class_names
-        label = int(validation.labels[index])
-        return f"validation image {index}" + (f", class {names[label]}" if 0 <= label < len(names) else "")
+        data = self.origin.data
+        if isinstance(index, ImageOfTest):
+            name, number, label = "test", index.index, int(data.test.labels[index.index])
+        else:
+            name, number, label = "validation", index, int(data.validation.labels[index])
+        known = f", class {data.class_names[label]}" if 0 <= label < len(data.class_names) else ""
+        return f"{name} image {number}{known}"
+
+    def _one(self, index: LabImage) -> Tensor:
+        if not isinstance(index, ImageOfTest):
+            return self._x([index])
+        if not 0 <= index.index < self.test_size:
+            raise UserError(f"wanted a test image from 0 to {self.test_size - 1}, got {index.index}")
+        return self.origin.data.test.pixels([index.index]).to(self.origin.device)
 
     def _x(self, index: Sequence[int] | np.ndarray) -> Tensor:
         invalid = [int(k) for k in index if not 0 <= k < self.size]
@@ -132,12 +151,12 @@ class GapLab:
         return run if name == "none" else f"{run}+{name}"
 
     @torch.no_grad()
-    def _posterior(self, method: str, index: int) -> Posterior:
-        return self._memo.get(("posterior", method, index), lambda: self.model(method).infer(self._x([index])))
+    def _posterior(self, method: str, index: LabImage) -> Posterior:
+        return self._memo.get(("posterior", method, index), lambda: self.model(method).infer(self._one(index)))
 
-    def picture(self, methods: Sequence[str], index: int) -> ReconstructedImage:
+    def picture(self, methods: Sequence[str], index: LabImage) -> ReconstructedImage:
         """Return the image, and its reconstruction from the mean of each method's q(z|x)."""
-        x = self._x([index])
+        x = self._one(index)
         decoded = {}
         for method in methods:
             mean = self._posterior(method, index).mean.cpu().double().numpy()
@@ -146,24 +165,24 @@ class GapLab:
 
     # -- truth ------------------------------------------------------------------------------------------------------
 
-    def _truth(self, index: int) -> TruePosterior:
+    def _truth(self, index: LabImage) -> TruePosterior:
         """Return p(z|x) by quadrature, at d = 1 or 2."""
-        return self._memo.get(("truth", index), lambda: self.origin.truth.posterior(self._x([index]))[0])
+        return self._memo.get(("truth", index), lambda: self.origin.truth.posterior(self._one(index))[0])
 
-    def _local(self, index: int) -> LocalPosterior:
+    def _local(self, index: LabImage) -> LocalPosterior:
         def compute() -> LocalPosterior:
             starts = [self._posterior(name, index).mean[0].cpu().double().numpy() for name in self.runs]
             return local_posterior(
-                self.origin.model, self._x([index]), np.stack([*starts, np.zeros(self.origin.model.latent_dim)])
+                self.origin.model, self._one(index), np.stack([*starts, np.zeros(self.origin.model.latent_dim)])
             )
 
         return self._memo.get(("local", index), compute)
 
-    def reference(self, index: int, progress: Progress = silent) -> GapReference:
+    def reference(self, index: LabImage, progress: Progress = silent) -> GapReference:
         """Return log p(x) and the best Gaussians of one image."""
 
         def compute() -> GapReference:
-            return GapReference.from_model(self.origin.model, self._x([index]), self.origin.truth, self.seed, progress)
+            return GapReference.from_model(self.origin.model, self._one(index), self.origin.truth, self.seed, progress)
 
         return self._memo.get(("reference", index), compute)
 
@@ -188,7 +207,7 @@ class GapLab:
 
     # -- gaps -------------------------------------------------------------------------------------------------------
 
-    def stacks(self, methods: Sequence[str], index: int) -> StacksView:
+    def stacks(self, methods: Sequence[str], index: LabImage) -> StacksView:
         """Return the gaps of one image under each method."""
         reference = self.reference(index)
         elbos = {
@@ -232,7 +251,7 @@ class GapLab:
         reference = self.sample_reference(progress)
         return int(self.sample[np.argmax(reference.table.log_px - self.sample_elbos(method, progress))])
 
-    def _truth_words(self, index: int, reference: GapReference) -> str:
+    def _truth_words(self, index: LabImage, reference: GapReference) -> str:
         if not reference.exact:
             return bound_words(reference)
         truth = self._truth(index)
@@ -247,13 +266,13 @@ class GapLab:
 
     # -- contours ---------------------------------------------------------------------------------------------------
 
-    def plane(self, index: int) -> Plane:
+    def plane(self, index: LabImage) -> Plane:
         """Return the latent plane, or for d > 2 the two widest directions through the posterior mode."""
         if self.origin.model.latent_dim == 1:
             raise UserError(ONE_DIMENSION)
         return latent_plane() if self.planar else choose_plane("auto", self._local(index), (0, 1))
 
-    def contours(self, methods: Sequence[str], index: int, start: str = "") -> ContoursView:
+    def contours(self, methods: Sequence[str], index: LabImage, start: str = "") -> ContoursView:
         """Return the true posterior and the outline of each method's; the window always contains that of `start`."""
         plane = self.plane(index)
         every = {name: self._posterior(name, index) for name in methods}
@@ -264,9 +283,9 @@ class GapLab:
         return ContoursView(self._true_posterior(index, plane, first, shapes), outlines, MASS)
 
     def _true_posterior(
-        self, index: int, plane: Plane, must: Sequence[GaussianShape], may: Sequence[GaussianShape]
+        self, index: LabImage, plane: Plane, must: Sequence[GaussianShape], may: Sequence[GaussianShape]
     ) -> PosteriorView:
-        x, vae = self._x([index]), self.origin.model
+        x, vae = self._one(index), self.origin.model
         if not self.planar:
             return window.on_slice(vae, x, self._local(index), plane, must, may)
         truth = self._truth(index)
@@ -275,11 +294,11 @@ class GapLab:
 
     # -- refinement, step by step -----------------------------------------------------------------------------------
 
-    def svi(self, start: str, settings: SviSettings, index: int, progress: Progress = silent) -> SviView:
+    def svi(self, start: str, settings: SviSettings, index: LabImage, progress: Progress = silent) -> SviView:
         """Return the path of SVI from q(z|x) of the encoder of run `start`, and its ELBO after each step."""
 
         def compute() -> SviView:
-            run, x = self.runs[split_method(start, list(self.runs))[0]], self._x([index])
+            run, x = self.runs[split_method(start, list(self.runs))[0]], self._one(index)
             path = svi_path(run, x, settings)
             reference = self.reference(index)
             table = reference.table
@@ -292,6 +311,7 @@ class GapLab:
                 best_diagonal_elbo=float(table.best_diagonal_elbo[0]),
                 best_full_elbo=float(table.best_full_elbo[0]),
                 exact=reference.exact,
+                full_is_diagonal=reference.full_is_diagonal,
             )
 
         return self._memo.get(("svi", start, settings, index), compute)

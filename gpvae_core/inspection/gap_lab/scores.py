@@ -56,6 +56,11 @@ class GapReference:
         """Whether log p(x) is by quadrature."""
         return self.table.evidence.exact
 
+    @property
+    def full_is_diagonal(self) -> bool:
+        """Whether d = 1, where the best Gaussian with full covariance is the best diagonal one."""
+        return self.best.full_mean.shape[-1] == 1
+
     def elbos(self, vae: VAE, progress: Progress = silent) -> Array:
         """Return the ELBO of vae.infer(x), (M,) nats."""
         return encoder_elbos(vae, self.x, self.seed, progress).cpu().double().numpy()
@@ -111,6 +116,7 @@ def stacks_view(
         ),
         exact=reference.exact,
         truth=truth,
+        full_is_diagonal=reference.full_is_diagonal,
     )
 
 

@@ -17,6 +17,16 @@ class ReconstructedImage:
 
 
 @dataclass(frozen=True)
+class ImageOfTest:
+    """A test image by its index, where an index alone is that of a validation image."""
+
+    index: int
+
+
+LabImage = int | ImageOfTest
+
+
+@dataclass(frozen=True)
 class GapStack:
     """One method's gaps: inference = approximation + amortization, the first of which all methods share."""
 
@@ -45,6 +55,8 @@ class StacksView:
     """Whether log p(x) is by quadrature; otherwise it is a lower bound, and so are the gaps."""
     truth: str
     """One sentence on the estimator of log p(x) and its error."""
+    full_is_diagonal: bool = False
+    """Whether d = 1, where the best Gaussian with full covariance is the best diagonal one."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,8 @@ class SviView:
     best_diagonal_elbo: float
     best_full_elbo: float
     exact: bool
+    full_is_diagonal: bool = False
+    """Whether d = 1, where the best Gaussian with full covariance is the best diagonal one."""
 
 
 @dataclass(frozen=True)
