@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from gpvae_core.inspection.views import Array, CoordinateTrace, TracesView
 from gpvae_core.plots.marks import Mark, scatter
@@ -21,7 +22,9 @@ NATS_SHOWN = 30.0
 """Largest range of the vertical axis below the highest value, nats."""
 
 
-def one_a_pixel(x: Array, y: Array, x_range: Sequence[float], y_range: Sequence[float], size: Array) -> Array:
+def one_a_pixel(
+    x: Array, y: Array, x_range: Sequence[float], y_range: Sequence[float], size: Array
+) -> NDArray[np.intp]:
     """Return the indices of the points within the ranges, and of those in the same pixel of a panel only the first.
 
     Plotly draws each point as an element of its own, and a browser takes as long for those that cover each other.
@@ -51,7 +54,7 @@ def _points(x: Array, y: Array, name: str, marker: dict[str, Any], axes: dict[st
 
 
 def _panel(
-    trace: CoordinateTrace, theme: Theme, number: str, legend: bool, seen: Callable[[Array, Array], Array]
+    trace: CoordinateTrace, theme: Theme, number: str, legend: bool, seen: Callable[[Array, Array], NDArray[np.intp]]
 ) -> list[Mark]:
     """Return the marks of one coordinate, with those of its points that `seen` returns the indices of."""
     axes = {"xaxis": f"x{number}", "yaxis": "y"}

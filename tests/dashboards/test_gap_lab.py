@@ -185,6 +185,7 @@ def test_a_test_image_is_shown_and_sums_stay_on_validation(lab_runs: Path) -> No
     """Before, no test image could be shown, so that a link from the Explorer lost its image."""
     page = opened(lab_runs, "start=first&test=12")
     wait_until(page, lambda: page.session.request is not None and page.session.cards["lab_gaps"].figure != "")
+    assert page.session.request is not None
     lab, image = page.session.request.lab, page.session.request.index
     data = lab.origin.data
     title = f"test image 12, class {data.class_names[int(data.test.labels[12])]}"
@@ -197,7 +198,7 @@ def test_a_test_image_is_shown_and_sums_stay_on_validation(lab_runs: Path) -> No
     page.step(1)
     assert (page.state.test, page.state.index) == ("13", 0)
     controls.split.value = "validation"
-    wait_until(page, lambda: page.session.request.index == 0)
+    wait_until(page, lambda: page.session.request is not None and page.session.request.index == 0)
     page.step(-1)
     assert (page.state.test, page.state.index) == ("", lab.size - 1)
     controls.split.value = "test"
@@ -211,6 +212,7 @@ def test_a_test_image_is_shown_and_sums_stay_on_validation(lab_runs: Path) -> No
 def test_a_test_image_that_there_is_not_is_said(lab_runs: Path, text: str) -> None:
     page = opened(lab_runs, f"decoder=first&index=4&test={text}")
     wait_until(page, lambda: page.session.request is not None)
+    assert page.session.request is not None
     assert page.session.request.index == 4
     assert page.state.test == ""
     assert re.search("wanted (the number of )?a test image", html.unescape(str(page.notice.pane.object)))
