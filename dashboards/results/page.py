@@ -80,7 +80,7 @@ class ResultsPage(Page[ResultsRequest]):
         self.controls = ResultsControls(self.state, self.notice.show)
         self.table = ResultsTable(self._save, dark=self.state.param.dark, sizing_mode="stretch_width", margin=0)
         self.figure = self.session.cards[ColumnPane.name]
-        self.figure.param.update(sizing_mode="stretch_width", styles=FULL_HEIGHT)
+        self.figure.param.update(sizing_mode="stretch_width", styles={**FULL_HEIGHT, "align-self": "start"})
         self.line.margin = (3, 14)
         both = pn.Column(
             self.table, self.figure, stylesheets=[SIDE_BY_SIDE], sizing_mode="stretch_width", margin=(4, 12)

@@ -23,7 +23,8 @@ function exportMenu(tools, model, plot, report) {
     opener.setAttribute("aria-expanded", newState === "open")
     if (newState === "closed") return
     const box = opener.getBoundingClientRect()
-    menu.style.top = `${box.bottom + 2}px`
+    const below = box.bottom + 2
+    menu.style.top = `${below + menu.offsetHeight < window.innerHeight ? below : box.top - menu.offsetHeight - 2}px`
     menu.style.left = `${box.right - menu.offsetWidth}px`
     items[0].focus()
   }
@@ -146,7 +147,7 @@ function followKeys(plot, {field, ring, said}, model, showPicture) {
   }
 }
 
-const LEAST = 0.6 // at which the texts of a figure can just be read: a wider one is scrolled
+const LEAST = 0.8 // at which the signs of tick labels can just be seen: a wider figure is scrolled
 const MOST = 1.25
 
 // Scales the figure to the width of its card, in steps of a twentieth.

@@ -19,7 +19,7 @@ MIN_ESS = 10.0
 DISAGREEMENT = math.log(100.0)
 """An estimate is not trusted where samples of the prior alone give more than this above it, in nats: they have mean
 p(x), so that they give 100 p(x) or more with a probability of at most 1 % (Markov), and the estimate lacks a mode."""
-ERRORS = 3.0
+ERRORS = 3.5
 """Number of standard errors beyond which samples of the prior contradict an estimate below DISAGREEMENT too."""
 ROUNDING = 0.05
 """Excess in nats up to which nothing is contradicted: log p(x|z) of thousands of nats is rounded, in float32."""
@@ -132,7 +132,7 @@ class Evidence:
         allowed = np.full(len(self.log_px), DISAGREEMENT)
         if self.prior_se is not None and self.se is not None:
             # NOTE: s (1 + s) and not s. A mean in which 1/s^2 samples count is, for few, as uncertain as their number:
-            # with this margin a Poisson number exceeds its expectation in 1 of 1,000 cases, as a normal one by 3 s.
+            # with this margin a Poisson number exceeds its expectation about as rarely as a normal one by that many s.
             prior_margin = ERRORS * self.prior_se * (1 + self.prior_se)
             margin = np.hypot(prior_margin, ERRORS * self.se)
             allowed = np.fmin(np.maximum(margin, ROUNDING), allowed)

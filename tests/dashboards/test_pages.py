@@ -171,6 +171,7 @@ def test_index_field_buttons_and_keys(explorer_page: OpenAt) -> None:
     wait_for_choice(page, "index", "45")
     page.get_by_role("button", name="Previous image").click()
     wait_for_choice(page, "index", "44")
+    expect(field).to_have_value("44")
     for wrong in ("9999", "abc"):
         field.fill(wrong)
         field.press("Enter")

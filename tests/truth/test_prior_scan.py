@@ -148,8 +148,8 @@ def test_what_samples_of_the_prior_contradict() -> None:
     assert [contradicted(v, None) for v in (4.5, 4.7)] == [False, True], "an error that is not known"
     assert [contradicted(v, math.nan) for v in (4.5, 4.7)] == [False, True]
     assert [contradicted(v, 1.0) for v in (4.5, 4.7)] == [False, True], "one sample: Markov's inequality alone"
-    assert [contradicted(v, 0.1) for v in (0.32, 0.34)] == [False, True], "3 (0.1 + 0.1^2)"
-    assert [contradicted(v, 0.1, 0.2) for v in (0.67, 0.7)] == [False, True], "the root of the sum of squares"
+    assert [contradicted(v, 0.1) for v in (0.38, 0.39)] == [False, True], "3.5 (0.1 + 0.1^2)"
+    assert [contradicted(v, 0.1, 0.2) for v in (0.79, 0.81)] == [False, True], "the root of the sum of squares"
     assert not contradicted(0.04, 0.0), "rounding"
     assert not contradicted(-5.0, 0.1), "samples of the prior are a lower bound"
 
