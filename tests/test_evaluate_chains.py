@@ -147,7 +147,7 @@ def plane_posteriors(run: Run, x: torch.Tensor) -> list[GridPosterior]:
 def test_chains_of_a_run_have_the_grids_moments(plane: Run) -> None:
     x = DIGITS.test.pixels(slice(0, 3))
     grids = plane_posteriors(plane, x)
-    actual = plane.posterior_samples(x, MANY, seed=3)
+    actual = plane.posterior_samples(x, MANY, seed=2)
     assert actual.z.shape == (2000, 4, 3, 2)
     assert (actual.r_hat < 1.05).all()
     draws = actual.z.double().flatten(0, 1)

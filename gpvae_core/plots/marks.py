@@ -35,8 +35,8 @@ SIDES = {"left": "right", "center": "center", "right": "left", "bottom": "top", 
 def texts(notes: Sequence[Mark]) -> Mark:
     """Return a trace of texts at points of the axes, each with its `text`, `x`, `y`, `xanchor`, `yanchor` and `font`.
 
-    Plotly lays out and measures every annotation twice at each drawing; the texts of a trace cost a quarter of that.
-    A `hovertext` is shown where the pointer is at its point.
+    Plotly lays out and measures every annotation twice at each drawing, and the texts of a trace once. A `hovertext`
+    is shown where the pointer is at its point.
     """
     return scatter(
         x=[note["x"] for note in notes],

@@ -154,7 +154,7 @@ def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
         "ticks": "outside",
         "ticklen": 3,
         "tickcolor": theme.muted,
-        "ticklabeloverflow": "allow",  # otherwise plotly measures every label at every drawing, a sixth of its time
+        "ticklabeloverflow": "allow",  # otherwise plotly measures every label at every drawing
         **more,
     }
 
