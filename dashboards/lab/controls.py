@@ -12,6 +12,7 @@ import param
 
 from dashboards.lab.address import LONGEST, parsed, whole_number
 from dashboards.widgets.dial import Dial
+from dashboards.widgets.entry import Entry
 from gpvae_core.errors import UserError
 
 FIELD = {"size": "small", "margin": (3, 4)}
@@ -159,30 +160,35 @@ class Stepper:
         written: Callable[[int], Any] = int,
         **field: Any,
     ) -> None:
+        """Make the widgets; `field` goes to the field, such as its width."""
         self._controls, self._label, self._name, self._together = controls, label, name, together
         self._written = written
         self.step = step or self._step
-        self.last, self._shown = 0, "0"
+        self.last = 0
         noun = label.split()[-1].lower()
-        self.field = pmui.TextInput(label=label, value="0", **{"width": 115, **FIELD, **field})
         self.previous = pmui.IconButton(icon="chevron_left", description=f"Previous {noun} (left arrow key)", margin=0)
         self.next = pmui.IconButton(icon="chevron_right", description=f"Next {noun} (right arrow key)", margin=0)
         self.previous.on_click(lambda _: self.step(-1))
         self.next.on_click(lambda _: self.step(1))
-        self.widgets: tuple[pn.viewable.Viewable, ...] = (self.previous, self.field, self.next)
 
-        def typed(text: str) -> None:
+        def typed(value: Any) -> None:
+            text = str(value).strip()
             number = whole_number(text)
+            accepted: bool | None = True
             if number is not None and 0 <= number <= self.last:
                 self._choose(number)
-                return
-            accepted = read_other(text)
-            if accepted is None:
-                controls.complain(f"wanted a {what} from 0 to {self.last}{other_form}, got '{text[:40]}'")
-            if not accepted:
-                controls.update(self.field, value=self._shown)
+            else:
+                accepted = read_other(text[:LONGEST])
+                if accepted is None:
+                    controls.complain(f"wanted a {what} from 0 to {self.last}{other_form}, got '{text[:40]}'")
+            if not accepted or self.field.value in (text, str(number)):
+                self.field.settle()
 
-        controls.watch(self.field, lambda value: typed(str(value).strip()))
+        self.field = Entry(
+            {"typed": typed}, label=label, value="0", dark=controls.state.param.dark,
+            **{"width": 115, "margin": FIELD["margin"], **field},
+        )  # fmt: skip
+        self.widgets: tuple[pn.viewable.Viewable, ...] = (self.previous, self.field, self.next)
 
     def _choose(self, number: int) -> None:
         self._controls.set(**self._together, **{self._name: self._written(number)})
@@ -198,8 +204,7 @@ class Stepper:
 
     def show(self, value: object, last: int | None = None) -> None:
         """Show the current value, and the last number there is if that is given."""
-        self._shown = str(value)
+        self.field.value = str(value)
         if last is not None:
             self.last = last
             self.field.label = f"{self._label}, 0–{last}"
-        self._controls.update(self.field, value=self._shown)

@@ -54,7 +54,7 @@ class MapaLabControls(Controls):
         self.point = Stepper(
             self, "Point", "training point", "index", {"place": ""}, width=130,
             read_other=self._typed_place, other_form=", or x1, x2",
-            description="Its number, or any place in the plane: x1, x2",
+            help="Its number, or any place in the plane: x1, x2",
         )  # fmt: skip
         self.image = Stepper(self, "Test image", "test image", "image", {}, width=130)
         return {

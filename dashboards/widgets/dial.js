@@ -7,13 +7,13 @@ export function render({model, el}) {
   const box = element("div", el, {class: "box knob", role: "group", title: model.help, "aria-label": model.label})
   element("span", box, {class: "name"}, model.label)
   const range = element("input", box, {type: "range", "aria-label": model.label})
-  const about = {type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": `${model.label}, number`}
-  const field = element("input", box, about)
+  const about = {inputmode: "decimal", "aria-label": `${model.label}, number`}
+  const enter = (typed) => { moved = -STILL_MS; model.send_msg({typed}) }
+  const number = typedField(box, about, () => written(model.value), enter)
   const note = element("span", box, {class: "note"})
   const choices = element("span", box)
   let timer = null
   let moved = -STILL_MS
-  let typing = false
 
   const written = (value) => String(model.whole ? Math.round(value) : Number(Number(value).toPrecision(3)))
   // A logarithmic slider goes from 0 to model.notches; a lowest value of 0 stands one notch below all others.
@@ -35,7 +35,7 @@ export function render({model, el}) {
     range.max = model.logarithmic ? model.notches : model.high
     range.step = model.logarithmic || model.whole ? 1 : "any"
     range.value = toNotch(model.value)
-    if (!typing) field.value = written(model.value)
+    number.settle()
     range.setAttribute("aria-valuetext", `${written(model.value)} ${model.note}`)
   }
   const dress = () => {
@@ -48,7 +48,7 @@ export function render({model, el}) {
   const send = () => { timer = null; model.send_msg({typed: toText(Number(range.value))}) }
   range.oninput = () => {
     moved = performance.now()
-    field.value = toText(Number(range.value))
+    number.field.value = toText(Number(range.value))
     timer ??= setTimeout(send, SEND_MS)
   }
   range.onkeydown = (event) => { // one notch of whole numbers may be no step at all
@@ -61,9 +61,6 @@ export function render({model, el}) {
     range.value = notch
     range.oninput()
   }
-  field.oninput = () => { typing = true }
-  field.onblur = () => { typing = false; settle() }
-  field.onchange = () => { typing = false; moved = -STILL_MS; model.send_msg({typed: field.value}) }
   for (const part of ["value", "low", "high"]) model.on(part, settle)
   for (const part of ["note", "choices"]) model.on(part, dress)
   model.on("msg:custom", () => { moved = -STILL_MS; settle() })

@@ -14,6 +14,19 @@ function button(parent, text, onclick, attributes = {}) {
   return made
 }
 
+// A text field that shows what `written` returns, but keeps what is being typed. It goes to `send` by the Enter key, or
+// when the field is left.
+function typedField(parent, attributes, written, send) {
+  const field = element("input", parent, {type: "text", autocomplete: "off", ...attributes})
+  let typing = false
+  const settle = () => { if (!typing) field.value = written() }
+  const enter = () => { if (typing) { typing = false; send(field.value) } }
+  field.oninput = () => { typing = true }
+  field.onkeydown = ({key}) => { if (key === "Enter") enter() }
+  field.onblur = enter
+  return {field, settle}
+}
+
 // The colours follow the switch between light and dark.
 function shade(model, box) {
   const follow = () => box.classList.toggle("dark", model.dark)

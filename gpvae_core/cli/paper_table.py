@@ -127,11 +127,16 @@ def command(
         refuse(files, "--dry-run shows the plan and its cost, and makes no table")
     if no_run:
         refuse(worker_options, "--no-run trains nothing")
+    from gpvae_core.files import check_file, real_path
     from gpvae_core.settings import parse_settings
+    from gpvae_core.sweep.results import FILE
     from gpvae_core.tables.build import table_sweeps
 
     sweeps = table_sweeps(table, *selection, epochs, runs, restarts, parse_settings(set_ or []))
     cluster = cluster_settings(scheduler, workers, device)
+    real_path(out)
+    if not (dry_run or no_run):
+        check_file(out / FILE, makes_folders=True)
     if dry_run:
         show_plan(_planned(sweeps), out, cluster, json_)
         return
@@ -177,14 +182,11 @@ def _run(
     sweeps: Sequence[tuple[SweepConfig, list[Job]]], out: Path, cluster: ClusterSettings, again: str
 ) -> list[Outcome]:
     """Print the estimated cost, then run the sweeps."""
-    from gpvae_core.files import check_file
     from gpvae_core.sweep.cost import cell_costs
-    from gpvae_core.sweep.results import FILE
     from gpvae_core.sweep.run import check_cluster
 
     jobs = [job for _, part in sweeps for job in part]
-    check_cluster(cluster, jobs, out)  # before the cost is measured, as is the place of the results
-    check_file(out / FILE, makes_folders=True)
+    check_cluster(cluster, jobs, out)  # before the cost is measured
     statuses, costs = known_or_measured(jobs, out, cluster)
     rows = [row for _, part in sweeps for row in cell_costs(part, statuses, costs)]
     say(cost_sentence(rows, worker_count(cluster)), err=True)

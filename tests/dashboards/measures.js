@@ -33,11 +33,13 @@ function focused() {
   return part === document.body ? null : part
 }
 
-// Whether it is seen to have the focus: by an outline, or as Material's fields and buttons show it.
+// Whether it is seen to have the focus: by an outline, by the frame around it, or as Material's fields and buttons show it.
 function marked(part) {
   const {outlineStyle, outlineWidth} = getComputedStyle(part)
   const outlined = outlineStyle !== "none" && parseFloat(outlineWidth) > 0
-  return part.matches(":focus-visible") && (outlined || part.closest(".Mui-focusVisible, .Mui-focused") !== null)
+  const frame = part.parentElement?.querySelector(":scope > input:focus-visible + fieldset")
+  const framed = frame && parseFloat(getComputedStyle(frame).borderTopWidth) >= 2
+  return part.matches(":focus-visible") && (outlined || framed || part.closest(".Mui-focusVisible, .Mui-focused") !== null)
 }
 
 // What leaves the window or is cut by its own box, apart from what lies in a part that is scrolled to the side.

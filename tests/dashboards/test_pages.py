@@ -202,6 +202,27 @@ def test_quick_picks_and_classes(explorer_page: OpenAt) -> None:
     expect(page.get_by_role("combobox", name="Class")).to_have_text("all")
 
 
+def test_what_is_being_typed_stays_while_an_answer_arrives(explorer_page: OpenAt) -> None:
+    """Before, the number of the image that was shown meanwhile took its place."""
+    page = explorer_page("?run=tiny-gp&with=&index=3")
+    page.get_by_role("button", name="Next image").click()
+    wait_for_choice(page, "index", "4")
+    field = page.get_by_label(re.compile("^Image"))
+    expect(field).to_have_value("4")
+    field.fill("2")
+    page.go_back()
+    wait_for_choice(page, "index", "3")
+    expect(page.locator(".summary")).to_contain_text("test image 3,")
+    expect(field).to_have_value("2")
+    field.press("Enter")
+    wait_for_choice(page, "index", "2")
+    for typed in ("many", "02"):  # what is refused, and the number that is shown already
+        field.fill(typed)
+        field.press("Enter")
+        expect(field).to_have_value("2")
+    expect(notice(page)).to_contain_text("wanted a test image from 0 to 358, got 'many'")
+
+
 def test_back_goes_to_the_image_and_the_run_before_and_nothing_else_is_in_the_history(explorer_page: OpenAt) -> None:
     page = explorer_page("?run=tiny-gp&with=&index=9999")
     before, field = page.evaluate("history.length"), page.get_by_label(re.compile("^Image"))
