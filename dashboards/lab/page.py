@@ -72,12 +72,13 @@ class Page(ABC, Generic[R]):
         self.line = pn.pane.HTML("", stylesheets=looks, sizing_mode="stretch_width", margin=(4, 12))
         dark = pn.state.cookies.get(THEME, "").endswith("dark")
         self.state: Any = self.state_type(dark=dark)
+        self.choosing_itself = False
+        """Whether what changes in the state now is the page's own choice, or one to which the user went back."""
         self.session = Session(self, self.state, self.make_panes(), document, self.notice)
         self.views = pn.Column(*self.layout(), **WIDE)
         self.welcome = Welcome(library, first, self.views) if self.needs_images else None
         self._complaints = self.read(parse_qs(query))
         self.browser = Browser({"address": self._back, "dark": self._follow_system}, dark=self.state.param.dark)
-        self._own_choice = False
         self._failing: dict[str, str] = {}
         """The error of each part of the last tick that failed."""
         if self.state.steps:
@@ -222,20 +223,21 @@ class Page(ABC, Generic[R]):
 
     def _step_on(self, *events: param.parameterized.Event) -> None:
         """Have the next address be an entry of the history, where the user has chosen it."""
-        if not self.session.settling and not self._own_choice:
+        if not self.session.settling and not self.choosing_itself:
             self.browser.steps += 1
 
     @contextmanager
     def own_choice(self) -> Iterator[None]:
-        """Inside, what changes in the state is the page's own choice, or one to which the user went back."""
-        self._own_choice = True
+        """Inside, the page is `choosing_itself`."""
+        self.choosing_itself = True
         try:
             yield
         finally:
-            self._own_choice = False
+            self.choosing_itself = False
 
     def _back(self, search: Any) -> None:
         """Show the view of an entry of the history, to which the user went back or forward."""
+        self.notice.show("")
         with self.own_choice(), param.parameterized.batch_call_watchers(self.state):
             complaints = self.returned(parse_qs(str(search)[1:], keep_blank_values=True))
         self.notice.add(*complaints)

@@ -83,10 +83,10 @@ class Session(Generic[R]):
     # Called when the user does something
 
     def _chosen(self, *events: param.parameterized.Event) -> None:
-        """Answer the user's choice; messages about the choice before it are removed, unless only the theme changed."""
+        """Answer a choice. The user's removes the messages about the one before it, unless only the theme changed."""
         if self._settling:
             return
-        if any(event.name != "dark" for event in events):
+        if not self._page.choosing_itself and any(event.name != "dark" for event in events):
             self._notice.show("")
         self.refresh()
 

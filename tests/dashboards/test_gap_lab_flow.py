@@ -186,3 +186,19 @@ def test_divergence_is_said_in_words() -> None:
     worse = end_words(replace(view, elbo=np.array([-9.0, -6.0, -50.0, -90.0])))
     assert worse.startswith("SVI ends 86.00 below, 81.00 lower than it began: it diverges (a smaller step size")
     assert "diverges" not in end_words(replace(view, elbo=np.array([-9.0, -9.5, -9.4, -9.3])))
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [("index=many", "index: wanted a whole number from 0 on"), ("decoder=three", "there is no decoder 'three' here")],
+)
+def test_what_is_wrong_in_an_address_is_said_where_the_page_chooses_the_decoder(
+    made: Path, query: str, wanted: str
+) -> None:
+    """Before, the page's own choice removed the message."""
+    page = opened(RunLibrary([made]), query)
+    assert page.state.decoder == "one"
+    assert wanted in notice(page)
+    page.state.index = 1
+    wait_until(page, lambda: page.session.request is not None and page.session.request.index == 1)
+    assert wanted not in notice(page)
