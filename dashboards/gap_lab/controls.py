@@ -34,15 +34,16 @@ class GapLabControls(Controls):
         self.watch(self.decoder, self._decoder_chosen)
         self.index = Stepper(self, "Image", "validation image", "index", {"test": ""})
         self.test = Stepper(self, "Image", "test image", "test", {}, written=str)
-        self.split = pmui.Select(label="Set", options=["validation", "test"], width=140, **FIELD)
+        self.split = pmui.Select(label="Set", options=["validation", "test"], width=125, **FIELD)
         self.watch(self.split, lambda split: self.set(test="0" if split == "test" else ""))
         self.largest = pmui.MenuButton(label="Largest gap of", items=[], **SMALL)
         toggle = {"toggle": lambda choice: self._toggled(str(choice[0]), bool(choice[1]))}
         self.chips = Chips(toggle, dark=state.param.dark, sizing_mode="stretch_width", margin=(2, 8), min_width=300)
         self.quick = pmui.Button(label=f"+ {QUICK}", **SMALL)
         self.refiner = pmui.TextInput(
-            label="Refine, e.g. svi:8,covariance=full", placeholder=EXAMPLE.format(run="RUN"), width=310,
-            description="Refine at test time: RUN+REFINER; without a run, the one from which SVI starts", **FIELD,
+            label=f"Refine, e.g. {QUICK}", placeholder=EXAMPLE.format(run="RUN"), width=200,
+            description=f"Refine at test time: {EXAMPLE.format(run='RUN')}; without RUN, the one from which SVI starts",
+            **FIELD,
         )  # fmt: skip
 
         def largest_of(item: Any) -> None:

@@ -12,7 +12,7 @@ import param
 
 from dashboards.lab.address import LONGEST, parsed, whole_number
 from dashboards.widgets.dial import Dial
-from dashboards.widgets.entry import Entry
+from dashboards.widgets.typed_field import TypedField
 from gpvae_core.errors import UserError
 
 FIELD = {"size": "small", "margin": (3, 4)}
@@ -184,7 +184,7 @@ class Stepper:
             if not accepted or self.field.value in (text, str(number)):
                 self.field.settle()
 
-        self.field = Entry(
+        self.field = TypedField(
             {"typed": typed}, label=label, value="0", dark=controls.state.param.dark,
             **{"width": 115, "margin": FIELD["margin"], **field},
         )  # fmt: skip

@@ -215,6 +215,7 @@ def test_the_gap_lab_by_keys_alone(offline_page: Any, served: Served) -> None:
     expect(page.locator(".notice")).to_contain_text(f"Now on the decoder of '{name}'")
     expect(page.locator(".view.busy")).to_have_count(0, timeout=60_000)
     check = page.get_by_role("checkbox").first
+    expect(check).to_have_value(name)  # until then the methods on the decoder before it are offered
     expect(check).to_be_checked()
     check.press("Space")
     expect(page.locator(".notice")).to_contain_text("at least one method must be shown")

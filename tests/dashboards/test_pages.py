@@ -2,105 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 import re
-import socket
-import time
 from collections.abc import Callable
 from itertools import combinations
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from dashboards.app import make_server
-from dashboards.lab.first_start import FirstStart
-from dashboards.lab.library import RunLibrary
 from gpvae_core.bench.browser import MAP, VIEWS, click_and_wait, map_points, wait_until_ready
-from gpvae_core.errors import UserError
 from tests.dashboards.conftest import eventually
 from tests.dashboards.saving import check_figure, kinds, save
+from tests.dashboards.steps import alt, choose, chosen, notice, stamps, view, wait_for_choice, wait_for_repaint
 from tests.tidy import tidy
 
 pytestmark = pytest.mark.page
 OpenAt = Callable[..., Any]
 
-
-def chosen(page: Any) -> dict[str, str]:
-    """What the address says."""
-    return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
-
-
-expect.set_options(timeout=15_000)  # what a page shows arrives in many messages: each expectation waits for its own
-
-
-def wait_for_choice(page: Any, key: str, value: str) -> None:
-    """Until the address says so."""
-    page.wait_for_function(
-        "([key, value]) => new URLSearchParams(location.search).get(key) === value", arg=[key, value], timeout=15_000
-    )
-
-
-def stamps(page: Any) -> dict[str, int]:
-    """The request each view was last painted for."""
-    painted = page.evaluate("window.gpvaePainted")
-    return {name: painted[name]["stamp"] for name in VIEWS}
-
-
-def wait_for_repaint(page: Any, before: dict[str, int]) -> None:
-    """Until all six views show something newer."""
-    newer = "([names, stamp]) => names.every(name => window.gpvaePainted[name].stamp > stamp)"
-    page.wait_for_function(newer, arg=[list(VIEWS), max(before.values())], timeout=20_000)
-
-
-def view(page: Any, name: str) -> Any:
-    """The card of a view."""
-    return page.locator(f"section[data-view={name}]")
-
-
-def notice(page: Any) -> Any:
-    """The line that tells what went wrong."""
-    return page.locator(".notice")
-
-
-def alt(page: Any, name: str) -> str:
-    """A figure's alternative text."""
-    return str(view(page, name).locator(".plot").get_attribute("aria-label"))
-
-
-def choose(page: Any, label: str, option: str) -> None:
-    """Pick an option of a drop-down of the bar."""
-    page.get_by_role("combobox", name=label).click()
-    page.locator("li").get_by_text(option, exact=True).click()
-
-
-def png(side: int = 30) -> bytes:
-    """A real PNG: a bright bar on black."""
-    image = Image.new("L", (side, side), 0)
-    image.paste(255, (side // 3, 2, side // 2, side - 2))
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
-
-
 DRAWN = "plot => plot._fullData.map(trace => trace.x.length)"
 """Numbers of points of a figure's traces."""
-
-
-def pixels(source: str) -> np.ndarray:
-    """The grey levels of a picture in a data address."""
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))))
-
-
-def upload(page: Any, name: str, content: bytes) -> None:
-    """Choose a file for the upload button."""
-    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
 
 
 def test_the_page_shows_six_views_that_say_what_they_are(explorer_page: OpenAt) -> None:
@@ -264,77 +187,6 @@ def test_back_brings_the_class_that_a_pick_of_another_image_has_given_up(explore
     expect(page.get_by_role("combobox", name="Class")).to_have_text("7")
 
 
-def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenAt) -> None:
-    page = explorer_page()
-    before = stamps(page)
-    upload(page, "bar.png", png())
-    page.locator(".summary").get_by_text("uploaded image").first.wait_for()
-    wait_for_repaint(page, before)
-    view(page, "posterior").locator(".plot[aria-label*='uploaded image']").wait_for()
-    for name, content, line in (
-        ("junk.png", b"no picture", "can be read"),
-        ("cut.png", png()[:60], "picture"),
-        ("large.png", b"x" * 5_000_001, "at most 5.0 MB"),
-    ):
-        upload(page, name, content)
-        notice(page).get_by_text(line).first.wait_for()
-        assert "uploaded image" in page.locator(".summary").inner_text()
-    before, source = stamps(page), page.locator(".summary img").get_attribute("src")
-    page.get_by_role("button", name="Invert").click()
-    wait_for_repaint(page, before)
-    expect(page.locator(".summary img")).not_to_have_attribute("src", source)
-    shown, inverted = (pixels(s) for s in (source, page.locator(".summary img").get_attribute("src")))
-    assert np.array_equal(inverted, 255 - shown)
-    page.get_by_role("button", name="Next image").click()
-    wait_for_choice(page, "index", "1")
-    notice(page).wait_for(state="hidden")
-    page.get_by_role("button", name="Invert").wait_for(state="hidden")
-
-
-def test_a_photograph_of_a_phone_is_reduced_and_turned_upright(explorer_page: OpenAt) -> None:
-    """Before, one of over 5 MB was refused."""
-    levels = np.random.default_rng(0).integers(0, 40, (2000, 3000, 3), dtype=np.uint8)
-    levels[:, :1500] += 200  # bright on the left, which its orientation (6) makes the top
-    file, exif = io.BytesIO(), Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(levels).save(file, "JPEG", quality=100, subsampling=0, exif=exif)
-    assert len(file.getvalue()) > 5_000_000
-    page = explorer_page()
-    page.locator("input[type=file]").set_input_files(
-        {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
-    )
-    page.locator(".summary").get_by_text("uploaded image").first.wait_for()
-    expect(notice(page)).to_be_hidden()
-    shown = pixels(page.locator(".summary img").get_attribute("src"))
-    half = len(shown) // 2
-    assert shown[: half - 4].min() > 180
-    assert shown[half + 4 :].max() < 60
-
-
-def test_drawing_with_the_mouse(explorer_page: OpenAt) -> None:
-    page = explorer_page()
-    page.get_by_role("button", name="Draw", exact=True).click()
-    pad = page.get_by_label("Drawing area")
-    pad.wait_for(state="visible")
-    box = pad.bounding_box()
-    before = stamps(page)
-    page.mouse.move(box["x"] + 84, box["y"] + 20)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 84, box["y"] + 148, steps=8)
-    page.mouse.up()
-    page.locator(".summary").get_by_text("drawn image").first.wait_for()
-    wait_for_repaint(page, before)
-    drawn = pixels(page.locator(".summary img").get_attribute("src"))
-    small = drawn[:: drawn.shape[0] // 8, :: drawn.shape[1] // 8]
-    assert small[:, 3:5].max() > 100
-    assert small[:, :2].max() == small[:, 6:].max() == 0
-    grey = small[(small > 0) & (small < 255)]
-    assert grey.size, "strokes are averaged, not cut"
-    page.get_by_role("button", name="Clear").press("Enter")
-    blank = "c => c.getContext('2d').getImageData(0, 0, 168, 168).data.every((v, k) => k % 4 === 3 || v === 0)"
-    assert eventually(page, lambda: pad.evaluate(blank), True)
-
-
 def test_an_address_restores_the_view(explorer_page: OpenAt) -> None:
     query = "?run=deep-gp&index=17&plane=3,1&colour=gap&against=negentropy&bandwidth=validation&coordinates=3"
     page = explorer_page(query)
@@ -465,125 +317,3 @@ def test_two_sessions_do_not_disturb_each_other(explorer_page: OpenAt, served: A
     assert stamps(first) == before
     assert "test image 3" in first.locator(".summary").inner_text()
     second.close()
-
-
-def exchange(port: int, request: str) -> str:
-    """Send raw text to the server; the first line of its answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(request.replace("\n", "\r\n").encode())
-        return connection.recv(4096).decode(errors="replace").splitlines()[0]
-
-
-UPGRADE = (
-    "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\n"
-)
-
-
-def test_foreign_hosts_and_origins_are_refused(served: Any) -> None:
-    own = f"localhost:{served.port}"
-    assert "200" in exchange(served.port, f"GET / HTTP/1.1\nHost: {own}\nConnection: close\n\n")
-    for path in ("/", "/ws", "/static/js/bokeh.min.js", "/nothing"):
-        foreign = f"GET {path} HTTP/1.1\nHost: evil.example:{served.port}\nConnection: close\n\n"
-        assert "403" in exchange(served.port, foreign)
-        page = f"GET {path} HTTP/1.1\nHost: {own}\nOrigin: http://evil.example\nConnection: close\n\n"
-        assert "403" in exchange(served.port, page)
-    agreeing = (
-        f"GET /ws HTTP/1.1\nHost: evil.example:{served.port}\nOrigin: http://evil.example:{served.port}\n{UPGRADE}\n"
-    )
-    assert "403" in exchange(served.port, agreeing)
-    assert "403" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {own}\nOrigin: http://evil.example\n{UPGRADE}\n")
-
-
-def answer(port: int, path: str, host: str, *headers: str) -> tuple[str, str]:
-    """The first line and the rest of the answer to a request."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "Connection: close", "", ""]
-        connection.sendall("\r\n".join(lines).encode())
-        parts = iter(lambda: connection.recv(65536), b"")
-        first, _, rest = b"".join(parts).decode(errors="replace").partition("\r\n")
-        return first, rest
-
-
-def test_a_forwarded_port_is_served_as_its_own(served: Any) -> None:
-    """As behind ssh -L 8000:localhost:PORT; before, page and web socket were refused."""
-    for host in ("localhost:8000", "127.0.0.1:8000", "localhost"):
-        assert "200" in answer(served.port, "/", host)[0]
-        assert "101" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {host}\nOrigin: http://{host}\n{UPGRADE}\n")
-    cross = f"GET /ws HTTP/1.1\nHost: localhost:8000\nOrigin: http://localhost:3000\n{UPGRADE}\n"
-    assert "403" in exchange(served.port, cross)
-
-
-def test_the_address_of_ipv6_leads_to_localhost_at_the_same_port(served: Any) -> None:
-    """Before, a forwarded port that is opened by [::1] was refused."""
-    for host, there in (("[::1]:8000", "localhost:8000"), ("[::1]", "localhost")):
-        for path in ("/", "/gap-lab?run=tiny-gp&index=3"):
-            first, rest = answer(served.port, path, host)
-            assert "307" in first
-            assert f"location: http://{there}{path}\r\n" in rest.lower()
-    assert "307" in answer(served.port, "//evil.example", "[::1]")[0]
-    assert "location: http://localhost/evil.example\r\n" in answer(served.port, "//evil.example", "[::1]")[1].lower()
-    for host in ("[::2]:8000", "[::1].evil.example"):
-        assert "403" in answer(served.port, "/", host)[0]
-    assert "403" in answer(served.port, "/", "[::1]:8000", "Origin: http://evil.example")[0]
-
-
-def test_other_sites_get_no_pictures_and_no_frames(served: Any) -> None:
-    own = f"localhost:{served.port}"
-    picture = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image")
-    for path in ("/", "/gap-lab", "/static/js/bokeh.min.js"):
-        assert "403" in answer(served.port, path, own, *picture)[0]
-    for path in ("/", "/gap-lab", "/mapa-lab", "/results", "/nothing", "/static/js/bokeh.min.js"):
-        assert "content-security-policy: frame-ancestors 'none'" in answer(served.port, path, own)[1].lower()
-
-
-@pytest.mark.parametrize(
-    "path", ["/static/js/%00", "/%00", "/gap-lab/%00", "/components/%2e%2e/%2e%2e/x", "/a/..%5c.."]
-)
-def test_a_path_that_no_file_has_is_one_line(served: Any, path: str) -> None:
-    """Before, they were answered with 500 and a traceback in the log, which is looked for when the server ends."""
-    first, rest = answer(served.port, path, f"localhost:{served.port}")
-    assert first == "HTTP/1.1 400 Bad Request"
-    assert rest.endswith("\r\n\r\n400: there is no such address\n")
-
-
-def test_a_web_socket_that_is_no_page_is_refused_in_one_line(served: Any) -> None:
-    own = f"localhost:{served.port}"
-    assert "101" in exchange(served.port, f"GET /ws HTTP/1.1\nHost: {own}\nOrigin: http://{own}\n{UPGRADE}\n")
-    line = "a web socket was refused: Subprotocol header is not 'bokeh'"
-    for _ in range(50):
-        if line in served.log.read_text():
-            break
-        time.sleep(0.1)
-    assert line in served.log.read_text()  # that no traceback stands there is checked when the server ends
-
-
-def test_the_server_listens_on_loopback_alone(served: Any) -> None:
-    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    for address in addresses - {"127.0.0.1"}:
-        if not str(address).startswith("127."):
-            with pytest.raises(OSError, match=r"refused|timed out|unreachable"):
-                socket.create_connection((str(address), served.port), timeout=2).close()
-
-
-def test_a_port_in_use_is_one_line(served: Any, runs: Path) -> None:
-    library = RunLibrary([runs])
-    with pytest.raises(UserError, match=rf"port {served.port} is in use; choose another with --port") as caught:
-        make_server(library, FirstStart(runs), served.port)
-    assert "\n" not in str(caught.value)
-
-
-def test_with_nothing_trained_the_page_trains_and_fills(
-    offline_page: Any, start_server: Callable[..., Any], tmp_path: Path
-) -> None:
-    server = start_server(tmp_path)
-    offline_page.goto(server.url)
-    offline_page.get_by_text("Nothing is trained on this machine yet").wait_for(timeout=10_000)
-    offline_page.get_by_role("progressbar").first.wait_for()
-    wait_until_ready(offline_page, 120)
-    offline_page.get_by_text("Nothing is trained on this machine yet").wait_for(state="hidden", timeout=60_000)
-    offline_page.wait_for_function("() => location.search.includes('run=digits-gp')", timeout=60_000)
-    offline_page.wait_for_function("() => window.gpvaePainted.latent_live?.stamp >= 1", timeout=60_000)
-    wait_for_choice(offline_page, "with", "digits-vae")
-    expect(offline_page.get_by_role("combobox", name="Details of")).to_have_text("digits-gp")
-    states = [json.loads(path.read_text()) for path in tmp_path.glob("digits-*/config.json")]
-    assert sorted(state["method"] for state in states) == ["gp", "vae"]

@@ -10,7 +10,7 @@ import param
 from dashboards.widgets.base import Widget
 
 
-class Entry(Widget):
+class TypedField(Widget):
     """A labelled text field; the message is 'typed' (the text), once it is entered or the field is left."""
 
     label = param.String()
