@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -18,11 +20,31 @@ from gpvae_core.progress import Cancelled
 
 EXIT_CODE = 130
 """Exit code of a command that was stopped by a signal, as a shell gives it for Ctrl-C."""
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that stop a command: Ctrl-C, a request to end, and a terminal that is closed, which Windows lacks."""
+
+
+def _handlers() -> dict[int, Any]:
+    """Return the present handler of each signal that stops a command, but for SIGHUP where `nohup` has it ignored."""
+    handlers = {int(number): signal.getsignal(number) for number in STOPPING}
+    return {k: old for k, old in handlers.items() if k in STOPPING[:2] or old is not signal.SIG_IGN}
+
+
+def _leave_terminal(number: int) -> None:
+    """After SIGHUP write to no terminal any more: it is closed, and each line would end in an error."""
+    if number in STOPPING[:2]:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for out in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(out).st_mode):
+                os.dup2(nowhere, out)
+    os.close(nowhere)
 
 
 @contextmanager
-def stop_on(*signals: int) -> Iterator[threading.Event]:
-    """Yield an event that the first of these signals sets; a second signal has its usual effect.
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Yield an event that the first signal of `STOPPING` sets; a second one has its usual effect.
 
     NOTE: only the main thread may install signal handlers; in other threads the event is never set.
     """
@@ -30,9 +52,10 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    previous = {number: signal.getsignal(number) for number in signals}
+    previous = _handlers()
 
-    def handle(*_: object) -> None:
+    def handle(number: int, frame: object) -> None:
+        _leave_terminal(number)
         stop.set()
         restore()
 
@@ -49,8 +72,8 @@ def stop_on(*signals: int) -> Iterator[threading.Event]:
 
 
 @contextmanager
-def interrupted_by(*signals: int) -> Iterator[None]:
-    """Raise KeyboardInterrupt at the first of these signals, and end the process at once, and silently, at the next.
+def interrupted_by_signal() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first signal of `STOPPING`; end the process at once, and silently, at the next.
 
     What is saved is intact then: files are replaced as a whole, and the operating system releases locks. After a block
     that a signal has stopped, the signals go on to end the process; while the interpreter ends, they are ignored.
@@ -60,12 +83,13 @@ def interrupted_by(*signals: int) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.getsignal(number) for number in signals}
+    previous = _handlers()
 
     def end(number: int, frame: object) -> None:
         os._exit(EXIT_CODE)
 
     def interrupt(number: int, frame: object) -> None:
+        _leave_terminal(number)
         for each in previous:
             signal.signal(each, end)
         raise KeyboardInterrupt

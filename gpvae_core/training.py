@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
 from gpvae_core.data.base import Dataset, load
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
-from gpvae_core.guards import locked, stop_on
+from gpvae_core.guards import locked, stop_on_signal
 from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig, parse_config
@@ -42,9 +41,9 @@ def train(
 
     Raises:
         UserError: `out` is not empty, the disk is full, the initial model does not fit, or training diverged.
-        Cancelled: stopped by Ctrl-C, by SIGTERM or from `progress`; `resume(out)` continues to the same weights.
+        Cancelled: stopped by a signal or from `progress`; `resume(out)` continues to the same weights.
     """
-    with locked(out), stop_on(signal.SIGINT, signal.SIGTERM) as stop:
+    with locked(out), stop_on_signal() as stop:
         _check_free(out)
         training = Training(config, data or load(config.data), out, pick_device(device))
         if init_from is not None:
@@ -78,7 +77,7 @@ def resume(
     config = read_config(out)
     if epochs is not None:
         config = _with_epochs(config, epochs)
-    with locked(out), stop_on(signal.SIGINT, signal.SIGTERM) as stop:
+    with locked(out), stop_on_signal() as stop:
         data = load(config.data)
         meta = read_record(out / "meta.json", RunMetadata)
         if (data.fingerprint, data.event_shape) != (meta.data_fingerprint, meta.event_shape):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from gpvae_core import __version__
 from gpvae_core.cli import bench, data, evaluate, explore, listing, mapa, paper_table, sweep, train
 from gpvae_core.cli.output import say
 from gpvae_core.errors import UserError
-from gpvae_core.guards import EXIT_CODE, interrupted_by
+from gpvae_core.guards import EXIT_CODE, interrupted_by_signal
 from gpvae_core.progress import Cancelled
 from gpvae_core.terminal import PrintableFormatter, accept_all_signs
 
@@ -50,13 +49,13 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by Ctrl-C or SIGTERM."""
+    """Run the command line. Exit codes: 0, 2 on bad input (one line on stderr), 130 if stopped by a signal."""
     accept_all_signs()
     logs = logging.StreamHandler()
     logs.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[logs])
     try:
-        with interrupted_by(signal.SIGINT, signal.SIGTERM):
+        with interrupted_by_signal():
             code = app(args=arguments, standalone_mode=False)
     except UserError as error:
         _fail(str(error))

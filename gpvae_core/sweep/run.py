@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpvae_core.errors import UserError
 from gpvae_core.files import real_path
-from gpvae_core.guards import stop_on
+from gpvae_core.guards import stop_on_signal
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
 from gpvae_core.sweep.charge import call_off, coordinating
@@ -80,7 +79,7 @@ def run_sweep(
     Raises:
         UserError: another sweep runs in `out`, the device does not exist, no scheduler answers, no worker registers,
             the disk is full, or links lead to one another.
-        Cancelled: the sweep was stopped by Ctrl-C or SIGTERM; finished jobs are kept.
+        Cancelled: the sweep was stopped by Ctrl-C, SIGTERM or SIGHUP; finished jobs are kept.
     """
     root = real_path(out)
     check_cluster(cluster, jobs, root)  # before anything is written
@@ -95,7 +94,7 @@ def run_sweep(
         if todo:
             with (
                 client_of(cluster.scheduler, min(workers, len(todo)), gpus) as client,
-                stop_on(signal.SIGINT, signal.SIGTERM) as stop,
+                stop_on_signal() as stop,
             ):
                 running.go(client, stop.is_set)
         return running.outcome
