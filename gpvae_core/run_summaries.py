@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpvae_core.data.base import DATASETS, parse_name
 from gpvae_core.errors import UserError
-from gpvae_core.files import checked_path
+from gpvae_core.files import checked_path, with_name
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import read_config, read_metrics, read_record, snapshot_folder
 from gpvae_core.run_records import BestState, RunMetadata, TrainingState
@@ -97,7 +97,7 @@ def _state_of_best(path: Path, config: RunConfig) -> TrainingState:
 
 
 def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
-    """Return the summaries of the runs directly below `root`, and one line on each damaged run.
+    """Return the summaries of the runs directly below `root`, or of the run `root`, and one line on each damaged run.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
@@ -109,7 +109,8 @@ def list_runs(root: str | Path) -> tuple[list[RunSummary], list[str]]:
     runs: list[RunSummary] = []
     damaged: list[str] = []
     # NOTE: os.path.lexists asks for the name alone, so that a config.json that cannot be read is told of.
-    folders = sorted(p for p in root.iterdir() if os.path.lexists(p / "config.json")) if root.is_dir() else []
+    places = [with_name(root)] if os.path.lexists(root / "config.json") else root.iterdir() if root.is_dir() else []
+    folders = sorted(place for place in places if os.path.lexists(place / "config.json"))
     for folder in folders:
         try:
             runs.append(summarize(folder))

@@ -15,6 +15,7 @@ from gpvae_core.cli.output import JsonFile, check_files, put_json, say
 from gpvae_core.cli.stored_lists import stored
 from gpvae_core.cli.table import print_table
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.files import real_path
 
 if TYPE_CHECKING:
     from gpvae_core.run_summaries import RunSummary
@@ -103,11 +104,11 @@ def _numbered(row: dict[str, Any]) -> str:
 
 
 def runs_command(
-    root: Annotated[Path, typer.Argument(parser=given_path, help="Folder that contains the runs.")] = DEFAULT_ROOT,
+    root: Annotated[Path, typer.Argument(parser=given_path, help="Folder of runs, or a run.")] = DEFAULT_ROOT,
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
     out: JsonFile = None,
 ) -> None:
-    """List the runs in a folder, with their progress.
+    """List the runs in a folder, or a run, with their progress.
 
     Example: gpvae runs runs --json
     """
@@ -143,6 +144,8 @@ def _print_runs(root: Path, runs: Sequence[RunSummary]) -> None:
         return
     print_table([_line(run) for run in runs])
     for run in runs:
+        if run.path.is_symlink():
+            say(f"{run.path}: a link to '{real_path(run.path)}'")
         if run.best_elbo is None and run.score is not None:
             say(f"{run.path}: best {run.score_name} {run.score:.1f} nats; no finished model yet")
     for run in runs:

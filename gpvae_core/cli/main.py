@@ -17,6 +17,9 @@ from gpvae_core.guards import EXIT_CODE, interrupted_by_signal
 from gpvae_core.progress import Cancelled
 from gpvae_core.terminal import PrintableFormatter, accept_all_signs
 
+LONGEST_HALF = 600
+"""Letters of a message's beginning, and of its end, that are always shown."""
+
 app = typer.Typer(
     name="gpvae",
     help="Can I trust what this encoder says about this image? Train VAEs, examine their posteriors, measure gaps.",
@@ -80,6 +83,9 @@ def _usage(error: TyperException) -> str:
 
 
 def _fail(message: str) -> None:
-    """Print the message on one line of standard error, and exit with code 2."""
-    say(f"gpvae: {' '.join(message.split())}", err=True)
+    """Print the message on one line of standard error, with the middle left out if it is long; exit with code 2."""
+    line = " ".join(message.split())
+    if len(line) > 2 * LONGEST_HALF:
+        line = f"{line[:LONGEST_HALF]} ... {line[-LONGEST_HALF:]}"
+    say(f"gpvae: {line}", err=True)
     sys.exit(2)

@@ -16,12 +16,12 @@ UNLIMITED = 100_000
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print rows as a table whose header is the rows' keys."""
+    """Print rows as a table whose header is the rows' keys; what is None is a hyphen."""
     table = Table()
     for column in rows[0] if rows else ("nothing here",):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*[escape(printable(str(value))) for value in row.values()])
+        table.add_row(*[escape(printable("-" if value is None else str(value))) for value in row.values()])
     show(table)
 
 

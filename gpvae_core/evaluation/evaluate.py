@@ -44,7 +44,8 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
 
     Raises:
         UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, the estimator of
-            log p(x) is unknown or does not support this latent dimension, or a number of images is out of range.
+            log p(x) is unknown or does not support this latent dimension, a number of images is out of range, or the
+            metrics of the run are damaged.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
@@ -59,6 +60,7 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         raise unknown("bandwidth", settings.bandwidth, BANDWIDTHS)
     if settings.split not in SPLITS:
         raise unknown("split", settings.split, SPLITS)
+    metrics = run.metrics  # damaged ones end it before it computes
     split = {"test": run.data.test, "validation": run.data.validation}[settings.split]
     truth = run.truth.by(settings.truth)
     size = min(settings.instances or default_sample_size(len(split)), len(split))
@@ -76,7 +78,6 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     bidirectional = None
     if settings.simulated:
         bidirectional = simulated_bounds(truth, settings.simulated, seed, progress)
-    metrics = run.metrics
     best = max(metrics, key=lambda row: row["validation_elbo"], default=None)
     return Evaluation(
         run=run.name,

@@ -104,6 +104,35 @@ def test_list_shows_everything_with_one_line_each(what: str, tmp_path: Path) -> 
     assert expected.get(what, set()) <= names
 
 
+def test_runs_lists_a_run_that_is_named_and_tells_of_links(runs: Path, tmp_path: Path) -> None:
+    """Before, a run had 'no runs yet', and a link to one passed for another."""
+    shutil.copytree(runs / "vae", tmp_path / "vae")
+    (tmp_path / "same").symlink_to("vae")
+    for place, cwd in (("vae", tmp_path), (".", tmp_path / "vae"), ("same", tmp_path)):
+        [row] = json.loads(gpvae("runs", place, "--json", cwd=cwd).stdout)
+        assert (Path(row["run"]).name, row["epochs"]) == ("same" if place == "same" else "vae", 8)
+    done = gpvae("runs", ".", cwd=tmp_path)
+    assert f"same: a link to '{tmp_path.resolve() / 'vae'}'" in done.stdout
+
+
+def test_damaged_metrics_end_an_evaluation_before_it_computes(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(runs / "vae", tmp_path / "vae")
+    with (tmp_path / "vae" / "metrics.jsonl").open("a") as file:
+        file.write("[" * 100_000 + "\n")
+    monkeypatch.setattr("gpvae_core.evaluation.evaluate.whole_split", lambda *_: pytest.fail("it computes first"))
+    one_line_error(gpvae("evaluate", "vae", cwd=tmp_path), "metrics.jsonl' is damaged")
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["runs"], ["list"], ["bench"], ["evaluate", "gp"]])
+@pytest.mark.parametrize("kind", ["x", "--x"])
+def test_a_long_argument_gives_no_long_line(runs: Path, command: list[str], kind: str) -> None:
+    done = gpvae(*command, kind + "x" * 100_000, cwd=runs)
+    one_line_error(done)
+    assert len(done.stderr) < 1300
+
+
 def test_training_longer_and_resuming(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "vae", tmp_path / "vae")
     done = gpvae("train", "--resume", "vae", "--epochs", "9", cwd=tmp_path)
