@@ -107,25 +107,27 @@ def local_client(workers: int, gpus: int = 0) -> Iterator[Client]:
 
     scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0, **NO_DASHBOARD}}
     with config.set(LOCAL_SETTINGS), quiet(), ExitStack() as stack:
-        with without_sigint():
+        with without_signals_of_the_terminal():
             specs = worker_specs(workers, gpus)
             cluster = stack.enter_context(SpecCluster(workers=specs, scheduler=scheduler, name="gpvae"))
         yield stack.enter_context(Client(cluster))
 
 
 @contextmanager
-def without_sigint() -> Iterator[None]:
-    """Let SIGINT wait until the block ends, and never reach the threads and processes that are started in it.
+def without_signals_of_the_terminal() -> Iterator[None]:
+    """Let SIGINT and SIGHUP wait until the block ends, and never reach the threads and processes that it starts.
 
-    Ctrl-C reaches every process of the terminal; a worker that it ends while it starts would print its traceback.
+    Ctrl-C and a terminal that closes reach every process of the terminal; a worker that is ended while it starts would
+    print its traceback.
     """
     if os.name == "nt":  # it has no such mask
         yield
         return
-    # NOTE: the first process that multiprocessing starts comes with a tracker, which unblocks SIGINT in this thread.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
+        # NOTE: with the first process that multiprocessing starts comes a tracker, which unblocks SIGINT in this thread.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

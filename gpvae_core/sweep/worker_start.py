@@ -6,20 +6,17 @@ import os
 import signal
 import threading
 
-from gpvae_core.guards import STOPPING
-
 GRACE_SECONDS = 20.0
-"""Time that a signal leaves a worker to save its run: the sweep, which has the signal too, asks it to."""
+"""Time that SIGTERM leaves a worker to save its run: the sweep, which has the signal too, asks it to."""
 
 
 def dask_setup(worker: object) -> None:
     """Leave it to the sweep to stop the worker, as signals may reach every process of a terminal or batch job.
 
-    SIGINT is ignored. All others end the worker after GRACE_SECONDS, so that it does not outlive its sweep either.
+    SIGINT is ignored. SIGTERM ends the worker after GRACE_SECONDS, so that it does not outlive its sweep either.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in STOPPING[1:]:
-        signal.signal(number, _end_soon)
+    signal.signal(signal.SIGTERM, _end_soon)
 
 
 def _end_soon(number: int, frame: object) -> None:
