@@ -125,7 +125,7 @@ def without_signals_of_the_terminal() -> Iterator[None]:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        # NOTE: with the first process that multiprocessing starts comes a tracker, which unblocks SIGINT in this thread.
+        # NOTE: with the first process of multiprocessing comes a tracker, which unblocks SIGINT in this thread.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
