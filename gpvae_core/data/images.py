@@ -14,7 +14,7 @@ from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.damage import counted
 from gpvae_core.data.decode import picture_size
-from gpvae_core.data.levels import SCALE, SET_LEVELS, WHITE_16, check_levels, sliver_note
+from gpvae_core.data.levels import SCALE, SET_LEVELS, WHITE_16, check_levels, sliver_note, spans_of
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
 from gpvae_core.data.tree import ImageFile, Pictures, decode_all, open_tree
 from gpvae_core.errors import UserError
@@ -79,11 +79,11 @@ def _sliver_notes(decoded: Pictures, told: int | None, where: str) -> Iterator[s
     one_depth = len(sixteen) in (0, len(decoded.deep))
     advice = SET_LEVELS if one_depth and decoded.exact else SCALE
     if not sixteen:
-        yield sliver_note(decoded.pixels, told or 255, where, advice)
+        yield sliver_note(spans_of(decoded.pixels), told or 255, where, advice)
         return
     if not one_depth:
         eight = decoded.pixels[[span is None for span in decoded.deep]]
-        yield sliver_note(eight, 255, f"{where}, {len(eight)} pictures of 8 bits", advice)
+        yield sliver_note(spans_of(eight), 255, f"{where}, {len(eight)} pictures of 8 bits", advice)
         where = f"{where}, {len(sixteen)} of 16 bits"
     yield sliver_note(np.array(sixteen), told or WHITE_16, where, advice)
 

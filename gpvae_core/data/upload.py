@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gpvae_core.data.base import DATASETS, DataConfig, parse_name
 from gpvae_core.data.decode import decode
-from gpvae_core.data.levels import check_levels, sliver_note
+from gpvae_core.data.levels import check_levels, sliver_note, spans_of
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
@@ -20,7 +20,7 @@ def value_of_white(config: DataConfig) -> int | None:
 
 def darkness(image: Float[Tensor, "C H W"]) -> str:
     """Return that an image's pixels use a sliver of [0, 1], in words; empty if they do not."""
-    return sliver_note(image.numpy(), 1.0, "the picture", ", so that it is nearly black")
+    return sliver_note(spans_of(image.numpy()[None]), 1.0, "the picture", ", so that it is nearly black")
 
 
 def image_from_bytes(
