@@ -35,7 +35,8 @@ class DataConfig(BaseModel):
         default=None,
         ge=4,
         le=256,
-        description="pixels per side of resized images (default: 28; for images:PATH their own size)",
+        description="pixels per side of resized images (default: 28; for images:PATH their own size where all are "
+        "squares of one size from 4 to 64)",
     )
     validation_fraction: float = Field(
         default=0.1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterable
@@ -22,6 +23,11 @@ def counted(names: Iterable[str], what: str) -> str:
     every = list(names)
     first = ", ".join(f"'{short(name, 60)}'" for name in every[:3])
     return f"{len(every)} {what}{'' if len(every) == 1 else 's'} ({first}{', ...' if len(every) > 3 else ''})"
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage, rounded up, so that what is not nothing is not called 0 %."""
+    return f"{math.ceil(round(100.0 * share, 6))} %"
 
 
 def cannot_read(path: Path, error: OSError) -> UserError:

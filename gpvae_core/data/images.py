@@ -49,6 +49,7 @@ class ImageTree(PathSource):
         unlabelled = _unlabelled(parts, classes, path.stem)
         notes = (
             *_sliver_notes(decoded, self.config.levels, f"'{path.name}'"),
+            decoded.crop_note(f"'{path.name}'"),
             partition_note(folders, parts),
             _unlabelled_note(classes, unlabelled),
             tree.left_out(),

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.damage import cannot_read, check_readable, counted, short
+from gpvae_core.data.damage import cannot_read, check_readable, counted, percent, short
 from gpvae_core.data.decode import WANTED, Picture, decode, is_picture
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent, terminal_progress
@@ -89,6 +89,17 @@ class Pictures:
     """See `Picture.deep`."""
     exact: bool
     """Whether all bits of all pictures were read, see `Picture.exact`."""
+    cropped: NDArray[np.float64]
+    """(N,), see `Picture.cropped`."""
+
+    def crop_note(self, where: str) -> str:
+        """Return how many pictures were cropped, and how, in words; empty if none was."""
+        if not (count := np.count_nonzero(self.cropped)):
+            return ""
+        return (
+            f"{where}: {count} of {len(self.cropped)} pictures are not square: only the square in the middle is read, "
+            f"up to {percent(self.cropped.max())} of a picture is left out"
+        )
 
 
 def decode_all(
@@ -110,6 +121,7 @@ def decode_all(
         )
     pixels = np.empty(shape, np.uint8)
     deep: list[tuple[int, int] | None] = []
+    cropped = np.empty(len(pictures))
     exact = True
     decode_one = partial(_decode_one, channels=channels, size=size, white=white)
     # Pillow releases the interpreter's lock while it decodes, so that threads run in parallel. With batches, a stop or
@@ -119,11 +131,11 @@ def decode_all(
         for start in range(0, len(pictures), _BATCH):
             batch = pictures[start : start + _BATCH]
             for i, picture in enumerate(pool.map(decode_one, batch), start):
-                pixels[i] = picture.pixels
+                pixels[i], cropped[i] = picture.pixels, picture.cropped
                 deep.append(picture.deep)
                 exact = exact and picture.exact
             progress(start + len(batch), len(pictures), f"reading {what}")
-    return Pictures(pixels, deep, exact)
+    return Pictures(pixels, deep, exact, cropped)
 
 
 def _decode_one(picture: ImageFile, channels: int, size: int, white: int | None) -> Picture:

@@ -102,6 +102,22 @@ def test_size_and_colour(tmp_path: Path, digits: Digits) -> None:
     assert np.concatenate([colour.train.images, colour.test.images])[:, 0].max() == 255
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pictures_that_are_cropped_are_counted(tmp_path: Path, zipped: bool) -> None:
+    generator = np.random.default_rng(0)
+
+    def note(*sizes: tuple[int, int]) -> str:
+        files = {f"a/{i}.png": encode(generator.integers(0, 256, size, np.uint8)) for i, size in enumerate(sizes)}
+        path = (write_zip if zipped else write_tree)(tmp_path / f"wide{len(sizes)}", files)
+        return load_set(f"images:{path}", size=None if len(sizes) % 2 else 8).note
+
+    cropped = "pictures are not square: only the square in the middle is read, up to {} % of a picture is left out"
+    assert note(*[(10, 40)] * 20) == f"'wide20': 20 of 20 {cropped.format(75)}"
+    assert note(*[(20, 40)] * 9, *[(40, 20)] * 10) == f"'wide19': 19 of 19 {cropped.format(50)}"
+    assert note(*[(30, 30)] * 20, (300, 299), (30, 30)) == f"'wide22': 1 of 22 {cropped.format(1)}"
+    assert note(*[(30, 30)] * 8, *[(40, 40)] * 9) == ""
+
+
 def test_classes_of_two_images_still_give_a_test_set(tmp_path: Path, digits: Digits) -> None:
     files = {f"{i // 2}/{i}.png": encode(digits[0][i]) for i in range(10)}
     raw = read(f"images:{write_zip(tmp_path / 'a.zip', files)}")
