@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 from collections.abc import Iterable
@@ -26,8 +25,8 @@ def counted(names: Iterable[str], what: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a whole percentage, rounded up, so that what is not nothing is not called 0 %."""
-    return f"{math.ceil(round(100.0 * share, 6))} %"
+    """Return a share between 0 and 1 as a whole percentage from 1 to 99: neither nothing nor all is said of a part."""
+    return f"{min(max(round(100.0 * share), 1), 99)} %"
 
 
 def cannot_read(path: Path, error: OSError) -> UserError:
