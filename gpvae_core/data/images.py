@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +16,7 @@ from gpvae_core.data.damage import counted
 from gpvae_core.data.decode import picture_size
 from gpvae_core.data.levels import SCALE, SET_LEVELS, WHITE_16, check_levels, sliver_note, spans_of
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
-from gpvae_core.data.tree import ImageFile, Pictures, decode_all, open_tree
+from gpvae_core.data.tree import ImageFile, Pictures, decode_all, leading, open_tree
 from gpvae_core.errors import UserError
 
 LARGEST_OWN_SIZE = 64
@@ -52,6 +52,7 @@ class ImageTree(PathSource):
             decoded.crop_note(f"'{path.name}'"),
             partition_note(folders, parts),
             _unlabelled_note(classes, unlabelled),
+            loose_note(folders, parts, path.stem, unlabelled),
             tree.left_out(),
         )
         return replace(raw, note="; ".join(filter(None, notes)), shown=shown_classes(raw.class_names, unlabelled))
@@ -164,6 +165,20 @@ def _unlabelled(parts: Sequence[str] | None, classes: Sequence[str], whole: str)
 def _unlabelled_note(classes: Sequence[str], unlabelled: set[str]) -> str:
     count = sum(name in unlabelled for name in classes)
     return f"{count} images of test/ or validation/ lie in no class's folder and have no label" if count else ""
+
+
+def loose_note(
+    folders: Sequence[tuple[str, ...]], parts: Sequence[str] | None, whole: str, unlabelled: Collection[str] = ()
+) -> str:
+    """Return how many labelled images lie beside the folders of other classes, in words; empty if none does."""
+    within = [folder if parts is None else folder[1:] for folder in _levels(folders)[0]]
+    above = leading(within)
+    loose = [name for folder in within if folder in above and (name := "/".join(folder) or whole) not in unlabelled]
+    if not loose:
+        return ""
+    lie = f"{len(loose)} image{' lies' if len(loose) == 1 else 's lie'}"
+    listed = counted(sorted(set(loose)), "folder")
+    return f"{lie} beside the folders of other classes: what is directly in {listed} is read as a class of that name"
 
 
 def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:

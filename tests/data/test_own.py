@@ -370,6 +370,65 @@ def test_a_class_that_is_a_link_is_named(tmp_path: Path) -> None:
         load_set(f"images:{alone}")
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_an_empty_class_is_named(tmp_path: Path, zipped: bool) -> None:
+    """Before, it disappeared without a word, also as a part of a partition."""
+    names, path = ("cats", "dogs/young", "Bees", ".hidden"), tmp_path / ("set.zip" if zipped else "set")
+    files = members_of(5, "ants", "Bees", "dogs/old") | {"cats/.DS_Store": b"x"}
+    if zipped:
+        write_zip(path, {f"{name}/": b"" for name in (*names, "ants", "dogs")} | files)
+    else:
+        write_tree(path, files)
+        for name in names:
+            (path / name).mkdir(parents=True, exist_ok=True)
+    data = load_set(f"images:{path}")
+    assert data.class_names == ("Bees", "ants", "dogs/old")
+    assert data.note == "left out: 2 folders ('cats', 'dogs/young') with nothing in it"
+
+
+def test_an_empty_part_or_folder_of_empty_ones_is_named(tmp_path: Path) -> None:
+    path = write_tree(tmp_path / "set", members_of(5, "train/a", "train/b"))
+    (path / "test").mkdir()
+    assert load_set(f"images:{path}").note == "left out: 1 folder ('test') with nothing in it"
+    (tmp_path / "empty" / "cats").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"holds no image .*; left out: 1 folder \('cats'\) with nothing in it"):
+        load_set(f"images:{tmp_path / 'empty'}")
+
+
+LOOSE = "lie beside the folders of other classes: what is directly in {} is read as a class of that name"
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "note"),
+    [
+        ([".", "a", "b"], ("a", "b", "t13"), "5 images " + LOOSE.format("1 folder ('t13')")),
+        (["r", "r/a", "r/b"], ("a", "b", "t13"), "5 images " + LOOSE.format("1 folder ('t13')")),
+        (["a", "a/young", "b", "b/young/x"], None, "10 images " + LOOSE.format("2 folders ('a', 'b')")),
+        (["train", "train/a", "test/a"], ("a", "t13"), "5 images " + LOOSE.format("1 folder ('t13')")),
+        (["train", "train/a", "test", "test/a"], ("a", "t13"), "10 images " + LOOSE.format("1 folder ('t13')")),
+        (["."], ("t13",), ""),
+        (["train", "test"], ("t13",), ""),
+        (["a", "ab", "b/a"], ("a", "ab", "b/a"), ""),
+        (["r/Greek/c1", "r/Latin/c1"], ("Greek/c1", "Latin/c1"), ""),
+    ],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_loose_pictures_are_named(
+    tmp_path: Path, folders: list[str], classes: tuple[str, ...] | None, note: str, zipped: bool
+) -> None:
+    """Pictures beside the folders of classes are of a class called like the folder, and that is said."""
+    files = {name.removeprefix("./"): content for name, content in members_of(5, *folders).items()}
+    data = load_set(f"images:{(write_zip if zipped else write_tree)(tmp_path / 't13', files)}")
+    assert data.note == note
+    assert classes is None or data.class_names == classes
+
+
+def test_one_loose_picture_is_named(tmp_path: Path) -> None:
+    files = members_of(5, "a", "b") | {"x.png": encode(np.eye(8, dtype=np.uint8) * 255)}
+    note = "1 image " + LOOSE.format("1 folder ('t13')").replace("lie ", "lies ")
+    assert load_set(f"images:{write_tree(tmp_path / 't13', files)}").note == note
+
+
 def numbered(digits: Digits) -> dict[str, bytes]:
     """Twelve classes by number, three different digits in each."""
     return {f"{i // 3}/{i}.png": encode(digits[0][i]) for i in range(36)}
