@@ -50,6 +50,7 @@ class ImageTree(PathSource):
         notes = (
             *_sliver_notes(decoded, self.config.levels, f"'{path.name}'"),
             decoded.crop_note(f"'{path.name}'"),
+            decoded.frames_note(f"'{path.name}'"),
             partition_note(folders, parts),
             _unlabelled_note(classes, unlabelled),
             loose_note(folders, parts, path.stem, unlabelled),

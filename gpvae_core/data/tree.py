@@ -95,6 +95,8 @@ class Pictures:
     """Whether all bits of all pictures were read, see `Picture.exact`."""
     cropped: NDArray[np.float64]
     """(N,), see `Picture.cropped`."""
+    animated: int
+    """Number of pictures of which the first of more frames was read."""
 
     def crop_note(self, where: str) -> str:
         """Return how many pictures were cropped, and how, in words; empty if none was."""
@@ -104,6 +106,12 @@ class Pictures:
             f"{where}: {count} of {len(self.cropped)} pictures are not square: only the square in the middle is read, "
             f"up to {percent(self.cropped.max())} of a picture is left out"
         )
+
+    def frames_note(self, where: str) -> str:
+        """Return how many pictures have more frames than the one that was read, in words; empty if none has."""
+        if not self.animated:
+            return ""
+        return f"{where}: {self.animated} of {len(self.pixels)} pictures are animated: only the first frame is read"
 
 
 def decode_all(
@@ -126,7 +134,7 @@ def decode_all(
     pixels = np.empty(shape, np.uint8)
     deep: list[tuple[int, int] | None] = []
     cropped = np.empty(len(pictures))
-    exact = True
+    exact, animated = True, 0
     decode_one = partial(_decode_one, channels=channels, size=size, white=white)
     # Pillow releases the interpreter's lock while it decodes, so that threads run in parallel. With batches, a stop or
     # an error takes effect before all pictures are decoded.
@@ -138,8 +146,9 @@ def decode_all(
                 pixels[i], cropped[i] = picture.pixels, picture.cropped
                 deep.append(picture.deep)
                 exact = exact and picture.exact
+                animated += picture.animated
             progress(start + len(batch), len(pictures), f"reading {what}")
-    return Pictures(pixels, deep, exact, cropped)
+    return Pictures(pixels, deep, exact, cropped, animated)
 
 
 def _decode_one(picture: ImageFile, channels: int, size: int, white: int | None) -> Picture:

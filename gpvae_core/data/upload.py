@@ -52,7 +52,8 @@ def image_from_bytes(
     levels = 255 if picture.deep else white or 255
     check_levels(picture.pixels, levels, "the picture")
     image = torch.from_numpy(picture.pixels).to(torch.float32) / float(levels)
-    return Uploaded(image, "; ".join(filter(None, (_crop_note(picture), _darkness(image)))))
+    frames = "the picture is animated: only its first frame is read" if picture.animated else ""
+    return Uploaded(image, "; ".join(filter(None, (_crop_note(picture), frames, _darkness(image)))))
 
 
 def _darkness(image: Float[Tensor, "C H W"]) -> str:

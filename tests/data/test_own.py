@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gpvae_core.api import load_dataset
 from gpvae_core.data import tree
@@ -116,6 +117,23 @@ def test_pictures_that_are_cropped_are_counted(tmp_path: Path, zipped: bool) -> 
     assert note(*[(20, 40)] * 9, *[(40, 20)] * 10) == f"'wide19': 19 of 19 {cropped.format(50)}"
     assert note(*[(30, 30)] * 20, (300, 299), (30, 30)) == f"'wide22': 1 of 22 {cropped.format(1)}"
     assert note(*[(30, 30)] * 8, *[(40, 40)] * 9) == ""
+
+
+def test_pictures_of_several_frames_are_counted(tmp_path: Path, digits: Digits) -> None:
+    frames = [Image.fromarray(image) for image in digits[0][:5]]
+    kinds = [("GIF", "gif"), ("PNG", "png"), ("WEBP", "webp")]
+    files = {
+        f"a/{i:02d}.{ending}": encode(digits[0][0], kind, save_all=True, append_images=frames[1:], **lossless)
+        for i in range(20)
+        for kind, ending in kinds
+        for lossless in [{"lossless": True} if kind == "WEBP" else {}]
+    }
+    single = {f"b/{i:02d}.gif": encode(image, "GIF") for i, image in enumerate(digits[0][:20])}
+    data = load_set(f"images:{write_tree(tmp_path / 'set', files | single)}")
+    assert data.note == "'set': 60 of 80 pictures are animated: only the first frame is read"
+    of_a = data.train.images[data.train.labels == 0]
+    np.testing.assert_array_equal(of_a, np.broadcast_to(digits[0][0], of_a.shape))
+    assert load_set(f"images:{write_tree(tmp_path / 'single', single)}").note == ""
 
 
 def test_classes_of_two_images_still_give_a_test_set(tmp_path: Path, digits: Digits) -> None:

@@ -152,6 +152,32 @@ def test_first_frame_of_an_animation() -> None:
     assert torch.equal(image, torch.ones(1, 8, 8))
 
 
+def striped(count: int) -> list[Image.Image]:
+    """Frames with a white row each, one below the other."""
+    return [Image.fromarray(np.eye(8, dtype=np.uint8)[:, k : k + 1].repeat(8, 1) * 255) for k in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_more_frames_than_the_first_are_named(kind: str, count: int) -> None:
+    """Before, they were dropped without a word. The pixels are those of a file with the first frame alone."""
+    frames = striped(count)
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    whole = as_bytes(frames[0], kind, save_all=True, append_images=frames[1:], **lossless)
+    read = upload.image_from_bytes(whole, (1, 8, 8))
+    assert read.note == ("" if count == 1 else "the picture is animated: only its first frame is read")
+    assert torch.equal(read.image, image_from_bytes(as_bytes(frames[0], kind, **lossless), (1, 8, 8)))
+    if kind == "GIF" and count == 5:  # its later frames are damaged, which the first is not
+        cut = upload.image_from_bytes(whole[:-60], (1, 8, 8))
+        assert torch.equal(cut.image, read.image)
+
+
+def test_the_previews_of_a_photograph_are_no_frames() -> None:
+    photo = Image.fromarray(np.kron(np.eye(4, dtype=np.uint8) * 255, np.ones((8, 8), np.uint8)))
+    several = as_bytes(photo, "MPO", save_all=True, append_images=[photo.resize((16, 16))])
+    assert upload.image_from_bytes(several, (1, 8, 8)).note == ""
+
+
 def bomb() -> bytes:
     """A PNG whose header claims 60,000 x 60,000 pixels."""
 
