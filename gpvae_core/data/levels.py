@@ -33,7 +33,9 @@ SET_LEVELS = ", so that they are nearly black; if {high} is white: --set data.le
 LESS = ", so that they are nearly black; divide by less before saving"
 """What to do where floats are too dark whose white was not told."""
 
-OTHER_WHITE = ", so that they are nearly black beside the others; if their white is another: scale all to one before"
+OTHER_WHITE = (
+    ", so that they are nearly black beside the others; if their white is another: scale all to one white before"
+)
 """What to do where some images are too dark, and others are not."""
 
 SCALE = ", so that they are nearly black; if {high} is white: scale them by it to 8 bits before"

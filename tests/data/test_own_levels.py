@@ -135,7 +135,7 @@ def test_floats_and_whole_numbers_by_levels(tmp_path: Path, digits: Digits) -> N
     )
 
 
-OTHERS = ", so that they are nearly black beside the others; if their white is another: scale all to one before"
+OTHERS = ", so that they are nearly black beside the others; if their white is another: scale all to one white before"
 
 
 @pytest.mark.parametrize("kind", ["array", "images", "deep"])
