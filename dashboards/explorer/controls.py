@@ -150,13 +150,13 @@ class ExplorerControls(Controls):
 
     def _uploaded(self, content: bytes) -> None:
         if self._explorer is not None:
-            from gpvae_core.data.upload import darkness, image_from_bytes, value_of_white
+            from gpvae_core.data.upload import image_from_bytes, value_of_white
 
             run = self._explorer.run
-            image = image_from_bytes(content, run.model.event_shape, MAX_UPLOAD, value_of_white(run.config.data))
-            self.state.place("uploaded", image.numpy())
-            if remark := darkness(image):
-                self.complain(remark)
+            uploaded = image_from_bytes(content, run.model.event_shape, MAX_UPLOAD, value_of_white(run.config.data))
+            self.state.place("uploaded", uploaded.image.numpy())
+            if uploaded.note:
+                self.complain(uploaded.note)
 
     def _inverted(self) -> None:
         if self.state.own_image is not None:

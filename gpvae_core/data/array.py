@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import ShownClasses, shown_classes
 from gpvae_core.data.damage import cannot_read, check_readable, counted, short
-from gpvae_core.data.levels import SET_LEVELS, check_levels, sliver_note
+from gpvae_core.data.levels import LESS, SET_LEVELS, check_levels, sliver_note, spans_of, to_unit_range
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
 from gpvae_core.errors import UserError
 from gpvae_core.reading import DAMAGE, array_names, read_arrays
@@ -48,7 +48,7 @@ class ArrayFile(PathSource):
         with _in_one_line(path):
             arrays = read_arrays(path, MAX_BYTES, used)
         splits, names, shown = self._splits(arrays, parts, path)
-        notes = [_note(split.images, split.levels, parts[part][0]) for part, split in splits.items()]
+        notes = _sliver_notes([arrays[images] for images, _ in parts.values()], self.config.levels, parts)
         train, test = splits["train"], splits.get("test")
         if test is None:
             train, test = stratified_test_split(train, self.config.split_seed, f"'{path}'")
@@ -162,14 +162,18 @@ def as_pixels(array: np.ndarray, where: str, levels: int | None = None) -> tuple
         return (images / levels).astype(np.float32), 1
     low, high = float(images.min()), float(images.max())
     if low < 0.0 or high > 1.0:
-        raise UserError(f"{where}: wanted pixels in [0, 1], got {low:g} to {high:g}; divide by 255, or clip overshoot")
+        raise UserError(f"{where}: wanted pixels in [0, 1], got {low:g} to {high:g}; {to_unit_range(low, high)}")
     return images.astype(np.float32), 1
 
 
-def _note(images: np.ndarray, levels: int, name: str) -> str:
-    """Return that the values are nearly those of black, in words, or that they hardly differ; else empty."""
-    advice = SET_LEVELS if images.dtype == np.uint8 else ", so that they are nearly black; divide by less before saving"
-    return sliver_note(images, levels, f"'{name}'", advice)
+def _sliver_notes(stored: Sequence[np.ndarray], told: int | None, parts: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Return for each part that values use a sliver of their range, in words, as the file has them; else empty."""
+    advice = SET_LEVELS if told or stored[0].dtype.kind != "f" else LESS
+    levels = told or (255 if stored[0].dtype == np.uint8 else 1)
+    spans = [spans_of(images) for images in stored]
+    highest = max(float(part.max()) for part in spans)
+    names = (f"'{images}'" for images, _ in parts.values())
+    return [sliver_note(part, levels, name, advice, highest) for part, name in zip(spans, names, strict=True)]
 
 
 def _channels_first(array: np.ndarray, where: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from gpvae_core.data.classes import ShownClasses
 from gpvae_core.data.damage import short
 from gpvae_core.data.known_truth import KnownTruth
+from gpvae_core.data.levels import MOST_LEVELS
 from gpvae_core.data.split import Split, fingerprint, hold_out
 from gpvae_core.errors import UserError
 from gpvae_core.registry import Registry
@@ -34,7 +35,8 @@ class DataConfig(BaseModel):
         default=None,
         ge=4,
         le=256,
-        description="pixels per side of resized images (default: 28; for images:PATH their own size)",
+        description="pixels per side of resized images (default: 28; for images:PATH their own size where all are "
+        "squares of one size from 4 to 64)",
     )
     validation_fraction: float = Field(
         default=0.1,
@@ -51,7 +53,7 @@ class DataConfig(BaseModel):
     levels: int | None = Field(
         default=None,
         ge=1,
-        le=2**32,
+        le=MOST_LEVELS,
         description="stored value of white in data of your own (default: 255 for pictures and bytes, 65535 for "
         "pictures of 16 bits, 1 for floats)",
     )

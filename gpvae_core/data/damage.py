@@ -24,6 +24,11 @@ def counted(names: Iterable[str], what: str) -> str:
     return f"{len(every)} {what}{'' if len(every) == 1 else 's'} ({first}{', ...' if len(every) > 3 else ''})"
 
 
+def percent(share: float) -> str:
+    """Return a share between 0 and 1 as a whole percentage from 1 to 99: neither nothing nor all is said of a part."""
+    return f"{min(max(round(100.0 * share), 1), 99)} %"
+
+
 def cannot_read(path: Path, error: OSError) -> UserError:
     """Return the UserError for a file or folder that the system refuses to read."""
     return UserError(f"'{path}' cannot be read ({error.strerror or short(error)})")

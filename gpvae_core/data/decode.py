@@ -87,6 +87,10 @@ class Picture:
     """(smallest, largest) stored value of a file with 16 bits a channel; None of one with fewer."""
     exact: bool
     """Whether all bits were read, so that another value of white can be told: of 16 bits in colour, 8 are read."""
+    cropped: float
+    """Share of the file's pixels that the crop around the centre left out, in [0, 1)."""
+    animated: bool
+    """Whether there are more frames than the first, which is read."""
 
 
 def decode(data: bytes, name: str, channels: int, height: int, width: int, white: int | None = None) -> Picture:
@@ -106,11 +110,12 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int, white
     image = _open(data, name)
     deep = image.format == "PNG" and data[12:16] == b"IHDR" and data[24:25] == b"\x10"  # Pillow tells it of grey alone
     exact = not deep or image.mode.startswith("I")
+    animated = _is_animated(image, data, name)
     with image, _IN_FLIGHT.take(image.width * image.height):
         try:
             span = _span(image, white or WHITE_16, name) if deep else None
             limit = None if deep else white
-            pixels = _fitted(image, _MODES[channels], height, width, white or WHITE_16, limit)
+            pixels, cropped = _fitted(image, _MODES[channels], height, width, white or WHITE_16, limit)
         except UserError:
             raise
         except _DAMAGE as error:
@@ -118,7 +123,7 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int, white
         finally:
             image.close()  # its pixels are freed before another picture's share is
     stored = np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
-    return Picture(stored, span, exact)
+    return Picture(stored, span, exact, cropped, animated)
 
 
 def _span(image: Image.Image, white: int, name: str) -> tuple[int, int]:
@@ -140,14 +145,20 @@ def _span(image: Image.Image, white: int, name: str) -> tuple[int, int]:
     return 256 * int(colours.min()), 256 * int(colours.max()) + 255
 
 
-def _fitted(image: Image.Image, mode: str, height: int, width: int, white: int, limit: int | None) -> NDArray[np.uint8]:
-    """Return the pixels, at most `limit` where no stored value is above it: at edges the filter overshoots."""
+def _fitted(
+    image: Image.Image, mode: str, height: int, width: int, white: int, limit: int | None
+) -> tuple[NDArray[np.uint8], float]:
+    """Return (pixels, share of the picture that was cropped).
+
+    Pixels are at most `limit` where no stored value is above it: at edges the filter overshoots.
+    """
     ImageOps.exif_transpose(image, in_place=True)  # NOTE: otherwise it copies, also where nothing is turned
     upright = _centre_crop(_opaque(image, mode, white), width / height)
+    cropped = 1.0 - upright.width * upright.height / (image.width * image.height)
     pixels = np.array(upright.resize((width, height), Image.Resampling.LANCZOS))
     if limit is None or np.max(upright.getextrema()) > limit:  # too large ones are refused by who told the limit
-        return pixels
-    return np.minimum(pixels, min(limit, 255))
+        return pixels, cropped
+    return np.minimum(pixels, min(limit, 255)), cropped
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -162,6 +173,18 @@ def _open(data: bytes, name: str) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise _too_many(name)
     return image
+
+
+def _is_animated(image: Image.Image, data: bytes, name: str) -> bool:
+    """Return whether a picture has more than one frame; those of a JPEG are previews and maps of the one picture."""
+    if image.format != "GIF":
+        return image.format != "MPO" and getattr(image, "is_animated", False)
+    # NOTE: a GIF tells it by going to its second frame and back, so that another reader is asked.
+    with _open(data, name) as other:
+        try:
+            return getattr(other, "is_animated", False)
+        except _DAMAGE:
+            return False
 
 
 def _too_many(name: str) -> UserError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,9 +14,9 @@ from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.damage import counted
 from gpvae_core.data.decode import picture_size
-from gpvae_core.data.levels import SCALE, SET_LEVELS, WHITE_16, check_levels, sliver_note
+from gpvae_core.data.levels import SCALE, SET_LEVELS, WHITE_16, check_levels, sliver_note, spans_of
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
-from gpvae_core.data.tree import ImageFile, Pictures, decode_all, open_tree
+from gpvae_core.data.tree import ImageFile, Pictures, decode_all, leading, open_tree
 from gpvae_core.errors import UserError
 
 LARGEST_OWN_SIZE = 64
@@ -49,8 +49,11 @@ class ImageTree(PathSource):
         unlabelled = _unlabelled(parts, classes, path.stem)
         notes = (
             *_sliver_notes(decoded, self.config.levels, f"'{path.name}'"),
+            decoded.crop_note(f"'{path.name}'"),
+            decoded.frames_note(f"'{path.name}'"),
             partition_note(folders, parts),
             _unlabelled_note(classes, unlabelled),
+            loose_note(folders, parts, path.stem, unlabelled),
             tree.left_out(),
         )
         return replace(raw, note="; ".join(filter(None, notes)), shown=shown_classes(raw.class_names, unlabelled))
@@ -79,11 +82,11 @@ def _sliver_notes(decoded: Pictures, told: int | None, where: str) -> Iterator[s
     one_depth = len(sixteen) in (0, len(decoded.deep))
     advice = SET_LEVELS if one_depth and decoded.exact else SCALE
     if not sixteen:
-        yield sliver_note(decoded.pixels, told or 255, where, advice)
+        yield sliver_note(spans_of(decoded.pixels), told or 255, where, advice)
         return
     if not one_depth:
         eight = decoded.pixels[[span is None for span in decoded.deep]]
-        yield sliver_note(eight, 255, f"{where}, {len(eight)} pictures of 8 bits", advice)
+        yield sliver_note(spans_of(eight), 255, f"{where}, {len(eight)} pictures of 8 bits", advice)
         where = f"{where}, {len(sixteen)} of 16 bits"
     yield sliver_note(np.array(sixteen), told or WHITE_16, where, advice)
 
@@ -163,6 +166,20 @@ def _unlabelled(parts: Sequence[str] | None, classes: Sequence[str], whole: str)
 def _unlabelled_note(classes: Sequence[str], unlabelled: set[str]) -> str:
     count = sum(name in unlabelled for name in classes)
     return f"{count} images of test/ or validation/ lie in no class's folder and have no label" if count else ""
+
+
+def loose_note(
+    folders: Sequence[tuple[str, ...]], parts: Sequence[str] | None, whole: str, unlabelled: Collection[str] = ()
+) -> str:
+    """Return how many labelled images lie beside the folders of other classes, in words; empty if none does."""
+    within = [folder if parts is None else folder[1:] for folder in _levels(folders)[0]]
+    above = leading(within)
+    loose = [name for folder in within if folder in above and (name := "/".join(folder) or whole) not in unlabelled]
+    if not loose:
+        return ""
+    lie = f"{len(loose)} image{' lies' if len(loose) == 1 else 's lie'}"
+    listed = counted(sorted(set(loose)), "folder")
+    return f"{lie} beside the folders of other classes: what is directly in {listed} is read as a class of that name"
 
 
 def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:

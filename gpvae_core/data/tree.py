@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpvae_core.data.damage import cannot_read, check_readable, counted, short
+from gpvae_core.data.damage import cannot_read, check_readable, counted, percent, short
 from gpvae_core.data.decode import WANTED, Picture, decode, is_picture
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent, terminal_progress
@@ -50,6 +51,8 @@ class Tree:
     """Path of each file that is no picture."""
     links: list[tuple[str, ...]]
     """Path of each link to a folder, which is not followed."""
+    empty: list[tuple[str, ...]]
+    """Path of each folder without any visible content: of a class, it is none."""
 
     def left_out(self) -> str:
         """Return what is not read, in words; empty if all is read."""
@@ -58,6 +61,7 @@ class Tree:
         others = sorted(self.others, key=lambda parts: (parts[:-1] in with_pictures, parts))
         words = [f"{counted(map('/'.join, others), 'file')} that are not {WANTED}"] if others else []
         words += [f"{counted(map('/'.join, sorted(self.links)), 'link')} to folders"] if self.links else []
+        words += [f"{counted(map('/'.join, sorted(self.empty)), 'folder')} with nothing in it"] if self.empty else []
         return f"left out: {' and '.join(words)}" if words else ""
 
 
@@ -89,6 +93,25 @@ class Pictures:
     """See `Picture.deep`."""
     exact: bool
     """Whether all bits of all pictures were read, see `Picture.exact`."""
+    cropped: NDArray[np.float64]
+    """(N,), see `Picture.cropped`."""
+    animated: int
+    """Number of pictures of which the first of more frames was read."""
+
+    def crop_note(self, where: str) -> str:
+        """Return how many pictures were cropped, and how, in words; empty if none was."""
+        if not (count := np.count_nonzero(self.cropped)):
+            return ""
+        return (
+            f"{where}: {count} of {len(self.cropped)} pictures are not square: only the square in the middle is read, "
+            f"up to {percent(self.cropped.max())} of a picture is left out"
+        )
+
+    def frames_note(self, where: str) -> str:
+        """Return how many pictures have more frames than the one that was read, in words; empty if none has."""
+        if not self.animated:
+            return ""
+        return f"{where}: {self.animated} of {len(self.pixels)} pictures are animated: only the first frame is read"
 
 
 def decode_all(
@@ -110,7 +133,8 @@ def decode_all(
         )
     pixels = np.empty(shape, np.uint8)
     deep: list[tuple[int, int] | None] = []
-    exact = True
+    cropped = np.empty(len(pictures))
+    exact, animated = True, 0
     decode_one = partial(_decode_one, channels=channels, size=size, white=white)
     # Pillow releases the interpreter's lock while it decodes, so that threads run in parallel. With batches, a stop or
     # an error takes effect before all pictures are decoded.
@@ -119,11 +143,12 @@ def decode_all(
         for start in range(0, len(pictures), _BATCH):
             batch = pictures[start : start + _BATCH]
             for i, picture in enumerate(pool.map(decode_one, batch), start):
-                pixels[i] = picture.pixels
+                pixels[i], cropped[i] = picture.pixels, picture.cropped
                 deep.append(picture.deep)
                 exact = exact and picture.exact
+                animated += picture.animated
             progress(start + len(batch), len(pictures), f"reading {what}")
-    return Pictures(pixels, deep, exact)
+    return Pictures(pixels, deep, exact, cropped, animated)
 
 
 def _decode_one(picture: ImageFile, channels: int, size: int, white: int | None) -> Picture:
@@ -139,6 +164,12 @@ def _checked(path: Path, tree: Tree) -> Tree:
     return tree
 
 
+def leading(paths: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """Return those of the paths that lead to another of them."""
+    # In order, a path stands directly before those it leads to; deep paths of a hostile zip take no quadratic time.
+    return {path for path, following in pairwise(sorted(set(paths))) if following[: len(path)] == path}
+
+
 def _is_visible(part: str) -> bool:
     return not part.startswith(".") and part != "__MACOSX"
 
@@ -147,12 +178,15 @@ def _in_folder(root: Path) -> Tree:
     def refuse(error: OSError) -> None:
         raise cannot_read(Path(error.filename), error) from None
 
-    tree = Tree([], [], [])
+    tree = Tree([], [], [], [])
     for folder, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if _is_visible(name)]  # in place: `os.walk` descends into these only
         within = Path(folder).relative_to(root).parts
         tree.links.extend((*within, name) for name in folders if (Path(folder) / name).is_symlink())
-        for name in filter(_is_visible, names):
+        visible = list(filter(_is_visible, names))
+        if within and not folders and not visible:
+            tree.empty.append(within)
+        for name in visible:
             file = Path(folder) / name
             if is_picture(name):
                 tree.pictures.append(ImageFile(within, name, f"'{file}'", partial(_read_file, file)))
@@ -162,16 +196,21 @@ def _in_folder(root: Path) -> Tree:
 
 
 def _in_zip(path: Path, archive: zipfile.ZipFile) -> Tree:
-    tree = Tree([], [], [])
+    tree = Tree([], [], [], [])
+    folders: set[tuple[str, ...]] = set()
     for info in archive.infolist():
         parts = PurePosixPath(info.filename.replace("\\", "/")).parts
-        if not parts or info.is_dir() or not all(map(_is_visible, parts)):
+        if not parts or not all(map(_is_visible, parts)):
             continue
-        if is_picture(parts[-1]):
+        if info.is_dir():
+            folders.add(parts)
+        elif is_picture(parts[-1]):
             read = partial(_read_member, path, archive, info)
             tree.pictures.append(ImageFile(parts[:-1], parts[-1], _where(path, info), read))
         else:
             tree.others.append(parts)
+    files = ((*picture.folders, picture.name) for picture in tree.pictures)
+    tree.empty.extend(folders - leading((*folders, *files, *tree.others)))
     return tree
 
 

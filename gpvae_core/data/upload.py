@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.data.base import DATASETS, DataConfig, parse_name
-from gpvae_core.data.decode import decode
-from gpvae_core.data.levels import check_levels, sliver_note
+from gpvae_core.data.damage import percent
+from gpvae_core.data.decode import Picture, decode
+from gpvae_core.data.levels import check_levels, sliver_note, spans_of
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
@@ -18,15 +21,20 @@ def value_of_white(config: DataConfig) -> int | None:
     return config.levels if DATASETS.get(parse_name(config.name)[0]).are_pictures else None
 
 
-def darkness(image: Float[Tensor, "C H W"]) -> str:
-    """Return that an image's pixels use a sliver of [0, 1], in words; empty if they do not."""
-    return sliver_note(image.numpy(), 1.0, "the picture", ", so that it is nearly black")
+@dataclass(frozen=True)
+class Uploaded:
+    """An uploaded picture as an image of a run's shape."""
+
+    image: Float[Tensor, "C H W"]
+    """float32 pixels in [0, 1]."""
+    note: str
+    """In one line: that a part of the picture was left out, or that its values use a sliver of [0, 1]; else empty."""
 
 
 def image_from_bytes(
     data: bytes, event_shape: EventShape, max_bytes: int = 5_000_000, white: int | None = None
-) -> Float[Tensor, "C H W"]:
-    """Return float32 pixels in [0, 1] of a PNG, JPEG, BMP, WebP or GIF (its first frame).
+) -> Uploaded:
+    """Return the image of a PNG, JPEG, BMP, WebP or GIF (its first frame).
 
     The picture is cropped around its centre to the shape's aspect ratio, resized, and converted to grey or RGB.
 
@@ -43,4 +51,19 @@ def image_from_bytes(
     picture = decode(data, "the picture", channels, height, width, white)
     levels = 255 if picture.deep else white or 255
     check_levels(picture.pixels, levels, "the picture")
-    return torch.from_numpy(picture.pixels).to(torch.float32) / float(levels)
+    image = torch.from_numpy(picture.pixels).to(torch.float32) / float(levels)
+    frames = "the picture is animated: only its first frame is read" if picture.animated else ""
+    return Uploaded(image, "; ".join(filter(None, (_crop_note(picture), frames, _darkness(image)))))
+
+
+def _darkness(image: Float[Tensor, "C H W"]) -> str:
+    """Return that an image's pixels use a sliver of [0, 1], in words; empty if they do not."""
+    return sliver_note(spans_of(image.numpy()[None]), 1.0, "the picture", ", so that it is nearly black")
+
+
+def _crop_note(picture: Picture) -> str:
+    """Return that the picture was cropped, in words; empty if it was not."""
+    if not picture.cropped:
+        return ""
+    left_out = percent(picture.cropped)
+    return f"the picture has not the shape of the run's images: only its middle is read, {left_out} of it is left out"

@@ -395,23 +395,27 @@ def test_the_class_that_is_shown_is_that_of_the_image() -> None:
     assert controls.classes.value == "all"
 
 
-def test_a_dark_upload_is_shown_and_named_and_scaled_as_the_run_was_told() -> None:
-    file = io.BytesIO()
-    Image.fromarray(np.eye(8, dtype=np.uint8)).save(file, "PNG")
+def test_a_dark_or_cropped_upload_is_shown_and_named_and_scaled_as_the_run_was_told() -> None:
     placed: list[np.ndarray] = []
     complaints: list[str] = []
 
-    def upload(data: DataConfig) -> None:
+    def upload(data: DataConfig, picture: np.ndarray) -> None:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "PNG")
         run = SimpleNamespace(model=SimpleNamespace(event_shape=(1, 8, 8)), config=SimpleNamespace(data=data))
         state = SimpleNamespace(place=lambda source, image: placed.append(image))
         controls: Any = SimpleNamespace(_explorer=SimpleNamespace(run=run), state=state, complain=complaints.append)
         ExplorerControls._uploaded(controls, file.getvalue())
 
-    upload(DataConfig(name="digits"))
+    upload(DataConfig(name="digits"), np.eye(8, dtype=np.uint8))
     assert placed[0].max() == pytest.approx(1 / 255)
     assert [line[:50] for line in complaints] == ["the picture: values use 0 to 0.00392157 of the ran"]
-    upload(DataConfig(name="images:a", levels=1))
+    upload(DataConfig(name="images:a", levels=1), np.eye(8, dtype=np.uint8))
     assert (placed[1].max(), len(complaints)) == (1.0, 1)
+    upload(DataConfig(name="digits"), 255 - 255 * np.eye(8, 24, 8, dtype=np.uint8))
+    assert complaints[1:] == [
+        "the picture has not the shape of the run's images: only its middle is read, 67 % of it is left out"
+    ]
 
 
 def test_a_figure_is_sent_once_and_not_again_while_it_stays() -> None:

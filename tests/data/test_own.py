@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gpvae_core.api import load_dataset
 from gpvae_core.data import tree
@@ -100,6 +101,39 @@ def test_size_and_colour(tmp_path: Path, digits: Digits) -> None:
     colour = read(f"images:{write_zip(tmp_path / 'd.zip', grey | {'0/red.png': encode(red)})}")
     assert colour.train.images.shape[1:] == (3, 8, 8)
     assert np.concatenate([colour.train.images, colour.test.images])[:, 0].max() == 255
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pictures_that_are_cropped_are_counted(tmp_path: Path, zipped: bool) -> None:
+    generator = np.random.default_rng(0)
+
+    def note(*sizes: tuple[int, int]) -> str:
+        files = {f"a/{i}.png": encode(generator.integers(0, 256, size, np.uint8)) for i, size in enumerate(sizes)}
+        path = (write_zip if zipped else write_tree)(tmp_path / f"wide{len(sizes)}", files)
+        return load_set(f"images:{path}", size=None if len(sizes) % 2 else 8).note
+
+    cropped = "pictures are not square: only the square in the middle is read, up to {} % of a picture is left out"
+    assert note(*[(10, 40)] * 20) == f"'wide20': 20 of 20 {cropped.format(75)}"
+    assert note(*[(20, 40)] * 9, *[(40, 20)] * 10) == f"'wide19': 19 of 19 {cropped.format(50)}"
+    assert note(*[(30, 30)] * 20, (300, 299), (30, 30)) == f"'wide22': 1 of 22 {cropped.format(1)}"
+    assert note(*[(30, 30)] * 8, *[(40, 40)] * 9) == ""
+
+
+def test_pictures_of_several_frames_are_counted(tmp_path: Path, digits: Digits) -> None:
+    frames = [Image.fromarray(image) for image in digits[0][:5]]
+    kinds = [("GIF", "gif"), ("PNG", "png"), ("WEBP", "webp")]
+    files = {
+        f"a/{i:02d}.{ending}": encode(digits[0][0], kind, save_all=True, append_images=frames[1:], **lossless)
+        for i in range(20)
+        for kind, ending in kinds
+        for lossless in [{"lossless": True} if kind == "WEBP" else {}]
+    }
+    single = {f"b/{i:02d}.gif": encode(image, "GIF") for i, image in enumerate(digits[0][:20])}
+    data = load_set(f"images:{write_tree(tmp_path / 'set', files | single)}")
+    assert data.note == "'set': 60 of 80 pictures are animated: only the first frame is read"
+    of_a = data.train.images[data.train.labels == 0]
+    np.testing.assert_array_equal(of_a, np.broadcast_to(digits[0][0], of_a.shape))
+    assert load_set(f"images:{write_tree(tmp_path / 'single', single)}").note == ""
 
 
 def test_classes_of_two_images_still_give_a_test_set(tmp_path: Path, digits: Digits) -> None:
@@ -352,6 +386,65 @@ def test_a_class_that_is_a_link_is_named(tmp_path: Path) -> None:
     (alone / "cats").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"holds no image .*; left out: 1 link \('cats'\) to folders"):
         load_set(f"images:{alone}")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_an_empty_class_is_named(tmp_path: Path, zipped: bool) -> None:
+    """Before, it disappeared without a word, also as a part of a partition."""
+    names, path = ("cats", "dogs/young", "Bees", ".hidden"), tmp_path / ("set.zip" if zipped else "set")
+    files = members_of(5, "ants", "Bees", "dogs/old") | {"cats/.DS_Store": b"x"}
+    if zipped:
+        write_zip(path, {f"{name}/": b"" for name in (*names, "ants", "dogs")} | files)
+    else:
+        write_tree(path, files)
+        for name in names:
+            (path / name).mkdir(parents=True, exist_ok=True)
+    data = load_set(f"images:{path}")
+    assert data.class_names == ("Bees", "ants", "dogs/old")
+    assert data.note == "left out: 2 folders ('cats', 'dogs/young') with nothing in it"
+
+
+def test_an_empty_part_or_folder_of_empty_ones_is_named(tmp_path: Path) -> None:
+    path = write_tree(tmp_path / "set", members_of(5, "train/a", "train/b"))
+    (path / "test").mkdir()
+    assert load_set(f"images:{path}").note == "left out: 1 folder ('test') with nothing in it"
+    (tmp_path / "empty" / "cats").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"holds no image .*; left out: 1 folder \('cats'\) with nothing in it"):
+        load_set(f"images:{tmp_path / 'empty'}")
+
+
+LOOSE = "lie beside the folders of other classes: what is directly in {} is read as a class of that name"
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "note"),
+    [
+        ([".", "a", "b"], ("a", "b", "t13"), "5 images " + LOOSE.format("1 folder ('t13')")),
+        (["r", "r/a", "r/b"], ("a", "b", "t13"), "5 images " + LOOSE.format("1 folder ('t13')")),
+        (["a", "a/young", "b", "b/young/x"], None, "10 images " + LOOSE.format("2 folders ('a', 'b')")),
+        (["train", "train/a", "test/a"], ("a", "t13"), "5 images " + LOOSE.format("1 folder ('t13')")),
+        (["train", "train/a", "test", "test/a"], ("a", "t13"), "10 images " + LOOSE.format("1 folder ('t13')")),
+        (["."], ("t13",), ""),
+        (["train", "test"], ("t13",), ""),
+        (["a", "ab", "b/a"], ("a", "ab", "b/a"), ""),
+        (["r/Greek/c1", "r/Latin/c1"], ("Greek/c1", "Latin/c1"), ""),
+    ],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_loose_pictures_are_named(
+    tmp_path: Path, folders: list[str], classes: tuple[str, ...] | None, note: str, zipped: bool
+) -> None:
+    """Pictures beside the folders of classes are of a class called like the folder, and that is said."""
+    files = {name.removeprefix("./"): content for name, content in members_of(5, *folders).items()}
+    data = load_set(f"images:{(write_zip if zipped else write_tree)(tmp_path / 't13', files)}")
+    assert data.note == note
+    assert classes is None or data.class_names == classes
+
+
+def test_one_loose_picture_is_named(tmp_path: Path) -> None:
+    files = members_of(5, "a", "b") | {"x.png": encode(np.eye(8, dtype=np.uint8) * 255)}
+    note = "1 image " + LOOSE.format("1 folder ('t13')").replace("lie ", "lies ")
+    assert load_set(f"images:{write_tree(tmp_path / 't13', files)}").note == note
 
 
 def numbered(digits: Digits) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ import pytest
 
 from gpvae_core.api import train
 from gpvae_core.data.base import DataConfig
+from gpvae_core.data.levels import DARK_SHARE, sliver_note, spans_of
 from gpvae_core.errors import UserError
 from gpvae_core.progress import silent
 from tests.data.makers import (
@@ -132,6 +133,93 @@ def test_floats_and_whole_numbers_by_levels(tmp_path: Path, digits: Digits) -> N
         load_set(save(tmp_path / "g.npz", images=np.zeros((30, 8, 8), np.uint8) + 250)).note
         == "'images': values use 250 to 250 of the range from 0 to 255"
     )
+
+
+OTHERS = ", so that they are nearly black beside the others; if their white is another: scale all to one white before"
+
+
+@pytest.mark.parametrize("kind", ["array", "images", "deep"])
+@pytest.mark.parametrize("white", [1, 16])
+def test_a_class_that_uses_a_sliver_is_counted(tmp_path: Path, digits: Digits, kind: str, white: int) -> None:
+    """Class b has another value of white than class a; before, one bright image hid them all."""
+    dark, full = few_levels(digits, white), 65535 if kind == "deep" else 255
+    bright = np.rint(digits[0][:60] / 240.0 * full).astype(np.uint16 if kind == "deep" else np.uint8)
+    for b, a in ((60, 60), (60, 1), (3, 60), (2, 60)):
+        images = np.concatenate([dark[:b].astype(bright.dtype), bright[:a]])
+        if kind == "array":
+            name, where = save(tmp_path / "a.npz", images=images), "'images'"
+        else:
+            png = deep_png if kind == "deep" else encode
+            files = {f"{'b' if i < b else 'a'}/{i}.png": png(x) for i, x in enumerate(images)}
+            name, where = f"images:{write_zip(tmp_path / 'a.zip', files)}", "'a.zip'"
+        use = f"{where}: {b} of {a + b} images use at most {white} of the range from 0 to {full}"
+        assert load_set(name).note == ("" if b == 2 else use + OTHERS)
+
+
+def test_one_white_pixel_hides_no_sliver(tmp_path: Path, digits: Digits) -> None:
+    images = few_levels(digits, 1)
+    images[7, 3, 3] = 255
+    note = f": 59 of 60 images use at most 1 of the range from 0 to 255{OTHERS}"
+    assert load_set(save(tmp_path / "a.npz", images=images)).note == f"'images'{note}"
+    # Black images, and white ones, may be what they show.
+    plain = digits[0][:60].copy()
+    plain[:20], plain[20:30], plain[30:35] = 0, 255, 7
+    assert load_set(save(tmp_path / "b.npz", images=plain)).note == ""
+
+
+def test_the_advice_holds_for_all_parts(tmp_path: Path, digits: Digits) -> None:
+    """Advice that another part's values refuse, or that hides a sliver, is not given."""
+    bright, sixteen = digits[0][:60], few_levels(digits, 16)
+    other = load_set(save(tmp_path / "a.npz", train_images=bright, test_images=few_levels(digits, 1)))
+    assert other.note == f"'test_images': values use 0 to 1 of the range from 0 to 255{OTHERS}"
+    name = save(tmp_path / "b.npz", train_images=sixteen, test_images=np.minimum(sixteen, 15))
+    advice = "so that they are nearly black; if 16 is white: --set data.levels=16"
+    assert load_set(name).note == "; ".join(
+        f"'{part}_images': values use 0 to {high} of the range from 0 to 255, {advice}"
+        for part, high in (("train", 16), ("test", 15))
+    )
+    assert load_set(name, levels=16).note == ""
+    # Numbers whose white was told are named as the file has them.
+    dark = save(tmp_path / "c.npz", images=sixteen.astype(np.float32))
+    assert load_set(dark, levels=255).note == f"'images': values use 0 to 16 of the range from 0 to 255, {advice}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "advice"),
+    [
+        (0, 17, "divide by their value of white, or, if 17 is white: --set data.levels=17"),
+        (0, 16.5, "divide by their value of white, or, if 17 is white: --set data.levels=17"),
+        (0, 1023, "divide by their value of white, or, if 1023 is white: --set data.levels=1023"),
+        (0, 1e30, "divide by their value of white"),
+        (-2, 257, "divide by 255, or clip overshoot"),
+        (0, 200, "divide by 255, or clip overshoot"),
+        (-0.01, 1.02, "clip overshoot"),
+        (-1, 1, "shift and scale them to that before saving"),
+    ],
+)
+def test_floats_beyond_one_are_told_what_to_do(
+    tmp_path: Path, digits: Digits, low: float, high: float, advice: str
+) -> None:
+    images = low + digits[0][:60] / 240.0 * (high - low)
+    name = save(tmp_path / "a.npz", images=images)
+    with pytest.raises(UserError) as error:
+        load_set(name)
+    assert str(error.value).endswith(f"wanted pixels in [0, 1], got {low:g} to {high:g}; {advice}")
+    if "levels=" in advice:
+        assert load_set(name, levels=int(advice.rpartition("=")[2])).note == ""
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "omniglot", pytest.param("cifar", marks=pytest.mark.slow)])
+def test_no_image_of_real_sets_is_taken_for_a_sliver(name: str, data_dir: Path) -> None:
+    pictures = data_dir / "cifar10_jpeg" / "cifar10_jpeg.zip"
+    if not (pictures if name == "cifar" else data_dir / name).exists() and name != "digits":
+        pytest.skip(f"no {name} in GPVAE_DATA_DIR")
+    data = load_set(f"images:{pictures}" if name == "cifar" else name)
+    for split in (data.train, data.validation, data.test):
+        spans = spans_of(split.images)
+        assert sliver_note(spans, split.levels, name) == ""
+        # Also with twice the threshold, and none at all in place of FEW.
+        assert spans[:, 1].min() > 2 * DARK_SHARE * split.levels
 
 
 def test_levels_where_none_belong() -> None:

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from gpvae_core.data import upload
 from gpvae_core.data.base import DataConfig
-from gpvae_core.data.upload import darkness, image_from_bytes, value_of_white
 from gpvae_core.errors import UserError
 
 
@@ -22,6 +22,10 @@ def digit() -> Image.Image:
     """A real digit, 8x8, 0 to 255."""
     bunch: Any = load_digits()
     return Image.fromarray((bunch.images[0] * 15).astype(np.uint8))
+
+
+def image_from_bytes(data: bytes, shape: tuple[int, int, int], white: int | None = None) -> torch.Tensor:
+    return upload.image_from_bytes(data, shape, white=white).image
 
 
 def as_bytes(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -74,6 +78,41 @@ def test_the_middle_square_is_kept() -> None:
     assert torch.equal(image_from_bytes(as_bytes(Image.fromarray(wide), "PNG"), (1, 4, 4)), torch.ones(1, 4, 4))
 
 
+CROPPED = "the picture has not the shape of the run's images: only its middle is read, {} % of it is left out"
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "left_out"),
+    [
+        ((300, 100), (1, 28, 28), 67),
+        ((40, 10), (3, 28, 28), 75),
+        ((10, 40), (1, 10, 10), 75),
+        ((300, 299), (1, 28, 28), 1),
+        ((30, 30), (1, 10, 20), 50),
+        ((300, 300), (1, 28, 28), 0),
+        ((30, 15), (1, 10, 20), 0),
+    ],
+)
+def test_a_crop_is_named(size: tuple[int, int], shape: tuple[int, int, int], left_out: int) -> None:
+    """The page's line says how much of the picture is not looked at; before, it said nothing."""
+    rows = np.arange(size[1]) * 4 // size[1] % 2 * 255
+    stripes = Image.fromarray(np.repeat(rows[:, None], size[0], 1).astype(np.uint8))
+    note = CROPPED.format(left_out) if left_out else ""
+    assert upload.image_from_bytes(as_bytes(stripes, "PNG"), shape).note == note
+    # A photograph that is stored lying on its side is measured upright.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = as_bytes(stripes.transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif)
+    assert upload.image_from_bytes(turned, shape).note == note
+
+
+def test_what_the_crop_leaves_out_is_named_beside_what_is_left() -> None:
+    left = np.zeros((100, 300), np.uint8)
+    left[:, :100] = 255
+    note = upload.image_from_bytes(as_bytes(Image.fromarray(left), "PNG"), (1, 28, 28)).note
+    assert note == f"{CROPPED.format(67)}; the picture: values use 0 to 0 of the range from 0 to 1"
+
+
 def test_transparent_parts_are_white() -> None:
     clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     assert torch.equal(image_from_bytes(as_bytes(clear, "PNG"), (1, 8, 8)), torch.ones(1, 8, 8))
@@ -111,6 +150,32 @@ def test_first_frame_of_an_animation() -> None:
     frames = [Image.new("L", (8, 8), level) for level in (255, 0)]
     image = image_from_bytes(as_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:]), (1, 8, 8))
     assert torch.equal(image, torch.ones(1, 8, 8))
+
+
+def striped(count: int) -> list[Image.Image]:
+    """Frames with a white row each, one below the other."""
+    return [Image.fromarray(np.eye(8, dtype=np.uint8)[:, k : k + 1].repeat(8, 1) * 255) for k in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_more_frames_than_the_first_are_named(kind: str, count: int) -> None:
+    """Before, they were dropped without a word. The pixels are those of a file with the first frame alone."""
+    frames = striped(count)
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    whole = as_bytes(frames[0], kind, save_all=True, append_images=frames[1:], **lossless)
+    read = upload.image_from_bytes(whole, (1, 8, 8))
+    assert read.note == ("" if count == 1 else "the picture is animated: only its first frame is read")
+    assert torch.equal(read.image, image_from_bytes(as_bytes(frames[0], kind, **lossless), (1, 8, 8)))
+    if kind == "GIF" and count == 5:  # its later frames are damaged, which the first is not
+        cut = upload.image_from_bytes(whole[:-60], (1, 8, 8))
+        assert torch.equal(cut.image, read.image)
+
+
+def test_the_previews_of_a_photograph_are_no_frames() -> None:
+    photo = Image.fromarray(np.kron(np.eye(4, dtype=np.uint8) * 255, np.ones((8, 8), np.uint8)))
+    several = as_bytes(photo, "MPO", save_all=True, append_images=[photo.resize((16, 16))])
+    assert upload.image_from_bytes(several, (1, 8, 8)).note == ""
 
 
 def bomb() -> bytes:
@@ -174,18 +239,16 @@ def test_random_bytes_behind_a_true_head_never_escape() -> None:
 
 def test_dark_pictures_are_scaled_as_told_or_named() -> None:
     binary = as_bytes(Image.fromarray((np.asarray(digit()) > 100).astype(np.uint8)), "PNG")
-    dark = image_from_bytes(binary, (1, 8, 8))
-    assert float(dark.max()) == pytest.approx(1 / 255)
-    assert darkness(dark) == (
-        "the picture: values use 0 to 0.00392157 of the range from 0 to 1, so that it is nearly black"
-    )
-    told = image_from_bytes(binary, (1, 8, 8), white=1)
-    assert (float(told.max()), darkness(told)) == (1.0, "")
+    dark = upload.image_from_bytes(binary, (1, 8, 8))
+    assert float(dark.image.max()) == pytest.approx(1 / 255)
+    assert dark.note == "the picture: values use 0 to 0.00392157 of the range from 0 to 1, so that it is nearly black"
+    told = upload.image_from_bytes(binary, (1, 8, 8), white=1)
+    assert (float(told.image.max()), told.note) == (1.0, "")
     with pytest.raises(UserError, match="the picture: wanted values from 0 to 1, the value of white, got 0 to 225"):
         image_from_bytes(as_bytes(digit(), "PNG"), (1, 8, 8), white=1)
 
 
 @pytest.mark.parametrize(("name", "white"), [("images:a", 16), ("array:a.npz", None)])
 def test_the_white_of_a_run_on_pictures_is_that_of_an_upload(name: str, white: int | None) -> None:
-    assert value_of_white(DataConfig(name=name, levels=16)) == white
-    assert value_of_white(DataConfig(name=name)) is None
+    assert upload.value_of_white(DataConfig(name=name, levels=16)) == white
+    assert upload.value_of_white(DataConfig(name=name)) is None
