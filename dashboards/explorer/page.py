@@ -41,6 +41,10 @@ class ExplorerPage(Page[ExplorerRequest]):
     carried: ClassVar[Mapping[str, str]] = {"run": "run", "image": "index"}
     tick_ms = 400
     needs_images = True
+    unkept: ClassVar[str] = (
+        "The image that was uploaded or drawn is lost, as the page was loaded again, and a test image is shown: "
+        "upload or draw it once more"
+    )
     line_style: ClassVar[str] = """
         .summary { display: flex; gap: 10px; align-items: center; }
         .chosen { width: 52px; height: 52px; object-fit: contain; image-rendering: pixelated;
@@ -56,6 +60,8 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.controls = ExplorerControls(self.state, self.notice.show)
+        own = lambda event: setattr(self.browser, "unkept", event.new is not None)  # noqa: E731
+        self.state.param.watch(own, "own_image")
         self.strip = pn.pane.HTML("", sizing_mode="stretch_width", margin=(2, 12))
         self.stop = pmui.Button(label=CANCEL[1], variant="outlined", **BUTTON)
         self.stop.on_click(lambda _: self._stop_or_go_on())

@@ -28,7 +28,7 @@ DIVERGED = (
 )
 ERROR_BARS = " Bars: one standard error over the images."
 SVI_BAR = " Last, in the same colours without hatching: SVI at its step."
-USUAL_READ = " In brackets: 5th to 95th percentile of the inference gap over {} validation images."
+USUAL_READ = " In brackets{}: 5th to 95th percentile of the inference gap over {} validation images."
 GAPS_OF = (("image", "this image"), ("sample", "mean of many"))
 
 
@@ -64,10 +64,12 @@ class GapStacks(GapLabPane):
 
     def draw(self, view: StacksView, request: GapLabRequest) -> Content:
         gained = any(gain(view.approximation.mean, stack.amortization.mean) for stack in view.stacks)
-        bars = ERROR_BARS if self.slow(request) else SVI_BAR
-        bars += USUAL_READ.format(len(request.lab.sample)) * any(stack.usual for stack in view.stacks)
+        with_svi = not self.slow(request)
+        pointed = "" if stacked_gaps.shows_ranges(len(view.stacks) + with_svi) else ", with the pointer on a number"
+        bars = SVI_BAR if with_svi else ERROR_BARS
+        bars += USUAL_READ.format(pointed, len(request.lab.sample)) * any(stack.usual for stack in view.stacks)
         return Content(
-            figure=as_json(stacked_gaps.figure(view, request.styles, request.theme, with_svi=not self.slow(request))),
+            figure=as_json(stacked_gaps.figure(view, request.styles, request.theme, with_svi=with_svi)),
             sub=view.what,
             sentence=f"{GAPS_READ}{GAIN_READ * gained}{bars} {view.truth}",
             alt=f"Gaps, {view.what}: " + "; ".join(_stack_words(view, k) for k in range(len(view.stacks))),

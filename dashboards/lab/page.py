@@ -53,6 +53,8 @@ class Page(ABC, Generic[R]):
     """Whether the page needs a run on images: where there are no runs at all, the frame trains the default pair."""
     carried: ClassVar[Mapping[str, str]] = {}
     """The names that the 'run' and the 'image' shown have in the address: links between pages take them along."""
+    unkept: ClassVar[str] = ""
+    """What is said where the page was loaded again while `browser.unkept`: it showed what is not in its address."""
     line_style: ClassVar[str] = ""
     """CSS of the line above the cards, whose class is `summary`."""
 
@@ -78,7 +80,8 @@ class Page(ABC, Generic[R]):
         self.views = pn.Column(*self.layout(), **WIDE)
         self.welcome = Welcome(library, first, self.views) if self.needs_images else None
         self._complaints = self.read(parse_qs(query))
-        self.browser = Browser({"address": self._back, "dark": self._follow_system}, dark=self.state.param.dark)
+        heard = {"address": self._back, "dark": self._follow_system, "lost": lambda _: self.notice.add(self.unkept)}
+        self.browser = Browser(heard, dark=self.state.param.dark)
         self._failing: dict[str, str] = {}
         """The error of each part of the last tick that failed."""
         if self.state.steps:

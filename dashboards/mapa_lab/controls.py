@@ -13,12 +13,14 @@ import param
 from dashboards.lab.controls import BAR, FIELD, Controls, Stepper
 from dashboards.lab.looks import WIDE
 from dashboards.mapa_lab.request import ImageChoice, MapaLabRequest
-from dashboards.mapa_lab.state import BEST, CONTROLS, DEFAULT, SIGMA, MapaLabState, kernel_of
+from dashboards.mapa_lab.state import BEST, CONTROLS, DEFAULT, SIGMA, MapaLabState, kernel_of, place_of
 from dashboards.widgets.dial import Dial
+from gpvae_core.errors import UserError
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.mapa_lab.image_views import Slider
     from gpvae_core.inspection.mapa_lab.images import ImageLab
+    from gpvae_core.inspection.mapa_lab.points import PointLab
 
 Widgets = dict[str, list[pn.viewable.Viewable]]
 """The widgets by which each parameter of the state is chosen."""
@@ -35,6 +37,7 @@ class MapaLabControls(Controls):
 
     def __init__(self, state: MapaLabState, complain: Callable[[str], None]) -> None:
         super().__init__(state, complain)
+        self._lab: PointLab | None = None
         self._image_lab: ImageLab | None = None
         self._kernel_dials: dict[str, Dial] = {}
         rows = self._make_fields(), self._make_dials()
@@ -92,7 +95,17 @@ class MapaLabControls(Controls):
     # What the user does
 
     def _typed_place(self, text: str) -> bool | None:
-        return self.set(place=text.replace(" ", "")) if "," in text else None
+        """Show the point at a place 'x1, x2'; return whether there can be one, None for another text."""
+        if "," not in text:
+            return None
+        try:
+            place = place_of(text)
+            if self._lab is not None and place is not None:
+                self._lab.chosen_at(*place)
+        except UserError as error:
+            self.complain(str(error))
+            return False
+        return self.set(place=text.replace(" ", ""))
 
     def step(self, by: int) -> None:
         """Show the next or previous point or image of the tab; after the last comes the first."""
@@ -117,6 +130,7 @@ class MapaLabControls(Controls):
         runs = {request.labs.library.label(name): name for name in request.image_runs}
         self.update(self.run, options=runs, value=picture.run if picture else self.run.value)
         self.arrange(state.tab)
+        self._lab = lab
         self.update(self.dataset, options=list(request.sets), value=lab.name, description=request.sets[lab.name])
         self.point.show(state.place.replace(",", ", ") or state.index, lab.size - 1)
         self._show_dials(request)

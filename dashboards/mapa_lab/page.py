@@ -38,6 +38,8 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(MapaLabs)
+        self._spoken_by = ""
+        """The name of the pane that the line above the cards is about."""
         self.tabs = TabList(
             {"tab": lambda key: self.change(tab=key)}, label="What is shown",
             tabs=[[key, *words] for key, words in TABS.items()],
@@ -86,7 +88,10 @@ class MapaLabPage(Page[MapaLabRequest]):
 
     def beside(self, pane: Pane[MapaLabRequest], aside: str) -> None:
         if aside:
+            self._spoken_by = pane.name
             self.show_line(html.escape(aside))
+        elif pane.name == self._spoken_by:
+            self.show_line("")  # what it says is of another request, whose view is not shown any more
         if pane.name == images.NeighbourImages.name and self.session.request is not None:
             self.controls.offer(self.session.request)  # the best hyper-parameters are known now
 

@@ -102,7 +102,7 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
     lab = PointLab.open(values["dataset"], values["size"], values["draw"])
     if values["tab"] == "variants" and len(lab.siblings()) < 2 and not values["learned"]:
         lab = _with_a_second_decoder(labs, lab, values)
-    index, place = values.below("index", lab.size, "training point"), place_of(values["place"])
+    index, chosen = values.below("index", lab.size, "training point"), _place(lab, values)
     bandwidth = bandwidth_of(values["bandwidth"])
     if bandwidth is None:
         bandwidth = lab.sigma if values["bandwidth"] == SIGMA else lab.best_bandwidth()
@@ -115,7 +115,7 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
         values.lasting += labs.library.remark([values["learned"]])
     request = MapaLabRequest(
         tab=values["tab"], labs=labs, lab=lab, values=values, sets=ABOUT, theme=values.theme,
-        chosen=lab.chosen(index) if place is None else lab.chosen_at(*place),
+        chosen=chosen or lab.chosen(index),
         settings=MapaSettings(bandwidth, values["k"], values["draws"], values["seed"]),
         point_runs=point_runs, image_runs=image_runs, density_of=_density_of(labs, point_runs, values),
         picture=_picture(labs, image_runs, values) if values["tab"] == "images" else None,
@@ -126,6 +126,15 @@ def resolve(labs: MapaLabs, values: Values) -> Resolved[MapaLabRequest]:
         except UserError as error:  # such as k > N
             return values.resolved(request, refused=str(error))
     return values.resolved(request)
+
+
+def _place(lab: PointLab, values: Values) -> ChosenPoint | None:
+    """Return the chosen place, None for none and, with a complaint, for one that is too far from the data."""
+    place = place_of(values["place"])
+    chosen = None if place is None else values.attempt(lambda: lab.chosen_at(*place), None)
+    if chosen is None:
+        values.correct("place", "")
+    return chosen
 
 
 def _with_a_second_decoder(labs: MapaLabs, lab: PointLab, values: Values) -> PointLab:
@@ -161,10 +170,17 @@ def _picture(labs: MapaLabs, runs: tuple[str, ...], values: Values) -> ImageChoi
 
 
 def _kernel(lab: ImageLab, values: Values) -> dict[str, float] | None:
-    """Return the chosen hyper-parameters of the kernel, None for the best; the default if one does not exist."""
+    """Return the chosen hyper-parameters of the kernel, None for the best; the defaults if it cannot have them."""
     kernel = kernel_of(values["kernel"])
     if unknown_names := [name for name in kernel or {} if name not in lab.defaults]:
         complaint = str(unknown("hyper-parameter of this run's kernel", unknown_names[0], lab.defaults))
         values.correct("kernel", DEFAULT, complaint)
         kernel = {}
-    return None if kernel is None else lab.defaults | kernel
+    if kernel is None:
+        return None
+    try:
+        lab.check(lab.defaults | kernel)
+    except UserError as error:
+        values.correct("kernel", DEFAULT, f"kernel: {error}")
+        kernel = {}
+    return lab.defaults | kernel

@@ -10,6 +10,7 @@ import param
 from dashboards.lab.address import Checked, PageState, real_number
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.mapa_lab.views import FEWEST_POINTS, MOST_POINTS, check_counts
+from gpvae_core.mapa.ranges import BANDWIDTH_RANGE, is_bandwidth
 
 TABS = {
     "posterior": (
@@ -48,8 +49,9 @@ def bandwidth_of(text: str) -> float | None:
     if text in (SIGMA, BEST):
         return None
     value = real_number(text)
-    if value is None or value <= 0:
-        raise UserError(f"bandwidth: wanted a number above 0 (in the units of x), sigma or best, got '{text[:40]}'")
+    if value is None or not is_bandwidth(value):
+        wanted = f"a number above 0 (in the units of x) {BANDWIDTH_RANGE}, sigma or best"
+        raise UserError(f"bandwidth: wanted {wanted}, got '{text[:40]}'")
     return value
 
 
@@ -115,7 +117,12 @@ class MapaLabState(PageState):
     steps = ("tab", "dataset", "draw", "index", "place", "run", "image")
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Raise UserError if k, S and N, some of which are new, contradict one another and did not before."""
+        """Raise UserError if k, S and N, some of which are new, contradict one another and did not before.
+
+        Also where the noise, which is not one of 0, is too small to compute with.
+        """
+        if (noise := values.get("noise", 0.0)) and not is_bandwidth(noise):
+            raise UserError(f"noise: wanted a number above 0 {BANDWIDTH_RANGE}, got {noise:g}")
         before = {name: getattr(self, name) for name in ("k", "draws", "size")}
         try:
             check_counts(**before)

@@ -70,10 +70,22 @@ function keepTheme(model) {
   model.on("ready", follow) // a message that is sent before is lost
 }
 
+// What is not in the address is lost when the page is loaded again, as after its server has ended: the page says so.
+function noteLoss(model) {
+  const key = `gpvae-unkept:${window.location.pathname}`
+  model.on("unkept", () => { if (model.unkept) sessionStorage.setItem(key, "yes"); else sessionStorage.removeItem(key) })
+  model.on("ready", () => {
+    if (!model.ready || !sessionStorage.getItem(key)) return
+    sessionStorage.removeItem(key)
+    model.send_msg({lost: true})
+  })
+}
+
 export function render({model}) {
   keepHistory(model)
   aimLinks(model)
   keepTheme(model)
+  noteLoss(model)
   // A page that the browser kept while others were shown has lost its server, without a word of it.
   window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload() })
 }

@@ -17,10 +17,12 @@ LOST = (FOLDER / "lost.js").read_text(encoding="utf-8")
 
 class Browser(Widget):
     """A widget that shows nothing; messages are 'address' (query of the entry of the history that Back or Forward has
-    reached) and 'dark' (whether the system's theme is dark, where the user has chosen none).
+    reached), 'dark' (whether the system's theme is dark, where the user has chosen none) and 'lost' (the page was
+    loaded again while it showed something that is not in its address).
     """
 
     steps = param.Integer(default=0, doc="Raised before the address changes to something that Back shall return from")
+    unkept = param.Boolean(default=False, doc="Whether the page shows something that is not in its address")
     places = param.Dict(default={}, doc="For each page, the names that the run and the image have in its address")
     ready = param.Boolean(default=False, doc="Whether the server listens")
     theme = param.String(default=THEME, constant=True)

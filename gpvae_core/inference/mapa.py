@@ -14,13 +14,14 @@ from gpvae_core.errors import UserError, clipped
 from gpvae_core.inference.base import INFERENCES, TrainingSetup
 from gpvae_core.inference.index_posterior import IndexInferenceConfig, IndexSampling
 from gpvae_core.mapa import BANDWIDTHS, Bandwidth
-from gpvae_core.mapa.bandwidth import LARGEST_BANDWIDTH, SMALLEST_BANDWIDTH, choose_bandwidth
+from gpvae_core.mapa.bandwidth import choose_bandwidth
 from gpvae_core.mapa.batches import Batching, NeighbourBatches, RandomBatches
 from gpvae_core.mapa.cache import load_or_find
 from gpvae_core.mapa.empirical import EmpiricalizedModel
 from gpvae_core.mapa.kernels.choice import build_kernel, kernel_settings
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours
 from gpvae_core.mapa.proposals import MapaProposal
+from gpvae_core.mapa.ranges import BANDWIDTH_RANGE, is_bandwidth
 from gpvae_core.mapa.sparse import SparsePosterior
 from gpvae_core.part import MOST, MOST_POINTS
 from gpvae_core.progress import Progress
@@ -44,9 +45,9 @@ GROUP = 5
 def _check_bandwidth(value: Any) -> Any:
     """Return the value if it is a bandwidth, else raise a ValueError of one line."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)  # a bool is an int in Python
-    if value is None or value in BANDWIDTHS or (is_number and SMALLEST_BANDWIDTH <= value <= LARGEST_BANDWIDTH):
+    if value is None or value in BANDWIDTHS or (is_number and is_bandwidth(value)):
         return value
-    wanted = f"a number from {SMALLEST_BANDWIDTH:g} to {LARGEST_BANDWIDTH:g} or one of {', '.join(BANDWIDTHS)}"
+    wanted = f"a number {BANDWIDTH_RANGE} or one of {', '.join(BANDWIDTHS)}"
     raise ValueError(f"wanted bandwidth as {wanted}, got {clipped(repr(value))}")
 
 

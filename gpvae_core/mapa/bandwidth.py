@@ -15,29 +15,15 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.distances import squared_distances
+from gpvae_core.mapa.ranges import check_bandwidth
 from gpvae_core.progress import Progress, silent
 
 QUERY_CHUNK = 128
 """Number of images compared with all training images in one batch."""
 MAX_VALIDATION = 512
 """Largest number of validation images, evenly spaced, with which a bandwidth is chosen; a scalar needs no more."""
-SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH = 1e-15, 1e15
-"""Bounds of a bandwidth, whose square float32 must hold."""
 CANDIDATE_RATIO, MAX_CANDIDATES, SMALLEST = 1.1, 32, 1e-3
 """Grid of default bandwidths: ratio of neighbouring values, largest number of values, and smallest value."""
-
-
-def is_bandwidth(value: float) -> bool:
-    """Return whether a number is a bandwidth with which the kernel can be computed; NaN is none."""
-    return SMALLEST_BANDWIDTH <= value <= LARGEST_BANDWIDTH
-
-
-def _check_bandwidth(bandwidth: float) -> None:
-    if not is_bandwidth(bandwidth):
-        raise UserError(
-            f"wanted a kernel bandwidth above 0 (a scale in pixel units, as sigma_x), from {SMALLEST_BANDWIDTH:g} to "
-            f"{LARGEST_BANDWIDTH:g}, got {bandwidth:g}"
-        )
 
 
 def _check_pixels(x_train: Tensor, x: Tensor) -> None:
@@ -56,7 +42,7 @@ def mapa(x_train: Float[Tensor, "N P"], x: Float[Tensor, "B Q"], bandwidth: floa
     Raises:
         UserError: the bandwidth is not positive, or the images have another number of pixels.
     """
-    _check_bandwidth(bandwidth)
+    check_bandwidth(bandwidth)
     _check_pixels(x_train, x)
     return torch.log_softmax(-0.5 * squared_distances(x_train, x) / bandwidth**2, dim=1)
 
@@ -70,7 +56,7 @@ def log_density(
 ) -> Float64[Tensor, "S B"]:
     """Return the kernel density log 1/N sum_i k(x|x_i) of each image, in nats, for each of S bandwidths."""
     for bandwidth in bandwidths:
-        _check_bandwidth(bandwidth)
+        check_bandwidth(bandwidth)
     _check_pixels(x_train, x)
     parts = []
     for start in range(0, len(x), QUERY_CHUNK):

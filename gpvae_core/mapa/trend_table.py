@@ -14,8 +14,9 @@ from torch import Tensor
 
 from gpvae_core.data.base import DATASETS, DataConfig, Dataset, load
 from gpvae_core.errors import UserError, clipped, unknown
-from gpvae_core.mapa.bandwidth import LARGEST_BANDWIDTH, SMALLEST_BANDWIDTH, choose_bandwidth, is_bandwidth, mapa
+from gpvae_core.mapa.bandwidth import choose_bandwidth, mapa
 from gpvae_core.mapa.ground_truth import ground_truth
+from gpvae_core.mapa.ranges import BANDWIDTH_RANGE, is_bandwidth
 from gpvae_core.mapa.trend import Trend, concatenated, kl, log_index_likelihood, trend
 from gpvae_core.parsing import real_number
 from gpvae_core.part import parse_model
@@ -132,10 +133,7 @@ def parse_width(text: str) -> WidthRule:
     if width is None:
         raise unknown("bandwidth (or wanted a number)", text, WIDTHS)
     if not is_bandwidth(width):
-        raise UserError(
-            f"wanted a bandwidth above 0 in the units of x, from {SMALLEST_BANDWIDTH:g} to {LARGEST_BANDWIDTH:g}, got "
-            f"{clipped(text)}"
-        )
+        raise UserError(f"wanted a bandwidth above 0 in the units of x, {BANDWIDTH_RANGE}, got {clipped(text)}")
     return partial(_constant, width)
 
 

@@ -11,8 +11,9 @@ from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.uncertainty_views import FigureOneItem
 from gpvae_core.plots.marks import Mark
 from gpvae_core.plots.pictures import placed
-from gpvae_core.plots.posterior import base_dots, density_traces, panel
-from gpvae_core.plots.posterior_line import line_axes, sample_marks, true_marks
+from gpvae_core.plots.plane_panel import hidden_words, inside, panel
+from gpvae_core.plots.posterior import base_dots, density_traces
+from gpvae_core.plots.posterior_line import line_axes, on_line, sample_marks, true_marks
 from gpvae_core.plots.theme import Theme, frame, heading
 
 WIDTH, HEIGHT = 960, 308
@@ -21,15 +22,18 @@ PANEL_FLOOR = 0.42
 """Lower end of the contour panels in paper coordinates; the images are below."""
 GAP = 0.03
 KEY = (
-    "dark lines: the regions that hold 50, 90, 99 % of the true posterior; red dots: samples of {base}; "
+    "lines: the regions that hold 50, 90, 99 % of the true posterior; red dots: samples of {base}; "
     "both axes in prior sd, at one scale"
 )
 KEY_OF_LINES = (
-    "dark: the density of the true posterior and the intervals that hold 50, 90, 99 % of it; red: samples of {base}"
+    "curve: the density of the true posterior; bars: the intervals that hold 50, 90, 99 % of it; red: samples of {base}"
 )
 
 
-def _panel(item: FigureOneItem, theme: Theme, k: int, left: float, right: float) -> tuple[list[Mark], dict[str, Any]]:
+def _panel(
+    item: FigureOneItem, theme: Theme, k: int, left: float, right: float
+) -> tuple[list[Mark], dict[str, Any], str]:
+    """Return the marks of an instance's panel, its axes, and in words what lies outside of it."""
     view = item.posterior
     if isinstance(view, LineView):
         axes = {"xaxis": f"x{k + 1 if k else ''}", "yaxis": f"y{k + 1 if k else ''}"}
@@ -38,7 +42,11 @@ def _panel(item: FigureOneItem, theme: Theme, k: int, left: float, right: float)
         layout[f"yaxis{axes['yaxis'][1:]}"] |= {"title": None, "tickvals": []}
         for trace in traces:
             trace["meta"] = item.index
-        return traces, layout
+        return (
+            traces,
+            layout,
+            hidden_words(on_line(view.base_samples, view), "sample"),
+        )
     size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
     place = panel(view, "" if k == 0 else str(k + 1), (left, right), (PANEL_FLOOR, 1.0), size)
     traces = [
@@ -48,7 +56,7 @@ def _panel(item: FigureOneItem, theme: Theme, k: int, left: float, right: float)
     for trace in traces:
         trace["meta"] = item.index
     titles = (view.plane.x_label, view.plane.y_label) if k == 0 else ("", "")
-    return traces, place.layout(theme, *titles, 4)
+    return traces, place.layout(theme, *titles, 4), hidden_words(inside(view.base_samples, place), "sample")
 
 
 def _heading(item: FigureOneItem) -> str:
@@ -65,9 +73,12 @@ def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
     share = (1.0 + GAP) / max(len(items), 1)
     for k, item in enumerate(items):
         left, right = k * share, (k + 1) * share - GAP
-        marks, axes = _panel(item, theme, k, left, right)
+        marks, axes, hidden = _panel(item, theme, k, left, right)
         traces += marks
         layout |= axes
+        if hidden:
+            small = {"size": 10, "color": theme.muted}
+            notes.append(heading(theme, hidden, right, 1.0, xanchor="right", yanchor="top", font=small))
         size = min(0.47 * (right - left) * width, 62.0)
         for which, image in enumerate((item.image, item.reconstruction)):
             x = left + which * (size + 6.0) / width

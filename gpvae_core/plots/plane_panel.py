@@ -66,6 +66,16 @@ def inside(points: Array, place: PlanePanel) -> NDArray[np.bool_]:
     return (points[:, 0] >= x0) & (points[:, 0] <= x1) & (points[:, 1] >= y0) & (points[:, 1] <= y1)
 
 
+def hidden_words(shown: NDArray[np.bool_], what: str) -> str:
+    """Return how many of the points (N,) are not shown, in words; '' for none.
+
+    >>> hidden_words(np.array([True, False, False]), "sample")
+    '2 of 3 samples outside'
+    """
+    hidden = int((~shown).sum())
+    return f"{hidden} of {len(shown)} {what}{'s' * (len(shown) != 1)} outside" if hidden else ""
+
+
 def arrow(target: Array, place: PlanePanel, theme: Theme) -> dict[str, Any]:
     """Return an arrow inside the panel that ends at its edge and points to a target outside."""
     ends = np.array([place.x_range, place.y_range])

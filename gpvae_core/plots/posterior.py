@@ -14,8 +14,8 @@ from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.marks import Mark, heatmap, scatter
-from gpvae_core.plots.plane_panel import PlanePanel, arrow, inside, panel
-from gpvae_core.plots.posterior_line import line_axes, line_marks
+from gpvae_core.plots.plane_panel import PlanePanel, arrow, hidden_words, inside, panel
+from gpvae_core.plots.posterior_line import line_axes, line_marks, on_line
 from gpvae_core.plots.theme import Theme, frame, heading, plain, shortened, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 260
@@ -178,6 +178,8 @@ def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[
             side = "bottom" if arrows[0]["y"] > sum(place.y_range) / 2 else "top"
         elif not inside(_outline(shape), place).any():
             lines.append("the encoder's region<br>is larger than this")
+    if samples := hidden_words(inside(view.base_samples, place), "sample"):
+        lines.append(samples)
     hidden = int((~inside(view.mapa_points, place)).sum())
     if hidden:
         lines.append(f"{hidden} MAPA point{'s' * (hidden != 1)} outside")
@@ -188,6 +190,15 @@ def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[
         font={"size": 10, "color": theme.muted},
     )  # fmt: skip
     return [*arrows, text]
+
+
+def _outside_line(view: LineView, right: float, theme: Theme) -> list[dict[str, Any]]:
+    """Return a note on the samples and MAPA points that are out of view, in a panel that ends at `right`."""
+    sets = ((view.base_samples, "sample"), (view.mapa_points, "MAPA point"))
+    lines = [words for points, what in sets if (words := hidden_words(on_line(points, view), what))]
+    small = {"size": 10, "color": theme.muted}
+    place = {"xanchor": "right", "yanchor": "top", "align": "right"}
+    return [heading(theme, "<br>".join(lines), right, 1.0, font=small, **place)] if lines else []
 
 
 def figure(views: Sequence[PosteriorView | LineView], names: Sequence[str], theme: Theme) -> go.Figure:
@@ -229,7 +240,7 @@ def _part(
     """Return the panel of a view between the left and right end `x`, in a plotting area of `size` pixels."""
     if isinstance(view, LineView):
         marks = line_marks(view, theme, {"xaxis": f"x{number}", "yaxis": f"y{number}"}, legend, lines)
-        return Part(marks, line_axes(view, theme, number, x), [])
+        return Part(marks, line_axes(view, theme, number, x), _outside_line(view, x[1], theme))
     place = panel(view, number, x, (0.0, 1.0), size)
     axes = place.layout(theme, with_unit(view.plane.x_label), with_unit(view.plane.y_label), 6)
     return Part(_marks(view, theme, place.axes, legend, lines), axes, _outside(view, place, theme))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpvae_core.inspection.line_views import Array, LineView
 from gpvae_core.plots.marks import Mark, scatter
@@ -51,6 +52,11 @@ def line_axes(view: LineView, theme: Theme, number: str, x: tuple[float, float],
             tickvals=ticks.tolist(), ticktext=[f"{tick:.3g}" for tick in ticks], **more,
         ),
     }  # fmt: skip
+
+
+def on_line(points: Array, view: LineView) -> NDArray[np.bool_]:
+    """Return whether each of the points (N,) is within the range of a panel."""
+    return (points >= view.z[0]) & (points <= view.z[-1])
 
 
 def true_marks(view: LineView, theme: Theme, axes: dict[str, str], legend: bool = True) -> list[Mark]:

@@ -66,6 +66,30 @@ def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenA
     page.get_by_role("button", name="Invert").wait_for(state="hidden")
 
 
+def test_a_page_that_is_loaded_again_says_that_the_image_is_lost(explorer_page: OpenAt) -> None:
+    """Before, as after the end of the server, a test image took its place and nothing was said."""
+    page = explorer_page()
+    assert not notice(page).is_visible()
+    upload(page, "bar.png", png())
+    page.locator(".summary").get_by_text("uploaded image").first.wait_for()
+    page.reload()  # as lost.js does once the server is there again
+    expect(notice(page)).to_contain_text("uploaded or drawn is lost", timeout=60_000)
+    expect(page.locator(".summary")).to_contain_text("test image 0", timeout=60_000)
+    expect(notice(page)).to_contain_text("upload or draw it once more")
+    page.reload()
+    expect(page.locator(".summary")).to_contain_text("test image 0", timeout=60_000)
+    page.wait_for_timeout(2000)
+    expect(notice(page)).to_be_hidden()
+    upload(page, "bar.png", png())
+    page.locator(".summary").get_by_text("uploaded image").first.wait_for()
+    page.get_by_role("button", name="Next image").click()
+    wait_for_choice(page, "index", "1")
+    page.reload()
+    expect(page.locator(".summary")).to_contain_text("test image 1", timeout=60_000)
+    page.wait_for_timeout(2000)
+    expect(notice(page)).to_be_hidden()
+
+
 def test_a_photograph_of_a_phone_is_reduced_and_turned_upright(explorer_page: OpenAt) -> None:
     """Before, one of over 5 MB was refused."""
     levels = np.random.default_rng(0).integers(0, 40, (2000, 3000, 3), dtype=np.uint8)

@@ -7,7 +7,7 @@ Synthetic points, without training (`points.py`; one `PointLab` serves all pages
     lab.name, lab.draw, lab.size, lab.sigma            sigma: noise of the set, MAPA's default bandwidth
     lab.best_bandwidth(progress=silent) -> float       highest kernel density of validation points
     lab.chosen(index) / lab.chosen_at(x1, x2) -> ChosenPoint;  lab.nearest(x1, x2) -> int
-    lab.check(settings)                                  UserError: bandwidth <= 0, k > N, S < 0, ...
+    lab.check(settings)                                  UserError: a bandwidth out of range, k > N, S < 0, ...
     lab.traces(chosen, settings) -> TraceView            plots/mapa_traces.figure(view, theme)
     lab.plane(chosen, settings) -> PlaneView             plots/mapa_plane.figure(view, theme, colour="z" | "q")
     lab.process(coordinate=0, seed=0, draws=4, noise=None) -> ProcessView      z against x_1 (0) or x_2 (1)

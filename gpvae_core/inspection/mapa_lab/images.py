@@ -81,6 +81,10 @@ class ImageLab:
         """The default value of each slider."""
         return {slider.name: slider.default for slider in self.sliders}
 
+    def check(self, values: Mapping[str, float]) -> None:
+        """Raise UserError if a value of the kernel's hyper-parameters is missing, unknown or out of range."""
+        self._controls.kernel(checked(self.sliders, values))
+
     def prepare(self, progress: Progress = silent) -> None:
         """Encode and decode the training images, which takes seconds for thousands of images."""
         self._reference(progress)

@@ -51,6 +51,9 @@ CACHED = 256
 """Number of cached results per lab."""
 VALIDATION = 1
 """Number of the validation split of a draw."""
+REACH = 10
+"""Largest extent of the places that can be chosen, in extents of the plane shown; log densities of places much farther
+away underflow, or are so large that they do not differ any more."""
 PROCESS_REACH = 3.5
 """Largest |z| of the displayed generative process, in prior standard deviations."""
 
@@ -92,10 +95,24 @@ class PointLab:
         return ChosenPoint(self.points[index], index)
 
     def chosen_at(self, x1: float, x2: float) -> ChosenPoint:
-        """Return any point in the plane. Raises UserError if a coordinate is not finite."""
-        x = np.array([x1, x2], dtype=np.float64)
+        """Return any point in the plane at which log p(x) is known.
+
+        Raises:
+            UserError: the point is farther from the data than REACH times their extent, or the quadrature of log p(x)
+                fails its checks there.
+        """
+        x, ends = np.array([x1, x2], dtype=np.float64), np.array([(axis[0], axis[-1]) for axis in self._window()])
         if not np.isfinite(x).all():
             raise UserError(f"wanted two finite coordinates, got {x1:g} and {x2:g}")
+        low, high = (ends.mean(1) + side * REACH * np.ptp(ends, axis=1) / 2 for side in (-1, 1))
+        within = f"x₁ from {low[0]:.3g} to {high[0]:.3g} and x₂ from {low[1]:.3g} to {high[1]:.3g}"
+        if not ((low <= x) & (x <= high)).all():
+            raise UserError(f"x: wanted {within}, {REACH} times the extent of {self.name}, got {x1:g} and {x2:g}")
+        if not self.truth.passed(x[None])[0]:
+            raise UserError(
+                f"x: log p(x) of {self.name} cannot be computed at {x1:g} and {x2:g}, as the checks of its quadrature "
+                "fail so far from the data: wanted a point nearer to them"
+            )
         return ChosenPoint(x, None)
 
     def nearest(self, x1: float, x2: float) -> int:

@@ -12,6 +12,7 @@ from scipy.special import log_softmax, logsumexp
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.mapa_lab.views import ProcessView
 from gpvae_core.inspection.views import Array
+from gpvae_core.mapa.ranges import BANDWIDTH_RANGE, is_bandwidth
 
 PAPER_SIGMA = 0.02
 """Noise of the paper's Fig. 1, which the paper does not state; with it the posteriors overlap as they do there."""
@@ -48,11 +49,13 @@ class ProcessDraw:
 
 
 def check(draws: int, noise: float) -> None:
-    """Raise UserError unless 1 <= draws <= MOST_DRAWS and the noise is positive and finite."""
+    """Raise UserError unless 1 <= draws <= MOST_DRAWS and the noise, which is MAPA's bandwidth, can be one."""
     if not 1 <= draws <= MOST_DRAWS:
         raise UserError(f"wanted 1 to {MOST_DRAWS} points of the generative process, got {draws}")
-    if not (noise > 0 and math.isfinite(noise)):
-        raise UserError(f"wanted a noise scale above 0 (the standard deviation of epsilon), got {noise:g}")
+    if not is_bandwidth(noise):
+        raise UserError(
+            f"wanted a noise scale above 0 (the standard deviation of epsilon), {BANDWIDTH_RANGE}, got {noise:g}"
+        )
 
 
 def log_normal(square: Array, sigma: float, dimensions: int) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.likelihoods.continuous_bernoulli import log_sinhc
 from gpvae_core.mapa.kernels.base import KERNELS, Kernel, Metric
 from gpvae_core.mapa.kernels.checks import ROWS, check_finite, check_rho
+from gpvae_core.mapa.ranges import check_temperature
 
 
 def softened_logit(x: Float[Tensor, "*shape"], rho: float) -> Float64[Tensor, "*shape"]:
@@ -34,7 +34,7 @@ class ContinuousBernoulliKernel(Kernel):
     kernel, because the mean of a continuous Bernoulli is nearer to 1/2 than lambda.
 
     Raises:
-        UserError: rho is not in (0.5, 1), or the temperature is not positive and finite.
+        UserError: rho is not in (0.5, 1), or the temperature is out of its range, see `ranges.py`.
     """
 
     metric: ClassVar[Metric] = Metric.INNER_PRODUCT
@@ -45,8 +45,7 @@ class ContinuousBernoulliKernel(Kernel):
 
     def __post_init__(self) -> None:
         check_rho(self.rho)
-        if not (self.temperature > 0 and math.isfinite(self.temperature)):
-            raise UserError(f"wanted a kernel temperature above 0 (1 leaves it as it is), got {self.temperature:g}")
+        check_temperature(self.temperature)
 
     def check(self, x: Float[Tensor, "B P"]) -> None:
         check_finite(x)

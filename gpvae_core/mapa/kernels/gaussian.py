@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from gpvae_core.errors import UserError
 from gpvae_core.mapa.kernels.base import KERNELS, Kernel, Metric
 from gpvae_core.mapa.kernels.checks import check_finite
+from gpvae_core.mapa.ranges import check_bandwidth
 
 
 @KERNELS.register("gaussian")
@@ -20,7 +19,7 @@ class GaussianKernel(Kernel):
     """Gaussian kernel log k = -|x_n - x_i|^2 / (2 bandwidth^2) + constant, for real values.
 
     Raises:
-        UserError: the bandwidth is not positive and finite.
+        UserError: the bandwidth is out of its range, see `ranges.py`.
     """
 
     metric: ClassVar[Metric] = Metric.SQUARED_DISTANCE
@@ -28,10 +27,7 @@ class GaussianKernel(Kernel):
     """Standard deviation in the units of x, as sigma_x."""
 
     def __post_init__(self) -> None:
-        if not (self.bandwidth > 0 and math.isfinite(self.bandwidth)):
-            raise UserError(
-                f"wanted a kernel bandwidth above 0 (a scale in pixel units, as sigma_x), got {self.bandwidth:g}"
-            )
+        check_bandwidth(self.bandwidth)
 
     def check(self, x: Float[Tensor, "B P"]) -> None:
         check_finite(x)
