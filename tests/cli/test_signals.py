@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,14 @@ splits = [0, 1]
 epochs = 100000
 set = { net.hidden = 8, net.depth = 1 }
 """
+
+
+@pytest.fixture(autouse=True)
+def closed_terminals_are_noticed() -> Iterator[None]:
+    """Commands that are started here do not inherit that SIGHUP is ignored, as where the tests run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 COMMAND = [sys.executable, "-m", "gpvae_core.cli"]
