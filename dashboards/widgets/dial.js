@@ -8,7 +8,13 @@ export function render({model, el}) {
   element("span", box, {class: "name"}, model.label)
   const range = element("input", box, {type: "range", "aria-label": model.label})
   const about = {inputmode: "decimal", "aria-label": `${model.label}, number`}
-  const enter = (typed) => { moved = -STILL_MS; model.send_msg({typed}) }
+  const tell = (what) => { // what is told now takes the place of a move that waits to be sent
+    clearTimeout(timer)
+    timer = null
+    moved = -STILL_MS
+    model.send_msg(what)
+  }
+  const enter = (typed) => tell({typed})
   const number = typedField(box, about, () => written(model.value), enter)
   const note = element("span", box, {class: "note"})
   const choices = element("span", box)
@@ -41,7 +47,7 @@ export function render({model, el}) {
   const dress = () => {
     note.textContent = model.note
     renew(choices, model.choices, ([key, text, help, pressed]) => {
-      const choose = () => { moved = -STILL_MS; model.send_msg({choice: key}) }
+      const choose = () => tell({choice: key})
       button(choices, text, choose, {title: help, "aria-pressed": pressed})
     })
   }
