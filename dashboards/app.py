@@ -29,7 +29,6 @@ from dashboards.lab.page import Page
 from dashboards.lab.places import DEFAULT_ROOT
 from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.results.page import ResultsPage
-from gpvae_core.allocator import share_heaps
 from gpvae_core.errors import UserError
 
 HOST = "127.0.0.1"
@@ -122,7 +121,6 @@ def _closed_tabs_are_normal(loop: asyncio.AbstractEventLoop, context: dict[str, 
 def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool) -> None:
     """Serve until interrupted; a training that runs then saves its state."""
     logging.getLogger("bokeh").setLevel(logging.WARNING)
-    share_heaps()
     server = make_server(library, first, port)
     for page in PAGES:
         print(f"{page.title}: http://localhost:{port}{page.path}", flush=True)
@@ -130,7 +128,7 @@ def serve(library: RunLibrary, first: FirstStart, port: int, open_browser: bool)
     if open_browser:
         server.io_loop.add_callback(server.show, "/")
     server.start()
-    # What has been imported stays. To look at it too takes a collection, as after each closed tab, 0.1 s more.
+    # What has been imported stays: a collection, as after each closed tab, need not look at it.
     gc.freeze()
     try:
         server.io_loop.start()
