@@ -22,17 +22,18 @@ EXIT_CODE = 130
 """Exit code of a command that was stopped by a signal, as a shell gives it for Ctrl-C."""
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The signals that stop a command: Ctrl-C, a request to end, and a terminal that is closed, which Windows lacks."""
+HANGUP = getattr(signal, "SIGHUP", None)
 
 
 def _handlers() -> dict[int, Any]:
     """Return the present handler of each signal that stops a command, but for SIGHUP where `nohup` has it ignored."""
     handlers = {int(number): signal.getsignal(number) for number in STOPPING}
-    return {k: old for k, old in handlers.items() if k in STOPPING[:2] or old is not signal.SIG_IGN}
+    return {k: old for k, old in handlers.items() if k != HANGUP or old is not signal.SIG_IGN}
 
 
 def _leave_terminal(number: int) -> None:
     """After SIGHUP write to no terminal any more: it is closed, and each line would end in an error."""
-    if number in STOPPING[:2]:
+    if number != HANGUP:
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for out in (1, 2):
