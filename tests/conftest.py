@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,6 +67,29 @@ def one_thread_a_worker() -> None:
 
     if os.environ.get("PYTEST_XDIST_WORKER"):
         torch.set_num_threads(1)
+
+
+def without_empty(figure: Any) -> Any:
+    """The figure as the browser gets it, without the fields that plotly leaves out where it checks: None and []."""
+    keep = lambda fields: {name: value for name, value in fields.items() if value is not None and value != []}  # noqa: E731
+    return json.loads(figure.to_json(), object_hook=keep)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def checked_figures() -> Iterator[None]:
+    """Have plotly check every figure, which must then be what the pages show unchecked."""
+    import plotly.graph_objects as go
+
+    from gpvae_core.plots import marks
+
+    def checked(*parts: Any, _validate: bool) -> go.Figure:
+        figure, unchecked = go.Figure(*parts), go.Figure(*parts, _validate=_validate)
+        assert without_empty(figure) == without_empty(unchecked)
+        return figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(marks, "go", SimpleNamespace(Figure=checked))
+        yield
 
 
 @pytest.fixture

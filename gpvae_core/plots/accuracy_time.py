@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.gap_lab.views import TimedMethod, TimesView
-from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.theme import Theme, axis, frame, plain, shortened
 
@@ -98,7 +98,7 @@ def figure(view: TimesView, styles: Mapping[str, MethodStyle], theme: Theme, qua
         ticktext=[f"{tick:g}" for tick in ticks],
     )
     layout["yaxis"] = axis(theme, f"mean {quantity} (nats)", range=list(reach))
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)
 
 
 def _ticks(low: float, high: float) -> list[float]:

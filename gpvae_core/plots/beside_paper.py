@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, plain
 from gpvae_core.tables.compare import Cell
 
@@ -68,4 +68,4 @@ def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
     }  # fmt: skip
     first = _points(PAPER, paper, -OFFSET, "circle-open", theme.muted)
     second = _points(OURS, ours, OFFSET, "diamond", theme.gaussians[0].colour)
-    return go.Figure([first, second], layout)
+    return figure_of([first, second], layout)

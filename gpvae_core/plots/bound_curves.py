@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from gpvae_core.errors import unknown
 from gpvae_core.inspection.mapa_lab.curve_views import BoundCurve, BoundView
 from gpvae_core.plots.against_draws import curve, draws_axis, legend_below, level_line
+from gpvae_core.plots.marks import figure_of
 from gpvae_core.plots.theme import Theme, axis, frame
 
 WIDTH, HEIGHT = 560, 420
@@ -65,4 +66,4 @@ def figure(view: BoundView, theme: Theme, what: str = "bound") -> go.Figure:
     title = "mean bound (nats)" if what == "bound" else "exact log p(x) − mean bound (nats)"
     layout["yaxis"] = axis(theme, title)
     layout["legend"] = legend_below(theme)
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

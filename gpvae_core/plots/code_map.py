@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from gpvae_core.inspection.mapa_lab.image_views import CodesView
 from gpvae_core.inspection.views import Indices
 from gpvae_core.plots.class_marks import class_marks
-from gpvae_core.plots.marks import Mark, placed, scatter
+from gpvae_core.plots.marks import Mark, figure_of, placed, scatter
 from gpvae_core.plots.theme import Theme, axis, frame
 
 WIDTH, HEIGHT = 560, 440
@@ -46,4 +46,4 @@ def figure(view: CodesView, theme: Theme) -> go.Figure:
         "x": 1.01, "y": 1.0, "xanchor": "left", "yanchor": "top", "font": {"size": 11, "color": theme.text},
         "itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from gpvae_core.inspection.mapa_lab.views import DensityView
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots.mapa_plane import contours
-from gpvae_core.plots.marks import Mark, heatmap, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened, translucent
+from gpvae_core.plots.marks import Mark, figure_of, heatmap, scatter
+from gpvae_core.plots.theme import Theme, axis, frame, heading, nth, shortened, translucent
 
 WIDTH, HEIGHT = 760, 400
 SHARE = 0.44
@@ -17,7 +17,7 @@ LABEL = 30
 MOST_SHOWN = 500
 
 
-def _panel(view: DensityView, log_density: Array, name: str, theme: Theme, number: int, top: float) -> list[Mark]:
+def _panel(view: DensityView, log_density: Array, name: str, theme: Theme, number: str, top: float) -> list[Mark]:
     axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
     field = heatmap(
         x=view.x, y=view.y, z=np.exp(log_density), zmin=0.0, zmax=top, colorscale=theme.density_scale, showscale=False,
@@ -39,7 +39,7 @@ def figure(view: DensityView, theme: Theme) -> go.Figure:
     kl = f"test KL(p_GT ‖ p_model) = {view.test_kl.mean:.3f} ± {se:.3f} nats"
     panels = ((view.log_true, "p(x), ground truth", ""), (view.log_model, model, kl))
     for k, (log_density, name, below) in enumerate(panels):
-        number, left = k + 1, k * (1.0 - SHARE)
+        number, left = nth(k), k * (1.0 - SHARE)
         marks += _panel(view, log_density, name, theme, number, top)
         marks.append(
             scatter(
@@ -67,4 +67,4 @@ def figure(view: DensityView, theme: Theme) -> go.Figure:
         }
         notes.append(heading(theme, f"<b>{name}</b>" + (f"<br>{below}" if below else ""), left, 1.01, align="left"))
     layout["annotations"] = notes
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

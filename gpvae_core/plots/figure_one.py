@@ -9,12 +9,12 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.uncertainty_views import FigureOneItem
-from gpvae_core.plots.marks import Mark
+from gpvae_core.plots.marks import Mark, figure_of
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.plane_panel import hidden_words, inside, panel
 from gpvae_core.plots.posterior import base_dots, density_traces
 from gpvae_core.plots.posterior_line import line_axes, on_line, sample_marks, true_marks
-from gpvae_core.plots.theme import Theme, frame, heading
+from gpvae_core.plots.theme import Theme, frame, heading, nth
 
 WIDTH, HEIGHT = 960, 308
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 24, 24
@@ -36,10 +36,10 @@ def _panel(
     """Return the marks of an instance's panel, its axes, and in words what lies outside of it."""
     view = item.posterior
     if isinstance(view, LineView):
-        axes = {"xaxis": f"x{k + 1 if k else ''}", "yaxis": f"y{k + 1 if k else ''}"}
+        axes = {"xaxis": f"x{nth(k)}", "yaxis": f"y{nth(k)}"}
         traces = [*true_marks(view, theme, axes, False), sample_marks(view, theme, axes, False)]
-        layout = line_axes(view, theme, axes["xaxis"][1:], (left, right), domain=[PANEL_FLOOR, 1.0])
-        layout[f"yaxis{axes['yaxis'][1:]}"] |= {"title": None, "tickvals": []}
+        layout = line_axes(view, theme, nth(k), (left, right), domain=[PANEL_FLOOR, 1.0])
+        layout[f"yaxis{nth(k)}"] |= {"title": None, "tickvals": []}
         for trace in traces:
             trace["meta"] = item.index
         return (
@@ -48,7 +48,7 @@ def _panel(
             hidden_words(on_line(view.base_samples, view), "sample"),
         )
     size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
-    place = panel(view, "" if k == 0 else str(k + 1), (left, right), (PANEL_FLOOR, 1.0), size)
+    place = panel(view, nth(k), (left, right), (PANEL_FLOOR, 1.0), size)
     traces = [
         *density_traces(view, theme, place.axes, False),
         base_dots(view, theme, place.axes, 3.0, False),
@@ -114,4 +114,4 @@ def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
     key = (KEY_OF_LINES if lines else KEY).format(base=items[0].posterior.base_name if items else "q(z|x)")
     notes.append(heading(theme, key, 0.0, 0.0, yshift=-20, font={"size": 10, "color": theme.muted}))
     layout["images"], layout["annotations"] = images, notes
-    return go.Figure(traces, layout)
+    return figure_of(traces, layout)

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.gap_lab.views import CurveView
 from gpvae_core.inspection.views import Value
-from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, plain
 
 WIDTH, HEIGHT = 440, 300
@@ -51,4 +51,4 @@ def figure(view: CurveView, theme: Theme) -> go.Figure:
         "orientation": "h", "x": 0.0, "y": -0.16, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

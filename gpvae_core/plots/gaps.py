@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.views import GapView
-from gpvae_core.plots.marks import Mark, bar, scatter, texts
+from gpvae_core.plots.marks import Mark, bar, figure_of, scatter, texts
 from gpvae_core.plots.theme import Theme, axis, frame, plain, shortened
 
 WIDTH, HEIGHT = 440, 260
@@ -185,4 +185,4 @@ def figure(views: Sequence[GapView], theme: Theme) -> go.Figure:
         "orientation": "h", "x": 0.0, "y": -0.20, "xanchor": "left", "yanchor": "top",
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal",
     }  # fmt: skip
-    return go.Figure([*_bars(views, theme), _full_marks(views, theme), texts(notes)], layout)
+    return figure_of([*_bars(views, theme), _full_marks(views, theme), texts(notes)], layout)

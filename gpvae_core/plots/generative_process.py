@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.mapa_lab.views import ProcessView
 from gpvae_core.inspection.views import Array
-from gpvae_core.plots.marks import Mark, heatmap, scatter
+from gpvae_core.plots.marks import Mark, figure_of, heatmap, scatter
 from gpvae_core.plots.method_styles import DASHES, PALE
-from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading, plain
+from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, bare_axis, frame, heading, nth, plain
 
 WIDTH, HEIGHT = 460, 520
 """Size of one column in pixels."""
@@ -172,12 +172,13 @@ def _density_range(view: ProcessView, mapa: bool) -> list[float]:
 def _column(
     view: ProcessView, theme: Theme, number: int, columns: int, mapa: bool
 ) -> tuple[list[Mark], dict[str, Any]]:
-    """Return marks and axes of view k: axes 3 k + 1 (joint), 3 k + 2 (marginal) and 3 k + 3 (posteriors)."""
+    """Return marks and axes of view k, whose axes are 3 k (joint), 3 k + 1 (marginal) and 3 k + 2 (posteriors)."""
     width = 1.0 / columns
     left = number * width + (GAP / 2 if number else 0.0)
     main = [left, left + MAIN * (width - GAP / 2)]
     beside = [main[1] + 0.01, main[1] + 0.01 + BESIDE * width]
-    joint, marginal, below = ({"xaxis": f"x{3 * number + j}", "yaxis": f"y{3 * number + j}"} for j in (1, 2, 3))
+    j, m, b = (nth(3 * number + k) for k in range(3))
+    joint, marginal, below = ({"xaxis": f"x{k}", "yaxis": f"y{k}"} for k in (j, m, b))
     marks = [
         *_joint(view, theme, joint),
         *_draws(view, theme, joint, number == 0),
@@ -187,7 +188,6 @@ def _column(
     ]
     z_range, x_range = [float(view.z[0]), float(view.z[-1])], [float(view.x[0]), float(view.x[-1])]
     z_title = f"z ({view.latent_unit})" if view.latent_unit else "z"
-    j, m, b = (3 * number + k for k in (1, 2, 3))
     axes = {
         f"xaxis{j}": axis(theme, "", domain=main, anchor=f"y{j}", range=z_range, showticklabels=False),
         f"yaxis{j}": axis(theme, f"{view.x_label} (data units)", domain=list(ROW), anchor=f"x{j}", range=x_range),
@@ -219,6 +219,6 @@ def figure(views: Sequence[ProcessView], theme: Theme, mapa: bool = False) -> go
         column, axes = _column(view, theme, number, len(views), mapa)
         marks += column
         layout |= axes
-        notes.append(heading(theme, plain(view.title), axes[f"xaxis{3 * number + 1}"]["domain"][0], ROW[1] + 0.005))
+        notes.append(heading(theme, plain(view.title), axes[f"xaxis{nth(3 * number)}"]["domain"][0], ROW[1] + 0.005))
     layout["annotations"] = notes
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

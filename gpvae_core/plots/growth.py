@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.theme import Theme, axis, frame
 
 WIDTH, HEIGHT = 520, 360
@@ -51,7 +51,7 @@ def figure(curves: Sequence[GrowthCurve], theme: Theme, title: str) -> go.Figure
     layout["legend"] = {"x": 0.03, "y": 0.97, "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11, "color": theme.text}}
     layout["xaxis"] = axis(theme, "training points N", **_decades([n for curve in curves for n in curve.sizes]))
     layout["yaxis"] = axis(theme, "time for all points (s)", **_decades([s for curve in curves for s in curve.seconds]))
-    return go.Figure([_lines(c, s, theme) for c, s in zip(curves, STYLES, strict=False)], layout)
+    return figure_of([_lines(c, s, theme) for c, s in zip(curves, STYLES, strict=False)], layout)
 
 
 def _decades(values: Sequence[float]) -> dict[str, object]:

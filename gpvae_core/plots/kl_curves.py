@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.mapa_lab.curve_views import KlView
 from gpvae_core.plots.against_draws import curve, draws_axis, legend_below, level_line
+from gpvae_core.plots.marks import figure_of
 from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame
 
@@ -37,4 +38,4 @@ def figure(view: KlView, theme: Theme) -> go.Figure:
     layout["xaxis"] = draws_axis(theme, draws)
     layout["yaxis"] = axis(theme, "test KL(p_GT ‖ p_model) (nats)", rangemode="tozero")
     layout["legend"] = legend_below(theme)
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

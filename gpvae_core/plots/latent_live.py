@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gpvae_core.inspection.views import Array, LabelledMap
 from gpvae_core.plots.class_marks import class_marks
+from gpvae_core.plots.marks import figure_of
 from gpvae_core.plots.theme import Theme, axis, frame, heading, plain
 
 WIDTH, HEIGHT = 620, 440
@@ -34,4 +35,4 @@ def figure(
         "y": 1.0,
     }
     layout["annotations"] = [heading(theme, plain(title), 0.0, 1.0, yshift=4)]
-    return go.Figure(class_marks(points, theme, "test image", size=6), layout)
+    return figure_of(class_marks(points, theme, "test image", size=6), layout)

@@ -11,7 +11,7 @@ from gpvae_core.errors import unknown
 from gpvae_core.inspection.level_lines import level_lines
 from gpvae_core.inspection.mapa_lab.views import PlaneView
 from gpvae_core.inspection.views import Array, Indices
-from gpvae_core.plots.marks import Mark, scatter, scattergl
+from gpvae_core.plots.marks import Mark, figure_of, scatter, scattergl
 from gpvae_core.plots.theme import Theme, axis, frame, plain
 
 WIDTH, HEIGHT = 440, 350
@@ -120,4 +120,4 @@ def figure(view: PlaneView, theme: Theme, colour: str = "z") -> go.Figure:
         "orientation": "h", "x": 0.0, "y": 1.0, "xanchor": "left", "yanchor": "bottom",
         "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant",
     }  # fmt: skip
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.mapa_lab.views import TraceView
 from gpvae_core.inspection.views import Array, Indices
-from gpvae_core.plots.marks import Mark, scatter, scattergl
+from gpvae_core.plots.marks import Mark, figure_of, scatter, scattergl
 from gpvae_core.plots.theme import Theme, axis, frame, plain
 
 WIDTH, HEIGHT = 540, 350
@@ -100,4 +100,4 @@ def figure(view: TraceView, theme: Theme) -> go.Figure:
     layout["legend"] = legend(theme)
     layout["xaxis"] = axis(theme, f"{plain(view.latent)} (prior sd)", range=extent(view), nticks=8)
     layout["yaxis"] = axis(theme, "log posterior density (nats)", range=span([view]), nticks=7)
-    return go.Figure(panel(view, theme, {"xaxis": "x", "yaxis": "y"}, True), layout)
+    return figure_of(panel(view, theme, {"xaxis": "x", "yaxis": "y"}, True), layout)

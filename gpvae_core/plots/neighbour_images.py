@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.mapa_lab.image_views import Neighbour, NeighboursView
 from gpvae_core.inspection.views import Array
-from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.theme import Theme, bare_axis, frame, heading, plain, shortened, wrapped
 
@@ -124,4 +124,4 @@ def figure(view: NeighboursView, theme: Theme) -> go.Figure:
         "annotations": notes,
         "shapes": frames,
     }
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

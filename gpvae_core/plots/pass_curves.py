@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.mapa_lab.curve_views import PassesView
 from gpvae_core.plots.against_draws import curve, draws_axis, legend_below
+from gpvae_core.plots.marks import figure_of
 from gpvae_core.plots.method_styles import DASHES, PALE
 from gpvae_core.plots.theme import CLASS_SYMBOLS, Theme, axis, frame, heading
 
@@ -29,4 +30,4 @@ def figure(view: PassesView, theme: Theme, encoder: bool = False) -> go.Figure:
     layout["yaxis"] = axis(theme, f"{which} per point", type="log", dtick=1)
     layout["annotations"] = [heading(theme, f"batches of {view.batch} of {view.n_total:,} points", 0.0, 1.0)]
     layout["legend"] = legend_below(theme)
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)

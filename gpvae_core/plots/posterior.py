@@ -13,7 +13,7 @@ from gpvae_core.inspection.level_lines import level_lines
 from gpvae_core.inspection.line_views import LineView
 from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
-from gpvae_core.plots.marks import Mark, heatmap, scatter
+from gpvae_core.plots.marks import Mark, figure_of, heatmap, scatter
 from gpvae_core.plots.plane_panel import PlanePanel, arrow, hidden_words, inside, panel
 from gpvae_core.plots.posterior_line import line_axes, line_marks, on_line
 from gpvae_core.plots.theme import Theme, frame, heading, plain, shortened, with_unit, wrapped
@@ -251,7 +251,7 @@ def _single(view: PosteriorView | LineView, theme: Theme) -> go.Figure:
     part = _part(view, "", (0.0, 0.64), (WIDTH - left - right, HEIGHT - top - bottom), theme, True, True)
     layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True, annotations=part.notes) | part.axes
     layout["legend"] = _legend(theme, x=0.66, y=1.0, xanchor="left", yanchor="top")
-    return go.Figure(part.marks, layout)
+    return figure_of(part.marks, layout)
 
 
 def _with_encoder_name(view: Any, name: str) -> Any:
@@ -284,7 +284,7 @@ def _pair(views: Sequence[PosteriorView | LineView], names: Sequence[str], theme
         layout |= part.axes
     layout["legend"] = _legend(theme, x=0.0, y=-0.2, xanchor="left", yanchor="top", orientation="h")
     marks = [mark for part in parts for mark in part.marks]
-    return go.Figure(_once_each(marks), layout)
+    return figure_of(_once_each(marks), layout)
 
 
 def _once_each(marks: Sequence[Mark]) -> list[Mark]:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.views import Reconstruction, ReconstructionView
-from gpvae_core.plots.marks import Mark, heatmap, texts
+from gpvae_core.plots.marks import Mark, figure_of, heatmap, texts
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.theme import Theme, bare_axis, frame, wrapped
 
@@ -112,4 +112,4 @@ def figure(view: ReconstructionView, theme: Theme) -> go.Figure:
         "xaxis": bare_axis(range=[0, WIDTH]),
         "yaxis": bare_axis(range=[HEIGHT, 0]),
     }
-    return go.Figure([*traces, texts([*notes, note])], layout)
+    return figure_of([*traces, texts([*notes, note])], layout)

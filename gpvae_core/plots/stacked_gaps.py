@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.gap_lab.views import GapStack, StacksView
 from gpvae_core.plots.gaps import GAIN, gain, nats
-from gpvae_core.plots.marks import Mark, bar, scatter
+from gpvae_core.plots.marks import Mark, bar, figure_of, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.theme import Theme, axis, frame, heading, shortened, translucent
 
@@ -218,7 +218,7 @@ def figure(view: StacksView, styles: Mapping[str, MethodStyle], theme: Theme, wi
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal", "itemwidth": 30,
     }  # fmt: skip
     marks = [*_bars(view, deepest, theme), *_cuts(view, deepest, count, theme), *_lines(view, count, theme)]
-    return go.Figure([*marks, _ends(view, deepest, theme)], layout)
+    return figure_of([*marks, _ends(view, deepest, theme)], layout)
 
 
 def _log_px(view: StacksView) -> str:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.gap_lab.views import ContoursView, SviView
 from gpvae_core.inspection.views import Array
-from gpvae_core.plots.marks import Mark, scatter
+from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.posterior import density_traces, panel
 from gpvae_core.plots.theme import Theme, axis, frame, plain, with_unit, wrapped
@@ -44,7 +44,7 @@ def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme
             line={"color": theme.base, "width": 3}, marker={"color": theme.base, "size": 8}, **place.axes,
         )
     )  # fmt: skip
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)
 
 
 def _outline(name: str, line: Array, centre: Array, style: MethodStyle, axes: dict[str, str]) -> list[Mark]:
@@ -95,7 +95,7 @@ def bound(view: SviView, theme: Theme) -> go.Figure:
         "orientation": "h", "x": 0.0, "y": -0.15, "xanchor": "left", "yanchor": "top", "itemwidth": 30,
         "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)
 
 
 def svg_path(line: Array) -> str:

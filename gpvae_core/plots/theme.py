@@ -45,6 +45,8 @@ CLASS_SYMBOLS = (
 """Symbols of the classes: in grey some pairs of the ten colours are too similar."""
 
 
+NO_TEMPLATE = {"data": {"scatter": [{"type": "scatter"}]}}
+"""Plotly's template "none"; given its name would be read only where plotly checks a figure."""
 ColourScale = list[list[float | str]]
 
 
@@ -159,6 +161,11 @@ def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def nth(k: int) -> str:
+    """Return what follows 'x' in the name of the k-th of several axes, counted from 0: plotly calls them x, x2, x3."""
+    return str(k + 1) if k else ""
+
+
 def translucent(colour: str, alpha: float) -> str:
     """Return the colour '#RRGGBB' with an alpha.
 
@@ -214,7 +221,7 @@ def frame(
     """Return the layout that all figures share; sizes and `margin` (left, right, top, bottom) are in pixels."""
     left, right, top, bottom = margin
     return {
-        "template": "none",
+        "template": NO_TEMPLATE,
         "width": width,
         "height": height,
         "margin": {"l": left, "r": right, "t": top, "b": bottom, "pad": 0},

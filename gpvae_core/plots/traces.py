@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from gpvae_core.inspection.views import Array, CoordinateTrace, TracesView
-from gpvae_core.plots.marks import Mark, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, with_unit
+from gpvae_core.plots.marks import Mark, figure_of, scatter
+from gpvae_core.plots.theme import Theme, axis, frame, nth, with_unit
 
 WIDTH, HEIGHT = 440, 260
 MARGIN = (46, 8, 26, 38)
@@ -126,7 +126,7 @@ def figure(view: TracesView, theme: Theme, shown: Sequence[int] = (0, 1)) -> go.
     size = np.array([(share - PARTED) * (WIDTH - left - right), HEIGHT - top - bottom])
     data: list[Mark] = []
     for k, trace in enumerate(traces):
-        number = "" if k == 0 else str(k + 1)
+        number = nth(k)
         extent = _line_extent(trace, span[0])
         data += _panel(trace, theme, number, k == 0, partial(one_a_pixel, x_range=extent, y_range=span, size=size))
         layout[f"xaxis{number}"] = axis(
@@ -136,4 +136,4 @@ def figure(view: TracesView, theme: Theme, shown: Sequence[int] = (0, 1)) -> go.
             range=extent,
             nticks=6,
         )
-    return go.Figure(data, layout)
+    return figure_of(data, layout)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection.views import Array, MapView
 from gpvae_core.plots.class_marks import class_marks
-from gpvae_core.plots.marks import Mark, placed, scattergl
+from gpvae_core.plots.marks import Mark, figure_of, placed, scattergl
 from gpvae_core.plots.theme import Theme, axis, bare_axis, frame, with_unit
 
 WIDTH, HEIGHT = 440, 260
@@ -152,4 +152,4 @@ def figure(view: MapView, theme: Theme, colour: str = "class", chosen: Array | N
         "itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)", "tracegroupgap": 0,
     }  # fmt: skip
     layout["shapes"] = highlight(chosen, theme)
-    return go.Figure(_traces(view, theme, colour), layout)
+    return figure_of(_traces(view, theme, colour), layout)

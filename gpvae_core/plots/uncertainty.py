@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.uncertainty_views import UncertaintyCorrelation, UncertaintyView
 from gpvae_core.inspection.views import Array
-from gpvae_core.plots.marks import Mark, bar, scatter
+from gpvae_core.plots.marks import Mark, bar, figure_of, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, heading, translucent
 
 WIDTH, HEIGHT = 440, 260
@@ -261,4 +261,4 @@ def figure(view: UncertaintyView, theme: Theme, against: str) -> go.Figure:
         *_legend(view, theme),
         *([_cloud(view, theme, against)] if known else []),
     ]
-    return go.Figure(traces, layout | moving(view, theme, against))
+    return figure_of(traces, layout | moving(view, theme, against))

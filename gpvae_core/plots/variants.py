@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from gpvae_core.errors import unknown
 from gpvae_core.inspection.mapa_lab.views import Variant, VariantsView
 from gpvae_core.plots import mapa_traces
-from gpvae_core.plots.marks import Mark, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading, plain, shortened
+from gpvae_core.plots.marks import Mark, figure_of, scatter
+from gpvae_core.plots.theme import Theme, axis, frame, heading, nth, plain, shortened
 
 WIDTH, HEIGHT = 440, 620
 """Size in pixels of one column; with more than two columns they are narrower."""
@@ -138,7 +138,7 @@ def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
     notes: list[dict[str, Any]] = []
     width = (1.0 - GAP * (columns - 1)) / columns
     for k, variant in enumerate(view.variants):
-        left, first, a, b = k * (width + GAP), k == 0, str(2 * k + 1), str(2 * k + 2)
+        left, first, a, b = k * (width + GAP), k == 0, nth(2 * k), nth(2 * k + 1)
         domain = [left, left + width]
         marks += draw(view, variant, theme, {"xaxis": f"x{a}", "yaxis": f"y{a}"}, first)
         marks += mapa_traces.panel(variant.trace, theme, {"xaxis": f"x{b}", "yaxis": f"y{b}"}, first)
@@ -148,7 +148,7 @@ def figure(view: VariantsView, theme: Theme, decoder: str = "z") -> go.Figure:
         layout |= above | _below(variant, theme, b, domain, span, first)
         notes += _titles(variant, theme, left)
     layout["annotations"] = notes
-    return go.Figure(marks, layout)
+    return figure_of(marks, layout)
 
 
 def _below(
