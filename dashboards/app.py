@@ -15,6 +15,7 @@ from typing import Any
 import panel as pn
 from bokeh.server.server import Server
 from panel.io.resources import LOCAL_DIST
+from panel.io.server import WSHandler
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
@@ -84,6 +85,18 @@ def opener(kind: type[Page], library: RunLibrary, first: FirstStart) -> Callable
     return open_page
 
 
+class WithoutDelay(WSHandler):
+    """A web socket that sends every message at once.
+
+    By default each waits, for up to 40 ms, until the browser has acknowledged the one before (Nagle's algorithm).
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> None:
+        """Accept a connection."""
+        self.set_nodelay(True)
+        super().open(*args, **kwargs)
+
+
 def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
     """Return the server, bound to loopback, not yet running.
 
@@ -108,6 +121,9 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise UserError(f"port {port} {why}; choose another with --port, for example --port {another}") from None
     guard(server)
+    for rule in server._tornado.wildcard_router.rules:
+        if rule.target is WSHandler:
+            rule.target = WithoutDelay
     server.io_loop.add_callback(lambda: asyncio.get_running_loop().set_exception_handler(_closed_tabs_are_normal))
     return server
 

@@ -130,10 +130,9 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def improved(self, request: ExplorerRequest, current: Callable[[], bool]) -> ExplorerRequest | None:
         """Optimise the best Gaussian of this image under each run."""
-        compared = request.compared if ExplorerPane.needs <= request.ready else ()
-        if all(run.explorer.gap_view(run.instance).best_diagonal_elbo is not None for run in compared):
+        if request.refined or not ExplorerPane.needs <= request.ready:
             return None
-        for run in compared:
+        for run in request.compared:
             if not current():
                 return None
             run.explorer.best_gaussian(run.instance)
@@ -171,6 +170,9 @@ class ExplorerPage(Page[ExplorerRequest]):
 
     def pick(self, index: int) -> None:
         self.state.pick(index)
+
+    def expect(self, index: int) -> None:
+        self.session.expect(**self.state.picked(index))
 
     def select(self, name: str, value: str) -> None:
         _, (i, j) = plane_dims(self.state.plane)

@@ -57,8 +57,8 @@ class ExplorerRequest:
     theme: Theme
     identity: Hashable
     """A key of the image: its index, or a unique number for a drawn or uploaded one."""
-    refined: bool = False
-    """Whether the best Gaussians have been optimised for this request."""
+    refined: bool
+    """Whether the best Gaussians of the image are known for each run."""
     failed: str = ""
     """Why the preparation of one of the runs has ended before all was ready; '' where it has not."""
 
@@ -131,6 +131,7 @@ def resolve(library: RunLibrary, values: Values) -> Resolved[ExplorerRequest] | 
         **{name: values[name] for name in ("plane", "colour", "against", "bandwidth", "coordinates")},
         theme=values.theme,
         identity=id(own) if own else index,
+        refined=all(run.explorer.knows_best(run.instance) for run in compared),
     )
     return values.resolved(request)
 

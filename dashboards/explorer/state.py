@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import param
 
@@ -57,9 +57,14 @@ class ExplorerState(PageState):
         """The chosen runs, one or two."""
         return names_of(self.run, self.other)
 
+    @staticmethod
+    def picked(index: int) -> dict[str, Any]:
+        """Return the parameters that change where a test image is picked."""
+        return {"index": index, "own_image": None}
+
     def pick(self, index: int) -> None:
         """Show a test image."""
-        self.param.update(index=index, own_image=None)
+        self.param.update(**self.picked(index))
 
     def place(self, source: str, image: Array) -> None:
         """Show an image that was drawn or uploaded."""

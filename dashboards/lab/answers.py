@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,8 +43,8 @@ def kinds(pane: Pane[Any]) -> list[str]:
     return ["PNG", "SVG", *(f"CSV{table and TABLE + table}" for table in pane.to_csv)]
 
 
-def answer_of(pane: Pane[R], request: R, known: Answer | None, of_job: Callable[[], Any]) -> Answer:
-    """Compute and draw the view of a pane, as far as the `known` answer is not that of the request too.
+def answer_of(pane: Pane[R], request: R, known: Iterable[Answer | None], of_job: Callable[[], Any]) -> Answer:
+    """Compute and draw the view of a pane, as far as none of the `known` answers is that of the request too.
 
     Args:
         of_job: returns the view that the pane's job has computed, for a pane that is slow.
@@ -54,10 +54,11 @@ def answer_of(pane: Pane[R], request: R, known: Answer | None, of_job: Callable[
     key, drawing_key = pane.key(request), pane.drawing_key(request)
     if key is None:
         return Answer(pane.missing(request))
-    if known is not None and known.key == key:
-        if known.drawing_key is not None and known.drawing_key == drawing_key:
-            return known
-        view = known.view
+    same = next((answer for answer in known if answer is not None and answer.key == key), None)
+    if same is not None:
+        if same.drawing_key is not None and same.drawing_key == drawing_key:
+            return same
+        view = same.view
     elif pane.slow(request):
         view = of_job()
     else:

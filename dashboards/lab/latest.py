@@ -20,6 +20,9 @@ T = TypeVar("T")
 POOL = ThreadPoolExecutor(max_workers=16, thread_name_prefix="views")
 """Shared by all pages, each of which answers one request at a time. Torch and numpy release the interpreter's lock."""
 
+WRITTEN_S = 0.02
+"""Most seconds for which the answer to a request waits until a part of it has been sent to the browser."""
+
 
 def _submit(work: Callable[..., object], *arguments: Any) -> None:
     """Run `work(*arguments)` in the pool; while the server ends, do nothing."""
@@ -44,6 +47,7 @@ class Latest:
         self._asked: Callable[[], None] | None = None
         """The answer to the newest request, while an older one is still being answered: they never run at once."""
         self._answering = False
+        self._expectations = 0
         self._closed = False
 
     def current(self, generation: int) -> bool:
@@ -99,6 +103,31 @@ class Latest:
 
         _submit(self._guarded, improve, None)
 
+    def expect(self, work: Callable[[Callable[[], bool]], None]) -> None:
+        """Run `work(wanted)` in the pool for a request that is likely to come next, unless one is being answered.
+
+        `wanted` returns False once a request has come, or another one is expected. Work is stopped at its next
+        checkpoint only in the latter case, as what it computes is likely asked for in the former. It fails silently.
+        """
+        with self._lock:
+            self._expectations += 1
+            expectation, generation, answering = self._expectations, self._generation, self._answering
+
+        def expected() -> bool:
+            return expectation == self._expectations and not self._closed
+
+        def ahead() -> None:
+            try:
+                with allowed(expected, ANSWER_S):
+                    work(lambda: expected() and self.current(generation))
+            except Cancelled:
+                return
+            except Exception as error:
+                log.debug("what was expected to be asked for failed: %r", error)
+
+        if not answering:
+            _submit(ahead)
+
     def aside(self, work: Callable[[], T], show: Callable[[T], None] | None = None, seconds: float = ANSWER_S) -> None:
         """Run work in the pool that belongs to no request, then pass its result to `show`, with the document's lock."""
 
@@ -120,8 +149,14 @@ class Latest:
             self.soon(lambda: self._complain(line))
 
     def push(self, generation: int, apply: Callable[[], None]) -> None:
-        """Run `apply` with the document's lock, unless there is a newer request by then."""
+        """Run `apply` with the document's lock, unless there is a newer request by then; called in the pool.
+
+        It returns once the browser was sent what has changed, or after WRITTEN_S: computing on would hold that up.
+        """
+        written = threading.Event()
         self.soon(lambda: apply() if self.current(generation) else None)
+        self.soon(written.set)  # has its turn only once the changes before it are written
+        written.wait(WRITTEN_S)
 
     def soon(self, apply: Callable[[], None]) -> None:
         """Run `apply` with the document's lock; where there is no document, as in tests without a server, at once."""

@@ -189,6 +189,9 @@ class Page(ABC, Generic[R]):
     def pick(self, index: int) -> None:
         """Respond to a click on a figure's point, which stands for the image or point `index`."""
 
+    def expect(self, index: int) -> None:
+        """Prepare for `pick`: the pointer rests on this point, or the keys are at it."""
+
     def hover(self, pane: Pane[R], index: int) -> None:
         """Respond to the pointer over a point of a figure."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
@@ -42,9 +42,9 @@ class Session(Generic[R]):
 
     Its methods run in two kinds of thread. In the document's thread, with its lock: what the user or the clock calls,
     and what `Latest.push` runs (`_begin`, `_refuse`, `_put`). Only these change cards, widgets and the fields below.
-    In the pool: `_answer`, `_draw_all`, `_improve` and `_draw`, which call `Page.resolve`, `line_of` and
-    `improved`, and the panes. `_draw` reads `_answers`, which `_put` writes: an `Answer` is frozen and replaced
-    as a whole, so that at worst a view is computed again.
+    In the pool: `_answer`, `_answer_ahead`, `_draw_all`, `_improve` and `_draw`, which call `Page.resolve`, `line_of`
+    and `improved`, and the panes. `_draw` reads `_answers`, which `_put` writes, and `_expected`: an `Answer` is frozen
+    and replaced as a whole, so that at worst a view is computed again.
     """
 
     def __init__(
@@ -57,6 +57,8 @@ class Session(Generic[R]):
         self.request: R | None = None
         self._background = {pane.name: Background(pane.title) for pane in self.panes}
         self._answers: dict[str, Answer] = {}
+        self._expected: dict[str, Answer] = {}
+        """The answers to a request that is expected; replaced as a whole, by those to another one."""
         self._contents: dict[str, Content] = {}
         self._awaited: set[str] = set()
         """Names of the panes whose answer to the request is not shown yet."""
@@ -68,6 +70,7 @@ class Session(Generic[R]):
         handlers = {
             "pick": lambda index: self._page.pick(int(index)),
             "hover": lambda index: self._page.hover(pane, int(index)),
+            "expect": lambda index: self._page.expect(int(index)),
             "csv": lambda kind: self._export(pane, str(kind).partition(TABLE)[2]),
             "select": lambda choice: self._page.select(*map(str, choice)),
             "action": lambda action: self._act(pane, str(action)),
@@ -155,6 +158,22 @@ class Session(Generic[R]):
             return
         self._draw_all(resolved.request, generation)
         self.latest.afterwards(partial(self._improve, resolved.request), generation)
+
+    def expect(self, **choices: Any) -> None:
+        """Compute the answers to choices that are likely to be made next, so that their views are shown sooner."""
+        if self.request is not None:
+            values, self._expected = Values({**self._state.param.values(), **choices}), {}
+            self.latest.expect(partial(self._answer_ahead, values, self._expected))
+
+    def _answer_ahead(self, values: Values, answers: dict[str, Answer], wanted: Callable[[], bool]) -> None:
+        """Add the answers to what these values ask for, as long as they are wanted, in the pool."""
+        resolved = self._page.resolve(values)
+        if resolved is None or resolved.refused or resolved.corrections:
+            return
+        request = resolved.request
+        for pane in self.panes:
+            if wanted() and pane.shown(request) and not pane.slow(request):
+                answers[pane.name] = answer_of(pane, request, [self._answers.get(pane.name)], lambda: None)
 
     def _line_of(self, request: R, generation: int) -> str | None:
         try:
@@ -254,8 +273,8 @@ class Session(Generic[R]):
             if not pane.shown(request) or pane.slow(request) != in_job:
                 return
             with self.latest.allowed(generation):
-                known, job = self._answers.get(pane.name), self._background[pane.name]
-                answer = answer_of(pane, request, known, lambda: job.result)
+                known, job = (self._answers, self._expected), self._background[pane.name]
+                answer = answer_of(pane, request, [each.get(pane.name) for each in known], lambda: job.result)
         except Cancelled:
             return
         except TimeOver as error:

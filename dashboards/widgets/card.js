@@ -71,7 +71,21 @@ function makePictures(plot, thumb, model) {
   }
 }
 
-function followPointer(plot, model, showPicture) {
+const REST_MS = 40 // for which the pointer rests on a point that is likely picked next
+
+// Shows the picture of the point that the pointer or the keys are at, and has the server prepare for its being picked.
+function makePoint(plot, thumb, model) {
+  const showPicture = makePictures(plot, thumb, model)
+  let resting
+  return (picked, x, y) => {
+    showPicture(picked, x, y)
+    clearTimeout(resting)
+    if (picked === null || !model.content.picks || picked === model.content.chosen) return
+    resting = setTimeout(() => model.send_msg({expect: picked}), REST_MS)
+  }
+}
+
+function followPointer(plot, model, point) {
   plot.on("plotly_click", (event) => {
     const picked = pickOf(event)
     if (model.content.picks && picked !== null) model.send_msg({pick: picked})
@@ -79,9 +93,9 @@ function followPointer(plot, model, showPicture) {
   plot.on("plotly_hover", (event) => {
     const box = plot.getBoundingClientRect()
     const scale = box.width / plot.offsetWidth
-    showPicture(pickOf(event), (event.event.clientX - box.left) / scale, (event.event.clientY - box.top) / scale)
+    point(pickOf(event), (event.event.clientX - box.left) / scale, (event.event.clientY - box.top) / scale)
   })
-  plot.on("plotly_unhover", () => showPicture(null))
+  plot.on("plotly_unhover", () => point(null))
 }
 
 const WAYS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}
@@ -122,9 +136,9 @@ function makeCursor(plot, model) {
   }
 }
 
-function followKeys(plot, {field, ring, said}, model, showPicture) {
+function followKeys(plot, {field, ring, said}, model, point) {
   let at = null
-  const leave = () => { ring.hidden = true; said.textContent = ""; showPicture(null) }
+  const leave = () => { ring.hidden = true; said.textContent = ""; point(null) }
   field.onfocus = () => {
     at = pickable(plot).find(({picked}) => picked === model.content.chosen) ?? {x: plot.offsetWidth / 2, y: plot.offsetHeight / 2}
     said.textContent = HOW
@@ -143,7 +157,7 @@ function followKeys(plot, {field, ring, said}, model, showPicture) {
     ring.style.left = `${at.x}px`
     ring.style.top = `${at.y}px`
     said.textContent = at.words
-    showPicture(at.picked, at.x, at.y)
+    point(at.picked, at.x, at.y)
   }
 }
 
@@ -210,10 +224,10 @@ export function render({model, el}) {
       await window.Plotly.react(plot, data, {...layout, ...content.overlay}, {displayModeBar: false, scrollZoom: content.picks, responsive: false})
       if (layout.width !== width || layout.height !== height) fit() // to fit costs a layout of the page
       if (first) {
-        const showPicture = makePictures(plot, thumb, model)
+        const point = makePoint(plot, thumb, model)
         adoptPlotlyStyle(el)
-        followPointer(plot, model, showPicture)
-        followKeys(plot, cursor, model, showPicture)
+        followPointer(plot, model, point)
+        followKeys(plot, cursor, model, point)
         plot.append(thumb, ...Object.values(cursor))
       }
     } else if (figure && content.overlay && content.stamp !== painted) {

@@ -1,11 +1,11 @@
-"""Control of the pages in a real browser, and measurement of the time from a click to the last painted view.
+"""Control of the pages in a real browser, and measurement of the time from a choice to the last painted view.
 
 It needs playwright, a test dependency; the pages do not import this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 # The pages record in `window.gpvaePainted[view]` the `stamp` of the request that a view shows and the time `at` which
 # it was painted (milliseconds of `performance.now`). The scripts below evaluate these in the page.
 MAP = "section[data-view=map] .plot"
+PRESS_MS = 80
+"""Milliseconds for which the button is held down, as by a person."""
 VIEWS = ("map", "posterior", "uncertainty", "traces", "reconstructions", "gaps")
 READY = "names => names.every(name => (window.gpvaePainted?.[name]?.stamp ?? 0) > 0)"
 STAMPS = "names => Math.max(...names.map(name => window.gpvaePainted[name].stamp))"
 PAINTED = """([names, stamp]) => names.map(name => window.gpvaePainted[name])
-  .every(view => view.stamp > stamp && view.at > window.gpvaeClicked)"""
+  .every(view => view.stamp > stamp && view.at > window.gpvaeChosen)"""
 QUIET = """([names, still]) =>
   performance.now() - Math.max(...names.map(name => window.gpvaePainted[name].at)) > still"""
-LATEST = "names => Math.max(...names.map(name => window.gpvaePainted[name].at)) - window.gpvaeClicked"
-LISTEN = """() => {
-  window.gpvaeClicked = Infinity
-  window.addEventListener("mouseup", () => { window.gpvaeClicked = performance.now() }, {capture: true, once: true})
+LATEST = "names => Math.max(...names.map(name => window.gpvaePainted[name].at)) - window.gpvaeChosen"
+LISTEN = """event => {
+  window.gpvaeChosen = Infinity
+  window.addEventListener(event, () => { window.gpvaeChosen = performance.now() }, {capture: true, once: true})
 }"""
 PLACE = """
   const {xaxis, yaxis} = plot._fullLayout
@@ -104,42 +106,74 @@ def _hover(page: Page, x: float, y: float) -> None:
     raise UserError(f"there is no point of the map at ({x:.0f}, {y:.0f})")
 
 
+def _painted_after(page: Page, event: str, act: Callable[[], None], what: str, timeout_s: float) -> float:
+    """Choose another image by `act`; return the milliseconds from its event until all six views are repainted."""
+    from playwright.sync_api import TimeoutError as Waited
+
+    before = page.evaluate(STAMPS, list(VIEWS))
+    page.evaluate(LISTEN, event)
+    act()
+    try:
+        page.wait_for_function(PAINTED, arg=[list(VIEWS), before], timeout=1000 * timeout_s)
+    except Waited:
+        raise UserError(f"{what} changed nothing within {timeout_s:g} s") from None
+    return float(page.evaluate(LATEST, list(VIEWS)))
+
+
 def click_and_wait(page: Page, x: float, y: float, timeout_s: float = 10.0) -> float:
     """Click at a point; return the milliseconds from the release of the button until all six views are repainted.
 
     Raises:
         UserError: the views did not change within `timeout_s`.
     """
-    from playwright.sync_api import TimeoutError as Waited
-
-    before = page.evaluate(STAMPS, list(VIEWS))
     _hover(page, x, y)
-    page.evaluate(LISTEN)
-    page.mouse.click(x, y)
-    try:
-        page.wait_for_function(PAINTED, arg=[list(VIEWS), before], timeout=1000 * timeout_s)
-    except Waited:
-        raise UserError(f"a click on the map at ({x:.0f}, {y:.0f}) changed nothing within {timeout_s:g} s") from None
-    return float(page.evaluate(LATEST, list(VIEWS)))
+    act = lambda: page.mouse.click(x, y, delay=PRESS_MS)  # noqa: E731
+    return _painted_after(page, "mouseup", act, f"a click on the map at ({x:.0f}, {y:.0f})", timeout_s)
 
 
-def click_to_repaint(
-    url: str, n: int = 30, browser: str | None = None, settle_ms: int = 1500, timeout_s: float = 10.0
-) -> list[float]:
-    """Return the milliseconds from click to repaint of all six views, for `n` clicks on the map of the page at `url`.
+def key_and_wait(page: Page, timeout_s: float = 10.0) -> float:
+    """Go to the next image by an arrow key; return the milliseconds until all six views are repainted.
+
+    Raises:
+        UserError: the views did not change within `timeout_s`.
+    """
+    return _painted_after(page, "keydown", lambda: page.keyboard.press("ArrowRight"), "an arrow key", timeout_s)
+
+
+def _click_somewhere(page: Page, k: int, timeout_s: float) -> float:
+    """Click on the point of the map that the number `k` stands for, far from that of the number before."""
+    points = map_points(page)
+    return click_and_wait(page, *points[(k * 7919 + 13) % len(points)], timeout_s)
+
+
+WAYS: dict[str, Callable[[Page, int, float], float]] = {
+    "click": _click_somewhere,
+    "arrow key": lambda page, k, timeout_s: key_and_wait(page, timeout_s),
+}
+"""How another image is chosen. The server prepares for a click while the pointer rests on the point, not for a key."""
+
+
+def times_to_repaint(
+    url: str,
+    ways: Sequence[str],
+    n: int = 30,
+    browser: str | None = None,
+    settle_ms: int = 1500,
+    timeout_s: float = 10.0,
+) -> dict[str, list[float]]:
+    """Return the milliseconds until all six views of the page at `url` are repainted, `n` times in each of these WAYS.
 
     Args:
         browser: path of the Chromium to run; by default playwright's own.
-        settle_ms: pause between clicks, in which the best Gaussian of the previous instance is completed.
-        timeout_s: longest time from a click to the views; a click that takes longer raises UserError.
+        settle_ms: pause after each, in which the best Gaussian of the instance is completed.
+        timeout_s: longest time until the views; one that takes longer raises UserError.
     """
+    times: dict[str, list[float]] = {way: [] for way in ways}
     with open_tab(browser) as page:
         page.goto(url)
         wait_until_quiet(page, settle_ms)
-        times = []
-        for k in range(n):
-            points = map_points(page)
-            x, y = points[(k * 7919 + 13) % len(points)]
-            times.append(click_and_wait(page, x, y, timeout_s))
-            page.wait_for_timeout(settle_ms)
-        return times
+        for way in ways:
+            for k in range(n):
+                times[way].append(WAYS[way](page, k, timeout_s))
+                page.wait_for_timeout(settle_ms)
+    return times

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from gpvae_core.bench.base import BENCHES, Bench, Row, time_in_turn, timed_rows
-from gpvae_core.bench.browser import click_to_repaint
+from gpvae_core.bench.browser import times_to_repaint
 from gpvae_core.bench.served import explorer, find_browser
 from gpvae_core.inspection.default_pair import train_default_pair
 from gpvae_core.progress import Progress
@@ -65,7 +65,7 @@ def click_rows(folder: Path, repeats: int, browser: str, progress: Progress) -> 
     with explorer(folder) as served:
         for number, (load, keep_busy) in enumerate(LOADS.items(), 1):
             with keep_busy():
-                values = click_to_repaint(served.url, repeats, browser, timeout_s=120.0)
+                values = times_to_repaint(served.url, ["click"], repeats, browser, timeout_s=120.0)["click"]
             median = statistics.median(values)
             ratio = {"ratio_to": ALONE, "ratio": median / medians[ALONE].value} if medians else {}
             ends = {"repeats": repeats, "low": min(values), "high": max(values)}

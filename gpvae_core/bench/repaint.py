@@ -1,4 +1,4 @@
-"""Time from a click on the map to the last of six views painted in Chromium, and the time to compute the views."""
+"""Time from a click on the map, or an arrow key, to the last of six views painted in Chromium, and to compute them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from gpvae_core.bench.base import BENCHES, Bench, Row
-from gpvae_core.bench.browser import click_to_repaint
+from gpvae_core.bench.browser import WAYS, times_to_repaint
 from gpvae_core.bench.served import explorer, find_browser
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
@@ -97,8 +97,9 @@ class RepaintBench(Bench):
                 prepared.prepare(progress)
                 times = computing(prepared, repeats + 3)[3:]
                 with explorer(place) as served:
-                    clicks = click_to_repaint(served.url, repeats, browser)
-                rows += summary(case, "click to six views painted", clicks)
+                    painted = times_to_repaint(served.url, tuple(WAYS), repeats, browser)
+                for way, milliseconds in painted.items():
+                    rows += summary(case, f"{way} to six views painted", milliseconds)
                 rows += summary(case, "computing of the six views", times)
                 progress(k + 1, len(cases), "cases")
         return rows

@@ -157,6 +157,10 @@ class Explorer:
         """Return view 1: along the latent line at d = 1, else on the default plane."""
         return self.line_view(instance) if self.run.model.latent_dim == 1 else self.posterior_view(instance)
 
+    def knows_best(self, instance: Instance) -> bool:
+        """Return whether the best Gaussians of an instance have been optimised already."""
+        return self._answers.best_if_known(instance) is not None
+
     def best_gaussian(self, instance: Instance) -> BestGaussian:
         """Return the best Gaussians of one instance, optimizing them if necessary; later views show them."""
         return self._answers.best_gaussian(instance)

@@ -68,9 +68,9 @@ def test_a_training_an_evaluation_and_a_click_are_compared_with_the_machine_alon
     """Real commands, short and without the load; clicks of given times, which are tested on the pages."""
     pages: list[tuple[str, int, str]] = []
 
-    def clicks(url: str, n: int, browser: str, timeout_s: float) -> list[float]:
+    def clicks(url: str, ways: list[str], n: int, browser: str, timeout_s: float) -> dict[str, list[float]]:
         pages.append((url, n, browser))
-        return [20.0 * len(pages), 30.0 * len(pages)]
+        return {way: [20.0 * len(pages), 30.0 * len(pages)] for way in ways}
 
     def pair(root: Path, progress: Progress) -> tuple[Path, Path]:
         return root / "vae", root / "gp"
@@ -78,7 +78,7 @@ def test_a_training_an_evaluation_and_a_click_are_compared_with_the_machine_alon
     monkeypatch.setattr(busy, "train_default_pair", pair)
     monkeypatch.setattr(busy, "find_browser", lambda: "chromium")
     monkeypatch.setattr(busy, "explorer", lambda folder: nullcontext(Served("http://127.0.0.1:1/", 0.0, 1)))
-    monkeypatch.setattr(busy, "click_to_repaint", clicks)
+    monkeypatch.setattr(busy, "times_to_repaint", clicks)
     monkeypatch.setattr(busy, "TRAINING", ("train", "--epochs", "1"))
     monkeypatch.setattr(busy, "EVALUATION", ("--help",))
     monkeypatch.setattr(busy, "LOADS", {"alone": nullcontext, "busy machine": nullcontext})

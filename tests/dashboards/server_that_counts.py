@@ -1,4 +1,6 @@
-"""A server that ends each session 10 s after its last connection and prints how many page objects are alive.
+"""A server that ends each session 10 s after its last connection and prints which page objects are alive.
+
+It also prints of each web socket whether it sends without delay.
 
 python server_that_counts.py PORT PLACE...
 """
@@ -10,10 +12,12 @@ import sys
 import weakref
 from functools import partial
 from pathlib import Path
+from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
 import panel as pn
 from tornado.ioloop import PeriodicCallback
+from tornado.websocket import WebSocketHandler
 
 from dashboards.app import make_server
 from dashboards.lab.first_start import FirstStart
@@ -33,6 +37,12 @@ def _counted(self: Page, *args: Any, **kwargs: Any) -> None:
 def _print_count() -> None:
     gc.collect()
     print("alive:", *sorted(type(page).__name__ for page in ALIVE), flush=True)
+    # By its type, as some objects compute what they say of their class.
+    sockets = (thing.ws_connection for thing in gc.get_objects() if issubclass(type(thing), WebSocketHandler))
+    streams = [socket.stream.socket for socket in sockets if socket is not None]
+    print(
+        "without delay:", *(bool(s.getsockopt(IPPROTO_TCP, TCP_NODELAY)) for s in streams if s is not None), flush=True
+    )
 
 
 def main() -> None:

@@ -43,6 +43,9 @@ def test_a_page_ends_with_its_session(start_server: Callable[..., Served], runs:
         wait_for(served, lambda names, name=kind.__name__: name in names)
         opened |= {*alive(served)}
     assert opened == {kind.__name__ for kind in PAGES}
+    sockets = [line for line in served.log.read_text().splitlines() if line.startswith("without delay:")]
+    assert any("True" in line for line in sockets)
+    assert not any("False" in line for line in sockets), "a message waits until the one before is acknowledged"
     page.goto("about:blank")
     # Panel itself keeps the first session's page, in whose context a task of its own runs for ever, and the last one's.
     wait_for(served, lambda names: len(names) <= 2)

@@ -329,7 +329,7 @@ def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_dra
 
     instance = Instance(np.zeros((1, 8, 8), dtype=np.float32), 0, "a", "test")
     run = ComparedRun("run", cast("Any", Explorer()), instance)
-    request = ExplorerRequest((run,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 0)
+    request = ExplorerRequest((run,), 0, "auto", "gap", "inference gap", "sigma_x", 1, LIGHT, 0, refined=False)
     drawing = TsneMap()
     assert "still being computed" in drawing.draw(drawing.compute(request, silent), request).sentence
     second = drawing.draw(drawing.compute(request, silent), request)
