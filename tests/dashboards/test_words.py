@@ -67,7 +67,8 @@ def request_for(explorer: Explorer, instance: Instance, **more: Any) -> Explorer
     """The request of an Explorer page that shows one run."""
     chosen: Any = {"plane": "principal", "colour": "class", "against": "inference gap", "bandwidth": "sigma_x"} | more
     run = ComparedRun(explorer.run.name, explorer, instance)
-    return ExplorerRequest((run,), 0, **chosen, coordinates=1, theme=LIGHT, identity=instance.key)
+    known = explorer.knows_best(instance)
+    return ExplorerRequest((run,), 0, **chosen, coordinates=1, theme=LIGHT, identity=instance.key, refined=known)
 
 
 def sentence(pane: Any, request: ExplorerRequest) -> str:
