@@ -81,7 +81,7 @@ class Page(ABC, Generic[R]):
         self.welcome = Welcome(library, first, self.views) if self.needs_images else None
         self._complaints = self.read(parse_qs(query))
         heard = {"address": self._back, "dark": self._follow_system, "lost": lambda _: self.notice.add(self.unkept)}
-        self.browser = Browser(heard, dark=self.state.param.dark)
+        self.browser = Browser(heard, dark=dark)
         self._failing: dict[str, str] = {}
         """The error of each part of the last tick that failed."""
         if self.state.steps:
@@ -108,6 +108,8 @@ class Page(ABC, Generic[R]):
         with edit_readonly(self.frame):
             # NOTE: panel-material-ui binds it to panel's global state, which would keep every page alive.
             self.frame.busy = param.rx(False)  # pyright: ignore[reportAttributeAccessIssue]
+        # In the browser: a theme that was chosen is kept even where the page is left before the server hears of it.
+        self.frame.jslink(self.browser, dark_theme="dark")
         self.frame.param.watch(lambda event: setattr(self.state, "dark", bool(event.new)), "dark_theme")
 
     @abstractmethod

@@ -16,8 +16,8 @@ from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
 import panel as pn
+from panel.io.server import WSHandler
 from tornado.ioloop import PeriodicCallback
-from tornado.websocket import WebSocketHandler
 
 from dashboards.app import make_server
 from dashboards.lab.first_start import FirstStart
@@ -26,7 +26,8 @@ from dashboards.lab.page import Page
 
 LIFETIMES = {"unused_session_lifetime_milliseconds": 10_000, "check_unused_sessions_milliseconds": 500}
 ALIVE: weakref.WeakSet[Page] = weakref.WeakSet()
-_init = Page.__init__
+SOCKETS: weakref.WeakSet[Any] = weakref.WeakSet()
+_init, _open = Page.__init__, WSHandler.open
 
 
 def _counted(self: Page, *args: Any, **kwargs: Any) -> None:
@@ -34,20 +35,23 @@ def _counted(self: Page, *args: Any, **kwargs: Any) -> None:
     _init(self, *args, **kwargs)
 
 
+def _counted_socket(self: WSHandler, *args: Any, **kwargs: Any) -> None:
+    SOCKETS.add(self)
+    _open(self, *args, **kwargs)
+
+
 def _print_count() -> None:
     gc.collect()
     print("alive:", *sorted(type(page).__name__ for page in ALIVE), flush=True)
-    # By its type, as some objects compute what they say of their class.
-    sockets = (thing.ws_connection for thing in gc.get_objects() if issubclass(type(thing), WebSocketHandler))
-    streams = [socket.stream.socket for socket in sockets if socket is not None]
-    print(
-        "without delay:", *(bool(s.getsockopt(IPPROTO_TCP, TCP_NODELAY)) for s in streams if s is not None), flush=True
-    )
+    connections = (socket.ws_connection for socket in SOCKETS)
+    streams = [connection.stream.socket for connection in connections if connection is not None]
+    options = [stream.getsockopt(IPPROTO_TCP, TCP_NODELAY) for stream in streams if stream is not None]
+    print("without delay:", *map(bool, options), flush=True)
 
 
 def main() -> None:
     port, places = int(sys.argv[1]), [Path(place) for place in sys.argv[2:]]
-    Page.__init__ = _counted
+    Page.__init__, WSHandler.open = _counted, _counted_socket
     pn.io.server.get_server = partial(pn.io.server.get_server, **LIFETIMES)
     server = make_server(RunLibrary(places), FirstStart(places[0]), port)
     server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,23 @@ def test_the_theme_is_that_of_the_system_until_one_is_chosen(offline_page: Any, 
     plot = page.locator("section[data-view=beside_paper] .plot")
     expect(plot).to_be_visible(timeout=COMPUTED)
     assert plot.evaluate("plot => plot.layout.paper_bgcolor") == "#15191E", "figures are dark from the first drawing on"
+
+
+@pytest.mark.page
+def test_a_theme_is_kept_before_the_server_hears_of_it(offline_page: Any, start_server: Any, runs: Path) -> None:
+    """Before, a page that was loaded again at once, as on a busy machine, had forgotten it."""
+    page, served = offline_page, start_server(runs)
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{served.url}results")
+    background(page, DARK)
+    page.wait_for_function("() => document.cookie.includes('gpvae-theme=system-dark')")
+    served.process.send_signal(signal.SIGSTOP)
+    page.get_by_role("button", name=re.compile("theme", re.I)).click()
+    background(page, LIGHT)
+    page.wait_for_function("() => document.cookie.includes('gpvae-theme=light')")
+    served.process.send_signal(signal.SIGCONT)
+    page.reload()
+    background(page, LIGHT)
 
 
 @pytest.mark.page
