@@ -46,7 +46,7 @@ CLASS_SYMBOLS = (
 
 
 NO_TEMPLATE = {"data": {"scatter": [{"type": "scatter"}]}}
-"""Plotly's template "none"; given its name would be read only where plotly checks a figure."""
+"""Plotly's template "none", whose name plotly reads only where it checks a figure."""
 ColourScale = list[list[float | str]]
 
 

@@ -19,7 +19,7 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.page import Page
 from tests.conftest import is_local
-from tests.dashboards.conftest import Served
+from tests.dashboards.conftest import Served, eventually
 
 DARK, LIGHT = "rgb(18, 18, 18)", "rgb(255, 255, 255)"
 """The background of a page."""
@@ -78,10 +78,14 @@ def test_a_theme_is_kept_before_the_server_hears_of_it(offline_page: Any, start_
     background(page, DARK)
     page.wait_for_function("() => document.cookie.includes('gpvae-theme=system-dark')")
     served.process.send_signal(signal.SIGSTOP)
-    page.get_by_role("button", name=re.compile("theme", re.I)).click()
-    background(page, LIGHT)
-    page.wait_for_function("() => document.cookie.includes('gpvae-theme=light')")
-    served.process.send_signal(signal.SIGCONT)
+    try:
+        page.get_by_role("button", name=re.compile("theme", re.I)).click()
+        background(page, LIGHT)
+        assert (
+            eventually(page, lambda: page.evaluate("() => document.cookie"), "gpvae-theme=light") == "gpvae-theme=light"
+        )
+    finally:
+        served.process.send_signal(signal.SIGCONT)
     page.reload()
     background(page, LIGHT)
 
