@@ -77,7 +77,7 @@ def train_alone(data: DataConfig, d: int, root: Path, progress: Progress) -> Pat
 
 @BENCHES.register("repaint")
 class RepaintBench(Bench):
-    """Click or arrow key to six views repainted in Chromium: the default pair, and one run at d = 2, 10 and on 28x28."""
+    """Click or arrow key to six views repainted in Chromium: the default pair, and one run at d = 2, 10 and 28x28."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         browser, rows = find_browser(), []
