@@ -178,7 +178,7 @@ def parse_name(name: str) -> tuple[str, str]:
         what = "a path" if colon else "the name of a data set"
         raise UserError(f"wanted {what}, got {short(repr(argument or name))}, which has a null character")
     if colon and not argument:
-        raise UserError(f"wanted a path or what else '{head}' takes behind '{head}:', got '{name}'")
+        raise UserError(f"wanted a path or another argument behind '{head}:', got '{name}'")
     return head, argument
 
 
