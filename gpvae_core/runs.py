@@ -206,7 +206,7 @@ def load_run(
     target = pick_device(device)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon replaced, must not advance the caller's generator
         try:
-            model = config.build(meta.event_shape)
+            model = config.build(meta.event_shape, meta.columns)
         except UserError as error:
             raise UserError(f"'{path}' is damaged: its config.json and meta.json describe no model ({error})") from None
     if epoch is not None and epoch not in kept_epochs(path):

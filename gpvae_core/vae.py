@@ -92,10 +92,13 @@ class VAE(GenerativeModel):
         latent_dim: int,
         event_shape: EventShape,
         refiner: Refiner | None = None,
+        extra: nn.Module | None = None,
     ) -> None:
         super().__init__(decoder, likelihood, latent_dim, event_shape)
         self.encoder = encoder
         self.refiner = refiner or NoRefiner()
+        self.extra = extra
+        """What inference learns beside these, such as a GP prior over instances; None for most methods."""
 
     def infer(
         self,

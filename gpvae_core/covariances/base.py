@@ -18,14 +18,14 @@ NUMBERS: Roles = ("number", "vector", "category")
 
 
 class CovarianceFunction(nn.Module, ABC):
-    """k(x, x') on inputs x with F features, of which each kernel takes those of its own column."""
+    """k(x, x') on inputs x with F features, of which each kernel takes those of its own column; batches are apart."""
 
     @abstractmethod
-    def matrix(self, x: Float[Tensor, "A F"], y: Float[Tensor, "C F"]) -> Float[Tensor, "A C"]:
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
         """Return k(x_a, y_c). Where x and y are the same tensor, they are the same instances."""
 
     @abstractmethod
-    def diagonal(self, x: Float[Tensor, "A F"]) -> Float[Tensor, " A"]:
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
         """Return k(x_a, x_a)."""
 
 

@@ -20,10 +20,10 @@ class _Combination(CovarianceFunction):
         self._combine, self._parts = combine, parts
         self.parts = nn.ModuleList(parts)
 
-    def matrix(self, x: Float[Tensor, "A F"], y: Float[Tensor, "C F"]) -> Float[Tensor, "A C"]:
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
         return reduce(self._combine, (part.matrix(x, y) for part in self._parts))
 
-    def diagonal(self, x: Float[Tensor, "A F"]) -> Float[Tensor, " A"]:
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
         return reduce(self._combine, (part.diagonal(x) for part in self._parts))
 
 

@@ -20,16 +20,16 @@ class Linear(CovarianceFunction):
         self._features, self._normalise = features, normalise
         self.variance = Positive(config.variance, config.learn)
 
-    def phi(self, x: Float[Tensor, "A F"]) -> Float[Tensor, "A E"]:
+    def phi(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A E"]:
         """Return the features whose inner product the kernel is, without sigma."""
-        x = x[:, self._features]
-        return torch.nn.functional.normalize(x, dim=1) if self._normalise else x
+        x = x[..., self._features]
+        return torch.nn.functional.normalize(x, dim=-1) if self._normalise else x
 
-    def matrix(self, x: Float[Tensor, "A F"], y: Float[Tensor, "C F"]) -> Float[Tensor, "A C"]:
-        return self.variance() * (self.phi(x) @ self.phi(y).T)
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
+        return self.variance() * (self.phi(x) @ self.phi(y).mT)
 
-    def diagonal(self, x: Float[Tensor, "A F"]) -> Float[Tensor, " A"]:
-        return self.variance() * self.phi(x).square().sum(1)
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
+        return self.variance() * self.phi(x).square().sum(-1)
 
 
 @COVARIANCES.register("linear")

@@ -25,13 +25,13 @@ class Periodic(CovarianceFunction):
         self.length_scale = Positive(config.length_scale, config.learn)
         self.variance = Positive(config.variance, config.learn)
 
-    def matrix(self, x: Float[Tensor, "A F"], y: Float[Tensor, "C F"]) -> Float[Tensor, "A C"]:
-        difference = x[:, None, self._features] - y[None, :, self._features]
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
+        difference = x[..., :, None, self._features] - y[..., None, :, self._features]
         square = torch.sin(math.pi / self._period * difference).square().sum(-1)
         return self.variance() * torch.exp(-2 * square / self.length_scale().square())
 
-    def diagonal(self, x: Float[Tensor, "A F"]) -> Float[Tensor, " A"]:
-        return self.variance() * torch.ones(len(x), dtype=x.dtype, device=x.device)
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
+        return self.variance() * x.new_ones(x.shape[:-1])
 
 
 @COVARIANCES.register("periodic")

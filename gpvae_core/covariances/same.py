@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -22,12 +21,12 @@ class Same(CovarianceFunction):
         self._features = features
         self.variance = Positive(config.variance, config.learn)
 
-    def matrix(self, x: Float[Tensor, "A F"], y: Float[Tensor, "C F"]) -> Float[Tensor, "A C"]:
-        equal = x[:, None, self._features] == y[None, :, self._features]
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
+        equal = x[..., :, None, self._features] == y[..., None, :, self._features]
         return self.variance() * equal.all(-1).to(x.dtype)
 
-    def diagonal(self, x: Float[Tensor, "A F"]) -> Float[Tensor, " A"]:
-        return self.variance() * torch.ones(len(x), dtype=x.dtype, device=x.device)
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
+        return self.variance() * x.new_ones(x.shape[:-1])
 
 
 @COVARIANCES.register("same")

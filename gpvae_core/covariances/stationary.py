@@ -31,11 +31,11 @@ class Stationary(CovarianceFunction):
         """Return l."""
         return self.kappa.lengthscale.squeeze()
 
-    def matrix(self, x: Float[Tensor, "A F"], y: Float[Tensor, "C F"]) -> Float[Tensor, "A C"]:
-        return self.variance() * self.kappa.forward(x[:, self._features], y[:, self._features])
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
+        return self.variance() * self.kappa.forward(x[..., self._features], y[..., self._features])
 
-    def diagonal(self, x: Float[Tensor, "A F"]) -> Float[Tensor, " A"]:
-        return self.variance() * torch.ones(len(x), dtype=x.dtype, device=x.device)
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
+        return self.variance() * x.new_ones(x.shape[:-1])
 
 
 class StationaryConfig(VectorConfig, ABC):

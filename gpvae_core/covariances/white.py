@@ -21,13 +21,13 @@ class White(CovarianceFunction):
         super().__init__()
         self.variance = Positive(config.variance, config.learn)
 
-    def matrix(self, x: Float[Tensor, "A F"], y: Float[Tensor, "C F"]) -> Float[Tensor, "A C"]:
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
         if x is y:
-            return torch.diag(self.diagonal(x))
-        return x.new_zeros(len(x), len(y))
+            return torch.diag_embed(self.diagonal(x))
+        return x.new_zeros(*x.shape[:-1], y.shape[-2])
 
-    def diagonal(self, x: Float[Tensor, "A F"]) -> Float[Tensor, " A"]:
-        return self.variance() * torch.ones(len(x), dtype=x.dtype, device=x.device)
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
+        return self.variance() * x.new_ones(x.shape[:-1])
 
 
 @COVARIANCES.register("white")

@@ -137,6 +137,8 @@ class Source(ABC):
     """Role of each auxiliary column, by its name, where it is known before reading."""
     wants: ClassVar[Mapping[str, Any]] = {}
     """Default settings (by dotted key) of a run on these data, such as the noise of a synthetic set."""
+    process: ClassVar[Mapping[str, Any]] = {}
+    """Default settings of a GP prior over these data: the kernel of its columns, and the column of groups."""
     by_hand: ClassVar[str | None] = None
     """Instructions to obtain the files, if they cannot be downloaded freely."""
 

@@ -52,6 +52,10 @@ class MovingBall(Source):
     shape: EventShape | None = (1, SIDE, SIDE)
     columns: ClassVar[Mapping[str, Role]] = {"time": "number", "video": "category", "position": "vector"}
     wants: ClassVar[Mapping[str, Any]] = {"likelihood.kind": "bernoulli"}
+    process: ClassVar[Mapping[str, Any]] = {
+        "kernel": f"rbf(time, length_scale={LENGTH_SCALE:g}, learn=false)",
+        "group": "video",
+    }
 
     @classmethod
     def present(cls) -> bool | str | None:

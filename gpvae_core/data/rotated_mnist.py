@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -67,6 +67,7 @@ class RotatedMnist(Source):
         "digit": "category",
         "pca": "vector",
     }
+    process: ClassVar[Mapping[str, Any]] = {"kernel": "periodic(angle) * linear(object)"}
     by_hand: ClassVar[str | None] = "it is made of MNIST: run 'gpvae data fetch mnist'"
 
     def __init__(self, config: DataConfig, argument: str) -> None:
