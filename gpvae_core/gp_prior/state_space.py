@@ -54,7 +54,7 @@ class MaternProcess:
         }[self.nu]
         return torch.stack([torch.stack(row) for row in rows])
 
-    def transition(self, dt: Float[Tensor, " T"]) -> Float[Tensor, "T S S"]:
+    def transition(self, dt: Float[Tensor, "*batch T"]) -> Float[Tensor, "*batch T S S"]:
         """Return A(dt) = exp(F dt), with F the companion matrix of (d/dt + lambda)^S."""
         lam = self._rate
         x, decay = lam * dt, torch.exp(-lam * dt)
@@ -70,22 +70,22 @@ class MaternProcess:
                 [lam**2 * (x**2 / 2 - x), lam * (x**2 - 3 * x), 1 - 2 * x + x**2 / 2],
             ],
         }[self.nu]
-        return decay[:, None, None] * torch.stack([torch.stack(row, -1) for row in rows], -2)
+        return decay[..., None, None] * torch.stack([torch.stack(row, -1) for row in rows], -2)
 
 
 class MarkovPosterior:
     """The posterior of a Matern GP given pseudo-observations at ordered instants: as `ExactPosterior`, in time O(T)."""
 
-    def __init__(self, kernel: MaternProcess, times: Float[Tensor, " T"], pseudo: PseudoObservations) -> None:
+    def __init__(self, kernel: MaternProcess, times: Float[Tensor, "*batch T"], pseudo: PseudoObservations) -> None:
         if bool((times.diff() < 0).any()):
             raise UserError("wanted instants in order of time")
         self._pseudo = pseudo
         P_inf = kernel.stationary()
-        self._A = kernel.transition(torch.cat([times.new_zeros(1), times.diff()]))
+        self._A = kernel.transition(torch.cat([torch.zeros_like(times[..., :1]), times.diff()], -1))
         noise = P_inf - self._A @ P_inf @ self._A.mT
         self._filter(P_inf, noise)
 
-    def _filter(self, P_inf: Float[Tensor, "S S"], noise: Float[Tensor, "T S S"]) -> None:
+    def _filter(self, P_inf: Float[Tensor, "S S"], noise: Float[Tensor, "*batch T S S"]) -> None:
         """Run the Kalman filter: keep the predicted moments, gains and innovations of each instant."""
         y, precision = self._pseudo.mean, self._pseudo.precision
         m = y.new_zeros(*y.shape[:-1], P_inf.shape[0])
@@ -93,8 +93,9 @@ class MarkovPosterior:
         self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = []
         log_z = self._pseudo.log_normaliser()
         for k in range(y.shape[-1]):
-            A = self._A[k]
-            m, P = (A @ m.unsqueeze(-1)).squeeze(-1), A @ P @ A.T + noise[k]
+            A = self._transition(k)
+            m = (A @ m.unsqueeze(-1)).squeeze(-1)
+            P = A @ P @ A.mT + noise[..., k, :, :].unsqueeze(-3)
             # z = H x with H = (1, 0, 0). In terms of the precision p, gain K = P H' p / (1 + p P_11): 0 where p = 0.
             p, innovation = precision[..., k], y[..., k] - m[..., 0]
             shrink = p / (1 + p * P[..., 0, 0])
@@ -104,6 +105,10 @@ class MarkovPosterior:
             m = m + gain * innovation.unsqueeze(-1)
             P = P - gain.unsqueeze(-1) * P[..., 0, :].unsqueeze(-2)
         self._log_evidence = log_z
+
+    def _transition(self, k: int) -> Float[Tensor, "*batch 1 S S"]:
+        """Return the transition to instant k, which all channels of a series share."""
+        return self._A[..., k, :, :].unsqueeze(-3)
 
     def log_evidence(self) -> Float[Tensor, "*batch D"]:
         """Return log Z = log N(y~; 0, K + diag(sigma~^2)) of each channel in nats."""
@@ -126,7 +131,7 @@ class MarkovPosterior:
             row = P[..., 0, :]
             means.append(m[..., 0] - (row * adjoint).sum(-1))
             variances.append(P[..., 0, 0] - (row * (curvature @ row.unsqueeze(-1)).squeeze(-1)).sum(-1))
-            A = self._A[k]
-            adjoint, curvature = (A.T @ adjoint.unsqueeze(-1)).squeeze(-1), A.T @ curvature @ A
+            A = self._transition(k)
+            adjoint, curvature = (A.mT @ adjoint.unsqueeze(-1)).squeeze(-1), A.mT @ curvature @ A
         mean, variance = torch.stack(means[::-1], -1), torch.stack(variances[::-1], -1)
         return Marginals(mean, variance.clamp_min(0.0))

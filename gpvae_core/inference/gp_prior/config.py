@@ -82,7 +82,9 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         if not isinstance(prior, GPPriorConfig):
             raise UserError(f"method '{self.method}' wants a GP prior (--set prior.kind=gp), got '{prior.kind}'")
         process = prior.process(columns)
-        return GPModel(process, self.family(process.inputs.width, latent_dim), self._constraint())
+        family = self.family(process.inputs.width, latent_dim)
+        family.check(process)
+        return GPModel(process, family, self._constraint())
 
     def _constraint(self) -> Constraint:
         if self.balance == "geco":

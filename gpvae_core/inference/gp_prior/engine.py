@@ -15,6 +15,7 @@ from gpvae_core.inference.base import Inference, Step, TrainingSetup, cut
 from gpvae_core.inference.gp_prior.constraint import Terms
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
 from gpvae_core.inference.gp_prior.series import Series, whole_groups
+from gpvae_core.likelihoods.gaussian import GaussianLikelihood
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
@@ -79,15 +80,20 @@ class GPPriorInference(Inference):
         inputs = series.spread(self._gp.prior.at(values))
         found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
         q = Marginals(series.gather(found.marginals.mean), series.gather(found.marginals.variance))
-        z = _sample(q, generator).to(x.dtype)
-        return self._score_terms(vae, x, z, found.kl.sum()), q
+        return self._decoded(vae, x, q, found.kl.sum(), generator), q
 
-    def _score_terms(self, vae: VAE, x: Tensor, z: Float[Tensor, "B D"], kl: Tensor) -> Terms:
-        g = vae.decode(z)
+    def _decoded(
+        self, vae: VAE, x: Float[Tensor, "B C H W"], q: Marginals, kl: Tensor, generator: torch.Generator
+    ) -> Terms:
+        """Return the terms of the bound at a sample of the latents, or at their means (`Family.decodes_means`)."""
+        z, penalty = _sample(q, generator), x.new_zeros(len(x))
+        if self._gp.family.decodes_means:
+            assert isinstance(vae.likelihood, GaussianLikelihood)
+            z, penalty = q.mean, (0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.square()).to(x.dtype)
+        g = vae.decode(z.to(x.dtype))
+        square_error = (x - vae.likelihood.mean(g)).square().flatten(1).mean(1)
         noise_fit = vae.likelihood.log_prob(x, g.detach()).mean()
-        return Terms(
-            vae.likelihood.log_prob(x, g), (x - vae.likelihood.mean(g)).square().flatten(1).mean(1), kl, noise_fit
-        )
+        return Terms(vae.likelihood.log_prob(x, g) - penalty, square_error, kl, noise_fit)
 
     def _observations(self, vae: VAE, x: Float[Tensor, "B C H W"]) -> PseudoObservations:
         """Return the encoder's q~(z|y) of a batch as pseudo-observations (D, B)."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import PseudoObservations
 from gpvae_core.gp_prior.sparse import InducingPosterior
 from gpvae_core.inference.base import INFERENCES
@@ -20,8 +21,8 @@ from gpvae_core.priors.gp import GPPrior
 class FreePosterior(Family):
     """q(f_m^l) = N(mu^l, A^l) with free mu and A, the same for all batches; the bound L_PH of eq. 8.
 
-    What the encoder says cancels in L_PH (Prop. B.1, B.2), so that its gradient is exactly zero: the pseudo-observations
-    are not used, and the encoder stays as it began.
+    What the encoder says cancels in L_PH (Prop. B.1, B.2), so that its gradient is exactly zero: the
+    pseudo-observations are not used, and the encoder stays as it began.
     """
 
     def __init__(self, inducing: Inducing, latent_dim: int) -> None:
@@ -38,6 +39,13 @@ class FreePosterior(Family):
         # Means of zero in all channels would be a saddle point of the symmetric channels.
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         self.mean.copy_(0.1 * noise)
+
+    def check(self, prior: GPPrior) -> None:
+        if prior.group:
+            raise UserError(
+                f"this method has one posterior of the inducing outputs for all instances, and those of each "
+                f"'{prior.group}' have functions of their own: wanted no groups (--set prior.group=)"
+            )
 
     def posterior(self) -> InducingPosterior:
         """Return q(v) of each channel."""
@@ -61,7 +69,6 @@ class HensmanConfig(InducingConfig):
     kind: ClassVar[str] = "hensman"
     method: ClassVar[str] = "hensman"
     needs_whole_groups: ClassVar[bool] = False
-    wants_one_group: ClassVar[bool] = True
 
     def family(self, width: int, latent_dim: int) -> FreePosterior:
         return FreePosterior(Inducing(self.points, width, self.learn_points), latent_dim)

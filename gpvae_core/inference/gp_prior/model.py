@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -33,6 +34,13 @@ class Predictor(ABC):
 
 class Family(nn.Module, ABC):
     """How the posterior of the process is approximated; with the parameters that this takes, all in float64."""
+
+    decodes_means: ClassVar[bool] = False
+    """Whether the bound decodes the mean of q(z_i), with a penalty for its variance, and not a sample."""
+
+    def check(self, prior: GPPrior) -> None:
+        """Raise UserError if the approximation does not suit the prior."""
+        return
 
     def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
         """Set the parameters to their start at the training instances' inputs, before the first step."""

@@ -32,7 +32,7 @@ def start_vectors(inputs: KernelInputs, train: Split, start: str, seed: int) -> 
         if start == "random":
             values = RANDOM_SCALE * rng.standard_normal(table.shape)
         else:
-            values = _means(train.auxiliary[name], _scores(train, name, start, table.shape[1]), len(table))
+            values = _means(_codes(train, name), _scores(train, name, start, table.shape[1]), len(table))
             if values.shape[1] < table.shape[1]:
                 raise UserError(
                     f"the vectors of '{name}' have {table.shape[1]} numbers, and their start '{start}' has "
@@ -50,9 +50,15 @@ def _scores(train: Split, name: str, start: str, dim: int) -> Float[np.ndarray, 
     if start != "pca":
         known = ", ".join(["pca", "random", *_vector_columns(auxiliary)])
         raise UserError(f"unknown start of vectors '{start}': wanted one of {known}")
-    means = _means(auxiliary[name], train.images.reshape(len(train), -1) / train.levels, int(auxiliary[name].max()) + 1)
-    scores = PCA(min(dim, *means.shape), random_state=0, svd_solver="full").fit_transform(means)
-    return scores[auxiliary[name]]
+    codes = _codes(train, name)
+    means = _means(codes, train.images.reshape(len(train), -1) / train.levels, int(codes.max()) + 1)
+    return PCA(min(dim, *means.shape), svd_solver="full").fit_transform(means)[codes]
+
+
+def _codes(train: Split, name: str) -> NDArray[np.int64]:
+    """Return the category of each training image."""
+    assert train.auxiliary is not None
+    return train.auxiliary[name].astype(np.int64)
 
 
 def _vector_columns(auxiliary: Auxiliary) -> list[str]:
