@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
-import gpytorch
+import torch
+from jaxtyping import Float
 from pydantic import Field, field_validator
+from torch import Tensor
 
 from gpvae_core.covariances.base import COVARIANCES
 from gpvae_core.covariances.stationary import StationaryConfig
@@ -28,5 +31,8 @@ class MaternConfig(StationaryConfig):
             raise ValueError(f"wanted {', '.join(map(str, SMOOTHNESS))}")
         return nu
 
-    def kappa(self) -> gpytorch.kernels.Kernel:
-        return gpytorch.kernels.MaternKernel(nu=self.nu)
+    def kappa(self, r: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        x = math.sqrt(2 * self.nu) * r
+        # Horner's scheme: 1, 1 + x, 1 + x + x^2 / 3
+        inner = {0.5: 0.0, 1.5: 1.0, 2.5: 1.0 + x / 3}[self.nu]
+        return (1 + x * inner) * torch.exp(-x)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import gpytorch
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from gpvae_core.covariances.base import COVARIANCES
 from gpvae_core.covariances.stationary import StationaryConfig
@@ -16,5 +18,5 @@ class RbfConfig(StationaryConfig):
 
     kind: ClassVar[str] = "rbf"
 
-    def kappa(self) -> gpytorch.kernels.Kernel:
-        return gpytorch.kernels.RBFKernel()
+    def kappa(self, r: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return torch.exp(-0.5 * r.square())

@@ -24,7 +24,8 @@ class ExactPosterior:
 
     def __init__(self, K: Float[Tensor, "*#batch #D N N"], pseudo: PseudoObservations) -> None:
         self._K, self._pseudo = K, pseudo
-        self._root = pseudo.precision.sqrt()
+        # The square root has no gradient at a precision of 0.
+        self._root = torch.where(pseudo.precision > 0, pseudo.precision, 1.0).sqrt() * pseudo.observed
         eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
         self._chol = torch.linalg.cholesky(eye + self._root[..., :, None] * K * self._root[..., None, :])
         whitened = (self._root * pseudo.mean).unsqueeze(-1)

@@ -15,10 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.covariances.matern import SMOOTHNESS
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
-
-SMOOTHNESS = (0.5, 1.5, 2.5)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import gpytorch
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.covariances.matern import MaternConfig
 from gpvae_core.covariances.stationary import Stationary
 from gpvae_core.errors import UserError, clipped
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
@@ -24,10 +24,9 @@ def process_of(prior: GPPrior) -> MaternProcess:
     kernel = prior.kernel
     if not isinstance(kernel, Stationary) or prior.inputs.width != 1 or prior.inputs.tables:
         raise _unsuitable(prior)
-    kappa = kernel.kappa
-    if not isinstance(kappa, gpytorch.kernels.MaternKernel):
+    if not isinstance(kernel.config, MaternConfig):
         raise _unsuitable(prior)
-    return MaternProcess(kappa.nu, kernel.length_scale, kernel.variance())
+    return MaternProcess(kernel.config.nu, kernel.length_scale(), kernel.variance())
 
 
 def _unsuitable(prior: GPPrior) -> UserError:
