@@ -22,7 +22,7 @@ class MaternConfig(StationaryConfig):
     """Matern of smoothness nu = 0.5, 1.5 or 2.5 (Rasmussen & Williams 2006, eq. 4.14-4.17)."""
 
     kind: ClassVar[str] = "matern"
-    nu: float = Field(default=2.5, description="smoothness nu: 0.5, 1.5 or 2.5")
+    nu: float = Field(default=2.5, ge=min(SMOOTHNESS), le=max(SMOOTHNESS), description="smoothness nu: 0.5, 1.5 or 2.5")
 
     @field_validator("nu")
     @classmethod

@@ -97,6 +97,9 @@ class InferenceConfig(PartConfig):
     def start(self, vae: VAE, data: Dataset, seed: int) -> None:
         """Set what starts at the training data, in a model whose other weights are at their start already."""
 
+    correlates: ClassVar[bool] = False
+    """Whether a prior over their auxiliary columns correlates instances, so that a run needs data with columns."""
+
     @property
     @abstractmethod
     def score_name(self) -> str:

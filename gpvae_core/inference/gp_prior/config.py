@@ -39,6 +39,7 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         "freeze_decoder": False,
     }
     wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
+    correlates: ClassVar[bool] = True
     needs_whole_groups: ClassVar[bool]
     """Whether a group must not be divided into batches."""
     balance: Literal["elbo", "geco"] = Field(

@@ -44,9 +44,7 @@ def test_every_method_is_here() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stopped_run_resumes_exactly(
-    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_resumes_exactly(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {**SETTINGS[method], "train.batch_size": 8, "train.epochs": 3}
     monkeypatch.setattr("gpvae_core.training.load", lambda _: DATA)
     whole = train(config(method, settings), tmp_path / "whole", data=DATA, device="cpu")
