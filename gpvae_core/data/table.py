@@ -43,7 +43,7 @@ class Rows:
 
 @DATASETS.register("table")
 class TableFile(PathSource):
-    """A .csv or .parquet with a column of image paths, or an .npz of images, with columns of what is known of each.
+    """A .csv, or .parquet (needs pyarrow), with a column of image paths, or an .npz of images, and columns beside them.
 
     The header says a column's role as name:role, such as time:number, angle:number(period=360 unit=degrees),
     object:category, position:vector (numbers with spaces between them), frame:image, part:split or comment:skip;

@@ -60,7 +60,7 @@ def parse_heading(text: str, where: str) -> Heading:
         raise UserError(f"{where}: wanted a column name, name:role or name:role(option=value), got '{short(text)}'")
     name, role = match[1].strip(), match[2]
     if role is not None and role not in ROLES:
-        raise unknown(f"role of column '{short(name)}'", role, ROLES)
+        raise UserError(f"{where}: column '{short(name)}': {unknown('role', role, ROLES)}")
     options: dict[str, str] = {}
     for option in (match[3] or "").split():
         key, _, value = option.partition("=")
