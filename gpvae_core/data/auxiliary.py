@@ -57,7 +57,7 @@ class Auxiliary:
     >>> import gpvae_core as gpvae
     >>> time = gpvae.Column("time", "number", unit="s")
     >>> auxiliary = gpvae.Auxiliary((time,), {"time": np.array([0.0, 0.4, 1.5])})
-    >>> len(auxiliary), auxiliary["time"].max(), auxiliary.column("time").unit
+    >>> len(auxiliary), float(auxiliary["time"].max()), auxiliary.column("time").unit
     (3, 1.5, 's')
     """
 

@@ -17,7 +17,7 @@ from gpvae_core.data.damage import check_readable, counted, npz_in_one_line, sho
 from gpvae_core.data.decode import is_picture
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
 from gpvae_core.data.table_cells import Cells, csv_table, parquet_table
-from gpvae_core.data.table_columns import Filled, Heading, Where, fill, parse_headings, values_of
+from gpvae_core.data.table_columns import ColumnHeading, Filled, Where, fill, parse_headings, values_of
 from gpvae_core.data.table_pictures import read_pictures
 from gpvae_core.errors import UserError
 from gpvae_core.reading import read_arrays
@@ -92,7 +92,7 @@ def _from_cells(cells: Cells, size: int | None) -> Rows:
     return Rows(images, 255, observed, filled, parts, notes)
 
 
-def _picture_column(headings: Sequence[Heading], cells: Cells) -> int:
+def _picture_column(headings: Sequence[ColumnHeading], cells: Cells) -> int:
     """Return the place of the column of pictures: the one called so, or the only one whose cells end as pictures."""
     said = [place for place, heading in enumerate(headings) if heading.role == "image"]
     silent = [place for place, heading in enumerate(headings) if heading.role is None]
@@ -107,7 +107,7 @@ def _are_pictures(cells: Sequence[str]) -> bool:
     return any(cells) and all(is_picture(cell) for cell in cells if cell)
 
 
-def _is_split(heading: Heading) -> bool:
+def _is_split(heading: ColumnHeading) -> bool:
     return heading.role == "split" or (heading.role is None and heading.name.lower() == "split")
 
 

@@ -29,7 +29,7 @@ Where = Callable[[int], str]
 
 
 @dataclass(frozen=True)
-class Heading:
+class ColumnHeading:
     """What the header says of a column."""
 
     name: str
@@ -49,7 +49,7 @@ class Filled:
     """Whether the role was guessed."""
 
 
-def parse_heading(text: str, where: str) -> Heading:
+def parse_heading(text: str, where: str) -> ColumnHeading:
     """Return what 'angle', 'angle:number' or 'angle:number(period=360 unit=degrees)' says.
 
     Raises:
@@ -74,10 +74,10 @@ def parse_heading(text: str, where: str) -> Heading:
         raise UserError(
             f"{where}: column '{short(name)}' has the period '{short(options['period'])}', which is no number"
         )
-    return Heading(name, role, period, options.get("unit", ""))
+    return ColumnHeading(name, role, period, options.get("unit", ""))
 
 
-def parse_headings(texts: Sequence[str], where: str) -> list[Heading]:
+def parse_headings(texts: Sequence[str], where: str) -> list[ColumnHeading]:
     """Return what the header says of each column. Raises UserError as `parse_heading`, or if two have one name."""
     headings = [parse_heading(text, where) for text in texts]
     names = [heading.name for heading in headings]
@@ -87,7 +87,7 @@ def parse_headings(texts: Sequence[str], where: str) -> list[Heading]:
     return headings
 
 
-def values_of(heading: Heading, cells: Sequence[str], where: Where) -> np.ndarray:
+def values_of(heading: ColumnHeading, cells: Sequence[str], where: Where) -> np.ndarray:
     """Return the values of a column of texts: int64 or float64 (N,), texts (N,), or float64 (N, size) of a vector.
 
     Raises:
@@ -115,7 +115,7 @@ def _finite(cell: str) -> float | None:
     return None if number is None or not math.isfinite(number) else number
 
 
-def _vectors(heading: Heading, cells: Sequence[str], where: Where) -> np.ndarray:
+def _vectors(heading: ColumnHeading, cells: Sequence[str], where: Where) -> np.ndarray:
     rows = [[_finite(part) for part in cell.split()] for cell in cells]
     for row, numbers in enumerate(rows):
         if None in numbers:
@@ -128,12 +128,12 @@ def _vectors(heading: Heading, cells: Sequence[str], where: Where) -> np.ndarray
     return np.array(rows, np.float64)
 
 
-def _no_number(heading: Heading, cell: str, where: str, guessed: bool = False) -> str:
+def _no_number(heading: ColumnHeading, cell: str, where: str, guessed: bool = False) -> str:
     otherwise = f"; if it is a category, write '{heading.name}:category' in the header" if guessed else ""
     return f"{where}: '{short(cell)}' in column '{short(heading.name)}' is not a number{otherwise}"
 
 
-def fill(heading: Heading, values: np.ndarray, where: Where) -> Filled:
+def fill(heading: ColumnHeading, values: np.ndarray, where: Where) -> Filled:
     """Return the auxiliary column of these values; without a role of the heading, that of `guess`.
 
     Raises:
