@@ -62,7 +62,7 @@ class Auxiliary:
     """
 
     columns: tuple[Column, ...]
-    values: Mapping[str, NDArray[np.float64 | np.int64]]
+    values: Mapping[str, np.ndarray]
     """By name: of a number float64 (N,), of a category int64 (N,), its code, and of a vector float64 (N, size)."""
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Auxiliary:
     def __len__(self) -> int:
         return len(self.values[self.columns[0].name])
 
-    def __getitem__(self, name: str) -> NDArray[np.float64 | np.int64]:
+    def __getitem__(self, name: str) -> np.ndarray:
         """Return the values of a column. Raises UserError, with the nearest name, if there is none."""
         return self.values[self.column(name).name]
 

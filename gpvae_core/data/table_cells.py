@@ -14,6 +14,7 @@ from gpvae_core.reading import DAMAGE, MOST_TEXT, read_bytes, read_text
 
 FIRST_ROW = 2
 """Number of the first row of Parquet below the header, which is row 1 in CSV."""
+MOST_ROWS = 300_000
 MOST_CELLS = 5_000_000
 MOST_UNPACKED = 1 << 28
 """Most bytes of a Parquet file's columns, as it states them."""
@@ -98,7 +99,11 @@ def _text(value: object) -> str:
 
 
 def _checked(cells: Cells) -> Cells:
-    """Return the cells. Raises UserError if there are no rows."""
+    """Return the cells. Raises UserError if there are no rows, or more than MOST_ROWS."""
     if not cells.rows:
         raise UserError(f"'{cells.path}' holds no rows: wanted a header and below it a row for each image")
+    if len(cells.rows) > MOST_ROWS:
+        raise UserError(
+            f"'{cells.path}' has {len(cells.rows):,} rows: wanted at most {MOST_ROWS:,}; save more images as an .npz"
+        )
     return cells

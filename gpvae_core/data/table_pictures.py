@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ def read_pictures(
     named = [(row, text) for row, text in enumerate(cells.column(place)) if text]
     if not named:
         raise UserError(f"'{cells.path}': column '{short(cells.header[place])}' names no picture")
-    pictures = [_picture(cells, row, text) for row, text in named]
+    below: dict[Path, bool] = {}
+    pictures = [_picture(cells, row, text, below) for row, text in named]
     height, width = (size, size) if size else _common_shape(pictures)
     decoded = decode_all(pictures, 3, height, cells.path.name, width=width)
     pixels = grey_if_possible(decoded.pixels)
@@ -51,8 +52,15 @@ def read_pictures(
     return images, observed, notes
 
 
-def _picture(cells: Cells, row: int, text: str) -> ImageFile:
-    """Return the file of a row. Raises UserError if it is not there, or not below the table's folder."""
+def _picture(cells: Cells, row: int, text: str, below: dict[Path, bool]) -> ImageFile:
+    """Return the file of a row.
+
+    Args:
+        below: whether each folder met so far lies below the table's, links followed; it is extended.
+
+    Raises:
+        UserError: the file is not there, or not below the table's folder.
+    """
     relative, folder = PurePath(text), cells.path.parent
     where = f"{cells.where(row)}: picture '{short(text)}'"
     if "\0" in text or relative.is_absolute() or ".." in relative.parts:
@@ -61,7 +69,9 @@ def _picture(cells: Cells, row: int, text: str) -> ImageFile:
     if not os.path.isfile(path):
         raise UserError(f"{where} is not there, or no file: wanted a path relative to the table's folder")
     # As in a folder of images, a link to a file is read, and a link to a folder is not followed.
-    if not real_path(path.parent).is_relative_to(real_path(folder)):
+    if path.parent not in below:
+        below[path.parent] = real_path(path.parent).is_relative_to(real_path(folder))
+    if not below[path.parent]:
         raise UserError(f"{where} lies behind a link that leaves the table's folder")
     return ImageFile((), relative.name, where, partial(read_file, path))
 

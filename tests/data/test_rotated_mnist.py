@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,10 +54,11 @@ def test_the_published_views_are_read_in_their_order(data_dir: Path) -> None:
         for split, part in ((raw.train, "train"), (raw.test, "test")):
             np.testing.assert_array_equal(split.images[:, 0], published[f"{part}_images"][..., 0])
             auxiliary, aux = split.auxiliary, published[f"{part}_aux"]
+            identity = np.asarray(aux[:, 0], np.int64)
             assert auxiliary is not None
             np.testing.assert_array_equal(auxiliary["object"], aux[:, 0])
             np.testing.assert_allclose(auxiliary["angle"], aux[:, 1], atol=1e-12)
-            np.testing.assert_array_equal(auxiliary["pca"], published["pca_init"][aux[:, 0].astype(int)])
+            np.testing.assert_array_equal(auxiliary["pca"], published["pca_init"][identity])
             # Not the first 400 "3"s, but the published ones.
             assert_views(split, published["base_images"][None], (3,), 30)
     assert (len(raw.train), len(raw.test)) == (4050, 270)
@@ -127,21 +129,22 @@ def test_files_that_are_none(home: Path, digits: Digits) -> None:
     write_digits(home, digits, 5)
     with pytest.raises(UserError, match="'rotated-mnist': wanted 400 training images of digit 3 in MNIST, got 0"):
         read("rotated-mnist")
-    good = {
+    good: dict[str, Any] = {
         "train_images": np.zeros((2, 28, 28, 1), np.float32),
         "train_aux": np.zeros((2, 10)),
         "test_images": np.zeros((2, 28, 28, 1), np.float32),
         "test_aux": np.zeros((2, 10)),
         "pca_init": np.zeros((400, 8)),
     }
-    for odd in (
+    changes: tuple[dict[str, Any], ...] = (
         {"train_images": np.zeros((2, 28, 27, 1), np.float32)},
         {"train_images": np.full((2, 28, 28, 1), np.nan, np.float32)},
         {"train_aux": np.full((2, 10), 360.0)},
         {"train_aux": np.full((2, 10), np.nan)},
         {"train_aux": np.zeros(2)},
         {"pca_init": np.zeros((3, 8))},
-    ):
+    )
+    for odd in changes:
         np.savez(home / FILE, **good | odd)
         with pytest.raises(UserError, match=r"is not an \.npz of plain numbers, is damaged or truncated"):
             read("rotated-mnist")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gpvae_core.cli.main import main
+from gpvae_core.data.auxiliary import Auxiliary
 from gpvae_core.data.base import Dataset, absolute_name
 from gpvae_core.data.split import Split
 from gpvae_core.data.table_columns import FEW, fill, parse_heading, values_of
@@ -40,20 +41,17 @@ def arrays(folder: Path, **columns: Any) -> str:
     return f"table:{folder / 't.npz'}"
 
 
-def everything(name: str, **settings: Any) -> Split:
+def everything(name: str) -> Split:
     """All rows, in the order of the column n."""
-    raw = read(name, **settings)
-    parts = [raw.train, raw.test, *([raw.validation] if raw.validation else [])]
-    n = [int(value) for part in parts if part.auxiliary for value in part.auxiliary["n"]]
-    order = np.argsort(n)
-    values = {
-        key: np.concatenate([part.auxiliary[key] for part in parts if part.auxiliary])[order]
-        for key in parts[0].auxiliary.values  # pyright: ignore[reportOptionalMemberAccess]
-    }
-    masks = [np.ones((len(p), 8, 8), np.bool_) if p.observed is None else p.observed for p in parts]
-    auxiliary = type(parts[0].auxiliary)(parts[0].auxiliary.columns, values)  # pyright: ignore
-    images, labels = (np.concatenate([getattr(p, field) for p in parts])[order] for field in ("images", "labels"))
-    return Split(images, labels, parts[0].levels, auxiliary, np.concatenate(masks)[order])
+    raw = read(name)
+    parts = [part for part in (raw.train, raw.validation, raw.test) if part is not None]
+    auxiliary = [part.auxiliary for part in parts if part.auxiliary is not None]
+    columns = auxiliary[0].columns
+    values = {column.name: np.concatenate([part[column.name] for part in auxiliary]) for column in columns}
+    masks = [np.ones((len(part), 8, 8), np.bool_) if part.observed is None else part.observed for part in parts]
+    images, labels = np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts])
+    joined = Split(images, labels, parts[0].levels, Auxiliary(columns, values), np.concatenate(masks))
+    return joined.take(np.argsort(values["n"]))
 
 
 def roles(data: Dataset) -> dict[str, str]:
@@ -224,15 +222,10 @@ def test_parquet(folder: Path, digits: Digits) -> None:
     with pytest.raises(UserError, match=r"t\.parquet', row 2: picture 'p/0\.png' is not there"):
         load_set(f"table:{folder / 't.parquet'}")
     content = (folder / "t.parquet").read_bytes()
-    for odd in (
-        content[:-20],
-        content[:4],
-        b"",
-        b"PAR1" * 40,
-        content[: len(content) // 2] + bytes(200) + content[-8:],
-    ):
+    half = content[: len(content) // 2]
+    for odd in (content[:-20], content[:4], b"", b"PAR1" * 40, half + bytes(200) + content[-8:]):
         (folder / "t.parquet").write_bytes(odd)
-        with pytest.raises(UserError, match="is not a Parquet file, or is damaged|cannot be read"):
+        with pytest.raises(UserError, match=r"is not a Parquet file, or is damaged|cannot be read"):
             load_set(f"table:{folder / 't.parquet'}")
 
 

@@ -157,7 +157,7 @@ X = np.zeros((9, 8, 8), np.uint8)
         ({"images": X, "observed": np.ones((9, 8, 8))}, "wanted bools of shape (9, 8, 8), got float64"),
         ({"images": X, "split": np.array(["train"] * 8 + ["tset"])}, "entry 8: wanted train, validation or test"),
         ({"images": X[0]}, "wanted (N, H, W)"),
-        ({"images": X + 0.5 + X}, None),
+        ({"images": X + 0.5}, None),
         ({"images": X - 1.0}, "wanted pixels in [0, 1], got -1 to -1"),
         ({"images": X[:0]}, "wanted images, got none"),
     ],
