@@ -51,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """The auxiliary columns of N images, in the images' order: the inputs of a GP prior (Jazbec et al. 2021).
+    """The auxiliary columns of N images, in the images' order: the X of Jazbec et al. 2021, section 3.1.
 
     >>> import numpy as np
     >>> import gpvae_core as gpvae

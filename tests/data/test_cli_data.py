@@ -72,6 +72,11 @@ def test_verify(capsys: Streams) -> None:
     assert out.endswith(f"fingerprint {data.fingerprint}\n")
 
 
+def test_verify_names_the_columns(capsys: Streams) -> None:
+    out = run(capsys, "verify", "moving-ball")[1]
+    assert "in 1 classes; columns: time (number), video (category), position (vector); fingerprint" in out
+
+
 def test_verify_refuses_other_sums(home: Path, digits: Digits, capsys: Streams) -> None:
     # Readable, but not the published MNIST.
     write_mnist(home, digits)
