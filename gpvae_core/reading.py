@@ -219,6 +219,8 @@ def read_rows(path: Path, name: str) -> Iterator[np.ndarray]:
             size = math.prod(shape) * dtype.itemsize
             if size > SMALL_ARRAYS:
                 raise too_large(SMALL_ARRAYS, path)
+            if not size:  # of which there can be any number
+                raise ValueError("an array whose rows are empty")
             for _ in range(count):
                 yield np.frombuffer(member.read(size), dtype).reshape(shape)
             member.read(1)  # NOTE: the checksum is compared at the end, which is only seen by reading on
@@ -236,6 +238,7 @@ def _read_header(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int, .
     version = npy.read_magic(member)
     shape, by_columns, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(member)
     # NOTE: numpy believes a header's shape, which can be of any size, and allocates it before it reads.
-    if not dtype.hasobject and math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
+    fits = math.prod(shape) * dtype.itemsize == info.file_size - member.tell() and min(shape, default=0) >= 0
+    if not dtype.hasobject and not fits:
         raise ValueError(f"an array of shape {str(shape)[:40]} does not fit its {info.file_size} bytes")
     return shape, by_columns, dtype

@@ -51,18 +51,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """The auxiliary columns of N images, in the images' order: the inputs of a GP prior (Jazbec et al. 2021).
+    """The auxiliary columns of N images, in the images' order: the X of Jazbec et al. 2021, section 3.1.
 
     >>> import numpy as np
     >>> import gpvae_core as gpvae
     >>> time = gpvae.Column("time", "number", unit="s")
     >>> auxiliary = gpvae.Auxiliary((time,), {"time": np.array([0.0, 0.4, 1.5])})
-    >>> len(auxiliary), auxiliary["time"].max(), auxiliary.column("time").unit
+    >>> len(auxiliary), float(auxiliary["time"].max()), auxiliary.column("time").unit
     (3, 1.5, 's')
     """
 
     columns: tuple[Column, ...]
-    values: Mapping[str, NDArray[np.float64 | np.int64]]
+    values: Mapping[str, np.ndarray]
     """By name: of a number float64 (N,), of a category int64 (N,), its code, and of a vector float64 (N, size)."""
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Auxiliary:
     def __len__(self) -> int:
         return len(self.values[self.columns[0].name])
 
-    def __getitem__(self, name: str) -> NDArray[np.float64 | np.int64]:
+    def __getitem__(self, name: str) -> np.ndarray:
         """Return the values of a column. Raises UserError, with the nearest name, if there is none."""
         return self.values[self.column(name).name]
 

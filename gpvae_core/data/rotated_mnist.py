@@ -53,7 +53,7 @@ class Views:
 
 @DATASETS.register("rotated-mnist")
 class RotatedMnist(Source):
-    """MNIST's digit 3, or the digits named as in rotated-mnist:0,1,3 or rotated-mnist:0-9, at 16 angles, 28x28.
+    """MNIST's digit 3, or those of a name such as rotated-mnist:0,1,3 or rotated-mnist:0-9, at 16 angles; needs MNIST.
 
     Pixels are splines and reach beyond [0, 1]. With the published file of digit 3, its images; else the same recipe.
     """

@@ -39,7 +39,7 @@ Poses: TypeAlias = Mapping[int, NDArray[np.int64]]
 
 @DATASETS.register("sprites")
 class Sprites(Source):
-    """Animated characters in 72 poses, 64x64 in colour (Li & Mandt 2018); sprites:200 for the first 200 of 1,000.
+    """Characters in 72 poses, 64x64 in colour (Li & Mandt 2018); needs sprites.npz; sprites:200 for 200 of the 1,000.
 
     50 seeded poses of each training character, and all of each test character; the class is the action and direction.
     """
