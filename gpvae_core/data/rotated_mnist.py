@@ -156,7 +156,7 @@ def rotated(
     views = np.empty((len(identity), SIDE, SIDE), np.float32)
     for step in np.unique(steps):
         at = np.flatnonzero(steps == step)
-        views[at] = rotate(upright[identity[at]], 360.0 / ANGLES * step, axes=(2, 1), reshape=False)
+        views[at] = rotate(upright[identity[at]], 360.0 / ANGLES * step, axes=(1, 2), reshape=False)
     return views
 
 
