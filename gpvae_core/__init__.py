@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gpvae_core.api import load_dataset as load_dataset
     from gpvae_core.api import resume as resume
     from gpvae_core.api import train as train
+    from gpvae_core.data.auxiliary import Auxiliary as Auxiliary
+    from gpvae_core.data.auxiliary import Column as Column
     from gpvae_core.data.base import DataConfig as DataConfig
     from gpvae_core.data.base import Dataset as Dataset
     from gpvae_core.data.known_truth import KnownTruth as KnownTruth
@@ -84,6 +86,7 @@ sleep_while_waiting()
 
 _MODULES = {
     "api": ("train", "resume", "load_dataset", "list_methods", "list_datasets"),
+    "data.auxiliary": ("Auxiliary", "Column"),
     "data.base": ("DataConfig", "Dataset"),
     "data.known_truth": ("KnownTruth",),
     "data.split": ("Split",),

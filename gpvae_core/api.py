@@ -42,7 +42,7 @@ def train(
 
     Args:
         method: a name from `list_methods`, or several combined by '+': 'gp', 'iaf:4', 'sa:8+iwae:10'.
-        dataset: a name from `list_datasets`, or 'images:PATH' or 'array:PATH.npz' for data of your own.
+        dataset: a name from `list_datasets`, or 'images:PATH', 'array:PATH.npz' or 'table:PATH' for data of your own.
         out: a new folder for the run; by default `runs/DATASET-METHOD-dD-sSEED`.
         settings: any other setting, as {'latent_dim': 10, 'epochs': 50, 'encoder.expected_kl': 'closed_form'}.
         preset: name of a paper's settings, 'kim2021'.

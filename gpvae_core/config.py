@@ -74,7 +74,8 @@ def make_config(
         UserError: the method, preset or a setting is unknown, a value is out of range or would change a frozen
             decoder.
     """
-    raw = _method_defaults(get_method(method), event_shape, source_of(data).wants)
+    source = source_of(data)
+    raw = _method_defaults(get_method(method), event_shape, source.wants)
     raw["data"] = data.model_dump()
     if preset is not None:
         _merge(raw, _preset(preset))
@@ -84,6 +85,8 @@ def make_config(
     kinds_first = sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".kind"))
     for key, value in kinds_first:
         set_setting(raw, key, value)
+    if raw.get("prior", {}).get("kind") == "gp":
+        raw["prior"] = {**source.process, **raw["prior"]}
     config = _with_inference(parse_config(raw), raw, overrides or {})
     if decoder_of is not None:
         _check_frozen(config, decoder_of)

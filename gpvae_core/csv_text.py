@@ -1,4 +1,4 @@
-"""Formatting of tables as CSV text."""
+"""Formatting of tables as CSV text, and the cells of such a text."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     writer.writerow(header)
     writer.writerows(map(_plain, rows))
     return out.getvalue()
+
+
+def csv_cells(text: str) -> list[list[str]]:
+    """Return the cells of each line of a CSV text, without spaces around them; an empty line has none.
+
+    Raises:
+        ValueError: a cell is longer than the csv module takes.
+    """
+    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    try:
+        return [[cell.strip() for cell in line] for line in lines]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
 
 
 def _plain(row: Iterable[object]) -> list[object]:

@@ -202,12 +202,43 @@ def read_arrays(path: Path, most: int, names: Collection[str] | None = None) -> 
         return {name: _read_array(archive, info) for name, info in wanted.items()}
 
 
+def read_rows(path: Path, name: str) -> Iterator[np.ndarray]:
+    """Yield the rows of an array of an .npz, along its first axis; only one is in memory. No pickle.
+
+    Raises:
+        OSError: as `open_regular`, or a row has more than SMALL_ARRAYS bytes.
+        ValueError: the array has another size than its header states, holds Python objects or is stored column by
+            column; so are others of DAMAGE.
+    """
+    with open_zip(path) as archive:
+        info = _arrays_of(archive)[name]
+        with _open_member(archive, info) as member:
+            (count, *shape), by_columns, dtype = _read_header(member, info)
+            if dtype.hasobject or by_columns:
+                raise ValueError("an array of Python objects, or one that is stored column by column")
+            size = math.prod(shape) * dtype.itemsize
+            if size > SMALL_ARRAYS:
+                raise too_large(SMALL_ARRAYS, path)
+            if not size:  # of which there can be any number
+                raise ValueError("an array whose rows are empty")
+            for _ in range(count):
+                yield np.frombuffer(member.read(size), dtype).reshape(shape)
+            member.read(1)  # NOTE: the checksum is compared at the end, which is only seen by reading on
+
+
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with _open_member(archive, info) as member:
-        version = npy.read_magic(member)
-        shape, _, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(member)
-        # NOTE: numpy believes a header's shape, which can be of any size, and allocates it before it reads.
-        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
-            raise ValueError(f"an array of shape {str(shape)[:40]} does not fit its {info.file_size} bytes")
+        _read_header(member, info)
     with _open_member(archive, info) as member:
         return npy.read_array(member, allow_pickle=False)
+
+
+def _read_header(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return (shape, whether it is stored column by column, type). Raises ValueError if the size does not fit them."""
+    version = npy.read_magic(member)
+    shape, by_columns, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(member)
+    # NOTE: numpy believes a header's shape, which can be of any size, and allocates it before it reads.
+    fits = math.prod(shape) * dtype.itemsize == info.file_size - member.tell() and min(shape, default=0) >= 0
+    if not dtype.hasobject and not fits:
+        raise ValueError(f"an array of shape {str(shape)[:40]} does not fit its {info.file_size} bytes")
+    return shape, by_columns, dtype

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from gpvae_core.data.auxiliary import Column
 from gpvae_core.data.base import DataConfig
 from gpvae_core.encoders.base import ENCODERS, EncoderConfig
 from gpvae_core.inference.amortized import AmortizedConfig
@@ -189,8 +190,11 @@ class RunConfig(BaseModel):
                 out[part] = {"kind": getattr(self, part).kind, **out[part]}
         return out
 
-    def build(self, event_shape: EventShape) -> VAE:
+    def build(self, event_shape: EventShape, columns: Sequence[Column] = ()) -> VAE:
         """Build the untrained model for images of shape (C, H, W), with weights from torch's global generator.
+
+        Args:
+            columns: the auxiliary columns of the data, of which a GP prior is a function.
 
         Raises:
             UserError: the networks cannot be built for this shape or are too large, or the refiner does not fit the
@@ -204,6 +208,7 @@ class RunConfig(BaseModel):
                 self.latent_dim,
                 event_shape,
                 self.refiner.build(self.net, event_shape, self.latent_dim),
+                self.inference.extra(self.prior, columns, self.latent_dim),
             )
         self.regulariser.prepare(vae.encoder)
         vae.refiner.check(vae)

@@ -178,6 +178,7 @@ def run_metadata(
         "seed": config.seed,
         "data_fingerprint": data.fingerprint,
         "event_shape": list(data.event_shape),
+        **({"columns": [asdict(column) for column in data.columns]} if data.columns else {}),
         "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         "parameters": parameters,
         **origin,

@@ -7,6 +7,8 @@ from typing import Annotated, NotRequired, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gpvae_core.data.auxiliary import Column
+
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Epoch = Annotated[int, Field(ge=1, le=10**12)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
@@ -78,6 +80,8 @@ class RunMetadata(BaseModel):
     event_shape: tuple[Side, Side, Side]
     """Channels, height and width of an image."""
     data_fingerprint: str
+    columns: tuple[Column, ...] = ()
+    """The auxiliary columns of the data."""
     versions: dict[str, str] = Field(default_factory=dict)
     device: str = ""
     seed: Seed | None = None

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from gpvae_core.data.base import DATASETS, Dataset, load, parse_name
+from gpvae_core.data.base import DATASETS, Dataset, Source, load, parse_name
 from gpvae_core.densities.base import Posterior, log_standard_normal
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError, shown, unknown
@@ -78,8 +78,17 @@ class Run:
 
     @property
     def is_images(self) -> bool:
-        """Whether the run was trained on images, with pixels in [0, 1], and not on points."""
-        return DATASETS.get(parse_name(self.config.data.name)[0]).is_images
+        """Whether the run was trained on images, and not on points."""
+        return self._source.is_images
+
+    @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """Bounds of the pixels of its images, [0, 1] of most data sets; None for points, which have none."""
+        return self._source.pixel_range
+
+    @property
+    def _source(self) -> type[Source]:
+        return DATASETS.get(parse_name(self.config.data.name)[0])
 
     @property
     def metrics(self) -> list[EpochMetrics]:
@@ -132,14 +141,14 @@ class Run:
         return kept_epochs(self.dir)
 
     def _images(self, x: Tensor) -> Tensor:
-        return as_images(torch.as_tensor(x), self.model.event_shape, self.is_images).to(self.device)
+        return as_images(torch.as_tensor(x), self.model.event_shape, self.pixel_range).to(self.device)
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> Posterior:
         """Return q(z|x), refined if the run has a refiner.
 
         Args:
-            x: one image (C,H,W) or a batch (B,C,H,W), pixels in [0, 1].
+            x: one image (C,H,W) or a batch (B,C,H,W), pixels in `pixel_range`.
         """
         return self.model.infer(self._images(x))
 
@@ -197,7 +206,7 @@ def load_run(
     target = pick_device(device)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon replaced, must not advance the caller's generator
         try:
-            model = config.build(meta.event_shape)
+            model = config.build(meta.event_shape, meta.columns)
         except UserError as error:
             raise UserError(f"'{path}' is damaged: its config.json and meta.json describe no model ({error})") from None
     if epoch is not None and epoch not in kept_epochs(path):

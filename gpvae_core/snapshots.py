@@ -38,9 +38,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor],
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         i, _, name = key.partition(".")
-        # The step count is a scalar; both moments have the parameter's shape.
-        shape = parameters[int(i)].shape if name in MOMENTS else ()
-        if value.shape != shape or value.dtype != torch.float32 or not bool(value.isfinite().all()):
+        # The step count is a float32 scalar; both moments have the parameter's shape and type.
+        like = parameters[int(i)] if name in MOMENTS else torch.empty(())
+        if value.shape != like.shape or value.dtype != like.dtype or not bool(value.isfinite().all()):
             raise ValueError(f"{name} of shape {tuple(value.shape)} and type {value.dtype} for parameter {i}")
         if name in MOMENTS:
             # The fused optimizer wants the parameter's memory format, whose convolutions' is channels last.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.data.base import Dataset, load
+from gpvae_core.data.observed import wants_all_pixels
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
 from gpvae_core.guards import locked, stop_on_signal
@@ -40,12 +41,15 @@ def train(
         data: the data set of `config.data`, where the caller has loaded it already.
 
     Raises:
-        UserError: `out` is not empty, the disk is full, the initial model does not fit, or training diverged.
+        UserError: `out` is not empty, the disk is full, pixels of the data are missing, the initial model does not fit,
+            or training diverged.
         Cancelled: stopped by a signal or from `progress`; `resume(out)` continues to the same weights.
     """
     with locked(out), stop_on_signal() as stop:
         _check_free(out)
-        training = Training(config, data or load(config.data), out, pick_device(device))
+        loaded = data or load(config.data)
+        wants_all_pixels(loaded)
+        training = Training(config, loaded, out, pick_device(device))
         if init_from is not None:
             start_from(training.model, init_from[1], config)
         if decoder_from is not None:

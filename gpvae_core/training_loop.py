@@ -49,7 +49,8 @@ class Training:
         # NOTE: layers draw their initial weights from torch's global generator; fork_rng restores its state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = config.build(data.event_shape).to(device)
+            self.model = config.build(data.event_shape, data.columns).to(device)
+        config.inference.start(self.model, data, config.seed)
         self.optimizer = torch.optim.Adam(
             [p for p in self.model.parameters() if p.requires_grad], lr=config.train.lr, fused=True
         )
@@ -127,9 +128,9 @@ class Training:
 
     def _check_progress(self) -> None:
         """Raise ValueError if the state has a stage or a step that this run does not have."""
-        stages, steps = len(self.model.encoder.stages()), -(-len(self.images) // self.config.train.batch_size)
-        if self.state.stage >= stages or self.state.step > steps:
-            raise ValueError(f"stage {self.state.stage} of {stages}, step {self.state.step} of {steps}")
+        stages = len(self.model.encoder.stages())
+        if self.state.stage >= stages or self.state.step > len(self.images):
+            raise ValueError(f"stage {self.state.stage} of {stages}, step {self.state.step}")
 
     def _restore_noise(self) -> None:
         """Restore the generator's state; on another kind of device the epoch is repeated with new noise.
@@ -233,23 +234,22 @@ class Training:
 
         NOTE: the bound is summed on the device and read once, at the end, as each read would wait for the device.
         """
-        cfg, n = self.config.train, len(self.images)
+        cfg = self.config.train
         # The order comes from the generator's state at the epoch's start, which is saved: an epoch that is resumed
         # half way has the same order, while the noise of its remaining steps continues from the saved `rng`.
         if self.state.step == 0:
             self.state.epoch_rng = rng_text(self.generator)
-        order = inference.order(self._epoch_generator())
+        batches = inference.batches(self._epoch_generator(), cfg.batch_size)
         if self.state.step == 0:
             # NOTE: the generator is advanced by the order's draws, so that the steps' noise continues after them.
-            inference.order(self.generator)
-        steps = -(-n // cfg.batch_size)
+            inference.batches(self.generator, cfg.batch_size)
+        steps = len(batches)
         bound_sum = torch.tensor(self.state.bound_sum, device=self.device)
         started, before = time.monotonic(), self.state.seconds
         self.model.train()
         try:
             while self.state.step < steps:
-                index = order[self.state.step * cfg.batch_size : (self.state.step + 1) * cfg.batch_size]
-                bound_sum += self._step(inference, index).sum()
+                bound_sum += self._step(inference, batches[self.state.step]).sum()
                 self.state.step += 1
                 progress(self.state.epoch * steps + self.state.step, cfg.epochs * steps, "training")
                 if stop.is_set():
@@ -289,6 +289,7 @@ class Training:
             state.best_elbo, state.best_epoch = score, state.epoch
             self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         row = {"epoch": state.epoch, "train_bound": train_bound, "validation_elbo": score, "seconds": state.seconds}
+        row |= inference.figures()
         if state.passes:
             row["passes"] = state.passes / len(self.images)
         state.passes = 0

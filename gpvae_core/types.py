@@ -16,16 +16,18 @@ from gpvae_core.errors import UserError
 
 Images: TypeAlias = Float[Tensor, "B C H W"]
 EventShape: TypeAlias = tuple[int, int, int]
+UNIT_RANGE = (0.0, 1.0)
+"""Range of the pixels of ordinary images."""
 
 
-def as_images(x: Tensor, event_shape: EventShape, pixels: bool = True) -> Images:
+def as_images(x: Tensor, event_shape: EventShape, pixel_range: tuple[float, float] | None = UNIT_RANGE) -> Images:
     """Return one image (C, H, W) or a batch (B, C, H, W) as a validated float32 batch.
 
     Args:
-        pixels: whether values must be pixels in [0, 1]; points of a synthetic data set need not be.
+        pixel_range: bounds of the values; None for values without bounds, as points of a synthetic data set.
 
     Raises:
-        UserError: the shape is wrong, the batch is empty, or values are NaN, infinite or not in [0, 1].
+        UserError: the shape is wrong, the batch is empty, or values are NaN, infinite or out of range.
     """
     if x.ndim == len(event_shape):
         x = x.unsqueeze(0)
@@ -37,13 +39,12 @@ def as_images(x: Tensor, event_shape: EventShape, pixels: bool = True) -> Images
     if len(x) == 0:
         raise UserError("wanted at least one image, got an empty batch")
     x = x.to(torch.float32)
+    wanted = "values" if pixel_range is None else f"pixels in [{pixel_range[0]:g}, {pixel_range[1]:g}]"
     if not bool(torch.isfinite(x).all()):
-        raise UserError(f"wanted finite {'pixels in [0, 1]' if pixels else 'values'}, got NaN or infinity")
-    if not pixels:
-        return x
+        raise UserError(f"wanted finite {wanted}, got NaN or infinity")
     low, high = float(x.min()), float(x.max())
-    if low < 0.0 or high > 1.0:
+    if pixel_range is not None and not pixel_range[0] <= low <= high <= pixel_range[1]:
         raise UserError(
-            f"wanted pixels in [0, 1], got {low:g} to {high:g}; were levels not divided by the highest, 255 for bytes?"
+            f"wanted {wanted}, got {low:g} to {high:g}; were levels not divided by the highest, 255 for bytes?"
         )
     return x

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gpvae_core.densities.base import Posterior, Samples
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.encoders.base import Encoder
+from gpvae_core.errors import UserError
 from gpvae_core.likelihoods import Likelihood
 from gpvae_core.progress import checkpoint
 from gpvae_core.refiners.base import Refiner
@@ -92,10 +93,26 @@ class VAE(GenerativeModel):
         latent_dim: int,
         event_shape: EventShape,
         refiner: Refiner | None = None,
+        extra: nn.Module | None = None,
     ) -> None:
         super().__init__(decoder, likelihood, latent_dim, event_shape)
         self.encoder = encoder
         self.refiner = refiner or NoRefiner()
+        self.extra = extra
+        """What inference learns beside these, such as a GP prior over instances; None for most methods."""
+
+    def prior(self, x: Float[Tensor, "B ..."]) -> Posterior:
+        """Return p(z) for each of B images, as `GenerativeModel.prior`.
+
+        Raises:
+            UserError: a prior over instances correlates their latents, so that an image has no prior of its own.
+        """
+        if self.extra is not None:
+            raise UserError(
+                "this run's prior correlates the latents of all images, so that log p(x) and gaps of single images are "
+                "not defined for it"
+            )
+        return super().prior(x)
 
     def infer(
         self,

@@ -16,6 +16,9 @@ class DeviceSplit:
     def __init__(self, split: Split, device: torch.device) -> None:
         self.images = torch.from_numpy(split.images).to(device)
         self.scale = 1.0 / split.levels
+        auxiliary = {} if split.auxiliary is None else split.auxiliary.values
+        self.columns = {name: torch.from_numpy(values).to(device) for name, values in auxiliary.items()}
+        """The auxiliary columns by name: (N,), or (N, size) of a vector."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -35,7 +35,7 @@ LAYERS = [
         "threads",
         "allocator",
     },
-    {"nets", "gp", "likelihoods", "data"},
+    {"nets", "gp", "gp_prior", "covariances", "likelihoods", "data"},
     {"densities"},
     {"priors"},
     {"encoders", "refiners"},

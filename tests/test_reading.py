@@ -23,6 +23,7 @@ from gpvae_core.reading import (
     read_arrays,
     read_bytes,
     read_member,
+    read_rows,
     read_text,
 )
 
@@ -202,7 +203,35 @@ def with_header(path: Path, shape: str, data: bytes = b"1234", kind: str = "'|u1
 def test_headers_of_arrays_are_not_believed(tmp_path: Path, shape: str, kind: str) -> None:
     with pytest.raises(DAMAGE):
         read_arrays(with_header(tmp_path / "a.npz", shape, kind=kind), MB)
+    with pytest.raises(DAMAGE):
+        list(read_rows(tmp_path / "a.npz", "a"))
     assert read_arrays(with_header(tmp_path / "b.npz", "(4,)"), MB)["a"].tolist() == [49, 50, 51, 52]
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_an_array_is_read_row_by_row(tmp_path: Path, write: Callable[..., None]) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (300, 7, 5), np.uint8)
+    write(tmp_path / "a.npz", a=array, text=np.array(["one", "three"]))
+    np.testing.assert_array_equal(np.stack(list(read_rows(tmp_path / "a.npz", "a"))), array)
+    assert [str(row) for row in read_rows(tmp_path / "a.npz", "text")] == ["one", "three"]
+
+
+def test_rows_that_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = np.asfortranarray(np.zeros((3, 4)))
+    path = save(tmp_path / "a.npz", columns=columns, scalar=np.array(3), empty=np.zeros((9, 0)), long=np.zeros((2, 9)))
+    for name in ("columns", "scalar", "empty", "none"):
+        with pytest.raises(DAMAGE):
+            list(read_rows(path, name))
+    monkeypatch.setattr(reading, "SMALL_ARRAYS", 70)
+    with pytest.raises(OSError, match="it is too large"):
+        list(read_rows(path, "long"))
+    # A byte that changed is seen at the end, by the checksum.
+    np.savez(tmp_path / "b.npz", a=np.arange(64, dtype=np.uint8).reshape(8, 8))
+    content = bytearray((tmp_path / "b.npz").read_bytes())
+    content[content.index(bytes(range(40, 48)))] ^= 1
+    (tmp_path / "b.npz").write_bytes(content)
+    with pytest.raises(zipfile.BadZipFile, match="CRC"):
+        list(read_rows(tmp_path / "b.npz", "a"))
 
 
 def test_arrays_of_far_more_than_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,15 @@ def test_wrong_images_are_one_clear_line(x: Tensor, message: str) -> None:
         as_images(x, SHAPE)
 
 
+def test_the_range_of_pixels_is_that_of_the_data() -> None:
+    assert as_images(torch.full(SHAPE, -0.1), SHAPE, (-0.7, 1.7)).shape == (1, *SHAPE)
+    assert as_images(torch.full(SHAPE, 255.0), SHAPE, None).shape == (1, *SHAPE)
+    with pytest.raises(UserError, match=r"wanted pixels in \[-0.7, 1.7\], got 255 to 255"):
+        as_images(torch.full(SHAPE, 255.0), SHAPE, (-0.7, 1.7))
+    with pytest.raises(UserError, match="wanted finite values, got NaN or infinity"):
+        as_images(torch.full(SHAPE, float("inf")), SHAPE, None)
+
+
 def test_an_unknown_name_lists_what_is_known() -> None:
     assert "did you mean 'gaussian'? (known: gaussian, gp)" in str(unknown("encoder", "gausian", ["gp", "gaussian"]))
     assert "did you mean" not in str(unknown("encoder", "zzz", ["gp"]))

@@ -48,7 +48,7 @@ class Learner:
 
     def epoch(self) -> None:
         """Train one epoch, and record its passes and the mean time of a step."""
-        batches = self.inference.order(self.generator).split(self.size)
+        batches = self.inference.batches(self.generator, self.size)
         start = time.perf_counter()
         for index in batches:
             step = self.inference.step(index, BoundSettings(), self.generator)

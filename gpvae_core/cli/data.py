@@ -25,7 +25,12 @@ _AVAILABLE = {True: "yes", False: "no", None: "your own"}
 
 @app.command("list")
 def list_command(json_: _Json = False, out: JsonFile = None) -> None:
-    """List the data sets: the shape of an image, whether the files are present, and a summary.
+    """List the data sets: the shape of an image, whether the files are present, auxiliary columns, and a summary.
+
+    The columns of table:PATH are those of its header, in which name:role says a column's role: time:number,
+    angle:number(period=360 unit=degrees), object:category, position:vector, frame:image (the image's path), part:split
+    (train, validation or test), comment:skip. Roles that it does not say are guessed, which the data set's note tells.
+    An empty path is a missing frame, and a wholly transparent pixel a missing one.
 
     Example: gpvae data list --json
     """
@@ -34,15 +39,29 @@ def list_command(json_: _Json = False, out: JsonFile = None) -> None:
     check_files(out)
     rows = [_row(name, DATASETS.get(name), summary) for name, summary in DATASETS.summaries().items()]
     if not put_json(rows, json_, out):
-        print_table([row | {"shape": _shape(row["shape"]), "available": _available(row["available"])} for row in rows])
+        print_table([_shown(row) for row in rows])
 
 
 def _row(name: str, source: type[Source], summary: str) -> dict[str, Any]:
     return {
-        "name": f"{name}:PATH" if source.takes_path else name,
+        "name": f"{name}:{source.takes}" if source.takes_path else name,
+        "argument": source.takes,
         "shape": source.shape,
         "available": source.present(),
+        "columns": dict(source.columns),
         "summary": summary,
+    }
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    """Return a row of the printed table."""
+    name, argument = row["name"], row["argument"]
+    return {
+        "name": name if row["available"] is None or not argument else f"{name}[:{argument}]",
+        "shape": _shape(row["shape"]),
+        "available": _available(row["available"]),
+        "columns": ", ".join(row["columns"]),
+        "summary": row["summary"],
     }
 
 
@@ -114,6 +133,7 @@ def _verify(name: str) -> dict[str, Any]:
         "validation": len(data.validation),
         "test": len(data.test),
         "classes": len(data.class_names),
+        "columns": {column.name: column.role for column in data.columns},
         "checksums": {path.name: checksum for path, checksum in checksums},
         "fingerprint": data.fingerprint,
         "note": data.note,
@@ -170,8 +190,10 @@ def _config(name: str) -> DataConfig:
 
 def _sentence(row: dict[str, Any]) -> str:
     sums = f"; {len(row['checksums'])} files have their published checksums" if row["checksums"] else ""
+    columns = f"; columns: {', '.join(f'{name} ({role})' for name, role in row['columns'].items())}"
     note = f"; note: {row['note']}" if row["note"] else ""
     return (
         f"{row['name']}: {row['train']} training, {row['validation']} validation and {row['test']} test images of "
-        f"{_shape(row['shape'])} in {row['classes']} classes{sums}; fingerprint {row['fingerprint']}{note}"
+        f"{_shape(row['shape'])} in {row['classes']} classes{columns if row['columns'] else ''}{sums}; "
+        f"fingerprint {row['fingerprint']}{note}"
     )

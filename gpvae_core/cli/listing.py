@@ -31,6 +31,7 @@ KINDS = (
     "regularisers",
     "networks",
     "likelihoods",
+    "kernels",
     "settings",
     "presets",
     "benches",
@@ -46,6 +47,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
     """Return the rows of the list named `kind`, one of KINDS."""
     from gpvae_core.bench.base import BENCHES
     from gpvae_core.config import PRESETS
+    from gpvae_core.covariances.base import COVARIANCES
     from gpvae_core.data.base import DATASETS
     from gpvae_core.device import available_devices
     from gpvae_core.encoders.base import ENCODERS
@@ -66,6 +68,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
         "regularisers": lambda: _named(REGULARISERS.summaries()),
         "networks": lambda: _named(NETS.summaries()),
         "likelihoods": lambda: _named(LIKELIHOODS.summaries()),
+        "kernels": lambda: _named(COVARIANCES.summaries()),
         "settings": settings_table,
         "presets": lambda: _named({name: json.dumps(value) for name, value in PRESETS.items()}),
         "benches": lambda: _named(BENCHES.summaries()),

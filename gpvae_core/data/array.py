@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,11 +11,11 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.base import DATASETS, PathSource, RawData, own_path
 from gpvae_core.data.classes import ShownClasses, shown_classes
-from gpvae_core.data.damage import cannot_read, check_readable, counted, short
+from gpvae_core.data.damage import counted, npz_in_one_line
 from gpvae_core.data.levels import LESS, SET_LEVELS, check_levels, sliver_note, spans_of, to_unit_range
 from gpvae_core.data.split import PARTS, Split, stratified_test_split
 from gpvae_core.errors import UserError
-from gpvae_core.reading import DAMAGE, array_names, read_arrays
+from gpvae_core.reading import array_names, read_arrays
 
 MAX_BYTES = 8_000_000_000
 SIDES = (4, 256)
@@ -41,11 +40,11 @@ class ArrayFile(PathSource):
 
     def read(self) -> RawData:
         path = own_path(self.argument)
-        with _in_one_line(path):
+        with npz_in_one_line(path):
             there = array_names(path)
         parts = _parts(there, path)
         used = [name for pair in parts.values() for name in pair if name]
-        with _in_one_line(path):
+        with npz_in_one_line(path):
             arrays = read_arrays(path, MAX_BYTES, used)
         splits, names, shown = self._splits(arrays, parts, path)
         notes = _sliver_notes([arrays[images] for images, _ in parts.values()], self.config.levels, parts)
@@ -116,24 +115,6 @@ def _left_out(there: Collection[str], used: Collection[str]) -> str:
     """Return which arrays are not read, in words; empty if all are."""
     others = [name for name in there if name not in used]
     return f"left out: {counted(others, 'array')} beside {' and '.join(map(repr, used))}" if others else ""
-
-
-@contextmanager
-def _in_one_line(path: Path) -> Iterator[None]:
-    """Raise what goes wrong within, while an .npz is read, as UserError.
-
-    Causes are that the file does not exist, cannot be read, is not an .npz, is truncated, contains Python objects, or
-    exceeds MAX_BYTES.
-    """
-    check_readable(path)
-    if not path.is_file():
-        raise UserError(f"'{path}' is not there: wanted an .npz file")
-    try:
-        yield
-    except OSError as error:
-        raise cannot_read(path, error) from None
-    except DAMAGE as error:
-        raise UserError(f"'{path}' is not an .npz of plain numbers, is damaged or truncated ({short(error)})") from None
 
 
 def as_pixels(array: np.ndarray, where: str, levels: int | None = None) -> tuple[NDArray[np.uint8 | np.float32], int]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from gpvae_core.data.auxiliary import Column, Role
 from gpvae_core.data.classes import ShownClasses
 from gpvae_core.data.damage import short
 from gpvae_core.data.known_truth import KnownTruth
@@ -18,7 +19,7 @@ from gpvae_core.data.levels import MOST_LEVELS
 from gpvae_core.data.split import Split, fingerprint, hold_out
 from gpvae_core.errors import UserError
 from gpvae_core.registry import Registry
-from gpvae_core.types import EventShape
+from gpvae_core.types import UNIT_RANGE, EventShape
 
 
 class DataConfig(BaseModel):
@@ -80,11 +81,20 @@ class Dataset:
     class_names: tuple[str, ...]
     event_shape: EventShape
     fingerprint: str
-    """SHA-256 of the pixels and labels of all three splits."""
+    """SHA-256 of the pixels and labels of all three splits, and of auxiliary data and masks where there are any."""
     note: str = ""
     """A remark for readers of results, such as that the images are a subset or that files were left out; else empty."""
     truth: KnownTruth | None = None
     """The model from which the data were drawn, if it is known."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The auxiliary columns, which are those of every split; empty if there are none."""
+        return _columns(self.train)
+
+
+def _columns(split: Split) -> tuple[Column, ...]:
+    return () if split.auxiliary is None else split.auxiliary.columns
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,8 @@ class Source(ABC):
     """Shape of one image, if it is known before reading."""
     takes_path: ClassVar[bool] = False
     """Whether the name continues with a path, as in images:PATH."""
+    takes: ClassVar[str] = ""
+    """What the name continues with behind a colon, such as PATH or DIGITS; empty for nothing."""
     resizable: ClassVar[bool] = False
     """Whether `DataConfig.size` applies."""
     scalable: ClassVar[bool] = False
@@ -118,9 +130,15 @@ class Source(ABC):
     are_pictures: ClassVar[bool] = False
     """Whether the images are picture files of the user's own, so that `DataConfig.levels` applies to others as well."""
     is_images: ClassVar[bool] = True
-    """Whether the values are pixels in [0, 1]; synthetic points are not bounded."""
+    """Whether the values are pixels, to be shown as images; synthetic points are not."""
+    pixel_range: ClassVar[tuple[float, float] | None] = UNIT_RANGE
+    """Bounds of the values, also of those that users give to a run; None for values without bounds."""
+    columns: ClassVar[Mapping[str, Role]] = {}
+    """Role of each auxiliary column, by its name, where it is known before reading."""
     wants: ClassVar[Mapping[str, Any]] = {}
     """Default settings (by dotted key) of a run on these data, such as the noise of a synthetic set."""
+    process: ClassVar[Mapping[str, Any]] = {}
+    """Default settings of a GP prior over these data: the kernel of its columns, and the column of groups."""
     by_hand: ClassVar[str | None] = None
     """Instructions to obtain the files, if they cannot be downloaded freely."""
 
@@ -141,6 +159,7 @@ class PathSource(Source):
     """Base class of sources whose name continues with a path, as in images:PATH."""
 
     takes_path: ClassVar[bool] = True
+    takes: ClassVar[str] = "PATH"
 
     @classmethod
     def present(cls) -> None:
@@ -151,13 +170,17 @@ DATASETS: Registry[type[Source]] = Registry("dataset", "gpvae_core.data")
 
 
 def parse_name(name: str) -> tuple[str, str]:
-    """Split 'images:PATH' into ('images', 'PATH'), and 'mnist' into ('mnist', ''). Raises UserError without a path."""
+    """Split 'images:PATH' into ('images', 'PATH'), and 'mnist' into ('mnist', '').
+
+    Raises:
+        UserError: there is nothing behind a colon, or a null character.
+    """
     head, colon, argument = name.partition(":")
     if "\0" in name:
         what = "a path" if colon else "the name of a data set"
         raise UserError(f"wanted {what}, got {short(repr(argument or name))}, which has a null character")
     if colon and not argument:
-        raise UserError(f"wanted a path behind '{head}:', got '{name}'")
+        raise UserError(f"wanted a path or another argument behind '{head}:', got '{name}'")
     return head, argument
 
 
@@ -190,9 +213,11 @@ def _registered(head: str, name: str) -> type[Source]:
 
 
 def short_name(name: str) -> str:
-    """Return a name for folders: 'images:/a/path/pets.zip' -> 'images-pets', and 'mnist' -> 'mnist'."""
-    head, _, path = name.partition(":")
-    return f"{head}-{Path(path).stem}" if path else head
+    """Return a name for folders: 'images:/a/path/pets.zip' -> 'images-pets', and 'rotated-mnist:0,1' -> with '-0,1'."""
+    head, _, argument = name.partition(":")
+    if not argument:
+        return head
+    return f"{head}-{Path(argument).stem if DATASETS.get(head).takes_path else argument}"
 
 
 def source_of(config: DataConfig) -> Source:
@@ -201,13 +226,25 @@ def source_of(config: DataConfig) -> Source:
     source = _registered(head, config.name)
     if source.takes_path and not argument:
         raise UserError(f"wanted '{head}:PATH', got '{head}' without a path")
-    if argument and not source.takes_path:
+    if argument and not source.takes:
         raise UserError(f"data set '{head}' takes no path, got '{config.name}'; did you mean 'images:{argument}'?")
     if config.size is not None and not source.resizable:
         raise UserError(f"data set '{head}' has a fixed size: leave out size={config.size}")
     if config.levels is not None and not source.scalable:
         raise UserError(f"data set '{head}' has levels of its own: leave out levels={config.levels}")
     return source(config, argument)
+
+
+def refuse_validation_fraction(config: DataConfig, own: str) -> None:
+    """Raise UserError if a validation share is set, which would be ignored: the validation images are drawn apart.
+
+    Args:
+        own: the validation data of the data set in words, such as "35 validation videos".
+    """
+    if config.validation_fraction != DataConfig.model_fields["validation_fraction"].default:
+        raise UserError(
+            f"'{config.name}' has {own} of its own: leave out validation_fraction={config.validation_fraction:g}"
+        )
 
 
 def load(config: DataConfig) -> Dataset:
@@ -242,7 +279,10 @@ def load(config: DataConfig) -> Dataset:
 def _check(name: str, parts: Mapping[str, Split], classes: int) -> None:
     """Raise UserError if a split is empty, shapes differ, or a label is neither that of a class nor -1."""
     shape = parts["training"].images.shape[1:]
+    columns = _columns(parts["training"])
     for part, split in parts.items():
+        if _columns(split) != columns:
+            raise UserError(f"'{name}': wanted the auxiliary columns of the training images in {part} too")
         if len(split) == 0:
             raise UserError(f"'{name}': wanted {part} images, got none; is a file empty or a folder without images?")
         if split.images.shape[1:] != shape:

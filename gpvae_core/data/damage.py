@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpvae_core.errors import UserError
-from gpvae_core.reading import open_regular
+from gpvae_core.reading import DAMAGE, open_regular
 
 
 def short(what: object, most: int = 80) -> str:
@@ -48,3 +49,23 @@ def check_readable(path: Path) -> None:
         return
     except OSError as error:
         raise cannot_read(path, error) from None
+
+
+@contextmanager
+def npz_in_one_line(path: Path) -> Iterator[None]:
+    """Raise what goes wrong within, while an .npz is read, as UserError.
+
+    Causes are that the file does not exist, cannot be read, is not an .npz, is truncated, contains Python objects, or
+    exceeds a limit.
+    """
+    check_readable(path)
+    if not path.is_file():
+        raise UserError(f"'{path}' is not there: wanted an .npz file")
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except DAMAGE as error:
+        raise UserError(f"'{path}' is not an .npz of plain numbers, is damaged or truncated ({short(error)})") from None

@@ -126,6 +126,18 @@ def decode(data: bytes, name: str, channels: int, height: int, width: int, white
     return Picture(stored, span, exact, cropped, animated)
 
 
+def transparent(data: bytes, name: str) -> NDArray[np.bool_]:
+    """Return which pixels of a picture, upright, are wholly transparent, (H, W). Raises UserError as `decode`."""
+    with _open(data, name) as image, _IN_FLIGHT.take(image.width * image.height):
+        if not image.has_transparency_data:
+            return np.zeros((image.height, image.width), np.bool_)
+        try:
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.asarray(image.convert("RGBA").getchannel("A")) == 0
+        except _DAMAGE as error:
+            raise UserError(f"{name} is truncated or damaged ({short(error)}): save or copy it again") from None
+
+
 def _span(image: Image.Image, white: int, name: str) -> tuple[int, int]:
     """Return (smallest, largest) value of a picture of 16 bits a channel; bounds of them in colour.
 

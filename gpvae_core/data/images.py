@@ -40,7 +40,7 @@ class ImageTree(PathSource):
             size = self.config.size or own_size(tree.pictures)
             decoded = decode_all(tree.pictures, 3, size, path.name, self.config.levels)
         levels = _levels_of(decoded, self.config.levels, path)
-        pixels = _grey_if_possible(decoded.pixels)
+        pixels = grey_if_possible(decoded.pixels)
         folders = [picture.folders for picture in tree.pictures]
         parts, classes = partition(folders, path.stem)
         names, labels = np.unique(np.array(classes), return_inverse=True)
@@ -190,7 +190,7 @@ def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
     return max(depth - 1, 0) if low == high else depth
 
 
-def _grey_if_possible(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def grey_if_possible(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return one channel if all images are grey, else all three."""
     grey = all(np.array_equal(pixels[:, 0], pixels[:, channel]) for channel in (1, 2))
     return np.ascontiguousarray(pixels[:, :1]) if grey else pixels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpvae_core.data.auxiliary import Auxiliary
 from gpvae_core.errors import UserError
 from gpvae_core.hashes import hexdigest
 
@@ -27,7 +28,9 @@ Indices: TypeAlias = slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bo
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) as stored: integers from 0 to `levels` (uint8), or float32 in [0, 1] with levels = 1.
+    """Images (N, C, H, W) as stored: integers from 0 to `levels` (uint8), or float32 with levels = 1.
+
+    Pixels are in [0, 1], apart from those of a source with another `pixel_range`.
 
     >>> import numpy as np
     >>> import gpvae_core as gpvae
@@ -41,18 +44,38 @@ class Split:
     """(N,) index of each image's class; -1 for an image without a label."""
     levels: int
     """Stored value of a pixel of 1."""
+    auxiliary: Auxiliary | None = None
+    """What is known of each image beside its pixels; None if nothing is."""
+    observed: NDArray[np.bool_] | None = None
+    """(N, H, W) whether each pixel was observed; None if all were. A missing pixel is stored as 0, and of a missing
+    frame all pixels are missing."""
+
+    def __post_init__(self) -> None:
+        count, _, height, width = self.images.shape
+        if self.auxiliary is not None and len(self.auxiliary) != count:
+            raise UserError(f"wanted auxiliary data of each of {count} images, got {len(self.auxiliary)} rows")
+        if self.observed is not None and self.observed.shape != (count, height, width):
+            raise UserError(
+                f"wanted a mask of observed pixels of shape {(count, height, width)}, got {self.observed.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
 
     def pixels(self, indices: Indices | None = None) -> Tensor:
-        """Return float32 pixels in [0, 1], (N, C, H, W), of all images or of those at `indices`."""
+        """Return float32 pixels, (N, C, H, W), of all images or of those at `indices`."""
         stored = self.images if indices is None else self.images[indices]
         return torch.from_numpy(np.ascontiguousarray(stored)).to(torch.float32) / self.levels
 
     def take(self, indices: NDArray[np.int64]) -> Split:
         """Return the split of the images at these indices."""
-        return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices], self.levels)
+        return replace(
+            self,
+            images=np.ascontiguousarray(self.images[indices]),
+            labels=self.labels[indices],
+            auxiliary=None if self.auxiliary is None else self.auxiliary.take(indices),
+            observed=None if self.observed is None else self.observed[indices],
+        )
 
 
 def hold_out(train: Split, fraction: float, seed: int, name: str) -> tuple[Split, Split]:
@@ -103,11 +126,21 @@ def _share(count: int, fraction: float) -> int:
 
 
 def fingerprint(*splits: Split) -> str:
-    """Return the SHA-256 of shapes, pixels and labels of the splits."""
+    """Return the SHA-256 of shapes, pixels and labels of the splits, and of auxiliary data and masks if there are any.
+
+    Units and names of categories do not enter, as names of classes do not.
+    """
 
     def parts(split: Split) -> Iterator[str | memoryview]:
         yield f"{split.images.dtype} {split.images.shape} {split.levels}"
         yield np.ascontiguousarray(split.images).data
         yield np.ascontiguousarray(split.labels).data
+        if split.auxiliary is not None:
+            for column in split.auxiliary.columns:
+                yield f"{column.name} {column.role} {column.period} {column.size}"
+                yield np.ascontiguousarray(split.auxiliary[column.name]).data
+        if split.observed is not None:
+            yield "observed"
+            yield np.ascontiguousarray(split.observed).data
 
     return hexdigest(chain.from_iterable(map(parts, splits)))

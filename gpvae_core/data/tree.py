@@ -115,27 +115,33 @@ class Pictures:
 
 
 def decode_all(
-    pictures: Sequence[ImageFile], channels: int, size: int, what: str, white: int | None = None
+    pictures: Sequence[ImageFile],
+    channels: int,
+    size: int,
+    what: str,
+    white: int | None = None,
+    width: int | None = None,
 ) -> Pictures:
-    """Return pixels (N, C, size, size) from 0 to 255; shows a progress bar on standard error if there are many.
+    """Return pixels (N, C, size, width) from 0 to 255; shows a progress bar on standard error if there are many.
 
     Args:
+        width: by default as the height, `size`.
         white: value of white in files with 16 bits a channel, see `decode`.
 
     Raises:
         UserError: a picture is truncated or damaged, has a value above that of white, or the pixels would exceed
             MAX_ARRAY_BYTES.
     """
-    shape = (len(pictures), channels, size, size)
+    shape = (len(pictures), channels, size, width or size)
     if (need := int(np.prod(shape))) > MAX_ARRAY_BYTES:
         raise UserError(
-            f"{what}: {len(pictures)} images of {size}x{size} take {need / 1e9:.0f} GB; choose a smaller size"
+            f"{what}: {len(pictures)} images of {size}x{width or size} take {need / 1e9:.0f} GB; choose a smaller size"
         )
     pixels = np.empty(shape, np.uint8)
     deep: list[tuple[int, int] | None] = []
     cropped = np.empty(len(pictures))
     exact, animated = True, 0
-    decode_one = partial(_decode_one, channels=channels, size=size, white=white)
+    decode_one = partial(_decode_one, channels=channels, height=size, width=width or size, white=white)
     # Pillow releases the interpreter's lock while it decodes, so that threads run in parallel. With batches, a stop or
     # an error takes effect before all pictures are decoded.
     bar = terminal_progress() if len(pictures) > MANY else nullcontext(silent)
@@ -151,8 +157,8 @@ def decode_all(
     return Pictures(pixels, deep, exact, cropped, animated)
 
 
-def _decode_one(picture: ImageFile, channels: int, size: int, white: int | None) -> Picture:
-    return decode(picture.read(), picture.where, channels, size, size, white)
+def _decode_one(picture: ImageFile, channels: int, height: int, width: int, white: int | None) -> Picture:
+    return decode(picture.read(), picture.where, channels, height, width, white)
 
 
 def _checked(path: Path, tree: Tree) -> Tree:
@@ -189,7 +195,7 @@ def _in_folder(root: Path) -> Tree:
         for name in visible:
             file = Path(folder) / name
             if is_picture(name):
-                tree.pictures.append(ImageFile(within, name, f"'{file}'", partial(_read_file, file)))
+                tree.pictures.append(ImageFile(within, name, f"'{file}'", partial(read_file, file)))
             else:
                 tree.others.append((*within, name))
     return tree
@@ -230,7 +236,8 @@ def _open_zip(path: Path, stack: ExitStack) -> zipfile.ZipFile:
         ) from None
 
 
-def _read_file(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """Return the bytes of a picture file. Raises UserError if it cannot be read, or is too large."""
     try:
         _check_size(file.stat().st_size, f"'{file}'")
         return read_bytes(file, MAX_MEMBER_BYTES)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Int64
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
+from gpvae_core.data.auxiliary import Column
+from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
-from gpvae_core.inference.base import INFERENCES, Inference, InferenceConfig, Step, TrainingSetup
+from gpvae_core.inference.base import INFERENCES, Inference, InferenceConfig, Step, TrainingSetup, cut
+from gpvae_core.priors.base import PriorConfig
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import BoundSettings, training_bound
+from gpvae_core.vae import VAE
 from gpvae_core.validation import validation_elbo
 
 EXTENT, NODES = 6.0, 801
@@ -28,12 +32,15 @@ class Amortized(Inference):
         self._setup = setup
         self._score = score
 
-    def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        return torch.randperm(len(self._setup.train), generator=generator, device=generator.device)
+    def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
+        return cut(torch.randperm(len(self._setup.train), generator=generator, device=generator.device), batch_size)
 
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         vae, train = self._setup.vae, self._setup.train
         return Step(training_bound(vae, train.batch(index), len(train), self._setup.samples, generator, settings))
+
+    def figures(self) -> dict[str, float]:
+        return {}
 
     def score(self) -> float:
         return self._score(self._setup)
@@ -81,6 +88,12 @@ class AmortizedConfig(InferenceConfig):
         description="score by which the best weights are chosen: elbo, the validation ELBO, or log_px, log p(x) of the "
         "validation points by quadrature (d = 1), which does not depend on how well the encoder fits the posteriors",
     )
+
+    def extra(self, prior: PriorConfig, columns: Sequence[Column], latent_dim: int) -> nn.Module | None:
+        return None
+
+    def start(self, vae: VAE, data: Dataset, seed: int) -> None:
+        """Do nothing, as all weights start at random."""
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> Amortized:
         if self.kept_by == "log_px" and setup.vae.latent_dim != 1:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpvae_core.bounds import Bound
+from gpvae_core.data.auxiliary import Column
+from gpvae_core.data.base import Dataset
 from gpvae_core.part import PartConfig
+from gpvae_core.priors.base import PriorConfig
 from gpvae_core.progress import Progress
 from gpvae_core.registry import Registry
 from gpvae_core.training_bound import BoundSettings
@@ -50,12 +53,16 @@ class Inference(ABC):
     """Inference of a run in training; it has what it derived from the data, but no state that training changes."""
 
     @abstractmethod
-    def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        """Return the indices of all training images in the order of this epoch, from which batches are taken."""
+    def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
+        """Return the batches of this epoch: indices of training images, each of which is in one batch."""
 
     @abstractmethod
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         """Return the bound of these training images, and the surrogate to differentiate."""
+
+    @abstractmethod
+    def figures(self) -> dict[str, float]:
+        """Return what stands in the metrics of the epoch that ends, beside bound and score, by name."""
 
     @abstractmethod
     def score(self) -> float:
@@ -74,6 +81,24 @@ class InferenceConfig(PartConfig):
 
     only: ClassVar[Mapping[str, Any]] = {}
     """Parts (by kind) and settings (dotted keys) that a run with this inference must have."""
+
+    @abstractmethod
+    def extra(self, prior: PriorConfig, columns: Sequence[Column], latent_dim: int) -> nn.Module | None:
+        """Return what the model has beside encoder, decoder and likelihood; None if there is nothing.
+
+        Args:
+            columns: the auxiliary columns of the data.
+
+        Raises:
+            UserError: the prior or the columns do not suit this inference.
+        """
+
+    @abstractmethod
+    def start(self, vae: VAE, data: Dataset, seed: int) -> None:
+        """Set what starts at the training data, in a model whose other weights are at their start already."""
+
+    correlates: ClassVar[bool] = False
+    """Whether a prior over their auxiliary columns correlates instances, so that a run needs data with columns."""
 
     @property
     @abstractmethod
@@ -98,6 +123,11 @@ class InferenceConfig(PartConfig):
     @abstractmethod
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
         """Return the settings (dotted keys) that a run of this latent dimension has by default."""
+
+
+def cut(order: Int64[Tensor, " N"], batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
+    """Return the batches into which an order of all images is cut."""
+    return order.split(batch_size)
 
 
 INFERENCES: Registry[type[InferenceConfig]] = Registry("inference", "gpvae_core.inference")

@@ -7,18 +7,20 @@ recovered from the codes and the encoder is fitted, so that the result is an ord
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int64
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpvae_core.bounds import Bound
+from gpvae_core.data.auxiliary import Column
+from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
-from gpvae_core.inference.base import Inference, InferenceConfig, Step, TrainingSetup
+from gpvae_core.inference.base import Inference, InferenceConfig, Step, TrainingSetup, cut
 from gpvae_core.mapa.batches import Batching
 from gpvae_core.mapa.bound import check_counts
 from gpvae_core.mapa.empirical import EmpiricalizedModel
@@ -26,8 +28,10 @@ from gpvae_core.mapa.proposals import Proposal
 from gpvae_core.mapa.recovery.finish import check_recovery, finish
 from gpvae_core.mapa.recovery.settings import RecoverySettings
 from gpvae_core.part import MOST_POINTS
+from gpvae_core.priors.base import PriorConfig
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import BoundSettings
+from gpvae_core.vae import VAE
 
 SCORE_CODES = 10_000
 """Largest number of training codes in the score, evenly spaced."""
@@ -50,8 +54,11 @@ class IndexInference(Inference):
         self._setup, self._config, self._model, self._sampling = setup, config, model, sampling
         self._k = config.summed(model.n_total)
 
-    def order(self, generator: torch.Generator) -> Int64[Tensor, " N"]:
-        return self._sampling.batching.order(generator)
+    def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
+        return cut(self._sampling.batching.order(generator), batch_size)
+
+    def figures(self) -> dict[str, float]:
+        return {}
 
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         draw = self._sampling.proposal.draw(index.cpu(), self._k, self._config.draws, on_cpu(generator))
@@ -113,6 +120,12 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
     @property
     def finishes(self) -> bool:
         return True
+
+    def extra(self, prior: PriorConfig, columns: Sequence[Column], latent_dim: int) -> nn.Module | None:
+        return None
+
+    def start(self, vae: VAE, data: Dataset, seed: int) -> None:
+        """Do nothing, as all weights start at random."""
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> IndexInference:
         train = setup.train

@@ -88,9 +88,9 @@ class Explorer:
         """Return the user's own image, (C, H, W), as an instance.
 
         Raises:
-            UserError: the shape is wrong, or a pixel is NaN or outside of [0, 1].
+            UserError: the shape is wrong, or a pixel is NaN or outside of the run's `pixel_range`.
         """
-        images = as_images(torch.as_tensor(image), self.run.model.event_shape)
+        images = as_images(torch.as_tensor(image), self.run.model.event_shape, self.run.pixel_range)
         if len(images) != 1:
             raise UserError(f"wanted one image, got {len(images)}")
         return Instance(images[0].cpu().numpy(), None, None, source)

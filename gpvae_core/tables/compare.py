@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gpvae_core.sweep.results import Cost, Result, best_restarts
 from gpvae_core.tables.build import DECODER_KINDS, added, with_methods
-from gpvae_core.tables.paper import NATS, Column, PaperRow, PaperTable, PaperValue
+from gpvae_core.tables.paper import NATS, PaperColumn, PaperRow, PaperTable, PaperValue
 
 P_THRESHOLD = 0.01
 """p-value above which the paper sees 'little evidence of difference' from the best (Table 1)."""
@@ -99,7 +99,7 @@ def compare(
 
 
 def _results_of(
-    by_cell: Mapping[tuple[str, str, int, str], list[Result]], table: PaperTable, column: Column, row: PaperRow
+    by_cell: Mapping[tuple[str, str, int, str], list[Result]], table: PaperTable, column: PaperColumn, row: PaperRow
 ) -> list[Result]:
     """Return the results of one cell.
 
@@ -128,7 +128,7 @@ Test = tuple[float | None, str | None]
 
 def make_cell(
     table: PaperTable,
-    column: Column,
+    column: PaperColumn,
     row: PaperRow,
     value: PaperValue | None,
     paper: Test,

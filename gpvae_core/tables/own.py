@@ -8,7 +8,7 @@ from functools import cache
 from gpvae_core.sweep.results import Cost, Result, best_restarts
 from gpvae_core.tables.build import DECODER_KINDS
 from gpvae_core.tables.compare import Cell, count_missing, make_cell, our_marks
-from gpvae_core.tables.paper import NATS, Column, PaperRow, PaperTable, paper_table, table_numbers
+from gpvae_core.tables.paper import NATS, PaperColumn, PaperRow, PaperTable, paper_table, table_numbers
 
 OWN = 0
 """Number of the tables that are not in the paper."""
@@ -59,7 +59,7 @@ def own_table(dataset: str, rows: Sequence[Result]) -> PaperTable:
         source="results of a sweep, in no table of the paper",
         runs=max((len({r.split for r in members if r.method == m}) for m in methods), default=1),
         restarts=max((len({r.restart for r in members if r.method == m}) for m in methods), default=1),
-        columns=tuple(Column(dataset, latent_dim, decoder) for latent_dim, decoder in columns),
+        columns=tuple(PaperColumn(dataset, latent_dim, decoder) for latent_dim, decoder in columns),
         rows=tuple(PaperRow(PAPER_NAMES.get(method, method), method, (None,) * len(columns)) for method in methods),
     )
 

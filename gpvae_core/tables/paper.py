@@ -13,7 +13,7 @@ from gpvae_core.errors import UserError
 NATS, MILLISECONDS = "nats", "ms"
 
 
-class Column(NamedTuple):
+class PaperColumn(NamedTuple):
     """Data set, d and decoder (conv or fc) of a column."""
 
     dataset: str
@@ -50,7 +50,7 @@ class PaperTable:
     """Number of train/validation splits over which a cell is a mean."""
     restarts: int
     """Number of trainings of each split, of which the best by validation counts."""
-    columns: tuple[Column, ...]
+    columns: tuple[PaperColumn, ...]
     rows: tuple[PaperRow, ...]
 
     @property
@@ -89,7 +89,7 @@ def paper_table(number: int) -> PaperTable:
         source=f"{content['source'].partition(', Tables')[0]}, Table {number}",
         runs=content["runs"],
         restarts=content["restarts"],
-        columns=tuple(Column(**column) for column in raw["columns"]),
+        columns=tuple(PaperColumn(**column) for column in raw["columns"]),
         rows=tuple(_row(row) for row in raw["rows"]),
     )
 

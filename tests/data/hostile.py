@@ -1,4 +1,4 @@
-"""Sixty files that were made to hang a reader, to fill its memory or to end it in a stack trace."""
+"""Some eighty files that were made to hang a reader, to fill its memory or to end it in a stack trace."""
 
 from __future__ import annotations
 
@@ -105,6 +105,35 @@ def pictures(odd: dict[str, bytes], zipped: bool = False) -> Case:
         return f"images:{(write_zip if zipped else write_tree)(folder / 'set', files)}"
 
     return case
+
+
+def table(write: Callable[[Path], object], name: str = "t.csv") -> Case:
+    def case(folder: Path) -> str:
+        write_tree(folder, {f"{i}.png": PNG for i in range(5)})
+        write(folder / name)
+        return f"table:{folder / name}"
+
+    return case
+
+
+def rows(*odd: str) -> Case:
+    """A table of five pictures and odd rows."""
+    text = "\n".join(["file,time", *(f"{i}.png,{i}.5" for i in range(5)), *odd])
+    return table(lambda path: path.write_text(text))
+
+
+def text_of(text: str) -> Case:
+    return table(lambda path: path.write_text(text))
+
+
+def hole_of_3_gb(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 3 * GB)
+
+
+def piped_row(path: Path) -> None:
+    os.mkfifo(path.parent / "odd.png")
+    path.write_text("file,time\nodd.png,1\n0.png,2\n")
 
 
 def linked(target: str) -> Case:
@@ -244,6 +273,22 @@ CASES: dict[str, Case] = {
     "images: member that lies": member(lambda path: packed(path, "a.png", zeros(3 * GB), 1000)),
     "images: member in bzip2": member(lambda path: compressed(path, "a.png", zipfile.ZIP_BZIP2)),
     "images: unknown compression": member(lambda path: packed(path, "a.png", PNG, len(PNG), 77)),
+    "table: pipe": table(os.mkfifo),
+    "table: endless device": table(lambda path: path.symlink_to("/dev/zero")),
+    "table: noise": table(lambda path: path.write_bytes(NOISE.tobytes())),
+    "table: 3 GB": table(hole_of_3_gb),
+    "table: many cells": text_of("," * (15 << 20)),
+    "table: many rows": text_of("file,time\n" + "0.png,0\n" * 1_500_000 + "none.png,0\n"),
+    "table: many columns": text_of(",".join(f"a{i}" for i in range(200_000)) + "\n0.png"),
+    "table: one long cell": rows("a" * (15 << 20) + ",1"),
+    "table: open quote": rows('"' + "a," * 60_000),
+    "table: picture of a device": rows("/dev/zero,1"),
+    "table: picture of another folder": rows("../../../../etc/hostname,1"),
+    "table: piped picture": table(piped_row),
+    "table: null character": rows("a\0.png,1"),
+    "table: 7 GB of zeros": table(bomb_of_zeros, "t.npz"),
+    "table: Python objects": table(lambda path: write_zip(path, {"images.npy": header("(4,)", "'|O'")}), "t.npz"),
+    "table: no Parquet": table(lambda path: path.write_bytes(b"PAR1" + NOISE.tobytes() + b"PAR1"), "t.parquet"),
     "mnist: shape of 2^64": mnist(t10k_images_idx3_ubyte=bytes((0, 0, 8, 3)) + b"\x80\0\0\0" * 2 + b"\0\0\0\4"),
     "mnist: 4 GB of zeros": mnist(gz=gzipped(zeros(4 * GB))),
     "mnist: cut": mnist(gz=gzip.compress(idx(np.zeros((9, 28, 28))))[:-9]),

@@ -32,16 +32,21 @@ def test_list(home: Path, digits: Digits, capsys: Streams) -> None:
     assert known <= set(rows)
     assert rows["celeba"] == {
         "name": "celeba",
+        "argument": "",
         "shape": [3, 64, 64],
         "available": False,
+        "columns": {},
         "summary": rows["celeba"]["summary"],
     }
-    assert {name for name, row in rows.items() if row["available"] is True} == {"digits", "mnist"}
+    assert {name for name, row in rows.items() if row["available"] is True} == {"digits", "mnist", "rotated-mnist"}
+    assert rows["rotated-mnist"]["argument"] == "DIGITS"
+    assert rows["moving-ball"]["columns"] == {"time": "number", "video": "category", "position": "vector"}
     assert rows["images:PATH"]["available"] is None
     assert all(row["summary"].endswith(".") and "\n" not in row["summary"] for row in rows.values())
     code, out, _ = run(capsys, "list")
     assert code == 0
     assert "3x64x64" in out
+    assert "[:DIGITS]" in out
     assert "your own" in out
 
 
@@ -57,6 +62,7 @@ def test_verify(capsys: Streams) -> None:
         "validation": 144,
         "test": 359,
         "classes": 10,
+        "columns": {},
         "checksums": {},
         "fingerprint": data.fingerprint,
         "note": "",
@@ -64,6 +70,11 @@ def test_verify(capsys: Streams) -> None:
     code, out, _ = run(capsys, "verify", "digits")
     assert "1294 training, 144 validation and 359 test images of 1x8x8 in 10 classes" in out
     assert out.endswith(f"fingerprint {data.fingerprint}\n")
+
+
+def test_verify_names_the_columns(capsys: Streams) -> None:
+    out = run(capsys, "verify", "moving-ball")[1]
+    assert "in 1 classes; columns: time (number), video (category), position (vector); fingerprint" in out
 
 
 def test_verify_refuses_other_sums(home: Path, digits: Digits, capsys: Streams) -> None:

@@ -51,7 +51,7 @@ def complaint(name: str) -> str:
         ("cifar100", "unknown dataset 'cifar100'; did you mean 'cifar10'?"),
         ("image:here", "did you mean 'images'?"),
         ("images", "wanted 'images:PATH', got 'images' without a path"),
-        ("images:", "wanted a path behind 'images:'"),
+        ("images:", "wanted a path or another argument behind 'images:'"),
         ("mnist:here", "takes no path, got 'mnist:here'"),
     ],
 )

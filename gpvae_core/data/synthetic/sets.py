@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source
+from gpvae_core.data.base import DATASETS, RawData, Source, refuse_validation_fraction
 from gpvae_core.data.known_truth import KnownTruth
 from gpvae_core.data.split import Split
 from gpvae_core.data.synthetic.examples import EXAMPLES, SUMMARIES, Draw, Example, draw
 from gpvae_core.data.synthetic.surrogate import ARCHITECTURE, EVENT_SHAPE
-from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
 COUNT = 1000
@@ -38,6 +37,7 @@ class Points(Source):
 
     shape: EventShape | None = EVENT_SHAPE
     is_images: ClassVar[bool] = False
+    pixel_range: ClassVar[tuple[float, float] | None] = None
     example: ClassVar[Example]
 
     @classmethod
@@ -45,7 +45,7 @@ class Points(Source):
         return "built in"
 
     def read(self) -> RawData:
-        _check_fraction(self.config)
+        refuse_validation_fraction(self.config, f"{COUNT} validation points")
         parts = [draw(self.example.name, COUNT, self.config.split_seed, part) for part in range(3)]
         train, validation, test = map(_split, parts)
         latents = (part.latents for part in parts)
@@ -55,16 +55,6 @@ class Points(Source):
 
 def _split(points: Draw) -> Split:
     return Split(points.points, points.labels, levels=1)
-
-
-def _check_fraction(config: DataConfig) -> None:
-    """Raise UserError if a validation share is set, which would be ignored: validation points are drawn separately."""
-    default = DataConfig.model_fields["validation_fraction"].default
-    if config.validation_fraction != default:
-        raise UserError(
-            f"'{config.name}' has {COUNT} validation points of its own: leave out validation_fraction="
-            f"{config.validation_fraction:g}"
-        )
 
 
 def source_of(example: Example) -> type[Points]:

@@ -1,0 +1,63 @@
+"""The interface of a covariance function (kernel) of GP priors, and the registry of all of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from gpvae_core.part import MOST
+from gpvae_core.registry import Registry
+
+Roles = tuple[str, ...]
+NUMBERS: Roles = ("number", "vector", "category")
+"""Roles of the columns of which a kernel takes numbers; those of a category are its learned vector."""
+
+
+class CovarianceFunction(nn.Module, ABC):
+    """k(x, x') on inputs x with F features, of which each kernel takes those of its own column; batches are apart."""
+
+    @abstractmethod
+    def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
+        """Return k(x_a, y_c). Where x and y are the same tensor, they are the same instances."""
+
+    @abstractmethod
+    def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
+        """Return k(x_a, x_a)."""
+
+
+class CovarianceConfig(BaseModel, ABC):
+    """Settings of one kernel, as its arguments in an expression give them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+    """Name of the kernel in an expression."""
+    roles: ClassVar[Roles] = NUMBERS
+    """Roles of the columns that the kernel takes; none for a kernel without a column."""
+    learn: bool = Field(default=True, description="whether the kernel's parameters are learned")
+
+    @abstractmethod
+    def build(self, features: slice, period: float | None) -> CovarianceFunction:
+        """Build the kernel on these features.
+
+        Args:
+            period: the period of the column, if it has one.
+
+        Raises:
+            UserError: the kernel needs something that the column does not have.
+        """
+
+
+class VectorConfig(CovarianceConfig, ABC):
+    """Settings of a kernel of numbers: of a category it takes a vector, which is learned (GP-LVM, Lawrence 2004)."""
+
+    dim: int | None = Field(
+        default=None, ge=1, le=1024, description="length of the vector of a category (default: 8, as in the paper)"
+    )
+    variance: float = Field(default=1.0, gt=0, le=MOST, description="factor sigma^2 of the kernel, at the start")
+
+
+COVARIANCES: Registry[type[CovarianceConfig]] = Registry("kernel", "gpvae_core.covariances")

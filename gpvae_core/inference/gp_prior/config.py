@@ -1,0 +1,132 @@
+"""Settings that the GP-prior methods have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from gpvae_core.data.auxiliary import Column
+from gpvae_core.data.base import Dataset
+from gpvae_core.errors import UserError
+from gpvae_core.inference.base import InferenceConfig, TrainingSetup
+from gpvae_core.inference.gp_prior.constraint import Constraint, FixedBeta, Geco
+from gpvae_core.inference.gp_prior.engine import GPPriorInference, columns_of
+from gpvae_core.inference.gp_prior.model import Family, GPModel
+from gpvae_core.inference.gp_prior.vectors import start_vectors
+from gpvae_core.part import MOST
+from gpvae_core.priors.base import PriorConfig
+from gpvae_core.priors.gp import GPPriorConfig
+from gpvae_core.progress import Progress
+from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit
+
+
+class GPPriorInferenceConfig(InferenceConfig, ABC):
+    """Settings of inference under a GP prior over instances."""
+
+    only: ClassVar[Mapping[str, Any]] = {
+        "prior": "gp",
+        "encoder": "gaussian",
+        "refiner": "none",
+        "objective": "elbo",
+        "objective.gradient": "standard",
+        "regulariser": "none",
+        "freeze_decoder": False,
+    }
+    wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
+    correlates: ClassVar[bool] = True
+    needs_whole_groups: ClassVar[bool]
+    """Whether a group must not be divided into batches."""
+    balance: Literal["elbo", "geco"] = Field(
+        default="elbo",
+        description="balance of reconstruction and KL: elbo, with the KL times beta, or geco, which minimises the KL "
+        "subject to a mean square error of at most `tolerance`",
+    )
+    beta: float = Field(default=1.0, ge=0, le=MOST, description="factor of the KL term (balance=elbo)")
+    tolerance: float = Field(
+        default=0.02, gt=0, le=MOST, description="mean square error of a pixel, kappa^2, that GECO allows"
+    )
+    momentum: float = Field(default=0.99, ge=0, lt=1, description="momentum of GECO's moving average")
+    vectors: str = Field(
+        default="pca",
+        description="start of the vectors of categories: pca (of the mean image of each category, or a vector column "
+        "of that name), random (standard deviation 1.5, as in Table C.1), or another vector column",
+    )
+    least_variance: float = Field(
+        default=1e-3, gt=0, le=MOST, description="least variance of the encoder's pseudo-observations"
+    )
+    largest_variance: float = Field(
+        default=10.0, gt=0, le=MOST, description="largest variance of the encoder's pseudo-observations"
+    )
+
+    @model_validator(mode="after")
+    def _variances_are_ordered(self) -> GPPriorInferenceConfig:
+        if self.least_variance > self.largest_variance:
+            raise ValueError("wanted least_variance of at most largest_variance")
+        return self
+
+    @abstractmethod
+    def family(self, width: int, latent_dim: int) -> Family:
+        """Return the family of approximations, for inputs of this width."""
+
+    def extra(self, prior: PriorConfig, columns: Sequence[Column], latent_dim: int) -> nn.Module:
+        """Return the process, its approximation and the constraint.
+
+        Raises:
+            UserError: the prior's kernel does not fit the columns.
+        """
+        if not isinstance(prior, GPPriorConfig):
+            raise UserError(f"method '{self.method}' wants a GP prior (--set prior.kind=gp), got '{prior.kind}'")
+        process = prior.process(columns)
+        family = self.family(process.inputs.width, latent_dim)
+        family.check(process)
+        return GPModel(process, family, self._constraint())
+
+    def _constraint(self) -> Constraint:
+        if self.balance == "geco":
+            return Geco(self.tolerance, self.momentum)
+        return FixedBeta(self.beta)
+
+    @torch.no_grad()
+    def start(self, vae: VAE, data: Dataset, seed: int) -> None:
+        """Set vectors of categories and inducing points to their start at the training images."""
+        model = vae.extra
+        assert isinstance(model, GPModel)
+        start_vectors(model.prior.inputs, data.train, self.vectors, seed)
+        train = DeviceSplit(data.train, torch.device("cpu"))
+        model.family.start(model.prior.at(columns_of(train)), seed)
+
+    def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:
+        return GPPriorInference(setup, self.least_variance, self.largest_variance, self.needs_whole_groups)
+
+    @property
+    def score_name(self) -> str:
+        return "held-out log predictive bound"
+
+    @property
+    def finishes(self) -> bool:
+        return False
+
+    def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
+        return {}
+
+
+class WholeGroupsConfig(GPPriorInferenceConfig, ABC):
+    """Settings of a method whose batches are whole groups."""
+
+    needs_whole_groups: ClassVar[bool] = True
+
+
+class InducingConfig(GPPriorInferenceConfig, ABC):
+    """Settings of a method with inducing points."""
+
+    needs_whole_groups: ClassVar[bool] = True
+    points: int = Field(default=32, ge=1, le=2000, description="number of inducing points, m")
+    learn_points: bool = Field(default=True, description="whether the inducing points are learned")
+    count: ClassVar[str] = "points"
+    counts: ClassVar[tuple[int, ...]] = ()

@@ -1,0 +1,159 @@
+"""Training and scoring of all GP-prior VAEs: the family decides how the posterior of the process is approximated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from gpvae_core.bounds import Bound
+from gpvae_core.errors import UserError
+from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
+from gpvae_core.inference.base import Inference, Step, TrainingSetup, cut
+from gpvae_core.inference.gp_prior.constraint import Terms
+from gpvae_core.inference.gp_prior.model import GPModel, Predictor
+from gpvae_core.inference.gp_prior.series import Series, whole_groups
+from gpvae_core.likelihoods.gaussian import GaussianLikelihood
+from gpvae_core.progress import Progress
+from gpvae_core.training_bound import BoundSettings
+from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit
+
+CHUNK = 1000
+"""Images that are encoded or decoded at once where no gradient is needed."""
+LEAST_VARIANCE = 1e-12
+"""Lower bound of a latent's posterior variance, whose square root is taken."""
+
+
+def columns_of(split: DeviceSplit, index: Tensor | None = None) -> Mapping[str, Tensor]:
+    """Return the auxiliary columns of all instances, or of those at `index`."""
+    return {name: values if index is None else values[index] for name, values in split.columns.items()}
+
+
+class GPPriorInference(Inference):
+    """Trains encoder, decoder, kernel and approximation together."""
+
+    def __init__(
+        self, setup: TrainingSetup, least_variance: float, largest_variance: float, whole_groups: bool
+    ) -> None:
+        self._setup = setup
+        self._bounds = least_variance, largest_variance
+        self._whole_groups = whole_groups
+        assert isinstance(setup.vae.extra, GPModel)
+        self._gp = setup.vae.extra
+        self._group = self._gp.prior.group
+        self._sums: dict[str, float] = {}
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
+        train = self._setup.train
+        if self._group:
+            return list(whole_groups(train.columns[self._group], batch_size, generator))
+        if self._whole_groups and batch_size < len(train):
+            raise UserError(
+                f"this method takes all instances of a group at once: wanted prior.group, or batch_size of at least "
+                f"the {len(train)} training images"
+            )
+        return cut(torch.randperm(len(train), generator=generator, device=generator.device), batch_size)
+
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
+        vae, train = self._setup.vae, self._setup.train
+        terms, _ = self._terms(vae, train, index, len(index) / len(train), generator)
+        surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
+        value = (terms.log_likelihood - terms.kl / len(index)).detach()
+        self._add(reconstruction=terms.log_likelihood.sum(), kl=terms.kl, mse=terms.square_error.sum())
+        return Step(Bound(value, surrogate))
+
+    def _terms(
+        self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
+    ) -> tuple[Terms, Marginals]:
+        """Return the terms of the bound of a batch, and the posteriors of its latents (B, D)."""
+        x, values = split.batch(index), columns_of(split, index)
+        series = Series.of(values[self._group] if self._group else None, len(index), index.device)
+        pseudo = self._observations(vae, x)
+        in_rows = PseudoObservations(
+            series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
+        )
+        inputs = series.spread(self._gp.prior.at(values))
+        found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
+        q = Marginals(series.gather(found.marginals.mean), series.gather(found.marginals.variance))
+        return self._decoded(vae, x, q, found.kl.sum(), generator), q
+
+    def _decoded(
+        self, vae: VAE, x: Float[Tensor, "B C H W"], q: Marginals, kl: Tensor, generator: torch.Generator
+    ) -> Terms:
+        """Return the terms of the bound at a sample of the latents, or at their means (`Family.decodes_means`)."""
+        z, penalty = _sample(q, generator), x.new_zeros(len(x))
+        if self._gp.family.decodes_means:
+            assert isinstance(vae.likelihood, GaussianLikelihood)
+            z, penalty = q.mean, (0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.square()).to(x.dtype)
+        g = vae.decode(z.to(x.dtype))
+        square_error = (x - vae.likelihood.mean(g)).square().flatten(1).mean(1)
+        noise_fit = vae.likelihood.log_prob(x, g.detach()).mean()
+        return Terms(vae.likelihood.log_prob(x, g) - penalty, square_error, kl, noise_fit)
+
+    def _observations(self, vae: VAE, x: Float[Tensor, "B C H W"]) -> PseudoObservations:
+        """Return the encoder's q~(z|y) of a batch as pseudo-observations (D, B)."""
+        q = vae.encoder(x)
+        variance = q.variance.double().clamp(*self._bounds)
+        return PseudoObservations(q.mean.double().mT, 1 / variance.mT)
+
+    # -- what is reported -------------------------------------------------------------------------------------------
+
+    def _add(self, **terms: Tensor) -> None:
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach()  # pyright: ignore[reportArgumentType]
+
+    def figures(self) -> dict[str, float]:
+        """Return the epoch's terms per training image, with the constraint's figures."""
+        n = len(self._setup.train)
+        means = {name: float(total) / n for name, total in self._sums.items()}
+        self._sums = {}
+        return {**means, **self._gp.constraint.figures()}
+
+    @torch.no_grad()
+    def score(self) -> float:
+        """Return the mean bound of a validation image's log predictive density in nats, from one sample.
+
+        With groups, those of the validation images are new, and the score is their bound; without, it is
+        E_q(z) log p(y|z) with z at the image's columns given the training images alone.
+        """
+        vae, split = self._setup.vae, self._setup.validation
+        vae.eval()
+        generator = torch.Generator(split.images.device).manual_seed(self._setup.seed)
+        if self._group:
+            index = torch.arange(len(split), device=split.images.device)
+            terms, _ = self._terms(vae, split, index, 1.0, generator)
+            return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
+        predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
+        z = _sample(Marginals(predicted.mean.mT, predicted.variance.mT), generator)
+        total = 0.0
+        for index in torch.arange(len(split), device=z.device).split(CHUNK):
+            x = split.batch(index)
+            total += float(vae.likelihood.log_prob(x, vae.decode(z[index].to(x.dtype))).double().sum())
+        return total / len(split)
+
+    @torch.no_grad()
+    def predictor(self) -> Predictor:
+        """Return the process given all training images, which are encoded in pieces."""
+        vae, train = self._setup.vae, self._setup.train
+        pieces = [
+            self._observations(vae, train.batch(index))
+            for index in torch.arange(len(train), device=train.images.device).split(CHUNK)
+        ]
+        mean, precision = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("mean", "precision"))
+        prior = self._gp.prior
+        return self._gp.family.given(prior, prior.at(columns_of(train)), PseudoObservations(mean, precision))
+
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """Do nothing, as the trained model is complete."""
+        return {}
+
+
+def _sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:
+    """Return a sample of each latent."""
+    eps = torch.randn(q.mean.shape, generator=generator, device=q.mean.device, dtype=q.mean.dtype)
+    return q.mean + q.variance.clamp_min(LEAST_VARIANCE).sqrt() * eps

@@ -1,0 +1,69 @@
+"""Inducing points in the inputs of a GP prior, and the prediction from the posterior of their outputs."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from sklearn.cluster import kmeans_plusplus
+from torch import Tensor, nn
+
+from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
+from gpvae_core.gp_prior.sparse import InducingPoints, InducingPosterior, InducingProjection, Statistics
+from gpvae_core.inference.gp_prior.model import Predictor
+from gpvae_core.priors.gp import GPPrior
+
+
+class Inducing(nn.Module):
+    """The m inducing inputs U, learned with the model or fixed."""
+
+    def __init__(self, m: int, width: int, learn: bool) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.zeros(m, width, dtype=torch.float64), requires_grad=learn)
+
+    @torch.no_grad()
+    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
+        """Set U to inputs of training instances that are far from each other (k-means++), in standard deviations."""
+        distinct = torch.unique(inputs, dim=0).cpu()
+        scaled = distinct / distinct.std(0, correction=0).clamp_min(1e-12)
+        count = min(len(distinct), len(self.inputs))
+        _, chosen = kmeans_plusplus(scaled.numpy(), count, random_state=seed % 2**32)
+        # Where there are fewer distinct inputs than points, some are taken twice: the jitter takes care of them.
+        rows = torch.as_tensor(chosen)[torch.arange(len(self.inputs)) % count]
+        self.inputs.copy_(distinct[rows])
+
+    def points(self, prior: GPPrior) -> InducingPoints:
+        """Return the factor of K_mm."""
+        return InducingPoints(prior.kernel.matrix(self.inputs, self.inputs), prior.config.jitter)
+
+    def project(
+        self, prior: GPPrior, points: InducingPoints, inputs: Float[Tensor, "*batch N F"]
+    ) -> InducingProjection:
+        """Return what instances at these inputs have to do with the inducing points."""
+        own = self.inputs.expand(*inputs.shape[:-2], *self.inputs.shape)
+        return points.project(prior.kernel.matrix(own, inputs), prior.kernel.diagonal(inputs))
+
+
+class SparsePredictor(Predictor):
+    """Predicts from q(f_m) of one group (eq. 3)."""
+
+    def __init__(self, inducing: Inducing, prior: GPPrior, points: InducingPoints, q: InducingPosterior) -> None:
+        self._inducing, self._prior, self._points, self._q = inducing, prior, points, q
+
+    def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
+        return self._q.marginals(self._inducing.project(self._prior, self._points, inputs))
+
+
+def pooled(
+    inducing: Inducing, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations, chunk: int = 4096
+) -> SparsePredictor:
+    """Return the optimal sparse posterior given all pseudo-observations, whose sums are taken in pieces (eq. 4, 5)."""
+    points = inducing.points(prior)
+    parts = zip(inputs.split(chunk), pseudo.mean.split(chunk, -1), pseudo.precision.split(chunk, -1), strict=True)
+    sums = [
+        Statistics.of(inducing.project(prior, points, x), PseudoObservations(mean, precision))
+        for x, mean, precision in parts
+    ]
+    total = sums[0]
+    for other in sums[1:]:
+        total = total + other
+    return SparsePredictor(inducing, prior, points, total.posterior())

@@ -1,0 +1,82 @@
+"""A Gaussian process over instances as the prior of their latents (Jazbec et al. 2021, sec. 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from jaxtyping import Float
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from gpvae_core.covariances.expression import EXAMPLE, parse_kernel
+from gpvae_core.covariances.inputs import KernelInputs
+from gpvae_core.data.auxiliary import Column
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.priors.base import PRIORS, PriorConfig
+
+
+class GPPrior(nn.Module):
+    """z^l ~ GP(0, k) for each latent channel l, with one kernel k of the instances' auxiliary columns.
+
+    Instances of two groups are independent: each group, such as a video, has functions of its own.
+    """
+
+    def __init__(self, config: GPPriorConfig, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.config = config
+        expression = parse_kernel(config.kernel)
+        self.inputs = KernelInputs(expression, columns)
+        self.kernel = expression.build(self.inputs.build)
+        self.group = _group(config.group, columns)
+
+    def at(self, values: Mapping[str, Tensor]) -> Float[Tensor, "N F"]:
+        """Return the kernel's inputs of N instances with these columns."""
+        return self.inputs(values)
+
+
+def _group(name: str, columns: Sequence[Column]) -> str:
+    """Return the name of the column of groups. Raises UserError if it is no category of the data."""
+    categories = {column.name for column in columns if column.role == "category"}
+    if name and name not in categories:
+        raise unknown("category", name, categories)
+    return name
+
+
+@PRIORS.register("gp")
+class GPPriorConfig(PriorConfig):
+    """Gaussian process over instances, by a kernel of their auxiliary columns (Jazbec et al. 2021)."""
+
+    kind: ClassVar[str] = "gp"
+    kernel: str = Field(
+        default="", description=f"kernel over the data's columns, such as {EXAMPLE} (default: the data set's own)"
+    )
+    group: str = Field(
+        default="",
+        description="column of a category, such as a video: instances of different groups are independent "
+        "(default: the data set's own; '' for one function of all instances)",
+    )
+    jitter: float = Field(
+        default=1e-6, gt=0, le=1e-2, description="part of its mean that is added to a kernel matrix's diagonal"
+    )
+
+    @field_validator("kernel")
+    @classmethod
+    def _is_a_kernel(cls, kernel: str) -> str:
+        if kernel:
+            parse_kernel(kernel)
+        return kernel
+
+    def wrap(self, decoder: nn.Module, latent_dim: int) -> nn.Module:
+        """Return the decoder itself, as the latents are decoded one by one."""
+        return decoder
+
+    def process(self, columns: Sequence[Column]) -> GPPrior:
+        """Return the process over instances with these columns.
+
+        Raises:
+            UserError: there is no kernel, or it does not fit the columns.
+        """
+        if not self.kernel:
+            raise UserError(f"wanted a kernel over the data's columns (--set prior.kernel='{EXAMPLE}'), got none")
+        return GPPrior(self, columns)

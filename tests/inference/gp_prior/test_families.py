@@ -1,0 +1,169 @@
+"""The families of approximations in training: equal where mathematics says so, and bounds of one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gpvae_core.errors import UserError
+from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
+from gpvae_core.inference.base import INFERENCES, Step
+from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
+from gpvae_core.inference.gp_prior.engine import columns_of
+from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.training_bound import BoundSettings
+from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit
+from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, CPU, DATA, inference, model
+
+GROUPED = ["gp-vae", "markov", "titsias", "svgp"]
+METHODS = [name for name in INFERENCES.summaries() if issubclass(INFERENCES.get(name), GPPriorInferenceConfig)]
+ALL = torch.arange(len(DATA.train))
+
+
+def whole_step(method: str, settings: dict[str, Any], vae: VAE) -> Step:
+    """A step on all training images, with the same noise every time."""
+    return inference(method, settings, vae).step(ALL, BoundSettings(), torch.Generator().manual_seed(1))
+
+
+def with_shared_weights(method: str, settings: dict[str, Any], other: VAE) -> VAE:
+    """A model of another method with the weights that both have."""
+    vae = model(method, settings)
+    vae.load_state_dict(other.state_dict(), strict=False)
+    return vae
+
+
+def gradients(step: Step, vae: VAE, of: tuple[str, ...]) -> dict[str, Tensor]:
+    named = {name: p for name, p in vae.named_parameters() if name.startswith(of) and p.requires_grad}
+    found = torch.autograd.grad(step.bound.surrogate, list(named.values()), allow_unused=True)
+    return {name: g for name, g in zip(named, found, strict=True) if g is not None}
+
+
+def at_the_data(vae: VAE) -> VAE:
+    """The model with its inducing points at the times of all training images."""
+    assert isinstance(vae.extra, GPModel)
+    inputs = vae.extra.prior.at(columns_of(DeviceSplit(DATA.train, CPU)))
+    inducing = vae.get_parameter("extra.family.inducing.inputs")
+    inducing.data = inputs.detach().clone()
+    return vae
+
+
+def test_the_markov_form_is_the_exact_one_with_all_gradients() -> None:
+    exact = model("gp-vae", BY_TIME)
+    markov = with_shared_weights("markov", BY_TIME, exact)
+    a, b = whole_step("gp-vae", BY_TIME, exact), whole_step("markov", BY_TIME, markov)
+    torch.testing.assert_close(a.bound.value, b.bound.value)
+    first, second = (gradients(s, v, ("encoder", "decoder", "extra")) for s, v in ((a, exact), (b, markov)))
+    assert first.keys() == second.keys()
+    assert any("length_scale" in name for name in first)
+    for name, gradient in first.items():
+        torch.testing.assert_close(gradient, second[name], atol=1e-5, rtol=1e-4)
+
+
+def test_titsias_bound_of_whole_groups_is_that_of_svgp_at_full_batch() -> None:
+    svgp = model("svgp:4", BY_TIME)
+    titsias = with_shared_weights("titsias:4", BY_TIME, svgp)
+    a, b = whole_step("svgp:4", BY_TIME, svgp), whole_step("titsias:4", BY_TIME, titsias)
+    torch.testing.assert_close(a.bound.value, b.bound.value, atol=1e-5, rtol=1e-5)
+    first, second = (gradients(s, v, ("encoder", "extra")) for s, v in ((a, svgp), (b, titsias)))
+    for name, gradient in first.items():
+        torch.testing.assert_close(gradient, second[name], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["svgp", "titsias"])
+def test_inducing_points_at_the_data_give_the_exact_bound(method: str) -> None:
+    exact = model("gp-vae", BY_TIME)
+    settings = {**BY_TIME, "inference.points": len(DATA.train), "prior.jitter": 1e-12}
+    sparse = at_the_data(with_shared_weights(method, settings, exact))
+    a, b = whole_step("gp-vae", BY_TIME, exact), whole_step(method, settings, sparse)
+    torch.testing.assert_close(a.bound.value, b.bound.value, atol=1e-4, rtol=1e-4)
+
+
+def test_fewer_inducing_points_give_a_larger_kl_than_the_exact_posterior_of_the_same_evidence() -> None:
+    """L_PT <= L_P in the second term: E log q~ - L_T of q_S is the KL from q_S to the prior, which is not negative."""
+    for method in GROUPED:
+        settings = {**BY_TIME, **({} if method in ("gp-vae", "markov") else {"inference.points": 2})}
+        engine = inference(method, settings)
+        engine.step(ALL, BoundSettings(), torch.Generator().manual_seed(1))
+        assert engine.figures()["kl"] > 0, method
+
+
+@pytest.mark.parametrize("method", ["hensman", "deep-svigp"])
+def test_the_encoder_has_no_gradient_where_q_is_free(method: str) -> None:
+    vae = model(method, BY_VIEW)
+    step = whole_step(method, BY_VIEW, vae)
+    assert gradients(step, vae, ("encoder",)) == {}
+    learned = gradients(step, vae, ("extra", "decoder", "likelihood"))
+    assert all(float(gradient.abs().sum()) > 0 for name, gradient in learned.items() if "below" not in name)
+
+
+def test_the_encoder_has_a_gradient_in_the_svgp_vae() -> None:
+    vae = model("svgp:4", BY_VIEW)
+    found = gradients(whole_step("svgp:4", BY_VIEW, vae), vae, ("encoder", "extra"))
+    assert all(float(gradient.abs().sum()) > 0 for gradient in found.values())
+    assert {"extra.prior.inputs.tables.object", "extra.family.inducing.inputs"} <= found.keys()
+
+
+def test_deep_svigp_decodes_means_and_pays_for_the_spread() -> None:
+    """C.5: log N(y; psi(m), sigma^2) - sum_l v^l / (2 sigma^2), against the formula."""
+    vae = model("deep-svigp:4", BY_VIEW)
+    engine = inference("deep-svigp:4", BY_VIEW, vae)
+    step = engine.step(ALL, BoundSettings(), torch.Generator().manual_seed(1))
+    assert isinstance(vae.extra, GPModel)
+    split = DeviceSplit(DATA.train, CPU)
+    inputs = vae.extra.prior.at(columns_of(split))
+    none = PseudoObservations(torch.zeros(2, len(inputs)).double(), torch.zeros(2, len(inputs)).double())
+    q: Marginals = vae.extra.family.given(vae.extra.prior, inputs, none).predict(inputs)
+    sigma = float(vae.likelihood.noise_scale() or 0)
+    log_p = vae.likelihood.log_prob(split.all(), vae.decode(q.mean.mT.float()))
+    kl = vae.extra.family.approximate(vae.extra.prior, inputs[None], none, 1.0).kl.sum() / len(inputs)
+    expected = log_p - 0.5 * q.variance.sum(0).float() / sigma**2 - kl.float()
+    torch.testing.assert_close(step.bound.value, expected.detach(), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
+    settings = {"markov": {"prior.kernel": BY_TIME["prior.kernel"]}}.get(method, BY_VIEW)
+    vae = model(method, settings)
+    with torch.no_grad():
+        predictor = inference(method, settings, vae).predictor()
+        assert isinstance(vae.extra, GPModel)
+        inputs = vae.extra.prior.at(columns_of(DeviceSplit(DATA.test, CPU)))
+        q = predictor.predict(inputs)
+        prior = vae.extra.prior.kernel.diagonal(inputs)
+    assert q.mean.shape == q.variance.shape == (2, len(DATA.test))
+    assert (q.variance >= 0).all()
+    if method not in ("hensman", "deep-svigp"):
+        assert (q.variance <= prior + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "said"),
+    [
+        ("hensman", BY_TIME, "wanted no groups"),
+        ("markov", BY_VIEW, "wants one Matern kernel of one number"),
+        ("markov", {"prior.kernel": "matern(place)"}, "wants one Matern kernel of one number"),
+        ("svgp", {}, "wanted a kernel over the data's columns"),
+        ("svgp", {"prior.kernel": "rbf(tiem)"}, "did you mean 'time'"),
+        ("svgp", {"prior.kernel": "same(time)"}, "wants a column that is a category, and 'time' is a number"),
+        ("svgp", {"prior.kernel": "rbf(time)", "prior.group": "sereis"}, "did you mean 'series'"),
+        ("svgp", {"prior.kernel": "linear(object) * same(object)"}, "two kernels take column 'object' in two ways"),
+        ("svgp", {"prior.kernel": "linear(object, dim=2) + rbf(object, dim=3)"}, "two kernels take column 'object'"),
+        ("svgp", {"prior.kernel": "rbf(time, dim=3)"}, "dim is for a category"),
+        ("svgp", {"prior.kernel": "white()"}, "at least one column"),
+        ("svgp", {**BY_VIEW, "inference.vectors": "no"}, "unknown start of vectors 'no'"),
+    ],
+)
+def test_what_does_not_suit_is_one_line(method: str, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        model(method, settings)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_all_instances_of_a_group_are_taken_at_once() -> None:
+    with pytest.raises(UserError, match=r"wanted prior.group, or batch_size of at least the \d+ training images"):
+        inference("gp-vae", BY_VIEW).batches(torch.Generator(), 5)

@@ -1,0 +1,92 @@
+"""GP-prior models through training: the run folder, metrics, exact resume, and how well they predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.progress import Cancelled
+from gpvae_core.run_files import read_metrics
+from gpvae_core.runs import load_run
+from gpvae_core.training import resume, train
+from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, config, trained
+from tests.inference.gp_prior.test_families import METHODS
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "gp-vae": BY_TIME,
+    "markov": BY_TIME,
+    "titsias": {**BY_TIME, "inference.points": 4},
+    "svgp": {**BY_VIEW, "inference.points": 4, "inference.balance": "geco", "train.batch_size": 8},
+    "hensman": {**BY_VIEW, "inference.points": 4, "train.batch_size": 8},
+    "deep-svigp": {**BY_VIEW, "inference.points": 4, "train.batch_size": 8},
+}
+
+
+class StopAfter:
+    """A progress that cancels after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if what == "training":
+            self.left -= 1
+            if self.left < 0:
+                raise Cancelled
+
+
+def test_every_method_is_here() -> None:
+    assert set(METHODS) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stopped_run_resumes_exactly(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**SETTINGS[method], "train.batch_size": 8, "train.epochs": 3}
+    monkeypatch.setattr("gpvae_core.training.load", lambda _: DATA)
+    whole = train(config(method, settings), tmp_path / "whole", data=DATA, device="cpu")
+    for steps in (1, 4):
+        stopped = tmp_path / f"stopped-{steps}"
+        with pytest.raises(Cancelled):
+            train(config(method, settings), stopped, data=DATA, device="cpu", progress=StopAfter(steps))
+        resume(stopped, device="cpu")
+        first, second = (load_run(f, weights="last", device="cpu").model.state_dict() for f in (whole, stopped))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_the_metrics_have_reconstruction_kl_multiplier_and_constraint(tmp_path: Path) -> None:
+    run = trained("svgp", SETTINGS["svgp"], tmp_path / "run")
+    row = read_metrics(run.dir / "metrics.jsonl")[-1]
+    assert {"reconstruction", "kl", "mse", "multiplier", "constraint", "validation_elbo"} <= row.keys()
+    assert row["train_bound"] == pytest.approx(row["reconstruction"] - row["kl"], abs=1e-3)  # pyright: ignore
+
+
+def test_a_loaded_run_has_its_process(tmp_path: Path) -> None:
+    run = trained("svgp", SETTINGS["svgp"], tmp_path / "run")
+    assert run.meta.columns == DATA.columns
+    assert isinstance(run.model.extra, GPModel)
+    assert float(run.model.extra.prior.inputs.tables["object"].abs().sum()) > 0
+
+
+def test_a_gp_prior_predicts_images_at_held_out_times(tmp_path: Path) -> None:
+    """On one smooth function of time, decoding the prediction is far better than the mean image."""
+    settings = {
+        "prior.kernel": "rbf(time, length_scale=1)",
+        "inference.points": 12,
+        "train.epochs": 150,
+        "train.lr": 5e-3,
+        "train.batch_size": 64,
+    }
+    run = trained("svgp", settings, tmp_path / "run")
+    first, last = run.metrics[0], max(run.metrics, key=lambda row: row["validation_elbo"])
+    mean_image = DATA.train.pixels().mean(0)
+    residual = float((DATA.validation.pixels() - mean_image).square().mean())
+    # The score of a Gaussian of the best constant image with its own deviation, in nats an image.
+    pixels = mean_image.numel()
+    by_mean_image = -0.5 * pixels * (1 + float(torch.log(torch.tensor(2 * torch.pi * residual))))
+    assert last["validation_elbo"] > first["validation_elbo"]
+    assert last["validation_elbo"] > by_mean_image + 3
