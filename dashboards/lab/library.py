@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dashboards.lab.jobs import JOB_S, Report, WatchedJob
+from dashboards.lab.jobs import JOB_S, OF_STEP, Report, WatchedJob
 from dashboards.lab.places import ListedRun, check_place, listed, names_of, runs_at, weights_of, written
 from dashboards.lab.words import method_words
 from gpvae_core.errors import UserError, shown, unknown
@@ -277,7 +277,7 @@ class RunLibrary:
                 path, work = self.summary(name).path, self.explorer(name).prepare
                 known = self._preparations.get(path)
                 if known is None or (again and not known.report().running):
-                    self._preparations[path] = WatchedJob(f"preparing {name}", work, JOB_S).start()
+                    self._preparations[path] = WatchedJob(f"preparing {name}", work, JOB_S, OF_STEP).start()
 
     def cancel_preparation(self, name: str) -> None:
         """Cancel what is computed for a run, for all pages."""

@@ -15,7 +15,7 @@ from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.marks import Mark, figure_of, heatmap, scatter
 from gpvae_core.plots.plane_panel import PlanePanel, arrow, hidden_words, inside, panel
-from gpvae_core.plots.posterior_line import line_axes, line_marks, on_line
+from gpvae_core.plots.posterior_line import SEVERAL, line_axes, line_marks, on_line, samples_name
 from gpvae_core.plots.theme import Theme, frame, heading, plain, shortened, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 260
@@ -67,7 +67,7 @@ def density_traces(view: PosteriorView, theme: Theme, axes: dict[str, str], lege
 
 def dots_name(view: PosteriorView) -> str:
     """Return what the legend calls the samples that are drawn as dots."""
-    name = f"samples of {view.base_name}"
+    name = samples_name(view)
     return name if len(name) <= DOTS_LENGTH else view.base_name.removeprefix("the ")
 
 
@@ -270,7 +270,7 @@ def _pair(views: Sequence[PosteriorView | LineView], names: Sequence[str], theme
     if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
         views = [_with_encoder_name(view, "encoder") for view in views]
     if len({view.base_name for view in views}) > 1:
-        views = [replace(view, base_name="the encoders") for view in views]
+        views = [replace(view, base_name=SEVERAL) for view in views]
     # The legend shows the marks of the panel that has most of them; a line and a plane have marks of their own.
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))
     shown = [k == fullest or type(views[k]) is not type(views[fullest]) for k in range(2)]

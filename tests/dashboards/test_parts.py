@@ -23,7 +23,7 @@ from dashboards.explorer.controls import ExplorerControls
 from dashboards.explorer.request import ComparedRun, ExplorerRequest
 from dashboards.explorer.state import ExplorerState, plane_dims
 from dashboards.guard import Foreign
-from dashboards.lab.jobs import Report, WatchedJob
+from dashboards.lab.jobs import OF_RUN, Background, JobSlot, Report, WatchedJob
 from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
 from dashboards.widgets.card import Card, Content
@@ -215,7 +215,26 @@ def test_progress_in_words() -> None:
     assert Report("running", "training", 3, 300, None).words == "Training 3 of 300"
     assert Report("running", "training", 3, 300, 2.0).words == "Training 3 of 300, about 5 s left"
     assert Report("running", "training", 3, 300, 301.0).words == "Training 3 of 300, about 5 min left"
+    assert Report("running", "best Gaussians", 359, 359, 3.0).words == "Best Gaussians 359 of 359"
     assert "kept" in Report("cancelled").words
+
+
+def test_a_time_left_says_what_it_is_for_where_more_follows() -> None:
+    """A first start trains two runs, and a view is computed in several steps: the time is not that of the whole."""
+    words: list[str] = []
+
+    def work(progress: Progress) -> None:
+        progress(0, 880, "training 2 of 10, digits-iaf: step")
+        time.sleep(0.6)
+        progress(86, 880, "training 2 of 10, digits-iaf: step")
+        words.append(slot.report().words)
+
+    for slot, part in ((JobSlot(OF_RUN), "of this run"), (Background("a view"), "of this step")):
+        slot.begin("a job", work)
+        while slot.running:
+            time.sleep(0.05)
+        assert words[-1].startswith("Training 2 of 10, digits-iaf: step 86 of 880, about ")
+        assert words[-1].endswith(f" left {part}")
 
 
 # Requests
