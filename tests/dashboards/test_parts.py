@@ -428,12 +428,12 @@ def test_a_dark_or_cropped_upload_is_shown_and_named_and_scaled_as_the_run_was_t
 
     upload(DataConfig(name="digits"), np.eye(8, dtype=np.uint8))
     assert placed[0].max() == pytest.approx(1 / 255)
-    assert [line[:50] for line in complaints] == ["the picture: values use 0 to 0.00392157 of the ran"]
+    assert [line[:51] for line in complaints] == ["the picture is nearly black: its values lie between"]
     upload(DataConfig(name="images:a", levels=1), np.eye(8, dtype=np.uint8))
     assert (placed[1].max(), len(complaints)) == (1.0, 1)
     upload(DataConfig(name="digits"), 255 - 255 * np.eye(8, 24, 8, dtype=np.uint8))
     assert complaints[1:] == [
-        "the picture has not the shape of the run's images: only its middle is read, 67 % of it is left out"
+        "the picture has another shape than the run's images, so only its middle is used (67 % is cut away)"
     ]
 
 
