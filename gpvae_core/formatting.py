@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 
 DECIMALS, SIGNIFICANT = 3, 2
 """Decimals of a number in a table, and the fewest digits that a smaller number shows after its zeros."""
 SMALLEST = 1e-4
 """Below it numbers are written with a power of ten."""
+
+HYPHEN = re.compile(r"(?<![\w.:=)\]\-])-(?=\d)")
+"""A hyphen that stands for the minus sign of a number, and not in a name, an option or a power of ten."""
+TO_NUMBER = re.compile(r"(?<=[\d%]) to (?=[−\d])")
+
+
+def typographic(text: str) -> str:
+    """Return a sentence as pages show it: with minus signs as in figures, and no line break between 'to' and a number.
+
+    >>> typographic("rho = -0.15 (-0.24 to -0.04), 1e-05, run-1")
+    'rho = −0.15 (−0.24 to\\xa0−0.04), 1e-05, run-1'
+    """
+    return TO_NUMBER.sub(" to\N{NO-BREAK SPACE}", HYPHEN.sub("−", text))
 
 
 def number(value: float | None) -> str:
