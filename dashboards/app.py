@@ -29,6 +29,7 @@ from dashboards.lab.library import RunLibrary
 from dashboards.lab.page import Page
 from dashboards.lab.places import DEFAULT_ROOT
 from dashboards.mapa_lab.page import MapaLabPage
+from dashboards.missing import name_pages
 from dashboards.results.page import ResultsPage
 from gpvae_core.errors import UserError
 
@@ -121,6 +122,7 @@ def make_server(library: RunLibrary, first: FirstStart, port: int) -> Server:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise UserError(f"port {port} {why}; choose another with --port, for example --port {another}") from None
     guard(server)
+    name_pages(server._tornado, [(page.path, page.title) for page in PAGES])
     for rule in server._tornado.wildcard_router.rules:
         if rule.target is WSHandler:
             rule.target = WithoutDelay

@@ -22,6 +22,8 @@ EXIT_CODE = 130
 """Exit code of a command that was stopped by a signal, as a shell gives it for Ctrl-C."""
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The signals that stop a command: Ctrl-C, a request to end, and a terminal that is closed, which Windows lacks."""
+PROBE_S = 0.1
+"""Seconds for which a training waits for the lock of its folder, which `is_being_trained` may hold for an instant."""
 HANGUP = getattr(signal, "SIGHUP", None)
 
 
@@ -110,6 +112,24 @@ def interrupted_by_signal() -> Iterator[None]:
             signal.signal(number, end if ends else handler)
 
 
+def _lock_file(real: Path) -> Path:
+    return real.parent / f".{real.name}.lock"
+
+
+def is_being_trained(out: Path) -> bool:
+    """Return whether a process, this one included, holds the lock of the run folder."""
+    lock = _lock_file(real_path(out))
+    if not lock.is_file():  # it is deleted where a training ends, unless it is killed
+        return False
+    try:
+        with FileLock(lock).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # such as no permission to write: not known
+        return False
+
+
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Lock the run folder for this process; by whatever path a run is named, links included, it has one lock.
@@ -120,11 +140,11 @@ def locked(out: Path) -> Iterator[None]:
         UserError: another process trains in the folder, or it cannot be written to.
     """
     real = real_path(out)
-    lock = FileLock(real.parent / f".{real.name}.lock")
+    lock = FileLock(_lock_file(real))
     missing = [folder for folder in real.parents if not folder.exists()]
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PROBE_S)
     except Timeout:
         also = "" if real == out.absolute() else f" (it is '{real}')"
         raise UserError(f"'{out}'{also} is being trained by another process") from None

@@ -96,10 +96,11 @@ def check_format(value: Mapping[str, Any], path: Path) -> None:
 
 
 def existing_run(folder: Path) -> Path:
-    """Return `folder` if it exists; else raise UserError, with the closest name among its siblings."""
+    """Return `folder` if it exists; else raise UserError, with the closest name among the runs beside it."""
     if folder.is_dir():
         return folder
-    siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    places = folder.parent.iterdir() if folder.parent.is_dir() else ()
+    siblings = [path.name for path in places if (path / "config.json").is_file()]
     close = nearest(folder.name, siblings)
     raise UserError(f"there is no run '{folder}'" + (f"; did you mean '{folder.parent / close}'?" if close else ""))
 

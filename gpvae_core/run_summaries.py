@@ -32,6 +32,8 @@ class RunSummary:
     latent_dim: int
     epochs: int
     epochs_wanted: int
+    best_epoch: int
+    """Epoch of the best weights so far; 0 before any."""
     best_elbo: float | None
     """Best validation ELBO so far, nats. Where inference finishes the model after training (`Inference.finish`), it is
     the ELBO of the finished model, and None before that."""
@@ -65,6 +67,7 @@ def summarize(path: Path) -> RunSummary:
         latent_dim=config.latent_dim,
         epochs=state.epoch,
         epochs_wanted=config.train.epochs,
+        best_epoch=state.best_epoch,
         best_elbo=_finished_elbo(path) if config.inference.finishes else state.best_elbo,
         score=state.best_elbo,
         score_name=config.inference.score_name,

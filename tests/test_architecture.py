@@ -24,6 +24,7 @@ LAYERS = [
         "reading",
         "hashes",
         "csv_text",
+        "formatting",
         "parsing",
         "registry",
         "part",

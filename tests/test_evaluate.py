@@ -21,11 +21,11 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.estimates import BidirectionalMeans, Check, IwaeScore
 from gpvae_core.evaluation.evaluate import evaluate
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.parts import BestGaussianElbo
+from gpvae_core.evaluation.parts import BestGaussianElbo, SampleSizes
 from gpvae_core.evaluation.result import Evaluation
 from gpvae_core.evaluation.settings import EvaluationSettings
 from gpvae_core.evaluation.whole_split import iwae_score
-from gpvae_core.evaluation.words import chains_in_words, collapse_in_words
+from gpvae_core.evaluation.words import chains_in_words, collapse_in_words, sizes_in_words
 from gpvae_core.files import write_json
 from gpvae_core.gaps import instance_gaps
 from gpvae_core.run_files import read_json
@@ -299,6 +299,20 @@ def test_correlations_are_a_table_for_people(gp: Run, capsys: pytest.CaptureFixt
     assert "Tr V[f]" in out
     row = next(line for line in out.splitlines() if "inference gap" in line)
     assert [cell.strip() for cell in row.split("│")][4] == "8"
+
+
+def test_means_over_other_instances_are_said_so() -> None:
+    """A mean bound over all points may exceed a mean log p(x) over some of them."""
+
+    def words(gaps: int, truth: int, of: int) -> str:
+        return " ".join(sizes_in_words(SampleSizes(seed=0, gaps=gaps, truth=truth, of=of)))
+
+    assert words(359, 359, 359) == ""
+    fewer = "bounds are means over all 1000 instances, log_px, gaps and best Gaussians over 200, a seeded sample"
+    assert words(200, 200, 1000).startswith(fewer)
+    assert "--instances 1000 takes all" in words(200, 200, 1000)
+    assert "log_px over all and gaps and best Gaussians over 200" in words(200, 1000, 1000)
+    assert "log_px over 1000 and gaps and best Gaussians over 200" in words(200, 1000, 10_000)
 
 
 def test_collapse_is_said_in_words() -> None:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from dashboards.lab.library import RunLibrary
 from gpvae_core import run_files
+from gpvae_core.cli.listing import runs_command
 from gpvae_core.errors import UserError
-from gpvae_core.guards import locked
+from gpvae_core.guards import is_being_trained, locked
+from gpvae_core.progress import Cancelled
 from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
 from gpvae_core.training_loop import Training
@@ -56,6 +59,46 @@ def test_a_circle_of_links_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(UserError, match="do its links lead to one another"):
         train(config(epochs=1), tmp_path / "a", data=DIGITS)
+
+
+def test_a_run_in_training_is_told_from_one_that_was_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before, both were said to be stopped or to go on, with the command that resumes them."""
+    out, listed, states = tmp_path / "run", [], []
+
+    def stop(epoch: int, model: VAE, row: dict[str, Any]) -> None:
+        raise Cancelled  # the state is saved
+
+    def look(epoch: int, model: VAE, row: dict[str, Any]) -> None:
+        runs_command(tmp_path)
+        listed.append(capsys.readouterr().out)
+        states.append(RunLibrary([tmp_path]).about("run")["state"] if is_being_trained(out) else "")
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train(config(epochs=3), out, data=DIGITS, on_epoch=stop)
+    with pytest.raises(Cancelled):
+        resume(out, on_epoch=look)
+    assert states == ["being trained"]
+    assert "it is being trained now" in " ".join(listed[0].split())
+    assert "--resume" not in listed[0]
+    assert not is_being_trained(out)
+    (tmp_path / ".run.lock").touch()  # as a training leaves it that is killed
+    assert not is_being_trained(out)
+    assert RunLibrary([tmp_path]).remark(["run"])[0].endswith(f"training was stopped; go on with it by {resuming(out)}")
+    runs_command(tmp_path)
+    assert resuming(out) in capsys.readouterr().out
+
+
+def resuming(out: Path) -> str:
+    return f"gpvae train --resume {out}"
+
+
+def test_a_suggested_run_is_a_run(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    with pytest.raises(UserError, match=r"there is no run '.*nothere'$"):
+        load_run(tmp_path / "nothere")
 
 
 def test_a_lock_is_never_held_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

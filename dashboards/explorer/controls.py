@@ -50,6 +50,7 @@ class ExplorerControls(Controls):
         self.watch(self.classes, self._class_chosen)
         self.quick.on_click(self._quick_chosen)
         self.drawing = Opened(self.draw, self.pad)
+        self.draw.on_click(lambda _: complain(""))  # what was said of an upload does not concern a drawing
         self.invert.on_click(lambda _: self._inverted())
         # After the address has taken up the choice: giving up the class is a correction of the new place.
         names = ["run", "other", "focus", "index", "of_class", "own_image"]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dashboards.lab.jobs import JobSlot
+from dashboards.lab.jobs import OF_RUN, JobSlot
 from dashboards.lab.library import RunLibrary
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection.memo import Memo
@@ -25,7 +25,7 @@ class GapLabs:
     """
 
     def __init__(self, library: RunLibrary) -> None:
-        self.library, self.trainings = library, JobSlot()
+        self.library, self.trainings = library, JobSlot(OF_RUN)
         self._lock = threading.Lock()
         self._families = Memo()
         self._looks_lock = threading.Lock()

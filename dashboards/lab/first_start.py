@@ -12,7 +12,7 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
-from dashboards.lab.jobs import JobSlot
+from dashboards.lab.jobs import OF_RUN, JobSlot
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.progress import BUTTON, ProgressLine
 from dashboards.widgets.card import Card, Content, as_json
@@ -54,7 +54,7 @@ class FirstStart(JobSlot):
     """The one training of the default pair, shared by all pages; `trainer` writes the runs below `root`."""
 
     def __init__(self, root: Path, trainer: Trainer | None = None) -> None:
-        super().__init__()
+        super().__init__(OF_RUN)
         self._root, self._trainer = root, trainer
         self.snapshot: Snapshot | None = None
         """The latest snapshot, None before the first epoch has ended."""
@@ -76,7 +76,7 @@ class FirstStart(JobSlot):
         def on_epoch(epoch: int, model: VAE, metrics: dict[str, Any]) -> None:
             number = 1 if self.snapshot is None else self.snapshot.number + 1
             bound = metrics.get("validation_elbo")
-            title = f"{self.report().what or 'training'}, epoch {epoch}"
+            title = f"{self.report().what.removesuffix(': step') or 'training'}, epoch {epoch}"
             title += "" if bound is None else f": validation ELBO {bound:.1f} nats".replace("-", "−")
             self.snapshot = Snapshot(number, title, encode_batch(model, x).mean, labels, data.class_names)
 

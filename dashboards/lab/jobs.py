@@ -30,6 +30,9 @@ LOOK_S = 0.2
 LATE_S = 5.0
 """Seconds after its expected end from which a job is said to take longer."""
 
+OF_RUN, OF_STEP = "of this run", "of this step"
+"""What a time left is for, in a job that trains several runs and in one that computes a view step by step."""
+
 
 class TimeOver(UserError):
     """Raised where work has taken as long as it may."""
@@ -59,7 +62,8 @@ def allowed(wanted: Callable[[], bool], seconds: float) -> Iterator[None]:
 class Report:
     """The progress of a job: `done` of `total` steps of `what`.
 
-    `left` is in seconds, None while unknown, as of the time `at` on the monotonic clock; None for now.
+    `left` is in seconds, None while unknown, as of the time `at` on the monotonic clock; None for now. `part` names
+    what that time is for, if more may follow: 'of this run'.
     """
 
     outcome: Outcome
@@ -69,6 +73,7 @@ class Report:
     left: float | None = None
     error: str = ""
     at: float | None = None
+    part: str = ""
 
     @property
     def running(self) -> bool:
@@ -92,10 +97,12 @@ class Report:
         return f"{what[0].upper()}{what[1:]}{count}{self._left_words()}"
 
     def _left_words(self) -> str:
-        if self.left is None:
+        if self.left is None or (self.total and self.done >= self.total):
             return ""
         left = self.left - (0.0 if self.at is None else time.monotonic() - self.at)
-        return ", longer than expected" if left < -LATE_S else f", about {duration(max(5, 5 * round(left / 5)))} left"
+        if left < -LATE_S:
+            return ", longer than expected"
+        return f", about {duration(max(5, 5 * round(left / 5)))} left{self.part and ' '}{self.part}"
 
 
 class WatchedJob:
@@ -105,8 +112,10 @@ class WatchedJob:
     at any checkpoint, one without, such as a training, only where it reports progress.
     """
 
-    def __init__(self, name: str, work: Callable[[Progress], Any], seconds: float | None = None) -> None:
-        self.name, self._work, self._seconds = name, work, seconds
+    def __init__(
+        self, name: str, work: Callable[[Progress], Any], seconds: float | None = None, part: str = ""
+    ) -> None:
+        self.name, self._work, self._seconds, self._part = name, work, seconds, part
         self.result: Any = None
         """What the work returned, once it is done."""
         self._cancel = threading.Event()
@@ -144,7 +153,7 @@ class WatchedJob:
             self._since = now
         spent = now - self._since
         left = spent / done * (total - done) if done and spent > 0.5 else None
-        self._report = Report("running", what, done, total, left, at=now)
+        self._report = Report("running", what, done, total, left, at=now, part=self._part)
 
     def _run(self) -> None:
         outcome, error = self._outcome()
@@ -177,10 +186,10 @@ NEVER_STARTED = WatchedJob("nothing", lambda progress: None)
 
 
 class JobSlot:
-    """Runs one job at a time, for all pages that share the slot."""
+    """Runs one job at a time, for all pages that share the slot; `part` is what each of its times left is for."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, part: str = "") -> None:
+        self._lock, self._part = threading.Lock(), part
         self._job = NEVER_STARTED
         self.number = 0
         """How many jobs were begun: by it a page tells a new job from one whose end it has shown."""
@@ -190,7 +199,7 @@ class JobSlot:
         with self._lock:
             if self.running:
                 return False
-            self._job = WatchedJob(name, work, seconds).start()
+            self._job = WatchedJob(name, work, seconds, self._part).start()
             self.number += 1
             return True
 
@@ -216,7 +225,7 @@ class Background(JobSlot):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__(OF_STEP)
         self._name = name
         self.key: Hashable = None
         """What the view computed last depends on, see `Pane.key`; None where none is asked for."""

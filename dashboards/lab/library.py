@@ -8,11 +8,12 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dashboards.lab.jobs import JOB_S, Report, WatchedJob
+from dashboards.lab.jobs import JOB_S, OF_STEP, Report, WatchedJob
 from dashboards.lab.places import ListedRun, check_place, listed, names_of, runs_at, weights_of, written
 from dashboards.lab.words import method_words
 from gpvae_core.errors import UserError, shown, unknown
 from gpvae_core.files import real_path, with_name
+from gpvae_core.guards import is_being_trained
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.plots.gaps import nats
 
@@ -138,10 +139,14 @@ class RunLibrary:
 
     def remark(self, names: Sequence[str]) -> list[str]:
         """Return a line about those of the runs shown whose training has not ended; none where all have."""
-        partial = dict.fromkeys(name for name in names if name in self._runs and self.partial(name))
-        resume = " and ".join(f"gpvae train --resume {self.summary(name).path}" for name in partial)
-        labels = ", ".join(map(self.label, partial))
-        return [f"{labels}: training was stopped or still goes on; go on with it by {resume}"] if partial else []
+        partial = list(dict.fromkeys(name for name in names if name in self._runs and self.partial(name)))
+        goes_on = [name for name in partial if is_being_trained(self.summary(name).path)]
+        stopped = [name for name in partial if name not in goes_on]
+        lines = [f"{', '.join(map(self.label, goes_on))}: being trained now"] if goes_on else []
+        if stopped:
+            resume = " and ".join(f"gpvae train --resume {self.summary(name).path}" for name in stopped)
+            lines.append(f"{', '.join(map(self.label, stopped))}: training was stopped; go on with it by {resume}")
+        return lines
 
     def finished_first(self, names: Sequence[str]) -> list[str]:
         """Return the names of runs, those whose training has not ended last: none of these is chosen by itself."""
@@ -175,17 +180,24 @@ class RunLibrary:
         summary = self.summary(name)
         score = summary.best_elbo if summary.best_elbo is not None else summary.score
         scored = "best ELBO" if summary.best_elbo is not None else f"best {summary.score_name}"
+        best = f", best weights of epoch {summary.best_epoch}" if summary.best_epoch else ""
         return {
             "run": name,
             "folder": shown(str(summary.path)),
             "method": f"{summary.method}: {method_words(summary.method)}",
             "data": summary.dataset,
             "d": str(summary.latent_dim),
-            "epochs": f"{summary.epochs} of {summary.epochs_wanted}",
-            "state": "finished" if summary.finished else "not finished",
+            "epochs": f"{summary.epochs} of {summary.epochs_wanted}{best}",
+            "state": self._state(summary),
             "σx": self._noise(name),
             "validation": "–" if score is None else f"{scored} {nats(score)} nats",
         }
+
+    @staticmethod
+    def _state(summary: RunSummary) -> str:
+        if summary.finished:
+            return "finished"
+        return "being trained" if is_being_trained(summary.path) else "not finished"
 
     def _noise(self, name: str) -> str:
         """Return sigma_x of the run's likelihood in pixel units; '–' where it has none or is not loaded."""
@@ -277,7 +289,7 @@ class RunLibrary:
                 path, work = self.summary(name).path, self.explorer(name).prepare
                 known = self._preparations.get(path)
                 if known is None or (again and not known.report().running):
-                    self._preparations[path] = WatchedJob(f"preparing {name}", work, JOB_S).start()
+                    self._preparations[path] = WatchedJob(f"preparing {name}", work, JOB_S, OF_STEP).start()
 
     def cancel_preparation(self, name: str) -> None:
         """Cancel what is computed for a run, for all pages."""

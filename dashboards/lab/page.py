@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from dashboards.widgets.browser import LOST, THEME, Browser
 from dashboards.widgets.keys import PageKeys
 from dashboards.widgets.notice import Notice
 from gpvae_core.errors import UserError
+from gpvae_core.formatting import typographic
 
 TRAINED_ON = (
     "'{}' is being trained on: its views show the weights that it had when it was opened, and the new ones once the "
@@ -202,7 +204,8 @@ class Page(ABC, Generic[R]):
 
     def show_line(self, line: str) -> None:
         """Show a line of HTML above the cards; a screen reader reads it out."""
-        self.line.object = f'<div class="summary" role="status">{line}</div>'
+        texts = "".join(part if part.startswith("<") else typographic(part) for part in re.split(r"(<[^>]*>)", line))
+        self.line.object = f'<div class="summary" role="status">{texts}</div>'
 
     def select(self, name: str, value: str) -> None:
         """Follow a choice in a card's heading: set the parameter of its name."""

@@ -42,14 +42,15 @@ def spread(value: Value) -> str:
     return nats(round(value.mean, 2) + 0.0) + (f" ± {value.se:.2f}" if value.se is not None else "")
 
 
-def bound_words(numbers: PointComparison) -> str:
-    """Return a sentence about the gap of the bound, its mean and that of the draw shown, which may be negative."""
+def bound_words(numbers: PointComparison, head: int, drawn: int) -> str:
+    """Return sentences on log p(x) and the bound's gap, its mean and that of the draw shown, which may be negative."""
     below, gap = numbers.log_px_empirical - numbers.bound, numbers.gap
     mean = f"{spread(replace(gap, mean=abs(gap.mean)))} nats {'below' if gap.mean >= -1e-9 else 'above'}"
     return (
-        f"the bound is, on average over {GAP_DRAWS} draws, {mean} the empiricalized model's log p(x) = "
-        f"{nats(numbers.log_px_empirical)} nats (that of the model itself is {nats(numbers.log_px)} nats), below which "
-        f"it lies in expectation; for the draw shown it is {nats(abs(below))} nats {'below' if below >= 0 else 'above'}"
+        f"log p(x) of this point is {nats(numbers.log_px_empirical)} nats under the empiricalized model, and "
+        f"{nats(numbers.log_px)} nats under the model itself. MAPA's bound on the former sums over these {head} points "
+        f"and {drawn} drawn ones: with those shown it is {nats(abs(below))} nats {'below' if below >= 0 else 'above'} "
+        f"it, on average over {GAP_DRAWS} draws {mean}. In expectation it is never above that log p(x)."
     )
 
 
@@ -97,7 +98,7 @@ class PointTraces(PointPane):
         return (
             f"{MAPA}: {mapa_words(n.kl, n.kl_uniform, 'training points')} {effective_words(n, n.n, 'points')} MAPA's "
             f"{settings.k} most probable points hold {n.head_mass:.0%} of its mass and {n.head_mass_true:.0%} of that "
-            f"of the empiricalized posterior; with these and {settings.draws} drawn points, {bound_words(n)}."
+            f"of the empiricalized posterior. {bound_words(n, settings.k, settings.draws)}"
         )
 
 

@@ -28,6 +28,8 @@ NO_RESULTS = (
     "alone. Start small (--dry-run gives its cost alone); what is finished appears here by itself:"
 )
 NOTHING_YET = "Nothing yet: no training of this column has ended."
+FETCH = "The data are not on this machine yet; fetch them first:"
+FIRST_DATA = ["mnist"]
 FIRST_COMMAND = "gpvae table 1 --dims 10 --methods vae,gp --epochs 20 --runs 2 --restarts 1"
 
 
@@ -98,7 +100,20 @@ def calls(sheet: Sheet) -> tuple[Call, ...]:
         return (Call("Measure ours:", sheet.command(sheet.cells)),) if sheet.times is None else ()
     start = () if sheet.path is not None else (Call(NO_RESULTS, FIRST_COMMAND, first=True),)
     command = sheet.command(sheet.cells)
-    return (*start, Call(f"{missing_in_all(sheet.cells)}:", command)) if command else start
+    rest = (Call(f"{missing_in_all(sheet.cells)}:", command),) if command else ()
+    wanted = [cell.dataset for cell in sheet.cells if cell.missing and rest]
+    wanted += FIRST_DATA if start else []
+    return (*fetching(wanted), *start, *rest)
+
+
+def fetching(datasets: Sequence[str]) -> tuple[Call, ...]:
+    """Return the command that fetches those of the data sets whose files are not on this machine, if there are any."""
+    from gpvae_core.data.base import DATASETS as SOURCES  # it imports torch, for which no page waits
+    from gpvae_core.data.base import parse_name
+
+    heads = dict.fromkeys(parse_name(name)[0] for name in datasets)
+    absent = [name for name in heads if name in SOURCES.summaries() and SOURCES.get(name).present() is False]
+    return (Call(FETCH, f"gpvae data fetch {' '.join(absent)}"),) if absent else ()
 
 
 def missing_in_all(cells: Sequence[Cell]) -> str:

@@ -13,6 +13,7 @@ import param
 import plotly.graph_objects as go
 
 from dashboards.widgets.base import Widget
+from gpvae_core.formatting import typographic
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ def as_json(figure: go.Figure) -> str:
 
 
 def _as_dict(content: Content) -> dict[str, Any]:
-    """Return the content without its figure, which stays in the browser until it changes."""
+    """Return the content without its figure, which stays in the browser until it changes; signs are as in figures."""
     values = asdict(content)
     figure = values.pop("figure")
-    return {**values, "visible": bool(figure)}
+    signs = {name: typographic(values[name]) for name in ("sub", "sentence", "alt")}
+    return {**values, **signs, "visible": bool(figure)}
 
 
 class Card(Widget):

@@ -24,7 +24,7 @@ function stack({elbo, log_px, best_diagonal, bars: [approximation, amortization,
   const bar = (x, y0, y1, fillcolor, label) => ({
     type: "rect", x0: x - 0.28, x1: x + 0.28, y0, y1, fillcolor, line: {width: 0.8, color: ink}, ...(label ? {label} : {}),
   })
-  const label = {text: `<b>${end.toFixed(2)}</b>`, textposition: "bottom center", yanchor: "top", font: {size: 11, color: ink}}
+  const label = {text: `<b>${end.toFixed(2).replace("-", "−")}</b>`, textposition: "bottom center", yanchor: "top", font: {size: 11, color: ink}}
   return (x) => [
     bar(x, 0, Math.min(end, whole), approximation),
     ...(end > whole ? [bar(x, whole, end, amortization)] : []),

@@ -14,6 +14,7 @@ from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, announced, check_files, put_json, say
 from gpvae_core.cli.table import show
 from gpvae_core.errors import UserError
+from gpvae_core.formatting import number, rounded
 from gpvae_core.part import MOST_COUNT, MOST_POINTS, MOST_SAMPLES
 from gpvae_core.progress import terminal_note, terminal_progress
 from gpvae_core.terminal import printable
@@ -256,11 +257,9 @@ def _correlations(correlations: Mapping[str, Mapping[str, Correlation]]) -> Tabl
 
 
 def _interval(entry: Correlation) -> str:
-    from gpvae_core.evaluation.words import number
-
     if entry.rho is None:
         return "not defined"
-    return f"{entry.rho:.2f} ({number(entry.low, 2)} to {number(entry.high, 2)})"
+    return f"{rounded(entry.rho, 2)} ({rounded(entry.low, 2)} to {rounded(entry.high, 2)})"
 
 
 def _print(result: Evaluation) -> None:
@@ -268,7 +267,7 @@ def _print(result: Evaluation) -> None:
         chains_in_words,
         collapse_in_words,
         density_in_words,
-        number,
+        sizes_in_words,
         truth_in_words,
     )
 
@@ -284,7 +283,8 @@ def _print(result: Evaluation) -> None:
     active = result.active_units
     collapsed = collapse_in_words(active.variance, result.collapse.moment_kl)
     for line in [
-        f"active latent dimensions: {number(active.count, 0)} of {active.of}; {collapsed}",
+        *sizes_in_words(result.sample),
+        f"active latent dimensions: {rounded(active.count, 0)} of {active.of}; {collapsed}",
         f"log p(x) by {truth_in_words(result.log_px)}",
         *density_in_words(result),
         "gaps marked (diagonal): the reference is the best diagonal Gaussian, whatever the encoder's family",

@@ -142,6 +142,8 @@ def runs_command(
 
 
 def _print_runs(root: Path, runs: Sequence[RunSummary]) -> None:
+    from gpvae_core.guards import is_being_trained
+
     if not runs:
         say(f"no runs in '{root}' yet; train one with: gpvae train --method vae --dataset digits")
         return
@@ -152,8 +154,10 @@ def _print_runs(root: Path, runs: Sequence[RunSummary]) -> None:
         if run.best_elbo is None and run.score is not None:
             say(f"{run.path}: best {run.score_name} {run.score:.1f} nats; no finished model yet")
     for run in runs:
-        if run.partial:
-            say(f"{run.path}: {run.partial}: training was stopped or goes on; gpvae train --resume {run.path}")
+        if run.partial and is_being_trained(run.path):
+            say(f"{run.path}: {run.partial}: it is being trained now")
+        elif run.partial:
+            say(f"{run.path}: {run.partial}: training was stopped; go on with: gpvae train --resume {run.path}")
 
 
 def _line(run: RunSummary) -> dict[str, Any]:

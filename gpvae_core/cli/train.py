@@ -10,6 +10,7 @@ import typer
 
 from gpvae_core.cli.options import given_path, refuse
 from gpvae_core.cli.output import announced, say
+from gpvae_core.errors import UserError
 from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def command(
         from gpvae_core.training import resume as resume_run
 
         refuse(new_run, "--resume goes on with the run's own settings")
-        _report(lambda progress: resume_run(resume, epochs=epochs, device=device, progress=progress), resume)
+        before = _epochs_if_finished(resume)
+        _report(lambda progress: resume_run(resume, epochs=epochs, device=device, progress=progress), resume, before)
         return
     from gpvae_core.settings import parse_settings
     from gpvae_core.training_plan import plan_training
@@ -124,8 +126,23 @@ def _remarks(plan: TrainingPlan) -> list[str]:
     return lines
 
 
-def _report(run: Callable[[Progress], Path], folder: Path) -> None:
-    """Train with a bar, then print the run's folder and best score; if stopped, the command that resumes it."""
+def _epochs_if_finished(folder: Path) -> int | None:
+    """Return the epochs of a run that is finished; None for any other, damaged ones included."""
+    from gpvae_core.run_summaries import summarize
+
+    try:
+        summary = summarize(folder)
+    except UserError:
+        return None  # resuming tells what is wrong
+    return summary.epochs if summary.finished else None
+
+
+def _report(run: Callable[[Progress], Path], folder: Path, before: int | None = None) -> None:
+    """Train with a bar, then print the run's folder and best score; if stopped, the command that resumes it.
+
+    Args:
+        before: epochs of a run that was finished before.
+    """
     try:
         with terminal_progress() as progress:
             run(progress)
@@ -142,8 +159,11 @@ def _report(run: Callable[[Progress], Path], folder: Path) -> None:
     epochs = rows[-1]["epoch"]
     best = max(rows, key=lambda row: row["validation_elbo"])
     summary = summarize(folder)
+    trained = f"{epochs} epoch{'' if epochs == 1 else 's'} in {sum_seconds(rows):.0f} s"
+    if summary.epochs == before:
+        trained = f"already finished, nothing was trained ({trained}; a larger --epochs trains it longer)"
     say(
-        f"{folder}: {epochs} epoch{'' if epochs == 1 else 's'} in {sum_seconds(rows):.0f} s; best {summary.score_name} "
+        f"{folder}: {trained}; best {summary.score_name} "
         f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}{_finished_score(summary)}"
     )
 

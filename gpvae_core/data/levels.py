@@ -78,14 +78,14 @@ def sliver_note(spans: np.ndarray, levels: float, where: str, advice: str = "", 
         highest: largest value of other images of the same data: where they are not dark, OTHER_WHITE is said.
     """
     low, high = float(spans[:, 0].min()), float(spans[:, 1].max())
+    digits = ".2g" if levels <= 1.0 else "g"  # stored integers as they are
     least = LEAST_SHARE * levels
     if high - low >= least:
         return _dark_images_note(spans, levels, where)
     highest = max(high, highest)
     dark = advice.format(high=math.ceil(highest)) if highest < least else OTHER_WHITE
-    return (
-        f"{where}: values use {low:g} to {high:g} of the range from 0 to {levels:g}{dark if 0 < high < least else ''}"
-    )
+    used = f"values use {low:{digits}} to {high:{digits}} of the range from 0 to {levels:g}"
+    return f"{where}: {used}{dark if 0 < high < least else ''}"
 
 
 def _dark_images_note(spans: np.ndarray, levels: float, where: str) -> str:
@@ -94,5 +94,6 @@ def _dark_images_note(spans: np.ndarray, levels: float, where: str) -> str:
     dark = (lows < highs) & (highs <= DARK_SHARE * levels)
     if (count := np.count_nonzero(dark)) <= FEW:
         return ""
-    most = f"at most {highs[dark].max():g} of the range from 0 to {levels:g}"
+    digits = ".2g" if levels <= 1.0 else "g"
+    most = f"at most {highs[dark].max():{digits}} of the range from 0 to {levels:g}"
     return f"{where}: {count} of {len(spans)} images use {most}{OTHER_WHITE}"

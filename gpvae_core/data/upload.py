@@ -11,7 +11,7 @@ from torch import Tensor
 from gpvae_core.data.base import DATASETS, DataConfig, parse_name
 from gpvae_core.data.damage import percent
 from gpvae_core.data.decode import Picture, decode
-from gpvae_core.data.levels import check_levels, sliver_note, spans_of
+from gpvae_core.data.levels import LEAST_SHARE, check_levels
 from gpvae_core.errors import UserError
 from gpvae_core.types import EventShape
 
@@ -48,7 +48,7 @@ def image_from_bytes(
     if len(data) > max_bytes:
         raise UserError(f"wanted a picture of at most {max_bytes / 1e6:g} MB, got {len(data) / 1e6:.1f} MB")
     channels, height, width = event_shape
-    picture = decode(data, "the picture", channels, height, width, white)
+    picture = decode(data, "the uploaded file", channels, height, width, white)
     levels = 255 if picture.deep else white or 255
     check_levels(picture.pixels, levels, "the picture")
     image = torch.from_numpy(picture.pixels).to(torch.float32) / float(levels)
@@ -58,7 +58,12 @@ def image_from_bytes(
 
 def _darkness(image: Float[Tensor, "C H W"]) -> str:
     """Return that an image's pixels use a sliver of [0, 1], in words; empty if they do not."""
-    return sliver_note(spans_of(image.numpy()[None]), 1.0, "the picture", ", so that it is nearly black")
+    low, high = float(image.min()), float(image.max())
+    if high - low >= LEAST_SHARE:
+        return ""
+    seen = "is nearly black" if high < LEAST_SHARE else "has hardly any contrast"
+    span = f"are all {high:.2g}" if low == high else f"lie between {low:.2g} and {high:.2g}"
+    return f"the picture {seen}: its values {span}, where 0 is black and 1 is white"
 
 
 def _crop_note(picture: Picture) -> str:
@@ -66,4 +71,4 @@ def _crop_note(picture: Picture) -> str:
     if not picture.cropped:
         return ""
     left_out = percent(picture.cropped)
-    return f"the picture has not the shape of the run's images: only its middle is read, {left_out} of it is left out"
+    return f"the picture has another shape than the run's images, so only its middle is used ({left_out} is cut away)"

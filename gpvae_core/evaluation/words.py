@@ -5,7 +5,9 @@ from __future__ import annotations
 from gpvae_core.collapse import ACTIVE
 from gpvae_core.evaluation.estimates import BidirectionalMeans, ChainsReport, LogPx
 from gpvae_core.evaluation.mean import Mean
+from gpvae_core.evaluation.parts import SampleSizes
 from gpvae_core.evaluation.result import Evaluation
+from gpvae_core.formatting import number, plus_minus, rounded
 
 TRUTHS = {
     "line": "quadrature along the latent line",
@@ -15,14 +17,8 @@ TRUTHS = {
 }
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Format a number; '?' if it is undefined."""
-    return "?" if value is None else f"{value:.{digits}f}"
-
-
-def plus_minus(value: Mean) -> str:
-    """Format a mean with its standard error."""
-    return f"{number(value.mean)} ± {number(value.se)}"
+def _with_error(value: Mean) -> str:
+    return plus_minus(value.mean, value.se)
 
 
 def truth_in_words(log_px: LogPx) -> str:
@@ -30,6 +26,20 @@ def truth_in_words(log_px: LogPx) -> str:
     error = log_px.estimator_se
     precision = "" if error is None else f"; standard error of an instance {error:.2g} nats (rms), as in the gaps"
     return TRUTHS[log_px.truth].format(**log_px.to_json()) + precision
+
+
+def sizes_in_words(sample: SampleSizes) -> list[str]:
+    """Say which means are over fewer instances than the bounds; empty if all are over the same."""
+    if sample.gaps == sample.truth == sample.of:
+        return []
+    fewer = {"log_px": sample.truth, "gaps and best Gaussians": sample.gaps}
+    if sample.truth == sample.gaps:
+        fewer = {"log_px, gaps and best Gaussians": sample.gaps}
+    parts = [f"{names} over {n if n < sample.of else 'all'}" for names, n in fewer.items()]
+    return [
+        f"bounds are means over all {sample.of} instances, {' and '.join(parts)}, a seeded sample of them: with other "
+        f"instances a mean bound may exceed the mean of log_px (--instances {sample.of} takes all for each)"
+    ]
 
 
 def chains_in_words(bidirectional: BidirectionalMeans | None, hmc: ChainsReport | None) -> list[str]:
@@ -40,18 +50,18 @@ def chains_in_words(bidirectional: BidirectionalMeans | None, hmc: ChainsReport 
         images = str(of) if n == of else f"{n} of {of}"
         lines.append(
             f"on {images} simulated images AIS's lower and upper bound on log p(x) differ by "
-            f"{plus_minus(bidirectional.gap)} nats ({bidirectional.chains} chains, {bidirectional.temperatures} "
+            f"{_with_error(bidirectional.gap)} nats ({bidirectional.chains} chains, {bidirectional.temperatures} "
             "temperatures)"
         )
     if hmc is not None:
         lines.append(
             f"p(z|x) of {hmc.n} instances by Hamiltonian Monte Carlo ({hmc.chains} chains of {hmc.draws} "
             f"draws, started at samples of q(z|x)): {hmc.mixed} of {hmc.n} have mixed; largest R-hat "
-            f"{number(hmc.r_hat.max)}, smallest effective sample size {number(hmc.ess.min, 0)}"
+            f"{number(hmc.r_hat.max)}, smallest effective sample size {rounded(hmc.ess.min, 0)}"
         )
         lines.append(
-            f"compared with these draws the encoder's mean is {plus_minus(hmc.mean_distance)} posterior standard "
-            f"deviations off, and its standard deviations are {plus_minus(hmc.std_ratio)} times the posterior's"
+            f"compared with these draws the encoder's mean is {_with_error(hmc.mean_distance)} posterior standard "
+            f"deviations off, and its standard deviations are {_with_error(hmc.std_ratio)} times the posterior's"
         )
     return lines
 
@@ -84,7 +94,7 @@ def density_in_words(evaluation: Evaluation) -> list[str]:
         mixture = density["mixture"]
         lines.append(
             f"density.mixture: a lower bound from {mixture.samples} samples of a mixture of Gaussians fitted to the "
-            f"frozen model; effective sample size {number(mixture.ess, 0)} (median)"
+            f"frozen model; effective sample size {rounded(mixture.ess, 0)} (median)"
         )
         if "mixture" in test_kl:
             lines.append(

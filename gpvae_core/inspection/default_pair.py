@@ -37,8 +37,10 @@ def train_default_pair(
     """
     vae_config, gp_config = default_configs()
     folders = root / VAE_NAME, root / GP_NAME
-    _train_or_resume(vae_config, folders[0], None, renamed(progress, f"{{}} {VAE_NAME}"), on_epoch, device)
-    _train_or_resume(gp_config, folders[1], folders[0], renamed(progress, f"{{}} {GP_NAME}"), on_epoch, device)
+    vae, gp = folders
+    told = [renamed(progress, f"{{}} {k} of 2, {folder.name}: step") for k, folder in enumerate(folders, 1)]
+    _train_or_resume(vae_config, vae, None, told[0], on_epoch, device)
+    _train_or_resume(gp_config, gp, vae, told[1], on_epoch, device)
     return folders
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from gpvae_core.formatting import typographic
 from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, plain
 from gpvae_core.tables.compare import Cell
@@ -48,7 +49,7 @@ def words(name: str, mean: float | None, sd: float | None, runs: int | None) -> 
     """Return the hover text of a mean."""
     spread = "" if sd is None else f" ± {sd:.1f}"
     count = "" if runs is None else f", {runs} run{'s' if runs != 1 else ''}"
-    return "" if mean is None else f"{plain(name)}: {mean:.1f}{spread} nats{count}".replace("-", "−")
+    return "" if mean is None else typographic(f"{plain(name)}: {mean:.1f}{spread} nats{count}")
 
 
 def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from gpvae_core.formatting import plus_minus, typographic
 from gpvae_core.inspection.mapa_lab.views import DensityView
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots.mapa_plane import contours
@@ -35,8 +36,7 @@ def figure(view: DensityView, theme: Theme) -> go.Figure:
     marks: list[Mark] = []
     layout = frame(theme, WIDTH, HEIGHT, (48, 10, 46, 40), hovermode="closest")
     notes = []
-    se = view.test_kl.se or 0.0
-    kl = f"test KL(p_GT ‖ p_model) = {view.test_kl.mean:.3f} ± {se:.3f} nats"
+    kl = f"test KL(p_GT ‖ p_model) = {typographic(plus_minus(view.test_kl.mean, view.test_kl.se))} nats"
     panels = ((view.log_true, "p(x), ground truth", ""), (view.log_model, model, kl))
     for k, (log_density, name, below) in enumerate(panels):
         number, left = nth(k), k * (1.0 - SHARE)

@@ -12,7 +12,7 @@ from gpvae_core.inspection.uncertainty_views import FigureOneItem
 from gpvae_core.plots.marks import Mark, figure_of
 from gpvae_core.plots.pictures import placed
 from gpvae_core.plots.plane_panel import hidden_words, inside, panel
-from gpvae_core.plots.posterior import base_dots, density_traces
+from gpvae_core.plots.posterior import base_dots, density_traces, note_style
 from gpvae_core.plots.posterior_line import line_axes, on_line, sample_marks, true_marks
 from gpvae_core.plots.theme import Theme, frame, heading, nth
 
@@ -77,8 +77,7 @@ def figure(items: Sequence[FigureOneItem], theme: Theme) -> go.Figure:
         traces += marks
         layout |= axes
         if hidden:
-            small = {"size": 10, "color": theme.muted}
-            notes.append(heading(theme, hidden, right, 1.0, xanchor="right", yanchor="top", font=small))
+            notes.append(heading(theme, hidden, right, 1.0, xanchor="right", yanchor="top", **note_style(theme)))
         size = min(0.47 * (right - left) * width, 62.0)
         for which, image in enumerate((item.image, item.reconstruction)):
             x = left + which * (size + 6.0) / width

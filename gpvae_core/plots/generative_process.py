@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from gpvae_core.formatting import typographic
 from gpvae_core.inspection.mapa_lab.views import ProcessView
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import Mark, figure_of, heatmap, scatter
@@ -85,7 +86,7 @@ def _draws(view: ProcessView, theme: Theme, axes: dict[str, str], legend: bool) 
                     "color": style["colour"],
                 },
                 text=["z", "f(z)", "x = f(z) + ε"],
-                hovertemplate=(
+                hovertemplate=typographic(
                     f"%{{text}}, point {i + 1}: z = {z:.3f}, f(z) = {mean:.3f}, ε = {view.noise[i]:.3f}, "
                     f"x = {x:.3f}<extra></extra>"
                 ),

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.errors import unknown
+from gpvae_core.formatting import typographic
 from gpvae_core.inspection.level_lines import level_lines
 from gpvae_core.inspection.mapa_lab.views import PlaneView
 from gpvae_core.inspection.views import Array, Indices
@@ -105,7 +106,7 @@ def figure(view: PlaneView, theme: Theme, colour: str = "z") -> go.Figure:
     star = {"symbol": "star", "size": 15, "color": theme.base, "line": {"color": theme.highlight, "width": 1.2}}
     chosen = scatter(
         x=[float(view.chosen.x[0])], y=[float(view.chosen.x[1])], mode="markers", name="chosen x", marker=star,
-        hovertemplate=f"{plain(view.chosen.title)}<extra></extra>",
+        hovertemplate=f"{typographic(plain(view.chosen.title))}<extra></extra>",
     )  # fmt: skip
     marks = [
         contours(view.x, view.y, view.log_density, theme.muted, "density p(x)"),

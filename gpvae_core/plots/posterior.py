@@ -15,8 +15,8 @@ from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
 from gpvae_core.plots.ellipse import ellipse
 from gpvae_core.plots.marks import Mark, figure_of, heatmap, scatter
 from gpvae_core.plots.plane_panel import PlanePanel, arrow, hidden_words, inside, panel
-from gpvae_core.plots.posterior_line import line_axes, line_marks, on_line
-from gpvae_core.plots.theme import Theme, frame, heading, plain, shortened, with_unit, wrapped
+from gpvae_core.plots.posterior_line import SEVERAL, line_axes, line_marks, on_line, samples_name
+from gpvae_core.plots.theme import Theme, frame, heading, plain, shortened, translucent, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 260
 ELLIPSE_MASS = 0.9
@@ -26,6 +26,8 @@ NAME_LENGTH = 22
 """Largest length of a run's name above its panel."""
 DOTS_LENGTH = 23
 """Largest length of the name of the dots that fits into one line of the legend."""
+BESIDE = 0.66
+"""Left end of the legend beside a single panel, in paper coordinates."""
 CONTOUR_WIDTHS = (2.2, 1.6, 1.0)
 MAPA_SMALLEST, MAPA_GROWTH = 4.0, 12.0
 """A MAPA point of probability q has a diameter of MAPA_SMALLEST + MAPA_GROWTH sqrt(q) pixels."""
@@ -67,7 +69,7 @@ def density_traces(view: PosteriorView, theme: Theme, axes: dict[str, str], lege
 
 def dots_name(view: PosteriorView) -> str:
     """Return what the legend calls the samples that are drawn as dots."""
-    name = f"samples of {view.base_name}"
+    name = samples_name(view)
     return name if len(name) <= DOTS_LENGTH else view.base_name.removeprefix("the ")
 
 
@@ -167,6 +169,11 @@ def _marks(view: PosteriorView, theme: Theme, axes: dict[str, str], legend: bool
     ]
 
 
+def note_style(theme: Theme) -> dict[str, Any]:
+    """Return the font of a note inside a panel, and a ground on which it can be read over dots and lines."""
+    return {"font": {"size": 10, "color": theme.muted}, "bgcolor": translucent(theme.paper, 0.85), "borderpad": 1}
+
+
 def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[str, Any]]:
     """Return notes on what is out of view: the encoder with its distance from the highest mode, and MAPA points."""
     arrows, lines, side = [], [], "top"
@@ -187,7 +194,7 @@ def _outside(view: PosteriorView, place: PlanePanel, theme: Theme) -> list[dict[
         return []
     text = heading(
         theme, "<br>".join(lines), place.x[1], place.y[side == "top"], xanchor="right", yanchor=side, align="right",
-        font={"size": 10, "color": theme.muted},
+        **note_style(theme),
     )  # fmt: skip
     return [*arrows, text]
 
@@ -196,9 +203,8 @@ def _outside_line(view: LineView, right: float, theme: Theme) -> list[dict[str, 
     """Return a note on the samples and MAPA points that are out of view, in a panel that ends at `right`."""
     sets = ((view.base_samples, "sample"), (view.mapa_points, "MAPA point"))
     lines = [words for points, what in sets if (words := hidden_words(on_line(points, view), what))]
-    small = {"size": 10, "color": theme.muted}
-    place = {"xanchor": "right", "yanchor": "top", "align": "right"}
-    return [heading(theme, "<br>".join(lines), right, 1.0, font=small, **place)] if lines else []
+    place = {"xanchor": "right", "yanchor": "top", "align": "right", **note_style(theme)}
+    return [heading(theme, "<br>".join(lines), right, 1.0, **place)] if lines else []
 
 
 def figure(views: Sequence[PosteriorView | LineView], names: Sequence[str], theme: Theme) -> go.Figure:
@@ -249,8 +255,12 @@ def _part(
 def _single(view: PosteriorView | LineView, theme: Theme) -> go.Figure:
     left, right, top, bottom = margin = (50, 4, 8, 38)
     part = _part(view, "", (0.0, 0.64), (WIDTH - left - right, HEIGHT - top - bottom), theme, True, True)
-    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True, annotations=part.notes) | part.axes
-    layout["legend"] = _legend(theme, x=0.66, y=1.0, xanchor="left", yanchor="top")
+    # A note on what is outside stands below the legend, from the lower edge on, where it hides nothing.
+    edge = -bottom / (HEIGHT - top - bottom)
+    aside = {"x": BESIDE, "xanchor": "left", "y": edge, "yanchor": "bottom", "align": "left"}
+    notes = [note if note["showarrow"] else note | aside for note in part.notes]
+    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True, annotations=notes) | part.axes
+    layout["legend"] = _legend(theme, x=BESIDE, y=1.0, xanchor="left", yanchor="top")
     return figure_of(part.marks, layout)
 
 
@@ -270,7 +280,7 @@ def _pair(views: Sequence[PosteriorView | LineView], names: Sequence[str], theme
     if len({view.gaussians[0].name for view in views if view.gaussians}) > 1:  # one legend entry for both
         views = [_with_encoder_name(view, "encoder") for view in views]
     if len({view.base_name for view in views}) > 1:
-        views = [replace(view, base_name="the encoders") for view in views]
+        views = [replace(view, base_name=SEVERAL) for view in views]
     # The legend shows the marks of the panel that has most of them; a line and a plane have marks of their own.
     fullest = max(range(2), key=lambda k: len(views[k].gaussians))
     shown = [k == fullest or type(views[k]) is not type(views[fullest]) for k in range(2)]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.inspection.line_views import Array, LineView
+from gpvae_core.inspection.views import PosteriorView
 from gpvae_core.plots.marks import Mark, scatter
 from gpvae_core.plots.theme import Theme, axis, with_unit
 
@@ -22,6 +23,9 @@ WIDTHS = (7.0, 4.0, 1.5)
 SMALLEST, GROWTH = 4.0, 12.0
 """A MAPA point of probability q has a diameter of SMALLEST + GROWTH sqrt(q) pixels."""
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+SEVERAL = "(see caption)"
+"""Stands for what was sampled where that differs between two panels: q(z|x) itself, or what a flow or a GP starts from;
+the page names it for each."""
 
 
 def density(log_density: Array) -> Array:
@@ -84,12 +88,17 @@ def _intervals(view: LineView, theme: Theme, axes: dict[str, str], legend: bool)
     return marks
 
 
+def samples_name(view: LineView | PosteriorView) -> str:
+    """Return what the samples that a panel shows are called in full."""
+    return f"samples {SEVERAL}" if view.base_name == SEVERAL else f"samples of {view.base_name}"
+
+
 def sample_marks(view: LineView, theme: Theme, axes: dict[str, str], legend: bool = True) -> Mark:
     """Return the samples of the base encoder as small lines below the axis."""
     return scatter(
         x=view.base_samples, y=np.full(len(view.base_samples), -SAMPLES * height(view)), mode="markers",
         marker={"symbol": "line-ns", "size": 9, "line": {"color": theme.base, "width": 1}},
-        name=f"samples of {view.base_name}", showlegend=legend, hoverinfo="skip", **axes,
+        name=samples_name(view), showlegend=legend, hoverinfo="skip", **axes,
     )  # fmt: skip
 
 

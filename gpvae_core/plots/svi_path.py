@@ -22,14 +22,21 @@ WIDTH, HEIGHT = 440, 320
 DIGITS = 4
 """Decimals of the coordinates of a frame, which are in prior standard deviations."""
 LABEL = 18
+ENTRY, LINE, AROUND = 19, 10, 12
+"""Height in pixels of an entry of the legend with one line, of each further line, and of what is around the entries."""
 
 
 def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
     """Return the contours of the true posterior, and the outline and centre of each method's posterior."""
     left, right, top, bottom = margin = (50, 4, 8, 38)
     truth = view.truth
-    place = panel(truth, "", (0.0, 0.68), (0.0, 1.0), (WIDTH - left - right, HEIGHT - top - bottom))
-    layout = frame(theme, WIDTH, HEIGHT, margin, showlegend=True)
+    # As high as its legend: plotly.js hides the end of one that is higher than the axes behind a scroll bar.
+    labels = [wrapped(styles[outline.name].label, LABEL) for outline in view.outlines]
+    entries = len(truth.hpd_levels) + 1 + len(labels)
+    legend = AROUND + ENTRY * entries + LINE * sum(label.count("<br>") for label in labels)
+    height = max(HEIGHT, legend + top + bottom)
+    place = panel(truth, "", (0.0, 0.68), (0.0, 1.0), (WIDTH - left - right, height - top - bottom))
+    layout = frame(theme, WIDTH, height, margin, showlegend=True)
     layout |= place.layout(theme, with_unit(truth.plane.x_label), with_unit(truth.plane.y_label), 6)
     layout["legend"] = {
         "x": 0.70, "y": 1.0, "xanchor": "left", "yanchor": "top", "font": {"size": 10, "color": theme.text},

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gpvae_core.errors import unknown
+from gpvae_core.formatting import typographic
 from gpvae_core.inspection.mapa_lab.views import Variant, VariantsView
 from gpvae_core.plots import mapa_traces
 from gpvae_core.plots.marks import Mark, figure_of, scatter
@@ -61,7 +62,7 @@ def _in_plane(view: VariantsView, variant: Variant, theme: Theme, axes: dict[str
     curve = scatter(
         x=variant.curve[:, 0],
         y=variant.curve[:, 1],
-        text=[f"{z:.2f}" for z in variant.curve_z],
+        text=[typographic(f"{z:.2f}") for z in variant.curve_z],
         mode="markers",
         name=f"decoder of {plain(variant.name)}",
         showlegend=False,

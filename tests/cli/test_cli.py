@@ -138,6 +138,12 @@ def test_training_longer_and_resuming(runs: Path, tmp_path: Path) -> None:
     done = gpvae("train", "--resume", "vae", "--epochs", "9", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "9 epochs" in done.stdout
+    assert "already finished" not in done.stdout
+    again = gpvae("train", "--resume", "vae", cwd=tmp_path)
+    assert (again.returncode, again.stdout.splitlines()[-1].partition(" (")[0]) == (
+        0,
+        "vae: already finished, nothing was trained",
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,15 @@ def test_an_uploaded_image_is_looked_at_and_junk_is_refused(explorer_page: OpenA
     wait_for_repaint(page, before)
     view(page, "posterior").locator(".plot[aria-label*='uploaded image']").wait_for()
     for name, content, line in (
-        ("junk.png", b"no picture", "can be read"),
+        ("junk.png", b"no picture", "the uploaded file is not a picture that can be read"),
         ("cut.png", png()[:60], "picture"),
         ("large.png", b"x" * 5_000_001, "at most 5.0 MB"),
     ):
         upload(page, name, content)
         notice(page).get_by_text(line).first.wait_for()
         assert "uploaded image" in page.locator(".summary").inner_text()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    notice(page).wait_for(state="hidden")  # before, the error stayed beside the drawing pad
     before, source = stamps(page), page.locator(".summary img").get_attribute("src")
     page.get_by_role("button", name="Invert").click()
     wait_for_repaint(page, before)
@@ -103,7 +105,7 @@ def test_a_photograph_of_a_phone_is_reduced_and_turned_upright(explorer_page: Op
         {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
     )
     page.locator(".summary").get_by_text("uploaded image").first.wait_for()
-    expect(notice(page)).to_have_text(re.compile("only its middle is read, 33 % of it is left out"))
+    expect(notice(page)).to_have_text(re.compile("only its middle is used \\(33 % is cut away\\)"))
     shown = pixels(page.locator(".summary img").get_attribute("src"))
     half = len(shown) // 2
     assert shown[: half - 4].min() > 180

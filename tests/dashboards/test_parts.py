@@ -23,7 +23,7 @@ from dashboards.explorer.controls import ExplorerControls
 from dashboards.explorer.request import ComparedRun, ExplorerRequest
 from dashboards.explorer.state import ExplorerState, plane_dims
 from dashboards.guard import Foreign
-from dashboards.lab.jobs import Report, WatchedJob
+from dashboards.lab.jobs import OF_RUN, Background, JobSlot, Report, WatchedJob
 from dashboards.lab.latest import Latest
 from dashboards.lab.library import RunLibrary
 from dashboards.widgets.card import Card, Content
@@ -215,7 +215,26 @@ def test_progress_in_words() -> None:
     assert Report("running", "training", 3, 300, None).words == "Training 3 of 300"
     assert Report("running", "training", 3, 300, 2.0).words == "Training 3 of 300, about 5 s left"
     assert Report("running", "training", 3, 300, 301.0).words == "Training 3 of 300, about 5 min left"
+    assert Report("running", "best Gaussians", 359, 359, 3.0).words == "Best Gaussians 359 of 359"
     assert "kept" in Report("cancelled").words
+
+
+def test_a_time_left_says_what_it_is_for_where_more_follows() -> None:
+    """A first start trains two runs, and a view is computed in several steps: the time is not that of the whole."""
+    words: list[str] = []
+
+    def work(progress: Progress) -> None:
+        progress(0, 880, "training 2 of 10, digits-iaf: step")
+        time.sleep(0.6)
+        progress(86, 880, "training 2 of 10, digits-iaf: step")
+        words.append(slot.report().words)
+
+    for slot, part in ((JobSlot(OF_RUN), "of this run"), (Background("a view"), "of this step")):
+        slot.begin("a job", work)
+        while slot.running:
+            time.sleep(0.05)
+        assert words[-1].startswith("Training 2 of 10, digits-iaf: step 86 of 880, about ")
+        assert words[-1].endswith(f" left {part}")
 
 
 # Requests
@@ -343,7 +362,7 @@ def test_gaps_that_become_ready_while_the_map_is_drawn_are_shown_at_the_next_dra
 def test_a_place_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # `runs` is read below, and a user may have one in the working folder
     (tmp_path / "notes").mkdir()
-    with pytest.raises(UserError, match=r"there is no run '.*note'; did you mean '.*notes'"):
+    with pytest.raises(UserError, match=r"there is no run '.*note'$"):
         RunLibrary([tmp_path / "note"])
     (tmp_path / "notes" / "photo.png").touch()
     with pytest.raises(UserError, match="notes' holds no runs"):
@@ -409,12 +428,12 @@ def test_a_dark_or_cropped_upload_is_shown_and_named_and_scaled_as_the_run_was_t
 
     upload(DataConfig(name="digits"), np.eye(8, dtype=np.uint8))
     assert placed[0].max() == pytest.approx(1 / 255)
-    assert [line[:50] for line in complaints] == ["the picture: values use 0 to 0.00392157 of the ran"]
+    assert [line[:51] for line in complaints] == ["the picture is nearly black: its values lie between"]
     upload(DataConfig(name="images:a", levels=1), np.eye(8, dtype=np.uint8))
     assert (placed[1].max(), len(complaints)) == (1.0, 1)
     upload(DataConfig(name="digits"), 255 - 255 * np.eye(8, 24, 8, dtype=np.uint8))
     assert complaints[1:] == [
-        "the picture has not the shape of the run's images: only its middle is read, 67 % of it is left out"
+        "the picture has another shape than the run's images, so only its middle is used (67 % is cut away)"
     ]
 
 

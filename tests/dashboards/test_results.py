@@ -26,6 +26,7 @@ from dashboards.results.state import ResultsState, dims_of
 from dashboards.widgets.table import Heading, Item, ResultsTable, TableContent, TableLine
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig
+from gpvae_core.data.mnist import Mnist
 from gpvae_core.errors import UserError
 from gpvae_core.sweep.config import SweepConfig, parse_sweep, run_seed
 from gpvae_core.sweep.plan import Job
@@ -182,7 +183,7 @@ def test_a_filter_goes_into_the_address_and_into_the_command(offline_page: Any, 
     page = opened(offline_page, f"{url}?file=sweeps/mnist&d=10&methods=vae,gp&runs=3")
     expect(page.locator("section.results tbody tr")).to_have_count(2)
     wanted = "gpvae table 1 --dims 10 --methods vae --epochs 7 --runs 3 --restarts 1 --out sweeps/mnist"
-    expect(page.locator("section.results code")).to_have_text(wanted)
+    expect(page.locator("section.results code").last).to_have_text(wanted)  # before it: fetch the data, if absent
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     entry(page, "VAE", "command").get_by_role("button").click()
     expect(page.locator(".said")).to_have_text("Copied")
@@ -259,10 +260,20 @@ def test_a_newer_file_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_without_results_the_paper_is_shown_with_where_to_begin() -> None:
     sheet = sheet_of(None)
     assert (sheet.key, len(sheet.cells), sheet.setup) == ("1", 66, None)
-    first, rest = words.calls(sheet)
+    first, rest = words.calls(sheet)[-2:]
     assert (first.first, first.command) == (True, words.FIRST_COMMAND)
     assert rest.command == "gpvae table 1"
     assert words.progress(sheet) == ""
+
+
+def test_data_that_are_absent_are_fetched_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where MNIST is not on the machine, the commands that need it would only fail."""
+    monkeypatch.setattr(Mnist, "present", classmethod(lambda cls: False))
+    fetch, *others = words.calls(sheet_of(None))
+    assert (fetch.words, fetch.command) == (words.FETCH, "gpvae data fetch mnist")
+    assert [call.command for call in others] == [words.FIRST_COMMAND, "gpvae table 1"]
+    monkeypatch.setattr(Mnist, "present", classmethod(lambda cls: True))
+    assert words.calls(sheet_of(None)) == tuple(others)
 
 
 def test_a_sheet_says_which_setup_and_which_command(folder: Path) -> None:

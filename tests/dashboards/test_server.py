@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from dashboards.app import make_server
+from dashboards.app import PAGES, make_server
 from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from gpvae_core.bench.browser import wait_until_ready
@@ -56,6 +56,17 @@ def answer(port: int, path: str, host: str, *headers: str) -> tuple[str, str]:
         parts = iter(lambda: connection.recv(65536), b"")
         first, _, rest = b"".join(parts).decode(errors="replace").partition("\r\n")
         return first, rest
+
+
+def test_an_unknown_address_leads_to_the_pages(served: Any) -> None:
+    """Before, it was a line of text. The guard stands before it, and no site may show it in a frame."""
+    first, rest = answer(served.port, "/nothere?x=<script>", f"localhost:{served.port}")
+    assert "404" in first
+    assert "frame-ancestors 'none'" in rest
+    for page in PAGES:
+        assert f'<a href="{page.path}">{page.title}</a>' in rest
+    assert "script" not in rest
+    assert "403" in answer(served.port, "/nothere", "evil.example")[0]
 
 
 def test_a_forwarded_port_is_served_as_its_own(served: Any) -> None:

@@ -6,6 +6,7 @@ import html
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from dashboards.explorer.posteriors import FigureOne, TruePosterior
 from dashboards.explorer.request import ComparedRun, ExplorerRequest
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.words import abbreviations, mapa_words, method_words
+from dashboards.mapa_lab.points import bound_words
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import ENCODERS
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.explorer import Explorer
 from gpvae_core.inspection.uncertainty_views import UncertaintyView
-from gpvae_core.inspection.views import Instance, SampleRange
+from gpvae_core.inspection.views import Instance, SampleRange, Value
 from gpvae_core.methods import methods
 from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.theme import LIGHT
@@ -164,7 +166,8 @@ def test_the_library_says_what_a_run_is(runs: Path) -> None:
     about = library.about("deep-gp")
     assert about["method"].startswith("gp: Gaussian-process encoder of Kim & Pavlovic 2021")
     assert (about["run"], about["folder"]) == ("deep-gp", str(runs / "deep-gp"))
-    assert (about["data"], about["d"], about["epochs"], about["state"]) == ("digits", "4", "4 of 4", "finished")
+    assert (about["data"], about["d"], about["state"]) == ("digits", "4", "finished")
+    assert about["epochs"] == f"4 of 4, best weights of epoch {library.summary('deep-gp').best_epoch}"
     assert (best := library.summary("deep-gp").best_elbo) is not None
     assert about["validation"] == f"best ELBO {nats(best)} nats"
     assert about["σx"] == "–", "its weights are not loaded yet"
@@ -179,3 +182,13 @@ def test_every_method_is_spelled_out_for_its_tooltip() -> None:
         assert len(method_words(name)) > 20, name
     assert method_words("gp+iaf:4") == ""
     assert "iaf: Inverse autoregressive flows" in abbreviations(["vae", "iaf"])
+
+
+def test_the_bound_of_mapa_is_said_in_short_sentences() -> None:
+    numbers: Any = SimpleNamespace(log_px=-0.99, log_px_empirical=-1.05, bound=-0.16, gap=Value(-0.02, 0.13))
+    words = bound_words(numbers, 20, 10)
+    assert words.startswith(
+        "log p(x) of this point is −1.05 nats under the empiricalized model, and −0.99 nats under the model itself. "
+    )
+    assert "with those shown it is 0.89 nats above it, on average over 32 draws 0.02 ± 0.13 nats above. " in words
+    assert max(map(len, words.split(". "))) < 190

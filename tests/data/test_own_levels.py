@@ -114,7 +114,7 @@ def test_pictures_of_two_depths(tmp_path: Path, digits: Digits) -> None:
 def test_floats_and_whole_numbers_by_levels(tmp_path: Path, digits: Digits) -> None:
     images = digits[0][:60]
     dark = load_set(save(tmp_path / "a.npz", images=images / 255.0 / 255.0))
-    assert dark.note.startswith("'images': values use 0 to 0.0036")
+    assert dark.note.startswith("'images': values use 0 to 0.0037 of")
     assert dark.note.endswith("of the range from 0 to 1, so that they are nearly black; divide by less before saving")
     expected = load_set(save(tmp_path / "b.npz", images=images / 255.0))
     assert expected.note == ""

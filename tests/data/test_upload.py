@@ -78,7 +78,7 @@ def test_the_middle_square_is_kept() -> None:
     assert torch.equal(image_from_bytes(as_bytes(Image.fromarray(wide), "PNG"), (1, 4, 4)), torch.ones(1, 4, 4))
 
 
-CROPPED = "the picture has not the shape of the run's images: only its middle is read, {} % of it is left out"
+CROPPED = "the picture has another shape than the run's images, so only its middle is used ({} % is cut away)"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,10 @@ def test_what_the_crop_leaves_out_is_named_beside_what_is_left() -> None:
     left = np.zeros((100, 300), np.uint8)
     left[:, :100] = 255
     note = upload.image_from_bytes(as_bytes(Image.fromarray(left), "PNG"), (1, 28, 28)).note
-    assert note == f"{CROPPED.format(67)}; the picture: values use 0 to 0 of the range from 0 to 1"
+    assert (
+        note
+        == f"{CROPPED.format(67)}; the picture is nearly black: its values are all 0, where 0 is black and 1 is white"
+    )
 
 
 def test_transparent_parts_are_white() -> None:
@@ -197,7 +200,7 @@ def photograph(kind: str) -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "the picture is empty"),
+        (b"", "the uploaded file is empty"),
         (
             b"not a picture at all",
             "not a picture that can be read, or is truncated: wanted PNG, JPEG, BMP, WebP or GIF",
@@ -241,7 +244,9 @@ def test_dark_pictures_are_scaled_as_told_or_named() -> None:
     binary = as_bytes(Image.fromarray((np.asarray(digit()) > 100).astype(np.uint8)), "PNG")
     dark = upload.image_from_bytes(binary, (1, 8, 8))
     assert float(dark.image.max()) == pytest.approx(1 / 255)
-    assert dark.note == "the picture: values use 0 to 0.00392157 of the range from 0 to 1, so that it is nearly black"
+    assert dark.note == (
+        "the picture is nearly black: its values lie between 0 and 0.0039, where 0 is black and 1 is white"
+    )
     told = upload.image_from_bytes(binary, (1, 8, 8), white=1)
     assert (float(told.image.max()), told.note) == (1.0, "")
     with pytest.raises(UserError, match="the picture: wanted values from 0 to 1, the value of white, got 0 to 225"):

@@ -31,16 +31,19 @@ def test_default_configs_are_a_vae_and_a_gp_encoder_on_the_digits() -> None:
 
 def test_a_cancelled_pair_goes_on_and_a_finished_one_is_kept(tmp_path: Path) -> None:
     epochs: list[tuple[int, str]] = []
+    said: set[str] = set()
 
     def on_epoch(epoch: int, model: VAE, metrics: dict[str, Any]) -> None:
         epochs.append((epoch, type(model.encoder).__name__))
 
     def cancel(done: int, total: int, what: str) -> None:
+        said.add(what)
         if GP_NAME in what and done >= 14:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         train_default_pair(tmp_path, cancel, on_epoch)
+    assert said == {f"training 1 of 2, {VAE_NAME}: step", f"training 2 of 2, {GP_NAME}: step"}
     assert summarize(tmp_path / VAE_NAME).finished
     assert not summarize(tmp_path / GP_NAME).finished
     folders = train_default_pair(tmp_path, on_epoch=on_epoch)

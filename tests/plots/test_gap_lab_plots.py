@@ -148,6 +148,27 @@ def test_answers_lie_over_the_true_posterior(posterior_view: PosteriorView) -> N
     assert "prior sd" in fig.layout.xaxis.title.text
 
 
+def test_the_legend_of_many_answers_ends_within_the_figure(posterior_view: PosteriorView) -> None:
+    """Plotly.js hides what is below the axes behind a scroll bar: before, the last of 11 methods were."""
+    circle = np.array([[0.0, 0.1], [0.1, 0.0], [0.0, -0.1]])
+
+    def drawn(count: int) -> Any:
+        names = [f"digits-vae-method-{k}" for k in range(count)]
+        outlines = tuple(Outline(name, circle, np.zeros(2)) for name in names)
+        return svi_path.contours(
+            ContoursView(posterior_view, outlines, 0.9), method_styles(names, names[0], LIGHT), LIGHT
+        )
+
+    assert drawn(2).layout.height == svi_path.HEIGHT
+    fig = drawn(11)
+    axes = fig.layout.height - fig.layout.margin.t - fig.layout.margin.b
+    lines = [
+        trace.name.count("<br>") + 1 for trace in fig.data if trace.showlegend is not False and trace.type != "heatmap"
+    ]
+    assert len(lines) == len(posterior_view.hpd_levels) + 1 + 11
+    assert axes >= sum(19 + 10 * (count - 1) for count in lines)
+
+
 def times_view() -> TimesView:
     points = tuple(
         TimedMethod(name, ms, 0.9 * ms, 1.2 * ms, Value(-50.0 - gap, 0.5), Value(gap, 0.2))

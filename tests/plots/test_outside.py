@@ -72,3 +72,17 @@ def test_the_true_posterior_says_so_too(posterior_view: PosteriorView) -> None:
     away = replace(posterior_view, base_samples=posterior_view.base_samples + 20.0)
     assert outside(posterior.figure([away], ["vae"], LIGHT)) == ["80 of 80 samples outside"]
     assert outside(posterior.figure([LINE], ["vae"], LIGHT)) == ["2 of 4 samples outside<br>1 of 2 MAPA points outside"]
+
+
+def test_what_is_said_of_outside_hides_no_dots(
+    posterior_view: PosteriorView, figure_one_items: tuple[Any, ...]
+) -> None:
+    """It stands beside a single panel; in others it has a ground of its own. Before, it was printed over the dots."""
+    away = replace(posterior_view, base_samples=posterior_view.base_samples + 20.0)
+    for view in (away, LINE):
+        fig: Any = posterior.figure([view], ["vae"], LIGHT)
+        (note,) = (note for note in fig.layout.annotations if "outside" in note.text)
+        assert (note.x > fig.layout.xaxis.domain[1], note.xanchor) == (True, "left")
+    far = replace(figure_one_items[0], posterior=away)
+    for fig in (posterior.figure([away, away], ["a", "b"], DARK), figure_one.figure([far], DARK)):
+        assert all(note.bgcolor for note in fig.layout.annotations if "outside" in note.text)

@@ -152,6 +152,18 @@ def test_an_encoder_in_the_legend_of_two_stands_for_both(posterior_view: Posteri
     assert "GP encoder, 90 %" in [trace.name for trace in same.data if trace.showlegend]
 
 
+def test_dots_of_two_are_not_called_samples_of_what_they_are_not_samples_of(posterior_view: PosteriorView) -> None:
+    """The dots of a flow are samples of the Gaussian before it, and not of the encoder."""
+
+    def dots(first: str, second: str) -> list[str]:
+        views = [replace(posterior_view, base_name=name) for name in (first, second)]
+        marks = posterior.figure(views, ["a", "b"], LIGHT).data
+        return [mark.name for mark in marks if mark.showlegend and mark.marker.color == LIGHT.base]
+
+    assert dots("q(z|x)", "the Gaussian before the flow") == ["samples (see caption)"]
+    assert dots("q(z|x)", "q(z|x)") == ["samples of q(z|x)"]
+
+
 def test_axes_name_their_unit(posterior_view: PosteriorView) -> None:
     bare = replace(posterior_view, plane=replace(posterior_view.plane, x_label="z3, from the mode"))
     layout = posterior.figure([bare], ["gp"], LIGHT).layout
