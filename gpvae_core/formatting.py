@@ -16,12 +16,12 @@ TO_NUMBER = re.compile(r"(?<=[\d%]) to (?=[−\d])")
 
 
 def typographic(text: str) -> str:
-    """Return a sentence as pages show it: with minus signs as in figures, and no line break between 'to' and a number.
+    """Return a sentence as pages show it: with minus signs as in figures, and no line break around the 'to' of a range.
 
     >>> typographic("rho = -0.15 (-0.24 to -0.04), 1e-05, run-1")
-    'rho = −0.15 (−0.24 to\\xa0−0.04), 1e-05, run-1'
+    'rho = −0.15 (−0.24\\xa0to\\xa0−0.04), 1e-05, run-1'
     """
-    return TO_NUMBER.sub(" to\N{NO-BREAK SPACE}", HYPHEN.sub("−", text))
+    return TO_NUMBER.sub("\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}", HYPHEN.sub("−", text))
 
 
 def number(value: float | None) -> str:

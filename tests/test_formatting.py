@@ -42,7 +42,8 @@ def test_pages_write_one_minus_sign_and_keep_a_range_in_one_line() -> None:
     """Before, a caption wrote a hyphen before the number that its figure shows with a minus sign."""
     said = "ρ = -0.15 (95 %: -0.24 to -0.04), 2 to 3 %, in run-1 by iaf:4; 1.2e-05, x = (-0.10, 0.20), close to 3"
     shown = (
-        "ρ = −0.15 (95 %: −0.24 to\xa0−0.04), 2 to\xa03 %, in run-1 by iaf:4; 1.2e-05, x = (−0.10, 0.20), close to 3"
+        "ρ = −0.15 (95 %: −0.24\xa0to\xa0−0.04), 2\xa0to\xa03 %, in run-1 by iaf:4; 1.2e-05, x = (−0.10, 0.20), "
+        "close to 3"
     )
     assert typographic(said) == shown
     card = Card({})
