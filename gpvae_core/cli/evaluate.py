@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gpvae_core.cli.evaluate_conditional import evaluate_with_gp_prior
 from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, announced, check_files, put_json, say
 from gpvae_core.cli.table import show
@@ -138,6 +139,10 @@ def command(
     The option --simulated shows how tight such a bound is: for images drawn from the model a latent is known, from
     which reverse chains give an upper bound. Both bounds hold in expectation; for real images their gap is a guide.
 
+    A run with a GP prior over images predicts images at auxiliary data of their own, given the training images or the
+    frames of the same group: it is scored by mean square errors of a pixel, the negative log predictive density by
+    --k samples and the coverage of 95 % intervals, beside the mean image and the nearest training view.
+
     density is the mean log p(x), by quadrature with 1 latent dimension, and by the estimator of Yacoby et al. 2024 with
     --mixture, a lower bound at any dimension. test_kl is the KL from the true distribution, for synthetic data whose
     distribution is known; by --mixture it is an upper bound in expectation. passes are the decoder and encoder passes
@@ -168,6 +173,22 @@ def command(
         loaded = load_run(run, device=device, refiner=refiner)
         partial = summarize(loaded.dir).partial
     remarks = [f"'{run}' is {partial}: these are results of a training that has not ended"] if partial else []
+    if loaded.config.inference.correlates:
+        given = {
+            "--instances": instances,
+            "--truths": truths,
+            "--refiner": refiner,
+            "--truth": None if truth == "auto" else truth,
+            "--bandwidth": None if bandwidth == "sigma_x" else bandwidth,
+            "--simulated": simulated or None,
+            "--hmc": hmc or None,
+            "--mixture": mixture or None,
+        }
+        _refuse_without_effect(
+            {name: (value, False, "a prior N(0, I) of single images") for name, value in given.items()}
+        )
+        evaluate_with_gp_prior(loaded, split, k, seed, remarks, json_, out)
+        return
     estimator = resolved_name(truth, loaded.model.latent_dim)
     _refuse_without_effect(
         {
@@ -198,7 +219,7 @@ def command(
         _print(result)
 
 
-def _refuse_without_effect(options: dict[str, tuple[int | None, bool, str]]) -> None:
+def _refuse_without_effect(options: Mapping[str, tuple[object, bool, str]]) -> None:
     """Raise UserError for an option that is given but has no effect.
 
     Args:

@@ -13,6 +13,7 @@ import torch
 
 from gpvae_core.config import make_config, take_data_config
 from gpvae_core.data.base import DataConfig, absolute_name, load, short_name, source_of
+from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig
 from gpvae_core.sweep.config import ScoreConfig, SweepConfig, digest, run_seed
@@ -92,6 +93,10 @@ def _checked_config(
     if data not in shapes:
         shapes[data] = _event_shape(data)
     config = make_config(method, data, shapes[data], settings, sweep.preset)
+    if config.inference.correlates:
+        raise UserError(
+            f"method '{method}' has a prior over instances, for which a sweep has no score: train its runs one by one"
+        )
     with torch.random.fork_rng(devices=[]):
         config.build(shapes[data])
     return config

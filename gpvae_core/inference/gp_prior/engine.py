@@ -128,13 +128,25 @@ class GPPriorInference(Inference):
             index = torch.arange(len(split), device=split.images.device)
             terms, _ = self._terms(vae, split, index, 1.0, generator)
             return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
-        predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
-        z = _sample(Marginals(predicted.mean.mT, predicted.variance.mT), generator)
-        total = 0.0
+        q, total = self.latents(split), 0.0
+        z = _sample(q, generator)
         for index in torch.arange(len(split), device=z.device).split(CHUNK):
             x = split.batch(index)
             total += float(vae.likelihood.log_prob(x, vae.decode(z[index].to(x.dtype))).double().sum())
         return total / len(split)
+
+    @torch.no_grad()
+    def latents(self, split: DeviceSplit) -> Marginals:
+        """Return the posteriors (N, D) of the latents of a split that is not the training images.
+
+        With groups they are given the images of their own group, without given the training images alone.
+        """
+        if self._group:
+            index = torch.arange(len(split), device=split.images.device)
+            generator = torch.Generator(index.device).manual_seed(self._setup.seed)
+            return self._terms(self._setup.vae, split, index, 1.0, generator)[1]
+        predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
+        return Marginals(predicted.mean.mT, predicted.variance.mT)
 
     @torch.no_grad()
     def predictor(self) -> Predictor:

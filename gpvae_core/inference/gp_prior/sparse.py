@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from sklearn.cluster import kmeans_plusplus
 from torch import Tensor, nn
 
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
@@ -23,6 +22,8 @@ class Inducing(nn.Module):
     @torch.no_grad()
     def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
         """Set U to inputs of training instances that are far from each other (k-means++), in standard deviations."""
+        from sklearn.cluster import kmeans_plusplus  # takes long to import, and only a new run needs it
+
         distinct = torch.unique(inputs, dim=0).cpu()
         scaled = distinct / distinct.std(0, correction=0).clamp_min(1e-12)
         count = min(len(distinct), len(self.inputs))

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from gpvae_core.covariances.inputs import KernelInputs
 from gpvae_core.data.auxiliary import Auxiliary
@@ -50,6 +49,8 @@ def _scores(train: Split, name: str, start: str, dim: int) -> Float[np.ndarray, 
     if start != "pca":
         known = ", ".join(["pca", "random", *_vector_columns(auxiliary)])
         raise UserError(f"unknown start of vectors '{start}': wanted one of {known}")
+    from sklearn.decomposition import PCA  # takes long to import, and only a new run needs it
+
     codes = _codes(train, name)
     means = _means(codes, train.images.reshape(len(train), -1) / train.levels, int(codes.max()) + 1)
     return PCA(min(dim, *means.shape), svd_solver="full").fit_transform(means)[codes]

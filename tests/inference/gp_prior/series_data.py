@@ -83,5 +83,7 @@ def inference(method: str, settings: dict[str, Any], vae: VAE | None = None) -> 
 
 
 def trained(method: str, settings: dict[str, Any], out: Path) -> Run:
-    """A run that was trained on the series."""
-    return load_run(train(config(method, settings), out, data=DATA, device="cpu"), device="cpu")
+    """A run that was trained on the series, with these data in place of those of its config."""
+    run = load_run(train(config(method, settings), out, data=DATA, device="cpu"), device="cpu")
+    run._data = DATA
+    return run

@@ -1,0 +1,134 @@
+"""The evaluation of runs with a GP prior: a known predictive distribution, the yardsticks, and the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.distributions import MultivariateNormal
+
+from gpvae_core.api import train as train_run
+from gpvae_core.errors import UserError
+from gpvae_core.evaluation.conditional import ConditionalEvaluation, evaluate_conditional
+from gpvae_core.progress import silent
+from gpvae_core.runs import Run
+from gpvae_core.validation import DeviceSplit
+from tests.commands import gpvae
+from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, CPU, DATA, SHAPE, inference, trained
+
+A = 0.3 * torch.randn(2, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+class LinearDecoder(nn.Module):
+    """y = 1/2 + z A, whose predictive distribution for Gaussian z is Gaussian."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return (0.5 + z @ A.to(z)).reshape(-1, *SHAPE)
+
+
+@pytest.fixture
+def linear(tmp_path: Path) -> Run:
+    """A run of svgp with a linear decoder."""
+    run = trained("svgp", {**BY_VIEW, "inference.points": 4}, tmp_path / "run")
+    run.model.decoder = LinearDecoder()
+    return run
+
+
+def test_scores_are_those_of_the_gaussian_predictive_distribution(linear: Run) -> None:
+    result = evaluate_conditional(linear, k=4000)
+    engine = inference("svgp", {**BY_VIEW, "inference.points": 4}, linear.model)
+    q = engine.latents(DeviceSplit(DATA.test, CPU))
+    sigma = float(linear.model.likelihood.noise_scale() or 0)
+    y = DATA.test.pixels().flatten(1).double()
+    mean = 0.5 + q.mean @ A
+    covariance = A.T @ torch.diag_embed(q.variance) @ A + sigma**2 * torch.eye(16).double()
+    density = MultivariateNormal(mean, covariance).log_prob(y)
+    assert result.mse.mean == pytest.approx(float((y - mean).square().mean()), rel=1e-5)
+    assert result.nlpd.mean == pytest.approx(-float(density.mean()), abs=0.2)
+    std = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+    inside = ((y - mean).abs() < 1.96 * std).double().mean()
+    assert result.coverage.mean == pytest.approx(float(inside), abs=0.05)
+    assert result.given == "the training images"
+    assert result.path_rmse is None
+
+
+def test_a_sample_decoded_is_worse_than_the_mean_by_the_variance_on_average(linear: Run) -> None:
+    several = [evaluate_conditional(linear, k=1, seed=seed) for seed in range(40)]
+    q = inference("svgp", {**BY_VIEW, "inference.points": 4}, linear.model).latents(DeviceSplit(DATA.test, CPU))
+    spread = float((q.variance @ A.square()).mean())
+    excess = np.mean([(r.mse_sample.mean or 0) - (r.mse.mean or 0) for r in several])
+    assert excess == pytest.approx(spread, rel=0.3)
+
+
+def test_the_yardsticks_are_their_formulas(linear: Run) -> None:
+    yardsticks = evaluate_conditional(linear, k=1).yardsticks
+    train, test = DATA.train, DATA.test
+    error = (test.pixels() - train.pixels().mean(0)).square().mean()
+    assert yardsticks.mean_image.mean == pytest.approx(float(error), rel=1e-4)
+    assert yardsticks.nearest_view is None or yardsticks.nearest_view.n < len(test), "series of the test are new"
+
+
+def test_nearest_views_share_the_categories_and_wrap_at_the_period() -> None:
+    from gpvae_core.data.auxiliary import Auxiliary, Column
+    from gpvae_core.evaluation.conditional import _nearest
+
+    columns = (Column("angle", "number", period=6.0), Column("object", "category", names=("a", "b", "c")))
+
+    def auxiliary(angles: list[float], objects: list[int]) -> Auxiliary:
+        return Auxiliary(columns, {"angle": np.array(angles), "object": np.array(objects, np.int64)})
+
+    train = auxiliary([0.1, 3.0, 5.0, 0.2], [0, 0, 0, 1])
+    found, nearest = _nearest(train, auxiliary([5.8, 0.2, 4.0], [0, 1, 2]), [columns[0]])
+    assert found.tolist() == [True, True, False]
+    assert nearest[:2].tolist() == [0, 3]
+
+
+def test_groups_are_reconstructed_from_their_own_frames(tmp_path: Path) -> None:
+    run = trained("gp-vae", BY_TIME, tmp_path / "run")
+    result = evaluate_conditional(run, "validation", k=2)
+    assert result.given == "the frames of the same series"
+    assert result.path_rmse is not None
+    assert result.mse.n == len(DATA.validation)
+    assert result.yardsticks.nearest_view is None
+    again = ConditionalEvaluation.from_json(json.loads(json.dumps(result.to_json())))
+    assert again == result
+
+
+def test_the_path_is_found_up_to_an_affine_map(tmp_path: Path) -> None:
+    from gpvae_core.evaluation.conditional import _path_rmse
+    from gpvae_core.gp_prior.pseudo import Marginals
+
+    assert DATA.test.auxiliary is not None
+    path = torch.from_numpy(DATA.test.auxiliary["place"])
+    mapped = path @ torch.tensor([[0.0, 2.0], [-3.0, 0.5]]).double() + 7
+    assert _path_rmse(Marginals(mapped, torch.ones_like(mapped)), DATA.test) == pytest.approx(0.0, abs=1e-9)
+    noisy = mapped + torch.tensor([[0.0, 2.0], [-3.0, 0.5]]).double()[0] * torch.randn(len(path), 1).double()
+    assert (_path_rmse(Marginals(noisy, torch.ones_like(noisy)), DATA.test) or 0) > 0.1
+
+
+def test_other_runs_and_splits_are_refused(linear: Run) -> None:
+    with pytest.raises(UserError, match="did you mean 'test'"):
+        evaluate_conditional(linear, "tset")  # pyright: ignore[reportArgumentType]
+    vae = train_run("vae", "digits", settings={"epochs": 1}, progress=silent)
+    with pytest.raises(UserError, match="has no GP prior"):
+        evaluate_conditional(vae)
+
+
+def test_the_command_prints_it_and_refuses_what_has_no_effect(tmp_path: Path) -> None:
+    small = ["--set", "net.kind=fc", "--set", "net.hidden=8", "--set", "batch_size=1050"]
+    done = gpvae("train", "--method", "gp-vae", "--dataset", "moving-ball", "--epochs", "1", *small, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = "runs/moving-ball-gp-vae-d2-s0"
+    done = gpvae("evaluate", run, "--split", "validation", "--k", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mse, mean decoded" in done.stdout
+    assert "given the frames of the same video" in done.stdout
+    done = gpvae("evaluate", run, "--split", "validation", "--k", "2", "--json", cwd=tmp_path)
+    assert {"mse", "nlpd", "coverage", "path_rmse"} <= json.loads(done.stdout).keys()
+    done = gpvae("evaluate", run, "--hmc", "3", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--hmc has no effect without a prior N(0, I) of single images" in done.stderr
