@@ -45,6 +45,7 @@ class GPPriorInference(Inference):
         self._gp = setup.vae.extra
         self._group = self._gp.prior.group
         self._sums: dict[str, float] = {}
+        self._images = 0
 
     # -- training ---------------------------------------------------------------------------------------------------
 
@@ -64,6 +65,7 @@ class GPPriorInference(Inference):
         terms, _ = self._terms(vae, train, index, len(index) / len(train), generator)
         surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
         value = (terms.log_likelihood - terms.kl / len(index)).detach()
+        self._images += len(index)
         self._add(reconstruction=terms.log_likelihood.sum(), kl=terms.kl, mse=terms.square_error.sum())
         return Step(Bound(value, surrogate))
 
@@ -108,10 +110,12 @@ class GPPriorInference(Inference):
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()  # pyright: ignore[reportArgumentType]
 
     def figures(self) -> dict[str, float]:
-        """Return the epoch's terms per training image, with the constraint's figures."""
-        n = len(self._setup.train)
-        means = {name: float(total) / n for name, total in self._sums.items()}
-        self._sums = {}
+        """Return the epoch's terms per training image, with the constraint's figures.
+
+        Of an epoch that was resumed half way, the terms are those of the images since then.
+        """
+        means = {name: float(total) / self._images for name, total in self._sums.items()}
+        self._sums, self._images = {}, 0
         return {**means, **self._gp.constraint.figures()}
 
     @torch.no_grad()

@@ -65,6 +65,18 @@ def test_the_metrics_have_reconstruction_kl_multiplier_and_constraint(tmp_path: 
     assert row["train_bound"] == pytest.approx(row["reconstruction"] - row["kl"], abs=1e-3)  # pyright: ignore
 
 
+def test_the_terms_of_a_resumed_epoch_are_those_since_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpvae_core.training.load", lambda _: DATA)
+    settings = {**SETTINGS["svgp"], "train.epochs": 1}
+    whole = train(config("svgp", settings), tmp_path / "whole", data=DATA, device="cpu")
+    with pytest.raises(Cancelled):
+        train(config("svgp", settings), tmp_path / "stopped", data=DATA, device="cpu", progress=StopAfter(2))
+    resume(tmp_path / "stopped", device="cpu")
+    a, b = (read_metrics(folder / "metrics.jsonl")[-1] for folder in (whole, tmp_path / "stopped"))
+    for name in ("reconstruction", "mse"):
+        assert b[name] == pytest.approx(a[name], rel=0.5)  # pyright: ignore[reportGeneralTypeIssues]
+
+
 def test_a_loaded_run_has_its_process(tmp_path: Path) -> None:
     run = trained("svgp", SETTINGS["svgp"], tmp_path / "run")
     assert run.meta.columns == DATA.columns
