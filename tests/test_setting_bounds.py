@@ -25,7 +25,14 @@ from gpvae_core.run_records import TrainingState
 from gpvae_core.sweep.results import Result
 from tests.commands import gpvae
 
-RESULTS = {"evaluation.result", "evaluation.estimates", "evaluation.parts", "evaluation.mean", "truth.evidence"}
+RESULTS = {
+    "evaluation.result",
+    "evaluation.estimates",
+    "evaluation.parts",
+    "evaluation.mean",
+    "evaluation.conditional",
+    "truth.evidence",
+}
 """Modules whose models hold what was computed, not what is read from outside."""
 
 

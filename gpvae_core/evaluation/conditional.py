@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.bounds import iwae
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError, unknown
@@ -134,7 +135,8 @@ def _scores(
         mean, std = q.mean[index], q.variance[index].clamp_min(LEAST_VARIANCE).sqrt()
         eps = torch.randn((k, *mean.shape), generator=generator, device=run.device, dtype=mean.dtype)
         g = vae.decode((mean + std * eps).to(x.dtype))
-        log_density = torch.logsumexp(likelihood.log_prob(x, g).double(), 0) - math.log(k)
+        # With z drawn from its posterior, log w = log p(y|z).
+        log_density = iwae(likelihood.log_prob(x, g)).cpu().double()
         # Of a pixel, the samples of the images are samples of its predictive distribution.
         drawn = likelihood.sample(g, generator)
         tail = (1 - INTERVAL) / 2
@@ -143,8 +145,8 @@ def _scores(
         yield (
             _square_error(x, likelihood.mean(vae.decode(mean.to(x.dtype)))),
             _square_error(x, likelihood.mean(g[0])),
-            -log_density.cpu().numpy(),
-            inside.flatten(1).double().mean(1).cpu().numpy(),
+            -log_density.numpy(),
+            inside.flatten(1).float().mean(1).cpu().double().numpy(),
         )
         progress(int(index[-1]) + 1, len(split), "predicting")
 
