@@ -41,17 +41,17 @@ def _print(result: ConditionalEvaluation) -> None:
         "mse, mean decoded": (result.mse, "pixel²"),
         "mse, sample decoded": (result.mse_sample, "pixel²"),
         f"nlpd, {result.k} samples": (result.nlpd, "nats"),
-        "coverage of 95 % intervals": (result.coverage, ""),
+        f"coverage of 95 % intervals, {result.k} samples": (result.coverage, ""),
         "mse of the mean training image": (result.yardsticks.mean_image, "pixel²"),
         "mse of the nearest training view": (result.yardsticks.nearest_view, "pixel²"),
         "mse of that view, rotated": (result.yardsticks.nearest_view_rotated, "pixel²"),
     }
     for name, (mean, unit) in rows.items():
         if mean is not None:
-            table.add_row(name, rounded(mean.mean, 4), rounded(mean.se, 4), str(mean.n), unit)
+            table.add_row(name, rounded(mean.mean, 4), number(mean.se), str(mean.n), unit)
     show(table)
     say(f"images of the {result.split} split at their columns, given {result.given}")
     if result.path_rmse is not None:
-        say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} prior sd")
+        say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} in its units")
     if result.yardsticks.nearest_view_rotated is not None:
         say("the rotated view knows that the column is an angle of the picture, which no model is told")

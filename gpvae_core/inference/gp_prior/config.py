@@ -37,11 +37,14 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         "objective.gradient": "standard",
         "regulariser": "none",
         "freeze_decoder": False,
+        "train.samples": 1,
     }
     wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
     correlates: ClassVar[bool] = True
     needs_whole_groups: ClassVar[bool]
     """Whether a group must not be divided into batches."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Settings that have no effect on the method."""
     balance: Literal["elbo", "geco"] = Field(
         default="elbo",
         description="balance of reconstruction and KL: elbo, with the KL times beta, or geco, which minimises the KL "
@@ -65,9 +68,14 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
     )
 
     @model_validator(mode="after")
-    def _variances_are_ordered(self) -> GPPriorInferenceConfig:
+    def _settings_have_an_effect(self) -> GPPriorInferenceConfig:
         if self.least_variance > self.largest_variance:
             raise ValueError("wanted least_variance of at most largest_variance")
+        without = {"elbo": ("tolerance", "momentum"), "geco": ("beta",)}[self.balance]
+        for name in (*without, *self.unused):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                why = f"with balance={self.balance}" if name in without else f"for method '{self.method}'"
+                raise ValueError(f"{name} has no effect {why}: leave it out")
         return self
 
     @abstractmethod

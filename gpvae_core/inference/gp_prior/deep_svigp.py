@@ -29,6 +29,7 @@ class DeepSvigpConfig(InducingConfig):
     method: ClassVar[str] = "deep-svigp"
     only: ClassVar[Mapping[str, Any]] = {**GPPriorInferenceConfig.only, "likelihood": "gaussian"}
     needs_whole_groups: ClassVar[bool] = False
+    unused: ClassVar[tuple[str, ...]] = ("least_variance", "largest_variance")
 
     def family(self, width: int, latent_dim: int) -> DecodedMeans:
         return DecodedMeans(Inducing(self.points, width, self.learn_points), latent_dim)

@@ -69,6 +69,7 @@ class HensmanConfig(InducingConfig):
     kind: ClassVar[str] = "hensman"
     method: ClassVar[str] = "hensman"
     needs_whole_groups: ClassVar[bool] = False
+    unused: ClassVar[tuple[str, ...]] = ("least_variance", "largest_variance")
 
     def family(self, width: int, latent_dim: int) -> FreePosterior:
         return FreePosterior(Inducing(self.points, width, self.learn_points), latent_dim)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.gp_prior.sparse import InducingPoints, InducingPosterior, InducingProjection, Statistics
-from gpvae_core.inference.gp_prior.model import Predictor
+from gpvae_core.inference.gp_prior.model import Family, Predictor
 from gpvae_core.priors.gp import GPPrior
 
 
@@ -68,3 +70,17 @@ def pooled(
     for other in sums[1:]:
         total = total + other
     return SparsePredictor(inducing, prior, points, total.posterior())
+
+
+class OptimalPosterior(Family, ABC):
+    """A family whose q(f_m) follows from the pseudo-observations as their optimum (eq. 4, 5), and has no parameters."""
+
+    def __init__(self, inducing: Inducing) -> None:
+        super().__init__()
+        self.inducing = inducing
+
+    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
+        self.inducing.start(inputs, seed)
+
+    def given(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
+        return pooled(self.inducing, prior, inputs, pseudo)

@@ -11,12 +11,12 @@ from gpvae_core.gp_prior.pseudo import PseudoObservations
 from gpvae_core.gp_prior.sparse import Statistics
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import InducingConfig
-from gpvae_core.inference.gp_prior.model import Approximation, Family, Predictor
-from gpvae_core.inference.gp_prior.sparse import Inducing, pooled
+from gpvae_core.inference.gp_prior.model import Approximation
+from gpvae_core.inference.gp_prior.sparse import Inducing, OptimalPosterior
 from gpvae_core.priors.gp import GPPrior
 
 
-class BatchOptimum(Family):
+class BatchOptimum(OptimalPosterior):
     """q(f_m) = N(mu_b, A_b) of eq. 9, and the KL term of the bound of eq. 10.
 
     As E_q log q~(z_i|y_i) in eq. 10 cancels with the same term of L_H (Prop. B.1), what remains is
@@ -26,22 +26,12 @@ class BatchOptimum(Family):
     and the encoder's gradient flows through mu_b and A_b alone.
     """
 
-    def __init__(self, inducing: Inducing) -> None:
-        super().__init__()
-        self.inducing = inducing
-
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
-        self.inducing.start(inputs, seed)
-
     def approximate(
         self, prior: GPPrior, inputs: Float[Tensor, "G T F"], pseudo: PseudoObservations, share: float
     ) -> Approximation:
         at = self.inducing.project(prior, self.inducing.points(prior), inputs)
         q = Statistics.of(at, pseudo).scaled(1 / share).posterior()
         return Approximation(q.marginals(at), share * q.kl().sum(-1))
-
-    def given(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
-        return pooled(self.inducing, prior, inputs, pseudo)
 
 
 @INFERENCES.register("svgp")

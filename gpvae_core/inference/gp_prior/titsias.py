@@ -11,23 +11,16 @@ from gpvae_core.gp_prior.pseudo import PseudoObservations
 from gpvae_core.gp_prior.sparse import Statistics, titsias_bound
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import InducingConfig
-from gpvae_core.inference.gp_prior.model import Approximation, Family, Predictor
-from gpvae_core.inference.gp_prior.sparse import Inducing, pooled
+from gpvae_core.inference.gp_prior.model import Approximation
+from gpvae_core.inference.gp_prior.sparse import Inducing, OptimalPosterior
 from gpvae_core.priors.gp import GPPrior
 
 
-class TitsiasOptimum(Family):
+class TitsiasOptimum(OptimalPosterior):
     """q(f_m) = N(mu_T, A_T) of eq. 4 and 5 of whole groups; the KL term of L_PT (B.4) is E_q log q~(Z|Y) - L_T.
 
     Of the same q(f_m), this is the KL term of `BatchOptimum` for b = N, as L_T is L_H at the optimum.
     """
-
-    def __init__(self, inducing: Inducing) -> None:
-        super().__init__()
-        self.inducing = inducing
-
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
-        self.inducing.start(inputs, seed)
 
     def approximate(
         self, prior: GPPrior, inputs: Float[Tensor, "G T F"], pseudo: PseudoObservations, share: float
@@ -35,9 +28,6 @@ class TitsiasOptimum(Family):
         at = self.inducing.project(prior, self.inducing.points(prior), inputs)
         q = Statistics.of(at, pseudo).posterior().marginals(at)
         return Approximation(q, (pseudo.expected_log(q).sum(-1) - titsias_bound(at, pseudo)).sum(-1))
-
-    def given(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
-        return pooled(self.inducing, prior, inputs, pseudo)
 
 
 @INFERENCES.register("titsias")

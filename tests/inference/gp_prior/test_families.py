@@ -155,6 +155,10 @@ def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
         ("svgp", {"prior.kernel": "rbf(time, dim=3)"}, "dim is for a category"),
         ("svgp", {"prior.kernel": "white()"}, "at least one column"),
         ("svgp", {**BY_VIEW, "inference.vectors": "no"}, "unknown start of vectors 'no'"),
+        ("svgp", {**BY_VIEW, "inference.tolerance": 0.1}, "tolerance has no effect with balance=elbo"),
+        ("svgp", {**BY_VIEW, "inference.balance": "geco", "beta": 2}, "beta has no effect with balance=geco"),
+        ("hensman", {**BY_VIEW, "least_variance": 0.1}, "least_variance has no effect for method 'hensman'"),
+        ("svgp", {**BY_VIEW, "train.samples": 2}, "works only with --set train.samples=1"),
     ],
 )
 def test_what_does_not_suit_is_one_line(method: str, settings: dict[str, Any], said: str) -> None:
