@@ -153,6 +153,7 @@ def test_back_goes_to_the_image_and_the_run_before_and_nothing_else_is_in_the_hi
         field.fill(wanted)
         field.press("Enter")
         wait_for_choice(page, "index", wanted)
+        page.wait_for_timeout(500)  # picks that follow one another faster are one entry of the history
     view(page, "map").locator("select").select_option("uncertainty")
     wait_for_choice(page, "colour", "uncertainty")
     choose(page, "Run", "tiny-vae")
