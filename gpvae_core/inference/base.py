@@ -54,7 +54,10 @@ class Inference(ABC):
 
     @abstractmethod
     def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
-        """Return the batches of this epoch: indices of training images, each of which is in one batch."""
+        """Return the batches of this epoch: indices of training images, each of which is in one batch.
+
+        A missing frame, of which no pixel was observed, may be in none.
+        """
 
     @abstractmethod
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
@@ -99,6 +102,8 @@ class InferenceConfig(PartConfig):
 
     correlates: ClassVar[bool] = False
     """Whether a prior over their auxiliary columns correlates instances, so that a run needs data with columns."""
+    takes_missing: ClassVar[bool] = False
+    """Whether it trains on data with missing pixels and missing frames (`Split.observed`)."""
 
     @property
     @abstractmethod

@@ -19,7 +19,7 @@ from gpvae_core.likelihoods.gaussian import GaussianLikelihood
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
-from gpvae_core.validation import DeviceSplit
+from gpvae_core.validation import DeviceSplit, pixel_mean
 
 CHUNK = 1000
 """Images that are encoded or decoded at once where no gradient is needed."""
@@ -50,58 +50,68 @@ class GPPriorInference(Inference):
     # -- training ---------------------------------------------------------------------------------------------------
 
     def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
-        train = self._setup.train
+        # A missing frame is in no batch, as nothing is learned from it.
+        train, seen = self._setup.train, self._setup.train.seen
         if self._group:
-            return list(whole_groups(train.columns[self._group], batch_size, generator))
-        if self._whole_groups and batch_size < len(train):
+            return [seen[b] for b in whole_groups(train.columns[self._group][seen], batch_size, generator)]
+        if self._whole_groups and batch_size < len(seen):
             raise UserError(
                 f"this method takes all instances of a group at once: wanted prior.group, or batch_size of at least "
-                f"the {len(train)} training images"
+                f"the {len(seen)} training images"
             )
-        return cut(torch.randperm(len(train), generator=generator, device=generator.device), batch_size)
+        return cut(seen[torch.randperm(len(seen), generator=generator, device=generator.device)], batch_size)
 
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         vae, train = self._setup.vae, self._setup.train
-        terms, _ = self._terms(vae, train, index, len(index) / len(train), generator)
+        terms, _ = self._terms(vae, train, index, train.count_seen(index) / len(train.seen), generator)
         surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
-        value = (terms.log_likelihood - terms.kl / len(index)).detach()
-        self._images += len(index)
+        value = (terms.log_likelihood - terms.kl / len(terms.log_likelihood)).detach()
+        self._images += len(value)
         self._add(reconstruction=terms.log_likelihood.sum(), kl=terms.kl, mse=terms.square_error.sum())
         return Step(Bound(value, surrogate))
 
     def _terms(
         self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
     ) -> tuple[Terms, Marginals]:
-        """Return the terms of the bound of a batch, and the posteriors of its latents (B, D)."""
-        x, values = split.batch(index), columns_of(split, index)
+        """Return the terms of the bound of a batch, and the posteriors of its latents (B, D), of missing frames too."""
+        values = columns_of(split, index)
         series = Series.of(values[self._group] if self._group else None, len(index), index.device)
-        pseudo = self._observations(vae, x)
+        pseudo = self._observations(vae, split, index)
         in_rows = PseudoObservations(
             series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
         )
         inputs = series.spread(self._gp.prior.at(values))
         found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
         q = Marginals(series.gather(found.marginals.mean), series.gather(found.marginals.variance))
-        return self._decoded(vae, x, q, found.kl.sum(), generator), q
+        at = split.is_seen(index)
+        decoded = q if at is None else Marginals(q.mean[at], q.variance[at])
+        return self._decoded(vae, split, index if at is None else index[at], decoded, found.kl.sum(), generator), q
 
     def _decoded(
-        self, vae: VAE, x: Float[Tensor, "B C H W"], q: Marginals, kl: Tensor, generator: torch.Generator
+        self,
+        vae: VAE,
+        split: DeviceSplit,
+        index: Int64[Tensor, " B"],
+        q: Marginals,
+        kl: Tensor,
+        generator: torch.Generator,
     ) -> Terms:
         """Return the terms of the bound at a sample of the latents, or at their means (`Family.decodes_means`)."""
+        x, observed = split.batch(index), split.observed(index)
         z, penalty = _sample(q, generator), x.new_zeros(len(x))
         if self._gp.family.decodes_means:
             assert isinstance(vae.likelihood, GaussianLikelihood)
             z, penalty = q.mean, (0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.square()).to(x.dtype)
         g = vae.decode(z.to(x.dtype))
-        square_error = (x - vae.likelihood.mean(g)).square().flatten(1).mean(1)
-        noise_fit = vae.likelihood.log_prob(x, g.detach()).mean()
-        return Terms(vae.likelihood.log_prob(x, g) - penalty, square_error, kl, noise_fit)
+        square_error = pixel_mean((x - vae.likelihood.mean(g)).square(), observed)
+        noise_fit = vae.likelihood.log_prob(x, g.detach(), observed).mean()
+        return Terms(vae.likelihood.log_prob(x, g, observed) - penalty, square_error, kl, noise_fit)
 
-    def _observations(self, vae: VAE, x: Float[Tensor, "B C H W"]) -> PseudoObservations:
-        """Return the encoder's q~(z|y) of a batch as pseudo-observations (D, B)."""
-        q = vae.encoder(x)
-        variance = q.variance.double().clamp(*self._bounds)
-        return PseudoObservations(q.mean.double().mT, 1 / variance.mT)
+    def _observations(self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"]) -> PseudoObservations:
+        """Return the encoder's q~(z|y) of a batch as pseudo-observations (D, B); none of a missing frame."""
+        q, seen = vae.encoder(split.batch(index)), split.is_seen(index)
+        precision = 1 / q.variance.double().clamp(*self._bounds).mT
+        return PseudoObservations(q.mean.double().mT, precision if seen is None else precision * seen)
 
     # -- what is reported -------------------------------------------------------------------------------------------
 
@@ -131,13 +141,13 @@ class GPPriorInference(Inference):
         if self._group:
             index = torch.arange(len(split), device=split.images.device)
             terms, _ = self._terms(vae, split, index, 1.0, generator)
-            return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
+            return float((terms.log_likelihood.double().sum() - terms.kl) / len(split.seen))
         q, total = self.latents(split), 0.0
         z = _sample(q, generator)
-        for index in torch.arange(len(split), device=z.device).split(CHUNK):
-            x = split.batch(index)
-            total += float(vae.likelihood.log_prob(x, vae.decode(z[index].to(x.dtype))).double().sum())
-        return total / len(split)
+        for index in split.seen.split(CHUNK):
+            x, g = split.batch(index), vae.decode(z[index].to(torch.float32))
+            total += float(vae.likelihood.log_prob(x, g, split.observed(index)).double().sum())
+        return total / len(split.seen)
 
     @torch.no_grad()
     def latents(self, split: DeviceSplit) -> Marginals:
@@ -155,14 +165,23 @@ class GPPriorInference(Inference):
     @torch.no_grad()
     def predictor(self) -> Predictor:
         """Return the process given all training images, which are encoded in pieces."""
-        vae, train = self._setup.vae, self._setup.train
+        train = self._setup.train
+        return self.given(self._gp.prior.at(columns_of(train)), self.observations(train))
+
+    @torch.no_grad()
+    def given(self, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
+        """Return the process given the pseudo-observations (D, N) of all instances of one group."""
+        return self._gp.family.given(self._gp.prior, inputs, pseudo)
+
+    @torch.no_grad()
+    def observations(self, split: DeviceSplit) -> PseudoObservations:
+        """Return the pseudo-observations (D, N) of all images of a split, which are encoded in pieces."""
         pieces = [
-            self._observations(vae, train.batch(index))
-            for index in torch.arange(len(train), device=train.images.device).split(CHUNK)
+            self._observations(self._setup.vae, split, index)
+            for index in torch.arange(len(split), device=split.images.device).split(CHUNK)
         ]
         mean, precision = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("mean", "precision"))
-        prior = self._gp.prior
-        return self._gp.family.given(prior, prior.at(columns_of(train)), PseudoObservations(mean, precision))
+        return PseudoObservations(mean, precision)
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Do nothing, as the trained model is complete."""
