@@ -133,7 +133,8 @@ class GPPriorInference(Inference):
         """Return the mean bound of a validation image's log predictive density in nats, from one sample.
 
         With groups, those of the validation images are new, and the score is their bound; without, it is
-        E_q(z) log p(y|z) with z at the image's columns given the training images alone.
+        E_q(z) log p(y|z) with z at the image's columns given the training images alone. A family that decodes means is
+        scored at them, with the penalty of its bound.
         """
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
@@ -143,10 +144,10 @@ class GPPriorInference(Inference):
             terms, _ = self._terms(vae, split, index, 1.0, generator)
             return float((terms.log_likelihood.double().sum() - terms.kl) / len(split.seen))
         q, total = self.latents(split), 0.0
-        z = _sample(q, generator)
         for index in split.seen.split(CHUNK):
-            x, g = split.batch(index), vae.decode(z[index].to(torch.float32))
-            total += float(vae.likelihood.log_prob(x, g, split.observed(index)).double().sum())
+            of_batch = Marginals(q.mean[index], q.variance[index])
+            terms = self._decoded(vae, split, index, of_batch, q.mean.new_zeros(()), generator)
+            total += float(terms.log_likelihood.double().sum())
         return total / len(split.seen)
 
     @torch.no_grad()
