@@ -166,16 +166,11 @@ class GPPriorInference(Inference):
     @torch.no_grad()
     def predictor(self) -> Predictor:
         """Return the process given all training images, which are encoded in pieces."""
-        train = self._setup.train
-        return self.given(self._gp.prior.at(columns_of(train)), self.observations(train))
+        prior, train = self._gp.prior, self._setup.train
+        return self._gp.family.given(prior, prior.at(columns_of(train)), self.pseudo_observations(train))
 
     @torch.no_grad()
-    def given(self, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
-        """Return the process given the pseudo-observations (D, N) of all instances of one group."""
-        return self._gp.family.given(self._gp.prior, inputs, pseudo)
-
-    @torch.no_grad()
-    def observations(self, split: DeviceSplit) -> PseudoObservations:
+    def pseudo_observations(self, split: DeviceSplit) -> PseudoObservations:
         """Return the pseudo-observations (D, N) of all images of a split, which are encoded in pieces."""
         pieces = [
             self._observations(self._setup.vae, split, index)

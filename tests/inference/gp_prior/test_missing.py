@@ -104,7 +104,7 @@ def test_latents_of_others_are_as_without_it_and_its_own_are_predicted(method: s
     if "prior.group" not in settings:
         return
     assert isinstance(vae.extra, GPModel)
-    pseudo, prior = without.observations(dropped), vae.extra.prior
+    pseudo, prior = without.pseudo_observations(dropped), vae.extra.prior
     with torch.no_grad():
         for gap in np.setdiff1d(np.arange(len(HOLED.test)), rows):
             mates = dropped.columns["series"] == split.columns["series"][gap]
