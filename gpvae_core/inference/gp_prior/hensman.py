@@ -34,7 +34,7 @@ class FreePosterior(Family):
         self.below = nn.Parameter(torch.zeros(latent_dim, m, m, dtype=torch.float64))
         self.log_diagonal = nn.Parameter(torch.zeros(latent_dim, m, dtype=torch.float64))
 
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
+    def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
         self.inducing.start(inputs, seed)
         # Means of zero in all channels would be a saddle point of the symmetric channels.
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -79,7 +79,7 @@ class OptimalPosterior(Family, ABC):
         super().__init__()
         self.inducing = inducing
 
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
+    def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
         self.inducing.start(inputs, seed)
 
     def given(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
