@@ -75,7 +75,7 @@ def _numbers(column: Column, values: Tensor) -> Float[Tensor, "B E"]:
         return torch.stack([angle.sin(), angle.cos()], 1)
     if column.role == "category":
         return nn.functional.one_hot(values, len(column.names)).double()
-    return values.double().reshape(len(values), -1)
+    return values.double().reshape(len(values), column.size)
 
 
 class ConditionedEncoder(Encoder):
