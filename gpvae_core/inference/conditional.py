@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.base import Inference
-from gpvae_core.likelihoods import Likelihood
 from gpvae_core.validation import DeviceSplit
 
 CHUNK = 1000
@@ -45,21 +44,6 @@ class ConditionalInference(Inference, ABC):
     @abstractmethod
     def decode(self, z: Float[Tensor, "*batch B D"], values: Mapping[str, Tensor]) -> Float[Tensor, "*batch B C H W"]:
         """Return the decoder's output for latents of any leading shape, of B instances with these columns."""
-
-
-@torch.no_grad()
-def predictive_score(engine: ConditionalInference, likelihood: Likelihood, split: DeviceSplit, seed: int) -> float:
-    """Return the mean over images of E log p(y|z) in nats, from one sample of each predictive distribution of z.
-
-    It is a bound of the log predictive density.
-    """
-    generator = torch.Generator(split.images.device).manual_seed(seed)
-    z, total = sample(engine.latents(split), generator), 0.0
-    for index in torch.arange(len(split), device=z.device).split(CHUNK):
-        x = split.batch(index)
-        g = engine.decode(z[index].to(x.dtype), columns_of(split, index))
-        total += float(likelihood.log_prob(x, g).double().sum())
-    return total / len(split)
 
 
 def sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:

@@ -12,14 +12,7 @@ from gpvae_core.bounds import Bound
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import Step, TrainingSetup, cut
-from gpvae_core.inference.conditional import (
-    CHUNK,
-    ConditionalInference,
-    EpochTerms,
-    columns_of,
-    predictive_score,
-    sample,
-)
+from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, sample
 from gpvae_core.inference.gp_prior.constraint import Terms
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
 from gpvae_core.inference.gp_prior.series import Series, whole_groups
@@ -136,16 +129,22 @@ class GPPriorInference(ConditionalInference):
         """Return the mean bound of a validation image's log predictive density in nats, from one sample.
 
         With groups, those of the validation images are new, and the score is their bound; without, it is
-        E_q(z) log p(y|z) with z at the image's columns given the training images alone.
+        E_q(z) log p(y|z) with z at the image's columns given the training images alone. A family that decodes means is
+        scored at them, with the penalty of its bound.
         """
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
-        if not self._group:
-            return predictive_score(self, vae.likelihood, split, self._setup.seed)
         generator = torch.Generator(split.images.device).manual_seed(self._setup.seed)
-        index = torch.arange(len(split), device=split.images.device)
-        terms, _ = self._terms(vae, split, index, 1.0, generator)
-        return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
+        if self._group:
+            index = torch.arange(len(split), device=split.images.device)
+            terms, _ = self._terms(vae, split, index, 1.0, generator)
+            return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
+        q, total = self.latents(split), 0.0
+        for index in torch.arange(len(split), device=split.images.device).split(CHUNK):
+            of_batch = Marginals(q.mean[index], q.variance[index])
+            terms = self._decoded(vae, split.batch(index), of_batch, q.mean.new_zeros(()), generator)
+            total += float(terms.log_likelihood.double().sum())
+        return total / len(split)
 
     @property
     def group(self) -> str:
