@@ -136,7 +136,7 @@ def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
         prior = vae.extra.prior.kernel.diagonal(inputs)
     assert q.mean.shape == q.variance.shape == (2, len(DATA.test))
     assert (q.variance >= 0).all()
-    if method not in ("hensman", "deep-svigp"):
+    if method not in ("hensman", "deep-svigp", "gppvae"):  # whose q, or whose noise alpha, is wider than the kernel
         assert (q.variance <= prior + 1e-9).all()
 
 
