@@ -1,4 +1,4 @@
-"""`gpvae evaluate RUN` of a run with a GP prior: images at auxiliary data of their own."""
+"""`gpvae evaluate RUN` of a run that models images given their columns: images at columns of their own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from gpvae_core.runs import Run
 
 
-def evaluate_with_gp_prior(
+def evaluate_at_columns(
     run: Run, split: SplitName, k: int, seed: int, remarks: Sequence[str], json_: bool, out: Path | None
 ) -> None:
-    """Evaluate a run with a GP prior, and print the result as a table or as JSON."""
+    """Evaluate a run that models images given their columns, and print the result as a table or as JSON."""
     from gpvae_core.evaluation.conditional import evaluate_conditional
 
     with terminal_progress() as progress:

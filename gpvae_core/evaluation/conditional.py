@@ -1,4 +1,4 @@
-"""Evaluation of a GP-prior VAE: images that are generated at auxiliary data, given other images.
+"""Evaluation of GP-prior VAEs and their rivals: images that are generated at auxiliary data, given other images.
 
 Without groups, images of a split are generated at their columns given the training images alone (conditional
 generation, Jazbec et al. 2021, sec. 4.2). With groups, such as videos, those of a split are new: each is reconstructed
@@ -22,10 +22,10 @@ from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
 from gpvae_core.errors import unknown
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
-from gpvae_core.evaluation.process import inference_of
+from gpvae_core.evaluation.process import conditional_inference
 from gpvae_core.evaluation.settings import SPLITS, SplitName
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE
+from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference, columns_of
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit, pixel_mean
@@ -50,7 +50,7 @@ class Yardsticks(EvaluationPart):
 
 
 class ConditionalEvaluation(EvaluationPart):
-    """The evaluation of a run with a GP prior on a split, as `gpvae evaluate` prints it."""
+    """The evaluation of a run that models images given their columns, as `gpvae evaluate` prints it."""
 
     omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse", "unscored"})
     run: str
@@ -61,7 +61,8 @@ class ConditionalEvaluation(EvaluationPart):
     epochs: int
     best_epoch: int
     given: str
-    """The images that predictions are given: the training images, or the frames of the same group."""
+    """The images that predictions are given: the training images, those of the same object, or the frames of the same
+    group."""
     mse: Mean
     """Mean square error of a pixel of the decoded mean of the latents."""
     mse_sample: Mean
@@ -87,22 +88,21 @@ class ConditionalEvaluation(EvaluationPart):
 def evaluate_conditional(
     run: Run, split: SplitName = "test", k: int = 100, seed: int = 0, progress: Progress = silent
 ) -> ConditionalEvaluation:
-    """Return the evaluation of a run with a GP prior.
+    """Return the evaluation of a run that models images given their columns, as those with a GP prior do.
 
     Raises:
-        UserError: the run has another prior, or the split is neither 'test' nor 'validation'.
+        UserError: the run models images alone, or the split is neither 'test' nor 'validation'.
     """
     started = time.monotonic()
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    engine = inference_of(run, seed)
+    engine = conditional_inference(run, seed)
     data, images = run.data, {"test": run.data.test, "validation": run.data.validation}[split]
     on_device = DeviceSplit(images, run.device)
     q = engine.latents(on_device)
-    columns = zip(*_scores(run, on_device, q, k, seed, progress), strict=True)
+    columns = zip(*_scores(run, engine, on_device, q, k, seed, progress), strict=True)
     mse, mse_sample, nlpd, coverage = (np.concatenate(column) for column in columns)
     best = max(run.metrics, key=lambda row: row["validation_elbo"], default=None)
-    group = run.config.prior.model_dump().get("group", "")
     return ConditionalEvaluation(
         run=run.name,
         dataset=run.config.data.name,
@@ -111,13 +111,13 @@ def evaluate_conditional(
         latent_dim=run.config.latent_dim,
         epochs=run.metrics[-1]["epoch"] if best else 0,
         best_epoch=best["epoch"] if best else 0,
-        given=f"the frames of the same {group}" if group else "the training images",
+        given=engine.given,
         mse=Mean.over(mse),
         mse_sample=Mean.over(mse_sample),
         nlpd=Mean.over(nlpd),
         coverage=Mean.over(coverage),
-        yardsticks=_yardsticks(data.train, images, grouped=bool(group)),
-        path_rmse=_path_rmse(q, images) if group else None,
+        yardsticks=_yardsticks(data.train, images, grouped=bool(engine.group)),
+        path_rmse=_path_rmse(q, images) if engine.group else None,
         unscored=len(images) - len(on_device.seen) or None,
         k=k,
         seconds=round(time.monotonic() - started, 2),
@@ -125,17 +125,17 @@ def evaluate_conditional(
 
 
 def _scores(
-    run: Run, split: DeviceSplit, q: Marginals, k: int, seed: int, progress: Progress
+    run: Run, engine: ConditionalInference, split: DeviceSplit, q: Marginals, k: int, seed: int, progress: Progress
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield mse, mse of a sample, negative log predictive density and coverage of the images, batch by batch."""
-    vae, likelihood = run.model, run.model.likelihood
+    likelihood = run.model.likelihood
     generator = torch.Generator(run.device).manual_seed(seed)
     size = max(1, AT_ONCE // k)
     for index in split.seen.split(size):
-        x, observed = split.batch(index), split.observed(index)
+        x, observed, values = split.batch(index), split.observed(index), columns_of(split, index)
         mean, std = q.mean[index], q.variance[index].clamp_min(LEAST_VARIANCE).sqrt()
         eps = torch.randn((k, *mean.shape), generator=generator, device=run.device, dtype=mean.dtype)
-        g = vae.decode((mean + std * eps).to(x.dtype))
+        g = engine.decode((mean + std * eps).to(x.dtype), values)
         # With z drawn from its posterior, log w = log p(y|z).
         log_density = iwae(likelihood.log_prob(x, g, observed)).cpu().double()
         # Of a pixel, the samples of the images are samples of its predictive distribution.
@@ -144,7 +144,7 @@ def _scores(
         low, high = torch.quantile(drawn, torch.tensor([tail, 1 - tail], device=run.device), dim=0)
         inside = (x >= low) & (x <= high)
         yield (
-            _mean((x - likelihood.mean(vae.decode(mean.to(x.dtype)))).square(), observed),
+            _mean((x - likelihood.mean(engine.decode(mean.to(x.dtype), values))).square(), observed),
             _mean((x - likelihood.mean(g[0])).square(), observed),
             -log_density.numpy(),
             _mean(inside.to(x.dtype), observed),

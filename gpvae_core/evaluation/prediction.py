@@ -22,7 +22,8 @@ from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError, clipped, unknown
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
-from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE, GPPriorInference, columns_of
+from gpvae_core.inference.conditional import LEAST_VARIANCE, columns_of
+from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
 from gpvae_core.part import MOST_SAMPLES
 from gpvae_core.progress import Progress, silent

@@ -131,4 +131,4 @@ def test_the_command_prints_it_and_refuses_what_has_no_effect(tmp_path: Path) ->
     assert {"mse", "nlpd", "coverage", "path_rmse"} <= json.loads(done.stdout).keys()
     done = gpvae("evaluate", run, "--hmc", "3", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--hmc has no effect without a prior N(0, I) of single images" in done.stderr
+    assert "--hmc has no effect without a log p(x) of single images" in done.stderr

@@ -11,7 +11,8 @@ from torch import Tensor
 from gpvae_core.bounds import Bound
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
-from gpvae_core.inference.base import Inference, Step, TrainingSetup, cut
+from gpvae_core.inference.base import Step, TrainingSetup, cut
+from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, sample
 from gpvae_core.inference.gp_prior.constraint import Terms
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
 from gpvae_core.inference.gp_prior.series import Series, whole_groups
@@ -21,18 +22,8 @@ from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit, pixel_mean
 
-CHUNK = 1000
-"""Images that are encoded or decoded at once where no gradient is needed."""
-LEAST_VARIANCE = 1e-12
-"""Lower bound of a latent's posterior variance, whose square root is taken."""
 
-
-def columns_of(split: DeviceSplit, index: Tensor | None = None) -> Mapping[str, Tensor]:
-    """Return the auxiliary columns of all instances, or of those at `index`."""
-    return {name: values if index is None else values[index] for name, values in split.columns.items()}
-
-
-class GPPriorInference(Inference):
+class GPPriorInference(ConditionalInference):
     """Trains encoder, decoder, kernel and approximation together."""
 
     def __init__(
@@ -44,8 +35,7 @@ class GPPriorInference(Inference):
         assert isinstance(setup.vae.extra, GPModel)
         self._gp = setup.vae.extra
         self._group = self._gp.prior.group
-        self._sums: dict[str, float] = {}
-        self._images = 0
+        self._sums = EpochTerms()
 
     # -- training ---------------------------------------------------------------------------------------------------
 
@@ -66,26 +56,47 @@ class GPPriorInference(Inference):
         terms, _ = self._terms(vae, train, index, train.count_seen(index) / len(train.seen), generator)
         surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
         value = (terms.log_likelihood - terms.kl / len(terms.log_likelihood)).detach()
-        self._images += len(value)
-        self._add(reconstruction=terms.log_likelihood.sum(), kl=terms.kl, mse=terms.square_error.sum())
+        sums = {"reconstruction": terms.log_likelihood.sum(), "kl": terms.kl, "mse": terms.square_error.sum()}
+        self._sums.add(len(value), **sums)
         return Step(Bound(value, surrogate))
 
     def _terms(
         self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
     ) -> tuple[Terms, Marginals]:
         """Return the terms of the bound of a batch, and the posteriors of its latents (B, D), of missing frames too."""
+        posteriors = self._among_all if self._gp.family.takes_all() else self._in_groups
+        q, kl = posteriors(split, index, self._observations(vae, split, index), share)
+        at = split.is_seen(index)
+        if at is None:
+            return self._decoded(vae, split, index, q, kl, generator), q
+        return self._decoded(vae, split, index[at], Marginals(q.mean[at], q.variance[at]), kl, generator), q
+
+    def _in_groups(
+        self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float
+    ) -> tuple[Marginals, Tensor]:
+        """Return the posteriors (B, D) given the images of the batch alone, group by group, and the KL term."""
         values = columns_of(split, index)
         series = Series.of(values[self._group] if self._group else None, len(index), index.device)
-        pseudo = self._observations(vae, split, index)
         in_rows = PseudoObservations(
             series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
         )
         inputs = series.spread(self._gp.prior.at(values))
         found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
-        q = Marginals(series.gather(found.marginals.mean), series.gather(found.marginals.variance))
-        at = split.is_seen(index)
-        decoded = q if at is None else Marginals(q.mean[at], q.variance[at])
-        return self._decoded(vae, split, index if at is None else index[at], decoded, found.kl.sum(), generator), q
+        q = found.marginals
+        return Marginals(series.gather(q.mean), series.gather(q.variance)), found.kl.sum()
+
+    def _among_all(
+        self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float
+    ) -> tuple[Marginals, Tensor]:
+        """Return the posteriors (B, D) and the KL term given all images, encoded now, gradients being the batch's."""
+        prior, others = self._gp.prior, self.pseudo_observations(split)
+        mean, precision = (
+            getattr(others, name).index_copy(1, index, getattr(pseudo, name))[None] for name in ("mean", "precision")
+        )
+        inputs = prior.at(columns_of(split))[None]
+        found = self._gp.family.approximate(prior, inputs, PseudoObservations(mean, precision), share)
+        q = found.marginals
+        return Marginals(q.mean[0, :, index].mT, q.variance[0, :, index].mT), found.kl.sum()
 
     def _decoded(
         self,
@@ -98,7 +109,7 @@ class GPPriorInference(Inference):
     ) -> Terms:
         """Return the terms of the bound at a sample of the latents, or at their means (`Family.decodes_means`)."""
         x, observed = split.batch(index), split.observed(index)
-        z, penalty = _sample(q, generator), x.new_zeros(len(x))
+        z, penalty = sample(q, generator), x.new_zeros(len(x))
         if self._gp.family.decodes_means:
             assert isinstance(vae.likelihood, GaussianLikelihood)
             z, penalty = q.mean, (0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.square()).to(x.dtype)
@@ -115,18 +126,12 @@ class GPPriorInference(Inference):
 
     # -- what is reported -------------------------------------------------------------------------------------------
 
-    def _add(self, **terms: Tensor) -> None:
-        for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value.detach()  # pyright: ignore[reportArgumentType]
-
     def figures(self) -> dict[str, float]:
         """Return the epoch's terms per training image, with the constraint's figures.
 
         Of an epoch that was resumed half way, the terms are those of the images since then.
         """
-        means = {name: float(total) / self._images for name, total in self._sums.items()}
-        self._sums, self._images = {}, 0
-        return {**means, **self._gp.constraint.figures()}
+        return {**self._sums.take(), **self._gp.constraint.figures()}
 
     @torch.no_grad()
     def score(self) -> float:
@@ -150,6 +155,18 @@ class GPPriorInference(Inference):
             total += float(terms.log_likelihood.double().sum())
         return total / len(split.seen)
 
+    @property
+    def group(self) -> str:
+        return self._group
+
+    @property
+    def given(self) -> str:
+        return f"the frames of the same {self._group}" if self._group else "the training images"
+
+    def decode(self, z: Float[Tensor, "*batch B D"], values: Mapping[str, Tensor]) -> Float[Tensor, "*batch B C H W"]:
+        """Return the decoder's output, which is a function of the latents alone."""
+        return self._setup.vae.decode(z)
+
     @torch.no_grad()
     def latents(self, split: DeviceSplit) -> Marginals:
         """Return the posteriors (N, D) of the latents of a split that is not the training images.
@@ -165,7 +182,7 @@ class GPPriorInference(Inference):
 
     @torch.no_grad()
     def predictor(self) -> Predictor:
-        """Return the process given all training images, which are encoded in pieces."""
+        """Return the process given all training images."""
         prior, train = self._gp.prior, self._setup.train
         return self._gp.family.given(prior, prior.at(columns_of(train)), self.pseudo_observations(train))
 
@@ -182,9 +199,3 @@ class GPPriorInference(Inference):
     def finish(self, progress: Progress) -> dict[str, float]:
         """Do nothing, as the trained model is complete."""
         return {}
-
-
-def _sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:
-    """Return a sample of each latent."""
-    eps = torch.randn(q.mean.shape, generator=generator, device=q.mean.device, dtype=q.mean.dtype)
-    return q.mean + q.variance.clamp_min(LEAST_VARIANCE).sqrt() * eps

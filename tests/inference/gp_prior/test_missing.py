@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
-from gpvae_core.inference.gp_prior.engine import columns_of
+from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.methods import methods
 from gpvae_core.progress import Cancelled
@@ -38,6 +38,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("gp-vae", {"prior.kernel": "rbf(time)"}),
     ("hensman", {**BY_VIEW, "inference.points": 4}),
     ("deep-svigp", {**BY_VIEW, "inference.points": 4}),
+    ("gppvae", BY_VIEW),
 ]
 LIKELIHOODS = ["gaussian", "bernoulli", "continuous_bernoulli"]
 
