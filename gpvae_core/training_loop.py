@@ -281,7 +281,7 @@ class Training:
 
     def _end_epoch(self, inference: Inference, on_epoch: OnEpoch | None) -> None:
         state, cfg = self.state, self.config.train
-        train_bound = state.bound_sum / len(self.images)
+        train_bound = state.bound_sum / len(self.images.seen)
         score = inference.score()
         if not (math.isfinite(train_bound) and math.isfinite(score)):
             self._save_results()

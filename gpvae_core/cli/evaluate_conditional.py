@@ -51,6 +51,8 @@ def _print(result: ConditionalEvaluation) -> None:
             table.add_row(name, rounded(mean.mean, 4), number(mean.se), str(mean.n), unit)
     show(table)
     say(f"images of the {result.split} split at their columns, given {result.given}")
+    if result.unscored is not None:
+        say(f"{result.unscored} missing frames are predicted, but have no pixel to be scored (gpvae impute shows them)")
     if result.path_rmse is not None:
         say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} in its units")
     if result.yardsticks.nearest_view_rotated is not None:

@@ -82,7 +82,7 @@ def test_nearest_views_share_the_categories_and_wrap_at_the_period() -> None:
         return Auxiliary(columns, {"angle": np.array(angles), "object": np.array(objects, np.int64)})
 
     train = auxiliary([0.1, 3.0, 5.0, 0.2], [0, 0, 0, 1])
-    found, nearest = _nearest(train, auxiliary([5.8, 0.2, 4.0], [0, 1, 2]), [columns[0]])
+    found, nearest = _nearest(train, auxiliary([5.8, 0.2, 4.0], [0, 1, 2]), [columns[0]], np.ones(4, np.bool_))
     assert found.tolist() == [True, True, False]
     assert nearest[:2].tolist() == [0, 3]
 

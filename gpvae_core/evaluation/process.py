@@ -1,0 +1,33 @@
+"""The inference of a trained run that models images given their columns, by which its latents are predicted."""
+
+from __future__ import annotations
+
+from gpvae_core.errors import UserError
+from gpvae_core.inference.base import TrainingSetup
+from gpvae_core.inference.conditional import ConditionalInference
+from gpvae_core.inference.gp_prior.engine import GPPriorInference
+from gpvae_core.progress import silent
+from gpvae_core.runs import Run
+from gpvae_core.validation import DeviceSplit
+
+
+def conditional_inference_of(run: Run, seed: int = 0) -> ConditionalInference:
+    """Return the inference of a run with its data. Raises UserError if the run models images alone."""
+    config, data = run.config, run.data
+    if not config.inference.conditional:
+        raise UserError(
+            f"run '{run.name}' has no GP prior and no columns: its images are independent, use evaluate(run)"
+        )
+    parts = DeviceSplit(data.train, run.device), DeviceSplit(data.validation, run.device)
+    setup = TrainingSetup(run.model, *parts, config.likelihood.kind, 1, seed, None)
+    engine = config.inference.begin(setup, silent)
+    assert isinstance(engine, ConditionalInference)
+    return engine
+
+
+def inference_of(run: Run, seed: int = 0) -> GPPriorInference:
+    """Return the inference of a run with its data. Raises UserError if its prior is no GP over instances."""
+    engine = conditional_inference_of(run, seed)
+    if not isinstance(engine, GPPriorInference):
+        raise UserError(f"run '{run.name}' has no GP prior over instances, from which it would predict")
+    return engine
