@@ -126,7 +126,8 @@ def test_tables_summary_and_figure_take_the_square_error(
         str(cell.mean) for cell in sheet.cells
     ]
     assert f"{best.mean:.4f}" in to_latex(sheet.table, sheet.cells)
-    assert "pixel²" in beside_paper.figure(sheet.cells, LIGHT).layout.xaxis.title.text
+    drawn: Any = beside_paper.figure(sheet.cells, LIGHT)
+    assert "pixel²" in drawn.layout.xaxis.title.text
     assert "square error" in table_options(read(out))[sheet.key]
 
 
