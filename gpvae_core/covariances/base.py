@@ -39,7 +39,6 @@ class CovarianceFunction(nn.Module, ABC):
             UserError: the kernel has no such factor, or one that is too wide.
         """
 
-
     def parts_of_it(self) -> Sequence[CovarianceFunction]:
         """Return the kernels of which this one is made, from left to right: by default it alone.
 
