@@ -56,8 +56,8 @@ def test_the_error_of_paths_stands_against_m_with_the_spread_over_seeds(folder: 
     curve, level = named(figure, "svgp"), named(figure, "gp-vae")
     seeds = [path_rmse(folder / "all" / f"svgp:2-{seed}") for seed in (0, 1)]
     assert list(curve.x) == [2, 4]
-    np.testing.assert_allclose(curve.y, [np.mean(seeds), path_rmse(folder / "all" / "svgp:4-0")])
-    np.testing.assert_allclose(curve.error_y.array, [np.std(seeds, ddof=1), 0.0])
+    np.testing.assert_allclose(curve.y, [float(np.mean(seeds)), path_rmse(folder / "all" / "svgp:4-0")])
+    np.testing.assert_allclose(curve.error_y.array, [float(np.std(seeds, ddof=1)), 0.0])
     np.testing.assert_allclose(level.y, path_rmse(folder / "all" / "gp-vae-0"))
     assert "m" in figure.layout.xaxis.title.text
     assert "RMSE" in figure.layout.yaxis.title.text
