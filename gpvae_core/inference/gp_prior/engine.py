@@ -153,16 +153,19 @@ class GPPriorInference(Inference):
         return Marginals(predicted.mean.mT, predicted.variance.mT)
 
     @torch.no_grad()
-    def predictor(self) -> Predictor:
-        """Return the process given all training images, which are encoded in pieces."""
-        vae, train = self._setup.vae, self._setup.train
-        pieces = [
-            self._observations(vae, train.batch(index))
-            for index in torch.arange(len(train), device=train.images.device).split(CHUNK)
-        ]
+    def predictor(self, given: DeviceSplit | None = None, index: Int64[Tensor, " N"] | None = None) -> Predictor:
+        """Return the process given all training images, or the images of another split at `index`, of one group."""
+        given = self._setup.train if given is None else given
+        prior, pseudo = self._gp.prior, self.pseudo_observations(given, index)
+        return self._gp.family.given(prior, prior.at(columns_of(given, index)), pseudo)
+
+    @torch.no_grad()
+    def pseudo_observations(self, split: DeviceSplit, index: Int64[Tensor, " N"] | None = None) -> PseudoObservations:
+        """Return the pseudo-observations (D, N) of all images of a split, or of those at `index`, encoded in pieces."""
+        index = torch.arange(len(split), device=split.images.device) if index is None else index
+        pieces = [self._observations(self._setup.vae, split.batch(part)) for part in index.split(CHUNK)]
         mean, precision = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("mean", "precision"))
-        prior = self._gp.prior
-        return self._gp.family.given(prior, prior.at(columns_of(train)), PseudoObservations(mean, precision))
+        return PseudoObservations(mean, precision)
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Do nothing, as the trained model is complete."""

@@ -32,6 +32,14 @@ class Predictor(ABC):
         """Return the marginals (D, S) at these inputs."""
 
 
+class LinearPredictor(Predictor):
+    """A predictor whose means are linear in the pseudo-observations y~ of N instances: m_s = sum_i w_si y~_i."""
+
+    @abstractmethod
+    def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
+        """Return the weights w of each instance at these inputs, those of the kernel smoother of each channel."""
+
+
 class Family(nn.Module, ABC):
     """How the posterior of the process is approximated; with the parameters that this takes, all in float64."""
 
