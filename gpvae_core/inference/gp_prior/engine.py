@@ -73,16 +73,23 @@ class GPPriorInference(Inference):
         self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
     ) -> tuple[Terms, Marginals]:
         """Return the terms of the bound of a batch, and the posteriors of its latents (B, D)."""
-        x, values = split.batch(index), columns_of(split, index)
-        series = Series.of(values[self._group] if self._group else None, len(index), index.device)
-        pseudo = self._observations(vae, x)
-        in_rows = PseudoObservations(
-            series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
-        )
-        inputs = series.spread(self._gp.prior.at(values))
+        x = split.batch(index)
+        series, inputs, in_rows = self.arranged(split, index, x)
         found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
         q = Marginals(series.gather(found.marginals.mean), series.gather(found.marginals.variance))
         return self._decoded(vae, x, q, found.kl.sum(), generator), q
+
+    def arranged(
+        self, split: DeviceSplit, index: Int64[Tensor, " B"], x: Float[Tensor, "B C H W"]
+    ) -> tuple[Series, Float[Tensor, "G T F"], PseudoObservations]:
+        """Return the arrangement of a batch of images by group, with its inputs and pseudo-observations (G, D, T)."""
+        values = columns_of(split, index)
+        series = Series.of(values[self._group] if self._group else None, len(index), index.device)
+        pseudo = self._observations(self._setup.vae, x)
+        in_rows = PseudoObservations(
+            series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
+        )
+        return series, series.spread(self._gp.prior.at(values)), in_rows
 
     def _decoded(
         self, vae: VAE, x: Float[Tensor, "B C H W"], q: Marginals, kl: Tensor, generator: torch.Generator

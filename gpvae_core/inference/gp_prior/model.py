@@ -46,6 +46,9 @@ class Family(nn.Module, ABC):
     decodes_means: ClassVar[bool] = False
     """Whether the bound decodes the mean of q(z_i), with a penalty for its variance, and not a sample."""
 
+    rests_on_observations: ClassVar[bool] = False
+    """Whether q(z) is the posterior given the encoder's pseudo-observations, and has no parameters of its own."""
+
     def check(self, prior: GPPrior) -> None:
         """Raise UserError if the approximation does not suit the prior."""
         return

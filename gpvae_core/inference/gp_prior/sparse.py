@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -68,13 +69,17 @@ class PooledPredictor(LinearPredictor):
     ) -> None:
         points = inducing.points(prior)
         q = pooled(inducing, prior, points, inputs, pseudo)
-        self._of, self._inputs, self._precision = SparsePredictor(inducing, prior, points, q), inputs, pseudo.precision
+        self.sparse, self._inputs, self._precision = (
+            SparsePredictor(inducing, prior, points, q),
+            inputs,
+            pseudo.precision,
+        )
 
     def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
-        return self._of.predict(inputs)
+        return self.sparse.predict(inputs)
 
     def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
-        return self._of.q.weights(self._of.at(inputs), self._of.at(self._inputs), self._precision)
+        return self.sparse.q.weights(self.sparse.at(inputs), self.sparse.at(self._inputs), self._precision)
 
 
 def pooled(
@@ -99,6 +104,8 @@ def pooled(
 
 class OptimalPosterior(Family, ABC):
     """A family whose q(f_m) follows from the pseudo-observations as their optimum (eq. 4, 5), and has no parameters."""
+
+    rests_on_observations: ClassVar[bool] = True
 
     def __init__(self, inducing: Inducing) -> None:
         super().__init__()
