@@ -130,7 +130,8 @@ class GPPriorInference(Inference):
         """Return the mean bound of a validation image's log predictive density in nats, from one sample.
 
         With groups, those of the validation images are new, and the score is their bound; without, it is
-        E_q(z) log p(y|z) with z at the image's columns given the training images alone.
+        E_q(z) log p(y|z) with z at the image's columns given the training images alone. A family that decodes means is
+        scored at them, with the penalty of its bound.
         """
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
@@ -140,10 +141,10 @@ class GPPriorInference(Inference):
             terms, _ = self._terms(vae, split, index, 1.0, generator)
             return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
         q, total = self.latents(split), 0.0
-        z = _sample(q, generator)
-        for index in torch.arange(len(split), device=z.device).split(CHUNK):
-            x = split.batch(index)
-            total += float(vae.likelihood.log_prob(x, vae.decode(z[index].to(x.dtype))).double().sum())
+        for index in torch.arange(len(split), device=split.images.device).split(CHUNK):
+            of_batch = Marginals(q.mean[index], q.variance[index])
+            terms = self._decoded(vae, split.batch(index), of_batch, q.mean.new_zeros(()), generator)
+            total += float(terms.log_likelihood.double().sum())
         return total / len(split)
 
     @torch.no_grad()

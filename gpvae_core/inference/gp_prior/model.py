@@ -53,7 +53,7 @@ class Family(nn.Module, ABC):
         """Raise UserError if the approximation does not suit the prior."""
         return
 
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
+    def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
         """Set the parameters to their start at the training instances' inputs, before the first step."""
         return
 

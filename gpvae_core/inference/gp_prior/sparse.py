@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.gp_prior.sparse import InducingPoints, InducingPosterior, InducingProjection, Statistics
+from gpvae_core.inference.gp_prior.inducing_starts import PointsStart, starting_points
 from gpvae_core.inference.gp_prior.model import Family, LinearPredictor, Predictor
 from gpvae_core.priors.gp import GPPrior
 
@@ -18,22 +19,16 @@ from gpvae_core.priors.gp import GPPrior
 class Inducing(nn.Module):
     """The m inducing inputs U, learned with the model or fixed."""
 
-    def __init__(self, m: int, width: int, learn: bool) -> None:
+    def __init__(self, m: int, width: int, learn: bool, start: PointsStart) -> None:
         super().__init__()
         self.inputs = nn.Parameter(torch.zeros(m, width, dtype=torch.float64), requires_grad=learn)
+        self._start: PointsStart = start
 
     @torch.no_grad()
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
-        """Set U to inputs of training instances that are far from each other (k-means++), in standard deviations."""
-        from sklearn.cluster import kmeans_plusplus  # takes long to import, and only a new run needs it
-
-        distinct = torch.unique(inputs, dim=0).cpu()
-        scaled = distinct / distinct.std(0, correction=0).clamp_min(1e-12)
-        count = min(len(distinct), len(self.inputs))
-        _, chosen = kmeans_plusplus(scaled.numpy(), count, random_state=seed % 2**32)
-        # Where there are fewer distinct inputs than points, some are taken twice: the jitter takes care of them.
-        rows = torch.as_tensor(chosen)[torch.arange(len(self.inputs)) % count]
-        self.inputs.copy_(distinct[rows])
+    def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
+        """Set U to its start at the training instances' inputs."""
+        found = starting_points(self._start, len(self.inputs), inputs.cpu(), prior.inputs.learned(), seed)
+        self.inputs.copy_(found)
 
     def points(self, prior: GPPrior) -> InducingPoints:
         """Return the factor of K_mm."""
@@ -111,8 +106,8 @@ class OptimalPosterior(Family, ABC):
         super().__init__()
         self.inducing = inducing
 
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
-        self.inducing.start(inputs, seed)
+    def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
+        self.inducing.start(prior, inputs, seed)
 
     def given(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
         return PooledPredictor(self.inducing, prior, inputs, pseudo)
