@@ -61,7 +61,7 @@ class Groups:
 @torch.no_grad()
 def group_gaps(
     run: Run, images: Split, codes: NDArray[np.int64], seed: int, progress: Progress
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+) -> Iterator[tuple[NDArray[np.float64], ...]]:
     """Yield the gaps of the groups with these codes and their errors, some groups at a time."""
     model, engine, split = check_amortized(run), inference_of(run, seed), DeviceSplit(images, run.device)
     group = split.columns[model.prior.group]

@@ -43,6 +43,10 @@ OTHER_SAMPLES = 4
 """The same of the latents of all other images, which hardly move."""
 
 
+HALVINGS = 4
+"""Number of times that a move is halved at most, where the whole of it raises the bound less."""
+
+
 @dataclass(frozen=True)
 class Slopes:
     """Derivatives of E log p(y_j|z_j) in the mean and the variance of q(z_j), of each of N images."""
@@ -55,8 +59,8 @@ class Slopes:
 @torch.no_grad()
 def image_gaps(
     run: Run, index: NDArray[np.int64], seed: int, progress: Progress
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield the gaps of training images and their errors, some images at a time.
+) -> Iterator[tuple[NDArray[np.float64], ...]]:
+    """Yield the gaps of training images, their errors and the images' own parts of them, some images at a time.
 
     Raises:
         UserError: the method has no inducing points, by which a change of one image is cheap.
@@ -76,15 +80,26 @@ def image_gaps(
     for part in torch.as_tensor(index, device=run.device).split(max(1, AT_ONCE // len(noise))):
         ones = OneChanged.of(predictor.sparse.q, at, pseudo, part)
         best = _ascend(run.model, train.batch(part), ones, part, slopes, noise)
-        differences, errors = [], []
+        found = []
         for row, image in enumerate(part):
             rows = torch.tensor([row], device=part.device)
-            difference, error = scorer.growth(ones.rows(rows), [t[rows] for t in best], image)
-            differences.append(difference)
-            errors.append(error)
+            found.append(_best_growth(scorer, ones.rows(rows), [t[rows] for t in best], image))
             done += 1
             progress(done, len(index), "optimising pseudo-observations of images")
-        yield kept_if_better(torch.stack(differences), torch.stack(errors))
+        yield kept_if_better(*(torch.stack(values) for values in zip(*found, strict=True)))
+
+
+def _best_growth(
+    scorer: _Scorer, one: OneChanged, coordinates: Sequence[Tensor], image: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the largest growth among shorter and shorter parts of a move, as an expansion holds near its centre."""
+    best = scorer.growth(one, coordinates, image)
+    for halvings in range(1, HALVINGS + 1):
+        found = scorer.growth(one, [t / 2**halvings for t in coordinates], image)
+        if best[0] > 0 and not found[0] > best[0]:
+            break
+        best = found if found[0] > best[0] or not best[0].isfinite() else best
+    return best
 
 
 def _log_p(vae: VAE, x: Float[Tensor, "B C H W"], mean: Tensor, variance: Tensor, eps: Tensor) -> Float[Tensor, "K B"]:
@@ -119,7 +134,10 @@ def _ascend(
     """Return the best coordinates of the pseudo-observation of each of these images."""
     a = ones.a.scatter(2, index[:, None, None].expand(-1, ones.a.shape[1], -1), 0.0)  # the others alone
     slope = torch.einsum("rdn,nd->rd", a, slopes.mean)
-    curvature = torch.stack([torch.einsum("dn,nde,en->de", row, slopes.curvature, row) for row in a])
+    # Where log p(y_j|z_j) is convex, the expansion is made concave, so that the ascent does not run away.
+    values, vectors = torch.linalg.eigh(slopes.curvature)
+    concave = (vectors * -values.abs().unsqueeze(1)) @ vectors.mT
+    curvature = torch.stack([torch.einsum("dn,nde,en->de", row, concave, row) for row in a])
     spread = 0.5 * torch.einsum("rdn,ndd->rd", a.square(), slopes.curvature)
 
     def bound(rows: Tensor, coordinates: Sequence[Tensor]) -> Float[Tensor, " B"]:
@@ -160,8 +178,8 @@ class _Scorer:
             1,
         )
 
-    def growth(self, one: OneChanged, coordinates: Sequence[Tensor], image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return by how much the bound grows in nats, with its Monte Carlo error."""
+    def growth(self, one: OneChanged, coordinates: Sequence[Tensor], image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return by how much the bound grows in nats, its Monte Carlo error, and the image's own part of it."""
         pseudo = moved(one.pseudo, coordinates)
         change = one.change(pseudo.mean, pseudo.precision)
         after = one.marginals(change, self._before)
@@ -171,4 +189,4 @@ class _Scorer:
         x, eps, q = self._train.batch(image[None]), self._noise(OWN_SAMPLES, 1), one.own_marginals(change)
         own = _log_p(self._vae, x, q.mean, q.variance, eps) - _log_p(self._vae, x, one.own.mean, one.own.variance, eps)
         variance = own.var() / OWN_SAMPLES + of_others.var() / OTHER_SAMPLES
-        return own.mean() + of_others.mean() - one.kl(change)[0], variance.sqrt()
+        return own.mean() + of_others.mean() - one.kl(change)[0], variance.sqrt(), own.mean()

@@ -16,9 +16,9 @@ from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.refiners.until_flat import AdamUntilFlat, Objective
 from gpvae_core.runs import Run
 
-ASCENT = AdamUntilFlat(samples=16, max_windows=30, drops=3)
+ASCENT = AdamUntilFlat(samples=8, max_windows=30, drops=3, gain=1e-2)
 """Ascent of the pseudo-observations, in standard deviations sigma~ of the encoder's (y~) and in nats (sigma~)."""
-AT_ONCE = 4096
+AT_ONCE = 1024
 """Images that are decoded in one batch."""
 
 
@@ -57,10 +57,6 @@ def differentiated(value: Callable[[Tensor, Sequence[Tensor]], Float[Tensor, " B
     return objective
 
 
-def kept_if_better(
-    difference: Float[Tensor, " B"], error: Float[Tensor, " B"]
-) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
-    """Return gaps and errors, both 0 where the start is at least as good, and stays."""
-    better = difference > 0
-    gap, spread = (torch.where(better, t, 0.0).cpu().double().numpy() for t in (difference, error))
-    return gap, spread
+def kept_if_better(growth: Float[Tensor, " B"], *more: Float[Tensor, " B"]) -> tuple[Float[np.ndarray, " B"], ...]:
+    """Return the growth of bounds and what belongs to it, all 0 where the start is at least as good, and stays."""
+    return tuple(torch.where(growth > 0, t, 0.0).cpu().double().numpy() for t in (growth, *more))
