@@ -52,11 +52,10 @@ class BatchBias:
     batch_size: int
 
 
-def check_batches(run: Run) -> None:
-    """Raise UserError unless q(z_i) of a run is estimated from mini-batches."""
+def takes_batches(run: Run) -> bool:
+    """Return whether q(z_i) of a run is estimated from mini-batches, as by svgp without groups."""
     model = run.model.extra
-    if not isinstance(model, GPModel) or not isinstance(model.family, BatchOptimum) or model.prior.group:
-        raise UserError("the bias of mini-batches is that of method 'svgp' without groups, as eq. 9 has it")
+    return isinstance(model, GPModel) and isinstance(model.family, BatchOptimum) and not model.prior.group
 
 
 @torch.no_grad()
@@ -78,7 +77,8 @@ def batch_bias(
     Raises:
         UserError: the method is not svgp, or there are groups; or a number is too small.
     """
-    check_batches(run)
+    if not takes_batches(run):
+        raise UserError("the bias of mini-batches is that of method 'svgp' without groups, as eq. 9 has it")
     size = run.config.train.batch_size if batch_size is None else batch_size
     if batches < 2 or size < 1:
         raise UserError(f"wanted at least 2 batches of at least 1 image, got {batches} of {size}")

@@ -21,11 +21,16 @@ from gpvae_core.bounds import iwae
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
 from gpvae_core.errors import unknown
+from gpvae_core.evaluation.as_published import AsPublished, as_published, check_kept
+from gpvae_core.evaluation.instances import InstanceMeasures, instance_measures
+from gpvae_core.evaluation.kernel_parameters import KernelParameter, kernel_parameters
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.evaluation.settings import SPLITS, SplitName
+from gpvae_core.evaluation.square_error import square_error
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE
+from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit
@@ -52,7 +57,7 @@ class Yardsticks(EvaluationPart):
 class ConditionalEvaluation(EvaluationPart):
     """The evaluation of a run with a GP prior on a split, as `gpvae evaluate` prints it."""
 
-    omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse"})
+    omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse", "instances", "as_published"})
     run: str
     dataset: str
     split: str
@@ -60,6 +65,8 @@ class ConditionalEvaluation(EvaluationPart):
     latent_dim: int
     epochs: int
     best_epoch: int
+    chosen_by: str
+    """That by which the epoch of the weights was chosen, on the images held out for validation."""
     given: str
     """The images that predictions are given: the training images, or the frames of the same group."""
     mse: Mean
@@ -76,23 +83,43 @@ class ConditionalEvaluation(EvaluationPart):
     path_rmse: Number = None
     """Root mean square error, in the units of the known path, of the latents' mean after one affine fit to it; None
     without a path."""
+    kernel: dict[str, KernelParameter]
+    """Parameters of the kernel by name."""
+    instances: InstanceMeasures | None = None
+    """What is measured instance by instance, if it was asked for."""
+    as_published: AsPublished | None = None
+    """The smallest error over training on the test set itself, if it was asked for."""
     k: int
     seconds: float
 
 
 @torch.no_grad()
 def evaluate_conditional(
-    run: Run, split: SplitName = "test", k: int = 100, seed: int = 0, progress: Progress = silent
+    run: Run,
+    split: SplitName = "test",
+    k: int = 100,
+    seed: int = 0,
+    progress: Progress = silent,
+    instances: int | None = None,
+    published: bool = False,
 ) -> ConditionalEvaluation:
     """Return the evaluation of a run with a GP prior.
 
+    Args:
+        instances: size of the seeded sample of what is measured instance by instance; None to leave that out.
+        published: whether to add the smallest error on the test set over the kept epochs.
+
     Raises:
-        UserError: the run has another prior, or the split is neither 'test' nor 'validation'.
+        UserError: the run has another prior, the split is neither 'test' nor 'validation', or `published` is asked of a
+            run that kept no weights over training.
     """
     started = time.monotonic()
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     engine = inference_of(run, seed)
+    assert isinstance(run.model.extra, GPModel)
+    if published:
+        check_kept(run)
     data, images = run.data, {"test": run.data.test, "validation": run.data.validation}[split]
     on_device = DeviceSplit(images, run.device)
     q = engine.latents(on_device)
@@ -108,6 +135,7 @@ def evaluate_conditional(
         latent_dim=run.config.latent_dim,
         epochs=run.metrics[-1]["epoch"] if best else 0,
         best_epoch=best["epoch"] if best else 0,
+        chosen_by=f"{run.config.inference.score_name} of {len(data.validation)} validation images",
         given=f"the frames of the same {group}" if group else "the training images",
         mse=Mean.over(mse),
         mse_sample=Mean.over(mse_sample),
@@ -115,6 +143,9 @@ def evaluate_conditional(
         coverage=Mean.over(coverage),
         yardsticks=_yardsticks(data.train, images, grouped=bool(group)),
         path_rmse=_path_rmse(q, images) if group else None,
+        kernel=kernel_parameters(run, run.model.extra.prior),
+        instances=instance_measures(run, images, instances, seed, progress) if instances else None,
+        as_published=as_published(run, seed, progress) if published else None,
         k=k,
         seconds=round(time.monotonic() - started, 2),
     )
@@ -140,17 +171,12 @@ def _scores(
         low, high = torch.quantile(drawn, torch.tensor([tail, 1 - tail], device=run.device), dim=0)
         inside = (x >= low) & (x <= high)
         yield (
-            _square_error(x, likelihood.mean(vae.decode(mean.to(x.dtype)))),
-            _square_error(x, likelihood.mean(g[0])),
+            square_error(x, likelihood.mean(vae.decode(mean.to(x.dtype)))),
+            square_error(x, likelihood.mean(g[0])),
             -log_density.numpy(),
             inside.flatten(1).float().mean(1).cpu().double().numpy(),
         )
         progress(int(index[-1]) + 1, len(split), "predicting")
-
-
-def _square_error(x: Tensor, shown: Tensor) -> np.ndarray:
-    """Return the mean square error of each image's pixels, (B,)."""
-    return (x - shown).square().flatten(1).mean(1).cpu().double().numpy()
 
 
 def _path_rmse(q: Marginals, images: Split) -> float | None:

@@ -31,7 +31,7 @@ from gpvae_core.runs import Run
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
-SCORE_SAMPLES = 128
+SCORE_SAMPLES = 64
 """Samples of the latents by which the bounds before and after are compared."""
 
 

@@ -16,7 +16,7 @@ from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.refiners.until_flat import AdamUntilFlat, Objective
 from gpvae_core.runs import Run
 
-ASCENT = AdamUntilFlat(samples=8, max_windows=30, drops=3, gain=1e-2)
+ASCENT = AdamUntilFlat(samples=4, max_windows=15, drops=3, step_size=0.2, gain=1e-2)
 """Ascent of the pseudo-observations, in standard deviations sigma~ of the encoder's (y~) and in nats (sigma~)."""
 AT_ONCE = 1024
 """Images that are decoded in one batch."""

@@ -95,7 +95,7 @@ class GPPriorInference(Inference):
         self, vae: VAE, x: Float[Tensor, "B C H W"], q: Marginals, kl: Tensor, generator: torch.Generator
     ) -> Terms:
         """Return the terms of the bound at a sample of the latents, or at their means (`Family.decodes_means`)."""
-        z, penalty = _sample(q, generator), x.new_zeros(len(x))
+        z, penalty = sample(q, generator), x.new_zeros(len(x))
         if self._gp.family.decodes_means:
             assert isinstance(vae.likelihood, GaussianLikelihood)
             z, penalty = q.mean, (0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.square()).to(x.dtype)
@@ -180,7 +180,7 @@ class GPPriorInference(Inference):
         return {}
 
 
-def _sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:
+def sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:
     """Return a sample of each latent."""
     eps = torch.randn(q.mean.shape, generator=generator, device=q.mean.device, dtype=q.mean.dtype)
     return q.mean + q.variance.clamp_min(LEAST_VARIANCE).sqrt() * eps
