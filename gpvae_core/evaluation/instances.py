@@ -88,8 +88,8 @@ def instance_measures(run: Run, images: Split, count: int, seed: int, progress: 
     of_train = seeded_order(len(run.data.train), seed)[:count]
     views = gap = bias = None
     if amortized:
-        progress(0, 1, "views behind predictions")
         views = _views(run, images, seeded_order(len(images), seed)[:count])
+        progress(1, 1, "views behind predictions")
         if group or isinstance(model.family, OptimalPosterior):
             gap = _gap(run, images, group, of_train, count, seed, progress)
     if takes_batches(run):

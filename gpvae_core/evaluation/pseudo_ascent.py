@@ -18,8 +18,8 @@ from gpvae_core.runs import Run
 
 ASCENT = AdamUntilFlat(samples=4, max_windows=15, drops=3, step_size=0.2, gain=1e-2)
 """Ascent of the pseudo-observations, in standard deviations sigma~ of the encoder's (y~) and in nats (sigma~)."""
-AT_ONCE = 1024
-"""Images that are decoded in one batch."""
+AT_ONCE = 256
+"""Images that are decoded in one batch: few, so that the time left can be told after some of them."""
 
 
 def check_amortized(run: Run) -> GPModel:
