@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gpvae_core.cli.evaluate_conditional import evaluate_with_gp_prior
+from gpvae_core.cli.evaluate_conditional import evaluate_at_columns
 from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, announced, check_files, put_json, say
 from gpvae_core.cli.table import show
@@ -185,7 +185,7 @@ def command(
         loaded = load_run(run, device=device, refiner=refiner)
         partial = summarize(loaded.dir).partial
     remarks = [f"'{run}' is {partial}: these are results of a training that has not ended"] if partial else []
-    if loaded.config.inference.correlates:
+    if loaded.config.inference.conditional:
         given = {
             "--truths": truths,
             "--refiner": refiner,
@@ -195,12 +195,10 @@ def command(
             "--hmc": hmc or None,
             "--mixture": mixture or None,
         }
-        _refuse_without_effect(
-            {name: (value, False, "a prior N(0, I) of single images") for name, value in given.items()}
-        )
+        _refuse_without_effect({name: (value, False, "a log p(x) of single images") for name, value in given.items()})
         if as_published and split != "test":
             raise UserError(f"--as-published is a figure of the test images: wanted no --split {split}")
-        evaluate_with_gp_prior(loaded, split, k, seed, instances, as_published, remarks, json_, out)
+        evaluate_at_columns(loaded, split, k, seed, instances, as_published, remarks, json_, out)
         return
     estimator = resolved_name(truth, loaded.model.latent_dim)
     _refuse_without_effect(

@@ -1,4 +1,4 @@
-"""`gpvae evaluate RUN` of a run with a GP prior: images at auxiliary data of their own."""
+"""`gpvae evaluate RUN` of a run that models images given their columns: images at columns of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpvae_core.runs import Run
 
 
-def evaluate_with_gp_prior(
+def evaluate_at_columns(
     run: Run,
     split: SplitName,
     k: int,
@@ -36,7 +36,7 @@ def evaluate_with_gp_prior(
     json_: bool,
     out: Path | None,
 ) -> None:
-    """Evaluate a run with a GP prior, and print the result as a table or as JSON."""
+    """Evaluate a run that models images given their columns, and print the result as a table or as JSON."""
     from gpvae_core.evaluation.conditional import evaluate_conditional
 
     with terminal_progress() as progress:
@@ -64,12 +64,14 @@ def _print(result: ConditionalEvaluation) -> None:
     show(table)
     say(f"images of the {result.split} split at their columns, given {result.given}")
     say(f"weights of epoch {result.best_epoch}, the best by the {result.chosen_by}")
-    for name, parameter in result.kernel.items():
+    for name, parameter in (result.kernel or {}).items():
         fixed = "" if parameter.learned else " (fixed)"
         say(f"kernel: {name} = {number(parameter.value)} {parameter.unit or ''}".rstrip() + fixed)
     if result.instances is not None:
         for line in _remarks(result.instances):
             say(line)
+    if result.unscored is not None:
+        say(f"{result.unscored} missing frames are predicted, but have no pixel to be scored (gpvae impute shows them)")
     if result.path_rmse is not None:
         say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} in its units")
     if result.yardsticks.nearest_view_rotated is not None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.mean import EvaluationPart, Mean
-from gpvae_core.evaluation.process import inference_of
-from gpvae_core.evaluation.square_error import square_error
-from gpvae_core.inference.gp_prior.engine import CHUNK, sample
+from gpvae_core.evaluation.process import conditional_inference_of
+from gpvae_core.inference.conditional import CHUNK, ConditionalInference, columns_of, sample
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run, load_run
-from gpvae_core.validation import DeviceSplit
+from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit, pixel_mean
 
 
 class AsPublished(EvaluationPart):
@@ -49,7 +51,7 @@ def as_published(run: Run, seed: int = 0, progress: Progress = silent) -> AsPubl
     """Return the smallest error on the test set over the kept epochs, with the same noise in each.
 
     Raises:
-        UserError: no weights were kept, the run has groups, or it has no GP prior.
+        UserError: no weights were kept, the run has groups, or it models images alone.
     """
     check_kept(run)
     test = DeviceSplit(run.data.test, run.device)
@@ -57,18 +59,22 @@ def as_published(run: Run, seed: int = 0, progress: Progress = silent) -> AsPubl
     decoded = "sample"
     for epoch in run.kept_epochs:
         vae = load_run(run.dir, device=str(run.device), epoch=epoch).model
-        assert isinstance(vae.extra, GPModel)
-        q = inference_of(run, seed, vae).latents(test)
+        engine = conditional_inference_of(run, seed, vae)
+        q = engine.latents(test)
         z = sample(q, torch.Generator(run.device).manual_seed(seed))
-        if vae.extra.family.decodes_means:
+        if isinstance(vae.extra, GPModel) and vae.extra.family.decodes_means:
             z, decoded = q.mean, "mean"
-        errors[epoch] = np.concatenate(
-            [
-                square_error(x := test.batch(index), vae.likelihood.mean(vae.decode(z[index].to(x.dtype))))
-                for index in torch.arange(len(test), device=run.device).split(CHUNK)
-            ]
-        )
+        errors[epoch] = np.concatenate([_errors(vae, engine, test, z, index) for index in test.seen.split(CHUNK)])
         progress(len(errors), len(run.kept_epochs), "kept epochs")
     best = min(errors, key=lambda epoch: errors[epoch].mean())
     by_epoch = {epoch: float(values.mean()) for epoch, values in errors.items()}
     return AsPublished(mse=Mean.over(errors[best]), epoch=best, decoded=decoded, by_epoch=by_epoch)
+
+
+def _errors(
+    vae: VAE, engine: ConditionalInference, test: DeviceSplit, z: Float[Tensor, "N D"], index: Tensor
+) -> Float[np.ndarray, " B"]:
+    """Return the mean square error of the observed pixels of each of these images."""
+    x = test.batch(index)
+    shown = vae.likelihood.mean(engine.decode(z[index].to(x.dtype), columns_of(test, index)))
+    return pixel_mean((x - shown).square(), test.observed(index)).cpu().double().numpy()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,7 +29,7 @@ from gpvae_core.evaluation.pseudo_ascent import (
 )
 from gpvae_core.gp_prior.one_changed import OneChanged
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE, columns_of
+from gpvae_core.inference.conditional import LEAST_VARIANCE, columns_of
 from gpvae_core.inference.gp_prior.sparse import PooledPredictor
 from gpvae_core.progress import Progress
 from gpvae_core.refiners.until_flat import climb
@@ -79,7 +79,7 @@ def image_gaps(
     done = 0
     for part in torch.as_tensor(index, device=run.device).split(max(1, AT_ONCE // len(noise))):
         ones = OneChanged.of(predictor.sparse.q, at, pseudo, part)
-        best = _ascend(run.model, train.batch(part), ones, part, slopes, noise)
+        best = _ascend(run.model, train, ones, part, slopes, noise)
         found = []
         for row, image in enumerate(part):
             rows = torch.tensor([row], device=part.device)
@@ -102,10 +102,12 @@ def _best_growth(
     return best
 
 
-def _log_p(vae: VAE, x: Float[Tensor, "B C H W"], mean: Tensor, variance: Tensor, eps: Tensor) -> Float[Tensor, "K B"]:
-    """Return log p(x|z) in nats at z = mean + std eps of latents (B, D) with noise (K, B, D)."""
-    z = mean + variance.clamp_min(LEAST_VARIANCE).sqrt() * eps
-    return vae.likelihood.log_prob(x, vae.decode(z.to(x.dtype))).double()
+def _log_p(
+    vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], q: Marginals, eps: Float[Tensor, "K *rows D"]
+) -> Float[Tensor, "K B"]:
+    """Return log p(y|z) in nats of images at z = mean + std eps of their latents, whose marginals are (B, D)."""
+    x, z = split.batch(index), q.mean + q.variance.clamp_min(LEAST_VARIANCE).sqrt() * eps
+    return vae.likelihood.log_prob(x, vae.decode(z.to(x.dtype)), split.observed(index)).double()
 
 
 def _slopes(vae: VAE, train: DeviceSplit, before: Marginals, noise: Float[Tensor, "K D"], progress: Progress) -> Slopes:
@@ -119,7 +121,7 @@ def _slopes(vae: VAE, train: DeviceSplit, before: Marginals, noise: Float[Tensor
         x, std = train.batch(index), before.variance[:, index].T.clamp_min(LEAST_VARIANCE).sqrt()
         with torch.enable_grad():
             z = (before.mean[:, index].T + std * noise.unsqueeze(1)).requires_grad_()
-            log_p = vae.likelihood.log_prob(x, vae.decode(z.to(x.dtype)))
+            log_p = vae.likelihood.log_prob(x, vae.decode(z.to(x.dtype)), train.observed(index))
             gradient = torch.autograd.grad(log_p.sum(), z)[0]
         means.append(gradient.mean(0))
         products = torch.einsum("kbd,ke->bde", gradient, noise) / len(noise) / std.unsqueeze(1)
@@ -129,7 +131,7 @@ def _slopes(vae: VAE, train: DeviceSplit, before: Marginals, noise: Float[Tensor
 
 
 def _ascend(
-    vae: VAE, x: Tensor, ones: OneChanged, index: Tensor, slopes: Slopes, noise: Float[Tensor, "K D"]
+    vae: VAE, train: DeviceSplit, ones: OneChanged, index: Tensor, slopes: Slopes, noise: Float[Tensor, "K D"]
 ) -> list[Tensor]:
     """Return the best coordinates of the pseudo-observation of each of these images."""
     a = ones.a.scatter(2, index[:, None, None].expand(-1, ones.a.shape[1], -1), 0.0)  # the others alone
@@ -145,7 +147,7 @@ def _ascend(
         pseudo = moved(part.pseudo, coordinates)
         change = part.change(pseudo.mean, pseudo.precision)
         q = part.own_marginals(change)
-        own = _log_p(vae, x[rows], q.mean, q.variance, noise.unsqueeze(1)).mean(0)
+        own = _log_p(vae, train, index[rows], q, noise.unsqueeze(1)).mean(0)
         by_mean = (slope[rows] * change.alpha).sum(-1)
         by_mean = by_mean + 0.5 * torch.einsum("rd,rde,re->r", change.alpha, curvature[rows], change.alpha)
         return own + by_mean - (spread[rows] * change.beta).sum(-1) - part.kl(change)
@@ -172,7 +174,7 @@ class _Scorer:
         everything = torch.arange(len(self._train), device=q.mean.device)
         return torch.cat(
             [
-                _log_p(self._vae, self._train.batch(i), q.mean[:, i].T, q.variance[:, i].T, self._eps[:, i])
+                _log_p(self._vae, self._train, i, Marginals(q.mean[:, i].T, q.variance[:, i].T), self._eps[:, i])
                 for i in everything.split(AT_ONCE // OTHER_SAMPLES)
             ],
             1,
@@ -186,7 +188,14 @@ class _Scorer:
         others = self._of_all(Marginals(after.mean[0], after.variance[0])) - self._of_start
         others[:, image] = 0.0
         of_others = others.sum(1)
-        x, eps, q = self._train.batch(image[None]), self._noise(OWN_SAMPLES, 1), one.own_marginals(change)
-        own = _log_p(self._vae, x, q.mean, q.variance, eps) - _log_p(self._vae, x, one.own.mean, one.own.variance, eps)
+        eps = self._noise(OWN_SAMPLES, 1)
+        own_after, own_before = (
+            _log_p(self._vae, self._train, image[None], q, eps) for q in (one.own_marginals(change), one.own)
+        )
+        own = own_after - own_before
         variance = own.var() / OWN_SAMPLES + of_others.var() / OTHER_SAMPLES
         return own.mean() + of_others.mean() - one.kl(change)[0], variance.sqrt(), own.mean()
+
+    def _of_own(self, q: Marginals, image: Tensor, eps: Float[Tensor, "K 1 D"]) -> Float[Tensor, "K 1"]:
+        """Return log p(y_i|z_i) of the image itself."""
+        return _log_p(self._vae, self._train, image[None], q, eps)

@@ -17,6 +17,7 @@ from gpvae_core.inference.gp_prior.sparse import OptimalPosterior
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
 from gpvae_core.stats import seeded_order
+from gpvae_core.validation import DeviceSplit
 
 
 class ViewsBehindPredictions(EvaluationPart):
@@ -85,7 +86,8 @@ def instance_measures(run: Run, images: Split, count: int, seed: int, progress: 
     model = run.model.extra
     assert isinstance(model, GPModel)
     amortized, group = model.family.rests_on_observations, model.prior.group
-    of_train = seeded_order(len(run.data.train), seed)[:count]
+    seen = DeviceSplit(run.data.train, run.device).seen.cpu().numpy()
+    of_train = seen[seeded_order(len(seen), seed)[:count]]
     views = gap = bias = None
     if amortized:
         views = _views(run, images, seeded_order(len(images), seed)[:count])

@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal
 from gpvae_core.api import train as train_run
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import ConditionalEvaluation, evaluate_conditional
-from gpvae_core.inference.gp_prior.engine import sample
+from gpvae_core.inference.conditional import sample
 from gpvae_core.progress import silent
 from gpvae_core.runs import Run, load_run
 from gpvae_core.validation import DeviceSplit
@@ -83,7 +83,7 @@ def test_nearest_views_share_the_categories_and_wrap_at_the_period() -> None:
         return Auxiliary(columns, {"angle": np.array(angles), "object": np.array(objects, np.int64)})
 
     train = auxiliary([0.1, 3.0, 5.0, 0.2], [0, 0, 0, 1])
-    found, nearest = _nearest(train, auxiliary([5.8, 0.2, 4.0], [0, 1, 2]), [columns[0]])
+    found, nearest = _nearest(train, auxiliary([5.8, 0.2, 4.0], [0, 1, 2]), [columns[0]], np.ones(4, np.bool_))
     assert found.tolist() == [True, True, False]
     assert nearest[:2].tolist() == [0, 3]
 
@@ -137,7 +137,7 @@ def test_the_command_prints_it_and_refuses_what_has_no_effect(tmp_path: Path) ->
     assert "wanted a run without groups" in done.stderr
     done = gpvae("evaluate", run, "--hmc", "3", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--hmc has no effect without a prior N(0, I) of single images" in done.stderr
+    assert "--hmc has no effect without a log p(x) of single images" in done.stderr
 
 
 def test_measures_of_instances_come_where_a_method_has_them(tmp_path: Path) -> None:
@@ -167,6 +167,7 @@ def test_the_kernel_is_reported_with_its_units(tmp_path: Path) -> None:
     kernel = "matern(time, nu=1.5, length_scale=2) + rbf(time, length_scale=5, learn=false) * periodic(angle) + white()"
     run = trained("svgp", {"prior.kernel": kernel, "inference.points": 4}, tmp_path / "run")
     found = evaluate_conditional(run, k=1).kernel
+    assert found is not None
     assert found["rbf(time).length_scale"].to_json() == {"value": pytest.approx(5.0), "unit": "s", "learned": False}
     assert (found["matern(time).length_scale"].unit, found["matern(time).length_scale"].learned) == ("s", True)
     assert found["matern(time).length_scale"].value == pytest.approx(2.0, rel=0.1)

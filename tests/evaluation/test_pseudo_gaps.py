@@ -16,7 +16,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.evaluation.pseudo_gaps import pseudo_gaps
 from gpvae_core.gp_prior.pseudo import PseudoObservations
-from gpvae_core.inference.gp_prior.engine import columns_of
+from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit
