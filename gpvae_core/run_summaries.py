@@ -44,6 +44,10 @@ class RunSummary:
     """Whether training has ended, after its last epoch or by early stopping; it has not where it was stopped or killed,
     or goes on. Where only the best weights were copied, this is told from the epochs trained and `patience`."""
 
+    correlated: bool
+    """Whether a prior over auxiliary columns, as a GP prior, correlates the images' latents: a single image then has no
+    log p(x) and no posterior of its own."""
+
     @property
     def partial(self) -> str:
         """How far a training that has not ended has come, such as 'partial, 3 of 200 epochs'; '' where it has ended."""
@@ -72,6 +76,7 @@ def summarize(path: Path) -> RunSummary:
         score=state.best_elbo,
         score_name=config.inference.score_name,
         finished=state.finished,
+        correlated=config.inference.correlates,
     )
 
 

@@ -21,6 +21,7 @@ from gpvae_core.bounds import iwae
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError, unknown
+from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 from gpvae_core.evaluation.settings import SPLITS, SplitName
 from gpvae_core.gp_prior.pseudo import Marginals
@@ -160,13 +161,11 @@ def _square_error(x: Tensor, shown: Tensor) -> np.ndarray:
 
 def _path_rmse(q: Marginals, images: Split) -> float | None:
     """Return the root mean square error of the latents' mean after one affine fit to the first vector column."""
-    auxiliary = images.auxiliary
-    paths = [] if auxiliary is None else [auxiliary[c.name] for c in auxiliary.columns if c.role == "vector"]
-    if not paths:
+    column = path_column(images.auxiliary)
+    if column is None or images.auxiliary is None:
         return None
-    z = np.column_stack([q.mean.cpu().numpy(), np.ones(len(images))])
-    fit, *_ = np.linalg.lstsq(z, paths[0], rcond=None)
-    return float(np.sqrt(np.square(z @ fit - paths[0]).mean()))
+    mean, path = q.mean.cpu().numpy(), images.auxiliary[column.name]
+    return AffineFit.of(mean, path).rmse(mean, path)
 
 
 def _yardsticks(train: Split, images: Split, grouped: bool) -> Yardsticks:

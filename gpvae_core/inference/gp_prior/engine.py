@@ -152,17 +152,21 @@ class GPPriorInference(Inference):
         predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
         return Marginals(predicted.mean.mT, predicted.variance.mT)
 
-    @torch.no_grad()
     def predictor(self) -> Predictor:
-        """Return the process given all training images, which are encoded in pieces."""
-        vae, train = self._setup.vae, self._setup.train
-        pieces = [
-            self._observations(vae, train.batch(index))
-            for index in torch.arange(len(train), device=train.images.device).split(CHUNK)
-        ]
+        """Return the process given all training images."""
+        train = self._setup.train
+        return self.given(train, torch.arange(len(train), device=train.images.device))
+
+    @torch.no_grad()
+    def given(self, split: DeviceSplit, index: Int64[Tensor, " B"]) -> Predictor:
+        """Return the process given these images of a split, all of one group where there are groups.
+
+        They are encoded in pieces.
+        """
+        pieces = [self._observations(self._setup.vae, split.batch(part)) for part in index.split(CHUNK)]
         mean, precision = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("mean", "precision"))
         prior = self._gp.prior
-        return self._gp.family.given(prior, prior.at(columns_of(train)), PseudoObservations(mean, precision))
+        return self._gp.family.given(prior, prior.at(columns_of(split, index)), PseudoObservations(mean, precision))
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Do nothing, as the trained model is complete."""

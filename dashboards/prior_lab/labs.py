@@ -1,0 +1,48 @@
+"""The runs with a GP prior among a server's runs, and the trainings begun for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dashboards.lab.jobs import OF_RUN, JobSlot
+from dashboards.lab.library import RunLibrary
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.inspection.memo import Memo
+
+# Torch takes a second to import: the page is up before.
+if TYPE_CHECKING:
+    from gpvae_core.inspection.prior_lab.lab import PriorLab
+
+KEPT = 12
+"""Number of runs that are kept in memory."""
+
+
+class PriorLabs:
+    """Finds the runs of a library that have a GP prior. All methods may be called from several threads."""
+
+    def __init__(self, library: RunLibrary) -> None:
+        self.library, self.trainings = library, JobSlot(OF_RUN)
+        self._labs = Memo(KEPT)
+
+    def names(self) -> list[str]:
+        """Return the names of the runs with a GP prior, those whose training has not ended last."""
+        return self.library.finished_first(self.library.prior_names())
+
+    def lab(self, name: str) -> PriorLab:
+        """Return the lab of a run. Raises UserError if there is none with a GP prior, or it cannot be loaded."""
+        from gpvae_core.inspection.prior_lab.lab import PriorLab
+
+        names = self.library.prior_names()
+        if name not in names:
+            if name in self.library.image_names():
+                raise UserError(f"run '{name}' has no GP prior over its images: the other pages show it")
+            raise unknown("run with a GP prior", name, names)
+        run = self.library.run(name)
+        return self._labs.get((name, run), lambda: PriorLab(run, name))
+
+    def mates(self, name: str) -> tuple[str, ...]:
+        """Return the other runs with a GP prior on the data set of a run's name, newest first."""
+        dataset = self.library.summary(name).dataset
+        return tuple(
+            other for other in self.names() if other != name and self.library.summary(other).dataset == dataset
+        )
