@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dashboards.lab.jobs import OF_RUN, JobSlot
@@ -12,6 +13,8 @@ from gpvae_core.inspection.memo import Memo
 # Torch takes a second to import: the page is up before.
 if TYPE_CHECKING:
     from gpvae_core.inspection.prior_lab.lab import PriorLab
+    from gpvae_core.inspection.prior_lab.series import SeriesLab
+    from gpvae_core.inspection.prior_lab.turn import TurnLab
 
 KEPT = 12
 """Number of runs that are kept in memory."""
@@ -46,3 +49,19 @@ class PriorLabs:
         return tuple(
             other for other in self.names() if other != name and self.library.summary(other).dataset == dataset
         )
+
+    def series(self, shown: Sequence[PriorLab]) -> tuple[SeriesLab, ...]:
+        """Return the series of runs of one layout; () where instances are in none."""
+        from gpvae_core.inspection.prior_lab.series import SeriesLab
+
+        if shown[0].layout != "series":
+            return ()
+        return tuple(lab.results.get("series", lambda lab=lab: SeriesLab(lab)) for lab in shown)
+
+    def turns(self, shown: Sequence[PriorLab]) -> tuple[TurnLab, ...]:
+        """Return the objects of runs of one layout; () where there is no number to turn them by."""
+        from gpvae_core.inspection.prior_lab.turn import TurnLab
+
+        if shown[0].layout != "turn":
+            return ()
+        return tuple(lab.results.get("turns", lambda lab=lab: TurnLab(lab)) for lab in shown)

@@ -12,7 +12,7 @@ from dashboards.lab.looks import WIDE, card_grid
 from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.prior_lab import run_panes, series_panes
+from dashboards.prior_lab import run_panes, series_panes, turn_panes
 from dashboards.prior_lab.controls import PriorLabControls
 from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest, resolve
@@ -30,7 +30,7 @@ class PriorLabPage(Page[PriorLabRequest]):
     line_style: ClassVar[str] = ".summary { font-size: 14px; line-height: 1.45; }"
 
     def make_panes(self) -> Sequence[PriorLabPane]:
-        return *series_panes.PANES, *run_panes.PANES
+        return *series_panes.PANES, *turn_panes.PANES, *run_panes.PANES
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(PriorLabs)
@@ -51,9 +51,11 @@ class PriorLabPage(Page[PriorLabRequest]):
         return resolve(self.labs, values)
 
     def line_of(self, request: PriorLabRequest) -> str | None:
-        """Return in a sentence how well the frames that were not seen are predicted."""
+        """Return in a sentence how well what was not seen is predicted."""
         if request.series:
             return series_panes.summary(request.series_views())
+        if request.turns:
+            return turn_panes.summary(request.turn_views())
         return ""
 
     def runs_of(self, request: PriorLabRequest) -> Sequence[str]:

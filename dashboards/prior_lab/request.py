@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.prior_lab.labs import PriorLabs
+from dashboards.prior_lab.state import place_of
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.prior_lab.views import SeriesView
+from gpvae_core.inspection.prior_lab.views import SeriesView, TurnView
 from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.prior_lab.lab import PriorLab
     from gpvae_core.inspection.prior_lab.series import SeriesLab
+    from gpvae_core.inspection.prior_lab.turn import TurnLab
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,14 @@ class PriorLabRequest:
     other: PriorLab | None
     series: tuple[SeriesLab, ...]
     """The series of both runs; () where instances are in no series."""
+    turns: tuple[TurnLab, ...]
+    """The objects of both runs; () where there is no number to turn them by."""
     runs: tuple[str, ...]
     mates: tuple[str, ...]
     item: int
     hide: str
+    at: float
+    """Value of the number at which an object is looked at."""
     theme: Theme
 
     @property
@@ -41,6 +47,11 @@ class PriorLabRequest:
         """Return the chosen series under each run; each is computed once."""
         key = ("series", self.item, self.hide)
         return tuple(s.lab.results.get(key, lambda s=s: s.view(self.item, self.hide)) for s in self.series)
+
+    def turn_views(self) -> tuple[TurnView, ...]:
+        """Return the chosen object under each run; each is computed once."""
+        key = ("turn", self.item, self.at)
+        return tuple(t.lab.results.get(key, lambda t=t: t.view(self.item, self.at)) for t in self.turns)
 
 
 class PriorLabPane(Pane[PriorLabRequest]):
@@ -56,8 +67,6 @@ def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None
     Raises:
         UserError: no run with a GP prior can be loaded.
     """
-    from gpvae_core.inspection.prior_lab.series import SeriesLab
-
     names = labs.names()
     if not names:
         return None
@@ -68,15 +77,36 @@ def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None
     name, lab = found
     values.correct("run", name)
     other = _other(labs, name, lab, values)
-    series = tuple(SeriesLab(each) for each in (lab, *([other] if other else []))) if lab.layout == "series" else ()
-    values.lasting += labs.library.remark([each.name for each in (lab, other) if each is not None])
+    shown = (lab,) if other is None else (lab, other)
+    values.lasting += labs.library.remark([each.name for each in shown])
+    series, turns = labs.series(shown), labs.turns(shown)
     if series:
         values.below("item", len(series[0]), f"{lab.group} of the test images")
+    if turns:
+        values.below("item", len(turns[0]), turns[0].what)
     request = PriorLabRequest(
-        labs=labs, lab=lab, other=other, series=series, runs=tuple(names), mates=labs.mates(name),
-        item=values["item"], hide=values["hide"], theme=values.theme,
+        labs=labs, lab=lab, other=other, series=series, turns=turns, runs=tuple(names), mates=labs.mates(name),
+        item=values["item"], hide=values["hide"], at=_place(turns, values), theme=values.theme,
     )  # fmt: skip
     return values.resolved(request)
+
+
+def _place(turns: tuple[TurnLab, ...], values: Values) -> float:
+    """Return the chosen value of the number, by default that of a test image of the object.
+
+    One beyond the period is brought back into it, and one beyond the training images is replaced, with a complaint.
+    """
+    at = place_of(values["at"])
+    if not turns:
+        return 0.0
+    (low, high), turn = turns[0].range, turns[0]
+    if at is not None and turn.number.period:
+        return low + (at - low) % turn.number.period
+    if at is not None and low <= at <= high:
+        return at
+    if at is not None:
+        values.correct("at", "", f"wanted a {turn.number.name} from {low:.4g} to {high:.4g}, got {at:.4g}")
+    return turn.first_place(values["item"])
 
 
 def _other(labs: PriorLabs, name: str, lab: PriorLab, values: Values) -> PriorLab | None:

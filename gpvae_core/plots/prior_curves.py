@@ -33,7 +33,7 @@ def looks(names: Sequence[str], theme: Theme) -> list[RunLook]:
     return [RunLook(name, *style) for name, style in zip(names, styles, strict=False)]
 
 
-def _band(curves: Curves, e: int, look: RunLook, place: dict[str, str]) -> list[Mark]:
+def band(curves: Curves, e: int, look: RunLook, place: dict[str, str]) -> list[Mark]:
     """Return the mean of a coordinate with a band of two standard deviations on either side."""
     mean, wide = curves.mean[:, e], 2 * curves.deviation[:, e]
     around = np.concatenate([curves.at, curves.at[::-1]])
@@ -75,8 +75,9 @@ def frame_marks(view: SeriesView, y: Array, theme: Theme, place: dict[str, str],
     ]  # fmt: skip
 
 
-def _axes(rows: int, titles: Sequence[str], x_title: str, theme: Theme) -> dict[str, Any]:
-    """Return the axes of panels that stand above one another and share their horizontal one."""
+def axes_below(titles: Sequence[str], x_title: str, theme: Theme) -> dict[str, Any]:
+    """Return the axes of panels that stand below one another and share their horizontal one."""
+    rows = len(titles)
     high = (1.0 - GAP * (rows - 1)) / rows
     axes: dict[str, Any] = {}
     for e, title in enumerate(titles):
@@ -93,13 +94,13 @@ def series(views: Sequence[SeriesView], theme: Theme) -> go.Figure:
         place = {"xaxis": "x", "yaxis": f"y{nth(e)}"}
         for view, look in zip(views, looks([v.run for v in views], theme), strict=False):
             if e < len(view.coordinates):
-                marks += _band(view.curves, e, look, place)
+                marks += band(view.curves, e, look, place)
         if first.path is not None:
             marks += _path(first, e, theme, place)
         else:
             marks += frame_marks(first, first.curves.mean[first.at_frames, e], theme, place, legend=e == 0)
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 44, 38), showlegend=True, hovermode="x unified")
-    layout |= _axes(len(first.coordinates), first.coordinates, first.axis, theme)
+    layout |= axes_below(first.coordinates, first.axis, theme)
     layout["legend"] = {**LEGEND, "font": {"size": 10, "color": theme.text}}
     return figure_of(marks, layout)
 

@@ -30,7 +30,7 @@ def figure(curves: Sequence[TrainingCurve], theme: Theme) -> go.Figure:
     shown = [name for name in PANELS if any(np.isfinite(curve.terms[name]).any() for curve in curves)]
     columns = 2 if len(shown) > 1 else 1
     rows = max(1, -(-len(shown) // columns))
-    layout = frame(theme, WIDTH, HEIGHT, (46, 10, 40, 36), showlegend=len(curves) > 1, hovermode="closest")
+    layout = frame(theme, WIDTH, HEIGHT, (46, 18, 40, 36), showlegend=len(curves) > 1, hovermode="closest")
     marks, notes = [], []
     runs = looks([curve.run for curve in curves], theme)
     for k, name in enumerate(shown):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from gpvae_core.csv_text import csv_text
 from gpvae_core.inspection.prior_lab.training_curves import TERMS
-from gpvae_core.inspection.prior_lab.views import SeriesView, TrainingCurve
+from gpvae_core.inspection.prior_lab.views import SeriesView, TrainingCurve, TurnView
 
 
 def series(views: Sequence[SeriesView]) -> str:
@@ -36,3 +38,29 @@ def training(curves: Sequence[TrainingCurve]) -> str:
         for k, epoch in enumerate(curve.epochs)
     )
     return csv_text(["run", "epoch", *TERMS], rows)
+
+
+def turn(views: Sequence[TurnView]) -> str:
+    """Return one row for each run and pixel of the prediction."""
+    rows = []
+    for view in views:
+        true = np.full_like(view.mean, np.nan) if view.truth is None else view.truth.image
+        for place, value in np.ndenumerate(view.mean):
+            rows.append([view.run, view.thing, view.at, *place, value, view.spread[place[1:]], true[place]])
+    return csv_text(["run", "object", views[0].axis, "channel", "row", "column", "mean", "sd", "true"], rows)
+
+
+def nearest(views: Sequence[TurnView]) -> str:
+    """Return one row for each training view shown, nearest first."""
+    view = views[0]
+    rows = ([view.run, view.thing, view.at, shown.index, shown.at] for shown in view.nearest)
+    return csv_text(["run", "object", view.axis, "training_image", f"view {view.axis}"], rows)
+
+
+def turn_latents(views: Sequence[TurnView]) -> str:
+    """Return one row for each value of the number: posterior mean and standard deviation of each channel."""
+    view = views[0]
+    header = ["run", "object", view.axis, *(f"{name}_{part}" for name in view.coordinates for part in ("mean", "sd"))]
+    pairs = np.stack([view.curves.mean, view.curves.deviation], 2).reshape(len(view.curves.at), -1)
+    rows = ([view.run, view.thing, at, *pair] for at, pair in zip(view.curves.at, pairs, strict=True))
+    return csv_text(header, rows)

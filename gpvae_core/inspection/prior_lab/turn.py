@@ -126,3 +126,9 @@ class TurnLab:
         return {
             split: np.sort(self.lab.auxiliary(split)[self.number.name][self._own(split, position)]) for split in splits
         }
+
+    def first_place(self, position: int) -> float:
+        """Return the value at which the object is looked at first: of an image not trained on, else in the middle."""
+        known = self.known_places(position)
+        unseen = [*known["test"], *known["validation"]]
+        return float(unseen[0]) if unseen else sum(self.range) / 2

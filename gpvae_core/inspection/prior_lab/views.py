@@ -172,7 +172,7 @@ class GridView:
 
 
 @dataclass(frozen=True)
-class LatentMap(LabelledMap):
+class PriorMap(LabelledMap):
     """The latents of training images in the plane, with the columns that they can be coloured by."""
 
     numbers: Mapping[str, Array]
