@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -88,6 +88,11 @@ class TrainConfig(BaseModel):
     epochs: int = Field(default=200, ge=1, le=MOST_COUNT, description="passes over the training images")
     batch_size: int = Field(default=128, ge=1, le=MOST_COUNT, description="images in a mini-batch")
     lr: float = Field(default=5e-4, gt=0, le=MOST, description="learning rate of Adam")
+    lr_schedule: Literal["constant", "cosine"] = Field(
+        default="constant",
+        description="learning rate over training: constant, or cosine, by half of which it falls from lr to 0 over all "
+        "epochs (a run trained longer takes the rate of its new number of epochs)",
+    )
     samples: int = Field(default=1, ge=1, le=MOST_SAMPLES, description="samples of z for each image and step")
     patience: int = Field(
         default=0,

@@ -1,7 +1,8 @@
-"""The training schedule: the encoder's stages, the KL warm-up, and early stopping."""
+"""The training schedule: the encoder's stages, the learning rate, the KL warm-up, and early stopping."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gpvae_core.encoders.base import Stage
@@ -35,6 +36,13 @@ def kl_weight(cfg: TrainConfig, epoch: int) -> float:
     if epoch >= cfg.kl_warmup:
         return 1.0
     return cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup
+
+
+def learning_rate(cfg: TrainConfig, epoch: int) -> float:
+    """Return the learning rate after `epoch` epochs (the cosine: Loshchilov & Hutter 2017, eq. 5, without restarts)."""
+    if cfg.lr_schedule == "constant":
+        return cfg.lr
+    return 0.5 * cfg.lr * (1.0 + math.cos(math.pi * epoch / cfg.epochs))
 
 
 def waited_enough(cfg: TrainConfig, state: TrainingState, stages: int) -> bool:

@@ -25,7 +25,7 @@ from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import append_metrics
 from gpvae_core.run_folder import RunFolder, run_metadata
 from gpvae_core.run_records import TrainingState
-from gpvae_core.schedule import enter_stage, kl_weight, waited_enough
+from gpvae_core.schedule import enter_stage, kl_weight, learning_rate, waited_enough
 from gpvae_core.snapshots import load_optimizer, optimizer_tensors, rng_text, set_rng
 from gpvae_core.threads import threads_for
 from gpvae_core.training_bound import BoundSettings
@@ -228,6 +228,8 @@ class Training:
         cfg = self.config
         weight = kl_weight(cfg.train, self.state.epoch)
         self.bound_settings = BoundSettings(cfg.objective, cfg.regulariser, weight, stage.reward)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(cfg.train, self.state.epoch)
 
     def _epoch(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
         """Train the rest of the current epoch.

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, load
 from gpvae_core.encoders.base import Stage
+from gpvae_core.progress import Cancelled
 from gpvae_core.run_config import TrainConfig
 from gpvae_core.run_files import read_metrics, read_record
 from gpvae_core.run_records import TrainingState
 from gpvae_core.runs import load_run
-from gpvae_core.schedule import enter_stage, stage_number, waited_enough
+from gpvae_core.schedule import enter_stage, learning_rate, stage_number, waited_enough
 from gpvae_core.training import resume, train
 
 DATA = DataConfig(name="digits")
@@ -47,6 +49,35 @@ def test_patience_counts_in_the_last_stage_and_after_the_warm_up() -> None:
     assert not waited_enough(cfg, TrainingState(epoch=14, best_epoch=1), 1)
     assert waited_enough(cfg, TrainingState(epoch=15, best_epoch=1), 1)
     assert not waited_enough(TrainConfig(), TrainingState(epoch=1000, best_epoch=1), 1)
+
+
+def test_the_learning_rate_falls_by_half_a_cosine() -> None:
+    assert [learning_rate(TrainConfig(lr=0.1, epochs=4), epoch) for epoch in range(4)] == [0.1] * 4
+    cosine = TrainConfig(lr=0.1, epochs=4, lr_schedule="cosine")
+    rates = [learning_rate(cosine, epoch) for epoch in range(5)]
+    # cos(45 degrees) = 0.7071
+    assert rates == pytest.approx([0.1, 0.085355, 0.05, 0.014645, 0.0], abs=1e-6)
+
+
+def test_a_run_whose_rate_falls_resumes_exactly(tmp_path: Path) -> None:
+    settings = {"net.hidden": 8, "epochs": 4, "lr_schedule": "cosine"}
+    config = make_config("vae", DATA, DIGITS.event_shape, settings)
+    whole = train(config, tmp_path / "whole", data=DIGITS)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if what == "training" and done > total // 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train(config, tmp_path / "stopped", data=DIGITS, progress=stop)
+    resume(tmp_path / "stopped")
+    first, second = (load_run(folder, "last").model.state_dict() for folder in (whole, tmp_path / "stopped"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    constant = train(
+        make_config("vae", DATA, DIGITS.event_shape, {**settings, "lr_schedule": "constant"}), tmp_path / "c"
+    )
+    other = load_run(constant, "last").model.state_dict()
+    assert not all(torch.equal(value, other[name]) for name, value in first.items())
 
 
 def test_a_mixture_grown_in_stages_has_all_its_components_when_it_stops_early(tmp_path: Path) -> None:

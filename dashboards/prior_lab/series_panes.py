@@ -6,17 +6,20 @@ import html
 import json
 from collections.abc import Hashable
 
+import numpy as np
+
 from dashboards.lab.pane import one_file
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.prior_lab import export
 from gpvae_core.inspection.prior_lab.views import HIDDEN, SeriesView
-from gpvae_core.plots import prior_curves, video_film
+from gpvae_core.plots import frame_shares, prior_curves, video_film
 
 Views = tuple[SeriesView, ...]
 BAND = "Band: two posterior standard deviations on either side of the mean, at the frames and between them."
 FIT = " Latents are known up to an affine map, which was fitted once to the known paths of {n} test {group}s."
 NO_PATH = " There is no known path in these data: shown are the {n} latent channels that vary most."
+NO_WEIGHTS = "This method's posterior has parameters of its own: no frame has a weight in a prediction."
 MOVED = " The dotted line is the instant of the player."
 
 
@@ -85,6 +88,34 @@ class PathInPlane(SeriesPane):
         )
 
 
+class FrameShares(SeriesPane):
+    """Which of the frames given the prediction of each frame rests on."""
+
+    name = "prior_shares"
+    title = "Frames it rests on"
+    to_csv = one_file(export.shares)
+
+    def draw(self, view: Views, request: PriorLabRequest) -> Content:
+        first = view[0]
+        if first.shares is None:
+            return Content(message=NO_WEIGHTS)
+        asked = first.counted
+        own = first.shares[asked]
+        given = np.flatnonzero(first.seen) + 1
+        most = "; ".join(
+            f"frame {k + 1} rests most on frame {given[row.argmax()]} ({100 * row.max():.0f} %)"
+            for k, row in zip(np.flatnonzero(asked), own, strict=True)
+        )
+        marked = " Triangles: frames that were hidden." if not first.seen.all() else ""
+        return Content(
+            figure=as_json(frame_shares.figure(first, request.theme)),
+            sub=f"{first.run}, {first.series}",
+            sentence="The predicted mean of the latents is a weighted sum of what the encoder says of each frame given; "
+            f"colour: the share of each in the absolute weights.{marked}",
+            alt=most,
+        )
+
+
 def _what(view: SeriesView, request: PriorLabRequest) -> str:
     if view.unit != "path":
         return NO_PATH.format(n=len(view.coordinates))
@@ -119,4 +150,4 @@ def summary(views: Views) -> str:
     return f"{asked}: {parts}."
 
 
-PANES = PathOverTime(), PathInPlane()
+PANES = PathOverTime(), PathInPlane(), FrameShares()

@@ -9,11 +9,19 @@ from dashboards.lab.pane import one_file
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.views import TurnView
+from gpvae_core.inspection.prior_lab.views import ShownImage, TurnView
 from gpvae_core.plots import prior_view
 from gpvae_core.plots.prior_view import place_words
 
 Views = tuple[TurnView, ...]
+WEIGHTS = (
+    "The predicted mean of the latents is a weighted sum of what the encoder says of each training view. Below a view: "
+    "its share in the absolute weights of all, largest first."
+)
+NO_WEIGHTS = (
+    "This method's posterior has parameters of its own, so that no training view has a weight in a prediction. Shown "
+    "are the object's own training views, nearest first."
+)
 
 
 class TurnPane(PriorLabPane):
@@ -53,22 +61,27 @@ class Prediction(TurnPane):
         )
 
 
-class NearestViews(TurnPane):
-    """The object's training views, nearest first."""
+class ViewsBehindIt(TurnPane):
+    """The training views on which the prediction rests."""
 
-    name = "prior_nearest"
-    title = "Training views of the object"
-    to_csv = one_file(export.nearest)
+    name = "prior_behind"
+    title = "Training views it rests on"
+    to_csv = one_file(export.behind)
 
     def draw(self, view: Views, request: PriorLabRequest) -> Content:
         first = view[0]
-        places = ", ".join(place_words(shown.at, first.axis) for shown in first.nearest)
+        sub = "" if first.effective is None else f"effectively {first.effective:.3g} of all views"
         return Content(
-            figure=as_json(prior_view.nearest(first, request.theme)),
-            sub=f"the nearest of {len(first.trained_at)}",
-            sentence=f"The training views of {first.thing} that are nearest to {place_words(first.at, first.axis)}.",
-            alt=f"Training views of {first.thing} at {places}",
+            figure=as_json(prior_view.behind(first, request.theme)),
+            sub=sub,
+            sentence=NO_WEIGHTS if first.effective is None else WEIGHTS,
+            alt="; ".join(_view_words(shown, first) for shown in first.behind),
         )
+
+
+def _view_words(shown: ShownImage, view: TurnView) -> str:
+    share = "" if shown.share is None else f": {100 * shown.share:.1f} %"
+    return f"{shown.thing} at {place_words(shown.at, view.axis)}{share}"
 
 
 class LatentsOverNumber(TurnPane):
@@ -113,4 +126,4 @@ def summary(views: Views) -> str:
     return f"{html.escape(place)}{none}: {parts}."
 
 
-PANES = Prediction(), NearestViews(), LatentsOverNumber()
+PANES = Prediction(), ViewsBehindIt(), LatentsOverNumber()

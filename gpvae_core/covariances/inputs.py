@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from gpvae_core.covariances.base import CovarianceFunction, VectorConfig
@@ -60,6 +60,13 @@ class KernelInputs(nn.Module):
         if not term.config.roles:
             return term.config.build(slice(0, 0), None)
         return term.config.build(self.features[term.column], self._columns[term.column].period)
+
+    def learned(self) -> Bool[Tensor, " F"]:
+        """Return which features are those of categories' vectors."""
+        found = torch.zeros(self.width, dtype=torch.bool)
+        for name in self.tables:
+            found[self.features[name]] = True
+        return found
 
     def forward(self, values: Mapping[str, Tensor]) -> Float[Tensor, "N F"]:
         """Return the inputs of N instances, of which `values` are the columns: (N,) or (N, size)."""

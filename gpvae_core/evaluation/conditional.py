@@ -20,13 +20,12 @@ from torch import Tensor
 from gpvae_core.bounds import iwae
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import unknown
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
+from gpvae_core.evaluation.process import inference_of
 from gpvae_core.evaluation.settings import SPLITS, SplitName
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.base import TrainingSetup
-from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
 from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -92,17 +91,13 @@ def evaluate_conditional(
         UserError: the run has another prior, or the split is neither 'test' nor 'validation'.
     """
     started = time.monotonic()
-    inference = run.config.inference
-    if not isinstance(inference, GPPriorInferenceConfig):
-        raise UserError(f"run '{run.name}' has no GP prior: its images are independent, use evaluate(run)")
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
+    engine = inference_of(run, seed)
     data, images = run.data, {"test": run.data.test, "validation": run.data.validation}[split]
-    parts = DeviceSplit(data.train, run.device), DeviceSplit(images, run.device)
-    setup = TrainingSetup(run.model, *parts, run.config.likelihood.kind, 1, seed, None)
-    engine = inference.begin(setup, silent)
-    q = engine.latents(parts[1])
-    columns = zip(*_scores(run, parts[1], q, k, seed, progress), strict=True)
+    on_device = DeviceSplit(images, run.device)
+    q = engine.latents(on_device)
+    columns = zip(*_scores(run, on_device, q, k, seed, progress), strict=True)
     mse, mse_sample, nlpd, coverage = (np.concatenate(column) for column in columns)
     best = max(run.metrics, key=lambda row: row["validation_elbo"], default=None)
     group = run.config.prior.model_dump().get("group", "")

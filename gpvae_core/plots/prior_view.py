@@ -61,6 +61,10 @@ class _Sheet:
         self._images.append(placed(image, x, y, size))
         self._shapes.append(_outline(x, y, size, image.shape, colour or self._theme.muted, width))
 
+    def bar(self, x: float, y: float, width: float, height: float, colour: str) -> None:
+        box = {"x0": x, "x1": x + width, "y0": y, "y1": y + height}
+        self._shapes.append({"type": "rect", **box, "fillcolor": colour, "line": {"width": 0}})
+
     def say(self, text: str, x: float, y: float, size: int = 11, **more: Any) -> None:
         self._notes.append(_note(self._theme, text, x, y, size, **more))
 
@@ -113,15 +117,19 @@ def _short_place(at: float, axis: str) -> str:
     return f"{round(at * DEGREES[unit], 1):g}°" if unit in DEGREES else f"{at:.3g}"
 
 
-def nearest(view: TurnView, theme: Theme) -> go.Figure:
-    """Return the object's training views, nearest first."""
-    step = (WIDTH - 8.0) / max(len(view.nearest), 5)
-    sheet = _Sheet(theme, WIDTH, 140)
-    for k, shown in enumerate(view.nearest):
-        x = 4 + k * step
-        sheet.say(_short_place(shown.at, view.axis), x + SMALL / 2, 18)
-        sheet.image(shown.image, x, 20, SMALL)
-        sheet.say(_apart(shown, view), x + SMALL / 2, 22 + SMALL, 10, yanchor="top")
+def behind(view: TurnView, theme: Theme) -> go.Figure:
+    """Return the training views behind the prediction in rows of five, each with its share, a bar below it."""
+    step, high = (WIDTH - 8.0) / 5, SMALL + 64
+    sheet = _Sheet(theme, WIDTH, HEIGHT)
+    most = max((shown.share or 0.0 for shown in view.behind), default=0.0)
+    for k, shown in enumerate(view.behind):
+        x, y = 4 + k % 5 * step, 22 + k // 5 * (high + 10)
+        sheet.say(shortened(f"{shown.thing} {_short_place(shown.at, view.axis)}".strip(), 15), x + SMALL / 2, y - 2, 10)
+        sheet.image(shown.image, x, y, SMALL)
+        if shown.share is not None:
+            sheet.bar(x, y + SMALL + 5, SMALL * shown.share / max(most, 1e-12), 6, theme.gaussians[0].colour)
+            sheet.say(f"{100 * shown.share:.1f} %", x + SMALL / 2, y + SMALL + 13, 11, yanchor="top")
+        sheet.say(_apart(shown, view), x + SMALL / 2, y + SMALL + (28 if shown.share else 4), 10, yanchor="top")
     return sheet.figure()
 
 

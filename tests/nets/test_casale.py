@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gpvae_core.errors import UserError
-from gpvae_core.nets.casale import CasaleConfig
+from gpvae_core.nets.casale import CasaleConfig, DoublingConvolution
 
 SHAPE = (1, 28, 28)
 
@@ -33,3 +33,16 @@ def test_pixels_stay_above_minus_one() -> None:
 def test_other_sizes_are_refused() -> None:
     with pytest.raises(UserError, match="wants images of 28x28 pixels, got 8x8"):
         CasaleConfig().trunk((1, 8, 8))
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_doubling_convolution_is_that_of_the_doubled_map(padding: int) -> None:
+    torch.manual_seed(0)
+    fast = DoublingConvolution(2, 3, 3, padding=padding).double()
+    plain = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(2, 3, 3, padding=padding)).double()
+    plain[1].load_state_dict(fast.state_dict())
+    x = torch.randn(4, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(fast(x), plain(x))
+    weights = torch.randn_like(plain(x))
+    own = torch.autograd.grad((weights * fast(x)).sum(), [x, *fast.parameters()])
+    torch.testing.assert_close(own, torch.autograd.grad((weights * plain(x)).sum(), [x, *plain.parameters()]))

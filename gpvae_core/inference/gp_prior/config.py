@@ -16,7 +16,9 @@ from gpvae_core.errors import UserError
 from gpvae_core.inference.base import InferenceConfig, TrainingSetup
 from gpvae_core.inference.gp_prior.constraint import Constraint, FixedBeta, Geco
 from gpvae_core.inference.gp_prior.engine import GPPriorInference, columns_of
+from gpvae_core.inference.gp_prior.inducing_starts import PointsStart
 from gpvae_core.inference.gp_prior.model import Family, GPModel
+from gpvae_core.inference.gp_prior.sparse import Inducing
 from gpvae_core.inference.gp_prior.vectors import start_vectors
 from gpvae_core.part import MOST
 from gpvae_core.priors.base import PriorConfig
@@ -107,7 +109,7 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         assert isinstance(model, GPModel)
         start_vectors(model.prior.inputs, data.train, self.vectors, seed)
         train = DeviceSplit(data.train, torch.device("cpu"))
-        model.family.start(model.prior.at(columns_of(train)), seed)
+        model.family.start(model.prior, model.prior.at(columns_of(train)), seed)
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:
         return GPPriorInference(setup, self.least_variance, self.largest_variance, self.needs_whole_groups)
@@ -136,5 +138,16 @@ class InducingConfig(GPPriorInferenceConfig, ABC):
     needs_whole_groups: ClassVar[bool] = True
     points: int = Field(default=32, ge=1, le=2000, description="number of inducing points, m")
     learn_points: bool = Field(default=True, description="whether the inducing points are learned")
+    points_start: PointsStart = Field(
+        default="spread",
+        description="start of the inducing points: spread (inputs of training instances far from each other), draws "
+        "(of a density estimate of the categories' vectors, at each number: Algorithm 1), random (normal vectors of "
+        "standard deviation 1.5, at each number: Table C.1), or low, middle or high (all in a tenth of the inputs' "
+        "range: Fig. 4)",
+    )
     count: ClassVar[str] = "points"
     counts: ClassVar[tuple[int, ...]] = ()
+
+    def inducing(self, width: int) -> Inducing:
+        """Return the inducing points, for inputs of this width."""
+        return Inducing(self.points, width, self.learn_points, self.points_start)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig, InducingConfig
 from gpvae_core.inference.gp_prior.hensman import FreePosterior
-from gpvae_core.inference.gp_prior.sparse import Inducing
 
 
 class DecodedMeans(FreePosterior):
@@ -32,4 +31,4 @@ class DeepSvigpConfig(InducingConfig):
     unused: ClassVar[tuple[str, ...]] = ("least_variance", "largest_variance")
 
     def family(self, width: int, latent_dim: int) -> DecodedMeans:
-        return DecodedMeans(Inducing(self.points, width, self.learn_points), latent_dim)
+        return DecodedMeans(self.inducing(width), latent_dim)

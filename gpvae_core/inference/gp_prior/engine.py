@@ -73,16 +73,23 @@ class GPPriorInference(Inference):
         self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
     ) -> tuple[Terms, Marginals]:
         """Return the terms of the bound of a batch, and the posteriors of its latents (B, D)."""
-        x, values = split.batch(index), columns_of(split, index)
-        series = Series.of(values[self._group] if self._group else None, len(index), index.device)
-        pseudo = self._observations(vae, x)
-        in_rows = PseudoObservations(
-            series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
-        )
-        inputs = series.spread(self._gp.prior.at(values))
+        x = split.batch(index)
+        series, inputs, in_rows = self.arranged(split, index, x)
         found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
         q = Marginals(series.gather(found.marginals.mean), series.gather(found.marginals.variance))
         return self._decoded(vae, x, q, found.kl.sum(), generator), q
+
+    def arranged(
+        self, split: DeviceSplit, index: Int64[Tensor, " B"], x: Float[Tensor, "B C H W"]
+    ) -> tuple[Series, Float[Tensor, "G T F"], PseudoObservations]:
+        """Return the arrangement of a batch of images by group, with its inputs and pseudo-observations (G, D, T)."""
+        values = columns_of(split, index)
+        series = Series.of(values[self._group] if self._group else None, len(index), index.device)
+        pseudo = self._observations(self._setup.vae, x)
+        in_rows = PseudoObservations(
+            series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
+        )
+        return series, series.spread(self._gp.prior.at(values)), in_rows
 
     def _decoded(
         self, vae: VAE, x: Float[Tensor, "B C H W"], q: Marginals, kl: Tensor, generator: torch.Generator
@@ -123,7 +130,8 @@ class GPPriorInference(Inference):
         """Return the mean bound of a validation image's log predictive density in nats, from one sample.
 
         With groups, those of the validation images are new, and the score is their bound; without, it is
-        E_q(z) log p(y|z) with z at the image's columns given the training images alone.
+        E_q(z) log p(y|z) with z at the image's columns given the training images alone. A family that decodes means is
+        scored at them, with the penalty of its bound.
         """
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
@@ -133,10 +141,10 @@ class GPPriorInference(Inference):
             terms, _ = self._terms(vae, split, index, 1.0, generator)
             return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
         q, total = self.latents(split), 0.0
-        z = _sample(q, generator)
-        for index in torch.arange(len(split), device=z.device).split(CHUNK):
-            x = split.batch(index)
-            total += float(vae.likelihood.log_prob(x, vae.decode(z[index].to(x.dtype))).double().sum())
+        for index in torch.arange(len(split), device=split.images.device).split(CHUNK):
+            of_batch = Marginals(q.mean[index], q.variance[index])
+            terms = self._decoded(vae, split.batch(index), of_batch, q.mean.new_zeros(()), generator)
+            total += float(terms.log_likelihood.double().sum())
         return total / len(split)
 
     @torch.no_grad()
@@ -152,21 +160,20 @@ class GPPriorInference(Inference):
         predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
         return Marginals(predicted.mean.mT, predicted.variance.mT)
 
-    def predictor(self) -> Predictor:
-        """Return the process given all training images."""
-        train = self._setup.train
-        return self.given(train, torch.arange(len(train), device=train.images.device))
+    @torch.no_grad()
+    def predictor(self, given: DeviceSplit | None = None, index: Int64[Tensor, " N"] | None = None) -> Predictor:
+        """Return the process given all training images, or the images of another split at `index`, of one group."""
+        given = self._setup.train if given is None else given
+        prior, pseudo = self._gp.prior, self.pseudo_observations(given, index)
+        return self._gp.family.given(prior, prior.at(columns_of(given, index)), pseudo)
 
     @torch.no_grad()
-    def given(self, split: DeviceSplit, index: Int64[Tensor, " B"]) -> Predictor:
-        """Return the process given these images of a split, all of one group where there are groups.
-
-        They are encoded in pieces.
-        """
+    def pseudo_observations(self, split: DeviceSplit, index: Int64[Tensor, " N"] | None = None) -> PseudoObservations:
+        """Return the pseudo-observations (D, N) of all images of a split, or of those at `index`, encoded in pieces."""
+        index = torch.arange(len(split), device=split.images.device) if index is None else index
         pieces = [self._observations(self._setup.vae, split.batch(part)) for part in index.split(CHUNK)]
         mean, precision = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("mean", "precision"))
-        prior = self._gp.prior
-        return self._gp.family.given(prior, prior.at(columns_of(split, index)), PseudoObservations(mean, precision))
+        return PseudoObservations(mean, precision)
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Do nothing, as the trained model is complete."""

@@ -34,8 +34,8 @@ class FreePosterior(Family):
         self.below = nn.Parameter(torch.zeros(latent_dim, m, m, dtype=torch.float64))
         self.log_diagonal = nn.Parameter(torch.zeros(latent_dim, m, dtype=torch.float64))
 
-    def start(self, inputs: Float[Tensor, "N F"], seed: int) -> None:
-        self.inducing.start(inputs, seed)
+    def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
+        self.inducing.start(prior, inputs, seed)
         # Means of zero in all channels would be a saddle point of the symmetric channels.
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         self.mean.copy_(0.1 * noise)
@@ -72,4 +72,4 @@ class HensmanConfig(InducingConfig):
     unused: ClassVar[tuple[str, ...]] = ("least_variance", "largest_variance")
 
     def family(self, width: int, latent_dim: int) -> FreePosterior:
-        return FreePosterior(Inducing(self.points, width, self.learn_points), latent_dim)
+        return FreePosterior(self.inducing(width), latent_dim)

@@ -12,7 +12,7 @@ from gpvae_core.gp_prior.sparse import Statistics
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import InducingConfig
 from gpvae_core.inference.gp_prior.model import Approximation
-from gpvae_core.inference.gp_prior.sparse import Inducing, OptimalPosterior
+from gpvae_core.inference.gp_prior.sparse import OptimalPosterior
 from gpvae_core.priors.gp import GPPrior
 
 
@@ -43,4 +43,4 @@ class SvgpConfig(InducingConfig):
     needs_whole_groups: ClassVar[bool] = False
 
     def family(self, width: int, latent_dim: int) -> BatchOptimum:
-        return BatchOptimum(Inducing(self.points, width, self.learn_points))
+        return BatchOptimum(self.inducing(width))

@@ -12,7 +12,7 @@ from gpvae_core.gp_prior.sparse import Statistics, titsias_bound
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import InducingConfig
 from gpvae_core.inference.gp_prior.model import Approximation
-from gpvae_core.inference.gp_prior.sparse import Inducing, OptimalPosterior
+from gpvae_core.inference.gp_prior.sparse import OptimalPosterior
 from gpvae_core.priors.gp import GPPrior
 
 
@@ -38,4 +38,4 @@ class TitsiasConfig(InducingConfig):
     method: ClassVar[str] = "titsias"
 
     def family(self, width: int, latent_dim: int) -> TitsiasOptimum:
-        return TitsiasOptimum(Inducing(self.points, width, self.learn_points))
+        return TitsiasOptimum(self.inducing(width))

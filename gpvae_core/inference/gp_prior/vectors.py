@@ -11,9 +11,7 @@ from gpvae_core.covariances.inputs import KernelInputs
 from gpvae_core.data.auxiliary import Auxiliary
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
-
-RANDOM_SCALE = 1.5
-"""Standard deviation of a random start (Table C.1)."""
+from gpvae_core.inference.gp_prior.inducing_starts import RANDOM_SCALE
 
 
 @torch.no_grad()

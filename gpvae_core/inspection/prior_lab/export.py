@@ -50,11 +50,22 @@ def turn(views: Sequence[TurnView]) -> str:
     return csv_text(["run", "object", views[0].axis, "channel", "row", "column", "mean", "sd", "true"], rows)
 
 
-def nearest(views: Sequence[TurnView]) -> str:
-    """Return one row for each training view shown, nearest first."""
+def behind(views: Sequence[TurnView]) -> str:
+    """Return one row for each training view shown."""
     view = views[0]
-    rows = ([view.run, view.thing, view.at, shown.index, shown.at] for shown in view.nearest)
-    return csv_text(["run", "object", view.axis, "training_image", f"view {view.axis}"], rows)
+    rows = ([view.run, view.thing, view.at, shown.index, shown.thing, shown.at, shown.share] for shown in view.behind)
+    return csv_text(["run", "object", view.axis, "training_image", "its_object", f"its_{view.axis}", "share"], rows)
+
+
+def shares(views: Sequence[SeriesView]) -> str:
+    """Return one row for each pair of a frame and a frame that was given."""
+    rows = []
+    for view in views:
+        given = np.flatnonzero(view.seen)
+        for (k, s), share in np.ndenumerate(view.shares if view.shares is not None else np.zeros((0, 0))):
+            rows.append([view.run, view.series, k, view.times[k], int(given[s]), view.times[given[s]], share])
+    axis = views[0].axis
+    return csv_text(["run", "series", "frame", axis, "given_frame", f"its_{axis}", "share"], rows)
 
 
 def turn_latents(views: Sequence[TurnView]) -> str:

@@ -10,16 +10,13 @@ from torch import Tensor
 
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
-from gpvae_core.errors import UserError
+from gpvae_core.evaluation.process import inference_of
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.base import TrainingSetup
-from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
-from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE, GPPriorInference
-from gpvae_core.inference.gp_prior.model import GPModel, Predictor
+from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE
+from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor, Predictor
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.prior_lab.views import Layout
 from gpvae_core.inspection.views import Array, Indices
-from gpvae_core.progress import silent
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit
 
@@ -42,19 +39,12 @@ class PriorLab:
     """
 
     def __init__(self, run: Run, name: str = "") -> None:
-        inference = run.config.inference
-        if not isinstance(inference, GPPriorInferenceConfig):
-            raise UserError(f"run '{run.name}' has no GP prior: the other pages show it")
+        self.engine = inference_of(run, run.config.seed)
         self.run, self.name, data = run, name or run.name, run.data
         self.splits: Mapping[str, Split] = {"train": data.train, "validation": data.validation, "test": data.test}
         self._on_device = {name: DeviceSplit(split, run.device) for name, split in self.splits.items()}
         assert isinstance(run.model.extra, GPModel)
         self.prior = run.model.extra.prior
-        parts = self._on_device["train"], self._on_device["test"]
-        setup = TrainingSetup(run.model, *parts, run.config.likelihood.kind, 1, run.config.seed, None)
-        engine = inference.begin(setup, silent)
-        assert isinstance(engine, GPPriorInference)
-        self.engine = engine
         self.results = Memo(64)
         """Views and what they are made of, by a key of their own."""
 
@@ -100,8 +90,8 @@ class PriorLab:
 
     def given(self, split: str, index: Indices) -> Predictor:
         """Return the process given images of a split, all of one series where there are series."""
-        device = self.run.device
-        return self.engine.given(self._on_device[split], torch.as_tensor(np.asarray(index), device=device))
+        at = torch.as_tensor(np.asarray(index), device=self.run.device)
+        return self.engine.predictor(self._on_device[split], at)
 
     def given_training(self) -> Predictor:
         """Return the process given all training images."""
@@ -117,6 +107,13 @@ class PriorLab:
         """Return means and variances (P, D) of the latents at values of the columns."""
         q = given.predict(self.at(values))
         return q.mean.mT.cpu().numpy(), q.variance.clamp_min(LEAST_VARIANCE).mT.cpu().numpy()
+
+    def weights(self, given: Predictor, values: Mapping[str, np.ndarray]) -> Tensor | None:
+        """Return the weights (D, P, N) of the images given in the predicted means at values of the columns.
+
+        None where the family's posterior has parameters of its own, so that no prediction rests on images.
+        """
+        return given.weights(self.at(values)) if isinstance(given, LinearPredictor) else None
 
     def latents(self, split: str) -> Marginals:
         """Return the posteriors (N, D) of a split's latents, as an evaluation has them."""

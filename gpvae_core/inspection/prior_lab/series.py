@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.known_path import AffineFit, path_column
+from gpvae_core.inference.gp_prior.model import Predictor
 from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label, liveliest
 from gpvae_core.inspection.prior_lab.views import Curves, SeriesView, hidden_frames
 from gpvae_core.inspection.views import Array, Indices
@@ -66,7 +69,16 @@ class SeriesLab:
             spread=lab.spread(mean, variance),
             path=None if column is None else self._auxiliary[column.name][index],
             mse=np.square(decoded[at_frames] - frames).mean((1, 2, 3)),
+            shares=self._shares(given, self._columns_at(index, times, times)),
         )
+
+    def _shares(self, given: Predictor, values: Mapping[str, np.ndarray]) -> Array | None:
+        """Return the share of each frame given in the prediction of each frame, (T, S)."""
+        weights = self.lab.weights(given, values)
+        if weights is None:
+            return None
+        size = weights.abs().sum(0).cpu().numpy()
+        return size / np.maximum(size.sum(1, keepdims=True), np.finfo(size.dtype).tiny)
 
     def _columns_at(self, index: Indices, times: Array, at: Array) -> dict[str, np.ndarray]:
         """Return the kernel's columns at these values of the number; the others are those of the nearest frame."""

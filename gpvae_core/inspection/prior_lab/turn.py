@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.views import heaviest
 from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label, liveliest
 from gpvae_core.inspection.prior_lab.views import Curves, ShownImage, TurnView
 from gpvae_core.inspection.views import Array, Indices
@@ -12,8 +16,8 @@ from gpvae_core.progress import checkpoint
 
 STRIP, FINE = 9, 73
 """Number of predictions in the strip, and of the places at which latents are drawn."""
-NEAREST = 5
-"""Training views of the object that are shown."""
+SHOWN = 10
+"""Training views that are shown."""
 SAME = 1e-6
 """Share of the number's range by which two values may differ and still be the same."""
 
@@ -62,6 +66,7 @@ class TurnLab:
         means, variances = self._latents(position, fine)
         rows = liveliest(means)
         trained = self._own("train", position)
+        behind, effective = self._behind(position, trained, at)
         return TurnView(
             run=lab.name,
             thing=self.name(position),
@@ -72,7 +77,8 @@ class TurnLab:
             spread=lab.spread(mean, variance)[0],
             truth=truth,
             mse=None if truth is None else float(np.square(truth.image - image).mean()),
-            nearest=self._nearest(trained, at),
+            behind=behind,
+            effective=effective,
             strip=lab.decoded(self._latents(position, strip_at)[0]),
             strip_at=strip_at,
             curves=Curves(fine, means[:, rows], np.sqrt(variances[:, rows])),
@@ -82,9 +88,13 @@ class TurnLab:
 
     def _latents(self, position: int, at: Array) -> tuple[Array, Array]:
         """Return means and variances of an object's latents at values of the number."""
+        return self.lab.predicted(self.lab.given_training(), self._columns(position, at))
+
+    def _columns(self, position: int, at: Array) -> dict[str, np.ndarray]:
+        """Return the kernel's columns of an object at values of the number."""
         codes = zip(self.lab.categories, self._things[position], strict=False)
         values = {column.name: np.full(len(at), code, np.int64) for column, code in codes}
-        return self.lab.predicted(self.lab.given_training(), {**values, self.number.name: at})
+        return {**values, self.number.name: at}
 
     def distance(self, left: Array, right: float) -> Array:
         """Return the distance of values of the number, in its unit; half a period at most where it has one."""
@@ -103,14 +113,23 @@ class TurnLab:
                 return self._shown(split, int(found[0]))
         return None
 
-    def _nearest(self, trained: Indices, at: float) -> tuple[ShownImage, ...]:
-        apart = self.distance(self.lab.auxiliary("train")[self.number.name][trained], at)
-        order = np.argsort(apart, kind="stable")[:NEAREST]
-        return tuple(self._shown("train", int(index)) for index in trained[order])
+    def _behind(self, position: int, trained: Indices, at: float) -> tuple[tuple[ShownImage, ...], float | None]:
+        """Return the training views behind a prediction, and their effective number."""
+        weights = self.lab.weights(self.lab.given_training(), self._columns(position, np.array([at])))
+        if weights is None:
+            apart = self.distance(self.lab.auxiliary("train")[self.number.name][trained], at)
+            order = np.argsort(apart, kind="stable")[:SHOWN]
+            return tuple(self._shown("train", int(index)) for index in trained[order]), None
+        found = heaviest(weights[:, 0], torch.arange(weights.shape[-1], device=weights.device), SHOWN)
+        pairs = zip(found.index, found.share, strict=True)
+        views = tuple(replace(self._shown("train", int(i)), share=float(share)) for i, share in pairs)
+        return views, found.effective
 
     def _shown(self, split: str, index: int) -> ShownImage:
         image = self.lab.splits[split].pixels([index])[0].double().numpy()
-        return ShownImage(image, float(self.lab.auxiliary(split)[self.number.name][index]), split, index)
+        auxiliary = self.lab.auxiliary(split)
+        names = [column.names[int(auxiliary[column.name][index])] for column in self.lab.categories]
+        return ShownImage(image, float(auxiliary[self.number.name][index]), split, index, ", ".join(names))
 
     def _own(self, split: str, position: int) -> Indices:
         """Return the images of an object in a split."""

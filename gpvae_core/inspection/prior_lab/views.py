@@ -81,6 +81,9 @@ class SeriesView:
     """(T, E) the known path; None without one."""
     mse: Array
     """(T,) mean square error of a frame's pixels."""
+    shares: Array | None
+    """(T, S) share of each of the S frames given in the prediction of each frame, sum_l |w^l| over channels, of the sum
+    over the frames given; None where the method has no weights."""
 
     @property
     def rmse(self) -> float | None:
@@ -114,6 +117,9 @@ class ShownImage:
     at: float
     split: str
     index: int
+    thing: str = ""
+    share: float | None = None
+    """Of a training view: its share in the weights of the prediction, see `evaluation.views`; None without weights."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,11 @@ class TurnView:
     """The object's view at this very value, if there is one in the data."""
     mse: float | None
     """Mean square error of the prediction's pixels, if there is such a view."""
-    nearest: tuple[ShownImage, ...]
-    """The object's training views, nearest first."""
+    behind: tuple[ShownImage, ...]
+    """The training views on which the prediction rests, of the largest share first; without weights the object's own,
+    nearest first."""
+    effective: float | None
+    """Effective number of training views behind the prediction; None without weights."""
     strip: Array
     """(S, C, H, W) decoded means at `strip_at`."""
     strip_at: Array

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.likelihoods.gaussian import GaussianLikelihood
 from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
 from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
-from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, config, trained
+from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, config, inference, trained
 from tests.inference.gp_prior.test_families import METHODS
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -102,3 +103,18 @@ def test_a_gp_prior_predicts_images_at_held_out_times(tmp_path: Path) -> None:
     by_mean_image = -0.5 * pixels * (1 + float(torch.log(torch.tensor(2 * torch.pi * residual))))
     assert last["validation_elbo"] > first["validation_elbo"]
     assert last["validation_elbo"] > by_mean_image + 3
+
+
+def test_a_family_that_decodes_means_is_scored_at_them() -> None:
+    """Before, it was scored at samples, whose variance its decoder never met."""
+    deep = inference("deep-svigp", SETTINGS["deep-svigp"])
+    free = inference("hensman", SETTINGS["hensman"])
+    assert deep.score() == deep.score()
+    vae, split = deep._setup.vae, deep._setup.validation
+    q = deep.latents(split)
+    x = split.batch(torch.arange(len(split)))
+    assert isinstance(vae.likelihood, GaussianLikelihood)
+    fit = vae.likelihood.log_prob(x, vae.decode(q.mean.float())).double()
+    wanted = (fit - 0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.double().square()).mean()
+    assert deep.score() == pytest.approx(float(wanted.detach()), rel=1e-5)
+    assert free.score() != deep.score()

@@ -1,0 +1,41 @@
+"""GP-Prior Lab: which of the frames given the prediction of each frame of a series rests on."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gpvae_core.inspection.prior_lab.views import SeriesView
+from gpvae_core.plots.marks import figure_of, heatmap, scatter
+from gpvae_core.plots.theme import Theme, axis, frame, plain
+
+WIDTH, HEIGHT = 440, 330
+
+
+def figure(view: SeriesView, theme: Theme) -> go.Figure:
+    """Return the shares of the frames given (across) in the prediction of each frame (downwards), as a heat map."""
+    shares = np.zeros((len(view.times), 0)) if view.shares is None else view.shares
+    given, predicted = np.flatnonzero(view.seen) + 1, np.arange(len(view.times)) + 1
+    bar = {
+        "title": {"text": "share", "side": "right", "font": {"size": 11}}, "thickness": 12, "len": 1.0,
+        "tickformat": ".0%", "tickfont": {"size": 10, "color": theme.muted}, "outlinewidth": 0,
+    }  # fmt: skip
+    marks = [
+        heatmap(
+            x=given, y=predicted, z=shares.astype(np.float32), zmin=0.0, zmax=float(shares.max(initial=1e-12)),
+            colorscale=theme.density_scale, colorbar=bar, name=plain(view.run),
+            hovertemplate="frame %{y} rests on frame %{x}: %{z:.1%}<extra></extra>",
+        )
+    ]  # fmt: skip
+    hidden = predicted[~view.seen]
+    if hidden.size:
+        marks.append(
+            scatter(
+                x=np.full(len(hidden), 0.0), y=hidden, mode="markers", name="frame hidden", hoverinfo="skip",
+                marker={"symbol": "triangle-right", "size": 8, "color": theme.base},
+            )
+        )  # fmt: skip
+    layout = frame(theme, WIDTH, HEIGHT, (46, 8, 8, 38))
+    layout["xaxis"] = axis(theme, "frame given", range=[-1.0, len(view.times) + 0.6], showgrid=False)
+    layout["yaxis"] = axis(theme, "frame predicted", range=[len(view.times) + 0.6, 0.4], showgrid=False)
+    return figure_of(marks, layout)
