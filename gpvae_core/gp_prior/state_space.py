@@ -18,6 +18,7 @@ from torch import Tensor
 from gpvae_core.covariances.matern import SMOOTHNESS
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
+from gpvae_core.gp_prior.scan import Elements, prefixes
 
 
 @dataclass(frozen=True)
@@ -73,64 +74,115 @@ class MaternProcess:
 
 
 class MarkovPosterior:
-    """The posterior of a Matern GP given pseudo-observations at ordered instants: as `ExactPosterior`, in time O(T)."""
+    """The posterior of a Matern GP given pseudo-observations at ordered instants: as `ExactPosterior`, in time O(T).
+
+    Filter and smoother are prefixes of associative operations, so that all instants are computed at once, in O(log T)
+    rounds (Saerkkae & Garcia-Fernandez 2021).
+    """
 
     def __init__(self, kernel: MaternProcess, times: Float[Tensor, "*batch T"], pseudo: PseudoObservations) -> None:
         if bool((times.diff() < 0).any()):
             raise UserError("wanted instants in order of time")
         self._pseudo = pseudo
         P_inf = kernel.stationary()
-        self._A = kernel.transition(torch.cat([torch.zeros_like(times[..., :1]), times.diff()], -1))
-        noise = P_inf - self._A @ P_inf @ self._A.mT
-        self._filter(P_inf, noise)
+        A = kernel.transition(torch.cat([torch.zeros_like(times[..., :1]), times.diff()], -1))
+        # The first instant has no predecessor: its state is drawn from N(0, P_inf).
+        first = torch.arange(times.shape[-1], device=times.device) == 0
+        A = torch.where(first[:, None, None], 0.0, A)
+        # All channels of a series share its transitions; time comes first.
+        shape = (times.shape[-1], *pseudo.mean.shape[:-1], *P_inf.shape)
+        self._A = A.movedim(-3, 0).unsqueeze(-3).expand(shape)
+        noise = (P_inf - A @ P_inf @ A.mT).movedim(-3, 0).unsqueeze(-3).expand(shape)
+        self._filter(noise, pseudo.mean.movedim(-1, 0), pseudo.precision.movedim(-1, 0))
 
-    def _filter(self, P_inf: Float[Tensor, "S S"], noise: Float[Tensor, "*batch T S S"]) -> None:
-        """Run the Kalman filter: keep the predicted moments, gains and innovations of each instant."""
-        y, precision = self._pseudo.mean, self._pseudo.precision
-        m = y.new_zeros(*y.shape[:-1], P_inf.shape[0])
-        P = P_inf.expand(*y.shape[:-1], -1, -1)
-        self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = []
-        log_z = self._pseudo.log_normaliser()
-        for k in range(y.shape[-1]):
-            A = self._transition(k)
-            m = (A @ m.unsqueeze(-1)).squeeze(-1)
-            P = A @ P @ A.mT + noise[..., k, :, :].unsqueeze(-3)
-            # z = H x with H = (1, 0, 0). In terms of the precision p, gain K = P H' p / (1 + p P_11): 0 where p = 0.
-            p, innovation = precision[..., k], y[..., k] - m[..., 0]
-            shrink = p / (1 + p * P[..., 0, 0])
-            log_z = log_z - 0.5 * (torch.log1p(p * P[..., 0, 0]) + shrink * innovation.square())
-            gain = P[..., 0] * shrink.unsqueeze(-1)
-            self._steps.append((m, P, gain, shrink, innovation))
-            m = m + gain * innovation.unsqueeze(-1)
-            P = P - gain.unsqueeze(-1) * P[..., 0, :].unsqueeze(-2)
-        self._log_evidence = log_z
-
-    def _transition(self, k: int) -> Float[Tensor, "*batch 1 S S"]:
-        """Return the transition to instant k, which all channels of a series share."""
-        return self._A[..., k, :, :].unsqueeze(-3)
+    def _filter(
+        self, noise: Float[Tensor, "T *batch D S S"], y: Float[Tensor, "T *batch D"], p: Float[Tensor, "T *batch D"]
+    ) -> None:
+        """Run the Kalman filter, and keep each instant's predicted moments, gain and innovation."""
+        m, P = _filtered(self._A, noise, y, p)
+        before = torch.cat([torch.zeros_like(m[:1]), m[:-1]]), torch.cat([torch.zeros_like(P[:1]), P[:-1]])
+        self._m = _times(self._A, before[0])
+        self._P = self._A @ before[1] @ self._A.mT + noise
+        # z = H x with H = (1, 0, 0). In terms of the precision p, gain K = P H' p / (1 + p P_11): 0 where p = 0.
+        self._innovation = y - self._m[..., 0]
+        self._shrink = p / (1 + p * self._P[..., 0, 0])
+        self._gain = self._P[..., 0] * self._shrink.unsqueeze(-1)
+        fit = torch.log1p(p * self._P[..., 0, 0]) + self._shrink * self._innovation.square()
+        self._log_evidence = self._pseudo.log_normaliser() - 0.5 * fit.sum(0)
 
     def log_evidence(self) -> Float[Tensor, "*batch D"]:
         """Return log Z = log N(y~; 0, K + diag(sigma~^2)) of each channel in nats."""
         return self._log_evidence
 
     def marginals(self) -> Marginals:
-        """Return the marginals at all instants, observed or not, by the smoother of Bryson & Frazier."""
+        """Return the marginals at all instants, observed or not, by the smoother of Bryson & Frazier.
+
+        With C = I - K H, S the variance of the innovation e, and lambda, Lambda of the instants after one, it is
+
+            lambda~ = C' lambda - H' S^-1 e,    Lambda~ = C' Lambda C + H' S^-1 H,    x ~ N(m - P lambda~, P - P Lambda~ P)
+
+        of which A' lambda~ and A' Lambda~ A are those of the instant before.
+        """
         size = self._A.shape[-1]
         eye = torch.eye(size, dtype=self._A.dtype, device=self._A.device)
-        m, P = self._steps[-1][:2]
-        adjoint, curvature = torch.zeros_like(m), torch.zeros_like(P)
-        means, variances = [], []
-        for k in reversed(range(len(self._steps))):
-            m, P, gain, shrink, innovation = self._steps[k]
-            # C = I - K H; lambda~ = -H' S^-1 e + C' lambda, Lambda~ = H' S^-1 H + C' Lambda C
-            C = eye - torch.nn.functional.pad(gain.unsqueeze(-1), (0, size - 1))
-            adjoint = (C.mT @ adjoint.unsqueeze(-1)).squeeze(-1) - eye[0] * (shrink * innovation).unsqueeze(-1)
-            curvature = C.mT @ curvature @ C + torch.outer(eye[0], eye[0]) * shrink[..., None, None]
-            # x | all = m - P lambda~, with covariance P - P Lambda~ P
-            row = P[..., 0, :]
-            means.append(m[..., 0] - (row * adjoint).sum(-1))
-            variances.append(P[..., 0, 0] - (row * (curvature @ row.unsqueeze(-1)).squeeze(-1)).sum(-1))
-            A = self._transition(k)
-            adjoint, curvature = (A.mT @ adjoint.unsqueeze(-1)).squeeze(-1), A.mT @ curvature @ A
-        mean, variance = torch.stack(means[::-1], -1), torch.stack(variances[::-1], -1)
-        return Marginals(mean, variance.clamp_min(0.0))
+        C = eye - torch.nn.functional.pad(self._gain.unsqueeze(-1), (0, size - 1))
+        own = -eye[0] * (self._shrink * self._innovation).unsqueeze(-1)
+        curvature = torch.outer(eye[0], eye[0]) * self._shrink[..., None, None]
+        steps = C @ self._A, _times(self._A.mT, own), self._A.mT @ curvature @ self._A
+        _, adjoint, outer = (part.flip(0) for part in prefixes(_backwards, tuple(part.flip(0) for part in steps)))
+        adjoint = torch.cat([adjoint[1:], torch.zeros_like(adjoint[:1])])
+        outer = torch.cat([outer[1:], torch.zeros_like(outer[:1])])
+        adjoint, outer = _times(C.mT, adjoint) + own, C.mT @ outer @ C + curvature
+        row = self._P[..., 0, :]
+        mean = self._m[..., 0] - (row * adjoint).sum(-1)
+        variance = self._P[..., 0, 0] - (row * _times(outer, row)).sum(-1)
+        return Marginals(mean.movedim(0, -1), variance.movedim(0, -1).clamp_min(0.0))
+
+
+def _times(matrix: Float[Tensor, "*batch S S"], vector: Float[Tensor, "*batch S"]) -> Float[Tensor, "*batch S"]:
+    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+
+
+def _filtered(
+    A: Float[Tensor, "T *batch S S"],
+    noise: Float[Tensor, "T *batch S S"],
+    y: Float[Tensor, "T ..."],
+    p: Float[Tensor, "T ..."],
+) -> tuple[Float[Tensor, "T *batch S"], Float[Tensor, "T *batch S S"]]:
+    """Return mean and covariance of the state at each instant given the observations up to it.
+
+    The element of an instant is p(x_k | y_k, x_(k-1)) = N(F x_(k-1) + b, C) with what y_k says of x_(k-1), a Gaussian
+    with information vector eta and matrix J (Saerkkae & Garcia-Fernandez 2021, lemma 7).
+    """
+    shrink = p / (1 + p * noise[..., 0, 0])
+    gain = noise[..., 0] * shrink.unsqueeze(-1)
+    row = A[..., 0, :]
+    F = A - gain.unsqueeze(-1) * row.unsqueeze(-2)
+    C = noise - gain.unsqueeze(-1) * noise[..., 0, :].unsqueeze(-2)
+    eta = row * (shrink * y).unsqueeze(-1)
+    J = row.unsqueeze(-1) * row.unsqueeze(-2) * shrink[..., None, None]
+    _, m, P, _, _ = prefixes(_forwards, (F, gain * y.unsqueeze(-1), C, eta, J))
+    return m, P
+
+
+def _forwards(first: Elements, second: Elements) -> Elements:
+    """Return the element of two stretches of time together (Saerkkae & Garcia-Fernandez 2021, lemma 8)."""
+    (F, b, C, eta, J), (F2, b2, C2, eta2, J2) = first, second
+    eye = torch.eye(C.shape[-1], dtype=C.dtype, device=C.device)
+    # X = F2 (I + C J2)^-1 and Y = F' (I + J2 C)^-1
+    mixed = eye + C @ J2
+    X = torch.linalg.solve(mixed.mT, F2.mT).mT
+    Y = torch.linalg.solve(mixed, F).mT
+    return (
+        X @ F,
+        _times(X, b + _times(C, eta2)) + b2,
+        X @ C @ F2.mT + C2,
+        _times(Y, eta2 - _times(J2, b)) + eta,
+        Y @ J2 @ F + J,
+    )
+
+
+def _backwards(later: Elements, earlier: Elements) -> Elements:
+    """Return the affine map of (lambda, Lambda) from after the later stretch to before the earlier one."""
+    (Phi, v, W), (Phi2, v2, W2) = later, earlier
+    return Phi @ Phi2, _times(Phi2.mT, v) + v2, Phi2.mT @ W @ Phi2 + W2

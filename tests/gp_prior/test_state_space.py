@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.exact import ExactPosterior
@@ -81,23 +82,27 @@ def test_gradients_are_those_of_the_dense_form(nu: float) -> None:
         torch.testing.assert_close(markov, dense, atol=1e-6, rtol=1e-6)
 
 
-def test_work_grows_linearly_with_the_number_of_instants() -> None:
-    """Counted in operations of the recorded graph, as times depend on the machine."""
+def test_work_grows_linearly_and_depth_logarithmically_with_the_number_of_instants() -> None:
+    """Counted in multiplications, and in operations of the recorded graph, as times depend on the machine."""
 
-    def nodes(n: int) -> int:
+    def counted(n: int) -> tuple[int, int]:
         times = torch.linspace(0, 3, n, dtype=torch.float64)
         pseudo = pseudo_observations(1, n)
         y = pseudo.mean.requires_grad_()
-        posterior = MarkovPosterior(process(1.5), times, PseudoObservations(y, pseudo.precision))
-        seen, stack = set(), [posterior.log_evidence().grad_fn]
+        with FlopCounterMode(display=False) as counter:
+            posterior = MarkovPosterior(process(1.5), times, PseudoObservations(y, pseudo.precision))
+            mean = posterior.marginals().mean.sum()
+        seen, stack = set(), [posterior.log_evidence().grad_fn, mean.grad_fn]
         while stack:
             node = stack.pop()
             if node is not None and node not in seen:
                 seen.add(node)
                 stack += [parent for parent, _ in node.next_functions]
-        return len(seen)
+        return counter.get_total_flops(), len(seen)
 
-    assert nodes(80) - nodes(40) == 2 * (nodes(40) - nodes(20))
+    work, nodes = zip(*map(counted, (64, 128, 256)), strict=True)
+    assert work[2] - work[1] == pytest.approx(2 * (work[1] - work[0]), rel=0.01)
+    assert nodes[2] - nodes[1] == nodes[1] - nodes[0]
 
 
 def test_disordered_times_and_other_smoothness_are_refused() -> None:
