@@ -37,7 +37,10 @@ class PriorLabControls(Controls):
             state.param.at, "Place", lambda text: self.set(at=str(text)), lambda key: self.set(at=key), notches=400
         )
         self._of_thing = (*self.thing.widgets, self.thing.random(), self.at)
-        self.bar = pn.FlexBox(self.run, self.other, *self._of_series, *self._of_thing, **BAR)
+        self.first_row = Stepper(self, "First row", "row", "item", {}, width=150)
+        self._of_grid = (*self.first_row.widgets, self.first_row.random())
+        parts = (*self._of_series, *self._of_thing, *self._of_grid)
+        self.bar = pn.FlexBox(self.run, self.other, *parts, **BAR)
 
     def offer(self, request: PriorLabRequest) -> None:
         """Show the request's values, and the options that there are."""
@@ -49,6 +52,10 @@ class PriorLabControls(Controls):
             widget.visible = bool(request.series)
         for widget in self._of_thing:
             widget.visible = bool(request.turns)
+        for widget in self._of_grid:
+            widget.visible = request.grid is not None
+        if request.grid is not None:
+            self.first_row.show(request.item, len(request.grid) - 1)
         if request.series:
             self.series.show(request.item, len(request.series[0]) - 1)
         if request.turns:
@@ -73,5 +80,7 @@ class PriorLabControls(Controls):
         )  # fmt: skip
 
     def step(self, by: int) -> None:
-        """Go to the previous (-1) or next (1) series or object."""
-        (self.thing if self.thing.field.visible else self.series).step(by)
+        """Go to the previous (-1) or next (1) series, object or row."""
+        steppers = (self.series, self.thing, self.first_row)
+        if shown := next((stepper for stepper in steppers if stepper.field.visible), None):
+            shown.step(by)

@@ -12,6 +12,7 @@ from gpvae_core.inspection.memo import Memo
 
 # Torch takes a second to import: the page is up before.
 if TYPE_CHECKING:
+    from gpvae_core.inspection.prior_lab.grid import GridLab
     from gpvae_core.inspection.prior_lab.lab import PriorLab
     from gpvae_core.inspection.prior_lab.series import SeriesLab
     from gpvae_core.inspection.prior_lab.turn import TurnLab
@@ -65,3 +66,9 @@ class PriorLabs:
         if shown[0].layout != "turn":
             return ()
         return tuple(lab.results.get("turns", lambda lab=lab: TurnLab(lab)) for lab in shown)
+
+    def grid(self, lab: PriorLab) -> GridLab | None:
+        """Return the pairs of two categories of a run, None where its prior takes no two."""
+        from gpvae_core.inspection.prior_lab.grid import GridLab
+
+        return lab.results.get("grid", lambda: GridLab(lab)) if lab.layout == "grid" else None

@@ -12,13 +12,19 @@ from dashboards.lab.looks import WIDE, card_grid
 from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.prior_lab import run_panes, series_panes, turn_panes
+from dashboards.prior_lab import grid_panes, run_panes, series_panes, turn_panes
 from dashboards.prior_lab.controls import PriorLabControls
 from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest, resolve
 from dashboards.prior_lab.state import PriorLabState
 from dashboards.prior_lab.training import PriorTraining
 from dashboards.widgets.video import VideoPlayer
+
+WHOLE_ROW = ":host { grid-column: 1 / -1; }"
+NO_VIEW = (
+    "The kernel of this run takes neither a number nor two categories: there is no series to play and nothing to turn. "
+    "Below: its training, its latents, and the runs on the same data."
+)
 
 
 class PriorLabPage(Page[PriorLabRequest]):
@@ -30,7 +36,7 @@ class PriorLabPage(Page[PriorLabRequest]):
     line_style: ClassVar[str] = ".summary { font-size: 14px; line-height: 1.45; }"
 
     def make_panes(self) -> Sequence[PriorLabPane]:
-        return *series_panes.PANES, *turn_panes.PANES, *run_panes.PANES
+        return *series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *run_panes.PANES
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(PriorLabs)
@@ -41,6 +47,7 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.line.min_height = 44
         self.show_line("Loading the runs…")
         self.controls.bar.append(self.training.toggle)
+        self.session.cards[grid_panes.PairGrid.name].stylesheets = [WHOLE_ROW]
         self.cards = card_grid(self.player, *self.session.cards.values())
         self.asked = pn.Column(self.controls.bar, **WIDE)
         return self.asked, self.about.panel, self.training.panel, self.line, self.cards
@@ -56,7 +63,9 @@ class PriorLabPage(Page[PriorLabRequest]):
             return series_panes.summary(request.series_views())
         if request.turns:
             return turn_panes.summary(request.turn_views())
-        return ""
+        if request.grid is not None:
+            return grid_panes.summary(grid_panes.grid_view(request))
+        return NO_VIEW
 
     def runs_of(self, request: PriorLabRequest) -> Sequence[str]:
         return tuple(lab.name for lab in request.both)

@@ -14,6 +14,7 @@ from gpvae_core.inspection.prior_lab.views import SeriesView, TurnView
 from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
+    from gpvae_core.inspection.prior_lab.grid import GridLab
     from gpvae_core.inspection.prior_lab.lab import PriorLab
     from gpvae_core.inspection.prior_lab.series import SeriesLab
     from gpvae_core.inspection.prior_lab.turn import TurnLab
@@ -30,12 +31,17 @@ class PriorLabRequest:
     """The series of both runs; () where instances are in no series."""
     turns: tuple[TurnLab, ...]
     """The objects of both runs; () where there is no number to turn them by."""
+    grid: GridLab | None
+    """The pairs of two categories of the run; None where its prior takes no two."""
     runs: tuple[str, ...]
     mates: tuple[str, ...]
     item: int
     hide: str
     at: float
     """Value of the number at which an object is looked at."""
+    colour: str
+    error: str
+    time: str
     theme: Theme
 
     @property
@@ -79,14 +85,18 @@ def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None
     other = _other(labs, name, lab, values)
     shown = (lab,) if other is None else (lab, other)
     values.lasting += labs.library.remark([each.name for each in shown])
-    series, turns = labs.series(shown), labs.turns(shown)
+    series, turns, grid = labs.series(shown), labs.turns(shown), labs.grid(lab)
     if series:
         values.below("item", len(series[0]), f"{lab.group} of the test images")
     if turns:
         values.below("item", len(turns[0]), turns[0].what)
+    if grid is not None:
+        values.below("item", len(grid), grid.row.name)
     request = PriorLabRequest(
-        labs=labs, lab=lab, other=other, series=series, turns=turns, runs=tuple(names), mates=labs.mates(name),
+        labs=labs, lab=lab, other=other, series=series, turns=turns, grid=grid,
+        runs=tuple(names), mates=labs.mates(name),
         item=values["item"], hide=values["hide"], at=_place(turns, values), theme=values.theme,
+        **{name: values[name] for name in ("colour", "error", "time")},
     )  # fmt: skip
     return values.resolved(request)
 

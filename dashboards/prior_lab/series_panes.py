@@ -110,7 +110,7 @@ class FrameShares(SeriesPane):
         return Content(
             figure=as_json(frame_shares.figure(first, request.theme)),
             sub=f"{first.run}, {first.series}",
-            sentence="The predicted mean of the latents is a weighted sum of what the encoder says of each frame given; "
+            sentence="The predicted mean of the latents is a weighted sum of what the encoder says of frames given; "
             f"colour: the share of each in the absolute weights.{marked}",
             alt=most,
         )

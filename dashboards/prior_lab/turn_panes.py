@@ -70,7 +70,7 @@ class ViewsBehindIt(TurnPane):
 
     def draw(self, view: Views, request: PriorLabRequest) -> Content:
         first = view[0]
-        sub = "" if first.effective is None else f"effectively {first.effective:.3g} of all views"
+        sub = "" if first.effective is None else f"effectively {first.effective:,.0f} of {first.given:,}"
         return Content(
             figure=as_json(prior_view.behind(first, request.theme)),
             sub=sub,

@@ -119,7 +119,7 @@ class MarkovPosterior:
 
         With C = I - K H, S the variance of the innovation e, and lambda, Lambda of the instants after one, it is
 
-            lambda~ = C' lambda - H' S^-1 e,    Lambda~ = C' Lambda C + H' S^-1 H,    x ~ N(m - P lambda~, P - P Lambda~ P)
+            lambda~ = C' lambda - H' S^-1 e,  Lambda~ = C' Lambda C + H' S^-1 H,  x ~ N(m - P lambda~, P - P Lambda~ P),
 
         of which A' lambda~ and A' Lambda~ A are those of the instant before.
         """

@@ -14,15 +14,18 @@ WIDTH, HEIGHT = 440, 330
 
 def figure(view: SeriesView, theme: Theme) -> go.Figure:
     """Return the shares of the frames given (across) in the prediction of each frame (downwards), as a heat map."""
-    shares = np.zeros((len(view.times), 0)) if view.shares is None else view.shares
-    given, predicted = np.flatnonzero(view.seen) + 1, np.arange(len(view.times)) + 1
+    count = len(view.times)
+    shares = np.full((count, count), np.nan, np.float32)  # nothing is drawn in the columns of hidden frames
+    if view.shares is not None:
+        shares[:, view.seen] = view.shares
+    predicted = np.arange(count) + 1
     bar = {
         "title": {"text": "share", "side": "right", "font": {"size": 11}}, "thickness": 12, "len": 1.0,
         "tickformat": ".0%", "tickfont": {"size": 10, "color": theme.muted}, "outlinewidth": 0,
     }  # fmt: skip
     marks = [
         heatmap(
-            x=given, y=predicted, z=shares.astype(np.float32), zmin=0.0, zmax=float(shares.max(initial=1e-12)),
+            x=predicted, y=predicted, z=shares, zmin=0.0, zmax=float(np.nanmax(shares, initial=1e-12)),
             colorscale=theme.density_scale, colorbar=bar, name=plain(view.run),
             hovertemplate="frame %{y} rests on frame %{x}: %{z:.1%}<extra></extra>",
         )
@@ -36,6 +39,6 @@ def figure(view: SeriesView, theme: Theme) -> go.Figure:
             )
         )  # fmt: skip
     layout = frame(theme, WIDTH, HEIGHT, (46, 8, 8, 38))
-    layout["xaxis"] = axis(theme, "frame given", range=[-1.0, len(view.times) + 0.6], showgrid=False)
-    layout["yaxis"] = axis(theme, "frame predicted", range=[len(view.times) + 0.6, 0.4], showgrid=False)
+    layout["xaxis"] = axis(theme, "frame given", range=[-1.0, count + 0.6], showgrid=False)
+    layout["yaxis"] = axis(theme, "frame predicted", range=[count + 0.6, 0.4], showgrid=False)
     return figure_of(marks, layout)

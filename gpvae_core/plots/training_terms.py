@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -38,7 +39,7 @@ def figure(curves: Sequence[TrainingCurve], theme: Theme) -> go.Figure:
         wide, high = (1.0 - 0.16 * (columns - 1)) / columns, (1.0 - 0.2 * (rows - 1)) / rows
         left, bottom = column * (wide + 0.16), max(0.0, 1.0 - (row + 1) * high - row * 0.2)
         last = row == rows - 1 or k + columns >= len(shown)
-        scale = {"type": "log", "exponentformat": "power", "dtick": 1} if _logarithmic(curves, name) else {}
+        scale = _scale(curves, name)
         title, unit = PANELS[name]
         below = {"domain": [left, left + wide], "anchor": f"y{nth(k)}"}
         layout[f"xaxis{nth(k)}"] = axis(theme, "epoch" if last else "", nticks=5, **below)
@@ -60,10 +61,11 @@ def figure(curves: Sequence[TrainingCurve], theme: Theme) -> go.Figure:
     return figure_of(marks, layout)
 
 
-def _logarithmic(curves: Sequence[TrainingCurve], name: str) -> bool:
-    """Return whether a term, which is positive, spans more than a decade."""
-    if name not in LOGARITHMIC:
-        return False
+def _scale(curves: Sequence[TrainingCurve], name: str) -> dict[str, Any]:
+    """Return the scale of a term's axis: logarithmic for one that is positive and spans more than a decade."""
     values = np.concatenate([curve.terms[name] for curve in curves])
     values = values[np.isfinite(values) & (values > 0)]
-    return bool(values.size and values.max() > 10 * values.min())
+    if name not in LOGARITHMIC or not values.size or values.max() <= 10 * values.min():
+        return {}
+    decades = np.log10(values.max() / values.min())
+    return {"type": "log", "exponentformat": "power", "dtick": max(1, int(np.ceil(decades / 4)))}

@@ -17,6 +17,7 @@ SMALL: dict[str, Any] = {
     "likelihood.kind": "gaussian",
 }  # fmt: skip
 BY_TIME: dict[str, Any] = {"prior.kernel": "matern(time, nu=1.5, length_scale=3)", "prior.group": "film"}
+BY_PAIR: dict[str, Any] = {"prior.kernel": "linear(character, dim=2) * linear(pose, dim=2)"}
 BY_ANGLE: dict[str, Any] = {"prior.kernel": "periodic(angle) * linear(object, dim=2)"}
 
 
@@ -62,3 +63,17 @@ def run_on(table: Path, out: Path, method: str, settings: dict[str, Any]) -> Pat
     """A run of a few epochs on a table."""
     data = DataConfig(name=f"table:{table}")
     return train(make_config(method, data, load(data).event_shape, SMALL | settings), out, device="cpu")
+
+
+def pairs(path: Path) -> Path:
+    """A table of 7 characters in 9 poses, some of which are in the validation and test splits."""
+    who, pose = (part.reshape(-1) for part in np.meshgrid(np.arange(7), np.arange(9), indexing="ij"))
+    images = spot(-0.9 + 0.3 * who, -0.8 + 0.2 * pose)
+    left = (3 * who + pose) % 9
+    split = np.where(left == 0, "test", np.where(left == 4, "validation", "train"))
+    arrays = {
+        "images": images, "split": split, "character:category": np.array([f"hero {w}" for w in who]),
+        "pose:category": np.array([f"pose {p}" for p in pose]),
+    }  # fmt: skip
+    np.savez(path, **arrays)
+    return path

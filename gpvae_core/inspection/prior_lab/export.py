@@ -8,7 +8,7 @@ import numpy as np
 
 from gpvae_core.csv_text import csv_text
 from gpvae_core.inspection.prior_lab.training_curves import TERMS
-from gpvae_core.inspection.prior_lab.views import SeriesView, TrainingCurve, TurnView
+from gpvae_core.inspection.prior_lab.views import GridView, PriorMap, RunScore, SeriesView, TrainingCurve, TurnView
 
 
 def series(views: Sequence[SeriesView]) -> str:
@@ -75,3 +75,32 @@ def turn_latents(views: Sequence[TurnView]) -> str:
     pairs = np.stack([view.curves.mean, view.curves.deviation], 2).reshape(len(view.curves.at), -1)
     rows = ([view.run, view.thing, at, *pair] for at, pair in zip(view.curves.at, pairs, strict=True))
     return csv_text(header, rows)
+
+
+def latents(view: PriorMap) -> str:
+    """Return one row for each image of the map."""
+    numbers = list(view.numbers)
+    header = ["image", "x", "y", *numbers, *view.categories]
+    rows = (
+        [int(index), *view.xy[k], *(view.numbers[name][k] for name in numbers)]
+        + [names[int(codes[k])] for codes, names in view.categories.values()]
+        for k, index in enumerate(view.index)
+    )
+    return csv_text(header, rows)
+
+
+def scores(found: Sequence[RunScore]) -> str:
+    """Return one row for each run."""
+    header = ["run", "method", "mse", "path_rmse", "epochs", "seconds", "inducing_points", "length_scale"]
+    rows = ([s.run, s.method, s.mse, s.path_rmse, s.epochs, s.seconds, s.points, s.length_scale] for s in found)
+    return csv_text(header, rows)
+
+
+def grid(view: GridView) -> str:
+    """Return one row for each pair."""
+    rows = (
+        [view.run, row, column, None if cell.truth is None else cell.trained, cell.mse]
+        for row, cells in zip(view.rows, view.cells, strict=True)
+        for column, cell in zip(view.columns, cells, strict=True)
+    )
+    return csv_text(["run", view.row_name, view.column_name, "trained_on", "mse"], rows)

@@ -104,15 +104,23 @@ class SeriesLab:
     def _fit(self) -> AffineFit:
         column = path_column(self._auxiliary)
         assert column is not None
-        means, paths = [], []
+        index, means = self.first_latents()
+        return AffineFit.of(means, self._auxiliary[column.name][index])
+
+    def first_latents(self) -> tuple[Indices, Array]:
+        """Return the frames of the first FITTED series and their posterior means (M, D), all frames given."""
+        return self.lab.results.get(("first latents", self.split), self._first_latents)
+
+    def _first_latents(self) -> tuple[Indices, Array]:
+        frames, means = [], []
         for position in range(min(FITTED, len(self))):
             checkpoint()
             index = self.frames_of(position)
             times = self._auxiliary[self.number.name][index]
-            values = self._columns_at(index, times, times)
-            means.append(self.lab.predicted(self.lab.given(self.split, index), values)[0])
-            paths.append(self._auxiliary[column.name][index])
-        return AffineFit.of(np.concatenate(means), np.concatenate(paths))
+            given = self.lab.given(self.split, index)
+            means.append(self.lab.predicted(given, self._columns_at(index, times, times))[0])
+            frames.append(index)
+        return np.concatenate(frames), np.concatenate(means)
 
 
 def _places(times: Array) -> tuple[Array, Indices]:

@@ -79,6 +79,7 @@ class TurnLab:
             mse=None if truth is None else float(np.square(truth.image - image).mean()),
             behind=behind,
             effective=effective,
+            given=len(lab.splits["train"]),
             strip=lab.decoded(self._latents(position, strip_at)[0]),
             strip_at=strip_at,
             curves=Curves(fine, means[:, rows], np.sqrt(variances[:, rows])),

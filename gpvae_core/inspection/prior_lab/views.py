@@ -144,6 +144,8 @@ class TurnView:
     nearest first."""
     effective: float | None
     """Effective number of training views behind the prediction; None without weights."""
+    given: int
+    """Number of training views."""
     strip: Array
     """(S, C, H, W) decoded means at `strip_at`."""
     strip_at: Array
@@ -182,16 +184,25 @@ class GridView:
 
 @dataclass(frozen=True)
 class PriorMap(LabelledMap):
-    """The latents of training images in the plane, with the columns that they can be coloured by."""
+    """The latents of images in the plane, with the columns that they can be coloured by."""
 
+    categories: Mapping[str, tuple[Indices, tuple[str, ...]]]
+    """Codes of each category, and their names."""
     numbers: Mapping[str, Array]
     """Values of each number, by the label of its axis."""
     periods: Mapping[str, float | None]
     note: str
     """What a place on the map means."""
-    x_label: str
-    sample: int
+    labels: tuple[str, str]
+    """Names of the axes; '' for axes without a meaning."""
+    split: str
     whole: int
+    """Number of images of the split, of which these are some."""
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """What the map can be coloured by."""
+        return (*self.numbers, *self.categories)
 
 
 @dataclass(frozen=True)
@@ -211,6 +222,8 @@ class RunScore:
 
     run: str
     method: str
+    images: int
+    """Number of test images on which errors are taken."""
     mse: float
     """Mean square error of a test image's pixels, decoding the mean of the latents."""
     path_rmse: float | None
@@ -231,3 +244,11 @@ class RunScore:
     def seconds_per_epoch(self) -> float:
         """Mean seconds of an epoch, scoring included."""
         return self.seconds / max(1, self.epochs)
+
+
+def mean_errors(view: GridView) -> tuple[float | None, float | None]:
+    """Return the mean square errors over the pairs of a grid that were not trained on, and over those that were."""
+    known = [cell for cells in view.cells for cell in cells if cell.mse is not None]
+    parts = [[cell.mse or 0.0 for cell in known if cell.trained == trained] for trained in (False, True)]
+    unseen, seen = (float(np.mean(part)) if part else None for part in parts)
+    return unseen, seen
