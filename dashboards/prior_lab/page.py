@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -48,8 +47,9 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.show_line("Loading the runs…")
         self.controls.bar.append(self.training.toggle)
         self.session.cards[grid_panes.PairGrid.name].stylesheets = [WHOLE_ROW]
-        self.cards = card_grid(self.player, *self.session.cards.values())
-        self.asked = pn.Column(self.controls.bar, **WIDE)
+        # NOTE: what is shown and hidden must not have a display of its own, as the grid has.
+        self.cards = pn.Column(card_grid(self.player, *self.session.cards.values()), visible=False, margin=0, **WIDE)
+        self.asked = pn.Column(self.controls.bar, visible=False, **WIDE)
         return self.asked, self.about.panel, self.training.panel, self.line, self.cards
 
     # What a request shows
@@ -120,7 +120,7 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.asked.visible = self.cards.visible = bool(names)
         if not names:
             if self.state.run:
-                self.notice.add(f"there is no run '{html.escape(self.state.run)}' with a GP prior here")
+                self.notice.add(f"there is no run '{self.state.run}' with a GP prior here")
             self.show_line("")
             self.training.offer(None)
             return

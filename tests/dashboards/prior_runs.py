@@ -36,7 +36,7 @@ def films(path: Path, with_place: bool = True) -> Path:
     time = np.concatenate([np.sort(rng.uniform(0, 10, length)) for length in lengths])
     x, y = np.sin(time + film), np.cos(0.7 * time - film)
     split = np.where(film < 4, "train", np.where(film < 6, "validation", "test"))
-    arrays = {
+    arrays: dict[str, Any] = {
         "images": spot(x, y), "time:number(unit=s)": time, "film:category": np.array([f"film {f}" for f in film]),
         "split": split,
     }  # fmt: skip
@@ -71,7 +71,7 @@ def pairs(path: Path) -> Path:
     images = spot(-0.9 + 0.3 * who, -0.8 + 0.2 * pose)
     left = (3 * who + pose) % 9
     split = np.where(left == 0, "test", np.where(left == 4, "validation", "train"))
-    arrays = {
+    arrays: dict[str, Any] = {
         "images": images, "split": split, "character:category": np.array([f"hero {w}" for w in who]),
         "pose:category": np.array([f"pose {p}" for p in pose]),
     }  # fmt: skip

@@ -21,7 +21,7 @@ from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.prior_lab.page import PriorLabPage
 from dashboards.prior_lab.state import PriorLabState
 from tests.dashboards.conftest import eventually, wait_until
-from tests.dashboards.prior_runs import BY_ANGLE, BY_TIME, films, run_on, views
+from tests.dashboards.prior_runs import BY_ANGLE, BY_PAIR, BY_TIME, films, pairs, run_on, views
 from tests.dashboards.saving import check_figure, save
 from tests.dashboards.steps import wait_for_choice
 from tests.tidy import tidy
@@ -31,12 +31,13 @@ expect.set_options(timeout=30_000)
 
 @pytest.fixture(scope="module")
 def prior_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs on films with a known path, one on views of objects."""
+    """Two runs on films with a known path, one on views of objects, one on pairs of categories."""
     folder = tmp_path_factory.mktemp("prior")
     of_films, of_views = films(folder / "films.npz"), views(folder / "views.npz")
     root = folder / "runs"
     root.mkdir()
-    run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE)
+    run_on(pairs(folder / "pairs.npz"), root / "pairs-svgp", "svgp:12", BY_PAIR)
+    run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE | {"balance": "geco"})
     run_on(of_films, root / "films-markov", "markov", BY_TIME)
     run_on(of_films, root / "films-svgp", "svgp:4", BY_TIME)
     return root
@@ -114,7 +115,7 @@ def test_a_first_run_is_offered_where_there_is_none_and_more_are_trained(prior_r
     assert not page.cards.visible
     (tmp_path / "films-svgp").symlink_to(prior_runs / "films-svgp")
     page.runs_changed()
-    wait_until(page, lambda: page.session.request is not None)
+    wait_until(page, lambda: page.training.toggle.visible and page.training._origin is not None)
     assert page.cards.visible
     page.training.method.value = "svgp"
     page.training.points.value, page.training.epochs.value = 2, 2
@@ -205,13 +206,87 @@ def test_a_series_is_played_hidden_and_compared(offline_page: Any, prior_url: st
 
 
 @pytest.mark.page
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768)])
-def test_the_page_has_no_fault_that_axe_finds_and_is_not_wider_than_the_window(
-    offline_page: Any, prior_url: str, width: int, height: int
+def test_an_object_is_turned_by_keys_and_its_views_are_shown(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=views-svgp&item=2", "view")
+    expect(page.locator(".summary")).to_contain_text("object thing 2 at 135.0°: views-svgp MSE")
+    alt(page, "behind").to_have_attribute("aria-label", re.compile(r"thing \d at .*°: \d"))
+    slider = page.get_by_role("slider", name="angle")
+    slider.focus()
+    slider.press("Home")
+    wait_for_choice(page, "at", "0")
+    expect(page.locator(".summary")).to_contain_text("object thing 2 at 0.0°: views-svgp MSE")
+    expect(page.locator(".summary")).to_contain_text("which was trained on")
+    field = page.get_by_role("textbox", name="angle, number")
+    field.fill("460")
+    field.press("Enter")
+    wait_for_choice(page, "at", "460")
+    expect(card(page, "view").locator(".sub")).to_have_text("object thing 2 at 100.0°")
+    expect(page.locator(".summary")).to_contain_text("no image in the data")
+    page.get_by_role("button", name="validation view").click()
+    expect(page.locator(".summary")).to_contain_text("at 225.0°: views-svgp MSE")
+    page.locator("section[data-view=prior_view] h2").click()
+    page.keyboard.press("ArrowRight")
+    wait_for_choice(page, "item", "3")
+    expect(page.locator(".summary")).to_contain_text("object thing 3 at 225.0°")
+    for name in ("view", "behind", "latents", "training", "map", "scores"):
+        expect(card(page, name).locator(".main-svg").first).to_be_attached()
+        check_figure(page, card(page, name), "views-svgp")
+        assert tidy(save(page, card(page, name), "CSV")[1].decode())
+    card(page, "map").get_by_role("combobox").select_option("object")
+    wait_for_choice(page, "colour", "object")
+    alt(page, "map").to_have_attribute("aria-label", re.compile("coloured by object"))
+    expect(card(page, "points").locator(".message")).to_contain_text("No other run here differs")
+    terms = "window.gpvaePlots.prior_training.layout.annotations.map(note => note.text).join()"
+    assert "multiplier" in page.evaluate(terms), "GECO's terms are drawn"
+    expect(page.locator(".notice")).to_be_hidden()
+
+
+@pytest.mark.page
+def test_pairs_and_runs_are_compared(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=pairs-svgp", "grid")
+    expect(page.locator(".summary")).to_contain_text(re.compile("pairs-svgp: MSE .* not trained on"))
+    alt(page, "grid").to_have_attribute("aria-label", re.compile("Grid of 5 by 8 predictions"))
+    page.get_by_role("button", name="Next row").click()
+    wait_for_choice(page, "item", "1")
+    check_figure(page, card(page, "grid"), "pairs-svgp", "hero 1")
+    assert len(tidy(save(page, card(page, "grid"), "CSV")[1].decode())) == 40
+    opened_in_browser(page, prior_url, "?run=films-svgp&error=path&time=epoch", "scores")
+    alt(page, "scores").to_have_attribute("aria-label", re.compile("films-svgp: .*films-markov: .*path RMSE"))
+    card(page, "scores").get_by_label("error").select_option("mse")
+    wait_for_choice(page, "error", "mse")
+
+
+@pytest.mark.page
+def test_a_first_run_is_trained_with_its_curves(
+    offline_page: Any, start_server: Callable[..., Any], tmp_path: Path
 ) -> None:
-    page = opened_in_browser(offline_page, prior_url, "?run=films-svgp&with=films-markov&hide=second")
+    """The first run is on the moving ball, of one epoch here; the second, with another m, stands beside it."""
+    page = offline_page
+    page.goto(str(start_server(tmp_path).url) + "gp-prior-lab")
+    page.get_by_role("spinbutton", name="Epochs").fill("2")
+    page.get_by_role("spinbutton", name="Epochs").press("Tab")
+    expect(page.get_by_text("No run here has a GP prior")).to_be_visible()
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.locator(".progress-words")).to_contain_text("moving-ball-svgp15")
+    alt(page, "live").to_have_attribute("aria-label", re.compile("moving-ball-svgp15, epoch 1: .*kl"), timeout=120_000)
+    expect(card(page, "path").locator(".main-svg").first).to_be_attached(timeout=120_000)
+    wait_for_choice(page, "run", "moving-ball-svgp15")
+    expect(page.get_by_text("No run here has a GP prior")).to_be_hidden()
+
+
+@pytest.mark.page
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768)])
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("films-svgp&with=films-markov&hide=second", "path"), ("views-svgp", "view"), ("pairs-svgp", "grid")],
+)
+def test_the_page_has_no_fault_that_axe_finds_and_is_not_wider_than_the_window(
+    offline_page: Any, prior_url: str, width: int, height: int, query: str, name: str
+) -> None:
+    page = opened_in_browser(offline_page, prior_url, f"?run={query}", name)
     page.set_viewport_size({"width": width, "height": height})
-    expect(page.get_by_role("button", name="Play")).to_be_enabled()
+    for pane in ("map", "scores"):
+        expect(card(page, pane).locator(".main-svg").first).to_be_attached()
     for _ in range(2):
         found = Axe().run(page).response["violations"]
         assert [f"{rule['id']}: {[node['html'][:120] for node in rule['nodes']]}" for rule in found] == []

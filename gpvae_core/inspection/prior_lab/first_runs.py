@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.config import make_config
+from gpvae_core.covariances.expression import parse_kernel
+from gpvae_core.covariances.matern import MaternConfig
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.prior_lab.lab import PriorLab
@@ -33,31 +35,44 @@ def prior_methods() -> dict[str, str]:
 def planned(origin: PriorLab | None, method: str, epochs: int) -> RunConfig:
     """Plan a training of `method`, such as 'svgp:15', on the data of `origin`, or on the moving ball.
 
-    A run of the method of `origin` has its settings but the number of inducing points and of epochs.
+    It has the settings of `origin` but those of inference, if the method is another, and the number of epochs.
 
     Raises:
-        UserError: the method is unknown or does not fit the data.
+        UserError: the method is unknown or does not fit the data or the other settings.
     """
-    settings: dict[str, Any] = {"train.epochs": epochs}
     if origin is None:
         data = DataConfig(name=FIRST_DATA)
-        return make_config(method, data, load(data).event_shape, settings)
-    config = origin.run.config
-    if get_method(method).inference == get_method(config.method).inference:
-        name, _, number = method.partition(":")
-        raw: dict[str, Any] = config.to_json()
-        raw["train"]["epochs"], raw["method"] = epochs, method
-        if number and (key := prior_methods()[name]):
-            part, _, field = key.partition(".")
-            raw[part][field] = int(number)
-        return RunConfig.model_validate(raw)
-    settings |= {"latent_dim": config.latent_dim}
-    if method == STATE_SPACE and origin.number is not None:
-        settings["prior.kernel"] = f"matern({origin.number.name}, nu=1.5)"
-    planned_config = make_config(method, config.data, origin.run.model.event_shape, settings)
+        return make_config(method, data, load(data).event_shape, {"train.epochs": epochs})
+    own, shape = origin.run.config, origin.run.model.event_shape
+    raw: dict[str, Any] = own.to_json()
+    prior = raw["prior"] | {"kernel": _kernel(origin, method)}
+    settings = {f"prior.{name}": value for name, value in prior.items() if name != "kind"}
+    settings |= {"likelihood.kind": own.likelihood.kind, "train.epochs": epochs, "latent_dim": own.latent_dim}
+    new: dict[str, Any] = make_config(method, own.data, shape, settings).to_json()
+    raw |= {"method": method, "prior": prior, "train": raw["train"] | {"epochs": epochs}}
+    if get_method(method).inference != get_method(own.method).inference:
+        raw["inference"] = new["inference"]
+    elif method != own.method and (key := prior_methods()[method.partition(":")[0]]):
+        field = key.removeprefix("inference.")
+        raw["inference"] |= {field: new["inference"][field]}
+    config = RunConfig.model_validate(raw)
     # Raises now, and not once the training has begun, if the kernel does not fit.
-    planned_config.inference.extra(planned_config.prior, origin.run.meta.columns, config.latent_dim)
-    return planned_config
+    config.inference.extra(config.prior, origin.run.meta.columns, config.latent_dim)
+    return config
+
+
+def _kernel(origin: PriorLab, method: str) -> str:
+    """Return the kernel of `origin` or, for a method that takes but one Matern kernel of a number, such a one."""
+    kernel = origin.prior.config.kernel
+    if method != STATE_SPACE or origin.number is None or isinstance(_only(kernel), MaternConfig):
+        return kernel
+    return f"matern({origin.number.name}, nu=1.5)"
+
+
+def _only(kernel: str) -> object:
+    """Return the settings of a kernel's only term; None where it has several."""
+    terms = list(parse_kernel(kernel).terms())
+    return terms[0].config if len(terms) == 1 else None
 
 
 def run_name(root: Path, config: RunConfig) -> str:
