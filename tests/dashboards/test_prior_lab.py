@@ -252,7 +252,7 @@ def test_pairs_and_runs_are_compared(offline_page: Any, prior_url: str) -> None:
     assert len(tidy(save(page, card(page, "grid"), "CSV")[1].decode())) == 40
     opened_in_browser(page, prior_url, "?run=films-svgp&error=path&time=epoch", "scores")
     alt(page, "scores").to_have_attribute("aria-label", re.compile("films-svgp: .*films-markov: .*path RMSE"))
-    card(page, "scores").get_by_label("error").select_option("mse")
+    card(page, "scores").locator("select[name=error]").select_option("mse")
     wait_for_choice(page, "error", "mse")
 
 
@@ -263,8 +263,8 @@ def test_a_first_run_is_trained_with_its_curves(
     """The first run is on the moving ball, of one epoch here; the second, with another m, stands beside it."""
     page = offline_page
     page.goto(str(start_server(tmp_path).url) + "gp-prior-lab")
-    page.get_by_role("spinbutton", name="Epochs").fill("2")
-    page.get_by_role("spinbutton", name="Epochs").press("Tab")
+    page.get_by_label("Epochs", exact=True).fill("2")
+    page.get_by_label("Epochs", exact=True).press("Tab")
     expect(page.get_by_text("No run here has a GP prior")).to_be_visible()
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator(".progress-words")).to_contain_text("moving-ball-svgp15")
