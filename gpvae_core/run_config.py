@@ -168,7 +168,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _inference_supports_the_settings(self) -> RunConfig:
-        raw: dict[str, Any] = self.to_json()
+        raw: dict[str, Any] = {"prior": {"kind": self.prior.kind}, **self.to_json()}
         for key, required in self.inference.only.items():
             value = reduce(lambda node, name: node[name], key.split("."), raw)  # look up a dotted key
             value = value["kind"] if key in PARTS else value
@@ -215,6 +215,7 @@ class RunConfig(BaseModel):
                 self.refiner.build(self.net, event_shape, self.latent_dim),
                 self.inference.extra(self.prior, columns, self.latent_dim),
             )
+            self.inference.prepare(vae, self.net, self.decoder or self.net)
         self.regulariser.prepare(vae.encoder)
         vae.refiner.check(vae)
         if self.freeze_decoder:

@@ -128,7 +128,7 @@ class Training:
 
     def _check_progress(self) -> None:
         """Raise ValueError if the state has a stage or a step that this run does not have."""
-        stages = len(self.model.encoder.stages())
+        stages = len(self.config.inference.stages(self.model))
         if self.state.stage >= stages or self.state.step > len(self.images):
             raise ValueError(f"stage {self.state.stage} of {stages}, step {self.state.step}")
 
@@ -197,7 +197,7 @@ class Training:
 
     def _over(self) -> bool:
         """Return whether there is no epoch left to train."""
-        cfg, stages = self.config.train, len(self.model.encoder.stages())
+        cfg, stages = self.config.train, len(self.config.inference.stages(self.model))
         return self.state.finished or self.state.epoch >= cfg.epochs or waited_enough(cfg, self.state, stages)
 
     def _finish(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
@@ -218,8 +218,8 @@ class Training:
         self.save()
 
     def _enter_stage(self) -> None:
-        """Enter the encoder's stage of this epoch: its parameters require gradients, all others do not."""
-        stage = enter_stage(self.model.encoder.stages(), self.state, self.config.train.epochs)
+        """Enter the stage of this epoch: its parameters require gradients, all others do not."""
+        stage = enter_stage(self.config.inference.stages(self.model), self.state, self.config.train.epochs)
         if stage.enter is not None:
             stage.enter()
         parameters = dict(self.model.named_parameters())
@@ -229,7 +229,7 @@ class Training:
         weight = kl_weight(cfg.train, self.state.epoch)
         self.bound_settings = BoundSettings(cfg.objective, cfg.regulariser, weight, stage.reward)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(cfg.train, self.state.epoch)
+            group["lr"] = stage.rate * learning_rate(cfg.train, self.state.epoch)
 
     def _epoch(self, inference: Inference, progress: Progress, stop: threading.Event) -> None:
         """Train the rest of the current epoch.
@@ -281,7 +281,7 @@ class Training:
 
     def _end_epoch(self, inference: Inference, on_epoch: OnEpoch | None) -> None:
         state, cfg = self.state, self.config.train
-        train_bound = state.bound_sum / len(self.images)
+        train_bound = state.bound_sum / len(self.images.seen)
         score = inference.score()
         if not (math.isfinite(train_bound) and math.isfinite(score)):
             self._save_results()

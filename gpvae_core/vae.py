@@ -105,11 +105,12 @@ class VAE(GenerativeModel):
         """Return p(z) for each of B images, as `GenerativeModel.prior`.
 
         Raises:
-            UserError: a prior over instances correlates their latents, so that an image has no prior of its own.
+            UserError: the model is one of images given their auxiliary columns, whose latents a prior correlates or
+                whose networks take the columns too, so that single images have no log p(x).
         """
         if self.extra is not None:
             raise UserError(
-                "this run's prior correlates the latents of all images, so that log p(x) and gaps of single images are "
+                "this run models images given their auxiliary columns, so that log p(x) and gaps of single images are "
                 "not defined for it"
             )
         return super().prior(x)

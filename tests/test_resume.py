@@ -21,7 +21,7 @@ from gpvae_core.training import resume, train
 
 DATA = DataConfig(name="digits")
 DIGITS = load(DATA)
-INDEPENDENT = [name for name, method in methods().items() if not INFERENCES.get(method.inference).correlates]
+INDEPENDENT = [name for name, method in methods().items() if not INFERENCES.get(method.inference).conditional]
 """Methods that need no auxiliary columns; tests/inference/gp_prior stops those that do."""
 EPOCHS, STEPS = 4, 3
 # A large learning rate moves sigma_x and all else far from their start, on which nothing that is derived may depend.

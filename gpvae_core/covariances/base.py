@@ -9,6 +9,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from gpvae_core.covariances.factor import Factor
 from gpvae_core.part import MOST
 from gpvae_core.registry import Registry
 
@@ -27,6 +28,14 @@ class CovarianceFunction(nn.Module, ABC):
     @abstractmethod
     def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
         """Return k(x_a, x_a)."""
+
+    @abstractmethod
+    def factor(self, x: Float[Tensor, "N F"], jitter: float) -> Factor:
+        """Return V with V V' = k(x, x), as narrow as the kernel and the distinct values of its column allow.
+
+        Raises:
+            UserError: the kernel has no such factor, or one that is too wide.
+        """
 
 
 class CovarianceConfig(BaseModel, ABC):

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gpvae_core.covariances.base import CovarianceFunction
+from gpvae_core.covariances.factor import Factor, of_product, of_sum
 
 
 class _Combination(CovarianceFunction):
@@ -33,9 +34,15 @@ class SumOfKernels(_Combination):
     def __init__(self, parts: Sequence[CovarianceFunction]) -> None:
         super().__init__(add, parts)
 
+    def factor(self, x: Float[Tensor, "N F"], jitter: float) -> Factor:
+        return of_sum([part.factor(x, jitter) for part in self._parts])
+
 
 class ProductOfKernels(_Combination):
     """k(x, x') = prod_i k_i(x, x')."""
 
     def __init__(self, parts: Sequence[CovarianceFunction]) -> None:
         super().__init__(mul, parts)
+
+    def factor(self, x: Float[Tensor, "N F"], jitter: float) -> Factor:
+        return of_product([part.factor(x, jitter) for part in self._parts])

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpvae_core.covariances.base import COVARIANCES, CovarianceFunction, VectorConfig
+from gpvae_core.covariances.factor import Factor, of_features
 from gpvae_core.covariances.parameters import Positive
 
 
@@ -30,6 +31,9 @@ class Linear(CovarianceFunction):
 
     def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
         return self.variance() * self.phi(x).square().sum(-1)
+
+    def factor(self, x: Float[Tensor, "N F"], jitter: float) -> Factor:
+        return of_features(lambda y: self.variance().sqrt() * self.phi(y), x)
 
 
 @COVARIANCES.register("linear")

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.covariances.base import COVARIANCES, CovarianceConfig, CovarianceFunction
+from gpvae_core.covariances.factor import Factor, of_distinct_values
 from gpvae_core.covariances.parameters import Positive
 from gpvae_core.part import MOST
 
@@ -27,6 +28,9 @@ class Same(CovarianceFunction):
 
     def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
         return self.variance() * x.new_ones(x.shape[:-1])
+
+    def factor(self, x: Float[Tensor, "N F"], jitter: float) -> Factor:
+        return of_distinct_values(self.matrix, x, self._features, jitter)
 
 
 @COVARIANCES.register("same")

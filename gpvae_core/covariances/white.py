@@ -10,7 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from gpvae_core.covariances.base import COVARIANCES, CovarianceConfig, CovarianceFunction
+from gpvae_core.covariances.factor import Factor
 from gpvae_core.covariances.parameters import Positive
+from gpvae_core.errors import UserError
 from gpvae_core.part import MOST
 
 
@@ -28,6 +30,10 @@ class White(CovarianceFunction):
 
     def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
         return self.variance() * x.new_ones(x.shape[:-1])
+
+    def factor(self, x: Float[Tensor, "N F"], jitter: float) -> Factor:
+        """Raise UserError, as the matrix has full rank."""
+        raise UserError("white noise has no low rank: leave white() out of the kernel, as alpha is the noise here")
 
 
 @COVARIANCES.register("white")

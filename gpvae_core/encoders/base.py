@@ -37,6 +37,8 @@ class Stage:
     """Puts the encoder into the state of this stage; called before each of its epochs, and idempotent."""
     reward: Callable[[LogJoint, Tensor, Posterior, torch.Generator | None], Tensor] | None = None
     """Function (log_joint, x, q, generator) -> (B,) nats that are added to each image's training surrogate."""
+    rate: float = 1.0
+    """Factor of the learning rate."""
 
 
 ALL_AT_ONCE = (Stage("all", ("",), 1.0),)

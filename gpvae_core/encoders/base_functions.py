@@ -12,10 +12,11 @@ from gpvae_core.types import EventShape
 class BaseFunctions(nn.Module):
     """Network x -> b(x), c(x) of one trunk and one linear layer; c is positive by a softplus."""
 
-    def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int) -> None:
+    def __init__(self, net: NetConfig, event_shape: EventShape, latent_dim: int, beside: int = 0) -> None:
+        """Build the network; `beside` is how many numbers stand beside the trunk's features in `from_features`."""
         super().__init__()
         self.trunk = net.trunk(event_shape)
-        self.head = nn.Linear(net.feature_dim, 2 * latent_dim)
+        self.head = nn.Linear(net.feature_dim + beside, 2 * latent_dim)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """Return b(x) and c(x)."""

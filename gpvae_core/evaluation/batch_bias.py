@@ -21,7 +21,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.gp_prior.sparse import InducingProjection, Statistics
-from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE, columns_of
+from gpvae_core.inference.conditional import LEAST_VARIANCE, columns_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.inference.gp_prior.sparse import PooledPredictor
 from gpvae_core.inference.gp_prior.svgp import BatchOptimum
@@ -52,11 +52,10 @@ class BatchBias:
     batch_size: int
 
 
-def check_batches(run: Run) -> None:
-    """Raise UserError unless q(z_i) of a run is estimated from mini-batches."""
+def takes_batches(run: Run) -> bool:
+    """Return whether q(z_i) of a run is estimated from mini-batches, as by svgp without groups."""
     model = run.model.extra
-    if not isinstance(model, GPModel) or not isinstance(model.family, BatchOptimum) or model.prior.group:
-        raise UserError("the bias of mini-batches is that of method 'svgp' without groups, as eq. 9 has it")
+    return isinstance(model, GPModel) and isinstance(model.family, BatchOptimum) and not model.prior.group
 
 
 @torch.no_grad()
@@ -76,9 +75,10 @@ def batch_bias(
         batch_size: images in a batch (default: that of the run's training).
 
     Raises:
-        UserError: the method is not svgp, or there are groups; or a number is too small.
+        UserError: the method is not svgp, there are groups, a number is too small, or an image has no observed pixel.
     """
-    check_batches(run)
+    if not takes_batches(run):
+        raise UserError("the bias of mini-batches is that of method 'svgp' without groups, as eq. 9 has it")
     size = run.config.train.batch_size if batch_size is None else batch_size
     if batches < 2 or size < 1:
         raise UserError(f"wanted at least 2 batches of at least 1 image, got {batches} of {size}")
@@ -88,11 +88,13 @@ def batch_bias(
     assert isinstance(model, GPModel)
     at, pseudo = predictor.sparse.at(model.prior.at(columns_of(train))), engine.pseudo_observations(train)
     chosen = torch.as_tensor(index, device=run.device)
+    if not bool(torch.isin(chosen, train.seen).all()):
+        raise UserError("a missing frame is in no batch: wanted images of which a pixel was observed")
     full = predictor.sparse.q.marginals(_part(at, chosen))
     generator = torch.Generator(run.device).manual_seed(seed)
     means, distances = [], []
     for done in range(batches):
-        found = _one_order(engine.batches(generator, size), at, pseudo, chosen)
+        found = _one_order(engine.batches(generator, size), len(train.seen), at, pseudo, chosen)
         means.append(found.mean)
         distances.append(divergence(found, full).sum(0))
         progress(done + 1, batches, "mini-batches of eq. 9")
@@ -105,7 +107,11 @@ def batch_bias(
 
 
 def _one_order(
-    batches: Sequence[Tensor], at: InducingProjection, pseudo: PseudoObservations, chosen: Int64[Tensor, " n"]
+    batches: Sequence[Tensor],
+    count: int,
+    at: InducingProjection,
+    pseudo: PseudoObservations,
+    chosen: Int64[Tensor, " n"],
 ) -> Marginals:
     """Return the marginals (D, n) of the chosen instances, each by the batch that has it."""
     mean = pseudo.mean.new_empty(len(pseudo.mean), len(chosen))
@@ -113,7 +119,7 @@ def _one_order(
     for batch in batches:
         members = torch.isin(chosen, batch).nonzero().flatten()
         if len(members):
-            share = len(batch) / pseudo.mean.shape[1]
+            share = len(batch) / count
             own = PseudoObservations(pseudo.mean[:, batch], pseudo.precision[:, batch])
             q = Statistics.of(_part(at, batch), own).scaled(1 / share).posterior()
             found = q.marginals(_part(at, chosen[members]))

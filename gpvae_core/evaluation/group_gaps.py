@@ -23,7 +23,7 @@ from gpvae_core.evaluation.pseudo_ascent import (
     moved,
 )
 from gpvae_core.gp_prior.pseudo import PseudoObservations
-from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE
+from gpvae_core.inference.conditional import LEAST_VARIANCE
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.progress import Progress
 from gpvae_core.refiners.until_flat import climb
@@ -31,7 +31,7 @@ from gpvae_core.runs import Run
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
-SCORE_SAMPLES = 128
+SCORE_SAMPLES = 64
 """Samples of the latents by which the bounds before and after are compared."""
 
 
@@ -42,6 +42,7 @@ class Groups:
     vae: VAE
     model: GPModel
     x: Float[Tensor, "G T C H W"]
+    observed: Bool[Tensor, "G T 1 H W"] | None
     present: Bool[Tensor, "G T"]
     inputs: Float[Tensor, "G T F"]
     pseudo: PseudoObservations
@@ -54,14 +55,15 @@ class Groups:
         found = self.model.family.approximate(self.model.prior, self.inputs[rows], moved(own, coordinates), 1.0)
         std = found.marginals.variance.clamp_min(LEAST_VARIANCE).sqrt()
         z = (found.marginals.mean.mT + std.mT * eps).to(self.x.dtype)
-        log_p = self.vae.likelihood.log_prob(self.x[rows], self.vae.decode(z)).double()
+        observed = None if self.observed is None else self.observed[rows]
+        log_p = self.vae.likelihood.log_prob(self.x[rows], self.vae.decode(z), observed).double()
         return (log_p * self.present[rows]).sum(-1) - found.kl
 
 
 @torch.no_grad()
 def group_gaps(
     run: Run, images: Split, codes: NDArray[np.int64], seed: int, progress: Progress
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+) -> Iterator[tuple[NDArray[np.float64], ...]]:
     """Yield the gaps of the groups with these codes and their errors, some groups at a time."""
     model, engine, split = check_amortized(run), inference_of(run, seed), DeviceSplit(images, run.device)
     group = split.columns[model.prior.group]
@@ -72,9 +74,10 @@ def group_gaps(
     for part in torch.as_tensor(codes, device=run.device).split(max(1, AT_ONCE // (len(noise) * longest))):
         # `Series` has its rows in ascending order of the codes.
         index = torch.isin(group, part).nonzero().flatten()
-        x = split.batch(index)
-        series, inputs, pseudo = engine.arranged(split, index, x)
-        groups = Groups(run.model, model, x[series.index], series.present, inputs, pseudo)
+        series, inputs, pseudo = engine.arranged(split, index, engine.pseudo_observations(split, index))
+        x, observed = split.batch(index)[series.index], split.observed(index)
+        observed = None if observed is None else observed[series.index]
+        groups = Groups(run.model, model, x, observed, series.present, inputs, pseudo)
         rows = part.argsort().argsort()
         difference, error = (t[rows] for t in _optimised(groups, noise[:, None, None], generator))
         done += len(part)

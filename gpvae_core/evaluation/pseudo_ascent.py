@@ -16,10 +16,10 @@ from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.refiners.until_flat import AdamUntilFlat, Objective
 from gpvae_core.runs import Run
 
-ASCENT = AdamUntilFlat(samples=16, max_windows=30, drops=3)
+ASCENT = AdamUntilFlat(samples=4, max_windows=15, drops=3, step_size=0.2, gain=1e-2)
 """Ascent of the pseudo-observations, in standard deviations sigma~ of the encoder's (y~) and in nats (sigma~)."""
-AT_ONCE = 4096
-"""Images that are decoded in one batch."""
+AT_ONCE = 256
+"""Images that are decoded in one batch: few, so that the time left can be told after some of them."""
 
 
 def check_amortized(run: Run) -> GPModel:
@@ -57,10 +57,6 @@ def differentiated(value: Callable[[Tensor, Sequence[Tensor]], Float[Tensor, " B
     return objective
 
 
-def kept_if_better(
-    difference: Float[Tensor, " B"], error: Float[Tensor, " B"]
-) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
-    """Return gaps and errors, both 0 where the start is at least as good, and stays."""
-    better = difference > 0
-    gap, spread = (torch.where(better, t, 0.0).cpu().double().numpy() for t in (difference, error))
-    return gap, spread
+def kept_if_better(growth: Float[Tensor, " B"], *more: Float[Tensor, " B"]) -> tuple[Float[np.ndarray, " B"], ...]:
+    """Return the growth of bounds and what belongs to it, all 0 where the start is at least as good, and stays."""
+    return tuple(torch.where(growth > 0, t, 0.0).cpu().double().numpy() for t in (growth, *more))

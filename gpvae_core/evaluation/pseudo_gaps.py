@@ -26,7 +26,12 @@ from gpvae_core.runs import Run
 
 @dataclass(frozen=True)
 class PseudoGaps:
-    """The gaps of some groups or images, in nats."""
+    """The gaps of some groups or images, in nats.
+
+    An ascent can end below the best bound, so that a gap is one at least. The gap of an image is that of the bound of
+    all images, which one pseudo-observation can raise by far more than its own image's part where those of the others
+    are poor.
+    """
 
     index: NDArray[np.int64]
     """Code of each group, or index of each image among the training images."""
@@ -34,6 +39,9 @@ class PseudoGaps:
     """Growth of the bound, with the same noise before and after; 0 where the ascent found nothing better."""
     error: Float[np.ndarray, " N"]
     """Monte Carlo standard error of each gap."""
+    own: Float[np.ndarray, " N"] | None
+    """Of an image, the part of the gap that is the growth of its own E log p(y_i|z_i); the rest is that of the others,
+    whose latents move as well, and of the KL. None of groups."""
     seconds: float
 
 
@@ -56,5 +64,5 @@ def pseudo_gaps(
     parts = (
         group_gaps(run, split, index, seed, progress) if model.prior.group else image_gaps(run, index, seed, progress)
     )
-    gap, error = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return PseudoGaps(index, gap, error, time.monotonic() - started)
+    gap, error, *own = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return PseudoGaps(index, gap, error, own[0] if own else None, time.monotonic() - started)

@@ -43,15 +43,19 @@ class LowRankPrior:
         inverse_diagonal = (1 - white.square().sum(0)) / self._alpha
         return -0.5 * (fit + (q.variance * inverse_diagonal).sum(-1) + self.log_det() + n * math.log(2 * math.pi))
 
-    def predict(
-        self, V_s: Float[Tensor, "S H"], mean: Float[Tensor, "D N"], variance: Float[Tensor, "D N"]
-    ) -> Marginals:
-        """Return the marginals at S new inputs given q(z) = prod_i N(mean_i, variance_i), integrated over q.
+    def weights(self, V_s: Float[Tensor, "S H"]) -> Float[Tensor, "S N"]:
+        """Return k_s' K^-1 of S new inputs with V_s V' = k_s': the weight of each instance's latent in E z_s."""
+        # k_s' K^-1 = V_s V' (I - V G^-1 V') / alpha = V_s G^-1 V'
+        return V_s @ self._solve(self._V.T)
+
+    def predict(self, V_s: Float[Tensor, "S H"], k_ss: Float[Tensor, " S"], q: Marginals) -> Marginals:
+        """Return the marginals (D, S) at S new inputs given q(z) = prod_i N(mean_i, variance_i), integrated over q.
 
         p(z_s|z) has the mean k_s' K^-1 z, whose variance under q adds to that of p(z_s|z).
+
+        Args:
+            k_ss: kernel of each new input with itself, without alpha; V_s V_s' where no new feature is in it.
         """
-        # k_s' K^-1 = V_s V' (I - V G^-1 V') / alpha = V_s G^-1 V'
-        weights = V_s @ self._solve(self._V.T)
-        prior = V_s.square().sum(-1) + self._alpha
+        weights = self.weights(V_s)
         explained = ((weights @ self._V) * V_s).sum(-1)
-        return Marginals(mean @ weights.T, prior - explained + variance @ weights.square().T)
+        return Marginals(q.mean @ weights.T, k_ss + self._alpha - explained + q.variance @ weights.square().T)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from gpvae_core.bounds import Bound
 from gpvae_core.data.auxiliary import Column
 from gpvae_core.data.base import Dataset
+from gpvae_core.encoders.base import Stage
+from gpvae_core.nets.base import NetConfig
 from gpvae_core.part import PartConfig
 from gpvae_core.priors.base import PriorConfig
 from gpvae_core.progress import Progress
@@ -54,7 +56,10 @@ class Inference(ABC):
 
     @abstractmethod
     def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
-        """Return the batches of this epoch: indices of training images, each of which is in one batch."""
+        """Return the batches of this epoch: indices of training images, each of which is in one batch.
+
+        A missing frame, of which no pixel was observed, may be in none.
+        """
 
     @abstractmethod
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
@@ -93,12 +98,28 @@ class InferenceConfig(PartConfig):
             UserError: the prior or the columns do not suit this inference.
         """
 
+    def prepare(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
+        """Change the model that was built, in place; nothing by default. Override where networks take columns too.
+
+        Args:
+            net: the networks of the encoder.
+            decoder: those of the decoder.
+        """
+        return
+
+    def stages(self, vae: VAE) -> tuple[Stage, ...]:
+        """Return the stages of training: by default those of the encoder. Override where inference has its own."""
+        return vae.encoder.stages()
+
     @abstractmethod
     def start(self, vae: VAE, data: Dataset, seed: int) -> None:
         """Set what starts at the training data, in a model whose other weights are at their start already."""
 
-    correlates: ClassVar[bool] = False
-    """Whether a prior over their auxiliary columns correlates instances, so that a run needs data with columns."""
+    conditional: ClassVar[bool] = False
+    """Whether the model is one of images given their auxiliary columns, so that a run needs data with columns, and
+    `begin` returns a `ConditionalInference`. Single images without columns have then no log p(x)."""
+    takes_missing: ClassVar[bool] = False
+    """Whether it trains on data with missing pixels and missing frames (`Split.observed`)."""
 
     @property
     @abstractmethod

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from gpvae_core.errors import UserError
 from gpvae_core.nets.base import NETS, NetConfig
+from gpvae_core.nets.doubling import DoublingConvolution, glorot
 from gpvae_core.part import MOST_UNITS
 from gpvae_core.types import EventShape
 
@@ -40,34 +39,15 @@ class CasaleConfig(NetConfig):
         layers: list[nn.Module] = []
         for c_in in (channels, self.filters, self.filters):
             layers += [nn.Conv2d(c_in, self.filters, KERNEL, stride=2), nn.ELU()]
-        return _glorot(nn.Sequential(*layers, nn.Flatten()))
+        return glorot(nn.Sequential(*layers, nn.Flatten()))
 
     def decoder(self, latent_dim: int, event_shape: EventShape) -> nn.Module:
         channels, f = _checked(event_shape), self.filters
         layers: list[nn.Module] = [nn.Linear(latent_dim, SMALL**2 * f), nn.Unflatten(1, (f, SMALL, SMALL))]
         # 4 -> 8 -> 16, without padding 14 -> 28
         for c_out, padding in ((f, 1), (f, 0), (channels, 1)):
-            layers += [DoublingConvolution(f, c_out, KERNEL, padding=padding), nn.ELU()]
-        return _glorot(nn.Sequential(*layers))
-
-
-class DoublingConvolution(nn.Conv2d):
-    """A convolution 3x3 of a map that is doubled by nearest neighbours first, computed without the doubled map.
-
-    A pixel of the doubled map's convolution sees 2x2 pixels of the map, each by the sum of the weights that fall on it:
-    all is one transposed convolution of stride 2, whose kernel is spread 4x4 from the 3x3 one. It takes a third of the
-    time.
-    """
-
-    def __init__(self, *args: int, padding: int) -> None:
-        super().__init__(*args)
-        self._crop = 2 - padding
-        spread = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-        self._spread = nn.Buffer(spread, persistent=False)
-
-    def forward(self, input: Float[Tensor, "B C H W"]) -> Float[Tensor, "B E doubled_H doubled_W"]:
-        kernel = torch.einsum("ik,eckl,jl->ceij", self._spread, self.weight, self._spread)
-        return nn.functional.conv_transpose2d(input, kernel, self.bias, stride=2, padding=self._crop)
+            layers += [DoublingConvolution(f, c_out, padding=padding), nn.ELU()]
+        return glorot(nn.Sequential(*layers))
 
 
 def _checked(event_shape: EventShape) -> int:
@@ -78,13 +58,3 @@ def _checked(event_shape: EventShape) -> int:
             f"net.kind=casale wants images of {SIDE}x{SIDE} pixels, got {height}x{width}; use net.kind=conv"
         )
     return channels
-
-
-def _glorot(stack: nn.Sequential) -> nn.Sequential:
-    """Return the stack with Glorot's uniform weights and zero biases."""
-    for layer in stack:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-    return stack

@@ -93,9 +93,10 @@ def _checked_config(
     if data not in shapes:
         shapes[data] = _event_shape(data)
     config = make_config(method, data, shapes[data], settings, sweep.preset)
-    if config.inference.correlates:
+    if config.inference.conditional:
         raise UserError(
-            f"method '{method}' has a prior over instances, for which a sweep has no score: train its runs one by one"
+            f"method '{method}' models images at their columns, for which a sweep has no score: train its runs one by "
+            "one"
         )
     with torch.random.fork_rng(devices=[]):
         config.build(shapes[data])

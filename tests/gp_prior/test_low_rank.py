@@ -31,8 +31,9 @@ def test_determinant_and_expected_log_density_are_those_of_dense_algebra() -> No
 def test_predictions_are_those_of_dense_algebra() -> None:
     V_s = torch.randn(5, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     gain = torch.linalg.solve(K, V @ V_s.T).T
-    k_ss = V_s.square().sum(1) + ALPHA
-    predicted = LowRankPrior(V, ALPHA).predict(V_s, Q.mean, Q.variance)
+    new = torch.rand(5, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    k_ss = V_s.square().sum(1) + new
+    predicted = LowRankPrior(V, ALPHA).predict(V_s, k_ss, Q)
     torch.testing.assert_close(predicted.mean, Q.mean @ gain.T, atol=1e-10, rtol=1e-10)
-    expected = k_ss - (gain @ V * V_s).sum(1) + Q.variance @ gain.square().T
+    expected = k_ss + ALPHA - (gain @ V * V_s).sum(1) + Q.variance @ gain.square().T
     torch.testing.assert_close(predicted.variance, expected, atol=1e-10, rtol=1e-10)

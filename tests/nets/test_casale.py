@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from gpvae_core.errors import UserError
-from gpvae_core.nets.casale import CasaleConfig, DoublingConvolution
+from gpvae_core.nets.casale import CasaleConfig
+from gpvae_core.nets.doubling import DoublingConvolution
 
 SHAPE = (1, 28, 28)
 
@@ -38,7 +39,7 @@ def test_other_sizes_are_refused() -> None:
 @pytest.mark.parametrize("padding", [0, 1])
 def test_a_doubling_convolution_is_that_of_the_doubled_map(padding: int) -> None:
     torch.manual_seed(0)
-    fast = DoublingConvolution(2, 3, 3, padding=padding).double()
+    fast = DoublingConvolution(2, 3, padding=padding).double()
     plain = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(2, 3, 3, padding=padding)).double()
     plain[1].load_state_dict(fast.state_dict())
     x = torch.randn(4, 2, 5, 6, dtype=torch.float64, requires_grad=True)

@@ -14,8 +14,9 @@ from gpvae_core.data.auxiliary import Column
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
 from gpvae_core.inference.base import InferenceConfig, TrainingSetup
+from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.constraint import Constraint, FixedBeta, Geco
-from gpvae_core.inference.gp_prior.engine import GPPriorInference, columns_of
+from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.inducing_starts import PointsStart
 from gpvae_core.inference.gp_prior.model import Family, GPModel
 from gpvae_core.inference.gp_prior.sparse import Inducing
@@ -42,7 +43,8 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         "train.samples": 1,
     }
     wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
-    correlates: ClassVar[bool] = True
+    conditional: ClassVar[bool] = True
+    takes_missing: ClassVar[bool] = True
     needs_whole_groups: ClassVar[bool]
     """Whether a group must not be divided into batches."""
     unused: ClassVar[tuple[str, ...]] = ()
@@ -109,7 +111,7 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         assert isinstance(model, GPModel)
         start_vectors(model.prior.inputs, data.train, self.vectors, seed)
         train = DeviceSplit(data.train, torch.device("cpu"))
-        model.family.start(model.prior, model.prior.at(columns_of(train)), seed)
+        model.family.start(model.prior, model.prior.at(columns_of(train, train.seen)), seed)
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:
         return GPPriorInference(setup, self.least_variance, self.largest_variance, self.needs_whole_groups)

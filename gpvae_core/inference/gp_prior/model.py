@@ -54,8 +54,19 @@ class Family(nn.Module, ABC):
         return
 
     def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
-        """Set the parameters to their start at the training instances' inputs, before the first step."""
+        """Set the parameters to their start at the training instances' inputs, before the first step.
+
+        Raises:
+            UserError: the approximation does not suit the prior at these inputs.
+        """
         return
+
+    def takes_all(self) -> bool:
+        """Return whether `approximate` takes all training instances at each step, and not those of the batch alone.
+
+        The pseudo-observations of those outside of the batch are then constants, without gradients.
+        """
+        return False
 
     @abstractmethod
     def approximate(

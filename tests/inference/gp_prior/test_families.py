@@ -11,8 +11,8 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import INFERENCES, Step
+from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
-from gpvae_core.inference.gp_prior.engine import columns_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
@@ -136,7 +136,7 @@ def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
         prior = vae.extra.prior.kernel.diagonal(inputs)
     assert q.mean.shape == q.variance.shape == (2, len(DATA.test))
     assert (q.variance >= 0).all()
-    if method not in ("hensman", "deep-svigp"):
+    if method not in ("hensman", "deep-svigp", "gppvae"):  # whose q, or whose noise alpha, is wider than the kernel
         assert (q.variance <= prior + 1e-9).all()
 
 

@@ -24,6 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "svgp": {**BY_VIEW, "inference.points": 4, "inference.balance": "geco", "train.batch_size": 8},
     "hensman": {**BY_VIEW, "inference.points": 4, "train.batch_size": 8},
     "deep-svigp": {**BY_VIEW, "inference.points": 4, "train.batch_size": 8},
+    "gppvae": {**BY_VIEW, "inference.regime": "disjoint"},
 }
 
 

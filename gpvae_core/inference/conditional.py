@@ -1,0 +1,72 @@
+"""The interface of inference in models of images given auxiliary columns, which predict images at other columns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpvae_core.gp_prior.pseudo import Marginals
+from gpvae_core.inference.base import Inference
+from gpvae_core.validation import DeviceSplit
+
+CHUNK = 1000
+"""Images that are encoded or decoded at once where no gradient is needed."""
+LEAST_VARIANCE = 1e-12
+"""Lower bound of a latent's posterior variance, whose square root is taken."""
+
+
+def columns_of(split: DeviceSplit, index: Tensor | None = None) -> Mapping[str, Tensor]:
+    """Return the auxiliary columns of all instances, or of those at `index`."""
+    return {name: values if index is None else values[index] for name, values in split.columns.items()}
+
+
+class ConditionalInference(Inference, ABC):
+    """Inference that predicts the images of a split at their columns, given others."""
+
+    @property
+    @abstractmethod
+    def group(self) -> str:
+        """Column of groups whose images are predicted from those of the same group; '' if there are no groups."""
+
+    @property
+    @abstractmethod
+    def given(self) -> str:
+        """The images that predictions are given, in words."""
+
+    @abstractmethod
+    def latents(self, split: DeviceSplit) -> Marginals:
+        """Return the predictive distributions (N, D) of the latents of a split that is not the training images."""
+
+    @abstractmethod
+    def decode(self, z: Float[Tensor, "*batch B D"], values: Mapping[str, Tensor]) -> Float[Tensor, "*batch B C H W"]:
+        """Return the decoder's output for latents of any leading shape, of B instances with these columns."""
+
+
+def sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:
+    """Return a sample of each latent."""
+    eps = torch.randn(q.mean.shape, generator=generator, device=q.mean.device, dtype=q.mean.dtype)
+    return q.mean + q.variance.clamp_min(LEAST_VARIANCE).sqrt() * eps
+
+
+class EpochTerms:
+    """The terms of an epoch's bound: sums over the images since its start, or since training was resumed."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._images = 0
+
+    def add(self, images: int, **terms: Tensor) -> None:
+        """Add sums over a number of images; they stay on the device until the epoch ends."""
+        self._images += images
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach()
+
+    def take(self) -> dict[str, float]:
+        """Return the means per image, and begin again."""
+        means = {name: float(total) / self._images for name, total in self._sums.items()}
+        self._sums, self._images = {}, 0
+        return means

@@ -1,0 +1,215 @@
+"""The conditional VAE (Sohn et al. 2015), a rival of GP-prior VAEs that knows the columns (Jazbec et al. 2021, A.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor, nn
+
+from gpvae_core.bounds import Bound
+from gpvae_core.data.auxiliary import Column
+from gpvae_core.data.base import Dataset
+from gpvae_core.densities.base import Posterior
+from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
+from gpvae_core.errors import UserError, unknown
+from gpvae_core.gp_prior.pseudo import Marginals
+from gpvae_core.inference.base import INFERENCES, InferenceConfig, Step, TrainingSetup, cut
+from gpvae_core.inference.condition import Condition, ConditionedDecoder, ConditionedEncoder, with_channels
+from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, sample
+from gpvae_core.nets.base import NetConfig
+from gpvae_core.priors.base import PriorConfig
+from gpvae_core.progress import Progress
+from gpvae_core.training_bound import BoundSettings
+from gpvae_core.vae import VAE
+from gpvae_core.validation import DeviceSplit
+
+MOST_NUMBERS_OF_A_CONDITION = 256
+"""Most numbers of a condition, each of which is a channel of every image."""
+
+
+class ConditionalVAE(ConditionalInference):
+    """Trains q(z|y, c) and p(y|z, c) under p(z) = N(0, I), where c are the numbers of the columns.
+
+    An image is predicted at columns of its own from the latent of its identity: the mean of latents z_i ~ q(z_i|y_i,
+    c_i) of the n training images that show it, whose distribution is N(mean_i mu_i, sum_i sigma_i^2 / n^2). Of an
+    identity without a training image it is the prior.
+    """
+
+    def __init__(self, setup: TrainingSetup) -> None:
+        self._setup = setup
+        assert isinstance(setup.vae.extra, Condition)
+        self._condition, self._identity = setup.vae.extra, setup.vae.extra.identity
+        self._sums = EpochTerms()
+
+    def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
+        return cut(torch.randperm(len(self._setup.train), generator=generator, device=generator.device), batch_size)
+
+    def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
+        vae, train = self._setup.vae, self._setup.train
+        x, q = train.batch(index), self._encode(train, index)
+        samples = q.rsample_and_log_prob(1, generator)
+        g = self.decode(samples[0][0], columns_of(train, index))
+        log_likelihood = vae.likelihood.log_prob(x, g)
+        kl = q.kl(DiagonalGaussian.standard(x, vae.latent_dim), generator, samples)
+        square_error = (x - vae.likelihood.mean(g)).square().flatten(1).mean(1)
+        self._sums.add(len(x), reconstruction=log_likelihood.sum(), kl=kl.sum(), mse=square_error.sum())
+        return Step(Bound((log_likelihood - kl).detach(), (log_likelihood - settings.kl_weight * kl).mean()))
+
+    def _encode(self, split: DeviceSplit, index: Int64[Tensor, " B"]) -> Posterior:
+        """Return q(z|y, c) of images of a split."""
+        return self._setup.vae.encoder(with_channels(split.batch(index), self._condition(columns_of(split, index))))
+
+    def decode(self, z: Float[Tensor, "*batch B D"], values: Mapping[str, Tensor]) -> Float[Tensor, "*batch B C H W"]:
+        condition = self._condition(values).to(z.dtype)
+        both = torch.cat([z, condition.expand(*z.shape[:-1], condition.shape[-1])], -1)
+        g = self._setup.vae.decoder(both.flatten(0, -2))
+        return g.reshape(*z.shape[:-1], *self._setup.vae.event_shape)
+
+    @property
+    def group(self) -> str:
+        return ""
+
+    @property
+    def given(self) -> str:
+        return f"the training images of the same {self._identity}" if self._identity else "no other images"
+
+    @torch.no_grad()
+    def latents(self, split: DeviceSplit) -> Marginals:
+        train, identity = self._setup.train, self._identity
+        shape = len(split), self._setup.vae.latent_dim
+        prior = Marginals(*(split.images.new_full(shape, value, dtype=torch.float64) for value in (0.0, 1.0)))
+        if not identity:
+            return prior
+        rows = torch.arange(len(train), device=train.images.device)
+        pieces = [(q.mean.double(), q.variance.double()) for q in (self._encode(train, i) for i in rows.split(CHUNK))]
+        mean, variance = (torch.cat(list(piece)) for piece in zip(*pieces, strict=True))
+        codes, own = train.columns[identity], split.columns[identity]
+        n = torch.bincount(codes, minlength=int(own.max()) + 1)[:, None]
+        sums = [values.new_zeros(len(n), shape[1]).index_add(0, codes, values) for values in (mean, variance)]
+        known = (n > 0)[own]
+        return Marginals(
+            torch.where(known, (sums[0] / n)[own], prior.mean),
+            torch.where(known, (sums[1] / n**2)[own], prior.variance),
+        )
+
+    def figures(self) -> dict[str, float]:
+        """Return the terms of the bound per image of the epoch, or of its images since training was resumed."""
+        return self._sums.take()
+
+    @torch.no_grad()
+    def score(self) -> float:
+        """Return the mean of E_q(z) log p(y|z, c) over validation images in nats, from one sample each.
+
+        As the score of GP-prior VAEs, it is a bound of the log predictive density given the training images.
+        """
+        vae, split = self._setup.vae, self._setup.validation
+        vae.eval()
+        z = sample(self.latents(split), torch.Generator(split.images.device).manual_seed(self._setup.seed))
+        total = 0.0
+        for index in torch.arange(len(split), device=z.device).split(CHUNK):
+            x, g = split.batch(index), self.decode(z[index].float(), columns_of(split, index))
+            total += float(vae.likelihood.log_prob(x, g).double().sum())
+        return total / len(split)
+
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """Do nothing, as the trained model is complete."""
+        return {}
+
+
+@INFERENCES.register("cvae")
+class CvaeConfig(InferenceConfig):
+    """Conditional VAE of Sohn et al. 2015: encoder and decoder know an image's columns, such as its angle."""
+
+    kind: ClassVar[str] = "cvae"
+    method: ClassVar[str] = "cvae"
+    only: ClassVar[Mapping[str, Any]] = {
+        "prior": "normal",
+        "encoder": "gaussian",
+        "refiner": "none",
+        "objective": "elbo",
+        "objective.gradient": "standard",
+        "regulariser": "none",
+        "freeze_decoder": False,
+        "train.samples": 1,
+    }
+    conditional: ClassVar[bool] = True
+    condition: str = Field(
+        default="",
+        description="columns that encoder and decoder know, with commas between them (default: all numbers; without "
+        "numbers, all categories but the identity)",
+    )
+    identity: str = Field(
+        default="",
+        description="category of which an image's latent is predicted from its training images (default: the one of "
+        "most categories)",
+    )
+
+    def extra(self, prior: PriorConfig, columns: Sequence[Column], latent_dim: int) -> nn.Module:
+        """Return the numbers of the columns that the networks know.
+
+        Raises:
+            UserError: the data have no such columns.
+        """
+        if not columns:
+            raise UserError("method 'cvae' wants data with auxiliary columns, such as rotated-mnist, got data without")
+        condition = Condition(self._known(columns), self._identity(columns))
+        if not 0 < condition.width <= MOST_NUMBERS_OF_A_CONDITION:
+            names = ", ".join(column.name for column in columns)
+            raise UserError(
+                f"wanted columns of 1 to {MOST_NUMBERS_OF_A_CONDITION} numbers in all as the condition of images, got "
+                f"{condition.width}: name others of {names} (--set condition=...)"
+            )
+        return condition
+
+    def _known(self, columns: Sequence[Column]) -> list[Column]:
+        """Return the columns that the networks know."""
+        if self.condition:
+            return [_named(name.strip(), columns) for name in self.condition.split(",")]
+        numbers = [column for column in columns if column.role == "number"]
+        identity = self._identity(columns)
+        return numbers or [column for column in columns if column.role == "category" and column.name != identity]
+
+    def _identity(self, columns: Sequence[Column]) -> str:
+        """Return the name of the identity's column; '' if there is no category."""
+        categories = [column for column in columns if column.role == "category"]
+        if self.identity:
+            return _named(self.identity, categories).name
+        return max(categories, key=lambda column: len(column.names)).name if categories else ""
+
+    def prepare(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
+        """Put networks that know the columns in place of those that do not."""
+        assert isinstance(vae.extra, Condition)
+        shape, width = vae.event_shape, vae.extra.width
+        vae.encoder = ConditionedEncoder(net, shape, vae.latent_dim, width)
+        vae.decoder = ConditionedDecoder(decoder, shape, vae.latent_dim, width)
+
+    def start(self, vae: VAE, data: Dataset, seed: int) -> None:
+        """Standardise numbers by the training images."""
+        assert isinstance(vae.extra, Condition)
+        vae.extra.start(columns_of(DeviceSplit(data.train, vae.extra.mean.device)))
+
+    def begin(self, setup: TrainingSetup, progress: Progress) -> ConditionalVAE:
+        return ConditionalVAE(setup)
+
+    @property
+    def score_name(self) -> str:
+        return "held-out log predictive bound"
+
+    @property
+    def finishes(self) -> bool:
+        return False
+
+    def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
+        return {}
+
+
+def _named(name: str, columns: Sequence[Column]) -> Column:
+    """Return the column of a name. Raises UserError, with the nearest name, if there is none."""
+    by_name = {column.name: column for column in columns}
+    if name not in by_name:
+        raise unknown("column", name, by_name)
+    return by_name[name]
