@@ -44,9 +44,11 @@ class RunSummary:
     """Whether training has ended, after its last epoch or by early stopping; it has not where it was stopped or killed,
     or goes on. Where only the best weights were copied, this is told from the epochs trained and `patience`."""
 
-    correlated: bool
-    """Whether a prior over auxiliary columns, as a GP prior, correlates the images' latents: a single image then has no
-    log p(x) and no posterior of its own."""
+    conditional: bool
+    """Whether the model is one of images given their auxiliary columns: a single image then has no log p(x) and no
+    posterior of its own."""
+    prior: str
+    """Kind of the prior over the latents, such as 'gp' of a Gaussian process over the images' columns."""
 
     @property
     def partial(self) -> str:
@@ -76,7 +78,8 @@ def summarize(path: Path) -> RunSummary:
         score=state.best_elbo,
         score_name=config.inference.score_name,
         finished=state.finished,
-        correlated=config.inference.correlates,
+        conditional=config.inference.conditional,
+        prior=config.prior.kind,
     )
 
 

@@ -38,7 +38,7 @@ class PriorLabs:
 
         names = self.library.prior_names()
         if name not in names:
-            if name in self.library.image_names():
+            if name in self.library.ready_names():
                 raise UserError(f"run '{name}' has no GP prior over its images: the other pages show it")
             raise unknown("run with a GP prior", name, names)
         run = self.library.run(name)

@@ -106,7 +106,7 @@ class FrameShares(SeriesPane):
             f"frame {k + 1} rests most on frame {given[row.argmax()]} ({100 * row.max():.0f} %)"
             for k, row in zip(np.flatnonzero(asked), own, strict=True)
         )
-        marked = " Triangles: frames that were hidden." if not first.seen.all() else ""
+        marked = " Triangles: frames that were not given." if (~first.seen).any() else ""
         return Content(
             figure=as_json(frame_shares.figure(first, request.theme)),
             sub=f"{first.run}, {first.series}",
@@ -131,7 +131,8 @@ def errors_in_words(views: Views) -> str:
 
 def error_in_words(view: SeriesView) -> str:
     """Return the errors of a run on the frames that count."""
-    kind = f"{int(view.counted.sum())} hidden frames" if not view.seen.all() else f"{len(view.seen)} frames, all given"
+    count, hidden = int(view.counted.sum()), bool((~view.seen & view.counted).any())
+    kind = f"{count} hidden frame{'s' * (count != 1)}" if hidden else f"{count} frames, all given"
     words = f"MSE {view.mse[view.counted].mean():.4f} of a pixel over {kind}"
     if view.rmse is None:
         return words
@@ -142,7 +143,7 @@ def error_in_words(view: SeriesView) -> str:
 def summary(views: Views) -> str:
     """Return the line above the cards as HTML: what the prior says of the frames that count, and how surely."""
     first = views[0]
-    hidden = not first.seen.all()
+    hidden = bool((~first.seen & first.counted).any())
     asked = "Frames that the model was not given"
     if not hidden:
         asked = "The model is given all frames; hide some to see what it predicts of them"

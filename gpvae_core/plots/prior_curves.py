@@ -64,7 +64,11 @@ def _path(view: SeriesView, e: int, theme: Theme, place: dict[str, str]) -> list
 
 def frame_marks(view: SeriesView, y: Array, theme: Theme, place: dict[str, str], legend: bool) -> list[Mark]:
     """Return marks of the frames at heights y (T,): filled where given, open where hidden."""
-    kinds = (("frame given", view.seen, theme.text, "circle"), ("frame hidden", ~view.seen, theme.base, "circle-open"))
+    kinds = (
+        ("frame given", view.seen, theme.text, "circle"),
+        ("frame hidden", ~view.seen & ~view.missing, theme.base, "circle-open"),
+        ("frame missing", view.missing, theme.muted, "x-thin"),
+    )
     return [
         scatter(
             x=view.times[rows], y=y[rows], mode="markers", name=name, showlegend=legend, hoverinfo="skip",
@@ -119,8 +123,7 @@ def plane(views: Sequence[SeriesView], theme: Theme) -> go.Figure:
         marks.append(scatter(**true, mode="lines", name="true path", line=line, hoverinfo="skip"))
     shown = first.curves.mean[first.at_frames] if first.path is None else first.path
     for mark in frame_marks(first, shown[:, 1], theme, {}, legend=True):
-        rows = first.seen if mark["name"] == "frame given" else ~first.seen
-        marks.append({**mark, "x": shown[rows, 0]})
+        marks.append({**mark, "x": shown[np.isin(first.times, mark["x"]), 0]})
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 44, 38), showlegend=True)
     layout["xaxis"] = axis(theme, plain(first.coordinates[0]))
     down = {"autorange": "reversed"} if first.unit == "path" else {}

@@ -81,6 +81,8 @@ def _words(views: Sequence[SeriesView], place: int, k: int | None) -> str:
     what = f"{name} {first.curves.at[place]:.4g} {unit.rstrip(')')}".strip()
     if k is None:
         return f"{what}, between frames: predicted"
+    if first.missing[k]:
+        return f"{what}, frame {k + 1} (missing in the data): predicted"
     kind = "given" if first.seen[k] else "hidden, predicted"
     errors = " and ".join(f"{view.mse[k]:.4f}" for view in views)
     return f"{what}, frame {k + 1} ({kind}): MSE {errors}"

@@ -28,8 +28,11 @@ def spot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.exp(-4 * square).astype(np.float32)
 
 
-def films(path: Path, with_place: bool = True) -> Path:
-    """A table of 10 films of 6 or 7 frames at irregular times, four of them in the test split."""
+def films(path: Path, with_place: bool = True, missing: bool = False) -> Path:
+    """A table of 10 films of 6 or 7 frames at irregular times, four of them in the test split.
+
+    With `missing` the second frame of each film is missing, and of the first its left half.
+    """
     rng = np.random.default_rng(0)
     lengths = [6 + film % 2 for film in range(10)]
     film = np.repeat(np.arange(10), lengths)
@@ -40,6 +43,10 @@ def films(path: Path, with_place: bool = True) -> Path:
         "images": spot(x, y), "time:number(unit=s)": time, "film:category": np.array([f"film {f}" for f in film]),
         "split": split,
     }  # fmt: skip
+    if missing:
+        first = np.flatnonzero(np.diff(film, prepend=-1))
+        arrays["images"][first + 1] = np.nan
+        arrays["images"][first, :, : SIDE // 2] = np.nan
     if with_place:
         arrays["place:vector"] = np.stack([x, y], 1)
     np.savez(path, **arrays)

@@ -86,14 +86,14 @@ def test_other_pages_leave_runs_with_a_gp_prior_out(prior_runs: Path, runs: Path
     explorer = opened(ExplorerPage, tmp_path, "run=films-svgp")
     wait_until(explorer, lambda: explorer.session.request is not None)
     assert explorer.state.run == "tiny-vae"
-    assert "'films-svgp' has a GP prior over its images" in said(explorer)
+    assert "'films-svgp' models images given their columns" in said(explorer)
     gaps = opened(GapLabPage, tmp_path)
     wait_until(gaps, lambda: gaps.session.request is not None)
     assert list(gaps.labs.labs) == ["tiny-vae"]
     mapa = opened(MapaLabPage, tmp_path, "tab=images&run=films-svgp&N=60&k=5&S=2")
     wait_until(mapa, lambda: mapa.session.request is not None)
     assert mapa.session.request.image_runs == ("tiny-vae",)
-    assert "'films-svgp' has a GP prior over its images" in said(mapa)
+    assert "'films-svgp' models images given their columns" in said(mapa)
     prior = opened(PriorLabPage, tmp_path, "run=tiny-vae")
     wait_until(prior, lambda: prior.session.request is not None)
     assert prior.session.request.runs == ("films-svgp",)
@@ -104,7 +104,7 @@ def test_other_pages_leave_runs_with_a_gp_prior_out(prior_runs: Path, runs: Path
 
 def test_pages_on_images_say_where_runs_with_a_gp_prior_are_shown(prior_runs: Path) -> None:
     page = opened(ExplorerPage, prior_runs)
-    assert "the GP-Prior Lab shows them" in said(page)
+    assert "the GP-Prior Lab shows those" in said(page)
     page.close()
 
 

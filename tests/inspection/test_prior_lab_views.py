@@ -231,3 +231,24 @@ def test_further_runs_have_the_settings_of_the_first(root: Path, tmp_path: Path)
     assert (sparse.kind, sparse.model_dump()["points"]) == ("svgp", 5)
     with pytest.raises(UserError, match="wants one Matern kernel"):
         planned(lab(root, "grid"), "markov", 1)
+
+
+def test_missing_frames_and_pixels_are_predicted_and_no_errors_are_taken_on_them(tmp_path: Path) -> None:
+    table = films(tmp_path / "holes.npz", with_place=False, missing=True)
+    run = PriorLab(load_run(run_on(table, tmp_path / "holes", "gp-vae", BY_TIME), device="cpu"))
+    series = SeriesLab(run)
+    whole, part = series.view(0, "none"), series.view(0, "second")
+    assert whole.missing.tolist() == [False, True, *[False] * 4]
+    assert whole.seen.tolist() == (~whole.missing).tolist()
+    assert part.seen.tolist() == [True, False, True, False, True, False]
+    assert part.counted.tolist() == [False, False, False, True, False, True], "a missing frame has no error"
+    assert np.isnan(whole.mse).tolist() == whole.missing.tolist()
+    half = np.square(whole.decoded[0] - whole.frames[0])[:, :, 3:].mean()
+    assert whole.mse[0] == pytest.approx(half), "only observed pixels count"
+    assert (whole.path, whole.rmse, whole.unit) == (None, None, "latent")
+    names = [trace.name for trace in traces(prior_curves.series([part], LIGHT))]
+    assert {"frame given", "frame hidden", "frame missing"} <= set(names)
+    assert "missing in the data" in video_film.film([part], "t", "p", "", DARK)["words"][part.at_frames[1]]
+    assert run_score(run).mse == pytest.approx(evaluate_conditional(run.run, k=2).mse.mean, rel=1e-4)
+    shown = prior_curves.plane([part], DARK)
+    assert sum(len(trace.x) for trace in traces(shown)[1:]) == len(part.times)

@@ -10,6 +10,8 @@ from gpvae_core.covariances.expression import parse_kernel
 from gpvae_core.covariances.matern import MaternConfig
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
+from gpvae_core.inference.base import INFERENCES
+from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
 from gpvae_core.inspection.prior_lab.lab import PriorLab
 from gpvae_core.methods import get_method, methods
 from gpvae_core.progress import Progress, silent
@@ -25,11 +27,11 @@ STATE_SPACE = "markov"
 
 def prior_methods() -> dict[str, str]:
     """Return the methods with a GP prior -> dotted key of the number behind their colon, '' for none."""
-    from gpvae_core.inference.base import INFERENCES
-
     return {
-        name: method.count for name, method in methods().items() if INFERENCES.get(method.inference).correlates
-    }  # fmt: skip
+        name: method.count
+        for name, method in methods().items()
+        if issubclass(INFERENCES.get(method.inference), GPPriorInferenceConfig)
+    }
 
 
 def planned(origin: PriorLab | None, method: str, epochs: int) -> RunConfig:

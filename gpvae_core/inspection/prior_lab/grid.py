@@ -27,7 +27,8 @@ class GridLab:
         self._found: dict[tuple[int, int], tuple[str, int]] = {}
         for split in reversed(SPLITS):  # those of the first split stay
             pairs = zip(lab.auxiliary(split)[self.row.name], lab.auxiliary(split)[self.column.name], strict=True)
-            self._found |= {(int(r), int(c)): (split, k) for k, (r, c) in enumerate(pairs)}
+            seen = lab.is_seen(split, np.arange(len(lab.splits[split])))
+            self._found |= {(int(r), int(c)): (split, k) for k, (r, c) in enumerate(pairs) if seen[k]}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -66,4 +67,5 @@ class GridLab:
         if place is None:
             return GridCell(predicted, None, trained=False, mse=None)
         truth = self.lab.splits[place[0]].pixels([place[1]])[0].double().numpy()
-        return GridCell(predicted, truth, place[0] == "train", float(np.square(truth - predicted).mean()))
+        error = self.lab.errors(place[0], np.array([place[1]]), predicted[None])[0]
+        return GridCell(predicted, truth, place[0] == "train", float(error))

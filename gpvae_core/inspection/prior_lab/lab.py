@@ -6,19 +6,20 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.gp_prior.engine import LEAST_VARIANCE
+from gpvae_core.inference.conditional import LEAST_VARIANCE
 from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor, Predictor
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.prior_lab.views import Layout
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.runs import Run
-from gpvae_core.validation import DeviceSplit
+from gpvae_core.validation import DeviceSplit, pixel_mean
 
 SAMPLES = 16
 """Samples of the latents of which the standard deviation of a pixel is taken."""
@@ -118,6 +119,18 @@ class PriorLab:
     def latents(self, split: str) -> Marginals:
         """Return the posteriors (N, D) of a split's latents, as an evaluation has them."""
         return self.results.get(("latents", split), lambda: self.engine.latents(self._on_device[split]))
+
+    def errors(self, split: str, index: Indices, decoded: Array) -> Array:
+        """Return the mean square error of each image's observed pixels, (B,); NaN for a missing frame."""
+        at = torch.as_tensor(np.asarray(index), device=self.run.device)
+        observed = self._on_device[split].observed(at)
+        square = (self._on_device[split].batch(at).cpu().double() - torch.as_tensor(decoded)).square()
+        return pixel_mean(square, None if observed is None else observed.cpu()).numpy()
+
+    def is_seen(self, split: str, index: Indices) -> NDArray[np.bool_]:
+        """Return which of these images have an observed pixel, and are no missing frames."""
+        observed = self.splits[split].observed
+        return np.ones(len(index), np.bool_) if observed is None else np.asarray(observed[index].any((1, 2)))
 
     @torch.no_grad()
     def decoded(self, z: Array) -> Array:

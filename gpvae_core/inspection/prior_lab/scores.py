@@ -42,9 +42,8 @@ def run_scores(labs: Sequence[PriorLab], progress: Progress) -> tuple[RunScore, 
 
 def _score(lab: PriorLab) -> RunScore:
     index, mean = _latents(lab)
-    images = lab.splits["test"].take(index.astype(np.int64))
-    errors = np.square(lab.decoded(mean) - images.pixels().double().numpy()).mean()
-    column = path_column(images.auxiliary) if lab.group else None
+    errors = lab.errors("test", index, lab.decoded(mean))
+    column = path_column(lab.auxiliary("test")) if lab.group else None
     rows, config = lab.run.metrics, lab.run.config
     scales = {
         name: parameter
@@ -57,8 +56,8 @@ def _score(lab: PriorLab) -> RunScore:
     return RunScore(
         run=lab.name,
         method=config.method,
-        images=len(index),
-        mse=float(errors),
+        images=int(np.isfinite(errors).sum()),
+        mse=float(np.nanmean(errors)),
         path_rmse=None if path is None else AffineFit.of(mean, path).rmse(mean, path),
         epochs=rows[-1]["epoch"] if rows else 0,
         seconds=float(rows[-1]["seconds"]) if rows else 0.0,

@@ -45,7 +45,10 @@ class SeriesLab:
     def view(self, position: int, hide: str) -> SeriesView:
         """Return a series of which the frames of `hide` (see HIDDEN) are hidden from the model."""
         lab, index = self.lab, self.frames_of(position)
-        times, seen = self._auxiliary[self.number.name][index], ~hidden_frames(hide, len(index))
+        times, there = self._auxiliary[self.number.name][index], lab.is_seen(self.split, index)
+        seen = there & ~hidden_frames(hide, len(index))
+        if not seen.any():
+            raise UserError(f"of {self.name(position)} no frame is left to give the model: hide fewer")
         given = lab.given(self.split, index[seen])
         at, at_frames = _places(times)
         mean, variance = lab.predicted(given, self._columns_at(index, times, at))
@@ -63,12 +66,13 @@ class SeriesLab:
             curves=curves,
             times=times,
             seen=seen,
+            missing=~there,
             frames=frames,
             at_frames=at_frames,
             decoded=decoded,
             spread=lab.spread(mean, variance),
             path=None if column is None else self._auxiliary[column.name][index],
-            mse=np.square(decoded[at_frames] - frames).mean((1, 2, 3)),
+            mse=lab.errors(self.split, index, decoded[at_frames]),
             shares=self._shares(given, self._columns_at(index, times, times)),
         )
 

@@ -61,6 +61,7 @@ class TurnLab:
         image = lab.decoded(mean)[0]
         checkpoint()
         truth = self._truth(position, at)
+        error = None if truth is None else lab.errors(truth.split, np.array([truth.index]), image[None])[0]
         strip_at = np.linspace(*self.range, STRIP, endpoint=not self.number.period)
         fine = np.linspace(*self.range, FINE)
         means, variances = self._latents(position, fine)
@@ -76,7 +77,7 @@ class TurnLab:
             mean=image,
             spread=lab.spread(mean, variance)[0],
             truth=truth,
-            mse=None if truth is None else float(np.square(truth.image - image).mean()),
+            mse=None if error is None else float(error),
             behind=behind,
             effective=effective,
             given=len(lab.splits["train"]),
@@ -138,7 +139,8 @@ class TurnLab:
         own = np.ones(len(auxiliary), np.bool_)
         for column, code in zip(self.lab.categories, self._things[position], strict=False):
             own &= auxiliary[column.name] == code
-        return np.flatnonzero(own)
+        found = np.flatnonzero(own)
+        return found[self.lab.is_seen(split, found)]
 
     def known_places(self, position: int) -> dict[str, Array]:
         """Return the values of the number at which the object has views, by the split."""

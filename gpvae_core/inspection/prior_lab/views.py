@@ -69,6 +69,8 @@ class SeriesView:
     """(T,) ascending numbers of the frames."""
     seen: NDArray[np.bool_]
     """(T,) whether the model was given each frame."""
+    missing: NDArray[np.bool_]
+    """(T,) whether each frame is missing in the data."""
     frames: Array
     """(T, C, H, W)."""
     at_frames: Indices
@@ -80,7 +82,7 @@ class SeriesView:
     path: Array | None
     """(T, E) the known path; None without one."""
     mse: Array
-    """(T,) mean square error of a frame's pixels."""
+    """(T,) mean square error of a frame's observed pixels; NaN of a missing frame."""
     shares: Array | None
     """(T, S) share of each of the S frames given in the prediction of each frame, sum_l |w^l| over channels, of the sum
     over the frames given; None where the method has no weights."""
@@ -95,8 +97,9 @@ class SeriesView:
 
     @property
     def counted(self) -> NDArray[np.bool_]:
-        """(T,) The frames on which errors are taken: those that were hidden, or all where none was."""
-        return np.ones_like(self.seen) if self.seen.all() else ~self.seen
+        """(T,) The frames on which errors are taken: those that were hidden, or all that there are where none was."""
+        hidden = ~self.seen & ~self.missing
+        return hidden if hidden.any() else ~self.missing
 
     @property
     def inside(self) -> tuple[int, int]:
