@@ -16,7 +16,6 @@ from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabRequest
 from dashboards.prior_lab.run_panes import terms_alt, terms_sentence
 from dashboards.widgets.card import Card, Content, as_json
-from gpvae_core.errors import UserError
 from gpvae_core.inspection.prior_lab.training_curves import training_curve
 from gpvae_core.plots import training_terms
 from gpvae_core.plots.theme import DARK, LIGHT
@@ -83,37 +82,31 @@ class PriorTraining:
         self.train.disabled = self._labs.trainings.running
 
     def start(self) -> None:
-        """Start to train the method that is chosen."""
+        """Start to train the method that is chosen; what does not fit the data is said in the line of the progress."""
         from gpvae_core.inspection.prior_lab.first_runs import planned, run_name, train_run
 
-        method, epochs, origin, root = str(self.method.value), int(self.epochs.value or 1), self._origin, self._root
+        method, epochs, origin = str(self.method.value), int(self.epochs.value or 1), self._origin
+        root = self._labs.library.root
         if self._counted.get(method):
             method = f"{method}:{self.points.value}"
-        try:
-            config = planned(origin, method, epochs)
-            name = run_name(root, config)
-        except UserError as error:
-            self._complain(str(error))
-            return
 
         def on_epoch(epoch: int, model: object, metrics: dict[str, Any]) -> None:
             self._rows = [*self._rows, metrics]
 
         def work(progress: Progress) -> None:
-            progress(0, 0, f"starting {name}")
+            progress(0, 0, f"starting {method}")
+            config = planned(origin, method, epochs)
+            self._what = name = run_name(root, config)
             told: Progress = lambda done, total, what: progress(done, total, f"training {name}: step")  # noqa: E731
             data = None if origin is None else origin.run.data
             self._trained = train_run(root, config, data, told, on_epoch).name
 
-        if not self._labs.trainings.begin(f"training {name}", work):
+        if self._labs.trainings.running:
             self._complain("a training is running already: wait for it, or cancel it")
             return
-        self._rows, self._what, self._drawn = [], name, None
+        self._rows, self._drawn = [], None
+        self._labs.trainings.begin(f"training {method}", work)
         self.tick(dark=False)
-
-    @property
-    def _root(self) -> Any:
-        return self._labs.library.root
 
     def take_trained(self) -> str:
         """Return the name of the run that was trained from this page, once; '' for none."""

@@ -20,7 +20,6 @@ export function render({model, el}) {
   const head = element("div", box, {class: "head"})
   element("h2", head, {}, "Frames")
   const sub = element("span", head, {class: "sub"})
-  const message = element("div", box, {class: "message", role: "status"})
   const bar = element("div", box, {class: "bar", role: "group", "aria-label": "Player of the frames"})
   const images = element("div", box, {class: "images"})
   const sentence = element("p", box, {class: "sentence"})
@@ -57,11 +56,7 @@ export function render({model, el}) {
   const words = {class: "readout", role: "status", "aria-live": "off"}
   const player = transport(bar, {what: "Instant", unit: "instant", back: "Back to the first frame", speed: 8, words}, {show, idle: draw})
   box.insertBefore(player.readout, images)
-  const tell = () => {
-    box.classList.toggle("busy", model.busy)
-    message.textContent = model.message
-    message.hidden = !model.message
-  }
+  const tell = () => box.classList.toggle("busy", model.busy)
   const load = () => {
     film = model.film ? JSON.parse(model.film) : null
     sub.textContent = film?.title ?? ""
@@ -83,7 +78,6 @@ export function render({model, el}) {
   model.on("remove", player.end)
   model.on("film", load)
   model.on("busy", tell)
-  model.on("message", tell)
   shade(model, box)
   tell()
   load()

@@ -15,5 +15,4 @@ class VideoPlayer(Widget):
 
     film = param.String(doc="What `video_film.film` gives, as JSON; empty for none")
     stays = param.Boolean(default=False, doc="The next film is shown at the instant of the last, not from its start")
-    message = param.String(doc="Why there is no film; empty where there is one")
     busy = param.Boolean(default=False)

@@ -15,7 +15,7 @@ from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
 from gpvae_core.inspection.prior_lab.lab import PriorLab
 from gpvae_core.methods import get_method, methods
 from gpvae_core.progress import Progress, silent
-from gpvae_core.run_config import RunConfig
+from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_summaries import summarize
 from gpvae_core.training import resume, train
 from gpvae_core.training_loop import OnEpoch
@@ -57,7 +57,7 @@ def planned(origin: PriorLab | None, method: str, epochs: int) -> RunConfig:
     elif method != own.method and (key := prior_methods()[method.partition(":")[0]]):
         field = key.removeprefix("inference.")
         raw["inference"] |= {field: new["inference"][field]}
-    config = RunConfig.model_validate(raw)
+    config = parse_config(raw)
     # Raises now, and not once the training has begun, if the kernel does not fit.
     config.inference.extra(config.prior, origin.run.meta.columns, config.latent_dim)
     return config
