@@ -215,7 +215,7 @@ class RunConfig(BaseModel):
                 self.refiner.build(self.net, event_shape, self.latent_dim),
                 self.inference.extra(self.prior, columns, self.latent_dim),
             )
-            self.inference.prepare(vae, self.net, self.decoder or self.net)
+            self.inference.adapt(vae, self.net, self.decoder or self.net)
         self.regulariser.prepare(vae.encoder)
         vae.refiner.check(vae)
         if self.freeze_decoder:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.mean import EvaluationPart, Mean
-from gpvae_core.evaluation.process import conditional_inference_of
+from gpvae_core.evaluation.process import conditional_inference
 from gpvae_core.inference.conditional import CHUNK, ConditionalInference, columns_of, sample
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.progress import Progress, silent
@@ -59,7 +59,7 @@ def as_published(run: Run, seed: int = 0, progress: Progress = silent) -> AsPubl
     decoded = "sample"
     for epoch in run.kept_epochs:
         vae = load_run(run.dir, device=str(run.device), epoch=epoch).model
-        engine = conditional_inference_of(run, seed, vae)
+        engine = conditional_inference(run, seed, vae)
         q = engine.latents(test)
         z = sample(q, torch.Generator(run.device).manual_seed(seed))
         if isinstance(vae.extra, GPModel) and vae.extra.family.decodes_means:

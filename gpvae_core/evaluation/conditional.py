@@ -26,7 +26,7 @@ from gpvae_core.evaluation.instances import InstanceMeasures, instance_measures
 from gpvae_core.evaluation.kernel_parameters import KernelParameter, kernel_parameters
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
-from gpvae_core.evaluation.process import conditional_inference_of, inference_of
+from gpvae_core.evaluation.process import conditional_inference, inference_of
 from gpvae_core.evaluation.settings import SPLITS, SplitName
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference, columns_of
@@ -120,15 +120,15 @@ def evaluate_conditional(
     started = time.monotonic()
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    engine = conditional_inference_of(run, seed)
+    engine = conditional_inference(run, seed)
     if instances:
         inference_of(run, seed)
     if published:
         check_kept(run)
     data, images = run.data, {"test": run.data.test, "validation": run.data.validation}[split]
-    part = DeviceSplit(images, run.device)
-    q = engine.latents(part)
-    columns = zip(*_scores(run, engine, part, q, k, seed, progress), strict=True)
+    on_device = DeviceSplit(images, run.device)
+    q = engine.latents(on_device)
+    columns = zip(*_scores(run, engine, on_device, q, k, seed, progress), strict=True)
     mse, mse_sample, nlpd, coverage = (np.concatenate(column) for column in columns)
     best = max(run.metrics, key=lambda row: row["validation_elbo"], default=None)
     return ConditionalEvaluation(
@@ -147,7 +147,7 @@ def evaluate_conditional(
         coverage=Mean.over(coverage),
         yardsticks=_yardsticks(data.train, images, grouped=bool(engine.group)),
         path_rmse=_path_rmse(q, images) if engine.group else None,
-        unscored=len(images) - len(part.seen) or None,
+        unscored=len(images) - len(on_device.seen) or None,
         kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
         instances=instance_measures(run, images, instances, seed, progress) if instances else None,
         as_published=as_published(run, seed, progress) if published else None,

@@ -1,4 +1,4 @@
-"""The inference of a trained run that models images given their columns, by which its latents are predicted."""
+"""The inference of a trained run, by which latents of images given their columns are predicted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
 
-def conditional_inference_of(run: Run, seed: int = 0, vae: VAE | None = None) -> ConditionalInference:
-    """Return the inference of a run with its data. Raises UserError if the run models images alone.
+def conditional_inference(run: Run, seed: int = 0, vae: VAE | None = None) -> ConditionalInference:
+    """Return the inference of a run on its data. Raises UserError if the run models images alone.
 
     Args:
         vae: the model (default: that of the run), such as one with the weights of another epoch.
@@ -32,7 +32,7 @@ def conditional_inference_of(run: Run, seed: int = 0, vae: VAE | None = None) ->
 
 def inference_of(run: Run, seed: int = 0) -> GPPriorInference:
     """Return the inference of a run with its data. Raises UserError if its prior is no GP over instances."""
-    engine = conditional_inference_of(run, seed)
+    engine = conditional_inference(run, seed)
     if not isinstance(engine, GPPriorInference):
-        raise UserError(f"run '{run.name}' has no GP prior over instances, from which it would predict")
+        raise UserError(f"run '{run.name}' has no GP prior: wanted a run of a method with one, such as svgp")
     return engine

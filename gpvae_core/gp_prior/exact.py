@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.gp_prior.cholesky import cholesky_of_identity_plus
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 
 
@@ -26,8 +27,8 @@ class ExactPosterior:
         self._K, self._pseudo = K, pseudo
         # The square root has no gradient at a precision of 0.
         self._root = torch.where(pseudo.precision > 0, pseudo.precision, 1.0).sqrt() * pseudo.observed
-        eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
-        self._chol = torch.linalg.cholesky(eye + self._root[..., :, None] * K * self._root[..., None, :])
+        weighted = self._root[..., :, None] * K * self._root[..., None, :]
+        self._chol = cholesky_of_identity_plus(weighted, "matrix I + W K W of the instances' kernel")
         whitened = (self._root * pseudo.mean).unsqueeze(-1)
         self._residual = torch.linalg.solve_triangular(self._chol, whitened, upper=False).squeeze(-1)
 

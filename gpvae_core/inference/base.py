@@ -98,7 +98,7 @@ class InferenceConfig(PartConfig):
             UserError: the prior or the columns do not suit this inference.
         """
 
-    def prepare(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
+    def adapt(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
         """Change the model that was built, in place; nothing by default. Override where networks take columns too.
 
         Args:

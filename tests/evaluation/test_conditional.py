@@ -163,6 +163,17 @@ def test_measures_of_instances_come_where_a_method_has_them(tmp_path: Path) -> N
     assert evaluate_conditional(free, k=1).instances is None
 
 
+def test_a_conditional_vae_has_no_kernel_and_no_measures_of_instances(tmp_path: Path) -> None:
+    settings = {"inference.condition": "angle", "train.epochs": 2, "train.keep_every": 1}
+    run = trained("cvae", settings, tmp_path / "run")
+    result = evaluate_conditional(run, k=1, published=True)
+    assert result.kernel is None
+    assert result.as_published is not None
+    assert list(result.as_published.by_epoch) == [1, 2]
+    with pytest.raises(UserError, match="has no GP prior: wanted a run of a method with one"):
+        evaluate_conditional(run, k=1, instances=2)
+
+
 def test_the_kernel_is_reported_with_its_units(tmp_path: Path) -> None:
     kernel = "matern(time, nu=1.5, length_scale=2) + rbf(time, length_scale=5, learn=false) * periodic(angle) + white()"
     run = trained("svgp", {"prior.kernel": kernel, "inference.points": 4}, tmp_path / "run")

@@ -64,12 +64,12 @@ class GPPriorInference(ConditionalInference):
         self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
     ) -> tuple[Terms, Marginals]:
         """Return the terms of the bound of a batch, and the posteriors of its latents (B, D), of missing frames too."""
-        pseudo = self._observations(vae, split, index)
         posteriors = self._among_all if self._gp.family.takes_all() else self._in_groups
-        q, kl = posteriors(split, index, pseudo, share)
+        q, kl = posteriors(split, index, self._observations(vae, split, index), share)
         at = split.is_seen(index)
-        decoded = q if at is None else Marginals(q.mean[at], q.variance[at])
-        return self._decoded(vae, split, index if at is None else index[at], decoded, kl, generator), q
+        if at is None:
+            return self._decoded(vae, split, index, q, kl, generator), q
+        return self._decoded(vae, split, index[at], Marginals(q.mean[at], q.variance[at]), kl, generator), q
 
     def _in_groups(
         self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float

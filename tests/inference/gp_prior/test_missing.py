@@ -38,6 +38,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("gp-vae", {"prior.kernel": "rbf(time)"}),
     ("hensman", {**BY_VIEW, "inference.points": 4}),
     ("deep-svigp", {**BY_VIEW, "inference.points": 4}),
+    ("gppvae", BY_VIEW),
 ]
 LIKELIHOODS = ["gaussian", "bernoulli", "continuous_bernoulli"]
 
