@@ -24,6 +24,7 @@ from gpvae_core.errors import unknown
 from gpvae_core.evaluation.as_published import AsPublished, as_published, check_kept
 from gpvae_core.evaluation.instances import InstanceMeasures, instance_measures
 from gpvae_core.evaluation.kernel_parameters import KernelParameter, kernel_parameters
+from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 from gpvae_core.evaluation.process import conditional_inference, inference_of
 from gpvae_core.evaluation.settings import SPLITS, SplitName
@@ -190,13 +191,11 @@ def _mean(values: Tensor, observed: Tensor | None) -> np.ndarray:
 
 def _path_rmse(q: Marginals, images: Split) -> float | None:
     """Return the root mean square error of the latents' mean after one affine fit to the first vector column."""
-    auxiliary = images.auxiliary
-    paths = [] if auxiliary is None else [auxiliary[c.name] for c in auxiliary.columns if c.role == "vector"]
-    if not paths:
+    column = path_column(images.auxiliary)
+    if column is None or images.auxiliary is None:
         return None
-    z = np.column_stack([q.mean.cpu().numpy(), np.ones(len(images))])
-    fit, *_ = np.linalg.lstsq(z, paths[0], rcond=None)
-    return float(np.sqrt(np.square(z @ fit - paths[0]).mean()))
+    mean, path = q.mean.cpu().numpy(), images.auxiliary[column.name]
+    return AffineFit.of(mean, path).rmse(mean, path)
 
 
 def _yardsticks(train: Split, images: Split, grouped: bool) -> Yardsticks:

@@ -85,7 +85,7 @@ class Smoother:
         """Return the `top` views behind the prediction at each row of `at`. Raises UserError as `weights` does."""
         if top < 1:
             raise UserError(f"wanted at least 1 view, got top={top}")
-        return [_views(w, index, top) for w, index in self.weights(at)]
+        return [heaviest(w, index, top) for w, index in self.weights(at)]
 
     def _columns(self, at: Auxiliary) -> dict[str, Tensor]:
         """Return the columns that the kernel and the groups take. Raises UserError if one is not that of the data."""
@@ -130,7 +130,8 @@ def views_behind(run: Run, at: Auxiliary, top: int = 8, given: Split | None = No
     return Smoother(run, given).views(at, top)
 
 
-def _views(weights: Float[Tensor, "D N"], index: Tensor, top: int) -> ViewsBehind:
+def heaviest(weights: Float[Tensor, "D N"], index: Tensor, top: int) -> ViewsBehind:
+    """Return the `top` views, which are at `index` in their split, that have the largest weights in a prediction."""
     size = weights.abs().sum(0)
     share = size / size.sum().clamp_min(torch.finfo(size.dtype).tiny)
     order = share.argsort(descending=True, stable=True)[:top]
