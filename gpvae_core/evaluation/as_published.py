@@ -47,13 +47,11 @@ def check_kept(run: Run) -> None:
 
 
 @torch.no_grad()
-def as_published(run: Run, seed: int = 0, progress: Progress = silent) -> AsPublished:
+def as_published(run: Run, seed: int = 0, progress: Progress = silent) -> AsPublished | None:
     """Return the smallest error on the test set over the kept epochs, with the same noise in each.
 
-    Raises:
-        UserError: no weights were kept, the run has groups, or it models images alone.
+    It is None where no weights were kept, or no error is finite. Raises UserError if the run models images alone.
     """
-    check_kept(run)
     test = DeviceSplit(run.data.test, run.device)
     errors: dict[int, np.ndarray] = {}
     decoded = "sample"
@@ -66,6 +64,9 @@ def as_published(run: Run, seed: int = 0, progress: Progress = silent) -> AsPubl
             z, decoded = q.mean, "mean"
         errors[epoch] = np.concatenate([_errors(vae, engine, test, z, index) for index in test.seen.split(CHUNK)])
         progress(len(errors), len(run.kept_epochs), "kept epochs")
+    errors = {epoch: values for epoch, values in errors.items() if np.isfinite(values).all()}
+    if not errors:
+        return None
     best = min(errors, key=lambda epoch: errors[epoch].mean())
     by_epoch = {epoch: float(values.mean()) for epoch, values in errors.items()}
     return AsPublished(mse=Mean.over(errors[best]), epoch=best, decoded=decoded, by_epoch=by_epoch)

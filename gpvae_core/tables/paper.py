@@ -9,8 +9,9 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from gpvae_core.errors import UserError
+from gpvae_core.sweep.scores import LOG_LIKELIHOOD, SCORES, Score
 
-NATS, MILLISECONDS = "nats", "ms"
+NATS, MILLISECONDS = LOG_LIKELIHOOD.unit, "ms"
 
 
 class PaperColumn(NamedTuple):
@@ -39,7 +40,7 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper, of log-likelihoods in nats or of times in ms."""
+    """A table of the paper, of log-likelihoods in nats or of times in ms; or one of ours, of any score."""
 
     number: int
     title: str
@@ -52,6 +53,11 @@ class PaperTable:
     """Number of trainings of each split, of which the best by validation counts."""
     columns: tuple[PaperColumn, ...]
     rows: tuple[PaperRow, ...]
+
+    @property
+    def score(self) -> Score | None:
+        """The score of its cells; None for a table of times."""
+        return SCORES.get(self.unit)
 
     @property
     def decoders(self) -> tuple[str, ...]:
