@@ -21,11 +21,16 @@ from gpvae_core.bounds import iwae
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
 from gpvae_core.errors import unknown
+from gpvae_core.evaluation.as_published import AsPublished, as_published, check_kept
+from gpvae_core.evaluation.instances import InstanceMeasures, instance_measures
+from gpvae_core.evaluation.kernel_parameters import KernelParameter, kernel_parameters
+from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
-from gpvae_core.evaluation.process import conditional_inference
+from gpvae_core.evaluation.process import conditional_inference, inference_of
 from gpvae_core.evaluation.settings import SPLITS, SplitName
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference, columns_of
+from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit, pixel_mean
@@ -52,7 +57,7 @@ class Yardsticks(EvaluationPart):
 class ConditionalEvaluation(EvaluationPart):
     """The evaluation of a run that models images given their columns, as `gpvae evaluate` prints it."""
 
-    omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse", "unscored"})
+    omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse", "unscored", "kernel", "instances", "as_published"})
     run: str
     dataset: str
     split: str
@@ -60,6 +65,8 @@ class ConditionalEvaluation(EvaluationPart):
     latent_dim: int
     epochs: int
     best_epoch: int
+    chosen_by: str
+    """That by which the epoch of the weights was chosen, on the images held out for validation."""
     given: str
     """The images that predictions are given: the training images, those of the same object, or the frames of the same
     group."""
@@ -80,23 +87,44 @@ class ConditionalEvaluation(EvaluationPart):
     unscored: int | None = None
     """Number of missing frames, which are predicted but have no pixel to be scored; None without any. All scores are
     over observed pixels."""
+    kernel: dict[str, KernelParameter] | None = None
+    """Parameters of the kernel by name; None without a GP prior."""
+    instances: InstanceMeasures | None = None
+    """What is measured instance by instance, if it was asked for."""
+    as_published: AsPublished | None = None
+    """The smallest error over training on the test set itself, if it was asked for."""
     k: int
     seconds: float
 
 
 @torch.no_grad()
 def evaluate_conditional(
-    run: Run, split: SplitName = "test", k: int = 100, seed: int = 0, progress: Progress = silent
+    run: Run,
+    split: SplitName = "test",
+    k: int = 100,
+    seed: int = 0,
+    progress: Progress = silent,
+    instances: int | None = None,
+    published: bool = False,
 ) -> ConditionalEvaluation:
     """Return the evaluation of a run that models images given their columns, as those with a GP prior do.
 
+    Args:
+        instances: size of the seeded sample of what is measured instance by instance; None to leave that out.
+        published: whether to add the smallest error on the test set over the kept epochs.
+
     Raises:
-        UserError: the run models images alone, or the split is neither 'test' nor 'validation'.
+        UserError: the run models images alone, the split is neither 'test' nor 'validation', `published` is asked of a
+            run that kept no weights over training, or `instances` of one without a GP prior.
     """
     started = time.monotonic()
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     engine = conditional_inference(run, seed)
+    if instances:
+        inference_of(run, seed)
+    if published:
+        check_kept(run)
     data, images = run.data, {"test": run.data.test, "validation": run.data.validation}[split]
     on_device = DeviceSplit(images, run.device)
     q = engine.latents(on_device)
@@ -111,6 +139,7 @@ def evaluate_conditional(
         latent_dim=run.config.latent_dim,
         epochs=run.metrics[-1]["epoch"] if best else 0,
         best_epoch=best["epoch"] if best else 0,
+        chosen_by=f"{run.config.inference.score_name} of {len(data.validation)} validation images",
         given=engine.given,
         mse=Mean.over(mse),
         mse_sample=Mean.over(mse_sample),
@@ -119,6 +148,9 @@ def evaluate_conditional(
         yardsticks=_yardsticks(data.train, images, grouped=bool(engine.group)),
         path_rmse=_path_rmse(q, images) if engine.group else None,
         unscored=len(images) - len(on_device.seen) or None,
+        kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
+        instances=instance_measures(run, images, instances, seed, progress) if instances else None,
+        as_published=as_published(run, seed, progress) if published else None,
         k=k,
         seconds=round(time.monotonic() - started, 2),
     )
@@ -159,13 +191,11 @@ def _mean(values: Tensor, observed: Tensor | None) -> np.ndarray:
 
 def _path_rmse(q: Marginals, images: Split) -> float | None:
     """Return the root mean square error of the latents' mean after one affine fit to the first vector column."""
-    auxiliary = images.auxiliary
-    paths = [] if auxiliary is None else [auxiliary[c.name] for c in auxiliary.columns if c.role == "vector"]
-    if not paths:
+    column = path_column(images.auxiliary)
+    if column is None or images.auxiliary is None:
         return None
-    z = np.column_stack([q.mean.cpu().numpy(), np.ones(len(images))])
-    fit, *_ = np.linalg.lstsq(z, paths[0], rcond=None)
-    return float(np.sqrt(np.square(z @ fit - paths[0]).mean()))
+    mean, path = q.mean.cpu().numpy(), images.auxiliary[column.name]
+    return AffineFit.of(mean, path).rmse(mean, path)
 
 
 def _yardsticks(train: Split, images: Split, grouped: bool) -> Yardsticks:

@@ -8,18 +8,23 @@ from gpvae_core.inference.conditional import ConditionalInference
 from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.progress import silent
 from gpvae_core.runs import Run
+from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
 
-def conditional_inference(run: Run, seed: int = 0) -> ConditionalInference:
-    """Return the inference of a run on its data. Raises UserError if the run models images alone."""
+def conditional_inference(run: Run, seed: int = 0, vae: VAE | None = None) -> ConditionalInference:
+    """Return the inference of a run on its data. Raises UserError if the run models images alone.
+
+    Args:
+        vae: the model (default: that of the run), such as one with the weights of another epoch.
+    """
     config, data = run.config, run.data
     if not config.inference.conditional:
         raise UserError(
             f"run '{run.name}' has no GP prior and no columns: its images are independent, use evaluate(run)"
         )
     parts = DeviceSplit(data.train, run.device), DeviceSplit(data.validation, run.device)
-    setup = TrainingSetup(run.model, *parts, config.likelihood.kind, 1, seed, None)
+    setup = TrainingSetup(vae or run.model, *parts, config.likelihood.kind, 1, seed, None)
     engine = config.inference.begin(setup, silent)
     assert isinstance(engine, ConditionalInference)
     return engine

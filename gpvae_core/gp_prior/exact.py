@@ -48,6 +48,15 @@ class ExactPosterior:
             K_ns: kernel between the instances and these inputs.
             k_ss: kernel of each of these inputs with itself.
         """
-        V = torch.linalg.solve_triangular(self._chol, self._root.unsqueeze(-1) * K_ns, upper=False)
+        V = self._whitened(K_ns)
         mean = (V * self._residual.unsqueeze(-1)).sum(-2)
         return Marginals(mean, (k_ss - V.square().sum(-2)).clamp_min(0.0))
+
+    def weights(self, K_ns: Float[Tensor, "*#batch #D N S"]) -> Float[Tensor, "*batch D S N"]:
+        """Return w of the means m_s = sum_i w_si y~_i at S other inputs: the rows of K_sn W B^-1 W."""
+        solved = torch.linalg.solve_triangular(self._chol.mT, self._whitened(K_ns), upper=True)
+        return solved.mT * self._root.unsqueeze(-2)
+
+    def _whitened(self, K_ns: Float[Tensor, "*#batch #D N S"]) -> Float[Tensor, "*batch D N S"]:
+        """Return C^-1 W K_ns of B = C C'."""
+        return torch.linalg.solve_triangular(self._chol, self._root.unsqueeze(-1) * K_ns, upper=False)

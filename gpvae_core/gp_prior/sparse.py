@@ -96,6 +96,20 @@ class InducingPosterior:
         variance = at.unexplained.unsqueeze(-2) + (self.root.mT @ at.V.unsqueeze(-3)).square().sum(-2)
         return Marginals(self.mean @ at.V, variance)
 
+    def weights(
+        self, at: InducingProjection, given: InducingProjection, precision: Float[Tensor, "*batch D N"]
+    ) -> Float[Tensor, "*batch D S N"]:
+        """Return w of the means m_s = sum_i w_si y~_i, of an optimal posterior given N pseudo-observations.
+
+        These are the rows of V_s' B^-1 V diag(sigma~^-2), which is k_s' Sigma^-1 K_mN diag(sigma~^-2) of eq. 4.
+
+        Args:
+            at: the S inputs at which is predicted.
+            given: the instances, whose pseudo-observations have this precision.
+        """
+        covariance = (self.root.mT @ at.V.unsqueeze(-3)).mT @ (self.root.mT @ given.V.unsqueeze(-3))
+        return covariance * precision.unsqueeze(-2)
+
     def unwhitened(self, points: InducingPoints) -> tuple[Float[Tensor, "*batch D M"], Float[Tensor, "*batch D M M"]]:
         """Return mu and A of q(f_m) = N(mu, A), as in eq. 9."""
         root = points.L @ self.root

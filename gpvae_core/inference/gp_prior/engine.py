@@ -75,15 +75,21 @@ class GPPriorInference(ConditionalInference):
         self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float
     ) -> tuple[Marginals, Tensor]:
         """Return the posteriors (B, D) given the images of the batch alone, group by group, and the KL term."""
+        series, inputs, in_rows = self.arranged(split, index, pseudo)
+        found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
+        q = found.marginals
+        return Marginals(series.gather(q.mean), series.gather(q.variance)), found.kl.sum()
+
+    def arranged(
+        self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations
+    ) -> tuple[Series, Float[Tensor, "G T F"], PseudoObservations]:
+        """Return the arrangement of a batch of images by group, with its inputs and pseudo-observations (G, D, T)."""
         values = columns_of(split, index)
         series = Series.of(values[self._group] if self._group else None, len(index), index.device)
         in_rows = PseudoObservations(
             series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
         )
-        inputs = series.spread(self._gp.prior.at(values))
-        found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
-        q = found.marginals
-        return Marginals(series.gather(q.mean), series.gather(q.variance)), found.kl.sum()
+        return series, series.spread(self._gp.prior.at(values)), in_rows
 
     def _among_all(
         self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float
@@ -182,18 +188,17 @@ class GPPriorInference(ConditionalInference):
         return Marginals(predicted.mean.mT, predicted.variance.mT)
 
     @torch.no_grad()
-    def predictor(self) -> Predictor:
-        """Return the process given all training images."""
-        prior, train = self._gp.prior, self._setup.train
-        return self._gp.family.given(prior, prior.at(columns_of(train)), self.pseudo_observations(train))
+    def predictor(self, given: DeviceSplit | None = None, index: Int64[Tensor, " N"] | None = None) -> Predictor:
+        """Return the process given all training images, or the images of another split at `index`, of one group."""
+        given = self._setup.train if given is None else given
+        prior, pseudo = self._gp.prior, self.pseudo_observations(given, index)
+        return self._gp.family.given(prior, prior.at(columns_of(given, index)), pseudo)
 
     @torch.no_grad()
-    def pseudo_observations(self, split: DeviceSplit) -> PseudoObservations:
-        """Return the pseudo-observations (D, N) of all images of a split, which are encoded in pieces."""
-        pieces = [
-            self._observations(self._setup.vae, split, index)
-            for index in torch.arange(len(split), device=split.images.device).split(CHUNK)
-        ]
+    def pseudo_observations(self, split: DeviceSplit, index: Int64[Tensor, " N"] | None = None) -> PseudoObservations:
+        """Return the pseudo-observations (D, N) of all images of a split, or of those at `index`, encoded in pieces."""
+        index = torch.arange(len(split), device=split.images.device) if index is None else index
+        pieces = [self._observations(self._setup.vae, split, part) for part in index.split(CHUNK)]
         mean, precision = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("mean", "precision"))
         return PseudoObservations(mean, precision)
 
