@@ -127,7 +127,7 @@ class ErrorAgainstTime(PriorLabPane):
         )
 
 
-class InducingPoints(PriorLabPane):
+class AgainstPoints(PriorLabPane):
     """Error, length scale and time of runs that differ in the number of inducing points alone."""
 
     name = "prior_points"
@@ -193,4 +193,4 @@ def _score_words(score: RunScore) -> str:
     return f"{score.run}: MSE {score.mse:.4f}{path}, {score.seconds:.0f} s for {score.epochs} epochs"
 
 
-PANES = TrainingTerms(), LatentsMap(), ErrorAgainstTime(), InducingPoints()
+PANES = TrainingTerms(), LatentsMap(), ErrorAgainstTime(), AgainstPoints()

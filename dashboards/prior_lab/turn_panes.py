@@ -43,7 +43,7 @@ class TurnPane(PriorLabPane):
         return request.turn_views()
 
 
-class Prediction(TurnPane):
+class PredictedView(TurnPane):
     """The predicted image at the chosen value, its uncertainty, and the true one where there is one."""
 
     name = "prior_view"
@@ -126,4 +126,4 @@ def summary(views: Views) -> str:
     return f"{html.escape(place)}{none}: {parts}."
 
 
-PANES = Prediction(), ViewsBehindIt(), LatentsOverNumber()
+PANES = PredictedView(), ViewsBehindIt(), LatentsOverNumber()

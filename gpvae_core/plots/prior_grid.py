@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.prior_lab.views import GridView
-from gpvae_core.plots.prior_view import Sheet
+from gpvae_core.plots.prior_view import PictureSheet
 from gpvae_core.plots.theme import Theme, plain, shortened
 
 SIZE, PAD, LEFT, TOP = 52, 10, 110, 34
@@ -14,7 +14,7 @@ SIZE, PAD, LEFT, TOP = 52, 10, 110, 34
 def figure(view: GridView, theme: Theme) -> go.Figure:
     """Return the grid: of each pair the prediction, and to its right the true image, framed where it was not seen."""
     wide, high = 2 * SIZE + 2 + PAD, SIZE + 18 + PAD
-    sheet = Sheet(theme, LEFT + len(view.columns) * wide, TOP + len(view.rows) * high)
+    sheet = PictureSheet(theme, LEFT + len(view.columns) * wide, TOP + len(view.rows) * high)
     for j, name in enumerate(view.columns):
         sheet.say(f"<b>{shortened(name, 18)}</b>", LEFT + j * wide + SIZE, TOP - 6)
     for i, (name, cells) in enumerate(zip(view.rows, view.cells, strict=True)):

@@ -48,7 +48,7 @@ def _outline(x: float, y: float, size: float, shape: Sequence[int], colour: str,
     return {"type": "rect", "x0": x, "x1": x + wide, "y0": y, "y1": y + high, "line": line}
 
 
-class Sheet:
+class PictureSheet:
     """Images and texts at places in pixels, from the upper left corner."""
 
     def __init__(self, theme: Theme, width: int, height: int) -> None:
@@ -77,7 +77,7 @@ class Sheet:
 
 def prediction(views: Sequence[TurnView], theme: Theme) -> go.Figure:
     """Return the true view, if there is one, and for each run the decoded mean and the spread of its pixels."""
-    first, sheet = views[0], Sheet(theme, WIDTH, HEIGHT)
+    first, sheet = views[0], PictureSheet(theme, WIDTH, HEIGHT)
     runs = looks([view.run for view in views], theme)
     most = max(float(view.spread.max()) for view in views)
     step = (WIDTH - 8.0) / 3
@@ -101,7 +101,7 @@ def prediction(views: Sequence[TurnView], theme: Theme) -> go.Figure:
     return sheet.figure()
 
 
-def _strip(view: TurnView, look: RunLook, sheet: Sheet) -> None:
+def _strip(view: TurnView, look: RunLook, sheet: PictureSheet) -> None:
     """Draw the decoded means at other values below the prediction."""
     count = len(view.strip)
     step = (WIDTH - 8.0) / count
@@ -120,7 +120,7 @@ def _short_place(at: float, axis: str) -> str:
 def behind(view: TurnView, theme: Theme) -> go.Figure:
     """Return the training views behind the prediction in rows of five, each with its share, a bar below it."""
     step, high = (WIDTH - 8.0) / 5, SMALL + 64
-    sheet = Sheet(theme, WIDTH, HEIGHT)
+    sheet = PictureSheet(theme, WIDTH, HEIGHT)
     most = max((shown.share or 0.0 for shown in view.behind), default=0.0)
     for k, shown in enumerate(view.behind):
         x, y = 4 + k % 5 * step, 22 + k // 5 * (high + 10)
