@@ -49,6 +49,11 @@ class RunOnDisk:
         return flat(self.config.to_json())
 
     @property
+    def family(self) -> str:
+        """The method without its number."""
+        return self.config.method.partition(":")[0]
+
+    @property
     def points(self) -> int | None:
         """The number m of inducing points; None for a method without them."""
         return self.settings.get("inference.points")
@@ -99,13 +104,13 @@ class RunGroup:
 
 
 def grouped(runs: Sequence[RunOnDisk], but: Collection[str] = ()) -> list[RunGroup]:
-    """Return the groups of runs that share all settings but their seeds, and those called `but`, in the runs' order.
+    """Return the groups of runs that share all settings but their seeds, and those called `but`, by method and m.
 
     Args:
         but: dotted keys. With 'inference.points', 'svgp:8' and 'svgp:32' are one method as well.
     """
     groups: dict[str, list[RunOnDisk]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: (run.family, run.points or 0)):
         groups.setdefault(repr(sorted(_compared(run, but).items())), []).append(run)
     settings = [_compared(members[0], but) for members in groups.values()]
     names = _names(settings)
@@ -115,7 +120,7 @@ def grouped(runs: Sequence[RunOnDisk], but: Collection[str] = ()) -> list[RunGro
 def _compared(run: RunOnDisk, but: Collection[str]) -> dict[str, Any]:
     left = {key: value for key, value in run.settings.items() if key not in SEEDS and key not in but}
     if "inference.points" in but:
-        left["method"] = run.config.method.partition(":")[0]
+        left["method"] = run.family
     return left
 
 
