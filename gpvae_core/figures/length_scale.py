@@ -43,7 +43,12 @@ class LengthScaleOverTraining(RunFigure):
         true = [TRUE_SCALES[name] for name in names if name in TRUE_SCALES]
         levels = [Level(f"true length scale, {true[0]:g}", true[0])] if len(names) == len(true) == 1 else []
         unit = _unit(runs[0], kernels)
-        caption = Caption("mean ± standard deviation over seeds", "epoch", f"length scale l of the kernel{unit}", "")
+        caption = Caption(
+            "learned length scale; mean ± standard deviation over seeds",
+            "epoch",
+            f"length scale l of the kernel{unit}",
+            "",
+        )
         return figure(curves, levels, caption, theme, band=True)
 
 

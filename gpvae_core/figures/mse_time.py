@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import plotly.graph_objects as go
 
+from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.figures.base import FIGURES, RunFigure
 from gpvae_core.figures.runs import RunGroup, RunOnDisk, Spread, grouped, spread
@@ -41,7 +42,7 @@ class _ErrorAgainstTime(RunFigure, ABC):
     def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
         errors = {}
         for done, run in enumerate(runs, 1):
-            errors[run.path] = evaluate_conditional(load_run(run.path), k=1).mse.mean or 0.0
+            errors[run.path] = _error(run)
             progress(done, len(runs), "evaluating runs")
         timed = [
             TimedGroup(
@@ -49,25 +50,34 @@ class _ErrorAgainstTime(RunFigure, ABC):
             )
             for group in grouped(runs)
         ]
-        families = dict.fromkeys(_family(one) for one in timed)
+        families = dict.fromkeys(one.group.runs[0].family for one in timed)
         caption = Caption(
             "mean of the latents decoded, test images; mean ± standard deviation over seeds",
             self.label,
             "mean square error of a pixel (pixel²)",
             "pixel²",
         )
-        curves = [_curve(name, [one for one in timed if _family(one) == name]) for name in families]
+        curves = [_curve(name, [one for one in timed if one.group.runs[0].family == name]) for name in families]
         return figure(curves, [], caption, theme)
 
 
-def _family(one: TimedGroup) -> str:
-    """Return the method without its number."""
-    return one.group.runs[0].config.method.partition(":")[0]
+def _error(run: RunOnDisk) -> float:
+    """Return the test error of a run. Raises UserError if it is not a number, or the run has no columns."""
+    mse = evaluate_conditional(load_run(run.path), k=1).mse.mean
+    if mse is None:
+        raise UserError(f"the square error of run '{run.name}' is not a number")
+    return mse
+
+
+def _label(group: RunGroup) -> str:
+    """Return what tells a group from others of its method: 'm = 32', and the settings that differ."""
+    run = group.runs[0]
+    differs = group.name.removeprefix(run.config.method).lstrip(", ")
+    return ", ".join(part for part in ("" if run.points is None else f"m = {run.points}", differs) if part)
 
 
 def _curve(name: str, members: Sequence[TimedGroup]) -> SpreadCurve:
     ordered = sorted(members, key=lambda one: one.seconds.mean)
-    short = [one.group.name.removeprefix(name).lstrip(":, ") for one in ordered]
     return SpreadCurve(
         name=name,
         x=[one.seconds.mean for one in ordered],
@@ -75,7 +85,7 @@ def _curve(name: str, members: Sequence[TimedGroup]) -> SpreadCurve:
         sd=[one.mse.sd for one in ordered],
         runs=[one.mse.runs for one in ordered],
         x_sd=[one.seconds.sd for one in ordered],
-        labels=short,
+        labels=[_label(one.group) for one in ordered],
     )
 
 

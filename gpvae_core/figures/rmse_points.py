@@ -50,6 +50,7 @@ class RmseAgainstPoints(RunFigure):
             "number of inducing points m",
             "RMSE of the path (its units)",
             "",
+            x_ticks=sorted({run.points for run in with_points if run.points is not None}),
         )
         return figure(curves, levels, caption, theme)
 

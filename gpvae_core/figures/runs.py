@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpvae_core.errors import UserError, shown
-from gpvae_core.files import with_name
+from gpvae_core.files import real_path, with_name
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import existing_run, read_config, read_metrics
 from gpvae_core.run_records import EpochMetrics
@@ -49,6 +49,11 @@ class RunOnDisk:
         return flat(self.config.to_json())
 
     @property
+    def family(self) -> str:
+        """The method without its number."""
+        return self.config.method.partition(":")[0]
+
+    @property
     def points(self) -> int | None:
         """The number m of inducing points; None for a method without them."""
         return self.settings.get("inference.points")
@@ -71,7 +76,7 @@ def runs_at(places: Sequence[Path]) -> list[RunOnDisk]:
         started = [run for run in here if run is not None]
         if not started:
             raise UserError(f"'{place}' has no run with a finished epoch: wanted a run, or a folder of runs or a sweep")
-        found |= {run.path.resolve(): run for run in started}
+        found |= {real_path(run.path): run for run in started}
     return list(found.values())
 
 
@@ -99,13 +104,13 @@ class RunGroup:
 
 
 def grouped(runs: Sequence[RunOnDisk], but: Collection[str] = ()) -> list[RunGroup]:
-    """Return the groups of runs that share all settings but their seeds, and those called `but`, in the runs' order.
+    """Return the groups of runs that share all settings but their seeds, and those called `but`, by method and m.
 
     Args:
         but: dotted keys. With 'inference.points', 'svgp:8' and 'svgp:32' are one method as well.
     """
     groups: dict[str, list[RunOnDisk]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: (run.family, run.points or 0)):
         groups.setdefault(repr(sorted(_compared(run, but).items())), []).append(run)
     settings = [_compared(members[0], but) for members in groups.values()]
     names = _names(settings)
@@ -115,7 +120,7 @@ def grouped(runs: Sequence[RunOnDisk], but: Collection[str] = ()) -> list[RunGro
 def _compared(run: RunOnDisk, but: Collection[str]) -> dict[str, Any]:
     left = {key: value for key, value in run.settings.items() if key not in SEEDS and key not in but}
     if "inference.points" in but:
-        left["method"] = run.config.method.partition(":")[0]
+        left["method"] = run.family
     return left
 
 

@@ -55,6 +55,8 @@ class Caption:
     y: str
     unit: str
     """Unit of y, for what is shown at the pointer."""
+    x_ticks: Sequence[float] = ()
+    """Where x has labels; none for plotly's choice."""
 
 
 def figure(
@@ -75,7 +77,8 @@ def figure(
     height = HEIGHT + LEGEND_ROW * entries
     layout = frame(theme, WIDTH, height, (*MARGIN[:3], MARGIN[3] + LEGEND_ROW * entries), showlegend=True)
     layout["title"] = {"text": caption.title, "font": {"size": 12, "color": theme.text}, "x": 0.02, "y": 0.985}
-    layout["xaxis"], layout["yaxis"] = axis(theme, caption.x), axis(theme, caption.y)
+    ticks = {"tickvals": list(caption.x_ticks)} if caption.x_ticks else {}
+    layout["xaxis"], layout["yaxis"] = axis(theme, caption.x, **ticks), axis(theme, caption.y)
     layout["legend"] = {
         "x": 0.0, "y": -44 / (HEIGHT - MARGIN[2] - MARGIN[3]), "xanchor": "left", "yanchor": "top",
         "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",

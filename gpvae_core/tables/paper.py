@@ -66,8 +66,13 @@ class PaperTable:
 
 
 @cache
+def printed(paper: str) -> dict[str, Any]:
+    """Return the printed values of a paper, from its file in this package."""
+    return json.loads((files("gpvae_core.tables") / f"{paper}.json").read_text(encoding="utf-8"))
+
+
 def _content() -> dict[str, Any]:
-    return json.loads((files("gpvae_core.tables") / "kim_pavlovic_2021.json").read_text(encoding="utf-8"))
+    return printed("kim_pavlovic_2021")
 
 
 def table_numbers() -> tuple[int, ...]:
