@@ -13,6 +13,8 @@ from pydantic import (
     Field,
     JsonValue,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -120,6 +122,11 @@ class TrainConfig(BaseModel):
     compile: bool = Field(
         default=False, description="compile the networks with torch.compile (needs a C++ compiler on CPU)"
     )
+
+    @model_serializer(mode="wrap")
+    def _as_before_schedules(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave a constant rate out, so that JSON and keys of sweeps without schedules stay from version to version."""
+        return {key: value for key, value in dump(self).items() if (key, value) != ("lr_schedule", "constant")}
 
 
 OMITTED_DEFAULTS: dict[str, PriorConfig | InferenceConfig] = {

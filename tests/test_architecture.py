@@ -67,7 +67,7 @@ LAYERS = [
     },
     {"sweep", "tables"},
     {"inspection", "plots"},
-    {"bench"},
+    {"bench", "figures"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -8,6 +8,7 @@ from dashboards.lab.words import method_words
 from dashboards.results.words import KEY, OWN_KEY, calls, number, p_words
 from dashboards.widgets.table import Heading, Item, TableContent, TableLine
 from gpvae_core.progress import duration
+from gpvae_core.sweep.scores import decimals
 from gpvae_core.tables.compare import BEST, CLOSE, Cell
 from gpvae_core.tables.export import DATASETS
 from gpvae_core.tables.sheet import Sheet
@@ -18,12 +19,12 @@ SIGNS = {BEST: "★ ", CLOSE: "≈ "}
 RATIO = "As a multiple of the VAE's time on the same machine."
 
 
-def _value(mean: float | None, sd: float | None, mark: str | None, empty: str, more: str) -> Item:
+def _value(mean: float | None, sd: float | None, mark: str | None, empty: str, more: str, digits: int = 1) -> Item:
     if mean is None:
         return Item(empty, None, "soft", more)
     sign = SIGNS.get(mark or "", "")
-    spread = "" if sd is None else f" ± {number(sd)}"
-    return Item(f"{sign}{number(mean)}{spread}", mean, mark or "" if sign else "", more)
+    spread = "" if sd is None else f" ± {number(sd, digits)}"
+    return Item(f"{sign}{number(mean, digits)}{spread}", mean, mark or "" if sign else "", more)
 
 
 def _method(cell: Cell) -> Item:
@@ -36,7 +37,7 @@ def _paper(cell: Cell) -> Item:
 
 
 def _ours(cell: Cell) -> Item:
-    return _value(cell.mean, cell.sd, cell.mark, "not yet", cell.note or "")
+    return _value(cell.mean, cell.sd, cell.mark, "not yet", cell.note or "", decimals(cell.unit))
 
 
 def _number(value: float | None, digits: int = 1, sign: bool = False) -> Item:
@@ -108,7 +109,7 @@ def _our_columns(sheet: Sheet) -> Columns:
     trainings = "One training after the other, as measured on this machine."
     difference: Columns = {Heading("difference", "Ours − paper (nats)", "Ours less the paper's."): _difference}
     return {
-        Heading("ours", "Ours (nats)", "Mean ± standard deviation over runs."): _ours,
+        Heading("ours", f"Ours ({sheet.table.unit})", "Mean ± standard deviation over runs."): _ours,
         Heading("runs", "n runs", "Runs: splits whose restarts have all ended."): lambda c: Item(str(c.runs), c.runs),
         **({} if sheet.own else difference),
         Heading("p", "p against our best", against): _p,

@@ -28,7 +28,9 @@ def dims_of(text: str) -> tuple[int, ...]:
 class ResultsState(PageState):
     """The choices of one Results page; for '' and 0 the page chooses itself."""
 
-    table = param.String(doc="Number of a table, 1-5 or 9-11, or data-NAME for a data set that no table has")
+    table = param.String(
+        doc="Number of a table, 1-5 or 9-11, or data-NAME or mse-NAME for a data set that no table has"
+    )
     file = param.String(doc="Name of the results file")
     setup = param.String(doc="Key of the epochs, preset and settings of our runs")
     dims = Checked(check=dims_of, doc="Latent dimensions shown, as 10,50")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dashboards.widgets.table import Call
 from gpvae_core.progress import duration
+from gpvae_core.sweep.scores import LOG_LIKELIHOOD, SCORES, decimals
 from gpvae_core.tables.compare import BEST, P_THRESHOLD, Cell
 from gpvae_core.tables.export import DATASETS
 from gpvae_core.tables.paper import notes
@@ -55,7 +56,8 @@ def setup_words(sheet: Sheet) -> str:
         f"{method}: {key}={value}" for method, own in content["method_settings"].items() for key, value in own.items()
     ]
     preset = f"preset {content['preset']}" if content["preset"] else "no preset"
-    score = f"IWAE-{content['evaluate']['k']}"
+    k = content["evaluate"]["k"]
+    score = f"IWAE-{k}" if sheet.table.score == LOG_LIKELIHOOD else f"predictions by {counted(k, 'sample')}"
     return "; ".join([f"ours: {epochs}{paper}", preset, *settings, score])
 
 
@@ -139,16 +141,19 @@ def column_words(cell: Cell) -> str:
 def figure_sentence(sheet: Sheet) -> str:
     """Return how to read the figure."""
     first = "Ours: diamonds" if sheet.own else "Paper: circles; ours: diamonds"
-    return f"{first}; bars are one standard deviation over runs. Further right is better."
+    better = "left" if sheet.table.score is not None and sheet.table.score.smaller_is_better else "right"
+    return f"{first}; bars are one standard deviation over runs. Further {better} is better."
 
 
 def figure_alt(cells: Sequence[Cell]) -> str:
     """Return the figure's alternative text."""
     known = [cell for cell in cells if cell.mean is not None]
     best = next((cell for cell in known if cell.mark == BEST), None)
+    unit = cells[0].unit
     ours = (
         "none of ours yet"
         if best is None
-        else f"ours for {len(known)}, the best {best.name}, {number(best.mean or 0.0)} nats"
+        else f"ours for {len(known)}, the best {best.name}, {number(best.mean or 0.0, decimals(unit))} {unit}"
     )
-    return f"Test log-likelihood of {len(cells)} methods on {column_words(cells[0])}: {ours}."
+    name = SCORES[unit].name if unit in SCORES else "time"
+    return f"{name.capitalize()} of {len(cells)} methods on {column_words(cells[0])}: {ours}."

@@ -35,6 +35,7 @@ KINDS = (
     "settings",
     "presets",
     "benches",
+    "figures",
     "devices",
 )
 
@@ -51,6 +52,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
     from gpvae_core.data.base import DATASETS
     from gpvae_core.device import available_devices
     from gpvae_core.encoders.base import ENCODERS
+    from gpvae_core.figures.base import FIGURES
     from gpvae_core.likelihoods import LIKELIHOODS
     from gpvae_core.methods import methods
     from gpvae_core.nets.base import NETS
@@ -72,6 +74,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
         "settings": settings_table,
         "presets": lambda: _named({name: json.dumps(value) for name, value in PRESETS.items()}),
         "benches": lambda: _named(BENCHES.summaries()),
+        "figures": lambda: _named(FIGURES.summaries()),
         "devices": lambda: _named(dict.fromkeys(available_devices(), "")),
     }
     return rows[kind]()
@@ -82,7 +85,7 @@ def list_command(
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
     out: JsonFile = None,
 ) -> None:
-    """List the available methods, data sets, parts, settings, presets, benches or devices, one per line.
+    """List the available methods, data sets, parts, settings, presets, benches, figures or devices, one per line.
 
     Example: gpvae list methods
     """

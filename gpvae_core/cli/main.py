@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import Exit, TyperException
 
 from gpvae_core import __version__
-from gpvae_core.cli import bench, data, evaluate, explore, listing, mapa, paper_table, predict, sweep, train
+from gpvae_core.cli import bench, data, evaluate, explore, figure, listing, mapa, paper_table, predict, sweep, train
 from gpvae_core.cli.output import say
 from gpvae_core.errors import UserError
 from gpvae_core.guards import EXIT_CODE, interrupted_by_signal
@@ -36,6 +36,7 @@ app.command("runs")(listing.runs_command)
 app.command("list")(listing.list_command)
 app.command("bench")(bench.command)
 app.command("sweep", help=sweep.HELP)(sweep.command)
+app.command("figure", help=figure.HELP)(figure.command)
 app.add_typer(mapa.app, name="mapa")
 app.command("table", help=paper_table.HELP)(paper_table.command)
 

@@ -104,7 +104,7 @@ def command(
     rows = open_results(target).rows(sweep.setup_key())
     summary = summarize_cells(best_restarts(rows))
     if not put_json({**asdict(outcome), "out": str(target), "cells": summary}, json_):
-        print_table([{key: _short(value) for key, value in row.items()} for row in summary])
+        print_summary(summary)
     report_failures(outcome)
 
 
@@ -135,27 +135,43 @@ def report_failures(outcome: Outcome) -> None:
 
 
 def summarize_cells(best: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the mean and standard deviation over splits of the test score, nats, by data set, method and d."""
+    """Return the mean and standard deviation over splits of the test score, by data set, method and d.
+
+    The mean is called as the score's field of `Result`: test_iwae in nats, test_mse in pixel².
+    """
     import statistics
 
-    cells: dict[tuple[str, str, int], list[float]] = {}
+    cells: dict[tuple[str, str, int, str], list[float]] = {}
     for row in best:
-        cells.setdefault((row.dataset, row.method, row.latent_dim), []).append(row.test_iwae)
+        cells.setdefault((row.dataset, row.method, row.latent_dim, row.score.field), []).append(row.test_score)
     return [
         {
             "dataset": dataset,
             "method": method,
             "d": latent_dim,
-            "test_iwae": statistics.fmean(values),
+            field: statistics.fmean(values),
             "sd": statistics.stdev(values) if len(values) > 1 else None,
             "runs": len(values),
         }
-        for (dataset, method, latent_dim), values in sorted(cells.items())
+        for (dataset, method, latent_dim, field), values in sorted(cells.items())
     ]
 
 
-def _short(value: Any) -> str:
-    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+def print_summary(summary: Sequence[Mapping[str, Any]]) -> None:
+    """Print the cells of `summarize_cells` as one table for each score, with its unit."""
+    from gpvae_core.sweep.scores import SCORES
+
+    for score in SCORES.values():
+        rows = [row for row in summary if score.field in row]
+        if rows:
+            print_table([{key: _short(value, score.digits + 1) for key, value in row.items()} for row in rows])
+            say(f"{score.field}: {score.quantity}, in {score.unit}; sd over splits")
+    if not summary:
+        print_table([])
+
+
+def _short(value: Any, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
 def run_with_bar(

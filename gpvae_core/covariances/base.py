@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from gpvae_core.covariances.factor import Factor
+from gpvae_core.covariances.parameters import Positive
 from gpvae_core.part import MOST
 from gpvae_core.registry import Registry
 
@@ -36,6 +38,18 @@ class CovarianceFunction(nn.Module, ABC):
         Raises:
             UserError: the kernel has no such factor, or one that is too wide.
         """
+
+    def parts_of_it(self) -> Sequence[CovarianceFunction]:
+        """Return the kernels of which this one is made, from left to right: by default it alone.
+
+        Override where a kernel combines others.
+        """
+        return (self,)
+
+    def learned(self) -> dict[str, float]:
+        """Return the learned parameters of this kernel, without those of its parts, by name."""
+        numbers = ((name, part) for name, part in self.named_children() if isinstance(part, Positive))
+        return {name: float(number()) for name, number in numbers if number.learned}
 
 
 class CovarianceConfig(BaseModel, ABC):

@@ -27,6 +27,9 @@ class _Combination(CovarianceFunction):
     def diagonal(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A"]:
         return reduce(self._combine, (part.diagonal(x) for part in self._parts))
 
+    def parts_of_it(self) -> Sequence[CovarianceFunction]:
+        return [leaf for part in self._parts for leaf in part.parts_of_it()]
+
 
 class SumOfKernels(_Combination):
     """k(x, x') = sum_i k_i(x, x')."""

@@ -1,4 +1,4 @@
-"""One column of a table of scores: the paper's mean and ours of each method, with standard deviations, in nats."""
+"""One column of a table of scores: the paper's mean and ours of each method, with standard deviations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from gpvae_core.formatting import typographic
 from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, plain
+from gpvae_core.sweep.scores import LOG_LIKELIHOOD, SCORES, decimals
 from gpvae_core.tables.compare import Cell
 
 WIDTH = 440
@@ -45,20 +46,22 @@ def _points(
     )  # fmt: skip
 
 
-def words(name: str, mean: float | None, sd: float | None, runs: int | None) -> str:
+def words(name: str, mean: float | None, sd: float | None, runs: int | None, unit: str = LOG_LIKELIHOOD.unit) -> str:
     """Return the hover text of a mean."""
-    spread = "" if sd is None else f" ± {sd:.1f}"
+    digits = decimals(unit)
+    spread = "" if sd is None else f" ± {sd:.{digits}f}"
     count = "" if runs is None else f", {runs} run{'s' if runs != 1 else ''}"
-    return "" if mean is None else typographic(f"{plain(name)}: {mean:.1f}{spread} nats{count}")
+    return "" if mean is None else typographic(f"{plain(name)}: {mean:.{digits}f}{spread} {unit}{count}")
 
 
 def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
     """Return the figure of one column's cells (same data, d and decoder), in the table's order from the top."""
-    paper = [(c.paper_mean, c.paper_sd, words(c.name, c.paper_mean, c.paper_sd, None)) for c in cells]
-    ours = [(c.mean, c.sd, words(c.name, c.mean, c.sd, c.runs)) for c in cells]
+    paper = [(c.paper_mean, c.paper_sd, words(c.name, c.paper_mean, c.paper_sd, None, c.unit)) for c in cells]
+    ours = [(c.mean, c.sd, words(c.name, c.mean, c.sd, c.runs, c.unit)) for c in cells]
     tall = height(len(cells))
     layout = frame(theme, WIDTH, tall, MARGIN, showlegend=True)
-    layout["xaxis"] = axis(theme, "test log-likelihood (nats), bars: one standard deviation", nticks=6)
+    score = SCORES[cells[0].unit]
+    layout["xaxis"] = axis(theme, f"{score.name} ({score.unit}), bars: one standard deviation", nticks=6)
     layout["yaxis"] = axis(
         theme, "", range=[len(cells) - 0.5, -0.5], tickvals=list(range(len(cells))),
         ticktext=[plain(cell.name) for cell in cells], showgrid=True,

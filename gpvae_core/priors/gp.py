@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from pydantic import Field, field_validator
 from torch import Tensor, nn
@@ -29,10 +31,26 @@ class GPPrior(nn.Module):
         self.inputs = KernelInputs(expression, columns)
         self.kernel = expression.build(self.inputs.build)
         self.group = _group(config.group, columns)
+        self._terms = tuple(expression.terms())
 
     def at(self, values: Mapping[str, Tensor]) -> Float[Tensor, "N F"]:
         """Return the kernel's inputs of N instances with these columns."""
         return self.inputs(values)
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        """Return the learned parameters of the kernel by name, such as 'rbf(time).length_scale'.
+
+        Of two kernels of one kind on one column, the second is called as in 'rbf(time) 2.length_scale'.
+        """
+        found: dict[str, float] = {}
+        seen: Counter[str] = Counter()
+        for term, kernel in zip(self._terms, self.kernel.parts_of_it(), strict=True):
+            name = f"{term.config.kind}({term.column})"
+            seen[name] += 1
+            label = name if seen[name] == 1 else f"{name} {seen[name]}"
+            found |= {f"{label}.{parameter}": value for parameter, value in kernel.learned().items()}
+        return found
 
 
 def _group(name: str, columns: Sequence[Column]) -> str:

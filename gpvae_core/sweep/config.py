@@ -123,15 +123,15 @@ class SweepConfig(BaseModel):
         """Return the settings of a method by dotted key: `set`, updated by those of its family, then by its own."""
         family = method.partition(":")[0]
         own = [self.method_settings.get(name, {}) for name in dict.fromkeys((family, method))]
-        return _flat(self.set) | {key: value for part in own for key, value in _flat(part).items()}
+        return flat(self.set) | {key: value for part in own for key, value in flat(part).items()}
 
     def setup(self) -> dict[str, Any]:
         """Return the settings that comparable results share: everything but the name and the axes of the sweep."""
         return {
             "epochs": self.epochs,
             "preset": self.preset,
-            "set": _flat(self.set),
-            "method_settings": {name: _flat(part) for name, part in self.method_settings.items()},
+            "set": flat(self.set),
+            "method_settings": {name: flat(part) for name, part in self.method_settings.items()},
             "evaluate": self.evaluate.to_json(),
         }
 
@@ -150,11 +150,11 @@ def run_seed(split: int, restart: int) -> int:
     return split * RESTARTS + restart
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested tables as dotted keys: {'net': {'hidden': 8}} -> {'net.hidden': 8}."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return out
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import torch
 
+from gpvae_core.data.base import Dataset
 from gpvae_core.device import pick_device
+from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.progress import Cancelled, Progress
-from gpvae_core.runs import load_run
+from gpvae_core.runs import Run, load_run
 from gpvae_core.sweep.plan import Job, by_cell
 from gpvae_core.sweep.results import Cost
 from gpvae_core.sweep.work import WEIGHTS_AT_ONCE, data_of, score_run
@@ -21,6 +23,8 @@ from gpvae_core.threads import one_thread
 from gpvae_core.training import train
 
 WARM_UP, STEPS, AT_MOST_SECONDS = 3, 15, 20.0
+PART_OF_SAMPLES = 20
+"""Part of a score's samples with which the time of predictions is measured."""
 
 
 class Stopwatch:
@@ -49,7 +53,8 @@ def measure(job: Job, device: str | None = None) -> Cost:
     """Measure the cost of a job: train a few steps and score a few test images, on this machine with one thread.
 
     The estimate omits validation (about one forward pass of the validation images per epoch), the estimation of log
-    p(x) of test images, and, for a method that trains in stages, the differences between stages.
+    p(x) of test images, the errors of kept epochs, and, for a method that trains in stages, the differences between
+    stages.
     """
     target, data = pick_device(device), data_of(job.config.data)
     watch = Stopwatch(target)
@@ -58,13 +63,24 @@ def measure(job: Job, device: str | None = None) -> Cost:
         with suppress(Cancelled):
             train(job.config, folder, device=device, data=data, progress=watch)
         run = load_run(folder, weights="last", device=device)
-        images = min(len(data.test), max(1, WEIGHTS_AT_ONCE // job.score.k))
-        score_run(run, data, job.score, _ignore, images)  # warm-up
-        started = time.perf_counter()
-        score_run(run, data, job.score, _ignore, images)
-        seconds = time.perf_counter() - started
+        seconds = _score_seconds(run, data, job)
     steps = watch.steps_in_all / job.config.train.epochs
-    return Cost(steps * watch.step_seconds(), seconds * len(data.test) / images)
+    return Cost(steps * watch.step_seconds(), seconds)
+
+
+def _score_seconds(run: Run, data: Dataset, job: Job) -> float:
+    """Return the seconds of a score, from a few test images or, of predictions, from a few samples."""
+    score = job.score
+    if job.config.inference.conditional:
+        started = time.perf_counter()
+        few = max(1, score.k // PART_OF_SAMPLES)
+        evaluate_conditional(run, "test", few, score.seed)
+        return (time.perf_counter() - started) * score.k / few
+    images = min(len(data.test), max(1, WEIGHTS_AT_ONCE // score.k))
+    score_run(run, data, score, _ignore, images)  # warm-up
+    started = time.perf_counter()
+    score_run(run, data, score, _ignore, images)
+    return (time.perf_counter() - started) * len(data.test) / images
 
 
 def _ignore(done: int, total: int, what: str) -> None:

@@ -17,6 +17,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig
 from gpvae_core.sweep.config import ScoreConfig, SweepConfig, digest, run_seed
+from gpvae_core.sweep.work import data_of
 from gpvae_core.types import EventShape
 
 MANY = 1000
@@ -93,13 +94,14 @@ def _checked_config(
     if data not in shapes:
         shapes[data] = _event_shape(data)
     config = make_config(method, data, shapes[data], settings, sweep.preset)
-    if config.inference.conditional:
+    conditional = config.inference.conditional
+    if conditional and sweep.evaluate.truths:
         raise UserError(
-            f"method '{method}' models images at their columns, for which a sweep has no score: train its runs one by "
-            "one"
+            f"method '{method}' models images given their columns, so that single ones have no log p(x): leave out "
+            f"evaluate.truths={sweep.evaluate.truths}"
         )
     with torch.random.fork_rng(devices=[]):
-        config.build(shapes[data])
+        config.build(shapes[data], data_of(data).columns if conditional else ())
     return config
 
 

@@ -14,114 +14,16 @@ from pydantic import BaseModel, TypeAdapter
 
 from gpvae_core.errors import UserError, clipped
 from gpvae_core.parsing import parse_json
-from gpvae_core.run_records import Count, Nats
+from gpvae_core.run_records import Count
+from gpvae_core.sweep.result import MEASURED, PLANNED, REQUIRED, Result
 from gpvae_core.sweep.schema import connect_to_read
 
 FILE = "results.sqlite"
-REQUIRED = ("validation_elbo", "test_iwae")
-"""Measurements that are always finite; others are undefined where no sample is valid."""
 DAMAGED = "its stored result is damaged"
 """Beginning of the message of a job whose result cannot be read."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """One job of a sweep: a training and its score. Fields that are not known yet are None."""
-
-    key: str
-    setup: str
-    dataset: str
-    method: str
-    latent_dim: Count
-    decoder: str
-    """Kind of the decoder's network."""
-    split: Count
-    restart: Count
-    status: str
-    """'planned', 'running', 'done' or 'failed'."""
-    message: str | None
-    """One line on why the job failed."""
-    folder: str
-    """Name of the run folder, below runs/."""
-    epochs_wanted: Count
-    k: Count
-    """Number of importance samples of the IWAE score."""
-    cost_key: str
-    started: str | None
-    finished: str | None
-    validation_elbo: Nats | None
-    """Validation ELBO of the best epoch, nats, by which a restart is chosen."""
-    test_iwae: Nats | None
-    """Mean IWAE bound over the test images, nats: the paper's 'test log-likelihood score'."""
-    test_iwae_se: Nats | None
-    test_elbo: Nats | None
-    test_elbo_se: Nats | None
-    test_images: Count | None
-    epochs: Count | None
-    best_epoch: Count | None
-    parameters: Count | None
-    train_seconds: Nats | None
-    score_seconds: Nats | None
-    device: str | None
-    note: str | None
-    """A remark on the images, such as that they are a subset."""
-    versions: dict[str, str] | None
-    validation_log_px: Nats | None = None
-    """Mean log p(x) over the validation points, nats, by quadrature; it chooses the restart if the true distribution is
-    known. This and all further fields are None in older results, and where they are undefined."""
-    test_log_px: Nats | None = None
-    """Mean log p(x) over the test points, nats, by quadrature."""
-    test_kl: Nats | None = None
-    """KL[p_GT || p_model] over the test points, nats."""
-    test_kl_se: Nats | None = None
-    decoder_passes: Nats | None = None
-    """Decoder passes per point of a training step."""
-    encoder_passes: Nats | None = None
-    """Encoder passes per point of a training step."""
-    truth: str | None = None
-    """Estimator of log p(x) of a seeded sample of test images: 'line', 'grid', 'ais' or 'iwae'; None if it was not
-    estimated (evaluate.truths in the sweep file)."""
-    truth_log_px: Nats | None = None
-    """Mean log p(x) over that sample, nats; at d > 2 a lower bound in expectation."""
-    truth_log_px_se: Nats | None = None
-    """Standard error of that mean over images, nats."""
-    truth_error: Nats | None = None
-    """Root mean square of the standard errors of single images, nats; None for quadrature."""
-    truth_images: Count | None = None
-    """Number of images of the sample."""
-    truth_untrusted: Count | None = None
-    """Number of images of the sample whose log p(x) is unreliable."""
-
-    @property
-    def test_score(self) -> float:
-        """`test_iwae` in nats; NaN if it is not known."""
-        return math.nan if self.test_iwae is None else self.test_iwae
-
-
-MEASURED = (
-    *("validation_elbo", "test_iwae", "test_iwae_se", "test_elbo", "test_elbo_se", "test_images", "epochs"),
-    *("best_epoch", "parameters", "train_seconds", "score_seconds", "device", "note", "versions"),
-    *("validation_log_px", "test_log_px", "test_kl", "test_kl_se", "decoder_passes", "encoder_passes"),
-    *("truth", "truth_log_px", "truth_log_px_se", "truth_error", "truth_images", "truth_untrusted"),
-)
-"""Fields of a `Result` that a finished job returns."""
 RESULT, MEASURES = TypeAdapter(Result), TypeAdapter(dict[str, Any])
-PLANNED = (
-    *(
-        "key",
-        "dataset",
-        "method",
-        "latent_dim",
-        "decoder",
-        "split",
-        "restart",
-        "status",
-        "message",
-        "folder",
-        "epochs_wanted",
-    ),
-    *("k", "cost_key", "started", "finished"),
-)
 
 
 class SetupContent(BaseModel):
@@ -169,11 +71,13 @@ class Results:
 
     def rows(self, setup: str | None = None) -> list[Result]:
         """Return the jobs of a setup, or of all setups; a job that belongs to two setups is then returned twice."""
-        # NOTE: a run without "decoder" in its config has the decoder of its "net".
+        # NOTE: a run without "decoder" in its config has the decoder of its "net", and one without "inference" encodes.
         rows = self._read(
             "SELECT members.setup, jobs.*, "
             "CASE WHEN json_valid(config) THEN coalesce(json_extract(config, '$.decoder.kind'), "
-            "json_extract(config, '$.net.kind')) END AS decoder "
+            "json_extract(config, '$.net.kind')) END AS decoder, "
+            "CASE WHEN json_valid(config) THEN coalesce(json_extract(config, '$.inference.kind'), 'amortized') END "
+            "AS inference "
             "FROM members JOIN jobs USING (key) WHERE ?1 IS NULL OR setup = ?1 "
             "ORDER BY dataset, latent_dim, method, split, restart, setup",
             setup,
@@ -261,6 +165,7 @@ def _result(row: sqlite3.Row) -> Result:
         return result
     except ValueError as error:
         damaged = {"status": "failed", "message": f"{DAMAGED}: {_line(error)}", "decoder": row["decoder"] or ""}
+        damaged["inference"] = row["inference"] or ""
         fields: dict[str, Any] = {**dict.fromkeys(MEASURED), **planned, **damaged}
         return Result(**fields)
 

@@ -21,6 +21,7 @@ from gpvae_core.sweep.config import SweepConfig
 from gpvae_core.sweep.plan import Job
 from gpvae_core.sweep.results import FILE, Cost, JobTimes, mean_cost, open_results
 from gpvae_core.sweep.schema import has_content
+from gpvae_core.sweep.scores import score_of
 from gpvae_core.sweep.store import Store, open_store
 from gpvae_core.sweep.work import run_job
 
@@ -196,7 +197,9 @@ class Running:
             if (cost := mean_cost(times)) is not None:
                 self._costs[job.cost_key] = cost
             self.outcome.done += 1
-            news = f"{job.folder}: {answer['test_iwae']:.1f} nats (validation ELBO {answer['validation_elbo']:.1f})"
+            score = score_of(job.config.inference.kind)
+            shown = score.words(answer[score.field])
+            news = f"{job.folder}: {shown} ({job.config.inference.score_name} {answer['validation_elbo']:.1f})"
         elif answer["state"] == "failed":
             self._store.fail(job.key, answer["message"])
             self.outcome.failed.append(f"{job.folder}: {answer['message']}")

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from gpvae_core import bounds
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.density import density_scores, passes_per_point
 from gpvae_core.progress import Cancelled, Progress
 from gpvae_core.run_config import RunConfig, parse_config
@@ -100,8 +101,11 @@ def _job(config: RunConfig, score: ScoreConfig, folder: Path, device: str | None
     if run.meta.data_fingerprint != data.fingerprint:
         raise UserError(f"the data of '{folder}' changed since it was trained")
     trained = _training_metrics(run, data)  # before the scores, which can take long
-    scores = score_run(run, data, score, watch) | truth_scores(run, data, score, watch)
-    scores |= density_scores(run, data) | _passes(run, data)
+    if config.inference.conditional:
+        scores = predicted_scores(run, score, watch)
+    else:
+        scores = score_run(run, data, score, watch) | truth_scores(run, data, score, watch)
+        scores |= density_scores(run, data) | _passes(run, data)
     return {**trained, **scores, "score_seconds": time.monotonic() - started}
 
 
@@ -160,6 +164,27 @@ def score_run(
         raise UserError(f"the score of '{run.dir}' is not a number on {total - scores['test_iwae']['n']} test images")
     means = {name: entry["mean"] for name, entry in scores.items()}
     return means | {f"{name}_se": entry["se"] for name, entry in scores.items()} | {"test_images": total}
+
+
+def predicted_scores(run: Run, score: ScoreConfig, progress: Progress) -> dict[str, Any]:
+    """Return the scores of a run that models images given their columns, on the test images (`evaluate_conditional`).
+
+    Where epochs were kept, the error as the papers print it stands beside them, under a name of its own.
+
+    Raises:
+        UserError: the square error of some image is not finite.
+    """
+    result = evaluate_conditional(run, "test", score.k, score.seed, progress, published=bool(run.kept_epochs))
+    lost = result.coverage.n - result.mse.n  # the coverage of every image is a number
+    if lost:
+        raise UserError(f"the square error of '{run.dir}' is not a number on {lost} test images")
+    means = {"mse": result.mse, "mse_sample": result.mse_sample, "nlpd": result.nlpd, "coverage": result.coverage}
+    scores: dict[str, Any] = {f"test_{name}": entry.mean for name, entry in means.items()}
+    scores |= {f"test_{name}_se": entry.se for name, entry in means.items()}
+    scores |= {"test_images": result.mse.n, "path_rmse": result.path_rmse}
+    if result.as_published is not None:
+        scores |= {"test_mse_published": result.as_published.mse.mean, "published_epoch": result.as_published.epoch}
+    return scores
 
 
 def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress) -> dict[str, Any]:

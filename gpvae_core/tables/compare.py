@@ -18,7 +18,7 @@ from gpvae_core.tables.paper import NATS, PaperColumn, PaperRow, PaperTable, Pap
 P_THRESHOLD = 0.01
 """p-value above which the paper sees 'little evidence of difference' from the best (Table 1)."""
 BEST, CLOSE, BEHIND = "best", "close", "behind"
-"""Marks: the largest mean of a column; p > 0.01 compared with it; and p <= 0.01."""
+"""Marks: the best mean of a column; p > 0.01 compared with it; and p <= 0.01."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +175,13 @@ def count_missing(rows: Sequence[Result], costs: Mapping[str, Cost], runs: int, 
     )
 
 
-def our_marks(scores: Sequence[Sequence[float]]) -> list[Test]:
+def our_marks(scores: Sequence[Sequence[float]], smaller_is_better: bool = False) -> list[Test]:
     """Return the p-value of Welch's t-test of each method's scores with the best method's, and the mark."""
     known = [i for i, values in enumerate(scores) if values]
     if not known:
         return [(None, None)] * len(scores)
-    best = max(known, key=lambda i: statistics.fmean(scores[i]))
+    sign = -1.0 if smaller_is_better else 1.0
+    best = max(known, key=lambda i: sign * statistics.fmean(scores[i]))
     out: list[Test] = []
     for i, values in enumerate(scores):
         if not values or i == best:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from gpvae_core.csv_text import csv_text
+from gpvae_core.sweep.scores import decimals
 from gpvae_core.tables.build import choose
 from gpvae_core.tables.compare import BEST, CLOSE, Cell
 from gpvae_core.tables.paper import PaperTable
@@ -93,11 +94,12 @@ def _name(name: str) -> str:
 def _entry(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    paper = "" if cell.paper_mean is None else f" ({cell.paper_mean:.1f})"
+    digits = decimals(cell.unit)
+    paper = "" if cell.paper_mean is None else f" ({cell.paper_mean:.{digits}f})"
     if cell.mean is None:
         return f"--{paper}"
-    number = f"{cell.mean:.1f}"
+    number = f"{cell.mean:.{digits}f}"
     shown = (
         f"\\mathbf{{{number}}}" if cell.mark == BEST else f"\\underline{{{number}}}" if cell.mark == CLOSE else number
     )
-    return f"${shown}{'' if cell.sd is None else f'^{{{cell.sd:.1f}}}'}${paper}"
+    return f"${shown}{'' if cell.sd is None else f'^{{{cell.sd:.{digits}f}}}'}${paper}"

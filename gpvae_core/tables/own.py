@@ -37,15 +37,21 @@ def cell_key(row: Result) -> CellKey:
     return row.dataset, row.latent_dim, row.decoder, row.method
 
 
-def own_datasets(rows: Sequence[Result]) -> list[str]:
-    """Return the data sets with a result that is in no table of the paper."""
+def own_key(row: Result) -> str:
+    """Return the key of the table of all results of a data set by one score in which this result is."""
+    return f"{row.score.prefix}{row.dataset}"
+
+
+def own_keys(rows: Sequence[Result]) -> dict[str, str]:
+    """Return the data set of each table with a result that is in no table of the paper, by the table's key."""
     known = frozenset().union(*(table_cells(number) for number in table_numbers()))
-    return sorted({row.dataset for row in rows if cell_key(row) not in known})
+    return {own_key(row): row.dataset for row in sorted(rows, key=own_key) if cell_key(row) not in known}
 
 
-def own_table(dataset: str, rows: Sequence[Result]) -> PaperTable:
-    """Return an empty table for all results of a data set: a column per d and kind of decoder, a row per method."""
-    members = [row for row in rows if row.dataset == dataset]
+def own_table(key: str, rows: Sequence[Result]) -> PaperTable:
+    """Return an empty table for the results with this key: a column per d and kind of decoder, a row per method."""
+    members = [row for row in rows if own_key(row) == key]
+    dataset, score = members[0].dataset, members[0].score
     columns = sorted({(row.latent_dim, row.decoder) for row in members})
     order = list(PAPER_NAMES)
     methods = sorted(
@@ -53,9 +59,9 @@ def own_table(dataset: str, rows: Sequence[Result]) -> PaperTable:
     )  # the paper's methods in its order, then the others by name
     return PaperTable(
         number=OWN,
-        title=f"{dataset}: test log-likelihood scores",
-        quantity="test log-likelihood, IWAE",
-        unit=NATS,
+        title=f"{dataset}: {score.plural}",
+        quantity=score.quantity,
+        unit=score.unit,
         source="results of a sweep, in no table of the paper",
         runs=max((len({r.split for r in members if r.method == m}) for m in methods), default=1),
         restarts=max((len({r.restart for r in members if r.method == m}) for m in methods), default=1),
@@ -72,10 +78,12 @@ def own_cells(
     for column in table.columns:
         key = (column.dataset, column.latent_dim, column.decoder)
         in_column = [row for row in rows if (row.dataset, row.latent_dim, row.decoder) == key]
+        in_column = [row for row in in_column if row.score == table.score]
         by_method = {row: [result for result in in_column if result.method == row.method] for row in table.rows}
         by_method = {row: results for row, results in by_method.items() if results}
         scores = [[row.test_score for row in best_restarts(results)] for results in by_method.values()]
-        for (row, results), values, test in zip(by_method.items(), scores, our_marks(scores), strict=True):
+        marks = our_marks(scores, smaller_is_better=table.score is not None and table.score.smaller_is_better)
+        for (row, results), values, test in zip(by_method.items(), scores, marks, strict=True):
             progress = count_missing(results, costs or {}, runs or table.runs, table.restarts)
             cells.append(make_cell(table, column, row, None, (None, None), values, test, progress))
     return cells

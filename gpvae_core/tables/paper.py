@@ -9,8 +9,9 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from gpvae_core.errors import UserError
+from gpvae_core.sweep.scores import LOG_LIKELIHOOD, SCORES, Score
 
-NATS, MILLISECONDS = "nats", "ms"
+NATS, MILLISECONDS = LOG_LIKELIHOOD.unit, "ms"
 
 
 class PaperColumn(NamedTuple):
@@ -39,7 +40,7 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper, of log-likelihoods in nats or of times in ms."""
+    """A table of the paper, of log-likelihoods in nats or of times in ms; or one of ours, of any score."""
 
     number: int
     title: str
@@ -54,14 +55,24 @@ class PaperTable:
     rows: tuple[PaperRow, ...]
 
     @property
+    def score(self) -> Score | None:
+        """The score of its cells; None for a table of times."""
+        return SCORES.get(self.unit)
+
+    @property
     def decoders(self) -> tuple[str, ...]:
         """The kinds of decoder, in the order of the columns."""
         return tuple(dict.fromkeys(column.decoder for column in self.columns))
 
 
 @cache
+def printed(paper: str) -> dict[str, Any]:
+    """Return the printed values of a paper, from its file in this package."""
+    return json.loads((files("gpvae_core.tables") / f"{paper}.json").read_text(encoding="utf-8"))
+
+
 def _content() -> dict[str, Any]:
-    return json.loads((files("gpvae_core.tables") / "kim_pavlovic_2021.json").read_text(encoding="utf-8"))
+    return printed("kim_pavlovic_2021")
 
 
 def table_numbers() -> tuple[int, ...]:

@@ -9,18 +9,17 @@ from pathlib import Path
 
 from gpvae_core.errors import UserError
 from gpvae_core.sweep.results import Cost, Result, Setup, open_results
+from gpvae_core.sweep.scores import LOG_LIKELIHOOD
 from gpvae_core.tables.build import table_setups
 from gpvae_core.tables.command import is_table_setup, sweep_command, table_command, without_decoder
 from gpvae_core.tables.compare import Cell, compare
-from gpvae_core.tables.own import OWN, cell_key, own_cells, own_datasets, own_table, table_cells
-from gpvae_core.tables.paper import NATS, PaperTable, paper_table, table_numbers
+from gpvae_core.tables.own import OWN, cell_key, own_cells, own_key, own_keys, own_table, table_cells
+from gpvae_core.tables.paper import PaperTable, paper_table, table_numbers
 from gpvae_core.tables.times import BENCH_COLUMNS, Times
 
 TABLES = {str(number): paper_table(number) for number in table_numbers()}
-TIME_TABLES = frozenset(key for key, table in TABLES.items() if table.unit != NATS)
+TIME_TABLES = frozenset(key for key, table in TABLES.items() if table.score is None)
 BENCH_COMMAND = "gpvae bench inference --json > sweeps/inference.json"
-OWN_PREFIX = "data-"
-"""Prefix of the keys of tables that are not in the paper."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,8 @@ class Sheet:
 
     @property
     def of_scores(self) -> bool:
-        """Whether the table is of log-likelihoods, and not of times."""
-        return self.table.unit == NATS
+        """Whether the table is of scores, and not of times."""
+        return self.table.score is not None
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -131,13 +130,21 @@ def table_options(stored: StoredResults) -> dict[str, str]:
     out = {key: f"Table {key} · {table.title.partition(':')[0]}" for key, table in TABLES.items()}
     out |= {"5": "Table 5 · Inference times", "10": "Table 10 · FC and conv decoders"}
     out |= {"11": "Table 11 · Times by decoder"}
-    own = {f"{OWN_PREFIX}{name}": f"{name} · all in this file" for name in own_datasets(stored.rows)}
-    return own | out
+    return _own_options(stored.rows) | out
+
+
+def _own_options(rows: Sequence[Result]) -> dict[str, str]:
+    """Return the label of each table that is not in the paper, with its score where it is another than the paper's."""
+    by_key = {own_key(row): row.score for row in rows}
+    return {
+        key: f"{name} · all in this file" + ("" if by_key[key] == LOG_LIKELIHOOD else f", {by_key[key].name}")
+        for key, name in own_keys(rows).items()
+    }
 
 
 def default_table(stored: StoredResults) -> str:
     """Return the paper's table with the most results, then jobs; another table if only such a table has any."""
-    own = [f"{OWN_PREFIX}{name}" for name in own_datasets(stored.rows)]
+    own = list(own_keys(stored.rows))
     jobs = {key: _counts(_members(key, stored.rows)) for key in (*TABLES, *own)}
     papers, ours = (max(keys, key=lambda key: jobs[key], default="") for keys in (TABLES, own))
     (done, planned), (own_done, _) = jobs[papers], jobs.get(ours, (0, 0))
@@ -150,8 +157,8 @@ def _counts(rows: Sequence[Result]) -> tuple[int, int]:
 
 
 def _members(key: str, rows: Sequence[Result]) -> list[Result]:
-    if key.startswith(OWN_PREFIX):
-        return [row for row in rows if row.dataset == key.removeprefix(OWN_PREFIX)]
+    if key not in TABLES:
+        return [row for row in rows if own_key(row) == key]
     cells = table_cells(int(key))
     return [row for row in rows if cell_key(row) in cells]
 
@@ -169,7 +176,7 @@ def make_sheet(stored: StoredResults, choice: SheetChoice) -> Sheet:
     members = _members(key, stored.rows)
     setups = tuple(setup for setup in stored.setups if any(row.setup == setup.setup for row in members))
     setup = _chosen_setup(choice.setup, setups, members)
-    table = TABLES[key] if key in TABLES else own_table(key.removeprefix(OWN_PREFIX), members)
+    table = TABLES[key] if key in TABLES else own_table(key, members)
     rows = [] if setup is None else _rows_of(table, setup, members)
     restarts = len({row.restart for row in rows}) or table.restarts
     runs = choice.runs or table.runs
@@ -177,7 +184,7 @@ def make_sheet(stored: StoredResults, choice: SheetChoice) -> Sheet:
         cells = own_cells(table, rows, stored.costs, runs)
     else:
         cells = compare(table, rows, stored.costs, runs, restarts)
-    if table.unit != NATS:
+    if table.score is None:
         cells = [_timed(cell, stored.times) for cell in cells]
     chosen = [c for c in cells if _is_in(c.latent_dim, choice.dims) and _is_in(c.method, choice.methods)]
     return Sheet(

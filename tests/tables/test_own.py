@@ -23,7 +23,7 @@ from gpvae_core.tables.build import table_sweeps
 from gpvae_core.tables.command import is_table_setup, sweep_command, table_command
 from gpvae_core.tables.compare import BEHIND, BEST
 from gpvae_core.tables.export import to_latex
-from gpvae_core.tables.own import OWN, cell_key, own_cells, own_datasets, own_table, table_cells
+from gpvae_core.tables.own import OWN, cell_key, own_cells, own_keys, own_table, table_cells
 from gpvae_core.tables.paper import paper_table
 
 
@@ -53,16 +53,16 @@ DIGITS = [
 
 def test_a_score_of_zero_is_a_score() -> None:
     rows = [result("digits", "vae", 2, split, score) for split, score in enumerate((0.0, 3.0))]
-    (cell,) = own_cells(own_table("digits", rows), rows)
+    (cell,) = own_cells(own_table("data-digits", rows), rows)
     assert (cell.mean, cell.runs) == (1.5, 2)
 
 
 def test_what_the_paper_has_no_cell_for_is_found() -> None:
     mnist = [result("mnist", "vae", 10, 0, 680.0), result("mnist", "vae", 10, 0, 680.0, decoder="fc_equal")]
-    assert own_datasets(mnist) == []
-    assert own_datasets([*mnist, result("mnist", "vae", 2, 0, 300.0)]) == ["mnist"]
-    assert own_datasets([*mnist, result("mnist", "newcomer", 10, 0, 700.0)]) == ["mnist"]
-    assert own_datasets([*mnist, *DIGITS]) == ["digits"]
+    assert own_keys(mnist) == {}
+    assert own_keys([*mnist, result("mnist", "vae", 2, 0, 300.0)]) == {"data-mnist": "mnist"}
+    assert own_keys([*mnist, result("mnist", "newcomer", 10, 0, 700.0)]) == {"data-mnist": "mnist"}
+    assert own_keys([*mnist, *DIGITS]) == {"data-digits": "digits"}
     assert cell_key(mnist[0]) in table_cells(1)
     assert cell_key(mnist[1]) in table_cells(10)
     assert cell_key(mnist[1]) not in table_cells(1)
@@ -70,7 +70,7 @@ def test_what_the_paper_has_no_cell_for_is_found() -> None:
 
 
 def test_an_own_table_has_means_tests_and_what_is_missing() -> None:
-    table = own_table("digits", DIGITS)
+    table = own_table("data-digits", DIGITS)
     assert (table.number, table.runs, table.restarts) == (OWN, 3, 1)
     cells = {(c.method, c.latent_dim): c for c in own_cells(table, DIGITS, {"vae": Cost(2.0, 5.0)})}
     assert [row.method for row in table.rows] == ["vae", "gp", "newcomer"]

@@ -110,7 +110,7 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         model = vae.extra
         assert isinstance(model, GPModel)
         start_vectors(model.prior.inputs, data.train, self.vectors, seed)
-        train = DeviceSplit(data.train, torch.device("cpu"))
+        train = DeviceSplit(data.train, next(model.parameters()).device)
         model.family.start(model.prior, model.prior.at(columns_of(train, train.seen)), seed)
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:

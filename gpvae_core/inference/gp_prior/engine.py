@@ -133,11 +133,12 @@ class GPPriorInference(ConditionalInference):
     # -- what is reported -------------------------------------------------------------------------------------------
 
     def figures(self) -> dict[str, float]:
-        """Return the epoch's terms per training image, with the constraint's figures.
+        """Return the epoch's terms per training image, the constraint's figures and the kernel's learned parameters.
 
         Of an epoch that was resumed half way, the terms are those of the images since then.
         """
-        return {**self._sums.take(), **self._gp.constraint.figures()}
+        kernel = {f"kernel.{name}": value for name, value in self._gp.prior.figures().items()}
+        return {**self._sums.take(), **self._gp.constraint.figures(), **kernel}
 
     @torch.no_grad()
     def score(self) -> float:

@@ -1,0 +1,86 @@
+"""The learned length scale over training (Jazbec et al. 2021, Fig. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import plotly.graph_objects as go
+
+from gpvae_core.data.moving_ball import LENGTH_SCALE
+from gpvae_core.errors import UserError
+from gpvae_core.figures.base import FIGURES, RunFigure
+from gpvae_core.figures.runs import RunOnDisk, grouped, spread
+from gpvae_core.plots.spread_curves import Caption, Level, SpreadCurve, figure
+from gpvae_core.plots.theme import Theme
+from gpvae_core.progress import Progress
+from gpvae_core.run_files import read_record
+from gpvae_core.run_records import RunMetadata
+
+MOST_EPOCHS = 400
+"""Epochs of a curve that are drawn: of more, evenly spaced ones."""
+PREFIX, SUFFIX = "kernel.", ".length_scale"
+TRUE_SCALES = {"moving-ball": LENGTH_SCALE}
+"""Length scale of the process that made a data set, in its column's units."""
+
+
+@FIGURES.register("length-scale")
+class LengthScaleOverTraining(RunFigure):
+    """Learned length scale of the kernel over epochs for each m, beside the true one where it is known (Fig. 3)."""
+
+    def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
+        scales = {run.path: _scales(run) for run in runs}
+        kernels = list(dict.fromkeys(name for found in scales.values() for name in found))
+        several = len(kernels) > 1
+        curves = []
+        for group in grouped(runs):
+            for kernel in kernels:
+                members = [run for run in group.runs if kernel in scales[run.path]]
+                if members:
+                    name = f"{group.name}, {kernel}" if several else group.name
+                    curves.append(_curve(name, [scales[run.path][kernel] for run in members]))
+        names = {run.config.data.name for run in runs}
+        true = [TRUE_SCALES[name] for name in names if name in TRUE_SCALES]
+        levels = [Level(f"true length scale, {true[0]:g}", true[0])] if len(names) == len(true) == 1 else []
+        unit = _unit(runs[0], kernels)
+        caption = Caption(
+            "learned length scale; mean ± standard deviation over seeds",
+            "epoch",
+            f"length scale l of the kernel{unit}",
+            "",
+        )
+        return figure(curves, levels, caption, theme, band=True)
+
+
+def _unit(run: RunOnDisk, kernels: Sequence[str]) -> str:
+    """Return the unit of the columns of these kernels, as ' (frames)'; '' if they have none or several."""
+    columns = {column.name: column.unit for column in read_record(run.path / "meta.json", RunMetadata).columns}
+    units = {columns.get(kernel.partition("(")[2].partition(")")[0], "") for kernel in kernels}
+    return f" ({', '.join(units)})" if len(units) == 1 and "" not in units else ""
+
+
+def _scales(run: RunOnDisk) -> Mapping[str, dict[int, float]]:
+    """Return the length scale after each epoch, by its kernel's name.
+
+    Raises:
+        UserError: the run has none in its metrics.
+    """
+    rows = cast(Sequence[Mapping[str, Any]], run.metrics)
+    keys = [key for key in rows[-1] if key.startswith(PREFIX) and key.endswith(SUFFIX)]
+    if not keys:
+        raise UserError(
+            f"run '{run.name}' has no learned length scale in its metrics: wanted a run with a GP prior whose kernel "
+            "has one and is learned (prior.kernel without learn=false), trained since these are kept"
+        )
+    return {
+        key[len(PREFIX) : -len(SUFFIX)]: {row["epoch"]: float(row[key]) for row in rows if key in row} for key in keys
+    }
+
+
+def _curve(name: str, members: Sequence[Mapping[int, float]]) -> SpreadCurve:
+    """Return the mean over runs at the epochs that all of them have."""
+    shared = sorted(set.intersection(*(set(member) for member in members)))
+    step = max(1, -(-len(shared) // MOST_EPOCHS))
+    epochs = sorted({*shared[::step], shared[-1]})
+    means = [spread([member[epoch] for member in members]) for epoch in epochs]
+    return SpreadCurve(name, epochs, [m.mean for m in means], [m.sd for m in means], [m.runs for m in means])

@@ -1,0 +1,151 @@
+"""The runs of a figure: finding them, grouping them by their settings but the seed, and naming the groups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpvae_core.errors import UserError, shown
+from gpvae_core.files import real_path, with_name
+from gpvae_core.run_config import RunConfig
+from gpvae_core.run_files import existing_run, read_config, read_metrics
+from gpvae_core.run_records import EpochMetrics
+from gpvae_core.run_summaries import summarize
+from gpvae_core.sweep.config import flat
+
+RUNS = "runs"
+"""Subfolder of a sweep's folder with its runs."""
+SEEDS = frozenset({"seed", "data.split_seed"})
+"""Settings in which runs of a group differ."""
+
+
+@dataclass(frozen=True)
+class RunOnDisk:
+    """A run with at least one finished epoch, whose weights are not read."""
+
+    path: Path
+    config: RunConfig
+    partial: str
+    """How far a training that has not ended has come; '' where it has ended."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        return shown(self.path.name)
+
+    @cached_property
+    def metrics(self) -> list[EpochMetrics]:
+        """The metrics of each epoch."""
+        return read_metrics(self.path / "metrics.jsonl")
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All settings by dotted key."""
+        return flat(self.config.to_json())
+
+    @property
+    def family(self) -> str:
+        """The method without its number."""
+        return self.config.method.partition(":")[0]
+
+    @property
+    def points(self) -> int | None:
+        """The number m of inducing points; None for a method without them."""
+        return self.settings.get("inference.points")
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the training passes, in seconds."""
+        return self.metrics[-1]["seconds"]
+
+
+def runs_at(places: Sequence[Path]) -> list[RunOnDisk]:
+    """Return the runs at these places: run folders, and folders of runs or of sweeps. Each run is returned once.
+
+    Raises:
+        UserError: there is no such folder, one has no run with a finished epoch, or a run is damaged.
+    """
+    found: dict[Path, RunOnDisk] = {}
+    for place in places:
+        here = [_run_at(folder) for folder in _folders(place)]
+        started = [run for run in here if run is not None]
+        if not started:
+            raise UserError(f"'{place}' has no run with a finished epoch: wanted a run, or a folder of runs or a sweep")
+        found |= {real_path(run.path): run for run in started}
+    return list(found.values())
+
+
+def _folders(place: Path) -> list[Path]:
+    folder = with_name(existing_run(place))
+    if (folder / "config.json").is_file():
+        return [folder]
+    below = folder / RUNS if (folder / RUNS).is_dir() else folder
+    return sorted(path for path in below.iterdir() if (path / "config.json").is_file())
+
+
+def _run_at(folder: Path) -> RunOnDisk | None:
+    """Return the run in a folder; None if it has no finished epoch yet, as one that a sweep has just begun."""
+    if not read_metrics(folder / "metrics.jsonl"):
+        return None
+    return RunOnDisk(folder, read_config(folder), summarize(folder).partial)
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """Runs that share all settings but the seed, and perhaps others; with a name that tells them from the others."""
+
+    name: str
+    runs: tuple[RunOnDisk, ...]
+
+
+def grouped(runs: Sequence[RunOnDisk], but: Collection[str] = ()) -> list[RunGroup]:
+    """Return the groups of runs that share all settings but their seeds, and those called `but`, by method and m.
+
+    Args:
+        but: dotted keys. With 'inference.points', 'svgp:8' and 'svgp:32' are one method as well.
+    """
+    groups: dict[str, list[RunOnDisk]] = {}
+    for run in sorted(runs, key=lambda run: (run.family, run.points or 0)):
+        groups.setdefault(repr(sorted(_compared(run, but).items())), []).append(run)
+    settings = [_compared(members[0], but) for members in groups.values()]
+    names = _names(settings)
+    return [RunGroup(name, tuple(members)) for name, members in zip(names, groups.values(), strict=True)]
+
+
+def _compared(run: RunOnDisk, but: Collection[str]) -> dict[str, Any]:
+    left = {key: value for key, value in run.settings.items() if key not in SEEDS and key not in but}
+    if "inference.points" in but:
+        left["method"] = run.family
+    return left
+
+
+def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the name of each group: its method and, where that is not enough, the settings that differ."""
+    alike = [[other for other in settings if other["method"] == own["method"]] for own in settings]
+    return [", ".join([own["method"], *_different(own, others)]) for own, others in zip(settings, alike, strict=True)]
+
+
+def _different(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the settings of `own` that some of the others do not have, or have at another value."""
+    keys = [key for key in own if any(other.get(key) != own[key] for other in others)]
+    return [str(own[key]) if key == "data.name" else f"{key.rpartition('.')[-1]} {own[key]}" for key in keys]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of one number over runs, and their standard deviation; 0 of a single run."""
+
+    mean: float
+    sd: float
+    runs: int
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and standard deviation of the values, of which there is at least one."""
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return Spread(float(np.mean(values)), sd, len(values))

@@ -1,0 +1,155 @@
+"""Figures from runs on disk: what they draw, and what they say where a run lacks something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpvae_core.api import train
+from gpvae_core.evaluation.conditional import evaluate_conditional
+from gpvae_core.figures.base import FIGURES
+from gpvae_core.figures.runs import grouped, runs_at, spread
+from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.plots.theme import DARK, LIGHT
+from gpvae_core.progress import silent
+from gpvae_core.runs import load_run
+from tests.commands import gpvae
+from tests.series_table import BY_SERIES, SMALL, write_series
+
+SETTINGS = {**SMALL, "train.epochs": 3, "latent_dim": 2}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: svgp at two m, one of them with two seeds, gp-vae, cvae, and a plain VAE beside it."""
+    root = tmp_path_factory.mktemp("runs")
+    name = write_series(root)
+    for method, seed in (("svgp:2", 0), ("svgp:2", 1), ("svgp:4", 0), ("gp-vae", 0)):
+        settings = {**SETTINGS, **BY_SERIES, "seed": seed}
+        train(method, name, settings=settings, out=root / "all" / f"{method}-{seed}", device="cpu", progress=silent)
+    for method in ("cvae", "vae"):
+        train(method, name, settings=SETTINGS, out=root / method, device="cpu", progress=silent)
+    return root
+
+
+def draw(name: str, *places: Path, theme: Any = LIGHT) -> Any:
+    return FIGURES.get(name)().draw(runs_at(places), theme, silent)
+
+
+def named(figure: Any, beginning: str) -> Any:
+    """The trace whose name in the legend begins so."""
+    (found,) = [trace for trace in figure.data if (trace.name or "").startswith(beginning)]
+    return found
+
+
+def path_rmse(run: Path) -> float:
+    found = evaluate_conditional(load_run(run), k=1).path_rmse
+    assert found is not None
+    return found
+
+
+def test_the_error_of_paths_stands_against_m_with_the_spread_over_seeds(folder: Path) -> None:
+    figure = draw("rmse-points", folder / "all")
+    curve, level = named(figure, "svgp"), named(figure, "gp-vae")
+    seeds = [path_rmse(folder / "all" / f"svgp:2-{seed}") for seed in (0, 1)]
+    assert list(curve.x) == [2, 4]
+    np.testing.assert_allclose(curve.y, [float(np.mean(seeds)), path_rmse(folder / "all" / "svgp:4-0")])
+    np.testing.assert_allclose(curve.error_y.array, [float(np.std(seeds, ddof=1)), 0.0])
+    np.testing.assert_allclose(level.y, path_rmse(folder / "all" / "gp-vae-0"))
+    assert "m" in figure.layout.xaxis.title.text
+    assert "RMSE" in figure.layout.yaxis.title.text
+
+
+def test_the_length_scale_is_that_of_the_metrics(folder: Path) -> None:
+    figure = draw("length-scale", folder / "all", theme=DARK)
+    seeds = [load_run(folder / "all" / f"svgp:2-{seed}").metrics for seed in (0, 1)]
+    scales: Any = [[row["kernel.rbf(time).length_scale"] for row in rows] for rows in seeds]  # pyright: ignore[reportGeneralTypeIssues]
+    curve = named(figure, "svgp:2")
+    assert list(curve.x) == [1, 2, 3]
+    np.testing.assert_allclose(curve.y, np.mean(scales, 0))
+    np.testing.assert_allclose(curve.customdata, np.std(scales, 0, ddof=1))
+    assert "(s)" in figure.layout.yaxis.title.text
+    assert {trace.name for trace in figure.data if trace.showlegend is not False} == {
+        "svgp:2 (2 runs)",
+        "svgp:4 (1 run)",
+        "gp-vae (1 run)",
+    }
+
+
+def test_inducing_points_are_those_of_the_kept_weights(folder: Path) -> None:
+    figure = draw("inducing-points", folder / "all" / "svgp:2-0", folder / "all" / "svgp:4-0")
+    points = [trace for trace in figure.data if trace.name]
+    assert len(points) == 2 + 4
+    for epoch in (1, 2, 3):
+        model = load_run(folder / "all" / "svgp:4-0", epoch=epoch).model.extra
+        assert isinstance(model, GPModel)
+        expected = model.family.state_dict()["inducing.inputs"][:, 0].numpy()
+        drawn = [trace.y[epoch - 1] for trace in points if trace.xaxis == "x2"]
+        np.testing.assert_allclose(sorted(drawn), sorted(expected))
+    assert figure.layout.yaxis.title.text == "inducing points, time (s)"
+
+
+def test_the_error_of_predictions_stands_against_the_time(folder: Path) -> None:
+    for name, of_run in (("mse-time", 3), ("mse-total-time", 1)):
+        figure = draw(name, folder / "all", folder / "cvae")
+        curve = named(figure, "svgp")
+        run = load_run(folder / "all" / "svgp:4-0")
+        (place,) = [k for k, text in enumerate(curve.text) if text == "m = 4"]
+        assert curve.x[place] == pytest.approx(run.metrics[-1]["seconds"] / of_run)
+        assert curve.y[place] == pytest.approx(evaluate_conditional(run, k=1).mse.mean)
+        assert named(figure, "cvae").x[0] > 0
+
+
+def test_runs_are_grouped_by_their_settings_but_the_seed(folder: Path) -> None:
+    runs = runs_at([folder / "all", folder / "all" / "svgp:2-0", folder / "cvae"])
+    groups = {group.name: len(group.runs) for group in grouped(runs)}
+    assert groups == {"svgp:2": 2, "svgp:4": 1, "gp-vae": 1, "cvae": 1}
+    assert [len(group.runs) for group in grouped(runs[1:], but=("inference.points",))] == [1, 3]
+    assert (spread([1.0]).sd, spread([1.0, 3.0]).mean) == (0.0, 2.0)
+
+
+def test_groups_of_one_method_are_named_by_what_differs(folder: Path, tmp_path: Path) -> None:
+    name = load_run(folder / "cvae").config.data.name
+    train("cvae", name, settings={**SETTINGS, "net.hidden": 5}, out=tmp_path / "wide", device="cpu", progress=silent)
+    assert [group.name for group in grouped(runs_at([folder / "cvae", tmp_path / "wide"]))] == [
+        "cvae, hidden 4",
+        "cvae, hidden 5",
+    ]
+
+
+def test_the_command_writes_a_page_that_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
+    code, out, error = gpvae("figure", "rmse-points", folder / "all", "--out", "f.html", cwd=tmp_path)
+    assert code == 0, error
+    assert "of 4 runs" in out
+    page = (tmp_path / "f.html").read_text(encoding="utf-8")
+    assert "<script src=" not in page
+    assert "<link" not in page
+    assert len(page) > 1_000_000
+    code, out, _ = gpvae("list", "figures", cwd=tmp_path)
+    assert code == 0
+    assert set(FIGURES.summaries()) == {line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rmse-point", "all"), "did you mean 'rmse-points'"),
+        (("rmse-points", "nothing"), "there is no run 'nothing'"),
+        (("rmse-points", "cvae/best"), "has no run with a finished epoch"),
+        (("rmse-points", "cvae"), "no run has inducing points"),
+        (("length-scale", "cvae"), "has no learned length scale"),
+        (("inducing-points", "all"), "has no inducing points"),
+        (("mse-time", "vae"), "images are independent"),
+        (("mse-time", "cvae", "--theme", "lihgt"), "did you mean 'light'"),
+        (("mse-time", "cvae", "--out", "missing/f.html"), "missing"),
+    ],
+)
+def test_what_cannot_be_drawn_gets_one_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    out = () if "--out" in arguments else ("--out", "f.html")
+    code, _, error = gpvae("figure", *arguments, *out, cwd=folder)
+    assert code == 2, error
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
