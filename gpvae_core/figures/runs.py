@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpvae_core.errors import UserError, shown
-from gpvae_core.files import with_name
+from gpvae_core.files import real_path, with_name
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import existing_run, read_config, read_metrics
 from gpvae_core.run_records import EpochMetrics
@@ -76,7 +76,7 @@ def runs_at(places: Sequence[Path]) -> list[RunOnDisk]:
         started = [run for run in here if run is not None]
         if not started:
             raise UserError(f"'{place}' has no run with a finished epoch: wanted a run, or a folder of runs or a sweep")
-        found |= {run.path.resolve(): run for run in started}
+        found |= {real_path(run.path): run for run in started}
     return list(found.values())
 
 

@@ -66,8 +66,13 @@ class PaperTable:
 
 
 @cache
+def printed_values(name: str) -> dict[str, Any]:
+    """Return the printed values in a file of this package, such as kim_pavlovic_2021.json."""
+    return json.loads((files("gpvae_core.tables") / name).read_text(encoding="utf-8"))
+
+
 def _content() -> dict[str, Any]:
-    return json.loads((files("gpvae_core.tables") / "kim_pavlovic_2021.json").read_text(encoding="utf-8"))
+    return printed_values("kim_pavlovic_2021.json")
 
 
 def table_numbers() -> tuple[int, ...]:

@@ -5,12 +5,9 @@ The printed values are in jazbec_2021.json in this package. Torch is not importe
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.sweep.result import Result
 from gpvae_core.sweep.results import best_restarts, open_results
-from gpvae_core.tables.paper import PaperValue
+from gpvae_core.tables.paper import PaperValue, printed_values
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,8 @@ class PredictionTable:
         return csv_text(names, ([getattr(row, name) for name in names] for row in self.rows))
 
 
-@cache
 def _content() -> dict[str, Any]:
-    return json.loads((files("gpvae_core.tables") / "jazbec_2021.json").read_text(encoding="utf-8"))
+    return printed_values("jazbec_2021.json")
 
 
 def prediction_tables() -> tuple[str, ...]:
