@@ -30,6 +30,7 @@ from dashboards.lab.page import Page
 from dashboards.lab.places import DEFAULT_ROOT
 from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.missing import name_pages
+from dashboards.prior_lab.page import PriorLabPage
 from dashboards.results.page import ResultsPage
 from gpvae_core.errors import UserError
 
@@ -48,7 +49,7 @@ a:focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
 a[aria-current=page] { background: rgba(0, 0, 0, 0.25); font-weight: 600; }
 """
 
-PAGES: tuple[type[Page], ...] = (ExplorerPage, GapLabPage, MapaLabPage, ResultsPage)
+PAGES: tuple[type[Page], ...] = (ExplorerPage, GapLabPage, MapaLabPage, PriorLabPage, ResultsPage)
 """Every page of the server, in the order of its navigation; a page is added here."""
 
 

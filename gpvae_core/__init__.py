@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from gpvae_core.evaluation.parts import PassesPerPoint as PassesPerPoint
     from gpvae_core.evaluation.parts import SampleSizes as SampleSizes
     from gpvae_core.evaluation.parts import UncertaintyMeans as UncertaintyMeans
+    from gpvae_core.evaluation.prediction import Imputation as Imputation
+    from gpvae_core.evaluation.prediction import Prediction as Prediction
+    from gpvae_core.evaluation.prediction import impute as impute
+    from gpvae_core.evaluation.prediction import predict as predict
     from gpvae_core.evaluation.result import Evaluation as Evaluation
     from gpvae_core.evaluation.settings import EvaluationSettings as EvaluationSettings
     from gpvae_core.gaps import GapTable as GapTable
@@ -116,6 +120,7 @@ _MODULES = {
         "SampleSizes",
         "UncertaintyMeans",
     ),
+    "evaluation.prediction": ("Imputation", "Prediction", "impute", "predict"),
     "evaluation.result": ("Evaluation",),
     "evaluation.settings": ("EvaluationSettings",),
     "gaps": ("GapTable",),

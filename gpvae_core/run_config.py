@@ -13,6 +13,8 @@ from pydantic import (
     Field,
     JsonValue,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -121,6 +123,11 @@ class TrainConfig(BaseModel):
         default=False, description="compile the networks with torch.compile (needs a C++ compiler on CPU)"
     )
 
+    @model_serializer(mode="wrap")
+    def _as_before_schedules(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave a constant rate out, so that JSON and keys of sweeps without schedules stay from version to version."""
+        return {key: value for key, value in dump(self).items() if (key, value) != ("lr_schedule", "constant")}
+
 
 OMITTED_DEFAULTS: dict[str, PriorConfig | InferenceConfig] = {
     "prior": NormalPriorConfig(),
@@ -215,7 +222,7 @@ class RunConfig(BaseModel):
                 self.refiner.build(self.net, event_shape, self.latent_dim),
                 self.inference.extra(self.prior, columns, self.latent_dim),
             )
-            self.inference.prepare(vae, self.net, self.decoder or self.net)
+            self.inference.adapt(vae, self.net, self.decoder or self.net)
         self.regulariser.prepare(vae.encoder)
         vae.refiner.check(vae)
         if self.freeze_decoder:

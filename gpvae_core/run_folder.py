@@ -97,6 +97,17 @@ class RunFolder:
             self._discard()
         return self._created
 
+    def what_is_left(self, best_epoch: int) -> str:
+        """Return in words what is left of a training that cannot go on.
+
+        A new run that has completed no epoch is removed, as its start follows from the seed.
+        """
+        if best_epoch:
+            return f"the best weights, of epoch {best_epoch}, are kept in {self.path}"
+        if self.undo_create():
+            return f"no epoch was completed, so {self.path} is removed"
+        return f"the start is kept in {self.path}"
+
     def _clear(self) -> None:
         for path in self.path.iterdir() if self.path.is_dir() else ():
             shutil.rmtree(path) if path.is_dir() else path.unlink()

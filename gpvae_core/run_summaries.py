@@ -44,6 +44,12 @@ class RunSummary:
     """Whether training has ended, after its last epoch or by early stopping; it has not where it was stopped or killed,
     or goes on. Where only the best weights were copied, this is told from the epochs trained and `patience`."""
 
+    conditional: bool
+    """Whether the model is one of images given their auxiliary columns: a single image then has no log p(x) and no
+    posterior of its own."""
+    prior: str
+    """Kind of the prior over the latents, such as 'gp' of a Gaussian process over the images' columns."""
+
     @property
     def partial(self) -> str:
         """How far a training that has not ended has come, such as 'partial, 3 of 200 epochs'; '' where it has ended."""
@@ -72,6 +78,8 @@ def summarize(path: Path) -> RunSummary:
         score=state.best_elbo,
         score_name=config.inference.score_name,
         finished=state.finished,
+        conditional=config.inference.conditional,
+        prior=config.prior.kind,
     )
 
 

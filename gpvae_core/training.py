@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.data.base import Dataset, load
-from gpvae_core.data.observed import wants_all_pixels
+from gpvae_core.data.observed import wants_all_pixels, wants_some_pixels
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
 from gpvae_core.guards import locked, stop_on_signal
+from gpvae_core.inference.base import INFERENCES
+from gpvae_core.methods import methods
 from gpvae_core.origins import start_from, take_decoder
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig, parse_config
@@ -41,14 +43,14 @@ def train(
         data: the data set of `config.data`, where the caller has loaded it already.
 
     Raises:
-        UserError: `out` is not empty, the disk is full, pixels of the data are missing, the initial model does not fit,
-            or training diverged.
+        UserError: `out` is not empty, the disk is full, pixels of the data are missing for a method that needs all, the
+            initial model does not fit, or training diverged.
         Cancelled: stopped by a signal or from `progress`; `resume(out)` continues to the same weights.
     """
     with locked(out), stop_on_signal() as stop:
         _check_free(out)
         loaded = data or load(config.data)
-        wants_all_pixels(loaded)
+        _check_pixels(config, loaded)
         training = Training(config, loaded, out, pick_device(device))
         if init_from is not None:
             start_from(training.model, init_from[1], config)
@@ -97,6 +99,14 @@ def resume(
             training.state.finished = training.state.finished and training.state.epoch >= epochs
         training.run(progress, on_epoch, stop)
     return out
+
+
+def _check_pixels(config: RunConfig, data: Dataset) -> None:
+    """Raise UserError if missing pixels of the data do not suit the method."""
+    if config.inference.takes_missing:
+        wants_some_pixels(data)
+    else:
+        wants_all_pixels(data, [n for n, m in methods().items() if INFERENCES.get(m.inference).takes_missing])
 
 
 def _check_free(out: Path) -> None:

@@ -6,7 +6,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,8 @@ class Training:
             UserError: training diverged. `last` is then not overwritten, and the best weights so far are saved.
         """
         self._save_results()
-        if not (math.isfinite(self.state.bound_sum) and all(bool(p.isfinite().all()) for p in self.model.parameters())):
-            raise self._diverged()
+        if not (math.isfinite(self.state.bound_sum) and self._weights_are_numbers()):
+            raise self._ended(self._divergence())
         self.state.rng = rng_text(self.generator)
         self.folder.write_last(self.model.state_dict(), optimizer_tensors(self.optimizer), self.state)
         self.saved_at = time.monotonic()
@@ -95,18 +96,28 @@ class Training:
             self.folder.write_best(self.best, self.state.best_epoch, self.state.best_elbo)
             self.best = {}
 
-    def _diverged(self) -> UserError:
-        """Return the error; a new run that has completed no epoch is removed, as its start follows from the seed."""
-        if self.state.best_epoch:
-            kept = f"the best weights, of epoch {self.state.best_epoch}, are kept in {self.folder.path}"
-        elif self.folder.undo_create():
-            kept = f"no epoch was completed, so {self.folder.path} is removed"
-        else:
-            kept = f"the start is kept in {self.folder.path}"
-        return UserError(
-            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers); {kept}; "
-            "a smaller --set lr=... may help"
+    def _weights_are_numbers(self) -> bool:
+        """Return whether all weights, and what else a model remembers, are finite."""
+        return all(bool(value.isfinite().all()) for value in self.model.state_dict().values())
+
+    def _divergence(self) -> str:
+        return (
+            f"training diverged in epoch {self.state.epoch + 1} (bound or weights are not numbers): try a smaller "
+            "learning rate (--set lr=...)"
         )
+
+    def _ended(self, why: str) -> UserError:
+        """Return the error of a training that cannot go on, with what is left of it."""
+        return UserError(f"{why}; {self.folder.what_is_left(self.state.best_epoch)}")
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Where the model refuses its own numbers, as of a matrix, save the results and say what is left of the run."""
+        try:
+            yield
+        except UserError as error:
+            self._save_results()
+            raise self._ended(str(error)) from None
 
     def restore(self) -> None:
         """Restore weights, optimizer and state from `last`; nothing is written.
@@ -241,7 +252,8 @@ class Training:
         # half way has the same order, while the noise of its remaining steps continues from the saved `rng`.
         if self.state.step == 0:
             self.state.epoch_rng = rng_text(self.generator)
-        batches = inference.batches(self._epoch_generator(), cfg.batch_size)
+        with self._kept():
+            batches = inference.batches(self._epoch_generator(), cfg.batch_size)
         if self.state.step == 0:
             # NOTE: the generator is advanced by the order's draws, so that the steps' noise continues after them.
             inference.batches(self.generator, cfg.batch_size)
@@ -271,7 +283,7 @@ class Training:
 
     def _step(self, inference: Inference, index: Tensor) -> Tensor:
         """Take one step of the optimizer; return the bound of each image of the batch."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.bfloat16):
+        with self._kept(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.bfloat16):
             step = inference.step(index, self.bound_settings, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         (-step.bound.surrogate).backward()
@@ -281,11 +293,12 @@ class Training:
 
     def _end_epoch(self, inference: Inference, on_epoch: OnEpoch | None) -> None:
         state, cfg = self.state, self.config.train
-        train_bound = state.bound_sum / len(self.images)
-        score = inference.score()
-        if not (math.isfinite(train_bound) and math.isfinite(score)):
+        train_bound = state.bound_sum / len(self.images.seen)
+        with self._kept():
+            score = inference.score()
+        if not (math.isfinite(train_bound) and math.isfinite(score) and self._weights_are_numbers()):
             self._save_results()
-            raise self._diverged()
+            raise self._ended(self._divergence())
         state.epoch, state.step, state.bound_sum = state.epoch + 1, 0, 0.0
         if state.best_elbo is None or score > state.best_elbo:
             state.best_elbo, state.best_epoch = score, state.epoch

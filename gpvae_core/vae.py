@@ -99,7 +99,7 @@ class VAE(GenerativeModel):
         self.encoder = encoder
         self.refiner = refiner or NoRefiner()
         self.extra = extra
-        """What inference learns beside these, such as a GP prior over instances; None for most methods."""
+        """What inference has beside these, such as a GP prior over instances; None for most methods."""
 
     def prior(self, x: Float[Tensor, "B ..."]) -> Posterior:
         """Return p(z) for each of B images, as `GenerativeModel.prior`.

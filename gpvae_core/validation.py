@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gpvae_core.bounds import elbo
@@ -19,17 +20,43 @@ class DeviceSplit:
         auxiliary = {} if split.auxiliary is None else split.auxiliary.values
         self.columns = {name: torch.from_numpy(values).to(device) for name, values in auxiliary.items()}
         """The auxiliary columns by name: (N,), or (N, size) of a vector."""
+        mask = None if split.observed is None else torch.from_numpy(split.observed).to(device)
+        self._observed = None if mask is None else mask.unsqueeze(1)
+        self.seen = torch.arange(len(split), device=device) if mask is None else mask.any((1, 2)).nonzero().squeeze(1)
+        """Indices of the images with an observed pixel: all but missing frames."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batch(self, index: Tensor) -> Tensor:
-        """Return the images with these indices, (B, C, H, W), float32."""
-        return self.images[index].to(torch.float32) * self.scale
+        """Return the images with these indices, (B, C, H, W), float32; a missing pixel is 0, whatever is stored."""
+        images = self.images[index].to(torch.float32) * self.scale
+        return images if self._observed is None else torch.where(self._observed[index], images, 0.0)
+
+    def observed(self, index: Tensor) -> Tensor | None:
+        """Return which pixels of these images were observed, (B, 1, H, W); None if all pixels of the split were."""
+        return None if self._observed is None else self._observed[index]
+
+    def is_seen(self, index: Tensor) -> Tensor | None:
+        """Return which of these images have an observed pixel, (B,); None if all pixels of the split were observed."""
+        return None if self._observed is None else self._observed[index].flatten(1).any(1)
+
+    def count_seen(self, index: Tensor) -> int:
+        """Return the number of these images that have an observed pixel."""
+        seen = self.is_seen(index)
+        return len(index) if seen is None else int(seen.sum())
 
     def all(self) -> Tensor:
         """Return all images, (N, C, H, W), float32."""
         return self.batch(torch.arange(len(self), device=self.images.device))
+
+
+def pixel_mean(values: Float[Tensor, "B C H W"], observed: Bool[Tensor, "B 1 H W"] | None) -> Float[Tensor, " B"]:
+    """Return the mean over each image's observed pixels; NaN for an image without any."""
+    if observed is None:
+        return values.flatten(1).mean(1)
+    counts = values.shape[1] * observed.flatten(1).sum(1)
+    return torch.where(observed, values, 0.0).flatten(1).sum(1) / counts
 
 
 @torch.no_grad()

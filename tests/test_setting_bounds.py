@@ -30,7 +30,10 @@ RESULTS = {
     "evaluation.estimates",
     "evaluation.parts",
     "evaluation.mean",
+    "evaluation.as_published",
     "evaluation.conditional",
+    "evaluation.instances",
+    "evaluation.kernel_parameters",
     "truth.evidence",
 }
 """Modules whose models hold what was computed, not what is read from outside."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gpvae_core.runs import Run
 
 T = TypeVar("T")
+GP = "gp"
+"""Kind of the prior of runs that the GP-Prior Lab shows."""
 
 
 def _opened(path: Path) -> Explorer:
@@ -103,8 +105,12 @@ class RunLibrary:
         return [name for name, run in self._runs.items() if run.ready]
 
     def image_names(self) -> list[str]:
-        """Return the names of the runs on images that have weights, newest first."""
-        return [name for name, run in self._runs.items() if run.ready and run.on_images]
+        """Return the names of the runs on images alone that have weights, newest first."""
+        return [name for name, run in self._runs.items() if run.ready and run.on_images and not run.summary.conditional]
+
+    def prior_names(self) -> list[str]:
+        """Return the names of the runs with a GP prior that have weights, newest first."""
+        return [name for name, run in self._runs.items() if run.ready and run.summary.prior == GP]
 
     def summary(self, name: str) -> RunSummary:
         """Return the summary of a run. Raises UserError, with the nearest name there is, for an unknown run."""
@@ -113,8 +119,13 @@ class RunLibrary:
         return self._runs[name].summary
 
     def check_ready(self, name: str) -> None:
-        """Raise UserError if the run is unknown or has no weights yet."""
+        """Raise UserError if the run is unknown, has no weights yet, or models images given their columns."""
         path = self.summary(name).path
+        if self.summary(name).conditional:
+            where = "the GP-Prior Lab shows it" if self.summary(name).prior == GP else "'gpvae evaluate' scores it"
+            raise UserError(
+                f"run '{name}' models images given their columns, so that none has a log p(x) of its own: {where}"
+            )
         if not self._runs[name].ready:
             raise UserError(
                 f"run '{name}' has no weights to show before it is finished: wait for its training, or go on with it "
@@ -122,7 +133,7 @@ class RunLibrary:
             )
 
     def image_summary(self, name: str) -> RunSummary:
-        """Return the summary of a run on images. Raises UserError if it is unknown, on points, or has no weights."""
+        """Return the summary of a run on images. Raises UserError if it is on points, or as `check_ready` does."""
         summary = self.summary(name)
         if not self._runs[name].on_images:
             raise UserError(f"run '{name}' is on points ({summary.dataset}), not on images: the MAPA Lab shows it")
@@ -156,7 +167,12 @@ class RunLibrary:
         """Return why no run on images can be shown although there are runs; '' where there are none, or one can."""
         if not self._runs or self.image_names():
             return ""
-        if waiting := [name for name, run in self._runs.items() if run.on_images]:
+        if all(run.summary.conditional for run in self._runs.values()):
+            return (
+                "the runs here model images given their columns: the GP-Prior Lab shows those with a GP prior; for the "
+                "other pages train on images alone, for example with 'gpvae train --dataset digits'"
+            )
+        if waiting := [name for name, run in self._runs.items() if run.on_images and not run.summary.conditional]:
             return f"no run on images is finished yet: {', '.join(waiting)}; those in training appear when they are"
         return (
             "the runs here are on points: the MAPA Lab shows them; for the other pages train on images, "

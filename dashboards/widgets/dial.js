@@ -5,7 +5,7 @@ const KEYS = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1}
 
 export function render({model, el}) {
   const box = element("div", el, {class: "box knob", role: "group", title: model.help, "aria-label": model.label})
-  element("span", box, {class: "name"}, model.label)
+  const name = element("span", box, {class: "name"}, model.label)
   const range = element("input", box, {type: "range", "aria-label": model.label})
   const about = {inputmode: "decimal", "aria-label": `${model.label}, number`}
   const tell = (what) => { // what is told now takes the place of a move that waits to be sent
@@ -45,6 +45,9 @@ export function render({model, el}) {
     range.setAttribute("aria-valuetext", `${written(model.value)} ${model.note}`)
   }
   const dress = () => {
+    name.textContent = model.label
+    box.title = model.help
+    for (const [part, words] of [[box, ""], [range, ""], [number.field, ", number"]]) part.setAttribute("aria-label", model.label + words)
     note.textContent = model.note
     renew(choices, model.choices, ([key, text, help, pressed]) => {
       const choose = () => tell({choice: key})
@@ -68,7 +71,7 @@ export function render({model, el}) {
     range.oninput()
   }
   for (const part of ["value", "low", "high"]) model.on(part, settle)
-  for (const part of ["note", "choices"]) model.on(part, dress)
+  for (const part of ["label", "help", "note", "choices"]) model.on(part, dress)
   model.on("msg:custom", () => { moved = -STILL_MS; settle() })
   shade(model, box)
   dress()

@@ -1,9 +1,7 @@
 // Plays the film of SVI: moves an outline and its trail over the contours, a dot along the ELBO, and the stack of its
 // gaps. All frames are here already; a frame redraws shapes alone, and nothing goes to the server while it plays.
 
-const FRAME_MS = 50
 const VIEWS = {contours: "lab_contours", bound: "lab_bound", gaps: "lab_gaps"}
-const SPEEDS = [1, 2, 4, 8, 16] // steps a second
 
 function line(points) {
   return points.map(([x, y], k) => `${k ? "L" : "M"}${x},${y}`).join("")
@@ -47,33 +45,18 @@ function shapesAt(film, step) {
 
 export function render({model, el}) {
   const bar = element("div", el, {class: "box film", role: "group", "aria-label": "SVI player"})
-  const play = button(bar, "Play", () => run(!playing), {class: "play"})
-  const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: "Back to q(z|x) of the encoder"})
-  const position = element("input", element("label", bar, {title: "Move through the steps"}, "step"), {type: "range", min: 0, step: 1, "aria-label": "Step"})
-  const speed = element("select", element("label", bar, {title: "Steps a second while it plays"}, "speed"), {"aria-label": "Steps a second"})
-  for (const each of SPEEDS) speed.add(new Option(`${each} a second`, each, false, each === 4))
-  const words = element("output", bar, {class: "readout", role: "status", "aria-live": "off"})
-
   let film = null
-  let last = 0
-  let step = 0
-  let playing = false
-  let moved = 0 // when the last step was shown, while it plays
   let shapes = null // of this step
   const drawn = new Map() // view -> its shapes as they were drawn; a view that was drawn anew has lost them
 
-  const say = () => {
-    position.max = last
-    position.value = step
-    play.textContent = playing ? "Pause" : "Play"
-    play.setAttribute("aria-pressed", playing)
-    play.disabled = reset.disabled = position.disabled = last < 1
+  const say = (step = player.step()) => {
+    const words = player.readout
     bar.classList.toggle("busy", model.busy)
     if (!film) { words.textContent = model.busy ? "computing…" : ""; return }
     const elbo = film.elbo[step]
+    const at = `${step} of ${player.last()}`
     const below = elbo === null ? "" : `, ${(film.log_px - elbo).toFixed(2)} below log p(x)`
-    words.textContent = elbo === null ? `${step} of ${last}: SVI has diverged, its ELBO is not a number` : `${step} of ${last}: ELBO ${elbo.toFixed(2).replace("-", "−")} nats${below}`
-    bar.dataset.step = step
+    words.textContent = elbo === null ? `${at}: SVI has diverged, its ELBO is not a number` : `${at}: ELBO ${elbo.toFixed(2).replace("-", "−")} nats${below}`
     bar.dataset.elbo = elbo ?? ""
   }
   const draw = () => {
@@ -85,37 +68,21 @@ export function render({model, el}) {
       drawn.set(view, plot.layout.shapes)
     }
   }
-  const go = (to) => {
-    step = Math.min(to, last)
+  const show = (step) => {
     shapes = film && shapesAt(film, step)
     drawn.clear()
-    say()
+    say(step)
     draw()
   }
-  const run = (on) => {
-    playing = on && last > 0
-    if (playing && step >= last) go(0)
-    moved = performance.now()
-    say()
-  }
+  const names = {what: "Step", unit: "step", back: "Back to q(z|x) of the encoder", speed: 4}
+  const player = transport(bar, names, {show, idle: draw})
   const load = () => {
     film = model.frames ? JSON.parse(model.frames) : null
-    last = film ? film.elbo.length - 1 : 0
-    if (!model.stays) playing = false
-    go(model.stays ? step : 0)
+    player.load(film ? film.elbo.length - 1 : 0, model.stays)
   }
-  position.oninput = () => { playing = false; go(Number(position.value)) }
-
-  const clock = setInterval(() => {
-    if (playing && performance.now() - moved >= 1000 / Number(speed.value)) {
-      moved = performance.now()
-      go(step + 1)
-      if (step >= last) run(false)
-    } else draw()
-  }, FRAME_MS)
-  model.on("remove", () => clearInterval(clock))
+  model.on("remove", player.end)
   model.on("frames", load)
-  model.on("busy", say)
+  model.on("busy", () => say())
   shade(model, bar)
   load()
 }

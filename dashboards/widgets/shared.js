@@ -53,3 +53,56 @@ function save(text, name, type) {
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 10000)
 }
+
+const FRAME_MS = 50
+const SPEEDS = [1, 2, 4, 8, 16] // steps a second
+
+// The buttons of a film: to play, to go back, a slider through its steps and a choice of its speed. `show(step)` draws
+// a step, and `idle()` is called between steps, to draw again what others have drawn anew. The film has no step before
+// the first `load(last, stays)`; with `stays` it goes on at the step that is shown.
+function transport(bar, {what, back, unit, speed, words = {class: "readout", role: "status", "aria-live": "off"}}, {show, idle}) {
+  const play = button(bar, "Play", () => run(!playing), {class: "play"})
+  const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: back})
+  const position = element("input", element("label", bar, {title: `Move through the ${unit}s`}, unit), {type: "range", min: 0, step: 1, "aria-label": what})
+  const speeds = element("select", element("label", bar, {title: `${what}s a second while it plays`}, "speed"), {"aria-label": `${what}s a second`})
+  for (const each of SPEEDS) speeds.add(new Option(`${each} a second`, each, false, each === speed))
+  const readout = element("output", bar, words)
+  let last = 0
+  let step = 0
+  let playing = false
+  let moved = 0 // when the last step was shown, while it plays
+
+  const say = () => {
+    position.max = last
+    position.value = step
+    play.textContent = playing ? "Pause" : "Play"
+    play.setAttribute("aria-pressed", playing)
+    play.disabled = reset.disabled = position.disabled = last < 1
+    bar.dataset.step = step
+  }
+  const go = (to) => {
+    step = Math.min(to, last)
+    say()
+    show(step)
+  }
+  const run = (on) => {
+    playing = on && last > 0
+    if (playing && step >= last) go(0)
+    moved = performance.now()
+    say()
+  }
+  const load = (to, stays) => {
+    last = to
+    if (!stays) playing = false
+    go(stays ? step : 0)
+  }
+  position.oninput = () => { playing = false; go(Number(position.value)) }
+  const clock = setInterval(() => {
+    if (playing && performance.now() - moved >= 1000 / Number(speeds.value)) {
+      moved = performance.now()
+      go(step + 1)
+      if (step >= last) run(false)
+    } else idle()
+  }, FRAME_MS)
+  return {load, readout, step: () => step, last: () => last, end: () => clearInterval(clock)}
+}

@@ -22,7 +22,7 @@ STEPS = 4
 """Number of measurements after the first: a leak grows with each, and what is taken up once does not."""
 SESSION_S = 35.0
 """Seconds after which a session that no browser has taken up has ended: bokeh looks for them every 17 s."""
-PAGES = ("", "gap-lab", "mapa-lab", "results")
+PAGES = ("", "gap-lab", "mapa-lab", "gp-prior-lab", "results")
 
 
 def memory_after(served: Served, first: int, last: int, progress: Progress) -> float:

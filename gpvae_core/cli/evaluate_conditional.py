@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,19 +17,30 @@ from gpvae_core.progress import terminal_progress
 from gpvae_core.terminal import printable
 
 if TYPE_CHECKING:
+    from gpvae_core.evaluation.as_published import AsPublished
     from gpvae_core.evaluation.conditional import ConditionalEvaluation
+    from gpvae_core.evaluation.instances import InstanceMeasures
+    from gpvae_core.evaluation.mean import Mean
     from gpvae_core.evaluation.settings import SplitName
     from gpvae_core.runs import Run
 
 
 def evaluate_at_columns(
-    run: Run, split: SplitName, k: int, seed: int, remarks: Sequence[str], json_: bool, out: Path | None
+    run: Run,
+    split: SplitName,
+    k: int,
+    seed: int,
+    instances: int | None,
+    published: bool,
+    remarks: Sequence[str],
+    json_: bool,
+    out: Path | None,
 ) -> None:
     """Evaluate a run that models images given their columns, and print the result as a table or as JSON."""
     from gpvae_core.evaluation.conditional import evaluate_conditional
 
     with terminal_progress() as progress:
-        result = evaluate_conditional(run, split, k, seed, announced(progress, list(remarks)))
+        result = evaluate_conditional(run, split, k, seed, announced(progress, list(remarks)), instances, published)
     if not put_json(result.to_json(), json_, out):
         _print(result)
 
@@ -46,12 +58,63 @@ def _print(result: ConditionalEvaluation) -> None:
         "mse of the nearest training view": (result.yardsticks.nearest_view, "pixel²"),
         "mse of that view, rotated": (result.yardsticks.nearest_view_rotated, "pixel²"),
     }
-    for name, (mean, unit) in rows.items():
+    for name, (mean, unit) in (rows | _published(result.as_published) | _instances(result.instances)).items():
         if mean is not None:
             table.add_row(name, rounded(mean.mean, 4), number(mean.se), str(mean.n), unit)
     show(table)
     say(f"images of the {result.split} split at their columns, given {result.given}")
+    say(f"weights of epoch {result.best_epoch}, the best by the {result.chosen_by}")
+    for name, parameter in (result.kernel or {}).items():
+        fixed = "" if parameter.learned else " (fixed)"
+        say(f"kernel: {name} = {number(parameter.value)} {parameter.unit or ''}".rstrip() + fixed)
+    if result.instances is not None:
+        for line in _remarks(result.instances):
+            say(line)
+    if result.unscored is not None:
+        say(f"{result.unscored} missing frames are predicted, but have no pixel to be scored (gpvae impute shows them)")
     if result.path_rmse is not None:
         say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} in its units")
     if result.yardsticks.nearest_view_rotated is not None:
         say("the rotated view knows that the column is an angle of the picture, which no model is told")
+
+
+def _published(result: AsPublished | None) -> dict[str, tuple[Mean | None, str]]:
+    if result is None:
+        return {}
+    return {f"mse, {result.decoded} decoded, epoch {result.epoch} ({result.label})": (result.mse, "pixel²")}
+
+
+def _instances(result: InstanceMeasures | None) -> dict[str, tuple[Mean | None, str]]:
+    """Return the rows of what was measured instance by instance."""
+    rows: dict[str, tuple[Mean | None, str]] = {}
+    if result is None:
+        return rows
+    if result.views is not None:
+        rows["effective number of views behind a prediction"] = result.views.effective, "count"
+        rows["largest share of a view"] = result.views.largest, ""
+    if result.pseudo_gap is not None:
+        rows[f"gap of the pseudo-observations of a {result.pseudo_gap.of}"] = result.pseudo_gap.gap, "nats"
+        rows["the image's own part of that gap"] = result.pseudo_gap.own, "nats"
+    if result.batch_bias is not None:
+        bias = result.batch_bias
+        rows[f"KL of q(z) by batches of {bias.batch_size} from q(z) by all"] = bias.kl, "nats"
+        rows["standard deviation of that KL over batches"] = bias.spread, "nats"
+        rows["distance of the mean over batches from the mean by all"] = bias.bias, "sd"
+        rows["that distance by chance alone"] = bias.bias_by_chance, "sd"
+    return rows
+
+
+def _remarks(result: InstanceMeasures) -> list[str]:
+    """Return what is said of the measures."""
+    lines = []
+    if result.views is None:
+        lines.append("no views and no gap: the method has no pseudo-observations")
+    elif result.pseudo_gap is None:
+        lines.append("no gap of single images: the method has no inducing points")
+    if result.pseudo_gap is not None:
+        error = math.sqrt(sum(e * e for e in result.pseudo_gap.errors) / len(result.pseudo_gap.errors))
+        lines.append(
+            f"gaps are at least so large; Monte Carlo error of one {number(error)} nats (rms), "
+            f"{number(result.pseudo_gap.seconds)} s"
+        )
+    return lines

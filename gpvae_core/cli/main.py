@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import Exit, TyperException
 
 from gpvae_core import __version__
-from gpvae_core.cli import bench, data, evaluate, explore, figure, listing, mapa, paper_table, sweep, train
+from gpvae_core.cli import bench, data, evaluate, explore, figure, listing, mapa, paper_table, predict, sweep, train
 from gpvae_core.cli.output import say
 from gpvae_core.errors import UserError
 from gpvae_core.guards import EXIT_CODE, interrupted_by_signal
@@ -29,6 +29,8 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command("train", help=train.EXAMPLES)(train.command)
 app.command("evaluate")(evaluate.command)
+app.command("predict")(predict.predict_command)
+app.command("impute")(predict.impute_command)
 app.command("explore")(explore.command)
 app.command("runs")(listing.runs_command)
 app.command("list")(listing.list_command)

@@ -10,11 +10,15 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from gpvae_core.data.auxiliary import Auxiliary, Column, Role
-from gpvae_core.data.base import DATASETS, RawData, Source, refuse_validation_fraction
+from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source, refuse_validation_fraction
 from gpvae_core.data.split import Split
+from gpvae_core.errors import UserError, clipped
+from gpvae_core.parsing import whole_number
 from gpvae_core.types import EventShape
 
 VIDEOS = {"training": 35, "validation": 35, "test": 350}
+MOST_VIDEOS = 10_000
+"""Most training videos, which take 307 MB."""
 FRAMES, SIDE, RADIUS = 30, 32, 3
 LENGTH_SCALE = 2.0
 """Of the paths' kernel, in frames."""
@@ -47,8 +51,13 @@ def draw_frames(position: Float[np.ndarray, "N 2"]) -> Bool[np.ndarray, "N H W"]
 
 @DATASETS.register("moving-ball")
 class MovingBall(Source):
-    """Videos of a ball, 30 frames of 32x32, on paths drawn from a Gaussian process (Pearce 2020); needs no files."""
+    """Videos of a ball, 30 frames of 32x32, on paths drawn from a GP (Pearce 2020); moving-ball:350 trains on 350.
 
+    Without a number 35 videos are for training, the first of those of any larger number; validation and test videos are
+    the same for all.
+    """
+
+    takes: ClassVar[str] = "VIDEOS"
     shape: EventShape | None = (1, SIDE, SIDE)
     columns: ClassVar[Mapping[str, Role]] = {"time": "number", "video": "category", "position": "vector"}
     wants: ClassVar[Mapping[str, Any]] = {"likelihood.kind": "bernoulli"}
@@ -57,20 +66,30 @@ class MovingBall(Source):
         "group": "video",
     }
 
+    def __init__(self, config: DataConfig, argument: str) -> None:
+        super().__init__(config, argument)
+        training = VIDEOS["training"] if not argument else whole_number(argument) or 0
+        if not 1 <= training <= MOST_VIDEOS:
+            raise UserError(
+                f"wanted 1 to {MOST_VIDEOS:,} training videos as in 'moving-ball:350', got "
+                f"'moving-ball:{clipped(argument)}'"
+            )
+        self.videos = {**VIDEOS, "training": training}
+
     @classmethod
     def present(cls) -> bool | str | None:
         return "built in"
 
     def read(self) -> RawData:
         refuse_validation_fraction(self.config, f"{VIDEOS['validation']} validation videos")
-        names = [f"{part} {number}" for part, count in VIDEOS.items() for number in range(1, count + 1)]
+        names = [f"{part} {number}" for part, count in self.videos.items() for number in range(1, count + 1)]
         columns = (
             Column("time", "number", unit="frames"),
             Column("video", "category", names=tuple(names)),
             Column("position", "vector", size=2),
         )
-        codes = np.split(np.arange(len(names)), np.cumsum([*VIDEOS.values()])[:-1])
-        streams = np.random.SeedSequence(self.config.split_seed).spawn(len(VIDEOS))
+        codes = np.split(np.arange(len(names)), np.cumsum([*self.videos.values()])[:-1])
+        streams = np.random.SeedSequence(self.config.split_seed).spawn(len(self.videos))
         train, validation, test = (
             _split(columns, video, np.random.default_rng(stream)) for video, stream in zip(codes, streams, strict=True)
         )

@@ -1,6 +1,8 @@
-"""The refusal of data with missing pixels by methods that need every pixel."""
+"""Checks of data with missing pixels and missing frames."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,13 +10,24 @@ from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
 
 
-def wants_all_pixels(data: Dataset) -> None:
-    """Raise UserError if pixels are missing, for a method that would learn the zeros that stand for them."""
+def wants_all_pixels(data: Dataset, others: Sequence[str]) -> None:
+    """Raise UserError if pixels are missing, for a method that would learn the zeros that stand for them.
+
+    Args:
+        others: methods that take missing pixels.
+    """
     splits = (data.train, data.validation, data.test)
     masks = [split.observed for split in splits if split.observed is not None]
     holed = sum(np.count_nonzero(~mask.all((1, 2))) for mask in masks)
     if holed:
         raise UserError(
             f"'{data.name}': {holed} of {sum(map(len, splits))} images have missing pixels, which this method would "
-            "learn as black: wanted whole images; leave those images out"
+            f"learn as black: leave those images out, or take a method with a GP prior ({', '.join(others)})"
         )
+
+
+def wants_some_pixels(data: Dataset) -> None:
+    """Raise UserError if no training image or no validation image has an observed pixel."""
+    for part, split in {"training": data.train, "validation": data.validation}.items():
+        if split.observed is not None and not split.observed.any():
+            raise UserError(f"'{data.name}': wanted {part} images with observed pixels, got missing frames alone")

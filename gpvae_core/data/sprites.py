@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,10 @@ class Sprites(Source):
     shape: EventShape | None = (3, SIDE, SIDE)
     takes: ClassVar[str] = "CHARACTERS"
     columns: ClassVar[Mapping[str, Role]] = {"character": "category", "pose": "category"}
+    process: ClassVar[Mapping[str, Any]] = {
+        "kernel": "normalised_linear(character, dim=16) * normalised_linear(pose, dim=8) + white()",
+        "jitter": 1e-2,
+    }
     by_hand: ClassVar[str | None] = (
         "compose the sheets of github.com/YingzhenLi/Sprites by its scripts, save 'frames' (1296, 72, 64, 64, 3) as "
         f"bytes, 'attributes' (1296, 4) and 'character_order' (1296) in {FILE}, and put it into a folder 'sprites' in "

@@ -14,21 +14,26 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gpvae_core.bounds import iwae
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
-from gpvae_core.errors import UserError, unknown
+from gpvae_core.errors import unknown
+from gpvae_core.evaluation.as_published import AsPublished, as_published, check_kept
+from gpvae_core.evaluation.instances import InstanceMeasures, instance_measures
+from gpvae_core.evaluation.kernel_parameters import KernelParameter, kernel_parameters
+from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
+from gpvae_core.evaluation.process import conditional_inference, inference_of
 from gpvae_core.evaluation.settings import SPLITS, SplitName
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference, columns_of
+from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
-from gpvae_core.validation import DeviceSplit
+from gpvae_core.validation import DeviceSplit, pixel_mean
 
 INTERVAL = 0.95
 """Probability of the central predictive interval of a pixel, of which the coverage is reported."""
@@ -52,7 +57,7 @@ class Yardsticks(EvaluationPart):
 class ConditionalEvaluation(EvaluationPart):
     """The evaluation of a run that models images given their columns, as `gpvae evaluate` prints it."""
 
-    omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse"})
+    omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse", "unscored", "kernel", "instances", "as_published"})
     run: str
     dataset: str
     split: str
@@ -60,6 +65,8 @@ class ConditionalEvaluation(EvaluationPart):
     latent_dim: int
     epochs: int
     best_epoch: int
+    chosen_by: str
+    """That by which the epoch of the weights was chosen, on the images held out for validation."""
     given: str
     """The images that predictions are given: the training images, those of the same object, or the frames of the same
     group."""
@@ -77,27 +84,51 @@ class ConditionalEvaluation(EvaluationPart):
     path_rmse: Number = None
     """Root mean square error, in the units of the known path, of the latents' mean after one affine fit to it; None
     without a path."""
+    unscored: int | None = None
+    """Number of missing frames, which are predicted but have no pixel to be scored; None without any. All scores are
+    over observed pixels."""
+    kernel: dict[str, KernelParameter] | None = None
+    """Parameters of the kernel by name; None without a GP prior."""
+    instances: InstanceMeasures | None = None
+    """What is measured instance by instance, if it was asked for."""
+    as_published: AsPublished | None = None
+    """The smallest error over training on the test set itself, if it was asked for."""
     k: int
     seconds: float
 
 
 @torch.no_grad()
 def evaluate_conditional(
-    run: Run, split: SplitName = "test", k: int = 100, seed: int = 0, progress: Progress = silent
+    run: Run,
+    split: SplitName = "test",
+    k: int = 100,
+    seed: int = 0,
+    progress: Progress = silent,
+    instances: int | None = None,
+    published: bool = False,
 ) -> ConditionalEvaluation:
     """Return the evaluation of a run that models images given their columns, as those with a GP prior do.
 
+    Args:
+        instances: size of the seeded sample of what is measured instance by instance; None to leave that out.
+        published: whether to add the smallest error on the test set over the kept epochs.
+
     Raises:
-        UserError: the run models images alone, or the split is neither 'test' nor 'validation'.
+        UserError: the run models images alone, the split is neither 'test' nor 'validation', `published` is asked of a
+            run that kept no weights over training, or `instances` of one without a GP prior.
     """
     started = time.monotonic()
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    engine = _inference_of(run, seed)
+    engine = conditional_inference(run, seed)
+    if instances:
+        inference_of(run, seed)
+    if published:
+        check_kept(run)
     data, images = run.data, {"test": run.data.test, "validation": run.data.validation}[split]
-    part = DeviceSplit(images, run.device)
-    q = engine.latents(part)
-    columns = zip(*_scores(run, engine, part, q, k, seed, progress), strict=True)
+    on_device = DeviceSplit(images, run.device)
+    q = engine.latents(on_device)
+    columns = zip(*_scores(run, engine, on_device, q, k, seed, progress), strict=True)
     mse, mse_sample, nlpd, coverage = (np.concatenate(column) for column in columns)
     best = max(run.metrics, key=lambda row: row["validation_elbo"], default=None)
     return ConditionalEvaluation(
@@ -108,6 +139,7 @@ def evaluate_conditional(
         latent_dim=run.config.latent_dim,
         epochs=run.metrics[-1]["epoch"] if best else 0,
         best_epoch=best["epoch"] if best else 0,
+        chosen_by=f"{run.config.inference.score_name} of {len(data.validation)} validation images",
         given=engine.given,
         mse=Mean.over(mse),
         mse_sample=Mean.over(mse_sample),
@@ -115,23 +147,13 @@ def evaluate_conditional(
         coverage=Mean.over(coverage),
         yardsticks=_yardsticks(data.train, images, grouped=bool(engine.group)),
         path_rmse=_path_rmse(q, images) if engine.group else None,
+        unscored=len(images) - len(on_device.seen) or None,
+        kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
+        instances=instance_measures(run, images, instances, seed, progress) if instances else None,
+        as_published=as_published(run, seed, progress) if published else None,
         k=k,
         seconds=round(time.monotonic() - started, 2),
     )
-
-
-def _inference_of(run: Run, seed: int) -> ConditionalInference:
-    """Return the inference of a run on its data. Raises UserError if the run models images alone."""
-    config, data = run.config, run.data
-    if not config.inference.conditional:
-        raise UserError(
-            f"run '{run.name}' has no GP prior and no columns: its images are independent, use evaluate(run)"
-        )
-    parts = DeviceSplit(data.train, run.device), DeviceSplit(data.validation, run.device)
-    setup = TrainingSetup(run.model, *parts, config.likelihood.kind, 1, seed, None)
-    engine = config.inference.begin(setup, silent)
-    assert isinstance(engine, ConditionalInference)
-    return engine
 
 
 def _scores(
@@ -141,63 +163,75 @@ def _scores(
     likelihood = run.model.likelihood
     generator = torch.Generator(run.device).manual_seed(seed)
     size = max(1, AT_ONCE // k)
-    for index in torch.arange(len(split), device=run.device).split(size):
-        x, values = split.batch(index), columns_of(split, index)
+    for index in split.seen.split(size):
+        x, observed, values = split.batch(index), split.observed(index), columns_of(split, index)
         mean, std = q.mean[index], q.variance[index].clamp_min(LEAST_VARIANCE).sqrt()
         eps = torch.randn((k, *mean.shape), generator=generator, device=run.device, dtype=mean.dtype)
         g = engine.decode((mean + std * eps).to(x.dtype), values)
         # With z drawn from its posterior, log w = log p(y|z).
-        log_density = iwae(likelihood.log_prob(x, g)).cpu().double()
+        log_density = iwae(likelihood.log_prob(x, g, observed)).cpu().double()
         # Of a pixel, the samples of the images are samples of its predictive distribution.
         drawn = likelihood.sample(g, generator)
         tail = (1 - INTERVAL) / 2
         low, high = torch.quantile(drawn, torch.tensor([tail, 1 - tail], device=run.device), dim=0)
         inside = (x >= low) & (x <= high)
         yield (
-            _square_error(x, likelihood.mean(engine.decode(mean.to(x.dtype), values))),
-            _square_error(x, likelihood.mean(g[0])),
+            _mean((x - likelihood.mean(engine.decode(mean.to(x.dtype), values))).square(), observed),
+            _mean((x - likelihood.mean(g[0])).square(), observed),
             -log_density.numpy(),
-            inside.flatten(1).float().mean(1).cpu().double().numpy(),
+            _mean(inside.to(x.dtype), observed),
         )
         progress(int(index[-1]) + 1, len(split), "predicting")
 
 
-def _square_error(x: Tensor, shown: Tensor) -> np.ndarray:
-    """Return the mean square error of each image's pixels, (B,)."""
-    return (x - shown).square().flatten(1).mean(1).cpu().double().numpy()
+def _mean(values: Tensor, observed: Tensor | None) -> np.ndarray:
+    """Return the mean over each image's observed pixels, (B,)."""
+    return pixel_mean(values, observed).cpu().double().numpy()
 
 
 def _path_rmse(q: Marginals, images: Split) -> float | None:
     """Return the root mean square error of the latents' mean after one affine fit to the first vector column."""
-    auxiliary = images.auxiliary
-    paths = [] if auxiliary is None else [auxiliary[c.name] for c in auxiliary.columns if c.role == "vector"]
-    if not paths:
+    column = path_column(images.auxiliary)
+    if column is None or images.auxiliary is None:
         return None
-    z = np.column_stack([q.mean.cpu().numpy(), np.ones(len(images))])
-    fit, *_ = np.linalg.lstsq(z, paths[0], rcond=None)
-    return float(np.sqrt(np.square(z @ fit - paths[0]).mean()))
+    mean, path = q.mean.cpu().numpy(), images.auxiliary[column.name]
+    return AffineFit.of(mean, path).rmse(mean, path)
 
 
 def _yardsticks(train: Split, images: Split, grouped: bool) -> Yardsticks:
     """Return what the mean image and, without groups, the nearest training view would have scored."""
-    truth, mean_image = _flat(images), _flat(train).mean(0)
-    errors = {"mean_image": np.square(truth - mean_image).mean(1)}
+    truth, views = _flat(images), _flat(train)
+    errors = {"mean_image": _finite_mean(np.square(truth - _finite_mean(views, 0)), 1)}
     assert train.auxiliary is not None
     assert images.auxiliary is not None
     numbers = [column for column in train.auxiliary.columns if column.role == "number"]
     if not grouped and numbers:
-        found, nearest = _nearest(train.auxiliary, images.auxiliary, numbers)
-        errors["nearest_view"] = np.square(truth[found] - _flat(train)[nearest[found]]).mean(1)
+        found, nearest = _nearest(train.auxiliary, images.auxiliary, numbers, np.asarray(np.isfinite(views).any(1)))
+        nearest_views = views[nearest[found]]
+        errors["nearest_view"] = _finite_mean(np.square(truth[found] - nearest_views), 1)
         turn = next((column for column in numbers if _is_angle(column)), None)
         if turn is not None:
             by = images.auxiliary[turn.name][found] - train.auxiliary[turn.name][nearest[found]]
-            views = _rotated(train.pixels(nearest[found]), 360.0 * by / float(turn.period or 1))
-            errors["nearest_view_rotated"] = np.square(truth[found] - views).mean(1)
+            turned = _rotated(train.pixels(nearest[found]), 360.0 * by / float(turn.period or 1))
+            # A view with missing pixels is not rotated, as it would be in part made up.
+            turned[~np.isfinite(nearest_views).all(1)] = np.nan
+            errors["nearest_view_rotated"] = _finite_mean(np.square(truth[found] - turned), 1)
     return Yardsticks(**{name: Mean.over(values) for name, values in errors.items()})
 
 
 def _flat(split: Split) -> Float[np.ndarray, "N P"]:
-    return split.pixels().flatten(1).double().numpy()
+    """Return the pixels of each image, NaN where one is missing."""
+    pixels = split.pixels().double().numpy()
+    if split.observed is not None:
+        pixels[np.broadcast_to(~split.observed[:, None], pixels.shape)] = np.nan
+    return pixels.reshape(len(split), -1)
+
+
+def _finite_mean(values: Float[np.ndarray, "*shape"], axis: int) -> Float[np.ndarray, "*rest"]:
+    """Return the mean over what is finite; NaN where nothing is."""
+    there = np.isfinite(values)
+    count = there.sum(axis)
+    return np.where(count > 0, np.where(there, values, 0.0).sum(axis) / np.maximum(count, 1), np.nan)
 
 
 def _is_angle(column: Column) -> bool:
@@ -207,9 +241,13 @@ def _is_angle(column: Column) -> bool:
 
 
 def _nearest(
-    train: Auxiliary, images: Auxiliary, numbers: list[Column]
+    train: Auxiliary, images: Auxiliary, numbers: list[Column], usable: Bool[np.ndarray, " M"]
 ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-    """Return which images have a training image of the same categories, and the nearest one's index for each."""
+    """Return which images have a training image of the same categories, and the nearest one's index for each.
+
+    Args:
+        usable: the training images among which it is sought, which are no missing frames.
+    """
     keys = [column.name for column in train.columns if column.role == "category"]
     codes = np.column_stack([train[name] for name in keys]) if keys else np.zeros((len(train), 0))
     own = np.column_stack([images[name] for name in keys]) if keys else np.zeros((len(images), 0))
@@ -219,7 +257,7 @@ def _nearest(
         if column.period is not None:
             difference = np.minimum(difference % column.period, column.period - difference % column.period)
         distance += np.square(difference / max(float(train[column.name].std()), 1e-12))
-    distance[(own[:, None] != codes).any(-1)] = np.inf
+    distance[(own[:, None] != codes).any(-1) | ~usable] = np.inf
     return np.asarray(np.isfinite(distance).any(1)), distance.argmin(1)
 
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.gp_prior.cholesky import cholesky_of_identity_plus
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 
 
@@ -26,8 +27,8 @@ class ExactPosterior:
         self._K, self._pseudo = K, pseudo
         # The square root has no gradient at a precision of 0.
         self._root = torch.where(pseudo.precision > 0, pseudo.precision, 1.0).sqrt() * pseudo.observed
-        eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
-        self._chol = torch.linalg.cholesky(eye + self._root[..., :, None] * K * self._root[..., None, :])
+        weighted = self._root[..., :, None] * K * self._root[..., None, :]
+        self._chol = cholesky_of_identity_plus(weighted, "matrix I + W K W of the instances' kernel")
         whitened = (self._root * pseudo.mean).unsqueeze(-1)
         self._residual = torch.linalg.solve_triangular(self._chol, whitened, upper=False).squeeze(-1)
 
@@ -47,6 +48,15 @@ class ExactPosterior:
             K_ns: kernel between the instances and these inputs.
             k_ss: kernel of each of these inputs with itself.
         """
-        V = torch.linalg.solve_triangular(self._chol, self._root.unsqueeze(-1) * K_ns, upper=False)
+        V = self._whitened(K_ns)
         mean = (V * self._residual.unsqueeze(-1)).sum(-2)
         return Marginals(mean, (k_ss - V.square().sum(-2)).clamp_min(0.0))
+
+    def weights(self, K_ns: Float[Tensor, "*#batch #D N S"]) -> Float[Tensor, "*batch D S N"]:
+        """Return w of the means m_s = sum_i w_si y~_i at S other inputs: the rows of K_sn W B^-1 W."""
+        solved = torch.linalg.solve_triangular(self._chol.mT, self._whitened(K_ns), upper=True)
+        return solved.mT * self._root.unsqueeze(-2)
+
+    def _whitened(self, K_ns: Float[Tensor, "*#batch #D N S"]) -> Float[Tensor, "*batch D N S"]:
+        """Return C^-1 W K_ns of B = C C'."""
+        return torch.linalg.solve_triangular(self._chol, self._root.unsqueeze(-1) * K_ns, upper=False)

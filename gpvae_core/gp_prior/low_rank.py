@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpvae_core.gp_prior.cholesky import safe_cholesky
 from gpvae_core.gp_prior.pseudo import Marginals
 
 
@@ -23,7 +24,9 @@ class LowRankPrior:
     def __init__(self, V: Float[Tensor, "N H"], alpha: Float[Tensor, ""]) -> None:
         self._V, self._alpha = V, alpha
         eye = torch.eye(V.shape[1], dtype=V.dtype, device=V.device)
-        self._chol = torch.linalg.cholesky(alpha * eye + V.T @ V)
+        self._chol = safe_cholesky(
+            alpha * eye + V.T @ V, 0.0, "matrix alpha I + V'V of the low-rank kernel", "a larger alpha"
+        )
 
     def _solve(self, projected: Float[Tensor, "H D"]) -> Float[Tensor, "H D"]:
         return torch.cholesky_solve(projected, self._chol)

@@ -15,8 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpvae_core.gp_prior.cholesky import safe_cholesky
+from gpvae_core.gp_prior.cholesky import cholesky_of_identity_plus, safe_cholesky
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
+
+PRECISION = "posterior precision of the inducing outputs"
+"""Name of the matrix B in error messages."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class Statistics:
 
     def posterior(self) -> InducingPosterior:
         """Return the optimal q(v) = N(B^-1 c, B^-1) for these instances (Titsias 2009; eq. 4, 5 and 9)."""
-        eye = torch.eye(self.outer.shape[-1], dtype=self.c.dtype, device=self.c.device)
-        chol = torch.linalg.cholesky(eye + self.outer)
+        chol = cholesky_of_identity_plus(self.outer, PRECISION)
         mean = torch.cholesky_solve(self.c.unsqueeze(-1), chol).squeeze(-1)
+        eye = torch.eye(self.outer.shape[-1], dtype=self.c.dtype, device=self.c.device)
         # B = C C', so that R = C^-T has R R' = B^-1.
         root = torch.linalg.solve_triangular(chol, eye.expand_as(chol), upper=False).mT
         return InducingPosterior(mean, root)
@@ -93,6 +96,20 @@ class InducingPosterior:
         variance = at.unexplained.unsqueeze(-2) + (self.root.mT @ at.V.unsqueeze(-3)).square().sum(-2)
         return Marginals(self.mean @ at.V, variance)
 
+    def weights(
+        self, at: InducingProjection, given: InducingProjection, precision: Float[Tensor, "*batch D N"]
+    ) -> Float[Tensor, "*batch D S N"]:
+        """Return w of the means m_s = sum_i w_si y~_i, of an optimal posterior given N pseudo-observations.
+
+        These are the rows of V_s' B^-1 V diag(sigma~^-2), which is k_s' Sigma^-1 K_mN diag(sigma~^-2) of eq. 4.
+
+        Args:
+            at: the S inputs at which is predicted.
+            given: the instances, whose pseudo-observations have this precision.
+        """
+        covariance = (self.root.mT @ at.V.unsqueeze(-3)).mT @ (self.root.mT @ given.V.unsqueeze(-3))
+        return covariance * precision.unsqueeze(-2)
+
     def unwhitened(self, points: InducingPoints) -> tuple[Float[Tensor, "*batch D M"], Float[Tensor, "*batch D M M"]]:
         """Return mu and A of q(f_m) = N(mu, A), as in eq. 9."""
         root = points.L @ self.root
@@ -102,8 +119,7 @@ class InducingPosterior:
 def titsias_bound(at: InducingProjection, pseudo: PseudoObservations) -> Float[Tensor, "*batch D"]:
     """Return L_T of eq. 6 of each channel in nats, at the optimal q(f_m): a lower bound of log Z."""
     total = Statistics.of(at, pseudo)
-    eye = torch.eye(total.outer.shape[-1], dtype=total.c.dtype, device=total.c.device)
-    chol = torch.linalg.cholesky(eye + total.outer)
+    chol = cholesky_of_identity_plus(total.outer, PRECISION)
     # log N(y~; 0, V'V + S) by the Woodbury identity: y~' S^-1 y~ - c' B^-1 c, and |V'V + S| = |B| |S|
     explained = torch.linalg.solve_triangular(chol, total.c.unsqueeze(-1), upper=False).square().sum((-2, -1))
     square = (pseudo.precision * pseudo.mean.square()).sum(-1) - explained

@@ -56,7 +56,10 @@ class Inference(ABC):
 
     @abstractmethod
     def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
-        """Return the batches of this epoch: indices of training images, each of which is in one batch."""
+        """Return the batches of this epoch: indices of training images, each of which is in one batch.
+
+        A missing frame, of which no pixel was observed, may be in none.
+        """
 
     @abstractmethod
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
@@ -95,7 +98,7 @@ class InferenceConfig(PartConfig):
             UserError: the prior or the columns do not suit this inference.
         """
 
-    def prepare(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
+    def adapt(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
         """Change the model that was built, in place; nothing by default. Override where networks take columns too.
 
         Args:
@@ -115,6 +118,8 @@ class InferenceConfig(PartConfig):
     conditional: ClassVar[bool] = False
     """Whether the model is one of images given their auxiliary columns, so that a run needs data with columns, and
     `begin` returns a `ConditionalInference`. Single images without columns have then no log p(x)."""
+    takes_missing: ClassVar[bool] = False
+    """Whether it trains on data with missing pixels and missing frames (`Split.observed`)."""
 
     @property
     @abstractmethod

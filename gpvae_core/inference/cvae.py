@@ -180,7 +180,7 @@ class CvaeConfig(InferenceConfig):
             return _named(self.identity, categories).name
         return max(categories, key=lambda column: len(column.names)).name if categories else ""
 
-    def prepare(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
+    def adapt(self, vae: VAE, net: NetConfig, decoder: NetConfig) -> None:
         """Put networks that know the columns in place of those that do not."""
         assert isinstance(vae.extra, Condition)
         shape, width = vae.event_shape, vae.extra.width

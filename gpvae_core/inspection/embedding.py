@@ -57,8 +57,16 @@ def _method(z: Array) -> str:
 class Embedding:
     """Map `xy` (M, 2) of points z (M, D), into which new points can be embedded; threads may share it."""
 
-    def __init__(self, z: Array, seed: int, xy: Array | None = None, progress: Progress = silent) -> None:
-        """Compute the map, or use `xy`, which was computed before by t-SNE from the same z and seed."""
+    def __init__(
+        self,
+        z: Array,
+        seed: int,
+        xy: Array | None = None,
+        progress: Progress = silent,
+        perplexity: float = PERPLEXITY,
+    ) -> None:
+        """Compute the map, or use `xy`, which was computed before by t-SNE from the same z, seed and perplexity."""
+        self._wanted = perplexity
         self._z = np.asarray(z, dtype=np.float64)
         self._seed = seed
         self.method = _method(self._z)
@@ -72,7 +80,7 @@ class Embedding:
     @property
     def _perplexity(self) -> Any:  # NOTE: openTSNE accepts any number, but its type hint says int
         # t-SNE needs at least 3 * perplexity neighbours.
-        return min(PERPLEXITY, (len(self._z) - 1) / 3)
+        return min(self._wanted, (len(self._z) - 1) / 3)
 
     def _compute(self, progress: Progress) -> Array:
         if self.method == LINE:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
@@ -31,8 +31,17 @@ class Likelihood(nn.Module, ABC):
     """
 
     @abstractmethod
-    def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
-        """Return log p(x | g) in nats, summed over C, H, W; `x` and the decoder output `g` are broadcast."""
+    def log_prob(
+        self,
+        x: Float[Tensor, "*#batch C H W"],
+        g: Float[Tensor, "*#batch C H W"],
+        observed: Bool[Tensor, "*#batch 1 H W"] | None = None,
+    ) -> Float[Tensor, "*batch"]:
+        """Return log p(x | g) in nats, summed over C, H, W; `x` and the decoder output `g` are broadcast.
+
+        Args:
+            observed: the pixels over which it is summed; all by default.
+        """
 
     @abstractmethod
     def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gpvae_core.likelihoods.base import Likelihood, LikelihoodTable
@@ -42,9 +42,15 @@ class ExponentialFamily(Likelihood, ABC):
     def log_partition(self, g: Tensor) -> Tensor:
         """Return A(g) of each pixel in nats; it and its derivatives must be accurate for every logit."""
 
-    def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+    def log_prob(
+        self,
+        x: Float[Tensor, "*#batch C H W"],
+        g: Float[Tensor, "*#batch C H W"],
+        observed: Bool[Tensor, "*#batch 1 H W"] | None = None,
+    ) -> Float[Tensor, "*batch"]:
         logit = g.to(x.dtype)  # under autocast the decoder's output is in half precision
-        return (x * logit - self.log_partition(logit)).sum(dim=(-3, -2, -1))
+        log_p = x * logit - self.log_partition(logit)
+        return (log_p if observed is None else torch.where(observed, log_p, 0.0)).sum(dim=(-3, -2, -1))
 
     def kl(self, g: Float[Tensor, "*#batch C H W"], other: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
         """Return KL(p(x|g) || p(x|other)) = A(other) - A(g) - (other - g) A'(g) in nats, as A'(g) = E[x|g]."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -52,10 +52,18 @@ class GaussianLikelihood(Likelihood):
         """Scale of the pixel noise, a standard deviation in the units of x."""
         return self.log_sigma_x.exp()
 
-    def log_prob(self, x: Float[Tensor, "*#batch C H W"], g: Float[Tensor, "*#batch C H W"]) -> Float[Tensor, "*batch"]:
+    def log_prob(
+        self,
+        x: Float[Tensor, "*#batch C H W"],
+        g: Float[Tensor, "*#batch C H W"],
+        observed: Bool[Tensor, "*#batch 1 H W"] | None = None,
+    ) -> Float[Tensor, "*batch"]:
         # log N(x; g, sigma_x^2 I) = -|x - g|^2 / (2 sigma_x^2) - P (log sigma_x + 1/2 log(2 pi)) for P pixels
-        square = (x - g).square().sum(dim=(-3, -2, -1))
-        pixels = math.prod(g.shape[-3:])
+        square, pixels = (x - g).square(), math.prod(g.shape[-3:])
+        if observed is not None:
+            square = torch.where(observed, square, 0.0)
+            pixels = g.shape[-3] * observed.sum(dim=(-3, -2, -1))
+        square = square.sum(dim=(-3, -2, -1))
         log_scale = self.log_sigma_x + 0.5 * math.log(2 * math.pi)
         return -0.5 * square * torch.exp(-2 * self.log_sigma_x) - pixels * log_scale
 

@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 from gpvae_core import bounds
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.as_published import as_published
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.density import density_scores, passes_per_point
 from gpvae_core.progress import Cancelled, Progress
@@ -175,7 +174,7 @@ def predicted_scores(run: Run, score: ScoreConfig, progress: Progress) -> dict[s
     Raises:
         UserError: the square error of some image is not finite.
     """
-    result = evaluate_conditional(run, "test", score.k, score.seed, progress)
+    result = evaluate_conditional(run, "test", score.k, score.seed, progress, published=bool(run.kept_epochs))
     lost = result.coverage.n - result.mse.n  # the coverage of every image is a number
     if lost:
         raise UserError(f"the square error of '{run.dir}' is not a number on {lost} test images")
@@ -183,12 +182,9 @@ def predicted_scores(run: Run, score: ScoreConfig, progress: Progress) -> dict[s
     scores: dict[str, Any] = {f"test_{name}": entry.mean for name, entry in means.items()}
     scores |= {f"test_{name}_se": entry.se for name, entry in means.items()}
     scores |= {"test_images": result.mse.n, "path_rmse": result.path_rmse}
-    published = as_published(run, score.seed, progress)
-    return (
-        scores
-        if published is None
-        else {**scores, "test_mse_published": published.mse, "published_epoch": published.epoch}
-    )
+    if result.as_published is not None:
+        scores |= {"test_mse_published": result.as_published.mse.mean, "published_epoch": result.as_published.epoch}
+    return scores
 
 
 def truth_scores(run: Run, data: Dataset, score: ScoreConfig, progress: Progress) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.movable import MovableDiagonal, MovableFullByRows, MovableGaussian
 from gpvae_core.densities.noise import sobol_noise
 from gpvae_core.progress import Progress, silent
-from gpvae_core.refiners.ascent import AdamUntilFlat, ElboTerms, gaussian_elbo, maximise
+from gpvae_core.refiners.ascent import ElboTerms, gaussian_elbo, maximise
+from gpvae_core.refiners.until_flat import AdamUntilFlat
 from gpvae_core.truth.by_image import ElboByImage, in_double, infer_each
 from gpvae_core.truth.prior_scan import PriorScan
 from gpvae_core.vae import VAE

@@ -72,6 +72,28 @@ def test_no_video_is_in_two_splits_and_seeds_tell_them_apart() -> None:
     assert load_set("moving-ball").fingerprint == data.fingerprint != other.fingerprint
 
 
+DEFAULT = "ea9afef6e1df7bcb6c98d6e72e65663e750ae6728fc8f226eeae68010621ae52"
+"""Fingerprint of the version before the number of videos could be told."""
+
+
+def test_the_number_of_training_videos_can_be_told() -> None:
+    """The default stays, fewer or more begin with the same videos, and the other splits are the same."""
+    data = load_set("moving-ball")
+    assert data.fingerprint == DEFAULT == load_set("moving-ball:35").fingerprint
+    for number in (5, 60):
+        other = load_set(f"moving-ball:{number}")
+        assert len(other.train) == number * FRAMES
+        both = min(number, 35) * FRAMES
+        np.testing.assert_array_equal(other.train.images[:both], data.train.images[:both])
+        for part in ("validation", "test"):
+            np.testing.assert_array_equal(getattr(other, part).images, getattr(data, part).images)
+        assert len(np.unique(paths_of(other.train)[:, 0], axis=0)) == number
+        assert other.columns[1].names[number] == "validation 1"
+    for wrong in ("0", "10001", "many", "-3", "1.5"):
+        with pytest.raises(UserError, match=f"wanted 1 to 10,000 training videos as in 'moving-ball:350', .*{wrong}'"):
+            load_set(f"moving-ball:{wrong}")
+
+
 def test_it_has_its_own_validation_videos() -> None:
     with pytest.raises(UserError, match="'moving-ball' has 35 validation videos of its own: leave out validation_frac"):
         load_set("moving-ball", validation_fraction=0.2)

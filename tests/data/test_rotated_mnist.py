@@ -73,6 +73,16 @@ def test_the_same_recipe_makes_other_digits(home: Path, digits: Digits) -> None:
     upright = write_digits(home, digits, 3, 5)
     data = load_set("rotated-mnist:5,3")
     assert (len(data.train), len(data.validation), len(data.test)) == (7290, 810, 540)
+    # The epoch is chosen on (identity, angle) pairs that are not trained on, of identities and angles that are.
+    assert data.train.auxiliary is not None
+    assert data.validation.auxiliary is not None
+    trained, held_out = (
+        {*zip(auxiliary["object"].tolist(), auxiliary["angle"].tolist(), strict=True)}
+        for auxiliary in (data.train.auxiliary, data.validation.auxiliary)
+    )
+    assert (len(trained), len(held_out), len(trained & held_out)) == (7290, 810, 0)
+    for place in (0, 1):
+        assert {pair[place] for pair in held_out} <= {pair[place] for pair in trained}
     for split in (data.train, data.validation, data.test):
         assert_views(split, upright, (3, 5), 30)
     assert data.train.auxiliary is not None

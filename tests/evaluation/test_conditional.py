@@ -14,8 +14,9 @@ from torch.distributions import MultivariateNormal
 from gpvae_core.api import train as train_run
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import ConditionalEvaluation, evaluate_conditional
+from gpvae_core.inference.conditional import sample
 from gpvae_core.progress import silent
-from gpvae_core.runs import Run
+from gpvae_core.runs import Run, load_run
 from gpvae_core.validation import DeviceSplit
 from tests.commands import gpvae
 from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, CPU, DATA, SHAPE, inference, trained
@@ -82,7 +83,7 @@ def test_nearest_views_share_the_categories_and_wrap_at_the_period() -> None:
         return Auxiliary(columns, {"angle": np.array(angles), "object": np.array(objects, np.int64)})
 
     train = auxiliary([0.1, 3.0, 5.0, 0.2], [0, 0, 0, 1])
-    found, nearest = _nearest(train, auxiliary([5.8, 0.2, 4.0], [0, 1, 2]), [columns[0]])
+    found, nearest = _nearest(train, auxiliary([5.8, 0.2, 4.0], [0, 1, 2]), [columns[0]], np.ones(4, np.bool_))
     assert found.tolist() == [True, True, False]
     assert nearest[:2].tolist() == [0, 3]
 
@@ -128,7 +129,80 @@ def test_the_command_prints_it_and_refuses_what_has_no_effect(tmp_path: Path) ->
     assert "mse, mean decoded" in done.stdout
     assert "given the frames of the same video" in done.stdout
     done = gpvae("evaluate", run, "--split", "validation", "--k", "2", "--json", cwd=tmp_path)
-    assert {"mse", "nlpd", "coverage", "path_rmse"} <= json.loads(done.stdout).keys()
+    found = json.loads(done.stdout)
+    assert {"mse", "nlpd", "coverage", "path_rmse"} <= found.keys()
+    assert found["kernel"]["rbf(time).length_scale"]["unit"] == "frames"
+    done = gpvae("evaluate", run, "--as-published", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "kept no weights over training" in done.stderr
     done = gpvae("evaluate", run, "--hmc", "3", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--hmc has no effect without a log p(x) of single images" in done.stderr
+
+
+def test_measures_of_instances_come_where_a_method_has_them(tmp_path: Path) -> None:
+    run = trained("svgp", {**BY_VIEW, "inference.points": 4, "train.batch_size": 7}, tmp_path / "svgp")
+    result = evaluate_conditional(run, k=1, instances=2)
+    found = result.instances
+    assert found is not None
+    assert found.views is not None
+    assert found.pseudo_gap is not None
+    assert found.batch_bias is not None
+    assert (found.pseudo_gap.of, found.pseudo_gap.gap.n, found.batch_bias.batch_size) == ("training image", 2, 7)
+    assert found.batch_bias.index == found.pseudo_gap.index
+    assert 1 <= (found.views.effective.mean or 0) <= len(DATA.train)
+    assert ConditionalEvaluation.from_json(json.loads(json.dumps(result.to_json()))) == result
+    grouped = evaluate_conditional(trained("gp-vae", BY_TIME, tmp_path / "gp"), k=1, instances=3).instances
+    assert grouped is not None
+    assert grouped.pseudo_gap is not None
+    assert (grouped.pseudo_gap.of, len(grouped.pseudo_gap.values), grouped.batch_bias) == ("series", 3, None)
+    free = trained("hensman", {**BY_VIEW, "inference.points": 4}, tmp_path / "hensman")
+    without = evaluate_conditional(free, k=1, instances=3).instances
+    assert without is not None
+    assert (without.views, without.pseudo_gap, without.batch_bias) == (None, None, None)
+    assert evaluate_conditional(free, k=1).instances is None
+
+
+def test_a_conditional_vae_has_no_kernel_and_no_measures_of_instances(tmp_path: Path) -> None:
+    settings = {"inference.condition": "angle", "train.epochs": 2, "train.keep_every": 1}
+    run = trained("cvae", settings, tmp_path / "run")
+    result = evaluate_conditional(run, k=1, published=True)
+    assert result.kernel is None
+    assert result.as_published is not None
+    assert list(result.as_published.by_epoch) == [1, 2]
+    with pytest.raises(UserError, match="has no GP prior: wanted a run of a method with one"):
+        evaluate_conditional(run, k=1, instances=2)
+
+
+def test_the_kernel_is_reported_with_its_units(tmp_path: Path) -> None:
+    kernel = "matern(time, nu=1.5, length_scale=2) + rbf(time, length_scale=5, learn=false) * periodic(angle) + white()"
+    run = trained("svgp", {"prior.kernel": kernel, "inference.points": 4}, tmp_path / "run")
+    found = evaluate_conditional(run, k=1).kernel
+    assert found is not None
+    assert found["rbf(time).length_scale"].to_json() == {"value": pytest.approx(5.0), "unit": "s", "learned": False}
+    assert (found["matern(time).length_scale"].unit, found["matern(time).length_scale"].learned) == ("s", True)
+    assert found["matern(time).length_scale"].value == pytest.approx(2.0, rel=0.1)
+    assert found["periodic(angle).length_scale"].unit is None
+    assert {"white().variance", "matern(time).variance", "periodic(angle).variance"} <= found.keys()
+
+
+def test_as_published_is_the_smallest_error_of_the_kept_epochs(tmp_path: Path) -> None:
+    settings = {**BY_VIEW, "inference.points": 4, "train.epochs": 4, "train.keep_every": 2}
+    run = trained("svgp", settings, tmp_path / "run")
+    result = evaluate_conditional(run, k=1, published=True).as_published
+    assert result is not None
+    assert list(result.by_epoch) == run.kept_epochs == [2, 4]
+    assert result.mse.mean == pytest.approx(min(result.by_epoch.values()))
+    assert result.by_epoch[result.epoch] == min(result.by_epoch.values())
+    assert (result.decoded, result.label) == ("sample", "as published: chosen on the test set")
+    q = inference("svgp", {**BY_VIEW, "inference.points": 4}, load_run(run.dir, epoch=4).model)
+    z = sample(q.latents(DeviceSplit(DATA.test, CPU)), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        shown = run.model.likelihood.mean(load_run(run.dir, epoch=4).model.decode(z.float()))
+    assert result.by_epoch[4] == pytest.approx(float((shown - DATA.test.pixels()).square().mean()))
+    means = trained("deep-svigp", settings, tmp_path / "deep")
+    assert (evaluate_conditional(means, k=1, published=True).as_published or result).decoded == "mean"
+    with pytest.raises(UserError, match="kept no weights over training"):
+        evaluate_conditional(trained("svgp", BY_VIEW, tmp_path / "none"), k=1, published=True)
+    by_group = trained("gp-vae", {**BY_TIME, "train.epochs": 2, "train.keep_every": 1}, tmp_path / "groups")
+    assert list((evaluate_conditional(by_group, k=1, published=True).as_published or result).by_epoch) == [1, 2]

@@ -178,7 +178,8 @@ def test_extreme_length_scales_stay_finite_in_single_precision(scale: float) -> 
             torch.tensor([[1.0, 5.0], [5.0, 1.0]]),
             "kernel matrix of the inducing points (2 x 2) is not positive definite",
         ),
-        (torch.tensor([[1.0, float("nan")], [0.0, 1.0]]), "kernel matrix of the inducing points has values"),
+        (torch.zeros(2, 2), "kernel matrix of the inducing points (2 x 2) has a diagonal of zero"),
+        (torch.tensor([[1.0, float("nan")], [0.0, 1.0]]), "kernel matrix of the inducing points (2 x 2) has values"),
     ],
 )
 def test_a_hopeless_matrix_is_named(matrix: Tensor, said: str) -> None:

@@ -45,6 +45,20 @@ def test_evidence_and_marginals_are_those_of_the_dense_form(nu: float) -> None:
 
 
 @pytest.mark.parametrize("nu", SMOOTHNESS)
+@pytest.mark.parametrize("length_scale", [1e-30, 1e-6, 1e4, 1e6, 1e30])
+def test_tiny_and_huge_length_scales_are_those_of_the_dense_form(nu: float, length_scale: float) -> None:
+    pseudo = with_gaps(27)
+    K = kernel_matrix(f"matern(t, nu={nu}, length_scale={length_scale}, variance=1.7)", IRREGULAR)
+    model = process(nu, length_scale)
+    model.length_scale.requires_grad_()
+    dense, markov = ExactPosterior(K, pseudo), MarkovPosterior(model, IRREGULAR, pseudo)
+    torch.testing.assert_close(markov.log_evidence(), dense.log_evidence(), atol=1e-9, rtol=1e-9)
+    agree(markov.marginals(), dense.marginals(), 1e-9)
+    (gradient,) = torch.autograd.grad(markov.log_evidence().sum(), model.length_scale)
+    assert bool(gradient.isfinite())
+
+
+@pytest.mark.parametrize("nu", SMOOTHNESS)
 def test_the_process_has_the_covariance_of_the_kernel(nu: float) -> None:
     """k(dt) = H A(dt) P_inf H', and A(s) A(t) = A(s + t)."""
     dt = torch.tensor([0.0, 0.1, 1.0, 4.0], dtype=torch.float64)

@@ -132,3 +132,23 @@ def test_log_px_by_the_grid_is_a_brute_force_sum(kind: str) -> None:
         assert np.exp(actual.log_density).sum() * actual.cell == pytest.approx(1.0, abs=1e-3)
         weights = torch.softmax(log_joint, 0)
         np.testing.assert_allclose(actual.mean, weights @ z, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_sum_over_observed_pixels_is_by_hand_and_leaves_out_all_others(kind: str) -> None:
+    """Values, gradients of the outputs and of its own parameters."""
+    likelihood, x, g = built(kind).double(), images(5), outputs(7, 5).requires_grad_()
+    observed = torch.rand(5, 1, *SHAPE[1:], generator=torch.Generator().manual_seed(3)) < 0.6
+    observed[4] = False
+    actual = likelihood.log_prob(x, g, observed)
+    for k, b in ((0, 0), (6, 4), (2, 3)):
+        pixels = [
+            likelihood.log_prob(x[b, :, i : i + 1, j : j + 1], g[k, b, :, i : i + 1, j : j + 1])
+            for i, j in observed[b, 0].nonzero().tolist()
+        ]
+        torch.testing.assert_close(actual[k, b], sum(pixels, torch.zeros(()).double()))
+    (slope,) = torch.autograd.grad(actual.sum(), g)
+    assert (slope[:, ~observed.expand(5, *SHAPE)] == 0).all()
+    changed = torch.where(observed, x, 1 - x)
+    assert torch.equal(likelihood.log_prob(changed, g, observed), actual)
+    torch.testing.assert_close(likelihood.log_prob(x, g, torch.ones_like(observed)), likelihood.log_prob(x, g))

@@ -89,13 +89,12 @@ def test_the_published_figure_is_the_smallest_of_the_kept_epochs_and_the_run_sta
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     found = as_published(run)
     errors = [evaluate_conditional(load_run(folder, epoch=epoch), k=1).mse_sample.mean for epoch in (1, 2)]
-    assert found is not None
-    assert found.mse == min(error for error in errors if error is not None)
-    assert (found.epochs, found.decoded) == (2, "sample")
-    assert errors[found.epoch - 1] == found.mse
+    assert found.mse.mean == min(error for error in errors if error is not None)
+    assert (list(found.by_epoch), found.decoded) == ([1, 2], "sample")
+    assert errors[found.epoch - 1] == found.mse.mean
     assert all((value == before[name]).all() for name, value in run.model.state_dict().items())
     row = next(row for row in open_results(out).rows() if row.folder == jobs[0].folder)
-    assert (row.test_mse_published, row.published_epoch) == (found.mse, found.epoch)
+    assert (row.test_mse_published, row.published_epoch) == (found.mse.mean, found.epoch)
 
 
 def test_a_finished_job_is_not_done_again(finished: Finished) -> None:

@@ -44,6 +44,7 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
     }
     wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
     conditional: ClassVar[bool] = True
+    takes_missing: ClassVar[bool] = True
     needs_whole_groups: ClassVar[bool]
     """Whether a group must not be divided into batches."""
     unused: ClassVar[tuple[str, ...]] = ()
@@ -109,8 +110,8 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         model = vae.extra
         assert isinstance(model, GPModel)
         start_vectors(model.prior.inputs, data.train, self.vectors, seed)
-        train = DeviceSplit(data.train, torch.device("cpu"))
-        model.family.start(model.prior, model.prior.at(columns_of(train)), seed)
+        train = DeviceSplit(data.train, next(model.parameters()).device)
+        model.family.start(model.prior, model.prior.at(columns_of(train, train.seen)), seed)
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:
         return GPPriorInference(setup, self.least_variance, self.largest_variance, self.needs_whole_groups)

@@ -20,7 +20,7 @@ from gpvae_core.likelihoods.gaussian import GaussianLikelihood
 from gpvae_core.progress import Progress
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
-from gpvae_core.validation import DeviceSplit
+from gpvae_core.validation import DeviceSplit, pixel_mean
 
 
 class GPPriorInference(ConditionalInference):
@@ -40,48 +40,56 @@ class GPPriorInference(ConditionalInference):
     # -- training ---------------------------------------------------------------------------------------------------
 
     def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
-        train = self._setup.train
+        # A missing frame is in no batch, as nothing is learned from it.
+        train, seen = self._setup.train, self._setup.train.seen
         if self._group:
-            return list(whole_groups(train.columns[self._group], batch_size, generator))
-        if self._whole_groups and batch_size < len(train):
+            return [seen[b] for b in whole_groups(train.columns[self._group][seen], batch_size, generator)]
+        if self._whole_groups and batch_size < len(seen):
             raise UserError(
                 f"this method takes all instances of a group at once: wanted prior.group, or batch_size of at least "
-                f"the {len(train)} training images"
+                f"the {len(seen)} training images"
             )
-        return cut(torch.randperm(len(train), generator=generator, device=generator.device), batch_size)
+        return cut(seen[torch.randperm(len(seen), generator=generator, device=generator.device)], batch_size)
 
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         vae, train = self._setup.vae, self._setup.train
-        terms, _ = self._terms(vae, train, index, len(index) / len(train), generator)
+        terms, _ = self._terms(vae, train, index, train.count_seen(index) / len(train.seen), generator)
         surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
-        value = (terms.log_likelihood - terms.kl / len(index)).detach()
+        value = (terms.log_likelihood - terms.kl / len(terms.log_likelihood)).detach()
         sums = {"reconstruction": terms.log_likelihood.sum(), "kl": terms.kl, "mse": terms.square_error.sum()}
-        self._sums.add(len(index), **sums)
+        self._sums.add(len(value), **sums)
         return Step(Bound(value, surrogate))
 
     def _terms(
         self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
     ) -> tuple[Terms, Marginals]:
-        """Return the terms of the bound of a batch, and the posteriors of its latents (B, D)."""
-        x = split.batch(index)
-        pseudo = self._observations(vae, x)
+        """Return the terms of the bound of a batch, and the posteriors of its latents (B, D), of missing frames too."""
         posteriors = self._among_all if self._gp.family.takes_all() else self._in_groups
-        q, kl = posteriors(split, index, pseudo, share)
-        return self._decoded(vae, x, q, kl, generator), q
+        q, kl = posteriors(split, index, self._observations(vae, split, index), share)
+        at = split.is_seen(index)
+        if at is None:
+            return self._decoded(vae, split, index, q, kl, generator), q
+        return self._decoded(vae, split, index[at], Marginals(q.mean[at], q.variance[at]), kl, generator), q
 
     def _in_groups(
         self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float
     ) -> tuple[Marginals, Tensor]:
         """Return the posteriors (B, D) given the images of the batch alone, group by group, and the KL term."""
+        series, inputs, in_rows = self.arranged(split, index, pseudo)
+        found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
+        q = found.marginals
+        return Marginals(series.gather(q.mean), series.gather(q.variance)), found.kl.sum()
+
+    def arranged(
+        self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations
+    ) -> tuple[Series, Float[Tensor, "G T F"], PseudoObservations]:
+        """Return the arrangement of a batch of images by group, with its inputs and pseudo-observations (G, D, T)."""
         values = columns_of(split, index)
         series = Series.of(values[self._group] if self._group else None, len(index), index.device)
         in_rows = PseudoObservations(
             series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
         )
-        inputs = series.spread(self._gp.prior.at(values))
-        found = self._gp.family.approximate(self._gp.prior, inputs, in_rows, 1.0 if self._group else share)
-        q = found.marginals
-        return Marginals(series.gather(q.mean), series.gather(q.variance)), found.kl.sum()
+        return series, series.spread(self._gp.prior.at(values)), in_rows
 
     def _among_all(
         self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float
@@ -97,23 +105,30 @@ class GPPriorInference(ConditionalInference):
         return Marginals(q.mean[0, :, index].mT, q.variance[0, :, index].mT), found.kl.sum()
 
     def _decoded(
-        self, vae: VAE, x: Float[Tensor, "B C H W"], q: Marginals, kl: Tensor, generator: torch.Generator
+        self,
+        vae: VAE,
+        split: DeviceSplit,
+        index: Int64[Tensor, " B"],
+        q: Marginals,
+        kl: Tensor,
+        generator: torch.Generator,
     ) -> Terms:
         """Return the terms of the bound at a sample of the latents, or at their means (`Family.decodes_means`)."""
+        x, observed = split.batch(index), split.observed(index)
         z, penalty = sample(q, generator), x.new_zeros(len(x))
         if self._gp.family.decodes_means:
             assert isinstance(vae.likelihood, GaussianLikelihood)
             z, penalty = q.mean, (0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.square()).to(x.dtype)
         g = vae.decode(z.to(x.dtype))
-        square_error = (x - vae.likelihood.mean(g)).square().flatten(1).mean(1)
-        noise_fit = vae.likelihood.log_prob(x, g.detach()).mean()
-        return Terms(vae.likelihood.log_prob(x, g) - penalty, square_error, kl, noise_fit)
+        square_error = pixel_mean((x - vae.likelihood.mean(g)).square(), observed)
+        noise_fit = vae.likelihood.log_prob(x, g.detach(), observed).mean()
+        return Terms(vae.likelihood.log_prob(x, g, observed) - penalty, square_error, kl, noise_fit)
 
-    def _observations(self, vae: VAE, x: Float[Tensor, "B C H W"]) -> PseudoObservations:
-        """Return the encoder's q~(z|y) of a batch as pseudo-observations (D, B)."""
-        q = vae.encoder(x)
-        variance = q.variance.double().clamp(*self._bounds)
-        return PseudoObservations(q.mean.double().mT, 1 / variance.mT)
+    def _observations(self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"]) -> PseudoObservations:
+        """Return the encoder's q~(z|y) of a batch as pseudo-observations (D, B); none of a missing frame."""
+        q, seen = vae.encoder(split.batch(index)), split.is_seen(index)
+        precision = 1 / q.variance.double().clamp(*self._bounds).mT
+        return PseudoObservations(q.mean.double().mT, precision if seen is None else precision * seen)
 
     # -- what is reported -------------------------------------------------------------------------------------------
 
@@ -139,13 +154,13 @@ class GPPriorInference(ConditionalInference):
         if self._group:
             index = torch.arange(len(split), device=split.images.device)
             terms, _ = self._terms(vae, split, index, 1.0, generator)
-            return float((terms.log_likelihood.double().sum() - terms.kl) / len(split))
+            return float((terms.log_likelihood.double().sum() - terms.kl) / len(split.seen))
         q, total = self.latents(split), 0.0
-        for index in torch.arange(len(split), device=split.images.device).split(CHUNK):
+        for index in split.seen.split(CHUNK):
             of_batch = Marginals(q.mean[index], q.variance[index])
-            terms = self._decoded(vae, split.batch(index), of_batch, q.mean.new_zeros(()), generator)
+            terms = self._decoded(vae, split, index, of_batch, q.mean.new_zeros(()), generator)
             total += float(terms.log_likelihood.double().sum())
-        return total / len(split)
+        return total / len(split.seen)
 
     @property
     def group(self) -> str:
@@ -173,18 +188,17 @@ class GPPriorInference(ConditionalInference):
         return Marginals(predicted.mean.mT, predicted.variance.mT)
 
     @torch.no_grad()
-    def predictor(self) -> Predictor:
-        """Return the process given all training images."""
-        prior, train = self._gp.prior, self._setup.train
-        return self._gp.family.given(prior, prior.at(columns_of(train)), self.pseudo_observations(train))
+    def predictor(self, given: DeviceSplit | None = None, index: Int64[Tensor, " N"] | None = None) -> Predictor:
+        """Return the process given all training images, or the images of another split at `index`, of one group."""
+        given = self._setup.train if given is None else given
+        prior, pseudo = self._gp.prior, self.pseudo_observations(given, index)
+        return self._gp.family.given(prior, prior.at(columns_of(given, index)), pseudo)
 
     @torch.no_grad()
-    def pseudo_observations(self, split: DeviceSplit) -> PseudoObservations:
-        """Return the pseudo-observations (D, N) of all images of a split, which are encoded in pieces."""
-        pieces = [
-            self._observations(self._setup.vae, split.batch(index))
-            for index in torch.arange(len(split), device=split.images.device).split(CHUNK)
-        ]
+    def pseudo_observations(self, split: DeviceSplit, index: Int64[Tensor, " N"] | None = None) -> PseudoObservations:
+        """Return the pseudo-observations (D, N) of all images of a split, or of those at `index`, encoded in pieces."""
+        index = torch.arange(len(split), device=split.images.device) if index is None else index
+        pieces = [self._observations(self._setup.vae, split, part) for part in index.split(CHUNK)]
         mean, precision = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("mean", "precision"))
         return PseudoObservations(mean, precision)
 

@@ -11,11 +11,11 @@ from gpvae_core.gp_prior.exact import ExactPosterior
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import WholeGroupsConfig
-from gpvae_core.inference.gp_prior.model import Approximation, Family, Predictor
+from gpvae_core.inference.gp_prior.model import Approximation, Family, LinearPredictor, Predictor
 from gpvae_core.priors.gp import GPPrior
 
 
-class ExactPredictor(Predictor):
+class ExactPredictor(LinearPredictor):
     """The exact posterior of one group, in time O(N^3)."""
 
     def __init__(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> None:
@@ -26,9 +26,14 @@ class ExactPredictor(Predictor):
         kernel = self._prior.kernel
         return self._posterior.predict(kernel.matrix(self._inputs, inputs), kernel.diagonal(inputs))
 
+    def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
+        return self._posterior.weights(self._prior.kernel.matrix(self._inputs, inputs))
+
 
 class Exact(Family):
     """q(Z) is the exact posterior of eq. 1, and the KL term of eq. 2 is E_q log q~(Z|Y) - log Z."""
+
+    rests_on_observations: ClassVar[bool] = True
 
     def approximate(
         self, prior: GPPrior, inputs: Float[Tensor, "G T F"], pseudo: PseudoObservations, share: float

@@ -15,7 +15,7 @@ from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.gp_prior.state_space import MarkovPosterior, MaternProcess
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import WholeGroupsConfig
-from gpvae_core.inference.gp_prior.model import Approximation, Family, Predictor
+from gpvae_core.inference.gp_prior.model import Approximation, Family, LinearPredictor, Predictor
 from gpvae_core.priors.gp import GPPrior
 
 
@@ -36,19 +36,29 @@ def _unsuitable(prior: GPPrior) -> UserError:
     )
 
 
-class MarkovPredictor(Predictor):
+class MarkovPredictor(LinearPredictor):
     """The exact posterior of one group, in time linear in the number of its instances and of the inputs asked for."""
 
     def __init__(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> None:
         self._process, self._times, self._pseudo = process_of(prior), inputs[:, 0], pseudo
 
     def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
+        return self._predicted(inputs, self._pseudo)
+
+    def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
+        # As the smoother is linear in y~, and channels are apart, row s is the gradient of sum_d m_ds.
+        with torch.enable_grad():
+            y = self._pseudo.mean.detach().requires_grad_()
+            means = self._predicted(inputs, PseudoObservations(y, self._pseudo.precision)).mean.sum(0)
+            rows = [torch.autograd.grad(mean, y, retain_graph=True)[0] for mean in means]
+        return torch.stack(rows, 1) if rows else y.new_zeros(len(y), 0, y.shape[1])
+
+    def _predicted(self, inputs: Float[Tensor, "S F"], pseudo: PseudoObservations) -> Marginals:
+        """Return the marginals at these inputs, given other pseudo-observations at the same instants."""
         # The inputs asked for are instants without an observation.
         times = torch.cat([self._times, inputs[:, 0]])
-        unseen = self._pseudo.mean.new_zeros(len(self._pseudo.mean), len(inputs))
-        all_of = PseudoObservations(
-            torch.cat([self._pseudo.mean, unseen], -1), torch.cat([self._pseudo.precision, unseen], -1)
-        )
+        unseen = pseudo.mean.new_zeros(len(pseudo.mean), len(inputs))
+        all_of = PseudoObservations(torch.cat([pseudo.mean, unseen], -1), torch.cat([pseudo.precision, unseen], -1))
         order = times.argsort(stable=True)
         in_order = PseudoObservations(all_of.mean[:, order], all_of.precision[:, order])
         q = MarkovPosterior(self._process, times[order], in_order).marginals()
@@ -58,6 +68,8 @@ class MarkovPredictor(Predictor):
 
 class Markov(Family):
     """q(Z) is the exact posterior, as in `Exact`, of groups whose instances are taken in the order of time."""
+
+    rests_on_observations: ClassVar[bool] = True
 
     def check(self, prior: GPPrior) -> None:
         process_of(prior)

@@ -32,11 +32,22 @@ class Predictor(ABC):
         """Return the marginals (D, S) at these inputs."""
 
 
+class LinearPredictor(Predictor):
+    """A predictor whose means are linear in the pseudo-observations y~ of N instances: m_s = sum_i w_si y~_i."""
+
+    @abstractmethod
+    def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
+        """Return the weights w of each instance at these inputs, those of the kernel smoother of each channel."""
+
+
 class Family(nn.Module, ABC):
     """How the posterior of the process is approximated; with the parameters that this takes, all in float64."""
 
     decodes_means: ClassVar[bool] = False
     """Whether the bound decodes the mean of q(z_i), with a penalty for its variance, and not a sample."""
+
+    rests_on_observations: ClassVar[bool] = False
+    """Whether q(z) is the posterior given the encoder's pseudo-observations, and has no parameters of its own."""
 
     def check(self, prior: GPPrior) -> None:
         """Raise UserError if the approximation does not suit the prior."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.gp_prior.sparse import InducingPoints, InducingPosterior, InducingProjection, Statistics
 from gpvae_core.inference.gp_prior.inducing_starts import PointsStart, starting_points
-from gpvae_core.inference.gp_prior.model import Family, Predictor
+from gpvae_core.inference.gp_prior.model import Family, LinearPredictor, Predictor
 from gpvae_core.priors.gp import GPPrior
 
 
@@ -45,17 +46,46 @@ class SparsePredictor(Predictor):
     """Predicts from q(f_m) of one group (eq. 3)."""
 
     def __init__(self, inducing: Inducing, prior: GPPrior, points: InducingPoints, q: InducingPosterior) -> None:
-        self._inducing, self._prior, self._points, self._q = inducing, prior, points, q
+        self._inducing, self._prior, self._points, self.q = inducing, prior, points, q
 
     def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
-        return self._q.marginals(self._inducing.project(self._prior, self._points, inputs))
+        return self.q.marginals(self.at(inputs))
+
+    def at(self, inputs: Float[Tensor, "S F"]) -> InducingProjection:
+        """Return what these inputs have to do with the inducing points."""
+        return self._inducing.project(self._prior, self._points, inputs)
+
+
+class PooledPredictor(LinearPredictor):
+    """Predicts from the optimal sparse posterior given the pseudo-observations of one group (eq. 3, 4 and 5)."""
+
+    def __init__(
+        self, inducing: Inducing, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations
+    ) -> None:
+        points = inducing.points(prior)
+        q = pooled(inducing, prior, points, inputs, pseudo)
+        self.sparse, self._inputs, self._precision = (
+            SparsePredictor(inducing, prior, points, q),
+            inputs,
+            pseudo.precision,
+        )
+
+    def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
+        return self.sparse.predict(inputs)
+
+    def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
+        return self.sparse.q.weights(self.sparse.at(inputs), self.sparse.at(self._inputs), self._precision)
 
 
 def pooled(
-    inducing: Inducing, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations, chunk: int = 4096
-) -> SparsePredictor:
+    inducing: Inducing,
+    prior: GPPrior,
+    points: InducingPoints,
+    inputs: Float[Tensor, "N F"],
+    pseudo: PseudoObservations,
+    chunk: int = 4096,
+) -> InducingPosterior:
     """Return the optimal sparse posterior given all pseudo-observations, whose sums are taken in pieces (eq. 4, 5)."""
-    points = inducing.points(prior)
     parts = zip(inputs.split(chunk), pseudo.mean.split(chunk, -1), pseudo.precision.split(chunk, -1), strict=True)
     sums = [
         Statistics.of(inducing.project(prior, points, x), PseudoObservations(mean, precision))
@@ -64,11 +94,13 @@ def pooled(
     total = sums[0]
     for other in sums[1:]:
         total = total + other
-    return SparsePredictor(inducing, prior, points, total.posterior())
+    return total.posterior()
 
 
 class OptimalPosterior(Family, ABC):
     """A family whose q(f_m) follows from the pseudo-observations as their optimum (eq. 4, 5), and has no parameters."""
+
+    rests_on_observations: ClassVar[bool] = True
 
     def __init__(self, inducing: Inducing) -> None:
         super().__init__()
@@ -78,4 +110,4 @@ class OptimalPosterior(Family, ABC):
         self.inducing.start(prior, inputs, seed)
 
     def given(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
-        return pooled(self.inducing, prior, inputs, pseudo)
+        return PooledPredictor(self.inducing, prior, inputs, pseudo)

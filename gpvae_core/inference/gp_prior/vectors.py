@@ -50,8 +50,21 @@ def _scores(train: Split, name: str, start: str, dim: int) -> Float[np.ndarray, 
     from sklearn.decomposition import PCA  # takes long to import, and only a new run needs it
 
     codes = _codes(train, name)
-    means = _means(codes, train.images.reshape(len(train), -1) / train.levels, int(codes.max()) + 1)
+    means = _mean_images(train, codes)
     return PCA(min(dim, *means.shape), svd_solver="full").fit_transform(means)[codes]
+
+
+def _mean_images(train: Split, codes: NDArray[np.int64]) -> Float[np.ndarray, "categories P"]:
+    """Return the mean image of each category, over observed pixels; where none was, that of all categories."""
+    pixels, categories = train.images.reshape(len(train), -1) / train.levels, int(codes.max()) + 1
+    if train.observed is None:
+        return _means(codes, pixels, categories)
+    seen = np.broadcast_to(train.observed[:, None], train.images.shape).reshape(len(train), -1)
+    sums, counts = np.zeros((2, categories, pixels.shape[1]))
+    np.add.at(sums, codes, pixels * seen)
+    np.add.at(counts, codes, seen)
+    overall = sums.sum(0) / np.maximum(counts.sum(0), 1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), overall)
 
 
 def _codes(train: Split, name: str) -> NDArray[np.int64]:

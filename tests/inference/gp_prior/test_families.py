@@ -11,8 +11,8 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import INFERENCES, Step
+from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
-from gpvae_core.inference.gp_prior.engine import columns_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE

@@ -45,7 +45,7 @@ def covariance(vae: VAE) -> Tensor:
 
 def dense_kl(vae: VAE, engine: GPPriorInference) -> Tensor:
     """KL(q(Z) || N(0, K + alpha I)) summed over channels, by torch's own formula."""
-    pseudo = engine._observations(vae, TRAIN.batch(ALL))
+    pseudo = engine._observations(vae, TRAIN, ALL)
     prior = MultivariateNormal(torch.zeros(len(ALL)).double(), covariance(vae))
     q = [MultivariateNormal(m, torch.diag(1 / p)) for m, p in zip(pseudo.mean, pseudo.precision, strict=True)]
     return torch.stack([kl_divergence(channel, prior) for channel in q]).sum()
@@ -96,7 +96,7 @@ def test_predictions_are_those_of_a_dense_gp(where: str) -> None:
     x = gp.prior.at(columns_of(TRAIN))
     with torch.no_grad():
         predicted = engine.predictor().predict(new)
-        pseudo = engine._observations(vae, TRAIN.batch(ALL))
+        pseudo = engine._observations(vae, TRAIN, ALL)
         gain = torch.linalg.solve(covariance(vae), gp.prior.kernel.matrix(x, new.clone())).T
         k_ss = gp.prior.kernel.diagonal(new) + family.alpha()
         left = k_ss - (gain * gp.prior.kernel.matrix(new, x.clone())).sum(1)

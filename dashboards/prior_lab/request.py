@@ -1,0 +1,139 @@
+"""The request of the GP-Prior Lab: its state, checked, with the runs that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dashboards.lab.pane import Pane
+from dashboards.lab.resolved import Resolved, Values
+from dashboards.prior_lab.labs import PriorLabs
+from dashboards.prior_lab.state import place_of
+from gpvae_core.errors import UserError
+from gpvae_core.inspection.prior_lab.views import SeriesView, TurnView
+from gpvae_core.plots.theme import Theme
+
+if TYPE_CHECKING:
+    from gpvae_core.inspection.prior_lab.grid import GridLab
+    from gpvae_core.inspection.prior_lab.lab import PriorLab
+    from gpvae_core.inspection.prior_lab.series import SeriesLab
+    from gpvae_core.inspection.prior_lab.turn import TurnLab
+
+
+@dataclass(frozen=True)
+class PriorLabRequest:
+    """The state of the GP-Prior Lab, checked, with the labs of the run and of the one beside it."""
+
+    labs: PriorLabs
+    lab: PriorLab
+    other: PriorLab | None
+    series: tuple[SeriesLab, ...]
+    """The series of both runs; () where instances are in no series."""
+    turns: tuple[TurnLab, ...]
+    """The objects of both runs; () where there is no number to turn them by."""
+    grid: GridLab | None
+    """The pairs of two categories of the run; None where its prior takes no two."""
+    runs: tuple[str, ...]
+    mates: tuple[str, ...]
+    item: int
+    hide: str
+    at: float
+    """Value of the number at which an object is looked at."""
+    colour: str
+    error: str
+    time: str
+    theme: Theme
+
+    @property
+    def both(self) -> tuple[PriorLab, ...]:
+        """The labs of the runs shown."""
+        return (self.lab,) if self.other is None else (self.lab, self.other)
+
+    def series_views(self) -> tuple[SeriesView, ...]:
+        """Return the chosen series under each run; each is computed once."""
+        key = ("series", self.item, self.hide)
+        return tuple(s.lab.results.get(key, lambda s=s: s.view(self.item, self.hide)) for s in self.series)
+
+    def turn_views(self) -> tuple[TurnView, ...]:
+        """Return the chosen object under each run; each is computed once."""
+        key = ("turn", self.item, self.at)
+        return tuple(t.lab.results.get(key, lambda t=t: t.view(self.item, self.at)) for t in self.turns)
+
+
+class PriorLabPane(Pane[PriorLabRequest]):
+    """One card of the GP-Prior Lab."""
+
+    def subject(self, request: PriorLabRequest) -> str:
+        return " and ".join(lab.name for lab in request.both)
+
+
+def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None:
+    """Return the request, None where there is no run with a GP prior; what does not exist is corrected.
+
+    Raises:
+        UserError: no run with a GP prior can be loaded.
+    """
+    names = labs.names()
+    if not names:
+        return None
+    asked = [values["run"]] if values["run"] else []
+    found = values.first(dict.fromkeys([*asked, *names]), labs.lab)
+    if found is None:
+        raise UserError(values.complaints[0])
+    name, lab = found
+    values.correct("run", name)
+    other = _other(labs, name, lab, values)
+    shown = (lab,) if other is None else (lab, other)
+    values.lasting += labs.library.remark([each.name for each in shown])
+    series, turns, grid = labs.series(shown), labs.turns(shown), labs.grid(lab)
+    if series:
+        values.below("item", len(series[0]), f"{lab.group} of the test images")
+    if turns:
+        values.below("item", len(turns[0]), turns[0].what)
+    if grid is not None:
+        values.below("item", len(grid), grid.row.name)
+    request = PriorLabRequest(
+        labs=labs, lab=lab, other=other, series=series, turns=turns, grid=grid,
+        runs=tuple(names), mates=labs.mates(name),
+        item=values["item"], hide=values["hide"], at=_place(turns, values), theme=values.theme,
+        **{name: values[name] for name in ("colour", "error", "time")},
+    )  # fmt: skip
+    return values.resolved(request)
+
+
+def _place(turns: tuple[TurnLab, ...], values: Values) -> float:
+    """Return the chosen value of the number, by default that of a test image of the object.
+
+    One beyond the period is brought back into it, and one beyond the training images is replaced, with a complaint.
+    """
+    at = place_of(values["at"])
+    if not turns:
+        return 0.0
+    (low, high), turn = turns[0].range, turns[0]
+    if at is not None and turn.number.period:
+        return low + (at - low) % turn.number.period
+    if at is not None and low <= at <= high:
+        return at
+    if at is not None:
+        values.correct("at", "", f"wanted a {turn.number.name} from {low:.4g} to {high:.4g}, got {at:.4g}")
+    return turn.first_place(values["item"])
+
+
+def _other(labs: PriorLabs, name: str, lab: PriorLab, values: Values) -> PriorLab | None:
+    """Return the run to be shown beside, None for none; one that does not fit is taken back, with a complaint."""
+    if not values["other"] or values["other"] == name:
+        values.correct("other", "")
+        return None
+    other = values.attempt(lambda: labs.lab(values["other"]), None)
+    if other is not None and not _stand_together(lab, other):
+        values.complaints.append(f"'{other.name}' cannot stand beside '{name}': their data or columns differ")
+        other = None
+    if other is None:
+        values.correct("other", "")
+    return other
+
+
+def _stand_together(left: PriorLab, right: PriorLab) -> bool:
+    """Return whether two runs are on the same data and looked at in the same way."""
+    same_data = left.run.meta.data_fingerprint == right.run.meta.data_fingerprint
+    return same_data and (left.layout, left.number, left.group) == (right.layout, right.number, right.group)

@@ -1,0 +1,81 @@
+"""The map of a run's latents, which any column can colour (Jazbec et al. 2021, Fig. C.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpvae_core.data.auxiliary import Auxiliary
+from gpvae_core.inspection.embedding import READ, Embedding, seeded_sample
+from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label
+from gpvae_core.inspection.prior_lab.views import PriorMap
+from gpvae_core.inspection.views import Array
+from gpvae_core.progress import Progress
+
+PERPLEXITY = 50.0
+MOST = 2000
+"""Images of the map."""
+PLAIN = "its place is its code"
+
+
+def latent_map(lab: PriorLab, progress: Progress) -> PriorMap:
+    """Return the map of the posterior means of the latents: of test images in series, else of training images.
+
+    With two latent dimensions it is the plane itself, else t-SNE of perplexity 50.
+    """
+    split = "test" if lab.group else "train"
+    index = _sample(lab, split)
+    progress(0, 0, "predicting latents")
+    auxiliary = lab.auxiliary(split).take(index)
+    z = _means(lab, split, index, auxiliary)
+    plane = z.shape[1] == 2
+    embedding = None if plane else Embedding(z, seed=0, progress=progress, perplexity=PERPLEXITY)
+    categories = {column.name: column for column in auxiliary.columns if column.role == "category"}
+    return PriorMap(
+        index=index,
+        xy=z if embedding is None else embedding.xy,
+        class_index=np.zeros(len(index), np.int64),
+        class_names=(),
+        categories={name: (auxiliary[name], column.names) for name, column in categories.items()},
+        numbers=_numbers(auxiliary),
+        periods={axis_label(column): column.period for column in auxiliary.columns if column.role == "number"},
+        note=PLAIN if embedding is None else READ[embedding.method],
+        labels=("z1", "z2") if plane else ("", ""),
+        split=split,
+        whole=len(lab.splits[split]),
+    )
+
+
+def _sample(lab: PriorLab, split: str) -> np.ndarray:
+    """Return the images of the map: whole series as far as there are some, else a seeded sample."""
+    count = len(lab.splits[split])
+    if not lab.group:
+        return seeded_sample(count, MOST, 0)
+    order = np.argsort(lab.auxiliary(split)[lab.group], kind="stable")
+    codes = lab.auxiliary(split)[lab.group][order]
+    if count <= MOST:
+        return np.sort(order)
+    # The series that are cut off at MOST is left out.
+    kept = order[:MOST][codes[:MOST] != codes[MOST]]
+    return np.sort(kept if len(kept) else order[:MOST])
+
+
+def _means(lab: PriorLab, split: str, index: np.ndarray, auxiliary: Auxiliary) -> Array:
+    """Return the posterior means (M, D) of the images, each given its own series, or all training images."""
+    names = [column.name for column in lab.kernel_columns]
+    if not lab.group:
+        return lab.predicted(lab.given_training(), {name: auxiliary[name] for name in names})[0]
+    means = np.zeros((len(index), lab.run.config.latent_dim))
+    for code in np.unique(auxiliary[lab.group]):
+        rows = np.flatnonzero(auxiliary[lab.group] == code)
+        given = lab.given(split, index[rows])
+        means[rows] = lab.predicted(given, {name: auxiliary[name][rows] for name in names})[0]
+    return means
+
+
+def _numbers(auxiliary: Auxiliary) -> dict[str, Array]:
+    """Return the coordinates of vectors of at most three, such as a path, then the numbers, by their label."""
+    found: dict[str, Array] = {}
+    for column in auxiliary.columns:
+        if column.role == "vector" and column.size <= 3:
+            found |= {f"{column.name} {'xyz'[k]}": auxiliary[column.name][:, k] for k in range(column.size)}
+    return found | {axis_label(c): auxiliary[c.name] for c in auxiliary.columns if c.role == "number"}

@@ -1,0 +1,111 @@
+"""What runs on the same data reach, and what it takes them (Jazbec et al. 2021, Fig. 1, 3, 6 and 7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpvae_core.covariances.expression import parse_kernel
+from gpvae_core.data.base import parse_name
+from gpvae_core.data.moving_ball import LENGTH_SCALE
+from gpvae_core.evaluation.known_path import AffineFit, path_column
+from gpvae_core.inspection.embedding import seeded_sample
+from gpvae_core.inspection.prior_lab.lab import PriorLab
+from gpvae_core.inspection.prior_lab.series import SeriesLab
+from gpvae_core.inspection.prior_lab.views import RunScore
+from gpvae_core.inspection.views import Array, Indices
+from gpvae_core.progress import Progress
+
+MOST = 1500
+"""Test images on which runs are compared, where they are in no series; else those of the first series."""
+KNOWN_LENGTH_SCALES = {"moving-ball": LENGTH_SCALE}
+"""Data set -> length scale of the process by which it was generated, in the units of its number."""
+IGNORED = {"seed", "method"}
+"""Settings in which runs of one series may differ, beside the number of inducing points and of epochs."""
+
+
+def run_score(lab: PriorLab) -> RunScore:
+    """Return the errors of a run on the test images, and its cost; computed once."""
+    return lab.results.get("score", lambda: _score(lab))
+
+
+def run_scores(labs: Sequence[PriorLab], progress: Progress) -> tuple[RunScore, ...]:
+    """Return the scores of these runs."""
+    scores = []
+    for number, lab in enumerate(labs):
+        progress(number, len(labs), f"predicting the test images by {lab.name}: run")
+        scores.append(run_score(lab))
+    return tuple(scores)
+
+
+def _score(lab: PriorLab) -> RunScore:
+    index, mean = _latents(lab)
+    errors = lab.errors("test", index, lab.decoded(mean))
+    column = path_column(lab.auxiliary("test")) if lab.group else None
+    rows, config = lab.run.metrics, lab.run.config
+    scales = {
+        name: parameter
+        for name, parameter in lab.prior.kernel.named_parameters()
+        if name.rpartition(".")[0].endswith("length_scale")
+    }
+    scale = next(iter(scales.values())) if len(scales) == 1 else None
+    points = config.inference.model_dump().get("points")
+    path = None if column is None else lab.auxiliary("test")[column.name][index]
+    return RunScore(
+        run=lab.name,
+        method=config.method,
+        images=int(np.isfinite(errors).sum()),
+        mse=float(np.nanmean(errors)),
+        path_rmse=None if path is None else AffineFit.of(mean, path).rmse(mean, path),
+        epochs=rows[-1]["epoch"] if rows else 0,
+        seconds=float(rows[-1]["seconds"]) if rows else 0.0,
+        points=None if points is None else int(points),
+        length_scale=None if scale is None else float(scale.exp()),
+        learned=_learns(lab),
+        settings=_settings(lab),
+    )
+
+
+def _latents(lab: PriorLab) -> tuple[Indices, Array]:
+    """Return test images, at most about MOST of them, and the posterior means (M, D) of their latents."""
+    if lab.layout == "series":
+        return lab.results.get("series", lambda: SeriesLab(lab)).first_latents()
+    if lab.group:
+        q = lab.latents("test")
+        return np.arange(len(q.mean)), q.mean.cpu().numpy()
+    auxiliary = lab.auxiliary("test")
+    index = seeded_sample(len(auxiliary), MOST, 0)
+    values = {column.name: auxiliary[column.name][index] for column in lab.kernel_columns}
+    return index, lab.predicted(lab.given_training(), values)[0]
+
+
+def true_length_scale(lab: PriorLab) -> float | None:
+    """Return the length scale of the process by which the data of a run were generated; None where none is known."""
+    return KNOWN_LENGTH_SCALES.get(parse_name(lab.run.config.data.name)[0])
+
+
+def _learns(lab: PriorLab) -> bool:
+    """Return whether the length scale was learned, by the kernel's expression; a loaded model learns none."""
+    configs = (term.config.model_dump() for term in parse_kernel(lab.prior.config.kernel).terms())
+    return any(config["learn"] for config in configs if "length_scale" in config)
+
+
+def _settings(lab: PriorLab) -> str:
+    """Return the settings in which runs of one series agree, as one text."""
+    raw = lab.run.config.to_json()
+    raw = {key: value for key, value in raw.items() if key not in IGNORED}
+    raw["inference"] = {key: value for key, value in dict(raw["inference"]).items() if key != "points"}
+    raw["train"] = {key: value for key, value in dict(raw["train"]).items() if key != "epochs"}
+    return json.dumps(raw, sort_keys=True)
+
+
+def series_of_points(scores: Sequence[RunScore], run: str) -> tuple[RunScore, ...]:
+    """Return the runs that differ from `run` in the number of inducing points at most, in its order; () for one."""
+    own = next((score for score in scores if score.run == run), None)
+    if own is None or own.points is None:
+        return ()
+    found = [score for score in scores if score.settings == own.settings and score.points is not None]
+    found.sort(key=lambda score: (score.points or 0, score.run))
+    return tuple(found) if len({score.points for score in found}) > 1 else ()

@@ -1,0 +1,156 @@
+"""One object at any value of a number, such as its angle, under a GP prior (Jazbec et al. 2021, Fig. 5 and C.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from gpvae_core.errors import UserError
+from gpvae_core.evaluation.views import heaviest
+from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label, liveliest
+from gpvae_core.inspection.prior_lab.views import Curves, ShownImage, TurnView
+from gpvae_core.inspection.views import Array, Indices
+from gpvae_core.progress import checkpoint
+
+STRIP, FINE = 9, 73
+"""Number of predictions in the strip, and of the places at which latents are drawn."""
+SHOWN = 10
+"""Training views that are shown."""
+SAME = 1e-6
+"""Share of the number's range by which two values may differ and still be the same."""
+
+
+class TurnLab:
+    """The objects of a run, each a combination of the categories that the prior's kernel takes."""
+
+    def __init__(self, lab: PriorLab) -> None:
+        if lab.layout != "turn" or lab.number is None:
+            raise UserError(f"run '{lab.name}' has no objects to turn: its prior takes no number without series")
+        self.lab, self.number = lab, lab.number
+        train = lab.auxiliary("train")
+        codes = [train[column.name] for column in lab.categories] or [np.zeros(len(train), np.int64)]
+        self._things = np.unique(np.stack(codes, 1), axis=0)
+        values = train[self.number.name]
+        low, high = float(values.min()), float(values.max())
+        self.range = (low, low + self.number.period) if self.number.period else (low, high)
+        """Values of the number that can be chosen: one period, or those of the training images."""
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    @property
+    def what(self) -> str:
+        """What an object is, by the names of its columns."""
+        return " and ".join(column.name for column in self.lab.categories) or "instance"
+
+    @property
+    def unit(self) -> str:
+        return self.number.unit
+
+    def name(self, position: int) -> str:
+        """Return the name of an object."""
+        codes = zip(self.lab.categories, self._things[position], strict=False)
+        return ", ".join(f"{column.name} {column.names[int(code)]}" for column, code in codes) or "all instances"
+
+    def view(self, position: int, at: float) -> TurnView:
+        """Return the prediction for an object at a value of the number, given all training images."""
+        lab = self.lab
+        mean, variance = self._latents(position, np.array([at]))
+        image = lab.decoded(mean)[0]
+        checkpoint()
+        truth = self._truth(position, at)
+        error = None if truth is None else lab.errors(truth.split, np.array([truth.index]), image[None])[0]
+        strip_at = np.linspace(*self.range, STRIP, endpoint=not self.number.period)
+        fine = np.linspace(*self.range, FINE)
+        means, variances = self._latents(position, fine)
+        rows = liveliest(means)
+        trained = self._own("train", position)
+        behind, effective = self._behind(position, trained, at)
+        return TurnView(
+            run=lab.name,
+            thing=self.name(position),
+            axis=axis_label(self.number),
+            period=self.number.period,
+            at=at,
+            mean=image,
+            spread=lab.spread(mean, variance)[0],
+            truth=truth,
+            mse=None if error is None else float(error),
+            behind=behind,
+            effective=effective,
+            given=len(lab.splits["train"]),
+            strip=lab.decoded(self._latents(position, strip_at)[0]),
+            strip_at=strip_at,
+            curves=Curves(fine, means[:, rows], np.sqrt(variances[:, rows])),
+            coordinates=tuple(f"z{k + 1}" for k in rows),
+            trained_at=np.sort(lab.auxiliary("train")[self.number.name][trained]),
+        )
+
+    def _latents(self, position: int, at: Array) -> tuple[Array, Array]:
+        """Return means and variances of an object's latents at values of the number."""
+        return self.lab.predicted(self.lab.given_training(), self._columns(position, at))
+
+    def _columns(self, position: int, at: Array) -> dict[str, np.ndarray]:
+        """Return the kernel's columns of an object at values of the number."""
+        codes = zip(self.lab.categories, self._things[position], strict=False)
+        values = {column.name: np.full(len(at), code, np.int64) for column, code in codes}
+        return {**values, self.number.name: at}
+
+    def distance(self, left: Array, right: float) -> Array:
+        """Return the distance of values of the number, in its unit; half a period at most where it has one."""
+        apart = np.abs(left - right)
+        if self.number.period:
+            apart = np.minimum(apart % self.number.period, self.number.period - apart % self.number.period)
+        return apart
+
+    def _truth(self, position: int, at: float) -> ShownImage | None:
+        """Return the object's view at this value in the test, validation or training images, in this order."""
+        tolerance = SAME * (self.range[1] - self.range[0])
+        for split in ("test", "validation", "train"):
+            own = self._own(split, position)
+            found = own[self.distance(self.lab.auxiliary(split)[self.number.name][own], at) <= tolerance]
+            if found.size:
+                return self._shown(split, int(found[0]))
+        return None
+
+    def _behind(self, position: int, trained: Indices, at: float) -> tuple[tuple[ShownImage, ...], float | None]:
+        """Return the training views behind a prediction, and their effective number."""
+        weights = self.lab.weights(self.lab.given_training(), self._columns(position, np.array([at])))
+        if weights is None:
+            apart = self.distance(self.lab.auxiliary("train")[self.number.name][trained], at)
+            order = np.argsort(apart, kind="stable")[:SHOWN]
+            return tuple(self._shown("train", int(index)) for index in trained[order]), None
+        found = heaviest(weights[:, 0], torch.arange(weights.shape[-1], device=weights.device), SHOWN)
+        pairs = zip(found.index, found.share, strict=True)
+        views = tuple(replace(self._shown("train", int(i)), share=float(share)) for i, share in pairs)
+        return views, found.effective
+
+    def _shown(self, split: str, index: int) -> ShownImage:
+        image = self.lab.splits[split].pixels([index])[0].double().numpy()
+        auxiliary = self.lab.auxiliary(split)
+        names = [column.names[int(auxiliary[column.name][index])] for column in self.lab.categories]
+        return ShownImage(image, float(auxiliary[self.number.name][index]), split, index, ", ".join(names))
+
+    def _own(self, split: str, position: int) -> Indices:
+        """Return the images of an object in a split."""
+        auxiliary = self.lab.auxiliary(split)
+        own = np.ones(len(auxiliary), np.bool_)
+        for column, code in zip(self.lab.categories, self._things[position], strict=False):
+            own &= auxiliary[column.name] == code
+        found = np.flatnonzero(own)
+        return found[self.lab.is_seen(split, found)]
+
+    def known_places(self, position: int) -> dict[str, Array]:
+        """Return the values of the number at which the object has views, by the split."""
+        splits = ("test", "validation", "train")
+        return {
+            split: np.sort(self.lab.auxiliary(split)[self.number.name][self._own(split, position)]) for split in splits
+        }
+
+    def first_place(self, position: int) -> float:
+        """Return the value at which the object is looked at first: of an image not trained on, else in the middle."""
+        known = self.known_places(position)
+        unseen = [*known["test"], *known["validation"]]
+        return float(unseen[0]) if unseen else sum(self.range) / 2

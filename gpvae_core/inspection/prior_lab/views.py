@@ -1,0 +1,257 @@
+"""The views of the GP-Prior Lab as plain numpy data. Columns are in their own units, pixels in those of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpvae_core.inspection.views import Array, Indices, LabelledMap
+
+Layout: TypeAlias = Literal["series", "turn", "grid", ""]
+"""How instances are looked at: series of frames, one object at any value of a number, a grid of two categories, or
+not at all where the prior's kernel takes none of these."""
+
+HIDDEN: dict[str, str] = {
+    "none": "no frames",
+    "second": "every second frame",
+    "middle": "the middle third",
+    "last": "the last third",
+}
+"""Which frames of a series the model is not given."""
+
+
+def hidden_frames(hide: str, count: int) -> NDArray[np.bool_]:
+    """Return which of a series' frames, in the order of their numbers, are hidden from the model.
+
+    >>> hidden_frames("middle", 6).tolist()
+    [False, False, True, True, False, False]
+    """
+    k = np.arange(count)
+    third = count // 3
+    return {
+        "second": k % 2 == 1,
+        "middle": (k >= third) & (k < 2 * third),
+        "last": k >= count - third,
+    }.get(hide, np.zeros(count, np.bool_))
+
+
+@dataclass(frozen=True)
+class Curves:
+    """E coordinates of the latents over a number: their posterior means and standard deviations."""
+
+    at: Array
+    """(P,) ascending values of the number."""
+    mean: Array
+    """(P, E)."""
+    deviation: Array
+    """(P, E)."""
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    """One series of frames, some of which may be hidden from the model, and what it says of all and between them."""
+
+    run: str
+    series: str
+    """Name of the series, such as 'test 12'."""
+    axis: str
+    """Name and unit of the number, such as 'time (frames)'."""
+    coordinates: tuple[str, ...]
+    """Names of the E coordinates: those of the known path, else of latent channels."""
+    unit: str
+    """Of the coordinates: 'path' after the affine fit, 'latent' without."""
+    curves: Curves
+    times: Array
+    """(T,) ascending numbers of the frames."""
+    seen: NDArray[np.bool_]
+    """(T,) whether the model was given each frame."""
+    missing: NDArray[np.bool_]
+    """(T,) whether each frame is missing in the data."""
+    frames: Array
+    """(T, C, H, W)."""
+    at_frames: Indices
+    """(T,) place of each frame among the P values of the curves."""
+    decoded: Array
+    """(P, C, H, W) decoded mean of the latents."""
+    spread: Array
+    """(P, H, W) standard deviation of a pixel over samples of the latents, the root mean square over its channels."""
+    path: Array | None
+    """(T, E) the known path; None without one."""
+    mse: Array
+    """(T,) mean square error of a frame's observed pixels; NaN of a missing frame."""
+    shares: Array | None
+    """(T, S) share of each of the S frames given in the prediction of each frame, sum_l |w^l| over channels, of the sum
+    over the frames given; None where the method has no weights."""
+
+    @property
+    def rmse(self) -> float | None:
+        """Root mean square error of the coordinates at the frames that count, in the units of the path."""
+        counted = self.counted
+        if self.path is None or not counted.any():
+            return None
+        return float(np.sqrt(np.square(self.curves.mean[self.at_frames] - self.path)[counted].mean()))
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """(T,) The frames on which errors are taken: those that were hidden, or all that there are where none was."""
+        hidden = ~self.seen & ~self.missing
+        return hidden if hidden.any() else ~self.missing
+
+    @property
+    def inside(self) -> tuple[int, int]:
+        """Of how many coordinates of the counted frames the path is within two standard deviations, and of how many."""
+        if self.path is None:
+            return 0, 0
+        off = np.abs(self.curves.mean[self.at_frames] - self.path)[self.counted]
+        within = off <= 2 * self.curves.deviation[self.at_frames][self.counted]
+        return int(within.sum()), within.size
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """An image with its place on the number's axis, and what is said of it."""
+
+    image: Array
+    """(C, H, W)."""
+    at: float
+    split: str
+    index: int
+    thing: str = ""
+    share: float | None = None
+    """Of a training view: its share in the weights of the prediction, see `evaluation.views`; None without weights."""
+
+
+@dataclass(frozen=True)
+class TurnView:
+    """One object at a value of a number, such as an angle: the prediction, and the object's views that are known."""
+
+    run: str
+    thing: str
+    axis: str
+    period: float | None
+    at: float
+    mean: Array
+    """(C, H, W) decoded mean of the latents."""
+    spread: Array
+    """(H, W) standard deviation of a pixel over samples of the latents."""
+    truth: ShownImage | None
+    """The object's view at this very value, if there is one in the data."""
+    mse: float | None
+    """Mean square error of the prediction's pixels, if there is such a view."""
+    behind: tuple[ShownImage, ...]
+    """The training views on which the prediction rests, of the largest share first; without weights the object's own,
+    nearest first."""
+    effective: float | None
+    """Effective number of training views behind the prediction; None without weights."""
+    given: int
+    """Number of training views."""
+    strip: Array
+    """(S, C, H, W) decoded means at `strip_at`."""
+    strip_at: Array
+    """(S,)."""
+    curves: Curves
+    """Of the latent channels that vary most, for this object."""
+    coordinates: tuple[str, ...]
+    trained_at: Array
+    """(M,) values of the object's training views."""
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """A cell of a grid of two categories."""
+
+    predicted: Array
+    """(C, H, W)."""
+    truth: Array | None
+    """(C, H, W); None where there is no such image."""
+    trained: bool
+    """Whether the image was trained on."""
+    mse: float | None
+
+
+@dataclass(frozen=True)
+class GridView:
+    """Predictions at some values of two categories (Fig. 8)."""
+
+    run: str
+    row_name: str
+    column_name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[GridCell, ...], ...]
+
+
+@dataclass(frozen=True)
+class PriorMap(LabelledMap):
+    """The latents of images in the plane, with the columns that they can be coloured by."""
+
+    categories: Mapping[str, tuple[Indices, tuple[str, ...]]]
+    """Codes of each category, and their names."""
+    numbers: Mapping[str, Array]
+    """Values of each number, by the label of its axis."""
+    periods: Mapping[str, float | None]
+    note: str
+    """What a place on the map means."""
+    labels: tuple[str, str]
+    """Names of the axes; '' for axes without a meaning."""
+    split: str
+    whole: int
+    """Number of images of the split, of which these are some."""
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """What the map can be coloured by."""
+        return (*self.numbers, *self.categories)
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """The terms of a run's bound over its epochs."""
+
+    run: str
+    epochs: Array
+    terms: Mapping[str, Array]
+    """By name: reconstruction and KL in nats an image, mse, constraint and multiplier; NaN where there is none."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """What a run with a GP prior reaches, and what it takes."""
+
+    run: str
+    method: str
+    images: int
+    """Number of test images on which errors are taken."""
+    mse: float
+    """Mean square error of a test image's pixels, decoding the mean of the latents."""
+    path_rmse: float | None
+    """After one affine fit, in the units of the known path."""
+    epochs: int
+    seconds: float
+    """Of training, in all."""
+    points: int | None
+    """Number of inducing points, m."""
+    length_scale: float | None
+    """Of the kernel's number; None for a kernel without one or with several."""
+    learned: bool
+    """Whether the length scale was learned."""
+    settings: str
+    """All settings of the run but m, the seed and the number of epochs, as one text."""
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean seconds of an epoch, scoring included."""
+        return self.seconds / max(1, self.epochs)
+
+
+def mean_errors(view: GridView) -> tuple[float | None, float | None]:
+    """Return the mean square errors over the pairs of a grid that were not trained on, and over those that were."""
+    known = [cell for cells in view.cells for cell in cells if cell.mse is not None]
+    parts = [[cell.mse or 0.0 for cell in known if cell.trained == trained] for trained in (False, True)]
+    unseen, seen = (float(np.mean(part)) if part else None for part in parts)
+    return unseen, seen

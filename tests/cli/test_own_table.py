@@ -1,0 +1,116 @@
+"""From a user's own CSV with gaps to predictions at missing times, by commands alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.commands import Done, gpvae
+from tests.data.makers import encode
+
+SIDE, FRAMES = 8, 16
+PARTS = ["train"] * 8 + ["validation"] * 2 + ["test"] * 2
+"""Of each video."""
+
+
+def picture(video: int, time: float) -> NDArray[np.float64]:
+    """A lamp that turns on and off, the truth of every frame, (H, W) in [0, 1]."""
+    brightness = 0.5 + 0.4 * np.sin(time + video)
+    return np.outer(np.linspace(0.3, 1.0, SIDE), np.ones(SIDE)) * brightness
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Videos of frames at irregular times; every fourth frame is missing, and of others a corner is transparent."""
+    rng, rows = np.random.default_rng(0), ["frame:image,time:number(unit=s),video:category,split"]
+    for video, part in enumerate(PARTS):
+        for number, time in enumerate(np.sort(rng.uniform(0, 9, FRAMES))):
+            path = "" if number % 4 == 2 else f"video-{video}-{number}.png"
+            rows.append(f"{path},{time:.6f},v{video},{part}")
+            if path:
+                opacity = np.full((SIDE, SIDE), 255)
+                if number % 4 == 0:
+                    opacity[:4, :4] = 0
+                grey = np.round(255 * picture(video, time))
+                layers = [grey, grey, grey, opacity]
+                (tmp_path / path).write_bytes(encode(np.stack(layers, -1).astype(np.uint8)))
+    (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def done(*arguments: str, cwd: Path) -> Done:
+    found = gpvae(*arguments, cwd=cwd)
+    assert found.returncode == 0, found.stderr
+    return found
+
+
+def truth(times: NDArray[np.float64], videos: NDArray[np.str_]) -> NDArray[np.float64]:
+    return np.stack([picture(int(video[1:]), time) for time, video in zip(times, videos, strict=True)])
+
+
+def test_from_a_csv_with_gaps_to_predictions_at_missing_times(table: Path) -> None:
+    settings = ["prior.kernel=matern(time, nu=1.5, length_scale=2)", "prior.group=video", "net.kind=fc"]
+    settings += ["net.hidden=16", "batch_size=32", "lr=0.01", "likelihood.kind=gaussian"]
+    given = [part for setting in settings for part in ("--set", setting)]
+    train = ["train", "--method", "markov", "--dataset", "table:mine.csv", "--out", "run", "--epochs", "40"]
+    said = done(*train, *given, cwd=table)
+    assert "48 of 192 frames are missing and pixels are missing in 48 of 192 frames" in said.stderr
+
+    result = json.loads(done("evaluate", "run", "--k", "20", "--json", cwd=table).stdout)
+    assert result["unscored"] == 8
+    assert result["mse"]["n"] == 24
+    assert result["mse"]["mean"] < 0.5 * result["yardsticks"]["mean_image"]["mean"]
+    said = done("evaluate", "run", "--k", "2", cwd=table)
+    assert "8 missing frames are predicted, but have no pixel to be scored" in said.stdout
+
+    said = done("impute", "run", "--out", "filled.npz", cwd=table)
+    assert "filled.npz: 32 images; 8 missing frames and 31.2% of all pixels are filled in" in said.stdout
+    filled = np.load(table / "filled.npz")
+    there = filled["observed"]
+    expected = truth(filled["column_time"], filled["column_video"])
+    np.testing.assert_allclose(filled["images"][:, 0][there], expected[there], atol=0.5 / 255 + 1e-6)
+    missing = np.square(filled["images"][:, 0] - expected)[~there].mean()
+    assert missing < 0.5 * result["yardsticks"]["mean_image"]["mean"]
+    assert (filled["std"][:, 0][~there] > 0).all()
+    assert (filled["std"][:, 0][there] == 0).all()
+
+    # A time within the video, a time long after its end, and a column that the model does not know.
+    (table / "at.csv").write_text("note,video,time\n,v10,4.5\n,v10,40\n,v3,4.5\n")
+    said = done("predict", "run", "--at", "at.csv", "--out", "at.npz", "--k", "50", cwd=table)
+    assert "at.npz: 3 images predicted at the rows of at.csv" in said.stdout
+    at = np.load(table / "at.npz")
+    assert at["images"].shape == at["std"].shape == (3, 1, SIDE, SIDE)
+    assert (at["latent_variances"][1] > 1.5 * at["latent_variances"][0]).all()
+    assert at["std"][1].mean() > at["std"][0].mean()
+    near = np.square(at["images"][[0, 2], 0] - truth(np.array([4.5, 4.5]), np.array(["v10", "v3"]))).mean()
+    assert near < 0.5 * result["yardsticks"]["mean_image"]["mean"]
+    refused(table)
+
+
+def refused(table: Path) -> None:
+    """What is wrong is one line, and no file is overwritten or left behind."""
+    files = {path.name: path.read_bytes() for path in table.glob("*.npz")}
+    (table / "bad.csv").write_text("video,time\nv3,noon\n")
+    (table / "who.csv").write_text("video,time\nv77,1\n")
+    (table / "less.csv").write_text("video\nv3\n")
+    for arguments, line in [
+        (["impute", "run", "--out", "filled.npz"], "'filled.npz' exists already: choose another file (--out)"),
+        (["predict", "run", "--at", "at.csv", "--out", "at.npz"], "'at.npz' exists already"),
+        (["impute", "run", "--out", "new.csv"], "wanted --out FILE.npz, got 'new.csv'"),
+        (["impute", "run", "--out", "new.npz", "--split", "tset"], "unknown split 'tset'; did you mean 'test'"),
+        (["predict", "run", "--at", "bad.csv", "--out", "new.npz"], "'bad.csv', row 2: 'noon' in column 'time' is not"),
+        (["predict", "run", "--at", "who.csv", "--out", "new.npz"], "unknown video 'v77'; did you mean 'v7'"),
+        (["predict", "run", "--at", "less.csv", "--out", "new.npz"], "wanted values of column 'time'"),
+        (["predict", "run", "--at", "no.csv", "--out", "new.npz"], "no.csv"),
+        (["predict", "run", "--at", "run", "--out", "new.npz"], "'run': wanted a table, which ends in .csv"),
+        (["train", "--method", "vae", "--dataset", "table:mine.csv"], "or take a method with a GP prior (deep-svigp"),
+    ]:
+        found = gpvae(*arguments, cwd=table)
+        assert found.returncode == 2, arguments
+        assert line in found.stderr
+        assert found.stderr.count("\n") == 1, found.stderr
+    assert {path.name: path.read_bytes() for path in table.glob("*.npz")} == files
