@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from gpvae_core.covariances.factor import Factor
-from gpvae_core.covariances.parameters import Positive
 from gpvae_core.part import MOST
 from gpvae_core.registry import Registry
 
@@ -45,11 +44,6 @@ class CovarianceFunction(nn.Module, ABC):
         Override where a kernel combines others.
         """
         return (self,)
-
-    def learned(self) -> dict[str, float]:
-        """Return the learned parameters of this kernel, without those of its parts, by name."""
-        numbers = ((name, part) for name, part in self.named_children() if isinstance(part, Positive))
-        return {name: float(number()) for name, number in numbers if number.learned}
 
 
 class CovarianceConfig(BaseModel, ABC):

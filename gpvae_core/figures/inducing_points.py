@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,7 +11,7 @@ import plotly.graph_objects as go
 from gpvae_core.data.auxiliary import Column
 from gpvae_core.errors import UserError
 from gpvae_core.figures.base import FIGURES, RunFigure
-from gpvae_core.figures.runs import RunOnDisk
+from gpvae_core.figures.runs import RunOnDisk, grouped
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.plots.point_paths import PointPaths, figure
 from gpvae_core.plots.theme import Theme
@@ -28,9 +29,9 @@ class InducingPointsOverTraining(RunFigure):
     """Positions of the inducing points over the kept epochs, several runs side by side, as of three starts (Fig. 4)."""
 
     def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
-        paths, labels = [], []
+        paths, labels, titles = [], [], _titles(runs)
         for done, run in enumerate(runs, 1):
-            path, label = _paths(run)
+            path, label = _paths(run, titles[run.path])
             paths.append(path)
             labels.append(label)
             progress(done, len(runs), "reading kept weights")
@@ -39,7 +40,16 @@ class InducingPointsOverTraining(RunFigure):
         return figure(paths, f"inducing points, {labels[0]}", theme)
 
 
-def _paths(run: RunOnDisk) -> tuple[PointPaths, str]:
+def _titles(runs: Sequence[RunOnDisk]) -> dict[Path, str]:
+    """Return the title of each run: its method with what differs, as the points' start, and its seed if that does."""
+    return {
+        run.path: group.name if len(group.runs) == 1 else f"{group.name}, seed {run.config.seed}"
+        for group in grouped(runs)
+        for run in group.runs
+    }
+
+
+def _paths(run: RunOnDisk, title: str) -> tuple[PointPaths, str]:
     """Return the positions of a run's points, along its kernel's first column of numbers, and that column's name.
 
     Raises:
@@ -60,7 +70,7 @@ def _paths(run: RunOnDisk) -> tuple[PointPaths, str]:
     auxiliary = loaded.data.train.auxiliary
     assert auxiliary is not None  # a run with a GP prior was trained on columns
     ends = auxiliary[column.name]
-    name = f"{run.name}{' (partial)' if run.partial else ''}"
+    name = f"{title}{' (partial)' if run.partial else ''}"
     unit = f" ({column.unit})" if column.unit else ""
     return PointPaths(name, epochs, positions, float(ends.min()), float(ends.max())), f"{column.name}{unit}"
 

@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import plotly.graph_objects as go
 
+from gpvae_core.covariances.expression import parse_kernel
 from gpvae_core.data.moving_ball import LENGTH_SCALE
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.kernel_parameters import length_unit
 from gpvae_core.figures.base import FIGURES, RunFigure
 from gpvae_core.figures.runs import RunOnDisk, grouped, spread
 from gpvae_core.plots.spread_curves import Caption, Level, SpreadCurve, figure
@@ -42,7 +44,7 @@ class LengthScaleOverTraining(RunFigure):
         names = {run.config.data.name for run in runs}
         true = [TRUE_SCALES[name] for name in names if name in TRUE_SCALES]
         levels = [Level(f"true length scale, {true[0]:g}", true[0])] if len(names) == len(true) == 1 else []
-        unit = _unit(runs[0], kernels)
+        unit = _unit(runs)
         caption = Caption(
             "learned length scale; mean ± standard deviation over seeds",
             "epoch",
@@ -52,11 +54,14 @@ class LengthScaleOverTraining(RunFigure):
         return figure(curves, levels, caption, theme, band=True)
 
 
-def _unit(run: RunOnDisk, kernels: Sequence[str]) -> str:
-    """Return the unit of the columns of these kernels, as ' (frames)'; '' if they have none or several."""
-    columns = {column.name: column.unit for column in read_record(run.path / "meta.json", RunMetadata).columns}
-    units = {columns.get(kernel.partition("(")[2].partition(")")[0], "") for kernel in kernels}
-    return f" ({', '.join(units)})" if len(units) == 1 and "" not in units else ""
+def _unit(runs: Sequence[RunOnDisk]) -> str:
+    """Return the unit of the length scales, as ' (frames)'; '' if they have none, or the runs have several."""
+    units = set()
+    for run in runs:
+        columns = read_record(run.path / "meta.json", RunMetadata).columns
+        terms = parse_kernel(run.settings["prior.kernel"]).terms()
+        units |= {length_unit(columns, term) for term in terms if "length_scale" in type(term.config).model_fields}
+    return f" ({units.pop()})" if len(units) == 1 and None not in units else ""
 
 
 def _scales(run: RunOnDisk) -> Mapping[str, dict[int, float]]:

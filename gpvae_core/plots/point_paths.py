@@ -10,20 +10,20 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from gpvae_core.plots.marks import Mark, figure_of, scatter
-from gpvae_core.plots.theme import Theme, axis, frame, heading, nth, shortened
+from gpvae_core.plots.theme import Theme, axis, frame, heading, nth, plain, shortened
 
 PANEL, HEIGHT, GAP = 250, 250, 0.05
 """Width of a panel and height of a row in pixels, and the gap between panels as a share of the width."""
 COLUMNS = 3
 MARGIN = (62, 16, 40, 50)
 """Left, right, top, bottom in pixels."""
-TITLE = 40
+TITLE = 36
 """Letters of a run's name above its panel."""
 
 
 @dataclass(frozen=True)
 class PointPaths:
-    """The positions of one run's inducing points."""
+    """The positions of one run's inducing points, under the run's title."""
 
     name: str
     epochs: Sequence[int]
@@ -52,7 +52,7 @@ def figure(runs: Sequence[PointPaths], column: str, theme: Theme) -> go.Figure:
         left, top = place * (wide + GAP), 1 - row * (1 - high) / max(1, rows - 1)
         x, y = f"x{nth(k)}", f"y{nth(k)}"
         layout[f"xaxis{nth(k)}"] = axis(theme, "epoch", domain=[left, min(1.0, left + wide)], anchor=y)
-        title = column if place == 0 else ""
+        title = plain(column) if place == 0 else ""
         layout[f"yaxis{nth(k)}"] = axis(
             theme, title, domain=[max(0.0, top - high), top], anchor=x, range=[least - pad, most + pad],
             showticklabels=place == 0,

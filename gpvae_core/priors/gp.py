@@ -11,8 +11,9 @@ from jaxtyping import Float
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from gpvae_core.covariances.expression import EXAMPLE, parse_kernel
+from gpvae_core.covariances.expression import EXAMPLE, Term, parse_kernel
 from gpvae_core.covariances.inputs import KernelInputs
+from gpvae_core.covariances.parameters import Positive
 from gpvae_core.data.auxiliary import Column
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.priors.base import PRIORS, PriorConfig
@@ -37,20 +38,26 @@ class GPPrior(nn.Module):
         """Return the kernel's inputs of N instances with these columns, and these vectors of a represented category."""
         return self.inputs(values, vectors)
 
-    @torch.no_grad()
-    def figures(self) -> dict[str, float]:
-        """Return the learned parameters of the kernel by name, such as 'rbf(time).length_scale'.
+    def parameters_of_kernel(self) -> dict[str, tuple[Term, Positive]]:
+        """Return the parameters of the kernels of the expression by name, such as 'rbf(time).length_scale'.
 
-        Of two kernels of one kind on one column, the second is called as in 'rbf(time) 2.length_scale'.
+        Each has its term of the expression with it. A kernel that stands twice in the expression has its number behind
+        its name, as in 'rbf(time) 2.length_scale'.
         """
-        found: dict[str, float] = {}
+        found: dict[str, tuple[Term, Positive]] = {}
         seen: Counter[str] = Counter()
         for term, kernel in zip(self._terms, self.kernel.parts_of_it(), strict=True):
             name = f"{term.config.kind}({term.column})"
             seen[name] += 1
             label = name if seen[name] == 1 else f"{name} {seen[name]}"
-            found |= {f"{label}.{parameter}": value for parameter, value in kernel.learned().items()}
+            parts = ((parameter, part) for parameter, part in kernel.named_children() if isinstance(part, Positive))
+            found |= {f"{label}.{parameter}": (term, part) for parameter, part in parts}
         return found
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        """Return the learned parameters of the kernel by name, for the metrics of an epoch."""
+        return {name: float(part()) for name, (term, part) in self.parameters_of_kernel().items() if term.config.learn}
 
 
 def _group(name: str, columns: Sequence[Column]) -> str:

@@ -90,6 +90,9 @@ def test_inducing_points_are_those_of_the_kept_weights(folder: Path) -> None:
         drawn = [trace.y[epoch - 1] for trace in points if trace.xaxis == "x2"]
         np.testing.assert_allclose(sorted(drawn), sorted(expected))
     assert figure.layout.yaxis.title.text == "inducing points, time (s)"
+    assert [note.text for note in figure.layout.annotations] == ["svgp:2", "svgp:4"]
+    seeds = draw("inducing-points", *(folder / "all" / f"svgp:2-{seed}" for seed in (1, 0)))
+    assert [note.text for note in seeds.layout.annotations] == ["svgp:2, seed 1", "svgp:2, seed 0"]
 
 
 def test_the_error_of_predictions_stands_against_the_time(folder: Path) -> None:

@@ -31,7 +31,9 @@ from gpvae_core.plots import (
     latent_live,
     mapa_traces,
     neighbour_images,
+    point_paths,
     posterior,
+    spread_curves,
     stacked_gaps,
     svi_path,
     tsne,
@@ -100,6 +102,13 @@ FIGURES: dict[str, go.Figure] = {
     ),
     "process": generative_process.figure([replace(paper_processes()[0], title=HOSTILE)], LIGHT),
     "neighbours": neighbour_images.figure(NEIGHBOURS, LIGHT),
+    "spread": spread_curves.figure(
+        [spread_curves.SpreadCurve(HOSTILE, [1.0], [2.0], [0.5], [2], labels=[HOSTILE])],
+        [spread_curves.Level(HOSTILE, 1.0)],
+        spread_curves.Caption("means", "m", "error", "pixel²"),
+        LIGHT,
+    ),
+    "points": point_paths.figure([point_paths.PointPaths(HOSTILE, [1, 2], np.zeros((2, 3)), 0.0, 1.0)], HOSTILE, LIGHT),
 }
 
 
