@@ -107,12 +107,16 @@ def prediction_table(key: str, place: Path | None = None) -> PredictionTable:
 
 
 def _of_one_setup(method: str, rows: Sequence[Result]) -> list[Result]:
-    """Return the runs of a method, of the setup with most of them: the best restart of each split by validation."""
+    """Return the runs of a method, of the setup with most of them and, of equals, most epochs.
+
+    Of each split it is the best restart by validation.
+    """
     setups: dict[str, list[Result]] = {}
     for row in rows:
         if row.method == method:
             setups.setdefault(row.setup, []).append(row)
-    return max((best_restarts(members) for members in setups.values()), key=len, default=[])
+    best = [best_restarts(members) for members in setups.values()]
+    return max(best, key=lambda runs: (len(runs), max((row.epochs or 0 for row in runs), default=0)), default=[])
 
 
 def _row(raw: Mapping[str, Any], runs: Sequence[Result], wanted: int) -> PredictionRow:
