@@ -72,6 +72,8 @@ def _print(result: ConditionalEvaluation) -> None:
             say(line)
     if result.unscored is not None:
         say(f"{result.unscored} missing frames are predicted, but have no pixel to be scored (gpvae impute shows them)")
+    if result.context is not None:
+        say(f"{result.context} images that predictions are given are not scored")
     if result.path_rmse is not None:
         say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} in its units")
     if result.yardsticks.nearest_view_rotated is not None:

@@ -21,11 +21,21 @@ class KernelInputs(nn.Module):
     """The map from auxiliary columns to inputs (N, F), in which each column of the kernel has its own features.
 
     A category of which a kernel takes numbers is a row of a table of vectors, which is learned with the model: the
-    GP-LVM of Lawrence 2004 (Jazbec et al. 2021, sec. 3.4).
+    GP-LVM of Lawrence 2004 (Jazbec et al. 2021, sec. 3.4). The vectors of a category that is represented are found from
+    its images instead (A.3).
+
+    Args:
+        represented: name of such a category; '' for none.
+
+    Raises:
+        UserError: the kernel does not fit the columns, or takes no vector of the represented category.
     """
 
-    def __init__(self, expression: Expression, columns: Sequence[Column]) -> None:
+    def __init__(self, expression: Expression, columns: Sequence[Column], represented: str = "") -> None:
         super().__init__()
+        self.represented = represented
+        self.vectors = nn.Buffer(torch.zeros(0, 0, dtype=torch.float64), persistent=False)
+        """The vectors of the represented category that were found last, (categories, size)."""
         known = {column.name: column for column in columns}
         self.features: dict[str, slice] = {}
         self.tables = nn.ParameterDict()
@@ -36,6 +46,10 @@ class KernelInputs(nn.Module):
         if not self.features:
             raise UserError("wanted a kernel of at least one column: white noise alone correlates no instances")
         self.width = max(features.stop for features in self.features.values())
+        if represented and not len(self.vectors):
+            raise UserError(
+                f"the kernel takes no vector of a category '{represented}': wanted one, such as linear(object)"
+            )
 
     def _add(self, term: Term, column: Column) -> None:
         """Give the column of a term its features, unless another term has it already."""
@@ -45,11 +59,13 @@ class KernelInputs(nn.Module):
             start = max((features.stop for features in self.features.values()), default=0)
             self.features[column.name] = slice(start, start + size)
             self._columns[column.name] = column
-            if has_table:
-                table = torch.zeros(len(column.names), size, dtype=torch.float64)
+            table = torch.zeros(len(column.names), size, dtype=torch.float64)
+            if has_table and column.name == self.represented:
+                self.vectors = nn.Buffer(table, persistent=False)
+            elif has_table:
                 self.tables[column.name] = nn.Parameter(table)
         features = self.features[column.name]
-        if features.stop - features.start != size or has_table != (column.name in self.tables):
+        if features.stop - features.start != size or has_table != self._has_vectors(column.name):
             raise UserError(
                 f"two kernels take column '{column.name}' in two ways: wanted one length of its vectors, and either "
                 "vectors or equality"
@@ -64,15 +80,26 @@ class KernelInputs(nn.Module):
     def learned(self) -> Bool[Tensor, " F"]:
         """Return which features are those of categories' vectors."""
         found = torch.zeros(self.width, dtype=torch.bool)
-        for name in self.tables:
-            found[self.features[name]] = True
+        for name, features in self.features.items():
+            found[features] = self._has_vectors(name)
         return found
 
-    def forward(self, values: Mapping[str, Tensor]) -> Float[Tensor, "N F"]:
-        """Return the inputs of N instances, of which `values` are the columns: (N,) or (N, size)."""
-        return torch.cat([self._part(name, values[name]) for name in self.features], 1)
+    def _has_vectors(self, name: str) -> bool:
+        return name in self.tables or (name == self.represented and len(self.vectors) > 0)
 
-    def _part(self, name: str, values: Tensor) -> Float[Tensor, "N E"]:
+    def forward(
+        self, values: Mapping[str, Tensor], vectors: Float[Tensor, "N E"] | None = None
+    ) -> Float[Tensor, "N F"]:
+        """Return the inputs of N instances, of which `values` are the columns: (N,) or (N, size).
+
+        Args:
+            vectors: the vectors of the instances' represented category (default: those found last).
+        """
+        return torch.cat([self._part(name, values[name], vectors) for name in self.features], 1)
+
+    def _part(self, name: str, values: Tensor, vectors: Tensor | None) -> Float[Tensor, "N E"]:
+        if name == self.represented:
+            return self.vectors[values] if vectors is None else vectors
         if name in self.tables:
             return self.tables[name][values]
         return values.to(torch.float64).reshape(len(values), -1)

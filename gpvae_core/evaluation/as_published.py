@@ -62,7 +62,9 @@ def as_published(run: Run, seed: int = 0, progress: Progress = silent) -> AsPubl
         z = sample(q, torch.Generator(run.device).manual_seed(seed))
         if isinstance(vae.extra, GPModel) and vae.extra.family.decodes_means:
             z, decoded = q.mean, "mean"
-        errors[epoch] = np.concatenate([_errors(vae, engine, test, z, index) for index in test.seen.split(CHUNK)])
+        errors[epoch] = np.concatenate(
+            [_errors(vae, engine, test, z, index) for index in engine.scored(test).split(CHUNK)]
+        )
         progress(len(errors), len(run.kept_epochs), "kept epochs")
     best = min(errors, key=lambda epoch: errors[epoch].mean())
     by_epoch = {epoch: float(values.mean()) for epoch, values in errors.items()}

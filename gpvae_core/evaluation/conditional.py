@@ -57,7 +57,9 @@ class Yardsticks(EvaluationPart):
 class ConditionalEvaluation(EvaluationPart):
     """The evaluation of a run that models images given their columns, as `gpvae evaluate` prints it."""
 
-    omitted: ClassVar[frozenset[str]] = frozenset({"path_rmse", "unscored", "kernel", "instances", "as_published"})
+    omitted: ClassVar[frozenset[str]] = frozenset(
+        {"path_rmse", "unscored", "context", "kernel", "instances", "as_published"}
+    )
     run: str
     dataset: str
     split: str
@@ -87,6 +89,8 @@ class ConditionalEvaluation(EvaluationPart):
     unscored: int | None = None
     """Number of missing frames, which are predicted but have no pixel to be scored; None without any. All scores are
     over observed pixels."""
+    context: int | None = None
+    """Number of images of new categories that predictions are given, and that are not scored; None without any."""
     kernel: dict[str, KernelParameter] | None = None
     """Parameters of the kernel by name; None without a GP prior."""
     instances: InstanceMeasures | None = None
@@ -145,9 +149,10 @@ def evaluate_conditional(
         mse_sample=Mean.over(mse_sample),
         nlpd=Mean.over(nlpd),
         coverage=Mean.over(coverage),
-        yardsticks=_yardsticks(data.train, images, grouped=bool(engine.group)),
+        yardsticks=_yardsticks(data.train, images.take(engine.scored(on_device).cpu().numpy()), bool(engine.group)),
         path_rmse=_path_rmse(q, images) if engine.group else None,
         unscored=len(images) - len(on_device.seen) or None,
+        context=len(on_device.seen) - len(engine.scored(on_device)) or None,
         kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
         instances=instance_measures(run, images, instances, seed, progress) if instances else None,
         as_published=as_published(run, seed, progress) if published else None,
@@ -163,7 +168,7 @@ def _scores(
     likelihood = run.model.likelihood
     generator = torch.Generator(run.device).manual_seed(seed)
     size = max(1, AT_ONCE // k)
-    for index in split.seen.split(size):
+    for index in engine.scored(split).split(size):
         x, observed, values = split.batch(index), split.observed(index), columns_of(split, index)
         mean, std = q.mean[index], q.variance[index].clamp_min(LEAST_VARIANCE).sqrt()
         eps = torch.randn((k, *mean.shape), generator=generator, device=run.device, dtype=mean.dtype)

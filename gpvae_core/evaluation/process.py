@@ -27,6 +27,7 @@ def conditional_inference(run: Run, seed: int = 0, vae: VAE | None = None) -> Co
     setup = TrainingSetup(vae or run.model, *parts, config.likelihood.kind, 1, seed, None)
     engine = config.inference.begin(setup, silent)
     assert isinstance(engine, ConditionalInference)
+    engine.ready(parts[1], DeviceSplit(data.test, run.device))
     return engine
 
 

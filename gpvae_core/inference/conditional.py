@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gpvae_core.gp_prior.pseudo import Marginals
@@ -36,6 +36,17 @@ class ConditionalInference(Inference, ABC):
     @abstractmethod
     def given(self) -> str:
         """The images that predictions are given, in words."""
+
+    def ready(self, *splits: DeviceSplit) -> None:
+        """Find what predictions at the columns of these splits take beside the training images; by default nothing."""
+        return
+
+    def scored(self, split: DeviceSplit) -> Int64[Tensor, " S"]:
+        """Return the indices of a split's images whose predictions are scored: by default all with an observed pixel.
+
+        Override where some of them are what predictions are given.
+        """
+        return split.seen
 
     @abstractmethod
     def latents(self, split: DeviceSplit) -> Marginals:

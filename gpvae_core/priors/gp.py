@@ -25,18 +25,18 @@ class GPPrior(nn.Module):
     Instances of two groups are independent: each group, such as a video, has functions of its own.
     """
 
-    def __init__(self, config: GPPriorConfig, columns: Sequence[Column]) -> None:
+    def __init__(self, config: GPPriorConfig, columns: Sequence[Column], represented: str = "") -> None:
         super().__init__()
         self.config = config
         expression = parse_kernel(config.kernel)
-        self.inputs = KernelInputs(expression, columns)
+        self.inputs = KernelInputs(expression, columns, represented)
         self.kernel = expression.build(self.inputs.build)
         self.group = _group(config.group, columns)
         self._terms = tuple(expression.terms())
 
-    def at(self, values: Mapping[str, Tensor]) -> Float[Tensor, "N F"]:
-        """Return the kernel's inputs of N instances with these columns."""
-        return self.inputs(values)
+    def at(self, values: Mapping[str, Tensor], vectors: Float[Tensor, "N E"] | None = None) -> Float[Tensor, "N F"]:
+        """Return the kernel's inputs of N instances with these columns, and these vectors of a represented category."""
+        return self.inputs(values, vectors)
 
     def parameters_of_kernel(self) -> dict[str, tuple[Term, Positive]]:
         """Return the parameters of the kernels of the expression by name, such as 'rbf(time).length_scale'.
@@ -96,12 +96,15 @@ class GPPriorConfig(PriorConfig):
         """Return the decoder itself, as the latents are decoded one by one."""
         return decoder
 
-    def process(self, columns: Sequence[Column]) -> GPPrior:
+    def process(self, columns: Sequence[Column], represented: str = "") -> GPPrior:
         """Return the process over instances with these columns.
+
+        Args:
+            represented: category whose vectors are found from its images; '' for none.
 
         Raises:
             UserError: there is no kernel, or it does not fit the columns.
         """
         if not self.kernel:
             raise UserError(f"wanted a kernel over the data's columns (--set prior.kernel='{EXAMPLE}'), got none")
-        return GPPrior(self, columns)
+        return GPPrior(self, columns, represented)

@@ -15,7 +15,7 @@ from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.sweep.result import Result
 from gpvae_core.sweep.results import best_restarts, open_results
-from gpvae_core.tables.paper import PaperValue, printed_values
+from gpvae_core.tables.paper import PaperValue, printed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PredictionTable:
 
 
 def _content() -> dict[str, Any]:
-    return printed_values("jazbec_2021.json")
+    return printed("jazbec_2021")
 
 
 def prediction_tables() -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from gpvae_core.inference.gp_prior.constraint import Constraint, FixedBeta, Geco
 from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.inducing_starts import PointsStart
 from gpvae_core.inference.gp_prior.model import Family, GPModel
+from gpvae_core.inference.gp_prior.represented import find_vectors
 from gpvae_core.inference.gp_prior.sparse import Inducing
 from gpvae_core.inference.gp_prior.vectors import start_vectors
 from gpvae_core.part import MOST
@@ -82,6 +83,11 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
                 raise ValueError(f"{name} has no effect {why}: leave it out")
         return self
 
+    @property
+    def represented(self) -> str:
+        """The category whose vectors are found from its images; '' for none. Override where a method takes one."""
+        return ""
+
     @abstractmethod
     def family(self, width: int, latent_dim: int) -> Family:
         """Return the family of approximations, for inputs of this width."""
@@ -94,7 +100,7 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         """
         if not isinstance(prior, GPPriorConfig):
             raise UserError(f"method '{self.method}' wants a GP prior (--set prior.kind=gp), got '{prior.kind}'")
-        process = prior.process(columns)
+        process = prior.process(columns, self.represented)
         family = self.family(process.inputs.width, latent_dim)
         family.check(process)
         return GPModel(process, family, self._constraint())
@@ -111,6 +117,7 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         assert isinstance(model, GPModel)
         start_vectors(model.prior.inputs, data.train, self.vectors, seed)
         train = DeviceSplit(data.train, next(model.parameters()).device)
+        find_vectors(model, train)
         model.family.start(model.prior, model.prior.at(columns_of(train, train.seen)), seed)
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:

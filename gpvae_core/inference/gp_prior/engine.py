@@ -15,6 +15,8 @@ from gpvae_core.inference.base import Step, TrainingSetup, cut
 from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, sample
 from gpvae_core.inference.gp_prior.constraint import Terms
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
+from gpvae_core.inference.gp_prior.representation import Representation
+from gpvae_core.inference.gp_prior.represented import context_of, find_vectors, inputs_of_batch, known_categories
 from gpvae_core.inference.gp_prior.series import Series, whole_groups
 from gpvae_core.likelihoods.gaussian import GaussianLikelihood
 from gpvae_core.progress import Progress
@@ -42,8 +44,11 @@ class GPPriorInference(ConditionalInference):
     def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
         # A missing frame is in no batch, as nothing is learned from it.
         train, seen = self._setup.train, self._setup.train.seen
-        if self._group:
-            return [seen[b] for b in whole_groups(train.columns[self._group][seen], batch_size, generator)]
+        network = self._gp.representation
+        # The vector of a category is found from its images in the batch, of which none may be elsewhere.
+        together = self._gp.prior.inputs.represented if network is not None and not network.pretraining else self._group
+        if together:
+            return [seen[b] for b in whole_groups(train.columns[together][seen], batch_size, generator)]
         if self._whole_groups and batch_size < len(seen):
             raise UserError(
                 f"this method takes all instances of a group at once: wanted prior.group, or batch_size of at least "
@@ -52,13 +57,33 @@ class GPPriorInference(ConditionalInference):
         return cut(seen[torch.randperm(len(seen), generator=generator, device=generator.device)], batch_size)
 
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
-        vae, train = self._setup.vae, self._setup.train
+        vae, train, network = self._setup.vae, self._setup.train, self._gp.representation
+        if network is not None and network.pretraining:
+            return self._classified(network, index)
+        if network is not None and not network.placed:
+            self._place(network)
         terms, _ = self._terms(vae, train, index, train.count_seen(index) / len(train.seen), generator)
         surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
         value = (terms.log_likelihood - terms.kl / len(terms.log_likelihood)).detach()
         sums = {"reconstruction": terms.log_likelihood.sum(), "kl": terms.kl, "mse": terms.square_error.sum()}
         self._sums.add(len(value), **sums)
         return Step(Bound(value, surrogate))
+
+    def _classified(self, network: Representation, index: Int64[Tensor, " B"]) -> Step:
+        """Return the log probability of each image's category, by which the representation network is pretrained."""
+        train = self._setup.train
+        codes = train.columns[self._gp.prior.inputs.represented][index]
+        log_p = network.log_prob(train.batch(index), codes)
+        self._sums.add(len(index), classification=log_p.sum())
+        return Step(Bound(log_p.detach(), log_p.mean()))
+
+    @torch.no_grad()
+    def _place(self, network: Representation) -> None:
+        """Let the approximation start once more, at the vectors that the pretrained network finds."""
+        gp, train = self._gp, self._setup.train
+        find_vectors(gp, train)
+        gp.family.start(gp.prior, gp.prior.at(columns_of(train, train.seen)), self._setup.seed)
+        network.placed.fill_(1.0)
 
     def _terms(
         self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"], share: float, generator: torch.Generator
@@ -89,7 +114,7 @@ class GPPriorInference(ConditionalInference):
         in_rows = PseudoObservations(
             series.spread(pseudo.mean.mT).mT, (series.spread(pseudo.precision.mT) * series.present[..., None]).mT
         )
-        return series, series.spread(self._gp.prior.at(values)), in_rows
+        return series, series.spread(inputs_of_batch(self._gp, split, index)), in_rows
 
     def _among_all(
         self, split: DeviceSplit, index: Int64[Tensor, " B"], pseudo: PseudoObservations, share: float
@@ -155,6 +180,8 @@ class GPPriorInference(ConditionalInference):
             index = torch.arange(len(split), device=split.images.device)
             terms, _ = self._terms(vae, split, index, 1.0, generator)
             return float((terms.log_likelihood.double().sum() - terms.kl) / len(split.seen))
+        if self._gp.representation is not None and self._gp.representation.pretraining:
+            return self._score_of_prior_mean(split)
         q, total = self.latents(split), 0.0
         for index in split.seen.split(CHUNK):
             of_batch = Marginals(q.mean[index], q.variance[index])
@@ -162,13 +189,33 @@ class GPPriorInference(ConditionalInference):
             total += float(terms.log_likelihood.double().sum())
         return total / len(split.seen)
 
+    def _score_of_prior_mean(self, split: DeviceSplit) -> float:
+        """Return the mean log p(y|z) at z = 0: the score while a network is pretrained, which does not change it."""
+        vae, total = self._setup.vae, 0.0
+        for index in split.seen.split(CHUNK):
+            x = split.batch(index)
+            g = vae.decode(x.new_zeros(len(x), vae.latent_dim))
+            total += float(vae.likelihood.log_prob(x, g, split.observed(index)).double().sum())
+        return total / len(split.seen)
+
+    def ready(self, *splits: DeviceSplit) -> None:
+        find_vectors(self._gp, self._setup.train, *splits)
+
+    def scored(self, split: DeviceSplit) -> Int64[Tensor, " S"]:
+        if self._gp.representation is None:
+            return split.seen
+        context = context_of(self._gp, split, known_categories(self._gp, self._setup.train))
+        return split.seen[~context[split.seen]]
+
     @property
     def group(self) -> str:
         return self._group
 
     @property
     def given(self) -> str:
-        return f"the frames of the same {self._group}" if self._group else "the training images"
+        given = f"the frames of the same {self._group}" if self._group else "the training images"
+        network, name = self._gp.representation, self._gp.prior.inputs.represented
+        return given if network is None else f"{given}, and the first {network.most} images of each new {name}"
 
     def decode(self, z: Float[Tensor, "*batch B D"], values: Mapping[str, Tensor]) -> Float[Tensor, "*batch B C H W"]:
         """Return the decoder's output, which is a function of the latents alone."""
@@ -184,6 +231,7 @@ class GPPriorInference(ConditionalInference):
             index = torch.arange(len(split), device=split.images.device)
             generator = torch.Generator(index.device).manual_seed(self._setup.seed)
             return self._terms(self._setup.vae, split, index, 1.0, generator)[1]
+        self.ready(split)
         predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
         return Marginals(predicted.mean.mT, predicted.variance.mT)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.gp_prior.constraint import Constraint
+from gpvae_core.inference.gp_prior.representation import Representation
 from gpvae_core.priors.gp import GPPrior
 
 
@@ -89,3 +90,5 @@ class GPModel(nn.Module):
     def __init__(self, prior: GPPrior, family: Family, constraint: Constraint) -> None:
         super().__init__()
         self.prior, self.family, self.constraint = prior, family, constraint
+        self.representation: Representation | None = None
+        """The network that finds the vectors of a represented category; None where all are learned."""

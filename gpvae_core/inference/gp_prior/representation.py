@@ -12,6 +12,14 @@ KERNEL, LAYERS = 2, 3
 """Side and stride of a filter, and number of convolutions."""
 
 
+class Halving(nn.Conv2d):
+    """A convolution of stride 2 that gives ceil(H / 2) x ceil(W / 2) places: odd sides are padded by a zero."""
+
+    def forward(self, input: Float[Tensor, "B C H W"]) -> Float[Tensor, "B E half_H half_W"]:
+        height, width = input.shape[-2:]
+        return super().forward(nn.functional.pad(input, (0, width % KERNEL, 0, height % KERNEL)))
+
+
 class Representation(nn.Module):
     """The representation network r_zeta: a category's vector is the mean of r_zeta(y) over images y of it.
 
@@ -19,11 +27,23 @@ class Representation(nn.Module):
     the images' representations, and its code averages them; the mean does not depend on the number of images.
     """
 
-    def __init__(self, event_shape: EventShape, size: int, categories: int) -> None:
+    def __init__(self, event_shape: EventShape, size: int, categories: int, most: int) -> None:
+        """Build the network.
+
+        Args:
+            size: length of a vector.
+            categories: number of categories.
+            most: number of images from which the vector of a category without training images is found.
+        """
         super().__init__()
+        self.most = most
+        self.pretraining = False
+        """Whether the network is trained to classify images, in the stage before the others."""
+        self.placed = nn.Buffer(torch.zeros((), dtype=torch.float64))
+        """1 once the inducing points were placed at vectors that the pretrained network finds."""
         layers: list[nn.Module] = []
         for c_in in (event_shape[0], size, size):
-            layers += [nn.Conv2d(c_in, size, KERNEL, stride=KERNEL, padding=0), nn.ELU()]
+            layers += [Halving(c_in, size, KERNEL, stride=KERNEL), nn.ELU()]
         self.network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.classifier = nn.Linear(size, categories)
         """Which category an image is of, by its representation: what the network is trained on at first."""
@@ -37,7 +57,7 @@ class Representation(nn.Module):
         return -nn.functional.cross_entropy(self.classifier(self(x)), codes, reduction="none")
 
 
-class Pool:
+class PooledVectors:
     """Sums of representations by category, to which images are added in pieces."""
 
     def __init__(self, categories: int, size: int, device: torch.device) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpvae_core.data.auxiliary import Auxiliary
-from gpvae_core.inspection.embedding import READ, Embedding, seeded_sample
+from gpvae_core.inspection.embedding import READ, TSNE, Embedding, seeded_sample
 from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label
 from gpvae_core.inspection.prior_lab.views import PriorMap
 from gpvae_core.inspection.views import Array
@@ -38,11 +38,17 @@ def latent_map(lab: PriorLab, progress: Progress) -> PriorMap:
         categories={name: (auxiliary[name], column.names) for name, column in categories.items()},
         numbers=_numbers(auxiliary),
         periods={axis_label(column): column.period for column in auxiliary.columns if column.role == "number"},
-        note=PLAIN if embedding is None else READ[embedding.method],
+        note=PLAIN if embedding is None else _note(embedding.method, len(index)),
         labels=("z1", "z2") if plane else ("", ""),
         split=split,
         whole=len(lab.splits[split]),
     )
+
+
+def _note(method: str, count: int) -> str:
+    """Return how a map is to be read; of fewer images than that the perplexity is smaller."""
+    exact = method == TSNE and count > 3 * PERPLEXITY
+    return READ[method] + f"; perplexity {PERPLEXITY:g}" * exact
 
 
 def _sample(lab: PriorLab, split: str) -> np.ndarray:
