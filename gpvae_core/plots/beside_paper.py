@@ -17,6 +17,8 @@ MARGIN = (64, 12, 6, 66)
 """Left, right, top, bottom in pixels."""
 ROW, OFFSET, MIN_ROWS = 18, 0.17, 10
 """Height of a method's row in pixels, distance of both marks from its middle in rows, and smallest number of rows."""
+LETTER = 6
+"""Width of a letter of a method's name in pixels."""
 OURS, PAPER = "ours", "paper"
 
 
@@ -59,7 +61,8 @@ def figure(cells: Sequence[Cell], theme: Theme) -> go.Figure:
     paper = [(c.paper_mean, c.paper_sd, words(c.name, c.paper_mean, c.paper_sd, None, c.unit)) for c in cells]
     ours = [(c.mean, c.sd, words(c.name, c.mean, c.sd, c.runs, c.unit)) for c in cells]
     tall = height(len(cells))
-    layout = frame(theme, WIDTH, tall, MARGIN, showlegend=True)
+    left = max(MARGIN[0], 10 + LETTER * max((len(cell.name) for cell in cells), default=0))
+    layout = frame(theme, WIDTH, tall, (min(left, WIDTH // 3), *MARGIN[1:]), showlegend=True)
     score = SCORES[cells[0].unit]
     layout["xaxis"] = axis(theme, f"{score.name} ({score.unit}), bars: one standard deviation", nticks=6)
     layout["yaxis"] = axis(

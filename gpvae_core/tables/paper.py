@@ -66,13 +66,13 @@ class PaperTable:
 
 
 @cache
-def printed_values(name: str) -> dict[str, Any]:
-    """Return the printed values in a file of this package, such as kim_pavlovic_2021.json."""
-    return json.loads((files("gpvae_core.tables") / name).read_text(encoding="utf-8"))
+def printed(paper: str) -> dict[str, Any]:
+    """Return the printed values of a paper, from its file in this package."""
+    return json.loads((files("gpvae_core.tables") / f"{paper}.json").read_text(encoding="utf-8"))
 
 
 def _content() -> dict[str, Any]:
-    return printed_values("kim_pavlovic_2021.json")
+    return printed("kim_pavlovic_2021")
 
 
 def table_numbers() -> tuple[int, ...]:

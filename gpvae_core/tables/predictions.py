@@ -15,7 +15,7 @@ from gpvae_core.csv_text import csv_text
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.sweep.result import Result
 from gpvae_core.sweep.results import best_restarts, open_results
-from gpvae_core.tables.paper import PaperValue, printed_values
+from gpvae_core.tables.paper import PaperValue, printed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PredictionTable:
 
 
 def _content() -> dict[str, Any]:
-    return printed_values("jazbec_2021.json")
+    return printed("jazbec_2021")
 
 
 def prediction_tables() -> tuple[str, ...]:
@@ -107,12 +107,16 @@ def prediction_table(key: str, place: Path | None = None) -> PredictionTable:
 
 
 def _of_one_setup(method: str, rows: Sequence[Result]) -> list[Result]:
-    """Return the runs of a method, of the setup with most of them: the best restart of each split by validation."""
+    """Return the runs of a method, of the setup with most of them and, of equals, most epochs.
+
+    Of each split it is the best restart by validation.
+    """
     setups: dict[str, list[Result]] = {}
     for row in rows:
         if row.method == method:
             setups.setdefault(row.setup, []).append(row)
-    return max((best_restarts(members) for members in setups.values()), key=len, default=[])
+    best = [best_restarts(members) for members in setups.values()]
+    return max(best, key=lambda runs: (len(runs), max((row.epochs or 0 for row in runs), default=0)), default=[])
 
 
 def _row(raw: Mapping[str, Any], runs: Sequence[Result], wanted: int) -> PredictionRow:
