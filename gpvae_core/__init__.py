@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from gpvae_core.densities.base import Posterior as Posterior
     from gpvae_core.densities.base import Uncertainty as Uncertainty
     from gpvae_core.errors import UserError as UserError
+    from gpvae_core.evaluation.as_published import AsPublished as AsPublished
+    from gpvae_core.evaluation.conditional import ConditionalEvaluation as ConditionalEvaluation
+    from gpvae_core.evaluation.conditional import Yardsticks as Yardsticks
+    from gpvae_core.evaluation.conditional import evaluate_conditional as evaluate_conditional
     from gpvae_core.evaluation.estimates import BidirectionalMeans as BidirectionalMeans
     from gpvae_core.evaluation.estimates import ChainsReport as ChainsReport
     from gpvae_core.evaluation.estimates import Check as Check
@@ -33,6 +37,11 @@ if TYPE_CHECKING:
     from gpvae_core.evaluation.estimates import IwaeScore as IwaeScore
     from gpvae_core.evaluation.estimates import LogPx as LogPx
     from gpvae_core.evaluation.evaluate import evaluate as evaluate
+    from gpvae_core.evaluation.instances import BatchBiasReport as BatchBiasReport
+    from gpvae_core.evaluation.instances import InstanceMeasures as InstanceMeasures
+    from gpvae_core.evaluation.instances import PseudoGapReport as PseudoGapReport
+    from gpvae_core.evaluation.instances import ViewsBehindPredictions as ViewsBehindPredictions
+    from gpvae_core.evaluation.kernel_parameters import KernelParameter as KernelParameter
     from gpvae_core.evaluation.mean import EvaluationPart as EvaluationPart
     from gpvae_core.evaluation.mean import LargestMean as LargestMean
     from gpvae_core.evaluation.mean import Mean as Mean
@@ -96,6 +105,10 @@ _MODULES = {
     "data.split": ("Split",),
     "densities.base": ("Gaussian", "Posterior", "Uncertainty"),
     "errors": ("UserError",),
+    "evaluation.as_published": ("AsPublished",),
+    "evaluation.conditional": ("ConditionalEvaluation", "Yardsticks", "evaluate_conditional"),
+    "evaluation.instances": ("BatchBiasReport", "InstanceMeasures", "PseudoGapReport", "ViewsBehindPredictions"),
+    "evaluation.kernel_parameters": ("KernelParameter",),
     "evaluation.estimates": (
         "BidirectionalMeans",
         "ChainsReport",

@@ -42,7 +42,15 @@ AT_ONCE = 4096
 
 
 class Yardsticks(EvaluationPart):
-    """Mean square errors of a pixel of predictions that need no model."""
+    """Mean square errors of a pixel of predictions that need no model.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> yardsticks = gpvae.evaluate_conditional(run, "validation", k=2).yardsticks
+    >>> yardsticks.mean_image.n, yardsticks.nearest_view
+    (1050, None)
+    """
 
     omitted: ClassVar[frozenset[str]] = frozenset({"nearest_view", "nearest_view_rotated"})
     mean_image: Mean
@@ -55,7 +63,15 @@ class Yardsticks(EvaluationPart):
 
 
 class ConditionalEvaluation(EvaluationPart):
-    """The evaluation of a run that models images given their columns, as `gpvae evaluate` prints it."""
+    """The evaluation of a run that models images given their columns, as `gpvae evaluate` prints it.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> result = gpvae.evaluate_conditional(run, "validation", k=2)
+    >>> result.given, result.mse.n
+    ('the frames of the same video', 1050)
+    """
 
     omitted: ClassVar[frozenset[str]] = frozenset(
         {"path_rmse", "unscored", "context", "kernel", "instances", "as_published"}
@@ -120,6 +136,12 @@ def evaluate_conditional(
     Raises:
         UserError: the run models images alone, the split is neither 'test' nor 'validation', `published` is asked of a
             run that kept no weights over training, or `instances` of one without a GP prior.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> gpvae.evaluate_conditional(run, "validation", k=2).kernel["rbf(time).length_scale"].value
+    2.0
     """
     started = time.monotonic()
     if split not in SPLITS:

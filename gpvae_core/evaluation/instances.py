@@ -21,7 +21,15 @@ from gpvae_core.validation import DeviceSplit
 
 
 class ViewsBehindPredictions(EvaluationPart):
-    """How many of the views that predictions are given carry them, by the weights of the kernel smoother."""
+    """How many of the views that predictions are given carry them, by the weights of the kernel smoother.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> views = gpvae.evaluate_conditional(run, "validation", k=2, instances=1).instances.views
+    >>> len(views.index), views.effective.n
+    (1, 1)
+    """
 
     index: tuple[int, ...]
     """Index of each image in the split."""
@@ -32,7 +40,15 @@ class ViewsBehindPredictions(EvaluationPart):
 
 
 class PseudoGapReport(EvaluationPart):
-    """Gaps in nats of the encoder's pseudo-observations to those optimised for one group or training image."""
+    """Gaps in nats of the encoder's pseudo-observations to those optimised for one group or training image.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> gap = gpvae.evaluate_conditional(run, "validation", k=2, instances=1).instances.pseudo_gap
+    >>> gap.of, gap.values[0] >= 0
+    ('video', True)
+    """
 
     omitted: ClassVar[frozenset[str]] = frozenset({"own"})
     of: str
@@ -50,7 +66,15 @@ class PseudoGapReport(EvaluationPart):
 
 
 class BatchBiasReport(EvaluationPart):
-    """How far q(z_i) of eq. 9 moves with the mini-batch of training image i."""
+    """How far q(z_i) of eq. 9 moves with the mini-batch of training image i.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8, "prior.group": "", "batch_size": 30}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> bias = gpvae.evaluate_conditional(run, "validation", k=2, instances=1).instances.batch_bias
+    >>> bias.batch_size, bias.values[0] > 0
+    (30, True)
+    """
 
     index: tuple[int, ...]
     values: tuple[float, ...]
@@ -67,7 +91,15 @@ class BatchBiasReport(EvaluationPart):
 
 
 class InstanceMeasures(EvaluationPart):
-    """The measures of a seeded sample; None where a method has none."""
+    """The measures of a seeded sample; None where a method has none.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> measures = gpvae.evaluate_conditional(run, "validation", k=2, instances=1).instances
+    >>> measures.pseudo_gap.of, measures.batch_bias
+    ('video', None)
+    """
 
     views: ViewsBehindPredictions | None
     """None where the method has no pseudo-observations. Without groups, of images of the split."""

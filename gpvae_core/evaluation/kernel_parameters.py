@@ -14,7 +14,15 @@ from gpvae_core.runs import Run
 
 
 class KernelParameter(EvaluationPart):
-    """A positive parameter of a kernel, such as a length scale."""
+    """A positive parameter of a kernel, such as a length scale.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> scale = gpvae.evaluate_conditional(run, "validation", k=2).kernel["rbf(time).length_scale"]
+    >>> round(scale.value, 6), scale.unit, scale.learned
+    (2.0, 'frames', False)
+    """
 
     omitted: ClassVar[frozenset[str]] = frozenset({"unit"})
     value: float
