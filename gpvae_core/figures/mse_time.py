@@ -9,14 +9,11 @@ from typing import ClassVar
 
 import plotly.graph_objects as go
 
-from gpvae_core.errors import UserError
-from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.figures.base import FIGURES, RunFigure
-from gpvae_core.figures.runs import RunGroup, RunOnDisk, Spread, grouped, spread
+from gpvae_core.figures.runs import RunGroup, RunOnDisk, Spread, grouped, predicted_error, spread
 from gpvae_core.plots.spread_curves import Caption, SpreadCurve, figure
 from gpvae_core.plots.theme import Theme
 from gpvae_core.progress import Progress
-from gpvae_core.runs import load_run
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class _ErrorAgainstTime(RunFigure, ABC):
     def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
         errors = {}
         for done, run in enumerate(runs, 1):
-            errors[run.path] = _error(run)
+            errors[run.path] = predicted_error(run)
             progress(done, len(runs), "evaluating runs")
         timed = [
             TimedGroup(
@@ -59,14 +56,6 @@ class _ErrorAgainstTime(RunFigure, ABC):
         )
         curves = [_curve(name, [one for one in timed if one.group.runs[0].family == name]) for name in families]
         return figure(curves, [], caption, theme)
-
-
-def _error(run: RunOnDisk) -> float:
-    """Return the test error of a run. Raises UserError if it is not a number, or the run has no columns."""
-    mse = evaluate_conditional(load_run(run.path), k=1).mse.mean
-    if mse is None:
-        raise UserError(f"the square error of run '{run.name}' is not a number")
-    return mse
 
 
 def _label(group: RunGroup) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from gpvae_core.errors import UserError, shown
+from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.files import real_path, with_name
 from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import existing_run, read_config, read_metrics
 from gpvae_core.run_records import EpochMetrics
 from gpvae_core.run_summaries import summarize
+from gpvae_core.runs import load_run
 from gpvae_core.sweep.config import flat
 
 RUNS = "runs"
@@ -149,3 +151,15 @@ def spread(values: Sequence[float]) -> Spread:
     """Return mean and standard deviation of the values, of which there is at least one."""
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return Spread(float(np.mean(values)), sd, len(values))
+
+
+def predicted_error(run: RunOnDisk) -> float:
+    """Return the mean square error of a pixel of a run's predictions of the test images, means decoded.
+
+    Raises:
+        UserError: it is not a number, or the run models images alone.
+    """
+    mse = evaluate_conditional(load_run(run.path), k=1).mse.mean
+    if mse is None:
+        raise UserError(f"the square error of run '{run.name}' is not a number")
+    return mse

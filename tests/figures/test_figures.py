@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from gpvae_core.api import train
+from gpvae_core.evaluation.batch_bias import batch_bias
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.figures.base import FIGURES
+from gpvae_core.figures.batch_bias import BATCHES, INSTANCES
 from gpvae_core.figures.runs import grouped, runs_at, spread
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.plots.theme import DARK, LIGHT
 from gpvae_core.progress import silent
 from gpvae_core.runs import load_run
+from gpvae_core.stats import seeded_order
 from tests.commands import gpvae
 from tests.series_table import BY_SERIES, SMALL, write_series
 
@@ -32,6 +35,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(method, name, settings=settings, out=root / "all" / f"{method}-{seed}", device="cpu", progress=silent)
     for method in ("cvae", "vae"):
         train(method, name, settings=SETTINGS, out=root / method, device="cpu", progress=silent)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ungrouped(folder: Path) -> Path:
+    """A folder of svgp runs with one function of all images: two m, and two batch sizes."""
+    root = folder / "ungrouped"
+    for points, size in ((2, 8), (4, 8), (2, 16)):
+        settings = {**SETTINGS, **BY_SERIES, "prior.group": "", "train.batch_size": size}
+        out = root / f"svgp:{points}-{size}"
+        train(
+            f"svgp:{points}",
+            f"table:{folder / 'series.npz'}",
+            settings=settings,
+            out=out,
+            device="cpu",
+            progress=silent,
+        )
     return root
 
 
@@ -123,6 +144,29 @@ def test_groups_of_one_method_are_named_by_what_differs(folder: Path, tmp_path: 
     ]
 
 
+def test_errors_of_images_stand_against_m_and_against_the_batch_size(ungrouped: Path) -> None:
+    def error(name: str) -> float | None:
+        return evaluate_conditional(load_run(ungrouped / name), k=1).mse.mean
+
+    curve = named(draw("mse-points", ungrouped / "svgp:2-8", ungrouped / "svgp:4-8"), "svgp")
+    assert list(curve.x) == [2, 4]
+    np.testing.assert_allclose(curve.y, [error("svgp:2-8"), error("svgp:4-8")])  # pyright: ignore
+    figure = draw("mse-batch-size", ungrouped / "svgp:2-8", ungrouped / "svgp:2-16")
+    curve = named(figure, "svgp:2")
+    assert list(curve.x) == [8, 16]
+    np.testing.assert_allclose(curve.y, [error("svgp:2-8"), error("svgp:2-16")])  # pyright: ignore
+    assert "batch" in figure.layout.xaxis.title.text
+
+
+def test_the_movement_with_batches_is_that_of_the_kept_epochs(ungrouped: Path) -> None:
+    curve = named(draw("batch-bias", ungrouped / "svgp:2-8"), "svgp:2")
+    assert list(curve.x) == [1, 2, 3]
+    last = load_run(ungrouped / "svgp:2-8", epoch=3)
+    index = seeded_order(len(last.data.train), 0)[:INSTANCES]
+    assert curve.y[2] == pytest.approx(batch_bias(last, index, batches=BATCHES).kl.mean())
+    assert curve.y[2] > 0
+
+
 def test_the_command_writes_a_page_that_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
     code, out, error = gpvae("figure", "rmse-points", folder / "all", "--out", "f.html", cwd=tmp_path)
     assert code == 0, error
@@ -146,6 +190,8 @@ def test_the_command_writes_a_page_that_needs_nothing_else(folder: Path, tmp_pat
         (("length-scale", "cvae"), "has no learned length scale"),
         (("inducing-points", "all"), "has no inducing points"),
         (("mse-time", "vae"), "images are independent"),
+        (("mse-batch-size", "vae"), "images are independent"),
+        (("batch-bias", "all"), "the bias of mini-batches is that of method 'svgp' without groups"),
         (("mse-time", "cvae", "--theme", "lihgt"), "did you mean 'light'"),
         (("mse-time", "cvae", "--out", "missing/f.html"), "missing"),
     ],

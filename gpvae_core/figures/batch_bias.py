@@ -1,0 +1,71 @@
+"""How far mini-batches move the posteriors of the SVGP-VAE over training (Jazbec et al. 2021, C.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gpvae_core.errors import UserError
+from gpvae_core.evaluation.batch_bias import batch_bias
+from gpvae_core.figures.base import FIGURES, RunFigure
+from gpvae_core.figures.runs import RunOnDisk, grouped, spread
+from gpvae_core.plots.spread_curves import Caption, SpreadCurve, figure
+from gpvae_core.plots.theme import Theme
+from gpvae_core.progress import Progress
+from gpvae_core.runs import kept_epochs, load_run
+from gpvae_core.stats import seeded_order
+
+INSTANCES = 200
+"""Seeded training images of which the mean is drawn."""
+BATCHES = 5
+"""Batches of each image."""
+
+
+@FIGURES.register("batch-bias")
+class BatchBiasOverTraining(RunFigure):
+    """KL(q_b(z) || q(z)) of posteriors from mini-batches to those from all images, over the kept epochs (Fig. C.4)."""
+
+    def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
+        total, done = sum(len(kept_epochs(run.path)) for run in runs), 0
+        found: dict[object, dict[int, float]] = {}
+        for run in runs:
+            epochs = kept_epochs(run.path)
+            if not epochs:
+                raise UserError(
+                    f"run '{run.name}' kept no weights over training: train it with --set train.keep_every=N"
+                )
+            found[run.path] = {}
+            for epoch in epochs:
+                found[run.path][epoch] = _mean_kl(run, epoch)
+                done += 1
+                progress(done, total, "mini-batches of kept epochs")
+        curves = []
+        for group in grouped(runs):
+            epochs = sorted(set.intersection(*(set(found[run.path]) for run in group.runs)))
+            means = [spread([found[run.path][epoch] for run in group.runs]) for epoch in epochs]
+            curves.append(
+                SpreadCurve(
+                    name=group.name,
+                    x=epochs,
+                    y=[mean.mean for mean in means],
+                    sd=[mean.sd for mean in means],
+                    runs=[mean.runs for mean in means],
+                )
+            )
+        caption = Caption(
+            f"posteriors of {INSTANCES} training images from {BATCHES} mini-batches each; mean ± standard deviation "
+            "over seeds",
+            "epoch",
+            "KL(q from a batch || q from all images), nats",
+            "nats",
+        )
+        return figure(curves, [], caption, theme)
+
+
+def _mean_kl(run: RunOnDisk, epoch: int) -> float:
+    """Return the mean KL at the weights of an epoch. Raises UserError if the method takes no mini-batches."""
+    loaded = load_run(run.path, epoch=epoch)
+    index = seeded_order(len(loaded.data.train), 0)[:INSTANCES]
+    return float(np.mean(batch_bias(loaded, index, batches=BATCHES).kl))
