@@ -45,7 +45,7 @@ a { color: inherit; text-decoration: none; white-space: nowrap;
   padding: 3px 10px; border-radius: 4px; border: 1px solid transparent; }
 a:hover { border-color: currentColor; }
 a:focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
-@media (max-width: 640px) { nav { gap: 0; } a { padding: 2px 6px; } }
+@media (max-width: 640px) { nav { gap: 0; flex-wrap: wrap; font-size: 12px; } a { padding: 2px 4px; } }
 a[aria-current=page] { background: rgba(0, 0, 0, 0.25); font-weight: 600; }
 """
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gpvae_core.data.split import Split
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.encoders.base import Encoder
 from gpvae_core.likelihoods import GaussianLikelihood
@@ -63,7 +65,8 @@ class Points(DeviceSplit):
     """Points at hand as a split."""
 
     def __init__(self, x: Tensor) -> None:
-        self.images, self.scale = x, 1.0
+        images = x.numpy()
+        super().__init__(Split(images, np.zeros(len(x), np.int64), 1), x.device)
 
 
 def points_with_codes(z: Tensor) -> Points:
