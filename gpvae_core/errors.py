@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED, FEW = 100, 10
+"""Most known names that are listed in full, and how many of more are."""
 LONGEST = 200
 """Longest name for which a similar one is sought, which takes long for a text of a million letters."""
 
@@ -50,4 +52,5 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     options = sorted(known)
     close = nearest(name, options)
     hint = f"; did you mean '{close}'?" if close else ""
-    return UserError(f"unknown {what} '{clipped(name)}'{hint} (known: {', '.join(options) or 'none'})")
+    shown = options if len(options) <= MOST_LISTED else [*options[:FEW], f"and {len(options) - FEW:,} more"]
+    return UserError(f"unknown {what} '{clipped(name)}'{hint} (known: {', '.join(shown) or 'none'})")

@@ -184,6 +184,15 @@ class RunConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _inference_takes_the_prior(self) -> RunConfig:
+        if self.prior.over_instances and self.inference.only.get("prior") != self.prior.kind:
+            raise ValueError(
+                f"method '{self.method}' takes images one by one, and prior.kind={self.prior.kind} correlates them: "
+                "leave it out, or take a method with such a prior, as svgp"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _networks_can_be_compiled(self) -> RunConfig:
         if self.train.compile and self.refiner.second_derivatives:
             raise ValueError(f"compile=true gives no second derivatives, which the refiner '{self.refiner.kind}' needs")

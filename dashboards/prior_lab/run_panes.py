@@ -120,7 +120,7 @@ class ErrorAgainstTime(PriorLabPane):
             figure=as_json(against_time(shown, error, request.time, request.lab.name, request.theme)),
             sub=f"{len(shown)} run{'s' * (len(shown) != 1)} on these data",
             sentence=f"Down and left is better. Error: of {view[0].images} test images, decoded from the means of "
-            "their latents; time: of training, scoring included, on the machine where the run was trained. The run "
+            "their latents; time: of the training passes, on the machine where the run was trained. The run "
             "that is shown is outlined.",
             alt="; ".join(_score_words(score) for score in shown),
             selects=(Select("error", "error", known, error), Select("time", "time", times, request.time)),
@@ -149,10 +149,10 @@ class AgainstPoints(PriorLabPane):
     def draw(self, view: tuple[RunScore, ...], request: PriorLabRequest) -> Content:
         if not view:
             return Content(message=NO_SERIES.format(name=request.lab.name))
-        from gpvae_core.inspection.prior_lab.scores import true_length_scale
+        from gpvae_core.data.moving_ball import true_length_scale
 
         learned = "The length scale was learned." if view[0].learned else "The length scale was fixed."
-        true = true_length_scale(request.lab)
+        true = true_length_scale(request.lab.run.config.data.name)
         dotted = f" Dotted: that by which the data were generated, {true:g}." if true is not None else ""
         return Content(
             figure=as_json(against_points(view, true, request.lab.name, request.theme)),

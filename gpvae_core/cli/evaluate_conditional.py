@@ -52,14 +52,14 @@ def _print(result: ConditionalEvaluation) -> None:
     rows = {
         "mse, mean decoded": (result.mse, "pixel²"),
         "mse, sample decoded": (result.mse_sample, "pixel²"),
-        f"nlpd, {result.k} samples": (result.nlpd, "nats"),
-        f"coverage of 95 % intervals, {result.k} samples": (result.coverage, ""),
+        f"nlpd, {result.k} sample{'s' * (result.k != 1)}": (result.nlpd, "nats"),
+        f"coverage of 95 % intervals, {result.k} sample{'s' * (result.k != 1)}": (result.coverage, ""),
         "mse of the mean training image": (result.yardsticks.mean_image, "pixel²"),
         "mse of the nearest training view": (result.yardsticks.nearest_view, "pixel²"),
         "mse of that view, rotated": (result.yardsticks.nearest_view_rotated, "pixel²"),
     }
     for name, (mean, unit) in (rows | _published(result.as_published) | _instances(result.instances)).items():
-        if mean is not None:
+        if mean is not None and mean.n:
             table.add_row(name, rounded(mean.mean, 4), number(mean.se), str(mean.n), unit)
     show(table)
     say(f"images of the {result.split} split at their columns, given {result.given}")
@@ -116,7 +116,7 @@ def _remarks(result: InstanceMeasures) -> list[str]:
     if result.pseudo_gap is not None:
         error = math.sqrt(sum(e * e for e in result.pseudo_gap.errors) / len(result.pseudo_gap.errors))
         lines.append(
-            f"gaps are at least so large; Monte Carlo error of one {number(error)} nats (rms), "
+            f"gaps are at least so large, up to the Monte Carlo error of one, {number(error)} nats (rms); "
             f"{number(result.pseudo_gap.seconds)} s"
         )
     return lines

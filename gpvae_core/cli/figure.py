@@ -14,9 +14,9 @@ from gpvae_core.progress import terminal_progress
 HELP = """Draw a figure from runs on disk, and write it as a self-contained HTML page.
 
 Figures of Jazbec et al. 2021: rmse-points (Fig. 1), length-scale (Fig. 3), inducing-points (Fig. 4), mse-time and
-mse-total-time (Fig. 6, 7); `gpvae list figures` says what each is. A RUN is a run's folder, a folder of runs, or that
-of a sweep, whose runs are all drawn. Runs that share all settings but the seed are one mark or curve: their mean, with
-their standard deviation. Nothing is trained.
+mse-total-time (Fig. 6, 7), mse-points and mse-batch-size (C.3), batch-bias (C.4); `gpvae list figures` says what each
+is. A RUN is a run's folder, a folder of runs, or that of a sweep, whose runs are all drawn. Runs that share all
+settings but the seed are one mark or curve: their mean, with their standard deviation. Nothing is trained.
 
 Examples:
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from gpvae_core.data.auxiliary import Auxiliary, Column, Role
-from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source, refuse_validation_fraction
+from gpvae_core.data.base import DATASETS, DataConfig, RawData, Source, parse_name, refuse_validation_fraction
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError, clipped
 from gpvae_core.parsing import whole_number
@@ -28,6 +28,11 @@ JITTER = 1e-9
 DECIMALS = 6
 """Paths are rounded, as machines differ in the last digits of a Cholesky factor: they are equal on every machine."""
 NOTE = "videos drawn by split_seed; whole videos are in one split"
+
+
+def true_length_scale(name: str) -> float | None:
+    """Return the length scale of the paths of a data set of this name, in frames; None for another one."""
+    return LENGTH_SCALE if parse_name(name)[0] == "moving-ball" else None
 
 
 def path_kernel(times: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T T"]:

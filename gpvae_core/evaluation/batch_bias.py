@@ -103,7 +103,7 @@ def batch_bias(
     bias = ((mean.mean(0) - full.mean) / std).square().mean(0).sqrt()
     chance = ((mean / std).var(0) / batches).mean(0).sqrt()
     figures = (t.cpu().double().numpy() for t in (kl.mean(0), kl.std(0), bias, chance))
-    return BatchBias(index, *figures, batches=batches, batch_size=min(size, len(train)))
+    return BatchBias(index, *figures, batches=batches, batch_size=min(size, len(train.seen)))
 
 
 def _one_order(

@@ -20,7 +20,7 @@ from torch import Tensor
 from gpvae_core.bounds import iwae
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
-from gpvae_core.errors import unknown
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.evaluation.as_published import AsPublished, as_published, check_kept
 from gpvae_core.evaluation.instances import InstanceMeasures, instance_measures
 from gpvae_core.evaluation.kernel_parameters import KernelParameter, kernel_parameters
@@ -135,7 +135,7 @@ def evaluate_conditional(
 
     Raises:
         UserError: the run models images alone, the split is neither 'test' nor 'validation', `published` is asked of a
-            run that kept no weights over training, or `instances` of one without a GP prior.
+            run that kept no weights over training, or `instances` of one without a GP prior, or less than 1.
 
     >>> import gpvae_core as gpvae
     >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
@@ -147,7 +147,9 @@ def evaluate_conditional(
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     engine = conditional_inference(run, seed)
-    if instances:
+    if instances is not None:
+        if instances < 1:
+            raise UserError(f"wanted at least 1 instance to be measured, got {instances}")
         inference_of(run, seed)
     if published:
         check_kept(run)
@@ -176,7 +178,7 @@ def evaluate_conditional(
         unscored=len(images) - len(on_device.seen) or None,
         context=len(on_device.seen) - len(engine.scored(on_device)) or None,
         kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
-        instances=instance_measures(run, images, instances, seed, progress) if instances else None,
+        instances=instance_measures(run, images, instances, seed, progress) if instances is not None else None,
         as_published=as_published(run, seed, progress) if published else None,
         k=k,
         seconds=round(time.monotonic() - started, 2),

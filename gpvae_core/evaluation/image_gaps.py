@@ -75,7 +75,7 @@ def image_gaps(
     pseudo, before = engine.pseudo_observations(train), predictor.sparse.q.marginals(at)
     noise = ascent_noise(run.model.latent_dim, seed).to(run.device)
     slopes = _slopes(run.model, train, before, noise, progress)
-    scorer = _Scorer(run.model, train, before, seed)
+    scorer, fresh = (_Scorer(run.model, train, before, seed + number) for number in (1, 2))
     done = 0
     for part in torch.as_tensor(index, device=run.device).split(max(1, AT_ONCE // len(noise))):
         ones = OneChanged.of(predictor.sparse.q, at, pseudo, part)
@@ -83,22 +83,27 @@ def image_gaps(
         found = []
         for row, image in enumerate(part):
             rows = torch.tensor([row], device=part.device)
-            found.append(_best_growth(scorer, ones.rows(rows), [t[rows] for t in best], image))
+            one = ones.rows(rows)
+            # Chosen by one noise and scored by another, so that the choice among noisy scores does not raise them.
+            found.append(fresh.growth(one, _best_move(scorer, one, [t[rows] for t in best], image), image))
             done += 1
             progress(done, len(index), "optimising pseudo-observations of images")
         yield kept_if_better(*(torch.stack(values) for values in zip(*found, strict=True)))
 
 
-def _best_growth(
-    scorer: _Scorer, one: OneChanged, coordinates: Sequence[Tensor], image: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the largest growth among shorter and shorter parts of a move, as an expansion holds near its centre."""
-    best = scorer.growth(one, coordinates, image)
+def _best_move(scorer: _Scorer, one: OneChanged, coordinates: Sequence[Tensor], image: Tensor) -> Sequence[Tensor]:
+    """Return the part of a move, of shorter and shorter ones, by which the bound grows most.
+
+    A shorter one can be better, as an expansion holds near its centre.
+    """
+    best, growth = coordinates, scorer.growth(one, coordinates, image)[0]
     for halvings in range(1, HALVINGS + 1):
-        found = scorer.growth(one, [t / 2**halvings for t in coordinates], image)
-        if best[0] > 0 and not found[0] > best[0]:
+        shorter = [t / 2**halvings for t in coordinates]
+        found = scorer.growth(one, shorter, image)[0]
+        if growth > 0 and not found > growth:
             break
-        best = found if found[0] > best[0] or not best[0].isfinite() else best
+        if found > growth or not growth.isfinite():
+            best, growth = shorter, found
     return best
 
 
@@ -160,7 +165,7 @@ class _Scorer:
 
     def __init__(self, vae: VAE, train: DeviceSplit, before: Marginals, seed: int) -> None:
         self._vae, self._train, self._before = vae, train, before
-        self._generator = torch.Generator(before.mean.device).manual_seed(seed + 1)
+        self._generator = torch.Generator(before.mean.device).manual_seed(seed)
         self._eps = self._noise(OTHER_SAMPLES, len(train))
         self._of_start = self._of_all(before)
 
@@ -195,7 +200,3 @@ class _Scorer:
         own = own_after - own_before
         variance = own.var() / OWN_SAMPLES + of_others.var() / OTHER_SAMPLES
         return own.mean() + of_others.mean() - one.kl(change)[0], variance.sqrt(), own.mean()
-
-    def _of_own(self, q: Marginals, image: Tensor, eps: Float[Tensor, "K 1 D"]) -> Float[Tensor, "K 1"]:
-        """Return log p(y_i|z_i) of the image itself."""
-        return _log_p(self._vae, self._train, image[None], q, eps)

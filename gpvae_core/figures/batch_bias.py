@@ -16,6 +16,7 @@ from gpvae_core.plots.theme import Theme
 from gpvae_core.progress import Progress
 from gpvae_core.runs import kept_epochs, load_run
 from gpvae_core.stats import seeded_order
+from gpvae_core.validation import DeviceSplit
 
 INSTANCES = 200
 """Seeded training images of which the mean is drawn."""
@@ -67,5 +68,6 @@ class BatchBiasOverTraining(RunFigure):
 def _mean_kl(run: RunOnDisk, epoch: int) -> float:
     """Return the mean KL at the weights of an epoch. Raises UserError if the method takes no mini-batches."""
     loaded = load_run(run.path, epoch=epoch)
-    index = seeded_order(len(loaded.data.train), 0)[:INSTANCES]
+    seen = DeviceSplit(loaded.data.train, loaded.device).seen.cpu().numpy()
+    index = seen[seeded_order(len(seen), 0)[:INSTANCES]]
     return float(np.mean(batch_bias(loaded, index, batches=BATCHES).kl))

@@ -8,7 +8,7 @@ from typing import Any, cast
 import plotly.graph_objects as go
 
 from gpvae_core.covariances.expression import parse_kernel
-from gpvae_core.data.moving_ball import LENGTH_SCALE
+from gpvae_core.data.moving_ball import true_length_scale
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.kernel_parameters import length_unit
 from gpvae_core.figures.base import FIGURES, RunFigure
@@ -22,8 +22,6 @@ from gpvae_core.run_records import RunMetadata
 MOST_EPOCHS = 400
 """Epochs of a curve that are drawn: of more, evenly spaced ones."""
 PREFIX, SUFFIX = "kernel.", ".length_scale"
-TRUE_SCALES = {"moving-ball": LENGTH_SCALE}
-"""Length scale of the process that made a data set, in its column's units."""
 
 
 @FIGURES.register("length-scale")
@@ -41,9 +39,8 @@ class LengthScaleOverTraining(RunFigure):
                 if members:
                     name = f"{group.name}, {kernel}" if several else group.name
                     curves.append(_curve(name, [scales[run.path][kernel] for run in members]))
-        names = {run.config.data.name for run in runs}
-        true = [TRUE_SCALES[name] for name in names if name in TRUE_SCALES]
-        levels = [Level(f"true length scale, {true[0]:g}", true[0])] if len(names) == len(true) == 1 else []
+        true = {true_length_scale(run.config.data.name) for run in runs}
+        levels = [Level(f"true length scale, {scale:g}", scale) for scale in true if scale and len(true) == 1]
         unit = _unit(runs)
         caption = Caption(
             "learned length scale; mean ± standard deviation over seeds",

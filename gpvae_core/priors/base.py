@@ -20,6 +20,8 @@ class PriorConfig(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
+    over_instances: ClassVar[bool] = False
+    """Whether it correlates the latents of instances, so that only inference under such a prior takes it."""
 
     @abstractmethod
     def wrap(self, decoder: nn.Module, latent_dim: int) -> nn.Module:

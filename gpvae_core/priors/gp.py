@@ -73,6 +73,7 @@ class GPPriorConfig(PriorConfig):
     """Gaussian process over instances, by a kernel of their auxiliary columns (Jazbec et al. 2021)."""
 
     kind: ClassVar[str] = "gp"
+    over_instances: ClassVar[bool] = True
     kernel: str = Field(
         default="", description=f"kernel over the data's columns, such as {EXAMPLE} (default: the data set's own)"
     )

@@ -119,6 +119,12 @@ def test_other_runs_and_splits_are_refused(linear: Run) -> None:
         evaluate_conditional(vae)
 
 
+def test_fewer_than_one_instance_is_refused(tmp_path: Path) -> None:
+    run = trained("svgp", {**BY_VIEW, "inference.points": 4}, tmp_path / "run")
+    with pytest.raises(UserError, match="wanted at least 1 instance to be measured, got 0"):
+        evaluate_conditional(run, k=1, instances=0)
+
+
 def test_the_command_prints_it_and_refuses_what_has_no_effect(tmp_path: Path) -> None:
     small = ["--set", "net.kind=fc", "--set", "net.hidden=8", "--set", "batch_size=1050"]
     done = gpvae("train", "--method", "gp-vae", "--dataset", "moving-ball", "--epochs", "1", *small, cwd=tmp_path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gpvae_core.api import train
+from gpvae_core.data.moving_ball import true_length_scale
 from gpvae_core.evaluation.batch_bias import batch_bias
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.figures.base import FIGURES
@@ -165,6 +166,10 @@ def test_the_movement_with_batches_is_that_of_the_kept_epochs(ungrouped: Path) -
     index = seeded_order(len(last.data.train), 0)[:INSTANCES]
     assert curve.y[2] == pytest.approx(batch_bias(last, index, batches=BATCHES).kl.mean())
     assert curve.y[2] > 0
+
+
+def test_the_true_length_scale_is_that_of_any_number_of_videos() -> None:
+    assert [true_length_scale(name) for name in ("moving-ball", "moving-ball:2", "digits")] == [2.0, 2.0, None]
 
 
 def test_the_command_writes_a_page_that_needs_nothing_else(folder: Path, tmp_path: Path) -> None:

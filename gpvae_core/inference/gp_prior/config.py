@@ -100,6 +100,11 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
         """
         if not isinstance(prior, GPPriorConfig):
             raise UserError(f"method '{self.method}' wants a GP prior (--set prior.kind=gp), got '{prior.kind}'")
+        if not columns:
+            raise UserError(
+                f"method '{self.method}' wants data with auxiliary columns, such as moving-ball or rotated-mnist, got "
+                "data without"
+            )
         process = prior.process(columns, self.represented)
         family = self.family(process.inputs.width, latent_dim)
         family.check(process)

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpvae_core.covariances.expression import parse_kernel
-from gpvae_core.data.base import parse_name
-from gpvae_core.data.moving_ball import LENGTH_SCALE
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inspection.embedding import seeded_sample
 from gpvae_core.inspection.prior_lab.lab import PriorLab
@@ -20,8 +18,6 @@ from gpvae_core.progress import Progress
 
 MOST = 1500
 """Test images on which runs are compared, where they are in no series; else those of the first series."""
-KNOWN_LENGTH_SCALES = {"moving-ball": LENGTH_SCALE}
-"""Data set -> length scale of the process by which it was generated, in the units of its number."""
 IGNORED = {"seed", "method"}
 """Settings in which runs of one series may differ, beside the number of inducing points and of epochs."""
 
@@ -79,11 +75,6 @@ def _latents(lab: PriorLab) -> tuple[Indices, Array]:
     index = seeded_sample(len(auxiliary), MOST, 0)
     values = {column.name: auxiliary[column.name][index] for column in lab.kernel_columns}
     return index, lab.predicted(lab.given_training(), values)[0]
-
-
-def true_length_scale(lab: PriorLab) -> float | None:
-    """Return the length scale of the process by which the data of a run were generated; None where none is known."""
-    return KNOWN_LENGTH_SCALES.get(parse_name(lab.run.config.data.name)[0])
 
 
 def _learns(lab: PriorLab) -> bool:

@@ -245,7 +245,7 @@ class RunScore:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Mean seconds of an epoch, scoring included."""
+        """Mean seconds of an epoch's training pass."""
         return self.seconds / max(1, self.epochs)
 
 

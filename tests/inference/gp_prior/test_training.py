@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from gpvae_core.errors import UserError
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.likelihoods.gaussian import GaussianLikelihood
 from gpvae_core.progress import Cancelled
@@ -119,3 +120,15 @@ def test_a_family_that_decodes_means_is_scored_at_them() -> None:
     wanted = (fit - 0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.double().square()).mean()
     assert deep.score() == pytest.approx(float(wanted.detach()), rel=1e-5)
     assert free.score() != deep.score()
+
+
+@pytest.mark.parametrize("method", ["vae", "gp", "cvae", "mapa:20"])
+def test_a_method_that_takes_images_one_by_one_refuses_the_prior(method: str) -> None:
+    """Before, the prior was written into the config and had no effect."""
+    with pytest.raises(UserError, match=r"prior\.kind|prior"):
+        config(method, {"prior.kind": "gp", "prior.kernel": "rbf(time)"})
+
+
+def test_data_without_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="method 'svgp' wants data with auxiliary columns"):
+        config("svgp", {}).build((1, 8, 8))
