@@ -1,4 +1,4 @@
-"""Time and memory of an epoch of the GP-prior methods, at the size of rotated MNIST (Jazbec et al. 2021, Table 1)."""
+"""Time and memory of an epoch of methods with inducing points, at the size of rotated MNIST (Jazbec et al. 2021)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def memory(method: str, digits: int) -> float:
 
 @BENCHES.register("gp-prior")
 class GPPriorEpoch(Bench):
-    """An epoch of each method with a GP prior (N = 4,050, batch of 256, m = 32), its growth with N, and its memory."""
+    """An epoch of svgp, deep-svigp and hensman (N = 4,050, batch 256, m = 32), svgp's growth with N, their memory."""
 
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
         keep_freed_memory()  # as training does

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.base import Inference
+from gpvae_core.inference.base import Inference, InferenceConfig
 from gpvae_core.validation import DeviceSplit
 
 CHUNK = 1000
@@ -55,6 +56,33 @@ class ConditionalInference(Inference, ABC):
     @abstractmethod
     def decode(self, z: Float[Tensor, "*batch B D"], values: Mapping[str, Tensor]) -> Float[Tensor, "*batch B C H W"]:
         """Return the decoder's output for latents of any leading shape, of B instances with these columns."""
+
+
+class ConditionalConfig(InferenceConfig, ABC):
+    """Settings of inference in such a model, with a plain encoder and the evidence lower bound."""
+
+    only: ClassVar[Mapping[str, Any]] = {
+        "prior": "normal",
+        "encoder": "gaussian",
+        "refiner": "none",
+        "objective": "elbo",
+        "objective.gradient": "standard",
+        "regulariser": "none",
+        "freeze_decoder": False,
+        "train.samples": 1,
+    }
+    conditional: ClassVar[bool] = True
+
+    @property
+    def score_name(self) -> str:
+        return "held-out log predictive bound"
+
+    @property
+    def finishes(self) -> bool:
+        return False
+
+    def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
+        return {}
 
 
 def sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:

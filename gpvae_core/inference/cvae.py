@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -17,9 +17,16 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.base import INFERENCES, InferenceConfig, Step, TrainingSetup, cut
+from gpvae_core.inference.base import INFERENCES, Step, TrainingSetup, cut
 from gpvae_core.inference.condition import Condition, ConditionedDecoder, ConditionedEncoder, with_channels
-from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, sample
+from gpvae_core.inference.conditional import (
+    CHUNK,
+    ConditionalConfig,
+    ConditionalInference,
+    EpochTerms,
+    columns_of,
+    sample,
+)
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.priors.base import PriorConfig
 from gpvae_core.progress import Progress
@@ -121,22 +128,11 @@ class ConditionalVAE(ConditionalInference):
 
 
 @INFERENCES.register("cvae")
-class CvaeConfig(InferenceConfig):
+class CvaeConfig(ConditionalConfig):
     """Conditional VAE of Sohn et al. 2015: encoder and decoder know an image's columns, such as its angle."""
 
     kind: ClassVar[str] = "cvae"
     method: ClassVar[str] = "cvae"
-    only: ClassVar[Mapping[str, Any]] = {
-        "prior": "normal",
-        "encoder": "gaussian",
-        "refiner": "none",
-        "objective": "elbo",
-        "objective.gradient": "standard",
-        "regulariser": "none",
-        "freeze_decoder": False,
-        "train.samples": 1,
-    }
-    conditional: ClassVar[bool] = True
     condition: str = Field(
         default="",
         description="columns that encoder and decoder know, with commas between them (default: all numbers; without "
@@ -194,17 +190,6 @@ class CvaeConfig(InferenceConfig):
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> ConditionalVAE:
         return ConditionalVAE(setup)
-
-    @property
-    def score_name(self) -> str:
-        return "held-out log predictive bound"
-
-    @property
-    def finishes(self) -> bool:
-        return False
-
-    def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
-        return {}
 
 
 def _named(name: str, columns: Sequence[Column]) -> Column:

@@ -13,8 +13,8 @@ from torch import nn
 from gpvae_core.data.auxiliary import Column
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
-from gpvae_core.inference.base import InferenceConfig, TrainingSetup
-from gpvae_core.inference.conditional import columns_of
+from gpvae_core.inference.base import TrainingSetup
+from gpvae_core.inference.conditional import ConditionalConfig, columns_of
 from gpvae_core.inference.gp_prior.constraint import Constraint, FixedBeta, Geco
 from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.inducing_starts import PointsStart
@@ -30,21 +30,11 @@ from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 
 
-class GPPriorInferenceConfig(InferenceConfig, ABC):
+class GPPriorInferenceConfig(ConditionalConfig, ABC):
     """Settings of inference under a GP prior over instances."""
 
-    only: ClassVar[Mapping[str, Any]] = {
-        "prior": "gp",
-        "encoder": "gaussian",
-        "refiner": "none",
-        "objective": "elbo",
-        "objective.gradient": "standard",
-        "regulariser": "none",
-        "freeze_decoder": False,
-        "train.samples": 1,
-    }
+    only: ClassVar[Mapping[str, Any]] = {**ConditionalConfig.only, "prior": "gp"}
     wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
-    conditional: ClassVar[bool] = True
     takes_missing: ClassVar[bool] = True
     needs_whole_groups: ClassVar[bool]
     """Whether a group must not be divided into batches."""
@@ -127,17 +117,6 @@ class GPPriorInferenceConfig(InferenceConfig, ABC):
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:
         return GPPriorInference(setup, self.least_variance, self.largest_variance, self.needs_whole_groups)
-
-    @property
-    def score_name(self) -> str:
-        return "held-out log predictive bound"
-
-    @property
-    def finishes(self) -> bool:
-        return False
-
-    def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
-        return {}
 
 
 class WholeGroupsConfig(GPPriorInferenceConfig, ABC):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpvae_core.covariances.expression import parse_kernel
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inspection.embedding import seeded_sample
 from gpvae_core.inspection.prior_lab.lab import PriorLab
@@ -41,12 +40,8 @@ def _score(lab: PriorLab) -> RunScore:
     errors = lab.errors("test", index, lab.decoded(mean))
     column = path_column(lab.auxiliary("test")) if lab.group else None
     rows, config = lab.run.metrics, lab.run.config
-    scales = {
-        name: parameter
-        for name, parameter in lab.prior.kernel.named_parameters()
-        if name.rpartition(".")[0].endswith("length_scale")
-    }
-    scale = next(iter(scales.values())) if len(scales) == 1 else None
+    scales = [at for name, at in lab.prior.parameters_of_kernel().items() if name.endswith(".length_scale")]
+    scale = scales[0][1] if len(scales) == 1 else None
     points = config.inference.model_dump().get("points")
     path = None if column is None else lab.auxiliary("test")[column.name][index]
     return RunScore(
@@ -58,8 +53,8 @@ def _score(lab: PriorLab) -> RunScore:
         epochs=rows[-1]["epoch"] if rows else 0,
         seconds=float(rows[-1]["seconds"]) if rows else 0.0,
         points=None if points is None else int(points),
-        length_scale=None if scale is None else float(scale.exp()),
-        learned=_learns(lab),
+        length_scale=None if scale is None else float(scale()),
+        learned=any(term.config.learn for term, _ in scales),
         settings=_settings(lab),
     )
 
@@ -75,12 +70,6 @@ def _latents(lab: PriorLab) -> tuple[Indices, Array]:
     index = seeded_sample(len(auxiliary), MOST, 0)
     values = {column.name: auxiliary[column.name][index] for column in lab.kernel_columns}
     return index, lab.predicted(lab.given_training(), values)[0]
-
-
-def _learns(lab: PriorLab) -> bool:
-    """Return whether the length scale was learned, by the kernel's expression; a loaded model learns none."""
-    configs = (term.config.model_dump() for term in parse_kernel(lab.prior.config.kernel).terms())
-    return any(config["learn"] for config in configs if "length_scale" in config)
 
 
 def _settings(lab: PriorLab) -> str:
