@@ -14,6 +14,7 @@ from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import Step, TrainingSetup, cut
 from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, sample
 from gpvae_core.inference.gp_prior.constraint import Terms
+from gpvae_core.inference.gp_prior.given_images import ObservedProcess
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
 from gpvae_core.inference.gp_prior.representation import Representation
 from gpvae_core.inference.gp_prior.represented import context_of, find_vectors, inputs_of_batch, known_categories
@@ -62,7 +63,7 @@ class GPPriorInference(ConditionalInference):
             return self._classified(network, index)
         if network is not None and not network.placed:
             self._place(network)
-        terms, _ = self._terms(vae, train, index, train.count_seen(index) / len(train.seen), generator)
+        terms, _ = self._terms(vae, train, index, len(train.seen_of(index)) / len(train.seen), generator)
         surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
         value = (terms.log_likelihood - terms.kl / len(terms.log_likelihood)).detach()
         sums = {"reconstruction": terms.log_likelihood.sum(), "kl": terms.kl, "mse": terms.square_error.sum()}
@@ -208,6 +209,10 @@ class GPPriorInference(ConditionalInference):
         return split.seen[~context[split.seen]]
 
     @property
+    def columns(self) -> frozenset[str]:
+        return frozenset({*self._gp.prior.inputs.features, self._group} - {""})
+
+    @property
     def group(self) -> str:
         return self._group
 
@@ -234,6 +239,10 @@ class GPPriorInference(ConditionalInference):
         self.ready(split)
         predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
         return Marginals(predicted.mean.mT, predicted.variance.mT)
+
+    @torch.no_grad()
+    def given_images(self, splits: Sequence[DeviceSplit]) -> ObservedProcess:
+        return ObservedProcess(self._gp, splits, [self.pseudo_observations(split) for split in splits])
 
     @torch.no_grad()
     def predictor(self, given: DeviceSplit | None = None, index: Int64[Tensor, " N"] | None = None) -> Predictor:
