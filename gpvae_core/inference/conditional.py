@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -114,6 +114,12 @@ def sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:
     """Return a sample of each latent."""
     eps = torch.randn(q.mean.shape, generator=generator, device=q.mean.device, dtype=q.mean.dtype)
     return q.mean + q.variance.clamp_min(LEAST_VARIANCE).sqrt() * eps
+
+
+def mean_over_seen(split: DeviceSplit, log_likelihood: Callable[[Int64[Tensor, " B"]], Tensor]) -> float:
+    """Return the mean over a split's images, but missing frames, of what is given for those at an index (B,)."""
+    total = sum(float(log_likelihood(index).double().sum()) for index in split.seen.split(CHUNK))
+    return total / len(split.seen)
 
 
 class EpochTerms:

@@ -27,6 +27,7 @@ from gpvae_core.inference.conditional import (
     EpochTerms,
     GivenImages,
     columns_of,
+    mean_over_seen,
     sample,
 )
 from gpvae_core.nets.base import NetConfig
@@ -154,11 +155,12 @@ class ConditionalVAE(ConditionalInference):
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
         z = sample(self.latents(split), torch.Generator(split.images.device).manual_seed(self._setup.seed))
-        total = 0.0
-        for index in split.seen.split(CHUNK):
-            x, g = split.batch(index), self.decode(z[index].float(), columns_of(split, index))
-            total += float(vae.likelihood.log_prob(x, g, split.observed(index)).double().sum())
-        return total / len(split.seen)
+
+        def log_likelihood(index: Int64[Tensor, " B"]) -> Tensor:
+            g = self.decode(z[index].float(), columns_of(split, index))
+            return vae.likelihood.log_prob(split.batch(index), g, split.observed(index))
+
+        return mean_over_seen(split, log_likelihood)
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Do nothing, as the trained model is complete."""
