@@ -54,7 +54,7 @@ def _score(lab: PriorLab) -> RunScore:
         seconds=float(rows[-1]["seconds"]) if rows else 0.0,
         points=None if points is None else int(points),
         length_scale=None if scale is None else float(scale()),
-        learned=any(term.config.learn for term, _ in scales),
+        learned=any(scale.learned for _, scale in scales),
         settings=_settings(lab),
     )
 
