@@ -93,7 +93,7 @@ def memory(case: str, digits: int) -> Row:
 
 @BENCHES.register("gp-prior")
 class GPPriorEpoch(Bench):
-    """An epoch of every method given columns (N = 4,050, batch 256, m = 32), svgp's growth with N, their memory."""
+    """An epoch of all methods given columns but markov (N = 4,050, batch 256), svgp's growth with N, their memory."""
 
     rounds: ClassVar[int] = 2
 

@@ -154,10 +154,11 @@ class ConditionalVAE(ConditionalInference):
         """
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
-        z = sample(self.latents(split), torch.Generator(split.images.device).manual_seed(self._setup.seed))
+        q, generator = self.latents(split), torch.Generator(split.images.device).manual_seed(self._setup.seed)
 
         def log_likelihood(index: Int64[Tensor, " B"]) -> Tensor:
-            g = self.decode(z[index].float(), columns_of(split, index))
+            z = sample(Marginals(q.mean[index], q.variance[index]), generator)
+            g = self.decode(z.float(), columns_of(split, index))
             return vae.likelihood.log_prob(split.batch(index), g, split.observed(index))
 
         return mean_over_seen(split, log_likelihood)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
+from gpvae_core.inference.condition import Condition, with_channels
 from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.model import GPModel
@@ -104,6 +105,15 @@ def test_a_missing_frame_of_a_mini_batch_is_a_dropped_one() -> None:
 
 
 @pytest.mark.parametrize(("method", "settings"), CASES)
+def test_the_score_is_that_of_the_frames_with_pixels(method: str, settings: dict[str, Any]) -> None:
+    vae, scores = built(method, settings, HOLED), []
+    for data in (HOLED, DROPPED):
+        with on(data):
+            scores.append(conditional(method, settings, vae).score())
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+
+
+@pytest.mark.parametrize(("method", "settings"), CASES)
 def test_latents_of_others_are_as_without_it_and_its_own_are_predicted(method: str, settings: dict[str, Any]) -> None:
     vae = built(method, settings, HOLED)
     with on(HOLED):
@@ -160,6 +170,17 @@ def test_what_is_stored_at_missing_pixels_has_no_influence(method: str, settings
     assert torch.equal(means[0], means[1])
 
 
+def terms_by_hand(shown: Tensor, rows: Any) -> tuple[float, float]:
+    """Means over images of sums of log p and of mean square errors, their observed pixels one by one."""
+    log_p, errors = [], []
+    assert HOLED.train.observed is not None
+    for image, mask, y in zip(shown, HOLED.train.observed[rows], HOLED.train.pixels(rows)[:, 0], strict=True):
+        pixels = [(p, t) for p, t, there in zip(image.ravel(), y.ravel(), mask.ravel(), strict=True) if there]
+        log_p.append(sum(float(t * p.log() + (1 - t) * (1 - p).log()) for p, t in pixels))
+        errors.append(np.mean([float((t - p) ** 2) for p, t in pixels]))
+    return float(np.mean(log_p)), float(np.mean(errors))
+
+
 def test_the_terms_are_sums_and_means_over_observed_pixels_by_hand() -> None:
     """Reconstruction and square error of the metrics, with each image's pixels one by one."""
     settings = {**BY_TIME, "likelihood.kind": "bernoulli"}
@@ -173,15 +194,27 @@ def test_the_terms_are_sums_and_means_over_observed_pixels_by_hand() -> None:
     rows = seen(HOLED.train)
     eps = torch.randn((len(rows), 2), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     z = q.mean[rows] + q.variance[rows].sqrt() * eps
-    shown = vae.decode(z.float()).sigmoid().detach()[:, 0]
-    log_p, errors = [], []
-    assert HOLED.train.observed is not None
-    for image, mask, y in zip(shown, HOLED.train.observed[rows], HOLED.train.pixels(rows)[:, 0], strict=True):
-        pixels = [(p, t) for p, t, there in zip(image.ravel(), y.ravel(), mask.ravel(), strict=True) if there]
-        log_p.append(sum(float(t * p.log() + (1 - t) * (1 - p).log()) for p, t in pixels))
-        errors.append(np.mean([float((t - p) ** 2) for p, t in pixels]))
-    assert figures["reconstruction"] == pytest.approx(np.mean(log_p), rel=1e-5)
-    assert figures["mse"] == pytest.approx(np.mean(errors), rel=1e-5)
+    log_p, error = terms_by_hand(vae.decode(z.float()).sigmoid().detach()[:, 0], rows)
+    assert figures["reconstruction"] == pytest.approx(log_p, rel=1e-5)
+    assert figures["mse"] == pytest.approx(error, rel=1e-5)
+
+
+@torch.no_grad()
+def test_the_terms_of_a_conditional_vae_are_sums_and_means_over_observed_pixels_by_hand() -> None:
+    settings = {**BY_OBJECT, "likelihood.kind": "bernoulli"}
+    vae = built("cvae", settings, HOLED)
+    with on(HOLED):
+        engine = conditional("cvae", settings, vae)
+    engine.step(torch.arange(len(HOLED.train)), BoundSettings(), torch.Generator().manual_seed(1))
+    figures, split, rows = engine.figures(), DeviceSplit(HOLED.train, CPU), seen(HOLED.train)
+    assert isinstance(vae.extra, Condition)
+    index = torch.from_numpy(rows)
+    q = vae.encoder(with_channels(split.batch(index), vae.extra(columns_of(split, index))))
+    eps = torch.randn((1, len(rows), 2), generator=torch.Generator().manual_seed(1))[0]
+    g = engine.decode(q.mean + q.variance.sqrt() * eps, columns_of(split, index))
+    log_p, error = terms_by_hand(g.sigmoid()[:, 0], rows)
+    assert figures["reconstruction"] == pytest.approx(log_p, rel=1e-5)
+    assert figures["mse"] == pytest.approx(error, rel=1e-5)
 
 
 def test_missing_frames_are_in_no_batch() -> None:
