@@ -19,6 +19,8 @@ from gpvae_core.progress import Progress
 from gpvae_core.run_files import read_record
 from gpvae_core.run_records import RunMetadata
 
+FEW_EPOCHS = 12
+"""Epochs of which each has its number at the axis."""
 MOST_EPOCHS = 400
 """Epochs of a curve that are drawn: of more, evenly spaced ones."""
 PREFIX, SUFFIX = "kernel.", ".length_scale"
@@ -42,11 +44,13 @@ class LengthScaleOverTraining(RunFigure):
         true = {true_length_scale(run.config.data.name) for run in runs}
         levels = [Level(f"true length scale, {scale:g}", scale) for scale in true if scale and len(true) == 1]
         unit = _unit(runs)
+        epochs = sorted({epoch for curve in curves for epoch in curve.x})
         caption = Caption(
             "learned length scale; mean ± standard deviation over seeds",
             "epoch",
             f"length scale l of the kernel{unit}",
             "",
+            epochs if len(epochs) <= FEW_EPOCHS else (),
         )
         return figure(curves, levels, caption, theme, band=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import plotly.graph_objects as go
@@ -65,25 +66,40 @@ def figure(
     """Return the curves and levels, with means and standard deviations.
 
     Args:
-        band: whether deviations are bands around lines, for curves of many points, and not bars at marks.
+        band: whether deviations are bands around lines, for curves of many points, and not bars at marks. A curve of
+            one point, of which there is no line, is a mark.
     """
     styles = method_styles([curve.name for curve in curves], "", theme)
-    ends = [x for curve in curves for x in curve.x]
-    marks = [mark for k, level in enumerate(levels) for mark in _level(level, (min(ends), max(ends)), k, theme)]
+    x_range = _around([(x, sd) for c in curves for x, sd in zip_longest(c.x, c.x_sd, fillvalue=0.0)])
+    y_range = _around(
+        [(y, sd) for c in curves for y, sd in zip(c.y, c.sd, strict=True)] + [(v.value, v.sd) for v in levels]
+    )
+    xs = x_range or [x for curve in curves for x in curve.x]
+    marks = [mark for k, level in enumerate(levels) for mark in _level(level, (min(xs), max(xs)), k, theme)]
     for curve in curves:
-        style = styles[curve.name]
-        marks += _with_band(curve, style, caption) if band else [_with_bars(curve, style, caption, theme)]
+        style, is_line = styles[curve.name], band and len(curve.x) > 1
+        marks += _with_band(curve, style, caption) if is_line else [_with_bars(curve, style, caption, theme)]
     entries = len(curves) + len(levels)
     height = HEIGHT + LEGEND_ROW * entries
     layout = frame(theme, WIDTH, height, (*MARGIN[:3], MARGIN[3] + LEGEND_ROW * entries), showlegend=True)
     layout["title"] = {"text": caption.title, "font": {"size": 12, "color": theme.text}, "x": 0.02, "y": 0.985}
     ticks = {"tickvals": list(caption.x_ticks)} if caption.x_ticks else {}
-    layout["xaxis"], layout["yaxis"] = axis(theme, caption.x, **ticks), axis(theme, caption.y)
+    layout["xaxis"] = axis(theme, caption.x, range=x_range, **ticks)
+    layout["yaxis"] = axis(theme, caption.y, range=y_range)
     layout["legend"] = {
         "x": 0.0, "y": -44 / (HEIGHT - MARGIN[2] - MARGIN[3]), "xanchor": "left", "yanchor": "top",
         "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
     return figure_of(marks, layout)
+
+
+def _around(values: Sequence[tuple[float, float]]) -> list[float] | None:
+    """Return the range of an axis, half of the value to each side, where all (value, deviation) are one value.
+
+    By itself plotly would show 1 to each side, whatever the value. None where there are several values, or 0.
+    """
+    (value, *others), deviates = {value for value, _ in values}, any(sd for _, sd in values)
+    return None if others or deviates or not value else [value - abs(value) / 2, value + abs(value) / 2]
 
 
 def _level(level: Level, ends: tuple[float, float], number: int, theme: Theme) -> list[Mark]:
