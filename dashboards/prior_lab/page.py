@@ -21,7 +21,7 @@ from dashboards.widgets.video import VideoPlayer
 
 WHOLE_ROW = ":host { grid-column: 1 / -1; }"
 NO_VIEW = (
-    "The kernel of this run takes neither a number nor two categories: there is no series to play and nothing to turn. "
+    "This run depends on neither a number nor two categories: there is no series to play and nothing to turn. "
     "Below: its training, its latents, and the runs on the same data."
 )
 
@@ -120,7 +120,7 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.asked.visible = self.cards.visible = bool(names)
         if not names:
             if self.state.run:
-                self.notice.add(f"there is no run '{self.state.run}' with a GP prior here")
+                self.notice.add(f"there is no run '{self.state.run}' on images given their columns here")
             self.show_line("")
             self.training.offer(None)
             return

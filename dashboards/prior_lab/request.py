@@ -15,7 +15,7 @@ from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.prior_lab.grid import GridLab
-    from gpvae_core.inspection.prior_lab.lab import PriorLab
+    from gpvae_core.inspection.prior_lab.lab import ConditionalLab
     from gpvae_core.inspection.prior_lab.series import SeriesLab
     from gpvae_core.inspection.prior_lab.turn import TurnLab
 
@@ -25,14 +25,14 @@ class PriorLabRequest:
     """The state of the GP-Prior Lab, checked, with the labs of the run and of the one beside it."""
 
     labs: PriorLabs
-    lab: PriorLab
-    other: PriorLab | None
+    lab: ConditionalLab
+    other: ConditionalLab | None
     series: tuple[SeriesLab, ...]
     """The series of both runs; () where instances are in no series."""
     turns: tuple[TurnLab, ...]
     """The objects of both runs; () where there is no number to turn them by."""
     grid: GridLab | None
-    """The pairs of two categories of the run; None where its prior takes no two."""
+    """The pairs of two categories of the run; None where its predictions depend on no two."""
     runs: tuple[str, ...]
     mates: tuple[str, ...]
     item: int
@@ -45,7 +45,7 @@ class PriorLabRequest:
     theme: Theme
 
     @property
-    def both(self) -> tuple[PriorLab, ...]:
+    def both(self) -> tuple[ConditionalLab, ...]:
         """The labs of the runs shown."""
         return (self.lab,) if self.other is None else (self.lab, self.other)
 
@@ -68,10 +68,10 @@ class PriorLabPane(Pane[PriorLabRequest]):
 
 
 def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None:
-    """Return the request, None where there is no run with a GP prior; what does not exist is corrected.
+    """Return the request, None where there is no run on images given their columns; what does not exist is corrected.
 
     Raises:
-        UserError: no run with a GP prior can be loaded.
+        UserError: none can be loaded.
     """
     names = labs.names()
     if not names:
@@ -119,7 +119,7 @@ def _place(turns: tuple[TurnLab, ...], values: Values) -> float:
     return turn.first_place(values["item"])
 
 
-def _other(labs: PriorLabs, name: str, lab: PriorLab, values: Values) -> PriorLab | None:
+def _other(labs: PriorLabs, name: str, lab: ConditionalLab, values: Values) -> ConditionalLab | None:
     """Return the run to be shown beside, None for none; one that does not fit is taken back, with a complaint."""
     if not values["other"] or values["other"] == name:
         values.correct("other", "")
@@ -133,7 +133,11 @@ def _other(labs: PriorLabs, name: str, lab: PriorLab, values: Values) -> PriorLa
     return other
 
 
-def _stand_together(left: PriorLab, right: PriorLab) -> bool:
+def _stand_together(left: ConditionalLab, right: ConditionalLab) -> bool:
     """Return whether two runs are on the same data and looked at in the same way."""
     same_data = left.run.meta.data_fingerprint == right.run.meta.data_fingerprint
-    return same_data and (left.layout, left.number, left.group) == (right.layout, right.number, right.group)
+    return same_data and _looked_at(left) == _looked_at(right)
+
+
+def _looked_at(lab: ConditionalLab) -> tuple[object, ...]:
+    return lab.layout, lab.number, lab.group, frozenset(column.name for column in lab.categories)

@@ -17,11 +17,11 @@ from gpvae_core.plots.prior_scores import ERRORS, against_points, against_time, 
 from gpvae_core.progress import Progress, duration
 
 if TYPE_CHECKING:
-    from gpvae_core.inspection.prior_lab.lab import PriorLab
+    from gpvae_core.inspection.prior_lab.lab import ConditionalLab
 
 TERMS_READ = (
-    "E log p(y|z) of the training images and, taken from it, the KL term of the GP prior: their difference is the "
-    "bound. Validation score: log predictive bound of held-out images."
+    "E log p(y|z) of the training images and, taken from it, the KL term to the prior: their difference is the bound. "
+    " Validation score: log predictive bound of held-out images."
 )
 GECO_READ = " GECO raises λ while the constraint C, mean square error less its tolerance, is above 0."
 
@@ -175,7 +175,7 @@ def runs_compared(request: PriorLabRequest) -> Hashable:
     return tuple((name, library.weights(name)) for name in (request.lab.name, *request.mates))
 
 
-def compared(request: PriorLabRequest) -> list[PriorLab]:
+def compared(request: PriorLabRequest) -> list[ConditionalLab]:
     """Return the run shown and the others on the same data; one that cannot be loaded is left out."""
     labs = [request.lab]
     for name in request.mates:

@@ -24,7 +24,7 @@ def place_of(text: str) -> float | None:
 class PriorLabState(PageState):
     """The choices of one GP-Prior Lab page."""
 
-    run = param.String(doc="Run with a GP prior")
+    run = param.String(doc="Run with a GP prior, or a rival that knows the columns of images")
     other = param.String(doc="Run on the same data shown beside it")
     item = param.Integer(default=0, bounds=(0, None), doc="Series of the test images, or object")
     hide = param.Selector(default="none", objects=list(HIDDEN), doc="Frames of the series that the model is not given")

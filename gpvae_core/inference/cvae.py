@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -36,6 +37,26 @@ from gpvae_core.validation import DeviceSplit
 
 MOST_NUMBERS_OF_A_CONDITION = 256
 """Most numbers of a condition, each of which is a channel of every image."""
+
+
+@dataclass(frozen=True)
+class IdentityLatents:
+    """The predictive distributions of latents at columns, by the training images of K identities."""
+
+    identity: str
+    """Name of the category; '' for none, with which every latent has the prior."""
+    q: Marginals
+    """Of shape (K, D); the prior of an identity without a training image."""
+
+    def at(self, values: Mapping[str, Tensor]) -> Marginals:
+        """Return the distributions (B, D) of the latents of B instances with these columns."""
+        like, count = self.q.mean, len(next(iter(values.values())))
+        mean, variance = like.new_zeros(count, like.shape[1]), like.new_ones(count, like.shape[1])
+        if self.identity:
+            codes = values[self.identity]
+            known = codes < len(like)
+            mean[known], variance[known] = like[codes[known]], self.q.variance[codes[known]]
+        return Marginals(mean, variance)
 
 
 class ConditionalVAE(ConditionalInference):
@@ -85,23 +106,29 @@ class ConditionalVAE(ConditionalInference):
         return f"the training images of the same {self._identity}" if self._identity else "no other images"
 
     @torch.no_grad()
-    def latents(self, split: DeviceSplit) -> Marginals:
+    def encoded(self, split: DeviceSplit, index: Int64[Tensor, " N"]) -> Marginals:
+        """Return q(z|y, c) of images of a split, (N, D)."""
+        pieces = [self._encode(split, part) for part in index.split(CHUNK)]
+        return Marginals(torch.cat([q.mean for q in pieces]).double(), torch.cat([q.variance for q in pieces]).double())
+
+    @torch.no_grad()
+    def predictive(self) -> IdentityLatents:
+        """Return the predictive distributions of the latents of all identities, given all training images."""
         train, identity = self._setup.train, self._identity
-        shape = len(split), self._setup.vae.latent_dim
-        prior = Marginals(*(split.images.new_full(shape, value, dtype=torch.float64) for value in (0.0, 1.0)))
         if not identity:
-            return prior
-        rows = torch.arange(len(train), device=train.images.device)
-        pieces = [(q.mean.double(), q.variance.double()) for q in (self._encode(train, i) for i in rows.split(CHUNK))]
-        mean, variance = (torch.cat(list(piece)) for piece in zip(*pieces, strict=True))
-        codes, own = train.columns[identity], split.columns[identity]
-        n = torch.bincount(codes, minlength=int(own.max()) + 1)[:, None]
-        sums = [values.new_zeros(len(n), shape[1]).index_add(0, codes, values) for values in (mean, variance)]
-        known = (n > 0)[own]
-        return Marginals(
-            torch.where(known, (sums[0] / n)[own], prior.mean),
-            torch.where(known, (sums[1] / n**2)[own], prior.variance),
+            nothing = torch.zeros(0, self._setup.vae.latent_dim, dtype=torch.float64, device=train.images.device)
+            return IdentityLatents("", Marginals(nothing, nothing))
+        q = self.encoded(train, torch.arange(len(train), device=train.images.device))
+        codes = train.columns[identity]
+        n = torch.bincount(codes)[:, None]
+        mean, variance = (t.new_zeros(len(n), t.shape[1]).index_add(0, codes, t) for t in (q.mean, q.variance))
+        return IdentityLatents(
+            identity, Marginals(torch.where(n > 0, mean / n, 0.0), torch.where(n > 0, variance / n**2, 1.0))
         )
+
+    @torch.no_grad()
+    def latents(self, split: DeviceSplit) -> Marginals:
+        return self.predictive().at(columns_of(split))
 
     def figures(self) -> dict[str, float]:
         """Return the terms of the bound per image of the epoch, or of its images since training was resumed."""

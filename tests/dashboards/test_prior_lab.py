@@ -31,12 +31,13 @@ expect.set_options(timeout=30_000)
 
 @pytest.fixture(scope="module")
 def prior_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs on films with a known path, one on views of objects, one on pairs of categories."""
+    """Two runs on films with a known path, one with a GP prior and a rival on views of objects, one on pairs."""
     folder = tmp_path_factory.mktemp("prior")
     of_films, of_views = films(folder / "films.npz"), views(folder / "views.npz")
     root = folder / "runs"
     root.mkdir()
     run_on(pairs(folder / "pairs.npz"), root / "pairs-svgp", "svgp:12", BY_PAIR)
+    run_on(of_views, root / "views-cvae", "cvae", {})
     run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE | {"balance": "geco"})
     run_on(of_films, root / "films-markov", "markov", BY_TIME)
     run_on(of_films, root / "films-svgp", "svgp:4", BY_TIME)
@@ -82,7 +83,7 @@ def test_other_pages_leave_runs_with_a_gp_prior_out(prior_runs: Path, runs: Path
     (tmp_path / "tiny-vae").symlink_to(runs / "tiny-vae")
     library = RunLibrary([tmp_path])
     assert library.image_names() == ["tiny-vae"]
-    assert library.prior_names() == ["films-svgp"]
+    assert library.conditional_names() == ["films-svgp"]
     explorer = opened(ExplorerPage, tmp_path, "run=films-svgp")
     wait_until(explorer, lambda: explorer.session.request is not None)
     assert explorer.state.run == "tiny-vae"
@@ -104,7 +105,7 @@ def test_other_pages_leave_runs_with_a_gp_prior_out(prior_runs: Path, runs: Path
 
 def test_pages_on_images_say_where_runs_with_a_gp_prior_are_shown(prior_runs: Path) -> None:
     page = opened(ExplorerPage, prior_runs)
-    assert "the GP-Prior Lab shows those" in said(page)
+    assert "the GP-Prior Lab shows them" in said(page)
     page.close()
 
 
@@ -238,6 +239,25 @@ def test_an_object_is_turned_by_keys_and_its_views_are_shown(offline_page: Any, 
     expect(card(page, "points").locator(".message")).to_contain_text("No other run here differs")
     terms = "window.gpvaePlots.prior_training.layout.annotations.map(note => note.text).join()"
     assert "multiplier" in page.evaluate(terms), "GECO's terms are drawn"
+    expect(page.locator(".notice")).to_be_hidden()
+
+
+@pytest.mark.page
+def test_a_conditional_vae_is_turned_and_stands_beside_a_run_with_a_gp_prior(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=views-cvae&item=2&with=views-svgp", "view")
+    expect(page.locator(".summary")).to_contain_text(re.compile("thing 2 at 135.0°: views-cvae MSE.*; views-svgp MSE"))
+    alt(page, "behind").to_have_attribute("aria-label", re.compile(r"(thing 2 at .*: 1[67]\.\d %; ){5}"))
+    expect(card(page, "latents").locator(".message")).to_contain_text("views-cvae has no process over angle")
+    alt(page, "scores").to_have_attribute("aria-label", re.compile("views-cvae: .*views-svgp: "))
+    alt(page, "map").to_have_attribute("aria-label", re.compile("coloured by"))
+    slider = page.get_by_role("slider", name="angle")
+    slider.focus()
+    slider.press("Home")
+    wait_for_choice(page, "at", "0")
+    expect(page.locator(".summary")).to_contain_text("thing 2 at 0.0°: views-cvae MSE")
+    page.get_by_role("button", name="Train another").click()
+    page.get_by_role("combobox", name="Method").click()
+    expect(page.locator("li").get_by_text("cvae", exact=True)).to_be_visible()
     expect(page.locator(".notice")).to_be_hidden()
 
 

@@ -14,10 +14,10 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.views import views_behind
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.first_runs import planned, prior_methods, run_name, train_run
+from gpvae_core.inspection.prior_lab.first_runs import conditional_methods, planned, run_name, train_run
 from gpvae_core.inspection.prior_lab.grid import GridLab
-from gpvae_core.inspection.prior_lab.lab import PriorLab
 from gpvae_core.inspection.prior_lab.latent_map import latent_map
+from gpvae_core.inspection.prior_lab.prior import PriorLab
 from gpvae_core.inspection.prior_lab.scores import run_score, series_of_points
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.turn import TurnLab
@@ -65,7 +65,7 @@ def test_an_object_is_predicted_as_the_evaluation_does(root: Path) -> None:
         view = turn.view(position, at)
         k = int(np.flatnonzero(test["object"] == position)[0])
         z = run.latents("test").mean[[k]].numpy()
-        np.testing.assert_allclose(view.mean, run.decoded(z)[0], atol=1e-5)
+        np.testing.assert_allclose(view.mean, run.decoded(z, {})[0], atol=1e-5)
         truth = run.run.data.test.pixels([k])[0].double().numpy()
         assert view.truth is not None
         assert (view.truth.split, view.truth.index) == ("test", k)
@@ -127,7 +127,7 @@ def test_pairs_are_predicted_as_the_evaluation_does_and_marked_by_their_split(ro
             errors[cell.trained].append(cell.mse)
             found = np.flatnonzero((test["character"] == who) & (test["pose"] == pose))
             if found.size:
-                np.testing.assert_allclose(cell.predicted, run.decoded(means[found])[0], atol=1e-5)
+                np.testing.assert_allclose(cell.predicted, run.decoded(means[found], {})[0], atol=1e-5)
     assert mean_errors(view) == pytest.approx((np.mean(errors[False]), np.mean(errors[True])))
     assert len(tidy(export.grid(view))) == 5 * 8
     with pytest.raises(UserError, match="has no grid"):
@@ -138,7 +138,7 @@ def test_maps_show_the_latents_or_their_neighbourhoods(root: Path) -> None:
     plane = lab(root, "turn")
     found = latent_map(plane, silent)
     train = plane.auxiliary("train")
-    z, _ = plane.predicted(plane.given_training(), {name: train[name] for name in ("angle", "object")})
+    z, _ = plane.predicted({name: train[name] for name in ("angle", "object")})
     np.testing.assert_allclose(found.xy, z)
     assert found.colours == ("angle (degrees)", "object")
     series = latent_map(lab(root, "exact"), silent)
@@ -215,7 +215,7 @@ def test_figures_hold_the_numbers_of_their_views(root: Path) -> None:
 
 def test_further_runs_have_the_settings_of_the_first(root: Path, tmp_path: Path) -> None:
     run = lab(root, "m6")
-    assert {"svgp", "markov", "gp-vae"} <= set(prior_methods())
+    assert {"svgp", "markov", "gp-vae"} <= set(conditional_methods())
     more = planned(run, "svgp:2", 1)
     own = run.run.config
     assert (more.method, more.inference.model_dump()["points"], more.train.epochs) == ("svgp:2", 2, 1)

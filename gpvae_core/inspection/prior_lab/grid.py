@@ -1,11 +1,11 @@
-"""Predictions at pairs of two categories under a GP prior, such as characters in poses (Jazbec et al. 2021, Fig. 8)."""
+"""Images predicted at pairs of two categories, such as characters in poses (Jazbec et al. 2021, Fig. 8)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.prior_lab.lab import PriorLab
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab
 from gpvae_core.inspection.prior_lab.views import GridCell, GridView
 from gpvae_core.inspection.views import Array, Indices
 
@@ -15,11 +15,11 @@ SPLITS = ("test", "validation", "train")
 
 
 class GridLab:
-    """The pairs of the two categories that the prior's kernel takes, as far as each was trained on."""
+    """The pairs of the two categories on which predictions depend, as far as each was trained on."""
 
-    def __init__(self, lab: PriorLab) -> None:
+    def __init__(self, lab: ConditionalLab) -> None:
         if lab.layout != "grid":
-            raise UserError(f"run '{lab.name}' has no grid: its prior takes no two categories without series")
+            raise UserError(f"run '{lab.name}' has no grid: wanted one that depends on two categories, without series")
         self.lab = lab
         self.row, self.column = lab.categories
         train = lab.auxiliary("train")
@@ -38,8 +38,10 @@ class GridLab:
         rows = np.take(self._rows, np.arange(position, position + min(ROWS, len(self._rows))), mode="wrap")
         columns = self._columns_for(rows)
         r, c = (part.reshape(-1) for part in np.meshgrid(rows, columns, indexing="ij"))
-        mean, _ = self.lab.predicted(self.lab.given_training(), {self.row.name: r, self.column.name: c})
-        images = self.lab.decoded(mean).reshape(len(rows), len(columns), *self.lab.run.model.event_shape)
+        pairs = {self.row.name: r, self.column.name: c}
+        images = self.lab.decoded(self.lab.predicted(pairs)[0], pairs).reshape(
+            len(rows), len(columns), *self.lab.run.model.event_shape
+        )
         return GridView(
             run=self.lab.name,
             row_name=self.row.name,

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inspection.embedding import seeded_sample
-from gpvae_core.inspection.prior_lab.lab import PriorLab
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.views import RunScore
 from gpvae_core.inspection.views import Array, Indices
@@ -21,12 +21,12 @@ IGNORED = {"seed", "method"}
 """Settings in which runs of one series may differ, beside the number of inducing points and of epochs."""
 
 
-def run_score(lab: PriorLab) -> RunScore:
+def run_score(lab: ConditionalLab) -> RunScore:
     """Return the errors of a run on the test images, and its cost; computed once."""
     return lab.results.get("score", lambda: _score(lab))
 
 
-def run_scores(labs: Sequence[PriorLab], progress: Progress) -> tuple[RunScore, ...]:
+def run_scores(labs: Sequence[ConditionalLab], progress: Progress) -> tuple[RunScore, ...]:
     """Return the scores of these runs."""
     scores = []
     for number, lab in enumerate(labs):
@@ -35,13 +35,13 @@ def run_scores(labs: Sequence[PriorLab], progress: Progress) -> tuple[RunScore, 
     return tuple(scores)
 
 
-def _score(lab: PriorLab) -> RunScore:
+def _score(lab: ConditionalLab) -> RunScore:
     index, mean = _latents(lab)
-    errors = lab.errors("test", index, lab.decoded(mean))
+    columns = {column.name: lab.auxiliary("test")[column.name][index] for column in lab.columns}
+    errors = lab.errors("test", index, lab.decoded(mean, columns))
     column = path_column(lab.auxiliary("test")) if lab.group else None
     rows, config = lab.run.metrics, lab.run.config
-    scales = [at for name, at in lab.prior.parameters_of_kernel().items() if name.endswith(".length_scale")]
-    scale = scales[0][1] if len(scales) == 1 else None
+    scales = lab.length_scales()
     points = config.inference.model_dump().get("points")
     path = None if column is None else lab.auxiliary("test")[column.name][index]
     return RunScore(
@@ -53,13 +53,13 @@ def _score(lab: PriorLab) -> RunScore:
         epochs=rows[-1]["epoch"] if rows else 0,
         seconds=float(rows[-1]["seconds"]) if rows else 0.0,
         points=None if points is None else int(points),
-        length_scale=None if scale is None else float(scale()),
-        learned=any(term.config.learn for term, _ in scales),
+        length_scale=scales[0][0] if len(scales) == 1 else None,
+        learned=any(learned for _, learned in scales),
         settings=_settings(lab),
     )
 
 
-def _latents(lab: PriorLab) -> tuple[Indices, Array]:
+def _latents(lab: ConditionalLab) -> tuple[Indices, Array]:
     """Return test images, at most about MOST of them, and the posterior means (M, D) of their latents."""
     if lab.layout == "series":
         return lab.results.get("series", lambda: SeriesLab(lab)).first_latents()
@@ -68,11 +68,10 @@ def _latents(lab: PriorLab) -> tuple[Indices, Array]:
         return np.arange(len(q.mean)), q.mean.cpu().numpy()
     auxiliary = lab.auxiliary("test")
     index = seeded_sample(len(auxiliary), MOST, 0)
-    values = {column.name: auxiliary[column.name][index] for column in lab.kernel_columns}
-    return index, lab.predicted(lab.given_training(), values)[0]
+    return index, lab.predicted({column.name: auxiliary[column.name][index] for column in lab.columns})[0]
 
 
-def _settings(lab: PriorLab) -> str:
+def _settings(lab: ConditionalLab) -> str:
     """Return the settings in which runs of one series agree, as one text."""
     raw = lab.run.config.to_json()
     raw = {key: value for key, value in raw.items() if key not in IGNORED}

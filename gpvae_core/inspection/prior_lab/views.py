@@ -13,7 +13,10 @@ from gpvae_core.inspection.views import Array, Indices, LabelledMap
 
 Layout: TypeAlias = Literal["series", "turn", "grid", ""]
 """How instances are looked at: series of frames, one object at any value of a number, a grid of two categories, or
-not at all where the prior's kernel takes none of these."""
+not at all where predictions depend on none of these."""
+Rests: TypeAlias = Literal["weights", "identity", "free", "nothing"]
+"""What the latents that are predicted rest on: training images by the weights of the kernel smoother, those of the same
+identity alike, a posterior with parameters of its own, or nothing, where they have the prior."""
 
 HIDDEN: dict[str, str] = {
     "none": "no frames",
@@ -147,6 +150,9 @@ class TurnView:
     nearest first."""
     effective: float | None
     """Effective number of training views behind the prediction; None without weights."""
+    rests: Rests
+    has_process: bool
+    """Whether the latents are a function of the number; else they are the same at all its values."""
     given: int
     """Number of training views."""
     strip: Array
