@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TERMS_READ = (
     "E log p(y|z) of the training images and, taken from it, the KL term to the prior: their difference is the bound. "
-    " Validation score: log predictive bound of held-out images."
+    "Validation score: log predictive bound of held-out images."
 )
 GECO_READ = " GECO raises λ while the constraint C, mean square error less its tolerance, is above 0."
 

@@ -21,7 +21,7 @@ from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.prior_lab.page import PriorLabPage
 from dashboards.prior_lab.state import PriorLabState
 from tests.dashboards.conftest import eventually, wait_until
-from tests.dashboards.prior_runs import BY_ANGLE, BY_PAIR, BY_TIME, films, pairs, run_on, views
+from tests.dashboards.prior_runs import BY_ANGLE, BY_CONTEXT, BY_PAIR, BY_TIME, films, heroes, pairs, run_on, views
 from tests.dashboards.saving import check_figure, save
 from tests.dashboards.steps import wait_for_choice
 from tests.tidy import tidy
@@ -37,6 +37,7 @@ def prior_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = folder / "runs"
     root.mkdir()
     run_on(pairs(folder / "pairs.npz"), root / "pairs-svgp", "svgp:12", BY_PAIR)
+    run_on(heroes(folder / "heroes.npz"), root / "heroes-svgp", "svgp:12", BY_CONTEXT)
     run_on(of_views, root / "views-cvae", "cvae", {})
     run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE | {"balance": "geco"})
     run_on(of_films, root / "films-markov", "markov", BY_TIME)
@@ -264,12 +265,16 @@ def test_a_conditional_vae_is_turned_and_stands_beside_a_run_with_a_gp_prior(off
 @pytest.mark.page
 def test_pairs_and_runs_are_compared(offline_page: Any, prior_url: str) -> None:
     page = opened_in_browser(offline_page, prior_url, "?run=pairs-svgp", "grid")
-    expect(page.locator(".summary")).to_contain_text(re.compile("pairs-svgp: MSE .* not trained on"))
+    expect(page.locator(".summary")).to_contain_text(re.compile("pairs-svgp: MSE .* generated .not trained on"))
     alt(page, "grid").to_have_attribute("aria-label", re.compile("Grid of 5 by 8 predictions"))
     page.get_by_role("button", name="Next row").click()
     wait_for_choice(page, "item", "1")
     check_figure(page, card(page, "grid"), "pairs-svgp", "hero 1")
     assert len(tidy(save(page, card(page, "grid"), "CSV")[1].decode())) == 40
+    opened_in_browser(page, prior_url, "?run=heroes-svgp", "grid")
+    expect(page.locator(".summary")).to_contain_text(re.compile(r"\d for those generated .*\d for those given, .*on"))
+    expect(card(page, "grid")).to_contain_text("found from its first images, which are given")
+    check_figure(page, card(page, "grid"), "hero 6", "new", "in training", "given", "generated", "trained on")
     opened_in_browser(page, prior_url, "?run=films-svgp&error=path&time=epoch", "scores")
     alt(page, "scores").to_have_attribute("aria-label", re.compile("films-svgp: .*films-markov: .*path RMSE"))
     card(page, "scores").locator("select[name=error]").select_option("mse")

@@ -99,8 +99,8 @@ def scores(found: Sequence[RunScore]) -> str:
 def grid(view: GridView) -> str:
     """Return one row for each pair."""
     rows = (
-        [view.run, row, column, None if cell.truth is None else cell.trained, cell.mse]
-        for row, cells in zip(view.rows, view.cells, strict=True)
+        [view.run, row, new, column, None if cell.truth is None else cell.kind, cell.mse]
+        for row, new, cells in zip(view.rows, view.new, view.cells, strict=True)
         for column, cell in zip(view.columns, cells, strict=True)
     )
-    return csv_text(["run", view.row_name, view.column_name, "trained_on", "mse"], rows)
+    return csv_text(["run", view.row_name, "is_new", view.column_name, "image", "mse"], rows)

@@ -127,6 +127,12 @@ class ConditionalLab(ABC):
         """Return the images of a split on which an evaluation takes errors: those that predictions are not given."""
         return self.engine.scored(self.on_device[split]).cpu().numpy()
 
+    def is_given(self, split: str) -> NDArray[np.bool_]:
+        """Return which images of a split that is not trained on predictions are given all the same, as a context."""
+        given = self.is_seen(split, np.arange(len(self.splits[split])))
+        given[self.scored(split)] = False
+        return given
+
     def errors(self, split: str, index: Indices, decoded: Array) -> Array:
         """Return the mean square error of each image's observed pixels, (B,); NaN for a missing frame."""
         at = torch.as_tensor(np.asarray(index), device=self.run.device)

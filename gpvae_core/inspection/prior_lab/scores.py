@@ -60,14 +60,14 @@ def _score(lab: ConditionalLab) -> RunScore:
 
 
 def _latents(lab: ConditionalLab) -> tuple[Indices, Array]:
-    """Return test images, at most about MOST of them, and the posterior means (M, D) of their latents."""
+    """Return test images that are scored, at most about MOST, and the posterior means (M, D) of their latents."""
     if lab.layout == "series":
         return lab.results.get("series", lambda: SeriesLab(lab)).first_latents()
+    scored = lab.scored("test")
     if lab.group:
-        q = lab.latents("test")
-        return np.arange(len(q.mean)), q.mean.cpu().numpy()
+        return scored, lab.latents("test").mean.cpu().numpy()[scored]
     auxiliary = lab.auxiliary("test")
-    index = seeded_sample(len(auxiliary), MOST, 0)
+    index = scored[seeded_sample(len(scored), MOST, 0)]
     return index, lab.predicted({column.name: auxiliary[column.name][index] for column in lab.columns})[0]
 
 

@@ -166,6 +166,10 @@ class TurnView:
     """(M,) values of the object's training views."""
 
 
+CellKind: TypeAlias = Literal["generated", "given", "trained"]
+"""Whether the model saw the image of a pair: not at all, as one of the first of a new category, or in training."""
+
+
 @dataclass(frozen=True)
 class GridCell:
     """A cell of a grid of two categories."""
@@ -174,8 +178,7 @@ class GridCell:
     """(C, H, W)."""
     truth: Array | None
     """(C, H, W); None where there is no such image."""
-    trained: bool
-    """Whether the image was trained on."""
+    kind: CellKind
     mse: float | None
 
 
@@ -187,8 +190,19 @@ class GridView:
     row_name: str
     column_name: str
     rows: tuple[str, ...]
+    new: tuple[bool, ...]
+    """Whether each row's category has no training image."""
     columns: tuple[str, ...]
     cells: tuple[tuple[GridCell, ...], ...]
+
+    @property
+    def errors(self) -> dict[CellKind, float]:
+        """Mean square error of a pixel over the pairs of each kind whose true image is known."""
+        found: dict[CellKind, list[float]] = {}
+        for cell in (cell for row in self.cells for cell in row):
+            if cell.mse is not None and np.isfinite(cell.mse):
+                found.setdefault(cell.kind, []).append(cell.mse)
+        return {kind: float(np.mean(values)) for kind, values in found.items()}
 
 
 @dataclass(frozen=True)
@@ -253,11 +267,3 @@ class RunScore:
     def seconds_per_epoch(self) -> float:
         """Mean seconds of an epoch's training pass."""
         return self.seconds / max(1, self.epochs)
-
-
-def mean_errors(view: GridView) -> tuple[float | None, float | None]:
-    """Return the mean square errors over the pairs of a grid that were not trained on, and over those that were."""
-    known = [cell for cells in view.cells for cell in cells if cell.mse is not None]
-    parts = [[cell.mse or 0.0 for cell in known if cell.trained == trained] for trained in (False, True)]
-    unseen, seen = (float(np.mean(part)) if part else None for part in parts)
-    return unseen, seen
