@@ -65,6 +65,11 @@ class RunOnDisk:
         """Wall time of the training passes, in seconds."""
         return self.metrics[-1]["seconds"]
 
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean wall time of an epoch's training pass, in seconds."""
+        return self.seconds / self.metrics[-1]["epoch"]
+
 
 def runs_at(places: Sequence[Path]) -> list[RunOnDisk]:
     """Return the runs at these places: run folders, and folders of runs or of sweeps. Each run is returned once.
@@ -74,7 +79,7 @@ def runs_at(places: Sequence[Path]) -> list[RunOnDisk]:
     """
     found: dict[Path, RunOnDisk] = {}
     for place in places:
-        here = [_run_at(folder) for folder in _folders(place)]
+        here = [run_at(folder) for folder in _folders(place)]
         started = [run for run in here if run is not None]
         if not started:
             raise UserError(f"'{place}' has no run with a finished epoch: wanted a run, or a folder of runs or a sweep")
@@ -90,8 +95,8 @@ def _folders(place: Path) -> list[Path]:
     return sorted(path for path in below.iterdir() if (path / "config.json").is_file())
 
 
-def _run_at(folder: Path) -> RunOnDisk | None:
-    """Return the run in a folder; None if it has no finished epoch yet, as one that a sweep has just begun."""
+def run_at(folder: Path) -> RunOnDisk | None:
+    """Return the run in this folder; None if it has no finished epoch yet, as one that a sweep has just begun."""
     if not read_metrics(folder / "metrics.jsonl"):
         return None
     return RunOnDisk(folder, read_config(folder), summarize(folder).partial)
