@@ -15,6 +15,8 @@ from gpvae_core.inspection.prior_lab.views import HIDDEN
 from gpvae_core.plots.prior_view import place_words
 
 NOTHING = "nothing"
+NAMES = {"train": "training"}
+SEEN = {True: "which was trained on", False: "which was not trained on"}
 
 
 class PriorLabControls(Controls):
@@ -67,11 +69,16 @@ class PriorLabControls(Controls):
         self.thing.show(request.item, len(turn) - 1)
         low, high = turn.range
         known = turn.known_places(request.item)
-        unseen = [(split, float(at)) for split in ("test", "validation") for at in known[split][:1]]
+        first = [(split, float(at)) for split in ("test", "validation", "train") for at in known[split][:1]]
         axis = f"{turn.number.name} ({turn.unit})"
         choices = [
-            [f"{at:.9g}", f"{split} view", f"At {place_words(at, axis)}, which was not trained on", at == request.at]
-            for split, at in unseen
+            [
+                f"{at:.9g}",
+                f"{NAMES.get(split, split)} view",
+                f"At {place_words(at, axis)}, {SEEN[split == 'train']}",
+                at == request.at,
+            ]
+            for split, at in first
         ]
         note = f"{turn.unit} {place_words(request.at, axis).partition(' (')[2].rstrip(')')}".strip()
         self.at.param.update(

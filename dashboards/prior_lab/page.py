@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 import panel as pn
@@ -11,7 +11,16 @@ from dashboards.lab.looks import WIDE, card_grid
 from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.prior_lab import grid_panes, run_panes, series_panes, turn_panes
+from dashboards.prior_lab import (
+    compared_panes,
+    grid_panes,
+    instance_panes,
+    kept_panes,
+    run_panes,
+    series_panes,
+    turn_panes,
+)
+from dashboards.prior_lab.asked import AskedPane
 from dashboards.prior_lab.controls import PriorLabControls
 from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest, resolve
@@ -35,7 +44,8 @@ class PriorLabPage(Page[PriorLabRequest]):
     line_style: ClassVar[str] = ".summary { font-size: 14px; line-height: 1.45; }"
 
     def make_panes(self) -> Sequence[PriorLabPane]:
-        return *series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *run_panes.PANES
+        of_item = *series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *instance_panes.PANES
+        return *of_item, *run_panes.PANES, *compared_panes.PANES, *kept_panes.PANES
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(PriorLabs)
@@ -43,6 +53,8 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.training = PriorTraining(self.labs, self.notice.show)
         self.player = VideoPlayer({}, dark=self.state.param.dark, visible=False, margin=0)
         self._playing: tuple[object, ...] = ()
+        self._asked: set[Hashable] = set()
+        """The views that take long and were asked for in this tab."""
         self.line.min_height = 44
         self.show_line("Loading the runs…")
         self.controls.bar.append(self.training.toggle)
@@ -55,7 +67,7 @@ class PriorLabPage(Page[PriorLabRequest]):
     # What a request shows
 
     def resolve(self, values: Values) -> Resolved[PriorLabRequest] | None:
-        return resolve(self.labs, values)
+        return resolve(self.labs, values, frozenset(self._asked))
 
     def line_of(self, request: PriorLabRequest) -> str | None:
         """Return in a sentence how well what was not seen is predicted."""
@@ -89,6 +101,14 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.player.param.update(film=aside, busy=False)
 
     # What the user does
+
+    def act(self, action: str) -> None:
+        """Compute the view of a card whose button was pressed."""
+        request = self.session.request
+        pane = next((pane for pane in self.session.panes if pane.name == action), None)
+        if request is not None and isinstance(pane, AskedPane):
+            self._asked.add(pane.asked(request))
+            self.session.refresh()
 
     def step(self, by: int) -> None:
         self.controls.step(by)

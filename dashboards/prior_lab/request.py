@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ class PriorLabRequest:
     colour: str
     error: str
     time: str
+    asked: frozenset[Hashable]
+    """Views that take long and were asked for by a button, see `AskedPane.asked`."""
     theme: Theme
 
     @property
@@ -67,8 +70,11 @@ class PriorLabPane(Pane[PriorLabRequest]):
         return " and ".join(lab.name for lab in request.both)
 
 
-def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None:
+def resolve(labs: PriorLabs, values: Values, asked: frozenset[Hashable]) -> Resolved[PriorLabRequest] | None:
     """Return the request, None where there is no run on images given their columns; what does not exist is corrected.
+
+    Args:
+        asked: the views that take long and were asked for.
 
     Raises:
         UserError: none can be loaded.
@@ -76,8 +82,8 @@ def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None
     names = labs.names()
     if not names:
         return None
-    asked = [values["run"]] if values["run"] else []
-    found = values.first(dict.fromkeys([*asked, *names]), labs.lab)
+    chosen = [values["run"]] if values["run"] else []
+    found = values.first(dict.fromkeys([*chosen, *names]), labs.lab)
     if found is None:
         raise UserError(values.complaints[0])
     name, lab = found
@@ -95,7 +101,7 @@ def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None
     request = PriorLabRequest(
         labs=labs, lab=lab, other=other, series=series, turns=turns, grid=grid,
         runs=tuple(names), mates=labs.mates(name),
-        item=values["item"], hide=values["hide"], at=_place(turns, values), theme=values.theme,
+        item=values["item"], hide=values["hide"], at=_place(turns, values), theme=values.theme, asked=asked,
         **{name: values[name] for name in ("colour", "error", "time")},
     )  # fmt: skip
     return values.resolved(request)

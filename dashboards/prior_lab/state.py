@@ -9,8 +9,7 @@ import param
 
 from dashboards.lab.address import Checked, PageState, real_number
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.prior_lab.views import HIDDEN
-from gpvae_core.plots.prior_scores import ERRORS, TIMES
+from gpvae_core.inspection.prior_lab.views import ERRORS, HIDDEN, TIMES
 
 
 def place_of(text: str) -> float | None:

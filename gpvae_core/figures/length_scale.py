@@ -38,12 +38,12 @@ class LengthScaleOverTraining(SpreadFigure):
                     curves.append(_curve(name, [scales[run.path][kernel] for run in members]))
         true = {true_length_scale(run.config.data.name) for run in runs}
         levels = [Level(f"true length scale, {scale:g}", scale) for scale in true if scale and len(true) == 1]
-        unit = _unit(runs)
+        unit = unit_of_scales(runs)
         panel = SpreadPanel(curves, levels, f"length scale l of the kernel{unit}")
         return SpreadView([panel], "epoch", "learned length scale; mean ± standard deviation over seeds", band=True)
 
 
-def _unit(runs: Sequence[RunOnDisk]) -> str:
+def unit_of_scales(runs: Sequence[RunOnDisk]) -> str:
     """Return the unit of the length scales, as ' (frames)'; '' if they have none, or the runs have several."""
     units = set()
     for run in runs:

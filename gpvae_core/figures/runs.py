@@ -17,13 +17,13 @@ from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import existing_run, read_config, read_metrics
 from gpvae_core.run_records import EpochMetrics
 from gpvae_core.run_summaries import summarize
-from gpvae_core.runs import load_run
+from gpvae_core.runs import kept_epochs, load_run
 from gpvae_core.sweep.config import flat
 
 RUNS = "runs"
 """Subfolder of a sweep's folder with its runs."""
-SEEDS = frozenset({"seed", "data.split_seed"})
-"""Settings in which runs of a group differ."""
+ALIKE = frozenset({"seed", "data.split_seed", "train.keep_every"})
+"""Settings in which runs of a group may differ: the seeds, and what is kept of a training without changing it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class RunOnDisk:
     def points(self) -> int | None:
         """The number m of inducing points; None for a method without them."""
         return self.settings.get("inference.points")
+
+    @property
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose weights were kept over training."""
+        return kept_epochs(self.path)
 
     @property
     def seconds(self) -> float:
@@ -125,7 +130,7 @@ def grouped(runs: Sequence[RunOnDisk], but: Collection[str] = ()) -> list[RunGro
 
 
 def _compared(run: RunOnDisk, but: Collection[str]) -> dict[str, Any]:
-    left = {key: value for key, value in run.settings.items() if key not in SEEDS and key not in but}
+    left = {key: value for key, value in run.settings.items() if key not in ALIKE and key not in but}
     if "inference.points" in but:
         left["method"] = run.family
     return left

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.method_styles import MethodStyle, method_styles
-from gpvae_core.plots.theme import Theme, axis, frame, nth, plain, shortened, translucent
+from gpvae_core.plots.theme import Theme, axis, frame, heading, nth, plain, shortened, translucent
 
 MARGIN = (66, 18, 34, 50)
 """Left, right, top, bottom in pixels."""
@@ -20,8 +20,8 @@ BAND = 0.18
 """Opacity of the band of a standard deviation around a curve or level."""
 LONGEST_NAME = 64
 """Letters of a curve's name in the legend, of which the middle is left out in a longer one."""
-GAP = 0.08
-"""Gap between panels, as a share of their height."""
+GAP = 0.11
+"""Gap above each of several panels, with its title, as a share of the height of all."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,15 @@ def _layout(view: SpreadView, theme: Theme, size: FigureSize, entries: int) -> d
     layout = frame(theme, size.width, height, (*MARGIN[:2], top, below), showlegend=True)
     if size is ON_PAPER:
         layout["title"] = {"text": view.title, "font": {"size": 12, "color": theme.text}, "x": 0.02, "y": 0.985}
-    high = (1 - GAP * (len(view.panels) - 1)) / len(view.panels)
+    several = len(view.panels) > 1
+    high = (1 - GAP * len(view.panels) * several) / len(view.panels)
     for k, panel in enumerate(view.panels):
-        bottom = 1 - (k + 1) * high - k * GAP
-        few = {"nticks": 4} if len(view.panels) > 1 else {}
-        layout[f"yaxis{nth(k)}"] = axis(theme, panel.y, domain=[max(0.0, bottom), bottom + high], **few)
+        bottom = max(0.0, 1 - (k + 1) * high - (k + several) * GAP)
+        # A panel of several is too low for a title at its side, which stands above it instead.
+        title, few = ("", {"nticks": 4}) if several else (panel.y, {})
+        layout[f"yaxis{nth(k)}"] = axis(theme, title, domain=[bottom, bottom + high], **few)
+        if several:
+            layout.setdefault("annotations", []).append(heading(theme, plain(panel.y), 0.0, bottom + high + 0.005))
     more: dict[str, Any] = {"tickvals": list(view.x_ticks)} if view.x_ticks else {}
     if view.log_x:
         more = {"type": "log", **_decades([x for panel in view.panels for curve in panel.curves for x in curve.x])}
@@ -188,7 +192,10 @@ def _with_bars(curve: SpreadCurve, style: MethodStyle, unit: str, theme: Theme) 
     if any(curve.x_sd):
         more["error_x"] = {"type": "data", "array": list(curve.x_sd), **bar}
     if any(curve.labels):
-        more |= {"text": [plain(label) for label in curve.labels], "textposition": "top right"}
+        more |= {
+            "text": [plain(label) for label in curve.labels],
+            "textposition": [("top right", "bottom right")[k % 2] for k in range(len(curve.x))],
+        }
         more["textfont"] = {"size": 10, "color": theme.text}
     rings = list(curve.ringed) or [False] * len(curve.x)
     edge = {

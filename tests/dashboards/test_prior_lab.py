@@ -39,9 +39,10 @@ def prior_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_on(pairs(folder / "pairs.npz"), root / "pairs-svgp", "svgp:12", BY_PAIR)
     run_on(heroes(folder / "heroes.npz"), root / "heroes-svgp", "svgp:12", BY_CONTEXT)
     run_on(of_views, root / "views-cvae", "cvae", {})
-    run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE | {"balance": "geco"})
+    run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE | {"balance": "geco", "train.keep_every": 1})
     run_on(of_films, root / "films-markov", "markov", BY_TIME)
-    run_on(of_films, root / "films-svgp", "svgp:4", BY_TIME)
+    run_on(of_films, root / "films-svgp2", "svgp:2", BY_TIME)
+    run_on(of_films, root / "films-svgp", "svgp:4", BY_TIME | {"train.keep_every": 1})
     return root
 
 
@@ -120,13 +121,13 @@ def test_a_first_run_is_offered_where_there_is_none_and_more_are_trained(prior_r
     wait_until(page, lambda: page.training.toggle.visible and page.training._origin is not None)
     assert page.cards.visible
     page.training.method.value = "svgp"
-    page.training.points.value, page.training.epochs.value = 2, 2
+    page.training.points.value, page.training.epochs.value = 3, 2
     page.training.train.clicks += 1
     wait_until(page, lambda: page.state.other != "")
-    assert page.state.other == "films-svgp2"
-    other = page.session.request.labs.lab("films-svgp2").run.config
+    assert page.state.other == "films-svgp3"
+    other = page.session.request.labs.lab("films-svgp3").run.config
     first = page.session.request.lab.run.config
-    assert (other.method, other.inference.model_dump()["points"], other.train.epochs) == ("svgp:2", 2, 2)
+    assert (other.method, other.inference.model_dump()["points"], other.train.epochs) == ("svgp:3", 3, 2)
     assert other.prior == first.prior
     page.training.method.value = "hensman"
     page.training.points.value = 3000
@@ -237,7 +238,9 @@ def test_an_object_is_turned_by_keys_and_its_views_are_shown(offline_page: Any, 
     card(page, "map").get_by_role("combobox").select_option("object")
     wait_for_choice(page, "colour", "object")
     alt(page, "map").to_have_attribute("aria-label", re.compile("coloured by object"))
-    expect(card(page, "points").locator(".message")).to_contain_text("No other run here differs")
+    expect(card(page, "points").locator(".message")).to_contain_text(
+        re.compile("(?s)gpvae train --method svgp:4 .*svgp:16")
+    )
     terms = "window.gpvaePlots.prior_training.layout.annotations.map(note => note.text).join()"
     assert "multiplier" in page.evaluate(terms), "GECO's terms are drawn"
     expect(page.locator(".notice")).to_be_hidden()
@@ -279,6 +282,53 @@ def test_pairs_and_runs_are_compared(offline_page: Any, prior_url: str) -> None:
     alt(page, "scores").to_have_attribute("aria-label", re.compile("films-svgp: .*films-markov: .*path RMSE"))
     card(page, "scores").locator("select[name=error]").select_option("mse")
     wait_for_choice(page, "error", "mse")
+
+
+@pytest.mark.page
+def test_figures_of_runs_are_drawn_and_what_is_missing_is_said(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=films-svgp", "points")
+    alt(page, "points").to_have_attribute("aria-label", re.compile("m = 4: films-svgp.*m = 2: films-svgp2"))
+    alt(page, "paths").to_have_attribute("aria-label", re.compile(r"svgp:4: 4 points, from .* after epoch 3"))
+    for name in ("points", "paths"):
+        check_figure(page, card(page, name), "films-svgp")
+        assert tidy(save(page, card(page, name), "CSV")[1].decode())
+    missing = card(page, "batches").locator(".message")
+    expect(missing).to_contain_text(re.compile("(?s)gpvae train --method svgp:4 .*batch_size=32.*batch_size=128"))
+    expect(card(page, "drift")).to_be_hidden()
+    opened_in_browser(page, prior_url, "?run=views-svgp", "scores")
+    card(page, "drift").get_by_role("button", name="Compute").click()
+    alt(page, "drift").to_have_attribute("aria-label", re.compile(r"svgp:8: .* nats after epoch 1, .* after 3"))
+    check_figure(page, card(page, "drift"), "svgp:8", "epoch")
+    assert [row["epoch"] for row in tidy(save(page, card(page, "drift"), "CSV")[1].decode())] == [1, 2, 3]
+    opened_in_browser(page, prior_url, "?run=films-markov", "scores")
+    expect(card(page, "paths")).to_be_hidden()
+    expect(card(page, "points")).to_be_hidden()
+
+
+@pytest.mark.page
+def test_a_picked_film_or_image_is_measured_on_a_button(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=films-svgp", "path")
+    expect(card(page, "instance")).to_contain_text(
+        "How many nats the bound gains where the pseudo-observations of film 6"
+    )
+    card(page, "instance").get_by_role("button", name="Measure").click()
+    alt(page, "instance").to_have_attribute("aria-label", re.compile(r"^film 6: gap \d.* nats$"))
+    expect(card(page, "instance")).to_contain_text("that is what amortization loses here")
+    page.get_by_role("button", name="Next series").click()
+    card(page, "instance").get_by_role("button", name="Measure").click()
+    alt(page, "instance").to_have_attribute("aria-label", re.compile(r"^film 7: gap .*; film 6: gap"))
+    assert [row["what"] for row in tidy(save(page, card(page, "instance"), "CSV")[1].decode())] == ["film 7", "film 6"]
+    opened_in_browser(page, prior_url, "?run=views-svgp", "view")
+    expect(card(page, "instance").locator(".message")).to_contain_text("'training view' above goes to one")
+    page.get_by_role("button", name="training view").click()
+    card(page, "instance").get_by_role("button", name="Measure").click()
+    moved = re.compile(r"thing 0 at 0.0°: gap .* nats, moves by .* nats with its mini-batch")
+    alt(page, "instance").to_have_attribute("aria-label", moved)
+    expect(card(page, "instance")).to_contain_text("to be expected by chance, and the rest is bias of eq. 9")
+    check_figure(page, card(page, "instance"), "views-svgp", "gap (nats)", "KL(q_b || q) (nats)")
+    opened_in_browser(page, prior_url, "?run=views-cvae", "view")
+    expect(card(page, "instance").locator(".message")).to_contain_text("views-cvae (cvae) has no pseudo-observations")
+    expect(page.locator(".notice")).to_be_hidden()
 
 
 @pytest.mark.page

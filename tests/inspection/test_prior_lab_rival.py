@@ -19,7 +19,7 @@ from gpvae_core.inspection.prior_lab.lab import ConditionalLab
 from gpvae_core.inspection.prior_lab.latent_map import latent_map
 from gpvae_core.inspection.prior_lab.opening import lab_of
 from gpvae_core.inspection.prior_lab.prior import PriorLab
-from gpvae_core.inspection.prior_lab.scores import run_score, series_of_points
+from gpvae_core.inspection.prior_lab.scores import run_score
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.turn import TurnLab
 from gpvae_core.progress import silent
@@ -92,7 +92,6 @@ def test_a_rival_is_compared_with_runs_with_a_gp_prior(root: Path) -> None:
     for lab, score in zip(labs, scores, strict=True):
         assert score.mse == pytest.approx(evaluate_conditional(lab.run, k=2).mse.mean, rel=1e-4)
     assert (scores[0].points, scores[0].length_scale, scores[0].learned) == (None, None, False)
-    assert series_of_points(scores, "turn") == ()
     assert len(tidy(export.scores(scores))) == 2
 
 

@@ -19,10 +19,10 @@ from gpvae_core.inspection.prior_lab.grid import GridLab
 from gpvae_core.inspection.prior_lab.latent_map import latent_map
 from gpvae_core.inspection.prior_lab.opening import lab_of
 from gpvae_core.inspection.prior_lab.prior import PriorLab
-from gpvae_core.inspection.prior_lab.scores import run_score, series_of_points
+from gpvae_core.inspection.prior_lab.scores import run_score
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.turn import TurnLab
-from gpvae_core.plots import frame_shares, prior_curves, prior_grid, prior_map, prior_scores, prior_view, video_film
+from gpvae_core.plots import frame_shares, prior_curves, prior_grid, prior_map, prior_view, video_film
 from gpvae_core.plots.theme import DARK, LIGHT
 from gpvae_core.progress import silent
 from gpvae_core.runs import load_run
@@ -193,23 +193,10 @@ def test_runs_are_compared_by_the_errors_of_their_evaluation(root: Path) -> None
         assert score.mse == pytest.approx(evaluation.mse.mean, rel=1e-4)
         assert score.path_rmse == pytest.approx(evaluation.path_rmse, rel=1e-3)
         assert (score.images, score.epochs) == (26, 3)
-        assert score.seconds_per_epoch == score.seconds / 3
         assert score.learned
         assert score.length_scale != 3.0, "which it was before training"
         assert true_length_scale(each.run.config.data.name) is None
-    found = series_of_points(scores, "m6")
-    assert [score.run for score in found] == ["m3", "m6"], "by m, and no run of another method"
-    assert series_of_points(scores, "exact") == ()
-    assert series_of_points(scores[1:], "m3") == (), "one run is no series"
     assert [row["inducing_points"] for row in tidy(export.scores(scores))] == [6, 3, None]
-    figure = prior_scores.against_points(found, 2.0, "m6", LIGHT)
-    assert [list(trace.y) for trace in traces(figure) if trace.name == "length scale"] == [
-        [s.length_scale for s in found]
-    ]
-    for quantity in prior_scores.ERRORS:
-        figure = prior_scores.against_time(scores, quantity, "epoch", "m6", DARK)
-        drawn = {text: y for trace in traces(figure)[:-1] for text, y in zip(trace.text, trace.y, strict=True)}
-        assert drawn == {score.run: prior_scores.error_of(score, quantity) for score in scores}
 
 
 def test_figures_hold_the_numbers_of_their_views(root: Path) -> None:

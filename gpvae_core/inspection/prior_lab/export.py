@@ -8,7 +8,16 @@ import numpy as np
 
 from gpvae_core.csv_text import csv_text
 from gpvae_core.inspection.prior_lab.training_curves import TERMS
-from gpvae_core.inspection.prior_lab.views import GridView, PriorMap, RunScore, SeriesView, TrainingCurve, TurnView
+from gpvae_core.inspection.prior_lab.views import (
+    GridView,
+    InstanceMeasure,
+    PriorMap,
+    RunScore,
+    SeriesView,
+    TrainingCurve,
+    TurnView,
+)
+from gpvae_core.plots.point_paths import PointPathsView
 
 
 def series(views: Sequence[SeriesView]) -> str:
@@ -85,6 +94,40 @@ def latents(view: PriorMap) -> str:
         [int(index), *view.xy[k], *(view.numbers[name][k] for name in numbers)]
         + [names[int(codes[k])] for codes, names in view.categories.values()]
         for k, index in enumerate(view.index)
+    )
+    return csv_text(header, rows)
+
+
+def point_paths(view: PointPathsView | None) -> str:
+    """Return one row for each run, kept epoch and inducing point."""
+    runs = () if view is None else view.runs
+    rows = (
+        [run.name, epoch, point + 1, run.positions[e, point]]
+        for run in runs
+        for e, epoch in enumerate(run.epochs)
+        for point in range(run.positions.shape[1])
+    )
+    return csv_text(["run", "epoch", "point", "position" if view is None else view.column], rows)
+
+
+def instances(found: Sequence[InstanceMeasure]) -> str:
+    """Return one row for each series or image that was measured."""
+    header = [
+        "run",
+        "what",
+        "gap",
+        "gap_error",
+        "own",
+        "kl",
+        "kl_sd",
+        "bias",
+        "bias_by_chance",
+        "batches",
+        "batch_size",
+    ]
+    rows = (
+        [m.run, m.what, m.gap, m.gap_error, m.own, m.kl, m.kl_spread, m.bias, m.bias_by_chance, m.batches, m.batch_size]
+        for m in found
     )
     return csv_text(header, rows)
 

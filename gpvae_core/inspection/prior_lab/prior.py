@@ -11,7 +11,7 @@ from gpvae_core.evaluation.process import inference_of
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor, Predictor
 from gpvae_core.inspection.prior_lab.lab import ConditionalLab, Values, marginals_of
-from gpvae_core.inspection.prior_lab.views import Rests
+from gpvae_core.inspection.prior_lab.views import InstanceMeasure, Rests
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.runs import Run
 
@@ -29,6 +29,8 @@ class PriorLab(ConditionalLab):
         assert isinstance(run.model.extra, GPModel)
         self.model = run.model.extra
         self.prior = self.model.prior
+        self.measured: dict[tuple[str, int], InstanceMeasure] = {}
+        """The series and images that were measured so far, by split and code or index."""
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +16,6 @@ from gpvae_core.progress import Progress
 
 MOST = 1500
 """Test images on which runs are compared, where they are in no series; else those of the first series."""
-IGNORED = {"seed", "method"}
-"""Settings in which runs of one series may differ, beside the number of inducing points and of epochs."""
 
 
 def run_score(lab: ConditionalLab) -> RunScore:
@@ -55,7 +52,6 @@ def _score(lab: ConditionalLab) -> RunScore:
         points=None if points is None else int(points),
         length_scale=scales[0][0] if len(scales) == 1 else None,
         learned=any(learned for _, learned in scales),
-        settings=_settings(lab),
     )
 
 
@@ -69,22 +65,3 @@ def _latents(lab: ConditionalLab) -> tuple[Indices, Array]:
     auxiliary = lab.auxiliary("test")
     index = scored[seeded_sample(len(scored), MOST, 0)]
     return index, lab.predicted({column.name: auxiliary[column.name][index] for column in lab.columns})[0]
-
-
-def _settings(lab: ConditionalLab) -> str:
-    """Return the settings in which runs of one series agree, as one text."""
-    raw = lab.run.config.to_json()
-    raw = {key: value for key, value in raw.items() if key not in IGNORED}
-    raw["inference"] = {key: value for key, value in dict(raw["inference"]).items() if key != "points"}
-    raw["train"] = {key: value for key, value in dict(raw["train"]).items() if key != "epochs"}
-    return json.dumps(raw, sort_keys=True)
-
-
-def series_of_points(scores: Sequence[RunScore], run: str) -> tuple[RunScore, ...]:
-    """Return the runs that differ from `run` in the number of inducing points at most, in its order; () for one."""
-    own = next((score for score in scores if score.run == run), None)
-    if own is None or own.points is None:
-        return ()
-    found = [score for score in scores if score.settings == own.settings and score.points is not None]
-    found.sort(key=lambda score: (score.points or 0, score.run))
-    return tuple(found) if len({score.points for score in found}) > 1 else ()

@@ -38,6 +38,10 @@ class SeriesLab:
         """Return the name of a series."""
         return self._auxiliary.column(self.lab.group).names[int(self._codes[position])]
 
+    def code(self, position: int) -> int:
+        """Return the code of a series."""
+        return int(self._codes[position])
+
     def frames_of(self, position: int) -> Indices:
         """Return the images of a series, in the order of the number."""
         found = np.flatnonzero(self._auxiliary[self.lab.group] == self._codes[position])

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.views import heaviest
@@ -109,10 +110,9 @@ class TurnLab:
 
     def _truth(self, position: int, at: float) -> ShownImage | None:
         """Return the object's view at this value in the test, validation or training images, in this order."""
-        tolerance = SAME * (self.range[1] - self.range[0])
         for split in ("test", "validation", "train"):
             own = self._own(split, position)
-            found = own[self.distance(self.lab.auxiliary(split)[self.number.name][own], at) <= tolerance]
+            found = own[self._is_at(split, own, at)]
             if found.size:
                 return self._shown(split, int(found[0]))
         return None
@@ -143,6 +143,17 @@ class TurnLab:
             own &= auxiliary[column.name] == code
         found = np.flatnonzero(own)
         return found[self.lab.is_seen(split, found)]
+
+    def training_view(self, position: int, at: float) -> int | None:
+        """Return the index of the object's training image at this value, None where there is none."""
+        own = self._own("train", position)
+        found = own[self._is_at("train", own, at)]
+        return int(found[0]) if found.size else None
+
+    def _is_at(self, split: str, index: Indices, at: float) -> NDArray[np.bool_]:
+        """Return which images of a split are at this value of the number."""
+        tolerance = SAME * (self.range[1] - self.range[0])
+        return self.distance(self.lab.auxiliary(split)[self.number.name][index], at) <= tolerance
 
     def known_places(self, position: int) -> dict[str, Array]:
         """Return the values of the number at which the object has views, by the split."""

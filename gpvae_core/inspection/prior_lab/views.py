@@ -240,6 +240,36 @@ class TrainingCurve:
 
 
 @dataclass(frozen=True)
+class InstanceMeasure:
+    """What amortization and mini-batches do to one series or image, all in nats unless said otherwise."""
+
+    run: str
+    what: str
+    """Name of the series, or of the object with its place."""
+    gap: float | None = None
+    """Growth of the bound where its pseudo-observations are the best ones; None where the method has no such gap."""
+    gap_error: float | None = None
+    """Monte Carlo standard error of the gap."""
+    own: float | None = None
+    """Of an image, the part of the gap that is the growth of its own E log p(y|z)."""
+    kl: float | None = None
+    """Mean over mini-batches of KL(q_b(z) || q(z)); None where the method takes no mini-batches of one function."""
+    kl_spread: float | None = None
+    """Standard deviation of that KL over batches."""
+    bias: float | None = None
+    """Distance of the mean over batches from the posterior given all images, in posterior standard deviations."""
+    bias_by_chance: float | None = None
+    """What that distance would be without bias, as the batches are few."""
+    batches: int = 0
+    batch_size: int = 0
+
+
+ERRORS = {"mse": "MSE", "path": "path RMSE"}
+TIMES = {"total": "in all", "epoch": "an epoch"}
+"""Errors and times by which runs are compared."""
+
+
+@dataclass(frozen=True)
 class RunScore:
     """What a run with a GP prior reaches, and what it takes."""
 
@@ -260,10 +290,7 @@ class RunScore:
     """Of the kernel's number; None for a kernel without one or with several."""
     learned: bool
     """Whether the length scale was learned."""
-    settings: str
-    """All settings of the run but m, the seed and the number of epochs, as one text."""
 
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Mean seconds of an epoch's training pass."""
-        return self.seconds / max(1, self.epochs)
+    def error(self, quantity: str) -> float | None:
+        """Return an error by its key in ERRORS, None where the run has none."""
+        return self.mse if quantity == "mse" else self.path_rmse
