@@ -110,6 +110,10 @@ class AgainstBatchSize(ComparedPane):
     name = "prior_batches"
     title = "Batch size"
 
+    def shown(self, request: PriorLabRequest) -> bool:
+        # With groups a batch is of whole ones, and its size says nothing of how posteriors are estimated.
+        return not request.lab.group
+
     def draw(self, view: ComparedRuns, request: PriorLabRequest) -> Content:
         from gpvae_core.figures.compared import batch_size_view
 

@@ -103,7 +103,9 @@ def measure_words(measure: InstanceMeasure, series: bool) -> str:
             f"would be higher by {nats(measure.gap)} nats (± {measure.gap_error:.2g} by sampling){own}: that is what "
             "amortization loses here, at the least."
         )
-    if measure.kl is not None:
+    if measure.kl is not None and measure.batch_size >= measure.images:
+        words.append("Its posterior does not move with its mini-batch, as that holds all training images.")
+    elif measure.kl is not None:
         words.append(
             f"In a mini-batch of {measure.batch_size} images its posterior is {measure.kl:.3g} nats from that given "
             f"all images on average (± {measure.kl_spread:.2g} over {measure.batches} batches); the mean over batches "

@@ -74,7 +74,7 @@ class PointsOverTraining(PriorLabPane):
             return Content(message=NO_PATHS.format(commands=commands(request, *changes)))
         titles = ", ".join(run.name for run in view.runs)
         return Content(
-            figure=as_json(point_paths.figure(view, request.theme, most_columns=2)),
+            figure=as_json(point_paths.figure(view, request.theme, most_columns=2, least_columns=2)),
             sub=titles if len(view.runs) == 1 else f"{len(view.runs)} runs",
             sentence=f"Where each inducing point lies along {view.column}, after each epoch whose weights were kept. "
             "Dotted: first and last training image. Points that are learned spread over what there is.",

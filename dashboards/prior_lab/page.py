@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import ClassVar
 
 import panel as pn
@@ -29,6 +29,16 @@ from dashboards.prior_lab.training import PriorTraining
 from dashboards.widgets.video import VideoPlayer
 
 WHOLE_ROW = ":host { grid-column: 1 / -1; }"
+QUESTION = "h2 { margin: 8px 0 0 0; font-size: 16px; font-weight: 600; line-height: 1.3; }"
+SECTIONS: tuple[tuple[str, tuple[PriorLabPane, ...]], ...] = (
+    (
+        "What is predicted, how surely, and on what does it rest?",
+        (*series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *instance_panes.PANES),
+    ),
+    ("How was it trained, and what has it learned?", (*run_panes.PANES, *kept_panes.PANES)),
+    ("Which model predicts best, and at what cost?", compared_panes.PANES),
+)
+"""The questions that the page answers, each with its cards."""
 NO_VIEW = (
     "This run depends on neither a number nor two categories: there is no series to play and nothing to turn. "
     "Below: its training, its latents, and the runs on the same data."
@@ -44,8 +54,7 @@ class PriorLabPage(Page[PriorLabRequest]):
     line_style: ClassVar[str] = ".summary { font-size: 14px; line-height: 1.45; }"
 
     def make_panes(self) -> Sequence[PriorLabPane]:
-        of_item = *series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *instance_panes.PANES
-        return *of_item, *run_panes.PANES, *compared_panes.PANES, *kept_panes.PANES
+        return tuple(pane for _, panes in SECTIONS for pane in panes)
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(PriorLabs)
@@ -60,9 +69,21 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.controls.bar.append(self.training.toggle)
         self.session.cards[grid_panes.PairGrid.name].stylesheets = [WHOLE_ROW]
         # NOTE: what is shown and hidden must not have a display of its own, as the grid has.
-        self.cards = pn.Column(card_grid(self.player, *self.session.cards.values()), visible=False, margin=0, **WIDE)
+        self.cards = pn.Column(card_grid(*self._parts()), visible=False, margin=0, **WIDE)
         self.asked = pn.Column(self.controls.bar, visible=False, **WIDE)
         return self.asked, self.about.panel, self.training.panel, self.line, self.cards
+
+    def _parts(self) -> Iterator[pn.viewable.Viewable]:
+        """Yield the cards below their questions; the film of a series is the first."""
+        self.questions = [
+            pn.pane.HTML(f"<h2>{question}</h2>", stylesheets=[WHOLE_ROW, QUESTION], margin=0, visible=False)
+            for question, _ in SECTIONS
+        ]
+        for heading, (_, panes) in zip(self.questions, SECTIONS, strict=True):
+            yield heading
+            if panes is SECTIONS[0][1]:
+                yield self.player
+            yield from (self.session.cards[pane.name] for pane in panes)
 
     # What a request shows
 
@@ -87,6 +108,8 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.training.offer(request)
         self.player.visible = bool(request.series)
         self.player.busy = self.player.visible
+        for heading, (_, panes) in zip(self.questions, SECTIONS, strict=True):
+            heading.visible = any(pane.shown(request) for pane in panes)
 
     def withdraw(self) -> None:
         self.player.param.update(film="", busy=False)

@@ -37,6 +37,7 @@ class PriorLabRequest:
     runs: tuple[str, ...]
     mates: tuple[str, ...]
     item: int
+    """Position of the series, object or first row, from 0 on."""
     hide: str
     at: float
     """Value of the number at which an object is looked at."""
@@ -93,15 +94,15 @@ def resolve(labs: PriorLabs, values: Values, asked: frozenset[Hashable]) -> Reso
     values.lasting += labs.library.remark([each.name for each in shown])
     series, turns, grid = labs.series(shown), labs.turns(shown), labs.grid(lab)
     if series:
-        values.below("item", len(series[0]), f"{lab.group} of the test images")
+        values.below("item", len(series[0]), f"{lab.group} of the test images", first=1)
     if turns:
-        values.below("item", len(turns[0]), turns[0].what)
+        values.below("item", len(turns[0]), turns[0].what, first=1)
     if grid is not None:
-        values.below("item", len(grid), grid.row.name)
+        values.below("item", len(grid), grid.row.name, first=1)
     request = PriorLabRequest(
         labs=labs, lab=lab, other=other, series=series, turns=turns, grid=grid,
         runs=tuple(names), mates=labs.mates(name),
-        item=values["item"], hide=values["hide"], at=_place(turns, values), theme=values.theme, asked=asked,
+        item=values["item"] - 1, hide=values["hide"], at=_place(turns, values), theme=values.theme, asked=asked,
         **{name: values[name] for name in ("colour", "error", "time")},
     )  # fmt: skip
     return values.resolved(request)
@@ -122,7 +123,7 @@ def _place(turns: tuple[TurnLab, ...], values: Values) -> float:
         return at
     if at is not None:
         values.correct("at", "", f"wanted a {turn.number.name} from {low:.4g} to {high:.4g}, got {at:.4g}")
-    return turn.first_place(values["item"])
+    return turn.first_place(values["item"] - 1)
 
 
 def _other(labs: PriorLabs, name: str, lab: ConditionalLab, values: Values) -> ConditionalLab | None:

@@ -122,7 +122,8 @@ def error_in_words(view: TurnView) -> str:
     if view.mse is None or view.truth is None:
         return spread
     seen = "trained on" if view.truth.split == "train" else "not trained on"
-    return f"MSE {view.mse:.4f} of a pixel against the {view.truth.split} image, which was {seen}; {spread}"
+    of = prior_view.SPLITS[view.truth.split]
+    return f"MSE {view.mse:.4f} of a pixel against the {of} image, which was {seen}; {spread}"
 
 
 def summary(views: Views) -> str:

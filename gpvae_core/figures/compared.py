@@ -84,7 +84,9 @@ def points_view(compared: ComparedRuns) -> SpreadView | None:
         true = true_length_scale(having[0].config.data.name)
         levels = [] if true is None else [Level(f"true length scale, {true:g}", true)]
         panels.append(SpreadPanel(panel.curves, levels, panel.y))
-    panels.append(_panel(compared, having, POINTS, "s an epoch", {run.path: run.seconds_per_epoch for run in having}))
+    panels.append(
+        _panel(compared, having, POINTS, "seconds an epoch", {run.path: run.seconds_per_epoch for run in having})
+    )
     return SpreadView(panels, POINTS.axis, "number of inducing points", x_ticks=ticks)
 
 

@@ -42,15 +42,18 @@ class PointPathsView:
     """Name of the column with its unit."""
 
 
-def figure(view: PointPathsView, theme: Theme, most_columns: int = COLUMNS) -> go.Figure:
+def figure(view: PointPathsView, theme: Theme, most_columns: int = COLUMNS, least_columns: int = 1) -> go.Figure:
     """Return a panel for each run, with a line for each point, at most so many panels in a row.
+
+    Fewer panels are as wide as so many together.
 
     The dotted lines are the ends of the training images' values. Colours follow the order of the last positions.
     """
     runs = view.runs
     columns = min(most_columns, len(runs))
+    room = max(columns, least_columns)
     rows = -(-len(runs) // columns)
-    layout = frame(theme, MARGIN[0] + MARGIN[1] + PANEL * columns, MARGIN[2] + MARGIN[3] + HEIGHT * rows, MARGIN)
+    layout = frame(theme, MARGIN[0] + MARGIN[1] + PANEL * room, MARGIN[2] + MARGIN[3] + HEIGHT * rows, MARGIN)
     wide, high = (1 - GAP * (columns - 1)) / columns, (1 - 0.22 * (rows - 1) / rows) / rows
     marks: list[Mark] = []
     notes = []

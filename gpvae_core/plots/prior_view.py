@@ -20,6 +20,8 @@ WIDTH, HEIGHT = 440, 330
 BIG, SMALL, TOP = 128.0, 80.0, 34.0
 DEGREES = {"rad": 180.0 / math.pi, "degrees": 1.0}
 """Factor by which angles in a unit become degrees."""
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+"""What images of a split are called."""
 
 
 def place_words(at: float, axis: str) -> str:
@@ -85,7 +87,7 @@ def prediction(views: Sequence[TurnView], theme: Theme) -> go.Figure:
     runs = looks([view.run for view in views], theme)
     most = max(float(view.spread.max()) for view in views)
     step = (WIDTH - 8.0) / 3
-    truth = "true view" if first.truth is None else f"{first.truth.split} image"
+    truth = "true view" if first.truth is None else f"{SPLITS[first.truth.split]} image"
     sheet.say(f"<b>{truth}</b>", 4 + BIG / 2, TOP - 3)
     if first.truth is None:
         sheet.say("none at this place", 4 + BIG / 2, TOP + BIG / 2, 11)

@@ -80,7 +80,7 @@ def test_paths_length_scales_and_times_stand_against_the_number_of_points(root: 
     assert kernel is not None
     assert curve(scale, "svgp").y[1] == pytest.approx(kernel["matern(time).length_scale"].value)
     assert scale.y == "length scale (s)"
-    assert time.y == "s an epoch"
+    assert time.y == "seconds an epoch"
     assert points_view(compared(root, "m6", "exact")) is None
     assert len(tidy(spread_table(view))) == 2 + 1 + 2 + 2
     for theme, size in ((LIGHT, ON_CARD), (DARK, ON_PAPER)):

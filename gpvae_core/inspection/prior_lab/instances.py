@@ -42,5 +42,9 @@ def _measured(lab: PriorLab, split: str, index: int, what: str, progress: Progre
         moved = batch_bias(run, one, seed=run.config.seed, progress=progress)
         numbers |= {"kl": float(moved.kl[0]), "kl_spread": float(moved.kl_spread[0]), "bias": float(moved.bias[0])}
         numbers |= {"bias_by_chance": float(moved.bias_by_chance[0])}
-        numbers |= {"batches": moved.batches, "batch_size": moved.batch_size}
+        numbers |= {
+            "batches": moved.batches,
+            "batch_size": moved.batch_size,
+            "images": len(lab.on_device["train"].seen),
+        }
     return InstanceMeasure(lab.name, what, **numbers)  # pyright: ignore[reportArgumentType]

@@ -262,6 +262,8 @@ class InstanceMeasure:
     """What that distance would be without bias, as the batches are few."""
     batches: int = 0
     batch_size: int = 0
+    images: int = 0
+    """Training images of which batches are drawn."""
 
 
 ERRORS = {"mse": "MSE", "path": "path RMSE"}
