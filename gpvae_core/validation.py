@@ -41,10 +41,10 @@ class DeviceSplit:
         """Return which of these images have an observed pixel, (B,); None if all pixels of the split were observed."""
         return None if self._observed is None else self._observed[index].flatten(1).any(1)
 
-    def count_seen(self, index: Tensor) -> int:
-        """Return the number of these images that have an observed pixel."""
+    def seen_of(self, index: Tensor) -> Tensor:
+        """Return the indices of those of these images that have an observed pixel."""
         seen = self.is_seen(index)
-        return len(index) if seen is None else int(seen.sum())
+        return index if seen is None else index[seen]
 
     def all(self) -> Tensor:
         """Return all images, (N, C, H, W), float32."""

@@ -31,9 +31,10 @@ def expected() -> dict[str, Requirement]:
     return {canonicalize_name(r.name): r for r in map(Requirement, project["dependencies"])}
 
 
-def for_tests() -> list[Requirement]:
+def optional() -> list[Requirement]:
+    """The dependencies of the extras, `test` and others."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [Requirement(line) for line in project["optional-dependencies"]["test"]]
+    return [Requirement(line) for lines in project["optional-dependencies"].values() for line in lines]
 
 
 def exact(requirement: Requirement) -> str:
@@ -60,7 +61,7 @@ def conda() -> dict[str, str]:
 
 
 def test_every_dependency_is_pinned_to_a_version_that_fits() -> None:
-    for requirement in [*expected().values(), *for_tests()]:
+    for requirement in [*expected().values(), *optional()]:
         version = pinned().get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is not in constraints.txt"
         assert requirement.specifier.contains(version), f"{requirement} does not admit {version}"

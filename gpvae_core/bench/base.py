@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import plotly.graph_objects as go
 import torch
@@ -43,6 +43,9 @@ class Row:
 
 class Bench(ABC):
     """Base class of the benches, each a named measurement."""
+
+    rounds: ClassVar[int] = 20
+    """Number of measured rounds where none is given."""
 
     @abstractmethod
     def run(self, device: torch.device, repeats: int, progress: Progress) -> list[Row]:
@@ -121,9 +124,12 @@ def timed_rows(
 
 
 def run_bench(
-    name: str, device: str | None, repeats: int, progress: Progress, figure: Path | None = None
+    name: str, device: str | None, repeats: int | None, progress: Progress, figure: Path | None = None
 ) -> dict[str, Any]:
     """Run the bench called `name` and return {'bench', 'machine', 'rows'}; write its figure as a self-contained page.
+
+    Args:
+        repeats: number of measured rounds (default: that of the bench).
 
     Raises:
         UserError: the name is unknown (the message suggests the closest one), the bench has no figure, or the figure's
@@ -135,7 +141,7 @@ def run_bench(
     if figure is not None:
         check_file(figure)
     target = pick_device(device)
-    rows = bench.run(target, repeats, progress)
+    rows = bench.run(target, bench.rounds if repeats is None else repeats, progress)
     if figure is not None and isinstance(bench, DrawnBench):
         write_text(figure, bench.draw(rows).to_html())
     return {"bench": name, "machine": machine(target), "rows": [asdict(row) for row in rows]}

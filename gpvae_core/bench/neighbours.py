@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gpvae_core.bench.base import BENCHES, Bench, Row
+from gpvae_core.bench.peak import peak_bytes
 from gpvae_core.bench.surface import near_a_surface
 from gpvae_core.data.base import DATASETS, DataConfig, source_of
 from gpvae_core.errors import UserError
@@ -36,16 +36,6 @@ def pictures(points: int) -> tuple[str, Tensor]:
     return "synthetic", near_a_surface(points, PIXELS)
 
 
-def peak_gb() -> float | None:
-    """Return the peak memory of this process in GB; None on Windows, which does not report it."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    # NOTE: ru_maxrss is in bytes on macOS and in KiB on Linux.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-
-
 @dataclass(frozen=True)
 class SearchMeasurement:
     """Time, peak memory and result of one search."""
@@ -65,9 +55,9 @@ def _search(method: str, points: int, device: str, file: Path, pipe: Connection)
     data, x = pictures(points)
     start = time.perf_counter()
     table = find_neighbours(x, GaussianKernel(1.0), NEIGHBOURS, method=method, device=device, progress=report)
-    seconds, gb = time.perf_counter() - start, peak_gb()
+    seconds, peak = time.perf_counter() - start, peak_bytes()
     write(file, table)
-    pipe.send((data, seconds, gb, "found"))
+    pipe.send((data, seconds, None if peak is None else peak / 1e9, "found"))
 
 
 def measure(method: str, device: torch.device, file: Path, progress: Progress) -> SearchMeasurement:

@@ -17,7 +17,14 @@ from gpvae_core.progress import terminal_progress
 
 def command(
     name: Annotated[str, typer.Argument(help="Name of the measurement: see `gpvae list benches`.")],
-    repeats: Annotated[int, typer.Option(min=1, max=MOST_COUNT, help="Number of measured rounds.")] = 20,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_COUNT,
+            help="Number of measured rounds.  [default: 20, or 2 of gp-prior, whose rounds are long]",
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
     ] = None,

@@ -16,6 +16,9 @@ from gpvae_core.formatting import number, rounded
 from gpvae_core.progress import terminal_progress
 from gpvae_core.terminal import printable
 
+LONG_WORK = 300_000
+"""Number of decoded images from which on an evaluation is said to be long."""
+
 if TYPE_CHECKING:
     from gpvae_core.evaluation.as_published import AsPublished
     from gpvae_core.evaluation.conditional import ConditionalEvaluation
@@ -39,10 +42,19 @@ def evaluate_at_columns(
     """Evaluate a run that models images given their columns, and print the result as a table or as JSON."""
     from gpvae_core.evaluation.conditional import evaluate_conditional
 
+    count = len({"test": run.data.test, "validation": run.data.validation}[split])
     with terminal_progress() as progress:
-        result = evaluate_conditional(run, split, k, seed, announced(progress, list(remarks)), instances, published)
+        told = announced(progress, [*remarks, *_long_work(count, k)])
+        result = evaluate_conditional(run, split, k, seed, told, instances, published)
     if not put_json(result.to_json(), json_, out):
         _print(result)
+
+
+def _long_work(images: int, k: int) -> list[str]:
+    """Return the line that says what would make a long evaluation shorter; none of a short one."""
+    if images * k < LONG_WORK or k == 1:
+        return []
+    return [f"{k:,} samples of each of {images:,} images are decoded, which can take minutes: fewer are faster (--k)"]
 
 
 def _print(result: ConditionalEvaluation) -> None:

@@ -1,4 +1,4 @@
-"""`gpvae predict` and `gpvae impute`: images that a run with a GP prior predicts, written as an .npz."""
+"""`gpvae predict` and `gpvae impute`: images that a run predicts at columns, written as an .npz."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gpvae_core.evaluation.prediction import PartName, Prediction
 
-_Run = Annotated[Path, typer.Argument(parser=given_path, help="Folder of a trained run with a GP prior.")]
+_Run = Annotated[Path, typer.Argument(parser=given_path, help="Folder of a trained run with a GP prior, or of cvae.")]
 _Out = Annotated[Path, typer.Option("--out", metavar="FILE", parser=given_path, help="New file, FILE.npz.")]
 _K = Annotated[
     int, typer.Option(min=2, max=MOST_SAMPLES, help="Number of samples for the standard deviations of pixels.")
@@ -41,8 +41,9 @@ def predict_command(
 ) -> None:
     """Predict images and latents at auxiliary data, such as times without an image, with their uncertainty.
 
-    The table has a header and the columns that the run's kernel takes, and that of its groups if it has them; other
-    columns are not used. Predictions are given all images of the run's data set, or those of the same group.
+    The table has a header and the columns that the run's kernel takes, and that of its groups if it has them (with
+    cvae, those of the condition and the identity); other columns are not used. Predictions are given all images of the
+    run's data set, or those of the same group or identity.
 
     The file has arrays images (N, C, H, W), the decoded mean of the latents; std, the standard deviation of each pixel
     with its noise; latents (N, D) and latent_variances (N, D).
@@ -71,6 +72,9 @@ def impute_command(
     device: _Device = None,
 ) -> None:
     """Fill in the missing pixels and missing frames of a split, with their uncertainty.
+
+    With a GP prior an image's latent follows from its own observed pixels and other images; with cvae from its own
+    observed pixels alone, and of a missing frame from the images of the same identity.
 
     The file has the arrays of `gpvae predict`, but images with observed pixels as they are, and std 0 there; an array
     observed (N, H, W); and column_NAME for each auxiliary column, a category by its names. Images stand in the split's

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from gpvae_core.covariances.factor import Factor
+from gpvae_core.errors import clipped
 from gpvae_core.part import MOST
 from gpvae_core.registry import Registry
 
 Roles = tuple[str, ...]
+PARAMETERS = "length_scale", "variance"
+"""Names of the parameters of kernels, of which each has its own."""
 NUMBERS: Roles = ("number", "vector", "category")
 """Roles of the columns of which a kernel takes numbers; those of a category are its learned vector."""
 
@@ -54,7 +57,21 @@ class CovarianceConfig(BaseModel, ABC):
     """Name of the kernel in an expression."""
     roles: ClassVar[Roles] = NUMBERS
     """Roles of the columns that the kernel takes; none for a kernel without a column."""
-    learn: bool = Field(default=True, description="whether the kernel's parameters are learned")
+    learn: bool | str = Field(
+        default=True, description="whether the kernel's parameters are learned: true, false, or the only one that is"
+    )
+
+    @field_validator("learn", mode="before")
+    @classmethod
+    def _is_a_truth_value_or_a_parameter(cls, learn: object) -> object:
+        own = [name for name in PARAMETERS if name in cls.model_fields]
+        if not isinstance(learn, bool) and learn not in own:
+            raise ValueError(f"wanted one of true, false, {', '.join(own)}, got {clipped(str(learn))}")
+        return learn
+
+    def learns(self, parameter: str) -> bool:
+        """Return whether this parameter is learned."""
+        return self.learn is True or self.learn == parameter
 
     @abstractmethod
     def build(self, features: slice, period: float | None) -> CovarianceFunction:

@@ -19,7 +19,7 @@ class Linear(CovarianceFunction):
     def __init__(self, features: slice, normalise: bool, config: VectorConfig) -> None:
         super().__init__()
         self._features, self._normalise = features, normalise
-        self.variance = Positive(config.variance, config.learn)
+        self.variance = Positive(config.variance, config.learns("variance"))
 
     def phi(self, x: Float[Tensor, "*batch A F"]) -> Float[Tensor, "*batch A E"]:
         """Return the features whose inner product the kernel is, without sigma."""

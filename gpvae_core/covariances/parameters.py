@@ -14,6 +14,7 @@ class Positive(nn.Module):
 
     def __init__(self, start: float, learn: bool) -> None:
         super().__init__()
+        self.learned = learn
         self.log = nn.Parameter(torch.tensor(math.log(start), dtype=torch.float64), requires_grad=learn)
 
     def forward(self) -> Float[Tensor, ""]:

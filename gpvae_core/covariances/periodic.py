@@ -23,8 +23,8 @@ class Periodic(CovarianceFunction):
     def __init__(self, features: slice, period: float, config: PeriodicConfig) -> None:
         super().__init__()
         self._features, self._period = features, period
-        self.length_scale = Positive(config.length_scale, config.learn)
-        self.variance = Positive(config.variance, config.learn)
+        self.length_scale = Positive(config.length_scale, config.learns("length_scale"))
+        self.variance = Positive(config.variance, config.learns("variance"))
 
     def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
         difference = x[..., :, None, self._features] - y[..., None, :, self._features]

@@ -20,7 +20,7 @@ class Same(CovarianceFunction):
     def __init__(self, features: slice, config: SameConfig) -> None:
         super().__init__()
         self._features = features
-        self.variance = Positive(config.variance, config.learn)
+        self.variance = Positive(config.variance, config.learns("variance"))
 
     def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
         equal = x[..., :, None, self._features] == y[..., None, :, self._features]

@@ -25,8 +25,8 @@ class Stationary(CovarianceFunction):
     def __init__(self, features: slice, config: StationaryConfig) -> None:
         super().__init__()
         self._features, self.config = features, config
-        self.length_scale = Positive(config.length_scale, config.learn)
-        self.variance = Positive(config.variance, config.learn)
+        self.length_scale = Positive(config.length_scale, config.learns("length_scale"))
+        self.variance = Positive(config.variance, config.learns("variance"))
 
     def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
         # NOTE: distances by a matrix product would be off by 1e-8 between near inputs; their gradient at 0 is 0 here.

@@ -21,7 +21,7 @@ class White(CovarianceFunction):
 
     def __init__(self, config: WhiteConfig) -> None:
         super().__init__()
-        self.variance = Positive(config.variance, config.learn)
+        self.variance = Positive(config.variance, config.learns("variance"))
 
     def matrix(self, x: Float[Tensor, "*batch A F"], y: Float[Tensor, "*batch C F"]) -> Float[Tensor, "*batch A C"]:
         if x is y:

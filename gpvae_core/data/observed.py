@@ -22,7 +22,7 @@ def wants_all_pixels(data: Dataset, others: Sequence[str]) -> None:
     if holed:
         raise UserError(
             f"'{data.name}': {holed} of {sum(map(len, splits))} images have missing pixels, which this method would "
-            f"learn as black: leave those images out, or take a method with a GP prior ({', '.join(others)})"
+            f"learn as black: leave those images out, or take one of {', '.join(others)}"
         )
 
 

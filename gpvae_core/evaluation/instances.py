@@ -116,15 +116,15 @@ def instance_measures(run: Run, images: Split, count: int, seed: int, progress: 
     """
     model = run.model.extra
     assert isinstance(model, GPModel)
-    amortized, group = model.family.rests_on_observations, model.prior.group
+    group = model.prior.group
     seen = DeviceSplit(run.data.train, run.device).seen.cpu().numpy()
     of_train = seen[seeded_order(len(seen), seed)[:count]]
     views = gap = bias = None
-    if amortized:
+    if model.family.is_smoother:
         views = _views(run, images, seeded_order(len(images), seed)[:count])
         progress(1, 1, "views behind predictions")
-        if has_pseudo_gaps(run):
-            gap = _gap(run, images, group, of_train, count, seed, progress)
+    if has_pseudo_gaps(run):
+        gap = _gap(run, images, group, of_train, count, seed, progress)
     if takes_batches(run):
         bias = _bias(run, of_train, seed, progress)
     return InstanceMeasures(views=views, pseudo_gap=gap, batch_bias=bias)

@@ -37,7 +37,7 @@ def kernel_parameters(run: Run, prior: GPPrior) -> dict[str, KernelParameter]:
         name: KernelParameter(
             value=float(parameter().detach()),
             unit=length_unit(run.meta.columns, term) if name.endswith(".length_scale") else None,
-            learned=term.config.learn,
+            learned=parameter.learned,
         )
         for name, (term, parameter) in prior.parameters_of_kernel().items()
     }

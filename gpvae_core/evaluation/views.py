@@ -1,7 +1,8 @@
 """Which views a prediction of a GP-prior VAE rests on: the weights of the kernel smoother, view by view.
 
 The predicted mean of a latent channel is linear in the encoder's pseudo-observations y~ of the images that it is given,
-m_s = sum_i w_si y~_i, as in GP regression (Jazbec et al. 2021, eq. 1 and 3; Rasmussen & Williams 2006, sec. 2.6).
+m_s = sum_i w_si y~_i, as in GP regression (Jazbec et al. 2021, eq. 1 and 3; Rasmussen & Williams 2006, sec. 2.6). With
+`gppvae` it is linear in the means of the encoder's own posteriors, and the weights are those of its prior alone (B.3).
 """
 
 from __future__ import annotations

@@ -16,8 +16,11 @@ from gpvae_core.progress import Progress
 from gpvae_core.run_files import read_record
 from gpvae_core.run_records import RunMetadata
 
+FEW_EPOCHS = 12
+"""Epochs of which each has its number at the axis."""
 MOST_EPOCHS = 400
 """Epochs of a curve that are drawn: of more, evenly spaced ones."""
+TITLE = "learned length scale; mean ± standard deviation over seeds"
 PREFIX, SUFFIX = "kernel.", ".length_scale"
 
 
@@ -40,7 +43,9 @@ class LengthScaleOverTraining(SpreadFigure):
         levels = [Level(f"true length scale, {scale:g}", scale) for scale in true if scale and len(true) == 1]
         unit = unit_of_scales(runs)
         panel = SpreadPanel(curves, levels, f"length scale l of the kernel{unit}")
-        return SpreadView([panel], "epoch", "learned length scale; mean ± standard deviation over seeds", band=True)
+        epochs = sorted({epoch for curve in curves for epoch in curve.x})
+        ticks = epochs if len(epochs) <= FEW_EPOCHS else ()
+        return SpreadView([panel], "epoch", TITLE, x_ticks=ticks, band=True)
 
 
 def unit_of_scales(runs: Sequence[RunOnDisk]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.base import Inference, InferenceConfig
+from gpvae_core.progress import Progress
 from gpvae_core.validation import DeviceSplit
 
 CHUNK = 1000
@@ -25,8 +26,28 @@ def columns_of(split: DeviceSplit, index: Tensor | None = None) -> Mapping[str, 
     return {name: values if index is None else values[index] for name, values in split.columns.items()}
 
 
+class GivenImages(ABC):
+    """Images of a number of splits, from which latents are inferred: their own, and those at any columns."""
+
+    @abstractmethod
+    def at(self, values: Mapping[str, Tensor], progress: Progress) -> Marginals:
+        """Return the distributions (N, D) of latents at rows of these columns."""
+
+    @abstractmethod
+    def of_images(self, low: int, high: int, progress: Progress) -> Marginals:
+        """Return those (N, D) of the images from number `low` to before `high` of all, what is seen of them included.
+
+        A missing frame has the latent at its columns.
+        """
+
+
 class ConditionalInference(Inference, ABC):
     """Inference that predicts the images of a split at their columns, given others."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> frozenset[str]:
+        """Names of the columns on which predictions depend."""
 
     @property
     @abstractmethod
@@ -52,6 +73,10 @@ class ConditionalInference(Inference, ABC):
     @abstractmethod
     def latents(self, split: DeviceSplit) -> Marginals:
         """Return the predictive distributions (N, D) of the latents of a split that is not the training images."""
+
+    @abstractmethod
+    def given_images(self, splits: Sequence[DeviceSplit]) -> GivenImages:
+        """Return the images of these splits, encoded, as those from which latents are inferred."""
 
     @abstractmethod
     def decode(self, z: Float[Tensor, "*batch B D"], values: Mapping[str, Tensor]) -> Float[Tensor, "*batch B C H W"]:
@@ -89,6 +114,12 @@ def sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:
     """Return a sample of each latent."""
     eps = torch.randn(q.mean.shape, generator=generator, device=q.mean.device, dtype=q.mean.dtype)
     return q.mean + q.variance.clamp_min(LEAST_VARIANCE).sqrt() * eps
+
+
+def mean_over_seen(split: DeviceSplit, log_likelihood: Callable[[Int64[Tensor, " B"]], Tensor]) -> float:
+    """Return the mean over a split's images, but missing frames, of what is given for those at an index (B,)."""
+    total = sum(float(log_likelihood(index).double().sum()) for index in split.seen.split(CHUNK))
+    return total / len(split.seen)
 
 
 class EpochTerms:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -25,46 +25,70 @@ from gpvae_core.inference.conditional import (
     ConditionalConfig,
     ConditionalInference,
     EpochTerms,
+    GivenImages,
     columns_of,
+    mean_over_seen,
     sample,
 )
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.priors.base import PriorConfig
-from gpvae_core.progress import Progress
+from gpvae_core.progress import Progress, silent
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
-from gpvae_core.validation import DeviceSplit
+from gpvae_core.validation import DeviceSplit, pixel_mean
 
 MOST_NUMBERS_OF_A_CONDITION = 256
 """Most numbers of a condition, each of which is a channel of every image."""
 
 
-@dataclass(frozen=True)
-class IdentityLatents:
-    """The predictive distributions of latents at columns, by the training images of K identities."""
+class Identities(GivenImages):
+    """The latents of the identities that images show, and of these images.
 
-    identity: str
-    """Name of the category; '' for none, with which every latent has the prior."""
-    q: Marginals
-    """Of shape (K, D); the prior of an identity without a training image."""
+    The latent of an identity is the mean of latents z_i ~ q(z_i|y_i, c_i) of the n images that show it, whose
+    distribution is N(mean_i mu_i, sum_i sigma_i^2 / n^2). Of an identity without an image it is the prior N(0, I).
+    """
 
-    def at(self, values: Mapping[str, Tensor]) -> Marginals:
-        """Return the distributions (B, D) of the latents of B instances with these columns."""
-        like, count = self.q.mean, len(next(iter(values.values())))
-        mean, variance = like.new_zeros(count, like.shape[1]), like.new_ones(count, like.shape[1])
-        if self.identity:
-            codes = values[self.identity]
-            known = codes < len(like)
-            mean[known], variance[known] = like[codes[known]], self.q.variance[codes[known]]
-        return Marginals(mean, variance)
+    def __init__(
+        self, splits: Sequence[DeviceSplit], encode: Callable[[DeviceSplit, Tensor], Posterior], identity: str
+    ) -> None:
+        self._identity = identity
+        self._columns = {name: torch.cat([split.columns[name] for split in splits]) for name in splits[0].columns}
+        pieces = [encode(split, index) for split in splits for index in split.seen.split(CHUNK) if len(index)]
+        self._q = Marginals(
+            torch.cat([q.mean.double() for q in pieces]), torch.cat([q.variance.double() for q in pieces])
+        )
+        lows = itertools.accumulate([len(split) for split in splits], initial=0)
+        self._seen = torch.cat([low + split.seen for low, split in zip(lows, splits, strict=False)])
+        """Which of all images those of `_q` are."""
+
+    def at(self, values: Mapping[str, Tensor], progress: Progress) -> Marginals:
+        shape = len(next(iter(values.values()))), self._q.mean.shape[1]
+        prior = Marginals(self._q.mean.new_zeros(shape), self._q.mean.new_ones(shape))
+        if not self._identity:
+            return prior
+        codes, own = self._columns[self._identity][self._seen], values[self._identity]
+        n = torch.bincount(codes, minlength=int(own.max()) + 1)[:, None]
+        mean, variance = (
+            q.new_zeros(len(n), shape[1]).index_add(0, codes, q) for q in (self._q.mean, self._q.variance)
+        )
+        known = (n > 0)[own]
+        return Marginals(
+            torch.where(known, (mean / n)[own], prior.mean), torch.where(known, (variance / n**2)[own], prior.variance)
+        )
+
+    def of_images(self, low: int, high: int, progress: Progress) -> Marginals:
+        q = self.at({name: column[low:high] for name, column in self._columns.items()}, progress)
+        own = (self._seen >= low) & (self._seen < high)
+        q.mean[self._seen[own] - low], q.variance[self._seen[own] - low] = self._q.mean[own], self._q.variance[own]
+        return q
 
 
 class ConditionalVAE(ConditionalInference):
     """Trains q(z|y, c) and p(y|z, c) under p(z) = N(0, I), where c are the numbers of the columns.
 
-    An image is predicted at columns of its own from the latent of its identity: the mean of latents z_i ~ q(z_i|y_i,
-    c_i) of the n training images that show it, whose distribution is N(mean_i mu_i, sum_i sigma_i^2 / n^2). Of an
-    identity without a training image it is the prior.
+    An image is predicted at columns of its own from the latent of its identity in the training images (`Identities`).
+    Likelihoods are sums and errors means over observed pixels; the encoder sees 0 at a missing pixel, and a missing
+    frame takes no part.
     """
 
     def __init__(self, setup: TrainingSetup) -> None:
@@ -74,16 +98,18 @@ class ConditionalVAE(ConditionalInference):
         self._sums = EpochTerms()
 
     def batches(self, generator: torch.Generator, batch_size: int) -> Sequence[Int64[Tensor, " B"]]:
-        return cut(torch.randperm(len(self._setup.train), generator=generator, device=generator.device), batch_size)
+        seen = self._setup.train.seen
+        return cut(seen[torch.randperm(len(seen), generator=generator, device=generator.device)], batch_size)
 
     def step(self, index: Int64[Tensor, " B"], settings: BoundSettings, generator: torch.Generator) -> Step:
         vae, train = self._setup.vae, self._setup.train
-        x, q = train.batch(index), self._encode(train, index)
+        index = train.seen_of(index)
+        x, observed, q = train.batch(index), train.observed(index), self._encode(train, index)
         samples = q.rsample_and_log_prob(1, generator)
         g = self.decode(samples[0][0], columns_of(train, index))
-        log_likelihood = vae.likelihood.log_prob(x, g)
+        log_likelihood = vae.likelihood.log_prob(x, g, observed)
         kl = q.kl(DiagonalGaussian.standard(x, vae.latent_dim), generator, samples)
-        square_error = (x - vae.likelihood.mean(g)).square().flatten(1).mean(1)
+        square_error = pixel_mean((x - vae.likelihood.mean(g)).square(), observed)
         self._sums.add(len(x), reconstruction=log_likelihood.sum(), kl=kl.sum(), mse=square_error.sum())
         return Step(Bound((log_likelihood - kl).detach(), (log_likelihood - settings.kl_weight * kl).mean()))
 
@@ -98,6 +124,10 @@ class ConditionalVAE(ConditionalInference):
         return g.reshape(*z.shape[:-1], *self._setup.vae.event_shape)
 
     @property
+    def columns(self) -> frozenset[str]:
+        return frozenset({*(column.name for column in self._condition.columns), self._identity} - {""})
+
+    @property
     def group(self) -> str:
         return ""
 
@@ -106,29 +136,11 @@ class ConditionalVAE(ConditionalInference):
         return f"the training images of the same {self._identity}" if self._identity else "no other images"
 
     @torch.no_grad()
-    def encoded(self, split: DeviceSplit, index: Int64[Tensor, " N"]) -> Marginals:
-        """Return q(z|y, c) of images of a split, (N, D)."""
-        pieces = [self._encode(split, part) for part in index.split(CHUNK)]
-        return Marginals(torch.cat([q.mean for q in pieces]).double(), torch.cat([q.variance for q in pieces]).double())
+    def given_images(self, splits: Sequence[DeviceSplit]) -> Identities:
+        return Identities(splits, self._encode, self._identity)
 
-    @torch.no_grad()
-    def predictive(self) -> IdentityLatents:
-        """Return the predictive distributions of the latents of all identities, given all training images."""
-        train, identity = self._setup.train, self._identity
-        if not identity:
-            nothing = torch.zeros(0, self._setup.vae.latent_dim, dtype=torch.float64, device=train.images.device)
-            return IdentityLatents("", Marginals(nothing, nothing))
-        q = self.encoded(train, torch.arange(len(train), device=train.images.device))
-        codes = train.columns[identity]
-        n = torch.bincount(codes)[:, None]
-        mean, variance = (t.new_zeros(len(n), t.shape[1]).index_add(0, codes, t) for t in (q.mean, q.variance))
-        return IdentityLatents(
-            identity, Marginals(torch.where(n > 0, mean / n, 0.0), torch.where(n > 0, variance / n**2, 1.0))
-        )
-
-    @torch.no_grad()
     def latents(self, split: DeviceSplit) -> Marginals:
-        return self.predictive().at(columns_of(split))
+        return self.given_images([self._setup.train]).at(columns_of(split), silent)
 
     def figures(self) -> dict[str, float]:
         """Return the terms of the bound per image of the epoch, or of its images since training was resumed."""
@@ -143,11 +155,12 @@ class ConditionalVAE(ConditionalInference):
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
         z = sample(self.latents(split), torch.Generator(split.images.device).manual_seed(self._setup.seed))
-        total = 0.0
-        for index in torch.arange(len(split), device=z.device).split(CHUNK):
-            x, g = split.batch(index), self.decode(z[index].float(), columns_of(split, index))
-            total += float(vae.likelihood.log_prob(x, g).double().sum())
-        return total / len(split)
+
+        def log_likelihood(index: Int64[Tensor, " B"]) -> Tensor:
+            g = self.decode(z[index].float(), columns_of(split, index))
+            return vae.likelihood.log_prob(split.batch(index), g, split.observed(index))
+
+        return mean_over_seen(split, log_likelihood)
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Do nothing, as the trained model is complete."""
@@ -160,6 +173,7 @@ class CvaeConfig(ConditionalConfig):
 
     kind: ClassVar[str] = "cvae"
     method: ClassVar[str] = "cvae"
+    takes_missing: ClassVar[bool] = True
     condition: str = Field(
         default="",
         description="columns that encoder and decoder know, with commas between them (default: all numbers; without "
@@ -211,9 +225,10 @@ class CvaeConfig(ConditionalConfig):
         vae.decoder = ConditionedDecoder(decoder, shape, vae.latent_dim, width)
 
     def start(self, vae: VAE, data: Dataset, seed: int) -> None:
-        """Standardise numbers by the training images."""
+        """Standardise numbers by the training images, missing frames left out."""
         assert isinstance(vae.extra, Condition)
-        vae.extra.start(columns_of(DeviceSplit(data.train, vae.extra.mean.device)))
+        train = DeviceSplit(data.train, vae.extra.mean.device)
+        vae.extra.start(columns_of(train, train.seen))
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> ConditionalVAE:
         return ConditionalVAE(setup)

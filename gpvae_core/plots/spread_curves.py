@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import log10
 from typing import Any
 
@@ -89,7 +90,8 @@ class SpreadView:
     """Where x has labels; none for plotly's choice."""
     log_x: bool = False
     band: bool = False
-    """Whether deviations are bands around lines, for curves of many points, and not bars at marks."""
+    """Whether deviations are bands around lines, for curves of many points, and not bars at marks. A curve of one
+    point, of which there is no line, is a mark."""
 
 
 def figure(view: SpreadView, theme: Theme, size: FigureSize = ON_PAPER) -> go.Figure:
@@ -98,11 +100,12 @@ def figure(view: SpreadView, theme: Theme, size: FigureSize = ON_PAPER) -> go.Fi
     styles, marks, named = method_styles(names, "", theme), list[Mark](), set[str]()
     for k, panel in enumerate(view.panels):
         place = {"xaxis": "x", "yaxis": f"y{nth(k)}"}
-        ends = [x for curve in panel.curves for x in curve.x]
+        ends = _x_range(view) or [x for curve in panel.curves for x in curve.x]
         for number, level in enumerate(panel.levels if ends else ()):
             marks += [mark | place for mark in _level(level, (min(ends), max(ends)), number, theme)]
         for curve in panel.curves:
-            drawn = (_with_band if view.band else _with_bars)(curve, styles[curve.name], panel.unit, theme)
+            is_line = view.band and len(curve.x) > 1
+            drawn = (_with_band if is_line else _with_bars)(curve, styles[curve.name], panel.unit, theme)
             drawn[-1] |= {"showlegend": curve.name not in named, "legendgroup": curve.name}
             named.add(curve.name)
             marks += [mark | place for mark in drawn]
@@ -124,10 +127,11 @@ def _layout(view: SpreadView, theme: Theme, size: FigureSize, entries: int) -> d
         bottom = max(0.0, 1 - (k + 1) * high - (k + several) * GAP)
         # A panel of several is too low for a title at its side, which stands above it instead.
         title, few = ("", {"nticks": 4}) if several else (panel.y, {})
-        layout[f"yaxis{nth(k)}"] = axis(theme, title, domain=[bottom, bottom + high], **few)
+        layout[f"yaxis{nth(k)}"] = axis(theme, title, domain=[bottom, bottom + high], range=_y_range(panel), **few)
         if several:
             layout.setdefault("annotations", []).append(heading(theme, plain(panel.y), 0.0, bottom + high + 0.005))
-    more: dict[str, Any] = {"tickvals": list(view.x_ticks)} if view.x_ticks else {}
+    more: dict[str, Any] = {"range": _x_range(view)}
+    more |= {"tickvals": list(view.x_ticks)} if view.x_ticks else {}
     if view.log_x:
         more = {"type": "log", **_decades([x for panel in view.panels for curve in panel.curves for x in curve.x])}
     layout["xaxis"] = axis(theme, view.x, anchor=f"y{nth(len(view.panels) - 1)}", **more)
@@ -136,6 +140,29 @@ def _layout(view: SpreadView, theme: Theme, size: FigureSize, entries: int) -> d
         "font": {"size": 11, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
     return layout
+
+
+def _x_range(view: SpreadView) -> list[float] | None:
+    """Return the range of the horizontal axis where all marks are at one place; None for plotly's choice."""
+    curves = [curve for panel in view.panels for curve in panel.curves]
+    return _around([(x, sd) for c in curves for x, sd in zip_longest(c.x, c.x_sd, fillvalue=0.0)])
+
+
+def _y_range(panel: SpreadPanel) -> list[float] | None:
+    """Return the range of a panel's vertical axis where all marks and levels are at one height; None otherwise."""
+    marks = [(y, sd) for curve in panel.curves for y, sd in zip(curve.y, curve.sd, strict=True)]
+    return _around(marks + [(level.value, level.sd) for level in panel.levels])
+
+
+def _around(values: Sequence[tuple[float, float]]) -> list[float] | None:
+    """Return the range of an axis, half of the value to each side, where all (value, deviation) are one value.
+
+    By itself plotly would show 1 to each side, whatever the value. None where there are several values, or 0.
+    """
+    if not values:
+        return None
+    (value, *others), deviates = {value for value, _ in values}, any(sd for _, sd in values)
+    return None if others or deviates or not value else [value - abs(value) / 2, value + abs(value) / 2]
 
 
 def _decades(values: Sequence[float]) -> dict[str, Any]:

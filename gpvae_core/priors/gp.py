@@ -57,7 +57,7 @@ class GPPrior(nn.Module):
     @torch.no_grad()
     def figures(self) -> dict[str, float]:
         """Return the learned parameters of the kernel by name, for the metrics of an epoch."""
-        return {name: float(part()) for name, (term, part) in self.parameters_of_kernel().items() if term.config.learn}
+        return {name: float(part()) for name, (_, part) in self.parameters_of_kernel().items() if part.learned}
 
 
 def _group(name: str, columns: Sequence[Column]) -> str:

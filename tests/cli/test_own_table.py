@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from tests.commands import Done, gpvae
@@ -23,23 +23,34 @@ def picture(video: int, time: float) -> NDArray[np.float64]:
     return np.outer(np.linspace(0.3, 1.0, SIDE), np.ones(SIDE)) * brightness
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    """Videos of frames at irregular times; every fourth frame is missing, and of others a corner is transparent."""
+def lit(video: int, time: float) -> NDArray[np.float64]:
+    """A lamp whose brightness is its own and falls with time as in all videos, (H, W) in [0, 1]."""
+    return np.outer(np.linspace(0.3, 1.0, SIDE), np.ones(SIDE)) * (0.3 + 0.06 * video) * (1 - 0.08 * time)
+
+
+Picture = Callable[[int, float], NDArray[np.float64]]
+
+
+def write_table(folder: Path, part_of: Callable[[int, int], str], picture: Picture) -> None:
+    """Write videos of frames at irregular times; every fourth frame is missing, and of others a corner is transparent.
+
+    Args:
+        part_of: the split of the frame of a number in a video.
+        picture: the frame of a video at a time.
+    """
     rng, rows = np.random.default_rng(0), ["frame:image,time:number(unit=s),video:category,split"]
-    for video, part in enumerate(PARTS):
+    for video in range(len(PARTS)):
         for number, time in enumerate(np.sort(rng.uniform(0, 9, FRAMES))):
             path = "" if number % 4 == 2 else f"video-{video}-{number}.png"
-            rows.append(f"{path},{time:.6f},v{video},{part}")
+            rows.append(f"{path},{time:.6f},v{video},{part_of(video, number)}")
             if path:
                 opacity = np.full((SIDE, SIDE), 255)
                 if number % 4 == 0:
                     opacity[:4, :4] = 0
                 grey = np.round(255 * picture(video, time))
                 layers = [grey, grey, grey, opacity]
-                (tmp_path / path).write_bytes(encode(np.stack(layers, -1).astype(np.uint8)))
-    (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
-    return tmp_path
+                (folder / path).write_bytes(encode(np.stack(layers, -1).astype(np.uint8)))
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
 
 
 def done(*arguments: str, cwd: Path) -> Done:
@@ -48,11 +59,13 @@ def done(*arguments: str, cwd: Path) -> Done:
     return found
 
 
-def truth(times: NDArray[np.float64], videos: NDArray[np.str_]) -> NDArray[np.float64]:
+def truth(times: NDArray[np.float64], videos: NDArray[np.str_], picture: Picture = picture) -> NDArray[np.float64]:
     return np.stack([picture(int(video[1:]), time) for time, video in zip(times, videos, strict=True)])
 
 
-def test_from_a_csv_with_gaps_to_predictions_at_missing_times(table: Path) -> None:
+def test_from_a_csv_with_gaps_to_predictions_at_missing_times(tmp_path: Path) -> None:
+    table = tmp_path
+    write_table(table, lambda video, number: PARTS[video], picture)
     settings = ["prior.kernel=matern(time, nu=1.5, length_scale=2)", "prior.group=video", "net.kind=fc"]
     settings += ["net.hidden=16", "batch_size=32", "lr=0.01", "likelihood.kind=gaussian"]
     given = [part for setting in settings for part in ("--set", setting)]
@@ -91,6 +104,47 @@ def test_from_a_csv_with_gaps_to_predictions_at_missing_times(table: Path) -> No
     refused(table)
 
 
+def test_from_a_csv_with_gaps_to_predictions_of_a_conditional_vae(tmp_path: Path) -> None:
+    """The frames of each video are in all splits, so that the brightness of its lamp is known."""
+    parts = {5: "validation", 8: "test", 10: "test", 11: "test"}
+    write_table(tmp_path, lambda video, number: parts.get(number, "train"), lit)
+    given = [
+        part for setting in ("net.kind=fc", "net.hidden=32", "batch_size=32", "lr=0.01") for part in ("--set", setting)
+    ]
+    train = ["train", "--method", "cvae", "--dataset", "table:mine.csv", "--out", "run", "--epochs", "150"]
+    done(*train, *given, "--set", "likelihood.kind=gaussian", cwd=tmp_path)
+
+    result = json.loads(done("evaluate", "run", "--k", "20", "--json", cwd=tmp_path).stdout)
+    assert (result["unscored"], result["mse"]["n"]) == (12, 24)
+    assert result["given"] == "the training images of the same video"
+    mean_image = result["yardsticks"]["mean_image"]["mean"]
+    assert result["mse"]["mean"] < 0.2 * mean_image
+
+    said = done("impute", "run", "--out", "filled.npz", cwd=tmp_path)
+    assert "filled.npz: 36 images; 12 missing frames and 41.7% of all pixels are filled in" in said.stdout
+    filled = np.load(tmp_path / "filled.npz")
+    expected, there = truth(filled["column_time"], filled["column_video"], lit), filled["observed"]
+    np.testing.assert_allclose(filled["images"][:, 0][there], expected[there], atol=0.5 / 255 + 1e-6)
+    errors = np.square(filled["images"][:, 0] - expected)
+    corner = ~there & there.any((1, 2))[:, None, None]
+    # What is seen of a picture tells how bright its corner is.
+    assert errors[corner].mean() < 0.1 * mean_image
+    assert errors[~there].mean() < 0.2 * mean_image
+    assert ((filled["std"][:, 0] > 0) == ~there).all()
+
+    (tmp_path / "at.csv").write_text("note,video,time\n,v10,4.5\n,v3,4.5\n")
+    done("predict", "run", "--at", "at.csv", "--out", "at.npz", "--k", "50", cwd=tmp_path)
+    at = np.load(tmp_path / "at.npz")
+    assert set(at) == {"images", "std", "latents", "latent_variances"}
+    assert at["images"].shape == at["std"].shape == (2, 1, SIDE, SIDE)
+    expected = truth(np.array([4.5, 4.5]), np.array(["v10", "v3"]), lit)
+    assert np.square(at["images"][:, 0] - expected).mean() < 0.2 * mean_image
+    (tmp_path / "less.csv").write_text("video\nv3\n")
+    found = gpvae("predict", "run", "--at", "less.csv", "--out", "new.npz", cwd=tmp_path)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "wanted values of column 'time', on which run 'run' depends" in found.stderr
+
+
 def refused(table: Path) -> None:
     """What is wrong is one line, and no file is overwritten or left behind."""
     files = {path.name: path.read_bytes() for path in table.glob("*.npz")}
@@ -107,7 +161,7 @@ def refused(table: Path) -> None:
         (["predict", "run", "--at", "less.csv", "--out", "new.npz"], "wanted values of column 'time'"),
         (["predict", "run", "--at", "no.csv", "--out", "new.npz"], "no.csv"),
         (["predict", "run", "--at", "run", "--out", "new.npz"], "'run': wanted a table, which ends in .csv"),
-        (["train", "--method", "vae", "--dataset", "table:mine.csv"], "or take a method with a GP prior (deep-svigp"),
+        (["train", "--method", "vae", "--dataset", "table:mine.csv"], "or take one of cvae, deep-svigp"),
     ]:
         found = gpvae(*arguments, cwd=table)
         assert found.returncode == 2, arguments

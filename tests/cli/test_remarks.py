@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import gpvae_core as core
+from gpvae_core.cli import evaluate_conditional
 from tests.cli.test_cli import one_line_error
 from tests.commands import gpvae
+from tests.inference.gp_prior.series_data import BY_VIEW, DATA, trained
 
 AFTER = "training is followed by prior recovery and the fit of the encoder"
 SMALL = ("--set", "net.hidden=8", "--epochs", "1")
@@ -57,3 +59,18 @@ def test_a_remark_is_said_once_before_the_work(partial: Path, tmp_path: Path) ->
     few = ("--instances", "2", "--truths", "2", "--k", "2")
     measured = gpvae("evaluate", partial, *few, cwd=tmp_path)
     assert measured.stderr.startswith(f"'{partial}' is partial, 1 of 3 epochs: these are results of a training")
+
+
+def test_a_long_evaluation_at_columns_says_once_what_makes_it_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained("svgp", {**BY_VIEW, "inference.points": 4}, tmp_path / "run")
+    images = len(DATA.test)
+    monkeypatch.setattr(evaluate_conditional, "LONG_WORK", 5 * images)
+    line = f"5 samples of each of {images} images are decoded, which can take minutes: fewer are faster (--k)"
+    for k, said in ((5, 1), (4, 0)):
+        evaluate_conditional.evaluate_at_columns(run, "test", k, 0, None, False, [], True, None)
+        assert capsys.readouterr().err.count(line) == said
+    monkeypatch.setattr(evaluate_conditional, "LONG_WORK", 1)
+    evaluate_conditional.evaluate_at_columns(run, "test", 1, 0, None, False, [], True, None)
+    assert "fewer" not in capsys.readouterr().err

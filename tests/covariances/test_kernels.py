@@ -126,11 +126,19 @@ def test_fixed_parameters_are_not_learned() -> None:
     assert set(kernel("rbf(x)").state_dict()) == {"length_scale.log", "variance.log"}
 
 
+def test_one_parameter_is_learned_alone() -> None:
+    learned = {name: p.requires_grad for name, p in kernel("rbf(x, learn=length_scale)").named_parameters()}
+    assert learned == {"length_scale.log": True, "variance.log": False}
+    assert [p.requires_grad for p in kernel("linear(x, learn=variance)").parameters()] == [True]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "wanted a kernel such as"),
         ("rbf(", "wanted a kernel such as"),
+        ("linear(x, learn=length_scale)", "setting 'learn': wanted one of true, false, variance, got length_scale"),
+        ("rbf(x, learn=7)", "setting 'learn': wanted one of true, false, length_scale, variance, got 7"),
         ("rbf", "wanted sums and products of kernels, got 'rbf'"),
         ("rbf(x) - rbf(x)", "wanted sums and products"),
         ("rfb(x)", "did you mean 'rbf'"),

@@ -11,9 +11,14 @@ import torch
 
 from gpvae_core.data.auxiliary import Auxiliary
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.evaluation.views import Smoother, views_behind
+from gpvae_core.inference.conditional import columns_of
+from gpvae_core.inference.gp_prior.gppvae import LowRank
+from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.validation import DeviceSplit
+from tests.inference.gp_prior.missing_data import HOLED, on, seen
 from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, COLUMNS, CPU, DATA, trained
 
 VIEWS = {**BY_VIEW, "inference.points": 4}
@@ -27,6 +32,7 @@ BY_TIME_ALONE = {"prior.kernel": "matern(time, nu=1.5)", "train.batch_size": len
         ("titsias", VIEWS | {"train.batch_size": 100}),
         ("gp-vae", BY_TIME_ALONE),
         ("markov", BY_TIME_ALONE),
+        ("gppvae", BY_VIEW),
     ],
 )
 def test_weights_times_observations_are_the_predicted_means(method: str, settings: dict, tmp_path: Path) -> None:
@@ -39,6 +45,29 @@ def test_weights_times_observations_are_the_predicted_means(method: str, setting
     for (w, index), mean in zip(found, expected, strict=True):
         assert index.tolist() == list(range(len(train)))
         torch.testing.assert_close((w * y).sum(1), mean, atol=1e-8, rtol=1e-8)
+
+
+def test_weights_of_a_low_rank_prior_are_those_of_a_dense_gp_with_its_noise(tmp_path: Path) -> None:
+    """k_s' (K + alpha I)^-1 over the images that are no missing frames, for every channel; others have no weight."""
+    with on(HOLED):
+        run = trained("gppvae", {**BY_VIEW, "prior.jitter": 1e-12}, tmp_path / "run")
+    model, at = run.model.extra, HOLED.test.auxiliary
+    assert isinstance(model, GPModel)
+    assert isinstance(model.family, LowRank)
+    assert at is not None
+    there = torch.from_numpy(seen(HOLED.train))
+    x = model.prior.at(columns_of(DeviceSplit(HOLED.train, CPU), there))
+    s = model.prior.at(columns_of(DeviceSplit(HOLED.test, CPU)))
+    K = model.prior.kernel.matrix(x, x.clone()) + model.family.alpha() * torch.eye(len(x)).double()
+    expected = torch.linalg.solve(K, model.prior.kernel.matrix(x, s)).T
+    for (w, index), row in zip(Smoother(run).weights(at), expected, strict=True):
+        assert w.shape == (2, len(index)) == (2, len(HOLED.train))
+        torch.testing.assert_close(w[:, there], row.expand(2, -1), atol=1e-8, rtol=1e-8)
+        assert int((w != 0).any(0).sum()) == len(there)
+    found = evaluate_conditional(run, k=2, instances=3).instances
+    assert found is not None
+    assert found.views is not None
+    assert (found.views.effective.n, found.pseudo_gap) == (3, None)
 
 
 def test_markov_and_exact_weights_are_the_same(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from gpvae_core.figures.base import FIGURES
 from gpvae_core.figures.batch_bias import BATCHES, INSTANCES
 from gpvae_core.figures.runs import grouped, runs_at, spread
 from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.plots.spread_curves import Level, SpreadCurve, SpreadPanel, SpreadView
+from gpvae_core.plots.spread_curves import figure as spread_figure
 from gpvae_core.plots.theme import DARK, LIGHT
 from gpvae_core.progress import silent
 from gpvae_core.runs import load_run
@@ -99,6 +101,33 @@ def test_the_length_scale_is_that_of_the_metrics(folder: Path) -> None:
         "svgp:4 (1 run)",
         "gp-vae (1 run)",
     }
+
+
+def test_a_run_of_one_epoch_is_a_mark_between_axes_that_show_it(folder: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, **BY_SERIES, "train.epochs": 1}
+    name = f"table:{folder / 'series.npz'}"
+    train("svgp:2", name, settings=settings, out=tmp_path / "run", device="cpu", progress=silent)
+    figure = draw("length-scale", tmp_path / "run")
+    (mark,) = figure.data
+    assert "markers" in mark.mode
+    assert (list(mark.x), list(figure.layout.xaxis.tickvals)) == ([1], [1])
+    assert list(figure.layout.xaxis.range) == [0.5, 1.5]
+    for name in ("mse-time", "mse-total-time", "rmse-points"):
+        figure = draw(name, tmp_path / "run")
+        (mark,) = figure.data
+        for values, axis in ((mark.x, figure.layout.xaxis), (mark.y, figure.layout.yaxis)):
+            assert list(axis.range) == pytest.approx([0.5 * values[0], 1.5 * values[0]])
+    several = draw("mse-time", folder / "all").layout
+    assert (several.xaxis.range, several.yaxis.range) == (None, None)
+
+
+def test_the_line_of_a_level_reaches_across_one_epoch() -> None:
+    panel = SpreadPanel([SpreadCurve("svgp:2", [1], [1.2], [0.0], [1])], [Level("true", 2.0)], "l")
+    drawn: Any = spread_figure(SpreadView([panel], "epoch", "", band=True), LIGHT)
+    level, mark = drawn.data
+    assert list(level.x) == [0.5, 1.5]
+    assert list(level.y) == [2.0, 2.0]
+    assert list(mark.x) == [1]
 
 
 def test_inducing_points_are_those_of_the_kept_weights(folder: Path) -> None:

@@ -15,12 +15,11 @@ from torch import Tensor
 from gpvae_core.api import train as train_run
 from gpvae_core.config import make_config
 from gpvae_core.data.auxiliary import Auxiliary, Column
-from gpvae_core.data.base import DataConfig, Dataset
+from gpvae_core.data.base import DataConfig
 from gpvae_core.data.rotated_mnist import RotatedMnist
 from gpvae_core.data.split import Split
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import ConditionalEvaluation, evaluate_conditional
-from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.inference.condition import Condition, ConditionedEncoder, with_channels
 from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.cvae import ConditionalVAE, CvaeConfig
@@ -31,16 +30,14 @@ from gpvae_core.training import resume, train
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
-from tests.inference.gp_prior.series_data import COLUMNS, CPU, DATA, config, model, trained
+from tests.inference.gp_prior.series_data import BY_OBJECT, COLUMNS, CPU, DATA, conditional, config, model, trained
 from tests.inference.gp_prior.test_training import StopAfter
 
 TRAIN = DeviceSplit(DATA.train, CPU)
-BY_OBJECT = {"condition": "angle", "identity": "object"}
 
 
-def engine_of(vae: VAE, settings: dict[str, Any], data: Dataset = DATA) -> ConditionalVAE:
-    parts = DeviceSplit(data.train, CPU), DeviceSplit(data.validation, CPU)
-    engine = config("cvae", settings).inference.begin(TrainingSetup(vae, *parts, "gaussian", 1, 0, None), silent)
+def engine_of(vae: VAE, settings: dict[str, Any]) -> ConditionalVAE:
+    engine = conditional("cvae", settings, vae)
     assert isinstance(engine, ConditionalVAE)
     return engine
 

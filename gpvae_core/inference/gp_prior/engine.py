@@ -12,8 +12,9 @@ from gpvae_core.bounds import Bound
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import Step, TrainingSetup, cut
-from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, sample
+from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, mean_over_seen, sample
 from gpvae_core.inference.gp_prior.constraint import Terms
+from gpvae_core.inference.gp_prior.given_images import ObservedProcess
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
 from gpvae_core.inference.gp_prior.representation import Representation
 from gpvae_core.inference.gp_prior.represented import context_of, find_vectors, inputs_of_batch, known_categories
@@ -62,7 +63,7 @@ class GPPriorInference(ConditionalInference):
             return self._classified(network, index)
         if network is not None and not network.placed:
             self._place(network)
-        terms, _ = self._terms(vae, train, index, train.count_seen(index) / len(train.seen), generator)
+        terms, _ = self._terms(vae, train, index, len(train.seen_of(index)) / len(train.seen), generator)
         surrogate = self._gp.constraint.surrogate(terms, settings.kl_weight)
         value = (terms.log_likelihood - terms.kl / len(terms.log_likelihood)).detach()
         sums = {"reconstruction": terms.log_likelihood.sum(), "kl": terms.kl, "mse": terms.square_error.sum()}
@@ -180,23 +181,19 @@ class GPPriorInference(ConditionalInference):
             index = torch.arange(len(split), device=split.images.device)
             terms, _ = self._terms(vae, split, index, 1.0, generator)
             return float((terms.log_likelihood.double().sum() - terms.kl) / len(split.seen))
-        if self._gp.representation is not None and self._gp.representation.pretraining:
-            return self._score_of_prior_mean(split)
-        q, total = self.latents(split), 0.0
-        for index in split.seen.split(CHUNK):
-            of_batch = Marginals(q.mean[index], q.variance[index])
-            terms = self._decoded(vae, split, index, of_batch, q.mean.new_zeros(()), generator)
-            total += float(terms.log_likelihood.double().sum())
-        return total / len(split.seen)
+        network = self._gp.representation
+        if network is not None and network.pretraining:
+            # What stands is the score of z = 0, which does not change while the network is trained alone.
+            zero = split.images.new_zeros((len(split), vae.latent_dim), dtype=torch.float64)
+            q = Marginals(zero, zero)
+        else:
+            q = self.latents(split)
 
-    def _score_of_prior_mean(self, split: DeviceSplit) -> float:
-        """Return the mean log p(y|z) at z = 0: the score while a network is pretrained, which does not change it."""
-        vae, total = self._setup.vae, 0.0
-        for index in split.seen.split(CHUNK):
-            x = split.batch(index)
-            g = vae.decode(x.new_zeros(len(x), vae.latent_dim))
-            total += float(vae.likelihood.log_prob(x, g, split.observed(index)).double().sum())
-        return total / len(split.seen)
+        def log_likelihood(index: Int64[Tensor, " B"]) -> Tensor:
+            of_batch = Marginals(q.mean[index], q.variance[index])
+            return self._decoded(vae, split, index, of_batch, q.mean.new_zeros(()), generator).log_likelihood
+
+        return mean_over_seen(split, log_likelihood)
 
     def ready(self, *splits: DeviceSplit) -> None:
         find_vectors(self._gp, self._setup.train, *splits)
@@ -206,6 +203,10 @@ class GPPriorInference(ConditionalInference):
             return split.seen
         context = context_of(self._gp, split, known_categories(self._gp, self._setup.train))
         return split.seen[~context[split.seen]]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset({*self._gp.prior.inputs.features, self._group} - {""})
 
     @property
     def group(self) -> str:
@@ -234,6 +235,10 @@ class GPPriorInference(ConditionalInference):
         self.ready(split)
         predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
         return Marginals(predicted.mean.mT, predicted.variance.mT)
+
+    @torch.no_grad()
+    def given_images(self, splits: Sequence[DeviceSplit]) -> ObservedProcess:
+        return ObservedProcess(self._gp, splits, [self.pseudo_observations(split) for split in splits])
 
     @torch.no_grad()
     def predictor(self, given: DeviceSplit | None = None, index: Int64[Tensor, " N"] | None = None) -> Predictor:

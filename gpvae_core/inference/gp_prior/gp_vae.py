@@ -34,6 +34,7 @@ class Exact(Family):
     """q(Z) is the exact posterior of eq. 1, and the KL term of eq. 2 is E_q log q~(Z|Y) - log Z."""
 
     rests_on_observations: ClassVar[bool] = True
+    is_smoother: ClassVar[bool] = True
 
     def approximate(
         self, prior: GPPrior, inputs: Float[Tensor, "G T F"], pseudo: PseudoObservations, share: float

@@ -18,22 +18,33 @@ from gpvae_core.gp_prior.low_rank import LowRankPrior
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
-from gpvae_core.inference.gp_prior.model import Approximation, Family, GPModel, Predictor
+from gpvae_core.inference.gp_prior.model import Approximation, Family, GPModel, LinearPredictor, Predictor
 from gpvae_core.part import MOST
 from gpvae_core.priors.gp import GPPrior
 from gpvae_core.vae import VAE
 
 
-class LowRankPredictor(Predictor):
-    """The prior's prediction from latents of which q(z_i) is known, in time O(N H^2)."""
+class LowRankPredictor(LinearPredictor):
+    """The prior's prediction from latents of which q(z_i) = N(mu_i, sigma_i^2) is known, in time O(N H^2).
 
-    def __init__(self, prior: GPPrior, alpha: Tensor, inputs: Float[Tensor, "N F"], q: Marginals) -> None:
-        self._prior, self._q = prior, q
-        self._factor = prior.kernel.factor(inputs, prior.config.jitter)
+    Its means are k_s' K^-1 mu with K = V V' + alpha I, so that every channel has the same weights, and one of 0 at an
+    instance that was not observed.
+    """
+
+    def __init__(self, prior: GPPrior, alpha: Tensor, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> None:
+        q, (at,) = _encoded(pseudo), pseudo.observed.all(0).nonzero(as_tuple=True)
+        self._prior, self._q, self._at = prior, Marginals(q.mean[:, at], q.variance[:, at]), at
+        self._shape = pseudo.mean.shape
+        self._factor = prior.kernel.factor(inputs[at], prior.config.jitter)
         self._process = LowRankPrior(self._factor.V, alpha)
 
     def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
         return self._process.predict(self._factor.at(inputs), self._prior.kernel.diagonal(inputs), self._q)
+
+    def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
+        (channels, instances), observed = self._shape, self._process.weights(self._factor.at(inputs))
+        w = observed.new_zeros(len(inputs), instances).index_copy(1, self._at, observed)
+        return w.expand(channels, -1, -1)
 
 
 class LowRank(Family):
@@ -44,6 +55,8 @@ class LowRank(Family):
     term: over the batches of an epoch, each instance is once in a batch. With b = N the step is that of the public code
     of Casale et al., whose Taylor terms are this gradient, backpropagated batch by batch.
     """
+
+    is_smoother: ClassVar[bool] = True
 
     def __init__(self, alpha: float) -> None:
         super().__init__()
@@ -78,8 +91,7 @@ class LowRank(Family):
         return Approximation(q, share * (negative_entropy - process.expected_log(own)).sum(-1, keepdim=True))
 
     def given(self, prior: GPPrior, inputs: Float[Tensor, "N F"], pseudo: PseudoObservations) -> Predictor:
-        q, (at,) = _encoded(pseudo), pseudo.observed.all(0).nonzero(as_tuple=True)
-        return LowRankPredictor(prior, self.alpha(), inputs[at], Marginals(q.mean[:, at], q.variance[:, at]))
+        return LowRankPredictor(prior, self.alpha(), inputs, pseudo)
 
 
 def _encoded(pseudo: PseudoObservations) -> Marginals:

@@ -70,6 +70,7 @@ class Markov(Family):
     """q(Z) is the exact posterior, as in `Exact`, of groups whose instances are taken in the order of time."""
 
     rests_on_observations: ClassVar[bool] = True
+    is_smoother: ClassVar[bool] = True
 
     def check(self, prior: GPPrior) -> None:
         process_of(prior)

@@ -34,7 +34,7 @@ class Predictor(ABC):
 
 
 class LinearPredictor(Predictor):
-    """A predictor whose means are linear in the pseudo-observations y~ of N instances: m_s = sum_i w_si y~_i."""
+    """A predictor whose means are linear in what the encoder says of N instances, y~: m_s = sum_i w_si y~_i."""
 
     @abstractmethod
     def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
@@ -49,6 +49,9 @@ class Family(nn.Module, ABC):
 
     rests_on_observations: ClassVar[bool] = False
     """Whether q(z) is the posterior given the encoder's pseudo-observations, and has no parameters of its own."""
+
+    is_smoother: ClassVar[bool] = False
+    """Whether `given` returns a `LinearPredictor`."""
 
     def check(self, prior: GPPrior) -> None:
         """Raise UserError if the approximation does not suit the prior."""

@@ -27,20 +27,21 @@ class Representation(nn.Module):
     the images' representations, and its code averages them; the mean does not depend on the number of images.
     """
 
-    def __init__(self, event_shape: EventShape, size: int, categories: int, most: int) -> None:
+    def __init__(self, event_shape: EventShape, size: int, categories: int, most: int, pretrained: bool) -> None:
         """Build the network.
 
         Args:
             size: length of a vector.
             categories: number of categories.
             most: number of images from which the vector of a category without training images is found.
+            pretrained: whether the network is trained alone first, before the approximation's start can be placed.
         """
         super().__init__()
         self.most = most
         self.pretraining = False
         """Whether the network is trained to classify images, in the stage before the others."""
-        self.placed = nn.Buffer(torch.zeros((), dtype=torch.float64))
-        """1 once the inducing points were placed at vectors that the pretrained network finds."""
+        self.placed = nn.Buffer(torch.tensor(0.0 if pretrained else 1.0, dtype=torch.float64))
+        """Whether the inducing points need not be placed again, at vectors that the pretrained network finds."""
         layers: list[nn.Module] = []
         for c_in in (event_shape[0], size, size):
             layers += [Halving(c_in, size, KERNEL, stride=KERNEL), nn.ELU()]

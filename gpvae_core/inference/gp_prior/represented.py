@@ -71,6 +71,5 @@ def _add(
     pool: PooledVectors, model: GPModel, network: Representation, split: DeviceSplit, index: Int64[Tensor, " B"]
 ) -> None:
     """Add the representations of images with an observed pixel."""
-    seen = split.is_seen(index)
-    index = index if seen is None else index[seen]
+    index = split.seen_of(index)
     pool.add(network(split.batch(index)), split.columns[model.prior.inputs.represented][index])

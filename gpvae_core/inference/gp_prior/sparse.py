@@ -101,6 +101,7 @@ class OptimalPosterior(Family, ABC):
     """A family whose q(f_m) follows from the pseudo-observations as their optimum (eq. 4, 5), and has no parameters."""
 
     rests_on_observations: ClassVar[bool] = True
+    is_smoother: ClassVar[bool] = True
 
     def __init__(self, inducing: Inducing) -> None:
         super().__init__()

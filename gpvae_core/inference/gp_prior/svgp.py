@@ -87,7 +87,8 @@ class SvgpConfig(InducingConfig):
             if vae.extra.prior.group:
                 raise UserError("representation has no effect with groups: wanted no prior.group, or leave it out")
             categories, size = vae.extra.prior.inputs.vectors.shape
-            vae.extra.representation = Representation(vae.event_shape, size, categories, self.context)
+            pretrained = self.pretrain_share > 0
+            vae.extra.representation = Representation(vae.event_shape, size, categories, self.context, pretrained)
 
     def stages(self, vae: VAE) -> tuple[Stage, ...]:
         """Return the stage that trains the representation network alone, and that of the bound."""

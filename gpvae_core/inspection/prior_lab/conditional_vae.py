@@ -9,10 +9,11 @@ from gpvae_core.data.auxiliary import Column
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.process import conditional_inference
 from gpvae_core.inference.condition import Condition
-from gpvae_core.inference.cvae import ConditionalVAE, IdentityLatents
+from gpvae_core.inference.cvae import ConditionalVAE, Identities
 from gpvae_core.inspection.prior_lab.lab import ConditionalLab, Values, marginals_of
 from gpvae_core.inspection.prior_lab.views import Rests
 from gpvae_core.inspection.views import Array, Indices
+from gpvae_core.progress import silent
 from gpvae_core.runs import Run
 
 
@@ -50,25 +51,31 @@ class ConditionalVAELab(ConditionalLab):
     def has_process(self) -> bool:
         return False
 
-    def _predictive(self) -> IdentityLatents:
-        return self.results.get("identities", self.rival.predictive)
+    def _identities(self, split: str) -> Identities:
+        """Return the latents of the identities that images of a split show, encoded once."""
+        return self.results.get(("identities", split), lambda: self.rival.given_images([self.on_device[split]]))
 
     def predicted(self, values: Values) -> tuple[Array, Array]:
-        return marginals_of(self._predictive().at(self.tensors(values)))
+        return marginals_of(self._identities("train").at(self.tensors(values), silent))
 
     def weights(self, values: Values) -> Tensor | None:
-        """Return 1 / n for each of the n training images of the same identity, as the predicted mean is their mean."""
+        """Return 1 / n for each of the n training images of the same identity, as the predicted mean is their mean.
+
+        A missing frame is none of them.
+        """
         identity = self.condition.identity
         if not identity:
             return None
-        own = self.on_device["train"].columns[identity] == self.tensors(values)[identity][:, None]
+        train = self.on_device["train"]
+        own = train.columns[identity] == self.tensors(values)[identity][:, None]
+        own &= torch.zeros(len(train), dtype=torch.bool, device=own.device).index_fill(0, train.seen, True)
         weights = own.double() / own.sum(1, keepdim=True).clamp_min(1)
         return weights.expand(self.run.config.latent_dim, *weights.shape)
 
     def image_means(self, split: str, index: Indices) -> Array:
         """Return the means (M, D) of q(z|y, c) of each image alone."""
-        at = torch.as_tensor(index, device=self.run.device)
-        return self.rival.encoded(self.on_device[split], at).mean.cpu().numpy()
+        encoded = self._identities(split).of_images(0, len(self.splits[split]), silent)
+        return encoded.mean.cpu().numpy()[index]
 
     def length_scales(self) -> tuple[tuple[float, bool], ...]:
         return ()

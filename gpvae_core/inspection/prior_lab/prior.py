@@ -43,7 +43,7 @@ class PriorLab(ConditionalLab):
 
     @property
     def rests(self) -> Rests:
-        return "weights" if self.model.family.rests_on_observations else "free"
+        return "weights" if self.model.family.is_smoother else "free"
 
     @property
     def has_process(self) -> bool:
@@ -96,5 +96,5 @@ class PriorLab(ConditionalLab):
 
     def length_scales(self) -> tuple[tuple[float, bool], ...]:
         found = self.prior.parameters_of_kernel().items()
-        scales = [(term, value) for name, (term, value) in found if name.endswith(".length_scale")]
-        return tuple((float(value()), term.config.learn) for term, value in scales)
+        scales = [value for name, (_, value) in found if name.endswith(".length_scale")]
+        return tuple((float(value()), value.learned) for value in scales)

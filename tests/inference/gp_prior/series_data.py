@@ -13,7 +13,7 @@ from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.base import DataConfig, Dataset
 from gpvae_core.data.split import Split, fingerprint
 from gpvae_core.inference.base import TrainingSetup
-from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
+from gpvae_core.inference.conditional import ConditionalInference
 from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.progress import silent
 from gpvae_core.run_config import RunConfig
@@ -32,6 +32,7 @@ COLUMNS = (
     Column("place", "vector", size=2),
 )
 BY_TIME = {"prior.kernel": "matern(time, nu=1.5, length_scale=2)", "prior.group": "series"}
+BY_OBJECT = {"condition": "angle", "identity": "object"}
 BY_VIEW = {"prior.kernel": "periodic(angle) * linear(object, dim=2)"}
 SMALL: dict[str, Any] = {"net.kind": "fc", "net.hidden": 8, "train.epochs": 2, "likelihood.kind": "gaussian"}
 
@@ -73,13 +74,21 @@ def model(method: str, settings: dict[str, Any], seed: int = 0) -> VAE:
     return vae
 
 
-def inference(method: str, settings: dict[str, Any], vae: VAE | None = None) -> GPPriorInference:
-    """Inference of a model on the series."""
+def conditional(method: str, settings: dict[str, Any], vae: VAE | None = None) -> ConditionalInference:
+    """Inference of a model of images given their columns on the series."""
     cfg = config(method, settings)
-    assert isinstance(cfg.inference, GPPriorInferenceConfig)
     vae = vae or model(method, settings)
     parts = DeviceSplit(DATA.train, CPU), DeviceSplit(DATA.validation, CPU)
-    return cfg.inference.begin(TrainingSetup(vae, *parts, cfg.likelihood.kind, 1, 0, None), silent)
+    found = cfg.inference.begin(TrainingSetup(vae, *parts, cfg.likelihood.kind, 1, 0, None), silent)
+    assert isinstance(found, ConditionalInference)
+    return found
+
+
+def inference(method: str, settings: dict[str, Any], vae: VAE | None = None) -> GPPriorInference:
+    """Inference of a model with a GP prior on the series."""
+    found = conditional(method, settings, vae)
+    assert isinstance(found, GPPriorInference)
+    return found
 
 
 def trained(method: str, settings: dict[str, Any], out: Path) -> Run:

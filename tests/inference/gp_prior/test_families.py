@@ -13,7 +13,7 @@ from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import INFERENCES, Step
 from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
-from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
@@ -171,3 +171,12 @@ def test_what_does_not_suit_is_one_line(method: str, settings: dict[str, Any], s
 def test_all_instances_of_a_group_are_taken_at_once() -> None:
     with pytest.raises(UserError, match=r"wanted prior.group, or batch_size of at least the \d+ training images"):
         inference("gp-vae", BY_VIEW).batches(torch.Generator(), 5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_family_says_whether_its_predictions_have_weights(method: str) -> None:
+    settings = BY_TIME if method == "markov" else BY_VIEW
+    vae = model(method, {**settings, "train.batch_size": 100})
+    assert isinstance(vae.extra, GPModel)
+    predictor = inference(method, settings, vae).predictor(index=torch.arange(5))
+    assert vae.extra.family.is_smoother == isinstance(predictor, LinearPredictor)

@@ -14,6 +14,7 @@ from torch import Tensor
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
 from gpvae_core.inference.conditional import columns_of
+from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.methods import methods
 from gpvae_core.progress import Cancelled
@@ -24,11 +25,23 @@ from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
 from tests.inference.gp_prior.missing_data import DROPPED, HOLED, on, seen
-from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, CPU, DATA, config, inference, model
+from tests.inference.gp_prior.series_data import (
+    BY_OBJECT,
+    BY_TIME,
+    BY_VIEW,
+    CPU,
+    DATA,
+    conditional,
+    config,
+    inference,
+    model,
+)
 from tests.inference.gp_prior.test_families import METHODS
 from tests.inference.gp_prior.test_training import SETTINGS, StopAfter
 
 CASES: list[tuple[str, dict[str, Any]]] = [
+    ("cvae", BY_OBJECT),
+    ("cvae", {}),
     ("gp-vae", BY_TIME),
     ("markov", BY_TIME),
     ("titsias", {**BY_TIME, "inference.points": 4}),
@@ -53,7 +66,7 @@ def step_of(
 ) -> tuple[Tensor, Tensor, Any]:
     """The bound of each seen image, the surrogate and its gradients."""
     with on(data):
-        step = inference(method, settings, vae).step(index, BoundSettings(), torch.Generator().manual_seed(1))
+        step = conditional(method, settings, vae).step(index, BoundSettings(), torch.Generator().manual_seed(1))
     named = {name: p for name, p in vae.named_parameters() if p.requires_grad}
     found = torch.autograd.grad(step.bound.surrogate, list(named.values()), allow_unused=True)
     return step.bound.value, step.bound.surrogate.detach(), dict(zip(named, found, strict=True))
@@ -94,9 +107,9 @@ def test_a_missing_frame_of_a_mini_batch_is_a_dropped_one() -> None:
 def test_latents_of_others_are_as_without_it_and_its_own_are_predicted(method: str, settings: dict[str, Any]) -> None:
     vae = built(method, settings, HOLED)
     with on(HOLED):
-        with_holes = inference(method, settings, vae)
+        with_holes = conditional(method, settings, vae)
     with on(DROPPED):
-        without = inference(method, settings, vae)
+        without = conditional(method, settings, vae)
     split, dropped = DeviceSplit(HOLED.test, CPU), DeviceSplit(DROPPED.test, CPU)
     q, expected = with_holes.latents(split), without.latents(dropped)
     rows = torch.from_numpy(seen(HOLED.test))
@@ -105,6 +118,7 @@ def test_latents_of_others_are_as_without_it_and_its_own_are_predicted(method: s
     if "prior.group" not in settings:
         return
     assert isinstance(vae.extra, GPModel)
+    assert isinstance(without, GPPriorInference)
     pseudo, prior = without.pseudo_observations(dropped), vae.extra.prior
     with torch.no_grad():
         for gap in np.setdiff1d(np.arange(len(HOLED.test)), rows):
@@ -117,7 +131,7 @@ def test_latents_of_others_are_as_without_it_and_its_own_are_predicted(method: s
 
 
 @pytest.mark.parametrize("kind", LIKELIHOODS)
-@pytest.mark.parametrize(("method", "settings"), CASES[:6])
+@pytest.mark.parametrize(("method", "settings"), CASES[:8])
 def test_what_is_stored_at_missing_pixels_has_no_influence(method: str, settings: dict[str, Any], kind: str) -> None:
     """Not one bit of the start, the bound, the gradients, the score and the latents."""
     assert HOLED.train.observed is not None
@@ -139,7 +153,7 @@ def test_what_is_stored_at_missing_pixels_has_no_influence(method: str, settings
     scores, means = [], []
     for data in (HOLED, other):
         with on(data):
-            engine = inference(method, settings, first)
+            engine = conditional(method, settings, first)
         scores.append(engine.score())
         means.append(engine.latents(DeviceSplit(data.test, CPU)).mean)
     assert scores[0] == scores[1]
@@ -171,19 +185,19 @@ def test_the_terms_are_sums_and_means_over_observed_pixels_by_hand() -> None:
 
 
 def test_missing_frames_are_in_no_batch() -> None:
-    for settings in (BY_VIEW, BY_TIME):
+    for method, settings in (("svgp", BY_VIEW), ("svgp", BY_TIME), ("cvae", {})):
         with on(HOLED):
-            batches = inference("svgp", settings).batches(torch.Generator().manual_seed(0), 5)
+            batches = conditional(method, settings).batches(torch.Generator().manual_seed(0), 5)
         assert torch.cat(list(batches)).sort().values.tolist() == seen(HOLED.train).tolist()
     with on(HOLED), pytest.raises(UserError, match=f"at least the {len(DROPPED.train)} training images"):
         inference("gp-vae", BY_VIEW).batches(torch.Generator(), 5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "cvae"])
 def test_it_trains_and_resumes_with_means_over_the_frames_with_pixels(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"train.batch_size": 8, **SETTINGS[method]}
+    settings = {"train.batch_size": 8, **SETTINGS.get(method, {})}
     monkeypatch.setattr("gpvae_core.training.load", lambda _: HOLED)
     whole = train(config(method, settings), tmp_path / "whole", data=HOLED, device="cpu")
     with pytest.raises(Cancelled):

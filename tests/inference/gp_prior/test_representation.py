@@ -15,6 +15,7 @@ from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.inference.gp_prior.representation import PooledVectors, Representation, context
+from gpvae_core.inference.gp_prior.svgp import BatchOptimum
 from gpvae_core.progress import Cancelled
 from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
@@ -24,11 +25,11 @@ from tests.inference.gp_prior.test_training import StopAfter
 
 
 def test_the_layers_are_those_of_the_table() -> None:
-    network = Representation((3, 64, 64), 16, 1000, 36)
+    network = Representation((3, 64, 64), 16, 1000, 36, True)
     convolutions = [m for m in network.network.modules() if isinstance(m, nn.Conv2d)]
     assert [(c.out_channels, c.kernel_size, c.stride) for c in convolutions] == [(16, (2, 2), (2, 2))] * 3
     assert network(torch.zeros(5, 3, 64, 64)).shape == (5, 16)
-    assert Representation((1, 28, 28), 8, 3, 36)(torch.zeros(2, 1, 28, 28)).shape == (2, 8)
+    assert Representation((1, 28, 28), 8, 3, 36, True)(torch.zeros(2, 1, 28, 28)).shape == (2, 8)
 
 
 def test_a_vector_is_the_mean_over_the_images_of_its_category_in_any_number_of_pieces() -> None:
@@ -46,7 +47,7 @@ def test_a_vector_is_the_mean_over_the_images_of_its_category_in_any_number_of_p
 
 
 def test_a_vector_has_the_gradient_of_its_images() -> None:
-    network = Representation((1, 8, 8), 4, 2, 36)
+    network = Representation((1, 8, 8), 4, 2, 36, True)
     pool = PooledVectors(2, 4, torch.device("cpu"))
     pool.add(network(torch.randn(3, 1, 8, 8)), torch.tensor([0, 0, 1]))
     pool.vectors().sum().backward()
@@ -54,7 +55,11 @@ def test_a_vector_has_the_gradient_of_its_images() -> None:
 
 
 def test_the_classifier_scores_the_own_category() -> None:
-    network, x, codes = Representation((1, 8, 8), 4, 3, 36), torch.randn(5, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1])
+    network, x, codes = (
+        Representation((1, 8, 8), 4, 3, 36, True),
+        torch.randn(5, 1, 8, 8),
+        torch.tensor([0, 1, 2, 0, 1]),
+    )
     wanted = network.classifier(network(x)).log_softmax(1)[torch.arange(5), codes]
     torch.testing.assert_close(network.log_prob(x, codes), wanted)
 
@@ -99,6 +104,25 @@ def test_the_network_learns_to_classify_first_and_the_bound_afterwards(tmp_path:
     assert len({row["validation_elbo"] for row in rows[:20]}) == 1, "the decoder is not trained yet"
     assert "classification" not in rows[20]
     assert rows[39]["reconstruction"] > rows[20]["reconstruction"]
+    assert isinstance(run.model.extra, GPModel)
+    assert run.model.extra.representation is not None
+    assert run.model.extra.representation.placed == 1
+
+
+@pytest.mark.parametrize(("share", "times"), [(0.5, 2), (0.0, 1)])
+def test_points_are_placed_again_only_after_pretraining(
+    share: float, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed: list[int] = []
+    start = BatchOptimum.start
+
+    def counted(*arguments: Any) -> None:
+        placed.append(1)
+        start(*arguments)
+
+    monkeypatch.setattr(BatchOptimum, "start", counted)
+    run = trained("svgp", {**UNSEEN, "inference.pretrain_share": share}, tmp_path / "run")
+    assert len(placed) == times
     assert isinstance(run.model.extra, GPModel)
     assert run.model.extra.representation is not None
     assert run.model.extra.representation.placed == 1
