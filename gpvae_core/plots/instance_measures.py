@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.prior_lab.views import InstanceMeasure
 from gpvae_core.plots.marks import Mark, figure_of
-from gpvae_core.plots.theme import Theme, axis, frame, nth, shortened, translucent
+from gpvae_core.plots.theme import Theme, axis, frame, nth, plain, shortened, translucent
 
 WIDTH, ROW, AROUND = 440, 26, 62
 """Width of the figure, height of a row, and of what is above and below all rows, in pixels."""
@@ -46,6 +46,6 @@ def _bars(
             "line": {"color": colour, "width": 1.2},
         },
         "error_x": {"type": "data", "array": list(errors), "color": theme.text, "thickness": 1.2, "width": 3},
-        "customdata": [[name, error] for name, error in zip(names, errors, strict=True)],
+        "customdata": [[plain(name), error] for name, error in zip(names, errors, strict=True)],
         "hovertemplate": "%{customdata[0]}: %{x:.4g} ± %{customdata[1]:.2g} nats<extra></extra>", "showlegend": False,
     }  # fmt: skip
