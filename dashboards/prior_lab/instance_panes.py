@@ -101,7 +101,7 @@ def measure_words(measure: InstanceMeasure, series: bool) -> str:
         words.append(
             f"With the best pseudo-observations for {measure.what} in place of the encoder's, all else fixed, {bound} "
             f"would be higher by {nats(measure.gap)} nats (± {measure.gap_error:.2g} by sampling){own}: that is what "
-            "amortization loses here, at the least."
+            f"amortization loses here, at the least.{OF_OTHERS * (not series)}"
         )
     if measure.kl is not None and measure.batch_size >= measure.images:
         words.append("Its posterior does not move with its mini-batch, as that holds all training images.")
@@ -121,6 +121,10 @@ def _short(measure: InstanceMeasure) -> str:
     return f"{measure.what}: {', '.join([*gap, *moved])}"
 
 
+OF_OTHERS = (
+    " The pseudo-observation of one image moves the latents of all, so that a gap can exceed its own part by far where "
+    "those of other images are poor."
+)
 NOTHING = (
     "{run} ({method}) has no pseudo-observations of single instances that could be optimised, and no mini-batches as "
     "eq. 9 has them: there is nothing to measure. Runs of svgp have both."

@@ -136,6 +136,25 @@ def test_a_first_run_is_offered_where_there_is_none_and_more_are_trained(prior_r
     page.close()
 
 
+def test_a_measure_is_computed_on_a_button_and_can_be_cancelled(prior_runs: Path) -> None:
+    page = opened(PriorLabPage, prior_runs, "run=films-svgp")
+    wait_until(page, lambda: page.session.request is not None and not page.session._awaited)
+    pane = next(pane for pane in page.session.panes if pane.name == "prior_instance")
+    shown = lambda: page.session.cards["prior_instance"].content  # noqa: E731
+    assert shown()["actions"] == (("prior_instance", "Measure"),)
+    page.act("prior_instance")
+    wait_until(page, lambda: "prior_instance" in page.session._awaited)
+    page.session._act(pane, "cancel")
+    assert (shown()["message"], shown()["actions"]) == ("Cancelled.", (("again", "Try again"),))
+    page.session._act(pane, "again")
+    wait_until(page, lambda: shown()["alt"].startswith("film 6: gap"))
+    page.step(1)
+    wait_until(page, lambda: shown()["actions"] == (("prior_instance", "Measure"),))
+    page.step(-1)
+    wait_until(page, lambda: shown()["alt"].startswith("film 6: gap"))
+    page.close()
+
+
 # In a browser
 
 
