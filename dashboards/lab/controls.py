@@ -140,7 +140,7 @@ class Opened:
 
 
 class Stepper:
-    """A field for a parameter that is a number from 0 to `last`, with a button on either side; after `last` comes 0.
+    """A field for a number from `first` to `last`, with a button on either side; after `last` comes `first`.
 
     `together` are other values to set along with the number. `step` replaces what the buttons do. `read_other` gets a
     text that is no such number. It sets what the text says and returns whether that was accepted, or None if it cannot
@@ -158,13 +158,14 @@ class Stepper:
         read_other: Callable[[str], bool | None] = lambda text: None,
         other_form: str = "",
         written: Callable[[int], Any] = int,
+        first: int = 0,
         **field: Any,
     ) -> None:
         """Make the widgets; `field` goes to the field, such as its width."""
         self._controls, self._label, self._name, self._together = controls, label, name, together
         self._written = written
         self.step = step or self._step
-        self.last = 0
+        self.first = self.last = first
         noun = label.split()[-1].lower()
         self.previous = pmui.IconButton(icon="chevron_left", description=f"Previous {noun} (left arrow key)", margin=0)
         self.next = pmui.IconButton(icon="chevron_right", description=f"Next {noun} (right arrow key)", margin=0)
@@ -175,17 +176,19 @@ class Stepper:
             text = str(value).strip()
             number = whole_number(text)
             accepted: bool | None = True
-            if number is not None and 0 <= number <= self.last:
+            if number is not None and self.first <= number <= self.last:
                 self._choose(number)
             else:
                 accepted = read_other(text[:LONGEST])
                 if accepted is None:
-                    controls.complain(f"wanted a {what} from 0 to {self.last}{other_form}, got '{text[:40]}'")
+                    controls.complain(
+                        f"wanted a {what} from {self.first} to {self.last}{other_form}, got '{text[:40]}'"
+                    )
             if not accepted or self.field.value in (text, str(number)):
                 self.field.settle()
 
         self.field = TypedField(
-            {"typed": typed}, label=label, value="0", dark=controls.state.param.dark,
+            {"typed": typed}, label=label, value=str(first), dark=controls.state.param.dark,
             **{"width": 115, "margin": FIELD["margin"], **field},
         )  # fmt: skip
         self.widgets: tuple[pn.viewable.Viewable, ...] = (self.previous, self.field, self.next)
@@ -194,12 +197,13 @@ class Stepper:
         self._controls.set(**self._together, **{self._name: self._written(number)})
 
     def _step(self, by: int) -> None:
-        self._choose((int(getattr(self._controls.state, self._name)) + by) % (self.last + 1))
+        place = int(getattr(self._controls.state, self._name)) - self.first + by
+        self._choose(self.first + place % (self.last - self.first + 1))
 
     def random(self) -> pmui.Button:
         """Return a button that chooses a number at random."""
         button = pmui.Button(label="Random", icon="casino", **SMALL)
-        button.on_click(lambda _: self._choose(random.randint(0, self.last)))
+        button.on_click(lambda _: self._choose(random.randint(self.first, self.last)))
         return button
 
     def show(self, value: object, last: int | None = None) -> None:
@@ -207,4 +211,4 @@ class Stepper:
         self.field.value = str(value)
         if last is not None:
             self.last = last
-            self.field.label = f"{self._label}, 0–{last}"
+            self.field.label = f"{self._label}, {self.first}–{last}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 GP = "gp"
-"""Kind of the prior of runs that the GP-Prior Lab shows."""
+"""Kind of the prior of runs that have one over the columns of their images."""
 
 
 def _opened(path: Path) -> Explorer:
@@ -108,9 +108,9 @@ class RunLibrary:
         """Return the names of the runs on images alone that have weights, newest first."""
         return [name for name, run in self._runs.items() if run.ready and run.on_images and not run.summary.conditional]
 
-    def prior_names(self) -> list[str]:
-        """Return the names of the runs with a GP prior that have weights, newest first."""
-        return [name for name, run in self._runs.items() if run.ready and run.summary.prior == GP]
+    def conditional_names(self) -> list[str]:
+        """Return the names of the runs on images given their columns that have weights, newest first."""
+        return [name for name, run in self._runs.items() if run.ready and run.summary.conditional]
 
     def summary(self, name: str) -> RunSummary:
         """Return the summary of a run. Raises UserError, with the nearest name there is, for an unknown run."""
@@ -122,9 +122,9 @@ class RunLibrary:
         """Raise UserError if the run is unknown, has no weights yet, or models images given their columns."""
         path = self.summary(name).path
         if self.summary(name).conditional:
-            where = "the GP-Prior Lab shows it" if self.summary(name).prior == GP else "'gpvae evaluate' scores it"
             raise UserError(
-                f"run '{name}' models images given their columns, so that none has a log p(x) of its own: {where}"
+                f"run '{name}' models images given their columns, so that none has a log p(x) of its own: the GP-Prior "
+                "Lab shows it"
             )
         if not self._runs[name].ready:
             raise UserError(
@@ -169,7 +169,7 @@ class RunLibrary:
             return ""
         if all(run.summary.conditional for run in self._runs.values()):
             return (
-                "the runs here model images given their columns: the GP-Prior Lab shows those with a GP prior; for the "
+                "the runs here model images given their columns: the GP-Prior Lab shows them; for the "
                 "other pages train on images alone, for example with 'gpvae train --dataset digits'"
             )
         if waiting := [name for name, run in self._runs.items() if run.on_images and not run.summary.conditional]:

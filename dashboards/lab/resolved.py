@@ -54,10 +54,11 @@ class Values(dict[str, Any]):
         self[name] = value
         self.complaints += [complaint] if complaint else []
 
-    def below(self, name: str, size: int, what: str) -> int:
-        """Return the value `name` if it is below `size`; else replace it by 0, with a complaint."""
-        if self[name] >= size:
-            self.correct(name, 0, f"wanted a {what} from 0 to {size - 1}, got {self[name]}")
+    def below(self, name: str, size: int, what: str, first: int = 0) -> int:
+        """Return the value `name` if it is one of `size` numbers from `first` on; else that, with a complaint."""
+        last = first + size - 1
+        if self[name] > last:
+            self.correct(name, first, f"wanted a {what} from {first} to {last}, got {self[name]}")
         return int(self[name])
 
     def attempt(self, work: Callable[[], T], otherwise: T) -> T:

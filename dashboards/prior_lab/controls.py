@@ -12,9 +12,10 @@ from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabRequest
 from dashboards.prior_lab.state import PriorLabState
 from gpvae_core.inspection.prior_lab.views import HIDDEN
-from gpvae_core.plots.prior_view import place_words
+from gpvae_core.plots.prior_view import SPLITS, place_words
 
 NOTHING = "nothing"
+SEEN = {True: "which was trained on", False: "which was not trained on"}
 
 
 class PriorLabControls(Controls):
@@ -27,17 +28,17 @@ class PriorLabControls(Controls):
         self.watch(self.run, lambda name: self.set(run=name) if name else None)
         self.other = pmui.Select(label="with", options=[], width=190, description=state.param.other.doc, **FIELD)
         self.watch(self.other, lambda name: self.set(other=name or ""))
-        self.series = Stepper(self, "Series", "series of the test images", "item", {}, width=150)
+        self.series = Stepper(self, "Series", "series of the test images", "item", {}, first=1, width=150)
         self.random = self.series.random()
         hide = {words: key for key, words in HIDDEN.items()}
         self.hide = self.field("hide", "Hide from the model", options=hide, width=190)
         self._of_series = (*self.series.widgets, self.random, self.hide)
-        self.thing = Stepper(self, "Object", "object", "item", {}, width=150)
+        self.thing = Stepper(self, "Object", "object", "item", {}, first=1, width=150)
         self.at = self.slider(
             state.param.at, "Place", lambda text: self.set(at=str(text)), lambda key: self.set(at=key), notches=400
         )
         self._of_thing = (*self.thing.widgets, self.thing.random(), self.at)
-        self.first_row = Stepper(self, "First row", "row", "item", {}, width=150)
+        self.first_row = Stepper(self, "First row", "row", "item", {}, first=1, width=150)
         self._of_grid = (*self.first_row.widgets, self.first_row.random())
         parts = (*self._of_series, *self._of_thing, *self._of_grid)
         self.bar = pn.FlexBox(self.run, self.other, *parts, **BAR)
@@ -55,23 +56,28 @@ class PriorLabControls(Controls):
         for widget in self._of_grid:
             widget.visible = request.grid is not None
         if request.grid is not None:
-            self.first_row.show(request.item, len(request.grid) - 1)
+            self.first_row.show(request.item + 1, len(request.grid))
         if request.series:
-            self.series.show(request.item, len(request.series[0]) - 1)
+            self.series.show(request.item + 1, len(request.series[0]))
         if request.turns:
             self._offer_turn(request)
 
     def _offer_turn(self, request: PriorLabRequest) -> None:
         """Show the object and the value of the number, with buttons for those of images that were not trained on."""
         turn = request.turns[0]
-        self.thing.show(request.item, len(turn) - 1)
+        self.thing.show(request.item + 1, len(turn))
         low, high = turn.range
         known = turn.known_places(request.item)
-        unseen = [(split, float(at)) for split in ("test", "validation") for at in known[split][:1]]
+        first = [(split, float(at)) for split in ("test", "validation", "train") for at in known[split][:1]]
         axis = f"{turn.number.name} ({turn.unit})"
         choices = [
-            [f"{at:.9g}", f"{split} view", f"At {place_words(at, axis)}, which was not trained on", at == request.at]
-            for split, at in unseen
+            [
+                f"{at:.9g}",
+                f"{SPLITS[split]} view",
+                f"At {place_words(at, axis)}, {SEEN[split == 'train']}",
+                at == request.at,
+            ]
+            for split, at in first
         ]
         note = f"{turn.unit} {place_words(request.at, axis).partition(' (')[2].rstrip(')')}".strip()
         self.at.param.update(

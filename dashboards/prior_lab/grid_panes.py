@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from dashboards.lab.pane import one_file
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.views import GridView, mean_errors
+from gpvae_core.inspection.prior_lab.views import CellKind, GridView
 from gpvae_core.plots import prior_grid
+
+READ = (
+    "Of each pair, left: the decoded mean of the latents; right: the true image. Its frame is thick where the model "
+    "saw no image of the pair (generated), dotted where it was given (as one of the first of a new row), and thin "
+    "where it was trained on. Shown are the columns with most pairs to generate."
+)
+ERRORS_OF: Mapping[CellKind, str] = {
+    "generated": "for those generated (not trained on)",
+    "given": "for those given",
+    "trained": "for those trained on",
+}
 
 
 def grid_view(request: PriorLabRequest) -> GridView:
@@ -43,18 +54,24 @@ class PairGrid(PriorLabPane):
         return Content(
             figure=as_json(prior_grid.figure(view, request.theme)),
             sub=f"{view.row_name} (rows) and {view.column_name} (columns), {view.run}",
-            sentence="Of each pair, left: the decoded mean of the latents, given all training images; right: the true "
-            "image, in a red frame where it was not trained on. Shown are the columns with most of these.",
+            sentence=f"{READ}{_new_words(view)}",
             alt=f"Grid of {len(view.rows)} by {len(view.columns)} predictions; {error_in_words(view)}",
         )
 
 
+def _new_words(view: GridView) -> str:
+    """Return what the model knows of new categories; '' where none is shown."""
+    if not any(view.new):
+        return ""
+    given = any(cell.kind == "given" for cells in view.cells for cell in cells)
+    known = "found from its first images, which are given" if given else "unknown to the model, which is given no image"
+    return f" No image of a {view.row_name} that is new was trained on: it is {known}."
+
+
 def error_in_words(view: GridView) -> str:
-    """Return the errors of the pairs that were not seen, and of those that were."""
-    unseen, seen = mean_errors(view)
-    words = [] if unseen is None else [f"MSE {unseen:.4f} of a pixel over the pairs shown that were not trained on"]
-    words += [] if seen is None else [f"{seen:.4f} over those that were"]
-    return ", ".join(words) or "no true images"
+    """Return the errors of the pairs shown, by what the model has seen of them."""
+    words = [f"{view.errors[kind]:.4f} {of}" for kind, of in ERRORS_OF.items() if kind in view.errors]
+    return f"MSE of a pixel over the pairs shown: {', '.join(words)}" if words else "no true images"
 
 
 def summary(view: GridView) -> str:

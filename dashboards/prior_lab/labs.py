@@ -1,4 +1,4 @@
-"""The runs with a GP prior among a server's runs, and the trainings begun for them."""
+"""The runs on images given their columns among a server's runs, and the trainings begun for them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dashboards.lab.jobs import OF_RUN, JobSlot
-from dashboards.lab.library import RunLibrary
+from dashboards.lab.library import GP, RunLibrary
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.inspection.memo import Memo
 
 # Torch takes a second to import: the page is up before.
 if TYPE_CHECKING:
     from gpvae_core.inspection.prior_lab.grid import GridLab
-    from gpvae_core.inspection.prior_lab.lab import PriorLab
+    from gpvae_core.inspection.prior_lab.lab import ConditionalLab
     from gpvae_core.inspection.prior_lab.series import SeriesLab
     from gpvae_core.inspection.prior_lab.turn import TurnLab
 
@@ -22,36 +22,47 @@ KEPT = 12
 
 
 class PriorLabs:
-    """Finds the runs of a library that have a GP prior. All methods may be called from several threads."""
+    """Finds the runs of a library that model images given their columns.
+
+    All methods may be called from several threads.
+    """
 
     def __init__(self, library: RunLibrary) -> None:
         self.library, self.trainings = library, JobSlot(OF_RUN)
         self._labs = Memo(KEPT)
 
     def names(self) -> list[str]:
-        """Return the names of the runs with a GP prior, those whose training has not ended last."""
-        return self.library.finished_first(self.library.prior_names())
+        """Return the names of the runs on images given their columns.
 
-    def lab(self, name: str) -> PriorLab:
-        """Return the lab of a run. Raises UserError if there is none with a GP prior, or it cannot be loaded."""
-        from gpvae_core.inspection.prior_lab.lab import PriorLab
+        Those whose training has not ended come last, and before them those without a GP prior.
+        """
+        names = self.library.conditional_names()
+        names.sort(key=lambda name: self.library.summary(name).prior != GP)
+        return self.library.finished_first(names)
 
-        names = self.library.prior_names()
+    def lab(self, name: str) -> ConditionalLab:
+        """Return the lab of a run. Raises UserError if it is none of these runs, or cannot be loaded."""
+        from gpvae_core.inspection.prior_lab.opening import lab_of
+
+        names = self.library.conditional_names()
         if name not in names:
             if name in self.library.ready_names():
-                raise UserError(f"run '{name}' has no GP prior over its images: the other pages show it")
-            raise unknown("run with a GP prior", name, names)
+                raise UserError(
+                    f"run '{name}' has no GP prior, and is no rival that knows the columns of images: the other pages "
+                    "show it"
+                )
+            raise unknown("run on images given their columns", name, names)
         run = self.library.run(name)
-        return self._labs.get((name, run), lambda: PriorLab(run, name))
+        return self._labs.get((name, run), lambda: lab_of(run, name))
 
     def mates(self, name: str) -> tuple[str, ...]:
-        """Return the other runs with a GP prior on the data set of a run's name, newest first."""
+        """Return the other of these runs on the data set of a run's name, newest first."""
         dataset = self.library.summary(name).dataset
         return tuple(
             other for other in self.names() if other != name and self.library.summary(other).dataset == dataset
         )
 
-    def series(self, shown: Sequence[PriorLab]) -> tuple[SeriesLab, ...]:
+    def series(self, shown: Sequence[ConditionalLab]) -> tuple[SeriesLab, ...]:
         """Return the series of runs of one layout; () where instances are in none."""
         from gpvae_core.inspection.prior_lab.series import SeriesLab
 
@@ -59,7 +70,7 @@ class PriorLabs:
             return ()
         return tuple(lab.results.get("series", lambda lab=lab: SeriesLab(lab)) for lab in shown)
 
-    def turns(self, shown: Sequence[PriorLab]) -> tuple[TurnLab, ...]:
+    def turns(self, shown: Sequence[ConditionalLab]) -> tuple[TurnLab, ...]:
         """Return the objects of runs of one layout; () where there is no number to turn them by."""
         from gpvae_core.inspection.prior_lab.turn import TurnLab
 
@@ -67,8 +78,8 @@ class PriorLabs:
             return ()
         return tuple(lab.results.get("turns", lambda lab=lab: TurnLab(lab)) for lab in shown)
 
-    def grid(self, lab: PriorLab) -> GridLab | None:
-        """Return the pairs of two categories of a run, None where its prior takes no two."""
+    def grid(self, lab: ConditionalLab) -> GridLab | None:
+        """Return the pairs of two categories of a run, None where its predictions depend on no two."""
         from gpvae_core.inspection.prior_lab.grid import GridLab
 
         return lab.results.get("grid", lambda: GridLab(lab)) if lab.layout == "grid" else None

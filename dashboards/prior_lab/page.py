@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import ClassVar
 
 import panel as pn
@@ -11,7 +11,16 @@ from dashboards.lab.looks import WIDE, card_grid
 from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
-from dashboards.prior_lab import grid_panes, run_panes, series_panes, turn_panes
+from dashboards.prior_lab import (
+    compared_panes,
+    grid_panes,
+    instance_panes,
+    kept_panes,
+    run_panes,
+    series_panes,
+    turn_panes,
+)
+from dashboards.prior_lab.asked import AskedPane
 from dashboards.prior_lab.controls import PriorLabControls
 from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest, resolve
@@ -20,8 +29,18 @@ from dashboards.prior_lab.training import PriorTraining
 from dashboards.widgets.video import VideoPlayer
 
 WHOLE_ROW = ":host { grid-column: 1 / -1; }"
+QUESTION = "h2 { margin: 8px 0 0 0; font-size: 16px; font-weight: 600; line-height: 1.3; }"
+SECTIONS: tuple[tuple[str, tuple[PriorLabPane, ...]], ...] = (
+    (
+        "What is predicted, how surely, and on what does it rest?",
+        (*series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *instance_panes.PANES),
+    ),
+    ("How was it trained, and what has it learned?", (*run_panes.PANES, *kept_panes.PANES)),
+    ("Which model predicts best, and at what cost?", compared_panes.PANES),
+)
+"""The questions that the page answers, each with its cards."""
 NO_VIEW = (
-    "The kernel of this run takes neither a number nor two categories: there is no series to play and nothing to turn. "
+    "This run depends on neither a number nor two categories: there is no series to play and nothing to turn. "
     "Below: its training, its latents, and the runs on the same data."
 )
 
@@ -35,7 +54,7 @@ class PriorLabPage(Page[PriorLabRequest]):
     line_style: ClassVar[str] = ".summary { font-size: 14px; line-height: 1.45; }"
 
     def make_panes(self) -> Sequence[PriorLabPane]:
-        return *series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *run_panes.PANES
+        return tuple(pane for _, panes in SECTIONS for pane in panes)
 
     def layout(self) -> Sequence[pn.viewable.Viewable]:
         self.labs = self.library.shared(PriorLabs)
@@ -43,19 +62,33 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.training = PriorTraining(self.labs, self.notice.show)
         self.player = VideoPlayer({}, dark=self.state.param.dark, visible=False, margin=0)
         self._playing: tuple[object, ...] = ()
+        self._asked: set[Hashable] = set()
+        """The views that take long and were asked for in this tab."""
         self.line.min_height = 44
         self.show_line("Loading the runs…")
         self.controls.bar.append(self.training.toggle)
         self.session.cards[grid_panes.PairGrid.name].stylesheets = [WHOLE_ROW]
         # NOTE: what is shown and hidden must not have a display of its own, as the grid has.
-        self.cards = pn.Column(card_grid(self.player, *self.session.cards.values()), visible=False, margin=0, **WIDE)
+        self.cards = pn.Column(card_grid(*self._parts()), visible=False, margin=0, **WIDE)
         self.asked = pn.Column(self.controls.bar, visible=False, **WIDE)
         return self.asked, self.about.panel, self.training.panel, self.line, self.cards
+
+    def _parts(self) -> Iterator[pn.viewable.Viewable]:
+        """Yield the cards below their questions; the film of a series is the first."""
+        self.questions = [
+            pn.pane.HTML(f"<h2>{question}</h2>", stylesheets=[WHOLE_ROW, QUESTION], margin=0, visible=False)
+            for question, _ in SECTIONS
+        ]
+        for heading, (_, panes) in zip(self.questions, SECTIONS, strict=True):
+            yield heading
+            if panes is SECTIONS[0][1]:
+                yield self.player
+            yield from (self.session.cards[pane.name] for pane in panes)
 
     # What a request shows
 
     def resolve(self, values: Values) -> Resolved[PriorLabRequest] | None:
-        return resolve(self.labs, values)
+        return resolve(self.labs, values, frozenset(self._asked))
 
     def line_of(self, request: PriorLabRequest) -> str | None:
         """Return in a sentence how well what was not seen is predicted."""
@@ -75,6 +108,8 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.training.offer(request)
         self.player.visible = bool(request.series)
         self.player.busy = self.player.visible
+        for heading, (_, panes) in zip(self.questions, SECTIONS, strict=True):
+            heading.visible = any(pane.shown(request) for pane in panes)
 
     def withdraw(self) -> None:
         self.player.param.update(film="", busy=False)
@@ -89,6 +124,14 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.player.param.update(film=aside, busy=False)
 
     # What the user does
+
+    def act(self, action: str) -> None:
+        """Compute the view of a card whose button was pressed."""
+        request = self.session.request
+        pane = next((pane for pane in self.session.panes if pane.name == action), None)
+        if request is not None and isinstance(pane, AskedPane):
+            self._asked.add(pane.asked(request))
+            self.session.refresh()
 
     def step(self, by: int) -> None:
         self.controls.step(by)
@@ -120,7 +163,7 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.asked.visible = self.cards.visible = bool(names)
         if not names:
             if self.state.run:
-                self.notice.add(f"there is no run '{self.state.run}' with a GP prior here")
+                self.notice.add(f"there is no run '{self.state.run}' on images given their columns here")
             self.show_line("")
             self.training.offer(None)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
     from gpvae_core.inspection.prior_lab.grid import GridLab
-    from gpvae_core.inspection.prior_lab.lab import PriorLab
+    from gpvae_core.inspection.prior_lab.lab import ConditionalLab
     from gpvae_core.inspection.prior_lab.series import SeriesLab
     from gpvae_core.inspection.prior_lab.turn import TurnLab
 
@@ -25,27 +26,30 @@ class PriorLabRequest:
     """The state of the GP-Prior Lab, checked, with the labs of the run and of the one beside it."""
 
     labs: PriorLabs
-    lab: PriorLab
-    other: PriorLab | None
+    lab: ConditionalLab
+    other: ConditionalLab | None
     series: tuple[SeriesLab, ...]
     """The series of both runs; () where instances are in no series."""
     turns: tuple[TurnLab, ...]
     """The objects of both runs; () where there is no number to turn them by."""
     grid: GridLab | None
-    """The pairs of two categories of the run; None where its prior takes no two."""
+    """The pairs of two categories of the run; None where its predictions depend on no two."""
     runs: tuple[str, ...]
     mates: tuple[str, ...]
     item: int
+    """Position of the series, object or first row, from 0 on."""
     hide: str
     at: float
     """Value of the number at which an object is looked at."""
     colour: str
     error: str
     time: str
+    asked: frozenset[Hashable]
+    """Views that take long and were asked for by a button, see `AskedPane.asked`."""
     theme: Theme
 
     @property
-    def both(self) -> tuple[PriorLab, ...]:
+    def both(self) -> tuple[ConditionalLab, ...]:
         """The labs of the runs shown."""
         return (self.lab,) if self.other is None else (self.lab, self.other)
 
@@ -67,17 +71,20 @@ class PriorLabPane(Pane[PriorLabRequest]):
         return " and ".join(lab.name for lab in request.both)
 
 
-def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None:
-    """Return the request, None where there is no run with a GP prior; what does not exist is corrected.
+def resolve(labs: PriorLabs, values: Values, asked: frozenset[Hashable]) -> Resolved[PriorLabRequest] | None:
+    """Return the request, None where there is no run on images given their columns; what does not exist is corrected.
+
+    Args:
+        asked: the views that take long and were asked for.
 
     Raises:
-        UserError: no run with a GP prior can be loaded.
+        UserError: none can be loaded.
     """
     names = labs.names()
     if not names:
         return None
-    asked = [values["run"]] if values["run"] else []
-    found = values.first(dict.fromkeys([*asked, *names]), labs.lab)
+    chosen = [values["run"]] if values["run"] else []
+    found = values.first(dict.fromkeys([*chosen, *names]), labs.lab)
     if found is None:
         raise UserError(values.complaints[0])
     name, lab = found
@@ -87,15 +94,15 @@ def resolve(labs: PriorLabs, values: Values) -> Resolved[PriorLabRequest] | None
     values.lasting += labs.library.remark([each.name for each in shown])
     series, turns, grid = labs.series(shown), labs.turns(shown), labs.grid(lab)
     if series:
-        values.below("item", len(series[0]), f"{lab.group} of the test images")
+        values.below("item", len(series[0]), f"{lab.group} of the test images", first=1)
     if turns:
-        values.below("item", len(turns[0]), turns[0].what)
+        values.below("item", len(turns[0]), turns[0].what, first=1)
     if grid is not None:
-        values.below("item", len(grid), grid.row.name)
+        values.below("item", len(grid), grid.row.name, first=1)
     request = PriorLabRequest(
         labs=labs, lab=lab, other=other, series=series, turns=turns, grid=grid,
         runs=tuple(names), mates=labs.mates(name),
-        item=values["item"], hide=values["hide"], at=_place(turns, values), theme=values.theme,
+        item=values["item"] - 1, hide=values["hide"], at=_place(turns, values), theme=values.theme, asked=asked,
         **{name: values[name] for name in ("colour", "error", "time")},
     )  # fmt: skip
     return values.resolved(request)
@@ -116,10 +123,10 @@ def _place(turns: tuple[TurnLab, ...], values: Values) -> float:
         return at
     if at is not None:
         values.correct("at", "", f"wanted a {turn.number.name} from {low:.4g} to {high:.4g}, got {at:.4g}")
-    return turn.first_place(values["item"])
+    return turn.first_place(values["item"] - 1)
 
 
-def _other(labs: PriorLabs, name: str, lab: PriorLab, values: Values) -> PriorLab | None:
+def _other(labs: PriorLabs, name: str, lab: ConditionalLab, values: Values) -> ConditionalLab | None:
     """Return the run to be shown beside, None for none; one that does not fit is taken back, with a complaint."""
     if not values["other"] or values["other"] == name:
         values.correct("other", "")
@@ -133,7 +140,11 @@ def _other(labs: PriorLabs, name: str, lab: PriorLab, values: Values) -> PriorLa
     return other
 
 
-def _stand_together(left: PriorLab, right: PriorLab) -> bool:
+def _stand_together(left: ConditionalLab, right: ConditionalLab) -> bool:
     """Return whether two runs are on the same data and looked at in the same way."""
     same_data = left.run.meta.data_fingerprint == right.run.meta.data_fingerprint
-    return same_data and (left.layout, left.number, left.group) == (right.layout, right.number, right.group)
+    return same_data and _looked_at(left) == _looked_at(right)
+
+
+def _looked_at(lab: ConditionalLab) -> tuple[object, ...]:
+    return lab.layout, lab.number, lab.group, frozenset(column.name for column in lab.categories)

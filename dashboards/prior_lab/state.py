@@ -9,8 +9,7 @@ import param
 
 from dashboards.lab.address import Checked, PageState, real_number
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.prior_lab.views import HIDDEN
-from gpvae_core.plots.prior_scores import ERRORS, TIMES
+from gpvae_core.inspection.prior_lab.views import ERRORS, HIDDEN, TIMES
 
 
 def place_of(text: str) -> float | None:
@@ -24,9 +23,9 @@ def place_of(text: str) -> float | None:
 class PriorLabState(PageState):
     """The choices of one GP-Prior Lab page."""
 
-    run = param.String(doc="Run with a GP prior")
+    run = param.String(doc="Run with a GP prior, or a rival that knows the columns of images")
     other = param.String(doc="Run on the same data shown beside it")
-    item = param.Integer(default=0, bounds=(0, None), doc="Series of the test images, or object")
+    item = param.Integer(default=1, bounds=(1, None), doc="Series of the test images, object or first row, from 1 on")
     hide = param.Selector(default="none", objects=list(HIDDEN), doc="Frames of the series that the model is not given")
     at = Checked("", check=place_of, doc="Value of the number, such as the angle; empty for that of a test image")
     colour = param.String(doc="Column by which the map of the latents is coloured")

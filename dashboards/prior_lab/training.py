@@ -22,7 +22,7 @@ from gpvae_core.plots.theme import DARK, LIGHT
 from gpvae_core.progress import Progress
 
 if TYPE_CHECKING:
-    from gpvae_core.inspection.prior_lab.lab import PriorLab
+    from gpvae_core.inspection.prior_lab.lab import ConditionalLab
 
 NONE_YET = (
     "No run here has a GP prior, so there is nothing to ask one. Train a first one on videos of a moving ball, which "
@@ -36,7 +36,7 @@ class PriorTraining:
 
     def __init__(self, labs: PriorLabs, complain: Callable[[str], None]) -> None:
         self._labs, self._complain = labs, complain
-        self._origin: PriorLab | None = None
+        self._origin: ConditionalLab | None = None
         self._counted: dict[str, str] = {}
         self._rows: list[dict[str, Any]] = []
         self._what = ""
@@ -66,7 +66,12 @@ class PriorTraining:
 
     def offer(self, request: PriorLabRequest | None) -> None:
         """Offer what can be trained on the data of the run shown, or, where there is none, a first run."""
-        from gpvae_core.inspection.prior_lab.first_runs import FIRST_EPOCHS, FIRST_METHOD, FIRST_POINTS, prior_methods
+        from gpvae_core.inspection.prior_lab.first_runs import (
+            FIRST_EPOCHS,
+            FIRST_METHOD,
+            FIRST_POINTS,
+            conditional_methods,
+        )
 
         self._origin = None if request is None else request.lab
         self.toggle.visible = request is not None
@@ -75,7 +80,7 @@ class PriorTraining:
         else:
             self._intro.object = MORE.format(name=html.escape(request.lab.name))
         if not self._counted:
-            self._counted = prior_methods()
+            self._counted = conditional_methods()
             self.points.value, self.epochs.value = FIRST_POINTS, FIRST_EPOCHS
             names = list(self._counted)
             self.method.param.update(options=names, value=FIRST_METHOD, description=abbreviations(names))

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from dashboards.lab.pane import one_file
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.views import ShownImage, TurnView
+from gpvae_core.inspection.prior_lab.views import Rests, ShownImage, TurnView
 from gpvae_core.plots import prior_view
 from gpvae_core.plots.prior_view import place_words
 
 Views = tuple[TurnView, ...]
-WEIGHTS = (
-    "The predicted mean of the latents is a weighted sum of what the encoder says of each training view. Below a view: "
-    "its share in the absolute weights of all, largest first."
-)
-NO_WEIGHTS = (
-    "This method's posterior has parameters of its own, so that no training view has a weight in a prediction. Shown "
-    "are the object's own training views, nearest first."
+RESTS: Mapping[Rests, str] = {
+    "weights": "The predicted mean of the latents is a weighted sum of what the encoder says of each training view. "
+    "Below a view: its share in the absolute weights of all, largest first.",
+    "identity": "A conditional VAE has no process: the predicted mean of the latents is the mean of what the encoder "
+    "says of the object's own training views, all with the same share, and the decoder is told {axis}.",
+    "free": "This method's posterior has parameters of its own, so that no training view has a weight in a "
+    "prediction. Shown are the object's own training views, nearest first.",
+    "nothing": "This model has no category that tells which views show the same object: its latents have the prior, "
+    "and no training view has a weight. Shown are training views, nearest first.",
+}
+NO_PROCESS = (
+    "{run} has no process over {axis}: the latents of an object are the same at all its values, and the decoder is "
+    "told the value."
 )
 
 
@@ -74,7 +80,7 @@ class ViewsBehindIt(TurnPane):
         return Content(
             figure=as_json(prior_view.behind(first, request.theme)),
             sub=sub,
-            sentence=NO_WEIGHTS if first.effective is None else WEIGHTS,
+            sentence=RESTS[first.rests].format(axis=first.axis),
             alt="; ".join(_view_words(shown, first) for shown in first.behind),
         )
 
@@ -93,6 +99,8 @@ class LatentsOverNumber(TurnPane):
 
     def draw(self, view: Views, request: PriorLabRequest) -> Content:
         first = view[0]
+        if not first.has_process:
+            return Content(message=NO_PROCESS.format(run=first.run, axis=first.axis))
         return Content(
             figure=as_json(prior_view.curves(view, request.theme)),
             sub=f"{first.run}, {first.thing}",
@@ -114,7 +122,8 @@ def error_in_words(view: TurnView) -> str:
     if view.mse is None or view.truth is None:
         return spread
     seen = "trained on" if view.truth.split == "train" else "not trained on"
-    return f"MSE {view.mse:.4f} of a pixel against the {view.truth.split} image, which was {seen}; {spread}"
+    of = prior_view.SPLITS[view.truth.split]
+    return f"MSE {view.mse:.4f} of a pixel against the {of} image, which was {seen}; {spread}"
 
 
 def summary(views: Views) -> str:

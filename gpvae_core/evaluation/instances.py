@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from gpvae_core.data.split import Split
 from gpvae_core.evaluation.batch_bias import BATCHES, batch_bias, takes_batches
 from gpvae_core.evaluation.mean import EvaluationPart, Mean
-from gpvae_core.evaluation.pseudo_gaps import pseudo_gaps
+from gpvae_core.evaluation.pseudo_gaps import has_pseudo_gaps, pseudo_gaps
 from gpvae_core.evaluation.views import Smoother
 from gpvae_core.inference.gp_prior.model import GPModel
-from gpvae_core.inference.gp_prior.sparse import OptimalPosterior
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
 from gpvae_core.stats import seeded_order
@@ -124,7 +123,7 @@ def instance_measures(run: Run, images: Split, count: int, seed: int, progress: 
     if model.family.is_smoother:
         views = _views(run, images, seeded_order(len(images), seed)[:count])
         progress(1, 1, "views behind predictions")
-    if isinstance(model.family, OptimalPosterior) or (group and model.family.rests_on_observations):
+    if has_pseudo_gaps(run):
         gap = _gap(run, images, group, of_train, count, seed, progress)
     if takes_batches(run):
         bias = _bias(run, of_train, seed, progress)

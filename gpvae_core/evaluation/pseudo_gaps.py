@@ -20,6 +20,8 @@ from gpvae_core.data.split import Split
 from gpvae_core.evaluation.group_gaps import group_gaps
 from gpvae_core.evaluation.image_gaps import image_gaps
 from gpvae_core.evaluation.pseudo_ascent import check_amortized
+from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.inference.gp_prior.sparse import OptimalPosterior
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
 
@@ -43,6 +45,14 @@ class PseudoGaps:
     """Of an image, the part of the gap that is the growth of its own E log p(y_i|z_i); the rest is that of the others,
     whose latents move as well, and of the KL. None of groups."""
     seconds: float
+
+
+def has_pseudo_gaps(run: Run) -> bool:
+    """Return whether the gaps of a run's groups, or of its training images without groups, can be computed."""
+    model = run.model.extra
+    if not isinstance(model, GPModel) or not model.family.rests_on_observations:
+        return False
+    return bool(model.prior.group) or isinstance(model.family, OptimalPosterior)
 
 
 def pseudo_gaps(

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.batch_bias import batch_bias
-from gpvae_core.figures.base import FIGURES, RunFigure
+from gpvae_core.figures.base import FIGURES, SpreadFigure
 from gpvae_core.figures.runs import RunOnDisk, grouped, spread
-from gpvae_core.plots.spread_curves import Caption, SpreadCurve, figure
-from gpvae_core.plots.theme import Theme
-from gpvae_core.progress import Progress
+from gpvae_core.plots.spread_curves import SpreadCurve, SpreadPanel, SpreadView
+from gpvae_core.progress import Progress, share_of
 from gpvae_core.runs import kept_epochs, load_run
 from gpvae_core.stats import seeded_order
 from gpvae_core.validation import DeviceSplit
@@ -22,13 +20,14 @@ INSTANCES = 200
 """Seeded training images of which the mean is drawn."""
 BATCHES = 5
 """Batches of each image."""
+WORK = "mini-batches of kept epochs: epoch"
 
 
 @FIGURES.register("batch-bias")
-class BatchBiasOverTraining(RunFigure):
+class BatchBiasOverTraining(SpreadFigure):
     """KL(q_b(z) || q(z)) of posteriors from mini-batches to those from all images, over the kept epochs (Fig. C.4)."""
 
-    def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
+    def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:
         total, done = sum(len(kept_epochs(run.path)) for run in runs), 0
         found: dict[object, dict[int, float]] = {}
         for run in runs:
@@ -39,9 +38,8 @@ class BatchBiasOverTraining(RunFigure):
                 )
             found[run.path] = {}
             for epoch in epochs:
-                found[run.path][epoch] = _mean_kl(run, epoch)
+                found[run.path][epoch] = _mean_kl(run, epoch, share_of(progress, done, 1, total, WORK))
                 done += 1
-                progress(done, total, "mini-batches of kept epochs")
         curves = []
         for group in grouped(runs):
             epochs = sorted(set.intersection(*(set(found[run.path]) for run in group.runs)))
@@ -55,19 +53,18 @@ class BatchBiasOverTraining(RunFigure):
                     runs=[mean.runs for mean in means],
                 )
             )
-        caption = Caption(
+        progress(total, total, WORK)
+        panel = SpreadPanel(curves, [], "KL(q from a batch || q from all images), nats", "nats")
+        title = (
             f"posteriors of {INSTANCES} training images from {BATCHES} mini-batches each; mean ± standard deviation "
-            "over seeds",
-            "epoch",
-            "KL(q from a batch || q from all images), nats",
-            "nats",
+            "over seeds"
         )
-        return figure(curves, [], caption, theme)
+        return SpreadView([panel], "epoch", title)
 
 
-def _mean_kl(run: RunOnDisk, epoch: int) -> float:
+def _mean_kl(run: RunOnDisk, epoch: int, progress: Progress) -> float:
     """Return the mean KL at the weights of an epoch. Raises UserError if the method takes no mini-batches."""
     loaded = load_run(run.path, epoch=epoch)
     seen = DeviceSplit(loaded.data.train, loaded.device).seen.cpu().numpy()
     index = seen[seeded_order(len(seen), 0)[:INSTANCES]]
-    return float(np.mean(batch_bias(loaded, index, batches=BATCHES).kl))
+    return float(np.mean(batch_bias(loaded, index, batches=BATCHES, progress=progress).kl))

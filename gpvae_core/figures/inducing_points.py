@@ -13,7 +13,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.figures.base import FIGURES, RunFigure
 from gpvae_core.figures.runs import RunOnDisk, grouped
 from gpvae_core.inference.gp_prior.model import GPModel
-from gpvae_core.plots.point_paths import PointPaths, figure
+from gpvae_core.plots.point_paths import PointPaths, PointPathsView, figure
 from gpvae_core.plots.theme import Theme
 from gpvae_core.progress import Progress
 from gpvae_core.run_files import EPOCHS, read_snapshot
@@ -25,10 +25,10 @@ LEAST_EPOCHS = 2
 
 
 @FIGURES.register("inducing-points")
-class InducingPointsOverTraining(RunFigure):
+class InducingPointsOverTraining(RunFigure[PointPathsView]):
     """Positions of the inducing points over the kept epochs, several runs side by side, as of three starts (Fig. 4)."""
 
-    def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
+    def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> PointPathsView:
         paths, labels, titles = [], [], _titles(runs)
         for done, run in enumerate(runs, 1):
             path, label = _paths(run, titles[run.path])
@@ -37,7 +37,10 @@ class InducingPointsOverTraining(RunFigure):
             progress(done, len(runs), "reading kept weights")
         if len(set(labels)) > 1:
             raise UserError(f"wanted runs whose points lie along one column, got {' and '.join(sorted(set(labels)))}")
-        return figure(paths, f"inducing points, {labels[0]}", theme)
+        return PointPathsView(paths, labels[0])
+
+    def drawn(self, view: PointPathsView, theme: Theme) -> go.Figure:
+        return figure(view, theme)
 
 
 def _titles(runs: Sequence[RunOnDisk]) -> dict[Path, str]:

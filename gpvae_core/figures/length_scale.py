@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import plotly.graph_objects as go
-
 from gpvae_core.covariances.expression import parse_kernel
 from gpvae_core.data.moving_ball import true_length_scale
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.kernel_parameters import length_unit
-from gpvae_core.figures.base import FIGURES, RunFigure
+from gpvae_core.figures.base import FIGURES, SpreadFigure
 from gpvae_core.figures.runs import RunOnDisk, grouped, spread
-from gpvae_core.plots.spread_curves import Caption, Level, SpreadCurve, figure
-from gpvae_core.plots.theme import Theme
+from gpvae_core.plots.spread_curves import Level, SpreadCurve, SpreadPanel, SpreadView
 from gpvae_core.progress import Progress
 from gpvae_core.run_files import read_record
 from gpvae_core.run_records import RunMetadata
@@ -23,14 +20,15 @@ FEW_EPOCHS = 12
 """Epochs of which each has its number at the axis."""
 MOST_EPOCHS = 400
 """Epochs of a curve that are drawn: of more, evenly spaced ones."""
+TITLE = "learned length scale; mean ± standard deviation over seeds"
 PREFIX, SUFFIX = "kernel.", ".length_scale"
 
 
 @FIGURES.register("length-scale")
-class LengthScaleOverTraining(RunFigure):
+class LengthScaleOverTraining(SpreadFigure):
     """Learned length scale of the kernel over epochs for each m, beside the true one where it is known (Fig. 3)."""
 
-    def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
+    def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:
         scales = {run.path: _scales(run) for run in runs}
         kernels = list(dict.fromkeys(name for found in scales.values() for name in found))
         several = len(kernels) > 1
@@ -43,19 +41,14 @@ class LengthScaleOverTraining(RunFigure):
                     curves.append(_curve(name, [scales[run.path][kernel] for run in members]))
         true = {true_length_scale(run.config.data.name) for run in runs}
         levels = [Level(f"true length scale, {scale:g}", scale) for scale in true if scale and len(true) == 1]
-        unit = _unit(runs)
+        unit = unit_of_scales(runs)
+        panel = SpreadPanel(curves, levels, f"length scale l of the kernel{unit}")
         epochs = sorted({epoch for curve in curves for epoch in curve.x})
-        caption = Caption(
-            "learned length scale; mean ± standard deviation over seeds",
-            "epoch",
-            f"length scale l of the kernel{unit}",
-            "",
-            epochs if len(epochs) <= FEW_EPOCHS else (),
-        )
-        return figure(curves, levels, caption, theme, band=True)
+        ticks = epochs if len(epochs) <= FEW_EPOCHS else ()
+        return SpreadView([panel], "epoch", TITLE, x_ticks=ticks, band=True)
 
 
-def _unit(runs: Sequence[RunOnDisk]) -> str:
+def unit_of_scales(runs: Sequence[RunOnDisk]) -> str:
     """Return the unit of the length scales, as ' (frames)'; '' if they have none, or the runs have several."""
     units = set()
     for run in runs:

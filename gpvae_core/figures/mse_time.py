@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-import plotly.graph_objects as go
-
-from gpvae_core.figures.base import FIGURES, RunFigure
+from gpvae_core.figures.base import FIGURES, SpreadFigure
+from gpvae_core.figures.error_setting import PIXELS
 from gpvae_core.figures.runs import RunGroup, RunOnDisk, Spread, grouped, predicted_error, spread
-from gpvae_core.plots.spread_curves import Caption, SpreadCurve, figure
-from gpvae_core.plots.theme import Theme
+from gpvae_core.plots.spread_curves import SpreadCurve, SpreadPanel, SpreadView
 from gpvae_core.progress import Progress
+
+TOTAL, AN_EPOCH = "seconds of training (training passes alone)", "seconds an epoch (training passes alone)"
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,51 @@ class TimedGroup:
 
     group: RunGroup
     seconds: Spread
-    mse: Spread
+    error: Spread
 
 
-class _ErrorAgainstTime(RunFigure, ABC):
+def against_time(
+    runs: Sequence[RunOnDisk], errors: Mapping[Path, float], seconds: Mapping[Path, float], shown: Path | None = None
+) -> list[SpreadCurve]:
+    """Return a mark for each group of runs that share all settings but the seed; those of one method are a curve.
+
+    Args:
+        errors, seconds: of each run, by its folder.
+        shown: folder of the run whose mark has a ring.
+    """
+    timed = [
+        TimedGroup(
+            group, spread([seconds[run.path] for run in group.runs]), spread([errors[run.path] for run in group.runs])
+        )
+        for group in grouped(runs)
+    ]
+    families = dict.fromkeys(one.group.runs[0].family for one in timed)
+    return [_curve(name, [one for one in timed if one.group.runs[0].family == name], shown) for name in families]
+
+
+def _curve(name: str, members: Sequence[TimedGroup], shown: Path | None) -> SpreadCurve:
+    ordered = sorted(members, key=lambda one: one.seconds.mean)
+    return SpreadCurve(
+        name=name,
+        x=[one.seconds.mean for one in ordered],
+        y=[one.error.mean for one in ordered],
+        sd=[one.error.sd for one in ordered],
+        runs=[one.error.runs for one in ordered],
+        x_sd=[one.seconds.sd for one in ordered],
+        labels=[_label(one.group) for one in ordered],
+        of=[", ".join(run.name for run in one.group.runs) for one in ordered],
+        ringed=[any(run.path == shown for run in one.group.runs) for one in ordered],
+    )
+
+
+def _label(group: RunGroup) -> str:
+    """Return what tells a group from others of its method: 'm = 32', and the settings that differ."""
+    run = group.runs[0]
+    differs = group.name.removeprefix(run.config.method).lstrip(", ")
+    return ", ".join(part for part in ("" if run.points is None else f"m = {run.points}", differs) if part)
+
+
+class _ErrorAgainstTime(SpreadFigure, ABC):
     """A mark for each group of runs; those of one method are joined by a line."""
 
     label: ClassVar[str]
@@ -36,64 +78,32 @@ class _ErrorAgainstTime(RunFigure, ABC):
     def seconds(run: RunOnDisk) -> float:
         """Return the time of a run."""
 
-    def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
+    def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:
         errors = {}
         for done, run in enumerate(runs, 1):
             errors[run.path] = predicted_error(run)
             progress(done, len(runs), "evaluating runs")
-        timed = [
-            TimedGroup(
-                group, spread([self.seconds(run) for run in group.runs]), spread([errors[r.path] for r in group.runs])
-            )
-            for group in grouped(runs)
-        ]
-        families = dict.fromkeys(one.group.runs[0].family for one in timed)
-        caption = Caption(
-            "mean of the latents decoded, test images; mean ± standard deviation over seeds",
-            self.label,
-            "mean square error of a pixel (pixel²)",
-            "pixel²",
-        )
-        curves = [_curve(name, [one for one in timed if one.group.runs[0].family == name]) for name in families]
-        return figure(curves, [], caption, theme)
-
-
-def _label(group: RunGroup) -> str:
-    """Return what tells a group from others of its method: 'm = 32', and the settings that differ."""
-    run = group.runs[0]
-    differs = group.name.removeprefix(run.config.method).lstrip(", ")
-    return ", ".join(part for part in ("" if run.points is None else f"m = {run.points}", differs) if part)
-
-
-def _curve(name: str, members: Sequence[TimedGroup]) -> SpreadCurve:
-    ordered = sorted(members, key=lambda one: one.seconds.mean)
-    return SpreadCurve(
-        name=name,
-        x=[one.seconds.mean for one in ordered],
-        y=[one.mse.mean for one in ordered],
-        sd=[one.mse.sd for one in ordered],
-        runs=[one.mse.runs for one in ordered],
-        x_sd=[one.seconds.sd for one in ordered],
-        labels=[_label(one.group) for one in ordered],
-    )
+        curves = against_time(runs, errors, {run.path: self.seconds(run) for run in runs})
+        title = "mean of the latents decoded, test images; mean ± standard deviation over seeds"
+        return SpreadView([SpreadPanel(curves, [], PIXELS, "pixel²")], self.label, title)
 
 
 @FIGURES.register("mse-time")
 class ErrorAgainstEpochTime(_ErrorAgainstTime):
     """Test square error against seconds an epoch, a mark for each method, m and number of digits (Fig. 6, 7)."""
 
-    label: ClassVar[str] = "seconds an epoch (training passes alone)"
+    label: ClassVar[str] = AN_EPOCH
 
     @staticmethod
     def seconds(run: RunOnDisk) -> float:
-        return run.seconds / run.metrics[-1]["epoch"]
+        return run.seconds_per_epoch
 
 
 @FIGURES.register("mse-total-time")
 class ErrorAgainstTotalTime(_ErrorAgainstTime):
     """Test square error against seconds of the whole training, a mark for each method, m and number of digits."""
 
-    label: ClassVar[str] = "seconds of training (training passes alone)"
+    label: ClassVar[str] = TOTAL
 
     @staticmethod
     def seconds(run: RunOnDisk) -> float:

@@ -17,13 +17,13 @@ from gpvae_core.run_config import RunConfig
 from gpvae_core.run_files import existing_run, read_config, read_metrics
 from gpvae_core.run_records import EpochMetrics
 from gpvae_core.run_summaries import summarize
-from gpvae_core.runs import load_run
+from gpvae_core.runs import kept_epochs, load_run
 from gpvae_core.sweep.config import flat
 
 RUNS = "runs"
 """Subfolder of a sweep's folder with its runs."""
-SEEDS = frozenset({"seed", "data.split_seed"})
-"""Settings in which runs of a group differ."""
+ALIKE = frozenset({"seed", "data.split_seed", "train.keep_every"})
+"""Settings in which runs of a group may differ: the seeds, and what is kept of a training without changing it."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,19 @@ class RunOnDisk:
         return self.settings.get("inference.points")
 
     @property
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose weights were kept over training."""
+        return kept_epochs(self.path)
+
+    @property
     def seconds(self) -> float:
         """Wall time of the training passes, in seconds."""
         return self.metrics[-1]["seconds"]
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean wall time of an epoch's training pass, in seconds."""
+        return self.seconds / self.metrics[-1]["epoch"]
 
 
 def runs_at(places: Sequence[Path]) -> list[RunOnDisk]:
@@ -74,7 +84,7 @@ def runs_at(places: Sequence[Path]) -> list[RunOnDisk]:
     """
     found: dict[Path, RunOnDisk] = {}
     for place in places:
-        here = [_run_at(folder) for folder in _folders(place)]
+        here = [run_at(folder) for folder in _folders(place)]
         started = [run for run in here if run is not None]
         if not started:
             raise UserError(f"'{place}' has no run with a finished epoch: wanted a run, or a folder of runs or a sweep")
@@ -90,8 +100,8 @@ def _folders(place: Path) -> list[Path]:
     return sorted(path for path in below.iterdir() if (path / "config.json").is_file())
 
 
-def _run_at(folder: Path) -> RunOnDisk | None:
-    """Return the run in a folder; None if it has no finished epoch yet, as one that a sweep has just begun."""
+def run_at(folder: Path) -> RunOnDisk | None:
+    """Return the run in this folder; None if it has no finished epoch yet, as one that a sweep has just begun."""
     if not read_metrics(folder / "metrics.jsonl"):
         return None
     return RunOnDisk(folder, read_config(folder), summarize(folder).partial)
@@ -120,7 +130,7 @@ def grouped(runs: Sequence[RunOnDisk], but: Collection[str] = ()) -> list[RunGro
 
 
 def _compared(run: RunOnDisk, but: Collection[str]) -> dict[str, Any]:
-    left = {key: value for key, value in run.settings.items() if key not in SEEDS and key not in but}
+    left = {key: value for key, value in run.settings.items() if key not in ALIKE and key not in but}
     if "inference.points" in but:
         left["method"] = run.family
     return left

@@ -33,14 +33,27 @@ class PointPaths:
     high: float
 
 
-def figure(runs: Sequence[PointPaths], column: str, theme: Theme) -> go.Figure:
-    """Return a panel for each run, with a line for each point; `column` is the column of the positions with its unit.
+@dataclass(frozen=True)
+class PointPathsView:
+    """The positions of several runs' inducing points along one column."""
+
+    runs: Sequence[PointPaths]
+    column: str
+    """Name of the column with its unit."""
+
+
+def figure(view: PointPathsView, theme: Theme, most_columns: int = COLUMNS, least_columns: int = 1) -> go.Figure:
+    """Return a panel for each run, with a line for each point, at most so many panels in a row.
+
+    Fewer panels are as wide as so many together.
 
     The dotted lines are the ends of the training images' values. Colours follow the order of the last positions.
     """
-    columns = min(COLUMNS, len(runs))
+    runs = view.runs
+    columns = min(most_columns, len(runs))
+    room = max(columns, least_columns)
     rows = -(-len(runs) // columns)
-    layout = frame(theme, MARGIN[0] + MARGIN[1] + PANEL * columns, MARGIN[2] + MARGIN[3] + HEIGHT * rows, MARGIN)
+    layout = frame(theme, MARGIN[0] + MARGIN[1] + PANEL * room, MARGIN[2] + MARGIN[3] + HEIGHT * rows, MARGIN)
     wide, high = (1 - GAP * (columns - 1)) / columns, (1 - 0.22 * (rows - 1) / rows) / rows
     marks: list[Mark] = []
     notes = []
@@ -52,7 +65,7 @@ def figure(runs: Sequence[PointPaths], column: str, theme: Theme) -> go.Figure:
         left, top = place * (wide + GAP), 1 - row * (1 - high) / max(1, rows - 1)
         x, y = f"x{nth(k)}", f"y{nth(k)}"
         layout[f"xaxis{nth(k)}"] = axis(theme, "epoch", domain=[left, min(1.0, left + wide)], anchor=y)
-        title = plain(column) if place == 0 else ""
+        title = plain(f"inducing points, {view.column}") if place == 0 else ""
         layout[f"yaxis{nth(k)}"] = axis(
             theme, title, domain=[max(0.0, top - high), top], anchor=x, range=[least - pad, most + pad],
             showticklabels=place == 0,

@@ -16,11 +16,6 @@ from gpvae_core.plots.theme import Theme, axis, bare_axis, frame, plain
 WIDTH, HEIGHT = 440, 330
 IN_LEGEND = 12
 """Most categories that the legend has room for."""
-AROUND = [
-    [0.0, "#D7433B"], [0.17, "#E5A823"], [0.33, "#4DB06B"], [0.5, "#24A5C4"], [0.67, "#3D62C9"], [0.83, "#A44AB4"],
-    [1.0, "#D7433B"],
-]  # fmt: skip
-"""Colours of a number with a period: those of its two ends are the same."""
 
 
 def figure(view: PriorMap, colour: str, theme: Theme) -> go.Figure:
@@ -50,7 +45,7 @@ def _by_number(view: PriorMap, colour: str, theme: Theme, size: float) -> Mark:
     }  # fmt: skip
     marker: dict[str, Any] = {
         "color": (values % period if period else values).tolist(), "cmin": low, "cmax": high, "size": size,
-        "colorscale": AROUND if period else theme.sequential_scale, "colorbar": bar,
+        "colorscale": theme.around_scale if period else theme.sequential_scale, "colorbar": bar,
     }  # fmt: skip
     hover = f"image %{{customdata}}: {plain(colour)} %{{text}}<extra></extra>"
     text = [f"{value:.4g}" for value in values]

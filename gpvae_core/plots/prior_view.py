@@ -20,6 +20,8 @@ WIDTH, HEIGHT = 440, 330
 BIG, SMALL, TOP = 128.0, 80.0, 34.0
 DEGREES = {"rad": 180.0 / math.pi, "degrees": 1.0}
 """Factor by which angles in a unit become degrees."""
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+"""What images of a split are called."""
 
 
 def place_words(at: float, axis: str) -> str:
@@ -40,11 +42,13 @@ def _note(theme: Theme, text: str, x: float, y: float, size: int = 11, **more: A
     return {"text": text, "x": x, "y": y, "xanchor": "center", "yanchor": "bottom", "font": font, **more}
 
 
-def _outline(x: float, y: float, size: float, shape: Sequence[int], colour: str, width: float) -> dict[str, Any]:
+def _outline(
+    x: float, y: float, size: float, shape: Sequence[int], colour: str, width: float, dash: str
+) -> dict[str, Any]:
     """Return a frame around an image (C, H, W) whose longer side is `size`, with its upper left corner at (x, y)."""
     rows, columns = shape[-2:]
     wide, high = size * columns / max(rows, columns), size * rows / max(rows, columns)
-    line = {"color": colour, "width": width}
+    line = {"color": colour, "width": width, "dash": dash or "solid"}
     return {"type": "rect", "x0": x, "x1": x + wide, "y0": y, "y1": y + high, "line": line}
 
 
@@ -57,9 +61,11 @@ class PictureSheet:
         self._shapes: list[dict[str, Any]] = []
         self._notes: list[dict[str, Any]] = []
 
-    def image(self, image: Array, x: float, y: float, size: float, colour: str = "", width: float = 1.0) -> None:
+    def image(
+        self, image: Array, x: float, y: float, size: float, colour: str = "", width: float = 1.0, dash: str = ""
+    ) -> None:
         self._images.append(placed(image, x, y, size))
-        self._shapes.append(_outline(x, y, size, image.shape, colour or self._theme.muted, width))
+        self._shapes.append(_outline(x, y, size, image.shape, colour or self._theme.muted, width, dash))
 
     def bar(self, x: float, y: float, width: float, height: float, colour: str) -> None:
         box = {"x0": x, "x1": x + width, "y0": y, "y1": y + height}
@@ -81,7 +87,7 @@ def prediction(views: Sequence[TurnView], theme: Theme) -> go.Figure:
     runs = looks([view.run for view in views], theme)
     most = max(float(view.spread.max()) for view in views)
     step = (WIDTH - 8.0) / 3
-    truth = "true view" if first.truth is None else f"{first.truth.split} image"
+    truth = "true view" if first.truth is None else f"{SPLITS[first.truth.split]} image"
     sheet.say(f"<b>{truth}</b>", 4 + BIG / 2, TOP - 3)
     if first.truth is None:
         sheet.say("none at this place", 4 + BIG / 2, TOP + BIG / 2, 11)

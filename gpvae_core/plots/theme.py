@@ -80,6 +80,9 @@ class Theme:
     """Colours of negative values, zero and positive values."""
     sequential: tuple[str, ...]
     """Viridis without the end that has too little contrast with the paper."""
+    around: tuple[str, ...]
+    """Colours of a number with a period, over one of it: blue to yellow to orange to dark and back, distinct for
+    colour-blind readers."""
     bar: str
     bar_other: str
     gaussians: tuple[LineStyle, ...]
@@ -92,6 +95,10 @@ class Theme:
     @property
     def sequential_scale(self) -> ColourScale:
         return _scale(self.sequential)
+
+    @property
+    def around_scale(self) -> ColourScale:
+        return _scale(self.around)
 
     @property
     def diverging_scale(self) -> ColourScale:
@@ -123,6 +130,10 @@ _VERSIONS: dict[str, tuple[Any, Any]] = {
     "base": ("#D7191C", "#FF5A52"),
     "mapa": ("#E69F00", "#FFC247"),
     "highlight": ("#000000", "#FFFFFF"),
+    "around": (
+        ("#0072B2", "#7FA06B", "#E8B93A", "#DE8A1D", "#D55E00", "#7B2F22", "#2E1A47", "#1B4A7F", "#0072B2"),
+        ("#4FA8E0", "#A6CBA5", "#F6E27A", "#FFB04F", "#FF7B2E", "#B9576B", "#74499C", "#677FC6", "#4FA8E0"),
+    ),
     "bar": ("#56B4E9", "#56B4E9"),
     "bar_other": ("#D55E00", "#FF9248"),
     "density": (

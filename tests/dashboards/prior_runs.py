@@ -84,3 +84,19 @@ def pairs(path: Path) -> Path:
     }  # fmt: skip
     np.savez(path, **arrays)
     return path
+
+
+def heroes(path: Path) -> Path:
+    """A table of 9 characters in 9 poses, three of which are in the test split alone, with all of their poses."""
+    who, pose = (part.reshape(-1) for part in np.meshgrid(np.arange(9), np.arange(9), indexing="ij"))
+    images = spot(-0.9 + 0.2 * who, -0.8 + 0.2 * pose)
+    split = np.where(who >= 6, "test", np.where((3 * who + pose) % 9 == 4, "validation", "train"))
+    arrays: dict[str, Any] = {
+        "images": images, "split": split, "character:category": np.array([f"hero {w}" for w in who]),
+        "pose:category": np.array([f"pose {p}" for p in pose]),
+    }  # fmt: skip
+    np.savez(path, **arrays)
+    return path
+
+
+BY_CONTEXT: dict[str, Any] = BY_PAIR | {"inference.representation": "character", "inference.context": 4}

@@ -21,7 +21,7 @@ from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.prior_lab.page import PriorLabPage
 from dashboards.prior_lab.state import PriorLabState
 from tests.dashboards.conftest import eventually, wait_until
-from tests.dashboards.prior_runs import BY_ANGLE, BY_PAIR, BY_TIME, films, pairs, run_on, views
+from tests.dashboards.prior_runs import BY_ANGLE, BY_CONTEXT, BY_PAIR, BY_TIME, films, heroes, pairs, run_on, views
 from tests.dashboards.saving import check_figure, save
 from tests.dashboards.steps import wait_for_choice
 from tests.tidy import tidy
@@ -31,15 +31,18 @@ expect.set_options(timeout=30_000)
 
 @pytest.fixture(scope="module")
 def prior_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs on films with a known path, one on views of objects, one on pairs of categories."""
+    """Two runs on films with a known path, one with a GP prior and a rival on views of objects, one on pairs."""
     folder = tmp_path_factory.mktemp("prior")
     of_films, of_views = films(folder / "films.npz"), views(folder / "views.npz")
     root = folder / "runs"
     root.mkdir()
     run_on(pairs(folder / "pairs.npz"), root / "pairs-svgp", "svgp:12", BY_PAIR)
-    run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE | {"balance": "geco"})
+    run_on(heroes(folder / "heroes.npz"), root / "heroes-svgp", "svgp:12", BY_CONTEXT)
+    run_on(of_views, root / "views-cvae", "cvae", {})
+    run_on(of_views, root / "views-svgp", "svgp:8", BY_ANGLE | {"balance": "geco", "train.keep_every": 1})
     run_on(of_films, root / "films-markov", "markov", BY_TIME)
-    run_on(of_films, root / "films-svgp", "svgp:4", BY_TIME)
+    run_on(of_films, root / "films-svgp2", "svgp:2", BY_TIME)
+    run_on(of_films, root / "films-svgp", "svgp:4", BY_TIME | {"train.keep_every": 1})
     return root
 
 
@@ -61,7 +64,7 @@ def test_an_address_is_read_and_what_is_wrong_is_said() -> None:
     state = PriorLabState()
     assert state.read({"run": ["a"], "with": ["b"], "item": ["3"], "hide": ["middle"], "at": ["45"]}) == []
     assert (state.run, state.other, state.item, state.hide, state.at) == ("a", "b", 3, "middle", "45")
-    wrong = state.read({"item": ["-1"], "hide": ["all"], "at": ["x"]})
+    wrong = state.read({"item": ["0"], "hide": ["all"], "at": ["x"]})
     assert [line.split(":")[0] for line in wrong] == ["item", "hide", "at"]
     assert (state.item, state.hide, state.at) == (3, "middle", "45")
 
@@ -69,11 +72,11 @@ def test_an_address_is_read_and_what_is_wrong_is_said() -> None:
 def test_what_does_not_exist_is_corrected_with_a_line(prior_runs: Path) -> None:
     page = opened(PriorLabPage, prior_runs, "run=films-svpg&item=99&with=views-svgp")
     wait_until(page, lambda: page.session.request is not None)
-    assert (page.state.run, page.state.item, page.state.other) == ("films-svgp", 0, "")
-    for words in ("did you mean 'films-svgp'", "film of the test images from 0 to 3", "cannot stand beside"):
+    assert (page.state.run, page.state.item, page.state.other) == ("films-svgp", 1, "")
+    for words in ("did you mean 'films-svgp'", "film of the test images from 1 to 4", "cannot stand beside"):
         assert words in said(page)
     page.step(-1)
-    assert page.state.item == 3
+    assert page.state.item == 4
     page.close()
 
 
@@ -82,7 +85,7 @@ def test_other_pages_leave_runs_with_a_gp_prior_out(prior_runs: Path, runs: Path
     (tmp_path / "tiny-vae").symlink_to(runs / "tiny-vae")
     library = RunLibrary([tmp_path])
     assert library.image_names() == ["tiny-vae"]
-    assert library.prior_names() == ["films-svgp"]
+    assert library.conditional_names() == ["films-svgp"]
     explorer = opened(ExplorerPage, tmp_path, "run=films-svgp")
     wait_until(explorer, lambda: explorer.session.request is not None)
     assert explorer.state.run == "tiny-vae"
@@ -104,7 +107,7 @@ def test_other_pages_leave_runs_with_a_gp_prior_out(prior_runs: Path, runs: Path
 
 def test_pages_on_images_say_where_runs_with_a_gp_prior_are_shown(prior_runs: Path) -> None:
     page = opened(ExplorerPage, prior_runs)
-    assert "the GP-Prior Lab shows those" in said(page)
+    assert "the GP-Prior Lab shows them" in said(page)
     page.close()
 
 
@@ -118,18 +121,37 @@ def test_a_first_run_is_offered_where_there_is_none_and_more_are_trained(prior_r
     wait_until(page, lambda: page.training.toggle.visible and page.training._origin is not None)
     assert page.cards.visible
     page.training.method.value = "svgp"
-    page.training.points.value, page.training.epochs.value = 2, 2
+    page.training.points.value, page.training.epochs.value = 3, 2
     page.training.train.clicks += 1
     wait_until(page, lambda: page.state.other != "")
-    assert page.state.other == "films-svgp2"
-    other = page.session.request.labs.lab("films-svgp2").run.config
+    assert page.state.other == "films-svgp3"
+    other = page.session.request.labs.lab("films-svgp3").run.config
     first = page.session.request.lab.run.config
-    assert (other.method, other.inference.model_dump()["points"], other.train.epochs) == ("svgp:2", 2, 2)
+    assert (other.method, other.inference.model_dump()["points"], other.train.epochs) == ("svgp:3", 3, 2)
     assert other.prior == first.prior
     page.training.method.value = "hensman"
     page.training.points.value = 3000
     page.training.train.clicks += 1
     wait_until(page, lambda: "2000" in str(page.training.line.words.object))
+    page.close()
+
+
+def test_a_measure_is_computed_on_a_button_and_can_be_cancelled(prior_runs: Path) -> None:
+    page = opened(PriorLabPage, prior_runs, "run=films-svgp")
+    wait_until(page, lambda: page.session.request is not None and not page.session._awaited)
+    pane = next(pane for pane in page.session.panes if pane.name == "prior_instance")
+    shown = lambda: page.session.cards["prior_instance"].content  # noqa: E731
+    assert shown()["actions"] == (("prior_instance", "Measure"),)
+    page.act("prior_instance")
+    wait_until(page, lambda: "prior_instance" in page.session._awaited)
+    page.session._act(pane, "cancel")
+    assert (shown()["message"], shown()["actions"]) == ("Cancelled.", (("again", "Try again"),))
+    page.session._act(pane, "again")
+    wait_until(page, lambda: shown()["alt"].startswith("film 6: gap"))
+    page.step(1)
+    wait_until(page, lambda: shown()["actions"] == (("prior_instance", "Measure"),))
+    page.step(-1)
+    wait_until(page, lambda: shown()["alt"].startswith("film 6: gap"))
     page.close()
 
 
@@ -193,7 +215,7 @@ def test_a_series_is_played_hidden_and_compared(offline_page: Any, prior_url: st
     player.get_by_role("button", name="Pause").click()
     page.locator("section[data-view=prior_path] h2").click()
     page.keyboard.press("ArrowRight")
-    wait_for_choice(page, "item", "1")
+    wait_for_choice(page, "item", "2")
     expect(card(page, "path").locator(".sub")).to_have_text("film 7")
     rows = tidy(save(page, card(page, "path"), "CSV")[1].decode())
     assert {row["run"] for row in rows} == {"films-svgp", "films-markov"}
@@ -207,7 +229,7 @@ def test_a_series_is_played_hidden_and_compared(offline_page: Any, prior_url: st
 
 @pytest.mark.page
 def test_an_object_is_turned_by_keys_and_its_views_are_shown(offline_page: Any, prior_url: str) -> None:
-    page = opened_in_browser(offline_page, prior_url, "?run=views-svgp&item=2", "view")
+    page = opened_in_browser(offline_page, prior_url, "?run=views-svgp&item=3", "view")
     expect(page.locator(".summary")).to_contain_text("object thing 2 at 135.0°: views-svgp MSE")
     alt(page, "behind").to_have_attribute("aria-label", re.compile(r"thing \d at .*°: \d"))
     slider = page.get_by_role("slider", name="angle")
@@ -226,7 +248,7 @@ def test_an_object_is_turned_by_keys_and_its_views_are_shown(offline_page: Any, 
     expect(page.locator(".summary")).to_contain_text("at 225.0°: views-svgp MSE")
     page.locator("section[data-view=prior_view] h2").click()
     page.keyboard.press("ArrowRight")
-    wait_for_choice(page, "item", "3")
+    wait_for_choice(page, "item", "4")
     expect(page.locator(".summary")).to_contain_text("object thing 3 at 225.0°")
     for name in ("view", "behind", "latents", "training", "map", "scores"):
         expect(card(page, name).locator(".main-svg").first).to_be_attached()
@@ -235,25 +257,102 @@ def test_an_object_is_turned_by_keys_and_its_views_are_shown(offline_page: Any, 
     card(page, "map").get_by_role("combobox").select_option("object")
     wait_for_choice(page, "colour", "object")
     alt(page, "map").to_have_attribute("aria-label", re.compile("coloured by object"))
-    expect(card(page, "points").locator(".message")).to_contain_text("No other run here differs")
+    expect(card(page, "points").locator(".message")).to_contain_text(
+        re.compile(r"gpvae train --method svgp:4 [\s\S]*svgp:16")
+    )
     terms = "window.gpvaePlots.prior_training.layout.annotations.map(note => note.text).join()"
     assert "multiplier" in page.evaluate(terms), "GECO's terms are drawn"
     expect(page.locator(".notice")).to_be_hidden()
 
 
 @pytest.mark.page
+def test_a_conditional_vae_is_turned_and_stands_beside_a_run_with_a_gp_prior(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=views-cvae&item=3&with=views-svgp", "view")
+    expect(page.locator(".summary")).to_contain_text(re.compile("thing 2 at 135.0°: views-cvae MSE.*; views-svgp MSE"))
+    alt(page, "behind").to_have_attribute("aria-label", re.compile(r"(thing 2 at .*: 1[67]\.\d %; ){5}"))
+    expect(card(page, "latents").locator(".message")).to_contain_text("views-cvae has no process over angle")
+    alt(page, "scores").to_have_attribute("aria-label", re.compile("views-cvae: .*views-svgp: "))
+    alt(page, "map").to_have_attribute("aria-label", re.compile("coloured by"))
+    slider = page.get_by_role("slider", name="angle")
+    slider.focus()
+    slider.press("Home")
+    wait_for_choice(page, "at", "0")
+    expect(page.locator(".summary")).to_contain_text("thing 2 at 0.0°: views-cvae MSE")
+    page.get_by_role("button", name="Train another").click()
+    page.get_by_role("combobox", name="Method").click()
+    expect(page.locator("li").get_by_text("cvae", exact=True)).to_be_visible()
+    expect(page.locator(".notice")).to_be_hidden()
+
+
+@pytest.mark.page
 def test_pairs_and_runs_are_compared(offline_page: Any, prior_url: str) -> None:
     page = opened_in_browser(offline_page, prior_url, "?run=pairs-svgp", "grid")
-    expect(page.locator(".summary")).to_contain_text(re.compile("pairs-svgp: MSE .* not trained on"))
+    expect(page.locator(".summary")).to_contain_text(re.compile("pairs-svgp: MSE .* generated .not trained on"))
     alt(page, "grid").to_have_attribute("aria-label", re.compile("Grid of 5 by 8 predictions"))
     page.get_by_role("button", name="Next row").click()
-    wait_for_choice(page, "item", "1")
+    wait_for_choice(page, "item", "2")
     check_figure(page, card(page, "grid"), "pairs-svgp", "hero 1")
     assert len(tidy(save(page, card(page, "grid"), "CSV")[1].decode())) == 40
+    opened_in_browser(page, prior_url, "?run=heroes-svgp", "grid")
+    expect(page.locator(".summary")).to_contain_text(re.compile(r"\d for those generated .*\d for those given, .*on"))
+    expect(card(page, "grid")).to_contain_text("found from its first images, which are given")
+    check_figure(page, card(page, "grid"), "hero 6", "new", "in training", "given", "generated", "trained on")
     opened_in_browser(page, prior_url, "?run=films-svgp&error=path&time=epoch", "scores")
     alt(page, "scores").to_have_attribute("aria-label", re.compile("films-svgp: .*films-markov: .*path RMSE"))
     card(page, "scores").locator("select[name=error]").select_option("mse")
     wait_for_choice(page, "error", "mse")
+
+
+@pytest.mark.page
+def test_figures_of_runs_are_drawn_and_what_is_missing_is_said(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=films-svgp", "points")
+    alt(page, "points").to_have_attribute("aria-label", re.compile("m = 4: films-svgp.*m = 2: films-svgp2"))
+    alt(page, "paths").to_have_attribute("aria-label", re.compile(r"svgp:4: 4 points, from .* after epoch 3"))
+    for name in ("points", "paths"):
+        check_figure(page, card(page, name), "films-svgp")
+        assert tidy(save(page, card(page, name), "CSV")[1].decode())
+    for name in ("batches", "drift"):
+        expect(card(page, name)).to_be_hidden()
+    opened_in_browser(page, prior_url, "?run=views-svgp", "scores")
+    missing = card(page, "batches").locator(".message")
+    expect(missing).to_contain_text(re.compile(r"method svgp:8 .*batch_size=32[\s\S]*batch_size=128"))
+    card(page, "drift").get_by_role("button", name="Compute").click()
+    alt(page, "drift").to_have_attribute("aria-label", re.compile(r"svgp:8: .* nats after epoch 1, .* after 3"))
+    check_figure(page, card(page, "drift"), "svgp:8", "epoch")
+    assert [row["epoch"] for row in tidy(save(page, card(page, "drift"), "CSV")[1].decode())] == [1, 2, 3]
+    opened_in_browser(page, prior_url, "?run=films-markov", "scores")
+    expect(card(page, "paths")).to_be_hidden()
+    expect(card(page, "points")).to_be_hidden()
+    questions = page.get_by_role("heading", name=re.compile(r"\?$"))
+    expect(questions).to_have_count(3)
+
+
+@pytest.mark.page
+def test_a_picked_film_or_image_is_measured_on_a_button(offline_page: Any, prior_url: str) -> None:
+    page = opened_in_browser(offline_page, prior_url, "?run=films-svgp", "path")
+    expect(card(page, "instance")).to_contain_text(
+        "How many nats the bound gains where the pseudo-observations of film 6"
+    )
+    expect(page.get_by_role("heading", name="What is predicted, how surely")).to_be_visible()
+    card(page, "instance").get_by_role("button", name="Measure").focus()
+    page.keyboard.press("Enter")
+    alt(page, "instance").to_have_attribute("aria-label", re.compile(r"^film 6: gap \d.* nats$"))
+    expect(card(page, "instance")).to_contain_text("that is what amortization loses here")
+    page.get_by_role("button", name="Next series").click()
+    card(page, "instance").get_by_role("button", name="Measure").click()
+    alt(page, "instance").to_have_attribute("aria-label", re.compile(r"^film 7: gap .*; film 6: gap"))
+    assert [row["what"] for row in tidy(save(page, card(page, "instance"), "CSV")[1].decode())] == ["film 7", "film 6"]
+    opened_in_browser(page, prior_url, "?run=views-svgp", "view")
+    expect(card(page, "instance").locator(".message")).to_contain_text("'training view' above goes to one")
+    page.get_by_role("button", name="training view", exact=True).click()
+    card(page, "instance").get_by_role("button", name="Measure").click()
+    moved = re.compile(r"thing 0 at 0.0°: gap .* nats, moves by .* nats with its mini-batch")
+    alt(page, "instance").to_have_attribute("aria-label", moved)
+    expect(card(page, "instance")).to_contain_text("does not move with its mini-batch, as that holds all training")
+    check_figure(page, card(page, "instance"), "views-svgp", "gap (nats)", "KL(q_b || q) (nats)")
+    opened_in_browser(page, prior_url, "?run=views-cvae", "view")
+    expect(card(page, "instance").locator(".message")).to_contain_text("views-cvae (cvae) has no pseudo-observations")
+    expect(page.locator(".notice")).to_be_hidden()
 
 
 @pytest.mark.page

@@ -16,7 +16,7 @@ from gpvae_core.figures.base import FIGURES
 from gpvae_core.figures.batch_bias import BATCHES, INSTANCES
 from gpvae_core.figures.runs import grouped, runs_at, spread
 from gpvae_core.inference.gp_prior.model import GPModel
-from gpvae_core.plots.spread_curves import Caption, Level, SpreadCurve
+from gpvae_core.plots.spread_curves import Level, SpreadCurve, SpreadPanel, SpreadView
 from gpvae_core.plots.spread_curves import figure as spread_figure
 from gpvae_core.plots.theme import DARK, LIGHT
 from gpvae_core.progress import silent
@@ -122,8 +122,8 @@ def test_a_run_of_one_epoch_is_a_mark_between_axes_that_show_it(folder: Path, tm
 
 
 def test_the_line_of_a_level_reaches_across_one_epoch() -> None:
-    curve, caption = SpreadCurve("svgp:2", [1], [1.2], [0.0], [1]), Caption("", "epoch", "l", "")
-    drawn: Any = spread_figure([curve], [Level("true", 2.0)], caption, LIGHT, band=True)
+    panel = SpreadPanel([SpreadCurve("svgp:2", [1], [1.2], [0.0], [1])], [Level("true", 2.0)], "l")
+    drawn: Any = spread_figure(SpreadView([panel], "epoch", "", band=True), LIGHT)
     level, mark = drawn.data
     assert list(level.x) == [0.5, 1.5]
     assert list(level.y) == [2.0, 2.0]

@@ -13,7 +13,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.lab import PriorLab
+from gpvae_core.inspection.prior_lab.prior import PriorLab
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.training_curves import training_curve
 from gpvae_core.inspection.prior_lab.views import HIDDEN, hidden_frames
@@ -43,7 +43,7 @@ def test_given_all_frames_latents_are_those_of_the_evaluation(labs: dict[str, Pr
         np.testing.assert_allclose(view.curves.mean[view.at_frames], fit.path(q.mean.numpy()[index]), atol=1e-5)
         wanted = fit.deviation(q.variance.numpy()[index])
         np.testing.assert_allclose(view.curves.deviation[view.at_frames], wanted, rtol=1e-4)
-        np.testing.assert_allclose(view.decoded[view.at_frames], lab.decoded(q.mean.numpy()[index]), atol=1e-5)
+        np.testing.assert_allclose(view.decoded[view.at_frames], lab.decoded(q.mean.numpy()[index], {}), atol=1e-5)
     evaluation = evaluate_conditional(lab.run, k=2)
     errors = [series.view(position, "none").mse for position in range(len(series))]
     assert float(np.concatenate(errors).mean()) == pytest.approx(evaluation.mse.mean, rel=1e-4)
@@ -75,7 +75,7 @@ def test_hidden_frames_are_predicted_as_by_regression(labs: dict[str, PriorLab],
     assert 0 < view.seen.sum() < len(index)
     with torch.no_grad():
         q = lab.run.model.encoder(lab.run.data.test.pixels(index))
-    noise = q.variance.double().numpy().clip(*lab.engine._bounds)
+    noise = q.variance.double().numpy().clip(*lab.process._bounds)
     predicted = [
         regression(lab, view.times, view.seen, q.mean.double().numpy()[:, d], noise[:, d], view.curves.at)
         for d in range(q.mean.shape[1])

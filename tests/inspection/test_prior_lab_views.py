@@ -14,19 +14,19 @@ from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.views import views_behind
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.first_runs import planned, prior_methods, run_name, train_run
+from gpvae_core.inspection.prior_lab.first_runs import conditional_methods, planned, run_name, train_run
 from gpvae_core.inspection.prior_lab.grid import GridLab
-from gpvae_core.inspection.prior_lab.lab import PriorLab
 from gpvae_core.inspection.prior_lab.latent_map import latent_map
-from gpvae_core.inspection.prior_lab.scores import run_score, series_of_points
+from gpvae_core.inspection.prior_lab.opening import lab_of
+from gpvae_core.inspection.prior_lab.prior import PriorLab
+from gpvae_core.inspection.prior_lab.scores import run_score
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.turn import TurnLab
-from gpvae_core.inspection.prior_lab.views import mean_errors
-from gpvae_core.plots import frame_shares, prior_curves, prior_grid, prior_map, prior_scores, prior_view, video_film
+from gpvae_core.plots import frame_shares, prior_curves, prior_grid, prior_map, prior_view, video_film
 from gpvae_core.plots.theme import DARK, LIGHT
 from gpvae_core.progress import silent
 from gpvae_core.runs import load_run
-from tests.dashboards.prior_runs import BY_ANGLE, BY_PAIR, BY_TIME, films, pairs, run_on, views
+from tests.dashboards.prior_runs import BY_ANGLE, BY_CONTEXT, BY_PAIR, BY_TIME, films, heroes, pairs, run_on, views
 from tests.tidy import tidy
 
 
@@ -65,7 +65,7 @@ def test_an_object_is_predicted_as_the_evaluation_does(root: Path) -> None:
         view = turn.view(position, at)
         k = int(np.flatnonzero(test["object"] == position)[0])
         z = run.latents("test").mean[[k]].numpy()
-        np.testing.assert_allclose(view.mean, run.decoded(z)[0], atol=1e-5)
+        np.testing.assert_allclose(view.mean, run.decoded(z, {})[0], atol=1e-5)
         truth = run.run.data.test.pixels([k])[0].double().numpy()
         assert view.truth is not None
         assert (view.truth.split, view.truth.index) == ("test", k)
@@ -122,23 +122,56 @@ def test_pairs_are_predicted_as_the_evaluation_does_and_marked_by_their_split(ro
     for row, cells in zip(view.rows, view.cells, strict=True):
         for column, cell in zip(view.columns, cells, strict=True):
             who, pose = int(row[-1]), int(column[-1])
-            assert cell.trained == ((3 * who + pose) % 9 not in (0, 4))
+            trained = (3 * who + pose) % 9 not in (0, 4)
+            assert cell.kind == ("trained" if trained else "generated")
             assert cell.mse is not None
-            errors[cell.trained].append(cell.mse)
+            errors[trained].append(cell.mse)
             found = np.flatnonzero((test["character"] == who) & (test["pose"] == pose))
             if found.size:
-                np.testing.assert_allclose(cell.predicted, run.decoded(means[found])[0], atol=1e-5)
-    assert mean_errors(view) == pytest.approx((np.mean(errors[False]), np.mean(errors[True])))
+                np.testing.assert_allclose(cell.predicted, run.decoded(means[found], {})[0], atol=1e-5)
+    assert view.errors == pytest.approx({"generated": np.mean(errors[False]), "trained": np.mean(errors[True])})
+    assert view.new == (False,) * 5
     assert len(tidy(export.grid(view))) == 5 * 8
     with pytest.raises(UserError, match="has no grid"):
         GridLab(lab(root, "turn"))
+
+
+def test_new_rows_are_found_from_their_context_which_is_marked_and_not_scored(tmp_path: Path) -> None:
+    run = lab_of(load_run(run_on(heroes(tmp_path / "h.npz"), tmp_path / "new", "svgp:12", BY_CONTEXT), device="cpu"))
+    grid, test = GridLab(run), run.auxiliary("test")
+    assert (grid.row.name, len(grid)) == ("character", 6)
+    view = grid.view(1)
+    assert view.rows == ("hero 7", "hero 8", "hero 6", "hero 1", "hero 2")
+    assert view.new == (True, True, True, False, False)
+    first = {int(code): np.flatnonzero(test["character"] == code)[:4] for code in np.unique(test["character"])}
+    means = run.latents("test").mean.numpy()
+    for row, new, cells in zip(view.rows, view.new, view.cells, strict=True):
+        for column, cell in zip(view.columns, cells, strict=True):
+            who, pose = int(row[-1]), int(column[-1])
+            if not new:
+                assert cell.kind == ("generated" if (3 * who + pose) % 9 == 4 else "trained")
+                continue
+            found = int(np.flatnonzero((test["character"] == who) & (test["pose"] == pose))[0])
+            assert cell.kind == ("given" if found in first[who] else "generated")
+            np.testing.assert_allclose(cell.predicted, run.decoded(means[[found]], {})[0], atol=1e-5)
+    assert {cell.kind for cell in view.cells[0]} == {"given", "generated"}
+    evaluation = evaluate_conditional(run.run, k=2)
+    assert evaluation.context == 12
+    score = run_score(run)
+    assert (score.images, score.mse) == (evaluation.mse.n, pytest.approx(evaluation.mse.mean, rel=1e-4))
+    rows = tidy(export.grid(view))
+    assert {row["image"] for row in rows if row["is_new"]} == {"given", "generated"}
+    for theme in (LIGHT, DARK):
+        drawn: Any = prior_grid.figure(view, theme)
+        given = sum(cell.kind == "given" for cells in view.cells for cell in cells)
+        assert sum(shape.line.dash == "dot" for shape in drawn.layout.shapes) == given > 0
 
 
 def test_maps_show_the_latents_or_their_neighbourhoods(root: Path) -> None:
     plane = lab(root, "turn")
     found = latent_map(plane, silent)
     train = plane.auxiliary("train")
-    z, _ = plane.predicted(plane.given_training(), {name: train[name] for name in ("angle", "object")})
+    z, _ = plane.predicted({name: train[name] for name in ("angle", "object")})
     np.testing.assert_allclose(found.xy, z)
     assert found.colours == ("angle (degrees)", "object")
     series = latent_map(lab(root, "exact"), silent)
@@ -160,23 +193,10 @@ def test_runs_are_compared_by_the_errors_of_their_evaluation(root: Path) -> None
         assert score.mse == pytest.approx(evaluation.mse.mean, rel=1e-4)
         assert score.path_rmse == pytest.approx(evaluation.path_rmse, rel=1e-3)
         assert (score.images, score.epochs) == (26, 3)
-        assert score.seconds_per_epoch == score.seconds / 3
         assert score.learned
         assert score.length_scale != 3.0, "which it was before training"
         assert true_length_scale(each.run.config.data.name) is None
-    found = series_of_points(scores, "m6")
-    assert [score.run for score in found] == ["m3", "m6"], "by m, and no run of another method"
-    assert series_of_points(scores, "exact") == ()
-    assert series_of_points(scores[1:], "m3") == (), "one run is no series"
     assert [row["inducing_points"] for row in tidy(export.scores(scores))] == [6, 3, None]
-    figure = prior_scores.against_points(found, 2.0, "m6", LIGHT)
-    assert [list(trace.y) for trace in traces(figure) if trace.name == "length scale"] == [
-        [s.length_scale for s in found]
-    ]
-    for quantity in prior_scores.ERRORS:
-        figure = prior_scores.against_time(scores, quantity, "epoch", "m6", DARK)
-        drawn = {text: y for trace in traces(figure)[:-1] for text, y in zip(trace.text, trace.y, strict=True)}
-        assert drawn == {score.run: prior_scores.error_of(score, quantity) for score in scores}
 
 
 def test_figures_hold_the_numbers_of_their_views(root: Path) -> None:
@@ -215,7 +235,7 @@ def test_figures_hold_the_numbers_of_their_views(root: Path) -> None:
 
 def test_further_runs_have_the_settings_of_the_first(root: Path, tmp_path: Path) -> None:
     run = lab(root, "m6")
-    assert {"svgp", "markov", "gp-vae"} <= set(prior_methods())
+    assert {"svgp", "markov", "gp-vae"} <= set(conditional_methods())
     more = planned(run, "svgp:2", 1)
     own = run.run.config
     assert (more.method, more.inference.model_dump()["points"], more.train.epochs) == ("svgp:2", 2, 1)

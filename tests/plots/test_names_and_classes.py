@@ -18,6 +18,7 @@ import pytest
 from gpvae_core.inspection.gap_lab.views import ContoursView, CurveView, Outline, TimedMethod, TimesView
 from gpvae_core.inspection.mapa_lab.curve_views import KlCurve, KlView
 from gpvae_core.inspection.mapa_lab.process import paper_processes
+from gpvae_core.inspection.prior_lab.views import InstanceMeasure
 from gpvae_core.inspection.views import MapView, Value
 from gpvae_core.plots import (
     accuracy_time,
@@ -27,6 +28,7 @@ from gpvae_core.plots import (
     gap_curves,
     gaps,
     generative_process,
+    instance_measures,
     kl_curves,
     latent_live,
     mapa_traces,
@@ -103,12 +105,25 @@ FIGURES: dict[str, go.Figure] = {
     "process": generative_process.figure([replace(paper_processes()[0], title=HOSTILE)], LIGHT),
     "neighbours": neighbour_images.figure(NEIGHBOURS, LIGHT),
     "spread": spread_curves.figure(
-        [spread_curves.SpreadCurve(HOSTILE, [1.0], [2.0], [0.5], [2], labels=[HOSTILE])],
-        [spread_curves.Level(HOSTILE, 1.0)],
-        spread_curves.Caption("means", "m", "error", "pixel²"),
+        spread_curves.SpreadView(
+            [
+                spread_curves.SpreadPanel(
+                    [spread_curves.SpreadCurve(HOSTILE, [1.0], [2.0], [0.5], [2], labels=[HOSTILE], of=[HOSTILE])],
+                    [spread_curves.Level(HOSTILE, 1.0)],
+                    "error",
+                    "pixel²",
+                )
+            ],
+            "m",
+            "means",
+        ),
         LIGHT,
     ),
-    "points": point_paths.figure([point_paths.PointPaths(HOSTILE, [1, 2], np.zeros((2, 3)), 0.0, 1.0)], HOSTILE, LIGHT),
+    "instances": instance_measures.figure([InstanceMeasure(HOSTILE, HOSTILE, gap=1.0)], LIGHT),
+    "points": point_paths.figure(
+        point_paths.PointPathsView([point_paths.PointPaths(HOSTILE, [1, 2], np.zeros((2, 3)), 0.0, 1.0)], HOSTILE),
+        LIGHT,
+    ),
 }
 
 

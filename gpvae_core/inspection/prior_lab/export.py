@@ -8,7 +8,16 @@ import numpy as np
 
 from gpvae_core.csv_text import csv_text
 from gpvae_core.inspection.prior_lab.training_curves import TERMS
-from gpvae_core.inspection.prior_lab.views import GridView, PriorMap, RunScore, SeriesView, TrainingCurve, TurnView
+from gpvae_core.inspection.prior_lab.views import (
+    GridView,
+    InstanceMeasure,
+    PriorMap,
+    RunScore,
+    SeriesView,
+    TrainingCurve,
+    TurnView,
+)
+from gpvae_core.plots.point_paths import PointPathsView
 
 
 def series(views: Sequence[SeriesView]) -> str:
@@ -89,6 +98,40 @@ def latents(view: PriorMap) -> str:
     return csv_text(header, rows)
 
 
+def point_paths(view: PointPathsView | None) -> str:
+    """Return one row for each run, kept epoch and inducing point."""
+    runs = () if view is None else view.runs
+    rows = (
+        [run.name, epoch, point + 1, run.positions[e, point]]
+        for run in runs
+        for e, epoch in enumerate(run.epochs)
+        for point in range(run.positions.shape[1])
+    )
+    return csv_text(["run", "epoch", "point", "position" if view is None else view.column], rows)
+
+
+def instances(found: Sequence[InstanceMeasure]) -> str:
+    """Return one row for each series or image that was measured."""
+    header = [
+        "run",
+        "what",
+        "gap",
+        "gap_error",
+        "own",
+        "kl",
+        "kl_sd",
+        "bias",
+        "bias_by_chance",
+        "batches",
+        "batch_size",
+    ]
+    rows = (
+        [m.run, m.what, m.gap, m.gap_error, m.own, m.kl, m.kl_spread, m.bias, m.bias_by_chance, m.batches, m.batch_size]
+        for m in found
+    )
+    return csv_text(header, rows)
+
+
 def scores(found: Sequence[RunScore]) -> str:
     """Return one row for each run."""
     header = ["run", "method", "mse", "path_rmse", "epochs", "seconds", "inducing_points", "length_scale"]
@@ -99,8 +142,8 @@ def scores(found: Sequence[RunScore]) -> str:
 def grid(view: GridView) -> str:
     """Return one row for each pair."""
     rows = (
-        [view.run, row, column, None if cell.truth is None else cell.trained, cell.mse]
-        for row, cells in zip(view.rows, view.cells, strict=True)
+        [view.run, row, new, column, None if cell.truth is None else cell.kind, cell.mse]
+        for row, new, cells in zip(view.rows, view.new, view.cells, strict=True)
         for column, cell in zip(view.columns, cells, strict=True)
     )
-    return csv_text(["run", view.row_name, view.column_name, "trained_on", "mse"], rows)
+    return csv_text(["run", view.row_name, "is_new", view.column_name, "image", "mse"], rows)

@@ -1,4 +1,4 @@
-"""Runs with a GP prior that the lab trains: a first one on the moving ball, and others on the data of a run."""
+"""Runs that the lab trains: a first one on the moving ball, and others on the data of a run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from gpvae_core.covariances.matern import MaternConfig
 from gpvae_core.data.base import DataConfig, Dataset, load
 from gpvae_core.errors import UserError
 from gpvae_core.inference.base import INFERENCES
-from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
-from gpvae_core.inspection.prior_lab.lab import PriorLab
+from gpvae_core.inference.conditional import ConditionalConfig
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab
 from gpvae_core.methods import get_method, methods
+from gpvae_core.priors.gp import GPPriorConfig
 from gpvae_core.progress import Progress, silent
 from gpvae_core.run_config import RunConfig, parse_config
 from gpvae_core.run_summaries import summarize
@@ -25,16 +26,19 @@ FIRST_DATA, FIRST_METHOD, FIRST_POINTS, FIRST_EPOCHS = "moving-ball", "svgp", 15
 STATE_SPACE = "markov"
 
 
-def prior_methods() -> dict[str, str]:
-    """Return the methods with a GP prior -> dotted key of the number behind their colon, '' for none."""
+def conditional_methods() -> dict[str, str]:
+    """Return the methods that model images given their columns -> dotted key of the number behind their colon.
+
+    The key is '' for a method without a number.
+    """
     return {
         name: method.count
         for name, method in methods().items()
-        if issubclass(INFERENCES.get(method.inference), GPPriorInferenceConfig)
+        if issubclass(INFERENCES.get(method.inference), ConditionalConfig)
     }
 
 
-def planned(origin: PriorLab | None, method: str, epochs: int) -> RunConfig:
+def planned(origin: ConditionalLab | None, method: str, epochs: int) -> RunConfig:
     """Plan a training of `method`, such as 'svgp:15', on the data of `origin`, or on the moving ball.
 
     It has the settings of `origin` but those of inference, if the method is another, and the number of epochs.
@@ -47,14 +51,15 @@ def planned(origin: PriorLab | None, method: str, epochs: int) -> RunConfig:
         return make_config(method, data, load(data).event_shape, {"train.epochs": epochs})
     own, shape = origin.run.config, origin.run.model.event_shape
     raw: dict[str, Any] = own.to_json()
-    prior = raw["prior"] | {"kernel": _kernel(origin, method)}
-    settings = {f"prior.{name}": value for name, value in prior.items() if name != "kind"}
+    settings = _process(origin, method)
     settings |= {"likelihood.kind": own.likelihood.kind, "train.epochs": epochs, "latent_dim": own.latent_dim}
     new: dict[str, Any] = make_config(method, own.data, shape, settings).to_json()
-    raw |= {"method": method, "prior": prior, "train": raw["train"] | {"epochs": epochs}}
+    # A config says nothing of the plain prior N(0, I).
+    raw = {key: value for key, value in raw.items() if key != "prior"} | {k: new[k] for k in ("prior",) if k in new}
+    raw |= {"method": method, "train": raw["train"] | {"epochs": epochs}}
     if get_method(method).inference != get_method(own.method).inference:
         raw["inference"] = new["inference"]
-    elif method != own.method and (key := prior_methods()[method.partition(":")[0]]):
+    elif method != own.method and (key := conditional_methods()[method.partition(":")[0]]):
         field = key.removeprefix("inference.")
         raw["inference"] |= {field: new["inference"][field]}
     config = parse_config(raw)
@@ -63,12 +68,18 @@ def planned(origin: PriorLab | None, method: str, epochs: int) -> RunConfig:
     return config
 
 
-def _kernel(origin: PriorLab, method: str) -> str:
-    """Return the kernel of `origin` or, for a method that takes but one Matern kernel of a number, such a one."""
-    kernel = origin.prior.config.kernel
-    if method != STATE_SPACE or origin.number is None or isinstance(_only(kernel), MaternConfig):
-        return kernel
-    return f"matern({origin.number.name}, nu=1.5)"
+def _process(origin: ConditionalLab, method: str) -> dict[str, Any]:
+    """Return the settings of the prior of `origin` for a method that has a GP prior as well; {} for any other two.
+
+    For a method that takes but one Matern kernel of a number the kernel is such a one.
+    """
+    prior = origin.run.config.prior
+    if not isinstance(prior, GPPriorConfig) or dict(get_method(method).settings).get("prior.kind") != prior.kind:
+        return {}
+    own = {f"prior.{name}": value for name, value in prior.model_dump().items() if name != "kind"}
+    if method != STATE_SPACE or origin.number is None or isinstance(_only(prior.kernel), MaternConfig):
+        return own
+    return own | {"prior.kernel": f"matern({origin.number.name}, nu=1.5)"}
 
 
 def _only(kernel: str) -> object:

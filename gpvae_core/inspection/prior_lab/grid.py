@@ -1,50 +1,74 @@
-"""Predictions at pairs of two categories under a GP prior, such as characters in poses (Jazbec et al. 2021, Fig. 8)."""
+"""Images predicted at pairs of two categories, such as characters in poses (Jazbec et al. 2021, Fig. 8)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.prior_lab.lab import PriorLab
-from gpvae_core.inspection.prior_lab.views import GridCell, GridView
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab
+from gpvae_core.inspection.prior_lab.views import CellKind, GridCell, GridView
 from gpvae_core.inspection.views import Array, Indices
 
 ROWS, COLUMNS = 5, 8
+NEW_ROWS, GIVEN_COLUMNS = 3, 3
+"""Of these, rows of new categories where there are any, and columns of images that a prediction is given of them."""
 SPLITS = ("test", "validation", "train")
 """The splits in which the true image of a pair is looked for, in this order."""
 
 
 class GridLab:
-    """The pairs of the two categories that the prior's kernel takes, as far as each was trained on."""
+    """The pairs of the two categories on which predictions depend, with what the model has seen of each.
 
-    def __init__(self, lab: PriorLab) -> None:
+    Rows are those of the category of which some have no training image, if there is one, such as new characters.
+    """
+
+    def __init__(self, lab: ConditionalLab) -> None:
         if lab.layout != "grid":
-            raise UserError(f"run '{lab.name}' has no grid: its prior takes no two categories without series")
+            raise UserError(
+                f"run '{lab.name}' has no grid: wanted one that depends on two categories, and on no number or series"
+            )
         self.lab = lab
         self.row, self.column = lab.categories
-        train = lab.auxiliary("train")
-        self._rows, self._columns = np.unique(train[self.row.name]), np.unique(train[self.column.name])
-        self._found: dict[tuple[int, int], tuple[str, int]] = {}
+        if len(self._new(self.column.name)) and not len(self._new(self.row.name)):
+            self.row, self.column = self.column, self.row
+        self._trained, self._new_rows = np.unique(lab.auxiliary("train")[self.row.name]), self._new(self.row.name)
+        self._columns = np.unique(lab.auxiliary("train")[self.column.name])
+        self._found: dict[tuple[int, int], tuple[str, int, CellKind]] = {}
         for split in reversed(SPLITS):  # those of the first split stay
             pairs = zip(lab.auxiliary(split)[self.row.name], lab.auxiliary(split)[self.column.name], strict=True)
-            seen = lab.is_seen(split, np.arange(len(lab.splits[split])))
-            self._found |= {(int(r), int(c)): (split, k) for k, (r, c) in enumerate(pairs) if seen[k]}
+            seen, kinds = lab.is_seen(split, np.arange(len(lab.splits[split]))), self._kinds(split)
+            self._found.update({(int(r), int(c)): (split, k, kinds[k]) for k, (r, c) in enumerate(pairs) if seen[k]})
+
+    def _new(self, name: str) -> Indices:
+        """Return the categories of a column that are in the other splits, but not among the training images."""
+        others = np.concatenate([self.lab.auxiliary(split)[name] for split in SPLITS[:2]])
+        return np.setdiff1d(others, self.lab.auxiliary("train")[name])
+
+    def _kinds(self, split: str) -> list[CellKind]:
+        """Return what the model has seen of each image of a split."""
+        if split == "train":
+            return ["trained"] * len(self.lab.splits[split])
+        return ["given" if given else "generated" for given in self.lab.is_given(split)]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return max(len(self._trained), len(self._new_rows))
 
     def view(self, position: int) -> GridView:
-        """Return ROWS rows from the one at `position` on, with the columns of which most images were not seen."""
-        rows = np.take(self._rows, np.arange(position, position + min(ROWS, len(self._rows))), mode="wrap")
+        """Return ROWS rows from the one at `position` on: of new categories, where there are any, then trained ones."""
+        new = _from(self._new_rows, position, min(NEW_ROWS, len(self._new_rows)))
+        rows = np.concatenate([new, _from(self._trained, position, min(ROWS - len(new), len(self._trained)))])
         columns = self._columns_for(rows)
         r, c = (part.reshape(-1) for part in np.meshgrid(rows, columns, indexing="ij"))
-        mean, _ = self.lab.predicted(self.lab.given_training(), {self.row.name: r, self.column.name: c})
-        images = self.lab.decoded(mean).reshape(len(rows), len(columns), *self.lab.run.model.event_shape)
+        pairs = {self.row.name: r, self.column.name: c}
+        images = self.lab.decoded(self.lab.predicted(pairs)[0], pairs).reshape(
+            len(rows), len(columns), *self.lab.run.model.event_shape
+        )
         return GridView(
             run=self.lab.name,
             row_name=self.row.name,
             column_name=self.column.name,
             rows=tuple(self.row.names[int(code)] for code in rows),
+            new=tuple(k < len(new) for k in range(len(rows))),
             columns=tuple(self.column.names[int(code)] for code in columns),
             cells=tuple(
                 tuple(self._cell(int(row), int(column), images[i, j]) for j, column in enumerate(columns))
@@ -53,19 +77,28 @@ class GridLab:
         )
 
     def _columns_for(self, rows: Indices) -> Indices:
-        """Return at most COLUMNS columns in ascending order, those first of which most images were not trained on."""
+        """Return at most COLUMNS columns in ascending order: some given, then those with most to be generated."""
 
-        def unseen(column: int) -> int:
+        def count(column: int, kind: CellKind) -> int:
             found = [self._found.get((int(row), column)) for row in rows]
-            return sum(place is not None and place[0] != "train" for place in found)
+            return sum(place is not None and place[2] == kind for place in found)
 
-        order = sorted(self._columns.tolist(), key=lambda column: -unseen(column))
-        return np.sort(order[:COLUMNS])
+        columns = self._columns.tolist()
+        given = sorted(filter(lambda column: count(column, "given"), columns), key=lambda c: -count(c, "given"))
+        order = sorted(columns, key=lambda column: -count(column, "generated"))
+        chosen = [*given[:GIVEN_COLUMNS], *(column for column in order if column not in given[:GIVEN_COLUMNS])]
+        return np.sort(chosen[:COLUMNS])
 
     def _cell(self, row: int, column: int, predicted: Array) -> GridCell:
         place = self._found.get((row, column))
         if place is None:
-            return GridCell(predicted, None, trained=False, mse=None)
-        truth = self.lab.splits[place[0]].pixels([place[1]])[0].double().numpy()
-        error = self.lab.errors(place[0], np.array([place[1]]), predicted[None])[0]
-        return GridCell(predicted, truth, place[0] == "train", float(error))
+            return GridCell(predicted, None, "generated", mse=None)
+        split, index, kind = place
+        truth = self.lab.splits[split].pixels([index])[0].double().numpy()
+        error = self.lab.errors(split, np.array([index]), predicted[None])[0]
+        return GridCell(predicted, truth, kind, float(error))
+
+
+def _from(codes: Indices, position: int, count: int) -> Indices:
+    """Return `count` of the codes from the one at `position` on; after the last comes the first."""
+    return np.take(codes, np.arange(position, position + count), mode="wrap") if count else codes[:0]

@@ -1,8 +1,10 @@
-"""What all views of a run with a GP prior stand on: its process given images, and its decoder."""
+"""What all views of a run on images given their columns stand on: its latents at any columns, and its decoder."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,12 +13,10 @@ from torch import Tensor
 
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
-from gpvae_core.evaluation.process import inference_of
 from gpvae_core.gp_prior.pseudo import Marginals
-from gpvae_core.inference.conditional import LEAST_VARIANCE
-from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor, Predictor
+from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.prior_lab.views import Layout
+from gpvae_core.inspection.prior_lab.views import Layout, Rests
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit, pixel_mean
@@ -27,55 +27,50 @@ AT_ONCE = 512
 """Latents that are decoded together; work can be stopped between two of these."""
 MOST_CHANNELS = 4
 """Latent channels that are drawn, those that vary most."""
+Values: TypeAlias = Mapping[str, np.ndarray]
+"""Values (P,) of columns by their names; codes of categories."""
 
 
-class PriorLab:
-    """The process and the decoder of one run with a GP prior. Threads may share it.
+class ConditionalLab(ABC):
+    """The latents at columns and the decoder of one run on images given their columns. Threads may share it.
 
     Args:
         name: name of the run in the views, by default that of its folder.
-
-    Raises:
-        UserError: the run has another prior, or its data cannot be loaded.
     """
 
-    def __init__(self, run: Run, name: str = "") -> None:
-        self.engine = inference_of(run, run.config.seed)
-        self.run, self.name, data = run, name or run.name, run.data
+    def __init__(self, run: Run, engine: ConditionalInference, name: str = "") -> None:
+        self.run, self.engine, self.name, data = run, engine, name or run.name, run.data
         self.splits: Mapping[str, Split] = {"train": data.train, "validation": data.validation, "test": data.test}
-        self._on_device = {name: DeviceSplit(split, run.device) for name, split in self.splits.items()}
-        assert isinstance(run.model.extra, GPModel)
-        self.prior = run.model.extra.prior
+        self.on_device = {name: DeviceSplit(split, run.device) for name, split in self.splits.items()}
         self.results = Memo(64)
         """Views and what they are made of, by a key of their own."""
 
     # -- the columns ------------------------------------------------------------------------------------------------
 
     @property
-    def kernel_columns(self) -> tuple[Column, ...]:
-        """The columns of which the prior's kernel is a function."""
-        known = {column.name: column for column in self.run.meta.columns}
-        return tuple(known[name] for name in self.prior.inputs.features)
+    @abstractmethod
+    def columns(self) -> tuple[Column, ...]:
+        """The columns on which predictions depend, without that of series."""
+
+    @property
+    @abstractmethod
+    def group(self) -> str:
+        """Name of the column of series; '' where all instances are of one function."""
 
     @property
     def number(self) -> Column | None:
-        """The number along which instances are looked at, the first of the kernel; None if it has none."""
-        return next((column for column in self.kernel_columns if column.role == "number"), None)
+        """The number along which instances are looked at, the first one; None if there is none."""
+        return next((column for column in self.columns if column.role == "number"), None)
 
     @property
     def categories(self) -> tuple[Column, ...]:
-        """The categories that the kernel takes."""
-        return tuple(column for column in self.kernel_columns if column.role == "category")
-
-    @property
-    def group(self) -> str:
-        """Name of the column of series; '' where all instances are of one function."""
-        return self.prior.group
+        """The categories on which predictions depend."""
+        return tuple(column for column in self.columns if column.role == "category")
 
     @property
     def layout(self) -> Layout:
         """How the run's instances are looked at, by the roles of its columns."""
-        if any(column.role == "vector" for column in self.kernel_columns):
+        if any(column.role == "vector" for column in self.columns):
             return ""
         if self.number is not None:
             return "series" if self.group else "turn"
@@ -84,47 +79,65 @@ class PriorLab:
     def auxiliary(self, split: str) -> Auxiliary:
         """Return the auxiliary columns of a split."""
         auxiliary = self.splits[split].auxiliary
-        assert auxiliary is not None  # the prior was built on them
+        assert auxiliary is not None  # the run was trained on them
         return auxiliary
 
-    # -- the process and the decoder --------------------------------------------------------------------------------
+    def tensors(self, values: Values) -> dict[str, Tensor]:
+        """Return values of columns on the run's device."""
+        return {name: torch.as_tensor(np.asarray(value), device=self.run.device) for name, value in values.items()}
 
-    def given(self, split: str, index: Indices) -> Predictor:
-        """Return the process given images of a split, all of one series where there are series."""
-        at = torch.as_tensor(np.asarray(index), device=self.run.device)
-        return self.engine.predictor(self._on_device[split], at)
+    # -- the latents ------------------------------------------------------------------------------------------------
 
-    def given_training(self) -> Predictor:
-        """Return the process given all training images."""
-        return self.results.get("given training", self.engine.predictor)
+    @property
+    @abstractmethod
+    def rests(self) -> Rests:
+        """What predictions rest on."""
 
-    def at(self, values: Mapping[str, np.ndarray]) -> Tensor:
-        """Return the kernel's inputs at values of the columns."""
-        device = self.run.device
-        return self.prior.at({name: torch.as_tensor(np.asarray(v), device=device) for name, v in values.items()})
+    @property
+    @abstractmethod
+    def has_process(self) -> bool:
+        """Whether latents are those of a process, a function of the columns."""
 
-    @torch.no_grad()
-    def predicted(self, given: Predictor, values: Mapping[str, np.ndarray]) -> tuple[Array, Array]:
-        """Return means and variances (P, D) of the latents at values of the columns."""
-        q = given.predict(self.at(values))
-        return q.mean.mT.cpu().numpy(), q.variance.clamp_min(LEAST_VARIANCE).mT.cpu().numpy()
+    @abstractmethod
+    def predicted(self, values: Values) -> tuple[Array, Array]:
+        """Return means and variances (P, D) of the latents at values of the columns, given all training images."""
 
-    def weights(self, given: Predictor, values: Mapping[str, np.ndarray]) -> Tensor | None:
-        """Return the weights (D, P, N) of the images given in the predicted means at values of the columns.
+    @abstractmethod
+    def weights(self, values: Values) -> Tensor | None:
+        """Return the weights (D, P, N) of the training images in the means predicted at values of the columns.
 
-        None where the family's posterior has parameters of its own, so that no prediction rests on images.
+        None where no prediction rests on images.
         """
-        return given.weights(self.at(values)) if isinstance(given, LinearPredictor) else None
+
+    @abstractmethod
+    def image_means(self, split: str, index: Indices) -> Array:
+        """Return the posterior means (M, D) of the latents of images of a split."""
+
+    @abstractmethod
+    def length_scales(self) -> tuple[tuple[float, bool], ...]:
+        """Return the length scales of the kernel's numbers, and whether each was learned; () without a kernel."""
 
     def latents(self, split: str) -> Marginals:
-        """Return the posteriors (N, D) of a split's latents, as an evaluation has them."""
-        return self.results.get(("latents", split), lambda: self.engine.latents(self._on_device[split]))
+        """Return the predictive distributions (N, D) of a split's latents, as an evaluation has them."""
+        return self.results.get(("latents", split), lambda: self.engine.latents(self.on_device[split]))
+
+    # -- images -----------------------------------------------------------------------------------------------------
+
+    def scored(self, split: str) -> Indices:
+        """Return the images of a split on which an evaluation takes errors: those that predictions are not given."""
+        return self.engine.scored(self.on_device[split]).cpu().numpy()
+
+    def is_given(self, split: str) -> NDArray[np.bool_]:
+        """Return which images of a split that is not trained on predictions are given all the same, as a context."""
+        given = self.is_seen(split, np.arange(len(self.splits[split])))
+        given[self.scored(split)] = False
+        return given
 
     def errors(self, split: str, index: Indices, decoded: Array) -> Array:
         """Return the mean square error of each image's observed pixels, (B,); NaN for a missing frame."""
         at = torch.as_tensor(np.asarray(index), device=self.run.device)
-        observed = self._on_device[split].observed(at)
-        square = (self._on_device[split].batch(at).cpu().double() - torch.as_tensor(decoded)).square()
+        observed = self.on_device[split].observed(at)
+        square = (self.on_device[split].batch(at).cpu().double() - torch.as_tensor(decoded)).square()
         return pixel_mean(square, None if observed is None else observed.cpu()).numpy()
 
     def is_seen(self, split: str, index: Indices) -> NDArray[np.bool_]:
@@ -133,21 +146,30 @@ class PriorLab:
         return np.ones(len(index), np.bool_) if observed is None else np.asarray(observed[index].any((1, 2)))
 
     @torch.no_grad()
-    def decoded(self, z: Array) -> Array:
-        """Return the mean image (P, C, H, W) of each latent (P, D)."""
-        model, device = self.run.model, self.run.device
-        parts = torch.as_tensor(z, dtype=torch.float32, device=device).split(AT_ONCE)
-        return torch.cat([model.likelihood.mean(model.decode(part)).cpu() for part in parts]).double().numpy()
+    def decoded(self, z: Array, values: Values) -> Array:
+        """Return the mean image (P, C, H, W) of each latent (P, D) at its columns."""
+        likelihood, device, columns = self.run.model.likelihood, self.run.device, self.tensors(values)
+        latents, images = torch.as_tensor(z, dtype=torch.float32, device=device), []
+        for part in torch.arange(len(latents), device=device).split(AT_ONCE):
+            g = self.engine.decode(latents[part], {name: value[part] for name, value in columns.items()})
+            images.append(likelihood.mean(g).cpu())
+        return torch.cat(images).double().numpy()
 
-    def spread(self, mean: Array, variance: Array) -> Array:
+    def spread(self, mean: Array, variance: Array, values: Values) -> Array:
         """Return the standard deviation (P, H, W) of a pixel over samples of the latents, the same noise each time.
 
         Of several channels it is the root mean square. The pixels' own noise, as sigma_x, is not in it.
         """
         eps = np.random.default_rng(0).standard_normal((SAMPLES, *mean.shape))
-        drawn = self.decoded((mean + np.sqrt(variance) * eps).reshape(-1, mean.shape[1]))
+        repeated = {name: np.concatenate([np.asarray(value)] * SAMPLES) for name, value in values.items()}
+        drawn = self.decoded((mean + np.sqrt(variance) * eps).reshape(-1, mean.shape[1]), repeated)
         drawn = drawn.reshape(SAMPLES, len(mean), *drawn.shape[1:])
         return np.sqrt(drawn.var(0, ddof=1).mean(1))
+
+
+def marginals_of(q: Marginals) -> tuple[Array, Array]:
+    """Return means and variances (P, D) of the marginals as arrays."""
+    return q.mean.cpu().numpy(), q.variance.clamp_min(LEAST_VARIANCE).cpu().numpy()
 
 
 def axis_label(column: Column) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gpvae_core.data.auxiliary import Auxiliary
 from gpvae_core.inspection.embedding import READ, TSNE, Embedding, seeded_sample
-from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab, axis_label
 from gpvae_core.inspection.prior_lab.views import PriorMap
 from gpvae_core.inspection.views import Array
 from gpvae_core.progress import Progress
@@ -17,7 +17,7 @@ MOST = 2000
 PLAIN = "its place is its code"
 
 
-def latent_map(lab: PriorLab, progress: Progress) -> PriorMap:
+def latent_map(lab: ConditionalLab, progress: Progress) -> PriorMap:
     """Return the map of the posterior means of the latents: of test images in series, else of training images.
 
     With two latent dimensions it is the plane itself, else t-SNE of perplexity 50.
@@ -26,7 +26,7 @@ def latent_map(lab: PriorLab, progress: Progress) -> PriorMap:
     index = _sample(lab, split)
     progress(0, 0, "predicting latents")
     auxiliary = lab.auxiliary(split).take(index)
-    z = _means(lab, split, index, auxiliary)
+    z = lab.image_means(split, index)
     plane = z.shape[1] == 2
     embedding = None if plane else Embedding(z, seed=0, progress=progress, perplexity=PERPLEXITY)
     categories = {column.name: column for column in auxiliary.columns if column.role == "category"}
@@ -51,7 +51,7 @@ def _note(method: str, count: int) -> str:
     return READ[method] + f"; perplexity {PERPLEXITY:g}" * exact
 
 
-def _sample(lab: PriorLab, split: str) -> np.ndarray:
+def _sample(lab: ConditionalLab, split: str) -> np.ndarray:
     """Return the images of the map: whole series as far as there are some, else a seeded sample."""
     count = len(lab.splits[split])
     if not lab.group:
@@ -63,19 +63,6 @@ def _sample(lab: PriorLab, split: str) -> np.ndarray:
     # The series that are cut off at MOST is left out.
     kept = order[:MOST][codes[:MOST] != codes[MOST]]
     return np.sort(kept if len(kept) else order[:MOST])
-
-
-def _means(lab: PriorLab, split: str, index: np.ndarray, auxiliary: Auxiliary) -> Array:
-    """Return the posterior means (M, D) of the images, each given its own series, or all training images."""
-    names = [column.name for column in lab.kernel_columns]
-    if not lab.group:
-        return lab.predicted(lab.given_training(), {name: auxiliary[name] for name in names})[0]
-    means = np.zeros((len(index), lab.run.config.latent_dim))
-    for code in np.unique(auxiliary[lab.group]):
-        rows = np.flatnonzero(auxiliary[lab.group] == code)
-        given = lab.given(split, index[rows])
-        means[rows] = lab.predicted(given, {name: auxiliary[name][rows] for name in names})[0]
-    return means
 
 
 def _numbers(auxiliary: Auxiliary) -> dict[str, Array]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inspection.embedding import seeded_sample
-from gpvae_core.inspection.prior_lab.lab import PriorLab
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.views import RunScore
 from gpvae_core.inspection.views import Array, Indices
@@ -17,16 +16,14 @@ from gpvae_core.progress import Progress
 
 MOST = 1500
 """Test images on which runs are compared, where they are in no series; else those of the first series."""
-IGNORED = {"seed", "method"}
-"""Settings in which runs of one series may differ, beside the number of inducing points and of epochs."""
 
 
-def run_score(lab: PriorLab) -> RunScore:
+def run_score(lab: ConditionalLab) -> RunScore:
     """Return the errors of a run on the test images, and its cost; computed once."""
     return lab.results.get("score", lambda: _score(lab))
 
 
-def run_scores(labs: Sequence[PriorLab], progress: Progress) -> tuple[RunScore, ...]:
+def run_scores(labs: Sequence[ConditionalLab], progress: Progress) -> tuple[RunScore, ...]:
     """Return the scores of these runs."""
     scores = []
     for number, lab in enumerate(labs):
@@ -35,13 +32,13 @@ def run_scores(labs: Sequence[PriorLab], progress: Progress) -> tuple[RunScore, 
     return tuple(scores)
 
 
-def _score(lab: PriorLab) -> RunScore:
+def _score(lab: ConditionalLab) -> RunScore:
     index, mean = _latents(lab)
-    errors = lab.errors("test", index, lab.decoded(mean))
+    columns = {column.name: lab.auxiliary("test")[column.name][index] for column in lab.columns}
+    errors = lab.errors("test", index, lab.decoded(mean, columns))
     column = path_column(lab.auxiliary("test")) if lab.group else None
     rows, config = lab.run.metrics, lab.run.config
-    scales = [at for name, at in lab.prior.parameters_of_kernel().items() if name.endswith(".length_scale")]
-    scale = scales[0][1] if len(scales) == 1 else None
+    scales = lab.length_scales()
     points = config.inference.model_dump().get("points")
     path = None if column is None else lab.auxiliary("test")[column.name][index]
     return RunScore(
@@ -53,39 +50,18 @@ def _score(lab: PriorLab) -> RunScore:
         epochs=rows[-1]["epoch"] if rows else 0,
         seconds=float(rows[-1]["seconds"]) if rows else 0.0,
         points=None if points is None else int(points),
-        length_scale=None if scale is None else float(scale()),
-        learned=any(scale.learned for _, scale in scales),
-        settings=_settings(lab),
+        length_scale=scales[0][0] if len(scales) == 1 else None,
+        learned=any(learned for _, learned in scales),
     )
 
 
-def _latents(lab: PriorLab) -> tuple[Indices, Array]:
-    """Return test images, at most about MOST of them, and the posterior means (M, D) of their latents."""
+def _latents(lab: ConditionalLab) -> tuple[Indices, Array]:
+    """Return test images that are scored, at most about MOST, and the posterior means (M, D) of their latents."""
     if lab.layout == "series":
         return lab.results.get("series", lambda: SeriesLab(lab)).first_latents()
+    scored = lab.scored("test")
     if lab.group:
-        q = lab.latents("test")
-        return np.arange(len(q.mean)), q.mean.cpu().numpy()
+        return scored, lab.latents("test").mean.cpu().numpy()[scored]
     auxiliary = lab.auxiliary("test")
-    index = seeded_sample(len(auxiliary), MOST, 0)
-    values = {column.name: auxiliary[column.name][index] for column in lab.kernel_columns}
-    return index, lab.predicted(lab.given_training(), values)[0]
-
-
-def _settings(lab: PriorLab) -> str:
-    """Return the settings in which runs of one series agree, as one text."""
-    raw = lab.run.config.to_json()
-    raw = {key: value for key, value in raw.items() if key not in IGNORED}
-    raw["inference"] = {key: value for key, value in dict(raw["inference"]).items() if key != "points"}
-    raw["train"] = {key: value for key, value in dict(raw["train"]).items() if key != "epochs"}
-    return json.dumps(raw, sort_keys=True)
-
-
-def series_of_points(scores: Sequence[RunScore], run: str) -> tuple[RunScore, ...]:
-    """Return the runs that differ from `run` in the number of inducing points at most, in its order; () for one."""
-    own = next((score for score in scores if score.run == run), None)
-    if own is None or own.points is None:
-        return ()
-    found = [score for score in scores if score.settings == own.settings and score.points is not None]
-    found.sort(key=lambda score: (score.points or 0, score.run))
-    return tuple(found) if len({score.points for score in found}) > 1 else ()
+    index = scored[seeded_sample(len(scored), MOST, 0)]
+    return index, lab.predicted({column.name: auxiliary[column.name][index] for column in lab.columns})[0]

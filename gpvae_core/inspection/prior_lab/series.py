@@ -9,7 +9,8 @@ import numpy as np
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inference.gp_prior.model import Predictor
-from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label, liveliest
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab, axis_label, liveliest
+from gpvae_core.inspection.prior_lab.prior import PriorLab
 from gpvae_core.inspection.prior_lab.views import Curves, SeriesView, hidden_frames
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.progress import checkpoint
@@ -23,8 +24,8 @@ FITTED = 50
 class SeriesLab:
     """The series of a run's test split."""
 
-    def __init__(self, lab: PriorLab, split: str = "test") -> None:
-        if lab.layout != "series" or lab.number is None:
+    def __init__(self, lab: ConditionalLab, split: str = "test") -> None:
+        if not isinstance(lab, PriorLab) or lab.layout != "series" or lab.number is None:
             raise UserError(f"run '{lab.name}' has no series of frames: its prior has no group with a number")
         self.lab, self.split, self.number = lab, split, lab.number
         self._auxiliary = lab.auxiliary(split)
@@ -36,6 +37,10 @@ class SeriesLab:
     def name(self, position: int) -> str:
         """Return the name of a series."""
         return self._auxiliary.column(self.lab.group).names[int(self._codes[position])]
+
+    def code(self, position: int) -> int:
+        """Return the code of a series."""
+        return int(self._codes[position])
 
     def frames_of(self, position: int) -> Indices:
         """Return the images of a series, in the order of the number."""
@@ -51,11 +56,12 @@ class SeriesLab:
             raise UserError(f"of {self.name(position)} no frame is left to give the model: hide fewer")
         given = lab.given(self.split, index[seen])
         at, at_frames = _places(times)
-        mean, variance = lab.predicted(given, self._columns_at(index, times, at))
+        columns = self._columns_at(index, times, at)
+        mean, variance = lab.predicted_by(given, columns)
         checkpoint()
         curves, coordinates, unit = self._curves(at, mean, variance)
         frames = lab.splits[self.split].pixels(index).double().numpy()
-        decoded = lab.decoded(mean)
+        decoded = lab.decoded(mean, columns)
         column = path_column(self._auxiliary)
         return SeriesView(
             run=lab.name,
@@ -70,7 +76,7 @@ class SeriesLab:
             frames=frames,
             at_frames=at_frames,
             decoded=decoded,
-            spread=lab.spread(mean, variance),
+            spread=lab.spread(mean, variance, columns),
             path=None if column is None else self._auxiliary[column.name][index],
             mse=lab.errors(self.split, index, decoded[at_frames]),
             shares=self._shares(given, self._columns_at(index, times, times)),
@@ -78,7 +84,7 @@ class SeriesLab:
 
     def _shares(self, given: Predictor, values: Mapping[str, np.ndarray]) -> Array | None:
         """Return the share of each frame given in the prediction of each frame, (T, S)."""
-        weights = self.lab.weights(given, values)
+        weights = self.lab.weights_by(given, values)
         if weights is None:
             return None
         size = weights.abs().sum(0).cpu().numpy()
@@ -87,7 +93,7 @@ class SeriesLab:
     def _columns_at(self, index: Indices, times: Array, at: Array) -> dict[str, np.ndarray]:
         """Return the kernel's columns at these values of the number; the others are those of the nearest frame."""
         nearest = index[np.abs(at[:, None] - times).argmin(1)]
-        values = {column.name: self._auxiliary[column.name][nearest] for column in self.lab.kernel_columns}
+        values = {column.name: self._auxiliary[column.name][nearest] for column in self.lab.columns}
         return {**values, self.number.name: at}
 
     def _curves(self, at: Array, mean: Array, variance: Array) -> tuple[Curves, tuple[str, ...], str]:
@@ -122,7 +128,7 @@ class SeriesLab:
             index = self.frames_of(position)
             times = self._auxiliary[self.number.name][index]
             given = self.lab.given(self.split, index)
-            means.append(self.lab.predicted(given, self._columns_at(index, times, times))[0])
+            means.append(self.lab.predicted_by(given, self._columns_at(index, times, times))[0])
             frames.append(index)
         return np.concatenate(frames), np.concatenate(means)
 

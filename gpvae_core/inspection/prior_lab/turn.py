@@ -1,4 +1,4 @@
-"""One object at any value of a number, such as its angle, under a GP prior (Jazbec et al. 2021, Fig. 5 and C.2)."""
+"""One object, as it is predicted at any value of a number, such as its angle (Jazbec et al. 2021, Fig. 5, C.2)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.views import heaviest
-from gpvae_core.inspection.prior_lab.lab import PriorLab, axis_label, liveliest
+from gpvae_core.inspection.prior_lab.lab import ConditionalLab, Values, axis_label, liveliest
 from gpvae_core.inspection.prior_lab.views import Curves, ShownImage, TurnView
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.progress import checkpoint
@@ -23,11 +24,13 @@ SAME = 1e-6
 
 
 class TurnLab:
-    """The objects of a run, each a combination of the categories that the prior's kernel takes."""
+    """The objects of a run, each a combination of the categories on which predictions depend."""
 
-    def __init__(self, lab: PriorLab) -> None:
+    def __init__(self, lab: ConditionalLab) -> None:
         if lab.layout != "turn" or lab.number is None:
-            raise UserError(f"run '{lab.name}' has no objects to turn: its prior takes no number without series")
+            raise UserError(
+                f"run '{lab.name}' has no objects to turn: wanted one that depends on a number, without series"
+            )
         self.lab, self.number = lab, lab.number
         train = lab.auxiliary("train")
         codes = [train[column.name] for column in lab.categories] or [np.zeros(len(train), np.int64)]
@@ -57,14 +60,16 @@ class TurnLab:
     def view(self, position: int, at: float) -> TurnView:
         """Return the prediction for an object at a value of the number, given all training images."""
         lab = self.lab
-        mean, variance = self._latents(position, np.array([at]))
-        image = lab.decoded(mean)[0]
+        here = self._columns(position, np.array([at]))
+        mean, variance = lab.predicted(here)
+        image = lab.decoded(mean, here)[0]
         checkpoint()
         truth = self._truth(position, at)
         error = None if truth is None else lab.errors(truth.split, np.array([truth.index]), image[None])[0]
         strip_at = np.linspace(*self.range, STRIP, endpoint=not self.number.period)
         fine = np.linspace(*self.range, FINE)
-        means, variances = self._latents(position, fine)
+        means, variances = lab.predicted(self._columns(position, fine))
+        around = self._columns(position, strip_at)
         rows = liveliest(means)
         trained = self._own("train", position)
         behind, effective = self._behind(position, trained, at)
@@ -75,25 +80,23 @@ class TurnLab:
             period=self.number.period,
             at=at,
             mean=image,
-            spread=lab.spread(mean, variance)[0],
+            spread=lab.spread(mean, variance, here)[0],
             truth=truth,
             mse=None if error is None else float(error),
             behind=behind,
             effective=effective,
+            rests=lab.rests,
+            has_process=lab.has_process,
             given=len(lab.splits["train"]),
-            strip=lab.decoded(self._latents(position, strip_at)[0]),
+            strip=lab.decoded(lab.predicted(around)[0], around),
             strip_at=strip_at,
             curves=Curves(fine, means[:, rows], np.sqrt(variances[:, rows])),
             coordinates=tuple(f"z{k + 1}" for k in rows),
             trained_at=np.sort(lab.auxiliary("train")[self.number.name][trained]),
         )
 
-    def _latents(self, position: int, at: Array) -> tuple[Array, Array]:
-        """Return means and variances of an object's latents at values of the number."""
-        return self.lab.predicted(self.lab.given_training(), self._columns(position, at))
-
-    def _columns(self, position: int, at: Array) -> dict[str, np.ndarray]:
-        """Return the kernel's columns of an object at values of the number."""
+    def _columns(self, position: int, at: Array) -> Values:
+        """Return the columns of an object at values of the number."""
         codes = zip(self.lab.categories, self._things[position], strict=False)
         values = {column.name: np.full(len(at), code, np.int64) for column, code in codes}
         return {**values, self.number.name: at}
@@ -107,23 +110,22 @@ class TurnLab:
 
     def _truth(self, position: int, at: float) -> ShownImage | None:
         """Return the object's view at this value in the test, validation or training images, in this order."""
-        tolerance = SAME * (self.range[1] - self.range[0])
         for split in ("test", "validation", "train"):
             own = self._own(split, position)
-            found = own[self.distance(self.lab.auxiliary(split)[self.number.name][own], at) <= tolerance]
+            found = own[self._is_at(split, own, at)]
             if found.size:
                 return self._shown(split, int(found[0]))
         return None
 
     def _behind(self, position: int, trained: Indices, at: float) -> tuple[tuple[ShownImage, ...], float | None]:
         """Return the training views behind a prediction, and their effective number."""
-        weights = self.lab.weights(self.lab.given_training(), self._columns(position, np.array([at])))
+        weights = self.lab.weights(self._columns(position, np.array([at])))
         if weights is None:
             apart = self.distance(self.lab.auxiliary("train")[self.number.name][trained], at)
             order = np.argsort(apart, kind="stable")[:SHOWN]
             return tuple(self._shown("train", int(index)) for index in trained[order]), None
         found = heaviest(weights[:, 0], torch.arange(weights.shape[-1], device=weights.device), SHOWN)
-        pairs = zip(found.index, found.share, strict=True)
+        pairs = [(i, share) for i, share in zip(found.index, found.share, strict=True) if share > 0]
         views = tuple(replace(self._shown("train", int(i)), share=float(share)) for i, share in pairs)
         return views, found.effective
 
@@ -141,6 +143,17 @@ class TurnLab:
             own &= auxiliary[column.name] == code
         found = np.flatnonzero(own)
         return found[self.lab.is_seen(split, found)]
+
+    def training_view(self, position: int, at: float) -> int | None:
+        """Return the index of the object's training image at this value, None where there is none."""
+        own = self._own("train", position)
+        found = own[self._is_at("train", own, at)]
+        return int(found[0]) if found.size else None
+
+    def _is_at(self, split: str, index: Indices, at: float) -> NDArray[np.bool_]:
+        """Return which images of a split are at this value of the number."""
+        tolerance = SAME * (self.range[1] - self.range[0])
+        return self.distance(self.lab.auxiliary(split)[self.number.name][index], at) <= tolerance
 
     def known_places(self, position: int) -> dict[str, Array]:
         """Return the values of the number at which the object has views, by the split."""

@@ -13,7 +13,10 @@ from gpvae_core.inspection.views import Array, Indices, LabelledMap
 
 Layout: TypeAlias = Literal["series", "turn", "grid", ""]
 """How instances are looked at: series of frames, one object at any value of a number, a grid of two categories, or
-not at all where the prior's kernel takes none of these."""
+not at all where predictions depend on none of these."""
+Rests: TypeAlias = Literal["weights", "identity", "free", "nothing"]
+"""What the latents that are predicted rest on: training images by the weights of the kernel smoother, those of the same
+identity alike, a posterior with parameters of its own, or nothing, where they have the prior."""
 
 HIDDEN: dict[str, str] = {
     "none": "no frames",
@@ -147,6 +150,9 @@ class TurnView:
     nearest first."""
     effective: float | None
     """Effective number of training views behind the prediction; None without weights."""
+    rests: Rests
+    has_process: bool
+    """Whether the latents are a function of the number; else they are the same at all its values."""
     given: int
     """Number of training views."""
     strip: Array
@@ -160,6 +166,10 @@ class TurnView:
     """(M,) values of the object's training views."""
 
 
+CellKind: TypeAlias = Literal["generated", "given", "trained"]
+"""Whether the model saw the image of a pair: not at all, as one of the first of a new category, or in training."""
+
+
 @dataclass(frozen=True)
 class GridCell:
     """A cell of a grid of two categories."""
@@ -168,8 +178,7 @@ class GridCell:
     """(C, H, W)."""
     truth: Array | None
     """(C, H, W); None where there is no such image."""
-    trained: bool
-    """Whether the image was trained on."""
+    kind: CellKind
     mse: float | None
 
 
@@ -181,8 +190,19 @@ class GridView:
     row_name: str
     column_name: str
     rows: tuple[str, ...]
+    new: tuple[bool, ...]
+    """Whether each row's category has no training image."""
     columns: tuple[str, ...]
     cells: tuple[tuple[GridCell, ...], ...]
+
+    @property
+    def errors(self) -> dict[CellKind, float]:
+        """Mean square error of a pixel over the pairs of each kind whose true image is known."""
+        found: dict[CellKind, list[float]] = {}
+        for cell in (cell for row in self.cells for cell in row):
+            if cell.mse is not None and np.isfinite(cell.mse):
+                found.setdefault(cell.kind, []).append(cell.mse)
+        return {kind: float(np.mean(values)) for kind, values in found.items()}
 
 
 @dataclass(frozen=True)
@@ -220,6 +240,38 @@ class TrainingCurve:
 
 
 @dataclass(frozen=True)
+class InstanceMeasure:
+    """What amortization and mini-batches do to one series or image, all in nats unless said otherwise."""
+
+    run: str
+    what: str
+    """Name of the series, or of the object with its place."""
+    gap: float | None = None
+    """Growth of the bound where its pseudo-observations are the best ones; None where the method has no such gap."""
+    gap_error: float | None = None
+    """Monte Carlo standard error of the gap."""
+    own: float | None = None
+    """Of an image, the part of the gap that is the growth of its own E log p(y|z)."""
+    kl: float | None = None
+    """Mean over mini-batches of KL(q_b(z) || q(z)); None where the method takes no mini-batches of one function."""
+    kl_spread: float | None = None
+    """Standard deviation of that KL over batches."""
+    bias: float | None = None
+    """Distance of the mean over batches from the posterior given all images, in posterior standard deviations."""
+    bias_by_chance: float | None = None
+    """What that distance would be without bias, as the batches are few."""
+    batches: int = 0
+    batch_size: int = 0
+    images: int = 0
+    """Training images of which batches are drawn."""
+
+
+ERRORS = {"mse": "MSE", "path": "path RMSE"}
+TIMES = {"total": "in all", "epoch": "an epoch"}
+"""Errors and times by which runs are compared."""
+
+
+@dataclass(frozen=True)
 class RunScore:
     """What a run with a GP prior reaches, and what it takes."""
 
@@ -240,18 +292,7 @@ class RunScore:
     """Of the kernel's number; None for a kernel without one or with several."""
     learned: bool
     """Whether the length scale was learned."""
-    settings: str
-    """All settings of the run but m, the seed and the number of epochs, as one text."""
 
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Mean seconds of an epoch's training pass."""
-        return self.seconds / max(1, self.epochs)
-
-
-def mean_errors(view: GridView) -> tuple[float | None, float | None]:
-    """Return the mean square errors over the pairs of a grid that were not trained on, and over those that were."""
-    known = [cell for cells in view.cells for cell in cells if cell.mse is not None]
-    parts = [[cell.mse or 0.0 for cell in known if cell.trained == trained] for trained in (False, True)]
-    unseen, seen = (float(np.mean(part)) if part else None for part in parts)
-    return unseen, seen
+    def error(self, quantity: str) -> float | None:
+        """Return an error by its key in ERRORS, None where the run has none."""
+        return self.mse if quantity == "mse" else self.path_rmse
