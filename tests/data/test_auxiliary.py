@@ -72,7 +72,7 @@ def test_a_loaded_data_set_has_them_in_every_split(monkeypatch: pytest.MonkeyPat
     assert data.columns == COLUMNS
     for split in (data.train, data.validation, data.test):
         assert_together(split)
-    with pytest.raises(UserError, match=r"'numbered': 39 of 40 images have missing pixels.*GP prior \(svgp\)"):
+    with pytest.raises(UserError, match=r"'numbered': 39 of 40 images have missing pixels.*take one of svgp"):
         wants_all_pixels(data, ["svgp"])
     whole = {part: replace(getattr(data, part), observed=None) for part in ("train", "validation", "test")}
     wants_all_pixels(replace(data, **whole), ["svgp"])
