@@ -44,7 +44,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 }
 """The cases: a method, and what is said of it behind a comma; with its settings beside those of all."""
 DIGITS = (1, 2, 5, 10)
-EPOCH = f"training pass over {IMAGES:,} images in batches of 256"
+EPOCH = f"training pass over {IMAGES:,} images, in batches of 256 where nothing else is said"
 GROWTH = "training pass against N"
 STEPS = 3
 MEMORY = f"peak memory of a process that trains for {STEPS} steps"

@@ -22,7 +22,7 @@ def command(
         typer.Option(
             min=1,
             max=MOST_COUNT,
-            help="Number of measured rounds.  [default: 20, or 2 of gp-prior, whose rounds are long]",
+            help="Number of measured rounds.  [default: 20, fewer where a round is long]",
         ),
     ] = None,
     device: Annotated[

@@ -72,18 +72,23 @@ def run_on(table: Path, out: Path, method: str, settings: dict[str, Any]) -> Pat
     return train(make_config(method, data, load(data).event_shape, SMALL | settings), out, device="cpu")
 
 
-def pairs(path: Path) -> Path:
-    """A table of 7 characters in 9 poses, some of which are in the validation and test splits."""
-    who, pose = (part.reshape(-1) for part in np.meshgrid(np.arange(7), np.arange(9), indexing="ij"))
-    images = spot(-0.9 + 0.3 * who, -0.8 + 0.2 * pose)
-    left = (3 * who + pose) % 9
-    split = np.where(left == 0, "test", np.where(left == 4, "validation", "train"))
+def write_heroes(path: Path, images: np.ndarray, split: np.ndarray, who: np.ndarray, pose: np.ndarray) -> Path:
+    """Write a table of images of characters in poses."""
     arrays: dict[str, Any] = {
         "images": images, "split": split, "character:category": np.array([f"hero {w}" for w in who]),
         "pose:category": np.array([f"pose {p}" for p in pose]),
     }  # fmt: skip
     np.savez(path, **arrays)
     return path
+
+
+def pairs(path: Path) -> Path:
+    """A table of 7 characters in 9 poses, some of which are in the validation and test splits."""
+    who, pose = (part.reshape(-1) for part in np.meshgrid(np.arange(7), np.arange(9), indexing="ij"))
+    images = spot(-0.9 + 0.3 * who, -0.8 + 0.2 * pose)
+    left = (3 * who + pose) % 9
+    split = np.where(left == 0, "test", np.where(left == 4, "validation", "train"))
+    return write_heroes(path, images, split, who, pose)
 
 
 def heroes(path: Path) -> Path:
@@ -91,12 +96,7 @@ def heroes(path: Path) -> Path:
     who, pose = (part.reshape(-1) for part in np.meshgrid(np.arange(9), np.arange(9), indexing="ij"))
     images = spot(-0.9 + 0.2 * who, -0.8 + 0.2 * pose)
     split = np.where(who >= 6, "test", np.where((3 * who + pose) % 9 == 4, "validation", "train"))
-    arrays: dict[str, Any] = {
-        "images": images, "split": split, "character:category": np.array([f"hero {w}" for w in who]),
-        "pose:category": np.array([f"pose {p}" for p in pose]),
-    }  # fmt: skip
-    np.savez(path, **arrays)
-    return path
+    return write_heroes(path, images, split, who, pose)
 
 
 BY_CONTEXT: dict[str, Any] = BY_PAIR | {"inference.representation": "character", "inference.context": 4}
