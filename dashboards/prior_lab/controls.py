@@ -39,7 +39,9 @@ class PriorLabControls(Controls):
         )
         self._of_thing = (*self.thing.widgets, self.thing.random(), self.at)
         self.first_row = Stepper(self, "First row", "row", "item", {}, first=1, width=150)
-        self._of_grid = (*self.first_row.widgets, self.first_row.random())
+        self.pair = pmui.Select(label="Pair", options=[], width=220, description=state.param.pair.doc, **FIELD)
+        self.watch(self.pair, lambda place: self.set(pair=place) if place else None)
+        self._of_grid = (*self.first_row.widgets, self.first_row.random(), self.pair)
         parts = (*self._of_series, *self._of_thing, *self._of_grid)
         self.bar = pn.FlexBox(self.run, self.other, *parts, **BAR)
 
@@ -57,6 +59,11 @@ class PriorLabControls(Controls):
             widget.visible = request.grid is not None
         if request.grid is not None:
             self.first_row.show(request.item + 1, len(request.grid))
+            grid = request.grid
+            self.pair.label = f"{grid.row.name} and {grid.column.name}"
+            names = [grid.short_name(pair) for pair in grid.pairs(request.item)]
+            options = {name: place for place, name in enumerate(names, 1)}
+            self.update(self.pair, options=options, value=request.pair + 1)
         if request.series:
             self.series.show(request.item + 1, len(request.series[0]))
         if request.turns:

@@ -15,7 +15,8 @@ from gpvae_core.plots import prior_grid
 READ = (
     "Of each pair, left: the decoded mean of the latents; right: the true image. Its frame is thick where the model "
     "saw no image of the pair (generated), dotted where it was given (as one of the first of a new row), and thin "
-    "where it was trained on. Shown are the columns with most pairs to generate."
+    "where it was trained on. Shown are the columns with most pairs to generate. A click on a pair picks it for the "
+    "cards below."
 )
 ERRORS_OF: Mapping[CellKind, str] = {
     "generated": "for those generated (not trained on)",
@@ -45,16 +46,18 @@ class PairGrid(PriorLabPane):
         return request.lab, request.item
 
     def drawing_key(self, request: PriorLabRequest) -> Hashable:
-        return request.theme.name
+        return request.theme.name, request.pair
 
     def compute(self, request: PriorLabRequest, progress: object) -> GridView:
         return grid_view(request)
 
     def draw(self, view: GridView, request: PriorLabRequest) -> Content:
         return Content(
-            figure=as_json(prior_grid.figure(view, request.theme)),
+            figure=as_json(prior_grid.figure(view, request.theme, request.pair)),
             sub=f"{view.row_name} (rows) and {view.column_name} (columns), {view.run}",
             sentence=f"{READ}{_new_words(view)}",
+            picks=True,
+            chosen=request.pair,
             alt=f"Grid of {len(view.rows)} by {len(view.columns)} predictions; {error_in_words(view)}",
         )
 

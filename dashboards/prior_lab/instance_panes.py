@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
 from dashboards.lab.pane import one_file
 from dashboards.prior_lab.asked import AskedPane
@@ -15,10 +14,6 @@ from gpvae_core.plots import instance_measures
 from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.prior_view import place_words
 from gpvae_core.progress import Progress
-
-# Torch takes a second to import: the page is up before.
-if TYPE_CHECKING:
-    pass
 
 MOST = 8
 """Series or images whose measures are drawn, the picked one first."""
@@ -38,7 +33,7 @@ class MeasuredInstance(AskedPane):
     to_csv = one_file(export.instances)
 
     def shown(self, request: PriorLabRequest) -> bool:
-        return bool(request.series or request.turns)
+        return bool(request.series or request.turns) or request.grid is not None
 
     def of(self, request: PriorLabRequest) -> Hashable:
         return request.lab, *self._instance(request)
@@ -48,12 +43,16 @@ class MeasuredInstance(AskedPane):
         """Return split and code of the series, or index of the training image; None where there is none."""
         if request.series:
             return "test", request.series[0].code(request.item)
+        if request.grid is not None:
+            return "train", request.grid.training_view(request.chosen_pair())
         return "train", request.turns[0].training_view(request.item, request.at)
 
     @staticmethod
     def _what(request: PriorLabRequest) -> str:
         if request.series:
             return request.series[0].name(request.item)
+        if request.grid is not None:
+            return request.grid.name(request.chosen_pair())
         turn = request.turns[0]
         return f"{turn.name(request.item)} at {place_words(request.at, f'{turn.number.name} ({turn.unit})')}"
 
@@ -65,6 +64,8 @@ class MeasuredInstance(AskedPane):
         if not isinstance(lab, PriorLab) or not can_be_measured(lab):
             return NOTHING.format(run=lab.name, method=lab.run.config.method)
         if self._instance(request)[1] is None:
+            if request.grid is not None:
+                return NO_TRAINING_PAIR
             return NO_TRAINING_VIEW.format(number=request.turns[0].number.name)
         return ""
 
@@ -132,6 +133,10 @@ NOTHING = (
 NO_TRAINING_VIEW = (
     "These measures are of training images, and there is none of this object at this {number}: 'training view' above "
     "goes to one."
+)
+NO_TRAINING_PAIR = (
+    "These measures are of training images, and this pair is none: pick one in the grid that was trained on, whose "
+    "frame is thin."
 )
 OFFERED = (
     "How many nats the bound gains where the pseudo-observations of {what} are the best ones and not the encoder's, "

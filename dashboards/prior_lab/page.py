@@ -12,6 +12,7 @@ from dashboards.lab.page import Page
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.prior_lab import (
+    behind_panes,
     compared_panes,
     grid_panes,
     instance_panes,
@@ -33,7 +34,13 @@ QUESTION = "h2 { margin: 8px 0 0 0; font-size: 16px; font-weight: 600; line-heig
 SECTIONS: tuple[tuple[str, tuple[PriorLabPane, ...]], ...] = (
     (
         "What is predicted, how surely, and on what does it rest?",
-        (*series_panes.PANES, *turn_panes.PANES, *grid_panes.PANES, *instance_panes.PANES),
+        (
+            *series_panes.PANES,
+            *turn_panes.PANES,
+            *grid_panes.PANES,
+            *behind_panes.PANES,
+            *instance_panes.PANES,
+        ),
     ),
     ("How was it trained, and what has it learned?", (*run_panes.PANES, *kept_panes.PANES)),
     ("Which model predicts best, and at what cost?", compared_panes.PANES),
@@ -132,6 +139,10 @@ class PriorLabPage(Page[PriorLabRequest]):
         if request is not None and isinstance(pane, AskedPane):
             self._asked.add(pane.asked(request))
             self.session.refresh()
+
+    def pick(self, index: int) -> None:
+        """Choose a pair of the grid."""
+        self.state.pair = index + 1
 
     def step(self, by: int) -> None:
         self.controls.step(by)

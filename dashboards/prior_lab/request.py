@@ -15,7 +15,7 @@ from gpvae_core.inspection.prior_lab.views import SeriesView, TurnView
 from gpvae_core.plots.theme import Theme
 
 if TYPE_CHECKING:
-    from gpvae_core.inspection.prior_lab.grid import GridLab
+    from gpvae_core.inspection.prior_lab.grid import GridLab, Pair
     from gpvae_core.inspection.prior_lab.lab import ConditionalLab
     from gpvae_core.inspection.prior_lab.series import SeriesLab
     from gpvae_core.inspection.prior_lab.turn import TurnLab
@@ -38,6 +38,8 @@ class PriorLabRequest:
     mates: tuple[str, ...]
     item: int
     """Position of the series, object or first row, from 0 on."""
+    pair: int
+    """Place of the chosen pair among those of the grid, along its rows, from 0 on."""
     hide: str
     at: float
     """Value of the number at which an object is looked at."""
@@ -62,6 +64,11 @@ class PriorLabRequest:
         """Return the chosen object under each run; each is computed once."""
         key = ("turn", self.item, self.at)
         return tuple(t.lab.results.get(key, lambda t=t: t.view(self.item, self.at)) for t in self.turns)
+
+    def chosen_pair(self) -> Pair:
+        """Return the chosen pair of the grid."""
+        assert self.grid is not None
+        return self.grid.pairs(self.item)[self.pair]
 
 
 class PriorLabPane(Pane[PriorLabRequest]):
@@ -99,13 +106,22 @@ def resolve(labs: PriorLabs, values: Values, asked: frozenset[Hashable]) -> Reso
         values.below("item", len(turns[0]), turns[0].what, first=1)
     if grid is not None:
         values.below("item", len(grid), grid.row.name, first=1)
+        values.below("pair", len(grid.pairs(values["item"] - 1)) + 1, "pair")
     request = PriorLabRequest(
         labs=labs, lab=lab, other=other, series=series, turns=turns, grid=grid,
         runs=tuple(names), mates=labs.mates(name),
-        item=values["item"] - 1, hide=values["hide"], at=_place(turns, values), theme=values.theme, asked=asked,
+        item=values["item"] - 1, pair=_pair(grid, values), hide=values["hide"], at=_place(turns, values),
+        theme=values.theme, asked=asked,
         **{name: values[name] for name in ("colour", "error", "time")},
     )  # fmt: skip
     return values.resolved(request)
+
+
+def _pair(grid: GridLab | None, values: Values) -> int:
+    """Return the place of the chosen pair, by default the first of which the model saw no image."""
+    if grid is None or values["pair"]:
+        return max(0, values["pair"] - 1)
+    return grid.first_generated(values["item"] - 1)
 
 
 def _place(turns: tuple[TurnLab, ...], values: Values) -> float:

@@ -26,6 +26,9 @@ class PriorLabState(PageState):
     run = param.String(doc="Run with a GP prior, or a rival that knows the columns of images")
     other = param.String(doc="Run on the same data shown beside it")
     item = param.Integer(default=1, bounds=(1, None), doc="Series of the test images, object or first row, from 1 on")
+    pair = param.Integer(
+        default=0, bounds=(0, None), doc="Pair of the grid, along its rows; 0: the first not trained on"
+    )
     hide = param.Selector(default="none", objects=list(HIDDEN), doc="Frames of the series that the model is not given")
     at = Checked("", check=place_of, doc="Value of the number, such as the angle; empty for that of a test image")
     colour = param.String(doc="Column by which the map of the latents is coloured")

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 
 from dashboards.lab.pane import one_file
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.views import Rests, ShownImage, TurnView
+from gpvae_core.inspection.prior_lab.views import TurnView
 from gpvae_core.plots import prior_view
 from gpvae_core.plots.prior_view import place_words
 
 Views = tuple[TurnView, ...]
-RESTS: Mapping[Rests, str] = {
-    "weights": "The predicted mean of the latents is a weighted sum of what the encoder says of each training view. "
-    "Below a view: its share in the absolute weights of all, largest first.",
-    "identity": "A conditional VAE has no process: the predicted mean of the latents is the mean of what the encoder "
-    "says of the object's own training views, all with the same share, and the decoder is told {axis}.",
-    "free": "This method's posterior has parameters of its own, so that no training view has a weight in a "
-    "prediction. Shown are the object's own training views, nearest first.",
-    "nothing": "This model has no category that tells which views show the same object: its latents have the prior, "
-    "and no training view has a weight. Shown are training views, nearest first.",
-}
 NO_PROCESS = (
     "{run} has no process over {axis}: the latents of an object are the same at all its values, and the decoder is "
     "told the value."
@@ -65,29 +55,6 @@ class PredictedView(TurnPane):
             "deviation of a pixel over samples of them, without the pixels' own noise.",
             alt=f"{first.thing} at {place_words(first.at, first.axis)}; {errors_in_words(view)}",
         )
-
-
-class ViewsBehindIt(TurnPane):
-    """The training views on which the prediction rests."""
-
-    name = "prior_behind"
-    title = "Training views it rests on"
-    to_csv = one_file(export.behind)
-
-    def draw(self, view: Views, request: PriorLabRequest) -> Content:
-        first = view[0]
-        sub = "" if first.effective is None else f"effectively {first.effective:,.0f} of {first.given:,}"
-        return Content(
-            figure=as_json(prior_view.behind(first, request.theme)),
-            sub=sub,
-            sentence=RESTS[first.rests].format(axis=first.axis),
-            alt="; ".join(_view_words(shown, first) for shown in first.behind),
-        )
-
-
-def _view_words(shown: ShownImage, view: TurnView) -> str:
-    share = "" if shown.share is None else f": {100 * shown.share:.1f} %"
-    return f"{shown.thing} at {place_words(shown.at, view.axis)}{share}"
 
 
 class LatentsOverNumber(TurnPane):
@@ -135,4 +102,4 @@ def summary(views: Views) -> str:
     return f"{html.escape(place)}{none}: {parts}."
 
 
-PANES = PredictedView(), ViewsBehindIt(), LatentsOverNumber()
+PANES = PredictedView(), LatentsOverNumber()

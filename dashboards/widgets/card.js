@@ -112,7 +112,7 @@ function pickable(plot) {
     }
     if (Number.isInteger(meta)) add(meta, across._length / 2, down._length / 2, `image ${meta}`)
     else Array.from(customdata ?? [], (picked, k) => {
-      const words = hovertemplate.replace("%{customdata}", picked).replace(/[,:][^,:]*%\{.*|<.*/, "")
+      const words = hovertemplate.replace("%{customdata}", picked).replace(/^%\{text\}/, trace.text?.[k]).replace(/[,:][^,:]*%\{.*|<.*/, "")
       add(picked, across.d2p(x[k]), down.d2p(y[k]), words)
     })
   }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.prior_lab.views import CellKind, GridView
+from gpvae_core.plots.marks import scatter
 from gpvae_core.plots.prior_view import PictureSheet
 from gpvae_core.plots.theme import Theme, plain, shortened
 
@@ -21,8 +22,12 @@ FRAMES: Mapping[CellKind, tuple[float, str]] = {
 """Width in pixels and dash of the frame around the true image of each kind."""
 
 
-def figure(view: GridView, theme: Theme) -> go.Figure:
-    """Return the grid: of each pair the prediction, and to its right the true image, framed by what was seen of it."""
+def figure(view: GridView, theme: Theme, chosen: int | None = None) -> go.Figure:
+    """Return the grid: of each pair the prediction, and to its right the true image, framed by what was seen of it.
+
+    Args:
+        chosen: place of the pair that has a ring, counted along the rows; `customdata` of a mark is its pair's place.
+    """
     wide, high = 2 * SIZE + 2 + PAD, SIZE + 18 + PAD
     sheet = PictureSheet(theme, LEFT + len(view.columns) * wide, TOP + len(view.rows) * high)
     for j, name in enumerate(view.columns):
@@ -41,4 +46,17 @@ def figure(view: GridView, theme: Theme) -> go.Figure:
             colour = theme.muted if cell.kind == "trained" else theme.bar_other
             sheet.image(cell.truth, x + SIZE + 2, y, SIZE, colour, width, dash)
             sheet.say(plain(f"MSE {cell.mse:.4f}, {KINDS[cell.kind]}"), x + SIZE, y + SIZE + 3, 10, yanchor="top")
+    places = [(LEFT + j * wide, TOP + i * high) for i in range(len(view.rows)) for j in range(len(view.columns))]
+    sheet.mark(
+        scatter(
+            x=[x + SIZE + 1 for x, _ in places], y=[y + SIZE / 2 for _, y in places], mode="markers",
+            customdata=list(range(len(places))),
+            text=[plain(f"{row}, {column}") for row in view.rows for column in view.columns],
+            hovertemplate="%{text}<extra></extra>",
+            marker={"symbol": "square", "size": SIZE + 8, "color": "rgba(0,0,0,0)"},
+        )
+    )  # fmt: skip
+    if chosen is not None:
+        x, y = places[chosen]
+        sheet.ring(x - 4, y - 4, 2 * SIZE + 10, SIZE + 24)
     return sheet.figure()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gpvae_core.inspection.prior_lab.views import ShownImage, TurnView
+from gpvae_core.inspection.prior_lab.views import BehindView, ShownImage, TurnView
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots.marks import figure_of, scatter, texts
 from gpvae_core.plots.pictures import placed
@@ -60,6 +60,11 @@ class PictureSheet:
         self._images: list[dict[str, Any]] = []
         self._shapes: list[dict[str, Any]] = []
         self._notes: list[dict[str, Any]] = []
+        self._marks: list[dict[str, Any]] = []
+
+    def mark(self, mark: dict[str, Any]) -> None:
+        """Add a trace, such as invisible marks on pictures that can be picked."""
+        self._marks.append(mark)
 
     def image(
         self, image: Array, x: float, y: float, size: float, colour: str = "", width: float = 1.0, dash: str = ""
@@ -71,6 +76,11 @@ class PictureSheet:
         box = {"x0": x, "x1": x + width, "y0": y, "y1": y + height}
         self._shapes.append({"type": "rect", **box, "fillcolor": colour, "line": {"width": 0}})
 
+    def ring(self, x: float, y: float, width: float, height: float) -> None:
+        """Draw a frame around what is chosen."""
+        box = {"x0": x, "x1": x + width, "y0": y, "y1": y + height}
+        self._shapes.append({"type": "rect", **box, "line": {"width": 3, "color": self._theme.text}})
+
     def say(self, text: str, x: float, y: float, size: int = 11, **more: Any) -> None:
         self._notes.append(_note(self._theme, text, x, y, size, **more))
 
@@ -78,7 +88,7 @@ class PictureSheet:
         width, height = self._size
         layout = frame(self._theme, width, height, (0, 0, 0, 0), images=self._images, shapes=self._shapes)
         layout |= {"xaxis": bare_axis(range=[0, width]), "yaxis": bare_axis(range=[height, 0])}
-        return figure_of([texts(self._notes)], layout)
+        return figure_of([*self._marks, texts(self._notes)], layout)
 
 
 def prediction(views: Sequence[TurnView], theme: Theme) -> go.Figure:
@@ -123,14 +133,15 @@ def _short_place(at: float, axis: str) -> str:
     return f"{round(at * DEGREES[unit], 1):g}°" if unit in DEGREES else f"{at:.3g}"
 
 
-def behind(view: TurnView, theme: Theme) -> go.Figure:
+def behind(view: BehindView, theme: Theme) -> go.Figure:
     """Return the training views behind the prediction in rows of five, each with its share, a bar below it."""
     step, high = (WIDTH - 8.0) / 5, SMALL + 64
     sheet = PictureSheet(theme, WIDTH, HEIGHT)
-    most = max((shown.share or 0.0 for shown in view.behind), default=0.0)
-    for k, shown in enumerate(view.behind):
+    most = max((shown.share or 0.0 for shown in view.views), default=0.0)
+    for k, shown in enumerate(view.views):
         x, y = 4 + k % 5 * step, 22 + k // 5 * (high + 10)
-        sheet.say(shortened(f"{shown.thing} {_short_place(shown.at, view.axis)}".strip(), 15), x + SMALL / 2, y - 2, 10)
+        place = "" if shown.at is None else _short_place(shown.at, view.axis)
+        sheet.say(shortened(f"{shown.thing} {place}".strip(), 15), x + SMALL / 2, y - 2, 10)
         sheet.image(shown.image, x, y, SMALL)
         if shown.share is not None:
             sheet.bar(x, y + SMALL + 5, SMALL * shown.share / max(most, 1e-12), 6, theme.gaussians[0].colour)
@@ -139,7 +150,10 @@ def behind(view: TurnView, theme: Theme) -> go.Figure:
     return sheet.figure()
 
 
-def _apart(shown: ShownImage, view: TurnView) -> str:
+def _apart(shown: ShownImage, view: BehindView) -> str:
+    """Return how far a view is along the number; '' without one."""
+    if shown.at is None or view.at is None:
+        return ""
     apart = abs(shown.at - view.at)
     if view.period:
         apart = min(apart % view.period, view.period - apart % view.period)

@@ -352,6 +352,17 @@ def test_a_picked_film_or_image_is_measured_on_a_button(offline_page: Any, prior
     check_figure(page, card(page, "instance"), "views-svgp", "gap (nats)", "KL(q_b || q) (nats)")
     opened_in_browser(page, prior_url, "?run=views-cvae", "view")
     expect(card(page, "instance").locator(".message")).to_contain_text("views-cvae (cvae) has no pseudo-observations")
+    opened_in_browser(page, prior_url, "?run=pairs-svgp", "grid")
+    expect(card(page, "behind")).to_contain_text("effectively")
+    expect(card(page, "instance").locator(".message")).to_contain_text("pick one in the grid that was trained on")
+    card(page, "grid").locator(".cursor").focus()
+    page.keyboard.press("ArrowRight")
+    expect(card(page, "grid").locator(".reading")).to_have_text("hero 0, pose 1")
+    page.keyboard.press("Enter")
+    wait_for_choice(page, "pair", "2")
+    expect(page.get_by_role("combobox", name="character and pose")).to_contain_text("hero 0, pose 1")
+    card(page, "instance").get_by_role("button", name="Measure").click()
+    alt(page, "instance").to_have_attribute("aria-label", re.compile("hero 0, pose pose 1: gap .* nats"))
     expect(page.locator(".notice")).to_be_hidden()
 
 

@@ -75,9 +75,9 @@ def test_a_prediction_rests_on_all_training_views_of_the_object_alike(root: Path
     lab = opened(root, "turn")
     train = lab.auxiliary("train")
     view, own = TurnLab(lab).view(1, 135.0), np.flatnonzero(train["object"] == 1)
-    assert (view.rests, view.effective) == ("identity", pytest.approx(len(own)))
-    assert sorted(shown.index for shown in view.behind) == own.tolist()
-    np.testing.assert_allclose([shown.share or 0.0 for shown in view.behind], 1 / len(own))
+    assert (view.behind.rests, view.behind.effective) == ("identity", pytest.approx(len(own)))
+    assert sorted(shown.index for shown in view.behind.views) == own.tolist()
+    np.testing.assert_allclose([shown.share or 0.0 for shown in view.behind.views], 1 / len(own))
     weights = lab.weights({"angle": np.array([135.0]), "object": np.array([1])})
     assert weights is not None
     means = lab.image_means("train", np.arange(len(train)))

@@ -80,12 +80,12 @@ def test_the_views_behind_a_prediction_are_those_of_the_smoother(root: Path) -> 
     found = views_behind(run.run, run.auxiliary("test").take(np.array([4])), top=10)[0]
     position = int(run.auxiliary("test")["object"][4])
     view = turn.view(position, 135.0)
-    assert [shown.index for shown in view.behind] == found.index.tolist()
-    np.testing.assert_allclose([shown.share or 0.0 for shown in view.behind], found.share, rtol=1e-6)
-    assert view.effective == pytest.approx(found.effective)
-    assert view.given == len(run.run.data.train)
+    assert [shown.index for shown in view.behind.views] == found.index.tolist()
+    np.testing.assert_allclose([shown.share or 0.0 for shown in view.behind.views], found.share, rtol=1e-6)
+    assert view.behind.effective == pytest.approx(found.effective)
+    assert view.behind.given == len(run.run.data.train)
     train = run.auxiliary("train")
-    for shown in view.behind:
+    for shown in view.behind.views:
         assert shown.at == train["angle"][shown.index]
         assert shown.thing == f"thing {train['object'][shown.index]}"
 
@@ -105,9 +105,9 @@ def test_a_turn_ends_where_it_begins_and_places_without_an_image_have_no_error(r
 
 def test_a_free_posterior_rests_on_no_views(root: Path) -> None:
     view = TurnLab(lab(root, "free")).view(3, 100.0)
-    assert view.effective is None
-    assert {shown.share for shown in view.behind} == {None}
-    assert [shown.at for shown in view.behind][:3] == [90.0, 45.0, 180.0], "the object's own, nearest first"
+    assert view.behind.effective is None
+    assert {shown.share for shown in view.behind.views} == {None}
+    assert [shown.at for shown in view.behind.views][:3] == [90.0, 45.0, 180.0], "the object's own, nearest first"
     with pytest.raises(UserError, match="has no objects to turn"):
         TurnLab(lab(root, "exact"))
 
@@ -134,6 +134,38 @@ def test_pairs_are_predicted_as_the_evaluation_does_and_marked_by_their_split(ro
     assert len(tidy(export.grid(view))) == 5 * 8
     with pytest.raises(UserError, match="has no grid"):
         GridLab(lab(root, "turn"))
+
+
+def test_a_pair_rests_on_the_views_of_the_smoother(root: Path) -> None:
+    run = lab(root, "grid")
+    grid, test, train = GridLab(run), run.auxiliary("test"), run.auxiliary("train")
+    pairs = grid.pairs(4)
+    kinds = [cell.kind for cells in grid.view(4).cells for cell in cells]
+    assert grid.first_generated(4) == kinds.index("generated") > 0
+    tested = {
+        (int(who), int(pose)): k for k, (who, pose) in enumerate(zip(test["character"], test["pose"], strict=True))
+    }
+    pair = next(pair for pair in pairs if pair in tested)
+    assert grid.name(pair) == f"character hero {pair[0]}, pose pose {pair[1]}"
+    found = views_behind(run.run, test.take(np.array([tested[pair]])), top=10)[0]
+    view = grid.behind(pair)
+    assert [shown.index for shown in view.views] == found.index.tolist()
+    assert [shown.share for shown in view.views] == pytest.approx(found.share.tolist())
+    assert (view.effective, view.rests) == (pytest.approx(found.effective), "weights")
+    first = view.views[0]
+    assert first.thing == f"hero {train['character'][first.index]}, pose {train['pose'][first.index]}"
+    assert grid.training_view(pair) is None
+    trained = pairs[kinds.index("trained")]
+    index = grid.training_view(trained)
+    assert index is not None
+    assert (train["character"][index], train["pose"][index]) == trained
+    for theme in (LIGHT, DARK):
+        drawn = prior_view.behind(view, theme)
+        assert len(pictures(drawn)) == len(view.views)
+        assert "away" not in str(drawn)
+    rows = tidy(export.behind(view))
+    assert [int(row["training_image"]) for row in rows] == found.index.tolist()
+    assert rows[0]["object"] == grid.name(pair)
 
 
 def test_new_rows_are_found_from_their_context_which_is_marked_and_not_scored(tmp_path: Path) -> None:
@@ -223,14 +255,20 @@ def test_figures_hold_the_numbers_of_their_views(root: Path) -> None:
     turn = TurnLab(lab(root, "turn")).view(1, 135.0)
     assert len(pictures(prior_view.prediction([turn], LIGHT))) == 3 + 9
     assert len(pictures(prior_view.prediction([turn, turn], LIGHT))) == 5
-    assert len(pictures(prior_view.behind(turn, DARK))) == len(turn.behind)
-    assert len(tidy(export.behind([turn]))) == len(turn.behind)
+    assert len(pictures(prior_view.behind(turn.behind, DARK))) == len(turn.behind.views)
+    assert len(tidy(export.behind(turn.behind))) == len(turn.behind.views)
     assert len(tidy(export.turn([turn]))) == turn.mean.size
     assert len(tidy(export.turn_latents([turn]))) == len(turn.curves.at)
     assert len(tidy(export.shares([view]))) == len(view.times) * int(view.seen.sum())
     assert len(traces(prior_view.curves([turn], DARK))) == 3 * len(turn.coordinates)
     grid = GridLab(lab(root, "grid")).view(0)
-    assert len(pictures(prior_grid.figure(grid, LIGHT))) == 2 * 5 * 8
+    drawn = prior_grid.figure(grid, LIGHT, chosen=9)
+    assert len(pictures(drawn)) == 2 * 5 * 8
+    picked: Any = next(mark for mark in traces(drawn) if mark.mode == "markers")
+    assert (list(picked.customdata), picked.text[9]) == (list(range(40)), "hero 1, pose 1")
+    ring = drawn.layout.shapes[-1]
+    assert ring.x0 < picked.x[9] < ring.x1
+    assert ring.y0 < picked.y[9] < ring.y1
 
 
 def test_further_runs_have_the_settings_of_the_first(root: Path, tmp_path: Path) -> None:

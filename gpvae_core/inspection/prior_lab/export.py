@@ -9,6 +9,7 @@ import numpy as np
 from gpvae_core.csv_text import csv_text
 from gpvae_core.inspection.prior_lab.training_curves import TERMS
 from gpvae_core.inspection.prior_lab.views import (
+    BehindView,
     GridView,
     InstanceMeasure,
     PriorMap,
@@ -59,11 +60,18 @@ def turn(views: Sequence[TurnView]) -> str:
     return csv_text(["run", "object", views[0].axis, "channel", "row", "column", "mean", "sd", "true"], rows)
 
 
-def behind(views: Sequence[TurnView]) -> str:
+def behind(view: BehindView) -> str:
     """Return one row for each training view shown."""
-    view = views[0]
-    rows = ([view.run, view.thing, view.at, shown.index, shown.thing, shown.at, shown.share] for shown in view.behind)
-    return csv_text(["run", "object", view.axis, "training_image", "its_object", f"its_{view.axis}", "share"], rows)
+
+    def place(cell: object) -> list[object]:
+        return [cell] if view.axis else []
+
+    header = ["run", "object", *place(view.axis), "training_image", "its_object", *place(f"its_{view.axis}"), "share"]
+    rows = (
+        [view.run, view.thing, *place(view.at), shown.index, shown.thing, *place(shown.at), shown.share]
+        for shown in view.views
+    )
+    return csv_text([str(name) for name in header], rows)
 
 
 def shares(views: Sequence[SeriesView]) -> str:

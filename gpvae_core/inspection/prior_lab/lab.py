@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,10 +14,11 @@ from torch import Tensor
 
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.split import Split
+from gpvae_core.evaluation.views import heaviest
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference
 from gpvae_core.inspection.memo import Memo
-from gpvae_core.inspection.prior_lab.views import Layout, Rests
+from gpvae_core.inspection.prior_lab.views import BehindView, Layout, Rests, ShownImage
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit, pixel_mean
@@ -25,6 +27,8 @@ SAMPLES = 16
 """Samples of the latents of which the standard deviation of a pixel is taken."""
 AT_ONCE = 512
 """Latents that are decoded together; work can be stopped between two of these."""
+SHOWN = 10
+"""Training views behind a prediction that are shown."""
 MOST_CHANNELS = 4
 """Latent channels that are drawn, those that vary most."""
 Values: TypeAlias = Mapping[str, np.ndarray]
@@ -108,6 +112,40 @@ class ConditionalLab(ABC):
 
         None where no prediction rests on images.
         """
+
+    def behind(self, thing: str, values: Values, nearest: Indices) -> BehindView:
+        """Return the training views on which the prediction at one value of the columns rests.
+
+        Args:
+            thing: name of what is predicted.
+            nearest: the training images shown in their place where no prediction rests on images.
+        """
+        weights, number, found = self.weights(values), self.number, None
+        if weights is None:
+            views = [self.shown("train", int(index)) for index in nearest[:SHOWN]]
+        else:
+            found = heaviest(weights[:, 0], torch.arange(weights.shape[-1], device=weights.device), SHOWN)
+            pairs = [(i, share) for i, share in zip(found.index, found.share, strict=True) if share > 0]
+            views = [replace(self.shown("train", int(i)), share=float(share)) for i, share in pairs]
+        return BehindView(
+            run=self.name,
+            thing=thing,
+            at=None if number is None else float(values[number.name][0]),
+            axis="" if number is None else axis_label(number),
+            period=None if number is None else number.period,
+            views=tuple(views),
+            effective=None if found is None else found.effective,
+            rests=self.rests,
+            given=len(self.splits["train"]),
+        )
+
+    def shown(self, split: str, index: int) -> ShownImage:
+        """Return an image with its value of the number, if there is one, and the names of its categories."""
+        image = self.splits[split].pixels([index])[0].double().numpy()
+        auxiliary, number = self.auxiliary(split), self.number
+        names = [column.names[int(auxiliary[column.name][index])] for column in self.categories]
+        at = None if number is None else float(auxiliary[number.name][index])
+        return ShownImage(image, at, split, index, ", ".join(names))
 
     @abstractmethod
     def image_means(self, split: str, index: Indices) -> Array:

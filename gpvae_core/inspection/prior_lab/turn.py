@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gpvae_core.errors import UserError
-from gpvae_core.evaluation.views import heaviest
 from gpvae_core.inspection.prior_lab.lab import ConditionalLab, Values, axis_label, liveliest
 from gpvae_core.inspection.prior_lab.views import Curves, ShownImage, TurnView
 from gpvae_core.inspection.views import Array, Indices
@@ -17,8 +13,6 @@ from gpvae_core.progress import checkpoint
 
 STRIP, FINE = 9, 73
 """Number of predictions in the strip, and of the places at which latents are drawn."""
-SHOWN = 10
-"""Training views that are shown."""
 SAME = 1e-6
 """Share of the number's range by which two values may differ and still be the same."""
 
@@ -72,7 +66,6 @@ class TurnLab:
         around = self._columns(position, strip_at)
         rows = liveliest(means)
         trained = self._own("train", position)
-        behind, effective = self._behind(position, trained, at)
         return TurnView(
             run=lab.name,
             thing=self.name(position),
@@ -83,11 +76,8 @@ class TurnLab:
             spread=lab.spread(mean, variance, here)[0],
             truth=truth,
             mse=None if error is None else float(error),
-            behind=behind,
-            effective=effective,
-            rests=lab.rests,
+            behind=lab.behind(self.name(position), here, self._nearest(trained, at)),
             has_process=lab.has_process,
-            given=len(lab.splits["train"]),
             strip=lab.decoded(lab.predicted(around)[0], around),
             strip_at=strip_at,
             curves=Curves(fine, means[:, rows], np.sqrt(variances[:, rows])),
@@ -114,26 +104,13 @@ class TurnLab:
             own = self._own(split, position)
             found = own[self._is_at(split, own, at)]
             if found.size:
-                return self._shown(split, int(found[0]))
+                return self.lab.shown(split, int(found[0]))
         return None
 
-    def _behind(self, position: int, trained: Indices, at: float) -> tuple[tuple[ShownImage, ...], float | None]:
-        """Return the training views behind a prediction, and their effective number."""
-        weights = self.lab.weights(self._columns(position, np.array([at])))
-        if weights is None:
-            apart = self.distance(self.lab.auxiliary("train")[self.number.name][trained], at)
-            order = np.argsort(apart, kind="stable")[:SHOWN]
-            return tuple(self._shown("train", int(index)) for index in trained[order]), None
-        found = heaviest(weights[:, 0], torch.arange(weights.shape[-1], device=weights.device), SHOWN)
-        pairs = [(i, share) for i, share in zip(found.index, found.share, strict=True) if share > 0]
-        views = tuple(replace(self._shown("train", int(i)), share=float(share)) for i, share in pairs)
-        return views, found.effective
-
-    def _shown(self, split: str, index: int) -> ShownImage:
-        image = self.lab.splits[split].pixels([index])[0].double().numpy()
-        auxiliary = self.lab.auxiliary(split)
-        names = [column.names[int(auxiliary[column.name][index])] for column in self.lab.categories]
-        return ShownImage(image, float(auxiliary[self.number.name][index]), split, index, ", ".join(names))
+    def _nearest(self, trained: Indices, at: float) -> Indices:
+        """Return the object's training images, nearest first."""
+        apart = self.distance(self.lab.auxiliary("train")[self.number.name][trained], at)
+        return trained[np.argsort(apart, kind="stable")]
 
     def _own(self, split: str, position: int) -> Indices:
         """Return the images of an object in a split."""

@@ -120,12 +120,34 @@ class ShownImage:
 
     image: Array
     """(C, H, W)."""
-    at: float
+    at: float | None
+    """None where images are not looked at along a number."""
     split: str
     index: int
     thing: str = ""
     share: float | None = None
     """Of a training view: its share in the weights of the prediction, see `evaluation.views`; None without weights."""
+
+
+@dataclass(frozen=True)
+class BehindView:
+    """The training views on which a prediction rests."""
+
+    run: str
+    thing: str
+    """What is predicted: an object, or a pair of two categories."""
+    at: float | None
+    """The value of the number at which it is predicted; None without one."""
+    axis: str
+    """Name of the number with its unit; '' without one."""
+    period: float | None
+    views: tuple[ShownImage, ...]
+    """Those of the largest share first; without weights the object's own, nearest first."""
+    effective: float | None
+    """Effective number of training views behind the prediction; None without weights."""
+    rests: Rests
+    given: int
+    """Number of training views."""
 
 
 @dataclass(frozen=True)
@@ -145,16 +167,9 @@ class TurnView:
     """The object's view at this very value, if there is one in the data."""
     mse: float | None
     """Mean square error of the prediction's pixels, if there is such a view."""
-    behind: tuple[ShownImage, ...]
-    """The training views on which the prediction rests, of the largest share first; without weights the object's own,
-    nearest first."""
-    effective: float | None
-    """Effective number of training views behind the prediction; None without weights."""
-    rests: Rests
+    behind: BehindView
     has_process: bool
     """Whether the latents are a function of the number; else they are the same at all its values."""
-    given: int
-    """Number of training views."""
     strip: Array
     """(S, C, H, W) decoded means at `strip_at`."""
     strip_at: Array
