@@ -11,10 +11,11 @@ from gpvae_core.data.base import DataConfig
 from gpvae_core.sweep.config import SweepConfig, read_sweep
 
 DOCS = Path(__file__).parents[2] / "docs"
-SHAPES = {"rotated-mnist": (1, 28, 28), "sprites": (3, 64, 64)}
+SHAPES = {"rotated-mnist": (1, 28, 28), "sprites": (3, 64, 64), "moving-ball": (1, 32, 32)}
+NAMES = ["moving-ball", "rotated-mnist", "rotated-mnist-digits", "rotated-mnist-wide", "sprites", "sprites-full"]
 
 
-@pytest.mark.parametrize("name", ["rotated-mnist", "rotated-mnist-wide", "sprites", "sprites-full"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_runs_of_a_sweep_file_have_its_settings(name: str) -> None:
     sweep = read_sweep(DOCS / f"{name}.toml")
     assert sweep.name == name
@@ -25,6 +26,12 @@ def test_the_runs_of_a_sweep_file_have_its_settings(name: str) -> None:
             config = make_config(method, DataConfig(name=dataset), shape, settings)
             assert config.net.kind == settings["net.kind"]
             assert config.train.lr == settings["train.lr"]
+
+
+def test_the_sweep_over_digits_has_the_settings_of_table_1() -> None:
+    table, digits = (read_sweep(DOCS / f"{name}.toml") for name in ("rotated-mnist", "rotated-mnist-digits"))
+    of_table = {key: value for key, value in table.overrides("svgp:32").items() if key != "train.keep_every"}
+    assert digits.overrides("svgp:32") == of_table
 
 
 def test_sprites_at_full_size_is_the_same_sweep_of_all_characters() -> None:
