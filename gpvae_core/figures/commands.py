@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig
 from gpvae_core.run_config import RunConfig
 from gpvae_core.sweep.config import flat
 from gpvae_core.types import EventShape
@@ -25,8 +26,13 @@ def train_command(
         changes: settings of the new run by their dotted keys.
     """
     method = method or config.method
-    plain = flat(make_config(method, config.data, event_shape).to_json())
-    own = {key: value for key, value in flat(config.to_json()).items() if key in plain}
+    plain = flat(make_config(method, DataConfig(name=config.data.name), event_shape).to_json())
+    # NOTE: a setting may be left out of the JSON at its default, such as a constant learning rate.
+    own = {
+        key: value
+        for key, value in flat(config.to_json()).items()
+        if key in plain or key.startswith(("data.", "train."))
+    }
     if method != config.method:
         own = {key: value for key, value in own.items() if key not in ("inference.kind", "inference.points")}
     wanted = own | dict(changes or {})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpvae_core.config import make_config
+from gpvae_core.config import make_config, take_data_config
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.figures.commands import train_command
 from gpvae_core.figures.compared import batch_size_view, compared_runs, points_view, spread_table, time_view
@@ -105,11 +105,14 @@ def test_errors_stand_against_the_batch_size(root: Path) -> None:
 )
 def test_a_command_trains_a_run_like_the_one_shown(root: Path, method: str, changes: dict[str, Any]) -> None:
     run = load_run(root / "m6", device="cpu")
-    words = shlex.split(train_command(run.config, run.model.event_shape, root / "new", method, changes))
+    data = run.config.data.model_copy(update={"split_seed": 3})
+    like = SMALL | BY_TIME | {"train.lr_schedule": "cosine"}
+    config = make_config(run.config.method, data, run.model.event_shape, like)
+    words = shlex.split(train_command(config, run.model.event_shape, root / "new", method, changes))
     assert words[:2] == ["gpvae", "train"]
     options = list(zip(words[2::2], words[3::2], strict=True))
     assert dict(options)["--out"] == str(root / "new")
     settings = dict(text.split("=", 1) for option, text in options if option == "--set")
-    made = make_config(dict(options)["--method"], run.config.data, run.model.event_shape, settings)
-    wanted = SMALL | BY_TIME | changes
-    assert made == make_config(method or "svgp:6", run.config.data, run.model.event_shape, wanted)
+    chosen: dict[str, Any] = dict(settings)
+    made = make_config(dict(options)["--method"], take_data_config(data.name, chosen), run.model.event_shape, chosen)
+    assert made == make_config(method or "svgp:6", data, run.model.event_shape, like | changes)
