@@ -51,14 +51,20 @@ class LowRankPrior:
         # k_s' K^-1 = V_s V' (I - V G^-1 V') / alpha = V_s G^-1 V'
         return V_s @ self._solve(self._V.T)
 
-    def predict(self, V_s: Float[Tensor, "S H"], k_ss: Float[Tensor, " S"], q: Marginals) -> Marginals:
-        """Return the marginals (D, S) at S new inputs given q(z) = prod_i N(mean_i, variance_i), integrated over q.
+    def process(self, V_s: Float[Tensor, "S H"], k_ss: Float[Tensor, " S"], q: Marginals) -> Marginals:
+        """Return the marginals (D, S) of the process f at S new inputs, of which latents are z = f + noise of alpha.
 
-        p(z_s|z) has the mean k_s' K^-1 z, whose variance under q adds to that of p(z_s|z).
+        Given is q(z) = prod_i N(mean_i, variance_i), over which they are integrated: p(f_s|z) has the mean k_s' K^-1 z,
+        whose variance under q adds to that of p(f_s|z).
 
         Args:
             k_ss: kernel of each new input with itself, without alpha; V_s V_s' where no new feature is in it.
         """
         weights = self.weights(V_s)
         explained = ((weights @ self._V) * V_s).sum(-1)
-        return Marginals(q.mean @ weights.T, k_ss + self._alpha - explained + q.variance @ weights.square().T)
+        return Marginals(q.mean @ weights.T, k_ss - explained + q.variance @ weights.square().T)
+
+    def predict(self, V_s: Float[Tensor, "S H"], k_ss: Float[Tensor, " S"], q: Marginals) -> Marginals:
+        """Return the marginals (D, S) of the latents z_s at S new inputs, see `process`."""
+        f = self.process(V_s, k_ss, q)
+        return Marginals(f.mean, f.variance + self._alpha)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,6 +19,8 @@ CHUNK = 1000
 """Images that are encoded or decoded at once where no gradient is needed."""
 LEAST_VARIANCE = 1e-12
 """Lower bound of a latent's posterior variance, whose square root is taken."""
+Published: TypeAlias = Literal["sample", "mean"]
+"""What of the latents' distributions a published error decodes."""
 
 
 def columns_of(split: DeviceSplit, index: Tensor | None = None) -> Mapping[str, Tensor]:
@@ -73,6 +75,13 @@ class ConditionalInference(Inference, ABC):
     @abstractmethod
     def latents(self, split: DeviceSplit) -> Marginals:
         """Return the predictive distributions (N, D) of the latents of a split that is not the training images."""
+
+    def published(self, split: DeviceSplit) -> tuple[Marginals, Published]:
+        """Return the distributions (N, D) from which Jazbec et al. 2021 decode, and what of them, in their public code.
+
+        With GPPVAE it is a sample of the process, without the noise alpha that the model's latents have.
+        """
+        return self.latents(split), "sample"
 
     @abstractmethod
     def given_images(self, splits: Sequence[DeviceSplit]) -> GivenImages:

@@ -14,7 +14,10 @@ from torch.distributions import MultivariateNormal
 from gpvae_core.api import train as train_run
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import ConditionalEvaluation, evaluate_conditional
+from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import sample
+from gpvae_core.inference.gp_prior.gppvae import LowRank
+from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.progress import silent
 from gpvae_core.runs import Run, load_run
 from gpvae_core.validation import DeviceSplit
@@ -208,6 +211,20 @@ def test_as_published_is_the_smallest_error_of_the_kept_epochs(tmp_path: Path) -
     assert result.by_epoch[4] == pytest.approx(float((shown - DATA.test.pixels()).square().mean()))
     means = trained("deep-svigp", settings, tmp_path / "deep")
     assert (evaluate_conditional(means, k=1, published=True).as_published or result).decoded == "mean"
+    noisy = trained("gppvae", {**BY_VIEW, "train.epochs": 1, "train.keep_every": 1}, tmp_path / "gppvae")
+    found = evaluate_conditional(noisy, k=1, published=True).as_published
+    assert found is not None
+    assert found.decoded == "sample"
+    assert isinstance(noisy.model.extra, GPModel)
+    family = noisy.model.extra.family
+    assert isinstance(family, LowRank)
+    q = inference("gppvae", BY_VIEW, noisy.model).latents(DeviceSplit(DATA.test, CPU))
+    without = Marginals(q.mean, q.variance - family.alpha().detach())
+    with torch.no_grad():
+        shown = noisy.model.likelihood.mean(
+            noisy.model.decode(sample(without, torch.Generator().manual_seed(0)).float())
+        )
+    assert found.mse.mean == pytest.approx(float((shown - DATA.test.pixels()).square().mean()), rel=1e-5)
     with pytest.raises(UserError, match="kept no weights over training"):
         evaluate_conditional(trained("svgp", BY_VIEW, tmp_path / "none"), k=1, published=True)
     by_group = trained("gp-vae", {**BY_TIME, "train.epochs": 2, "train.keep_every": 1}, tmp_path / "groups")

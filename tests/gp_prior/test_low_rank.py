@@ -33,7 +33,10 @@ def test_predictions_are_those_of_dense_algebra() -> None:
     gain = torch.linalg.solve(K, V @ V_s.T).T
     new = torch.rand(5, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     k_ss = V_s.square().sum(1) + new
-    predicted = LowRankPrior(V, ALPHA).predict(V_s, k_ss, Q)
+    prior = LowRankPrior(V, ALPHA)
+    predicted, process = prior.predict(V_s, k_ss, Q), prior.process(V_s, k_ss, Q)
     torch.testing.assert_close(predicted.mean, Q.mean @ gain.T, atol=1e-10, rtol=1e-10)
     expected = k_ss + ALPHA - (gain @ V * V_s).sum(1) + Q.variance @ gain.square().T
     torch.testing.assert_close(predicted.variance, expected, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(process.mean, predicted.mean)
+    torch.testing.assert_close(process.variance, expected - ALPHA, atol=1e-10, rtol=1e-10)

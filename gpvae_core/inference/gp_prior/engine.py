@@ -12,7 +12,15 @@ from gpvae_core.bounds import Bound
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import Step, TrainingSetup, cut
-from gpvae_core.inference.conditional import CHUNK, ConditionalInference, EpochTerms, columns_of, mean_over_seen, sample
+from gpvae_core.inference.conditional import (
+    CHUNK,
+    ConditionalInference,
+    EpochTerms,
+    Published,
+    columns_of,
+    mean_over_seen,
+    sample,
+)
 from gpvae_core.inference.gp_prior.constraint import Terms
 from gpvae_core.inference.gp_prior.given_images import ObservedProcess
 from gpvae_core.inference.gp_prior.model import GPModel, Predictor
@@ -235,6 +243,16 @@ class GPPriorInference(ConditionalInference):
         self.ready(split)
         predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
         return Marginals(predicted.mean.mT, predicted.variance.mT)
+
+    @torch.no_grad()
+    def published(self, split: DeviceSplit) -> tuple[Marginals, Published]:
+        if self._gp.family.decodes_means:
+            return self.latents(split), "mean"
+        if self._group:
+            return self.latents(split), "sample"
+        self.ready(split)
+        q = self.predictor().process(self._gp.prior.at(columns_of(split)))
+        return Marginals(q.mean.mT, q.variance.mT), "sample"
 
     @torch.no_grad()
     def given_images(self, splits: Sequence[DeviceSplit]) -> ObservedProcess:

@@ -41,6 +41,9 @@ class LowRankPredictor(LinearPredictor):
     def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
         return self._process.predict(self._factor.at(inputs), self._prior.kernel.diagonal(inputs), self._q)
 
+    def process(self, inputs: Float[Tensor, "S F"]) -> Marginals:
+        return self._process.process(self._factor.at(inputs), self._prior.kernel.diagonal(inputs), self._q)
+
     def weights(self, inputs: Float[Tensor, "S F"]) -> Float[Tensor, "D S N"]:
         (channels, instances), observed = self._shape, self._process.weights(self._factor.at(inputs))
         w = observed.new_zeros(len(inputs), instances).index_copy(1, self._at, observed)

@@ -32,6 +32,10 @@ class Predictor(ABC):
     def predict(self, inputs: Float[Tensor, "S F"]) -> Marginals:
         """Return the marginals (D, S) at these inputs."""
 
+    def process(self, inputs: Float[Tensor, "S F"]) -> Marginals:
+        """Return the marginals (D, S) of the process alone, where latents are the process and noise; else of both."""
+        return self.predict(inputs)
+
 
 class LinearPredictor(Predictor):
     """A predictor whose means are linear in what the encoder says of N instances, y~: m_s = sum_i w_si y~_i."""

@@ -95,7 +95,7 @@ def test_predictions_are_those_of_a_dense_gp(where: str) -> None:
     new = gp.prior.at(columns_of(TRAIN if where == "at the training views" else DeviceSplit(DATA.test, CPU)))
     x = gp.prior.at(columns_of(TRAIN))
     with torch.no_grad():
-        predicted = engine.predictor().predict(new)
+        predicted, process = engine.predictor().predict(new), engine.predictor().process(new)
         pseudo = engine._observations(vae, TRAIN, ALL)
         gain = torch.linalg.solve(covariance(vae), gp.prior.kernel.matrix(x, new.clone())).T
         k_ss = gp.prior.kernel.diagonal(new) + family.alpha()
@@ -103,6 +103,7 @@ def test_predictions_are_those_of_a_dense_gp(where: str) -> None:
         variance = left + (1 / pseudo.precision) @ gain.square().T
     torch.testing.assert_close(predicted.mean, pseudo.mean @ gain.T, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(predicted.variance, variance, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(process.variance, variance - family.alpha().detach(), atol=1e-6, rtol=1e-6)
 
 
 def test_an_instance_without_an_observation_takes_no_part() -> None:
