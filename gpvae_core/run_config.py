@@ -77,6 +77,10 @@ CHOSEN_PARTS = ("net", "decoder", "prior", "likelihood")
 """The parts whose kind is a setting; the method determines the kinds of the others."""
 
 
+LATER_SETTINGS = (("lr_schedule", "constant"), ("clip", 0.0))
+"""Settings of training that came after runs had been written, with the defaults at which their JSON omits them."""
+
+
 class TrainConfig(BaseModel):
     """Settings of the training loop.
 
@@ -94,6 +98,13 @@ class TrainConfig(BaseModel):
         default="constant",
         description="learning rate over training: constant, or cosine, by half of which it falls from lr to 0 over all "
         "epochs (a run trained longer takes the rate of its new number of epochs)",
+    )
+    clip: float = Field(
+        default=0.0,
+        ge=0,
+        le=MOST,
+        description="largest norm of a tensor's gradient in multiples of its usual one by Adam's mean of squares, to "
+        "which larger ones are scaled down, such as 5 at a high learning rate; 0: none is",
     )
     samples: int = Field(default=1, ge=1, le=MOST_SAMPLES, description="samples of z for each image and step")
     patience: int = Field(
@@ -124,9 +135,9 @@ class TrainConfig(BaseModel):
     )
 
     @model_serializer(mode="wrap")
-    def _as_before_schedules(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave a constant rate out, so that JSON and keys of sweeps without schedules stay from version to version."""
-        return {key: value for key, value in dump(self).items() if (key, value) != ("lr_schedule", "constant")}
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave later settings out at their defaults, so that JSON and keys of sweeps stay from version to version."""
+        return {key: value for key, value in dump(self).items() if (key, value) not in LATER_SETTINGS}
 
 
 OMITTED_DEFAULTS: dict[str, PriorConfig | InferenceConfig] = {

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpvae_core.allocator import keep_freed_memory
+from gpvae_core.clipping import clip_gradients
 from gpvae_core.compiled import compile_networks
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
@@ -287,6 +288,8 @@ class Training:
             step = inference.step(index, self.bound_settings, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         (-step.bound.surrogate).backward()
+        if self.config.train.clip:
+            clip_gradients(self.optimizer, self.config.train.clip)
         self.optimizer.step()
         self.state.passes += step.passes or 0
         return step.bound.value

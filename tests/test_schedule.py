@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,11 @@ def test_the_learning_rate_falls_by_half_a_cosine() -> None:
     assert rates == pytest.approx([0.1, 0.085355, 0.05, 0.014645, 0.0], abs=1e-6)
 
 
-def test_a_run_whose_rate_falls_resumes_exactly(tmp_path: Path) -> None:
-    settings = {"net.hidden": 8, "epochs": 4, "lr_schedule": "cosine"}
+@pytest.mark.parametrize(("name", "value", "default"), [("lr_schedule", "cosine", "constant"), ("clip", 1.0, 0.0)])
+def test_a_run_whose_rate_falls_or_whose_gradients_are_clipped_resumes_exactly(
+    name: str, value: object, default: object, tmp_path: Path
+) -> None:
+    settings = {"net.hidden": 8, "epochs": 4, name: value}
     config = make_config("vae", DATA, DIGITS.event_shape, settings)
     whole = train(config, tmp_path / "whole", data=DIGITS)
 
@@ -72,12 +76,12 @@ def test_a_run_whose_rate_falls_resumes_exactly(tmp_path: Path) -> None:
         train(config, tmp_path / "stopped", data=DIGITS, progress=stop)
     resume(tmp_path / "stopped")
     first, second = (load_run(folder, "last").model.state_dict() for folder in (whole, tmp_path / "stopped"))
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
-    constant = train(
-        make_config("vae", DATA, DIGITS.event_shape, {**settings, "lr_schedule": "constant"}), tmp_path / "c"
-    )
+    assert all(torch.equal(weights, second[key]) for key, weights in first.items())
+    constant = train(make_config("vae", DATA, DIGITS.event_shape, {**settings, name: default}), tmp_path / "c")
     other = load_run(constant, "last").model.state_dict()
-    assert not all(torch.equal(value, other[name]) for name, value in first.items())
+    assert not all(torch.equal(weights, other[key]) for key, weights in first.items())
+    saved = json.loads((constant / "config.json").read_text())["train"]
+    assert name not in saved
 
 
 def test_a_mixture_grown_in_stages_has_all_its_components_when_it_stops_early(tmp_path: Path) -> None:

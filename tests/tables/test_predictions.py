@@ -57,8 +57,8 @@ def test_the_sweep_is_the_papers(jobs: list[Job]) -> None:
         assert (job.config.latent_dim, job.config.train.batch_size) == (16, 256)
         # That of methods with inducing points was chosen on digit 5, as the sweep file explains.
         chosen = job.config.method in ("svgp:32", "deep-svigp:32")
-        rate = (1e-2, "cosine") if chosen else (1e-3, "constant")
-        assert (job.config.train.lr, job.config.train.lr_schedule) == rate
+        rate = (1e-2, "cosine", 5.0) if chosen else (1e-3, "constant", 0.0)
+        assert (job.config.train.lr, job.config.train.lr_schedule, job.config.train.clip) == rate
         assert (job.config.train.epochs, job.config.net.kind, job.config.data.validation_fraction) == (
             1000,
             "casale",
