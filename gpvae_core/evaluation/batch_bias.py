@@ -20,10 +20,8 @@ from torch import Tensor
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
-from gpvae_core.gp_prior.sparse import InducingProjection, Statistics
 from gpvae_core.inference.conditional import LEAST_VARIANCE, columns_of
 from gpvae_core.inference.gp_prior.model import GPModel
-from gpvae_core.inference.gp_prior.sparse import PooledPredictor
 from gpvae_core.inference.gp_prior.svgp import BatchOptimum
 from gpvae_core.progress import Progress, silent
 from gpvae_core.runs import Run
@@ -83,18 +81,17 @@ def batch_bias(
     if batches < 2 or size < 1:
         raise UserError(f"wanted at least 2 batches of at least 1 image, got {batches} of {size}")
     engine, train = inference_of(run, seed), DeviceSplit(run.data.train, run.device)
-    predictor, model = engine.predictor(), run.model.extra
-    assert isinstance(predictor, PooledPredictor)
+    model = run.model.extra
     assert isinstance(model, GPModel)
-    at, pseudo = predictor.sparse.at(model.prior.at(columns_of(train))), engine.pseudo_observations(train)
+    inputs, pseudo = model.prior.at(columns_of(train)), engine.pseudo_observations(train)
     chosen = torch.as_tensor(index, device=run.device)
     if not bool(torch.isin(chosen, train.seen).all()):
         raise UserError("a missing frame is in no batch: wanted images of which a pixel was observed")
-    full = predictor.sparse.q.marginals(_part(at, chosen))
+    full = engine.predictor().predict(inputs[chosen])
     generator = torch.Generator(run.device).manual_seed(seed)
     means, distances = [], []
     for done in range(batches):
-        found = _one_order(engine.batches(generator, size), len(train.seen), at, pseudo, chosen)
+        found = _one_order(model, engine.batches(generator, size), len(train.seen), inputs, pseudo, chosen)
         means.append(found.mean)
         distances.append(divergence(found, full).sum(0))
         progress(done + 1, batches, "mini-batches of eq. 9")
@@ -107,9 +104,10 @@ def batch_bias(
 
 
 def _one_order(
+    model: GPModel,
     batches: Sequence[Tensor],
     count: int,
-    at: InducingProjection,
+    inputs: Float[Tensor, "N F"],
     pseudo: PseudoObservations,
     chosen: Int64[Tensor, " n"],
 ) -> Marginals:
@@ -117,18 +115,12 @@ def _one_order(
     mean = pseudo.mean.new_empty(len(pseudo.mean), len(chosen))
     variance = torch.empty_like(mean)
     for batch in batches:
-        members = torch.isin(chosen, batch).nonzero().flatten()
+        members, places = (chosen[:, None] == batch).nonzero(as_tuple=True)
         if len(members):
-            share = len(batch) / count
-            own = PseudoObservations(pseudo.mean[:, batch], pseudo.precision[:, batch])
-            q = Statistics.of(_part(at, batch), own).scaled(1 / share).posterior()
-            found = q.marginals(_part(at, chosen[members]))
-            mean[:, members], variance[:, members] = found.mean, found.variance
+            own = PseudoObservations(pseudo.mean[None, :, batch], pseudo.precision[None, :, batch])
+            q = model.family.approximate(model.prior, inputs[None, batch], own, len(batch) / count).marginals
+            mean[:, members], variance[:, members] = q.mean[0, :, places], q.variance[0, :, places]
     return Marginals(mean, variance)
-
-
-def _part(at: InducingProjection, index: Tensor) -> InducingProjection:
-    return InducingProjection(at.V[:, index], at.k_ii[index])
 
 
 def divergence(q: Marginals, p: Marginals) -> Float[Tensor, "*batch D N"]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import MultivariateNormal, kl_divergence
 
 from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
@@ -14,6 +15,7 @@ from gpvae_core.inference.base import INFERENCES, Step
 from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
 from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor
+from gpvae_core.inference.gp_prior.svgp import BatchOptimum
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit
@@ -105,6 +107,42 @@ def test_the_encoder_has_a_gradient_in_the_svgp_vae() -> None:
     found = gradients(whole_step("svgp:4", BY_VIEW, vae), vae, ("encoder", "extra"))
     assert all(float(gradient.abs().sum()) > 0 for gradient in found.values())
     assert {"extra.prior.inputs.tables.object", "extra.family.inducing.inputs"} <= found.keys()
+
+
+def test_a_step_on_a_batch_has_the_posterior_of_eq_9_and_the_kl_of_eq_10() -> None:
+    """On b of N images, against dense algebra: mu_b and A_b with the factor N / b, and the KL with b / N."""
+    settings = {**BY_VIEW, "prior.jitter": 1e-12}
+    vae, index = model("svgp:4", settings), torch.arange(3, 12)
+    engine, share = inference("svgp:4", settings, vae), 9 / len(ALL)
+    engine.step(index, BoundSettings(), torch.Generator().manual_seed(1))
+    gp, split = vae.extra, DeviceSplit(DATA.train, CPU)
+    assert isinstance(gp, GPModel)
+    assert isinstance(gp.family, BatchOptimum)
+    with torch.no_grad():
+        u, x = gp.family.inducing.inputs, gp.prior.at(columns_of(split, index))
+        pseudo = engine._observations(vae, split, index)
+        K_mm, K_mb = gp.prior.kernel.matrix(u, u.clone()), gp.prior.kernel.matrix(u, x)
+        found = engine._terms(vae, split, index, share, torch.Generator().manual_seed(1))[1]
+        kl = torch.zeros(())
+        for d in range(2):
+            Sigma = K_mm + (K_mb * pseudo.precision[d] @ K_mb.T) / share
+            mu = K_mm @ torch.linalg.solve(Sigma, K_mb @ (pseudo.precision[d] * pseudo.mean[d])) / share
+            A = K_mm @ torch.linalg.solve(Sigma, K_mm)
+            prior = MultivariateNormal(torch.zeros(4).double(), K_mm)
+            kl = kl + kl_divergence(MultivariateNormal(mu, (A + A.T) / 2), prior)
+            torch.testing.assert_close(found.mean[:, d], K_mb.T @ torch.linalg.solve(K_mm, mu), atol=1e-5, rtol=1e-5)
+    assert engine.figures()["kl"] * len(index) == pytest.approx(share * float(kl), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["hensman:4", "deep-svigp:4", "gppvae"])
+def test_the_kl_terms_of_an_epochs_batches_add_up_to_that_of_all_images(method: str) -> None:
+    vae = model(method, BY_VIEW)
+    whole, parts = inference(method, BY_VIEW, vae), inference(method, BY_VIEW, vae)
+    whole.step(ALL, BoundSettings(), torch.Generator().manual_seed(1))
+    for index in ALL.split(10):
+        parts.step(index, BoundSettings(), torch.Generator().manual_seed(1))
+    # Both are sums over batches, divided by the number of images.
+    assert parts.figures()["kl"] == pytest.approx(whole.figures()["kl"], rel=1e-6)
 
 
 def test_deep_svigp_decodes_means_and_pays_for_the_spread() -> None:
