@@ -15,6 +15,12 @@ from gpvae_core.sweep.config import flat
 from gpvae_core.types import EventShape
 
 
+def _has(config: RunConfig, key: str) -> bool:
+    """Return whether a config has a setting, which its JSON may leave out at its default."""
+    part, _, name = key.rpartition(".")
+    return name in getattr(type(getattr(config, part, None)), "model_fields", {})
+
+
 def train_command(
     config: RunConfig, event_shape: EventShape, out: Path, method: str = "", changes: Mapping[str, Any] | None = None
 ) -> str:
@@ -26,13 +32,9 @@ def train_command(
         changes: settings of the new run by their dotted keys.
     """
     method = method or config.method
-    plain = flat(make_config(method, DataConfig(name=config.data.name), event_shape).to_json())
-    # NOTE: a setting may be left out of the JSON at its default, such as a constant learning rate.
-    own = {
-        key: value
-        for key, value in flat(config.to_json()).items()
-        if key in plain or key.startswith(("data.", "train."))
-    }
+    default = make_config(method, DataConfig(name=config.data.name), event_shape)
+    plain = flat(default.to_json())
+    own = {key: value for key, value in flat(config.to_json()).items() if key in plain or _has(default, key)}
     if method != config.method:
         own = {key: value for key, value in own.items() if key not in ("inference.kind", "inference.points")}
     wanted = own | dict(changes or {})

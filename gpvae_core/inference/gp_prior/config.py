@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import nn
 
 from gpvae_core.data.auxiliary import Column
@@ -55,6 +55,9 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
         description="start of the vectors of categories: pca (of the mean image of each category, or a vector column "
         "of that name), random (standard deviation 1.5, as in Table C.1), or another vector column",
     )
+    learn_vectors: bool = Field(
+        default=True, description="whether the vectors of categories are learned (GP-LVM), or stay at their start"
+    )
     least_variance: float = Field(
         default=1e-3, gt=0, le=MOST, description="least variance of the encoder's pseudo-observations"
     )
@@ -72,6 +75,11 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
                 why = f"with balance={self.balance}" if name in without else f"for method '{self.method}'"
                 raise ValueError(f"{name} has no effect {why}: leave it out")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave learn_vectors out at its default, so that JSON and keys of sweeps stay from version to version."""
+        return {key: value for key, value in dump(self).items() if (key, value) != ("learn_vectors", True)}
 
     @property
     def represented(self) -> str:
@@ -96,6 +104,10 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
                 "data without"
             )
         process = prior.process(columns, self.represented)
+        if not self.learn_vectors:
+            if not process.inputs.tables:
+                raise UserError("learn_vectors has no effect: the kernel takes no vector of a category that is learned")
+            process.inputs.tables.requires_grad_(False)
         family = self.family(process.inputs.width, latent_dim)
         family.check(process)
         return GPModel(process, family, self._constraint())

@@ -192,6 +192,7 @@ def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
         ("svgp", {"prior.kernel": "linear(object, dim=2) + rbf(object, dim=3)"}, "two kernels take column 'object'"),
         ("svgp", {"prior.kernel": "rbf(time, dim=3)"}, "dim is for a category"),
         ("svgp", {"prior.kernel": "white()"}, "at least one column"),
+        ("gp-vae", {**BY_TIME, "inference.learn_vectors": False}, "takes no vector of a category that is learned"),
         ("svgp", {**BY_VIEW, "inference.vectors": "no"}, "unknown start of vectors 'no'"),
         ("svgp", {**BY_VIEW, "inference.tolerance": 0.1}, "tolerance has no effect with balance=elbo"),
         ("svgp", {**BY_VIEW, "inference.balance": "geco", "beta": 2}, "beta has no effect with balance=geco"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gpvae_core.progress import Cancelled
 from gpvae_core.run_files import read_metrics
 from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
-from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, config, inference, trained
+from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, config, inference, model, trained
 from tests.inference.gp_prior.test_families import METHODS
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -59,6 +60,18 @@ def test_a_stopped_run_resumes_exactly(method: str, tmp_path: Path, monkeypatch:
         first, second = (load_run(f, weights="last", device="cpu").model.state_dict() for f in (whole, stopped))
         assert first.keys() == second.keys()
         assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_vectors_of_categories_are_learned_or_stay_at_their_start(learn: bool, tmp_path: Path) -> None:
+    settings = {**SETTINGS["svgp"], "learn_vectors": learn, "vectors": "place"}
+    name = "prior.inputs.tables.object"
+    start = model("svgp", settings).get_parameter(f"extra.{name}").detach()
+    run = trained("svgp", settings, tmp_path / "run")
+    assert run.model.extra is not None
+    assert torch.equal(run.model.extra.get_parameter(name), start) == (not learn)
+    saved = json.loads((run.dir / "config.json").read_text())["inference"]
+    assert ("learn_vectors" in saved) == (not learn), "the JSON of runs stays as it was before there was this setting"
 
 
 def test_the_metrics_have_reconstruction_kl_multiplier_and_constraint(tmp_path: Path) -> None:
