@@ -48,8 +48,15 @@ def _length(curve: TrainingCurve) -> str:
 
 def terms_sentence(curves: tuple[TrainingCurve, ...]) -> str:
     """Return how to read the terms of these trainings."""
+    from gpvae_core.inference.gp_prior.constraint import unmet_constraint
+
     geco = any((curve.terms["multiplier"] > 0).any() for curve in curves)
-    return TERMS_READ + GECO_READ * geco
+    unmet = ""
+    for curve in curves:
+        parts = (curve.epochs, curve.terms["constraint"], curve.terms["multiplier"])
+        if words := unmet_constraint(*(part.tolist() for part in parts)):
+            unmet += f" In {curve.run}, {words}."
+    return f"{TERMS_READ}{GECO_READ * geco}{unmet}"
 
 
 def terms_alt(curve: TrainingCurve) -> str:

@@ -48,6 +48,18 @@ def evaluate_at_columns(
         result = evaluate_conditional(run, split, k, seed, told, instances, published)
     if not put_json(result.to_json(), json_, out):
         _print(result)
+        for line in constraint_lines(run.dir):
+            say(line)
+
+
+def constraint_lines(folder: Path) -> list[str]:
+    """Return the line that says that the constraint of a run's training was not met; none where it was."""
+    from gpvae_core.inference.gp_prior.constraint import unmet_constraint
+    from gpvae_core.run_files import read_metrics
+
+    rows = [dict(row) for row in read_metrics(folder / "metrics.jsonl") if "multiplier" in row]
+    words = unmet_constraint(*([row[name] for row in rows] for name in ("epoch", "constraint", "multiplier")))
+    return [words] if words else []
 
 
 def _long_work(images: int, k: int) -> list[str]:

@@ -166,6 +166,10 @@ def _report(run: Callable[[Progress], Path], folder: Path, before: int | None = 
         f"{folder}: {trained}; best {summary.score_name} "
         f"{best['validation_elbo']:.1f} nats in epoch {best['epoch']}{_finished_score(summary)}"
     )
+    from gpvae_core.cli.evaluate_conditional import constraint_lines
+
+    for line in constraint_lines(folder):
+        say(line)
 
 
 def _finished_score(summary: RunSummary) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,23 @@ from torch import Tensor, nn
 
 MOST_LOG_MULTIPLIER = math.log(1e8)
 """Bound of |log lambda|, as exp(C) multiplies lambda at every step and a constraint can stay unmet for ever."""
+
+
+def unmet_constraint(epochs: Sequence[float], constraint: Sequence[float], multiplier: Sequence[float]) -> str:
+    """Return a sentence where GECO ended with its constraint unmet and its multiplier at the bound; '' elsewhere.
+
+    Args:
+        epochs, constraint, multiplier: of each epoch; NaN without GECO.
+    """
+    bound = math.exp(MOST_LOG_MULTIPLIER)
+    below = [number for number, value in enumerate(multiplier) if not value >= bound * (1 - 1e-9)]
+    first = below[-1] + 1 if below else 0
+    if first >= len(multiplier) or not constraint[-1] > 0:
+        return ""
+    return (
+        f"GECO's constraint is not met: C = {constraint[-1]:.2g} pixel² is above 0, and the multiplier has stood at "
+        f"its bound of {bound:.0e} since epoch {epochs[first]:.0f}"
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gpvae_core.inference.gp_prior.constraint import FixedBeta, Geco, Terms
+from gpvae_core.inference.gp_prior.constraint import FixedBeta, Geco, Terms, unmet_constraint
 
 
 def terms(error: float, kl: float = 3.0) -> Terms:
@@ -47,6 +47,19 @@ def test_the_multiplier_is_bounded() -> None:
     for _ in range(100):
         geco.surrogate(terms(1.0), 1.0)
     assert geco.figures()["multiplier"] == pytest.approx(1e8)
+
+
+def test_a_constraint_that_is_not_met_at_the_bound_is_said() -> None:
+    bound = 1e8 * (1 + 1e-15)
+    said = unmet_constraint([1, 2, 3, 4], [0.1, 0.1, 0.05, 0.0058], [10.0, bound, bound, bound])
+    assert said == (
+        "GECO's constraint is not met: C = 0.0058 pixel² is above 0, and the multiplier has stood at its bound of "
+        "1e+08 since epoch 2"
+    )
+    assert unmet_constraint([1, 2], [0.1, -0.01], [bound, bound]) == "", "it is met"
+    assert unmet_constraint([1, 2], [0.1, 0.01], [bound, 1e7]) == "", "the multiplier has left its bound"
+    assert unmet_constraint([1, 2], [math.nan] * 2, [math.nan] * 2) == "", "there is no GECO"
+    assert unmet_constraint([], [], []) == ""
 
 
 def test_what_it_remembers_is_in_the_state() -> None:
