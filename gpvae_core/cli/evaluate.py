@@ -169,6 +169,8 @@ def command(
     gpvae evaluate runs/figure-8-mapa-d1-s0 --mixture --mixture-samples 20000
 
     gpvae evaluate runs/mnist-gp-d10-s0 --simulated 50 --hmc 10 --hmc-draws 2000
+
+    gpvae evaluate runs/moving-ball-svgp-15-d2-s0 --k 10 --instances 5
     """
     with terminal_note(f"loading '{run}'"):  # which imports torch first
         from gpvae_core.evaluation.evaluate import evaluate

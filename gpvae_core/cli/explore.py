@@ -22,7 +22,9 @@ def command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port on this machine.")] = 5006,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
 ) -> None:
-    """Open the Posterior Explorer in the browser; other machines cannot connect to it.
+    """Open the pages in the browser: Posterior Explorer, Gap Lab, MAPA Lab, GP-Prior Lab and Results.
+
+    Other machines cannot connect to them.
 
     If there are no runs yet, a VAE and a GP encoder are trained on the digits first.
 

@@ -36,6 +36,10 @@ Examples:
 
   gpvae train --method mapa:20 --dataset circle --epochs 3 --set recovery_epochs=5 --set encoder_epochs=5
 
+  gpvae train --method svgp:15 --dataset moving-ball
+
+  gpvae train --method svgp:32 --dataset rotated-mnist --set "prior.kernel=periodic(angle) * linear(object)"
+
   gpvae train --resume runs/gp
 
 For mapa, --epochs does not include prior recovery and the fit of the encoder, which take up to 500 epochs each.

@@ -24,6 +24,8 @@ from gpvae_core.reading import read_arrays
 
 CELLS = {".csv": csv_table, ".parquet": parquet_table}
 ARRAYS = ".npz"
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
+"""What may stand in place of commas, and is told from a header of one column."""
 IMAGES, OBSERVED = ("images", "x"), "observed"
 """Names of the arrays of images and of the mask in an .npz."""
 
@@ -78,7 +80,8 @@ def _from_cells(cells: Cells, size: int | None) -> Rows:
     Raises:
         UserError: there is no column of pictures, or more than one; a picture or a value is wrong.
     """
-    headings = parse_headings(cells.header, f"'{cells.path}', row 1")
+    header = f"'{cells.path}', row 1"
+    headings = parse_headings(cells.header, header)
     pictures = _picture_column(headings, cells)
     images, observed, notes = read_pictures(cells, pictures, size)
     parts, filled = None, []
@@ -88,7 +91,8 @@ def _from_cells(cells: Cells, size: int | None) -> Rows:
         if _is_split(heading):
             parts = _parts(cells.column(place), cells.where)
         else:
-            filled.append(fill(heading, values_of(heading, cells.column(place), cells.where), cells.where))
+            values = values_of(heading, cells.column(place), cells.where)
+            filled.append(fill(heading, values, cells.where, header))
     return Rows(images, 255, observed, filled, parts, notes)
 
 
@@ -99,7 +103,9 @@ def _picture_column(headings: Sequence[ColumnHeading], cells: Cells) -> int:
     found = said or [place for place in silent if _are_pictures(cells.column(place))]
     if len(found) != 1:
         listed = counted([headings[place].name for place in found], "column") if found else "none"
-        raise UserError(f"'{cells.path}': wanted one column of image paths, got {listed}: call it name:image")
+        other = next((sign for sign in SEPARATORS if len(headings) == 1 and sign in headings[0].name), "")
+        why = f"are cells separated by {SEPARATORS[other]} (wanted: commas)?" if other else "call it name:image"
+        raise UserError(f"'{cells.path}': wanted one column of image paths, got {listed}: {why}")
     return found[0]
 
 
@@ -138,7 +144,7 @@ def _from_arrays(path: Path) -> Rows:
         elif heading.role == "image":
             raise UserError(f"'{path}': wanted the images in an array 'images', got a column '{short(key)}'")
         else:
-            filled.append(fill(heading, arrays[key], where))
+            filled.append(fill(heading, arrays[key], where, f"'{path}'"))
     return Rows(images, levels, observed, filled, parts)
 
 

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from gpvae_core.data.auxiliary import Column
+from gpvae_core.data.auxiliary import Column, Role
 from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.damage import short
 from gpvae_core.errors import UserError, unknown
@@ -133,8 +134,11 @@ def _no_number(heading: ColumnHeading, cell: str, where: str, guessed: bool = Fa
     return f"{where}: '{short(cell)}' in column '{short(heading.name)}' is not a number{otherwise}"
 
 
-def fill(heading: ColumnHeading, values: np.ndarray, where: Where) -> Filled:
+def fill(heading: ColumnHeading, values: np.ndarray, where: Where, header: str) -> Filled:
     """Return the auxiliary column of these values; without a role of the heading, that of `guess`.
+
+    Args:
+        header: the place of the heading in error messages.
 
     Raises:
         UserError: the values do not suit the role, are not finite, or the name is not plain.
@@ -147,14 +151,23 @@ def fill(heading: ColumnHeading, values: np.ndarray, where: Where) -> Filled:
     if role == "category":
         read, codes = np.unique(values, return_inverse=True)
         shown = shown_classes([str(value) for value in read])
-        return Filled(Column(heading.name, "category", names=shown.names), shown.index[codes], guessed)
+        return Filled(_column(header, heading.name, "category", names=shown.names), shown.index[codes], guessed)
     numbers = values.astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(numbers).reshape(len(numbers), -1).all(1))
     if len(wrong):
         raise UserError(f"{where(int(wrong[0]))}: column '{short(heading.name)}' is not a finite number")
     if role == "vector":
-        return Filled(Column(heading.name, "vector", size=numbers.shape[1]), numbers, guessed)
-    return Filled(Column(heading.name, "number", heading.period, heading.unit), numbers, guessed)
+        return Filled(_column(header, heading.name, "vector", size=numbers.shape[1]), numbers, guessed)
+    number = _column(header, heading.name, "number", period=heading.period, unit=heading.unit)
+    return Filled(number, numbers, guessed)
+
+
+def _column(header: str, name: str, role: Role, **more: Any) -> Column:
+    """Return an auxiliary column. Raises UserError, with the place of its heading, if that is none of a column."""
+    try:
+        return Column(name, role, **more)
+    except UserError as error:
+        raise UserError(f"{header}: {error}") from None
 
 
 def guess(values: np.ndarray) -> str:

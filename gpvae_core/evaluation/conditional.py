@@ -70,7 +70,7 @@ class ConditionalEvaluation(EvaluationPart):
     >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
     >>> result = gpvae.evaluate_conditional(run, "validation", k=2)
     >>> result.given, result.mse.n
-    ('the frames of the same video', 1050)
+    ('all frames of the same video, themselves among them', 1050)
     """
 
     omitted: ClassVar[frozenset[str]] = frozenset(

@@ -90,8 +90,8 @@ def test_whole_numbers_are_categories_only_where_they_are_few() -> None:
     heading, where = parse_heading("t", "here"), str
     for count, role in ((FEW, "category"), (FEW + 1, "number")):
         cells = [str(i % count) for i in range(60)]
-        assert fill(heading, values_of(heading, cells, where), where).column.role == role
-    assert fill(heading, values_of(heading, ["1.0", "2.0"], where), where).column.role == "number"
+        assert fill(heading, values_of(heading, cells, where), where, "here").column.role == role
+    assert fill(heading, values_of(heading, ["1.0", "2.0"], where), where, "here").column.role == "number"
 
 
 def test_a_column_split_names_the_parts(folder: Path) -> None:

@@ -94,7 +94,7 @@ def test_nearest_views_share_the_categories_and_wrap_at_the_period() -> None:
 def test_groups_are_reconstructed_from_their_own_frames(tmp_path: Path) -> None:
     run = trained("gp-vae", BY_TIME, tmp_path / "run")
     result = evaluate_conditional(run, "validation", k=2)
-    assert result.given == "the frames of the same series"
+    assert result.given == "all frames of the same series, themselves among them"
     assert result.path_rmse is not None
     assert result.mse.n == len(DATA.validation)
     assert result.yardsticks.nearest_view is None
@@ -141,7 +141,7 @@ def test_the_command_prints_it_and_refuses_what_has_no_effect(tmp_path: Path) ->
     done = gpvae("evaluate", run, "--split", "validation", "--k", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "mse, mean decoded" in done.stdout
-    assert "given the frames of the same video" in done.stdout
+    assert "given all frames of the same video, themselves among them" in done.stdout
     done = gpvae("evaluate", run, "--split", "validation", "--k", "2", "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
     assert {"mse", "nlpd", "coverage", "path_rmse"} <= found.keys()

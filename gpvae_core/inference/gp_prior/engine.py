@@ -222,7 +222,8 @@ class GPPriorInference(ConditionalInference):
 
     @property
     def given(self) -> str:
-        given = f"the frames of the same {self._group}" if self._group else "the training images"
+        of_group = f"all frames of the same {self._group}, themselves among them"
+        given = of_group if self._group else "the training images"
         network, name = self._gp.representation, self._gp.prior.inputs.represented
         return given if network is None else f"{given}, and the first {network.most} images of each new {name}"
 
