@@ -107,5 +107,9 @@ class GPPriorConfig(PriorConfig):
             UserError: there is no kernel, or it does not fit the columns.
         """
         if not self.kernel:
-            raise UserError(f"wanted a kernel over the data's columns (--set prior.kernel='{EXAMPLE}'), got none")
+            known = ", ".join(f"{column.name} ({column.role})" for column in columns)
+            raise UserError(
+                f"wanted a kernel over the data's columns, which are {known}, got none: such as --set "
+                f"prior.kernel='{EXAMPLE}'"
+            )
         return GPPrior(self, columns, represented)
