@@ -52,6 +52,7 @@ LAYERS = [
         "snapshots",
         "guards",
         "schedule",
+        "clipping",
         "compiled",
         "run_folder",
         "origins",

@@ -15,6 +15,7 @@ from gpvae_core.inspection.prior_lab.views import HIDDEN
 from gpvae_core.plots.prior_view import SPLITS, place_words
 
 NOTHING = "nothing"
+POINTS_HELP = "Number of inducing points: the runs here that differ from this one in it alone"
 SEEN = {True: "which was trained on", False: "which was not trained on"}
 
 
@@ -28,6 +29,8 @@ class PriorLabControls(Controls):
         self.watch(self.run, lambda name: self.set(run=name) if name else None)
         self.other = pmui.Select(label="with", options=[], width=190, description=state.param.other.doc, **FIELD)
         self.watch(self.other, lambda name: self.set(other=name or ""))
+        self.points = pmui.Select(label="Points, m", options=[], width=100, description=POINTS_HELP, **FIELD)
+        self.watch(self.points, lambda name: self.set(run=name) if name else None)
         self.series = Stepper(self, "Series", "series of the test images", "item", {}, first=1, width=150)
         self.random = self.series.random()
         hide = {words: key for key, words in HIDDEN.items()}
@@ -43,7 +46,7 @@ class PriorLabControls(Controls):
         self.watch(self.pair, lambda place: self.set(pair=place) if place else None)
         self._of_grid = (*self.first_row.widgets, self.first_row.random(), self.pair)
         parts = (*self._of_series, *self._of_thing, *self._of_grid)
-        self.bar = pn.FlexBox(self.run, self.other, *parts, **BAR)
+        self.bar = pn.FlexBox(self.run, self.other, self.points, *parts, **BAR)
 
     def offer(self, request: PriorLabRequest) -> None:
         """Show the request's values, and the options that there are."""
@@ -51,6 +54,10 @@ class PriorLabControls(Controls):
         self.update(self.run, options={label(name): name for name in request.runs}, value=request.lab.name)
         others = {NOTHING: "", **{label(name): name for name in request.mates}}
         self.update(self.other, options=others, value="" if request.other is None else request.other.name)
+        self.points.visible = len(request.by_points) > 1
+        if self.points.visible:
+            options = {str(m): name for m, name in request.by_points.items()}
+            self.update(self.points, options=options, value=request.lab.name)
         for widget in self._of_series:
             widget.visible = bool(request.series)
         for widget in self._of_thing:

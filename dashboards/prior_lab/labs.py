@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dashboards.lab.jobs import OF_RUN, JobSlot
@@ -61,6 +61,26 @@ class PriorLabs:
         return tuple(
             other for other in self.names() if other != name and self.library.summary(other).dataset == dataset
         )
+
+    def by_points(self, name: str) -> Mapping[int, str]:
+        """Return the runs that differ from a run in their number of inducing points m alone, itself among them, by m.
+
+        Epochs and seeds may differ. A run without such points is alone, and has no m.
+        """
+        from gpvae_core.figures.compared import EPOCHS
+        from gpvae_core.figures.error_setting import POINTS
+        from gpvae_core.figures.runs import RunOnDisk, grouped
+        from gpvae_core.run_files import read_config
+
+        # Of runs with the same m, the newest is taken, or the run itself, which comes last.
+        names = {self.library.summary(other).path: other for other in (*reversed(self.mates(name)), name)}
+        runs = [RunOnDisk(path, read_config(path), "") for path in names]
+        for group in grouped([run for run in runs if run.points is not None], but=(POINTS.key, EPOCHS)):
+            members = {run.path for run in group.runs}
+            found = {run.points: names[run.path] for run in runs if run.path in members and run.points is not None}
+            if name in found.values():
+                return dict(sorted(found.items()))
+        return {}
 
     def series(self, shown: Sequence[ConditionalLab]) -> tuple[SeriesLab, ...]:
         """Return the series of runs of one layout; () where instances are in none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ class PriorLabRequest:
     """The pairs of two categories of the run; None where its predictions depend on no two."""
     runs: tuple[str, ...]
     mates: tuple[str, ...]
+    by_points: Mapping[int, str]
+    """The runs that differ from the one shown in their number of inducing points m alone, itself among them, by m."""
     item: int
     """Position of the series, object or first row, from 0 on."""
     pair: int
@@ -109,7 +111,7 @@ def resolve(labs: PriorLabs, values: Values, asked: frozenset[Hashable]) -> Reso
         values.below("pair", len(grid.pairs(values["item"] - 1)) + 1, "pair")
     request = PriorLabRequest(
         labs=labs, lab=lab, other=other, series=series, turns=turns, grid=grid,
-        runs=tuple(names), mates=labs.mates(name),
+        runs=tuple(names), mates=labs.mates(name), by_points=labs.by_points(name),
         item=values["item"] - 1, pair=_pair(grid, values), hide=values["hide"], at=_place(turns, values),
         theme=values.theme, asked=asked,
         **{name: values[name] for name in ("colour", "error", "time")},

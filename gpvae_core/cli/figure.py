@@ -16,7 +16,8 @@ HELP = """Draw a figure from runs on disk, and write it as a self-contained HTML
 Figures of Jazbec et al. 2021: rmse-points (Fig. 1), length-scale (Fig. 3), inducing-points (Fig. 4), mse-time and
 mse-total-time (Fig. 6, 7), mse-points and mse-batch-size (C.3), batch-bias (C.4); `gpvae list figures` says what each
 is. A RUN is a run's folder, a folder of runs, or that of a sweep, whose runs are all drawn. Runs that share all
-settings but the seed are one mark or curve: their mean, with their standard deviation. Nothing is trained.
+settings but the seed are one mark or curve: their mean, with their standard deviation. Runs that lack what a figure
+needs are left out, with a line that says so. Nothing is trained.
 
 Examples:
 
@@ -40,7 +41,9 @@ def command(
 
     with terminal_progress() as progress:
         drawn = write_figure(name, runs, out, theme, progress)
-    for run in drawn:
+    for run in drawn.runs:
         if run.partial:
             say(f"{run.path}: {run.partial}", err=True)
-    say(f"{out}: figure '{name}' of {len(drawn)} run{'s' if len(drawn) != 1 else ''}")
+    for why in drawn.left_out.values():
+        say(f"left out: {why}", err=True)
+    say(f"{out}: figure '{name}' of {len(drawn.runs)} run{'s' if len(drawn.runs) != 1 else ''}")

@@ -204,6 +204,12 @@ def absolute_name(name: str) -> str:
     return f"{head}:{os.path.realpath(own_path(argument))}" if argument and _registered(head, name).takes_path else name
 
 
+def source_name(name: str) -> str:
+    """Return what data sets of one source share: 'moving-ball:350' -> 'moving-ball'; with a path, the whole name."""
+    head, _ = parse_name(name)
+    return name if _registered(head, name).takes_path else head
+
+
 def _registered(head: str, name: str) -> type[Source]:
     """Return the source called `head`. Raises UserError, for a path alone with the name that reads it."""
     if head not in DATASETS.summaries() and ("/" in head or os.path.exists(name)):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import plotly.graph_objects as go
 
-from gpvae_core.errors import unknown
+from gpvae_core.data.base import source_name
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.figures.runs import RunOnDisk, runs_at
 from gpvae_core.files import check_file, write_text
 from gpvae_core.plots.spread_curves import SpreadView
@@ -22,12 +24,25 @@ V = TypeVar("V")
 """What a figure draws, as plain data."""
 
 
+@dataclass(frozen=True)
+class DrawnRuns:
+    """The runs of a figure."""
+
+    runs: list[RunOnDisk]
+    left_out: dict[str, str]
+    """Names of the runs that lack what the figure needs, with what they lack."""
+
+
 class RunFigure(ABC, Generic[V]):
     """One figure of runs; the first line of a subclass's docstring is its summary."""
 
+    def lacking(self, run: RunOnDisk) -> str:
+        """Return in a line what a run lacks for the figure, by its records alone; '' for nothing."""
+        return ""
+
     @abstractmethod
     def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> V:
-        """Return what the figure of these runs draws; there is at least one.
+        """Return what the figure of these runs draws; there is at least one, and none lacks anything.
 
         Raises:
             UserError: a run lacks what the figure needs.
@@ -37,9 +52,23 @@ class RunFigure(ABC, Generic[V]):
     def drawn(self, view: V, theme: Theme) -> go.Figure:
         """Return the figure."""
 
+    def suited(self, runs: Sequence[RunOnDisk]) -> DrawnRuns:
+        """Return which of these runs the figure is of.
+
+        Raises:
+            UserError: none has what the figure needs, or they are on several sources of data.
+        """
+        lacks = {run.path: self.lacking(run) for run in runs}
+        having = [run for run in runs if not lacks[run.path]]
+        if not having:
+            raise UserError(lacks[runs[0].path])
+        if len(sources := sorted({source_name(run.config.data.name) for run in having})) > 1:
+            raise UserError(f"wanted runs on one data set, got runs on {' and '.join(sources)}: name those of one")
+        return DrawnRuns(having, {run.name: lacks[run.path] for run in runs if lacks[run.path]})
+
     def draw(self, runs: Sequence[RunOnDisk], theme: Theme, progress: Progress) -> go.Figure:
-        """Return the figure of these runs. Raises UserError as `view` does."""
-        return self.drawn(self.view(runs, progress), theme)
+        """Return the figure of those of these runs that suit it. Raises UserError as `suited` and `view` do."""
+        return self.drawn(self.view(self.suited(runs).runs, progress), theme)
 
 
 class SpreadFigure(RunFigure[SpreadView], ABC):
@@ -54,20 +83,20 @@ FIGURES: Registry[type[RunFigure[Any]]] = Registry("figure", "gpvae_core.figures
 
 def write_figure(
     name: str, places: Sequence[Path], out: Path, theme: str = "light", progress: Progress = silent
-) -> list[RunOnDisk]:
-    """Draw the figure called `name` from runs, write it as a self-contained page, and return the runs.
+) -> DrawnRuns:
+    """Draw the figure called `name` from runs, write it as a self-contained page, and return its runs.
 
     Args:
         places: run folders, folders of runs, or folders of sweeps.
 
     Raises:
-        UserError: the figure or theme is unknown, there is no such run, one lacks what the figure needs, or the file
-            cannot be written.
+        UserError: the figure or theme is unknown, there is no such run, none has what the figure needs, they are on
+            several data sets, or the file cannot be written.
     """
     figure = FIGURES.get(name)()
     if theme not in THEMES:
         raise unknown("theme", theme, THEMES)
     check_file(out)
-    runs = runs_at(places)
-    write_text(out, figure.draw(runs, THEMES[theme], progress).to_html())
-    return runs
+    found = figure.suited(runs_at(places))
+    write_text(out, figure.draw(found.runs, THEMES[theme], progress).to_html())
+    return found

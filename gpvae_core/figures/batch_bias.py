@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpvae_core.errors import UserError
 from gpvae_core.evaluation.batch_bias import batch_bias
 from gpvae_core.figures.base import FIGURES, SpreadFigure
 from gpvae_core.figures.runs import RunOnDisk, grouped, spread
 from gpvae_core.plots.spread_curves import SpreadCurve, SpreadPanel, SpreadView
 from gpvae_core.progress import Progress, share_of
-from gpvae_core.runs import kept_epochs, load_run
+from gpvae_core.runs import load_run
 from gpvae_core.stats import seeded_order
 from gpvae_core.validation import DeviceSplit
 
@@ -27,17 +26,21 @@ WORK = "mini-batches of kept epochs: epoch"
 class BatchBiasOverTraining(SpreadFigure):
     """KL(q_b(z) || q(z)) of posteriors from mini-batches to those from all images, over the kept epochs (Fig. C.4)."""
 
+    def lacking(self, run: RunOnDisk) -> str:
+        if run.family != "svgp" or run.settings.get("prior.group"):
+            return (
+                f"run '{run.name}': the bias of mini-batches is that of method 'svgp' without groups, as eq. 9 has it"
+            )
+        if not run.kept_epochs:
+            return f"run '{run.name}' kept no weights over training: train it with --set train.keep_every=N"
+        return ""
+
     def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:
-        total, done = sum(len(kept_epochs(run.path)) for run in runs), 0
+        total, done = sum(len(run.kept_epochs) for run in runs), 0
         found: dict[object, dict[int, float]] = {}
         for run in runs:
-            epochs = kept_epochs(run.path)
-            if not epochs:
-                raise UserError(
-                    f"run '{run.name}' kept no weights over training: train it with --set train.keep_every=N"
-                )
             found[run.path] = {}
-            for epoch in epochs:
+            for epoch in run.kept_epochs:
                 found[run.path][epoch] = _mean_kl(run, epoch, share_of(progress, done, 1, total, WORK))
                 done += 1
         curves = []
@@ -63,7 +66,7 @@ class BatchBiasOverTraining(SpreadFigure):
 
 
 def _mean_kl(run: RunOnDisk, epoch: int, progress: Progress) -> float:
-    """Return the mean KL at the weights of an epoch. Raises UserError if the method takes no mini-batches."""
+    """Return the mean KL at the weights of an epoch."""
     loaded = load_run(run.path, epoch=epoch)
     seen = DeviceSplit(loaded.data.train, loaded.device).seen.cpu().numpy()
     index = seen[seeded_order(len(seen), 0)[:INSTANCES]]

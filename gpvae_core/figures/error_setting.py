@@ -14,9 +14,11 @@ from typing import ClassVar
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.figures.base import FIGURES, SpreadFigure
-from gpvae_core.figures.runs import RunGroup, RunOnDisk, grouped, predicted_error, spread
+from gpvae_core.figures.runs import RunGroup, RunOnDisk, alone, grouped, predicted_error, spread
 from gpvae_core.plots.spread_curves import Level, SpreadCurve, SpreadPanel, SpreadView
 from gpvae_core.progress import Progress
+from gpvae_core.run_files import read_record
+from gpvae_core.run_records import RunMetadata
 from gpvae_core.runs import load_run
 
 
@@ -88,9 +90,12 @@ class _AgainstSetting(SpreadFigure, ABC):
     caption: ClassVar[str]
     y: ClassVar[str]
 
+    def lacking(self, run: RunOnDisk) -> str:
+        return alone(run)
+
     @abstractmethod
     def error(self, run: RunOnDisk) -> float:
-        """Return the error of a run. Raises UserError if it has none."""
+        """Return the error of a run. Raises UserError if it is not a number."""
 
     def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:
         ticks = self.setting.ticks(runs)
@@ -113,13 +118,15 @@ class RmseAgainstPoints(_AgainstSetting):
     caption: ClassVar[str] = "latents after one affine fit to the known paths of test videos"
     y: ClassVar[str] = "RMSE of the path (its units)"
 
+    def lacking(self, run: RunOnDisk) -> str:
+        columns = read_record(run.path / "meta.json", RunMetadata).columns
+        if run.settings.get("prior.group") and any(column.role == "vector" for column in columns):
+            return ""
+        return f"run '{run.name}' has no known path: wanted a vector column and groups, as of moving-ball (prior.group)"
+
     def error(self, run: RunOnDisk) -> float:
         rmse = evaluate_conditional(load_run(run.path), k=1).path_rmse
-        if rmse is None:
-            raise UserError(
-                f"run '{run.name}' has no known path: wanted a vector column and groups, as of moving-ball "
-                "(prior.group)"
-            )
+        assert rmse is not None  # it has a known path
         return rmse
 
 

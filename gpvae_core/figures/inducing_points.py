@@ -17,7 +17,7 @@ from gpvae_core.plots.point_paths import PointPaths, PointPathsView, figure
 from gpvae_core.plots.theme import Theme
 from gpvae_core.progress import Progress
 from gpvae_core.run_files import EPOCHS, read_snapshot
-from gpvae_core.runs import Run, kept_epochs, load_run
+from gpvae_core.runs import Run, load_run
 
 POINTS = "extra.family.inducing.inputs"
 """Name of the inducing points among a run's weights."""
@@ -27,6 +27,16 @@ LEAST_EPOCHS = 2
 @FIGURES.register("inducing-points")
 class InducingPointsOverTraining(RunFigure[PointPathsView]):
     """Positions of the inducing points over the kept epochs, several runs side by side, as of three starts (Fig. 4)."""
+
+    def lacking(self, run: RunOnDisk) -> str:
+        if run.points is None:
+            return f"run '{run.name}' has no inducing points: wanted a method such as svgp:15"
+        if len(run.kept_epochs) < LEAST_EPOCHS:
+            return (
+                f"run '{run.name}' kept the weights of {len(run.kept_epochs)} epochs, of which the figure wants "
+                f"{LEAST_EPOCHS} or more: train it with --set train.keep_every=N"
+            )
+        return ""
 
     def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> PointPathsView:
         paths, labels, titles = [], [], _titles(runs)
@@ -56,17 +66,9 @@ def _paths(run: RunOnDisk, title: str) -> tuple[PointPaths, str]:
     """Return the positions of a run's points, along its kernel's first column of numbers, and that column's name.
 
     Raises:
-        UserError: the run has no inducing points, no such column, or too few kept epochs.
+        UserError: the run has no such column.
     """
-    if run.points is None:
-        raise UserError(f"run '{run.name}' has no inducing points: wanted a method such as svgp:15")
-    epochs = kept_epochs(run.path)
-    if len(epochs) < LEAST_EPOCHS:
-        raise UserError(
-            f"run '{run.name}' kept the weights of {len(epochs)} epochs, of which the figure wants {LEAST_EPOCHS} or "
-            "more: train it with --set train.keep_every=N"
-        )
-    loaded = load_run(run.path)
+    epochs, loaded = run.kept_epochs, load_run(run.path)
     column, feature = _first_number(loaded)
     found = [read_snapshot(run.path / EPOCHS / str(epoch), "weights") for epoch in epochs]
     positions = np.stack([weights[POINTS][:, feature].numpy() for weights in found])

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from gpvae_core.covariances.expression import parse_kernel
 from gpvae_core.data.moving_ball import true_length_scale
-from gpvae_core.errors import UserError
 from gpvae_core.evaluation.kernel_parameters import length_unit
 from gpvae_core.figures.base import FIGURES, SpreadFigure
 from gpvae_core.figures.runs import RunOnDisk, grouped, spread
@@ -27,6 +26,14 @@ PREFIX, SUFFIX = "kernel.", ".length_scale"
 @FIGURES.register("length-scale")
 class LengthScaleOverTraining(SpreadFigure):
     """Learned length scale of the kernel over epochs for each m, beside the true one where it is known (Fig. 3)."""
+
+    def lacking(self, run: RunOnDisk) -> str:
+        if _keys(run):
+            return ""
+        return (
+            f"run '{run.name}' has no learned length scale in its metrics: wanted a run with a GP prior whose kernel "
+            "has one and is learned (prior.kernel without learn=false), trained since these are kept"
+        )
 
     def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:
         scales = {run.path: _scales(run) for run in runs}
@@ -58,21 +65,17 @@ def unit_of_scales(runs: Sequence[RunOnDisk]) -> str:
     return f" ({units.pop()})" if len(units) == 1 and None not in units else ""
 
 
-def _scales(run: RunOnDisk) -> Mapping[str, dict[int, float]]:
-    """Return the length scale after each epoch, by its kernel's name.
+def _keys(run: RunOnDisk) -> list[str]:
+    """Return the names of the length scales in the metrics of the last epoch."""
+    return [key for key in run.metrics[-1] if key.startswith(PREFIX) and key.endswith(SUFFIX)]
 
-    Raises:
-        UserError: the run has none in its metrics.
-    """
+
+def _scales(run: RunOnDisk) -> Mapping[str, dict[int, float]]:
+    """Return the length scale after each epoch, by its kernel's name."""
     rows = cast(Sequence[Mapping[str, Any]], run.metrics)
-    keys = [key for key in rows[-1] if key.startswith(PREFIX) and key.endswith(SUFFIX)]
-    if not keys:
-        raise UserError(
-            f"run '{run.name}' has no learned length scale in its metrics: wanted a run with a GP prior whose kernel "
-            "has one and is learned (prior.kernel without learn=false), trained since these are kept"
-        )
     return {
-        key[len(PREFIX) : -len(SUFFIX)]: {row["epoch"]: float(row[key]) for row in rows if key in row} for key in keys
+        key[len(PREFIX) : -len(SUFFIX)]: {row["epoch"]: float(row[key]) for row in rows if key in row}
+        for key in _keys(run)
     }
 
 

@@ -10,10 +10,12 @@ from typing import ClassVar
 
 from gpvae_core.figures.base import FIGURES, SpreadFigure
 from gpvae_core.figures.error_setting import PIXELS
-from gpvae_core.figures.runs import RunGroup, RunOnDisk, Spread, grouped, predicted_error, spread
+from gpvae_core.figures.runs import RunGroup, RunOnDisk, Spread, alone, grouped, predicted_error, spread
 from gpvae_core.plots.spread_curves import SpreadCurve, SpreadPanel, SpreadView
 from gpvae_core.progress import Progress
 
+JOINED = ("inference.points", "data.name")
+"""Settings in which the runs of a curve may differ: m, and the data set, as the digits of rotated MNIST."""
 TOTAL, AN_EPOCH = "seconds of training (training passes alone)", "seconds an epoch (training passes alone)"
 
 
@@ -29,24 +31,24 @@ class TimedGroup:
 def against_time(
     runs: Sequence[RunOnDisk], errors: Mapping[Path, float], seconds: Mapping[Path, float], shown: Path | None = None
 ) -> list[SpreadCurve]:
-    """Return a mark for each group of runs that share all settings but the seed; those of one method are a curve.
+    """Return a mark for each group of runs that share all settings but the seed, joined where only m or data differ.
 
     Args:
         errors, seconds: of each run, by its folder.
         shown: folder of the run whose mark has a ring.
     """
-    timed = [
-        TimedGroup(
-            group, spread([seconds[run.path] for run in group.runs]), spread([errors[run.path] for run in group.runs])
-        )
-        for group in grouped(runs)
-    ]
-    families = dict.fromkeys(one.group.runs[0].family for one in timed)
-    return [_curve(name, [one for one in timed if one.group.runs[0].family == name], shown) for name in families]
+
+    def timed(group: RunGroup) -> TimedGroup:
+        times, of = (spread([values[run.path] for run in group.runs]) for values in (seconds, errors))
+        return TimedGroup(group, times, of)
+
+    curves = grouped(runs, but=JOINED)
+    return [_curve(curve.name, [timed(group) for group in grouped(curve.runs)], shown) for curve in curves]
 
 
 def _curve(name: str, members: Sequence[TimedGroup], shown: Path | None) -> SpreadCurve:
     ordered = sorted(members, key=lambda one: one.seconds.mean)
+    several = len({one.group.runs[0].config.data.name for one in members}) > 1
     return SpreadCurve(
         name=name,
         x=[one.seconds.mean for one in ordered],
@@ -54,21 +56,20 @@ def _curve(name: str, members: Sequence[TimedGroup], shown: Path | None) -> Spre
         sd=[one.error.sd for one in ordered],
         runs=[one.error.runs for one in ordered],
         x_sd=[one.seconds.sd for one in ordered],
-        labels=[_label(one.group) for one in ordered],
+        labels=[_label(one.group.runs[0], several) for one in ordered],
         of=[", ".join(run.name for run in one.group.runs) for one in ordered],
         ringed=[any(run.path == shown for run in one.group.runs) for one in ordered],
     )
 
 
-def _label(group: RunGroup) -> str:
-    """Return what tells a group from others of its method: 'm = 32', and the settings that differ."""
-    run = group.runs[0]
-    differs = group.name.removeprefix(run.config.method).lstrip(", ")
-    return ", ".join(part for part in ("" if run.points is None else f"m = {run.points}", differs) if part)
+def _label(run: RunOnDisk, several: bool) -> str:
+    """Return what tells a run from others of its curve: its m and, of several data sets, the name."""
+    points = "" if run.points is None else f"m = {run.points}"
+    return ", ".join(part for part in (points, run.config.data.name if several else "") if part)
 
 
 class _ErrorAgainstTime(SpreadFigure, ABC):
-    """A mark for each group of runs; those of one method are joined by a line."""
+    """A mark for each group of runs; those that differ in m or in their data alone are joined by a line."""
 
     label: ClassVar[str]
     """What the time is of, with its unit."""
@@ -77,6 +78,9 @@ class _ErrorAgainstTime(SpreadFigure, ABC):
     @abstractmethod
     def seconds(run: RunOnDisk) -> float:
         """Return the time of a run."""
+
+    def lacking(self, run: RunOnDisk) -> str:
+        return alone(run)
 
     def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:
         errors = {}

@@ -163,6 +163,13 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), sd, len(values))
 
 
+def alone(run: RunOnDisk) -> str:
+    """Return in a line that a run models images alone, so that it predicts none; '' where it does."""
+    if run.config.inference.conditional:
+        return ""
+    return f"run '{run.name}' has no GP prior and no columns: its images are independent, and none is predicted"
+
+
 def predicted_error(run: RunOnDisk) -> float:
     """Return the mean square error of a pixel of a run's predictions of the test images, means decoded.
 

@@ -232,7 +232,7 @@ def _with_bars(curve: SpreadCurve, style: MethodStyle, unit: str, theme: Theme) 
     of = [plain(names) for names in curve.of] or [f"{runs} run(s)" for runs in curve.runs]
     return [
         scatter(
-            x=list(curve.x), y=list(curve.y), name=_entry(curve),
+            x=list(curve.x), y=list(curve.y), name=_entry(curve, " each" if len(curve.x) > 1 else ""),
             mode="lines+markers+text" if any(curve.labels) else "lines+markers",
             line={"color": style.colour, "width": 1.6, "dash": style.dash},
             marker={
@@ -247,8 +247,8 @@ def _with_bars(curve: SpreadCurve, style: MethodStyle, unit: str, theme: Theme) 
     ]  # fmt: skip
 
 
-def _entry(curve: SpreadCurve) -> str:
-    """Return a curve's entry in the legend, with its number of runs."""
+def _entry(curve: SpreadCurve, each: str = "") -> str:
+    """Return a curve's entry in the legend, with its number of runs, or with that of each mark."""
     most, least = max(curve.runs), min(curve.runs)
     count = f"{most} run{'s' if most != 1 else ''}" if most == least else f"{least} to {most} runs"
-    return f"{shortened(curve.name, LONGEST_NAME)} ({count})"
+    return f"{shortened(curve.name, LONGEST_NAME)} ({count}{each})"

@@ -18,12 +18,13 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.page import Page
 from dashboards.mapa_lab.page import MapaLabPage
+from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.page import PriorLabPage
 from dashboards.prior_lab.state import PriorLabState
 from tests.dashboards.conftest import eventually, wait_until
 from tests.dashboards.prior_runs import BY_ANGLE, BY_CONTEXT, BY_PAIR, BY_TIME, films, heroes, pairs, run_on, views
 from tests.dashboards.saving import check_figure, save
-from tests.dashboards.steps import wait_for_choice
+from tests.dashboards.steps import choose, wait_for_choice
 from tests.tidy import tidy
 
 expect.set_options(timeout=30_000)
@@ -67,6 +68,14 @@ def test_an_address_is_read_and_what_is_wrong_is_said() -> None:
     wrong = state.read({"item": ["0"], "hide": ["all"], "at": ["x"]})
     assert [line.split(":")[0] for line in wrong] == ["item", "hide", "at"]
     assert (state.item, state.hide, state.at) == (3, "middle", "45")
+
+
+def test_runs_that_differ_in_their_points_alone_are_found(prior_runs: Path) -> None:
+    labs = PriorLabs(RunLibrary([prior_runs]))
+    for name in ("films-svgp", "films-svgp2"):
+        assert labs.by_points(name) == {2: "films-svgp2", 4: "films-svgp"}, "weights kept over training do not matter"
+    assert labs.by_points("views-svgp") == {8: "views-svgp"}
+    assert labs.by_points("films-markov") == labs.by_points("views-cvae") == {}
 
 
 def test_what_does_not_exist_is_corrected_with_a_line(prior_runs: Path) -> None:
@@ -141,7 +150,7 @@ def test_a_measure_is_computed_on_a_button_and_can_be_cancelled(prior_runs: Path
     wait_until(page, lambda: page.session.request is not None and not page.session._awaited)
     pane = next(pane for pane in page.session.panes if pane.name == "prior_instance")
     shown = lambda: page.session.cards["prior_instance"].content  # noqa: E731
-    assert shown()["actions"] == (("prior_instance", "Measure"),)
+    wait_until(page, lambda: shown()["actions"] == (("prior_instance", "Measure"),))
     page.act("prior_instance")
     wait_until(page, lambda: "prior_instance" in page.session._awaited)
     page.session._act(pane, "cancel")
@@ -334,6 +343,10 @@ def test_a_picked_film_or_image_is_measured_on_a_button(offline_page: Any, prior
         "How many nats the bound gains where the pseudo-observations of film 6"
     )
     expect(page.get_by_role("heading", name="What is predicted, how surely")).to_be_visible()
+    choose(page, "Points, m", "2")
+    wait_for_choice(page, "run", "films-svgp2")
+    choose(page, "Points, m", "4")
+    wait_for_choice(page, "run", "films-svgp")
     card(page, "instance").get_by_role("button", name="Measure").focus()
     page.keyboard.press("Enter")
     alt(page, "instance").to_have_attribute("aria-label", re.compile(r"^film 6: gap \d.* nats$"))

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from gpvae_core.api import train
+from gpvae_core.config import make_config
+from gpvae_core.data.base import DataConfig
 from gpvae_core.data.moving_ball import true_length_scale
 from gpvae_core.evaluation.batch_bias import batch_bias
 from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.figures.base import FIGURES
 from gpvae_core.figures.batch_bias import BATCHES, INSTANCES
-from gpvae_core.figures.runs import grouped, runs_at, spread
+from gpvae_core.figures.mse_time import against_time
+from gpvae_core.figures.runs import RunOnDisk, grouped, runs_at, spread
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.plots.spread_curves import Level, SpreadCurve, SpreadPanel, SpreadView
 from gpvae_core.plots.spread_curves import figure as spread_figure
@@ -38,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(method, name, settings=settings, out=root / "all" / f"{method}-{seed}", device="cpu", progress=silent)
     for method in ("cvae", "vae"):
         train(method, name, settings=SETTINGS, out=root / method, device="cpu", progress=silent)
+    train("cvae", "moving-ball:2", settings=SETTINGS, out=root / "other", device="cpu", progress=silent)
     return root
 
 
@@ -168,10 +172,20 @@ def test_runs_are_grouped_by_their_settings_but_the_seed(folder: Path) -> None:
 def test_groups_of_one_method_are_named_by_what_differs(folder: Path, tmp_path: Path) -> None:
     name = load_run(folder / "cvae").config.data.name
     train("cvae", name, settings={**SETTINGS, "net.hidden": 5}, out=tmp_path / "wide", device="cpu", progress=silent)
-    assert [group.name for group in grouped(runs_at([folder / "cvae", tmp_path / "wide"]))] == [
-        "cvae, hidden 4",
-        "cvae, hidden 5",
-    ]
+    names = ["cvae, hidden 4", "cvae, hidden 5"]
+    assert [group.name for group in grouped(runs_at([folder / "cvae", tmp_path / "wide"]))] == names
+    drawn = draw("mse-time", folder / "cvae", tmp_path / "wide")
+    assert [(trace.name, len(trace.x)) for trace in drawn.data] == [(f"{name} (1 run)", 1) for name in names]
+
+
+def test_runs_on_more_data_of_a_source_are_joined_and_named(tmp_path: Path) -> None:
+    shape, names = (1, 32, 32), ("moving-ball:2", "moving-ball:3")
+    configs = [make_config("svgp:4", DataConfig(name=name), shape) for name in names]
+    runs = [RunOnDisk(tmp_path / str(k), config, "") for k, config in enumerate(configs)]
+    seconds, errors = {runs[0].path: 2.0, runs[1].path: 3.0}, {runs[0].path: 0.5, runs[1].path: 0.4}
+    (curve,) = against_time(runs, errors, seconds)
+    assert (curve.name, list(curve.x), list(curve.y)) == ("svgp", [2.0, 3.0], [0.5, 0.4])
+    assert list(curve.labels) == [f"m = 4, {name}" for name in names]
 
 
 def test_errors_of_images_stand_against_m_and_against_the_batch_size(ungrouped: Path) -> None:
@@ -205,6 +219,11 @@ def test_the_command_writes_a_page_that_needs_nothing_else(folder: Path, tmp_pat
     code, out, error = gpvae("figure", "rmse-points", folder / "all", "--out", "f.html", cwd=tmp_path)
     assert code == 0, error
     assert "of 4 runs" in out
+    assert "left out" not in error
+    code, out, error = gpvae("figure", "inducing-points", folder / "all", "--out", "g.html", cwd=tmp_path)
+    assert code == 0, error
+    assert "of 3 runs" in out
+    assert "left out: run 'gp-vae-0' has no inducing points: wanted a method such as svgp:15" in error
     page = (tmp_path / "f.html").read_text(encoding="utf-8")
     assert "<script src=" not in page
     assert "<link" not in page
@@ -220,9 +239,11 @@ def test_the_command_writes_a_page_that_needs_nothing_else(folder: Path, tmp_pat
         (("rmse-point", "all"), "did you mean 'rmse-points'"),
         (("rmse-points", "nothing"), "there is no run 'nothing'"),
         (("rmse-points", "cvae/best"), "has no run with a finished epoch"),
-        (("rmse-points", "cvae"), "no run has inducing points"),
+        (("rmse-points", "all/gp-vae-0"), "no run has inducing points"),
+        (("rmse-points", "cvae"), "has no known path: wanted a vector column and groups"),
         (("length-scale", "cvae"), "has no learned length scale"),
-        (("inducing-points", "all"), "has no inducing points"),
+        (("inducing-points", "all/gp-vae-0"), "has no inducing points"),
+        (("mse-time", "cvae", "other"), "wanted runs on one data set, got runs on moving-ball and table:"),
         (("mse-time", "vae"), "images are independent"),
         (("mse-batch-size", "vae"), "images are independent"),
         (("batch-bias", "all"), "the bias of mini-batches is that of method 'svgp' without groups"),
