@@ -84,6 +84,7 @@ def test_what_does_not_exist_is_corrected_with_a_line(prior_runs: Path) -> None:
     assert (page.state.run, page.state.item, page.state.other) == ("films-svgp", 1, "")
     for words in ("did you mean 'films-svgp'", "film of the test images from 1 to 4", "cannot stand beside"):
         assert words in said(page)
+    wait_until(page, lambda: page.controls.series.last == 4)
     page.step(-1)
     assert page.state.item == 4
     page.close()
