@@ -65,7 +65,7 @@ class PriorLabs:
     def by_points(self, name: str) -> Mapping[int, str]:
         """Return the runs that differ from a run in their number of inducing points m alone, itself among them, by m.
 
-        Epochs and seeds may differ. A run without such points is alone, and has no m.
+        Epochs and seeds may differ. There are none for a run without inducing points.
         """
         from gpvae_core.figures.compared import EPOCHS
         from gpvae_core.figures.error_setting import POINTS

@@ -98,5 +98,5 @@ def write_figure(
         raise unknown("theme", theme, THEMES)
     check_file(out)
     found = figure.suited(runs_at(places))
-    write_text(out, figure.draw(found.runs, THEMES[theme], progress).to_html())
+    write_text(out, figure.drawn(figure.view(found.runs, progress), THEMES[theme]).to_html())
     return found
