@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gpvae_core.errors import UserError as UserError
     from gpvae_core.evaluation.as_published import AsPublished as AsPublished
     from gpvae_core.evaluation.conditional import ConditionalEvaluation as ConditionalEvaluation
+    from gpvae_core.evaluation.conditional import TrainingCost as TrainingCost
     from gpvae_core.evaluation.conditional import Yardsticks as Yardsticks
     from gpvae_core.evaluation.conditional import evaluate_conditional as evaluate_conditional
     from gpvae_core.evaluation.estimates import BidirectionalMeans as BidirectionalMeans
@@ -106,7 +107,7 @@ _MODULES = {
     "densities.base": ("Gaussian", "Posterior", "Uncertainty"),
     "errors": ("UserError",),
     "evaluation.as_published": ("AsPublished",),
-    "evaluation.conditional": ("ConditionalEvaluation", "Yardsticks", "evaluate_conditional"),
+    "evaluation.conditional": ("ConditionalEvaluation", "TrainingCost", "Yardsticks", "evaluate_conditional"),
     "evaluation.instances": ("BatchBiasReport", "InstanceMeasures", "PseudoGapReport", "ViewsBehindPredictions"),
     "evaluation.kernel_parameters": ("KernelParameter",),
     "evaluation.estimates": (

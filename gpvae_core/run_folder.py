@@ -17,6 +17,7 @@ from gpvae_core import __version__
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError
 from gpvae_core.files import disk_errors, write_json
+from gpvae_core.peak import peak_bytes
 from gpvae_core.run_config import FORMAT, RunConfig
 from gpvae_core.run_files import (
     EPOCHS,
@@ -121,9 +122,13 @@ class RunFolder:
         write_json(self.path / "config.json", {"format": FORMAT, **config.to_json()})
 
     def update_meta(self, device: torch.device, seconds: float) -> None:
-        """Write the device and the wall time of training, in seconds, into meta.json."""
+        """Write the device, the wall time of training, in seconds, and the peak memory into meta.json."""
         meta = read_record(self.path / "meta.json", RunMetadata).model_dump(exclude_unset=True)
-        write_json(self.path / "meta.json", {"format": FORMAT, **meta, "device": str(device), "seconds": seconds})
+        used = {"device": str(device), "seconds": seconds}
+        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_bytes()
+        if peak is not None:
+            used["peak_memory"] = max(peak, meta.get("peak_memory") or 0)
+        write_json(self.path / "meta.json", {"format": FORMAT, **meta, **used})
 
     def write_last(self, weights: Tensors, optimizer: Tensors, state: TrainingState) -> None:
         """Replace the snapshot from which training resumes: weights, optimizer and progress."""

@@ -97,6 +97,8 @@ class RunMetadata(BaseModel):
     """Time at the start of training, UTC."""
     seconds: Seconds = 0.0
     """Wall time of training."""
+    peak_memory: Count | None = None
+    """Peak memory in bytes of the process that trained, or of the GPU; None of older runs, and where it is unknown."""
 
 
 class MetricsRow(BaseModel):

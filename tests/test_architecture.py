@@ -35,6 +35,7 @@ LAYERS = [
         "device",
         "threads",
         "allocator",
+        "peak",
     },
     {"nets", "gp", "gp_prior", "covariances", "likelihoods", "data"},
     {"densities"},

@@ -193,13 +193,14 @@ class Session(Generic[R]):
             self._settling = False
         self._notice.add(*resolved.complaints)
         self._notice.set_lasting([*resolved.lasting, resolved.refused])
-        request, self._awaited = resolved.request, set()
-        self.request, self._generation = None if resolved.refused else request, generation
+        request, self._awaited, self._generation = resolved.request, set(), generation
         try:
             self._page.offer(request)
             self._page.about.show(self._page.runs_of(request))
         except Exception as error:
             self._notice.add(told(error, "the controls"))
+        # After the controls: without a document another thread sees the request while they are still changed.
+        self.request = None if resolved.refused else request
         self._begun = time.monotonic()
         # `_awaited` is set last: without a document another thread may tick, and no job has begun yet.
         awaited = {pane.name for pane in self.panes if self._begin_pane(pane, request, resolved.refused)}

@@ -14,11 +14,11 @@ import torch
 
 from gpvae_core.allocator import keep_freed_memory
 from gpvae_core.bench.base import BENCHES, Bench, Row, time_in_turn, timed_rows
-from gpvae_core.bench.peak import peak_bytes
 from gpvae_core.bench.views import IMAGES, SHAPE, views
 from gpvae_core.config import make_config
 from gpvae_core.data.base import DataConfig, Dataset
 from gpvae_core.inference.base import TrainingSetup
+from gpvae_core.peak import peak_bytes
 from gpvae_core.progress import Progress, silent
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.validation import DeviceSplit

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from gpvae_core.bench.base import BENCHES, Bench, Row
-from gpvae_core.bench.peak import peak_bytes
 from gpvae_core.bench.surface import near_a_surface
 from gpvae_core.data.base import DATASETS, DataConfig, source_of
 from gpvae_core.errors import UserError
 from gpvae_core.mapa.cache import read, write
 from gpvae_core.mapa.kernels.gaussian import GaussianKernel
 from gpvae_core.mapa.neighbours import NeighbourTable, find_neighbours, recall
+from gpvae_core.peak import peak_bytes
 from gpvae_core.progress import Progress
 
 POINTS, PIXELS, NEIGHBOURS = 60_000, 784, 200

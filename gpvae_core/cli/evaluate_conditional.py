@@ -88,6 +88,10 @@ def _print(result: ConditionalEvaluation) -> None:
     show(table)
     say(f"images of the {result.split} split at their columns, given {result.given}")
     say(f"weights of epoch {result.best_epoch}, the best by the {result.chosen_by}")
+    if result.training.seconds_per_epoch is not None:
+        memory = result.training.peak_memory
+        peak = f"; its peak memory was {memory / 1e6:,.0f} MB" if memory is not None else ""
+        say(f"the training passes of an epoch took {number(result.training.seconds_per_epoch)} s{peak}")
     for name, parameter in (result.kernel or {}).items():
         fixed = "" if parameter.learned else " (fixed)"
         say(f"kernel: {name} = {number(parameter.value)} {parameter.unit or ''}".rstrip() + fixed)

@@ -62,6 +62,23 @@ class Yardsticks(EvaluationPart):
     no model is told: where it is far better, the set is easy for whoever knows that."""
 
 
+class TrainingCost(EvaluationPart):
+    """What the training of a run took.
+
+    >>> import gpvae_core as gpvae
+    >>> small = {"epochs": 1, "net.kind": "fc", "net.hidden": 8}
+    >>> run = gpvae.train("svgp:4", "moving-ball:2", settings=small, progress=gpvae.silent)
+    >>> cost = gpvae.evaluate_conditional(run, "validation", k=2).training
+    >>> cost.seconds_per_epoch > 0, cost.peak_memory > 1e6
+    (True, True)
+    """
+
+    seconds_per_epoch: Number
+    """Mean wall time of the training passes of an epoch, without its validation; None before the first has ended."""
+    peak_memory: int | None
+    """Peak memory in bytes of the process that trained, whatever else it did before, or of the GPU; None if unknown."""
+
+
 class ConditionalEvaluation(EvaluationPart):
     """The evaluation of a run that models images given their columns, as `gpvae evaluate` prints it.
 
@@ -113,6 +130,7 @@ class ConditionalEvaluation(EvaluationPart):
     """What is measured instance by instance, if it was asked for."""
     as_published: AsPublished | None = None
     """The smallest error over training on the test set itself, if it was asked for."""
+    training: TrainingCost
     k: int
     seconds: float
 
@@ -180,9 +198,15 @@ def evaluate_conditional(
         kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
         instances=instance_measures(run, images, instances, seed, progress) if instances is not None else None,
         as_published=as_published(run, seed, progress) if published else None,
+        training=_training_cost(run),
         k=k,
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def _training_cost(run: Run) -> TrainingCost:
+    seconds = run.metrics[-1]["seconds"] / run.metrics[-1]["epoch"] if run.metrics else None
+    return TrainingCost(seconds_per_epoch=seconds, peak_memory=run.meta.peak_memory)
 
 
 def _scores(

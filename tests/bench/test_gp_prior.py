@@ -57,7 +57,7 @@ def test_only_the_first_steps_are_taken(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_peak_of_a_process_is_not_that_of_the_one_which_started_it() -> None:
     large = np.ones(300_000_000, np.uint8)  # 300 MB of this process
-    script = "import sys\nfrom gpvae_core.bench.peak import peak_bytes\nsys.stdout.write(str(peak_bytes()))"
+    script = "import sys\nfrom gpvae_core.peak import peak_bytes\nsys.stdout.write(str(peak_bytes()))"
     small = int(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
     filled = script.replace("\nsys", "\nx = bytearray(b'1') * 150_000_000\nsys")
     more = int(subprocess.run([sys.executable, "-c", filled], check=True, capture_output=True, text=True).stdout)

@@ -18,7 +18,10 @@ from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import sample
 from gpvae_core.inference.gp_prior.gppvae import LowRank
 from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.peak import peak_bytes
 from gpvae_core.progress import silent
+from gpvae_core.run_files import read_json
+from gpvae_core.run_folder import RunFolder
 from gpvae_core.runs import Run, load_run
 from gpvae_core.validation import DeviceSplit
 from tests.commands import gpvae
@@ -100,6 +103,25 @@ def test_groups_are_reconstructed_from_their_own_frames(tmp_path: Path) -> None:
     assert result.yardsticks.nearest_view is None
     again = ConditionalEvaluation.from_json(json.loads(json.dumps(result.to_json())))
     assert again == result
+
+
+def test_the_cost_of_the_training_is_that_of_its_passes_and_the_most_memory_of_its_process(tmp_path: Path) -> None:
+    run = trained("gp-vae", {**BY_TIME, "train.epochs": 2}, tmp_path / "run")
+    cost = evaluate_conditional(run, "validation", k=1).training
+    assert cost.seconds_per_epoch == run.metrics[-1]["seconds"] / 2
+    peak = peak_bytes()
+    assert peak is not None
+    assert 0 < (cost.peak_memory or 0) <= peak
+    meta = read_json(run.dir / "meta.json")
+    assert meta.pop("peak_memory") == cost.peak_memory
+    for before, now in ((10**12, 10**12), (1, peak)):  # as it is resumed by a process that takes less, or more
+        (run.dir / "meta.json").write_text(json.dumps({**meta, "peak_memory": before}))
+        RunFolder(run.dir, run.config).update_meta(CPU, 1.0)
+        assert read_json(run.dir / "meta.json")["peak_memory"] == pytest.approx(now, rel=0.2)
+    (run.dir / "meta.json").write_text(json.dumps(meta))
+    older = load_run(run.dir)
+    older._data = DATA
+    assert evaluate_conditional(older, "validation", k=1).training.peak_memory is None
 
 
 def test_the_path_is_found_up_to_an_affine_map(tmp_path: Path) -> None:
