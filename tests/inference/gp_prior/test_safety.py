@@ -207,3 +207,51 @@ def test_svgp_with_geco_that_is_killed_and_resumed_has_identical_weights(folder:
     assert float(state["extra.constraint.log_multiplier"]) != 0.0
     assert gpvae("train", "--resume", "run", cwd=folder).returncode == 0
     assert_same(folder / "whole", folder / "run")
+
+
+KILLED_EACH = """
+import os, signal, sys
+from pathlib import Path
+import gpvae_core.training_loop as loop
+from gpvae_core.training import train
+from tests.inference.gp_prior.series_data import DATA, config
+from tests.inference.gp_prior.test_safety import KILLED_SETTINGS
+
+loop.SAVE_SECONDS = 0.0
+
+def kill_half_way(done, total, what):
+    if what == "training" and done >= total // 2 + 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+for method, settings in KILLED_SETTINGS.items():
+    child = os.fork()  # which spares an import of torch for each
+    if child == 0:
+        train(config(method, settings), Path(sys.argv[1]) / method, data=DATA, device="cpu", progress=kill_half_way)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, method
+"""
+KILLED_SETTINGS: dict[str, dict[str, Any]] = {
+    method: {**settings, "train.batch_size": 8, "train.epochs": 3}
+    for method, settings in {**SETTINGS, "cvae": {"inference.condition": "angle"}}.items()
+}
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of each method that was killed half way, in the middle of an epoch where it has steps."""
+    folder = tmp_path_factory.mktemp("killed")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    subprocess.run([sys.executable, "-c", KILLED_EACH, str(folder)], env=environment, check=True)
+    return folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("method", KILLED_SETTINGS)
+def test_a_training_that_is_killed_and_resumed_has_identical_weights(
+    method: str, killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpvae_core.training.load", lambda _: DATA)
+    whole = train(config(method, KILLED_SETTINGS[method]), tmp_path / "whole", data=DATA, device="cpu")
+    rows = len(read_metrics(killed / method / "metrics.jsonl"))
+    assert 0 < rows < 3
+    assert_same(whole, resume(killed / method, device="cpu"))
