@@ -70,7 +70,8 @@ def parse_kernel(text: str) -> Expression:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, UserError):
             raise UserError(f"kernel '{clipped(text)}': {error}") from None
-        raise UserError(f"wanted a kernel such as '{EXAMPLE}', got '{clipped(text)}'") from None
+        brackets = f": {error.msg}" if isinstance(error, SyntaxError) and "'" in error.msg else ""  # names the bracket
+        raise UserError(f"wanted a kernel such as '{EXAMPLE}', got '{clipped(text)}'{brackets}") from None
 
 
 _OPERATORS: Mapping[type[ast.operator], type[SumOfKernels | ProductOfKernels]] = {
@@ -100,6 +101,8 @@ def _term(name: str, call: ast.Call) -> Term:
 
 def _value(node: ast.expr) -> object:
     """Return the number, truth value or word that is the value of a setting."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return ast.literal_eval(node)
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float | bool):
         return node.value
     if isinstance(node, ast.Name):
