@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from gpvae_core.cli.main import main
@@ -192,9 +193,6 @@ def test_the_path_is_absolute_in_a_config(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def write_parquet(path: Path) -> None:
-    import pyarrow  # pyright: ignore[reportMissingImports]
-    import pyarrow.parquet  # pyright: ignore[reportMissingImports]
-
     pyarrow.parquet.write_table(
         pyarrow.table(
             {
@@ -208,7 +206,6 @@ def write_parquet(path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("pyarrow"), reason="pyarrow is not installed")
 def test_parquet(folder: Path, digits: Digits) -> None:
     write_parquet(folder / "t.parquet")
     rows = everything(f"table:{folder / 't.parquet'}")
