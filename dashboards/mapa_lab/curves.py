@@ -88,9 +88,8 @@ class KlCurves(MapaLabPane):
 
     def draw(self, view: KlView | None, request: MapaLabRequest) -> Content:
         if view is None:
-            return Content(
-                message=f"No results of a comparison on {request.lab.name} here yet. This makes them: {SWEEP}"
-            )
+            missing = f"No results of a comparison on {request.lab.name} here yet. This makes them:"
+            return Content(message=missing, commands=(SWEEP,))
         return Content(
             figure=as_json(kl_curves.figure(view, request.theme)),
             sub=view.dataset,
@@ -116,7 +115,7 @@ class ModelDensity(MapaLabPane):
 
     def missing(self, request: MapaLabRequest) -> Content:
         missing = f"No model of {request.lab.name} with one latent dimension here yet."
-        return Content(message=f"{missing} This trains one: {train_command(request)}")
+        return Content(message=f"{missing} This trains one:", commands=(train_command(request),))
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> DensityView:
         return request.lab.density(request.labs.library.run(request.density_of), progress)

@@ -14,10 +14,8 @@ from gpvae_core.inspection.mapa_lab.image_views import CodesView, NeighboursView
 from gpvae_core.plots import code_map, neighbour_images
 from gpvae_core.progress import Progress
 
-NO_RUN = (
-    "No model of images is trained here yet. This trains one on 8x8 digits in seconds: "
-    "gpvae train --method vae --dataset digits --latent-dim 2 --out runs/vae"
-)
+NO_RUN = "No model of images is trained here yet. This trains one on 8x8 digits in seconds:"
+TRAIN = "gpvae train --method vae --dataset digits --latent-dim 2 --out runs/vae"
 
 
 def _neighbours(request: MapaLabRequest, progress: Progress) -> NeighboursView:
@@ -53,7 +51,7 @@ class NeighbourImages(ImagePane):
     to_csv = one_file(export.neighbours)
 
     def missing(self, request: MapaLabRequest) -> Content:
-        return Content(message=NO_RUN, actions=(("train", "Train the default pair"),))
+        return Content(message=NO_RUN, commands=(TRAIN,), actions=(("train", "Train the default pair"),))
 
     def compute(self, request: MapaLabRequest, progress: Progress) -> NeighboursView:
         return _neighbours(request, progress)

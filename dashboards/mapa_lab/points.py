@@ -217,12 +217,13 @@ class DecoderVariants(PointPane):
 
     def draw(self, view: VariantsView, request: MapaLabRequest) -> Content:
         options = (("", "none"), *((name, request.labs.library.label(name)) for name in request.point_runs))
-        train = "" if request.point_runs else f" A trained one: {train_command(request)}"
+        commands = () if request.point_runs else (train_command(request),)
         return Content(
             figure=as_json(variants.figure(view, request.theme)),
             sub=request.chosen.title,
             sentence=f"{view.note} Above: the decoded f(z) against z. Below: the log posterior of the same x under "
-            f"each model; marks as in the tab Posterior.{train}",
+            f"each model; marks as in the tab Posterior.{' This trains one as well:' * len(commands)}",
+            commands=commands,
             alt="; ".join(f"{v.name}: KL(empiricalized ‖ MAPA) {nats(v.trace.numbers.kl)} nats" for v in view.variants),
             selects=(Select("learned", "learned variant", options, request.values["learned"]),),
             picks=True,

@@ -24,8 +24,8 @@ class AskedPane(PriorLabPane):
         """Return all that the view depends on, without computing anything."""
 
     @abstractmethod
-    def lacking(self, request: PriorLabRequest) -> str:
-        """Return what there must be before the view can be computed; '' for nothing."""
+    def lacking(self, request: PriorLabRequest) -> Content | None:
+        """Return what says what there must be before the view can be computed; None for nothing."""
 
     @abstractmethod
     def offered(self, request: PriorLabRequest) -> str:
@@ -39,6 +39,6 @@ class AskedPane(PriorLabPane):
         return self.of(request) if self.asked(request) in request.asked else None
 
     def missing(self, request: PriorLabRequest) -> Content:
-        if lacking := self.lacking(request):
-            return Content(message=lacking)
+        if (lacking := self.lacking(request)) is not None:
+            return lacking
         return Content(sentence=self.offered(request), actions=((self.name, self.button),))

@@ -95,7 +95,7 @@ class AgainstPoints(ComparedPane):
         others = [f"{family}:{m}" for m in dict.fromkeys((max(1, own // 2), 2 * own)) if m != own]
         drawn = points_view(view)
         if drawn is None:
-            return Content(message=NO_POINTS.format(commands=commands(request, *others)))
+            return Content(message=NO_POINTS, commands=commands(request, *others))
         return Content(
             figure=as_json(figure(drawn, request.theme, ON_CARD)),
             sub=_drawn_words(drawn),
@@ -121,7 +121,7 @@ class AgainstBatchSize(ComparedPane):
         drawn = batch_size_view(view)
         if drawn is None:
             sizes = [{"train.batch_size": size} for size in (max(1, own // 2), 2 * own)]
-            return Content(message=NO_SIZES.format(commands=commands(request, *sizes)))
+            return Content(message=NO_SIZES, commands=commands(request, *sizes))
         return Content(
             figure=as_json(figure(drawn, request.theme, ON_CARD)),
             sub=_drawn_words(drawn),
@@ -133,12 +133,12 @@ class AgainstBatchSize(ComparedPane):
         )
 
 
-NO_POINTS = "No run on these data has another number of inducing points m. These commands train such runs:\n{commands}"
-NO_SIZES = "No run on these data has another batch size. These commands train such runs:\n{commands}"
+NO_POINTS = "No run on these data has another number of inducing points m. These commands train such runs:"
+NO_SIZES = "No run on these data has another batch size. These commands train such runs:"
 
 
-def commands(request: PriorLabRequest, *changes: Any) -> str:
-    """Return a line for each command that trains a run like the one shown with another method, or other settings.
+def commands(request: PriorLabRequest, *changes: Any) -> tuple[str, ...]:
+    """Return the commands that train runs like the one shown with another method, or other settings.
 
     Args:
         changes: of each, the method, or settings by their dotted keys.
@@ -151,7 +151,7 @@ def commands(request: PriorLabRequest, *changes: Any) -> str:
         last = [method.replace(":", "")] if method else [f"{k.rpartition('.')[2]}-{v}" for k, v in settings.items()]
         out = Path(root) / "-".join([request.lab.name, *last]).replace("/", "-")
         lines.append(train_command(run.config, run.model.event_shape, out, method, settings))
-    return "\n".join(lines)
+    return tuple(lines)
 
 
 def _drawn_words(view: SpreadView) -> str:

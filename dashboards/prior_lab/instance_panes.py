@@ -56,18 +56,18 @@ class MeasuredInstance(AskedPane):
         turn = request.turns[0]
         return f"{turn.name(request.item)} at {place_words(request.at, f'{turn.number.name} ({turn.unit})')}"
 
-    def lacking(self, request: PriorLabRequest) -> str:
+    def lacking(self, request: PriorLabRequest) -> Content | None:
         from gpvae_core.inspection.prior_lab.instances import can_be_measured
         from gpvae_core.inspection.prior_lab.prior import PriorLab
 
         lab = request.lab
         if not isinstance(lab, PriorLab) or not can_be_measured(lab):
-            return NOTHING.format(run=lab.name, method=lab.run.config.method)
+            return Content(message=NOTHING.format(run=lab.name, method=lab.run.config.method))
         if self._instance(request)[1] is None:
             if request.grid is not None:
-                return NO_TRAINING_PAIR
-            return NO_TRAINING_VIEW.format(number=request.turns[0].number.name)
-        return ""
+                return Content(message=NO_TRAINING_PAIR)
+            return Content(message=NO_TRAINING_VIEW.format(number=request.turns[0].number.name))
+        return None
 
     def offered(self, request: PriorLabRequest) -> str:
         return OFFERED.format(what=self._what(request))
@@ -104,7 +104,7 @@ def measure_words(measure: InstanceMeasure, series: bool) -> str:
             f"would be higher by {nats(measure.gap)} nats (± {measure.gap_error:.2g} by sampling){own}: that is what "
             f"amortization loses here, at the least.{OF_OTHERS * (not series)}"
         )
-    if measure.kl is not None and measure.batch_size >= measure.images:
+    if measure.whole:
         words.append("Its posterior does not move with its mini-batch, as that holds all training images.")
     elif measure.kl is not None:
         words.append(
@@ -118,7 +118,7 @@ def measure_words(measure: InstanceMeasure, series: bool) -> str:
 
 def _short(measure: InstanceMeasure) -> str:
     gap = [] if measure.gap is None else [f"gap {nats(measure.gap)} nats"]
-    moved = [] if measure.kl is None else [f"moves by {measure.kl:.3g} nats with its mini-batch"]
+    moved = [] if measure.kl is None or measure.whole else [f"moves by {measure.kl:.3g} nats with its mini-batch"]
     return f"{measure.what}: {', '.join([*gap, *moved])}"
 
 

@@ -71,7 +71,7 @@ class PointsOverTraining(PriorLabPane):
     def draw(self, view: PointPathsView | None, request: PriorLabRequest) -> Content:
         if view is None:
             changes = [{"inference.points_start": s, "train.keep_every": every(request)} for s in STARTS]
-            return Content(message=NO_PATHS.format(commands=commands(request, *changes)))
+            return Content(message=NO_PATHS, commands=commands(request, *changes))
         titles = ", ".join(run.name for run in view.runs)
         return Content(
             figure=as_json(point_paths.figure(view, request.theme, most_columns=2, least_columns=2)),
@@ -106,14 +106,14 @@ class BatchesOverTraining(AskedPane):
 
         return [run for run in on_disk([lab for lab in compared(request) if takes_batches(lab.run)]) if run.kept_epochs]
 
-    def lacking(self, request: PriorLabRequest) -> str:
+    def lacking(self, request: PriorLabRequest) -> Content | None:
         from gpvae_core.evaluation.batch_bias import takes_batches
 
         if self._runs(request):
-            return ""
+            return None
         if not takes_batches(request.lab.run):
-            return NO_BATCHES.format(run=request.lab.name, method=request.lab.run.config.method)
-        return NO_DRIFT.format(commands=commands(request, {"train.keep_every": every(request)}))
+            return Content(message=NO_BATCHES.format(run=request.lab.name, method=request.lab.run.config.method))
+        return Content(message=NO_DRIFT, commands=commands(request, {"train.keep_every": every(request)}))
 
     def offered(self, request: PriorLabRequest) -> str:
         runs = self._runs(request)
@@ -150,9 +150,9 @@ def _table(view: SpreadView) -> str:
 
 NO_PATHS = (
     "No run on these data with inducing points kept its weights over training. These commands train three from the "
-    "three starts of Fig. 4:\n{commands}"
+    "three starts of Fig. 4:"
 )
-NO_DRIFT = "No run of svgp on these data kept its weights over training. This command trains one:\n{commands}"
+NO_DRIFT = "No run of svgp on these data kept its weights over training. This command trains one:"
 NO_BATCHES = (
     "{run} takes no mini-batches of one function as eq. 9 has it (its method is {method}): a run of svgp without "
     "groups does, trained with --set train.keep_every=N"

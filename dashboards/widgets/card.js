@@ -44,6 +44,13 @@ function drawSelect(holder, model, {name, label, options, value}) {
   select.onchange = () => model.send_msg({select: [name, select.value]})
 }
 
+function drawCommand(holder, command, said) {
+  const line = element("p", holder, {class: "command"})
+  element("code", line, {}, command)
+  const label = `Copy the command: ${command}`
+  const made = button(line, "Copy", () => copy(made, command, said), {title: label, "aria-label": label})
+}
+
 function pickOf(event) {
   const point = event.points[0]
   const picked = point.customdata ?? point.data.meta
@@ -204,6 +211,8 @@ export function render({model, el}) {
   const plot = element("div", stage, {class: "plot"})
   ;(window.gpvaePlots ??= {})[model.view] = plot // for whatever moves shapes on this view
   const sentence = element("p", card, {class: "sentence"})
+  const commands = element("div", card)
+  const said = element("span", card, {class: "said", role: "status"})
   const thumb = element("img", plot, {class: "thumb", alt: "", hidden: ""})
   const cursor = makeCursor(plot, model)
   const fit = fitted(stage, plot, model)
@@ -245,6 +254,7 @@ export function render({model, el}) {
     sub.textContent = sub.title = content.sub
     sentence.textContent = content.sentence
     message.textContent = content.message
+    renew(commands, content.commands ?? [], (command) => drawCommand(commands, command, said))
     stage.hidden = !content.visible
     plot.setAttribute("role", content.picks ? "figure" : "img")
     plot.setAttribute("aria-label", content.alt)

@@ -39,6 +39,8 @@ class Content:
     alt: str = ""
     message: str = ""
     """A message about what is missing or went wrong; empty for none."""
+    commands: tuple[str, ...] = ()
+    """Commands for a terminal of which the message or the sentence speaks; each has a button that copies it."""
     busy: bool = False
     """Whether the card is still being computed."""
     dark: bool = False

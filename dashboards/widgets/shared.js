@@ -46,6 +46,18 @@ function renew(holder, wanted, draw) {
   controls()[at]?.focus()
 }
 
+// Copies a command; the button, and `said` to a screen reader, tell whether the browser allowed it.
+async function copy(made, command, said) {
+  try {
+    await navigator.clipboard.writeText(command)
+    said.textContent = made.textContent = "Copied"
+  } catch {
+    made.textContent = "Not allowed"
+    said.textContent = `The browser does not allow copying: ${command}`
+  }
+  setTimeout(() => { made.textContent = "Copy" }, 1500)
+}
+
 function save(text, name, type) {
   const link = document.createElement("a")
   link.href = URL.createObjectURL(new Blob([text], {type}))

@@ -1,15 +1,4 @@
-// The table is drawn and sorted on the server. Here are clicks, copying, and what has the focus across drawings.
-
-async function copy(made, command, said) {
-  try {
-    await navigator.clipboard.writeText(command)
-    said.textContent = made.textContent = "Copied"
-  } catch {
-    made.textContent = "Not allowed"
-    said.textContent = `The browser does not allow copying: ${command}`
-  }
-  setTimeout(() => { made.textContent = "Copy" }, 1500)
-}
+// The table is drawn and sorted on the server. Here are clicks, and what has the focus across drawings.
 
 export function render({model, el}) {
   const section = element("section", el, {class: "box results"})

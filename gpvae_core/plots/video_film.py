@@ -78,7 +78,8 @@ def _words(views: Sequence[SeriesView], place: int, k: int | None) -> str:
     """Return the instant in words, with the mean square error of its frame."""
     first = views[0]
     name, _, unit = first.axis.partition(" (")
-    what = f"{name} {first.curves.at[place]:.4g} {unit.rstrip(')')}".strip()
+    unit = unit.rstrip(")").replace("frames", "")  # whose number follows
+    what = f"{name} {first.curves.at[place]:.4g} {unit}".strip()
     if k is None:
         return f"{what}, between frames: predicted"
     if first.missing[k]:

@@ -137,7 +137,8 @@ def test_the_variants_open_on_a_set_with_two_decoders(tmp_path: Path) -> None:
 
 def test_without_an_image_model_it_says_how_to_train_one_and_does(tmp_path: Path) -> None:
     page = opened(tmp_path, query="tab=images")
-    wait_until(page, lambda: "gpvae train --method vae --dataset digits" in message(page, "mapa_neighbours"))
+    command = ("gpvae train --method vae --dataset digits --latent-dim 2 --out runs/vae",)
+    wait_until(page, lambda: page.session.cards["mapa_neighbours"].content["commands"] == command)
     assert not page.first.running, "nothing is trained unless asked for"
     assert page.session.cards["mapa_neighbours"].content["actions"] == (("train", "Train the default pair"),)
 
@@ -328,7 +329,7 @@ def test_a_learned_variant_its_density_and_the_address_of_it_all(offline_page: A
     page.wait_for_function("location.search.includes('learned=line-vae')")
     page.get_by_role("tab", name="Bound and density").click()
     expect(view(page, "density").locator(".sentence")).to_contain_text("Test KL")
-    expect(view(page, "kl").locator(".message")).to_contain_text("gpvae sweep docs/mapa.toml")
+    expect(view(page, "kl").locator("code")).to_have_text("gpvae sweep docs/mapa.toml --out sweeps/mapa")
     page.wait_for_function("location.search.includes('tab=bound')")
     again = opened_in_browser(page, page.url, "bound")
     shown = parse_qs(again.evaluate("location.search.slice(1)"))

@@ -186,7 +186,7 @@ def test_a_filter_goes_into_the_address_and_into_the_command(offline_page: Any, 
     expect(page.locator("section.results code").last).to_have_text(wanted)  # before it: fetch the data, if absent
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     entry(page, "VAE", "command").get_by_role("button").click()
-    expect(page.locator(".said")).to_have_text("Copied")
+    expect(page.locator("section.results .said")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == wanted
     page.get_by_role("combobox", name="Table").click()
     page.locator("li").get_by_text("Table 2 · OMNIGLOT", exact=True).click()

@@ -82,8 +82,12 @@ def test_a_measure_is_computed_once_and_can_be_cancelled(root: Path) -> None:
     assert [(row["what"], row["gap"]) for row in rows] == [("a", first.gap), ("b", second.gap)]
     for theme in (LIGHT, DARK):
         drawn: Any = instance_measures.figure([first, second], theme)
-        assert [list(trace.x) for trace in drawn.data] == [[first.gap, second.gap], [first.kl, second.kl]]
-        assert [trace.error_x.array[0] for trace in drawn.data] == [first.gap_error, first.kl_spread]
+        gaps, own, moved = drawn.data
+        assert [list(trace.x) for trace in (gaps, moved)] == [[first.gap, second.gap], [first.kl, second.kl]]
+        assert [trace.error_x.array[0] for trace in (gaps, moved)] == [first.gap_error, first.kl_spread]
+        assert (list(own.x), own.xaxis) == ([first.own, second.own], gaps.xaxis)
+        assert own.width < gaps.width
+        assert "its own part" in drawn.layout.xaxis.title.text
 
 
 def test_a_posterior_with_parameters_of_its_own_has_nothing_to_measure(root: Path) -> None:

@@ -280,6 +280,11 @@ class InstanceMeasure:
     images: int = 0
     """Training images of which batches are drawn."""
 
+    @property
+    def whole(self) -> bool:
+        """Return whether a mini-batch holds all training images: what is left of `kl` is rounding."""
+        return self.kl is not None and self.batch_size >= self.images
+
 
 ERRORS = {"mse": "MSE", "path": "path RMSE"}
 TIMES = {"total": "in all", "epoch": "an epoch"}
