@@ -47,25 +47,22 @@ def against_time(
 
 
 def _curve(name: str, members: Sequence[TimedGroup], shown: Path | None) -> SpreadCurve:
+    """Return a curve whose marks are labelled by m and data set; what all have alike stands in the legend instead."""
     ordered = sorted(members, key=lambda one: one.seconds.mean)
-    several = len({one.group.runs[0].config.data.name for one in members}) > 1
+    first = [one.group.runs[0] for one in ordered]
+    points = ["" if run.points is None else f"m = {run.points}" for run in first]
+    parts = [column for column in (points, [run.config.data.name for run in first]) if len(set(column)) > 1]
     return SpreadCurve(
-        name=name,
+        name=f"{name}, {points[0]}" if points[0] and points not in parts else name,
         x=[one.seconds.mean for one in ordered],
         y=[one.error.mean for one in ordered],
         sd=[one.error.sd for one in ordered],
         runs=[one.error.runs for one in ordered],
         x_sd=[one.seconds.sd for one in ordered],
-        labels=[_label(one.group.runs[0], several) for one in ordered],
+        labels=[", ".join(label) for label in zip(*parts, strict=True)],
         of=[", ".join(run.name for run in one.group.runs) for one in ordered],
         ringed=[any(run.path == shown for run in one.group.runs) for one in ordered],
     )
-
-
-def _label(run: RunOnDisk, several: bool) -> str:
-    """Return what tells a run from others of its curve: its m and, of several data sets, the name."""
-    points = "" if run.points is None else f"m = {run.points}"
-    return ", ".join(part for part in (points, run.config.data.name if several else "") if part)
 
 
 class _ErrorAgainstTime(SpreadFigure, ABC):

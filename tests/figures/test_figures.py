@@ -184,8 +184,16 @@ def test_runs_on_more_data_of_a_source_are_joined_and_named(tmp_path: Path) -> N
     runs = [RunOnDisk(tmp_path / str(k), config, "") for k, config in enumerate(configs)]
     seconds, errors = {runs[0].path: 2.0, runs[1].path: 3.0}, {runs[0].path: 0.5, runs[1].path: 0.4}
     (curve,) = against_time(runs, errors, seconds)
-    assert (curve.name, list(curve.x), list(curve.y)) == ("svgp", [2.0, 3.0], [0.5, 0.4])
-    assert list(curve.labels) == [f"m = 4, {name}" for name in names]
+    assert (curve.name, list(curve.x), list(curve.y)) == ("svgp, m = 4", [2.0, 3.0], [0.5, 0.4])
+    assert list(curve.labels) == list(names)
+    (one,) = against_time(runs[:1], errors, seconds)
+    assert (one.name, list(one.labels)) == ("svgp, m = 4", [])
+    wide = RunOnDisk(tmp_path / "wide", make_config("svgp:8", DataConfig(name=names[1]), shape), "")
+    (both,) = against_time([*runs, wide], {**errors, wide.path: 0.3}, {**seconds, wide.path: 4.0})
+    assert (both.name, list(both.labels)) == (
+        "svgp",
+        [f"m = {m}, {name}" for m, name in zip((4, 4, 8), (*names, names[1]), strict=True)],
+    )
 
 
 def test_errors_of_images_stand_against_m_and_against_the_batch_size(ungrouped: Path) -> None:
