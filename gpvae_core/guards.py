@@ -99,7 +99,6 @@ def interrupted_by_signal() -> Iterator[None]:
 
     for number in previous:
         signal.signal(number, interrupt)
-        atexit.register(signal.signal, number, signal.SIG_IGN)
     stopped = False
     try:
         yield
@@ -110,6 +109,8 @@ def interrupted_by_signal() -> Iterator[None]:
         for number, handler in previous.items():
             ends = stopped or signal.getsignal(number) is end
             signal.signal(number, end if ends else handler)
+            # Registered last, it is called first: before what a library that was imported meanwhile does at the end.
+            atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 def _lock_file(real: Path) -> Path:

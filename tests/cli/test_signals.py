@@ -184,6 +184,34 @@ def test_a_sweep_ends_in_one_line(tmp_path: Path, began: str, signals: list[int 
         assert all(steps(run) > 0 for run in runs)
 
 
+ENDING = """
+import atexit, signal, sys, time
+from gpvae_core.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def clear_up():
+    print("clearing up", flush=True)
+    time.sleep(1)
+
+def command(**options):
+    atexit.register(clear_up)  # as torch does when a command imports it
+
+main.app = command
+main.main()
+"""
+
+
+def test_ctrl_c_while_libraries_clear_up_at_the_end_is_no_traceback() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", ENDING], env=environment, **pipes)
+    assert process.stdout is not None
+    assert "clearing up" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (0, "")
+
+
 @pytest.mark.slow
 def test_a_scheduler_killed_in_mid_sweep_is_one_line(tmp_path: Path) -> None:
     """Before, 37 lines of Dask's traceback came first."""
