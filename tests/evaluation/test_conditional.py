@@ -63,6 +63,16 @@ def test_scores_are_those_of_the_gaussian_predictive_distribution(linear: Run) -
     assert result.path_rmse is None
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 40, 41, 100, 4000])
+def test_the_interval_of_samples_is_that_of_their_quantiles(count: int) -> None:
+    from gpvae_core.evaluation.conditional import _interval
+
+    drawn = torch.randn(count, 3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    for samples in (drawn, (drawn > 1.5).float()):
+        expected = torch.quantile(samples, torch.tensor([0.025, 0.975]), dim=0)
+        torch.testing.assert_close(torch.stack(_interval(samples)), expected)
+
+
 def test_a_sample_decoded_is_worse_than_the_mean_by_the_variance_on_average(linear: Run) -> None:
     several = [evaluate_conditional(linear, k=1, seed=seed) for seed in range(40)]
     q = inference("svgp", {**BY_VIEW, "inference.points": 4}, linear.model).latents(DeviceSplit(DATA.test, CPU))
