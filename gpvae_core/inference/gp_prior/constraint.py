@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,8 +42,8 @@ class Terms:
     """Mean over an image's observed pixels of (y - mu(z))^2."""
     kl: Float[Tensor, ""]
     """The batch's share of the KL term, summed over channels, in nats."""
-    noise_fit: Float[Tensor, ""]
-    """Mean log p(y_i|z_i) in nats as a function of the likelihood's own parameters alone, such as sigma_x."""
+    noise_fit: Callable[[], Float[Tensor, ""]]
+    """Returns mean log p(y_i|z_i) in nats as a function of the likelihood's own parameters alone, such as sigma_x."""
 
 
 class Constraint(nn.Module, ABC):
@@ -101,7 +101,7 @@ class Geco(Constraint):
             bounded = (self.log_multiplier + self.average).clamp(-MOST_LOG_MULTIPLIER, MOST_LOG_MULTIPLIER)
             self.log_multiplier.copy_(bounded)
         # sigma_x is no part of GECO's loss: it is fitted to the reconstructions as they are.
-        return terms.noise_fit - loss
+        return terms.noise_fit() - loss
 
     def figures(self) -> dict[str, float]:
         return {"constraint": float(self.average), "multiplier": float(self.log_multiplier.exp())}

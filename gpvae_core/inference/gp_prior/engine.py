@@ -155,7 +155,10 @@ class GPPriorInference(ConditionalInference):
             z, penalty = q.mean, (0.5 * q.variance.sum(1) / vae.likelihood.sigma_x.square()).to(x.dtype)
         g = vae.decode(z.to(x.dtype))
         square_error = pixel_mean((x - vae.likelihood.mean(g)).square(), observed)
-        noise_fit = vae.likelihood.log_prob(x, g.detach(), observed).mean()
+
+        def noise_fit() -> Tensor:
+            return vae.likelihood.log_prob(x, g.detach(), observed).mean()
+
         return Terms(vae.likelihood.log_prob(x, g, observed) - penalty, square_error, kl, noise_fit)
 
     def _observations(self, vae: VAE, split: DeviceSplit, index: Int64[Tensor, " B"]) -> PseudoObservations:

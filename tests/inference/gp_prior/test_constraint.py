@@ -12,7 +12,7 @@ from gpvae_core.inference.gp_prior.constraint import FixedBeta, Geco, Terms, unm
 
 def terms(error: float, kl: float = 3.0) -> Terms:
     square = torch.full((4,), error, requires_grad=True)
-    return Terms(torch.full((4,), -2.0), square, torch.tensor(kl), torch.tensor(-1.5))
+    return Terms(torch.full((4,), -2.0), square, torch.tensor(kl), lambda: torch.tensor(-1.5))
 
 
 def test_beta_weighs_the_kl_per_image() -> None:
