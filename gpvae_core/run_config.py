@@ -103,8 +103,8 @@ class TrainConfig(BaseModel):
         default=0.0,
         ge=0,
         le=MOST,
-        description="largest norm of a tensor's gradient in multiples of its usual one by Adam's mean of squares, to "
-        "which larger ones are scaled down, such as 5 at a high learning rate; 0: none is",
+        description="scales a tensor's gradient down to this many times its usual norm, by Adam's mean of squares, "
+        "where it is larger, for example 5 at a high learning rate; 0 for no limit",
     )
     samples: int = Field(default=1, ge=1, le=MOST_SAMPLES, description="samples of z for each image and step")
     patience: int = Field(
@@ -257,6 +257,8 @@ def _unsupported(method: str, inference: str, key: str, required: Any, value: An
         return f"method '{method}': {inference} works only with a plain encoder, got the {key} '{value}': leave it out"
     if key in FLAGS:
         return f"method '{method}' trains its decoder, as {inference} does: leave out {FLAGS[key]}"
+    if key in PARTS:
+        return f"method '{method}' works only with --set {key}.kind={required}, got {value}"
     return f"method '{method}' works only with --set {key}={required}, got {value}: leave it out"
 
 

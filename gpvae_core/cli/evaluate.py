@@ -32,7 +32,12 @@ def command(
     run: Annotated[Path, typer.Argument(parser=given_path, help="Folder of a trained run.")],
     split: Annotated[str, typer.Option(help="Images to evaluate: test or validation.")] = "test",
     k: Annotated[
-        int, typer.Option(min=1, max=MOST_COUNT, help="Number of importance samples of the IWAE bound.")
+        int,
+        typer.Option(
+            min=1,
+            max=MOST_COUNT,
+            help="Number of importance samples of the IWAE bound, or of predictive samples of a run with a GP prior.",
+        ),
     ] = 100,
     instances: Annotated[
         int | None,
@@ -197,7 +202,12 @@ def command(
             "--hmc": hmc or None,
             "--mixture": mixture or None,
         }
-        _refuse_without_effect({name: (value, False, "a log p(x) of single images") for name, value in given.items()})
+        _refuse_without_effect(
+            {
+                name: (value, False, "log p(x) of single images, which no run with a GP prior has")
+                for name, value in given.items()
+            }
+        )
         if as_published and split != "test":
             raise UserError(f"--as-published is a figure of the test images: wanted no --split {split}")
         evaluate_at_columns(loaded, split, k, seed, instances, as_published, remarks, json_, out)

@@ -103,7 +103,7 @@ def _print(result: ConditionalEvaluation) -> None:
     if result.context is not None:
         say(f"{result.context} images that predictions are given are not scored")
     if result.path_rmse is not None:
-        say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} in its units")
+        say(f"latents after one affine fit to the known path: RMSE {number(result.path_rmse)} in units of the path")
     if result.yardsticks.nearest_view_rotated is not None:
         say("the rotated view knows that the column is an angle of the picture, which no model is told")
 
@@ -144,7 +144,7 @@ def _remarks(result: InstanceMeasures) -> list[str]:
     if result.pseudo_gap is not None:
         error = math.sqrt(sum(e * e for e in result.pseudo_gap.errors) / len(result.pseudo_gap.errors))
         lines.append(
-            f"gaps are at least so large, up to the Monte Carlo error of one, {number(error)} nats (rms); "
-            f"{number(result.pseudo_gap.seconds)} s"
+            f"each gap is at least that large: the search may end below the best bound; its Monte Carlo error is "
+            f"{number(error)} nats (root mean square), and measuring all took {number(result.pseudo_gap.seconds)} s"
         )
     return lines

@@ -18,7 +18,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.gp_prior.cholesky import safe_cholesky
 
 MOST_FEATURES = 4096
-"""Most columns of a factor: beyond them, algebra with it is slower than a sparse approximation is inexact."""
+"""Most columns of a factor: with more of them a sparse approximation, as of svgp, is the better choice."""
 
 
 @dataclass(frozen=True)

@@ -213,9 +213,14 @@ def source_name(name: str) -> str:
 def _registered(head: str, name: str) -> type[Source]:
     """Return the source called `head`. Raises UserError, for a path alone with the name that reads it."""
     if head not in DATASETS.summaries() and ("/" in head or os.path.exists(name)):
-        kind = "array" if Path(name).suffix == ".npz" else "images"
-        raise UserError(f"unknown dataset '{name}'; for data of your own write '{kind}:{name}'")
+        raise UserError(f"unknown dataset '{name}'; for data of your own write {_kind_of(name)}")
     return DATASETS.get(head)
+
+
+def _kind_of(path: str) -> str:
+    """Return, by its ending, how data of a user's own are named."""
+    kinds = {".npz": ("array", "table"), ".csv": ("table",), ".parquet": ("table",)}.get(Path(path).suffix, ("images",))
+    return " or, with columns, ".join(f"'{kind}:{path}'" for kind in kinds)
 
 
 def short_name(name: str) -> str:
@@ -233,7 +238,7 @@ def source_of(config: DataConfig) -> Source:
     if source.takes_path and not argument:
         raise UserError(f"wanted '{head}:PATH', got '{head}' without a path")
     if argument and not source.takes:
-        raise UserError(f"data set '{head}' takes no path, got '{config.name}'; did you mean 'images:{argument}'?")
+        raise UserError(f"data set '{head}' takes no path, got '{config.name}'; did you mean {_kind_of(argument)}?")
     if config.size is not None and not source.resizable:
         raise UserError(f"data set '{head}' has a fixed size: leave out size={config.size}")
     if config.levels is not None and not source.scalable:

@@ -20,7 +20,7 @@ from torch import Tensor
 from gpvae_core.data.auxiliary import Auxiliary, Column
 from gpvae_core.data.damage import counted
 from gpvae_core.data.split import Split
-from gpvae_core.errors import UserError, clipped, unknown
+from gpvae_core.errors import UserError, clipped, nearest, unknown
 from gpvae_core.evaluation.process import conditional_inference
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference, columns_of
@@ -105,9 +105,10 @@ def predict(
     used = _columns(run, engine)
     for column in used:
         if column.name not in columns:
+            close = nearest(column.name, columns)
             raise UserError(
                 f"wanted values of column '{column.name}', on which run '{run.name}' depends, got "
-                f"{counted([*columns], 'column')}"
+                f"{counted([*columns], 'column')}" + (f"; if '{close}' is it, name it '{column.name}'" if close else "")
             )
     values = {column.name: _values(column, np.asarray(columns[column.name])) for column in used}
     auxiliary = Auxiliary(used, values)

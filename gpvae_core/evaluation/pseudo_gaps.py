@@ -30,9 +30,9 @@ from gpvae_core.runs import Run
 class PseudoGaps:
     """The gaps of some groups or images, in nats.
 
-    An ascent can end below the best bound, so that a gap is one at least. The gap of an image is that of the bound of
-    all images, which one pseudo-observation can raise by far more than its own image's part where those of the others
-    are poor.
+    An ascent can end below the best bound, so that a gap is one at least. The gap of an image is the growth
+    of the bound of all images. Where the pseudo-observations of other images are poor, it can be far larger than the
+    part of it that is the image's own, as one pseudo-observation moves the latents of all.
     """
 
     index: NDArray[np.int64]

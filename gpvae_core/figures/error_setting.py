@@ -116,7 +116,7 @@ class RmseAgainstPoints(_AgainstSetting):
 
     setting: ClassVar[ComparedSetting] = POINTS
     caption: ClassVar[str] = "latents after one affine fit to the known paths of test videos"
-    y: ClassVar[str] = "RMSE of the path (its units)"
+    y: ClassVar[str] = "RMSE of the path (units of the known path)"
 
     def lacking(self, run: RunOnDisk) -> str:
         columns = read_record(run.path / "meta.json", RunMetadata).columns

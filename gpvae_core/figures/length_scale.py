@@ -31,8 +31,8 @@ class LengthScaleOverTraining(SpreadFigure):
         if _keys(run):
             return ""
         return (
-            f"run '{run.name}' has no learned length scale in its metrics: wanted a run with a GP prior whose kernel "
-            "has one and is learned (prior.kernel without learn=false), trained since these are kept"
+            f"run '{run.name}' has no learned length scale in its metrics: wanted a run with a GP prior that learns "
+            'one, as with --set prior.kernel="rbf(time, learn=length_scale)"'
         )
 
     def view(self, runs: Sequence[RunOnDisk], progress: Progress) -> SpreadView:

@@ -39,6 +39,7 @@ def figure(view: SeriesView, theme: Theme) -> go.Figure:
             )
         )  # fmt: skip
     layout = frame(theme, WIDTH, HEIGHT, (46, 8, 8, 38))
-    layout["xaxis"] = axis(theme, "frame given", range=[-1.0, count + 0.6], showgrid=False)
+    ticks = [int(tick) for tick in np.unique(np.linspace(1, count, min(count, 6)).round())]
+    layout["xaxis"] = axis(theme, "frame given", range=[-1.0, count + 0.6], showgrid=False, tickvals=ticks)
     layout["yaxis"] = axis(theme, "frame predicted", range=[count + 0.6, 0.4], showgrid=False)
     return figure_of(marks, layout)

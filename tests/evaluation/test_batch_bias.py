@@ -31,6 +31,11 @@ def test_a_batch_of_everything_moves_nothing(run: Run) -> None:
     assert np.abs([found.kl, found.kl_spread, found.bias, found.bias_by_chance]).max() < 1e-6
 
 
+def test_what_is_to_be_expected_by_chance_falls_with_the_root_of_the_number_of_batches(run: Run) -> None:
+    few, many = (batch_bias(run, np.arange(20), batches=count, seed=1).bias_by_chance.mean() for count in (20, 320))
+    assert few / many == pytest.approx(4.0, rel=0.15)
+
+
 def test_the_distance_is_that_of_eq_9(run: Run) -> None:
     """By the matrices of the paper: Sigma_b = K_mm + N/b K_mb diag(sigma~^-2) K_bm."""
     index, batches, count = np.array([3, 11]), 4, len(DATA.train)

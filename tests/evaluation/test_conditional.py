@@ -73,8 +73,9 @@ def test_the_interval_of_samples_is_that_of_their_quantiles(count: int) -> None:
         torch.testing.assert_close(torch.stack(_interval(samples)), expected)
 
 
-def test_a_sample_decoded_is_worse_than_the_mean_by_the_variance_on_average(linear: Run) -> None:
-    several = [evaluate_conditional(linear, k=1, seed=seed) for seed in range(40)]
+@pytest.mark.parametrize("k", [1, 4])
+def test_a_sample_decoded_is_worse_than_the_mean_by_the_variance_on_average(linear: Run, k: int) -> None:
+    several = [evaluate_conditional(linear, k=k, seed=seed) for seed in range(40)]
     q = inference("svgp", {**BY_VIEW, "inference.points": 4}, linear.model).latents(DeviceSplit(DATA.test, CPU))
     spread = float((q.variance @ A.square()).mean())
     excess = np.mean([(r.mse_sample.mean or 0) - (r.mse.mean or 0) for r in several])
@@ -86,7 +87,27 @@ def test_the_yardsticks_are_their_formulas(linear: Run) -> None:
     train, test = DATA.train, DATA.test
     error = (test.pixels() - train.pixels().mean(0)).square().mean()
     assert yardsticks.mean_image.mean == pytest.approx(float(error), rel=1e-4)
-    assert yardsticks.nearest_view is None or yardsticks.nearest_view.n < len(test), "series of the test are new"
+    assert yardsticks.nearest_view is not None
+    assert yardsticks.nearest_view.n == 0, "series of the test are new"
+
+
+def test_a_view_is_rotated_counter_clockwise_by_the_difference_of_the_angles() -> None:
+    from gpvae_core.data.auxiliary import Auxiliary, Column
+    from gpvae_core.data.split import Split
+    from gpvae_core.evaluation.conditional import _yardsticks
+
+    rng, column = np.random.default_rng(0), Column("angle", "number", period=2 * np.pi, unit="rad")
+
+    def views(images: np.ndarray, angles: list[float]) -> Split:
+        return Split(images, np.zeros(len(images), np.int64), 1, Auxiliary((column,), {"angle": np.array(angles)}))
+
+    seen = rng.uniform(0, 1, (1, 1, 5, 5)).astype(np.float32)
+    turned = np.stack([np.rot90(seen[0], k, (1, 2)) for k in (1, -1)])
+    found = _yardsticks(views(seen, [0.1]), views(turned, [0.1 + np.pi / 2, 0.1 + 1.5 * np.pi]), False)
+    assert found.nearest_view is not None
+    assert found.nearest_view_rotated is not None
+    assert found.nearest_view.mean == pytest.approx(np.square(turned - seen).mean(), rel=1e-5)
+    assert (found.nearest_view_rotated.mean or 0) < 1e-10
 
 
 def test_nearest_views_share_the_categories_and_wrap_at_the_period() -> None:
@@ -183,7 +204,7 @@ def test_the_command_prints_it_and_refuses_what_has_no_effect(tmp_path: Path) ->
     assert "kept no weights over training" in done.stderr
     done = gpvae("evaluate", run, "--hmc", "3", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--hmc has no effect without a log p(x) of single images" in done.stderr
+    assert "--hmc has no effect without log p(x) of single images, which no run with a GP prior has" in done.stderr
 
 
 def test_measures_of_instances_come_where_a_method_has_them(tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def test_scores_are_over_observed_pixels_and_missing_frames_are_not_scored(tmp_p
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
+        ({"time": TIMES, "Serie": TIMES}, "got 2 columns ('time', 'Serie'); if 'Serie' is it, name it 'series'"),
         ({"time": TIMES}, "wanted values of column 'series', on which run 'run' depends, got 1 column ('time')"),
         ({"time": TIMES, "series": ["series 1"]}, "column 'series': wanted int64 of shape (4,)"),
         ({"time": TIMES[:1], "series": ["series 99"]}, "unknown series 'series 99'; did you mean 'series 9'"),

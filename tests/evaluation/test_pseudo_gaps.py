@@ -137,7 +137,8 @@ def test_the_best_pseudo_observation_of_an_image_is_that_of_its_likelihood(metho
     assert found.gap[0] == pytest.approx(expected, abs=4 * found.error[0] + 0.02)
     assert found.error[0] < 0.2 * expected
     assert found.own is not None
-    assert found.own[0] == pytest.approx(own, abs=4 * found.error[0] + 0.02)
+    assert own > 1
+    assert found.own[0] == pytest.approx(own, abs=0.1)
     assert 0 <= found.gap[1] < expected + 4 * found.error[1], "the others are at their best"
 
 

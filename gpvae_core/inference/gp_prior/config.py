@@ -104,10 +104,10 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
                 "data without"
             )
         process = prior.process(columns, self.represented)
-        if not self.learn_vectors:
-            if not process.inputs.tables:
-                raise UserError("learn_vectors has no effect: the kernel takes no vector of a category that is learned")
-            process.inputs.tables.requires_grad_(False)
+        for name in () if process.inputs.tables else ("learn_vectors", "vectors"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise UserError(f"{name} has no effect: the kernel takes no vector of a category that is learned")
+        process.inputs.tables.requires_grad_(self.learn_vectors)
         family = self.family(process.inputs.width, latent_dim)
         family.check(process)
         return GPModel(process, family, self._constraint())

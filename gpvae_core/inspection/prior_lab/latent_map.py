@@ -14,7 +14,7 @@ from gpvae_core.progress import Progress
 PERPLEXITY = 50.0
 MOST = 2000
 """Images of the map."""
-PLAIN = "its place is its code"
+PLAIN = "its place is that mean itself"
 
 
 def latent_map(lab: ConditionalLab, progress: Progress) -> PriorMap:

@@ -15,6 +15,7 @@ from gpvae_core.inference.base import INFERENCES, Step
 from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
 from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor
+from gpvae_core.inference.gp_prior.sparse import pooled
 from gpvae_core.inference.gp_prior.svgp import BatchOptimum
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
@@ -145,6 +146,20 @@ def test_the_kl_terms_of_an_epochs_batches_add_up_to_that_of_all_images(method: 
     assert parts.figures()["kl"] == pytest.approx(whole.figures()["kl"], rel=1e-6)
 
 
+def test_images_that_are_pooled_in_pieces_are_those_pooled_at_once() -> None:
+    vae = model("svgp:4", BY_VIEW)
+    engine, split = inference("svgp:4", BY_VIEW, vae), DeviceSplit(DATA.train, CPU)
+    gp = vae.extra
+    assert isinstance(gp, GPModel)
+    assert isinstance(gp.family, BatchOptimum)
+    with torch.no_grad():
+        points, inputs = gp.family.inducing.points(gp.prior), gp.prior.at(columns_of(split))
+        parts = gp.family.inducing, gp.prior, points, inputs, engine.pseudo_observations(split)
+        whole, pieces = pooled(*parts), pooled(*parts, chunk=5)
+    torch.testing.assert_close(pieces.mean, whole.mean)
+    torch.testing.assert_close(pieces.root, whole.root)
+
+
 def test_deep_svigp_decodes_means_and_pays_for_the_spread() -> None:
     """C.5: log N(y; psi(m), sigma^2) - sum_l v^l / (2 sigma^2), against the formula."""
     vae = model("deep-svigp:4", BY_VIEW)
@@ -194,6 +209,12 @@ def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
         ("svgp", {"prior.kernel": "white()"}, "at least one column"),
         ("gp-vae", {**BY_TIME, "inference.learn_vectors": False}, "takes no vector of a category that is learned"),
         ("svgp", {**BY_VIEW, "inference.vectors": "no"}, "unknown start of vectors 'no'"),
+        (
+            "svgp",
+            {"prior.kernel": "rbf(time)", "inference.vectors": "random"},
+            "vectors has no effect: the kernel takes",
+        ),
+        ("deep-svigp", {**BY_VIEW, "likelihood.kind": "bernoulli"}, "only with --set likelihood.kind=gaussian, got"),
         ("svgp", {**BY_VIEW, "inference.tolerance": 0.1}, "tolerance has no effect with balance=elbo"),
         ("svgp", {**BY_VIEW, "inference.balance": "geco", "beta": 2}, "beta has no effect with balance=geco"),
         ("hensman", {**BY_VIEW, "least_variance": 0.1}, "least_variance has no effect for method 'hensman'"),

@@ -15,12 +15,13 @@ from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.inference.gp_prior.representation import PooledVectors, Representation, context
+from gpvae_core.inference.gp_prior.represented import context_of
 from gpvae_core.inference.gp_prior.svgp import BatchOptimum
 from gpvae_core.progress import Cancelled
 from gpvae_core.runs import load_run
 from gpvae_core.training import resume, train
 from gpvae_core.validation import DeviceSplit
-from tests.inference.gp_prior.series_data import CPU, DATA, config, trained
+from tests.inference.gp_prior.series_data import CPU, DATA, config, model, trained
 from tests.inference.gp_prior.test_training import StopAfter
 
 
@@ -80,6 +81,16 @@ UNSEEN: dict[str, Any] = {
     "train.epochs": 4,
 }
 """No series of the test split is one of the training split."""
+
+
+def test_images_of_categories_that_are_known_are_no_context() -> None:
+    gp = model("svgp", UNSEEN).extra
+    assert isinstance(gp, GPModel)
+    split, known = DeviceSplit(DATA.test, CPU), torch.arange(12) < 9  # of series 8 to 11 the first
+    codes = split.columns["series"]
+    wanted = [bool(code >= 9 and (codes[:place] == code).sum() < 2) for place, code in enumerate(codes.tolist())]
+    assert context_of(gp, split, known).tolist() == wanted
+    assert sum(wanted) == 3 * 2
 
 
 def test_a_stopped_run_resumes_exactly_in_both_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gpvae_core.errors import UserError
+from gpvae_core.inference.conditional import sample
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.likelihoods.gaussian import GaussianLikelihood
 from gpvae_core.progress import Cancelled
@@ -118,6 +119,20 @@ def test_a_gp_prior_predicts_images_at_held_out_times(tmp_path: Path) -> None:
     by_mean_image = -0.5 * pixels * (1 + float(torch.log(torch.tensor(2 * torch.pi * residual))))
     assert last["validation_elbo"] > first["validation_elbo"]
     assert last["validation_elbo"] > by_mean_image + 3
+
+
+@pytest.mark.parametrize("method", ["gp-vae", "svgp:4"])
+def test_groups_are_scored_by_their_bound_of_which_the_kl_is_taken(method: str) -> None:
+    engine = inference(method, BY_TIME)
+    vae, split, index = engine._setup.vae, engine._setup.validation, torch.arange(len(engine._setup.validation))
+    assert isinstance(vae.extra, GPModel)
+    with torch.no_grad():
+        _, inputs, rows = engine.arranged(split, index, engine.pseudo_observations(split))
+        kl = float(vae.extra.family.approximate(vae.extra.prior, inputs, rows, 1.0).kl.sum())
+        z = sample(engine.latents(split), torch.Generator().manual_seed(0)).float()
+        fit = float(vae.likelihood.log_prob(split.all(), vae.decode(z)).double().sum())
+    assert kl > 0.1
+    assert engine.score() == pytest.approx((fit - kl) / len(split), rel=1e-5)
 
 
 def test_a_family_that_decodes_means_is_scored_at_them() -> None:
