@@ -90,9 +90,13 @@ def impute_command(
         from gpvae_core.runs import load_run
 
         loaded = load_run(run, device=device)
+        data = loaded.data
+    part = {"train": data.train, "validation": data.validation, "test": data.test}.get(split)
+    if part is not None and part.auxiliary is not None and part.observed is None:
+        raise UserError(f"there is nothing to fill in: no pixel of the {split} images of '{loaded.name}' is missing")
     with terminal_progress() as progress:
         found = impute(loaded, _part(split), k, seed, progress)
-    part = {"train": loaded.data.train, "validation": loaded.data.validation, "test": loaded.data.test}[split]
+    assert part is not None
     assert part.auxiliary is not None
     columns = {
         f"column_{column.name}": np.array(column.names)[part.auxiliary[column.name]]

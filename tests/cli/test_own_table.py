@@ -145,6 +145,15 @@ def test_from_a_csv_with_gaps_to_predictions_of_a_conditional_vae(tmp_path: Path
     assert "wanted values of column 'time', on which run 'run' depends" in found.stderr
 
 
+def test_there_is_nothing_to_fill_in_where_all_pixels_are_there(tmp_path: Path) -> None:
+    small = ["--epochs", "1", "--set", "net.kind=fc", "--set", "net.hidden=8", "--out", "run"]
+    done("train", "--method", "svgp:4", "--dataset", "moving-ball:2", *small, cwd=tmp_path)
+    found = gpvae("impute", "run", "--out", "filled.npz", cwd=tmp_path)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "there is nothing to fill in: no pixel of the test images of 'run' is missing" in found.stderr
+    assert not (tmp_path / "filled.npz").exists()
+
+
 def refused(table: Path) -> None:
     """What is wrong is one line, and no file is overwritten or left behind."""
     files = {path.name: path.read_bytes() for path in table.glob("*.npz")}
