@@ -86,6 +86,8 @@ class Dataset:
     """A remark for readers of results, such as that the images are a subset or that files were left out; else empty."""
     truth: KnownTruth | None = None
     """The model from which the data were drawn, if it is known."""
+    doubtful: tuple[str, ...] = ()
+    """Names of the columns of few whole numbers that were guessed to be categories, and may be numbers."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -112,6 +114,8 @@ class RawData:
     """See `Dataset.truth`."""
     shown: ShownClasses | None = None
     """The classes that people see, if they are not those of `class_names`, by which the fingerprint is computed."""
+    doubtful: tuple[str, ...] = ()
+    """See `Dataset.doubtful`."""
 
 
 class Source(ABC):
@@ -284,6 +288,7 @@ def load(config: DataConfig) -> Dataset:
         fingerprint=fingerprint(*splits),
         note=raw.note,
         truth=raw.truth,
+        doubtful=raw.doubtful,
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks of data with missing pixels and missing frames."""
+"""Checks of pixels before a training: those that are missing, and those outside of a likelihood's range."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ def wants_some_pixels(data: Dataset) -> None:
     for part, split in {"training": data.train, "validation": data.validation}.items():
         if split.observed is not None and not split.observed.any():
             raise UserError(f"'{data.name}': wanted {part} images with observed pixels, got missing frames alone")
+
+
+def wants_shares(data: Dataset, likelihood: str) -> None:
+    """Raise UserError if a pixel is outside of [0, 1], on which alone this likelihood is a density."""
+    splits = (data.train, data.validation, data.test)
+    low = min(float(split.images.min()) / split.levels for split in splits)
+    high = max(float(split.images.max()) / split.levels for split in splits)
+    if low < 0 or high > 1:
+        raise UserError(
+            f"the likelihood '{likelihood}' is of pixels in [0, 1], and those of '{data.name}' are from {low:.3g} to "
+            f"{high:.3g}: leave it out, or take --set likelihood.kind=gaussian"
+        )

@@ -189,16 +189,18 @@ def _raw(rows: Rows, seed: int, path: Path) -> RawData:
     everything = Split(rows.images, np.zeros(len(rows.images), np.int64), rows.levels, auxiliary, observed)
     notes = (*rows.notes, _guesses(rows.filled), _holes_note(rows.observed), _split_note(rows.parts))
     note = "; ".join(filter(None, notes))
+    doubtful = tuple(filled.column.name for filled in rows.filled if filled.doubtful)
     names = ("images",)
     if rows.parts is None:
-        return RawData(*stratified_test_split(everything, seed, f"'{path}'"), names, note=note)
+        parts = stratified_test_split(everything, seed, f"'{path}'")
+        return RawData(*parts, names, note=note, doubtful=doubtful)
     part_of = np.array(rows.parts)
     train, test, validation = (
         everything.take(np.flatnonzero(part_of == part)) for part in ("train", "test", "validation")
     )
     if not len(test):
         train, test = stratified_test_split(train, seed, f"'{path}'")
-    return RawData(train, test, names, validation if len(validation) else None, note)
+    return RawData(train, test, names, validation if len(validation) else None, note, doubtful=doubtful)
 
 
 def _guesses(filled: Sequence[Filled]) -> str:

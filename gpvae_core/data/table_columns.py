@@ -48,6 +48,8 @@ class Filled:
     values: np.ndarray
     guessed: bool
     """Whether the role was guessed."""
+    doubtful: bool = False
+    """Whether the values are few whole numbers that were guessed to be categories."""
 
 
 def parse_heading(text: str, where: str) -> ColumnHeading:
@@ -151,7 +153,8 @@ def fill(heading: ColumnHeading, values: np.ndarray, where: Where, header: str) 
     if role == "category":
         read, codes = np.unique(values, return_inverse=True)
         shown = shown_classes([str(value) for value in read])
-        return Filled(_column(header, heading.name, "category", names=shown.names), shown.index[codes], guessed)
+        column, doubtful = _column(header, heading.name, "category", names=shown.names), values.dtype.kind in "iu"
+        return Filled(column, shown.index[codes], guessed, guessed and doubtful)
     numbers = values.astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(numbers).reshape(len(numbers), -1).all(1))
     if len(wrong):

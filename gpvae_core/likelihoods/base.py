@@ -72,6 +72,8 @@ class LikelihoodConfig(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
+    shares: ClassVar[bool] = False
+    """Whether it is of pixels in [0, 1] alone."""
 
     @abstractmethod
     def build(self) -> Likelihood:

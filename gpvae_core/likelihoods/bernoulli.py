@@ -38,6 +38,7 @@ class BernoulliConfig(LikelihoodConfig):
     """Bernoulli likelihood for black and white images; the decoder's output is a logit (grey levels are accepted)."""
 
     kind: ClassVar[str] = "bernoulli"
+    shares: ClassVar[bool] = True
 
     def build(self) -> BernoulliLikelihood:
         return BernoulliLikelihood()

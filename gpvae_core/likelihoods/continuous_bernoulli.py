@@ -81,6 +81,7 @@ class ContinuousBernoulliConfig(LikelihoodConfig):
     """Continuous Bernoulli likelihood (Loaiza-Ganem & Cunningham 2019) of grey levels; the decoder gives a logit."""
 
     kind: ClassVar[str] = "continuous_bernoulli"
+    shares: ClassVar[bool] = True
 
     def build(self) -> ContinuousBernoulliLikelihood:
         return ContinuousBernoulliLikelihood()

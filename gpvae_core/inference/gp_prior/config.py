@@ -10,9 +10,11 @@ import torch
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import nn
 
+from gpvae_core.covariances.expression import parse_kernel
+from gpvae_core.covariances.stationary import StationaryConfig
 from gpvae_core.data.auxiliary import Column
 from gpvae_core.data.base import Dataset
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, clipped
 from gpvae_core.inference.base import TrainingSetup
 from gpvae_core.inference.conditional import ConditionalConfig, columns_of
 from gpvae_core.inference.gp_prior.constraint import Constraint, FixedBeta, Geco
@@ -122,6 +124,7 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
         """Set vectors of categories and inducing points to their start at the training images."""
         model = vae.extra
         assert isinstance(model, GPModel)
+        _refuse_doubtful(model.prior.config.kernel, data)
         start_vectors(model.prior.inputs, data.train, self.vectors, seed)
         train = DeviceSplit(data.train, next(model.parameters()).device)
         find_vectors(model, train)
@@ -129,6 +132,18 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:
         return GPPriorInference(setup, self.least_variance, self.largest_variance, self.needs_whole_groups)
+
+
+def _refuse_doubtful(kernel: str, data: Dataset) -> None:
+    """Raise UserError if a kernel of distances takes whole numbers that were guessed to be categories."""
+    for term in parse_kernel(kernel).terms():
+        if term.column in data.doubtful and isinstance(term.config, StationaryConfig):
+            name, count = term.column, len(next(c.names for c in data.columns if c.name == term.column))
+            raise UserError(
+                f"column '{name}' has {count} different whole numbers, which were taken for categories, of each of "
+                f"which '{clipped(kernel)}' would learn a vector: write '{name}:number' in the table's header, or "
+                f"'{name}:category' if that is meant"
+            )
 
 
 class WholeGroupsConfig(GPPriorInferenceConfig, ABC):

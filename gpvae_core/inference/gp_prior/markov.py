@@ -30,9 +30,10 @@ def process_of(prior: GPPrior) -> MaternProcess:
 
 
 def _unsuitable(prior: GPPrior) -> UserError:
+    names = list(prior.inputs.tables)
     return UserError(
         "method 'markov' wants one Matern kernel of one number, such as --set prior.kernel='matern(time, nu=1.5)', got "
-        f"'{clipped(prior.config.kernel)}'"
+        f"'{clipped(prior.config.kernel)}'" + (f", where '{names[0]}' is a category" if names else "")
     )
 
 

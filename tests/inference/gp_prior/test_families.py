@@ -199,6 +199,7 @@ def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
         ("hensman", BY_TIME, "wanted no groups"),
         ("markov", BY_VIEW, "wants one Matern kernel of one number"),
         ("markov", {"prior.kernel": "matern(place)"}, "wants one Matern kernel of one number"),
+        ("markov", {"prior.kernel": "matern(object, dim=1)"}, "where 'object' is a category"),
         ("svgp", {}, "wanted a kernel over the data's columns"),
         ("svgp", {"prior.kernel": "rbf(tiem)"}, "did you mean 'time'"),
         ("svgp", {"prior.kernel": "same(time)"}, "wants a column that is a category, and 'time' is a number"),

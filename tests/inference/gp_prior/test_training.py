@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,6 +94,18 @@ def test_the_terms_of_a_resumed_epoch_are_those_since_then(tmp_path: Path, monke
     a, b = (read_metrics(folder / "metrics.jsonl")[-1] for folder in (whole, tmp_path / "stopped"))
     for name in ("reconstruction", "mse"):
         assert b[name] == pytest.approx(a[name], rel=0.5)  # pyright: ignore[reportGeneralTypeIssues]
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "continuous_bernoulli"])
+def test_a_density_of_shares_is_refused_for_pixels_beyond_them(kind: str, tmp_path: Path) -> None:
+    settings = {**SETTINGS["gp-vae"], "likelihood.kind": kind, "train.epochs": 1}
+    beyond = replace(DATA, test=replace(DATA.test, images=DATA.test.images - np.float32(0.5)))
+    with pytest.raises(
+        UserError, match=rf"'{kind}' is of pixels in \[0, 1\], and those of 'series' are from -0\.\d+ to"
+    ):
+        train(config("gp-vae", settings), tmp_path / "run", data=beyond, device="cpu")
+    assert not (tmp_path / "run").exists()
+    train(config("gp-vae", settings), tmp_path / "run", data=DATA, device="cpu")
 
 
 def test_a_loaded_run_has_its_process(tmp_path: Path) -> None:
