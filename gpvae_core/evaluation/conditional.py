@@ -186,12 +186,14 @@ def evaluate_conditional(
         epochs=run.metrics[-1]["epoch"] if best else 0,
         best_epoch=best["epoch"] if best else 0,
         chosen_by=f"{run.config.inference.score_name} of {len(data.validation)} validation images",
-        given=engine.given,
+        given=engine.given(on_device),
         mse=Mean.over(mse),
         mse_sample=Mean.over(mse_sample),
         nlpd=Mean.over(nlpd),
         coverage=Mean.over(coverage),
-        yardsticks=_yardsticks(data.train, images.take(engine.scored(on_device).cpu().numpy()), bool(engine.group)),
+        yardsticks=_yardsticks(
+            data.train, images.take(engine.scored(on_device).cpu().numpy()), bool(engine.are_new(on_device).any())
+        ),
         path_rmse=_path_rmse(q, images) if engine.group else None,
         unscored=len(images) - len(on_device.seen) or None,
         context=len(on_device.seen) - len(engine.scored(on_device)) or None,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gpvae_core.gp_prior.pseudo import Marginals
@@ -56,10 +56,13 @@ class ConditionalInference(Inference, ABC):
     def group(self) -> str:
         """Column of groups whose images are predicted from those of the same group; '' if there are no groups."""
 
-    @property
     @abstractmethod
-    def given(self) -> str:
-        """The images that predictions are given, in words."""
+    def given(self, split: DeviceSplit) -> str:
+        """Return in words the images that the predictions of a split are given."""
+
+    def are_new(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
+        """Return which images are of a group without a training image, and so are predicted from their own group."""
+        return torch.zeros(len(split), dtype=torch.bool, device=split.images.device)
 
     def ready(self, *splits: DeviceSplit) -> None:
         """Find what predictions at the columns of these splits take beside the training images; by default nothing."""

@@ -131,8 +131,7 @@ class ConditionalVAE(ConditionalInference):
     def group(self) -> str:
         return ""
 
-    @property
-    def given(self) -> str:
+    def given(self, split: DeviceSplit) -> str:
         return f"the training images of the same {self._identity}" if self._identity else "no other images"
 
     @torch.no_grad()

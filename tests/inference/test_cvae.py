@@ -204,7 +204,7 @@ def test_it_turns_an_object_to_an_angle_that_it_has_not_seen(tmp_path: Path) -> 
         ({"condition": "angel"}, "did you mean 'angle'"),
         ({"identity": "angle"}, "unknown column 'angle'"),
         ({"train.samples": 2}, "works only with --set train.samples=1"),
-        ({"prior.kind": "gp", "prior.kernel": "rbf(time)"}, "works only with --set prior=normal, got gp"),
+        ({"prior.kind": "gp", "prior.kernel": "rbf(time)"}, "works only with --set prior.kind=normal, got gp"),
     ],
 )
 def test_what_does_not_suit_is_one_line(settings: dict[str, Any], said: str) -> None:

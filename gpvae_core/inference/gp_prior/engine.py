@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gpvae_core.bounds import Bound
@@ -28,7 +28,7 @@ from gpvae_core.inference.gp_prior.representation import Representation
 from gpvae_core.inference.gp_prior.represented import context_of, find_vectors, inputs_of_batch, known_categories
 from gpvae_core.inference.gp_prior.series import Series, whole_groups
 from gpvae_core.likelihoods.gaussian import GaussianLikelihood
-from gpvae_core.progress import Progress
+from gpvae_core.progress import Progress, silent
 from gpvae_core.training_bound import BoundSettings
 from gpvae_core.vae import VAE
 from gpvae_core.validation import DeviceSplit, pixel_mean
@@ -181,17 +181,19 @@ class GPPriorInference(ConditionalInference):
     def score(self) -> float:
         """Return the mean bound of a validation image's log predictive density in nats, from one sample.
 
-        With groups, those of the validation images are new, and the score is their bound; without, it is
-        E_q(z) log p(y|z) with z at the image's columns given the training images alone. A family that decodes means is
-        scored at them, with the penalty of its bound.
+        It is E_q(z) log p(y|z) with z at the image's columns given the training images, with groups those of the same
+        group; of images of a new group it is their bound. A family that decodes means is scored at them, with the
+        penalty of its bound.
         """
         vae, split = self._setup.vae, self._setup.validation
         vae.eval()
         generator = torch.Generator(split.images.device).manual_seed(self._setup.seed)
-        if self._group:
-            index = torch.arange(len(split), device=split.images.device)
-            terms, _ = self._terms(vae, split, index, 1.0, generator)
-            return float((terms.log_likelihood.double().sum() - terms.kl) / len(split.seen))
+        new, kl = self.are_new(split).nonzero().squeeze(1), 0.0
+        if len(new):
+            terms, _ = self._terms(vae, split, new, 1.0, generator)
+            kl = float(terms.kl) / len(split.seen)
+            if len(new) == len(split):
+                return float((terms.log_likelihood.double().sum() - terms.kl) / len(split.seen))
         network = self._gp.representation
         if network is not None and network.pretraining:
             # What stands is the score of z = 0, which does not change while the network is trained alone.
@@ -204,7 +206,7 @@ class GPPriorInference(ConditionalInference):
             of_batch = Marginals(q.mean[index], q.variance[index])
             return self._decoded(vae, split, index, of_batch, q.mean.new_zeros(()), generator).log_likelihood
 
-        return mean_over_seen(split, log_likelihood)
+        return mean_over_seen(split, log_likelihood) - kl
 
     def ready(self, *splits: DeviceSplit) -> None:
         find_vectors(self._gp, self._setup.train, *splits)
@@ -223,10 +225,19 @@ class GPPriorInference(ConditionalInference):
     def group(self) -> str:
         return self._group
 
-    @property
-    def given(self) -> str:
-        of_group = f"all frames of the same {self._group}, themselves among them"
-        given = of_group if self._group else "the training images"
+    def are_new(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
+        if not self._group:
+            return super().are_new(split)
+        train = self._setup.train
+        return ~torch.isin(split.columns[self._group], train.columns[self._group][train.seen])
+
+    def given(self, split: DeviceSplit) -> str:
+        new, name = self.are_new(split), self._group
+        own, given = (
+            f"all frames of the same {name}, themselves among them",
+            "the training images" + f" of the same {name}" * bool(name),
+        )
+        given = own if bool(new.all()) else f"{given}, or of a new one {own}" if bool(new.any()) else given
         network, name = self._gp.representation, self._gp.prior.inputs.represented
         return given if network is None else f"{given}, and the first {network.most} images of each new {name}"
 
@@ -238,15 +249,24 @@ class GPPriorInference(ConditionalInference):
     def latents(self, split: DeviceSplit) -> Marginals:
         """Return the posteriors (N, D) of the latents of a split that is not the training images.
 
-        With groups they are given the images of their own group, without given the training images alone.
+        They are given the training images, with groups those of the same group. Images of a group that has none are
+        given the images of their own group in the split, themselves among them.
         """
-        if self._group:
-            index = torch.arange(len(split), device=split.images.device)
+        if not self._group:
+            self.ready(split)
+            predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
+            return Marginals(predicted.mean.mT, predicted.variance.mT)
+        vae, values, new = self._setup.vae, columns_of(split), self.are_new(split)
+        q = Marginals(*torch.zeros(2, len(split), vae.latent_dim, dtype=torch.float64, device=new.device))
+        if len(index := new.nonzero().squeeze(1)):
             generator = torch.Generator(index.device).manual_seed(self._setup.seed)
-            return self._terms(self._setup.vae, split, index, 1.0, generator)[1]
-        self.ready(split)
-        predicted = self.predictor().predict(self._gp.prior.at(columns_of(split)))
-        return Marginals(predicted.mean.mT, predicted.variance.mT)
+            own = self._terms(vae, split, index, 1.0, generator)[1]
+            q.mean[index], q.variance[index] = own.mean, own.variance
+        if len(index := (~new).nonzero().squeeze(1)):
+            at = {name: column[index] for name, column in values.items()}
+            found = self.given_images([self._setup.train]).at(at, silent)
+            q.mean[index], q.variance[index] = found.mean, found.variance
+        return q
 
     @torch.no_grad()
     def published(self, split: DeviceSplit) -> tuple[Marginals, Published]:
