@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -74,7 +75,8 @@ def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
         close = nearest(where, model.model_fields)
         return f"unknown setting '{clipped(where)}'" + (f"; did you mean '{close}'?" if close else "")
     got = "" if first["type"] in ("missing", "value_error") else f", got {_short(first['input'])}"
-    return (f"setting '{where}': " if where else "") + first["msg"].removeprefix("Value error, ").lower() + got
+    message = re.sub(r"\d{16,}", lambda digits: f"{float(digits[0]):g}", first["msg"].removeprefix("Value error, "))
+    return (f"setting '{where}': " if where else "") + message.lower() + got
 
 
 def _short(value: Any) -> str:

@@ -228,7 +228,10 @@ def read_rows(path: Path, name: str) -> Iterator[np.ndarray]:
 
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with _open_member(archive, info) as member:
-        _read_header(member, info)
+        _, _, dtype = _read_header(member, info)
+    if dtype.hasobject:
+        name = info.filename.removesuffix(".npy")
+        raise ValueError(f"array '{name}' holds Python objects: save texts as array.astype(str)")
     with _open_member(archive, info) as member:
         return npy.read_array(member, allow_pickle=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpvae_core.data.base import Dataset, load
-from gpvae_core.data.observed import wants_all_pixels, wants_shares, wants_some_pixels
+from gpvae_core.data.observed import wants_all_pixels, wants_some_pixels
 from gpvae_core.device import pick_device
 from gpvae_core.errors import UserError
 from gpvae_core.guards import locked, stop_on_signal
@@ -102,9 +102,7 @@ def resume(
 
 
 def _check_pixels(config: RunConfig, data: Dataset) -> None:
-    """Raise UserError if missing pixels of the data do not suit the method, or their range not the likelihood."""
-    if config.likelihood.shares:
-        wants_shares(data, config.likelihood.kind)
+    """Raise UserError if missing pixels of the data do not suit the method."""
     if config.inference.takes_missing:
         wants_some_pixels(data)
     else:

@@ -20,6 +20,7 @@ from gpvae_core.allocator import keep_freed_memory
 from gpvae_core.clipping import clip_gradients
 from gpvae_core.compiled import compile_networks
 from gpvae_core.data.base import Dataset
+from gpvae_core.data.observed import wants_shares
 from gpvae_core.errors import UserError
 from gpvae_core.inference.base import Inference, TrainingSetup
 from gpvae_core.progress import Cancelled, Progress, stoppable
@@ -202,7 +203,10 @@ class Training:
         start = self.state.start_noise_scale
         setup = TrainingSetup(self.model, *data, cfg.likelihood.kind, cfg.train.samples, cfg.seed, start)
         try:
-            return cfg.inference.begin(setup, stoppable(progress, stop))
+            inference = cfg.inference.begin(setup, stoppable(progress, stop))
+            if cfg.likelihood.shares and not self.state.epoch:
+                wants_shares(self.data, cfg.likelihood.kind)
+            return inference
         except UserError:
             self.folder.undo_create()
             raise

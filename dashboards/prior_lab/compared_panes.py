@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,13 +94,16 @@ class AgainstPoints(ComparedPane):
         own = int(request.lab.run.config.inference.model_dump()["points"])
         family = request.lab.run.config.method.partition(":")[0]
         others = [f"{family}:{m}" for m in dict.fromkeys((max(1, own // 2), 2 * own)) if m != own]
-        drawn = points_view(view)
+        kernel, drawn = request.lab.run.config.prior.model_dump().get("kernel", ""), points_view(view)
+        learned = [{"prior.kernel": kernel.replace(*LEARNED)}] if LEARNED[0] in kernel else []
         if drawn is None:
             return Content(message=NO_POINTS, commands=commands(request, *others))
         return Content(
             figure=as_json(figure(drawn, request.theme, ON_CARD)),
             sub=_drawn_words(drawn),
-            sentence=f"Runs with inducing points over their number m; lines across: runs without. {GROUPS}",
+            sentence=f"Runs with inducing points over their number m; lines across: runs without. {GROUPS}"
+            f"{FIXED * bool(learned)}",
+            commands=commands(request, *learned),
             alt="; ".join(f"m = {s.points}: {score_words(s)}" for s in view.scores.values() if s.points is not None),
         )
 
@@ -133,6 +137,8 @@ class AgainstBatchSize(ComparedPane):
         )
 
 
+LEARNED = "learn=false", "learn=length_scale"
+FIXED = " The length scale of this run's kernel is fixed: this command trains one that learns it."
 NO_POINTS = "No run on these data has another number of inducing points m. These commands train such runs:"
 NO_SIZES = "No run on these data has another batch size. These commands train such runs:"
 
@@ -148,10 +154,16 @@ def commands(request: PriorLabRequest, *changes: Any) -> tuple[str, ...]:
     run, root, lines = request.lab.run, request.labs.library.root, []
     for change in changes:
         method, settings = (change, {}) if isinstance(change, str) else ("", change)
-        last = [method.replace(":", "")] if method else [f"{k.rpartition('.')[2]}-{v}" for k, v in settings.items()]
+        last = [method.replace(":", "")] if method else [_named(key, value) for key, value in settings.items()]
         out = Path(root) / "-".join([request.lab.name, *last]).replace("/", "-")
         lines.append(train_command(run.config, run.model.event_shape, out, method, settings))
     return tuple(lines)
+
+
+def _named(key: str, value: Any) -> str:
+    """Return a setting as a part of a folder's name: with its value, unless that is an expression."""
+    name = key.rpartition(".")[2]
+    return f"{name}-{value}" if re.fullmatch(r"[\w.+-]+", str(value)) else name
 
 
 def _drawn_words(view: SpreadView) -> str:

@@ -60,6 +60,14 @@ class GPPrior(nn.Module):
         return {name: float(part()) for name, (_, part) in self.parameters_of_kernel().items() if part.learned}
 
 
+def _example(columns: Sequence[Column]) -> str:
+    """Return a kernel over the first number and the first category of these columns, where there are such."""
+    number = next((column for column in columns if column.role == "number"), None)
+    category = next((column.name for column in columns if column.role == "category"), None)
+    by_number = [] if number is None else [f"{'rbf' if number.period is None else 'periodic'}({number.name})"]
+    return " * ".join([*by_number, *([] if category is None else [f"linear({category})"])]) or EXAMPLE
+
+
 def _group(name: str, columns: Sequence[Column]) -> str:
     """Return the name of the column of groups. Raises UserError if it is no category of the data."""
     categories = {column.name for column in columns if column.role == "category"}
@@ -110,6 +118,6 @@ class GPPriorConfig(PriorConfig):
             known = ", ".join(f"{column.name} ({column.role})" for column in columns)
             raise UserError(
                 f"wanted a kernel over the data's columns, which are {known}, got none: such as --set "
-                f"prior.kernel='{EXAMPLE}'"
+                f"prior.kernel='{_example(columns)}'"
             )
         return GPPrior(self, columns, represented)

@@ -148,6 +148,7 @@ X = np.zeros((9, 8, 8), np.uint8)
         ({"images": X, "z": np.zeros(9, complex)}, "column 'z': got complex128 (9,), which is no number"),
         ({"images": X, "t": np.zeros(9, "datetime64[s]")}, "which is no number"),
         ({"images": X, "o": np.array([None] * 9)}, "is not an .npz of plain numbers"),
+        ({"images": X, "who": np.array(["a"] * 9, object)}, "(array 'who' holds Python objects: save texts as array."),
         ({"images": X, "my time": np.zeros(9)}, ".npz': column 'my time' has no plain name"),
         ({"images": X, "t:category": np.zeros(9)}, "column 't': got float64 (9,), which is no category"),
         ({"images": X, "t:image": np.zeros(9)}, "wanted the images in an array 'images', got a column 't:image'"),

@@ -201,6 +201,7 @@ def test_each_method_predicts_within_the_prior_variance(method: str) -> None:
         ("markov", {"prior.kernel": "matern(place)"}, "wants one Matern kernel of one number"),
         ("markov", {"prior.kernel": "matern(object, dim=1)"}, "where 'object' is a category"),
         ("svgp", {}, "wanted a kernel over the data's columns"),
+        ("svgp", {}, "got none: such as --set prior.kernel='rbf(time) * linear(series)'"),
         ("svgp", {"prior.kernel": "rbf(tiem)"}, "did you mean 'time'"),
         ("svgp", {"prior.kernel": "same(time)"}, "wants a column that is a category, and 'time' is a number"),
         ("svgp", {"prior.kernel": "rbf(time)", "prior.group": "sereis"}, "did you mean 'series'"),
