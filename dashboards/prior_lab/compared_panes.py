@@ -95,14 +95,14 @@ class AgainstPoints(ComparedPane):
         family = request.lab.run.config.method.partition(":")[0]
         others = [f"{family}:{m}" for m in dict.fromkeys((max(1, own // 2), 2 * own)) if m != own]
         kernel, drawn = request.lab.run.config.prior.model_dump().get("kernel", ""), points_view(view)
-        learned = [{"prior.kernel": kernel.replace(*LEARNED)}] if LEARNED[0] in kernel else []
+        learned = [{"prior.kernel": kernel.replace(FIXED, LEARNED)}] if FIXED in kernel else []
         if drawn is None:
             return Content(message=NO_POINTS, commands=commands(request, *others))
         return Content(
             figure=as_json(figure(drawn, request.theme, ON_CARD)),
             sub=_drawn_words(drawn),
             sentence=f"Runs with inducing points over their number m; lines across: runs without. {GROUPS}"
-            f"{FIXED * bool(learned)}",
+            f"{FIXED_WORDS * bool(learned)}",
             commands=commands(request, *learned),
             alt="; ".join(f"m = {s.points}: {score_words(s)}" for s in view.scores.values() if s.points is not None),
         )
@@ -137,8 +137,8 @@ class AgainstBatchSize(ComparedPane):
         )
 
 
-LEARNED = "learn=false", "learn=length_scale"
-FIXED = " The length scale of this run's kernel is fixed: this command trains one that learns it."
+FIXED, LEARNED = "learn=false", "learn=length_scale"
+FIXED_WORDS = " The length scale of this run's kernel is fixed: this command trains one that learns it."
 NO_POINTS = "No run on these data has another number of inducing points m. These commands train such runs:"
 NO_SIZES = "No run on these data has another batch size. These commands train such runs:"
 
