@@ -95,7 +95,7 @@ class AgainstPoints(ComparedPane):
         family = request.lab.run.config.method.partition(":")[0]
         others = [f"{family}:{m}" for m in dict.fromkeys((max(1, own // 2), 2 * own)) if m != own]
         kernel, drawn = request.lab.run.config.prior.model_dump().get("kernel", ""), points_view(view)
-        learned = [{"prior.kernel": kernel.replace(FIXED, LEARNED)}] if FIXED in kernel else []
+        learned = [{"prior.kernel": of} for of in [FIXED.sub(LEARNED, kernel)] if of != kernel]
         if drawn is None:
             return Content(message=NO_POINTS, commands=commands(request, *others))
         return Content(
@@ -137,7 +137,8 @@ class AgainstBatchSize(ComparedPane):
         )
 
 
-FIXED, LEARNED = "learn=false", "learn=length_scale"
+FIXED, LEARNED = re.compile(r"((?:rbf|matern)\([^()]*)learn=false"), r"\1learn=length_scale"
+"""A kernel of distances of which nothing is learned, and what takes its place to learn the length scale."""
 FIXED_WORDS = " The length scale of this run's kernel is fixed: this command trains one that learns it."
 NO_POINTS = "No run on these data has another number of inducing points m. These commands train such runs:"
 NO_SIZES = "No run on these data has another batch size. These commands train such runs:"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -176,16 +176,9 @@ def evaluate_conditional(
     q = engine.latents(on_device)
     columns = zip(*_scores(run, engine, on_device, q, k, seed, progress), strict=True)
     mse, mse_sample, nlpd, coverage = (np.concatenate(column) for column in columns)
-    best = max(run.metrics, key=lambda row: row["validation_elbo"], default=None)
     return ConditionalEvaluation(
-        run=run.name,
-        dataset=run.config.data.name,
+        **_about(run),
         split=split,
-        method=run.config.method,
-        latent_dim=run.config.latent_dim,
-        epochs=run.metrics[-1]["epoch"] if best else 0,
-        best_epoch=best["epoch"] if best else 0,
-        chosen_by=f"{run.config.inference.score_name} of {len(data.validation)} validation images",
         given=engine.given(on_device),
         mse=Mean.over(mse),
         mse_sample=Mean.over(mse_sample),
@@ -204,6 +197,20 @@ def evaluate_conditional(
         k=k,
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """Return what says of an evaluation which run and which of its epochs it is of."""
+    best = max(run.metrics, key=lambda row: row["validation_elbo"], default=None)
+    return {
+        "run": run.name,
+        "dataset": run.config.data.name,
+        "method": run.config.method,
+        "latent_dim": run.config.latent_dim,
+        "epochs": run.metrics[-1]["epoch"] if best else 0,
+        "best_epoch": best["epoch"] if best else 0,
+        "chosen_by": f"{run.config.inference.score_name} of {len(run.data.validation)} validation images",
+    }
 
 
 def _training_cost(run: Run) -> TrainingCost:

@@ -78,7 +78,7 @@ def _words(views: Sequence[SeriesView], place: int, k: int | None) -> str:
     """Return the instant in words, with the mean square error of its frame."""
     first = views[0]
     name, _, unit = first.axis.partition(" (")
-    unit = unit.rstrip(")").replace("frames", "")  # whose number follows
+    unit = "" if unit == "frames)" else unit.rstrip(")")  # the number of the frame follows
     what = f"{name} {first.curves.at[place]:.4g} {unit}".strip()
     if k is None:
         return f"{what}, between frames: predicted"

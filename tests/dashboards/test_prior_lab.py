@@ -18,9 +18,11 @@ from dashboards.lab.first_start import FirstStart
 from dashboards.lab.library import RunLibrary
 from dashboards.lab.page import Page
 from dashboards.mapa_lab.page import MapaLabPage
+from dashboards.prior_lab.compared_panes import FIXED, LEARNED
 from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.page import PriorLabPage
 from dashboards.prior_lab.state import PriorLabState
+from gpvae_core.covariances.expression import parse_kernel
 from tests.dashboards.conftest import eventually, wait_until
 from tests.dashboards.prior_runs import BY_ANGLE, BY_CONTEXT, BY_PAIR, BY_TIME, films, heroes, pairs, run_on, views
 from tests.dashboards.saving import check_figure, save
@@ -338,6 +340,23 @@ def test_figures_of_runs_are_drawn_and_what_is_missing_is_said(offline_page: Any
     expect(card(page, "points")).to_be_hidden()
     questions = page.get_by_role("heading", name=re.compile(r"\?$"))
     expect(questions).to_have_count(3)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "learned"),
+    [
+        ("rbf(time, length_scale=2, learn=false)", "rbf(time, length_scale=2, learn=length_scale)"),
+        (
+            "matern(t, learn=false) * linear(who, learn=false)",
+            "matern(t, learn=length_scale) * linear(who, learn=false)",
+        ),
+        ("linear(who, learn=false)", "linear(who, learn=false)"),
+        ("rbf(time)", "rbf(time)"),
+    ],
+)
+def test_the_command_for_a_fixed_kernel_learns_its_length_scale(kernel: str, learned: str) -> None:
+    assert FIXED.sub(LEARNED, kernel) == learned
+    parse_kernel(learned)
 
 
 FOURTH_MARK = """plot => { const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect()
