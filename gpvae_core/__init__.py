@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gpvae_core.evaluation.as_published import AsPublished as AsPublished
     from gpvae_core.evaluation.conditional import ConditionalEvaluation as ConditionalEvaluation
     from gpvae_core.evaluation.conditional import TrainingCost as TrainingCost
-    from gpvae_core.evaluation.conditional import Yardsticks as Yardsticks
     from gpvae_core.evaluation.conditional import evaluate_conditional as evaluate_conditional
     from gpvae_core.evaluation.estimates import BidirectionalMeans as BidirectionalMeans
     from gpvae_core.evaluation.estimates import ChainsReport as ChainsReport
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from gpvae_core.evaluation.prediction import predict as predict
     from gpvae_core.evaluation.result import Evaluation as Evaluation
     from gpvae_core.evaluation.settings import EvaluationSettings as EvaluationSettings
+    from gpvae_core.evaluation.yardsticks import Yardsticks as Yardsticks
     from gpvae_core.gaps import GapTable as GapTable
     from gpvae_core.pages import explore as explore
     from gpvae_core.progress import Cancelled as Cancelled
@@ -107,7 +107,7 @@ _MODULES = {
     "densities.base": ("Gaussian", "Posterior", "Uncertainty"),
     "errors": ("UserError",),
     "evaluation.as_published": ("AsPublished",),
-    "evaluation.conditional": ("ConditionalEvaluation", "TrainingCost", "Yardsticks", "evaluate_conditional"),
+    "evaluation.conditional": ("ConditionalEvaluation", "TrainingCost", "evaluate_conditional"),
     "evaluation.instances": ("BatchBiasReport", "InstanceMeasures", "PseudoGapReport", "ViewsBehindPredictions"),
     "evaluation.kernel_parameters": ("KernelParameter",),
     "evaluation.estimates": (
@@ -137,6 +137,7 @@ _MODULES = {
     "evaluation.prediction": ("Imputation", "Prediction", "impute", "predict"),
     "evaluation.result": ("Evaluation",),
     "evaluation.settings": ("EvaluationSettings",),
+    "evaluation.yardsticks": ("Yardsticks",),
     "gaps": ("GapTable",),
     "pages": ("explore",),
     "progress": ("Cancelled", "Progress", "silent"),

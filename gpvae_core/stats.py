@@ -23,12 +23,22 @@ class MeanSE(TypedDict):
     n: int
 
 
-def mean_se(values: ArrayLike) -> MeanSE:
-    """Return mean and standard error (sample standard deviation over sqrt n) of the finite values."""
+def mean_se(values: ArrayLike, groups: ArrayLike | None = None) -> MeanSE:
+    """Return mean and standard error (sample standard deviation over sqrt n) of the finite values.
+
+    Args:
+        groups: (N,) the group of each value, such as the video of a frame, if only values of different groups are
+            independent. With r_g the sum of a group's residuals, the standard error is then that of a mean over G
+            clusters, sqrt(G / (G - 1) sum_g r_g^2) / n: of equal groups that of the mean of their means.
+    """
     v = np.asarray(values, dtype=np.float64)
-    v = v[np.isfinite(v)]
+    finite = np.isfinite(v)
+    v = v[finite]
+    of = np.arange(len(v)) if groups is None else np.unique(np.asarray(groups)[finite], return_inverse=True)[1]
     mean = float(v.mean()) if len(v) else None
-    se = float(v.std(ddof=1) / np.sqrt(len(v))) if len(v) > 1 else None
+    residual = np.bincount(of, v - v.mean()) if len(v) else v
+    count = len(residual)
+    se = float(np.sqrt(count / (count - 1) * np.square(residual).sum()) / len(v)) if count > 1 else None
     return {"mean": mean, "se": se, "n": len(v)}
 
 

@@ -11,7 +11,7 @@ from dashboards.lab.controls import BAR, FIELD, Controls, Stepper
 from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabRequest
 from dashboards.prior_lab.state import PriorLabState
-from gpvae_core.inspection.prior_lab.views import HIDDEN
+from gpvae_core.evaluation.hidden_frames import HIDDEN
 from gpvae_core.plots.prior_view import SPLITS, place_words
 
 NOTHING = "nothing"

@@ -11,8 +11,9 @@ import numpy as np
 from dashboards.lab.pane import one_file
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
+from gpvae_core.evaluation.hidden_frames import HIDDEN
 from gpvae_core.inspection.prior_lab import export
-from gpvae_core.inspection.prior_lab.views import HIDDEN, SeriesView
+from gpvae_core.inspection.prior_lab.views import SeriesView
 from gpvae_core.plots import frame_shares, prior_curves, video_film
 
 Views = tuple[SeriesView, ...]

@@ -9,7 +9,8 @@ import param
 
 from dashboards.lab.address import Checked, PageState, real_number
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.prior_lab.views import ERRORS, HIDDEN, TIMES
+from gpvae_core.evaluation.hidden_frames import HIDDEN
+from gpvae_core.inspection.prior_lab.views import ERRORS, TIMES
 
 
 def place_of(text: str) -> float | None:

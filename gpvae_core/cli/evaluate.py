@@ -14,7 +14,7 @@ from gpvae_core.cli.evaluate_conditional import evaluate_at_columns
 from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import JsonFile, announced, check_files, put_json, say
 from gpvae_core.cli.table import show
-from gpvae_core.errors import UserError
+from gpvae_core.errors import UserError, unknown
 from gpvae_core.formatting import number, rounded
 from gpvae_core.part import MOST_COUNT, MOST_POINTS, MOST_SAMPLES
 from gpvae_core.progress import terminal_note, terminal_progress
@@ -134,6 +134,13 @@ def command(
             "by train.keep_every.",
         ),
     ] = False,
+    hide: Annotated[
+        str,
+        typer.Option(
+            help="Of a run whose prior has groups, such as videos, the frames of each that are hidden from it and "
+            "scored: none, second (every second frame), middle or last (a third)."
+        ),
+    ] = "none",
     device: Annotated[
         str | None, typer.Option(help="Compute on cpu, cuda or mps.  [default: the fastest available]")
     ] = None,
@@ -155,7 +162,8 @@ def command(
 
     A run with a GP prior over images predicts images at auxiliary data of their own, given the training images or the
     frames of the same group: it is scored by mean square errors of a pixel, the negative log predictive density by
-    --k samples and the coverage of 95 % intervals, beside the mean image and the nearest training view. With
+    --k samples and the coverage of 95 % intervals, beside the mean image and the nearest training view. A video is
+    predicted given all its frames, unless some are hidden by --hide; then these are scored. With
     --instances N, these are measured instance by instance: how many views carry a prediction, the gap in nats of the
     encoder's pseudo-observations to those optimised for one video or training image, and how far q(z) of svgp moves
     with the mini-batch. --as-published is the smallest error over training, chosen on the test set itself.
@@ -176,9 +184,12 @@ def command(
     gpvae evaluate runs/mnist-gp-d10-s0 --simulated 50 --hmc 10 --hmc-draws 2000
 
     gpvae evaluate runs/moving-ball-svgp-15-d2-s0 --k 10 --instances 5
+
+    gpvae evaluate runs/moving-ball-svgp-15-d2-s0 --k 10 --hide middle
     """
     with terminal_note(f"loading '{run}'"):  # which imports torch first
         from gpvae_core.evaluation.evaluate import evaluate
+        from gpvae_core.evaluation.hidden_frames import HIDDEN
         from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, SPLITS, EvaluationSettings
         from gpvae_core.part import parse_model
         from gpvae_core.run_summaries import summarize
@@ -188,6 +199,8 @@ def command(
 
         if split not in SPLITS:
             raise UserError(f"wanted --split test or validation, got '{split}'")
+        if hide not in HIDDEN:
+            raise unknown("frames to hide", hide, HIDDEN)
         check_files(out)
         loaded = load_run(run, device=device, refiner=refiner)
         partial = summarize(loaded.dir).partial
@@ -210,7 +223,7 @@ def command(
         )
         if as_published and split != "test":
             raise UserError(f"--as-published is a figure of the test images: wanted no --split {split}")
-        evaluate_at_columns(loaded, split, k, seed, instances, as_published, remarks, json_, out)
+        evaluate_at_columns(loaded, split, k, seed, instances, as_published, hide, remarks, json_, out)
         return
     estimator = resolved_name(truth, loaded.model.latent_dim)
     _refuse_without_effect(
@@ -222,6 +235,7 @@ def command(
             "--mixture-epochs": (mixture_epochs, mixture, "--mixture"),
             "--truths": (truths, estimator == "grid", "2 latent dimensions and --truth grid"),
             "--as-published": (as_published or None, False, "a GP prior over images"),
+            "--hide": (None if hide == "none" else hide, False, "series of images, such as videos"),
         }
     )
     chosen = {

@@ -35,6 +35,7 @@ def evaluate_at_columns(
     seed: int,
     instances: int | None,
     published: bool,
+    hide: str,
     remarks: Sequence[str],
     json_: bool,
     out: Path | None,
@@ -45,7 +46,7 @@ def evaluate_at_columns(
     count = len({"test": run.data.test, "validation": run.data.validation}[split])
     with terminal_progress() as progress:
         told = announced(progress, [*remarks, *_long_work(count, k)])
-        result = evaluate_conditional(run, split, k, seed, told, instances, published)
+        result = evaluate_conditional(run, split, k, seed, told, instances, published, hide)
     if not put_json(result.to_json(), json_, out):
         _print(result)
         for line in constraint_lines(run.dir):
@@ -73,20 +74,24 @@ def _print(result: ConditionalEvaluation) -> None:
     table = Table(title=escape(printable(f"{result.run} on {result.dataset} ({result.split})")))
     for column in ("quantity", "mean", "standard error", "n", "unit"):
         table.add_column(column, justify="left" if column in ("quantity", "unit") else "right")
+    view = "training view" if result.hidden is None else "frame given"
     rows = {
         "mse, mean decoded": (result.mse, "pixel²"),
         "mse, sample decoded": (result.mse_sample, "pixel²"),
         f"nlpd, {result.k} sample{'s' * (result.k != 1)}": (result.nlpd, "nats"),
         f"coverage of 95 % intervals, {result.k} sample{'s' * (result.k != 1)}": (result.coverage, ""),
         "mse of the mean training image": (result.yardsticks.mean_image, "pixel²"),
-        "mse of the nearest training view": (result.yardsticks.nearest_view, "pixel²"),
+        f"mse of the nearest {view}": (result.yardsticks.nearest_view, "pixel²"),
         "mse of that view, rotated": (result.yardsticks.nearest_view_rotated, "pixel²"),
     }
     for name, (mean, unit) in (rows | _published(result.as_published) | _instances(result.instances)).items():
         if mean is not None and mean.n:
             table.add_row(name, rounded(mean.mean, 4), number(mean.se), str(mean.n), unit)
     show(table)
-    say(f"images of the {result.split} split at their columns, given {result.given}")
+    scored = "" if result.hidden is None else f": {result.hidden} of each is hidden, and scored"
+    say(f"images of the {result.split} split at their columns, given {result.given}{scored}")
+    if result.independent is not None:
+        say(f"standard errors take {result.independent} as independent of one another, not their images")
     say(f"weights of epoch {result.best_epoch}, the best by the {result.chosen_by}")
     if result.training.seconds_per_epoch is not None:
         memory = result.training.peak_memory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -91,6 +91,11 @@ class Auxiliary:
     def take(self, indices: NDArray[np.int64]) -> Auxiliary:
         """Return the columns of the images at these indices."""
         return Auxiliary(self.columns, {name: values[indices] for name, values in self.values.items()})
+
+
+def first_number(columns: Iterable[Column]) -> Column | None:
+    """Return the first column that is a number, along which images are looked at; None if there is none."""
+    return next((column for column in columns if column.role == "number"), None)
 
 
 def _check(column: Column, values: np.ndarray, count: int) -> None:

@@ -70,9 +70,13 @@ class Mean(EvaluationPart):
     n: int
 
     @classmethod
-    def over(cls, values: ArrayLike, **more: JsonValue) -> Self:
-        """Return the mean of the finite `values`; `more` sets the other fields of this class."""
-        return cls.model_validate({**mean_se(values), **more})
+    def over(cls, values: ArrayLike, groups: ArrayLike | None = None, **more: JsonValue) -> Self:
+        """Return the mean of the finite `values`; `more` sets the other fields of this class.
+
+        Args:
+            groups: (N,) the group of each value if only values of different groups are independent (`mean_se`).
+        """
+        return cls.model_validate({**mean_se(values, groups), **more})
 
 
 class LargestMean(Mean):

@@ -56,6 +56,11 @@ class ConditionalInference(Inference, ABC):
     def group(self) -> str:
         """Column of groups whose images are predicted from those of the same group; '' if there are no groups."""
 
+    @property
+    def dependent(self) -> str:
+        """Column whose images depend on one another, as standard errors take account of; '' if there is none."""
+        return self.group
+
     @abstractmethod
     def given(self, split: DeviceSplit) -> str:
         """Return in words the images that the predictions of a split are given."""

@@ -69,8 +69,8 @@ def test_a_long_evaluation_at_columns_says_once_what_makes_it_shorter(
     monkeypatch.setattr(evaluate_conditional, "LONG_WORK", 5 * images)
     line = f"5 samples of each of {images} images are decoded, which can take minutes: fewer are faster (--k)"
     for k, said in ((5, 1), (4, 0)):
-        evaluate_conditional.evaluate_at_columns(run, "test", k, 0, None, False, [], True, None)
+        evaluate_conditional.evaluate_at_columns(run, "test", k, 0, None, False, "none", [], True, None)
         assert capsys.readouterr().err.count(line) == said
     monkeypatch.setattr(evaluate_conditional, "LONG_WORK", 1)
-    evaluate_conditional.evaluate_at_columns(run, "test", 1, 0, None, False, [], True, None)
+    evaluate_conditional.evaluate_at_columns(run, "test", 1, 0, None, False, "none", [], True, None)
     assert "fewer" not in capsys.readouterr().err

@@ -94,7 +94,7 @@ def test_the_yardsticks_are_their_formulas(linear: Run) -> None:
 def test_a_view_is_rotated_counter_clockwise_by_the_difference_of_the_angles() -> None:
     from gpvae_core.data.auxiliary import Auxiliary, Column
     from gpvae_core.data.split import Split
-    from gpvae_core.evaluation.conditional import _yardsticks
+    from gpvae_core.evaluation.yardsticks import yardsticks
 
     rng, column = np.random.default_rng(0), Column("angle", "number", period=2 * np.pi, unit="rad")
 
@@ -103,7 +103,8 @@ def test_a_view_is_rotated_counter_clockwise_by_the_difference_of_the_angles() -
 
     seen = rng.uniform(0, 1, (1, 1, 5, 5)).astype(np.float32)
     turned = np.stack([np.rot90(seen[0], k, (1, 2)) for k in (1, -1)])
-    found = _yardsticks(views(seen, [0.1]), views(turned, [0.1 + np.pi / 2, 0.1 + 1.5 * np.pi]), False)
+    old = views(seen, [0.1])
+    found = yardsticks(old, views(turned, [0.1 + np.pi / 2, 0.1 + 1.5 * np.pi]), old)
     assert found.nearest_view is not None
     assert found.nearest_view_rotated is not None
     assert found.nearest_view.mean == pytest.approx(np.square(turned - seen).mean(), rel=1e-5)
@@ -112,7 +113,7 @@ def test_a_view_is_rotated_counter_clockwise_by_the_difference_of_the_angles() -
 
 def test_nearest_views_share_the_categories_and_wrap_at_the_period() -> None:
     from gpvae_core.data.auxiliary import Auxiliary, Column
-    from gpvae_core.evaluation.conditional import _nearest
+    from gpvae_core.evaluation.yardsticks import _nearest
 
     columns = (Column("angle", "number", period=6.0), Column("object", "category", names=("a", "b", "c")))
 
@@ -155,21 +156,26 @@ def test_the_cost_of_the_training_is_that_of_its_passes_and_the_most_memory_of_i
     assert evaluate_conditional(older, "validation", k=1).training.peak_memory is None
 
 
-def test_the_path_is_found_up_to_an_affine_map(tmp_path: Path) -> None:
-    from gpvae_core.evaluation.conditional import _path_rmse
-    from gpvae_core.gp_prior.pseudo import Marginals
-
+def test_the_path_is_found_up_to_an_affine_map() -> None:
     assert DATA.test.auxiliary is not None
     path = torch.from_numpy(DATA.test.auxiliary["place"])
     mapped = path @ torch.tensor([[0.0, 2.0], [-3.0, 0.5]]).double() + 7
-    assert _path_rmse(Marginals(mapped, torch.ones_like(mapped)), DATA.test) == pytest.approx(0.0, abs=1e-9)
+    assert path_error(mapped) == pytest.approx(0.0, abs=1e-9)
     noisy = mapped + torch.tensor([[0.0, 2.0], [-3.0, 0.5]]).double()[0] * torch.randn(len(path), 1).double()
     # Of an affine fit, the residual of each coordinate is orthogonal to the latents and to 1.
     given = torch.column_stack([noisy, torch.ones(len(path))])
     left = path - given @ torch.linalg.solve(given.T @ given, given.T @ path)
-    found = _path_rmse(Marginals(noisy, torch.ones_like(noisy)), DATA.test)
+    found = path_error(noisy)
     assert found == pytest.approx(float((left.square().sum() / left.numel()).sqrt()))
     assert (found or 0) > 0.1
+
+
+def path_error(mean: torch.Tensor) -> float | None:
+    """The error of latents with this mean, of which all are scored."""
+    from gpvae_core.evaluation.conditional import _path_rmse, _Task
+
+    q = Marginals(mean, torch.ones_like(mean))
+    return _path_rmse(q, _Task(q, torch.arange(len(mean)), "", None), DATA.test)
 
 
 def test_other_runs_and_splits_are_refused(linear: Run) -> None:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import evaluate_conditional
+from gpvae_core.evaluation.hidden_frames import HIDDEN, hidden_frames
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inspection.prior_lab import export
 from gpvae_core.inspection.prior_lab.prior import PriorLab
 from gpvae_core.inspection.prior_lab.series import SeriesLab
 from gpvae_core.inspection.prior_lab.training_curves import training_curve
-from gpvae_core.inspection.prior_lab.views import HIDDEN, hidden_frames
 from gpvae_core.inspection.views import Array
 from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, trained
 from tests.tidy import tidy

@@ -225,6 +225,10 @@ class GPPriorInference(ConditionalInference):
     def group(self) -> str:
         return self._group
 
+    @property
+    def dependent(self) -> str:
+        return self._group or self._gp.prior.inputs.represented
+
     def are_new(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
         if not self._group:
             return super().are_new(split)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpvae_core.data.auxiliary import Auxiliary, Column
+from gpvae_core.data.auxiliary import Auxiliary, Column, first_number
 from gpvae_core.data.split import Split
 from gpvae_core.evaluation.views import heaviest
 from gpvae_core.gp_prior.pseudo import Marginals
@@ -64,7 +64,7 @@ class ConditionalLab(ABC):
     @property
     def number(self) -> Column | None:
         """The number along which instances are looked at, the first one; None if there is none."""
-        return next((column for column in self.columns if column.role == "number"), None)
+        return first_number(self.columns)
 
     @property
     def categories(self) -> tuple[Column, ...]:

@@ -34,8 +34,7 @@ class PriorLab(ConditionalLab):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        known = {column.name: column for column in self.run.meta.columns}
-        return tuple(known[name] for name in self.prior.inputs.features)
+        return tuple(column for column in self.run.meta.columns if column.name in self.prior.inputs.features)
 
     @property
     def group(self) -> str:

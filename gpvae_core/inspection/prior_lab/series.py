@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.hidden_frames import hidden_frames, in_order
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.inference.gp_prior.model import Predictor
 from gpvae_core.inspection.prior_lab.lab import ConditionalLab, axis_label, liveliest
 from gpvae_core.inspection.prior_lab.prior import PriorLab
-from gpvae_core.inspection.prior_lab.views import Curves, SeriesView, hidden_frames
+from gpvae_core.inspection.prior_lab.views import Curves, SeriesView
 from gpvae_core.inspection.views import Array, Indices
 from gpvae_core.progress import checkpoint
 
@@ -44,8 +45,7 @@ class SeriesLab:
 
     def frames_of(self, position: int) -> Indices:
         """Return the images of a series, in the order of the number."""
-        found = np.flatnonzero(self._auxiliary[self.lab.group] == self._codes[position])
-        return found[np.argsort(self._auxiliary[self.number.name][found], kind="stable")]
+        return in_order(self._auxiliary, self.lab.group, self.number.name, self.code(position))
 
     def view(self, position: int, hide: str) -> SeriesView:
         """Return a series of which the frames of `hide` (see HIDDEN) are hidden from the model."""

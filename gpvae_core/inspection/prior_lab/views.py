@@ -18,29 +18,6 @@ Rests: TypeAlias = Literal["weights", "identity", "free", "nothing"]
 """What the latents that are predicted rest on: training images by the weights of the kernel smoother, those of the same
 identity alike, a posterior with parameters of its own, or nothing, where they have the prior."""
 
-HIDDEN: dict[str, str] = {
-    "none": "no frames",
-    "second": "every second frame",
-    "middle": "the middle third",
-    "last": "the last third",
-}
-"""Which frames of a series the model is not given."""
-
-
-def hidden_frames(hide: str, count: int) -> NDArray[np.bool_]:
-    """Return which of a series' frames, in the order of their numbers, are hidden from the model.
-
-    >>> hidden_frames("middle", 6).tolist()
-    [False, False, True, True, False, False]
-    """
-    k = np.arange(count)
-    third = count // 3
-    return {
-        "second": k % 2 == 1,
-        "middle": (k >= third) & (k < 2 * third),
-        "last": k >= count - third,
-    }.get(hide, np.zeros(count, np.bool_))
-
 
 @dataclass(frozen=True)
 class Curves:
