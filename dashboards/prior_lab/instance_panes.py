@@ -26,8 +26,8 @@ class MeasuredInstance(AskedPane):
     name = "prior_instance"
     title = "What amortization and batches do to it"
     help = (
-        "The gap is what the encoder's pseudo-observations lose against the best ones for this instance; the movement "
-        "is how far its posterior depends on the other images of its mini-batch."
+        "The gap is what the encoder's pseudo-observations, its means and variances, lose against the best for this "
+        "instance; the movement is how far its posterior depends on the other images of its mini-batch."
     )
     button = "Measure"
     to_csv = one_file(export.instances)
@@ -139,7 +139,8 @@ NO_TRAINING_PAIR = (
     "frame is thin."
 )
 OFFERED = (
-    "How many nats the bound gains where the pseudo-observations of {what} are the best ones and not the encoder's, "
-    "and how far its posterior moves with the images of its mini-batch. It takes some seconds, on large sets minutes."
+    "The encoder gives each image a mean and a variance, which the prior takes for a noisy observation of its latent: "
+    "a pseudo-observation. Measured is how many nats the bound gains where those of {what} are the best ones and not "
+    "the encoder's, and how far its posterior moves with the images of its mini-batch. It takes seconds, or minutes."
 )
 PANES = (MeasuredInstance(),)

@@ -21,6 +21,7 @@ BAND = "Band: two posterior standard deviations on either side of the mean, at t
 FIT = " Latents are known up to an affine map, which was fitted once to the known paths of {n} test {group}s."
 NO_PATH = " There is no known path in these data: shown are the {n} latent channels that vary most."
 NO_WEIGHTS = "This method's posterior has parameters of its own: no frame has a weight in a prediction."
+CUT = " In part off the axes: {runs}, as where latents lie nearly on a line and leave the affine fit unsure."
 MOVED = " The dotted line is the instant of the player."
 
 
@@ -56,14 +57,14 @@ class PathOverTime(SeriesPane):
         return Content(
             figure=as_json(prior_curves.series(view, request.theme)),
             sub=first.series,
-            sentence=f"{BAND}{_what(first, request)}{MOVED}",
+            sentence=f"{BAND}{_what(first, request)}{_cut(view)}{MOVED}",
             alt=f"{', '.join(first.coordinates)} over {first.axis} of {first.series}; {errors_in_words(view)}",
         )
 
     def aside(self, view: Views, request: PriorLabRequest) -> str:
         sentence = (
-            "The decoded mean of the latents, and how far a pixel spreads over samples of them; "
-            f"hidden from the model: {HIDDEN[request.hide]}."
+            "The decoded mean of the latents, and how far a pixel spreads over samples of them, without the noise of "
+            f"the pixels; hidden from the model: {HIDDEN[request.hide]}."
         )
         return json.dumps(video_film.film(view, self.name, PathInPlane.name, sentence, request.theme))
 
@@ -84,7 +85,7 @@ class PathInPlane(SeriesPane):
             figure=as_json(prior_curves.plane(view, request.theme)),
             sub=first.series,
             sentence=f"Posterior mean of {first.coordinates[0]} and {first.coordinates[1]}.{down} The discs are at the "
-            "instant of the player.",
+            "instant of the player.{_cut(view)}",
             alt=f"Path of {first.series} in the plane; {errors_in_words(view)}",
         )
 
@@ -115,6 +116,12 @@ class FrameShares(SeriesPane):
             f"colour: the share of each in the absolute weights.{marked}",
             alt=most,
         )
+
+
+def _cut(views: Views) -> str:
+    """Return which runs leave the axes, and why; '' where none does."""
+    runs = prior_curves.cut_off(views)
+    return CUT.format(runs=", ".join(runs)) if runs else ""
 
 
 def _what(view: SeriesView, request: PriorLabRequest) -> str:

@@ -38,6 +38,8 @@ Examples:
 
   gpvae train --method svgp:15 --dataset moving-ball
 
+  gpvae train --method svgp:8 --dataset table:frames.csv --set "prior.kernel=rbf(time)" --set prior.group=video
+
   gpvae train --method svgp:32 --dataset rotated-mnist --set "prior.kernel=periodic(angle) * linear(object)"
 
   gpvae train --resume runs/gp
@@ -122,6 +124,8 @@ def _remarks(plan: TrainingPlan) -> list[str]:
     lines = [f"'{folder}' is {how}: its training has not ended" for folder, how in partial if how]
     if plan.data.note:
         lines.append(f"{plan.data.name}: {plan.data.note}")
+    if words := plan.config.prior.remark(plan.data.columns):
+        lines.append(words)
     if plan.config.inference.finishes:
         lines.append(
             "training is followed by prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "

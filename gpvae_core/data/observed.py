@@ -30,7 +30,10 @@ def wants_some_pixels(data: Dataset) -> None:
     """Raise UserError if no training image or no validation image has an observed pixel."""
     for part, split in {"training": data.train, "validation": data.validation}.items():
         if split.observed is not None and not split.observed.any():
-            raise UserError(f"'{data.name}': wanted {part} images with observed pixels, got missing frames alone")
+            raise UserError(
+                f"'{data.name}': wanted {part} images with observed pixels, got missing frames alone: more rows, a "
+                "column 'split', or another --set data.split_seed put some there"
+            )
 
 
 def wants_shares(data: Dataset, likelihood: str) -> None:

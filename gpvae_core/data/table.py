@@ -45,12 +45,12 @@ class Rows:
 
 @DATASETS.register("table")
 class TableFile(PathSource):
-    """A .csv, or .parquet (needs pyarrow), with a column of image paths, or an .npz of images, and columns beside them.
+    """A .csv or .parquet of image paths, or an .npz of images, with columns whose roles its header says: time:number.
 
-    The header says a column's role as name:role, such as time:number, angle:number(period=360 unit=degrees),
-    object:category, position:vector (numbers with spaces between them), frame:image, part:split or comment:skip;
-    without one the role is guessed, and the guess is in the data set's note. In an .npz the arrays' names are the
-    header.
+    Parquet needs pyarrow. The header says a column's role as name:role, such as time:number,
+    angle:number(period=360 unit=degrees), object:category, position:vector (numbers with spaces between them),
+    frame:image, part:split or comment:skip; without one the role is guessed, and the guess is in the data set's note.
+    In an .npz the arrays' names are the header.
 
     An empty path is a missing frame. A wholly transparent pixel is a missing one, and so is, in an .npz, NaN or where
     an array 'observed' (N, H, W) is False. A column 'split' names the part of each row: train, validation or test.

@@ -15,6 +15,7 @@ from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.theme import Theme, axis, frame, nth, plain, translucent
 
 WIDTH, HEIGHT, GAP = 440, 330, 0.07
+Range = tuple[float, float]
 LEGEND = {"orientation": "h", "x": 0.0, "xanchor": "left", "yanchor": "bottom", "y": 1.01, "bgcolor": "rgba(0,0,0,0)"}
 
 
@@ -79,14 +80,57 @@ def frame_marks(view: SeriesView, y: Array, theme: Theme, place: dict[str, str],
     ]  # fmt: skip
 
 
-def axes_below(titles: Sequence[str], x_title: str, theme: Theme) -> dict[str, Any]:
-    """Return the axes of panels that stand below one another and share their horizontal one."""
+def path_ranges(views: Sequence[SeriesView]) -> list[Range | None]:
+    """Return of each coordinate the range of its axis where means or bands go far beyond the true path.
+
+    Latents that lie nearly on a line make the affine fit so unsure that they would shrink the path to a line. The range
+    is then that of the path and, on either side, the widest extent of its coordinates; None leaves it to plotly, as it
+    is without a true path.
+    """
+    first = views[0]
+    if first.path is None or not np.ptp(first.path):
+        return [None] * len(first.coordinates)
+    found: list[Range | None] = []
+    wide = float(np.ptp(first.path, axis=0).max())
+    for e in range(len(first.coordinates)):
+        room = (float(first.path[:, e].min()) - wide, float(first.path[:, e].max()) + wide)
+        drawn = [end for view in views for end in _ends(view, e)]
+        found.append(room if min(drawn) < room[0] or max(drawn) > room[1] else None)
+    return found
+
+
+def cut_off(views: Sequence[SeriesView]) -> list[str]:
+    """Return the names of the runs whose means or bands leave the axes."""
+    ranges = path_ranges(views)
+    return [view.run for view in views if any(room and _leaves(view, e, room) for e, room in enumerate(ranges))]
+
+
+def _ends(view: SeriesView, e: int) -> Range:
+    """Return the lowest and the highest value of a coordinate's band."""
+    mean, wide = view.curves.mean[:, e], 2 * view.curves.deviation[:, e]
+    return float((mean - wide).min()), float((mean + wide).max())
+
+
+def _leaves(view: SeriesView, e: int, room: Range) -> bool:
+    low, high = _ends(view, e)
+    return low < room[0] or high > room[1]
+
+
+def axes_below(
+    titles: Sequence[str], x_title: str, theme: Theme, ranges: Sequence[Range | None] = ()
+) -> dict[str, Any]:
+    """Return the axes of panels that stand below one another and share their horizontal one.
+
+    Args:
+        ranges: of each panel's vertical axis; None, and where there is none, leave it to plotly.
+    """
     rows = len(titles)
     high = (1.0 - GAP * (rows - 1)) / rows
     axes: dict[str, Any] = {}
     for e, title in enumerate(titles):
         bottom = 1.0 - (e + 1) * high - e * GAP
-        axes[f"yaxis{nth(e)}"] = axis(theme, plain(title), domain=[max(0.0, bottom), bottom + high])
+        room = ranges[e] if e < len(ranges) else None
+        axes[f"yaxis{nth(e)}"] = axis(theme, plain(title), domain=[max(0.0, bottom), bottom + high], range=room)
     axes["xaxis"] = axis(theme, plain(x_title), anchor=f"y{nth(rows - 1)}")
     return axes
 
@@ -104,7 +148,7 @@ def series(views: Sequence[SeriesView], theme: Theme) -> go.Figure:
         else:
             marks += frame_marks(first, first.curves.mean[first.at_frames, e], theme, place, legend=e == 0)
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 44, 38), showlegend=True, hovermode="x unified")
-    layout |= axes_below(first.coordinates, first.axis, theme)
+    layout |= axes_below(first.coordinates, first.axis, theme, path_ranges(views))
     layout["legend"] = {**LEGEND, "font": {"size": 10, "color": theme.text}}
     return figure_of(marks, layout)
 
@@ -125,8 +169,11 @@ def plane(views: Sequence[SeriesView], theme: Theme) -> go.Figure:
     for mark in frame_marks(first, shown[:, 1], theme, {}, legend=True):
         marks.append({**mark, "x": shown[np.isin(first.times, mark["x"]), 0]})
     layout = frame(theme, WIDTH, HEIGHT, (52, 8, 44, 38), showlegend=True)
-    layout["xaxis"] = axis(theme, plain(first.coordinates[0]))
-    down = {"autorange": "reversed"} if first.unit == "path" else {}
+    across, along = path_ranges(views)[:2]
+    down: dict[str, Any] = {"autorange": "reversed"} if first.unit == "path" else {}
+    if along is not None:
+        down = {"range": along[::-1]}
+    layout["xaxis"] = axis(theme, plain(first.coordinates[0]), range=across)
     layout["yaxis"] = axis(theme, plain(first.coordinates[1]), scaleanchor="x", **down)
     layout["legend"] = {**LEGEND, "font": {"size": 10, "color": theme.text}}
     return figure_of(marks, layout)

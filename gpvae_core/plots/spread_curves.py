@@ -127,10 +127,11 @@ def _layout(view: SpreadView, theme: Theme, size: FigureSize, entries: int) -> d
         bottom = max(0.0, 1 - (k + 1) * high - (k + several) * GAP)
         # A panel of several is too low for a title at its side, which stands above it instead.
         title, few = ("", {"nticks": 4}) if several else (panel.y, {})
-        layout[f"yaxis{nth(k)}"] = axis(theme, title, domain=[bottom, bottom + high], range=_y_range(panel), **few)
+        few |= _at_one(_y_range(panel))
+        layout[f"yaxis{nth(k)}"] = axis(theme, title, domain=[bottom, bottom + high], **few)
         if several:
             layout.setdefault("annotations", []).append(heading(theme, plain(panel.y), 0.0, bottom + high + 0.005))
-    more: dict[str, Any] = {"range": _x_range(view)}
+    more = _at_one(_x_range(view))
     more |= {"tickvals": list(view.x_ticks)} if view.x_ticks else {}
     if view.log_x:
         more = {"type": "log", **_decades([x for panel in view.panels for curve in panel.curves for x in curve.x])}
@@ -163,6 +164,14 @@ def _around(values: Sequence[tuple[float, float]]) -> list[float] | None:
         return None
     (value, *others), deviates = {value for value, _ in values}, any(sd for _, sd in values)
     return None if others or deviates or not value else [value - abs(value) / 2, value + abs(value) / 2]
+
+
+def _at_one(around: list[float] | None) -> dict[str, Any]:
+    """Return an axis about the one value in the middle of a range, with a tick at it; plotly's choice without one."""
+    if around is None:
+        return {"range": None}
+    value = sum(around) / 2
+    return {"range": around, "tickvals": [value], "ticktext": [f"{value:.3g}"]}
 
 
 def _decades(values: Sequence[float]) -> dict[str, Any]:

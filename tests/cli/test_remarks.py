@@ -8,6 +8,7 @@ import pytest
 
 import gpvae_core as core
 from gpvae_core.cli import evaluate_conditional
+from gpvae_core.priors.gp import GPPriorConfig
 from tests.cli.test_cli import one_line_error
 from tests.commands import gpvae
 from tests.inference.gp_prior.series_data import BY_VIEW, DATA, trained
@@ -74,3 +75,13 @@ def test_a_long_evaluation_at_columns_says_once_what_makes_it_shorter(
     monkeypatch.setattr(evaluate_conditional, "LONG_WORK", 1)
     evaluate_conditional.evaluate_at_columns(run, "test", 1, 0, None, False, "none", [], True, None)
     assert "fewer" not in capsys.readouterr().err
+
+
+def test_a_kernel_of_times_alone_is_said_to_have_one_function_for_all_videos(tmp_path: Path) -> None:
+    small = ("--set", "net.kind=fc", *SMALL, "--dataset", "moving-ball:2", "--method", "svgp:4")
+    shared = gpvae("train", *small, "--set", "prior.group=", cwd=tmp_path)
+    assert shared.returncode == 0, shared.stderr
+    words = "images at the same time have one latent, whatever their video; --set prior.group=video gives each"
+    assert words in " ".join(shared.stderr.split())
+    assert "one latent" not in gpvae("train", *small, cwd=tmp_path).stderr
+    assert GPPriorConfig(kernel="rbf(time) * linear(object)").remark(DATA.columns) == ""

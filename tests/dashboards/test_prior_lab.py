@@ -370,7 +370,7 @@ FOURTH_MARK = """plot => { const {xaxis, yaxis} = plot._fullLayout, box = plot.g
 def test_a_picked_film_or_image_is_measured_on_a_button(offline_page: Any, prior_url: str) -> None:
     page = opened_in_browser(offline_page, prior_url, "?run=films-svgp", "path")
     expect(card(page, "instance")).to_contain_text(
-        "How many nats the bound gains where the pseudo-observations of film 6"
+        "how many nats the bound gains where those of film 6 are the best ones"
     )
     expect(page.get_by_role("heading", name="What is predicted, how surely")).to_be_visible()
     choose(page, "Points, m", "2")

@@ -121,6 +121,7 @@ def test_a_run_of_one_epoch_is_a_mark_between_axes_that_show_it(folder: Path, tm
         (mark,) = figure.data
         for values, axis in ((mark.x, figure.layout.xaxis), (mark.y, figure.layout.yaxis)):
             assert list(axis.range) == pytest.approx([0.5 * values[0], 1.5 * values[0]])
+            assert list(axis.tickvals) == pytest.approx(list(values))
     several = draw("mse-time", folder / "all").layout
     assert (several.xaxis.range, several.yaxis.range) == (None, None)
 

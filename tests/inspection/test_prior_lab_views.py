@@ -231,6 +231,22 @@ def test_runs_are_compared_by_the_errors_of_their_evaluation(root: Path) -> None
     assert [row["inducing_points"] for row in tidy(export.scores(scores))] == [6, 3, None]
 
 
+def test_a_run_far_beyond_the_true_path_does_not_shrink_it_to_a_line(root: Path) -> None:
+    view = SeriesLab(lab(root, "exact")).view(1, "none")
+    path = view.curves.mean[view.at_frames]
+    good = replace(view, path=path, curves=replace(view.curves, deviation=0 * view.curves.deviation))
+    off = replace(good, run="off", curves=replace(good.curves, mean=1e3 * view.curves.mean))
+    assert prior_curves.cut_off([good]) == []
+    assert prior_curves.cut_off([good, off]) == ["off"]
+    wide = 3 * np.ptp(path, axis=0).max()
+    # Of the series the second panel has the second coordinate; of the plane it is on the vertical axis.
+    for draw, axis in ((prior_curves.series, "yaxis2"), (prior_curves.plane, "yaxis")):
+        assert draw([good], LIGHT).layout[axis].range is None
+        low, high = sorted(draw([good, off], LIGHT).layout[axis].range)
+        assert low < path[:, 1].min() < path[:, 1].max() < high
+        assert high - low <= wide
+
+
 def test_figures_hold_the_numbers_of_their_views(root: Path) -> None:
     run = lab(root, "exact")
     view = SeriesLab(run).view(1, "middle")
