@@ -153,20 +153,8 @@ def evaluate_conditional(
     2.0
     """
     started = time.monotonic()
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
-    if hide not in HIDDEN:
-        raise unknown("frames to hide", hide, HIDDEN)
     engine = conditional_inference(run, seed)
-    if instances is not None:
-        if instances < 1:
-            raise UserError(f"wanted at least 1 instance to be measured, got {instances}")
-        inference_of(run, seed)
-    if published:
-        check_kept(run)
-    if hide != "none" and (instances is not None or published):
-        other = "the smallest error over training" if published else "measures of instances"
-        raise UserError(f"{other} have every frame given: wanted no frames hidden beside them, got hide='{hide}'")
+    _check(run, split, seed, instances, published, hide)
     images = {"test": run.data.test, "validation": run.data.validation}[split]
     on_device = DeviceSplit(images, run.device)
     whole = engine.latents(on_device)
@@ -196,6 +184,23 @@ def evaluate_conditional(
         k=k,
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def _check(run: Run, split: str, seed: int, instances: int | None, published: bool, hide: str) -> None:
+    """Raise UserError, as `evaluate_conditional` says, for what is wrong whatever the images."""
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    if hide not in HIDDEN:
+        raise unknown("frames to hide", hide, HIDDEN)
+    if instances is not None:
+        if instances < 1:
+            raise UserError(f"wanted at least 1 instance to be measured, got {instances}")
+        inference_of(run, seed)
+    if published:
+        check_kept(run)
+    if hide != "none" and (instances is not None or published):
+        other = "the smallest error over training has" if published else "measures of instances have"
+        raise UserError(f"{other} every frame given: wanted no frames hidden beside, got hide='{hide}'")
 
 
 @dataclass(frozen=True)

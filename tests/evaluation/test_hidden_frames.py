@@ -89,7 +89,7 @@ def test_groups_of_different_sizes_have_the_error_of_many_draws() -> None:
 def test_what_cannot_be_hidden_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'second'"):
         evaluate_conditional(run, hide="secnd")
-    with pytest.raises(UserError, match="every frame given"):
+    with pytest.raises(UserError, match="measures of instances have every frame given"):
         evaluate_conditional(run, hide="second", instances=2)
     turned = trained("svgp:4", BY_VIEW, tmp_path / "turned")
     with pytest.raises(UserError, match="has no series: wanted a prior with groups"):
