@@ -142,6 +142,8 @@ def error_in_words(view: SeriesView) -> str:
     count, hidden = int(view.counted.sum()), bool((~view.seen & view.counted).any())
     kind = f"{count} hidden frame{'s' * (count != 1)}" if hidden else f"{count} frames, all given"
     words = f"MSE {view.mse[view.counted].mean():.4f} of a pixel over {kind}"
+    if hidden and view.nearest is not None:
+        words += f" (of the nearest frame given in their place {view.nearest[view.counted].mean():.4f})"
     if view.rmse is None:
         return words
     inside, count = view.inside

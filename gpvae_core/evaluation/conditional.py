@@ -173,7 +173,7 @@ def evaluate_conditional(
         nlpd=Mean.over(nlpd, groups),
         coverage=Mean.over(coverage, groups),
         independent=None if groups is None else f"{len(np.unique(groups))} values of '{engine.dependent}'",
-        yardsticks=yardsticks(run.data.train, images.take(scored), task.views, groups),
+        yardsticks=yardsticks(run.data.train, images.take(scored), task.views, groups, task.along),
         path_rmse=_path_rmse(whole, task, images) if engine.group else None,
         unscored=len(images) - len(on_device.seen) or None,
         context=len(on_device.seen) - len(scored) or None,
@@ -213,6 +213,8 @@ class _Task:
     given: str
     views: Split | None
     """The images among which the nearest view is sought; None where they hold those that are scored."""
+    along: str = ""
+    """Name of the number in which views are near; '' for all numbers."""
 
 
 def _task(
@@ -242,7 +244,7 @@ def _task(
         raise UserError(f"no frame is left to score: each {engine.group} has too few for {HIDDEN[hide]} to be hidden")
     left = without(images, hidden.cpu().numpy())
     q = engine.latents(DeviceSplit(left, run.device))
-    return _Task(q, scored, f"the frames of the same {engine.group} that are not hidden", left)
+    return _Task(q, scored, f"the frames of the same {engine.group} that are not hidden", left, number.name)
 
 
 def _about(run: Run) -> dict[str, Any]:

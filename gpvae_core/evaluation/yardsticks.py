@@ -40,7 +40,11 @@ class Yardsticks(EvaluationPart):
 
 
 def yardsticks(
-    train: Split, images: Split, views: Split | None, groups: Int64[np.ndarray, " N"] | None = None
+    train: Split,
+    images: Split,
+    views: Split | None,
+    groups: Int64[np.ndarray, " N"] | None = None,
+    along: str = "",
 ) -> Yardsticks:
     """Return what the mean image and the nearest view would have scored.
 
@@ -49,18 +53,23 @@ def yardsticks(
         views: the images that predictions are given, among which the nearest is sought; None where they hold the
             images themselves.
         groups: the group of each image if only images of different groups are independent.
+        along: name of the number in which views are near; '' for all numbers.
     """
     mean = _mean_image(train)
     of_mean = [_errors(_flat(images.take(index)), mean) for index in _pieces(images)]
-    found = {"mean_image": np.concatenate(of_mean) if of_mean else np.zeros(0)} | _nearest_errors(images, views)
+    found = {"mean_image": np.concatenate(of_mean) if of_mean else np.zeros(0)} | nearest_errors(images, views, along)
     return Yardsticks(**{name: Mean.over(errors, groups) for name, errors in found.items()})
 
 
-def _nearest_errors(images: Split, views: Split | None) -> dict[str, Float[np.ndarray, " N"]]:
-    """Return each image's error of its nearest view, and of that rotated by the angle between them; NaN without one."""
+def nearest_errors(images: Split, views: Split | None, along: str = "") -> dict[str, Float[np.ndarray, " N"]]:
+    """Return each image's error of its nearest view, and of that rotated by the angle between them; NaN without one.
+
+    Args:
+        along: name of the number in which views are near; '' for all numbers.
+    """
     if views is None or views.auxiliary is None or images.auxiliary is None:
         return {}
-    numbers = [column for column in views.auxiliary.columns if column.role == "number"]
+    numbers = [c for c in views.auxiliary.columns if c.role == "number" and along in ("", c.name)]
     if not numbers:
         return {}
     all_seen = np.ones((len(views), 1, 1), bool)

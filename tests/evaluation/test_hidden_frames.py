@@ -51,14 +51,15 @@ def test_the_nearest_frame_is_one_of_the_same_series_that_is_given(run: Run) -> 
     errors = []
     for i in np.flatnonzero(hidden):
         alike = (auxiliary["series"] == auxiliary["series"][i]) & ~hidden
-        # The test's series have other numbers as well: a distance has all of them, in units of their spread.
-        turn = np.abs(auxiliary["angle"] - auxiliary["angle"][i])
-        far = np.square((auxiliary["time"] - auxiliary["time"][i]) / auxiliary["time"].std())
-        far += np.square(np.minimum(turn, 2 * np.pi - turn) / auxiliary["angle"].std())
-        j = np.flatnonzero(alike)[far[alike].argmin()]
+        j = np.flatnonzero(alike)[np.abs(auxiliary["time"][alike] - auxiliary["time"][i]).argmin()]
         errors.append(np.square(pixels[i] - pixels[j]).mean())
     assert found is not None
     assert found.n == len(errors)
+    series = SeriesLab(PriorLab(run))
+    shown = [
+        view.nearest[view.counted] for view in (series.view(i, "middle") for i in range(4)) if view.nearest is not None
+    ]
+    assert np.concatenate(shown).mean() == pytest.approx(found.mean)
     assert found.mean == pytest.approx(np.mean(errors), rel=1e-5)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.hidden_frames import hidden_frames, in_order
 from gpvae_core.evaluation.known_path import AffineFit, path_column
+from gpvae_core.evaluation.yardsticks import nearest_errors
 from gpvae_core.inference.gp_prior.model import Predictor
 from gpvae_core.inspection.prior_lab.lab import ConditionalLab, axis_label, liveliest
 from gpvae_core.inspection.prior_lab.prior import PriorLab
@@ -79,8 +81,14 @@ class SeriesLab:
             spread=lab.spread(mean, variance, columns),
             path=None if column is None else self._auxiliary[column.name][index],
             mse=lab.errors(self.split, index, decoded[at_frames]),
+            nearest=None if seen.all() else self._nearest(index, seen),
             shares=self._shares(given, self._columns_at(index, times, times)),
         )
+
+    def _nearest(self, index: Indices, seen: NDArray[np.bool_]) -> Array:
+        """Return the mean square error (T,) of each frame's nearest one among those that are seen."""
+        images, at = self.lab.splits[self.split], np.asarray(index, np.int64)
+        return nearest_errors(images.take(at), images.take(at[seen]), self.number.name)["nearest_view"]
 
     def _shares(self, given: Predictor, values: Mapping[str, np.ndarray]) -> Array | None:
         """Return the share of each frame given in the prediction of each frame, (T, S)."""

@@ -63,6 +63,8 @@ class SeriesView:
     """(T, E) the known path; None without one."""
     mse: Array
     """(T,) mean square error of a frame's observed pixels; NaN of a missing frame."""
+    nearest: Array | None
+    """(T,) the same of the nearest frame given in place of a hidden one; None where none is hidden."""
     shares: Array | None
     """(T, S) share of each of the S frames given in the prediction of each frame, sum_l |w^l| over channels, of the sum
     over the frames given; None where the method has no weights."""
