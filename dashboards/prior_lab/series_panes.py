@@ -85,7 +85,7 @@ class PathInPlane(SeriesPane):
             figure=as_json(prior_curves.plane(view, request.theme)),
             sub=first.series,
             sentence=f"Posterior mean of {first.coordinates[0]} and {first.coordinates[1]}.{down} The discs are at the "
-            "instant of the player.{_cut(view)}",
+            f"instant of the player.{_cut(view)}",
             alt=f"Path of {first.series} in the plane; {errors_in_words(view)}",
         )
 

@@ -54,6 +54,10 @@ def test_a_series_is_played_hidden_and_compared(offline_page: Any, prior_url: st
     assert {row["run"] for row in rows} == {"films-svgp", "films-markov"}
     for name in ("path", "plane", "training"):
         check_figure(page, card(page, name), "films-svgp")
+    for name in ("path", "plane"):
+        expect(card(page, name).locator(".sentence")).to_have_text(
+            re.compile(r"instant of the player\.( In part .*\.)?$")
+        )
     assert {row["run"] for row in tidy(save(page, card(page, "training"), "CSV")[1].decode())} == {
         "films-svgp", "films-markov",
     }  # fmt: skip
