@@ -78,6 +78,21 @@ class Split:
         )
 
 
+def joined(parts: Sequence[Split]) -> Split:
+    """Return the images of several splits of one data set, one after the other."""
+    first, auxiliary, observed = parts[0], None, None
+    if first.auxiliary is not None:
+        rows = [part.auxiliary for part in parts if part.auxiliary is not None]
+        values = {name: np.concatenate([row[name] for row in rows]) for name in first.auxiliary.values}
+        auxiliary = Auxiliary(first.auxiliary.columns, values)
+    if any(part.observed is not None for part in parts):
+        shape = first.images.shape[2:]
+        masks = [np.ones((len(p), *shape), np.bool_) if p.observed is None else p.observed for p in parts]
+        observed = np.concatenate(masks)
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    return Split(images, labels, first.levels, auxiliary, observed)
+
+
 def hold_out(train: Split, fraction: float, seed: int, name: str) -> tuple[Split, Split]:
     """Return the images without a seeded `fraction` of them, and that fraction, at least one image; order is kept.
 

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from gpvae_core.data.split import Split
 from gpvae_core.evaluation.batch_bias import BATCHES, batch_bias, takes_batches
+from gpvae_core.evaluation.group_images import group_images
 from gpvae_core.evaluation.mean import EvaluationPart, Mean
+from gpvae_core.evaluation.process import inference_of
 from gpvae_core.evaluation.pseudo_gaps import has_pseudo_gaps, pseudo_gaps
 from gpvae_core.evaluation.views import Smoother
 from gpvae_core.inference.gp_prior.model import GPModel
@@ -31,7 +33,7 @@ class ViewsBehindPredictions(EvaluationPart):
     """
 
     index: tuple[int, ...]
-    """Index of each image in the split."""
+    """Index of each image in the split; one on whose prediction no view has a weight is left out."""
     effective: Mean
     """Effective number of views, 1 / sum_i share_i^2."""
     largest: Mean
@@ -111,8 +113,8 @@ class InstanceMeasures(EvaluationPart):
 def instance_measures(run: Run, images: Split, count: int, seed: int, progress: Progress) -> InstanceMeasures:
     """Return the measures of `count` instances, or of all where there are fewer.
 
-    Views are those behind images of the split. The gap is of groups of the split; without groups, it is of training
-    images, as the movement with the batch is.
+    Views are those behind images of the split. The gap is of groups of the split, by the images that predictions are
+    given of them; without groups, it is of training images, as the movement with the batch is.
     """
     model = run.model.extra
     assert isinstance(model, GPModel)
@@ -120,25 +122,26 @@ def instance_measures(run: Run, images: Split, count: int, seed: int, progress: 
     seen = DeviceSplit(run.data.train, run.device).seen.cpu().numpy()
     of_train = seen[seeded_order(len(seen), seed)[:count]]
     views = gap = bias = None
+    given = group_images(run, inference_of(run, seed), images).of_predictions() if group else None
     if model.family.is_smoother:
-        views = _views(run, images, seeded_order(len(images), seed)[:count])
+        views = _views(run, images, given, seeded_order(len(images), seed)[:count])
         progress(1, 1, "views behind predictions")
     if has_pseudo_gaps(run):
-        gap = _gap(run, images, group, of_train, count, seed, progress)
+        gap = _gap(run, images if given is None else given, group, of_train, count, seed, progress)
     if takes_batches(run):
         bias = _bias(run, of_train, seed, progress)
     return InstanceMeasures(views=views, pseudo_gap=gap, batch_bias=bias)
 
 
-def _views(run: Run, images: Split, index: NDArray[np.int64]) -> ViewsBehindPredictions:
-    model, auxiliary = run.model.extra, images.auxiliary
-    assert isinstance(model, GPModel)
-    assert auxiliary is not None
-    found = Smoother(run, images if model.prior.group else None).views(auxiliary.take(index), top=1)
+def _views(run: Run, images: Split, given: Split | None, index: NDArray[np.int64]) -> ViewsBehindPredictions:
+    assert images.auxiliary is not None
+    found = Smoother(run, given).views(images.auxiliary.take(index), top=1)
+    # On no view rests a prediction whose group has missing frames alone: it has the prior.
+    kept = [(int(i), views) for i, views in zip(index, found, strict=True) if views.effective > 0]
     return ViewsBehindPredictions(
-        index=tuple(index.tolist()),
-        effective=Mean.over([views.effective for views in found]),
-        largest=Mean.over([float(views.share[0]) for views in found]),
+        index=tuple(i for i, _ in kept),
+        effective=Mean.over([views.effective for _, views in kept]),
+        largest=Mean.over([float(views.share[0]) for _, views in kept]),
     )
 
 
@@ -148,7 +151,8 @@ def _gap(
     index = of_train
     if group:
         assert images.auxiliary is not None
-        codes = np.unique(images.auxiliary[group])
+        # A group of missing frames alone has no pseudo-observation to be optimised.
+        codes = np.unique(images.auxiliary[group][DeviceSplit(images, run.device).seen.cpu().numpy()])
         index = codes[seeded_order(len(codes), seed)[:count]]
     found = pseudo_gaps(run, images, index, seed, progress)
     return PseudoGapReport(

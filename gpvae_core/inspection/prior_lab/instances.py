@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpvae_core.evaluation.batch_bias import batch_bias, takes_batches
+from gpvae_core.evaluation.group_images import group_images
 from gpvae_core.evaluation.pseudo_gaps import has_pseudo_gaps, pseudo_gaps
 from gpvae_core.inspection.prior_lab.prior import PriorLab
 from gpvae_core.inspection.prior_lab.views import InstanceMeasure
@@ -35,7 +36,8 @@ def _measured(lab: PriorLab, split: str, index: int, what: str, progress: Progre
     one, run = np.array([index], np.int64), lab.run
     numbers: dict[str, float | int | None] = {}
     if has_pseudo_gaps(run):
-        gaps = pseudo_gaps(run, lab.splits[split], one, run.config.seed, progress)
+        images = group_images(run, lab.engine, lab.splits[split]).of_predictions() if lab.group else lab.splits[split]
+        gaps = pseudo_gaps(run, images, one, run.config.seed, progress)
         numbers |= {"gap": float(gaps.gap[0]), "gap_error": float(gaps.error[0])}
         numbers |= {} if gaps.own is None else {"own": float(gaps.own[0])}
     if takes_batches(run):

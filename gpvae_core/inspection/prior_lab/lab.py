@@ -44,10 +44,14 @@ class ConditionalLab(ABC):
 
     def __init__(self, run: Run, engine: ConditionalInference, name: str = "") -> None:
         self.run, self.engine, self.name, data = run, engine, name or run.name, run.data
-        self.splits: Mapping[str, Split] = {"train": data.train, "validation": data.validation, "test": data.test}
+        self.splits: dict[str, Split] = {"train": data.train, "validation": data.validation, "test": data.test}
         self.on_device = {name: DeviceSplit(split, run.device) for name, split in self.splits.items()}
         self.results = Memo(64)
         """Views and what they are made of, by a key of their own."""
+
+    def add(self, name: str, images: Split) -> None:
+        """Add images of the run's data that are looked at together, such as all frames of some series."""
+        self.splits[name], self.on_device[name] = images, DeviceSplit(images, self.run.device)
 
     # -- the columns ------------------------------------------------------------------------------------------------
 

@@ -81,17 +81,11 @@ class PriorLab(ConditionalLab):
         return self.weights_by(self.given_training(), values)
 
     def image_means(self, split: str, index: Indices) -> Array:
-        """Return the posterior means (M, D) of the images, each given its own series, or all training images."""
+        """Return the posterior means (M, D) of the images, given those of their series, or all training images."""
+        if self.group:
+            return self.latents(split).mean.cpu().numpy()[index]
         auxiliary = self.auxiliary(split).take(np.asarray(index, np.int64))
-        names = [column.name for column in self.columns]
-        if not self.group:
-            return self.predicted({name: auxiliary[name] for name in names})[0]
-        means = np.zeros((len(index), self.run.config.latent_dim))
-        for code in np.unique(auxiliary[self.group]):
-            rows = np.flatnonzero(auxiliary[self.group] == code)
-            given = self.given(split, index[rows])
-            means[rows] = self.predicted_by(given, {name: auxiliary[name][rows] for name in names})[0]
-        return means
+        return self.predicted({column.name: auxiliary[column.name] for column in self.columns})[0]
 
     def length_scales(self) -> tuple[tuple[float, bool], ...]:
         found = self.prior.parameters_of_kernel().items()

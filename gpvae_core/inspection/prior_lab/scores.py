@@ -57,8 +57,9 @@ def _score(lab: ConditionalLab) -> RunScore:
 
 def _latents(lab: ConditionalLab) -> tuple[Indices, Array]:
     """Return test images that are scored, at most about MOST, and the posterior means (M, D) of their latents."""
-    if lab.layout == "series":
-        return lab.results.get("series", lambda: SeriesLab(lab)).first_latents()
+    series = lab.results.get("series", lambda: SeriesLab(lab)) if lab.layout == "series" else None
+    if series is not None and series.split == "test":
+        return series.first_latents()
     scored = lab.scored("test")
     if lab.group:
         return scored, lab.latents("test").mean.cpu().numpy()[scored]

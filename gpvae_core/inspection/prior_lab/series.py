@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.group_images import group_images
 from gpvae_core.evaluation.hidden_frames import hidden_frames, in_order
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.yardsticks import nearest_errors
@@ -31,7 +32,13 @@ class SeriesLab:
         if not isinstance(lab, PriorLab) or lab.layout != "series" or lab.number is None:
             raise UserError(f"run '{lab.name}' has no series of frames: its prior has no group with a number")
         self.lab, self.split, self.number = lab, split, lab.number
-        self._auxiliary = lab.auxiliary(split)
+        found = group_images(lab.run, lab.engine, lab.splits[split])
+        self._given = found.given
+        if not found.given.all():
+            # Frames of a series that is trained on lie in other splits too.
+            self.split = f"series of {split}"
+            lab.add(self.split, found.images)
+        self._auxiliary = lab.auxiliary(self.split)
         self._codes = np.unique(self._auxiliary[lab.group])
 
     def __len__(self) -> int:
@@ -53,7 +60,7 @@ class SeriesLab:
         """Return a series of which the frames of `hide` (see HIDDEN) are hidden from the model."""
         lab, index = self.lab, self.frames_of(position)
         times, there = self._auxiliary[self.number.name][index], lab.is_seen(self.split, index)
-        seen = there & ~hidden_frames(hide, len(index))
+        seen = there & self._given[index] & ~hidden_frames(hide, len(index))
         if not seen.any():
             raise UserError(f"of {self.name(position)} no frame is left to give the model: hide fewer")
         given = lab.given(self.split, index[seen])
@@ -135,7 +142,7 @@ class SeriesLab:
             checkpoint()
             index = self.frames_of(position)
             times = self._auxiliary[self.number.name][index]
-            given = self.lab.given(self.split, index)
+            given = self.lab.given(self.split, index[self._given[index]])
             means.append(self.lab.predicted_by(given, self._columns_at(index, times, times))[0])
             frames.append(index)
         return np.concatenate(frames), np.concatenate(means)

@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 import torch
 
+from gpvae_core.data.split import Split
 from gpvae_core.evaluation.conditional import evaluate_conditional
+from gpvae_core.evaluation.group_images import group_images
+from gpvae_core.evaluation.instances import instance_measures
 from gpvae_core.evaluation.process import inference_of
+from gpvae_core.evaluation.pseudo_gaps import pseudo_gaps
+from gpvae_core.evaluation.views import Smoother
 from gpvae_core.inference.conditional import sample
 from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.inspection.prior_lab.prior import PriorLab
+from gpvae_core.inspection.prior_lab.series import SeriesLab
+from gpvae_core.progress import silent
 from gpvae_core.runs import Run, load_run
 from gpvae_core.training import train
 from gpvae_core.validation import DeviceSplit
@@ -94,3 +102,60 @@ def test_a_score_of_known_and_new_groups_takes_the_kl_of_the_new_ones(tmp_path: 
         fit = found.model.likelihood.log_prob(split.all(), found.model.decode(z)).double().sum()
     assert float(terms.kl) > 0.1
     assert engine.score() == pytest.approx(float(fit - terms.kl) / len(split), rel=1e-4)
+
+
+def column(images: Split, name: str) -> np.ndarray:
+    """The values of a column of a split."""
+    assert images.auxiliary is not None
+    return images.auxiliary[name]
+
+
+def test_the_lab_shows_all_frames_of_a_known_series_and_gives_it_those_trained_on(run: Run) -> None:
+    series = SeriesLab(PriorLab(run))
+    engine, test = inference_of(run), DeviceSplit(CUT.test, CPU)
+    mean, assigned = engine.latents(test).mean.numpy(), column(WHOLE, "series")
+    for position in range(len(series)):
+        code, view = series.code(position), series.view(position, "none")
+        assert len(view.times) == np.count_nonzero(assigned == code)
+        trained = np.isin(view.times, column(CUT.train, "time"))
+        assert view.seen.tolist() == (trained if code < 6 else np.ones_like(trained)).tolist()
+        here = column(CUT.test, "series") == code
+        times = column(CUT.test, "time")[here]
+        rows = view.at_frames[np.isin(view.times, times)]
+        wanted = series.fit().path(mean[here][np.argsort(times)])
+        np.testing.assert_allclose(view.curves.mean[rows], wanted, atol=1e-4)
+
+
+def test_what_is_measured_of_a_known_group_rests_on_its_training_images(run: Run) -> None:
+    found = group_images(run, inference_of(run), CUT.test)
+    given = found.of_predictions()
+    assert found.images.auxiliary is not None
+    assert given.auxiliary is not None
+    tested = np.isin(column(WHOLE, "series"), column(CUT.test, "series"))
+    assert len(found.images) == np.count_nonzero(tested)
+    known = given.auxiliary["series"] < 6
+    assert np.isin(given.auxiliary["time"][known], column(CUT.train, "time")).all()
+    assert np.count_nonzero(known) == np.isin(column(CUT.train, "series"), column(CUT.test, "series")).sum()
+    measures = instance_measures(run, CUT.test, 8, 0, silent)
+    assert measures.views is not None
+    assert measures.pseudo_gap is not None
+    by_hand = pseudo_gaps(run, CUT.train, np.array([2]))
+    at = measures.pseudo_gap.index.index(2)
+    assert measures.pseudo_gap.values[at] == pytest.approx(float(by_hand.gap[0]), rel=0.2, abs=0.05)
+    auxiliary = CUT.test.auxiliary
+    assert auxiliary is not None
+    views = Smoother(run, given).views(auxiliary, top=1)
+    effective = [views[i].effective for i in measures.views.index]
+    assert measures.views.effective.mean == pytest.approx(np.mean(effective))
+
+
+def test_a_group_of_missing_frames_alone_is_left_out_of_what_is_measured(run: Run) -> None:
+    test = CUT.test
+    assert test.auxiliary is not None
+    observed = np.ones((len(test), 4, 4), np.bool_)
+    observed[test.auxiliary["series"] == 7] = False
+    measures = instance_measures(run, replace(test, observed=observed), len(test), 0, silent)
+    assert measures.views is not None
+    assert measures.pseudo_gap is not None
+    assert 7 not in measures.pseudo_gap.index
+    assert not (test.auxiliary["series"][list(measures.views.index)] == 7).any()
