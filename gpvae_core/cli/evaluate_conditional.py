@@ -91,7 +91,15 @@ def _print(result: ConditionalEvaluation) -> None:
     scored = "" if result.hidden is None else f": {result.hidden} of each is hidden, and scored"
     say(f"images of the {result.split} split at their columns, given {result.given}{scored}")
     if result.independent is not None:
-        say(f"standard errors take {result.independent} as independent of one another, not their images")
+        if result.mse.se is None:
+            say(f"there are no standard errors, as the images are of {result.independent} alone")
+        else:
+            say(f"standard errors take {result.independent} as independent of one another, not their images")
+    if result.unpredicted is not None:
+        say(
+            f"{result.unpredicted} of these images are of a category without a training image: nothing was learned of "
+            "it, and their predictions rest on no image"
+        )
     say(f"weights of epoch {result.best_epoch}, the best by the {result.chosen_by}")
     if result.training.seconds_per_epoch is not None:
         memory = result.training.peak_memory

@@ -124,8 +124,7 @@ def _remarks(plan: TrainingPlan) -> list[str]:
     lines = [f"'{folder}' is {how}: its training has not ended" for folder, how in partial if how]
     if plan.data.note:
         lines.append(f"{plan.data.name}: {plan.data.note}")
-    if words := plan.config.prior.remark(plan.data.columns):
-        lines.append(words)
+    lines += plan.config.inference.remarks(plan.config.prior, plan.data)
     if plan.config.inference.finishes:
         lines.append(
             "training is followed by prior recovery and the fit of the encoder: up to 500 epochs each, or as set by "

@@ -72,7 +72,17 @@ class ConditionalEvaluation(EvaluationPart):
     """
 
     omitted: ClassVar[frozenset[str]] = frozenset(
-        {"hidden", "independent", "path_rmse", "unscored", "context", "kernel", "instances", "as_published"}
+        {
+            "hidden",
+            "independent",
+            "path_rmse",
+            "unpredicted",
+            "unscored",
+            "context",
+            "kernel",
+            "instances",
+            "as_published",
+        }
     )
     run: str
     dataset: str
@@ -107,6 +117,9 @@ class ConditionalEvaluation(EvaluationPart):
     unscored: int | None = None
     """Number of missing frames, which are predicted but have no pixel to be scored; None without any. All scores are
     over observed pixels."""
+    unpredicted: int | None = None
+    """Number of scored images of a category without a training image, so that their prediction rests on no image; None
+    without any."""
     context: int | None = None
     """Number of images of new categories or frames of new groups that predictions are given, and that are not scored;
     None without any."""
@@ -162,7 +175,8 @@ def evaluate_conditional(
     columns = zip(*_scores(run, engine, on_device, task, k, seed, progress), strict=True)
     mse, mse_sample, nlpd, coverage = (np.concatenate(column) for column in columns)
     scored = task.scored.cpu().numpy()
-    groups = images.auxiliary[engine.dependent][scored] if images.auxiliary is not None and engine.dependent else None
+    dependent = _dependent(run, engine)
+    groups = images.auxiliary[dependent][scored] if images.auxiliary is not None and dependent else None
     return ConditionalEvaluation(
         **_about(run),
         split=split,
@@ -172,9 +186,10 @@ def evaluate_conditional(
         mse_sample=Mean.over(mse_sample, groups),
         nlpd=Mean.over(nlpd, groups),
         coverage=Mean.over(coverage, groups),
-        independent=None if groups is None else f"{len(np.unique(groups))} values of '{engine.dependent}'",
+        independent=None if groups is None else _independent(groups, dependent),
         yardsticks=yardsticks(run.data.train, images.take(scored), task.views, groups, task.along),
         path_rmse=_path_rmse(whole, task, images) if engine.group else None,
+        unpredicted=int(engine.rests_on_none(on_device)[task.scored].sum()) or None,
         unscored=len(images) - len(on_device.seen) or None,
         context=len(on_device.seen) - len(scored) or None,
         kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
@@ -236,7 +251,8 @@ def _task(
         )
     if not bool(new.any()):
         raise UserError(
-            f"each {engine.group} has training images, which alone predictions are given: none is to be hidden"
+            f"each {engine.group} has training images, which alone predictions are given, so that there is nothing to "
+            f"hide: wanted whole ones in a part of their own, such as by a column 'split' of the table"
         )
     hidden = torch.from_numpy(hidden_in(images.auxiliary, engine.group, number.name, hide)).to(run.device) & new
     scored = scored[hidden[scored]]
@@ -245,6 +261,18 @@ def _task(
     left = without(images, hidden.cpu().numpy())
     q = engine.latents(DeviceSplit(left, run.device))
     return _Task(q, scored, f"the frames of the same {engine.group} that are not hidden", left, number.name)
+
+
+def _dependent(run: Run, engine: ConditionalInference) -> str:
+    """Return the column whose images are not independent: that of groups or identities, else the first category."""
+    first = (column.name for column in run.meta.columns if column.role == "category")
+    return engine.dependent or next(first, "")
+
+
+def _independent(groups: Int64[np.ndarray, " S"], name: str) -> str | None:
+    """Return what of the scored images is independent; None where each has a category of its own."""
+    count = len(np.unique(groups))
+    return None if count == len(groups) else f"{count} value{'s' * (count != 1)} of '{name}'"
 
 
 def _about(run: Run) -> dict[str, Any]:

@@ -115,6 +115,10 @@ class InferenceConfig(PartConfig):
     def start(self, vae: VAE, data: Dataset, seed: int) -> None:
         """Set what starts at the training data, in a model whose other weights are at their start already."""
 
+    def remarks(self, prior: PriorConfig, data: Dataset) -> tuple[str, ...]:
+        """Return what one should know of a training on these data before it begins; by default nothing."""
+        return ()
+
     conditional: ClassVar[bool] = False
     """Whether the model is one of images given their auxiliary columns, so that a run needs data with columns, and
     `begin` returns a `ConditionalInference`. Single images without columns have then no log p(x)."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from gpvae_core.data.base import Dataset
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.base import Inference, InferenceConfig
 from gpvae_core.progress import Progress
@@ -69,6 +70,10 @@ class ConditionalInference(Inference, ABC):
         """Return which images are of a group without a training image, and so are predicted from their own group."""
         return torch.zeros(len(split), dtype=torch.bool, device=split.images.device)
 
+    def rests_on_none(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
+        """Return which images are of a category without a training image, so that their prediction rests on none."""
+        return torch.zeros(len(split), dtype=torch.bool, device=split.images.device)
+
     def ready(self, *splits: DeviceSplit) -> None:
         """Find what predictions at the columns of these splits take beside the training images; by default nothing."""
         return
@@ -125,6 +130,26 @@ class ConditionalConfig(InferenceConfig, ABC):
 
     def settings_for(self, latent_dim: int) -> Mapping[str, Any]:
         return {}
+
+
+def of_new(split: DeviceSplit, train: DeviceSplit, name: str) -> Bool[Tensor, " N"]:
+    """Return which images are of a category that no training image with an observed pixel has."""
+    return ~torch.isin(split.columns[name], train.columns[name][train.seen])
+
+
+def new_categories(data: Dataset, names: Sequence[str]) -> list[str]:
+    """Return a line on each column of which validation or test images have categories without a training image."""
+    cpu, lines = torch.device("cpu"), []
+    train, others = DeviceSplit(data.train, cpu), {"validation": data.validation, "test": data.test}
+    for name in names:
+        counts = {part: int(of_new(DeviceSplit(split, cpu), train, name).sum()) for part, split in others.items()}
+        found = [f"{count} of {len(others[part])} {part} images" for part, count in counts.items() if count]
+        if found:
+            lines.append(
+                f"{' and '.join(found)} have a '{name}' without a training image: nothing is learned of it, and what "
+                "is predicted of them rests on no image"
+            )
+    return lines
 
 
 def sample(q: Marginals, generator: torch.Generator) -> Float[Tensor, "B D"]:

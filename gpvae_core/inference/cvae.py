@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -28,6 +28,8 @@ from gpvae_core.inference.conditional import (
     GivenImages,
     columns_of,
     mean_over_seen,
+    new_categories,
+    of_new,
     sample,
 )
 from gpvae_core.nets.base import NetConfig
@@ -132,7 +134,19 @@ class ConditionalVAE(ConditionalInference):
         return ""
 
     def given(self, split: DeviceSplit) -> str:
-        return f"the training images of the same {self._identity}" if self._identity else "no other images"
+        if not self._identity:
+            return "no other images"
+        new, name = self.rests_on_none(split), self._identity
+        if bool(new.all()):
+            return f"no other images, as no training image has the same {name}"
+        return f"the training images of the same {name}" + ", or of a new one no image" * bool(new.any())
+
+    @property
+    def dependent(self) -> str:
+        return self._identity
+
+    def rests_on_none(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
+        return of_new(split, self._setup.train, self._identity) if self._identity else super().rests_on_none(split)
 
     @torch.no_grad()
     def given_images(self, splits: Sequence[DeviceSplit]) -> Identities:
@@ -201,6 +215,10 @@ class CvaeConfig(ConditionalConfig):
                 f"{condition.width}: name others of {names} (--set condition=...)"
             )
         return condition
+
+    def remarks(self, prior: PriorConfig, data: Dataset) -> tuple[str, ...]:
+        identity = self._identity(data.columns)
+        return tuple(new_categories(data, [identity] if identity else []))
 
     def _known(self, columns: Sequence[Column]) -> list[Column]:
         """Return the columns that the networks know."""

@@ -7,13 +7,11 @@ latents u of every model have the prior N(0, I), and inference need not know h.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from gpvae_core.data.auxiliary import Column
 from gpvae_core.registry import Registry
 
 
@@ -28,10 +26,6 @@ class PriorConfig(BaseModel, ABC):
     @abstractmethod
     def wrap(self, decoder: nn.Module, latent_dim: int) -> nn.Module:
         """Return f(h(.)) for the decoder f, a map (B, D) -> (B, C, H, W)."""
-
-    def remark(self, columns: Sequence[Column]) -> str:
-        """Return what one should know of this prior of images with these columns; by default nothing."""
-        return ""
 
 
 PRIORS: Registry[type[PriorConfig]] = Registry("prior", "gpvae_core.priors")

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from gpvae_core.covariances.expression import EXAMPLE, Term, parse_kernel
-from gpvae_core.covariances.inputs import KernelInputs
+from gpvae_core.covariances.inputs import DIM, KernelInputs
 from gpvae_core.covariances.parameters import Positive
 from gpvae_core.data.auxiliary import Column, first_number
 from gpvae_core.errors import UserError, unknown
@@ -63,9 +63,15 @@ class GPPrior(nn.Module):
 def _example(columns: Sequence[Column]) -> str:
     """Return a kernel over the first number and the first category of these columns, where there are such."""
     number = first_number(columns)
-    category = next((column.name for column in columns if column.role == "category"), None)
+    category = next((column for column in columns if column.role == "category"), None)
     by_number = [] if number is None else [f"{'rbf' if number.period is None else 'periodic'}({number.name})"]
-    return " * ".join([*by_number, *([] if category is None else [f"linear({category})"])]) or EXAMPLE
+    return " * ".join([*by_number, *([] if category is None else [_linear(category)])]) or EXAMPLE
+
+
+def _linear(category: Column) -> str:
+    """Return a linear kernel of a category, whose vectors have at most as many numbers as there are categories."""
+    dim = f", dim={len(category.names)}" if len(category.names) < DIM else ""
+    return f"linear({category.name}{dim})"
 
 
 def _group(name: str, columns: Sequence[Column]) -> str:
@@ -104,18 +110,6 @@ class GPPriorConfig(PriorConfig):
     def wrap(self, decoder: nn.Module, latent_dim: int) -> nn.Module:
         """Return the decoder itself, as the latents are decoded one by one."""
         return decoder
-
-    def remark(self, columns: Sequence[Column]) -> str:
-        """Return that images share functions of numbers which a category may tell apart; '' where none can."""
-        used = {term.column for term in parse_kernel(self.kernel).terms()} if self.kernel else set()
-        others = [column.name for column in columns if column.role == "category"]
-        numbers = [column.name for column in columns if column.role == "number" and column.name in used]
-        if self.group or not numbers or used - {"", *numbers} or not others:
-            return ""
-        return (
-            f"the kernel is of {' and '.join(numbers)} alone: images at the same {numbers[0]} have one latent, whatever"
-            f" their {' or '.join(others)}; --set prior.group={others[0]} gives each {others[0]} functions of its own"
-        )
 
     def process(self, columns: Sequence[Column], represented: str = "") -> GPPrior:
         """Return the process over instances with these columns.

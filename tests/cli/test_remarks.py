@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gpvae_core as core
 from gpvae_core.cli import evaluate_conditional
-from gpvae_core.priors.gp import GPPriorConfig
 from tests.cli.test_cli import one_line_error
 from tests.commands import gpvae
-from tests.inference.gp_prior.series_data import BY_VIEW, DATA, trained
+from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, trained
 
 AFTER = "training is followed by prior recovery and the fit of the encoder"
 SMALL = ("--set", "net.hidden=8", "--epochs", "1")
@@ -84,4 +84,30 @@ def test_a_kernel_of_times_alone_is_said_to_have_one_function_for_all_videos(tmp
     words = "images at the same time have one latent, whatever their video; --set prior.group=video gives each"
     assert words in " ".join(shared.stderr.split())
     assert "one latent" not in gpvae("train", *small, cwd=tmp_path).stderr
-    assert GPPriorConfig(kernel="rbf(time) * linear(object)").remark(DATA.columns) == ""
+    alike = ("--method", "gppvae", "--dataset", "moving-ball:2", *small[:2], *SMALL, "--set", "prior.group=")
+    assert "* same(video)' gives each" in " ".join(gpvae("train", *alike, cwd=tmp_path).stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "name"),
+    [
+        ("svgp:4", {"prior.kernel": "rbf(time) * linear(series, dim=2)"}, "series"),
+        ("cvae", {"identity": "series"}, "series"),
+        ("svgp:4", {"prior.kernel": "rbf(time) * linear(object, dim=2)"}, ""),
+        ("gp-vae", BY_TIME, ""),
+    ],
+)
+def test_categories_without_a_training_image_are_said(
+    method: str, settings: dict[str, Any], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(method, settings, tmp_path / "run")
+    lines = run.config.inference.remarks(run.config.prior, DATA)
+    said = f"of {len(DATA.test)} test images have a '{name}' without a training image"
+    assert any(said in line for line in lines) == bool(name)
+    result = core.evaluate_conditional(run, k=2)
+    assert result.unpredicted == (len(DATA.test) if name else None), "all series of the test split are new"
+    evaluate_conditional.evaluate_at_columns(run, "test", 2, 0, None, False, "none", [], False, None)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("are of a category without a training image" in printed) == bool(name)
+    if method == "cvae":
+        assert result.given == "no other images, as no training image has the same series"

@@ -16,7 +16,7 @@ from gpvae_core.data.auxiliary import Column
 from gpvae_core.data.base import Dataset
 from gpvae_core.errors import UserError, clipped
 from gpvae_core.inference.base import TrainingSetup
-from gpvae_core.inference.conditional import ConditionalConfig, columns_of
+from gpvae_core.inference.conditional import ConditionalConfig, columns_of, new_categories
 from gpvae_core.inference.gp_prior.constraint import Constraint, FixedBeta, Geco
 from gpvae_core.inference.gp_prior.engine import GPPriorInference
 from gpvae_core.inference.gp_prior.inducing_starts import PointsStart
@@ -38,6 +38,8 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
     only: ClassVar[Mapping[str, Any]] = {**ConditionalConfig.only, "prior": "gp"}
     wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
     takes_missing: ClassVar[bool] = True
+    takes_groups: ClassVar[bool] = True
+    """Whether instances of different groups can be independent."""
     needs_whole_groups: ClassVar[bool]
     """Whether a group must not be divided into batches."""
     unused: ClassVar[tuple[str, ...]] = ()
@@ -114,6 +116,11 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
         family.check(process)
         return GPModel(process, family, self._constraint())
 
+    def remarks(self, prior: PriorConfig, data: Dataset) -> tuple[str, ...]:
+        assert isinstance(prior, GPPriorConfig)
+        vectors = prior.process(data.columns, self.represented).inputs.tables
+        return (*_shared_function(prior, data.columns, self.takes_groups), *new_categories(data, [*vectors]))
+
     def _constraint(self) -> Constraint:
         if self.balance == "geco":
             return Geco(self.tolerance, self.momentum)
@@ -132,6 +139,20 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
 
     def begin(self, setup: TrainingSetup, progress: Progress) -> GPPriorInference:
         return GPPriorInference(setup, self.least_variance, self.largest_variance, self.needs_whole_groups)
+
+
+def _shared_function(prior: GPPriorConfig, columns: Sequence[Column], takes_groups: bool) -> list[str]:
+    """Return the line that images share a function of numbers which a category may tell apart; none where none can."""
+    used = {term.column for term in parse_kernel(prior.kernel).terms()}
+    others = [column.name for column in columns if column.role == "category"]
+    numbers = [column.name for column in columns if column.role == "number" and column.name in used]
+    if prior.group or not numbers or used - {"", *numbers} or not others:
+        return []
+    setting = f"prior.group={others[0]}" if takes_groups else f"prior.kernel='{prior.kernel} * same({others[0]})'"
+    return [
+        f"the kernel is of {' and '.join(numbers)} alone: images at the same {numbers[0]} have one latent, whatever "
+        f"their {' or '.join(others)}; --set {setting} gives each {others[0]} functions of its own"
+    ]
 
 
 def _refuse_doubtful(kernel: str, data: Dataset) -> None:

@@ -27,6 +27,7 @@ class DeepSvigpConfig(InducingConfig):
     kind: ClassVar[str] = "deep-svigp"
     method: ClassVar[str] = "deep-svigp"
     only: ClassVar[Mapping[str, Any]] = {**GPPriorInferenceConfig.only, "likelihood": "gaussian"}
+    takes_groups: ClassVar[bool] = False
     needs_whole_groups: ClassVar[bool] = False
     unused: ClassVar[tuple[str, ...]] = ("least_variance", "largest_variance")
 

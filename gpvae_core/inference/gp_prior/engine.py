@@ -19,6 +19,7 @@ from gpvae_core.inference.conditional import (
     Published,
     columns_of,
     mean_over_seen,
+    of_new,
     sample,
 )
 from gpvae_core.inference.gp_prior.constraint import Terms
@@ -233,7 +234,13 @@ class GPPriorInference(ConditionalInference):
         if not self._group:
             return super().are_new(split)
         train = self._setup.train
-        return ~torch.isin(split.columns[self._group], train.columns[self._group][train.seen])
+        return of_new(split, train, self._group)
+
+    def rests_on_none(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
+        found = super().rests_on_none(split)
+        for name in self._gp.prior.inputs.tables:
+            found |= of_new(split, self._setup.train, name)
+        return found
 
     def given(self, split: DeviceSplit) -> str:
         new, name = self.are_new(split), self._group

@@ -118,6 +118,7 @@ class GppvaeConfig(GPPriorInferenceConfig):
 
     kind: ClassVar[str] = "gppvae"
     method: ClassVar[str] = "gppvae"
+    takes_groups: ClassVar[bool] = False
     needs_whole_groups: ClassVar[bool] = False
     alpha: float = Field(default=0.1, gt=0, le=MOST, description="variance alpha of the prior's noise at the start")
     regime: Literal["joint", "disjoint", "pretrained"] = Field(

@@ -68,6 +68,7 @@ class HensmanConfig(InducingConfig):
 
     kind: ClassVar[str] = "hensman"
     method: ClassVar[str] = "hensman"
+    takes_groups: ClassVar[bool] = False
     needs_whole_groups: ClassVar[bool] = False
     unused: ClassVar[tuple[str, ...]] = ("least_variance", "largest_variance")
 
