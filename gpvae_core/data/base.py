@@ -87,7 +87,7 @@ class Dataset:
     truth: KnownTruth | None = None
     """The model from which the data were drawn, if it is known."""
     doubtful: tuple[str, ...] = ()
-    """Names of the columns of few whole numbers that were guessed to be categories, and may be numbers."""
+    """Names of the columns of few whole numbers, or of texts such as dates, that were guessed to be categories."""
 
     @property
     def columns(self) -> tuple[Column, ...]:

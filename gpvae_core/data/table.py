@@ -24,8 +24,6 @@ from gpvae_core.reading import read_arrays
 
 CELLS = {".csv": csv_table, ".parquet": parquet_table}
 ARRAYS = ".npz"
-SEPARATORS = {";": "semicolons", "\t": "tabs"}
-"""What may stand in place of commas, and is told from a header of one column."""
 IMAGES, OBSERVED = ("images", "x"), "observed"
 """Names of the arrays of images and of the mask in an .npz."""
 
@@ -103,9 +101,7 @@ def _picture_column(headings: Sequence[ColumnHeading], cells: Cells) -> int:
     found = said or [place for place in silent if _are_pictures(cells.column(place))]
     if len(found) != 1:
         listed = counted([headings[place].name for place in found], "column") if found else "none"
-        other = next((sign for sign in SEPARATORS if len(headings) == 1 and sign in headings[0].name), "")
-        why = f"are cells separated by {SEPARATORS[other]} (wanted: commas)?" if other else "call it name:image"
-        raise UserError(f"'{cells.path}': wanted one column of image paths, got {listed}: {why}")
+        raise UserError(f"'{cells.path}': wanted one column of image paths, got {listed}: call it name:image")
     return found[0]
 
 

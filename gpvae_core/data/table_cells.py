@@ -39,6 +39,10 @@ class Cells:
         return [row[place] for row in self.rows]
 
 
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
+"""What may stand in place of commas, and is told from a header of one cell."""
+
+
 def csv_table(path: Path) -> Cells:
     """Return the cells of a CSV file. Empty lines count, but are no rows.
 
@@ -53,6 +57,12 @@ def csv_table(path: Path) -> Cells:
         raise UserError(f"'{path}' is not a CSV file in UTF-8 ({short(error)})") from None
     numbers = [number for number, line in enumerate(lines, 1) if line]
     header, *rows = [line for line in lines if line] or [[]]
+    other = next((sign for sign in SEPARATORS if len(header) == 1 and sign in header[0]), "")
+    if other:
+        raise UserError(
+            f"'{path}': wanted cells with commas between them, got the header '{short(header[0])}': are they separated "
+            f"by {SEPARATORS[other]}?"
+        )
     cells = _checked(Cells(path, header, rows, numbers[1:]))
     for number, row in enumerate(rows):
         if len(row) != len(header):

@@ -153,7 +153,9 @@ def fill(heading: ColumnHeading, values: np.ndarray, where: Where, header: str) 
     if role == "category":
         read, codes = np.unique(values, return_inverse=True)
         shown = shown_classes([str(value) for value in read])
-        column, doubtful = _column(header, heading.name, "category", names=shown.names), values.dtype.kind in "iu"
+        column = _column(header, heading.name, "category", names=shown.names)
+        # Whole numbers may be times, and so may texts that begin with digits, such as dates.
+        doubtful = values.dtype.kind in "iu" or all(name[:1].isdigit() for name in shown.names)
         return Filled(column, shown.index[codes], guessed, guessed and doubtful)
     numbers = values.astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(numbers).reshape(len(numbers), -1).all(1))

@@ -144,6 +144,10 @@ def test_from_a_csv_with_gaps_to_predictions_of_a_conditional_vae(tmp_path: Path
     found = gpvae("predict", "run", "--at", "less.csv", "--out", "new.npz", cwd=tmp_path)
     assert (found.returncode, found.stderr.count("\n")) == (2, 1)
     assert "wanted values of column 'time', on which run 'run' depends" in found.stderr
+    (tmp_path / "less.csv").write_text("video;time\nv3;4,5\n")
+    found = gpvae("predict", "run", "--at", "less.csv", "--out", "new.npz", cwd=tmp_path)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "are they separated by semicolons?" in found.stderr
 
 
 def test_whole_numbers_that_may_be_times_are_no_categories_by_a_guess(tmp_path: Path) -> None:
@@ -152,15 +156,21 @@ def test_whole_numbers_that_may_be_times_are_no_categories_by_a_guess(tmp_path: 
     place = [name.partition(":")[0] for name in rows[0]].index("time")
     train = ["train", "--method", "svgp:4", "--set", "net.kind=fc", "--set", "net.hidden=8", "--epochs", "1"]
     train += ["--dataset", "table:whole.csv", "--set", "prior.group=video", "--out", "run", "--set"]
-    for heading, kernel, line in [
-        ("time", "rbf(time)", "column 'time' has 6 different whole numbers, which were taken for categories, of each"),
-        ("time", "rbf(time)", "write 'time:number' in the table's header, or 'time:category' if that is meant"),
-        ("time:category", "rbf(time, dim=2)", ""),
-        ("time:number", "rbf(time)", ""),
+    for heading, kernel, cell, line in [
+        (
+            "time",
+            "rbf(time)",
+            "{}",
+            "column 'time' has 6 different values such as '0', which were taken for categories",
+        ),
+        ("time", "rbf(time)", "{}", "'time:number' in the table's header, or 'time:category' if that is meant"),
+        ("time", "rbf(time)", "2024-01-0{}", "has 6 different values such as '2024-01-00'"),
+        ("time:category", "rbf(time, dim=2)", "{}", ""),
+        ("time:number", "rbf(time)", "{}", ""),
     ]:
         rows[0][place] = heading
         for number, row in enumerate(rows[1:]):
-            row[place] = str(number % 6)
+            row[place] = cell.format(number % 6)
         (tmp_path / "whole.csv").write_text("\n".join(",".join(row) for row in rows))
         found = gpvae(*train, f"prior.kernel={kernel}", cwd=tmp_path)
         assert (found.returncode, line in found.stderr) == (2 if line else 0, True), found.stderr

@@ -91,7 +91,7 @@ def test_a_bad_row_or_header(folder: Path, changed: str, by: str, message: str |
         ("time,b\n1,2\n", "wanted one column of image paths, got none"),
         ("file,v:vector\np/1.png,1 2\np/2.png,1\n", "row 3: wanted 2 numbers in column 'v' as in the first row, got 1"),
         ("file,v:vector\np/1.png,1 2\np/2.png,1 x\n", "row 3: '1 x' in column 'v' is not a number"),
-        ("file;time\np/1.png;1\np/2.png;2\n", "got none: are cells separated by semicolons (wanted: commas)?"),
+        ("file;time\np/1.png;1\np/2.png;2\n", "got the header 'file;time': are they separated by semicolons?"),
         ("file,split\np/1.png,test\np/2.png,test\n", "column 'split' names no row 'train'"),
         ("file\np/1.png\np/2.png\n", "wanted at least 3 images"),
         (b"\xff\xfe\x00", "is not a CSV file in UTF-8"),

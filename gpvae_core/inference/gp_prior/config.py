@@ -156,14 +156,14 @@ def _shared_function(prior: GPPriorConfig, columns: Sequence[Column], takes_grou
 
 
 def _refuse_doubtful(kernel: str, data: Dataset) -> None:
-    """Raise UserError if a kernel of distances takes whole numbers that were guessed to be categories."""
+    """Raise UserError if a kernel of distances takes whole numbers or dates that were guessed to be categories."""
     for term in parse_kernel(kernel).terms():
         if term.column in data.doubtful and isinstance(term.config, StationaryConfig):
-            name, count = term.column, len(next(c.names for c in data.columns if c.name == term.column))
+            name, values = term.column, next(c.names for c in data.columns if c.name == term.column)
             raise UserError(
-                f"column '{name}' has {count} different whole numbers, which were taken for categories, of each of "
-                f"which '{clipped(kernel)}' would learn a vector: write '{name}:number' in the table's header, or "
-                f"'{name}:category' if that is meant"
+                f"column '{name}' has {len(values)} different values such as '{clipped(values[0])}', which were taken "
+                f"for categories, of each of which '{clipped(kernel)}' would learn a vector: wanted numbers, and "
+                f"'{name}:number' in the table's header, or '{name}:category' if that is meant"
             )
 
 
