@@ -172,20 +172,20 @@ def evaluate_conditional(
     on_device = DeviceSplit(images, run.device)
     whole = engine.latents(on_device)
     task = _task(run, engine, images, on_device, whole, hide)
-    columns = zip(*_scores(run, engine, on_device, task, k, seed, progress), strict=True)
-    mse, mse_sample, nlpd, coverage = (np.concatenate(column) for column in columns)
     scored = task.scored.cpu().numpy()
     dependent = _dependent(run, engine)
     groups = images.auxiliary[dependent][scored] if images.auxiliary is not None and dependent else None
+    columns = zip(*_scores(run, engine, on_device, task, k, seed, progress), strict=True)
+    mse, mse_sample, nlpd, coverage = (Mean.over(np.concatenate(column), groups) for column in columns)
     return ConditionalEvaluation(
         **_about(run),
         split=split,
         given=task.given,
         hidden=HIDDEN[hide] if hide != "none" else None,
-        mse=Mean.over(mse, groups),
-        mse_sample=Mean.over(mse_sample, groups),
-        nlpd=Mean.over(nlpd, groups),
-        coverage=Mean.over(coverage, groups),
+        mse=mse,
+        mse_sample=mse_sample,
+        nlpd=nlpd,
+        coverage=coverage,
         independent=None if groups is None else _independent(groups, dependent),
         yardsticks=yardsticks(run.data.train, images.take(scored), task.views, groups, task.along),
         path_rmse=_path_rmse(whole, task, images) if engine.group else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,22 @@ def test_the_interval_of_samples_is_that_of_their_quantiles(count: int) -> None:
     for samples in (drawn, (drawn > 1.5).float()):
         expected = torch.quantile(samples, torch.tensor([0.025, 0.975]), dim=0)
         torch.testing.assert_close(torch.stack(_interval(samples)), expected)
+
+
+def test_a_pixel_at_an_end_of_its_interval_is_inside(tmp_path: Path) -> None:
+    settings = {**BY_VIEW, "inference.points": 4, "likelihood.kind": "bernoulli"}
+    run = trained("svgp", settings, tmp_path / "run")
+    run.model.decoder = Sure()
+    black = replace(DATA.test, images=np.zeros_like(DATA.test.images))
+    run._data = replace(DATA, test=black)
+    assert evaluate_conditional(run, k=5).coverage.mean == 1.0
+
+
+class Sure(nn.Module):
+    """Logits of pixels that are black."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return (z[:, :1] * 0 - 50).expand(-1, 16).reshape(-1, *SHAPE)
 
 
 @pytest.mark.parametrize("k", [1, 4])

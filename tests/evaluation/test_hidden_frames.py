@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gpvae_core.data.base import Dataset
+from gpvae_core.data.split import joined
 from gpvae_core.errors import UserError
 from gpvae_core.evaluation.conditional import ConditionalEvaluation, evaluate_conditional
 from gpvae_core.evaluation.hidden_frames import HIDDEN, hidden_in
 from gpvae_core.inspection.prior_lab.prior import PriorLab
 from gpvae_core.inspection.prior_lab.series import SeriesLab
-from gpvae_core.runs import Run
+from gpvae_core.runs import Run, load_run
 from gpvae_core.stats import mean_se
 from tests.commands import gpvae
 from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, trained
@@ -37,10 +40,15 @@ def test_hidden_frames_are_scored_as_the_lab_shows_them(run: Run, hide: str) -> 
     assert result.mse.mean == pytest.approx(np.concatenate(errors).mean(), rel=1e-4)
     assert result.path_rmse == pytest.approx(np.sqrt(np.square(np.concatenate(off)).mean()), rel=1e-5)
     assert ConditionalEvaluation.from_json(json.loads(json.dumps(result.to_json()))) == result
-    # Each group's mean has the error of its frames alone.
+    # Standard errors are those of groups, of all scores.
     groups = np.repeat(np.arange(len(errors)), [len(part) for part in errors])
     assert result.independent == f"{len(views)} values of 'series'"
     assert result.mse.se == pytest.approx(mean_se(np.concatenate(errors), groups)["se"], rel=1e-4)
+    assert DATA.test.auxiliary is not None
+    images = DATA.test.pixels().double().numpy()
+    hidden = [series.frames_of(position)[~view.seen] for position, view in enumerate(views)]
+    square = np.square(images - DATA.train.pixels().double().numpy().mean(0)).mean((1, 2, 3))[np.concatenate(hidden)]
+    assert result.yardsticks.mean_image.se == pytest.approx(mean_se(square, groups)["se"], rel=1e-4)
 
 
 def test_the_nearest_frame_is_one_of_the_same_series_that_is_given(run: Run) -> None:
@@ -63,6 +71,44 @@ def test_the_nearest_frame_is_one_of_the_same_series_that_is_given(run: Run) -> 
     assert found.mean == pytest.approx(np.mean(errors), rel=1e-5)
 
 
+def holed(frames: int) -> Dataset:
+    """The data with the first frames of the test split missing."""
+    observed = np.ones((len(DATA.test), 4, 4), np.bool_)
+    observed[:frames] = False
+    return replace(DATA, test=replace(DATA.test, observed=observed))
+
+
+def test_missing_frames_are_neither_given_nor_scored_where_others_are_hidden(run: Run) -> None:
+    data = holed(5)
+    partly = load_run(run.dir, device="cpu")
+    partly._data = data
+    result = evaluate_conditional(partly, k=2, hide="middle")
+    assert data.test.auxiliary is not None
+    hidden = hidden_in(data.test.auxiliary, "series", "time", "middle")
+    assert result.mse.n == np.count_nonzero(hidden[5:])
+    assert (result.unscored, result.context) == (5, np.count_nonzero(~hidden[5:]))
+    series = SeriesLab(PriorLab(partly))
+    views = [series.view(position, "middle") for position in range(len(series))]
+    errors = np.concatenate([view.mse[~view.seen & ~view.missing] for view in views])
+    assert result.mse.mean == pytest.approx(errors.mean(), rel=1e-4)
+
+
+def test_frames_of_groups_that_are_trained_on_are_not_hidden(run: Run) -> None:
+    both = load_run(run.dir, device="cpu")
+    some = np.arange(0, len(DATA.train) - 1, 2)
+    train, test = DATA.train.take(some), joined([DATA.train.take(some + 1), DATA.test])
+    both._data = replace(DATA, train=train, test=test)
+    result = evaluate_conditional(both, k=2, hide="second")
+    assert test.auxiliary is not None
+    assert train.auxiliary is not None
+    known = np.isin(test.auxiliary["series"], train.auxiliary["series"])
+    hidden = hidden_in(test.auxiliary, "series", "time", "second")
+    assert (hidden & known).any()
+    assert result.mse.n == np.count_nonzero(hidden & ~known)
+    mixed = evaluate_conditional(both, k=2)
+    assert mixed.yardsticks.nearest_view is None, "new ones are among the images given"
+
+
 def test_the_standard_error_of_groups_is_that_of_their_means() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_normal((40, 1)) + 0.1 * rng.standard_normal((40, 5))
@@ -73,7 +119,9 @@ def test_the_standard_error_of_groups_is_that_of_their_means() -> None:
     alone = mean_se(values.ravel(), np.arange(200))
     assert alone["se"] == pytest.approx(values.std(ddof=1) / np.sqrt(200))
     assert mean_se([1.0, 2.0, 3.0], [0, 0, 0])["se"] is None
-    assert mean_se([1.0, np.nan, 3.0], [0, 1, 2])["n"] == 2
+    holes = mean_se([np.nan, 1.0, 2.0, 6.0], [5, 5, 7, 7])
+    # r = (-2, 3 + (-1)) about the mean 3, so that the error is sqrt(2 / 1 (4 + 4)) / 3.
+    assert holes == {"mean": 3.0, "se": pytest.approx(4 / 3), "n": 3}
 
 
 def test_groups_of_different_sizes_have_the_error_of_many_draws() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,21 +110,32 @@ class AllButOne(nn.Module):
         return SimpleNamespace(mean=torch.where(other, mean + 6, mean), variance=torch.where(other, 0.05, variance))
 
 
-@pytest.mark.parametrize("method", ["svgp", "titsias"])
-def test_the_best_pseudo_observation_of_an_image_is_that_of_its_likelihood(method: str, tmp_path: Path) -> None:
-    settings = {**BY_VIEW, "inference.points": 4, "train.batch_size": 100}
+FEW_POINTS = {**BY_VIEW, "inference.points": 4}
+ALONE = {
+    "prior.kernel": "rbf(time, length_scale=1e-3, learn=false)",
+    "inference.points": len(DATA.train),
+    "inference.learn_points": False,
+}
+"""Latents that are independent of one another: the gap of an image is in its own terms alone."""
+
+
+@pytest.mark.parametrize(("method", "prior"), [("svgp", FEW_POINTS), ("titsias", FEW_POINTS), ("svgp", ALONE)])
+def test_the_best_pseudo_observation_of_an_image_is_that_of_its_likelihood(
+    method: str, prior: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {**prior, "train.batch_size": 100}
     run = with_decoder(method, settings, tmp_path / "run", ORTHOGONAL)
     image, train = 5, DeviceSplit(DATA.train, CPU)
     sigma = float(run.model.likelihood.noise_scale() or 0)
     run.model.encoder = AllButOne(train.batch(torch.tensor([image])), sigma)  # pyright: ignore[reportAttributeAccessIssue]
     assert isinstance(run.model.extra, GPModel)
-    prior, family = run.model.extra.prior, run.model.extra.family
-    inputs, y = prior.at(train.columns), train.all().flatten(1).double()
+    process, family = run.model.extra.prior, run.model.extra.family
+    inputs, y = process.at(train.columns), train.all().flatten(1).double()
 
     def bound(pseudo: PseudoObservations) -> tuple[float, float]:
         with torch.no_grad():
             rows = PseudoObservations(pseudo.mean[None], pseudo.precision[None])
-            found = family.approximate(prior, inputs[None], rows, 1.0)
+            found = family.approximate(process, inputs[None], rows, 1.0)
         q = found.marginals
         terms = log_likelihood(run, y, q.mean[0].T, q.variance[0].T, ORTHOGONAL)
         return float(terms.sum() - found.kl.sum()), float(terms[image])
@@ -134,11 +146,12 @@ def test_the_best_pseudo_observation_of_an_image_is_that_of_its_likelihood(metho
     expected, own = (after - before for after, before in zip(bound(best), bound(start), strict=True))
     found = pseudo_gaps(run, DATA.test, np.array([image, 0]))
     assert expected > 0.5
-    assert found.gap[0] == pytest.approx(expected, abs=4 * found.error[0] + 0.02)
+    # The search may end below the best bound, in its own terms by a few parts in a hundred.
+    assert found.gap[0] == pytest.approx(expected, abs=4 * found.error[0] + 0.02 * max(1, own))
     assert found.error[0] < 0.2 * expected
     assert found.own is not None
     assert own > 1
-    assert found.own[0] == pytest.approx(own, abs=0.1)
+    assert found.own[0] == pytest.approx(own, rel=0.03, abs=0.1)
     assert 0 <= found.gap[1] < expected + 4 * found.error[1], "the others are at their best"
 
 

@@ -14,6 +14,7 @@ from gpvae_core.gp_prior.pseudo import Marginals, PseudoObservations
 from gpvae_core.inference.base import INFERENCES, Step
 from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.config import GPPriorInferenceConfig
+from gpvae_core.inference.gp_prior.hensman import FreePosterior
 from gpvae_core.inference.gp_prior.model import GPModel, LinearPredictor
 from gpvae_core.inference.gp_prior.sparse import pooled
 from gpvae_core.inference.gp_prior.svgp import BatchOptimum
@@ -242,3 +243,19 @@ def test_a_family_says_whether_its_predictions_have_weights(method: str) -> None
     assert isinstance(vae.extra, GPModel)
     predictor = inference(method, settings, vae).predictor(index=torch.arange(5))
     assert vae.extra.family.is_smoother == isinstance(predictor, LinearPredictor)
+
+
+def test_the_root_of_a_free_posterior_stays_lower_triangular_where_gradients_reach_its_upper_half() -> None:
+    found = model("hensman:4", BY_VIEW).extra
+    assert isinstance(found, GPModel)
+    family = found.family
+    assert isinstance(family, FreePosterior)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        family.below.copy_(0.3 * torch.randn(family.below.shape, generator=generator, dtype=torch.float64))
+        q = family.posterior()
+        at = torch.eye(4, dtype=torch.float64)
+        root = family.below.tril(-1) + torch.diag_embed(family.log_diagonal.exp())
+        standard = MultivariateNormal(torch.zeros(4).double(), at)
+        expected = kl_divergence(MultivariateNormal(family.mean, scale_tril=root), standard)
+    torch.testing.assert_close(q.kl(), expected)

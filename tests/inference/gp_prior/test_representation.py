@@ -15,7 +15,7 @@ from gpvae_core.evaluation.conditional import evaluate_conditional
 from gpvae_core.evaluation.process import inference_of
 from gpvae_core.inference.gp_prior.model import GPModel
 from gpvae_core.inference.gp_prior.representation import PooledVectors, Representation, context
-from gpvae_core.inference.gp_prior.represented import context_of
+from gpvae_core.inference.gp_prior.represented import context_of, find_vectors
 from gpvae_core.inference.gp_prior.svgp import BatchOptimum
 from gpvae_core.progress import Cancelled
 from gpvae_core.runs import load_run
@@ -91,6 +91,20 @@ def test_images_of_categories_that_are_known_are_no_context() -> None:
     wanted = [bool(code >= 9 and (codes[:place] == code).sum() < 2) for place, code in enumerate(codes.tolist())]
     assert context_of(gp, split, known).tolist() == wanted
     assert sum(wanted) == 3 * 2
+
+
+def test_the_vector_of_a_known_category_is_that_of_its_training_images() -> None:
+    gp = model("svgp", UNSEEN).extra
+    assert isinstance(gp, GPModel)
+    assert gp.representation is not None
+    train, again = (
+        DeviceSplit(split, CPU) for split in (DATA.train, replace(DATA.train, images=DATA.train.images + 1))
+    )
+    find_vectors(gp, train, again, DeviceSplit(DATA.test, CPU))
+    codes = train.columns["series"]
+    for code in codes.unique():
+        wanted = gp.representation(train.batch((codes == code).nonzero().squeeze(1))).double().mean(0)
+        torch.testing.assert_close(gp.prior.inputs.vectors[code], wanted.detach())
 
 
 def test_a_stopped_run_resumes_exactly_in_both_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
