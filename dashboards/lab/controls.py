@@ -11,6 +11,7 @@ import panel_material_ui as pmui
 import param
 
 from dashboards.lab.address import LONGEST, parsed, whole_number
+from dashboards.lab.words import one
 from dashboards.widgets.dial import Dial
 from dashboards.widgets.typed_field import TypedField
 from gpvae_core.errors import UserError
@@ -182,7 +183,7 @@ class Stepper:
                 accepted = read_other(text[:LONGEST])
                 if accepted is None:
                     controls.complain(
-                        f"wanted a {what} from {self.first} to {self.last}{other_form}, got '{text[:40]}'"
+                        f"wanted {one(what)} from {self.first} to {self.last}{other_form}, got '{text[:40]}'"
                     )
             if not accepted or self.field.value in (text, str(number)):
                 self.field.settle()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dashboards.lab.pane import R
+from dashboards.lab.words import one
 from gpvae_core.errors import UserError
 from gpvae_core.plots.theme import DARK, LIGHT, Theme
 
@@ -58,7 +59,7 @@ class Values(dict[str, Any]):
         """Return the value `name` if it is one of `size` numbers from `first` on; else that, with a complaint."""
         last = first + size - 1
         if self[name] > last:
-            self.correct(name, first, f"wanted a {what} from {first} to {last}, got {self[name]}")
+            self.correct(name, first, f"wanted {one(what)} from {first} to {last}, got {self[name]}")
         return int(self[name])
 
     def attempt(self, work: Callable[[], T], otherwise: T) -> T:

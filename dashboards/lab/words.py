@@ -22,6 +22,11 @@ MAPA = "MAPA (model-agnostic posterior approximation, by distances of x alone)"
 MAPA_HELP = "MAPA: model-agnostic posterior approximation (Yacoby et al. 2024), computed from distances of x alone"
 
 
+def one(what: str) -> str:
+    """Return a noun with its indefinite article, by its first letter."""
+    return f"an {what}" if what[:1] in "aeiou" else f"a {what}"
+
+
 def mapa_rating(kl: float, kl_uniform: float) -> str:
     """Return in words how well MAPA approximates an index posterior p, compared with the uniform distribution.
 

@@ -70,7 +70,8 @@ class ErrorAgainstTime(ComparedPane):
             figure=as_json(figure(time_view(view, error, request.time), request.theme, ON_CARD)),
             sub=f"{counted} run{'s' * (counted != 1)} on these data",
             sentence=f"Down and left is better. Error: of {scores[0].images} test images, decoded from the means of "
-            f"their latents; time: of the training passes, on the machine where the run was trained. {GROUPS}",
+            f"their latents; time: of the training passes, on the machine where the run was trained. {GROUPS}"
+            f"{_not_alike(view)}",
             alt="; ".join(map(score_words, scores)),
             selects=(
                 Select("error", "error", known, error),
@@ -159,6 +160,15 @@ def commands(request: PriorLabRequest, *changes: Any) -> tuple[str, ...]:
         out = Path(root) / "-".join([request.lab.name, *last]).replace("/", "-")
         lines.append(train_command(run.config, run.model.event_shape, out, method, settings))
     return tuple(lines)
+
+
+def _not_alike(view: ComparedRuns) -> str:
+    """Return that runs are given different images; '' where all are given alike."""
+    groups = {run.settings.get("prior.group", "") for run in view.runs}
+    if len(groups) < 2 or "" not in groups:
+        return ""
+    name = next(filter(None, groups))
+    return f" Runs given their own {name} may be given the scored images themselves, which the others never are."
 
 
 def _named(key: str, value: Any) -> str:

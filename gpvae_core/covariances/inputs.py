@@ -47,8 +47,10 @@ class KernelInputs(nn.Module):
             raise UserError("wanted a kernel of at least one column: white noise alone correlates no instances")
         self.width = max(features.stop for features in self.features.values())
         if represented and not len(self.vectors):
+            if represented not in known:
+                raise unknown("category", represented, [column.name for column in columns if column.role == "category"])
             raise UserError(
-                f"the kernel takes no vector of a category '{represented}': wanted one, such as linear(object)"
+                f"the kernel takes no vector of a category '{represented}': wanted one, such as linear({represented})"
             )
 
     def _add(self, term: Term, column: Column) -> None:

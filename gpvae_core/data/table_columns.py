@@ -14,7 +14,7 @@ from gpvae_core.data.auxiliary import Column, Role
 from gpvae_core.data.classes import shown_classes
 from gpvae_core.data.damage import short
 from gpvae_core.errors import UserError, unknown
-from gpvae_core.parsing import real_number
+from gpvae_core.parsing import real_number, whole_number
 
 ROLES = ("number", "category", "vector", "image", "split", "skip")
 """What a header can say of a column; image, split and skip are no auxiliary columns."""
@@ -155,7 +155,7 @@ def fill(heading: ColumnHeading, values: np.ndarray, where: Where, header: str) 
         shown = shown_classes([str(value) for value in read])
         column = _column(header, heading.name, "category", names=shown.names)
         # Whole numbers may be times, and so may texts that begin with digits, such as dates.
-        doubtful = values.dtype.kind in "iu" or all(name[:1].isdigit() for name in shown.names)
+        doubtful = values.dtype.kind in "iu" or all(whole_number(name[:1]) is not None for name in shown.names)
         return Filled(column, shown.index[codes], guessed, guessed and doubtful)
     numbers = values.astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(numbers).reshape(len(numbers), -1).all(1))

@@ -137,15 +137,28 @@ def _compared(run: RunOnDisk, but: Collection[str]) -> dict[str, Any]:
 
 
 def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the name of each group: its method and, where that is not enough, the settings that differ."""
+    """Return the name of each group: its method and, where that is not enough, the settings that differ.
+
+    Where some have series, such as videos, whose images are predicted from those of the same one, and others have none,
+    that is said, as their errors are no like ones.
+    """
     alike = [[other for other in settings if other["method"] == own["method"]] for own in settings]
-    return [", ".join([own["method"], *_different(own, others)]) for own, others in zip(settings, alike, strict=True)]
+    series = [own.get("prior.group", "") for own in settings]
+    given = [f"given its own {name}" if name and not all(series) else "" for name in series]
+    parts = zip(settings, alike, given, strict=True)
+    return [", ".join(filter(None, [own["method"], *_different(own, others), said])) for own, others, said in parts]
 
 
 def _different(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the settings of `own` that some of the others do not have, or have at another value."""
     keys = [key for key in own if any(other.get(key) != own[key] for other in others)]
-    return [str(own[key]) if key == "data.name" else f"{key.rpartition('.')[-1]} {own[key]}" for key in keys]
+    return [_setting(key, own[key]) for key in keys]
+
+
+def _setting(key: str, value: Any) -> str:
+    """Return a setting in words, such as 'batch_size 32', or 'no group' where it is empty."""
+    name = key.rpartition(".")[-1]
+    return str(value) if key == "data.name" else f"no {name}" if value in ("", None) else f"{name} {value}"
 
 
 @dataclass(frozen=True)
@@ -172,6 +185,8 @@ def alone(run: RunOnDisk) -> str:
 
 def predicted_error(run: RunOnDisk) -> float:
     """Return the mean square error of a pixel of a run's predictions of the test images, means decoded.
+
+    Those of a run with groups are given images of the same group: of a new one, those that are scored.
 
     Raises:
         UserError: it is not a number, or the run models images alone.

@@ -39,7 +39,7 @@ def film(views: Sequence[SeriesView], time_view: str, plane_view: str, sentence:
         tracks.append(_track(name, view.decoded, list(places), colour=look.colour, title=f"{look.name}: decoded mean"))
     for view, look in zip(views, runs, strict=True):
         title = f"{look.name}: standard deviation over samples of the latents; white is {most:.2g}"
-        label = f"standard deviation, 0–{most:.2g}"
+        label = f"standard deviation, 0\N{WORD JOINER}–\N{WORD JOINER}{most:.2g}"  # in one line
         spread = view.spread[:, None] / max(most, 1e-12)
         tracks.append(_track(label, spread, list(places), colour=look.colour, title=title))
     return {

@@ -140,7 +140,12 @@ class TurnLab:
         }
 
     def first_place(self, position: int) -> float:
-        """Return the value at which the object is looked at first: of an image not trained on, else in the middle."""
+        """Return the value at which the object is looked at first: of an image not trained on, else of one that is.
+
+        Of an object without an image it is in the middle.
+        """
         known = self.known_places(position)
-        unseen = [*known["test"], *known["validation"]]
-        return float(unseen[0]) if unseen else sum(self.range) / 2
+        unseen, trained = [*known["test"], *known["validation"]], known["train"]
+        if unseen:
+            return float(unseen[0])
+        return float(trained[len(trained) // 2]) if len(trained) else sum(self.range) / 2
