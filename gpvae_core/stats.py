@@ -34,11 +34,12 @@ def mean_se(values: ArrayLike, groups: ArrayLike | None = None) -> MeanSE:
     v = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(v)
     v = v[finite]
-    of = np.arange(len(v)) if groups is None else np.unique(np.asarray(groups)[finite], return_inverse=True)[1]
     mean = float(v.mean()) if len(v) else None
-    residual = np.bincount(of, v - v.mean()) if len(v) else v
-    count = len(residual)
-    se = float(np.sqrt(count / (count - 1) * np.square(residual).sum()) / len(v)) if count > 1 else None
+    se = float(v.std(ddof=1) / np.sqrt(len(v))) if len(v) > 1 else None
+    if groups is not None and len(v):
+        _, of = np.unique(np.asarray(groups)[finite], return_inverse=True)
+        square, count = np.square(np.bincount(of, v - v.mean())).sum(), int(of.max()) + 1
+        se = float(np.sqrt(count / (count - 1) * square) / len(v)) if count > 1 else None
     return {"mean": mean, "se": se, "n": len(v)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -22,6 +23,9 @@ from gpvae_core.inference.gp_prior.model import Approximation, Family, GPModel, 
 from gpvae_core.part import MOST
 from gpvae_core.priors.gp import GPPrior
 from gpvae_core.vae import VAE
+
+WHITE = re.compile(r"\s*\+\s*white\([^()]*\)")
+"""White noise that is added to a kernel."""
 
 
 class LowRankPredictor(LinearPredictor):
@@ -72,6 +76,12 @@ class LowRank(Family):
             raise UserError(
                 f"method 'gppvae' has one prior of low rank over all instances: wanted no groups (--set prior.group=), "
                 f"such as a kernel times same({prior.group})"
+            )
+        kernel = prior.config.kernel
+        if (without := WHITE.sub("", kernel)) != kernel:
+            raise UserError(
+                f"method 'gppvae' has noise alpha of its own, and white noise has no low rank: wanted --set "
+                f"prior.kernel='{without}'"
             )
 
     def start(self, prior: GPPrior, inputs: Float[Tensor, "N F"], seed: int) -> None:
