@@ -41,6 +41,8 @@ INTERVAL = 0.95
 """Probability of the central predictive interval of a pixel, of which the coverage is reported."""
 AT_ONCE = 4096
 """Images that are decoded in one batch."""
+SCORES = ("mse", "mse_sample", "nlpd", "coverage")
+"""What is scored of each image, in the order of `_scores`."""
 
 
 class TrainingCost(EvaluationPart):
@@ -166,8 +168,8 @@ def evaluate_conditional(
     2.0
     """
     started = time.monotonic()
-    engine = conditional_inference(run, seed)
     _check(run, split, seed, instances, published, hide)
+    engine = conditional_inference(run, seed)
     images = {"test": run.data.test, "validation": run.data.validation}[split]
     on_device = DeviceSplit(images, run.device)
     whole = engine.latents(on_device)
@@ -176,16 +178,15 @@ def evaluate_conditional(
     dependent = _dependent(run, engine)
     groups = images.auxiliary[dependent][scored] if images.auxiliary is not None and dependent else None
     columns = zip(*_scores(run, engine, on_device, task, k, seed, progress), strict=True)
-    mse, mse_sample, nlpd, coverage = (Mean.over(np.concatenate(column), groups) for column in columns)
+    means: dict[str, Any] = {
+        name: Mean.over(np.concatenate(column), groups) for name, column in zip(SCORES, columns, strict=True)
+    }
     return ConditionalEvaluation(
         **_about(run),
         split=split,
         given=task.given,
         hidden=HIDDEN[hide] if hide != "none" else None,
-        mse=mse,
-        mse_sample=mse_sample,
-        nlpd=nlpd,
-        coverage=coverage,
+        **means,
         independent=None if groups is None else _independent(groups, dependent),
         yardsticks=yardsticks(run.data.train, images.take(scored), task.views, groups, task.along),
         path_rmse=_path_rmse(whole, task, images) if engine.group else None,

@@ -11,7 +11,7 @@ import gpvae_core as core
 from gpvae_core.cli import evaluate_conditional
 from tests.cli.test_cli import one_line_error
 from tests.commands import gpvae
-from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, trained
+from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, config, trained
 
 AFTER = "training is followed by prior recovery and the fit of the encoder"
 SMALL = ("--set", "net.hidden=8", "--epochs", "1")
@@ -86,6 +86,9 @@ def test_a_kernel_of_times_alone_is_said_to_have_one_function_for_all_videos(tmp
     assert "one latent" not in gpvae("train", *small, cwd=tmp_path).stderr
     alike = ("--method", "gppvae", "--dataset", "moving-ball:2", *small[:2], *SMALL, "--set", "prior.group=")
     assert "* same(video)' gives each" in " ".join(gpvae("train", *alike, cwd=tmp_path).stderr.split())
+    summed = config("gppvae", {"prior.kernel": "rbf(time) + rbf(angle)"})
+    (line,) = summed.inference.remarks(summed.prior, DATA)
+    assert "prior.kernel='(rbf(time) + rbf(angle)) * same(series)'" in line
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,8 @@ def _shared_function(prior: GPPriorConfig, columns: Sequence[Column], takes_grou
     numbers = [column.name for column in columns if column.role == "number" and column.name in used]
     if prior.group or not numbers or used - {"", *numbers} or not others:
         return []
-    setting = f"prior.group={others[0]}" if takes_groups else f"prior.kernel='{prior.kernel} * same({others[0]})'"
+    kernel = f"({prior.kernel})" if "+" in prior.kernel else prior.kernel
+    setting = f"prior.group={others[0]}" if takes_groups else f"prior.kernel='{kernel} * same({others[0]})'"
     return [
         f"the kernel is of {' and '.join(numbers)} alone: images at the same {numbers[0]} have one latent, whatever "
         f"their {' or '.join(others)}; --set {setting} gives each {others[0]} functions of its own"

@@ -24,8 +24,8 @@ from gpvae_core.part import MOST
 from gpvae_core.priors.gp import GPPrior
 from gpvae_core.vae import VAE
 
-WHITE = re.compile(r"\s*\+\s*white\([^()]*\)")
-"""White noise that is added to a kernel."""
+WHITE = re.compile(r"\s*\+\s*white\([^()]*\)(?=\s*(?:\+|$))")
+"""White noise that is added to a kernel, and is no factor of a product."""
 
 
 class LowRankPredictor(LinearPredictor):

@@ -196,6 +196,7 @@ def test_a_run_stopped_in_its_last_stage_resumes_exactly(tmp_path: Path, monkeyp
     [
         (BY_TIME, "wanted no groups (--set prior.group=), such as a kernel times same(series)"),
         ({"prior.kernel": "rbf(time) + white()"}, "prior.kernel='rbf(time)'"),
+        ({"prior.kernel": "rbf(time) + white() * same(object)"}, "leave white() out of the kernel"),
         ({**BY_VIEW, "prior_rate": 2}, "prior_rate has no effect with regime=joint"),
         ({**BY_VIEW, "regime": "pretrained", "prior_rate": 2}, "prior_rate has no effect with regime=pretrained"),
         ({**BY_VIEW, "vae_share": 0.2}, "vae_share has no effect with regime=joint"),
