@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -24,6 +25,14 @@ WRITTEN_S = 0.02
 """Most seconds for which the answer to a request waits until a part of it has been sent to the browser."""
 
 
+def _loop_of(document: Document | None) -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of the document's thread, which is this one; None without a server."""
+    try:
+        return None if document is None else asyncio.get_running_loop()
+    except RuntimeError:  # a document that no server shows
+        return None
+
+
 def _submit(work: Callable[..., object], *arguments: Any) -> None:
     """Run `work(*arguments)` in the pool; while the server ends, do nothing."""
     try:
@@ -40,7 +49,7 @@ class Latest:
     """
 
     def __init__(self, document: Document | None, complain: Callable[[str], None]) -> None:
-        self._document, self._complain = document, complain
+        self._document, self._loop, self._complain = document, _loop_of(document), complain
         self._lock = threading.Lock()
         """Guards the fields below, which the page's thread and the pool may both change; a mere read needs no lock."""
         self._generation = 0
@@ -159,11 +168,19 @@ class Latest:
         written.wait(WRITTEN_S)
 
     def soon(self, apply: Callable[[], None]) -> None:
-        """Run `apply` with the document's lock; where there is no document, as in tests without a server, at once."""
-        if self._document is None:
+        """Run `apply` with the document's lock, after what was to be run before; at once where there is no server."""
+        if self._loop is None:
             apply()
-        else:
-            try:
-                self._document.add_next_tick_callback(apply)
-            except AttributeError:
-                log.debug("the tab was closed: its document takes no callbacks any more")
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._next_tick, apply)
+        except RuntimeError:
+            log.debug("the server ends: nothing is shown any more")
+
+    def _next_tick(self, apply: Callable[[], None]) -> None:
+        # NOTE: in the document's thread alone: a callback that another thread adds while panel holds back the
+        # document's events, of which callbacks are some, is lost now and then.
+        try:
+            self._document.add_next_tick_callback(apply)  # pyright: ignore[reportOptionalMemberAccess]
+        except AttributeError:
+            log.debug("the tab was closed: its document takes no callbacks any more")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -98,6 +101,38 @@ def test_a_page_is_closed_with_its_session(runs: Path) -> None:
     for callback in document.callbacks.session_destroyed_callbacks:
         callback(None)  # pyright: ignore[reportArgumentType]
     assert not page.session.latest.current(page.session.latest.next())
+
+
+class Calls:
+    """Stands for a server's session: it runs callbacks, and notes in which threads they were added."""
+
+    def __init__(self) -> None:
+        self.loop, self.threads = asyncio.get_running_loop(), set[int]()
+
+    def _session_callback_added(self, event: Any) -> None:
+        self.threads.add(threading.get_ident())
+        self.loop.call_soon_threadsafe(event.callback.callback)
+
+
+def test_what_the_pool_shows_is_added_in_the_documents_thread_and_in_order() -> None:
+    """Before, a callback was lost now and then while the document held its events: a card stayed busy for ever."""
+    shown: list[int] = []
+
+    async def serve() -> bool:
+        document, calls = Document(), Calls()
+        document.callbacks.on_change_dispatch_to(calls)
+        latest, end = Latest(document, print), time.monotonic() + 30
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: [latest.soon(partial(shown.append, k)) for k in range(200)])
+            while len(shown) < 200 and time.monotonic() < end:
+                document.hold("combine")
+                document.unhold()
+                await asyncio.sleep(0)
+        return calls.threads == {threading.get_ident()}
+
+    with ThreadPoolExecutor(1) as server:  # in this thread the browser of other tests may have its loop
+        assert server.submit(asyncio.run, serve()).result()
+    assert shown == list(range(200))
 
 
 class Preparing:
