@@ -298,10 +298,19 @@ def test_a_tooltip_lets_clicks_through(offline_page: Any, served: Served) -> Non
     expect(page.get_by_role("listbox")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param(((1440, 900), (390, 844)), id="usual,narrow"),
+        pytest.param(((1920, 1080), (1024, 768)), id="wide,small", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_is_cut_and_no_hole_is_left_at_four_widths(offline_page: Any, served: Served, name: str) -> None:
+def test_nothing_is_cut_and_no_hole_is_left(
+    offline_page: Any, served: Served, name: str, sizes: tuple[tuple[int, int], ...]
+) -> None:
     page = opened(offline_page, served, PAGES[name])
-    for size in ((1920, 1080), (1440, 900), (1024, 768), (390, 844)):
+    for size in sizes:
         page.set_viewport_size({"width": size[0], "height": size[1]})
         for tab in page.get_by_role("tab").all() or [None]:
             if tab is not None:

@@ -30,6 +30,7 @@ def wait_for(served: Served, true: Callable[[list[str]], bool]) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.page
 def test_a_page_ends_with_its_session(start_server: Callable[..., Served], runs: Path, page: Any) -> None:
     served, opened = start_server(runs, script=SCRIPT), set[str]()

@@ -96,6 +96,7 @@ def rows_that_are(status: str, out: Path) -> list[Result]:
     return [row for row in open_results(out).rows() if row.status == status] if (out / FILE).exists() else []
 
 
+@pytest.mark.slow
 def test_a_sweep_stopped_and_then_killed_goes_on_where_it_was(
     tmp_path: Path, small: SweepConfig, jobs: list[Job], undisturbed: Scores
 ) -> None:
