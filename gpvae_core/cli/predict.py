@@ -46,7 +46,8 @@ def predict_command(
     run's data set, or those of the same group or identity.
 
     The file has arrays images (N, C, H, W), the decoded mean of the latents; std, the standard deviation of each pixel
-    with its noise; latents (N, D) and latent_variances (N, D).
+    with its noise; latents (N, D) and latent_variances (N, D); rests_on_none (N,), true where a row is of a category
+    of which nothing was learned.
 
     Example: gpvae predict runs/mine --at times.csv --out at-times.npz
     """
@@ -61,6 +62,7 @@ def predict_command(
         found = predict(loaded, columns, k, seed, progress)
     _write(out, _arrays(found))
     say(f"{out}: {len(found.images)} images predicted at the rows of {at}")
+    _say_what_rests_on_none(found, f"rows of {at}")
 
 
 def impute_command(
@@ -108,6 +110,7 @@ def impute_command(
     _write(out, {**columns, **_arrays(found.prediction), **own})
     frames, share = int((~found.observed.any((1, 2))).sum()), float((~found.observed).mean())
     say(f"{out}: {len(found.images)} images; {frames} missing frames and {share:.1%} of all pixels are filled in")
+    _say_what_rests_on_none(found.prediction, "images")
 
 
 def _part(name: str) -> PartName:
@@ -151,7 +154,16 @@ def _arrays(found: Prediction) -> dict[str, np.ndarray]:
         "std": found.std,
         "latents": found.latents,
         "latent_variances": found.latent_variances,
+        "rests_on_none": found.rests_on_none,
     }
+
+
+def _say_what_rests_on_none(found: Prediction, rows: str) -> None:
+    if count := int(found.rests_on_none.sum()):
+        say(
+            f"{count} of these {rows} are of a category without an image to learn from: what is predicted of them "
+            "rests on none (rests_on_none in the file)"
+        )
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:

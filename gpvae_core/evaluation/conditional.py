@@ -190,7 +190,7 @@ def evaluate_conditional(
         independent=None if groups is None else _independent(groups, dependent),
         yardsticks=yardsticks(run.data.train, images.take(scored), task.views, groups, task.along),
         path_rmse=_path_rmse(whole, task, images) if engine.group else None,
-        unpredicted=int(engine.rests_on_none(on_device)[task.scored].sum()) or None,
+        unpredicted=_resting_on_none(run, engine, on_device, task),
         unscored=len(images) - len(on_device.seen) or None,
         context=len(on_device.seen) - len(scored) or None,
         kernel=kernel_parameters(run, run.model.extra.prior) if isinstance(run.model.extra, GPModel) else None,
@@ -268,6 +268,13 @@ def _dependent(run: Run, engine: ConditionalInference) -> str:
     """Return the column whose images are not independent: that of groups or identities, else the first category."""
     first = (column.name for column in run.meta.columns if column.role == "category")
     return engine.dependent or next(first, "")
+
+
+def _resting_on_none(run: Run, engine: ConditionalInference, split: DeviceSplit, task: _Task) -> int | None:
+    """Return how many of the scored images are predicted from no image; None for none."""
+    own = [split] if engine.group else []  # what images of a new group are given
+    found = engine.rests_on_none(split.columns, [DeviceSplit(run.data.train, run.device), *own])
+    return int(found[task.scored].sum()) or None
 
 
 def _independent(groups: Int64[np.ndarray, " S"], name: str) -> str | None:

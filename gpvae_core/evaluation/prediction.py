@@ -7,7 +7,7 @@ counts with the others in a GP's latent at it; with `cvae` its own latent is tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -55,6 +55,9 @@ class Prediction:
     latents: Float[np.ndarray, "N D"]
     """Mean of each latent's posterior."""
     latent_variances: Float[np.ndarray, "N D"]
+    rests_on_none: Bool[np.ndarray, " N"]
+    """Whether a row is of a category of which nothing was learned or no image is given: its prediction is the prior's,
+    or rests on a vector that was never trained."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,9 @@ def predict(
     if not len(auxiliary):
         raise UserError("wanted at least one row of auxiliary data, got none")
     at = {name: torch.from_numpy(auxiliary[name]).to(run.device) for name in values}
-    q = engine.given_images(_splits(run)).at(at, progress)
-    return _decoded(run, engine, q, at, k, seed, progress)
+    splits = _splits(run)
+    q = engine.given_images(splits).at(at, progress)
+    return _decoded(run, engine, splits, q, at, k, seed, progress)
 
 
 @torch.no_grad()
@@ -143,7 +147,7 @@ def impute(run: Run, split: PartName = "test", k: int = 100, seed: int = 0, prog
     splits = _splits(run)
     q = engine.given_images(splits).of_images(low, low + len(part), progress)
     values = columns_of(splits[list(parts).index(split)])
-    prediction = _decoded(run, engine, q, values, k, seed, progress)
+    prediction = _decoded(run, engine, splits, q, values, k, seed, progress)
     observed = np.ones((len(part), *run.model.event_shape[1:]), np.bool_) if part.observed is None else part.observed
     there = observed[:, None]
     images = np.where(there, part.pixels().numpy(), prediction.images)
@@ -193,6 +197,7 @@ def _code(column: Column, name: str) -> int:
 def _decoded(
     run: Run,
     engine: ConditionalInference,
+    splits: Sequence[DeviceSplit],
     q: Marginals,
     values: Mapping[str, Tensor],
     k: int,
@@ -212,4 +217,5 @@ def _decoded(
         parts.append((images.cpu().numpy(), drawn.std(0).cpu().numpy()))
         progress(int(index[-1]) + 1, count, "predicting")
     images, deviations = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Prediction(images, deviations, q.mean.cpu().numpy(), q.variance.cpu().numpy())
+    none = engine.rests_on_none(values, splits).cpu().numpy()
+    return Prediction(images, deviations, q.mean.cpu().numpy(), q.variance.cpu().numpy(), none)

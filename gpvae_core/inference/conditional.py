@@ -70,9 +70,14 @@ class ConditionalInference(Inference, ABC):
         """Return which images are of a group without a training image, and so are predicted from their own group."""
         return torch.zeros(len(split), dtype=torch.bool, device=split.images.device)
 
-    def rests_on_none(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
-        """Return which images are of a category without a training image, so that their prediction rests on none."""
-        return torch.zeros(len(split), dtype=torch.bool, device=split.images.device)
+    def rests_on_none(self, values: Mapping[str, Tensor], given: Sequence[DeviceSplit]) -> Bool[Tensor, " N"]:
+        """Return at which of these columns a prediction that is given these splits rests on no image.
+
+        They are those of a category of which nothing was learned, for want of a training image, or of which no image
+        is given.
+        """
+        first = next(iter(values.values()))
+        return torch.zeros(len(first), dtype=torch.bool, device=first.device)
 
     def ready(self, *splits: DeviceSplit) -> None:
         """Find what predictions at the columns of these splits take beside the training images; by default nothing."""
@@ -132,9 +137,9 @@ class ConditionalConfig(InferenceConfig, ABC):
         return {}
 
 
-def of_new(split: DeviceSplit, train: DeviceSplit, name: str) -> Bool[Tensor, " N"]:
-    """Return which images are of a category that no training image with an observed pixel has."""
-    return ~torch.isin(split.columns[name], train.columns[name][train.seen])
+def of_new(values: Mapping[str, Tensor], known: Sequence[DeviceSplit], name: str) -> Bool[Tensor, " N"]:
+    """Return which of these values of a column no image of the known splits has that has an observed pixel."""
+    return ~torch.isin(values[name], torch.cat([split.columns[name][split.seen] for split in known]))
 
 
 def new_categories(data: Dataset, names: Sequence[str]) -> list[str]:
@@ -142,7 +147,9 @@ def new_categories(data: Dataset, names: Sequence[str]) -> list[str]:
     cpu, lines = torch.device("cpu"), []
     train, others = DeviceSplit(data.train, cpu), {"validation": data.validation, "test": data.test}
     for name in names:
-        counts = {part: int(of_new(DeviceSplit(split, cpu), train, name).sum()) for part, split in others.items()}
+        counts = {
+            part: int(of_new(DeviceSplit(split, cpu).columns, [train], name).sum()) for part, split in others.items()
+        }
         found = [f"{count} of {len(others[part])} {part} images" for part, count in counts.items() if count]
         if found:
             lines.append(

@@ -136,7 +136,7 @@ class ConditionalVAE(ConditionalInference):
     def given(self, split: DeviceSplit) -> str:
         if not self._identity:
             return "no other images"
-        new, name = self.rests_on_none(split), self._identity
+        new, name = self.rests_on_none(split.columns, [self._setup.train]), self._identity
         if bool(new.all()):
             return f"no other images, as no training image has the same {name}"
         return f"the training images of the same {name}" + ", or of a new one no image" * bool(new.any())
@@ -145,8 +145,8 @@ class ConditionalVAE(ConditionalInference):
     def dependent(self) -> str:
         return self._identity
 
-    def rests_on_none(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
-        return of_new(split, self._setup.train, self._identity) if self._identity else super().rests_on_none(split)
+    def rests_on_none(self, values: Mapping[str, Tensor], given: Sequence[DeviceSplit]) -> Bool[Tensor, " N"]:
+        return of_new(values, given, self._identity) if self._identity else super().rests_on_none(values, given)
 
     @torch.no_grad()
     def given_images(self, splits: Sequence[DeviceSplit]) -> Identities:

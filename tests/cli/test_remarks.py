@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gpvae_core as core
+from gpvae_core import runs
 from gpvae_core.cli import evaluate_conditional
+from gpvae_core.cli.predict import impute_command, predict_command
 from tests.cli.test_cli import one_line_error
 from tests.commands import gpvae
+from tests.inference.gp_prior.missing_data import without
 from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, DATA, config, trained
 
 AFTER = "training is followed by prior recovery and the fit of the encoder"
@@ -114,3 +118,45 @@ def test_categories_without_a_training_image_are_said(
     assert ("are of a category without a training image" in printed) == bool(name)
     if method == "cvae":
         assert result.given == "no other images, as no training image has the same series"
+
+
+NAMES = np.array(["series 0", "series 9", "series 3", "series 11"])
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "missing", "on_none"),
+    [
+        # A vector is learned in training alone; a latent of `cvae` is that of any images of the identity.
+        ("svgp:4", {"prior.kernel": "rbf(time) * linear(series, dim=2)"}, 1, [False, True, False, True]),
+        ("cvae", {"identity": "series"}, 9, [False, True, False, False]),
+        ("cvae", {"identity": "series"}, 1, [False] * 4),
+        ("gp-vae", BY_TIME, 9, [False, True, False, False]),
+        ("gp-vae", BY_TIME, 1, [False] * 4),
+    ],
+)
+def test_predictions_that_rest_on_no_image_are_said_and_marked(
+    method: str,
+    settings: dict[str, Any],
+    missing: int,
+    on_none: list[bool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = trained(method, settings, tmp_path / "run")
+    run._data = without(DATA, missing)
+    monkeypatch.setattr(runs, "load_run", lambda path, device: run)
+    rows = [f"{number},{number},{name}" for number, name in enumerate(NAMES)]
+    (tmp_path / "at.csv").write_text("\n".join(["time,angle,series", *rows]))
+    predict_command(tmp_path, tmp_path / "at.csv", tmp_path / "at.npz", 2, 0, "cpu")
+    assert np.load(tmp_path / "at.npz")["rests_on_none"].tolist() == on_none
+    printed = " ".join(capsys.readouterr().out.split())
+    said = f"{sum(on_none)} of these rows of {tmp_path / 'at.csv'} are of a category without an image to learn from"
+    assert (said in printed) == any(on_none)
+    assert ("to learn from" in printed) == any(on_none)
+    impute_command(tmp_path, tmp_path / "filled.npz", "test", 2, 0, "cpu")
+    filled = np.load(tmp_path / "filled.npz")
+    expected = np.isin(filled["column_series"], NAMES[on_none]) | method.startswith("svgp")  # all test series are new
+    np.testing.assert_array_equal(filled["rests_on_none"], expected)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (f"{int(expected.sum())} of these images are of a category" in printed) == expected.any()

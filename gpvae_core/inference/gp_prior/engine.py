@@ -233,13 +233,12 @@ class GPPriorInference(ConditionalInference):
     def are_new(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
         if not self._group:
             return super().are_new(split)
-        train = self._setup.train
-        return of_new(split, train, self._group)
+        return of_new(split.columns, [self._setup.train], self._group)
 
-    def rests_on_none(self, split: DeviceSplit) -> Bool[Tensor, " N"]:
-        found = super().rests_on_none(split)
-        for name in self._gp.prior.inputs.tables:
-            found |= of_new(split, self._setup.train, name)
+    def rests_on_none(self, values: Mapping[str, Tensor], given: Sequence[DeviceSplit]) -> Bool[Tensor, " N"]:
+        found = of_new(values, given, self._group) if self._group else super().rests_on_none(values, given)
+        for name in self._gp.prior.inputs.tables:  # vectors that are learned in training, whatever is given later
+            found |= of_new(values, [self._setup.train], name)
         return found
 
     def given(self, split: DeviceSplit) -> str:

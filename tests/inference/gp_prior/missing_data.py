@@ -41,6 +41,18 @@ DROPPED = dataset((_PARTS[0].take(seen(_PARTS[0])), _PARTS[1].take(seen(_PARTS[1
 """The same without the missing frames."""
 
 
+def without(data: Dataset, series: int) -> Dataset:
+    """The data with a mask, by which all frames of one series are missing."""
+
+    def split(part: Split) -> Split:
+        assert part.auxiliary is not None
+        mask = np.ones((len(part), *part.images.shape[2:]), np.bool_)
+        mask[part.auxiliary["series"] == series] = False
+        return replace(part, images=part.images * mask[:, None], observed=mask)
+
+    return dataset((split(data.train), split(data.validation), split(data.test)))
+
+
 @contextmanager
 def on(data: Dataset) -> Iterator[None]:
     """Let models and inference of the series be those of other data."""
