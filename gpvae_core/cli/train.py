@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +12,16 @@ import typer
 from gpvae_core.cli.options import given_path, refuse
 from gpvae_core.cli.output import announced, say
 from gpvae_core.errors import UserError
+from gpvae_core.formatting import number
 from gpvae_core.progress import Cancelled, Progress, terminal_progress
 
 if TYPE_CHECKING:
     from gpvae_core.run_records import EpochMetrics
     from gpvae_core.run_summaries import RunSummary
     from gpvae_core.training_plan import TrainingPlan
+
+DIVERGED = -1e5
+"""Nats a pixel: no model that has learned anything has so low a bound, whatever its likelihood."""
 
 EXAMPLES = """Train a method on a data set.
 
@@ -175,8 +180,23 @@ def _report(run: Callable[[Progress], Path], folder: Path, before: int | None = 
     )
     from gpvae_core.cli.evaluate_conditional import constraint_lines
 
-    for line in constraint_lines(folder):
+    for line in [*constraint_lines(folder), *_sign_of_divergence(folder, rows[-1])]:
         say(line)
+
+
+def _sign_of_divergence(folder: Path, last: EpochMetrics) -> list[str]:
+    """Return a line where the bounds of the last epoch are so low that no model that has learned anything has them."""
+    from gpvae_core.run_files import read_record
+    from gpvae_core.run_records import RunMetadata
+
+    pixels = math.prod(read_record(folder / "meta.json", RunMetadata).event_shape)
+    lowest = min(last["train_bound"], last["validation_elbo"])
+    if lowest >= DIVERGED * pixels:
+        return []
+    return [
+        f"the last epoch ended with a bound of {number(lowest)} nats an image: training diverged; try a smaller "
+        "learning rate (--set lr=...)"
+    ]
 
 
 def _finished_score(summary: RunSummary) -> str:

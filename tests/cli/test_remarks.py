@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,16 @@ def test_a_kernel_of_times_alone_is_said_to_have_one_function_for_all_videos(tmp
     summed = config("gppvae", {"prior.kernel": "rbf(time) + rbf(angle)"})
     (line,) = summed.inference.remarks(summed.prior, DATA)
     assert "prior.kernel='(rbf(time) + rbf(angle)) * same(series)'" in line
+
+
+def test_a_training_that_diverges_without_an_error_is_said(tmp_path: Path) -> None:
+    """Before, a bound of -5e18 nats was reported as any other."""
+    small = ("--dataset", "moving-ball:2", "--method", "svgp:4", "--set", "net.kind=fc", *SMALL)
+    line = r"the last epoch ended with a bound of [−-][\d.,e+]{6,} nats an image: training diverged; try a smaller"
+    for lr, said in (("300", True), ("0.001", False)):
+        done = gpvae("train", *small, "--set", f"lr={lr}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert bool(re.search(line, " ".join(done.stdout.split()))) == said, done.stdout
 
 
 @pytest.mark.parametrize(
