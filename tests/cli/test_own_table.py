@@ -80,6 +80,8 @@ def test_from_a_csv_with_gaps_to_predictions_at_missing_times(tmp_path: Path) ->
     assert result["mse"]["mean"] < 0.5 * result["yardsticks"]["mean_image"]["mean"]
     said = done("evaluate", "run", "--k", "2", cwd=table)
     assert "8 missing frames are predicted, but have no pixel to be scored" in said.stdout
+    hidden = json.loads(done("evaluate", "run", "--k", "2", "--hide", "second", "--json", cwd=table).stdout)
+    assert result["mse"]["mean"] < hidden["mse"]["mean"] < 0.7 * hidden["yardsticks"]["mean_image"]["mean"]
 
     said = done("impute", "run", "--out", "filled.npz", cwd=table)
     assert "filled.npz: 32 images; 8 missing frames and 31.2% of all pixels are filled in" in said.stdout
@@ -136,7 +138,7 @@ def test_from_a_csv_with_gaps_to_predictions_of_a_conditional_vae(tmp_path: Path
     (tmp_path / "at.csv").write_text("note,video,time\n,v10,4.5\n,v3,4.5\n")
     done("predict", "run", "--at", "at.csv", "--out", "at.npz", "--k", "50", cwd=tmp_path)
     at = np.load(tmp_path / "at.npz")
-    assert set(at) == {"images", "std", "latents", "latent_variances"}
+    assert set(at) == {"images", "std", "latents", "latent_variances", "rests_on_none"}
     assert at["images"].shape == at["std"].shape == (2, 1, SIDE, SIDE)
     expected = truth(np.array([4.5, 4.5]), np.array(["v10", "v3"]), lit)
     assert np.square(at["images"][:, 0] - expected).mean() < 0.2 * mean_image
