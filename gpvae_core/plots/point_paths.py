@@ -15,7 +15,7 @@ from gpvae_core.plots.theme import Theme, axis, frame, heading, nth, plain, shor
 PANEL, HEIGHT, GAP = 250, 250, 0.05
 """Width of a panel and height of a row in pixels, and the gap between panels as a share of the width."""
 COLUMNS = 3
-MARGIN = (62, 16, 40, 50)
+MARGIN = (62, 24, 40, 50)
 """Left, right, top, bottom in pixels."""
 TITLE = 36
 """Letters of a run's name above its panel."""
