@@ -190,8 +190,8 @@ def test_runs_on_more_data_of_a_source_are_joined_and_named(tmp_path: Path) -> N
     (curve,) = against_time(runs, errors, seconds)
     assert (curve.name, list(curve.x), list(curve.y)) == ("svgp, m = 4", [2.0, 3.0], [0.5, 0.4])
     assert list(curve.labels) == list(names)
-    (drawn,) = list(spread_figure(SpreadView([SpreadPanel([curve], [], "error")], "seconds", ""), LIGHT).data)
-    assert list(drawn.textposition) == ["top right", "bottom left"], "on the right the last one would be cut"
+    drawn: Any = spread_figure(SpreadView([SpreadPanel([curve], [], "error")], "seconds", ""), LIGHT)
+    assert list(drawn.data[0].textposition) == ["top right", "bottom left"], "on the right the last one would be cut"
     (one,) = against_time(runs[:1], errors, seconds)
     assert (one.name, list(one.labels)) == ("svgp, m = 4", [])
     wide = RunOnDisk(tmp_path / "wide", make_config("svgp:8", DataConfig(name=names[1]), shape), "")
