@@ -143,7 +143,7 @@ class BatchesOverTraining(AskedPane):
 
 
 def _table(view: SpreadView) -> str:
-    from gpvae_core.figures.compared import spread_table
+    from gpvae_core.figures.base import spread_table
 
     return spread_table(view)
 

@@ -11,7 +11,7 @@ from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import say
 from gpvae_core.progress import terminal_progress
 
-HELP = """Draw a figure from runs on disk, and write it as a self-contained HTML page.
+HELP = """Draw a figure from runs on disk, and write it as a self-contained HTML page, or its numbers as CSV.
 
 Figures of Jazbec et al. 2021: rmse-points (Fig. 1), length-scale (Fig. 3), inducing-points (Fig. 4), mse-time and
 mse-total-time (Fig. 6, 7), mse-points and mse-batch-size (C.3), batch-bias (C.4); `gpvae list figures` says what each
@@ -26,6 +26,8 @@ Examples:
   gpvae figure length-scale runs/ball-m5 runs/ball-m15 --out length-scale.html
 
   gpvae figure mse-time sweeps/rotated-mnist --out mse-time.html --theme dark
+
+  gpvae figure rmse-points sweeps/moving-ball --out rmse-points.csv
 """
 
 
@@ -34,10 +36,13 @@ def command(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", parser=given_path, help="Runs, or folders of runs or sweeps.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", parser=given_path, help="HTML file of the figure.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", parser=given_path, help="HTML file of the figure; .csv: its numbers."),
+    ],
     theme: Annotated[str, typer.Option(help="Colours: light or dark.")] = "light",
 ) -> None:
-    from gpvae_core.figures.base import write_figure
+    from gpvae_core.figures.base import TABLE, write_figure
 
     with terminal_progress() as progress:
         drawn = write_figure(name, runs, out, theme, progress)
@@ -46,4 +51,5 @@ def command(
             say(f"{run.path}: {run.partial}", err=True)
     for why in drawn.left_out.values():
         say(f"left out: {why}", err=True)
-    say(f"{out}: figure '{name}' of {len(drawn.runs)} run{'s' if len(drawn.runs) != 1 else ''}")
+    what = "numbers of figure" if out.suffix.lower() == TABLE else "figure"
+    say(f"{out}: {what} '{name}' of {len(drawn.runs)} run{'s' if len(drawn.runs) != 1 else ''}")

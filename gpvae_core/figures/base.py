@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import plotly.graph_objects as go
 
+from gpvae_core.csv_text import csv_text
 from gpvae_core.data.base import source_name
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.figures.runs import RunOnDisk, runs_at
@@ -22,6 +23,8 @@ from gpvae_core.registry import Registry
 
 V = TypeVar("V")
 """What a figure draws, as plain data."""
+TABLE = ".csv"
+"""Ending of a file that takes a figure's numbers."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class RunFigure(ABC, Generic[V]):
     def drawn(self, view: V, theme: Theme) -> go.Figure:
         """Return the figure."""
 
+    @abstractmethod
+    def table(self, view: V) -> str:
+        """Return the numbers of the figure as CSV text."""
+
     def suited(self, runs: Sequence[RunOnDisk]) -> DrawnRuns:
         """Return which of these runs the figure is of.
 
@@ -77,6 +84,23 @@ class SpreadFigure(RunFigure[SpreadView], ABC):
     def drawn(self, view: SpreadView, theme: Theme) -> go.Figure:
         return spread_figure(view, theme)
 
+    def table(self, view: SpreadView) -> str:
+        return spread_table(view)
+
+
+def spread_table(view: SpreadView) -> str:
+    """Return one row for each mark of a figure of runs as CSV text."""
+    rows = (
+        [panel.y, curve.name, x, y, sd, runs]
+        for panel in view.panels
+        for curve in panel.curves
+        for x, y, sd, runs in zip(curve.x, curve.y, curve.sd, curve.runs, strict=True)
+    )
+    levels = (
+        [panel.y, level.name, None, level.value, level.sd, None] for panel in view.panels for level in panel.levels
+    )
+    return csv_text(["what", "curve", view.x, "mean", "sd", "runs"], [*rows, *levels])
+
 
 FIGURES: Registry[type[RunFigure[Any]]] = Registry("figure", "gpvae_core.figures")
 
@@ -88,6 +112,7 @@ def write_figure(
 
     Args:
         places: run folders, folders of runs, or folders of sweeps.
+        out: file of the page; where it ends in .csv, the numbers of the figure are written instead.
 
     Raises:
         UserError: the figure or theme is unknown, there is no such run, none has what the figure needs, they are on
@@ -98,5 +123,7 @@ def write_figure(
         raise unknown("theme", theme, THEMES)
     check_file(out)
     found = figure.suited(runs_at(places))
-    write_text(out, figure.drawn(figure.view(found.runs, progress), THEMES[theme]).to_html())
+    view = figure.view(found.runs, progress)
+    is_table = out.suffix.lower() == TABLE
+    write_text(out, figure.table(view) if is_table else figure.drawn(view, THEMES[theme]).to_html())
     return found

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpvae_core.csv_text import csv_text
 from gpvae_core.data.moving_ball import true_length_scale
 from gpvae_core.figures.error_setting import BATCH_SIZE, PIXELS, POINTS, ComparedSetting, against_setting
 from gpvae_core.figures.length_scale import unit_of_scales
@@ -103,17 +102,3 @@ def _panel(
 ) -> SpreadPanel:
     """Return a panel over a setting; runs of one curve may differ in their number of epochs, as those of a page do."""
     return SpreadPanel(*against_setting(runs, values, setting, compared.shown, but=(EPOCHS,)), y)
-
-
-def spread_table(view: SpreadView) -> str:
-    """Return one row for each mark of a figure of runs as CSV text."""
-    rows = (
-        [panel.y, curve.name, x, y, sd, runs]
-        for panel in view.panels
-        for curve in panel.curves
-        for x, y, sd, runs in zip(curve.x, curve.y, curve.sd, curve.runs, strict=True)
-    )
-    levels = (
-        [panel.y, level.name, None, level.value, level.sd, None] for panel in view.panels for level in panel.levels
-    )
-    return csv_text(["what", "curve", view.x, "mean", "sd", "runs"], [*rows, *levels])

@@ -13,6 +13,7 @@ from gpvae_core.errors import UserError
 from gpvae_core.figures.base import FIGURES, RunFigure
 from gpvae_core.figures.runs import RunOnDisk, grouped
 from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.inspection.prior_lab.export import point_paths
 from gpvae_core.plots.point_paths import PointPaths, PointPathsView, figure
 from gpvae_core.plots.theme import Theme
 from gpvae_core.progress import Progress
@@ -51,6 +52,9 @@ class InducingPointsOverTraining(RunFigure[PointPathsView]):
 
     def drawn(self, view: PointPathsView, theme: Theme) -> go.Figure:
         return figure(view, theme)
+
+    def table(self, view: PointPathsView) -> str:
+        return point_paths(view)
 
 
 def _titles(runs: Sequence[RunOnDisk]) -> dict[Path, str]:

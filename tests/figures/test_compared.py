@@ -11,8 +11,9 @@ import pytest
 
 from gpvae_core.config import make_config, take_data_config
 from gpvae_core.evaluation.conditional import evaluate_conditional
+from gpvae_core.figures.base import spread_table
 from gpvae_core.figures.commands import train_command
-from gpvae_core.figures.compared import batch_size_view, compared_runs, points_view, spread_table, time_view
+from gpvae_core.figures.compared import batch_size_view, compared_runs, points_view, time_view
 from gpvae_core.inspection.prior_lab.opening import lab_of
 from gpvae_core.plots.spread_curves import ON_CARD, ON_PAPER, figure
 from gpvae_core.plots.theme import DARK, LIGHT

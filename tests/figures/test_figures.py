@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,23 @@ def test_the_command_writes_a_page_that_needs_nothing_else(folder: Path, tmp_pat
     code, out, _ = gpvae("list", "figures", cwd=tmp_path)
     assert code == 0
     assert set(FIGURES.summaries()) == {line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")}
+
+
+def test_the_command_writes_the_numbers_of_a_figure(folder: Path, tmp_path: Path) -> None:
+    code, out, error = gpvae("figure", "rmse-points", folder / "all", "--out", "f.csv", cwd=tmp_path)
+    assert code == 0, error
+    assert "f.csv: numbers of figure 'rmse-points' of 4 runs" in out
+    rows = list(csv.DictReader((tmp_path / "f.csv").read_text().splitlines()))
+    two = next(row for row in rows if row["number of inducing points m"] == "2")
+    expected = [path_rmse(folder / "all" / name) for name in ("svgp:2-0", "svgp:2-1")]
+    assert float(two["mean"]) == pytest.approx(np.mean(expected))
+    assert float(two["sd"]) == pytest.approx(np.std(expected, ddof=1))
+    assert (two["what"], two["curve"], two["runs"]) == ("RMSE of the path (units of the known path)", "svgp", "2")
+    code, out, error = gpvae("figure", "inducing-points", folder / "all" / "svgp:2-0", "--out", "p.csv", cwd=tmp_path)
+    assert code == 0, error
+    positions = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+    kept = len(load_run(folder / "all" / "svgp:2-0").kept_epochs)
+    assert [row["point"] for row in positions] == ["1", "2"] * kept
 
 
 @pytest.mark.parametrize(
