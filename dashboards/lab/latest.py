@@ -169,18 +169,19 @@ class Latest:
 
     def soon(self, apply: Callable[[], None]) -> None:
         """Run `apply` with the document's lock, after what was to be run before; at once where there is no server."""
-        if self._loop is None:
+        if self._document is None or self._loop is None:
             apply()
             return
         try:
-            self._loop.call_soon_threadsafe(self._next_tick, apply)
+            self._loop.call_soon_threadsafe(_next_tick, self._document, apply)
         except RuntimeError:
             log.debug("the server ends: nothing is shown any more")
 
-    def _next_tick(self, apply: Callable[[], None]) -> None:
-        # NOTE: in the document's thread alone: a callback that another thread adds while panel holds back the
-        # document's events, of which callbacks are some, is lost now and then.
-        try:
-            self._document.add_next_tick_callback(apply)  # pyright: ignore[reportOptionalMemberAccess]
-        except AttributeError:
-            log.debug("the tab was closed: its document takes no callbacks any more")
+
+def _next_tick(document: Document, apply: Callable[[], None]) -> None:
+    # NOTE: in the document's thread alone: a callback that another thread adds while panel holds back the document's
+    # events, of which callbacks are some, is lost now and then.
+    try:
+        document.add_next_tick_callback(apply)
+    except AttributeError:
+        log.debug("the tab was closed: its document takes no callbacks any more")

@@ -9,6 +9,7 @@ import typer
 
 from gpvae_core.cli.options import given_path
 from gpvae_core.cli.output import say
+from gpvae_core.errors import UserError
 from gpvae_core.progress import terminal_progress
 
 HELP = """Draw a figure from runs on disk, and write it as a self-contained HTML page, or its numbers as CSV.
@@ -40,16 +41,19 @@ def command(
         Path,
         typer.Option("--out", metavar="FILE", parser=given_path, help="HTML file of the figure; .csv: its numbers."),
     ],
-    theme: Annotated[str, typer.Option(help="Colours: light or dark.")] = "light",
+    theme: Annotated[str | None, typer.Option(help="Colours of the page: light or dark.  [default: light]")] = None,
 ) -> None:
     from gpvae_core.figures.base import TABLE, write_figure
 
+    is_table = out.suffix.lower() == TABLE
+    if is_table and theme is not None:
+        raise UserError(f"--theme has no effect on '{out}': the numbers of a figure have no colours")
     with terminal_progress() as progress:
-        drawn = write_figure(name, runs, out, theme, progress)
+        drawn = write_figure(name, runs, out, theme or "light", progress)
     for run in drawn.runs:
         if run.partial:
             say(f"{run.path}: {run.partial}", err=True)
     for why in drawn.left_out.values():
         say(f"left out: {why}", err=True)
-    what = "numbers of figure" if out.suffix.lower() == TABLE else "figure"
+    what = "numbers of figure" if is_table else "figure"
     say(f"{out}: {what} '{name}' of {len(drawn.runs)} run{'s' if len(drawn.runs) != 1 else ''}")

@@ -31,6 +31,10 @@ class Term:
         """Yield the term itself."""
         yield self
 
+    def everywhere(self) -> frozenset[str] | None:
+        """Return the term's column; None for noise, by which nothing is predicted."""
+        return frozenset({self.column}) if self.column else None
+
     def build(self, leaf: Callable[[Term], CovarianceFunction]) -> CovarianceFunction:
         """Return the kernel that `leaf` builds of the term."""
         return leaf(self)
@@ -48,6 +52,12 @@ class Operation:
         """Yield all terms, from left to right."""
         yield from self.left.terms()
         yield from self.right.terms()
+
+    def everywhere(self) -> frozenset[str] | None:
+        """Return the columns on which every summand depends, so that no prediction is made without them."""
+        parts = [part for part in (self.left.everywhere(), self.right.everywhere()) if part is not None]
+        together = frozenset[str].intersection if self.combine is SumOfKernels else frozenset[str].union
+        return together(*parts) if parts else None
 
     def build(self, leaf: Callable[[Term], CovarianceFunction]) -> CovarianceFunction:
         """Return the kernel, the terms of which `leaf` builds."""

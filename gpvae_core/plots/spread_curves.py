@@ -105,11 +105,9 @@ def figure(view: SpreadView, theme: Theme, size: FigureSize = ON_PAPER) -> go.Fi
             marks += [mark | place for mark in _level(level, (min(ends), max(ends)), number, theme)]
         for curve in panel.curves:
             is_line = view.band and len(curve.x) > 1
-            drawn = (
-                _with_band(curve, styles[curve.name], panel.unit, theme)
-                if is_line
-                else _with_bars(curve, styles[curve.name], panel.unit, theme, _label_sides(view, curve.x))
-            )
+            drawn = (_with_band if is_line else _with_bars)(curve, styles[curve.name], panel.unit, theme)
+            if "text" in drawn[-1]:
+                drawn[-1]["textposition"] = _label_places(view, curve.x)
             drawn[-1] |= {"showlegend": curve.name not in named, "legendgroup": curve.name}
             named.add(curve.name)
             marks += [mark | place for mark in drawn]
@@ -224,15 +222,15 @@ def _with_band(curve: SpreadCurve, style: MethodStyle, unit: str, theme: Theme) 
     return [_band(curve.x, curve.y, curve.sd, style.colour), line] if any(curve.sd) else [line]
 
 
-def _label_sides(view: SpreadView, x: Sequence[float]) -> list[str]:
-    """Return on which side of each mark its label is: on the left in the last third, where others would be cut."""
+def _label_places(view: SpreadView, x: Sequence[float]) -> list[str]:
+    """Return where each mark's label is: above and below in turn, on the left in the last third, where it fits."""
     scale = log10 if view.log_x else float
     places = [scale(value) for panel in view.panels for curve in panel.curves for value in curve.x]
     limit = min(places) + 2 / 3 * (max(places) - min(places))
-    return ["left" if scale(value) > limit else "right" for value in x]
+    return [f"{('top', 'bottom')[k % 2]} {'left' if scale(value) > limit else 'right'}" for k, value in enumerate(x)]
 
 
-def _with_bars(curve: SpreadCurve, style: MethodStyle, unit: str, theme: Theme, sides: Sequence[str]) -> list[Mark]:
+def _with_bars(curve: SpreadCurve, style: MethodStyle, unit: str, theme: Theme) -> list[Mark]:
     bar = {"color": style.colour, "thickness": 1.2, "width": 3}
     more: dict[str, Any] = {}
     if any(curve.sd):
@@ -240,10 +238,7 @@ def _with_bars(curve: SpreadCurve, style: MethodStyle, unit: str, theme: Theme, 
     if any(curve.x_sd):
         more["error_x"] = {"type": "data", "array": list(curve.x_sd), **bar}
     if any(curve.labels):
-        more |= {
-            "text": [plain(label) for label in curve.labels],
-            "textposition": [f"{('top', 'bottom')[k % 2]} {side}" for k, side in enumerate(sides)],
-        }
+        more["text"] = [plain(label) for label in curve.labels]
         more["textfont"] = {"size": 10, "color": theme.text}
     rings = list(curve.ringed) or [False] * len(curve.x)
     edge = {

@@ -32,6 +32,9 @@ class GPPrior(nn.Module):
         self.inputs = KernelInputs(expression, columns, represented)
         self.kernel = expression.build(self.inputs.build)
         self.group = _group(config.group, columns)
+        everywhere = expression.everywhere() or frozenset()
+        self.essential = tuple(name for name in self.inputs.tables if name in everywhere)
+        """The categories with a vector without which nothing is predicted, as every summand of the kernel takes it."""
         self._terms = tuple(expression.terms())
 
     def at(self, values: Mapping[str, Tensor], vectors: Float[Tensor, "N E"] | None = None) -> Float[Tensor, "N F"]:

@@ -111,6 +111,8 @@ def test_a_training_that_diverges_without_an_error_is_said(tmp_path: Path) -> No
     [
         ("svgp:4", {"prior.kernel": "rbf(time) * linear(series, dim=2)"}, "series"),
         ("cvae", {"identity": "series"}, "series"),
+        ("svgp:4", {"prior.kernel": "rbf(time) * linear(series, dim=2) + white()"}, "series"),
+        ("svgp:4", {"prior.kernel": "rbf(time) + rbf(time) * linear(series, dim=2)"}, ""),  # the first term knows all
         ("svgp:4", {"prior.kernel": "rbf(time) * linear(object, dim=2)"}, ""),
         ("gp-vae", BY_TIME, ""),
     ],

@@ -166,3 +166,22 @@ def test_what_is_no_kernel_is_one_line(text: str, said: str) -> None:
         parse_kernel(text)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("rbf(time)", {"time"}),
+        ("periodic(angle) * linear(object)", {"angle", "object"}),
+        ("periodic(angle) * linear(object) + white()", {"angle", "object"}),
+        ("rbf(time) + rbf(time) * linear(object)", {"time"}),
+        ("rbf(time) * (linear(object) + rbf(angle))", {"time"}),
+        ("rbf(time) + rbf(angle)", set()),
+    ],
+)
+def test_the_columns_of_every_summand(text: str, columns: set[str]) -> None:
+    assert parse_kernel(text).everywhere() == columns
+
+
+def test_noise_alone_has_no_column() -> None:
+    assert parse_kernel("white() + white()").everywhere() is None

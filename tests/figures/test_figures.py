@@ -281,6 +281,7 @@ def test_the_command_writes_the_numbers_of_a_figure(folder: Path, tmp_path: Path
         (("batch-bias", "all"), "the bias of mini-batches is that of method 'svgp' without groups"),
         (("mse-time", "cvae", "--theme", "lihgt"), "did you mean 'light'"),
         (("mse-time", "cvae", "--out", "missing/f.html"), "missing"),
+        (("mse-time", "cvae", "--out", "f.csv", "--theme", "dark"), "--theme has no effect on 'f.csv'"),
     ],
 )
 def test_what_cannot_be_drawn_gets_one_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -118,8 +118,8 @@ class GPPriorInferenceConfig(ConditionalConfig, ABC):
 
     def remarks(self, prior: PriorConfig, data: Dataset) -> tuple[str, ...]:
         assert isinstance(prior, GPPriorConfig)
-        vectors = prior.process(data.columns, self.represented).inputs.tables
-        return (*_shared_function(prior, data.columns, self.takes_groups), *new_categories(data, [*vectors]))
+        categories = prior.process(data.columns, self.represented).essential
+        return (*_shared_function(prior, data.columns, self.takes_groups), *new_categories(data, categories))
 
     def _constraint(self) -> Constraint:
         if self.balance == "geco":

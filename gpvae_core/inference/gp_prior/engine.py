@@ -237,7 +237,7 @@ class GPPriorInference(ConditionalInference):
 
     def rests_on_none(self, values: Mapping[str, Tensor], given: Sequence[DeviceSplit]) -> Bool[Tensor, " N"]:
         found = of_new(values, given, self._group) if self._group else super().rests_on_none(values, given)
-        for name in self._gp.prior.inputs.tables:  # vectors that are learned in training, whatever is given later
+        for name in self._gp.prior.essential:  # vectors that are learned in training, whatever is given later
             found |= of_new(values, [self._setup.train], name)
         return found
 
