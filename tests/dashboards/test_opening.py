@@ -77,8 +77,9 @@ def test_a_page_that_names_no_run_begins_with_the_newest_that_can_be_loaded(
     library = damaged(runs, tmp_path)
     in_order(tmp_path, "tiny-gp", "deep-gp", "tiny-vae")
     for _ in range(2):  # another page says it again
-        page = opened(library, query)
+        page = ExplorerPage(library, FirstStart(library.root), None, query)
         assert page.state.run == "tiny-vae"
+        page.loaded()
         wait_until(page, lambda page=page: page.session.cards["gaps"].figure != "")
         assert (page.state.run, page.state.other, page.state.unasked) == ("deep-gp", "", "")
         assert page.notice.pane.object.count("is damaged") == 1

@@ -116,8 +116,9 @@ def test_quick_picks_and_classes(explorer_page: OpenAt) -> None:
     first = chosen(page)["index"]
     page.keyboard.press("ArrowRight")  # the focus is still on the closed drop-down
     page.wait_for_function("first => new URLSearchParams(location.search).get('index') !== first", arg=first)
-    page.get_by_text(re.compile(r"test image \d+, class 7")).first.wait_for()
     field = page.get_by_label(re.compile("^Image"))
+    expect(field).to_have_value(chosen(page)["index"])  # what follows is typed into a page at rest
+    page.get_by_text(f"test image {chosen(page)['index']}, class 7").first.wait_for()
     field.fill("0")
     field.press("Enter")
     wait_for_choice(page, "index", "0")
