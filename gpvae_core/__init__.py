@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from gpvae_core.evaluation.parts import Collapse as Collapse
     from gpvae_core.evaluation.parts import Correlation as Correlation
     from gpvae_core.evaluation.parts import Gaps as Gaps
+    from gpvae_core.evaluation.parts import Generalization as Generalization
     from gpvae_core.evaluation.parts import InferenceGap as InferenceGap
     from gpvae_core.evaluation.parts import KernelWidth as KernelWidth
     from gpvae_core.evaluation.parts import PassesPerPoint as PassesPerPoint
@@ -128,6 +129,7 @@ _MODULES = {
         "Collapse",
         "Correlation",
         "Gaps",
+        "Generalization",
         "InferenceGap",
         "KernelWidth",
         "PassesPerPoint",

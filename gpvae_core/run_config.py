@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -77,7 +77,7 @@ CHOSEN_PARTS = ("net", "decoder", "prior", "likelihood")
 """The parts whose kind is a setting; the method determines the kinds of the others."""
 
 
-LATER_SETTINGS = (("lr_schedule", "constant"), ("clip", 0.0))
+LATER_SETTINGS = (("lr_schedule", "constant"), ("clip", 0.0), ("kl_weight", 1.0))
 """Settings of training that came after runs had been written, with the defaults at which their JSON omits them."""
 
 
@@ -114,13 +114,23 @@ class TrainConfig(BaseModel):
         description="number of epochs without a better validation ELBO after which training stops, counted in the "
         "encoder's last stage and after the KL warm-up; 0: never",
     )
+    kl_weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=MOST,
+        description="weight of the KL term in the loss, the beta of a beta-VAE (Higgins et al. 2017); bounds are "
+        "reported, and the epoch is chosen, with weight 1",
+    )
     kl_warmup: int = Field(
         default=0,
         ge=0,
         le=MOST_COUNT,
-        description="number of epochs over which the weight of the KL term grows from kl_start to 1; 0: it is always 1",
+        description="number of epochs over which the weight of the KL term grows from kl_start times kl_weight to "
+        "kl_weight; 0: it is always kl_weight",
     )
-    kl_start: float = Field(default=0.1, ge=0, le=1, description="weight of the KL in the first epoch of a warm-up")
+    kl_start: float = Field(
+        default=0.1, ge=0, le=1, description="share of kl_weight that the KL has in the first epoch of a warm-up"
+    )
     keep_every: int = Field(
         default=0,
         ge=0,
@@ -186,10 +196,8 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _inference_supports_the_settings(self) -> RunConfig:
-        raw: dict[str, Any] = {"prior": {"kind": self.prior.kind}, **self.to_json()}
         for key, required in self.inference.only.items():
-            value = reduce(lambda node, name: node[name], key.split("."), raw)  # look up a dotted key
-            value = value["kind"] if key in PARTS else value
+            value = attrgetter(f"{key}.kind" if key in PARTS else key)(self)
             if value != required:
                 raise ValueError(_unsupported(self.method, self.inference.method, key, required, value))
         return self

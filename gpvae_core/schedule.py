@@ -34,8 +34,8 @@ def enter_stage(stages: Sequence[Stage], state: TrainingState, epochs: int) -> S
 def kl_weight(cfg: TrainConfig, epoch: int) -> float:
     """Return the weight of the KL to the prior after `epoch` epochs, which grows linearly over the warm-up."""
     if epoch >= cfg.kl_warmup:
-        return 1.0
-    return cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup
+        return cfg.kl_weight
+    return cfg.kl_weight * (cfg.kl_start + (1.0 - cfg.kl_start) * epoch / cfg.kl_warmup)
 
 
 def learning_rate(cfg: TrainConfig, epoch: int) -> float:

@@ -28,7 +28,7 @@ class BoundSettings:
     objective: ObjectiveConfig = field(default_factory=ElboConfig)
     regulariser: RegulariserConfig = field(default_factory=NoRegulariserConfig)
     kl_weight: float = 1.0
-    """Weight of the KL to the prior in the surrogate (KL warm-up)."""
+    """Weight of the KL to the prior in the surrogate (beta-VAE, KL warm-up)."""
     reward: Reward | None = None
     """Function whose value, (B,) nats, the encoder's training stage adds to the surrogate."""
 

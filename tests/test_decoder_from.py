@@ -129,6 +129,17 @@ def test_the_weight_of_the_kl_warms_up() -> None:
     weights = [kl_weight(TrainConfig(kl_warmup=4, kl_start=0.2), epoch) for epoch in range(6)]
     assert weights == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
     assert kl_weight(TrainConfig(), 0) == 1.0
+    beta = TrainConfig(kl_weight=4, kl_warmup=2, kl_start=0.5)
+    assert [kl_weight(beta, epoch) for epoch in range(4)] == pytest.approx([2.0, 3.0, 4.0, 4.0])
+
+
+def test_a_heavier_kl_term_lowers_the_kl_and_the_reconstruction(tmp_path: Path) -> None:
+    runs = {beta: load_run(make(tmp_path / str(beta), {"train.kl_weight": beta})) for beta in (0.0, 1.0, 20.0)}
+    x = DIGITS.test.pixels(slice(64))
+    kl = {beta: float(run.model.kl(x, run.posterior(x)).mean()) for beta, run in runs.items()}
+    assert kl[0.0] > 1.2 * kl[1.0] > 1.2 * 1.2 * kl[20.0]
+    assert "kl_weight" not in runs[1.0].config.train.model_dump()
+    assert runs[20.0].config.train.model_dump()["kl_weight"] == 20.0
 
 
 def test_a_warm_up_changes_training_but_not_what_is_reported_at_its_end(tmp_path: Path) -> None:

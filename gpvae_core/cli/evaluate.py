@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 def command(
     run: Annotated[Path, typer.Argument(parser=given_path, help="Folder of a trained run.")],
-    split: Annotated[str, typer.Option(help="Images to evaluate: test or validation.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Images to evaluate: test, validation, or train (not of a run with a GP prior), which also gives the "
+            "generalization gap."
+        ),
+    ] = "test",
     k: Annotated[
         int,
         typer.Option(
@@ -168,6 +174,9 @@ def command(
     encoder's pseudo-observations to those optimised for one video or training image, and how far q(z) of svgp moves
     with the mini-batch. --as-published is the smallest error over training, chosen on the test set itself.
 
+    --split train evaluates the training images and, beside them, the ELBO of the test images: the difference is the
+    generalization gap, by which an encoder or a decoder that overfits is known.
+
     density is the mean log p(x), by quadrature with 1 latent dimension, and by the estimator of Yacoby et al. 2024 with
     --mixture, a lower bound at any dimension. test_kl is the KL from the true distribution, for synthetic data whose
     distribution is known; by --mixture it is an upper bound in expectation. passes are the decoder and encoder passes
@@ -178,6 +187,8 @@ def command(
     gpvae evaluate runs/digits-gp-d2-s0 --json
 
     gpvae evaluate runs/digits-vae-d2-s0 --refiner svi:8,step_size=0.05
+
+    gpvae evaluate runs/digits-vae-d2-s0 --split train
 
     gpvae evaluate runs/figure-8-mapa-d1-s0 --mixture --mixture-samples 20000
 
@@ -190,7 +201,7 @@ def command(
     with terminal_note(f"loading '{run}'"):  # which imports torch first
         from gpvae_core.evaluation.evaluate import evaluate
         from gpvae_core.evaluation.hidden_frames import HIDDEN
-        from gpvae_core.evaluation.settings import GRID_SAMPLE, SAMPLING, SPLITS, EvaluationSettings
+        from gpvae_core.evaluation.settings import GRID_SAMPLE, HELD_OUT, SAMPLING, SPLITS, EvaluationSettings
         from gpvae_core.part import parse_model
         from gpvae_core.run_summaries import summarize
         from gpvae_core.runs import load_run
@@ -198,7 +209,7 @@ def command(
         from gpvae_core.truth.truth import resolved_name
 
         if split not in SPLITS:
-            raise UserError(f"wanted --split test or validation, got '{split}'")
+            raise UserError(f"wanted --split test, validation or train, got '{split}'")
         if hide not in HIDDEN:
             raise unknown("frames to hide", hide, HIDDEN)
         check_files(out)
@@ -206,6 +217,10 @@ def command(
         partial = summarize(loaded.dir).partial
     remarks = [f"'{run}' is {partial}: these are results of a training that has not ended"] if partial else []
     if loaded.config.inference.conditional:
+        if split not in HELD_OUT:
+            raise UserError(
+                f"a run with a GP prior predicts held-out images: wanted --split test or validation, got '{split}'"
+            )
         given = {
             "--truths": truths,
             "--refiner": refiner,
@@ -326,6 +341,7 @@ def _print(result: Evaluation) -> None:
         chains_in_words,
         collapse_in_words,
         density_in_words,
+        generalization_in_words,
         sizes_in_words,
         truth_in_words,
     )
@@ -342,6 +358,7 @@ def _print(result: Evaluation) -> None:
     active = result.active_units
     collapsed = collapse_in_words(active.variance, result.collapse.moment_kl)
     for line in [
+        *generalization_in_words(result.generalization),
         *sizes_in_words(result.sample),
         f"active latent dimensions: {rounded(active.count, 0)} of {active.of}; {collapsed}",
         f"log p(x) by {truth_in_words(result.log_px)}",

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from gpvae_core.evaluation.conditional import ConditionalEvaluation
     from gpvae_core.evaluation.instances import InstanceMeasures
     from gpvae_core.evaluation.mean import Mean
-    from gpvae_core.evaluation.settings import SplitName
+    from gpvae_core.evaluation.settings import HeldOutName
     from gpvae_core.runs import Run
 
 
 def evaluate_at_columns(
     run: Run,
-    split: SplitName,
+    split: HeldOutName,
     k: int,
     seed: int,
     instances: int | None,

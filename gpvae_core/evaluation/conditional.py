@@ -28,7 +28,7 @@ from gpvae_core.evaluation.kernel_parameters import KernelParameter, kernel_para
 from gpvae_core.evaluation.known_path import AffineFit, path_column
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 from gpvae_core.evaluation.process import conditional_inference, inference_of
-from gpvae_core.evaluation.settings import SPLITS, SplitName
+from gpvae_core.evaluation.settings import HELD_OUT, HeldOutName
 from gpvae_core.evaluation.yardsticks import Yardsticks, yardsticks
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import LEAST_VARIANCE, ConditionalInference, columns_of
@@ -139,7 +139,7 @@ class ConditionalEvaluation(EvaluationPart):
 @torch.no_grad()
 def evaluate_conditional(
     run: Run,
-    split: SplitName = "test",
+    split: HeldOutName = "test",
     k: int = 100,
     seed: int = 0,
     progress: Progress = silent,
@@ -204,8 +204,8 @@ def evaluate_conditional(
 
 def _check(run: Run, split: str, seed: int, instances: int | None, published: bool, hide: str) -> None:
     """Raise UserError, as `evaluate_conditional` says, for what is wrong whatever the images."""
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+    if split not in HELD_OUT:
+        raise unknown("split", split, HELD_OUT)
     if hide not in HIDDEN:
         raise unknown("frames to hide", hide, HIDDEN)
     if instances is not None:

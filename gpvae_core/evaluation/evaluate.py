@@ -25,7 +25,14 @@ from gpvae_core.evaluation.sample import (
     sample_index,
 )
 from gpvae_core.evaluation.settings import SPLITS, EvaluationSettings
-from gpvae_core.evaluation.whole_split import active_units, collapse, iwae_score, uncertainty_means, whole_split
+from gpvae_core.evaluation.whole_split import (
+    active_units,
+    collapse,
+    generalization,
+    iwae_score,
+    uncertainty_means,
+    whole_split,
+)
 from gpvae_core.gaps import default_sample_size
 from gpvae_core.mapa import BANDWIDTHS
 from gpvae_core.mapa.bandwidth import MAX_VALIDATION, choose_bandwidth
@@ -43,9 +50,9 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     All bounds are in nats. Every mean has its standard error and the number of instances; undefined values are None.
 
     Raises:
-        UserError: the split is neither 'test' nor 'validation', the bandwidth is none of BANDWIDTHS, the estimator of
-            log p(x) is unknown or does not support this latent dimension, a number of images is out of range, or the
-            metrics of the run are damaged.
+        UserError: the split is none of 'test', 'validation' and 'train', the bandwidth is none of BANDWIDTHS, the
+            estimator of log p(x) is unknown or does not support this latent dimension, a number of images is out of
+            range, or the metrics of the run are damaged.
 
     >>> import gpvae_core as gpvae
     >>> run = gpvae.train("vae", "digits", settings={"epochs": 1}, progress=gpvae.silent)
@@ -61,12 +68,13 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
     if settings.split not in SPLITS:
         raise unknown("split", settings.split, SPLITS)
     metrics = run.metrics  # damaged ones end it before it computes
-    split = {"test": run.data.test, "validation": run.data.validation}[settings.split]
+    split = {"test": run.data.test, "validation": run.data.validation, "train": run.data.train}[settings.split]
     truth = run.truth.by(settings.truth)
     size = min(settings.instances or default_sample_size(len(split)), len(split))
     check_counts(settings.simulated, settings.hmc, size)
     k, seed, hmc = settings.k, settings.seed, settings.hmc
     whole = whole_split(run, split, k, seed, progress)
+    unseen = whole_split(run, run.data.test, k, seed, progress) if settings.split == "train" else None
     sample = evaluate_sample(run, split, size, settings.truths, seed, progress, truth)
     densities = density_report(
         run, split, sample_index(split, settings.truths, seed), sample.index, settings.mixture, seed, progress
@@ -110,6 +118,7 @@ def evaluate(run: Run, settings: EvaluationSettings = DEFAULT, progress: Progres
         passes=passes_per_point(run, run.data),
         bidirectional=bidirectional,
         hmc=chains,
+        generalization=None if unseen is None else generalization(whole, unseen),
         seconds=round(time.monotonic() - started, 2),
     )
 

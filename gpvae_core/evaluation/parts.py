@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+import math
+
+from numpy.typing import ArrayLike
+
 from gpvae_core.evaluation.mean import EvaluationPart, Mean, Number
 from gpvae_core.truth.evidence import EvidenceKind
+
+
+class Generalization(EvaluationPart):
+    """Mean ELBO of training and of test images, in nats, and their difference, the generalization gap, with its error.
+
+    Where it is large, the encoder or the decoder has overfitted (Shu et al. 2018; Ganguly et al. 2023, sec. 5.2.3). The
+    standard error is that of a difference of means of independent images: it has no share of the training's own noise.
+
+    >>> import gpvae_core as gpvae
+    >>> gpvae.Generalization.between([-6.0, -8.0, -7.0], [-9.0, -11.0, -10.0]).gap
+    3.0
+    """
+
+    train: Mean
+    test: Mean
+    gap: Number
+    se: Number
+
+    @classmethod
+    def between(cls, train: ArrayLike, test: ArrayLike) -> Generalization:
+        """Return the gap between the ELBO of training images (N,) and that of test images (M,), in nats."""
+        a, b = Mean.over(train), Mean.over(test)
+        if a.mean is None or b.mean is None:
+            return cls(train=a, test=b, gap=None, se=None)
+        se = None if a.se is None or b.se is None else math.hypot(a.se, b.se)
+        return cls(train=a, test=b, gap=a.mean - b.mean, se=se)
 
 
 class BestGaussianElbo(EvaluationPart):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from gpvae_core.evaluation.estimates import (
     MORE_DRAWS,
@@ -20,6 +21,7 @@ from gpvae_core.evaluation.parts import (
     Collapse,
     Correlation,
     Gaps,
+    Generalization,
     KernelWidth,
     PassesPerPoint,
     SampleSizes,
@@ -39,6 +41,7 @@ class Evaluation(EvaluationPart):
     (True, 'grid', 359)
     """
 
+    omitted: ClassVar[frozenset[str]] = frozenset({"generalization"})
     run: str
     dataset: str
     split: str
@@ -74,6 +77,8 @@ class Evaluation(EvaluationPart):
     passes: PassesPerPoint | None
     bidirectional: BidirectionalMeans | None
     hmc: ChainsReport | None
+    generalization: Generalization | None = None
+    """Of an evaluation of the training images: what the bound loses on test images."""
     seconds: float
 
     def means(self) -> list[tuple[str, Mean]]:

@@ -12,7 +12,9 @@ from gpvae_core.truth.mixture_proposal import MixtureProposalSettings
 from gpvae_core.truth.posterior_samples import HMCSettings
 from gpvae_core.truth.settings import TruthSettings
 
-SplitName = Literal["test", "validation"]
+HeldOutName = Literal["test", "validation"]
+HELD_OUT: tuple[HeldOutName, ...] = get_args(HeldOutName)
+SplitName = Literal[HeldOutName, "train"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 SAMPLING = HMCSettings(draws=1000)
 """Default settings of HMC. With 500 draws of 4 chains, the largest R-hat of 5 dimensions reaches the limit of 1.01 by
@@ -30,7 +32,8 @@ class EvaluationSettings(Settings):
     """
 
     split: SkipValidation[SplitName] = Field(
-        default="test", description="images that are evaluated: test or validation"
+        default="test",
+        description="images that are evaluated: test, validation or train (which also gives the generalization gap)",
     )
     k: int = Field(default=100, ge=1, le=MOST_COUNT, description="importance samples of the IWAE bound")
     instances: int | None = Field(

@@ -13,7 +13,7 @@ from gpvae_core.data.base import Split
 from gpvae_core.densities.base import Posterior
 from gpvae_core.evaluation.estimates import IwaeScore
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.parts import ActiveUnits, Collapse, UncertaintyMeans
+from gpvae_core.evaluation.parts import ActiveUnits, Collapse, Generalization, UncertaintyMeans
 from gpvae_core.progress import Progress
 from gpvae_core.runs import Run
 from gpvae_core.training_bound import BoundSettings, reported_bound
@@ -71,6 +71,11 @@ def iwae_score(whole: Mapping[str, Array], k: int) -> IwaeScore:
     untrusted = int((whole["k_hat"][finite] > K_HAT_LIMIT).sum()) if has_k_hat else None
     ess = float(np.median(whole["ess"][finite])) if finite.any() else None
     return IwaeScore.over(whole["iwae"], k=k, ess=ess, untrusted=untrusted)
+
+
+def generalization(train: Mapping[str, Array], test: Mapping[str, Array]) -> Generalization:
+    """Return the generalization gap of the ELBO between two whole splits."""
+    return Generalization.between(train["elbo"], test["elbo"])
 
 
 def active_units(mean: Array) -> ActiveUnits:

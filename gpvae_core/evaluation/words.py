@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpvae_core.collapse import ACTIVE
 from gpvae_core.evaluation.estimates import BidirectionalMeans, ChainsReport, LogPx
 from gpvae_core.evaluation.mean import Mean
-from gpvae_core.evaluation.parts import SampleSizes
+from gpvae_core.evaluation.parts import Generalization, SampleSizes
 from gpvae_core.evaluation.result import Evaluation
 from gpvae_core.formatting import number, plus_minus, rounded
 
@@ -40,6 +40,14 @@ def sizes_in_words(sample: SampleSizes) -> list[str]:
         f"bounds are means over all {sample.of} instances, {' and '.join(parts)}, a seeded sample of them: with other "
         f"instances a mean bound may exceed the mean of log_px (--instances {sample.of} takes all for each)"
     ]
+
+
+def generalization_in_words(generalization: Generalization | None) -> list[str]:
+    """State the generalization gap; empty where the images evaluated were held out."""
+    if generalization is None:
+        return []
+    gap = plus_minus(generalization.gap, generalization.se)
+    return [f"generalization gap, ELBO of training images minus that of test images: {gap} nats"]
 
 
 def chains_in_words(bidirectional: BidirectionalMeans | None, hmc: ChainsReport | None) -> list[str]:

@@ -88,6 +88,7 @@ class IndexInferenceConfig(RecoverySettings, InferenceConfig):
         "regulariser": "none",
         "freeze_decoder": False,
         "train.samples": 1,
+        "train.kl_weight": 1.0,
         "train.kl_warmup": 0,
     }
     draws: int = Field(

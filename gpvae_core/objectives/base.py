@@ -34,7 +34,7 @@ class BatchPosteriors:
     """Number of samples for each image."""
     generator: torch.Generator | None = None
     kl_weight: float = 1.0
-    """Factor of log q(z|x) - log p(z) in the surrogate (KL warm-up); the reported value has no such factor."""
+    """Factor of log q(z|x) - log p(z) in the surrogate (beta-VAE, KL warm-up), which the reported value has not."""
 
     def elbo_terms(self) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """Return E_q[log p(x|z)] by K samples, and the KL term of the encoder's family, both in nats."""

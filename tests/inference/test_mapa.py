@@ -301,6 +301,7 @@ def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
         ({"group_size": 5}, "group_size has no effect without batching=neighbours"),
         ({"train.samples": 2}, r"method 'mapa:20' works only with --set train\.samples=1, got 2"),
         ({"kl_warmup": 2}, r"works only with --set train\.kl_warmup=0"),
+        ({"kl_weight": 2}, r"works only with --set train\.kl_weight=1\.0, got 2\.0: leave it out"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], wrong: str) -> None:

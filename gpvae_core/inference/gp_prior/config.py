@@ -35,7 +35,7 @@ from gpvae_core.validation import DeviceSplit
 class GPPriorInferenceConfig(ConditionalConfig, ABC):
     """Settings of inference under a GP prior over instances."""
 
-    only: ClassVar[Mapping[str, Any]] = {**ConditionalConfig.only, "prior": "gp"}
+    only: ClassVar[Mapping[str, Any]] = {**ConditionalConfig.only, "prior": "gp", "train.kl_weight": 1.0}
     wants: ClassVar[dict[str, Any]] = {"prior.kind": "gp"}
     takes_missing: ClassVar[bool] = True
     takes_groups: ClassVar[bool] = True
