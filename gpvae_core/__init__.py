@@ -93,6 +93,11 @@ if TYPE_CHECKING:
     from gpvae_core.truth.truth import truth_for as truth_for
     from gpvae_core.vae import VAE as VAE
     from gpvae_core.vae import GenerativeModel as GenerativeModel
+    from gpvae_core.vi.inference import VISettings as VISettings
+    from gpvae_core.vi.inference import VISnapshot as VISnapshot
+    from gpvae_core.vi.inference import VITrace as VITrace
+    from gpvae_core.vi.inference import infer as infer
+    from gpvae_core.vi.targets.base import VITarget as VITarget
 
 __version__ = "0.1.0"
 
@@ -157,6 +162,8 @@ _MODULES = {
     "truth.settings": ("TruthSettings",),
     "truth.truth": ("Truth", "truth_for"),
     "vae": ("VAE", "GenerativeModel"),
+    "vi.inference": ("VISettings", "VISnapshot", "VITrace", "infer"),
+    "vi.targets.base": ("VITarget",),
 }
 _HOME = {name: f"gpvae_core.{module}" for module, names in _MODULES.items() for name in names}
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -16,7 +16,7 @@ from gpvae_core.errors import UserError, clipped, unknown
 from gpvae_core.inference.base import INFERENCES
 from gpvae_core.objectives.base import OBJECTIVES
 from gpvae_core.parsing import whole_number
-from gpvae_core.part import parse_model
+from gpvae_core.part_text import parse_part
 from gpvae_core.refiners.base import REFINERS, RefinerConfig
 from gpvae_core.registry import Registry
 from gpvae_core.regularisers.base import REGULARISERS
@@ -124,34 +124,9 @@ def parse_refiner(text: str) -> RefinerConfig:
     Raises:
         UserError: the refiner or a setting is unknown (the message suggests the nearest name), or a value is invalid.
     """
-    head, *settings = text.split(",")
-    name, colon, number = head.partition(":")
     known = methods()
-    kind = known[name].refiner if name in known and known[name].refiner != "none" else name
-    config = REFINERS.get(kind)
-    fields: dict[str, Any] = {}
-    if colon:
-        if not config.count:
-            raise UserError(f"refiner '{kind}' takes no number, got '{head}'")
-        fields[config.count] = number
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"wanted 'refiner:number,setting=value', got '{text}'")
-        fields[key.strip()] = value.strip()
-    return parse_model(config, fields)
-
-
-def refiner_name(config: RefinerConfig) -> str:
-    """Return the one text that stands for a refiner: 'svi:8' for 'svi' and 'svi:8', and 'svi:8,step_size=0.05'.
-
-    The number is always there, other settings where they differ from their defaults; `parse_refiner` reads it back.
-    """
-    kind = type(config)
-    values, defaults = config.model_dump(), kind().model_dump()
-    settings = [f"{key}={value}" for key, value in values.items() if key != kind.count and value != defaults[key]]
-    number = f":{values[kind.count]}" if kind.count else ""
-    return ",".join([f"{kind.method or kind.kind}{number}", *settings])
+    names = {name: method.refiner for name, method in known.items() if method.refiner != "none"}
+    return parse_part(text, REFINERS, lambda name: names.get(name, name))
 
 
 def _combined(a: Method, b: Method) -> Method:

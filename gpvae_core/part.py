@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -65,6 +65,17 @@ def parse_model(model: type[M], raw: Mapping[str, Any]) -> M:
         return model.model_validate(raw)
     except ValidationError as error:
         raise UserError(_one_line(error, model)) from None
+
+
+def field_table(parts: Sequence[tuple[str, type[BaseModel]]]) -> list[dict[str, str]]:
+    """Return a row (setting, default, meaning) for each described field of the models, its name behind their prefix."""
+    rows: dict[str, dict[str, str]] = {}
+    for prefix, model in parts:
+        for name, field in model.model_fields.items():
+            if field.description:
+                key, default = f"{prefix}{name}", "" if field.is_required() else str(field.default)
+                rows[key] = {"setting": key, "default": default, "meaning": field.description}
+    return list(rows.values())
 
 
 def _one_line(error: ValidationError, model: type[BaseModel]) -> str:

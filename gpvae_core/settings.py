@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from gpvae_core.data.base import DataConfig
 from gpvae_core.errors import UserError, clipped, nearest
 from gpvae_core.parsing import parse_json
+from gpvae_core.part import field_table
 from gpvae_core.run_config import CHOSEN_PARTS, FLAGS, OMITTED_DEFAULTS, PARTS, RunConfig, TrainConfig
 
 
@@ -106,14 +107,4 @@ def settings_table() -> list[dict[str, str]]:
     parts: list[tuple[str, type[BaseModel]]] = [("", RunConfig), ("data.", DataConfig), ("train.", TrainConfig)]
     for part, registry in PARTS.items():
         parts += [(f"{part}.", registry.get(name)) for name in registry.summaries()]
-    rows: dict[str, dict[str, str]] = {}
-    for prefix, model in parts:
-        for name, field in model.model_fields.items():
-            if field.description:
-                default = "" if field.is_required() else str(field.default)
-                rows[f"{prefix}{name}"] = {
-                    "setting": f"{prefix}{name}",
-                    "default": default,
-                    "meaning": field.description,
-                }
-    return list(rows.values())
+    return field_table(parts)

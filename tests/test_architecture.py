@@ -28,6 +28,7 @@ LAYERS = [
         "parsing",
         "registry",
         "part",
+        "part_text",
         "model_size",
         "types",
         "terminal",
@@ -43,7 +44,7 @@ LAYERS = [
     {"encoders", "refiners"},
     {"vae", "bounds", "collapse", "stats"},
     {"objectives", "regularisers", "truth"},
-    {"training_bound", "validation", "mapa"},
+    {"training_bound", "validation", "mapa", "vi"},
     {"inference"},
     {"methods", "run_config", "settings", "config"},
     {
@@ -333,6 +334,10 @@ SUMS = {
     "inspection/mapa_lab/posteriors": "over training codes",
     "inspection/mapa_lab/bounds": "over training codes",
     "inspection/mapa_lab/process": "over the drawn grid of the paper's Fig. 1, of functions that are no model",
+    "vi/divergences/base": "of given log weights",
+    "vi/divergences/chi": "of given log weights",
+    "vi/divergences/renyi": "of given log weights",
+    "vi/targets/bayesian_mixture": "log p(x_i|z), over the components, and the bound over them",
     "inference/amortized": "over nodes common to all epochs, as `Line` would take 200 times as long at each of them",
 }
 """Files outside of `truth/` that take a log-sum-exp, by which another log p(x) would be computed -> of what. Sums over

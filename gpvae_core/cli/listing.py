@@ -32,7 +32,13 @@ KINDS = (
     "networks",
     "likelihoods",
     "kernels",
+    "targets",
+    "families",
+    "vi-methods",
+    "gradients",
+    "divergences",
     "settings",
+    "vi-settings",
     "presets",
     "benches",
     "figures",
@@ -60,6 +66,12 @@ def _rows(kind: str) -> list[dict[str, Any]]:
     from gpvae_core.refiners.base import REFINERS
     from gpvae_core.regularisers.base import REGULARISERS
     from gpvae_core.settings import settings_table
+    from gpvae_core.vi.divergences.base import DIVERGENCES
+    from gpvae_core.vi.families.base import VI_FAMILIES
+    from gpvae_core.vi.gradients.base import GRADIENTS
+    from gpvae_core.vi.methods.base import VI_METHODS
+    from gpvae_core.vi.settings import vi_settings_table
+    from gpvae_core.vi.targets.base import TARGETS
 
     rows: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "methods": lambda: [method.as_dict() for method in methods().values()],
@@ -71,7 +83,13 @@ def _rows(kind: str) -> list[dict[str, Any]]:
         "networks": lambda: _named(NETS.summaries()),
         "likelihoods": lambda: _named(LIKELIHOODS.summaries()),
         "kernels": lambda: _named(COVARIANCES.summaries()),
+        "targets": lambda: _named(TARGETS.summaries()),
+        "families": lambda: _named(VI_FAMILIES.summaries()),
+        "vi-methods": lambda: _named(VI_METHODS.summaries()),
+        "gradients": lambda: _named(GRADIENTS.summaries()),
+        "divergences": lambda: _named(DIVERGENCES.summaries()),
         "settings": settings_table,
+        "vi-settings": vi_settings_table,
         "presets": lambda: _named({name: json.dumps(value) for name, value in PRESETS.items()}),
         "benches": lambda: _named(BENCHES.summaries()),
         "figures": lambda: _named(FIGURES.summaries()),

@@ -7,7 +7,7 @@ and p(z|x) is sampled by HMC. The estimate of an image depends on the seed and i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpvae_core.densities.base import Gaussian
 from gpvae_core.errors import UserError, unknown
 from gpvae_core.nets.base import NetConfig
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import BestGaussians, best_gaussians
 from gpvae_core.truth.bidirectional import Bidirectional, bidirectional
+from gpvae_core.truth.by_image import infer_each
 from gpvae_core.truth.estimators.ais import Annealing
 from gpvae_core.truth.estimators.base import Estimator
 from gpvae_core.truth.estimators.grid import GridEvidence
@@ -163,16 +165,23 @@ class Truth:
         seed: int = 0,
         progress: Progress = silent,
         best: BestGaussians | None = None,
+        start: Gaussian | None = None,
     ) -> PosteriorSamples:
         """Draw from p(z|x) of each image by Hamiltonian Monte Carlo, for any number of latent dimensions.
 
         Chains start in samples of q(z|x) and step in units of the best full Gaussian, which is computed where it is
         not given. `r_hat`, `ess` and `mixed` of the result tell whether they mixed. A mode that no chain reaches is
         missed, and no diagnostic shows it; `posterior` finds every mode.
+
+        Args:
+            start: of one image and a model without an encoder, the Gaussian in whose samples chains start and in whose
+                units they step.
         """
+        if start is not None:
+            return many_posteriors(self.model, x, lambda _: [start], start.lower_factor(), settings, seed, progress)
         vae = _with_encoder(self.model)
         units = best or best_gaussians(vae, x, seed, progress=progress)
-        return many_posteriors(vae, x, units.full_chol, settings, seed, progress)
+        return many_posteriors(vae, x, partial(infer_each, vae), units.full_chol, settings, seed, progress)
 
     def resampled(
         self,

@@ -169,7 +169,7 @@ def test_training_longer_and_resuming(runs: Path, tmp_path: Path) -> None:
         (["train", "--resume", "nothing"], ["there is no run 'nothing'"]),
         (["train", "--metod", "gp"], ["--metod"]),
         (["evaluate", "gpp"], ["there is no run 'gpp'", "did you mean 'gp'"]),
-        (["evaluate", "gp", "--split", "train"], ["wanted --split test or validation"]),
+        (["evaluate", "gp", "--split", "trian"], ["wanted --split test, validation or train"]),
         (["list", "method"], ["unknown list 'method'", "did you mean 'methods'"]),
         (["bench", "speed"], ["unknown bench 'speed'"]),
         (["explore", "nothing", "--no-open"], ["nothing"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gpvae_core.truth.ais import AISSettings
 from gpvae_core.truth.atlas import Atlas
 from gpvae_core.truth.best_gaussian import best_gaussians
 from gpvae_core.truth.bidirectional import Bidirectional, bidirectional
+from gpvae_core.truth.by_image import infer_each
 from gpvae_core.truth.estimators.ais import Annealing
 from gpvae_core.truth.estimators.base import AT_ONCE
 from gpvae_core.truth.evidence import Array
@@ -126,7 +128,9 @@ def test_posteriors_in_parts_have_each_instances_own_moments() -> None:
     n = AT_ONCE + 3
     x, vae, exact = MODEL.images(n), MODEL.vae(), MODEL.posterior_covariance
     scale = torch.linalg.cholesky(exact).float().expand(n, 3, 3)
-    actual = many_posteriors(vae, x, scale, HMCSettings(warmup=80, draws=250, leapfrog=4), seed=2)
+    actual = many_posteriors(
+        vae, x, partial(infer_each, vae), scale, HMCSettings(warmup=80, draws=250, leapfrog=4), seed=2
+    )
     assert actual.z.shape == (250, 4, n, 3)
     assert actual.step.shape == actual.acceptance.shape == (n,)
     assert (actual.r_hat < 1.1).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from gpvae_core.densities.diagonal_gaussian import DiagonalGaussian
 from gpvae_core.progress import Cancelled, Progress, silent
-from gpvae_core.truth.by_image import log_joint_by_image
+from gpvae_core.truth.by_image import infer_each, log_joint_by_image
 from gpvae_core.truth.hmc import (
     TARGET_ACCEPTANCE,
     Target,
@@ -218,7 +219,7 @@ def test_samples_have_the_posteriors_moments_and_diagnostics() -> None:
     with torch.no_grad():
         start = vae.encoder(x)
     units = torch.diag_embed(start.variance.sqrt())
-    samples = many_posteriors(vae, x, units, HMCSettings(warmup=150, draws=700, leapfrog=4))
+    samples = many_posteriors(vae, x, partial(infer_each, vae), units, HMCSettings(warmup=150, draws=700, leapfrog=4))
     assert samples.z.shape == (700, 4, 3, 3)
     assert samples.mixed.all()
     assert (samples.r_hat < 1.01).all()

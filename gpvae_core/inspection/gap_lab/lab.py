@@ -40,7 +40,8 @@ from gpvae_core.inspection.outline import MASS
 from gpvae_core.inspection.pictures import decode_means
 from gpvae_core.inspection.planes import choose_plane, latent_plane
 from gpvae_core.inspection.views import USUAL, Array, GaussianShape, Plane, PosteriorView
-from gpvae_core.methods import parse_refiner, refiner_name
+from gpvae_core.methods import parse_refiner
+from gpvae_core.part_text import part_text
 from gpvae_core.progress import Progress, renamed, silent
 from gpvae_core.runs import Run
 from gpvae_core.truth.grid import GridPosterior
@@ -147,7 +148,7 @@ class GapLab:
     def canonical(self, method: str) -> str:
         """Return the one name of a method: 'run+svi:8' for 'run+svi', and 'run' for 'run+none'. Raises as `model`."""
         run, refiner = split_method(method, list(self.runs))
-        name = refiner_name(parse_refiner(refiner)) if refiner else "none"
+        name = part_text(parse_refiner(refiner)) if refiner else "none"
         return run if name == "none" else f"{run}+{name}"
 
     @torch.no_grad()

@@ -1,0 +1,1 @@
+"""Variational inference on models whose posterior is known: the methods that amortized inference stands on."""

@@ -1,0 +1,1 @@
+"""Divergences between q(z) and p(z|x), one file each."""

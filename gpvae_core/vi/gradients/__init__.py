@@ -1,0 +1,1 @@
+"""Estimators of the ELBO's gradient, one file each."""

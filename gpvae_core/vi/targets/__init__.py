@@ -1,0 +1,1 @@
+"""VITarget densities of variational inference, one file each."""
