@@ -56,7 +56,7 @@ def check_entry(entry: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("run", ["vae", "gp"])
 def test_evaluate_prints_one_json_object(runs: Path, run: str) -> None:
-    done = gpvae("evaluate", run, "--json", "--instances", "12", "--k", "50", cwd=runs)
+    done = gpvae("evaluate", run, "--json", "--instances", "12", "--truths", "12", "--k", "50", cwd=runs)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     for name in ("elbo", "iwae", "log_px"):
@@ -73,7 +73,7 @@ def test_evaluate_prints_one_json_object(runs: Path, run: str) -> None:
 
 
 def test_evaluate_for_people_is_a_table(runs: Path) -> None:
-    done = gpvae("evaluate", "gp", "--instances", "10", "--k", "10", cwd=runs)
+    done = gpvae("evaluate", "gp", "--instances", "10", "--truths", "10", "--k", "10", cwd=runs)
     assert done.returncode == 0, done.stderr
     assert "gaps.amortization" in done.stdout
 

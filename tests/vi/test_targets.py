@@ -27,7 +27,7 @@ from gpvae_core.vi.targets.logistic_regression import LogisticRegressionConfig
 Z = torch.tensor([[0.3, -1.2], [1.5, 0.4], [-0.7, 2.0]], dtype=torch.float64)
 
 
-CHAINS = HMCSettings(warmup=120, draws=600, leapfrog=3)
+CHAINS = HMCSettings(warmup=80, draws=450, leapfrog=3)
 
 
 def log_evidence(target: VITarget) -> float:
