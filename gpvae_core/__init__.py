@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from gpvae_core.truth.truth import truth_for as truth_for
     from gpvae_core.vae import VAE as VAE
     from gpvae_core.vae import GenerativeModel as GenerativeModel
+    from gpvae_core.vi.identities import FisherInformation as FisherInformation
+    from gpvae_core.vi.identities import ToyGPEncoder as ToyGPEncoder
+    from gpvae_core.vi.identities import fisher_information as fisher_information
     from gpvae_core.vi.inference import VISettings as VISettings
     from gpvae_core.vi.inference import VISnapshot as VISnapshot
     from gpvae_core.vi.inference import VITrace as VITrace
@@ -162,6 +165,7 @@ _MODULES = {
     "truth.settings": ("TruthSettings",),
     "truth.truth": ("Truth", "truth_for"),
     "vae": ("VAE", "GenerativeModel"),
+    "vi.identities": ("FisherInformation", "ToyGPEncoder", "fisher_information"),
     "vi.inference": ("VISettings", "VISnapshot", "VITrace", "infer"),
     "vi.targets.base": ("VITarget",),
 }
