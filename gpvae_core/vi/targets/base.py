@@ -52,7 +52,7 @@ class _Table(LikelihoodTable):
     """log p(x|z) of the target's data at G latents."""
 
     def __init__(self, values: Float[Tensor, " G"]) -> None:
-        self._values = values.double().cpu()
+        self._values = values.cpu().double()
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self._values.expand(len(x), -1)
