@@ -32,6 +32,7 @@ from dashboards.mapa_lab.page import MapaLabPage
 from dashboards.missing import name_pages
 from dashboards.prior_lab.page import PriorLabPage
 from dashboards.results.page import ResultsPage
+from dashboards.vi_lab.page import VILabPage
 from gpvae_core.errors import UserError
 
 HOST = "127.0.0.1"
@@ -49,7 +50,7 @@ a:focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
 a[aria-current=page] { background: rgba(0, 0, 0, 0.25); font-weight: 600; }
 """
 
-PAGES: tuple[type[Page], ...] = (ExplorerPage, GapLabPage, MapaLabPage, PriorLabPage, ResultsPage)
+PAGES: tuple[type[Page], ...] = (ExplorerPage, GapLabPage, MapaLabPage, PriorLabPage, VILabPage, ResultsPage)
 """Every page of the server, in the order of its navigation; a page is added here."""
 
 

@@ -75,7 +75,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 DASHBOARDS = [path for path in SOURCES if path.is_relative_to(ROOT / "dashboards")]
-PAGES = {"explorer", "gap_lab", "mapa_lab", "prior_lab", "results"}
+PAGES = {"explorer", "gap_lab", "mapa_lab", "prior_lab", "results", "vi_lab"}
 # The command line opens the pages.
 MAY_OPEN_PAGES = {"gpvae_core/pages.py"}
 

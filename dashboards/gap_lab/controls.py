@@ -132,7 +132,10 @@ class FilmControls(Controls):
         self.step_size = self.dial("step_size", "Step size", logarithmic=True, low=1e-3, high=2.0, notches=66)
         self.momentum = self.dial("momentum", "Momentum", high=0.95)
         self.covariance = self.field("covariance", "Covariance", width=120)
-        self.player = FilmPlayer({}, dark=state.param.dark, sizing_mode="stretch_width", margin=0)
+        self.player = FilmPlayer(
+            {}, label="SVI player", back="Back to q(z|x) of the encoder", dark=state.param.dark,
+            sizing_mode="stretch_width", margin=0,
+        )  # fmt: skip
         row = {**BAR, "margin": (2, 0, 4, 0)}
         settings = pn.FlexBox(self.start, self.covariance, self.step_size, self.momentum, **row)
         self.panel = pn.Column(settings, self.player, margin=0, **WIDE)

@@ -141,7 +141,7 @@ class SviBound(GapLabPane):
         )
 
     def aside(self, view: SviView, request: GapLabRequest) -> str:
-        return json.dumps(svi_path.frames(view, request.theme))
+        return json.dumps(svi_path.frames(view, request.theme, (PosteriorContours.name, self.name, GapStacks.name)))
 
 
 def end_words(view: SviView) -> str:

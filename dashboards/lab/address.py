@@ -178,6 +178,18 @@ def real_number(text: str) -> float | None:
     return value if value is not None and math.isfinite(value) else None  # NOTE: nan passes any comparison with a bound
 
 
+def two_numbers(key: str, text: str) -> tuple[float, float]:
+    """Return the two numbers of a text 'a,b', which stands under `key` in the address.
+
+    Raises:
+        UserError: there are not two numbers.
+    """
+    match [real_number(part) for part in text.split(",")]:
+        case [float(first), float(second)]:
+            return first, second
+    raise UserError(f"{key}: wanted two numbers such as 0.5,-0.2, got '{text[:40]}'")
+
+
 def listed(text: str, separator: str) -> tuple[str, ...]:
     """Return the parts of a text such as 'vae,iaf:4', each once and none empty."""
     return tuple(dict.fromkeys(filter(None, text.split(separator))))

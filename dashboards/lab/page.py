@@ -19,6 +19,7 @@ from panel.util.parameters import edit_readonly
 
 from dashboards.lab.about import AboutRuns
 from dashboards.lab.address import PageState
+from dashboards.lab.asked import Asked, AskedPane
 from dashboards.lab.faults import told
 from dashboards.lab.first_start import FirstStart, Welcome
 from dashboards.lab.library import RunLibrary
@@ -84,6 +85,8 @@ class Page(ABC, Generic[R]):
         self._complaints = self.read(parse_qs(query))
         heard = {"address": self._back, "dark": self._follow_system, "lost": lambda _: self.notice.add(self.unkept)}
         self.browser = Browser(heard, dark=dark)
+        self.asked_for: set[Asked] = set()
+        """The views that take long and were asked for in this tab."""
         self._failing: dict[str, str] = {}
         """The error of each part of the last tick that failed."""
         if self.state.steps:
@@ -200,7 +203,12 @@ class Page(ABC, Generic[R]):
         """Respond to the pointer over a point of a figure."""
 
     def act(self, action: str) -> None:
-        """Respond to a button in a card's heading."""
+        """Respond to a button in a card's heading; by default to that of an `AskedPane`, whose name it has."""
+        request = self.session.request
+        pane = next((pane for pane in self.session.panes if pane.name == action), None)
+        if request is not None and isinstance(pane, AskedPane):
+            self.asked_for.add(pane.asked_by(request))
+            self.session.refresh()
 
     def show_line(self, line: str) -> None:
         """Show a line of HTML above the cards; a screen reader reads it out."""

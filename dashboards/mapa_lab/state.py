@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import param
 
-from dashboards.lab.address import Checked, PageState, real_number
+from dashboards.lab.address import Checked, PageState, real_number, two_numbers
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.mapa_lab.views import FEWEST_POINTS, MOST_POINTS, check_counts
 from gpvae_core.mapa.ranges import BANDWIDTH_RANGE, is_bandwidth
@@ -61,12 +61,7 @@ def place_of(text: str) -> tuple[float, float] | None:
     Raises:
         UserError: there are not two numbers.
     """
-    if not text:
-        return None
-    match [real_number(part) for part in text.split(",")]:
-        case [float(x1), float(x2)]:
-            return x1, x2
-    raise UserError(f"x: wanted two numbers such as 0.5,-0.2, got '{text[:40]}'")
+    return two_numbers("x", text) if text else None
 
 
 def kernel_of(text: str) -> dict[str, float] | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from dashboards.lab.asked import AskedPane
 from dashboards.lab.pane import one_file
-from dashboards.prior_lab.asked import AskedPane
-from dashboards.prior_lab.request import PriorLabRequest
+from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
 from gpvae_core.inspection.prior_lab import export
 from gpvae_core.inspection.prior_lab.views import InstanceMeasure
@@ -20,7 +20,7 @@ MOST = 8
 Measures = Sequence[InstanceMeasure]
 
 
-class MeasuredInstance(AskedPane):
+class MeasuredInstance(PriorLabPane, AskedPane[PriorLabRequest]):
     """The gap of the pseudo-observations of the picked series or image, and the movement with its mini-batch."""
 
     name = "prior_instance"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, ClassVar
 
+from dashboards.lab.asked import AskedPane
 from dashboards.lab.pane import one_file
-from dashboards.prior_lab.asked import AskedPane
 from dashboards.prior_lab.compared_panes import commands, compared
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest
 from dashboards.widgets.card import Content, as_json
@@ -87,7 +87,7 @@ class PointsOverTraining(PriorLabPane):
         )
 
 
-class BatchesOverTraining(AskedPane):
+class BatchesOverTraining(PriorLabPane, AskedPane[PriorLabRequest]):
     """How far mini-batches move the posteriors over the epochs whose weights were kept."""
 
     name = "prior_drift"

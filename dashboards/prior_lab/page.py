@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import panel as pn
@@ -21,7 +21,6 @@ from dashboards.prior_lab import (
     series_panes,
     turn_panes,
 )
-from dashboards.prior_lab.asked import AskedPane
 from dashboards.prior_lab.controls import PriorLabControls
 from dashboards.prior_lab.labs import PriorLabs
 from dashboards.prior_lab.request import PriorLabPane, PriorLabRequest, resolve
@@ -69,8 +68,6 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.training = PriorTraining(self.labs, self.notice.show)
         self.player = VideoPlayer({}, dark=self.state.param.dark, visible=False, margin=0)
         self._playing: tuple[object, ...] = ()
-        self._asked: set[Hashable] = set()
-        """The views that take long and were asked for in this tab."""
         self.line.min_height = 44
         self.show_line("Loading the runs…")
         self.controls.bar.append(self.training.toggle)
@@ -95,7 +92,7 @@ class PriorLabPage(Page[PriorLabRequest]):
     # What a request shows
 
     def resolve(self, values: Values) -> Resolved[PriorLabRequest] | None:
-        return resolve(self.labs, values, frozenset(self._asked))
+        return resolve(self.labs, values, frozenset(self.asked_for))
 
     def line_of(self, request: PriorLabRequest) -> str | None:
         """Return in a sentence how well what was not seen is predicted."""
@@ -131,14 +128,6 @@ class PriorLabPage(Page[PriorLabRequest]):
         self.player.param.update(film=aside, busy=False)
 
     # What the user does
-
-    def act(self, action: str) -> None:
-        """Compute the view of a card whose button was pressed."""
-        request = self.session.request
-        pane = next((pane for pane in self.session.panes if pane.name == action), None)
-        if request is not None and isinstance(pane, AskedPane):
-            self._asked.add(pane.asked(request))
-            self.session.refresh()
 
     def pick(self, index: int) -> None:
         """Choose a pair of the grid."""

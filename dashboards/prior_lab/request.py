@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dashboards.lab.asked import Asked
 from dashboards.lab.pane import Pane
 from dashboards.lab.resolved import Resolved, Values
 from dashboards.prior_lab.labs import PriorLabs
@@ -48,8 +49,8 @@ class PriorLabRequest:
     colour: str
     error: str
     time: str
-    asked: frozenset[Hashable]
-    """Views that take long and were asked for by a button, see `AskedPane.asked`."""
+    asked: frozenset[Asked]
+    """Views that take long and were asked for by a button, see `AskedPane.asked_by`."""
     theme: Theme
 
     @property
@@ -80,7 +81,7 @@ class PriorLabPane(Pane[PriorLabRequest]):
         return " and ".join(lab.name for lab in request.both)
 
 
-def resolve(labs: PriorLabs, values: Values, asked: frozenset[Hashable]) -> Resolved[PriorLabRequest] | None:
+def resolve(labs: PriorLabs, values: Values, asked: frozenset[Asked]) -> Resolved[PriorLabRequest] | None:
     """Return the request, None where there is no run on images given their columns; what does not exist is corrected.
 
     Args:

@@ -71,7 +71,7 @@ const SPEEDS = [1, 2, 4, 8, 16] // steps a second
 
 // The buttons of a film: to play, to go back, a slider through its steps and a choice of its speed. `show(step)` draws
 // a step, and `idle()` is called between steps, to draw again what others have drawn anew. The film has no step before
-// the first `load(last, stays)`; with `stays` it goes on at the step that is shown.
+// the first `load(last, stays)`; with `stays` it goes on at the step that is shown, and with `at_end` at the last.
 function transport(bar, {what, back, unit, speed, words = {class: "readout", role: "status", "aria-live": "off"}}, {show, idle}) {
   const play = button(bar, "Play", () => run(!playing), {class: "play"})
   const reset = button(bar, "Reset", () => { playing = false; go(0) }, {title: back})
@@ -103,10 +103,10 @@ function transport(bar, {what, back, unit, speed, words = {class: "readout", rol
     moved = performance.now()
     say()
   }
-  const load = (to, stays) => {
+  const load = (to, stays, at_end = false) => {
     last = to
     if (!stays) playing = false
-    go(stays ? step : 0)
+    go(at_end ? to : stays ? step : 0)
   }
   position.oninput = () => { playing = false; go(Number(position.value)) }
   const clock = setInterval(() => {

@@ -1,11 +1,9 @@
-"""SVI step by step: outlines over the true posterior, ELBO against the step, and the frames of the animation of both.
-
-The moving parts are drawn as shapes, which a browser redraws in a fraction of the time of a figure.
-"""
+"""SVI step by step: outlines over the true posterior, ELBO against the step, and the film over both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,21 +11,41 @@ import plotly.graph_objects as go
 
 from gpvae_core.inspection.gap_lab.views import ContoursView, SviView
 from gpvae_core.inspection.views import Array
+from gpvae_core.plots import curves, film
+from gpvae_core.plots.curves import Axes, Curve, LevelLine
+from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.marks import Mark, figure_of, scatter
 from gpvae_core.plots.method_styles import MethodStyle
 from gpvae_core.plots.posterior import density_traces, panel
-from gpvae_core.plots.theme import Theme, axis, frame, plain, with_unit, wrapped
+from gpvae_core.plots.theme import Theme, frame, plain, with_unit, wrapped
 
 WIDTH, HEIGHT = 440, 320
-DIGITS = 4
-"""Decimals of the coordinates of a frame, which are in prior standard deviations."""
+HALF_BAR = 0.28
+"""Half the width of the bar of SVI, where the distance between two bars is 1."""
 LABEL = 18
 ENTRY, LINE, AROUND = 19, 10, 12
 """Height in pixels of an entry of the legend with one line, of each further line, and of what is around the entries."""
 
 
-def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme) -> go.Figure:
-    """Return the contours of the true posterior, and the outline and centre of each method's posterior."""
+@dataclass(frozen=True)
+class Moving:
+    """What the film moves over the contours: its name and colour in the legend, and the unit of the plane."""
+
+    name: str
+    colour: str
+    unit: Callable[[str], str] = with_unit
+    """Function from the label of a coordinate to its axis title."""
+
+
+def contours(
+    view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme, moving: Moving | None = None
+) -> go.Figure:
+    """Return the contours of the true posterior, and the outline and centre of each method's posterior.
+
+    Args:
+        moving: what is moved over them, by default SVI.
+    """
+    moving = moving or Moving("SVI, at its step", theme.base)
     left, right, top, bottom = margin = (50, 4, 8, 38)
     truth = view.truth
     # As high as its legend: plotly.js hides the end of one that is higher than the axes behind a scroll bar.
@@ -37,7 +55,7 @@ def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme
     height = max(HEIGHT, legend + top + bottom)
     place = panel(truth, "", (0.0, 0.68), (0.0, 1.0), (WIDTH - left - right, height - top - bottom))
     layout = frame(theme, WIDTH, height, margin, showlegend=True)
-    layout |= place.layout(theme, with_unit(truth.plane.x_label), with_unit(truth.plane.y_label), 6)
+    layout |= place.layout(theme, moving.unit(truth.plane.x_label), moving.unit(truth.plane.y_label), 6)
     layout["legend"] = {
         "x": 0.70, "y": 1.0, "xanchor": "left", "yanchor": "top", "font": {"size": 10, "color": theme.text},
         "bgcolor": "rgba(0,0,0,0)", "itemwidth": 30, "tracegroupgap": 0,
@@ -47,8 +65,8 @@ def contours(view: ContoursView, styles: Mapping[str, MethodStyle], theme: Theme
         marks += _outline(outline.name, outline.line, outline.centre, styles[outline.name], place.axes)
     marks.append(
         scatter(
-            x=[None], y=[None], mode="lines+markers", name="SVI, at its step", legendrank=1,
-            line={"color": theme.base, "width": 3}, marker={"color": theme.base, "size": 8}, **place.axes,
+            x=[None], y=[None], mode="lines+markers", name=moving.name, legendrank=1,
+            line={"color": moving.colour, "width": 3}, marker={"color": moving.colour, "size": 8}, **place.axes,
         )
     )  # fmt: skip
     return figure_of(marks, layout)
@@ -68,71 +86,65 @@ def _outline(name: str, line: Array, centre: Array, style: MethodStyle, axes: di
 
 def bound(view: SviView, theme: Theme) -> go.Figure:
     """Return the ELBO after each step, with log p(x) and the best Gaussians' ELBOs as lines."""
-    steps = np.arange(len(view.elbo))
     finite = view.elbo[np.isfinite(view.elbo)]
     top = max(float(finite.max(initial=view.log_px)), view.log_px)
     low = min(float(finite.min(initial=view.best_diagonal_elbo)), view.best_diagonal_elbo)
-    span = max(top - low, 1e-3)
-    last = max(len(steps) - 1, 1)
-    sign = "" if view.exact else " (at least)"
-    full = ("best full Gaussian", view.best_full_elbo, "dot", 1.4)
+    span, last = max(top - low, 1e-3), max(len(view.elbo) - 1, 1)
+    full = LevelLine("best full Gaussian", view.best_full_elbo, "dot", 1.4)
     levels = (
-        (f"log p(x){sign}", view.log_px, "solid", 2.0),
+        LevelLine("log p(x)" if view.exact else "log p(x) (at least)", view.log_px),
         *([] if view.full_is_diagonal else [full]),
-        ("best diagonal Gaussian", view.best_diagonal_elbo, "dash", 1.4),
+        LevelLine("best diagonal Gaussian", view.best_diagonal_elbo, "dash", 1.4),
     )
-    marks = [
-        scatter(
-            x=[0, last], y=[value, value], mode="lines", name=name,
-            line={"color": theme.text, "dash": dash, "width": width},
-            hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
-        )
-        for name, value, dash, width in levels
-    ]  # fmt: skip
-    marks.append(
-        scatter(
-            x=steps, y=view.elbo, mode="lines", name="ELBO of SVI", line={"color": theme.muted, "width": 1.2},
-            hovertemplate="step %{x}: %{y:.3f} nats<extra></extra>",
-        )
-    )  # fmt: skip
-    layout = frame(theme, WIDTH, HEIGHT, (58, 10, 8, 76), showlegend=True)
-    layout["xaxis"] = axis(theme, "step of SVI", range=[-0.02 * last, 1.02 * last])
-    layout["yaxis"] = axis(theme, "ELBO (nats)", range=[low - 0.05 * span, top + 0.06 * span])
-    layout["legend"] = {
-        "orientation": "h", "x": 0.0, "y": -0.15, "xanchor": "left", "yanchor": "top", "itemwidth": 30,
-        "font": {"size": 10, "color": theme.text}, "bgcolor": "rgba(0,0,0,0)",
-    }  # fmt: skip
-    return figure_of(marks, layout)
+    ranges = (-0.02 * last, 1.02 * last), (low - 0.05 * span, top + 0.06 * span)
+    curve = Curve("ELBO of SVI", np.arange(len(view.elbo), dtype=float), view.elbo, theme.muted, width=1.2)
+    return curves.figure([curve], levels, Axes("step of SVI", "ELBO (nats)", *ranges), theme)
 
 
-def svg_path(line: Array) -> str:
-    """Return a line (P, 2), with NaN between its pieces, as an SVG path in the figure's coordinates."""
-    parts, pen = [], "M"
-    for x, y in np.round(line, DIGITS):
-        if not np.isfinite(x):
-            pen = "M"
-            continue
-        parts.append(f"{pen}{x:g},{y:g}")
-        pen = "L"
-    return "".join(parts)
-
-
-def _rounded(value: float, digits: int) -> float | None:
-    return round(float(value), digits) if np.isfinite(value) else None
-
-
-def frames(view: SviView, theme: Theme) -> dict[str, Any]:
-    """Return the data of the animation's player: outline, centre and ELBO of each step, None if not finite, and the
-    colours of the moving marks and of the bar of gaps.
+def frames(view: SviView, theme: Theme, cards: tuple[str, str, str]) -> dict[str, Any]:
+    """Return the film of SVI over the figures of three cards: the contours, the ELBO and the bars of the gaps.
 
     With one latent dimension there are no outlines and centres.
     """
-    return {
-        "paths": [svg_path(outline.line) for outline in view.outlines],
-        "centres": [[_rounded(c, DIGITS) for c in outline.centre] for outline in view.outlines],
-        "elbo": [_rounded(e, 3) for e in view.elbo],
-        "log_px": round(view.log_px, 3),
-        "best_diagonal": round(view.best_diagonal_elbo, 3),
-        "colour": theme.base,
-        "bars": [theme.bar, theme.bar_other, theme.text],
-    }
+    steps = np.arange(len(view.elbo), dtype=float)
+    centres = np.array([outline.centre for outline in view.outlines]).reshape(-1, 2)
+    elbo = np.stack([steps, view.elbo], 1)
+    contours = [
+        film.trail(centres, theme.base),
+        film.outlines([outline.line for outline in view.outlines], theme.base),
+        film.last_dot(centres, theme.base),
+    ]
+    curve = [film.trail(elbo, theme.base, film.WIDTH, "solid"), film.last_dot(elbo, theme.base)]
+    stacks = film.shapes([_stack(view, float(value), theme) for value in view.elbo], "svi")
+    return film.film(
+        dict(zip(cards, (contours, curve, [stacks]), strict=True)),
+        [_words(view, k) for k in range(len(steps))],
+        [film.rounded(value, 3) for value in view.elbo],
+    )
+
+
+def _words(view: SviView, step: int) -> str:
+    elbo, at = float(view.elbo[step]), f"{step} of {len(view.elbo) - 1}"
+    if not np.isfinite(elbo):
+        return f"{at}: SVI has diverged, its ELBO is not a number"
+    return f"{at}: ELBO {nats(elbo)} nats, {nats(view.log_px - elbo)} below log p(x)"
+
+
+def _stack(view: SviView, elbo: float, theme: Theme) -> list[dict[str, Any]]:
+    """Return the bars of SVI's gaps from log p(x), at 0, down to its ELBO, with their length below; none of no ELBO."""
+    if not np.isfinite(elbo):
+        return []
+    end, whole = view.log_px - elbo, view.log_px - view.best_diagonal_elbo
+
+    def bar(y0: float, y1: float, colour: str, **more: Any) -> dict[str, Any]:
+        edge = {"width": 0.8, "color": theme.text}
+        place = {"x0": -HALF_BAR, "x1": HALF_BAR, "y0": round(y0, 3), "y1": round(y1, 3)}
+        return {"type": "rect", **place, "fillcolor": colour, "line": edge, **more}
+
+    font = {"size": 11, "color": theme.text}
+    label = {"text": f"<b>{nats(end)}</b>", "textposition": "bottom center", "yanchor": "top", "font": font}
+    return [
+        bar(0.0, min(end, whole), theme.bar),
+        *([bar(whole, end, theme.bar_other)] if end > whole else []),
+        bar(end, end, "rgba(0,0,0,0)", line={"width": 2, "color": theme.text}, label=label),
+    ]

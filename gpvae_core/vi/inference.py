@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -142,8 +143,8 @@ def begin(settings: VISettings) -> tuple[VITarget, VariationalInference]:
 
 def snapshot(inference: VariationalInference, step: int) -> VISnapshot:
     """Return the state of an inference after so many steps."""
-    density = inference.density()
-    return VISnapshot(step, density, inference.particles(), inference.bound())
+    # NOTE: a copy, as steps change the parameters in place.
+    return VISnapshot(step, deepcopy(inference.density()), inference.particles(), inference.bound())
 
 
 def steps_of(inference: VariationalInference) -> Iterator[VISnapshot]:

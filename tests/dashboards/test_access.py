@@ -17,8 +17,13 @@ from tests.dashboards.conftest import Served, eventually
 
 pytestmark = pytest.mark.page
 EXPLORER = "?run=tiny-gp&with=tiny-vae"
-PAGES = {"explorer": EXPLORER, "gap-lab": "gap-lab", "mapa-lab": "mapa-lab?N=60&k=5&S=2", "results": "results"}
-LISTS = {"explorer": "Run", "gap-lab": "Decoder of", "mapa-lab": "Set", "results": "Table"}
+PAGES = {
+    "explorer": EXPLORER, "gap-lab": "gap-lab", "mapa-lab": "mapa-lab?N=60&k=5&S=2", "vi-lab": "vi-lab?steps=20",
+    "results": "results",
+}  # fmt: skip
+LISTS = {
+    "explorer": "Run", "gap-lab": "Decoder of", "mapa-lab": "Set", "vi-lab": "Method of A", "results": "Table",
+}  # fmt: skip
 """A drop-down of each page."""
 MEASURES = Path(__file__).with_name("measures.js").read_text(encoding="utf-8")
 

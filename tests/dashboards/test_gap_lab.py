@@ -253,7 +253,7 @@ def step(page: Any) -> int:
 
 
 def elbo(page: Any) -> float:
-    return float(page.locator(".film").get_attribute("data-elbo") or "nan")
+    return float(page.locator(".film").get_attribute("data-reading") or "nan")
 
 
 def trail_length(page: Any) -> int:

@@ -164,9 +164,10 @@ def test_an_address_holds_the_class(runs: Path) -> None:
     assert labels[page.state.index] == 7
     assert page.state.of_class == "7"
     other = int((labels == 3).argmax())
+    wait_until(page, lambda: not page.session.latest._answering)  # which without a document ends in another thread
     page.state.index = other
     assert (page.state.of_class, page.controls.classes.value) == ("", "all")
-    wait_until(page, lambda: not page.session.latest._answering)  # which without a document ends in another thread
+    wait_until(page, lambda: not page.session.latest._answering)
     page.controls.classes.value = "5"
     assert (page.state.of_class, labels[page.state.index]) == ("5", 5)
     page = opened(RunLibrary([runs]), f"run=tiny-vae&class=7&index={other}")

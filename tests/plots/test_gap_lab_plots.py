@@ -126,13 +126,30 @@ def test_at_d_1_no_second_line_stands_for_the_same_gaussian() -> None:
     assert "full" not in stacks.layout.annotations[-1].text
 
 
-def test_frames_hold_each_step() -> None:
-    frames = svi_path.frames(svi_view(), LIGHT)
-    assert frames["paths"][0] == "M0,0L1,0M2,2L3,2"
-    assert frames["paths"][2] == "M2,2L3,2M4,4L5,4"
-    assert frames["centres"] == [[0.5, 0.25], [1.5, 0.25], [2.5, 0.25]]
-    assert frames["elbo"] == [-9.0, None, -5.0]
-    assert svi_path.svg_path(np.empty((0, 2))) == ""
+def test_the_film_holds_each_step() -> None:
+    film = svi_path.frames(svi_view(), LIGHT, ("contours", "bound", "gaps"))
+    path, edge, end = film["views"]["contours"]
+    assert edge["paths"][0] == "M0,0L1,0M2,2L3,2"
+    assert edge["paths"][2] == "M2,2L3,2M4,4L5,4"
+    assert path["trail"] == [[0.5, 0.25], [1.5, 0.25], [2.5, 0.25]]
+    assert end["dots"] == [[[0.5, 0.25]], [[1.5, 0.25]], [[2.5, 0.25]]]
+    curve, point = film["views"]["bound"]
+    assert curve["trail"] == [[0.0, -9.0], None, [2.0, -5.0]]
+    assert point["dots"] == [[[0.0, -9.0]], [[0.0, -9.0]], [[2.0, -5.0]]], "the last that is finite"
+    assert film["readings"] == [-9.0, None, -5.0]
+    assert film["words"][0] == "0 of 2: ELBO −9.00 nats, 5.00 below log p(x)"
+    assert film["words"][1] == "1 of 2: SVI has diverged, its ELBO is not a number"
+    assert svi_path.film.svg_path(np.empty((0, 2))) == ""
+
+
+def test_the_bars_of_the_film_reach_from_log_px_to_the_elbo() -> None:
+    (bars,) = svi_path.frames(svi_view(), LIGHT, ("contours", "bound", "gaps"))["views"]["gaps"]
+    assert bars["at"] == "svi"
+    first, second, third = bars["shapes"]
+    assert [(bar["y0"], bar["y1"]) for bar in first] == [(0.0, 0.5), (0.5, 5.0), (5.0, 5.0)]
+    assert [bar["fillcolor"] for bar in first[:2]] == [LIGHT.bar, LIGHT.bar_other]
+    assert second == [], "no bar of what is not a number"
+    assert third[-1]["label"]["text"] == "<b>1.00</b>"
 
 
 def test_answers_lie_over_the_true_posterior(posterior_view: PosteriorView) -> None:

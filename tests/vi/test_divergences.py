@@ -212,3 +212,21 @@ def test_the_stein_discrepancy_is_zero_at_the_posterior_and_positive_elsewhere()
     away, error_away = mean_and_error(0.3)
     assert abs(at) < 4 * error
     assert away > 10 * error_away > 0
+
+
+@pytest.mark.parametrize(
+    ("generator", "wanted"),
+    [
+        ("kl", 900.0),
+        ("forward-kl", 899.0 / math.e),
+        ("hellinger", 1.0 + 1.0 / math.e),
+        ("jensen-shannon", 0.5 * math.log(2.0) * (1.0 + 1.0 / math.e)),
+    ],
+)
+def test_f_divergences_are_finite_where_one_density_all_but_vanishes(generator: str, wanted: float) -> None:
+    """At one point p has mass 1/e and q all but none, at the other q has mass 1 and p all but none."""
+    log_mass = torch.tensor([-900.0, 0.0], dtype=torch.float64)
+    log_w = torch.tensor([900.0 - 1.0, -900.0], dtype=torch.float64)
+    divergence = parse_part(f"f:{generator}", DIVERGENCES)
+    assert isinstance(divergence, WeightDivergence)
+    assert float(divergence.value(log_w, log_mass)) == pytest.approx(wanted, rel=1e-6)

@@ -291,3 +291,17 @@ def test_settings_convert_to_json_and_back() -> None:
     settings = VISettings(target="banana", method="black-box:64,divergence=f:hellinger", family="full")  # pyright: ignore[reportArgumentType]
     assert part_text(settings.method) == "black-box:64,divergence=f:hellinger"
     assert part_text(settings.target) == "banana"
+
+
+@pytest.mark.parametrize("method", ["cavi", "svi:5", "black-box:8", "amortized:4,batch=2", "stein-particles:4"])
+def test_a_trace_keeps_each_step_as_it_was(method: str) -> None:
+    whole, first = (infer("bayesian-mixture:12", method, steps=steps) for steps in (3, 0))
+    kept, alone = whole.snapshots[0], first.snapshots[0]
+    assert kept.bound == alone.bound
+    if kept.density is None or alone.density is None:
+        assert kept.particles is not None
+        assert alone.particles is not None
+        torch.testing.assert_close(kept.particles, alone.particles)
+    else:
+        torch.testing.assert_close(kept.density.mean, alone.density.mean)
+        torch.testing.assert_close(kept.density.variance, alone.density.variance)

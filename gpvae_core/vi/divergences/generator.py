@@ -8,25 +8,27 @@ from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from gpvae_core.vi.divergences.base import DIVERGENCES, WeightDivergence
 
 Generator = Literal["kl", "forward-kl", "hellinger", "jensen-shannon", "pearson", "neyman"]
 LOG_2 = math.log(2.0)
 
-# f(u) and f'(u) as functions of log u, u = q / p
-F: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
-    "kl": (lambda t: t.exp() * t, lambda t: t + 1.0),
-    "forward-kl": (lambda t: -t, lambda t: -(-t).exp()),
-    "hellinger": (lambda t: (0.5 * t).expm1().square(), lambda t: 1.0 - (-0.5 * t).exp()),
+# For t = log w, w = p / q, and m the log mass of q at each point, so that exp(m + t) is the mass of p:
+# the mass of p times f(q / p), and f'(q / p); written so that neither overflows where p or q all but vanishes.
+F: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "kl": (lambda t, m: -m.exp() * t, lambda t: 1.0 - t),
+    "forward-kl": (lambda t, m: (m + t).exp() * t, lambda t: -t.exp()),
+    "hellinger": (lambda t, m: ((0.5 * (m + t)).exp() - (0.5 * m).exp()).square(), lambda t: -(0.5 * t).expm1()),
     "jensen-shannon": (
-        lambda t: 0.5 * (t.exp() * t - (1.0 + t.exp()) * (t.exp().log1p() - LOG_2)),
-        lambda t: 0.5 * (t - t.exp().log1p() + LOG_2),
+        lambda t, m: 0.5 * ((m + t).exp() * t - (m.exp() + (m + t).exp()) * (softplus(t) - LOG_2)),
+        lambda t: 0.5 * (LOG_2 - softplus(t)),
     ),
-    "pearson": (lambda t: t.expm1().square(), lambda t: 2.0 * t.expm1()),
-    "neyman": (lambda t: t.expm1().square() * (-t).exp(), lambda t: 1.0 - (-2.0 * t).exp()),
+    "pearson": (lambda t, m: ((0.5 * (m - t)).exp() - (0.5 * (m + t)).exp()).square(), lambda t: 2.0 * (-t).expm1()),
+    "neyman": (lambda t, m: ((0.5 * m + t).exp() - (0.5 * m).exp()).square(), lambda t: -(2.0 * t).expm1()),
 }
-"""Generators with f(1) = 0, and their derivatives."""
+"""Of generators with f(1) = 0."""
 assert tuple(F) == get_args(Generator)
 
 
@@ -43,9 +45,8 @@ class FDivergenceConfig(WeightDivergence):
     )
 
     def value(self, log_w: Tensor, log_mass: Tensor) -> Tensor:
-        # int p f(q / p) = E_q[w f(1 / w)]
-        return ((log_mass + log_w).exp() * F[self.generator][0](-log_w)).sum()
+        return F[self.generator][0](log_w, log_mass).sum()
 
     def coefficient(self, log_w: Tensor, log_mass: Tensor) -> Tensor:
         # grad int p f(q / p) = int f'(q / p) grad q = E_q[f'(1 / w) grad log q]
-        return F[self.generator][1](-log_w)
+        return F[self.generator][1](log_w)

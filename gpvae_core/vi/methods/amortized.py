@@ -86,6 +86,7 @@ class AmortizedVIConfig(MethodConfig):
 
     kind: ClassVar[str] = "amortized"
     count: ClassVar[str] = "data_sets"
+    trains_network: ClassVar[bool] = True
     data_sets: int = Field(default=200, ge=1, le=MOST_SAMPLES, description="data sets on which the encoder is trained")
     batch: int = Field(default=8, ge=1, le=MOST_SAMPLES, description="data sets in a batch")
     samples: int = Field(default=4, ge=1, le=MOST_SAMPLES, description="samples of q for each data set and step")

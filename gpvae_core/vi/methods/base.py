@@ -13,7 +13,7 @@ from torch import Tensor
 from gpvae_core.densities.base import Posterior
 from gpvae_core.part import PartConfig
 from gpvae_core.registry import Registry
-from gpvae_core.vi.families.base import FamilyConfig
+from gpvae_core.vi.families.base import FamilyConfig, VIFamily
 from gpvae_core.vi.targets.base import VITarget
 
 BOUND_SAMPLES, BOUND_SEED = 512, 0
@@ -48,6 +48,10 @@ class VariationalInference(ABC):
         """Return the particles that stand for q(z); None (the default) for a density."""
         return None
 
+    def family(self) -> VIFamily | None:
+        """Return the family whose parameters the steps move; None (the default) for particles and encoders."""
+        return None
+
     def bound(self) -> float | None:
         """Return the bound on log p(x) that the method reports, in nats; None where it has none."""
         return None
@@ -65,6 +69,10 @@ class MethodConfig(PartConfig):
     """Settings of one method."""
 
     method: ClassVar[str] = ""
+    takes_family: ClassVar[bool] = True
+    """Whether q(z) is of a family; particles have none."""
+    trains_network: ClassVar[bool] = False
+    """Whether a step is one of a network over many data sets, which takes longer than that of one q(z)."""
 
     @abstractmethod
     def begin(self, start: Start) -> VariationalInference:

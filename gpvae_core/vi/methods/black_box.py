@@ -12,6 +12,7 @@ from gpvae_core.part import MOST, MOST_SAMPLES
 from gpvae_core.part_text import part_or_text, part_text
 from gpvae_core.vi.divergences.base import DIVERGENCES, DivergenceConfig
 from gpvae_core.vi.divergences.kl import ReverseKlConfig
+from gpvae_core.vi.families.base import VIFamily
 from gpvae_core.vi.gradients.base import GRADIENTS, Drawn, GradientConfig, drawn_batch
 from gpvae_core.vi.gradients.reparametrised import ReparametrisedConfig
 from gpvae_core.vi.methods.base import VI_METHODS, MethodConfig, Start, VariationalInference, sampled_elbo
@@ -31,6 +32,9 @@ class BlackBoxInference(VariationalInference):
 
     def density(self) -> Posterior:
         return self._family.density().detached()
+
+    def family(self) -> VIFamily:
+        return self._family
 
     def step(self) -> None:
         settings = self._settings

@@ -8,6 +8,7 @@ import torch
 
 from gpvae_core.densities.base import Gaussian
 from gpvae_core.errors import UserError
+from gpvae_core.vi.families.gaussian import GaussianFamily
 from gpvae_core.vi.methods.base import VI_METHODS, MethodConfig, Start, VariationalInference
 from gpvae_core.vi.methods.natural import gaussian_family, natural_step
 
@@ -30,6 +31,9 @@ class CoordinateAscent(VariationalInference):
 
     def density(self) -> Gaussian:
         return self._family.density().detached()
+
+    def family(self) -> GaussianFamily:
+        return self._family
 
     @torch.no_grad()
     def step(self) -> None:

@@ -62,6 +62,7 @@ class ParticlesConfig(MethodConfig):
 
     kind: ClassVar[str] = "stein-particles"
     count: ClassVar[str] = "particles"
+    takes_family: ClassVar[bool] = False
     particles: int = Field(default=50, ge=2, le=2000, description="number of particles")
     width: float = Field(default=0.0, ge=0, le=MOST, description="width h of the kernel; 0 for the median heuristic")
     batch: int = Field(default=0, ge=0, le=MOST_SAMPLES, description="data points in a batch; 0 for all")

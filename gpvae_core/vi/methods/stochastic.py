@@ -49,6 +49,9 @@ class StochasticInference(VariationalInference):
     def density(self) -> Gaussian:
         return self._family.density().detached()
 
+    def family(self) -> GaussianFamily:
+        return self._family
+
     def step(self) -> None:
         settings, target = self._settings, self._target
         rho = settings.step_size(self._steps)
