@@ -35,15 +35,21 @@ class PartFields:
     """
 
     def __init__(
-        self, controls: Controls, label: str, set_text: Callable[[str], bool], changed: Callable[[], None]
+        self,
+        controls: Controls,
+        label: str,
+        set_text: Callable[[str], bool],
+        changed: Callable[[], None],
+        kinds: Iterable[str] = (),
     ) -> None:
+        """Make the drop-down; it is as wide as these kinds need, or those of `show`."""
         self._controls, self._set_text, self._changed = controls, set_text, changed
         self._config: PartConfig | None = None
         self._shows: dict[str, Callable[[Any], object]] = {}
         """Name of each setting -> function that shows its value."""
         self._fields: dict[str, pn.viewable.Viewable | PartFields] = {}
         # NOTE: a description that a field does not have from its beginning breaks its script.
-        self.kind = pmui.Select(label=label, options=[], width=136, description=label, **FIELD)
+        self.kind = pmui.Select(label=label, options=[], width=width_for(kinds), description=label, **FIELD)
         controls.watch(self.kind, self._kind_chosen)
 
     @property
@@ -109,8 +115,9 @@ class PartFields:
 
         label, about = name.replace("_", " ").capitalize(), field.description or ""
         if isinstance(field.default, PartConfig):
-            inner = PartFields(self._controls, label, lambda text: self._set(name, text), self._changed)
             registry = self._registries[name]
+            kinds = registry.summaries()
+            inner = PartFields(self._controls, label, lambda text: self._set(name, text), self._changed, kinds)
             return inner, lambda value: inner.show(value, registry, self._registries)
         if options := list(get_args(field.annotation)):
             widget = pmui.Select(label=label, options=options, width=width_for(options), description=about, **FIELD)
@@ -146,7 +153,7 @@ class PartFields:
 
 def width_for(options: Iterable[str]) -> int:
     """Return the width in pixels of a drop-down in which the longest of its options is not cut."""
-    return max(100, 64 + 9 * max(map(len, options)))
+    return max(100, 48 + round(8.2 * max(map(len, options), default=0)))
 
 
 def bounds(field: FieldInfo) -> tuple[tuple[float, float], tuple[bool, bool]]:

@@ -14,14 +14,14 @@ from dashboards.vi_lab.request import VILabPane, VILabRequest
 from dashboards.vi_lab.state import A, B
 from dashboards.widgets.card import Content, Select, as_json
 from gpvae_core.inspection.vi_lab import export
-from gpvae_core.inspection.vi_lab.views import InferencePath, NoiseView, PathView, StepsView
+from gpvae_core.inspection.vi_lab.views import InferencePath, NoiseView, PathView, SampledBoundsView, StepsView
 from gpvae_core.plots import inference_steps
 from gpvae_core.plots.gaps import nats
 from gpvae_core.progress import Progress
 
 NOT_FINITE = "not finite, or q lies outside of the grid"
-NOISE_AT = (("start", "the start"), ("end", "the last step"))
-AGAINST = (("samples", "number of samples"), ("batch", "batch size"))
+NOISE_AT = (("start", "start"), ("end", "end"))
+AGAINST = (("samples", "samples"), ("batch", "batch size"))
 SIDES = ((A, A), (B, B))
 
 
@@ -117,6 +117,34 @@ class DivergenceAgainstSteps(StepsPane):
         )
 
 
+class BoundsAgainstSamples(VILabPane):
+    """The importance-weighted bound of each inference's last q(z) against the number of samples."""
+
+    name = "vi_samples"
+    title = "Importance-weighted bound against K"
+    to_csv = one_file(export.sampled_bounds)
+
+    def key(self, request: VILabRequest) -> Hashable:
+        return tuple(request.settings.items())
+
+    def compute(self, request: VILabRequest, progress: Progress) -> SampledBoundsView:
+        return request.lab.sampled_bounds(request.settings, progress)
+
+    def draw(self, view: SampledBoundsView, request: VILabRequest) -> Content:
+        below = {side: [view.log_px - bound.mean for bound in each] for side, each in view.bounds.items()}
+        said = "; ".join(
+            f"{side} {nats(gaps[0])} nats at K = 1, {nats(gaps[-1])} at K = {view.sizes[-1]:.0f}"
+            for side, gaps in below.items()
+        )
+        return Content(
+            figure=as_json(inference_steps.sampled_bounds(view, request.theme)),
+            sub="at the last step",
+            sentence=f"IWAE with K samples of q(z); K = 1 is the ELBO. Below log p(x) by: {said}. For large K the bias "
+            "falls as Var[w] / 2K, where q covers the posterior.",
+            alt=f"IWAE below log p(x): {said}",
+        )
+
+
 class GradientNoise(VILabPane, AskedPane[VILabRequest]):
     """Variance of each estimator of the ELBO's gradient."""
 
@@ -174,5 +202,6 @@ def end_words(path: InferencePath) -> str:
 
 
 PANES: tuple[VILabPane, ...] = (
-    QOverPosterior(A), QOverPosterior(B), BoundsAgainstSteps(), DivergenceAgainstSteps(), GradientNoise(),
+    QOverPosterior(A), QOverPosterior(B), BoundsAgainstSteps(), DivergenceAgainstSteps(), BoundsAgainstSamples(),
+    GradientNoise(),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gpvae_core.inspection.gap_lab.views import ContoursView
-from gpvae_core.inspection.vi_lab.views import InferencePath, NoiseView, PathView, StepsView, unit
+from gpvae_core.inspection.vi_lab.views import InferencePath, NoiseView, PathView, SampledBoundsView, StepsView, unit
 from gpvae_core.inspection.views import Array
 from gpvae_core.plots import curves, film, svi_path
 from gpvae_core.plots.curves import Axes, Curve, LevelLine
@@ -69,6 +69,19 @@ def divergences(view: StepsView, theme: Theme) -> go.Figure:
     title = f"{view.divergence} ({measured})" if measured else view.divergence
     axes = Axes("step", title, _range(view), (-0.03 * top, 1.08 * top), unit=measured)
     return curves.figure(drawn, (), axes, theme)
+
+
+def sampled_bounds(view: SampledBoundsView, theme: Theme) -> go.Figure:
+    """Return the importance-weighted bound of each inference against the number of samples, below log p(x)."""
+    drawn = [
+        Curve(name, view.sizes, np.array([b.mean for b in each]), colour(name, theme), _dash(name), 2.0, symbol)
+        for (name, each), symbol in zip(view.bounds.items(), ("circle", "square"), strict=False)
+    ]
+    low = max(min(float(curve.y.min()) for curve in drawn), view.log_px - FARTHEST)
+    room = 0.06 * max(view.log_px - low, 0.1)
+    span = low - room, max(view.log_px, *(float(curve.y.max()) for curve in drawn)) + room
+    axes = Axes("samples, K", "IWAE bound (nats)", y_range=span, log_x=True, hover_x="K =")
+    return curves.figure(drawn, [LevelLine("log p(x)", view.log_px)], axes, theme)
 
 
 def noise(view: NoiseView, theme: Theme) -> go.Figure:

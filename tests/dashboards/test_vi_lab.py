@@ -22,7 +22,7 @@ from gpvae_core.vi.settings import VI_PARTS
 from tests.dashboards.conftest import Served, save_as, wait_until
 from tests.dashboards.steps import choose, view, wait_for_choice
 
-CARDS = ("vi_a", "vi_b", "vi_bounds", "vi_divergence")
+CARDS = ("vi_a", "vi_b", "vi_bounds", "vi_divergence", "vi_samples")
 FILM = ".film[aria-label='Player of both inferences']"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -106,6 +107,22 @@ def test_what_one_inference_minimises_is_computed_for_both(lab: VILab) -> None:
     assert particles.settings == "stein-particles:5", "particles are of no family"
 
 
+def test_the_weighted_bound_rises_from_the_elbo_and_its_bias_falls_as_one_over_k(lab: VILab) -> None:
+    one = settings(WIDE, start=(0.0, 0.0), start_sd=3.0, steps=0)
+    view = lab.sampled_bounds({"A": one, "B": settings("banana", "stein-particles:5")})
+    assert list(view.bounds) == ["A"], "particles have no density"
+    bound = view.bounds["A"]
+    elbo = lab.path(one).path.elbo[0]
+    assert bound[0].mean == pytest.approx(elbo, abs=5 * (bound[0].se or 0.0))
+    assert all(a.mean < b.mean for a, b in itertools.pairwise(bound))
+    # E[w^2] / p(x)^2 - 1 of these Gaussians, twice over K is the bias
+    a, b = 4.0, 9.0
+    variance = (math.sqrt(b) / (a * math.sqrt(2 / a - 1 / b))) ** 2 - 1.0
+    assert view.log_px - bound[-1].mean == pytest.approx(variance / 2 / 64, abs=4 * (bound[-1].se or 0.0))
+    with pytest.raises(UserError, match="no bound"):
+        lab.sampled_bounds({"B": settings("banana", "stein-particles:5")})
+
+
 def test_noise_falls_with_samples_and_a_batch_of_all_data_adds_none(lab: VILab) -> None:
     one = settings("bayesian-mixture:6", "svi:3", family="mean-field")
     by_samples = lab.noise(one, "samples", at_end=False, repeats=60)
@@ -140,5 +157,7 @@ def test_files_are_tidy_tables(lab: VILab) -> None:
     assert [(row["step"], row["particle"]) for row in cloud[4:6]] == [(0, 4), (1, 0)]
     steps = tidy(export.steps(lab.steps({"A": settings("banana")}, "forward-kl")))
     assert set(steps[0]) >= {"inference", "log_px_nats", "elbo_nats", "cubo_nats", "forward-kl_nats"}
+    sampled = tidy(export.sampled_bounds(lab.sampled_bounds({"A": settings("banana")})))
+    assert [row["samples"] for row in sampled] == [1, 2, 4, 8, 16, 32, 64]
     noise = tidy(export.noise(lab.noise(settings("banana"), "samples", at_end=False, repeats=4)))
     assert {row["samples"] for row in noise} == {4, 8, 16, 32, 64, 128}

@@ -86,6 +86,14 @@ def test_contours_name_what_moves_over_them(lab: VILab) -> None:
     np.testing.assert_allclose(figures[0].data[0].z, view.truth.log_density, atol=1e-4)
 
 
+def test_weighted_bounds_lie_below_log_px(lab: VILab) -> None:
+    view = lab.sampled_bounds(SETTINGS)
+    fig = inference_steps.sampled_bounds(view, LIGHT)
+    np.testing.assert_allclose(trace(fig, "A").y, [bound.mean for bound in view.bounds["A"]])
+    assert list(trace(fig, "A").x) == [1, 2, 4, 8, 16, 32, 64]
+    assert fig.layout.yaxis.range[0] < view.bounds["A"][0].mean < view.log_px < fig.layout.yaxis.range[1]
+
+
 def test_noise_is_drawn_for_every_estimator(lab: VILab) -> None:
     view = lab.noise(SETTINGS["A"], "samples", at_end=False, repeats=4)
     fig = inference_steps.noise(view, LIGHT)

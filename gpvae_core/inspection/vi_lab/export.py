@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpvae_core.csv_text import csv_text
-from gpvae_core.inspection.vi_lab.views import NoiseView, PathView, StepsView, unit
+from gpvae_core.inspection.vi_lab.views import NoiseView, PathView, SampledBoundsView, StepsView, unit
 
 
 def path(view: PathView) -> str:
@@ -29,6 +29,16 @@ def steps(view: StepsView) -> str:
         for step in range(len(p.bound))
     ]
     return csv_text(header, rows)
+
+
+def sampled_bounds(view: SampledBoundsView) -> str:
+    """Return one row for each inference and number of samples: the mean of the bound, and log p(x)."""
+    rows = [
+        [name, k, bound.mean, bound.se, view.log_px]
+        for name, bounds in view.bounds.items()
+        for k, bound in zip(view.sizes, bounds, strict=True)
+    ]
+    return csv_text(["inference", "samples", "iwae_nats", "iwae_se_nats", "log_px_nats"], rows)
 
 
 def noise(view: NoiseView) -> str:

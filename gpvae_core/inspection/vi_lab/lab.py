@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gpvae_core.bounds import iwae
 from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
 from gpvae_core.inspection.contours import MASSES, SIDE, region_box, window
 from gpvae_core.inspection.gap_lab.outlines import outline_of
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.planes import latent_plane
-from gpvae_core.inspection.vi_lab.views import InferencePath, NoiseView, PathView, StepsView
-from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView
+from gpvae_core.inspection.vi_lab.views import InferencePath, NoiseView, PathView, SampledBoundsView, StepsView
+from gpvae_core.inspection.views import Array, GaussianShape, PosteriorView, Value
 from gpvae_core.part_text import parse_part, part_text
 from gpvae_core.progress import Progress, silent
 from gpvae_core.truth.grid import GridPosterior
@@ -43,6 +45,8 @@ SAMPLE_COUNTS = (4, 8, 16, 32, 64, 128)
 BATCHES, BATCH_SAMPLES = 6, 32
 """Number of sizes of a batch, and the number of samples of q for each of them."""
 REPEATS = 100
+SAMPLE_BOUNDS, BOUND_SETS = (1, 2, 4, 8, 16, 32, 64), 500
+"""Numbers of samples of the importance-weighted bound, and the number of sets of the largest number."""
 
 
 class VILab:
@@ -92,6 +96,24 @@ class VILab:
             known = ", ".join(first.divergences)
             raise UserError(f"there is no divergence '{divergence}' by quadrature; known: {known}")
         return StepsView(paths, first.log_px, divergence)
+
+    @torch.no_grad()
+    def sampled_bounds(self, settings: Mapping[str, VISettings], progress: Progress = silent) -> SampledBoundsView:
+        """Return the importance-weighted bound of each inference's last q(z), without those that have no density.
+
+        Raises:
+            UserError: no inference has a density.
+        """
+        found, log_px = dict[str, tuple[Value, ...]](), 0.0
+        for name, one in settings.items():
+            with suppress(UserError):
+                trace = self.trace(one, progress)
+                log_px = trace.posterior.log_px
+                if (q := trace.snapshots[-1].density) is not None:
+                    found[name] = tuple(_importance_weighted(trace, q))
+        if not found:
+            raise UserError("no bound: wanted a method whose q(z) is a density, and a target that it takes")
+        return SampledBoundsView(np.array(SAMPLE_BOUNDS, dtype=float), found, log_px)
 
     def noise(
         self, settings: VISettings, against: str, at_end: bool, progress: Progress = silent, repeats: int = REPEATS
@@ -229,6 +251,16 @@ def _divergences(trace: VITrace, densities: Sequence[Posterior], also: Sequence[
             if abs(value - within) <= SAME * max(abs(value), 1.0):
                 found[name][step] = value
     return found
+
+
+def _importance_weighted(trace: VITrace, q: Posterior) -> Iterator[Value]:
+    """Yield the mean of the IWAE bound for each number of samples, over disjoint sets of the same samples."""
+    generator = torch.Generator().manual_seed(trace.settings.seed)
+    z, log_q = q.rsample_and_log_prob(BOUND_SETS * SAMPLE_BOUNDS[-1], generator)
+    log_w = trace.target.log_density(z[:, 0]) - log_q[:, 0]
+    for k in SAMPLE_BOUNDS:
+        values = iwae(log_w.reshape(-1, k).T)
+        yield Value(float(values.mean()), float(values.std() / len(values) ** 0.5))
 
 
 def _inner(n: int) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gpvae_core.inspection.gap_lab.views import Outline
-from gpvae_core.inspection.views import Array, PosteriorView
+from gpvae_core.inspection.views import Array, PosteriorView, Value
 
 
 def unit(divergence: str) -> str:
@@ -57,6 +57,17 @@ class StepsView:
     log_px: float
     divergence: str
     """The divergence that is drawn."""
+
+
+@dataclass(frozen=True)
+class SampledBoundsView:
+    """The importance-weighted bound (IWAE) of each inference's last q(z), against the number of samples K."""
+
+    sizes: Array
+    """(P,) the numbers of samples."""
+    bounds: Mapping[str, tuple[Value, ...]]
+    """A or B -> (P,) mean of the bound with its standard error; K = 1 is the ELBO."""
+    log_px: float
 
 
 @dataclass(frozen=True)
