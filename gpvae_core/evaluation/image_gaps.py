@@ -27,7 +27,7 @@ from gpvae_core.evaluation.pseudo_ascent import (
     kept_if_better,
     moved,
 )
-from gpvae_core.gp_prior.one_changed import OneChanged
+from gpvae_core.gp_prior.one_changed import Change, OneChanged
 from gpvae_core.gp_prior.pseudo import Marginals
 from gpvae_core.inference.conditional import LEAST_VARIANCE, columns_of
 from gpvae_core.inference.gp_prior.sparse import PooledPredictor
@@ -74,7 +74,7 @@ def image_gaps(
     at = predictor.sparse.at(model.prior.at(columns_of(train)))
     pseudo, before = engine.pseudo_observations(train), predictor.sparse.q.marginals(at)
     noise = ascent_noise(run.model.latent_dim, seed).to(run.device)
-    slopes = _slopes(run.model, train, before, noise, progress)
+    slopes = slopes_of(run.model, train, before, noise, progress)
     scorer, fresh = (_Scorer(run.model, train, before, seed + number) for number in (1, 2))
     done = 0
     for part in torch.as_tensor(index, device=run.device).split(max(1, AT_ONCE // len(noise))):
@@ -115,7 +115,9 @@ def _log_p(
     return vae.likelihood.log_prob(x, vae.decode(z.to(x.dtype)), split.observed(index)).double()
 
 
-def _slopes(vae: VAE, train: DeviceSplit, before: Marginals, noise: Float[Tensor, "K D"], progress: Progress) -> Slopes:
+def slopes_of(
+    vae: VAE, train: DeviceSplit, before: Marginals, noise: Float[Tensor, "K D"], progress: Progress
+) -> Slopes:
     """Return the derivatives of all images, by the noise of the ascent.
 
     By Stein's identity the second derivatives are E[grad log p(y|z) eps'] / std, which for a quadratic log p(y|z) the
@@ -135,27 +137,46 @@ def _slopes(vae: VAE, train: DeviceSplit, before: Marginals, noise: Float[Tensor
     return Slopes(torch.cat(means), torch.cat(curvatures))
 
 
+@dataclass(frozen=True)
+class OthersExpansion:
+    """By how much E log p(y_j|z_j) of all other images grows with the change of one of R images, expanded."""
+
+    slope: Float[Tensor, "R D"]
+    curvature: Float[Tensor, "R D D"]
+    spread: Float[Tensor, "R D"]
+
+    @classmethod
+    def of(cls, ones: OneChanged, index: Int64[Tensor, " R"], slopes: Slopes) -> OthersExpansion:
+        """Return it for these images of the split of which the slopes are."""
+        a = ones.a.scatter(2, index[:, None, None].expand(-1, ones.a.shape[1], -1), 0.0)  # the others alone
+        # Where log p(y_j|z_j) is convex, the expansion is made concave, so that the ascent does not run away.
+        values, vectors = torch.linalg.eigh(slopes.curvature)
+        concave = (vectors * -values.abs().unsqueeze(1)) @ vectors.mT
+        return cls(
+            torch.einsum("rdn,nd->rd", a, slopes.mean),
+            torch.stack([torch.einsum("dn,nde,en->de", row, concave, row) for row in a]),
+            0.5 * torch.einsum("rdn,ndd->rd", a.square(), slopes.curvature),
+        )
+
+    def growth(self, rows: Int64[Tensor, " B"], change: Change) -> Float[Tensor, " B"]:
+        """Return the growth in nats for changes of some of the R images."""
+        by_mean = (self.slope[rows] * change.alpha).sum(-1)
+        by_mean = by_mean + 0.5 * torch.einsum("rd,rde,re->r", change.alpha, self.curvature[rows], change.alpha)
+        return by_mean - (self.spread[rows] * change.beta).sum(-1)  # the variance of image j falls by beta a_j^2
+
+
 def _ascend(
     vae: VAE, train: DeviceSplit, ones: OneChanged, index: Tensor, slopes: Slopes, noise: Float[Tensor, "K D"]
 ) -> list[Tensor]:
     """Return the best coordinates of the pseudo-observation of each of these images."""
-    a = ones.a.scatter(2, index[:, None, None].expand(-1, ones.a.shape[1], -1), 0.0)  # the others alone
-    slope = torch.einsum("rdn,nd->rd", a, slopes.mean)
-    # Where log p(y_j|z_j) is convex, the expansion is made concave, so that the ascent does not run away.
-    values, vectors = torch.linalg.eigh(slopes.curvature)
-    concave = (vectors * -values.abs().unsqueeze(1)) @ vectors.mT
-    curvature = torch.stack([torch.einsum("dn,nde,en->de", row, concave, row) for row in a])
-    spread = 0.5 * torch.einsum("rdn,ndd->rd", a.square(), slopes.curvature)
+    others = OthersExpansion.of(ones, index, slopes)
 
     def bound(rows: Tensor, coordinates: Sequence[Tensor]) -> Float[Tensor, " B"]:
         part = ones.rows(rows)
         pseudo = moved(part.pseudo, coordinates)
         change = part.change(pseudo.mean, pseudo.precision)
-        q = part.own_marginals(change)
-        own = _log_p(vae, train, index[rows], q, noise.unsqueeze(1)).mean(0)
-        by_mean = (slope[rows] * change.alpha).sum(-1)
-        by_mean = by_mean + 0.5 * torch.einsum("rd,rde,re->r", change.alpha, curvature[rows], change.alpha)
-        return own + by_mean - (spread[rows] * change.beta).sum(-1) - part.kl(change)
+        own = _log_p(vae, train, index[rows], part.own_marginals(change), noise.unsqueeze(1)).mean(0)
+        return own + others.growth(rows, change) - part.kl(change)
 
     return climb(differentiated(bound), [torch.zeros_like(ones.s) for _ in range(2)], ASCENT)[0]
 

@@ -69,6 +69,14 @@ def test_the_factor_gives_the_kernel_at_the_instances_and_between_them_and_other
     assert (explained <= kernel.diagonal(new) + 1e-8).all()
 
 
+def test_the_jitter_is_added_to_the_matrix_of_the_distinct_values() -> None:
+    kernel, x, _ = kernel_at("periodic(angle)")
+    V = kernel.factor(x, 1e-3).V
+    same = SEEN["angle"][:, None] == SEEN["angle"]
+    mean = kernel.diagonal(x).mean()
+    torch.testing.assert_close(V @ V.T, kernel.matrix(x, x) + 1e-3 * mean * same, atol=1e-12, rtol=1e-12)
+
+
 def test_gradients_reach_parameters_and_vectors() -> None:
     kernel, x, _ = kernel_at("periodic(angle) * rbf(object, dim=2)")
     x = x.detach().requires_grad_()

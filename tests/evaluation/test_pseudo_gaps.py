@@ -14,11 +14,16 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from gpvae_core.errors import UserError
+from gpvae_core.evaluation.image_gaps import OthersExpansion, slopes_of
 from gpvae_core.evaluation.process import inference_of
+from gpvae_core.evaluation.pseudo_ascent import ascent_noise
 from gpvae_core.evaluation.pseudo_gaps import pseudo_gaps
+from gpvae_core.gp_prior.one_changed import OneChanged
 from gpvae_core.gp_prior.pseudo import PseudoObservations
 from gpvae_core.inference.conditional import columns_of
 from gpvae_core.inference.gp_prior.model import GPModel
+from gpvae_core.inference.gp_prior.sparse import PooledPredictor
+from gpvae_core.progress import silent
 from gpvae_core.runs import Run
 from gpvae_core.validation import DeviceSplit
 from tests.inference.gp_prior.series_data import BY_TIME, BY_VIEW, CPU, DATA, SHAPE, trained
@@ -117,6 +122,30 @@ ALONE = {
     "inference.learn_points": False,
 }
 """Latents that are independent of one another: the gap of an image is in its own terms alone."""
+
+
+def test_the_expansion_of_the_other_images_is_exact_where_their_likelihood_is_quadratic(tmp_path: Path) -> None:
+    run = with_decoder("svgp", {**FEW_POINTS, "train.batch_size": 100}, tmp_path / "run", OBLIQUE)
+    engine, train = inference_of(run), DeviceSplit(DATA.train, CPU)
+    predictor = engine.predictor()
+    assert isinstance(predictor, PooledPredictor)
+    assert isinstance(run.model.extra, GPModel)
+    images = torch.tensor([5, 17])
+    with torch.no_grad():
+        at = predictor.sparse.at(run.model.extra.prior.at(columns_of(train)))
+        pseudo, before = engine.pseudo_observations(train), predictor.sparse.q.marginals(at)
+        slopes = slopes_of(run.model, train, before, ascent_noise(2, 0), silent)
+        ones = OneChanged.of(predictor.sparse.q, at, pseudo, images)
+        change = ones.change(ones.pseudo.mean + 0.7, 3.0 * ones.pseudo.precision)
+        after = ones.marginals(change, before)
+        found = OthersExpansion.of(ones, images, slopes).growth(torch.arange(2), change)
+    y = train.all().flatten(1).double()
+    start = log_likelihood(run, y, before.mean.T, before.variance.T, OBLIQUE)
+    for row, image in enumerate(images):
+        growth = log_likelihood(run, y, after.mean[row].T, after.variance[row].T, OBLIQUE) - start
+        growth[image] = 0.0
+        assert abs(float(growth.sum())) > 0.1
+        assert float(found[row]) == pytest.approx(float(growth.sum()), rel=1e-3)
 
 
 @pytest.mark.parametrize(("method", "prior"), [("svgp", FEW_POINTS), ("titsias", FEW_POINTS), ("svgp", ALONE)])
