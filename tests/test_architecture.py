@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,25 @@ PAGES = {"explorer", "gap_lab", "mapa_lab", "prior_lab", "results", "vi_lab"}
 MAY_OPEN_PAGES = {"gpvae_core/pages.py"}
 
 
+def of_each(paths: Sequence[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Make one test of a check of each of these files; thousands of tests would take longer than their checks."""
+
+    def of_all(check: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            faults = []
+            for path in paths:
+                try:
+                    check(path)
+                except AssertionError as fault:
+                    faults.append(f"{path.relative_to(ROOT)}: {fault}")
+            assert not faults, "\n".join(faults)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return of_all
+
+
 @functools.cache
 def imports(path: Path) -> set[str]:
     """Every module that the file imports, wherever the statement stands, apart from type-checking blocks."""
@@ -103,7 +122,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_imports_point_downwards(path: Path) -> None:
     relative = path.relative_to(ROOT)
     if relative.parts[0] != "gpvae_core" or len(relative.parts) < 2 or relative.name == "__init__.py":
@@ -126,7 +145,7 @@ def test_no_density_knows_a_prior() -> None:
         assert seen <= {"densities", "gp"}, path
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_only_the_dashboards_import_panel(path: Path) -> None:
     relative = path.relative_to(ROOT).as_posix()
     roots = {name.split(".")[0] for name in imports(path)}
@@ -137,7 +156,7 @@ def test_only_the_dashboards_import_panel(path: Path) -> None:
         assert "torch" not in roots
 
 
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(DASHBOARDS)
 def test_pages_stand_on_the_frame_and_never_on_one_another(path: Path) -> None:
     package = path.relative_to(ROOT / "dashboards").parts[0]
     imported = {".".join(name.split(".")[1:2]) for name in imports(path) if name.startswith("dashboards.")}
@@ -194,7 +213,7 @@ WRITERS = {"csv": "csv_text.py", "hashlib": "hashes.py"}
 """The one module that may import each of these: tables, files and hashes are written in one place."""
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_tables_files_and_hashes_are_written_in_one_place_each(path: Path) -> None:
     relative = path.relative_to(ROOT).as_posix()
     for module in imports(path) & set(WRITERS):
@@ -204,7 +223,7 @@ def test_tables_files_and_hashes_are_written_in_one_place_each(path: Path) -> No
         assert not list(plain_writes(path)), f"{relative} writes a file: use files.write_text or files.replacing"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_links_are_followed_in_one_place(path: Path) -> None:
     """`Path.resolve`, which alone of this name takes no argument, raises RuntimeError at a circle of links."""
     if path.relative_to(ROOT).as_posix() != "gpvae_core/files.py":
@@ -213,7 +232,7 @@ def test_links_are_followed_in_one_place(path: Path) -> None:
         assert not bare, "use files.real_path"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_numbers_in_words_are_read_in_one_place(path: Path) -> None:
     """Python's own tests of a text's digits accept those of every script, as the Arabic three."""
     if path.relative_to(ROOT).as_posix() not in ("gpvae_core/parsing.py", "dashboards/widgets/table.py"):  # which sorts
@@ -227,7 +246,7 @@ PLAIN_JSON = {
 }
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_json_from_outside_is_parsed_in_one_place(path: Path) -> None:
     """What `json.loads` raises besides ValueError, as RecursionError, ends a command and a page."""
     if path.relative_to(ROOT).as_posix() not in PLAIN_JSON:
@@ -246,7 +265,7 @@ READERS = {"safe_open", "load_file", "fromfile", "memmap", "np.load", "numpy.loa
 """Functions of libraries that open a file themselves."""
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_files_are_read_within_a_limit_in_one_place(path: Path) -> None:
     """A file that another program has put there can be a pipe or have no end."""
     if path.relative_to(ROOT).as_posix() not in PLAIN_READS:
@@ -388,6 +407,6 @@ FORBIDDEN = re.compile(
 )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_nothing_runs_code_on_load(path: Path) -> None:
     assert not FORBIDDEN.search(path.read_text(encoding="utf-8"))
