@@ -18,7 +18,7 @@ from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
 from gpvae_core.part import MOST_COUNT, Settings
 from gpvae_core.part_text import parse_part, part_or_text
-from gpvae_core.progress import Progress, silent
+from gpvae_core.progress import Progress, checkpoint, silent
 from gpvae_core.truth.grid import GridPosterior
 from gpvae_core.truth.posterior_samples import HMCSettings, PosteriorSamples
 from gpvae_core.truth.truth import truth_for
@@ -191,6 +191,7 @@ def infer(
     built, inference = begin(settings)
     snapshots: list[VISnapshot] = []
     for state in steps_of(inference):
+        checkpoint()
         snapshots.append(state)
         progress(state.step, steps, "variational inference")
         if state.step == steps:

@@ -44,7 +44,7 @@ def opened(page: Any, served: Served, address: str) -> Any:
 
 def settled(page: Any) -> None:
     for _ in range(2):  # between two answers no card is busy for a moment
-        assert eventually(page, lambda: measured(page, "busy()"), False, 120) is False
+        assert eventually(page, lambda: measured(page, "busy()"), False, 200) is False
         page.wait_for_timeout(300)
 
 
