@@ -96,11 +96,12 @@ class VILabControls(Controls):
     def offer(self, request: VILabRequest) -> None:
         """Show the request's values."""
         from gpvae_core.vi.settings import VI_PARTS
-        from gpvae_core.vi.targets.plane import MixtureTargetConfig
+        from gpvae_core.vi.targets.plane import MOST_COMPONENTS, MixtureTargetConfig
 
         nested = {name: VI_PARTS[name] for name in ("gradient", "divergence")}
         target = request.settings[A].target
         self.target.show(target, VI_PARTS["target"], {})
+        self.pad.most = MOST_COMPONENTS
         if isinstance(target, MixtureTargetConfig):
             self.pad.components = target.components
         for side, settings in request.settings.items():
@@ -121,6 +122,8 @@ def without_effect(method: MethodConfig, batches: bool) -> set[str]:
         batches: whether the target has data points that can be drawn in batches.
     """
     from gpvae_core.vi.divergences.kl import ReverseKlConfig
+    from gpvae_core.vi.methods.black_box import BlackBoxConfig
 
-    fits_other = not isinstance(getattr(method, "divergence", ReverseKlConfig()), ReverseKlConfig)
-    return ({"gradient"} if fits_other else set()) | (set() if batches or method.trains_network else {"batch"})
+    fits_other = isinstance(method, BlackBoxConfig) and not isinstance(method.divergence, ReverseKlConfig)
+    of_data = not method.trains_network  # whose batches are of data sets
+    return {name for name, idle in (("gradient", fits_other), ("batch", of_data and not batches)) if idle}

@@ -11,5 +11,5 @@ class MixturePad(Widget):
     """The plane; the message is 'components', their text x:y:sd:weight with spaces between them, after each change."""
 
     components = param.String(doc="Means, standard deviations and relative weights of the Gaussians")
-    most = param.Integer(default=12, doc="Largest number of Gaussians")
+    most = param.Integer(default=1, doc="Largest number of Gaussians")
     reach = param.Number(default=5.0, doc="Half the side of the plane")

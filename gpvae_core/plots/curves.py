@@ -42,7 +42,7 @@ class LevelLine(NamedTuple):
 
 @dataclass(frozen=True)
 class Axes:
-    """Titles with units, and ranges, of which None leaves the choice to plotly."""
+    """Titles with units, and ranges of linear axes, of which None leaves the choice to plotly."""
 
     x: str
     y: str
@@ -70,8 +70,7 @@ def figure(curves: Sequence[Curve], levels: Sequence[LevelLine], axes: Axes, the
 
 
 def _scale(span: tuple[float, float] | None, logarithmic: bool) -> dict[str, Any]:
-    scale: dict[str, Any] = {"type": "log"} if logarithmic else {}
-    return scale if span is None else {**scale, "range": [*np.log10(span)] if logarithmic else [*span]}
+    return {"type": "log"} if logarithmic else {} if span is None else {"range": [*span]}
 
 
 def _level(level: LevelLine, ends: list[float], theme: Theme) -> Mark:

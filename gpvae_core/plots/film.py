@@ -37,9 +37,9 @@ def rounded(value: float, digits: int = DIGITS) -> float | None:
     return round(float(value), digits) if np.isfinite(value) else None
 
 
-def outlines(lines: Sequence[Array], colour: str, dash: str = "solid") -> Part:
+def outlines(lines: Sequence[Array], colour: str) -> Part:
     """Return a line (P, 2) at each step, in place of that of the step before."""
-    return {"paths": [svg_path(line) for line in lines], "line": {"color": colour, "width": WIDTH, "dash": dash}}
+    return {"paths": [svg_path(line) for line in lines], "line": {"color": colour, "width": WIDTH}}
 
 
 def trail(points: Array, colour: str, width: float = TRAIL_WIDTH, dash: str = "dot") -> Part:

@@ -17,7 +17,6 @@ from gpvae_core.plots.gaps import nats
 from gpvae_core.plots.method_styles import method_styles
 from gpvae_core.plots.theme import Theme
 
-WIDTH = 440
 FARTHEST = 10.0
 """Largest distance from log p(x) that the axis of the bounds reaches, nats."""
 SETTLED = 0.2
@@ -96,7 +95,7 @@ def noise(view: NoiseView, theme: Theme) -> go.Figure:
 
 
 def frames(view: StepsView, theme: Theme, over: Mapping[str, str], bounds_card: str, other_card: str) -> dict[str, Any]:
-    """Return the film of the inferences, each as long as the longest.
+    """Return the film of the inferences, which have the same number of steps.
 
     Args:
         over: A or B -> name of the card with its contours.
@@ -109,9 +108,9 @@ def frames(view: StepsView, theme: Theme, over: Mapping[str, str], bounds_card: 
         for card, y in ((bounds_card, path.elbo), (other_card, _divergence(view)[side])):
             points = np.stack([_steps(y), y], 1)
             views[card] += [film.trail(points, own, film.WIDTH, _dash(side)), film.last_dot(points, own)]
-    steps = max(len(path.bound) for path in view.paths.values())
-    words = [_words(view, step, steps - 1) for step in range(steps)]
     first = next(iter(view.paths.values()))
+    last = len(first.bound) - 1
+    words = [_words(view, step, last) for step in range(last + 1)]
     return film.film(views, words, [film.rounded(elbo, 3) for elbo in first.elbo])
 
 
@@ -127,7 +126,7 @@ def _moving(path: InferencePath, own: str) -> list[film.Part]:
 def _words(view: StepsView, step: int, last: int) -> str:
     each = []
     for side, path in view.paths.items():
-        elbo = float(path.elbo[min(step, len(path.elbo) - 1)])
+        elbo = float(path.elbo[step])
         if not path.outlines:
             said = f"{path.particles.shape[1]} particles"
         elif np.isfinite(elbo):
@@ -152,5 +151,5 @@ def _steps(y: Array) -> Array:
 
 
 def _range(view: StepsView) -> tuple[float, float]:
-    last = max(max(len(path.bound) for path in view.paths.values()) - 1, 1)
+    last = max(len(next(iter(view.paths.values())).bound) - 1, 1)
     return -0.02 * last, 1.02 * last

@@ -119,8 +119,10 @@ def test_the_weighted_bound_rises_from_the_elbo_and_its_bias_falls_as_one_over_k
     a, b = 4.0, 9.0
     variance = (math.sqrt(b) / (a * math.sqrt(2 / a - 1 / b))) ** 2 - 1.0
     assert view.log_px - bound[-1].mean == pytest.approx(variance / 2 / 64, abs=4 * (bound[-1].se or 0.0))
-    with pytest.raises(UserError, match="no bound"):
+    with pytest.raises(UserError, match="no density and so no bound"):
         lab.sampled_bounds({"B": settings("banana", "stein-particles:5")})
+    with pytest.raises(UserError, match="conditionals are Gaussian"):
+        lab.sampled_bounds({"A": settings("banana", "cavi")})
 
 
 def test_noise_falls_with_samples_and_a_batch_of_all_data_adds_none(lab: VILab) -> None:

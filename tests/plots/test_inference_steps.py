@@ -24,7 +24,7 @@ def settings(**given: Any) -> VISettings:
 
 SETTINGS = {
     "A": settings(family="mean-field", method="black-box:8", steps=3),
-    "B": settings(method="stein-particles:4", steps=2),
+    "B": settings(method="stein-particles:4", steps=3),
 }
 
 
@@ -64,7 +64,7 @@ def test_the_chosen_divergence_is_drawn(view: StepsView) -> None:
 
 def test_the_film_moves_outlines_particles_and_dots(lab: VILab, view: StepsView) -> None:
     film = inference_steps.frames(view, LIGHT, {"A": "a", "B": "b"}, "bounds", "divergence")
-    assert len(film["words"]) == 4, "as long as the longer one"
+    assert len(film["words"]) == 4
     _, outline, _ = film["views"]["a"]
     assert len(outline["paths"]) == 4
     assert all(path.startswith("M") for path in outline["paths"])

@@ -43,7 +43,7 @@ def on_latent_plane(
     """
     share = _share(GaussianShape("", truth.mean, truth.covariance), must)
     contours = latent_contours(vae, atlas, x, truth, [*must, *may], plane, share)
-    return _view(plane, contours, np.asarray(truth.modes()))
+    return truth_alone(plane, contours, np.asarray(truth.modes()))
 
 
 def on_slice(
@@ -52,10 +52,11 @@ def on_slice(
     """Return the true posterior at d > 2 on a slice through the mode; for `must` and `may` see `on_latent_plane`."""
     laplace = on_plane("", plane, local.mode, local.covariance)
     contours = slice_contours(vae, x, plane, laplace, [*must, *may], _share(laplace, must))
-    return _view(plane, contours, plane.coordinates(local.mode)[None])
+    return truth_alone(plane, contours, plane.coordinates(local.mode)[None])
 
 
-def _view(plane: Plane, contours: Contours, modes: Array) -> PosteriorView:
+def truth_alone(plane: Plane, contours: Contours, modes: Array) -> PosteriorView:
+    """Return the view of a true posterior without approximate ones."""
     empty = np.empty((0, 2))
     return PosteriorView(
         contours.x, contours.y, contours.log_density, plane, contours.levels, empty, (), empty, np.empty(0), modes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from gpvae_core.bounds import iwae
 from gpvae_core.densities.base import Posterior
 from gpvae_core.errors import UserError
-from gpvae_core.inspection.contours import MASSES, SIDE, region_box, window
+from gpvae_core.inspection.contours import IN_VIEW, MASSES, SIDE, Contours, region_box, window
 from gpvae_core.inspection.gap_lab.outlines import outline_of
+from gpvae_core.inspection.gap_lab.svi import SIDE as OUTLINE_SIDE
+from gpvae_core.inspection.gap_lab.window import truth_alone
 from gpvae_core.inspection.memo import Memo
 from gpvae_core.inspection.planes import latent_plane
 from gpvae_core.inspection.vi_lab.views import InferencePath, NoiseView, PathView, SampledBoundsView, StepsView
@@ -27,9 +29,9 @@ from gpvae_core.vi.gradients.base import GRADIENTS, gradient_variance
 from gpvae_core.vi.inference import VISettings, VITrace, begin, infer
 from gpvae_core.vi.methods.black_box import BlackBoxConfig
 
+T = TypeVar("T")
 KEPT = 24
 """Number of inferences that are kept in memory."""
-OUTLINE_SIDE = 41
 NODES = 161
 """Largest number of nodes of the divergences' grid along a side."""
 REACH, FARTHEST = 6.0, 2.0
@@ -38,7 +40,6 @@ MASS_ERROR = 1e-3
 """Largest error of the masses of q and of the posterior on the grid at which divergences are given."""
 BORDER, SAME = 0.1, 0.02
 """Share of the grid at its border without which a divergence may change by at most this share of itself."""
-IN_VIEW = 0.999
 LEAST_SHARE = 0.25
 """Smallest share of the window's longer side that the posterior's region spans."""
 SAMPLE_COUNTS = (4, 8, 16, 32, 64, 128)
@@ -83,14 +84,8 @@ class VILab:
         Raises:
             UserError: there is no such divergence, or all are refused.
         """
-        paths, refused, also = dict[str, InferencePath](), list[UserError](), fitted(settings.values())
-        for name, one in settings.items():
-            try:
-                paths[name] = self._path(one, also, progress)
-            except UserError as error:
-                refused.append(error)
-        if not paths:
-            raise refused[0]
+        also = fitted(settings.values())
+        paths = _taken(settings, lambda one: self._path(one, also, progress))
         first = next(iter(paths.values()))
         if divergence not in first.divergences:
             known = ", ".join(first.divergences)
@@ -102,17 +97,14 @@ class VILab:
         """Return the importance-weighted bound of each inference's last q(z), without those that have no density.
 
         Raises:
-            UserError: no inference has a density.
+            UserError: no inference has a density, all are refused, or the target has other than two latents.
         """
-        found, log_px = dict[str, tuple[Value, ...]](), 0.0
-        for name, one in settings.items():
-            with suppress(UserError):
-                trace = self.trace(one, progress)
-                log_px = trace.posterior.log_px
-                if (q := trace.snapshots[-1].density) is not None:
-                    found[name] = tuple(_importance_weighted(trace, q))
+        traces = _taken(settings, lambda one: self.trace(one, progress))
+        last = {name: (trace, trace.snapshots[-1].density) for name, trace in traces.items()}
+        found = {name: tuple(_importance_weighted(trace, q)) for name, (trace, q) in last.items() if q is not None}
         if not found:
-            raise UserError("no bound: wanted a method whose q(z) is a density, and a target that it takes")
+            raise UserError("particles have no density and so no bound: wanted another method")
+        log_px = next(iter(traces.values())).posterior.log_px
         return SampledBoundsView(np.array(SAMPLE_BOUNDS, dtype=float), found, log_px)
 
     def noise(
@@ -186,6 +178,19 @@ def _key(settings: VISettings) -> Hashable:
     return part_text(s.target), part_text(s.family), part_text(s.method), s.steps, s.start, s.start_sd, s.seed
 
 
+def _taken(settings: Mapping[str, VISettings], compute: Callable[[VISettings], T]) -> dict[str, T]:
+    """Return what is computed of each inference, without those that are refused. Raises UserError if all are."""
+    found, refused = dict[str, T](), list[UserError]()
+    for name, one in settings.items():
+        try:
+            found[name] = compute(one)
+        except UserError as error:
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    return found
+
+
 def words(settings: VISettings) -> str:
     """Return the family, where there is one, and the method of an inference as their settings name them."""
     family = f"{part_text(settings.family)}, " if settings.method.takes_family else ""
@@ -215,10 +220,8 @@ def _window(trace: VITrace) -> PosteriorView:
     x0, x1, y0, y1 = window(region, [GaussianShape("start", mean, q.start_sd**2 * np.eye(2))], LEAST_SHARE)
     xs, ys = np.linspace(x0, x1, SIDE), np.linspace(y0, y1, SIDE)
     values = target.log_density(_nodes(xs, ys)).numpy().reshape(SIDE, SIDE) - truth.log_px
-    empty = np.empty((0, 2))
-    return PosteriorView(
-        xs, ys, values, latent_plane(), levels[: len(MASSES)], empty, (), empty, np.empty(0), np.asarray(truth.modes())
-    )
+    contours = Contours(xs, ys, values, levels[: len(MASSES)])
+    return truth_alone(latent_plane(), contours, np.asarray(truth.modes()))
 
 
 def _nodes(xs: Array, ys: Array) -> torch.Tensor:
